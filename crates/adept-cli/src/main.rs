@@ -1,0 +1,2 @@
+//! The adept program.
+fn main() {}

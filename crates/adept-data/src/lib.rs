@@ -1,0 +1,1 @@
+//! GLUE readers, exact splits, tokenisation, length-bucketed batches and metrics.

@@ -1,0 +1,1 @@
+//! T5 backbones on burn that take input embeddings, with Hugging Face weights.

@@ -1,0 +1,1 @@
+//! Training, evaluation, checkpoints, records and reports for prompt-style adapters.
