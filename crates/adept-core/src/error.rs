@@ -1,0 +1,279 @@
+//! Everything that can be wrong with an adapter, with the figures that show it.
+
+use std::path::PathBuf;
+
+use crate::{Fingerprint, Method};
+
+/// What this crate refuses, and why.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CoreError {
+    /// A configuration that describes no adapter.
+    #[error("{method} adapter: {field} is {found}, expected {expected}")]
+    InvalidConfig {
+        /// The method configured.
+        method: Method,
+        /// The field at fault.
+        field: &'static str,
+        /// What would be accepted.
+        expected: &'static str,
+        /// What was given.
+        found: String,
+    },
+
+    /// An input longer than DePT's table of positions.
+    #[error(
+        "the input is {found} tokens wide, but this DePT adapter has offsets for {limit} positions only: \
+         shorten the input or train with a larger max_source_length"
+    )]
+    InputTooLong {
+        /// Width of the padded input in tokens.
+        found: usize,
+        /// Rows of A.
+        limit: usize,
+    },
+
+    /// Rows given to initialise a prompt do not fit it.
+    #[error("prompt initialisation: expected at least one row of width {expected}, found shape {found:?}")]
+    PromptRows {
+        /// The width of the prompt.
+        expected: usize,
+        /// The shape of the rows.
+        found: [usize; 2],
+    },
+
+    /// A random prompt with a standard deviation that is no such thing.
+    #[error("prompt initialisation: the standard deviation is {found}, expected a finite number of at least 0")]
+    PromptDeviation {
+        /// The value given.
+        found: f64,
+    },
+
+    /// The adapter and the description it is to be saved with differ.
+    #[error("tensor {tensor}: the configuration expects shape {expected:?}, the adapter holds {found:?}")]
+    AdapterMismatch {
+        /// Name of the tensor in the file.
+        tensor: String,
+        /// Shape according to the configuration (empty: no such tensor).
+        expected: Vec<usize>,
+        /// Shape of the module's parameter (empty: no such tensor).
+        found: Vec<usize>,
+    },
+
+    /// The operating system refused to read or write.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+
+    /// No tensors beside the configuration.
+    #[error("{path}: found neither adapter_model.safetensors nor adapter_model.bin", path = path.display())]
+    NoTensorFile {
+        /// The adapter's folder.
+        path: PathBuf,
+    },
+
+    /// `adapter_config.json` is not JSON, or no object.
+    #[error("{path}: not a readable adapter configuration: {source}", path = path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// The cause, with line and column.
+        source: serde_json::Error,
+    },
+
+    /// A field of `adapter_config.json` is missing or makes no sense.
+    #[error("{path}: field {field}: expected {expected}, found {found}", path = path.display())]
+    ConfigField {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        field: String,
+        /// What would be accepted.
+        expected: String,
+        /// What the file says (`nothing` where the key is missing).
+        found: String,
+    },
+
+    /// An adapter of another kind.
+    #[error(
+        "{path}: peft_type is {found}, expected PROMPT_TUNING (PT), PROMPT_TUNING_LORA (DePT) or PROMPT_TUNING_LORAX (ADePT)",
+        path = path.display()
+    )]
+    UnknownPeftType {
+        /// The file.
+        path: PathBuf,
+        /// The value of `peft_type`.
+        found: String,
+    },
+
+    /// The configuration describes a tensor which the file lacks.
+    #[error("{path}: tensor {tensor} is missing, expected shape {expected:?}", path = path.display())]
+    MissingTensor {
+        /// The file.
+        path: PathBuf,
+        /// Name of the tensor.
+        tensor: String,
+        /// The shape it should have.
+        expected: Vec<usize>,
+    },
+
+    /// The file holds a tensor that this kind of adapter does not have.
+    #[error("{path}: unexpected tensor {tensor} of shape {found:?}", path = path.display())]
+    UnexpectedTensor {
+        /// The file.
+        path: PathBuf,
+        /// Name of the tensor.
+        tensor: String,
+        /// Its shape.
+        found: Vec<usize>,
+    },
+
+    /// A tensor of another shape than the configuration says.
+    #[error("{path}: tensor {tensor}: expected shape {expected:?}, found {found:?}", path = path.display())]
+    ShapeMismatch {
+        /// The file.
+        path: PathBuf,
+        /// Name of the tensor.
+        tensor: String,
+        /// Shape according to the configuration.
+        expected: Vec<usize>,
+        /// Shape in the file.
+        found: Vec<usize>,
+    },
+
+    /// A tensor that holds no floating-point numbers of a known width.
+    #[error("{path}: tensor {tensor}: expected f32, f16 or bf16 values, found {found}", path = path.display())]
+    DtypeMismatch {
+        /// The file.
+        path: PathBuf,
+        /// Name of the tensor.
+        tensor: String,
+        /// The type in the file.
+        found: String,
+    },
+
+    /// NaN or an infinity among the values.
+    #[error("{path}: tensor {tensor}: the value at {index:?} is {found}, expected a finite number", path = path.display())]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// Name of the tensor.
+        tensor: String,
+        /// Row and column (or index) of the first such value.
+        index: Vec<usize>,
+        /// The value.
+        found: f32,
+    },
+
+    /// A safetensors file whose header or length is wrong (a truncated one, for instance).
+    #[error("{path}: not a whole safetensors file: {source}", path = path.display())]
+    Safetensors {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: safetensors::SafeTensorError,
+    },
+
+    /// A `.bin` file that is no zip archive as PyTorch writes it.
+    #[error("{path}: not a whole PyTorch archive: {problem}", path = path.display())]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+
+    /// A `.bin` file in the format of PyTorch before 1.6.
+    #[error(
+        "{path}: a PyTorch file of before version 1.6 (no zip archive), which this reader does not support: load it with \
+         torch.load and save it again",
+        path = path.display()
+    )]
+    LegacyTorchFile {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// The pickle inside a `.bin` file asks for more than tensors.
+    #[error("{path}: pickle refused at byte {position}: {problem}", path = path.display())]
+    Pickle {
+        /// The file.
+        path: PathBuf,
+        /// Offset of the opcode in the pickle.
+        position: usize,
+        /// What it asked for.
+        problem: PickleProblem,
+    },
+
+    /// The adapter belongs to other weights.
+    #[error("the adapter was trained on the backbone {expected}, but this backbone is {found}")]
+    WrongBackbone {
+        /// The fingerprint in the adapter file.
+        expected: Fingerprint,
+        /// The fingerprint of the backbone at hand.
+        found: Fingerprint,
+    },
+
+    /// The adapter belongs to a model of another width.
+    #[error("the adapter is {expected} wide, but this backbone's embeddings are {found} wide")]
+    WrongWidth {
+        /// Width of the adapter.
+        expected: usize,
+        /// Width of the backbone's embeddings.
+        found: usize,
+    },
+}
+
+/// Why a pickle was refused. Nothing in a pickle is ever executed: what is not on the short list of a tensor dictionary
+/// ends the reading.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PickleProblem {
+    /// A global that is not on the list of allowed ones.
+    #[error("it names {module}.{name}, which no adapter needs")]
+    ForbiddenGlobal {
+        /// Python module.
+        module: String,
+        /// Name in the module.
+        name: String,
+    },
+    /// An opcode that no tensor dictionary uses.
+    #[error("opcode 0x{opcode:02x} is not used by tensor files")]
+    ForbiddenOpcode {
+        /// The opcode's byte.
+        opcode: u8,
+    },
+    /// The pickle ends in the middle.
+    #[error("the pickle ends too early")]
+    Truncated,
+    /// The opcodes do not fit together.
+    #[error("expected {expected}, found {found}")]
+    Unexpected {
+        /// What the opcode needs.
+        expected: &'static str,
+        /// What was there.
+        found: String,
+    },
+    /// A limit that an adapter never reaches.
+    #[error("{what} exceeds the limit of {limit}")]
+    Limit {
+        /// The resource.
+        what: &'static str,
+        /// Its limit.
+        limit: usize,
+    },
+    /// A tensor that reaches outside of its storage.
+    #[error("tensor {tensor} reaches element {last} of a storage of {length}")]
+    OutOfBounds {
+        /// Name of the tensor.
+        tensor: String,
+        /// Index of the last element it would read.
+        last: u64,
+        /// Elements in the storage.
+        length: u64,
+    },
+}

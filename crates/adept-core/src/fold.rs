@@ -1,0 +1,63 @@
+//! The folded vocabulary table (named in the paper's section on limits, not built there).
+//!
+//! ADePT's offset of a token depends on the token's embedding alone, so it can be computed once for every row of the
+//! vocabulary: `E'[v] = E[v] + f(E[v])`. Inference then looks tokens up in E' and pays nothing for the offset.
+
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+use crate::{Offset, PromptAdapter};
+
+/// Why a vocabulary could not be folded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FoldError {
+    /// DePT's offsets depend on the position of a token: there is no one row for it.
+    #[error("DePT's offsets depend on the position of a token: they cannot be folded into a vocabulary table")]
+    Positional,
+    /// The table has another width than the adapter.
+    #[error("the vocabulary table is {found} wide, the adapter {expected}")]
+    Width {
+        /// Width of the adapter.
+        expected: usize,
+        /// Width of the table.
+        found: usize,
+    },
+}
+
+/// `E'[v] = E[v] + f(E[v])` for every row of `embedding` (`[vocabulary, d]`), computed `chunk` rows at a time so that
+/// the work beside the result stays small (0 counts as 1).
+///
+/// The matrix given is only read: backbones may tie it to their output head, and the result must be used for looking
+/// up inputs alone. An adapter without an offset (PT) gives the same values back. Fold with the inner adapter
+/// (`AutodiffModule::valid`): on an autodiff backend the whole table would be part of the graph.
+///
+/// # Errors
+/// For DePT, and for a table of another width.
+pub fn fold<B: Backend>(
+    adapter: &PromptAdapter<B>,
+    embedding: Tensor<B, 2>,
+    chunk: usize,
+) -> Result<Tensor<B, 2>, FoldError> {
+    let [vocabulary, d] = embedding.dims();
+    let offset = match &adapter.offset {
+        None => return Ok(embedding),
+        Some(Offset::Positional(_)) => return Err(FoldError::Positional),
+        Some(Offset::Adaptive(offset)) => offset,
+    };
+    let expected = offset.w_down.dims()[0];
+    if expected != d {
+        return Err(FoldError::Width { expected, found: d });
+    }
+    let rows: Vec<_> = (0..vocabulary)
+        .step_by(chunk.max(1))
+        .map(|first| {
+            let last = vocabulary.min(first.saturating_add(chunk.max(1)));
+            let rows = embedding.clone().slice([first..last, 0..d]);
+            rows.clone() + offset.forward(rows)
+        })
+        .collect();
+    if rows.is_empty() {
+        return Ok(embedding);
+    }
+    Ok(Tensor::cat(rows, 0))
+}

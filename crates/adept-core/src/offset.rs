@@ -1,0 +1,173 @@
+//! The offsets of token embeddings: ADePT's network (paper, equation 3) and DePT's product (equation 2).
+//!
+//! Both give `[.., d]` values that are *added* to the embeddings; the prompt never gets one, padding does (and is masked
+//! out). Products are taken over `[batch·seq, d]`: one tall product is faster than a batch of short ones.
+
+use burn::module::{Module, Param};
+use burn::nn::{Dropout, DropoutConfig};
+use burn::tensor::activation::relu;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+
+use crate::init::uniform_matrix;
+use crate::{AdapterConfig, CoreError, FanIn};
+
+/// ADePT's network, shared by all tokens: `f(e) = relu(e·W_down + b1)·W_up + b2`.
+///
+/// On an autodiff backend the backward pass keeps the embeddings (which the caller holds anyway) and the bottleneck
+/// `[batch·seq, r]`, nothing of width d.
+#[derive(Module, Debug)]
+pub struct AdaptiveOffset<B: Backend> {
+    /// Down-projection, `[d, r]`.
+    pub w_down: Param<Tensor<B, 2>>,
+    /// Bias of the bottleneck, `[r]`.
+    pub b1: Param<Tensor<B, 1>>,
+    /// Up-projection, `[r, d]`.
+    pub w_up: Param<Tensor<B, 2>>,
+    /// Bias of the offset, `[d]`.
+    pub b2: Param<Tensor<B, 1>>,
+    /// On the pre-activation, before the ReLU; does nothing off autodiff backends.
+    pub dropout: Dropout,
+}
+
+impl<B: Backend> AdaptiveOffset<B> {
+    /// A network whose offset is zero: `W_down` uniform, all else zeros.
+    pub fn new(config: &AdapterConfig, fan_in: FanIn, seed: u64, device: &B::Device) -> Self {
+        let (d, r) = (config.d_model, config.rank);
+        Self::from_tensors(
+            Tensor::from_data(uniform_matrix([d, r], fan_in, seed), device),
+            Tensor::zeros([r], device),
+            Tensor::zeros([r, d], device),
+            Tensor::zeros([d], device),
+            config.dropout,
+        )
+    }
+
+    /// A network of given weights: `[d, r]`, `[r]`, `[r, d]`, `[d]`.
+    pub fn from_tensors(
+        w_down: Tensor<B, 2>,
+        b1: Tensor<B, 1>,
+        w_up: Tensor<B, 2>,
+        b2: Tensor<B, 1>,
+        dropout: f64,
+    ) -> Self {
+        Self {
+            w_down: Param::from_tensor(w_down),
+            b1: Param::from_tensor(b1),
+            w_up: Param::from_tensor(w_up),
+            b2: Param::from_tensor(b2),
+            dropout: DropoutConfig::new(dropout).init(),
+        }
+    }
+
+    /// The offsets of the embeddings, `[tokens, d]` to `[tokens, d]`.
+    pub fn forward(&self, embeddings: Tensor<B, 2>) -> Tensor<B, 2> {
+        let bottleneck = embeddings.matmul(self.w_down.val()) + self.b1.val().unsqueeze::<2>();
+        let bottleneck = relu(self.dropout.forward(bottleneck));
+        bottleneck.matmul(self.w_up.val()) + self.b2.val().unsqueeze::<2>()
+    }
+}
+
+/// DePT's offsets: row i of `s·A·B` belongs to slot i of the padded input, whatever token stands there.
+#[derive(Module, Debug)]
+pub struct PositionalOffset<B: Backend> {
+    /// Positions, `[max_len, r]`.
+    pub a: Param<Tensor<B, 2>>,
+    /// Directions, `[r, d]`.
+    pub b: Param<Tensor<B, 2>>,
+    /// The factor s.
+    pub scale: f64,
+}
+
+impl<B: Backend> PositionalOffset<B> {
+    /// Offsets of zero: `A` uniform, `B` zeros.
+    pub fn new(config: &AdapterConfig, fan_in: FanIn, seed: u64, device: &B::Device) -> Self {
+        let shape = [config.max_source_length, config.rank];
+        Self::from_tensors(
+            Tensor::from_data(uniform_matrix(shape, fan_in, seed), device),
+            Tensor::zeros([config.rank, config.d_model], device),
+            config.scale,
+        )
+    }
+
+    /// Offsets of given weights: `[max_len, r]`, `[r, d]`.
+    pub fn from_tensors(a: Tensor<B, 2>, b: Tensor<B, 2>, scale: f64) -> Self {
+        Self {
+            a: Param::from_tensor(a),
+            b: Param::from_tensor(b),
+            scale,
+        }
+    }
+
+    /// The longest input there are offsets for, in tokens.
+    pub fn max_length(&self) -> usize {
+        self.a.dims()[0]
+    }
+
+    /// Refuses positions beyond the table.
+    ///
+    /// # Errors
+    /// [`CoreError::InputTooLong`] where slot `end - 1` has no row.
+    pub fn check_width(&self, end: usize) -> Result<(), CoreError> {
+        let limit = self.max_length();
+        if end > limit {
+            return Err(CoreError::InputTooLong { found: end, limit });
+        }
+        Ok(())
+    }
+
+    /// The offsets of slots `first .. first + count`, `[count, d]`.
+    ///
+    /// # Panics
+    /// Where [`PositionalOffset::check_width`] refuses `first + count`.
+    pub fn forward(&self, first: usize, count: usize) -> Tensor<B, 2> {
+        if let Err(error) = self.check_width(first + count) {
+            panic!("{error}");
+        }
+        let rank = self.a.dims()[1];
+        let rows = self.a.val().slice([first..first + count, 0..rank]);
+        // Scaling the thin factor costs r values a slot instead of d.
+        let rows = if self.scale == 1.0 { rows } else { rows * self.scale };
+        rows.matmul(self.b.val())
+    }
+}
+
+/// One of the two offsets. (Parameter paths go through the variant's name: `offset.Adaptive.w_down`.)
+#[derive(Module, Debug)]
+pub enum Offset<B: Backend> {
+    /// ADePT's, by token.
+    Adaptive(AdaptiveOffset<B>),
+    /// DePT's, by position.
+    Positional(PositionalOffset<B>),
+}
+
+impl<B: Backend> Offset<B> {
+    /// Embeddings plus their offsets, `[batch, seq, d]`; `first_position` is the slot of the first token.
+    pub(crate) fn apply(&self, embeddings: Tensor<B, 3>, first_position: usize) -> Tensor<B, 3> {
+        let [batch, seq, d] = embeddings.dims();
+        match self {
+            Offset::Adaptive(offset) => {
+                let tokens = embeddings.reshape([batch * seq, d]);
+                let adapted = tokens.clone() + offset.forward(tokens);
+                adapted.reshape([batch, seq, d])
+            }
+            Offset::Positional(offset) => embeddings + offset.forward(first_position, seq).unsqueeze::<3>(),
+        }
+    }
+
+    /// The tensors under their published names, in the order of the equation.
+    pub(crate) fn tensors(&self) -> Vec<(&'static str, TensorData)> {
+        match self {
+            Offset::Adaptive(offset) => vec![
+                ("lora_embedding_A", offset.w_down.val().into_data()),
+                ("lora_embedding_a", offset.b1.val().into_data()),
+                ("lora_embedding_B", offset.w_up.val().into_data()),
+                ("lora_embedding_b", offset.b2.val().into_data()),
+            ],
+            Offset::Positional(offset) => vec![
+                ("lora_embedding_A", offset.a.val().into_data()),
+                ("lora_embedding_B", offset.b.val().into_data()),
+            ],
+        }
+    }
+}
