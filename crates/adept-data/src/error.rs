@@ -1,0 +1,257 @@
+//! Everything that can be wrong with data, as one enum whose variants carry the figures: file, line, field, what was
+//! expected and what was found. Lines and columns count from 1; rows of a parquet file count from 0 as its tools do.
+
+use std::path::PathBuf;
+
+/// Why data could not be read, tokenised or batched.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// A task name that is none of GLUE's.
+    #[error("unknown task `{found}`: expected one of {expected}")]
+    UnknownTask {
+        /// The name given.
+        found: String,
+        /// The names there are.
+        expected: String,
+    },
+    /// The operating system refused to read a file or folder.
+    #[error("{}: cannot be read: {source}", file.display())]
+    Io {
+        /// The file or folder.
+        file: PathBuf,
+        /// The system's own words.
+        source: std::io::Error,
+    },
+    /// No file of a split was found.
+    #[error(
+        "{}: no file for the {split} split of {task}: expected one of {}; found {}",
+        folder.display(), expected.join(", "), listed(found)
+    )]
+    MissingFile {
+        /// The folder searched.
+        folder: PathBuf,
+        /// Reference name of the task.
+        task: &'static str,
+        /// The split as the official files call it.
+        split: &'static str,
+        /// File names that would have been read, in order of preference.
+        expected: Vec<String>,
+        /// What the folder holds (the first dozen names, sorted).
+        found: Vec<String>,
+    },
+    /// Some parts of a file in several parts are not there.
+    #[error("{}: {found} of {expected} parts of the {split} split are there; the first missing one is part {missing}", folder.display())]
+    MissingShard {
+        /// The folder searched.
+        folder: PathBuf,
+        /// The split as its files call it.
+        split: String,
+        /// Parts that the file names announce.
+        expected: usize,
+        /// Parts that are there.
+        found: usize,
+        /// The first missing part's number, as file names count (from 0).
+        missing: usize,
+    },
+    /// A file without a single row.
+    #[error("{}: expected at least one row, found none ({bytes} bytes)", file.display())]
+    EmptyFile {
+        /// The file.
+        file: PathBuf,
+        /// Its size.
+        bytes: u64,
+    },
+    /// Bytes that are not UTF-8.
+    #[error("{}:{line}: expected UTF-8, found byte 0x{byte:02x} at byte {column} of the line", file.display())]
+    NotUtf8 {
+        /// The file.
+        file: PathBuf,
+        /// Line of the byte.
+        line: usize,
+        /// Position of the byte in its line, counted in bytes.
+        column: usize,
+        /// The offending byte.
+        byte: u8,
+    },
+    /// A row with too few or too many columns.
+    #[error("{}:{line}: expected {expected} columns, found {found}", file.display())]
+    ColumnCount {
+        /// The file.
+        file: PathBuf,
+        /// Line of the row.
+        line: usize,
+        /// Columns of the header (or of the format, where it has none).
+        expected: usize,
+        /// Columns of this row.
+        found: usize,
+    },
+    /// A header or schema that lacks a column.
+    #[error("{}: expected a column `{expected}`, found {}", file.display(), listed(found))]
+    MissingColumn {
+        /// The file.
+        file: PathBuf,
+        /// The column needed.
+        expected: &'static str,
+        /// The columns there are.
+        found: Vec<String>,
+    },
+    /// A column or JSON field of another type than the format's.
+    #[error("{}:{line}: field `{field}`: expected {expected}, found {found}", file.display())]
+    FieldType {
+        /// The file.
+        file: PathBuf,
+        /// Line (JSON) or row (parquet; 0 where the whole column is meant).
+        line: usize,
+        /// The field.
+        field: &'static str,
+        /// Types that would do.
+        expected: &'static str,
+        /// What is there.
+        found: String,
+    },
+    /// A text field with nothing in it, in a task whose official files have none.
+    #[error("{}:{line}: field `{field}`: expected text, found nothing", file.display())]
+    EmptyField {
+        /// The file.
+        file: PathBuf,
+        /// Line or row.
+        line: usize,
+        /// The field.
+        field: &'static str,
+    },
+    /// A label that is no class of the task, or a score outside its range.
+    #[error("{}:{line}: field `{field}`: expected {expected}, found `{found}`", file.display())]
+    UnknownLabel {
+        /// The file.
+        file: PathBuf,
+        /// Line or row.
+        line: usize,
+        /// The label's column.
+        field: &'static str,
+        /// The labels there are.
+        expected: String,
+        /// The label found.
+        found: String,
+    },
+    /// A label that its makers hide (-1), in a split that needs one.
+    #[error("{}:{line}: field `{field}`: expected {expected}, found the hidden label -1", file.display())]
+    HiddenLabel {
+        /// The file.
+        file: PathBuf,
+        /// Line or row.
+        line: usize,
+        /// The label's column.
+        field: &'static str,
+        /// The labels there are.
+        expected: String,
+    },
+    /// A line that is no JSON object.
+    #[error("{}:{line}: expected one JSON object, found an error at byte {column}: {source}", file.display())]
+    Json {
+        /// The file.
+        file: PathBuf,
+        /// Line in the file.
+        line: usize,
+        /// Position in the line.
+        column: usize,
+        /// The parser's own words.
+        source: serde_json::Error,
+    },
+    /// A parquet file that is cut short or damaged.
+    #[error("{}: expected a whole parquet file of {bytes} bytes: {source}", file.display())]
+    Parquet {
+        /// The file.
+        file: PathBuf,
+        /// Its size.
+        bytes: u64,
+        /// The reader's own words.
+        source: parquet::errors::ParquetError,
+    },
+    /// A parquet file whose damage made the decoder give up without a word of its own.
+    #[error("{}: expected a whole parquet file of {bytes} bytes, found one that cannot be decoded", file.display())]
+    ParquetDamaged {
+        /// The file.
+        file: PathBuf,
+        /// Its size.
+        bytes: u64,
+    },
+    /// Parquet columns of different lengths.
+    #[error("{}: column `{column}`: expected {expected} rows, found {found}", file.display())]
+    ParquetRows {
+        /// The file.
+        file: PathBuf,
+        /// The column.
+        column: &'static str,
+        /// Rows the file announces.
+        expected: usize,
+        /// Rows decoded.
+        found: usize,
+    },
+    /// Too few rows to carve the task's splits from.
+    #[error("{task}: the {split} split needs at least {expected} rows to be divided, found {found}")]
+    TooFewRows {
+        /// Reference name of the task.
+        task: &'static str,
+        /// The official split that is divided.
+        split: &'static str,
+        /// Rows needed.
+        expected: usize,
+        /// Rows found.
+        found: usize,
+    },
+    /// No `tokenizer.json`.
+    #[error("{}: expected a tokenizer.json, found {}", folder.display(), listed(found))]
+    MissingTokenizer {
+        /// The folder searched.
+        folder: PathBuf,
+        /// What it holds (the first dozen names, sorted).
+        found: Vec<String>,
+    },
+    /// A tokenizer file that cannot be loaded.
+    #[error("{}: expected a tokenizer file of Hugging Face's tokenizers: {source}", file.display())]
+    Tokenizer {
+        /// The file.
+        file: PathBuf,
+        /// The library's own words.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Text (or ids) the tokenizer cannot handle.
+    #[error("row {row}: the tokenizer failed: {source}")]
+    Tokenize {
+        /// Row in the batch that was tokenised, 0 for single texts.
+        row: usize,
+        /// The library's own words.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A batch option that must be at least one.
+    #[error("batch option `{option}`: expected at least 1, found 0")]
+    ZeroOption {
+        /// Name of the field.
+        option: &'static str,
+    },
+    /// Bucket widths that do not ascend to the maximum.
+    #[error("batch option `buckets`: expected ascending widths that end at {expected}, found {found:?}")]
+    Buckets {
+        /// The maximum source length.
+        expected: usize,
+        /// The widths given.
+        found: Vec<usize>,
+    },
+    /// An id that does not fit the backbone's 32-bit signed ids.
+    #[error("row {row}: expected token ids up to {}, found {found}", i32::MAX)]
+    TokenId {
+        /// The row.
+        row: usize,
+        /// The id.
+        found: u32,
+    },
+    /// Nothing to batch.
+    #[error("expected at least one row to batch, found none")]
+    NoRows,
+}
+
+/// File or column names as a message shows them.
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "nothing".to_string() } else { names.join(", ") }
+}
