@@ -1,2 +1,87 @@
-//! Project tasks.
-fn main() {}
+//! `cargo xtask …`: builds the `adept` program with the right backend and hands over to it, runs the checks, runs the
+//! fixture generators.
+//!
+//! Nothing here knows burn, so that it compiles in seconds. One small file per kind of command:
+//! `program` (build and hand over), `ci` (the checks), `fixtures` (the Python generators).
+#![allow(clippy::print_stdout, clippy::print_stderr)] // This is a program's edge: printing is its work.
+
+mod ci;
+mod fixtures;
+mod program;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Commands of `adept` that `cargo xtask` passes on.
+const PASSED_ON: &[&str] = &[
+    "reproduce",
+    "train",
+    "eval",
+    "predict",
+    "inspect",
+    "verify",
+    "bench",
+    "report",
+    "config",
+];
+
+const HELP: &str = "\
+Project tasks. Run as `cargo xtask COMMAND …`.
+
+Commands that build `adept` in release and hand over to it (all their arguments are adept's own):
+  reproduce   run or resume the paper's table: cargo xtask reproduce glue --data DIR --backbone DIR
+  train       train one adapter
+  eval        score one adapter
+  predict     one prediction for each source text
+  inspect     shapes, counts and fingerprint of an adapter, a backbone or a run
+  verify      compare this machine's backend with golden numbers from PyTorch
+  bench       time training steps and inference
+  report      write a report again from its records
+  config      print a preset as a documented TOML file
+
+  Options that xtask takes out of the arguments of these commands:
+    --features LIST       cargo features to add to the build (flex, ndarray, cuda, wgpu, vulkan)
+    --backend NAME        the same for one backend, and passes `--device NAME` on when no --device is given
+    --no-default-features leave the default CPU backend out
+  `--device cuda:0` alone is enough: the feature is taken from the device's name.
+  Each command's own help: cargo xtask COMMAND --help
+
+Other commands:
+  ci          formatting, lints, documentation, tests, type checks of the GPU feature sets
+  fixtures    list the Python generators of the golden files; `fixtures NAME …` runs one
+  help        this text
+
+Exit codes are those of the program that was run; 2 is a usage error.";
+
+fn main() -> ExitCode {
+    let mut arguments = env::args_os().skip(1);
+    let command = arguments.next().map(|argument| argument.to_string_lossy().into_owned());
+    let rest: Vec<_> = arguments.collect();
+    let root = workspace_root();
+    match command.as_deref() {
+        Some("help" | "--help" | "-h") => {
+            println!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        Some("ci") => ci::run(&root),
+        Some("fixtures") => fixtures::run(&root, &rest),
+        Some(name) if PASSED_ON.contains(&name) => program::run(&root, name, rest),
+        Some(other) => {
+            eprintln!("error: there is no task `{other}`\n\n{HELP}");
+            ExitCode::from(2)
+        }
+        None => {
+            eprintln!("{HELP}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The folder of the workspace's manifest: the parent of this crate's.
+fn workspace_root() -> PathBuf {
+    let own = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&own)
+        .parent()
+        .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}

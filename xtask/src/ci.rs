@@ -1,0 +1,89 @@
+//! `cargo xtask ci`: every check, in the order that finds the cheap mistakes first.
+
+use std::env;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+/// One check: what it is, cargo's arguments, extra environment.
+type Step = (
+    &'static str,
+    &'static [&'static str],
+    &'static [(&'static str, &'static str)],
+);
+
+const STEPS: &[Step] = &[
+    ("format", &["fmt", "--all", "--", "--check"], &[]),
+    (
+        "lints",
+        &[
+            "clippy",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+        &[],
+    ),
+    (
+        "documentation",
+        &["doc", "--locked", "--workspace", "--no-deps"],
+        &[("RUSTDOCFLAGS", "-D warnings")],
+    ),
+    ("tests", &["test", "--locked", "--workspace"], &[]),
+    (
+        "feature set cuda",
+        &[
+            "check",
+            "--locked",
+            "--package",
+            "adept-cli",
+            "--no-default-features",
+            "--features",
+            "cuda",
+        ],
+        &[],
+    ),
+    (
+        "feature set wgpu,vulkan",
+        &[
+            "check",
+            "--locked",
+            "--package",
+            "adept-cli",
+            "--no-default-features",
+            "--features",
+            "wgpu,vulkan",
+        ],
+        &[],
+    ),
+];
+
+/// Runs every step and stops at the first failure.
+pub fn run(root: &Path) -> ExitCode {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let started = Instant::now();
+    for (name, arguments, environment) in STEPS {
+        println!("== {name} (after {} s)", started.elapsed().as_secs());
+        let status = Command::new(&cargo)
+            .current_dir(root)
+            .args(*arguments)
+            .envs(environment.iter().copied())
+            .status();
+        match status {
+            Ok(status) if status.success() => {}
+            Ok(status) => {
+                eprintln!("error: {name} failed ({status}): cargo {}", arguments.join(" "));
+                return ExitCode::FAILURE;
+            }
+            Err(cause) => {
+                eprintln!("error: cargo could not be started: {cause}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    println!("== all checks passed (after {} s)", started.elapsed().as_secs());
+    ExitCode::SUCCESS
+}
