@@ -1,0 +1,327 @@
+//! Hugging Face checkpoints on disk: `model.safetensors`, or shards named by `model.safetensors.index.json`.
+//!
+//! Files are memory-mapped, so that a backbone is not held twice while it is converted. Guarantees after
+//! [`Checkpoint::open`]: every header parses, every file is exactly as long as its header says, every tensor of the index
+//! is in the shard the index names. Values are read by [`Checkpoint::read`], which checks shape and element type.
+//!
+//! Limits: a file that another program truncates *while* it is mapped faults, as with every memory map; a file that is
+//! replaced by renaming (as [`write`] does) is safe, the map keeps the old one.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use adept_core::{Fingerprint, FingerprintBuilder};
+use half::{bf16, f16};
+use memmap2::Mmap;
+use safetensors::tensor::{Metadata, View};
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
+use serde::Deserialize;
+
+use crate::error::ModelError;
+
+/// File name of a checkpoint in one piece.
+pub const WEIGHTS: &str = "model.safetensors";
+/// File name of the index of a sharded checkpoint.
+pub const INDEX: &str = "model.safetensors.index.json";
+
+/// One mapped safetensors file.
+#[derive(Debug)]
+struct Shard {
+    path: PathBuf,
+    map: Mmap,
+    metadata: Metadata,
+    /// Where tensor data begins: 8 bytes of length and the header.
+    start: usize,
+}
+
+/// A checkpoint's files, memory-mapped and checked to be whole.
+#[derive(Debug)]
+pub struct Checkpoint {
+    dir: PathBuf,
+    shards: Vec<Shard>,
+    /// Tensor name to shard.
+    tensors: BTreeMap<String, usize>,
+    /// Names that take no part in the model: aliases of tied weights and leftovers.
+    ignored: BTreeSet<String>,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl Checkpoint {
+    /// Maps the weights of a folder. The single file is preferred where both forms are there, as transformers does.
+    pub fn open(dir: &Path) -> Result<Self, ModelError> {
+        let mut this = Self {
+            dir: dir.to_path_buf(),
+            shards: Vec::new(),
+            tensors: BTreeMap::new(),
+            ignored: BTreeSet::new(),
+        };
+        let single = dir.join(WEIGHTS);
+        let index = dir.join(INDEX);
+        if single.exists() {
+            let shard = Shard::open(single)?;
+            this.tensors = shard.metadata.offset_keys().into_iter().map(|name| (name, 0)).collect();
+            this.shards.push(shard);
+        } else if index.exists() {
+            this.open_sharded(&index)?;
+        } else {
+            return Err(ModelError::NoWeights { dir: dir.to_path_buf() });
+        }
+        Ok(this)
+    }
+
+    fn open_sharded(&mut self, index: &Path) -> Result<(), ModelError> {
+        let text = std::fs::read_to_string(index).map_err(|source| ModelError::Io {
+            path: index.to_path_buf(),
+            source,
+        })?;
+        let parsed: Index = serde_json::from_str(&text).map_err(|source| ModelError::Json {
+            path: index.to_path_buf(),
+            source,
+        })?;
+        let mut opened: BTreeMap<&str, usize> = BTreeMap::new();
+        for (tensor, shard) in &parsed.weight_map {
+            let number = match opened.get(shard.as_str()) {
+                Some(&number) => number,
+                None => {
+                    // A name with a folder in it could lead out of the checkpoint.
+                    let plain = Path::new(shard).file_name().is_some_and(|name| name == shard.as_str());
+                    let path = self.dir.join(shard);
+                    if !plain || !path.exists() {
+                        return Err(ModelError::MissingShard {
+                            index: index.to_path_buf(),
+                            shard: shard.clone(),
+                        });
+                    }
+                    self.shards.push(Shard::open(path)?);
+                    opened.insert(shard, self.shards.len() - 1);
+                    self.shards.len() - 1
+                }
+            };
+            if self.shards[number].metadata.info(tensor).is_none() {
+                return Err(ModelError::NotInShard {
+                    index: index.to_path_buf(),
+                    tensor: tensor.clone(),
+                    shard: shard.clone(),
+                });
+            }
+            self.tensors.insert(tensor.clone(), number);
+        }
+        Ok(())
+    }
+
+    /// The folder it was opened from.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Names of all tensors, sorted, ignored ones included.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// Whether a tensor of this name is there.
+    pub fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// Shape of a tensor.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        let shard = &self.shards[*self.tensors.get(name)?];
+        shard.metadata.info(name).map(|info| info.shape.as_slice())
+    }
+
+    /// Element type and raw bytes of a tensor, as stored.
+    pub fn raw(&self, name: &str) -> Option<(Dtype, &[u8])> {
+        let shard = &self.shards[*self.tensors.get(name)?];
+        let info = shard.metadata.info(name)?;
+        let (begin, end) = info.data_offsets;
+        Some((info.dtype, &shard.map[shard.start + begin..shard.start + end]))
+    }
+
+    /// Leaves a tensor out of [`Self::check_no_others`] and of the fingerprint.
+    pub fn ignore(&mut self, name: &str) {
+        self.ignored.insert(name.to_owned());
+    }
+
+    /// Values of a tensor of the given shape, widened to f32 from f32, f16 or bf16.
+    pub fn read(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>, ModelError> {
+        let (Some(found), Some((dtype, bytes))) = (self.shape(name), self.raw(name)) else {
+            return Err(ModelError::MissingTensor {
+                file: self.file_of(name),
+                tensor: name.to_owned(),
+                expected: expected.to_vec(),
+            });
+        };
+        if found != expected {
+            return Err(ModelError::Shape {
+                file: self.file_of(name),
+                tensor: name.to_owned(),
+                expected: expected.to_vec(),
+                found: found.to_vec(),
+            });
+        }
+        let pairs = || bytes.chunks_exact(2).map(|pair| [pair[0], pair[1]]);
+        Ok(match dtype {
+            Dtype::F32 => bytes
+                .chunks_exact(4)
+                .map(|x| f32::from_le_bytes([x[0], x[1], x[2], x[3]]))
+                .collect(),
+            Dtype::F16 => pairs().map(|x| f16::from_le_bytes(x).to_f32()).collect(),
+            Dtype::BF16 => pairs().map(|x| bf16::from_le_bytes(x).to_f32()).collect(),
+            other => {
+                return Err(ModelError::Dtype {
+                    file: self.file_of(name),
+                    tensor: name.to_owned(),
+                    expected: "F32, F16 or BF16",
+                    found: format!("{other:?}"),
+                });
+            }
+        })
+    }
+
+    /// Refuses tensors that are neither in `used` nor ignored.
+    pub fn check_no_others(&self, used: &BTreeSet<String>) -> Result<(), ModelError> {
+        match self
+            .names()
+            .find(|name| !used.contains(*name) && !self.ignored.contains(*name))
+        {
+            None => Ok(()),
+            Some(name) => Err(ModelError::UnexpectedTensor {
+                file: self.file_of(name),
+                tensor: name.to_owned(),
+                found: self.shape(name).unwrap_or_default().to_vec(),
+            }),
+        }
+    }
+
+    /// The hash of all tensors that take part: the same for one file and for shards, another for another element type.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut builder = FingerprintBuilder::new();
+        for name in self.names().filter(|name| !self.ignored.contains(*name)) {
+            if let (Some(shape), Some((dtype, bytes))) = (self.shape(name), self.raw(name)) {
+                builder.tensor(name, &format!("{dtype:?}"), shape, bytes);
+            }
+        }
+        builder.finish()
+    }
+
+    /// The file that holds a tensor; the folder where no file does and there are several.
+    pub fn file_of(&self, name: &str) -> PathBuf {
+        match (self.tensors.get(name), self.shards.as_slice()) {
+            (Some(&shard), shards) => shards[shard].path.clone(),
+            (None, [only]) => only.path.clone(),
+            (None, _) => self.dir.clone(),
+        }
+    }
+}
+
+impl Shard {
+    fn open(path: PathBuf) -> Result<Self, ModelError> {
+        let io = |source| ModelError::Io {
+            path: path.clone(),
+            source,
+        };
+        let file = File::open(&path).map_err(io)?;
+        let found = file.metadata().map_err(io)?.len();
+        if found < 8 {
+            return Err(ModelError::Size {
+                file: path,
+                expected: 8,
+                found,
+            });
+        }
+        // SAFETY: the map is read-only and private to this struct. What could break it is another process that shortens
+        // the file while it is mapped; the module header states this limit, and no reader of checkpoints can exclude it.
+        #[allow(unsafe_code)]
+        let map = unsafe { Mmap::map(&file) }.map_err(io)?;
+        match SafeTensors::read_metadata(&map) {
+            Ok((header, metadata)) => Ok(Self {
+                path,
+                map,
+                metadata,
+                start: 8 + header,
+            }),
+            Err(source) => Err(match (&source, expected_size(&map)) {
+                (SafeTensorError::MetadataIncompleteBuffer | SafeTensorError::InvalidHeaderLength, Some(expected)) => {
+                    ModelError::Size {
+                        file: path,
+                        expected,
+                        found,
+                    }
+                }
+                _ => ModelError::Header { file: path, source },
+            }),
+        }
+    }
+}
+
+/// How long a file should be by its own header; by the header's length alone where the header is cut.
+fn expected_size(bytes: &[u8]) -> Option<u64> {
+    let header = u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?);
+    let data = 8u64.checked_add(header)?;
+    let Some(text) = bytes.get(8..usize::try_from(data).ok()?) else {
+        return Some(data);
+    };
+    let json: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(text).ok()?;
+    let ends = json
+        .values()
+        .filter_map(|tensor| tensor.get("data_offsets")?.get(1)?.as_u64());
+    data.checked_add(ends.max().unwrap_or(0))
+}
+
+/// Writes `config.json` and [`WEIGHTS`] into a folder, so that no half-written checkpoint can be taken for a whole one.
+///
+/// A new folder is written beside its final place and renamed there; in a folder that exists each file is replaced by a
+/// rename, and shards of an older checkpoint are left alone (the single file is preferred over them).
+pub fn write<V: View>(dir: &Path, config: &str, tensors: Vec<(String, V)>) -> Result<(), ModelError> {
+    let parent = match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    };
+    let io = |path: &Path| {
+        let path = path.to_path_buf();
+        move |source| ModelError::Io { path, source }
+    };
+    std::fs::create_dir_all(&parent).map_err(io(&parent))?;
+    // On the same file system as the target, so that renames are atomic; removed on every early return.
+    let staging = tempfile::Builder::new()
+        .prefix(".saving-")
+        .tempdir_in(&parent)
+        .map_err(io(&parent))?;
+    let inner = staging.path().join("checkpoint");
+    std::fs::create_dir(&inner).map_err(io(&inner))?;
+
+    let weights = inner.join(WEIGHTS);
+    let about = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    safetensors::serialize_to_file(tensors, Some(about), &weights).map_err(|error| match error {
+        SafeTensorError::IoError(source) => ModelError::Io {
+            path: dir.join(WEIGHTS),
+            source,
+        },
+        source => ModelError::Header {
+            file: dir.join(WEIGHTS),
+            source,
+        },
+    })?;
+    let settings = inner.join("config.json");
+    std::fs::write(&settings, config).map_err(io(&settings))?;
+    for path in [&weights, &settings] {
+        File::open(path).and_then(|file| file.sync_all()).map_err(io(path))?;
+    }
+    if dir.exists() {
+        for name in [WEIGHTS, "config.json"] {
+            std::fs::rename(inner.join(name), dir.join(name)).map_err(io(&dir.join(name)))?;
+        }
+        File::open(dir).and_then(|folder| folder.sync_all()).map_err(io(dir))?;
+    } else {
+        std::fs::rename(&inner, dir).map_err(io(dir))?;
+    }
+    File::open(&parent)
+        .and_then(|folder| folder.sync_all())
+        .map_err(io(&parent))
+}

@@ -1,0 +1,131 @@
+//! What can be wrong with a backbone's files, each with the figures to repair it.
+
+use std::path::PathBuf;
+
+/// A backbone that cannot be read, written or does not fit its configuration.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// The system refused to read or write a file.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A JSON file does not parse, or a field has the wrong type.
+    #[error("{path}: not the JSON that was expected: {source}")]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// The parser's reason, with line and column.
+        source: serde_json::Error,
+    },
+    /// A field of `config.json` has a value this crate cannot build.
+    #[error("config field `{field}`: expected {expected}, found {found}")]
+    Config {
+        /// Name of the field.
+        field: &'static str,
+        /// What would do.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// A folder holds no weights in a format this crate reads.
+    #[error("{dir}: expected model.safetensors or model.safetensors.index.json, found neither")]
+    NoWeights {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// The index names a shard that is not there.
+    #[error("{index}: names the shard `{shard}`, which is not in the folder")]
+    MissingShard {
+        /// The index file.
+        index: PathBuf,
+        /// The shard's file name.
+        shard: String,
+    },
+    /// The index places a tensor in a shard that does not hold it.
+    #[error("{index}: places `{tensor}` in `{shard}`, which does not hold it")]
+    NotInShard {
+        /// The index file.
+        index: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// The shard's file name.
+        shard: String,
+    },
+    /// A file is shorter or longer than its header says.
+    #[error("{file}: expected {expected} bytes by its header, found {found}: the file is truncated or damaged")]
+    Size {
+        /// The file.
+        file: PathBuf,
+        /// Bytes that the header accounts for.
+        expected: u64,
+        /// Bytes in the file.
+        found: u64,
+    },
+    /// A safetensors header that does not parse or contradicts itself.
+    #[error("{file}: not a safetensors file: {source}")]
+    Header {
+        /// The file.
+        file: PathBuf,
+        /// The format's reason.
+        source: safetensors::SafeTensorError,
+    },
+    /// A tensor the architecture needs is absent.
+    #[error("{file}: tensor `{tensor}` is missing, expected shape {expected:?}")]
+    MissingTensor {
+        /// The file, or the folder of a sharded checkpoint.
+        file: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Shape by the configuration.
+        expected: Vec<usize>,
+    },
+    /// A tensor the architecture has no place for.
+    #[error("{file}: tensor `{tensor}` (shape {found:?}) has no place in the model that config.json describes")]
+    UnexpectedTensor {
+        /// The file.
+        file: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Its shape.
+        found: Vec<usize>,
+    },
+    /// A tensor's shape contradicts the configuration.
+    #[error("{file}: tensor `{tensor}`: expected shape {expected:?}, found {found:?}")]
+    Shape {
+        /// The file.
+        file: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Shape by the configuration.
+        expected: Vec<usize>,
+        /// Shape in the file.
+        found: Vec<usize>,
+    },
+    /// A tensor's element type is none of f32, f16, bf16.
+    #[error("{file}: tensor `{tensor}`: expected {expected}, found {found}")]
+    Dtype {
+        /// The file.
+        file: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Types that are read.
+        expected: &'static str,
+        /// Type in the file.
+        found: String,
+    },
+    /// Two names of one weight hold different values.
+    #[error("{file}: tensor `{tensor}` is tied to `{target}` but holds other values")]
+    Untied {
+        /// The file.
+        file: PathBuf,
+        /// The alias.
+        tensor: String,
+        /// The tensor it is an alias of.
+        target: String,
+    },
+}

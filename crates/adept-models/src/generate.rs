@@ -1,0 +1,153 @@
+//! Greedy decoding with a key/value cache, and the scoring of fixed answers in one decoder pass.
+//!
+//! Run these on the plain backend, not under autodiff: nothing here is differentiated, and a graph would be kept.
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{Bool, ElementConversion, Int, Tensor, TensorData};
+
+use crate::traits::Seq2SeqBackbone;
+
+/// Greedy output with the evidence of how safe each choice was.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Generation {
+    /// New tokens a row, without the start token; all rows as long as steps were needed.
+    pub ids: Vec<Vec<u32>>,
+    /// First minus second logit at every slot, same shape as `ids`; also where a row has ended.
+    pub margins: Vec<Vec<f32>>,
+}
+
+/// Greedy tokens of every row, without the start token.
+///
+/// With `stop_at_eos` a row holds pads after its end token and decoding stops when all rows have ended, so rows may be
+/// shorter than `max_new_tokens` (all alike); without it the end token is a token like any other.
+pub fn greedy<B: Backend, M: Seq2SeqBackbone<B>>(
+    model: &M,
+    encoded: Tensor<B, 3>,
+    mask: Tensor<B, 2, Bool>,
+    max_new_tokens: usize,
+    stop_at_eos: bool,
+) -> Vec<Vec<u32>> {
+    let pick = |logits: Tensor<B, 2>| {
+        let ids = logits.argmax(1).into_data();
+        ids.iter::<i64>().map(|id| (id as u32, ())).collect()
+    };
+    decode(model, encoded, mask, max_new_tokens, stop_at_eos, pick).0
+}
+
+/// As [`greedy`], with the margin of each choice (which brings all logits to the host).
+pub fn greedy_with_margins<B: Backend, M: Seq2SeqBackbone<B>>(
+    model: &M,
+    encoded: Tensor<B, 3>,
+    mask: Tensor<B, 2, Bool>,
+    max_new_tokens: usize,
+    stop_at_eos: bool,
+) -> Generation {
+    let pick = |logits: Tensor<B, 2>| {
+        let [_, vocab] = logits.dims();
+        let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
+        values.chunks(vocab).map(top_and_margin).collect()
+    };
+    let (ids, margins) = decode(model, encoded, mask, max_new_tokens, stop_at_eos, pick);
+    Generation { ids, margins }
+}
+
+/// The first largest value's place and its lead over the second.
+fn top_and_margin(logits: &[f32]) -> (u32, f32) {
+    let (mut best, mut first, mut second) = (0, f32::NEG_INFINITY, f32::NEG_INFINITY);
+    for (place, &value) in logits.iter().enumerate() {
+        if value > first {
+            (best, second, first) = (place, first, value);
+        } else if value > second {
+            second = value;
+        }
+    }
+    (best as u32, first - second)
+}
+
+/// The loop both forms share: `pick` chooses a token a row from logits `[batch, vocab]` and may note something on it.
+fn decode<B: Backend, M: Seq2SeqBackbone<B>, N>(
+    model: &M,
+    encoded: Tensor<B, 3>,
+    mask: Tensor<B, 2, Bool>,
+    max_new_tokens: usize,
+    stop_at_eos: bool,
+    pick: impl Fn(Tensor<B, 2>) -> Vec<(u32, N)>,
+) -> (Vec<Vec<u32>>, Vec<Vec<N>>) {
+    let [batch, _, _] = encoded.dims();
+    let device = encoded.device();
+    let mut cache = model.start(encoded, mask);
+    let mut ids: Vec<Vec<u32>> = vec![Vec::new(); batch];
+    let mut notes: Vec<Vec<N>> = (0..batch).map(|_| Vec::new()).collect();
+    let mut ended = vec![false; batch];
+    let mut last = vec![model.decoder_start_id(); batch];
+    for _ in 0..max_new_tokens {
+        let inputs: Vec<i32> = last.iter().map(|&id| id as i32).collect();
+        let inputs = Tensor::<B, 2, Int>::from_data(TensorData::new(inputs, [batch, 1]), &device);
+        for (row, (chosen, note)) in pick(model.step(inputs, &mut cache)).into_iter().enumerate() {
+            let id = if ended[row] { model.pad_id() } else { chosen };
+            ended[row] |= stop_at_eos && id == model.eos_id();
+            ids[row].push(id);
+            notes[row].push(note);
+            last[row] = id;
+        }
+        if ended.iter().all(|&ended| ended) {
+            break;
+        }
+    }
+    (ids, notes)
+}
+
+/// Summed log-probability of each label (token ids, end token included) for every row: `[batch, labels]`.
+///
+/// One decoder pass for all labels; the encoder's keys and values are computed once a row. Sums are not divided by
+/// length: a label's end token is part of it, so that prefixes compete fairly.
+///
+/// # Panics
+/// Where `labels` is empty or all labels are.
+pub fn score_labels<B: Backend, M: Seq2SeqBackbone<B>>(
+    model: &M,
+    encoded: Tensor<B, 3>,
+    mask: Tensor<B, 2, Bool>,
+    labels: &[Vec<u32>],
+) -> Tensor<B, 2> {
+    let [batch, _, _] = encoded.dims();
+    let device = encoded.device();
+    let count = labels.len();
+    let width = labels.iter().map(Vec::len).max().unwrap_or(0);
+    assert!(width > 0, "score_labels: {count} labels, none with a token");
+
+    let mut inputs = vec![model.pad_id() as i32; count * width];
+    let mut targets = vec![0i32; count * width];
+    let mut keep = vec![0f32; count * width];
+    for (row, label) in labels.iter().enumerate() {
+        inputs[row * width] = model.decoder_start_id() as i32;
+        for (slot, &id) in label.iter().enumerate() {
+            targets[row * width + slot] = id as i32;
+            keep[row * width + slot] = 1.0;
+            if slot + 1 < width {
+                inputs[row * width + slot + 1] = id as i32;
+            }
+        }
+    }
+    let inputs = Tensor::<B, 2, Int>::from_data(TensorData::new(inputs, [count, width]), &device);
+    let targets = Tensor::<B, 4, Int>::from_data(TensorData::new(targets, [1, count, width, 1]), &device);
+    let keep = Tensor::<B, 3>::from_data(TensorData::new(keep, [1, count, width]), &device);
+
+    let logits = model.decode_candidates(inputs, encoded, mask);
+    let picked = logits.clone().gather(3, targets.expand([batch, count, width, 1]));
+    // log softmax of the picked entry alone: the whole table of log-probabilities is never built.
+    let largest = logits.clone().max_dim(3);
+    let normaliser = (logits - largest.clone()).exp().sum_dim(3).log() + largest;
+    let scores = (picked - normaliser).reshape([batch, count, width]) * keep;
+    scores.sum_dim(2).reshape([batch, count])
+}
+
+/// The place of each row's best label, `[batch]`.
+pub fn best_labels<B: Backend>(scores: Tensor<B, 2>) -> Vec<usize> {
+    scores
+        .argmax(1)
+        .into_data()
+        .iter::<i64>()
+        .map(|place| place.elem::<i64>() as usize)
+        .collect()
+}

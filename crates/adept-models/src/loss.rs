@@ -1,0 +1,62 @@
+//! Label shift and token cross-entropy, as PyTorch and transformers do them.
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor};
+
+/// A label with this value counts neither for the loss nor for the mean.
+pub const IGNORE_INDEX: i32 = -100;
+
+/// Decoder inputs of labels `[batch, target]`: shifted right by one, first `start_id`, ignored labels become `pad_id`.
+pub fn shift_right<B: Backend>(labels: Tensor<B, 2, Int>, start_id: u32, pad_id: u32) -> Tensor<B, 2, Int> {
+    let [batch, target] = labels.dims();
+    let start = Tensor::<B, 2, Int>::full([batch, 1], start_id, &labels.device());
+    let shifted = Tensor::cat(vec![start, labels.narrow(1, 0, target - 1)], 1);
+    let ignored = shifted.clone().equal_elem(IGNORE_INDEX);
+    shifted.mask_fill(ignored, pad_id)
+}
+
+/// Mean cross-entropy of logits `[batch, target, vocab]` over the labels `[batch, target]` that are not
+/// [`IGNORE_INDEX`]; 0 (not NaN) where all are ignored.
+pub fn cross_entropy<B: Backend>(logits: Tensor<B, 3>, labels: Tensor<B, 2, Int>) -> Tensor<B, 1> {
+    let [batch, target, vocab] = logits.dims();
+    adept_kernels::cross_entropy(
+        logits.reshape([batch * target, vocab]),
+        labels.reshape([batch * target]),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn_flex::Flex;
+
+    #[test]
+    fn labels_shift_right_and_ignored_ones_become_pads() {
+        let labels = Tensor::<Flex, 2, Int>::from_data([[5, 6, 1], [7, 1, -100]], &Default::default());
+        let shifted = shift_right(labels, 9, 3)
+            .into_data()
+            .convert::<i64>()
+            .to_vec::<i64>()
+            .unwrap();
+        assert_eq!(shifted, [9, 5, 6, 9, 7, 1]);
+        let ignored = Tensor::<Flex, 2, Int>::from_data([[-100, -100]], &Default::default());
+        let shifted = shift_right(ignored, 0, 3)
+            .into_data()
+            .convert::<i64>()
+            .to_vec::<i64>()
+            .unwrap();
+        assert_eq!(shifted, [0, 3]);
+    }
+
+    #[test]
+    fn ignored_labels_leave_the_mean_alone_and_all_ignored_is_zero() {
+        let device = Default::default();
+        let logits = Tensor::<Flex, 3>::from_data([[[1.0, 2.0, 0.5], [300.0, -300.0, 0.0]]], &device);
+        let loss =
+            |labels: [[i32; 2]; 1]| cross_entropy(logits.clone(), Tensor::from_data(labels, &device)).into_scalar();
+        let first = -(2f32.exp() / (1f32.exp() + 2f32.exp() + 0.5f32.exp())).ln();
+        assert!((loss([[1, -100]]) - first).abs() < 1e-6);
+        assert!((loss([[1, 1]]) - (first + 600.0) / 2.0).abs() < 1e-4);
+        assert_eq!(loss([[-100, -100]]), 0.0);
+    }
+}

@@ -1,0 +1,332 @@
+//! T5's `config.json`: what is read, what may be absent, what is refused.
+//!
+//! Checkpoints written by different versions of transformers disagree about the output head. Until version 4,
+//! `tie_word_embeddings` (absent = true) says both whether the head is the embedding matrix and whether the decoder's
+//! output is scaled by `d_model^-0.5`. Version 5 writes `tie_word_embeddings: true` for every T5 and the scale apart, as
+//! `scale_decoder_outputs`; then only the weights tell whether the head is tied (see [`super::weights`]).
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::ModelError;
+
+/// The feed-forward layer's form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FeedForwardKind {
+    /// `wo(relu(wi x))`: T5 v1.0.
+    #[serde(rename = "relu")]
+    Relu,
+    /// `wo(gelu_tanh(wi_0 x) * wi_1 x)`: T5 v1.1 and flan.
+    #[serde(rename = "gated-gelu")]
+    GatedGelu,
+}
+
+/// A T5's shape and conventions, by Hugging Face's field names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct T5Config {
+    /// Rows of the embedding matrix; larger than the tokenizer's vocabulary (32128 against 32100).
+    pub vocab_size: usize,
+    /// Channels of the residual stream.
+    pub d_model: usize,
+    /// Channels of one attention head.
+    pub d_kv: usize,
+    /// Inner channels of the feed-forward layers.
+    pub d_ff: usize,
+    /// Encoder blocks.
+    pub num_layers: usize,
+    /// Decoder blocks; as many as the encoder's where the file does not say.
+    pub num_decoder_layers: usize,
+    /// Attention heads.
+    pub num_heads: usize,
+    /// Rows of the relative position table.
+    pub relative_attention_num_buckets: usize,
+    /// Distances from here on share the last bucket.
+    pub relative_attention_max_distance: usize,
+    /// Added to the mean square in every norm.
+    pub layer_norm_epsilon: f64,
+    /// The feed-forward layer's form.
+    pub feed_forward_proj: FeedForwardKind,
+    /// Whether the output head is the embedding matrix.
+    pub tie_word_embeddings: bool,
+    /// Whether the decoder's output is multiplied by `d_model^-0.5` before the head; goes with a tied head.
+    pub scale_decoder_outputs: bool,
+    /// The rate the model was trained with; used by the `reference` preset only.
+    pub dropout_rate: f64,
+    /// Scale of random initialisation.
+    pub initializer_factor: f64,
+    /// The token that fills rows up.
+    pub pad_token_id: u32,
+    /// The token that ends an answer.
+    pub eos_token_id: u32,
+    /// The token a decoder begins with.
+    pub decoder_start_token_id: u32,
+}
+
+/// `config.json` as it stands in the file; fields that models leave out are options.
+#[derive(Debug, Deserialize)]
+struct File {
+    model_type: Option<String>,
+    vocab_size: usize,
+    d_model: usize,
+    d_kv: usize,
+    d_ff: usize,
+    num_layers: usize,
+    num_decoder_layers: Option<usize>,
+    num_heads: usize,
+    relative_attention_num_buckets: Option<usize>,
+    relative_attention_max_distance: Option<usize>,
+    layer_norm_epsilon: Option<f64>,
+    feed_forward_proj: Option<String>,
+    tie_word_embeddings: Option<bool>,
+    scale_decoder_outputs: Option<bool>,
+    dropout_rate: Option<f64>,
+    initializer_factor: Option<f64>,
+    pad_token_id: Option<u32>,
+    eos_token_id: Option<u32>,
+    decoder_start_token_id: Option<u32>,
+}
+
+impl T5Config {
+    /// Reads `config.json` of a checkpoint folder.
+    pub fn from_dir(dir: &Path) -> Result<Self, ModelError> {
+        let path = dir.join("config.json");
+        let text = std::fs::read_to_string(&path).map_err(|source| ModelError::Io {
+            path: path.clone(),
+            source,
+        })?;
+        Self::parse(&text, path)
+    }
+
+    /// Reads the text of a `config.json`.
+    pub fn from_json(text: &str) -> Result<Self, ModelError> {
+        Self::parse(text, PathBuf::from("config.json"))
+    }
+
+    fn parse(text: &str, path: PathBuf) -> Result<Self, ModelError> {
+        let file: File = serde_json::from_str(text).map_err(|source| ModelError::Json { path, source })?;
+        if let Some(found) = file.model_type.filter(|t| t != "t5") {
+            return Err(refuse("model_type", "t5", found));
+        }
+        let feed_forward_proj = match file.feed_forward_proj.as_deref() {
+            None | Some("relu") => FeedForwardKind::Relu,
+            Some("gated-gelu") => FeedForwardKind::GatedGelu,
+            Some(other) => return Err(refuse("feed_forward_proj", "relu or gated-gelu", other)),
+        };
+        let tie_word_embeddings = file.tie_word_embeddings.unwrap_or(true);
+        let pad_token_id = file.pad_token_id.unwrap_or(0);
+        let config = Self {
+            vocab_size: file.vocab_size,
+            d_model: file.d_model,
+            d_kv: file.d_kv,
+            d_ff: file.d_ff,
+            num_layers: file.num_layers,
+            num_decoder_layers: file.num_decoder_layers.unwrap_or(file.num_layers),
+            num_heads: file.num_heads,
+            relative_attention_num_buckets: file.relative_attention_num_buckets.unwrap_or(32),
+            relative_attention_max_distance: file.relative_attention_max_distance.unwrap_or(128),
+            layer_norm_epsilon: file.layer_norm_epsilon.unwrap_or(1e-6),
+            feed_forward_proj,
+            tie_word_embeddings,
+            scale_decoder_outputs: file.scale_decoder_outputs.unwrap_or(tie_word_embeddings),
+            dropout_rate: file.dropout_rate.unwrap_or(0.1),
+            initializer_factor: file.initializer_factor.unwrap_or(1.0),
+            pad_token_id,
+            eos_token_id: file.eos_token_id.unwrap_or(1),
+            decoder_start_token_id: file.decoder_start_token_id.unwrap_or(pad_token_id),
+        };
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Refuses sizes that no model can have and token ids outside the vocabulary.
+    pub fn validate(&self) -> Result<(), ModelError> {
+        for (field, value) in [
+            ("vocab_size", self.vocab_size),
+            ("d_model", self.d_model),
+            ("d_kv", self.d_kv),
+            ("d_ff", self.d_ff),
+            ("num_layers", self.num_layers),
+            ("num_decoder_layers", self.num_decoder_layers),
+            ("num_heads", self.num_heads),
+        ] {
+            if value == 0 {
+                return Err(refuse(field, "at least 1", value));
+            }
+        }
+        // Both halves of the bidirectional table need an exact and a logarithmic part.
+        let buckets = self.relative_attention_num_buckets;
+        if buckets < 4 || !buckets.is_multiple_of(4) {
+            return Err(refuse(
+                "relative_attention_num_buckets",
+                "a multiple of 4, at least 4",
+                buckets,
+            ));
+        }
+        let distance = self.relative_attention_max_distance;
+        if distance <= buckets / 2 {
+            return Err(refuse(
+                "relative_attention_max_distance",
+                format!("more than {}", buckets / 2),
+                distance,
+            ));
+        }
+        if !(self.layer_norm_epsilon > 0.0 && self.layer_norm_epsilon < 1.0) {
+            return Err(refuse("layer_norm_epsilon", "between 0 and 1", self.layer_norm_epsilon));
+        }
+        if !(0.0..1.0).contains(&self.dropout_rate) {
+            return Err(refuse("dropout_rate", "at least 0, below 1", self.dropout_rate));
+        }
+        for (field, id) in [
+            ("pad_token_id", self.pad_token_id),
+            ("eos_token_id", self.eos_token_id),
+            ("decoder_start_token_id", self.decoder_start_token_id),
+        ] {
+            if id as usize >= self.vocab_size {
+                return Err(refuse(field, format!("below vocab_size {}", self.vocab_size), id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Channels of all heads together.
+    pub fn inner(&self) -> usize {
+        self.num_heads * self.d_kv
+    }
+
+    /// The file's text as transformers reads it, every version.
+    pub fn to_json(&self) -> String {
+        let gated = self.feed_forward_proj == FeedForwardKind::GatedGelu;
+        let value = serde_json::json!({
+            "architectures": ["T5ForConditionalGeneration"],
+            "d_ff": self.d_ff,
+            "d_kv": self.d_kv,
+            "d_model": self.d_model,
+            "decoder_start_token_id": self.decoder_start_token_id,
+            "dense_act_fn": if gated { "gelu_new" } else { "relu" },
+            "dropout_rate": self.dropout_rate,
+            "eos_token_id": self.eos_token_id,
+            "feed_forward_proj": self.feed_forward_proj,
+            "initializer_factor": self.initializer_factor,
+            "is_encoder_decoder": true,
+            "is_gated_act": gated,
+            "layer_norm_epsilon": self.layer_norm_epsilon,
+            "model_type": "t5",
+            "num_decoder_layers": self.num_decoder_layers,
+            "num_heads": self.num_heads,
+            "num_layers": self.num_layers,
+            "pad_token_id": self.pad_token_id,
+            "relative_attention_max_distance": self.relative_attention_max_distance,
+            "relative_attention_num_buckets": self.relative_attention_num_buckets,
+            "scale_decoder_outputs": self.scale_decoder_outputs,
+            "tie_word_embeddings": self.tie_word_embeddings,
+            "torch_dtype": "float32",
+            "use_cache": true,
+            "vocab_size": self.vocab_size,
+        });
+        format!("{value:#}\n")
+    }
+
+    /// The published `t5-small`: 60.5 M parameters.
+    pub fn t5_small() -> Self {
+        Self {
+            vocab_size: 32128,
+            d_model: 512,
+            d_kv: 64,
+            d_ff: 2048,
+            num_layers: 6,
+            num_decoder_layers: 6,
+            num_heads: 8,
+            relative_attention_num_buckets: 32,
+            relative_attention_max_distance: 128,
+            layer_norm_epsilon: 1e-6,
+            feed_forward_proj: FeedForwardKind::Relu,
+            tie_word_embeddings: true,
+            scale_decoder_outputs: true,
+            dropout_rate: 0.1,
+            initializer_factor: 1.0,
+            pad_token_id: 0,
+            eos_token_id: 1,
+            decoder_start_token_id: 0,
+        }
+    }
+
+    /// The published `t5-base`: 222.9 M parameters.
+    pub fn t5_base() -> Self {
+        Self {
+            d_model: 768,
+            d_ff: 3072,
+            num_layers: 12,
+            num_decoder_layers: 12,
+            num_heads: 12,
+            ..Self::t5_small()
+        }
+    }
+}
+
+fn refuse(field: &'static str, expected: impl ToString, found: impl ToString) -> ModelError {
+    ModelError::Config {
+        field,
+        expected: expected.to_string(),
+        found: found.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = r#"{"architectures":["T5ForConditionalGeneration"],"d_ff":2048,"d_kv":64,"d_model":512,
+        "decoder_start_token_id":0,"dropout_rate":0.1,"eos_token_id":1,"initializer_factor":1.0,
+        "is_encoder_decoder":true,"layer_norm_epsilon":1e-06,"model_type":"t5","n_positions":512,"num_heads":8,
+        "num_layers":6,"output_past":true,"pad_token_id":0,"relative_attention_num_buckets":32,
+        "task_specific_params":{"x":{}},"vocab_size":32128}"#;
+
+    #[test]
+    fn the_published_config_of_t5_small_reads() {
+        assert_eq!(T5Config::from_json(SMALL).unwrap(), T5Config::t5_small());
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let mut config = T5Config::t5_base();
+        config.num_decoder_layers = 3;
+        config.feed_forward_proj = FeedForwardKind::GatedGelu;
+        config.tie_word_embeddings = false;
+        config.scale_decoder_outputs = false;
+        assert_eq!(T5Config::from_json(&config.to_json()).unwrap(), config);
+    }
+
+    #[test]
+    fn each_bad_field_is_named() {
+        for (from, to, field) in [
+            ("\"model_type\":\"t5\"", "\"model_type\":\"bert\"", "model_type"),
+            ("\"d_kv\":64", "\"d_kv\":0", "d_kv"),
+            (
+                "\"num_heads\":8",
+                "\"num_heads\":8,\"feed_forward_proj\":\"gated-silu\"",
+                "feed_forward_proj",
+            ),
+            ("num_buckets\":32", "num_buckets\":30", "relative_attention_num_buckets"),
+            (
+                "\"num_heads\":8",
+                "\"num_heads\":8,\"relative_attention_max_distance\":16",
+                "relative_attention_max_distance",
+            ),
+            ("\"eos_token_id\":1", "\"eos_token_id\":32128", "eos_token_id"),
+            ("1e-06", "-1.0", "layer_norm_epsilon"),
+            ("\"dropout_rate\":0.1", "\"dropout_rate\":1.0", "dropout_rate"),
+        ] {
+            let text = SMALL.replace(from, to);
+            assert_ne!(text, SMALL, "{from}");
+            let error = T5Config::from_json(&text).unwrap_err().to_string();
+            assert!(error.contains(field), "{field}: {error}");
+        }
+        for text in ["{}", "[", "{\"vocab_size\": \"many\"}"] {
+            assert!(
+                matches!(T5Config::from_json(text), Err(ModelError::Json { .. })),
+                "{text}"
+            );
+        }
+    }
+}

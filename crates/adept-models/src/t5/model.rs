@@ -1,0 +1,168 @@
+//! The model: embedding, encoder, decoder, head, and the backbone traits on top.
+
+use burn::module::{Module, Param};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Bool, Int, Tensor};
+
+use super::config::T5Config;
+use super::layer::{Linear, Pass};
+use super::stack::{KeysValues, Memory, Stack};
+use crate::traits::{Backbone, Seq2SeqBackbone};
+
+/// A table of embeddings, `[vocab, d_model]`.
+#[derive(Module, Debug)]
+pub struct Embedding<B: Backend> {
+    /// `[vocab, d_model]`, as in the checkpoint.
+    pub weight: Param<Tensor<B, 2>>,
+}
+
+/// T5, v1.0 or v1.1. Parameters are made frozen; [`crate::unfreeze`] is for full fine-tuning.
+///
+/// Parameter paths follow the checkpoint's names (`shared.weight`, `encoder.block.0.self_attention.q.weight`, …) with the
+/// layer numbers replaced by what the layers are.
+#[derive(Module, Debug)]
+pub struct T5<B: Backend> {
+    /// The token embeddings, which the encoder, the decoder and a tied head share.
+    pub shared: Embedding<B>,
+    /// The encoder.
+    pub encoder: Stack<B>,
+    /// The decoder.
+    pub decoder: Stack<B>,
+    /// The output head of untied models (v1.1), `[d_model, vocab]`; tied ones use [`Self::shared`].
+    pub lm_head: Option<Linear<B>>,
+    #[module(skip)]
+    pub(super) config: T5Config,
+}
+
+/// Keys and values of one generation.
+#[derive(Debug, Clone)]
+pub struct T5Cache<B: Backend> {
+    memory: Memory<B>,
+    past: Vec<KeysValues<B>>,
+}
+
+impl<B: Backend> T5<B> {
+    /// The configuration it was built from.
+    pub fn config(&self) -> &T5Config {
+        &self.config
+    }
+
+    fn pass(&self, dropout: f64) -> Pass {
+        Pass {
+            heads: self.config.num_heads,
+            epsilon: self.config.layer_norm_epsilon,
+            dropout,
+        }
+    }
+
+    /// Logits `[n, vocab]` of decoder states `[n, d_model]`. A tied head multiplies by `d_model^-0.5` first: the embedding
+    /// has unit variance, which would make logits too large by that factor.
+    fn head(&self, states: Tensor<B, 2>) -> Tensor<B, 2> {
+        let states = match self.config.scale_decoder_outputs {
+            true => states.mul_scalar((self.config.d_model as f64).powf(-0.5)),
+            false => states,
+        };
+        match &self.lm_head {
+            Some(head) => states.matmul(head.weight.val()),
+            None => states.matmul(self.shared.weight.val().transpose()),
+        }
+    }
+}
+
+impl<B: Backend> Backbone<B> for T5<B> {
+    fn d_model(&self) -> usize {
+        self.config.d_model
+    }
+
+    fn vocab_size(&self) -> usize {
+        self.config.vocab_size
+    }
+
+    fn embed(&self, ids: Tensor<B, 2, Int>) -> Tensor<B, 3> {
+        burn::tensor::module::embedding(self.shared.weight.val(), ids)
+    }
+
+    fn embedding_weight(&self) -> Tensor<B, 2> {
+        self.shared.weight.val()
+    }
+}
+
+impl<B: Backend> Seq2SeqBackbone<B> for T5<B> {
+    type Cache = T5Cache<B>;
+
+    fn encode(&self, embeddings: Tensor<B, 3>, mask: Tensor<B, 2, Bool>, dropout: f64) -> Tensor<B, 3> {
+        self.encoder.encode(
+            embeddings,
+            mask,
+            self.config.relative_attention_max_distance,
+            self.pass(dropout),
+        )
+    }
+
+    fn decode(
+        &self,
+        decoder_ids: Tensor<B, 2, Int>,
+        encoded: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        dropout: f64,
+    ) -> Tensor<B, 3> {
+        let [b, t] = decoder_ids.dims();
+        let memory = self.decoder.memory(encoded, mask);
+        let embeddings = self.embed(decoder_ids);
+        let max_distance = self.config.relative_attention_max_distance;
+        let states = self
+            .decoder
+            .decode(embeddings, &memory, max_distance, self.pass(dropout));
+        self.head(states.reshape([b * t, self.config.d_model]))
+            .reshape([b, t, self.config.vocab_size])
+    }
+
+    fn decode_candidates(
+        &self,
+        decoder_ids: Tensor<B, 2, Int>,
+        encoded: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+    ) -> Tensor<B, 4> {
+        let [candidates, t] = decoder_ids.dims();
+        let [b, _, d] = encoded.dims();
+        let memory = self.decoder.memory(encoded, mask);
+        let embeddings = self
+            .embed(decoder_ids)
+            .unsqueeze::<4>()
+            .expand([b, candidates, t, d])
+            .reshape([b * candidates, t, d]);
+        let max_distance = self.config.relative_attention_max_distance;
+        let states = self.decoder.decode(embeddings, &memory, max_distance, self.pass(0.0));
+        self.head(states.reshape([b * candidates * t, d]))
+            .reshape([b, candidates, t, self.config.vocab_size])
+    }
+
+    fn start(&self, encoded: Tensor<B, 3>, mask: Tensor<B, 2, Bool>) -> T5Cache<B> {
+        T5Cache {
+            memory: self.decoder.memory(encoded, mask),
+            past: Vec::new(),
+        }
+    }
+
+    fn step(&self, ids: Tensor<B, 2, Int>, cache: &mut T5Cache<B>) -> Tensor<B, 2> {
+        let [b, _] = ids.dims();
+        let embeddings = self.embed(ids);
+        let max_distance = self.config.relative_attention_max_distance;
+        let states = self
+            .decoder
+            .step(embeddings, &cache.memory, &mut cache.past, max_distance, self.pass(0.0));
+        self.head(states.reshape([b, self.config.d_model]))
+    }
+
+    fn decoder_start_id(&self) -> u32 {
+        self.config.decoder_start_token_id
+    }
+
+    fn eos_id(&self) -> u32 {
+        self.config.eos_token_id
+    }
+
+    fn pad_id(&self) -> u32 {
+        self.config.pad_token_id
+    }
+}

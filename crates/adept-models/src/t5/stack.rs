@@ -1,0 +1,162 @@
+//! A stack of blocks: T5's encoder or its decoder.
+//!
+//! The relative bias table belongs to block 0 in the checkpoint and serves every self-attention of its stack, so it is
+//! kept by the stack. Bias and mask are combined once a pass.
+
+use adept_kernels::AttentionBias;
+use burn::module::{Module, Param};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Bool, Tensor};
+
+use super::layer::{Attention, FeedForward, Norm, Pass, dropout};
+use super::position;
+
+/// One block: self-attention, in the decoder also cross-attention, feed-forward.
+#[derive(Module, Debug)]
+pub struct Block<B: Backend> {
+    /// `layer.0.SelfAttention`.
+    pub self_attention: Attention<B>,
+    /// `layer.1.EncDecAttention`; decoder only.
+    pub cross_attention: Option<Attention<B>>,
+    /// `layer.1.DenseReluDense` of the encoder, `layer.2.DenseReluDense` of the decoder.
+    pub feed_forward: FeedForward<B>,
+}
+
+/// The encoder or the decoder.
+#[derive(Module, Debug)]
+pub struct Stack<B: Backend> {
+    /// The blocks, in order.
+    pub block: Vec<Block<B>>,
+    /// `block.0.layer.0.SelfAttention.relative_attention_bias`, `[buckets, heads]`.
+    pub relative_attention_bias: Param<Tensor<B, 2>>,
+    /// The norm after the last block.
+    pub final_layer_norm: Norm<B>,
+}
+
+/// Keys and values of one attention layer, `[b, n, heads × channels]` each.
+pub(super) type KeysValues<B> = (Tensor<B, 3>, Tensor<B, 3>);
+
+/// What a decoder pass reads of the encoder: keys and values a block, and the mask over them.
+#[derive(Debug, Clone)]
+pub(super) struct Memory<B: Backend> {
+    pub blocks: Vec<KeysValues<B>>,
+    pub bias: AttentionBias<B>,
+}
+
+impl<B: Backend> Stack<B> {
+    /// Bidirectional pass over embeddings `[b, n, d]`; returns the states after the final norm.
+    pub(super) fn encode(
+        &self,
+        embeddings: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        max_distance: usize,
+        pass: Pass,
+    ) -> Tensor<B, 3> {
+        let [_, n, _] = embeddings.dims();
+        let table = self.relative_attention_bias.val();
+        let bias = AttentionBias::new(Some(position::bias(table, 0, n, n, true, max_distance)), Some(mask));
+        let mut x = dropout(embeddings, pass.dropout);
+        for block in &self.block {
+            x = block.self_attention.self_attention(x, &bias, pass);
+            x = block.feed_forward.forward(x, pass);
+        }
+        dropout(self.final_layer_norm.forward(x, pass.epsilon), pass.dropout)
+    }
+
+    /// The encoder's keys and values for every block: once a batch, however many tokens are decoded.
+    pub(super) fn memory(&self, encoded: Tensor<B, 3>, mask: Tensor<B, 2, Bool>) -> Memory<B> {
+        let blocks = self
+            .block
+            .iter()
+            .map(|block| block.cross().keys_values(encoded.clone()))
+            .collect();
+        Memory {
+            blocks,
+            bias: AttentionBias::new(None, Some(mask)),
+        }
+    }
+
+    /// Causal pass over decoder embeddings `[b × c, t, d]`, `c` candidates a row of the memory.
+    pub(super) fn decode(
+        &self,
+        embeddings: Tensor<B, 3>,
+        memory: &Memory<B>,
+        max_distance: usize,
+        pass: Pass,
+    ) -> Tensor<B, 3> {
+        let [_, t, _] = embeddings.dims();
+        let table = self.relative_attention_bias.val();
+        let bias = position::causal(position::bias(table, 0, t, t, false, max_distance), 0);
+        let bias = AttentionBias::new(Some(bias), None);
+        let mut x = dropout(embeddings, pass.dropout);
+        for (block, memory_block) in self.block.iter().zip(&memory.blocks) {
+            x = block.self_attention.self_attention(x, &bias, pass);
+            x = block.cross_attend(x, memory_block, &memory.bias, pass);
+            x = block.feed_forward.forward(x, pass);
+        }
+        dropout(self.final_layer_norm.forward(x, pass.epsilon), pass.dropout)
+    }
+
+    /// One more token a row, `[b, 1, d]`; `past` holds the self-attention's keys and values and grows by one slot.
+    pub(super) fn step(
+        &self,
+        embeddings: Tensor<B, 3>,
+        memory: &Memory<B>,
+        past: &mut Vec<KeysValues<B>>,
+        max_distance: usize,
+        pass: Pass,
+    ) -> Tensor<B, 3> {
+        let position = past.first().map_or(0, |(keys, _)| keys.dims()[1]);
+        let table = self.relative_attention_bias.val();
+        // The newest query sees every slot so far: no causal mask is needed.
+        let bias = position::bias(table, position, 1, position + 1, false, max_distance);
+        let bias = AttentionBias::new(Some(bias), None);
+        let mut grown = Vec::with_capacity(self.block.len());
+        let mut before = std::mem::take(past).into_iter();
+        let mut x = embeddings;
+        for (block, memory_block) in self.block.iter().zip(&memory.blocks) {
+            let attention = &block.self_attention;
+            let normed = attention.layer_norm.forward(x.clone(), pass.epsilon);
+            let (mut keys, mut values) = attention.keys_values(normed.clone());
+            if let Some((old_keys, old_values)) = before.next() {
+                keys = Tensor::cat(vec![old_keys, keys], 1);
+                values = Tensor::cat(vec![old_values, values], 1);
+            }
+            x = x + attention.attend(normed, keys.clone(), values.clone(), &bias, pass);
+            grown.push((keys, values));
+            x = block.cross_attend(x, memory_block, &memory.bias, pass);
+            x = block.feed_forward.forward(x, pass);
+        }
+        *past = grown;
+        self.final_layer_norm.forward(x, pass.epsilon)
+    }
+}
+
+impl<B: Backend> Block<B> {
+    fn cross(&self) -> &Attention<B> {
+        self.cross_attention
+            .as_ref()
+            .expect("blocks of a decoder are built with cross-attention")
+    }
+
+    /// Cross-attention with its residual. Candidates of one row (`[b × c, t, d]`) become further queries (`[b, c × t, d]`)
+    /// of that row: cross-attention knows no positions, so their order does not matter.
+    fn cross_attend(
+        &self,
+        x: Tensor<B, 3>,
+        (keys, values): &KeysValues<B>,
+        bias: &AttentionBias<B>,
+        pass: Pass,
+    ) -> Tensor<B, 3> {
+        let cross = self.cross();
+        let [rows, t, d] = x.dims();
+        let [b, _, _] = keys.dims();
+        let normed = cross
+            .layer_norm
+            .forward(x.clone(), pass.epsilon)
+            .reshape([b, rows / b * t, d]);
+        x + cross
+            .attend(normed, keys.clone(), values.clone(), bias, pass)
+            .reshape([rows, t, d])
+    }
+}

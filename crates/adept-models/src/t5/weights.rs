@@ -1,0 +1,385 @@
+//! Hugging Face's names and shapes, tensor by tensor, beside the modules they fill; loading and saving.
+//!
+//! One walk ([`build`]) makes the model whatever the values come from (a checkpoint or a random generator), another
+//! ([`tensors`]) names the values of a model that is saved. Both use the checkpoint's names, so that a mistake in one
+//! shows as a round trip that fails.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use adept_core::Fingerprint;
+use burn::module::{Param, ParamId};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+use safetensors::Dtype;
+use safetensors::tensor::View;
+
+use super::config::{FeedForwardKind, T5Config};
+use super::layer::{Attention, FeedForward, Linear, Norm};
+use super::model::{Embedding, T5};
+use super::stack::{Block, Stack};
+use crate::checkpoint::{self, Checkpoint};
+use crate::error::ModelError;
+
+const SHARED: &str = "shared.weight";
+const HEAD: &str = "lm_head.weight";
+/// Names under which checkpoints may repeat the shared embedding.
+const EMBEDDING_ALIASES: [&str; 2] = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
+/// The published v1.0 files hold this table, which no version of the model reads.
+const LEFTOVER: &str = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight";
+
+/// A backbone as read from a folder.
+#[derive(Debug)]
+pub struct Loaded<B: Backend> {
+    /// The model; nothing in it requires a gradient.
+    pub model: T5<B>,
+    /// Identity of the weights, for adapter files.
+    pub fingerprint: Fingerprint,
+}
+
+/// Opens a T5 checkpoint without building the model: its configuration, with the head decided by the weights, and its
+/// files, with aliases and leftovers set aside (so that [`Checkpoint::fingerprint`] is the one adapters carry).
+pub fn open(dir: &Path) -> Result<(T5Config, Checkpoint), ModelError> {
+    let mut config = T5Config::from_dir(dir)?;
+    let mut checkpoint = Checkpoint::open(dir)?;
+    let shared = match checkpoint.contains(SHARED) {
+        true => SHARED,
+        // Some exports keep an alias only.
+        false => EMBEDDING_ALIASES
+            .into_iter()
+            .find(|name| checkpoint.contains(name))
+            .unwrap_or(SHARED),
+    };
+    for alias in EMBEDDING_ALIASES.into_iter().filter(|&alias| alias != shared) {
+        if checkpoint.contains(alias) {
+            same(&checkpoint, alias, shared)?;
+            checkpoint.ignore(alias);
+        }
+    }
+    checkpoint.ignore(LEFTOVER);
+    if config.tie_word_embeddings && checkpoint.contains(HEAD) {
+        match (same(&checkpoint, HEAD, shared), config.scale_decoder_outputs) {
+            (Ok(()), _) => checkpoint.ignore(HEAD),
+            // transformers 5 writes `tie_word_embeddings: true` for every T5; a head that is neither scaled nor equal to
+            // the embedding is a v1.1 head.
+            (Err(_), false) => config.tie_word_embeddings = false,
+            (Err(error), true) => return Err(error),
+        }
+    }
+    Ok((config, checkpoint))
+}
+
+/// Refuses an alias whose values are not those of its target.
+fn same(checkpoint: &Checkpoint, alias: &str, target: &str) -> Result<(), ModelError> {
+    if checkpoint.shape(alias) == checkpoint.shape(target) && checkpoint.raw(alias) == checkpoint.raw(target) {
+        return Ok(());
+    }
+    Err(ModelError::Untied {
+        file: checkpoint.file_of(alias),
+        tensor: alias.to_owned(),
+        target: target.to_owned(),
+    })
+}
+
+/// What a tensor is, which decides how it starts (see `init`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Embedding,
+    Norm,
+    Query,
+    KeyValue,
+    AttentionOutput,
+    FeedForwardIn,
+    FeedForwardOut,
+    RelativeBias,
+    Head,
+}
+
+/// Where values come from: a name, its shape `[out, in]` as in the checkpoint, and its role.
+type Source<'a> = dyn FnMut(&str, &[usize], Role) -> Result<Vec<f32>, ModelError> + 'a;
+
+/// Builds a model from values by name.
+struct Builder<'a, B: Backend> {
+    config: &'a T5Config,
+    device: &'a B::Device,
+    source: &'a mut Source<'a>,
+}
+
+/// A frozen parameter.
+fn frozen<B: Backend, const D: usize>(values: Vec<f32>, shape: [usize; D], device: &B::Device) -> Param<Tensor<B, D>> {
+    Param::initialized(
+        ParamId::new(),
+        Tensor::from_data(TensorData::new(values, shape), device),
+    )
+}
+
+impl<B: Backend> Builder<'_, B> {
+    fn rows(&mut self, name: &str, shape: [usize; 2], role: Role) -> Result<Param<Tensor<B, 2>>, ModelError> {
+        Ok(frozen((self.source)(name, &shape, role)?, shape, self.device))
+    }
+
+    fn linear(&mut self, name: &str, inputs: usize, outputs: usize, role: Role) -> Result<Linear<B>, ModelError> {
+        let values = (self.source)(&format!("{name}.weight"), &[outputs, inputs], role)?;
+        Ok(Linear {
+            weight: frozen(transpose(&values, outputs, inputs), [inputs, outputs], self.device),
+        })
+    }
+
+    fn norm(&mut self, name: &str) -> Result<Norm<B>, ModelError> {
+        let d = self.config.d_model;
+        Ok(Norm {
+            weight: frozen(
+                (self.source)(&format!("{name}.weight"), &[d], Role::Norm)?,
+                [d],
+                self.device,
+            ),
+        })
+    }
+
+    fn attention(&mut self, layer: &str, kind: &str) -> Result<Attention<B>, ModelError> {
+        let (d, inner) = (self.config.d_model, self.config.inner());
+        Ok(Attention {
+            q: self.linear(&format!("{layer}.{kind}.q"), d, inner, Role::Query)?,
+            k: self.linear(&format!("{layer}.{kind}.k"), d, inner, Role::KeyValue)?,
+            v: self.linear(&format!("{layer}.{kind}.v"), d, inner, Role::KeyValue)?,
+            o: self.linear(&format!("{layer}.{kind}.o"), inner, d, Role::AttentionOutput)?,
+            layer_norm: self.norm(&format!("{layer}.layer_norm"))?,
+        })
+    }
+
+    fn feed_forward(&mut self, layer: &str) -> Result<FeedForward<B>, ModelError> {
+        let (d, d_ff) = (self.config.d_model, self.config.d_ff);
+        let dense = format!("{layer}.DenseReluDense");
+        let (wi, wi_1) = match self.config.feed_forward_proj {
+            FeedForwardKind::Relu => (self.linear(&format!("{dense}.wi"), d, d_ff, Role::FeedForwardIn)?, None),
+            FeedForwardKind::GatedGelu => (
+                self.linear(&format!("{dense}.wi_0"), d, d_ff, Role::FeedForwardIn)?,
+                Some(self.linear(&format!("{dense}.wi_1"), d, d_ff, Role::FeedForwardIn)?),
+            ),
+        };
+        let wo = self.linear(&format!("{dense}.wo"), d_ff, d, Role::FeedForwardOut)?;
+        Ok(FeedForward {
+            wi,
+            wi_1,
+            wo,
+            layer_norm: self.norm(&format!("{layer}.layer_norm"))?,
+        })
+    }
+
+    fn stack(&mut self, name: &str, blocks: usize, decoder: bool) -> Result<Stack<B>, ModelError> {
+        let table = [self.config.relative_attention_num_buckets, self.config.num_heads];
+        let relative = format!("{name}.block.0.layer.0.SelfAttention.relative_attention_bias.weight");
+        let relative_attention_bias = self.rows(&relative, table, Role::RelativeBias)?;
+        let mut block = Vec::with_capacity(blocks);
+        for number in 0..blocks {
+            let layer = |index: usize| format!("{name}.block.{number}.layer.{index}");
+            block.push(Block {
+                self_attention: self.attention(&layer(0), "SelfAttention")?,
+                cross_attention: match decoder {
+                    true => Some(self.attention(&layer(1), "EncDecAttention")?),
+                    false => None,
+                },
+                feed_forward: self.feed_forward(&layer(if decoder { 2 } else { 1 }))?,
+            });
+        }
+        let final_layer_norm = self.norm(&format!("{name}.final_layer_norm"))?;
+        Ok(Stack {
+            block,
+            relative_attention_bias,
+            final_layer_norm,
+        })
+    }
+}
+
+/// Builds a T5 from a source of values.
+pub(super) fn build<'a, B: Backend>(
+    config: &'a T5Config,
+    device: &'a B::Device,
+    source: &'a mut Source<'a>,
+) -> Result<T5<B>, ModelError> {
+    config.validate()?;
+    let mut builder = Builder::<B> { config, device, source };
+    let shared = builder.rows(SHARED, [config.vocab_size, config.d_model], Role::Embedding)?;
+    let encoder = builder.stack("encoder", config.num_layers, false)?;
+    let decoder = builder.stack("decoder", config.num_decoder_layers, true)?;
+    let lm_head = match config.tie_word_embeddings {
+        true => None,
+        false => Some(builder.linear("lm_head", config.d_model, config.vocab_size, Role::Head)?),
+    };
+    Ok(T5 {
+        shared: Embedding { weight: shared },
+        encoder,
+        decoder,
+        lm_head,
+        config: config.clone(),
+    })
+}
+
+impl<B: Backend> T5<B> {
+    /// Reads `config.json` and the weights of a folder; nothing requires a gradient.
+    pub fn load(dir: &Path, device: &B::Device) -> Result<Loaded<B>, ModelError> {
+        let (config, checkpoint) = open(dir)?;
+        let mut used = BTreeSet::new();
+        let mut source = |name: &str, shape: &[usize], _: Role| {
+            let stored = match name {
+                SHARED if !checkpoint.contains(SHARED) => EMBEDDING_ALIASES
+                    .into_iter()
+                    .find(|alias| checkpoint.contains(alias))
+                    .unwrap_or(SHARED),
+                name => name,
+            };
+            used.insert(stored.to_owned());
+            checkpoint.read(stored, shape)
+        };
+        let model = build(&config, device, &mut source)?;
+        checkpoint.check_no_others(&used)?;
+        Ok(Loaded {
+            model,
+            fingerprint: checkpoint.fingerprint(),
+        })
+    }
+
+    /// Writes `config.json` and `model.safetensors` (f32) as Hugging Face lays them out, atomically.
+    /// Reading them back gives the same values, bit for bit.
+    pub fn save_pretrained(&self, dir: &Path) -> Result<(), ModelError> {
+        checkpoint::write(dir, &self.config.to_json(), tensors(self))
+    }
+}
+
+/// A parameter on its way into a file; its values leave the device only while they are written.
+struct Stored<B: Backend> {
+    shape: Vec<usize>,
+    values: Values<B>,
+}
+
+enum Values<B: Backend> {
+    Vector(Tensor<B, 1>),
+    Rows(Tensor<B, 2>),
+    /// A linear weight, which the file holds transposed.
+    Linear(Tensor<B, 2>),
+}
+
+impl<B: Backend> View for Stored<B> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let data = match &self.values {
+            Values::Vector(tensor) => tensor.to_data(),
+            Values::Rows(tensor) => tensor.to_data(),
+            Values::Linear(tensor) => tensor.to_data(),
+        };
+        let mut values = data
+            .convert::<f32>()
+            .into_vec::<f32>()
+            .expect("the line above converted it to f32");
+        if let Values::Linear(tensor) = &self.values {
+            let [inputs, outputs] = tensor.dims();
+            values = transpose(&values, inputs, outputs);
+        }
+        Cow::Owned(values.iter().flat_map(|value| value.to_le_bytes()).collect())
+    }
+
+    fn data_len(&self) -> usize {
+        4 * self.shape.iter().product::<usize>()
+    }
+}
+
+/// Every tensor of a model by its name in a checkpoint.
+fn tensors<B: Backend>(model: &T5<B>) -> Vec<(String, Stored<B>)> {
+    let mut out = Vec::new();
+    out.push((SHARED.to_owned(), Stored::rows(&model.shared.weight)));
+    for (name, stack) in [("encoder", &model.encoder), ("decoder", &model.decoder)] {
+        let relative = format!("{name}.block.0.layer.0.SelfAttention.relative_attention_bias.weight");
+        out.push((relative, Stored::rows(&stack.relative_attention_bias)));
+        for (number, block) in stack.block.iter().enumerate() {
+            let mut layers = vec![("SelfAttention", &block.self_attention)];
+            layers.extend(block.cross_attention.as_ref().map(|cross| ("EncDecAttention", cross)));
+            let last = layers.len();
+            for (index, (kind, attention)) in layers.into_iter().enumerate() {
+                let layer = format!("{name}.block.{number}.layer.{index}");
+                for (part, linear) in [
+                    ("q", &attention.q),
+                    ("k", &attention.k),
+                    ("v", &attention.v),
+                    ("o", &attention.o),
+                ] {
+                    out.push((format!("{layer}.{kind}.{part}.weight"), Stored::linear(linear)));
+                }
+                out.push((
+                    format!("{layer}.layer_norm.weight"),
+                    Stored::norm(&attention.layer_norm),
+                ));
+            }
+            let layer = format!("{name}.block.{number}.layer.{last}");
+            let dense = &block.feed_forward;
+            let first = if dense.wi_1.is_some() { "wi_0" } else { "wi" };
+            out.push((
+                format!("{layer}.DenseReluDense.{first}.weight"),
+                Stored::linear(&dense.wi),
+            ));
+            if let Some(wi_1) = &dense.wi_1 {
+                out.push((format!("{layer}.DenseReluDense.wi_1.weight"), Stored::linear(wi_1)));
+            }
+            out.push((format!("{layer}.DenseReluDense.wo.weight"), Stored::linear(&dense.wo)));
+            out.push((format!("{layer}.layer_norm.weight"), Stored::norm(&dense.layer_norm)));
+        }
+        out.push((
+            format!("{name}.final_layer_norm.weight"),
+            Stored::norm(&stack.final_layer_norm),
+        ));
+    }
+    out.extend(
+        model
+            .lm_head
+            .as_ref()
+            .map(|head| (HEAD.to_owned(), Stored::linear(head))),
+    );
+    out
+}
+
+impl<B: Backend> Stored<B> {
+    fn rows(param: &Param<Tensor<B, 2>>) -> Self {
+        Self {
+            shape: param.dims().to_vec(),
+            values: Values::Rows(param.val()),
+        }
+    }
+
+    fn linear(linear: &Linear<B>) -> Self {
+        let [inputs, outputs] = linear.weight.dims();
+        Self {
+            shape: vec![outputs, inputs],
+            values: Values::Linear(linear.weight.val()),
+        }
+    }
+
+    fn norm(norm: &Norm<B>) -> Self {
+        Self {
+            shape: norm.weight.dims().to_vec(),
+            values: Values::Vector(norm.weight.val()),
+        }
+    }
+}
+
+/// `[rows, columns]` to `[columns, rows]`, tile by tile so that both sides stay in the cache.
+fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    const TILE: usize = 32;
+    let mut out = vec![0.0; values.len()];
+    for top in (0..rows).step_by(TILE) {
+        for left in (0..columns).step_by(TILE) {
+            for row in top..(top + TILE).min(rows) {
+                for column in left..(left + TILE).min(columns) {
+                    out[column * rows + row] = values[row * columns + column];
+                }
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,136 @@
+//! What an adapter, a trainer and a generator may ask of a backbone.
+//!
+//! Adapters change *embeddings*, so a backbone takes `[batch, seq, d_model]` embeddings and a mask, never token ids.
+//!
+//! Shapes: `batch` rows, `seq` input slots (prompt tokens included), `target` output slots, `d_model` channels.
+//! Masks are `[batch, seq]`, true where a slot may be attended to.
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Bool, Int, Tensor};
+
+/// What every backbone has: a vocabulary and its embedding matrix.
+pub trait Backbone<B: Backend>: Module<B> {
+    /// Channels of one embedding.
+    fn d_model(&self) -> usize;
+    /// Rows of the embedding matrix; for T5 more than its tokenizer has tokens.
+    fn vocab_size(&self) -> usize;
+    /// Looks token ids `[batch, seq]` up: `[batch, seq, d_model]`, not scaled.
+    fn embed(&self, ids: Tensor<B, 2, Int>) -> Tensor<B, 3>;
+    /// The embedding matrix `[vocab, d_model]`.
+    fn embedding_weight(&self) -> Tensor<B, 2>;
+}
+
+/// An encoder-decoder: the adapter's output enters the encoder, the decoder sees plain token embeddings.
+pub trait Seq2SeqBackbone<B: Backend>: Backbone<B> {
+    /// Keys and values of one generation: the encoder's, computed once, and the decoder's so far.
+    type Cache;
+
+    /// Encoder output `[batch, seq, d_model]` after the final norm. `dropout` 0.0 means evaluation.
+    fn encode(&self, embeddings: Tensor<B, 3>, mask: Tensor<B, 2, Bool>, dropout: f64) -> Tensor<B, 3>;
+
+    /// Teacher-forced logits `[batch, target, vocab]`. `mask` is the encoder's.
+    fn decode(
+        &self,
+        decoder_ids: Tensor<B, 2, Int>,
+        encoded: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        dropout: f64,
+    ) -> Tensor<B, 3>;
+
+    /// Teacher-forced logits `[batch, candidates, target, vocab]` of the same `candidates` (`[candidates, target]`
+    /// decoder inputs) for every row, in one pass; the encoder's keys and values are computed once a row.
+    fn decode_candidates(
+        &self,
+        decoder_ids: Tensor<B, 2, Int>,
+        encoded: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+    ) -> Tensor<B, 4>;
+
+    /// Begins a generation: computes the keys and values that every step reads.
+    fn start(&self, encoded: Tensor<B, 3>, mask: Tensor<B, 2, Bool>) -> Self::Cache;
+
+    /// Feeds one token a row (`[batch, 1]`) and returns the logits of the next one, `[batch, vocab]`.
+    fn step(&self, ids: Tensor<B, 2, Int>, cache: &mut Self::Cache) -> Tensor<B, 2>;
+
+    /// The token a decoder begins with (T5: pad).
+    fn decoder_start_id(&self) -> u32;
+    /// The token that ends an answer.
+    fn eos_id(&self) -> u32;
+    /// The token that fills rows up.
+    fn pad_id(&self) -> u32;
+}
+
+/// A decoder-only backbone: the adapter's output `[P; tokens]` enters the one stack there is.
+///
+/// Implemented by later models; the signature is here so that callers are written against it.
+/// - Positions are given, not derived: left-padded rows count either slots or unmasked tokens (both conventions are
+///   in use), and that choice is the caller's. They are `[batch, seq]`, relative to the row's own count.
+/// - [`step`](Self::step) takes embeddings, not ids: a token that is fed back passes through ADePT's offset like
+///   every training token did, and only the caller knows the adapter.
+/// - The cache is begun from a whole prefix (soft prompt, pads and tokens), with its mask kept inside: pads of the
+///   prefix stay hidden from every later step.
+/// - [`hidden`](Self::hidden) and [`head`](Self::head) are apart because a vocabulary of 128 k makes logits of
+///   unlabelled slots the largest tensor of a step: gather the labelled slots first.
+pub trait CausalBackbone<B: Backend>: Backbone<B> {
+    /// Keys and values so far, with the prefix's mask.
+    type Cache;
+
+    /// Hidden states `[batch, seq, d_model]` after the final norm. `dropout` 0.0 means evaluation.
+    fn hidden(
+        &self,
+        embeddings: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        positions: Tensor<B, 2, Int>,
+        dropout: f64,
+    ) -> Tensor<B, 3>;
+
+    /// Logits `[rows, vocab]` of chosen hidden states `[rows, d_model]`.
+    fn head(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2>;
+
+    /// Logits `[batch, seq, vocab]` of every slot.
+    fn forward(
+        &self,
+        embeddings: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        positions: Tensor<B, 2, Int>,
+        dropout: f64,
+    ) -> Tensor<B, 3> {
+        let [batch, seq, d_model] = embeddings.dims();
+        let hidden = self.hidden(embeddings, mask, positions, dropout);
+        let vocab = self.vocab_size();
+        self.head(hidden.reshape([batch * seq, d_model]))
+            .reshape([batch, seq, vocab])
+    }
+
+    /// Reads the prefix and returns the cache and the logits of the last slot, `[batch, vocab]`.
+    /// `max_new_tokens` lets an implementation allocate the cache once.
+    fn start(
+        &self,
+        embeddings: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        positions: Tensor<B, 2, Int>,
+        max_new_tokens: usize,
+    ) -> (Self::Cache, Tensor<B, 2>);
+
+    /// Feeds one embedded token a row (`[batch, 1, d_model]`, positions `[batch, 1]`); logits `[batch, vocab]`.
+    fn step(&self, embeddings: Tensor<B, 3>, positions: Tensor<B, 2, Int>, cache: &mut Self::Cache) -> Tensor<B, 2>;
+
+    /// The token that ends an answer.
+    fn eos_id(&self) -> u32;
+    /// The token that fills rows up (left of the prefix).
+    fn pad_id(&self) -> u32;
+}
+
+/// Makes every float parameter of a module require a gradient: the baseline `full`.
+///
+/// Backbones are made frozen, and `AutodiffModule::from_inner` keeps them so; `Module::no_grad` undoes this.
+pub fn unfreeze<B: Backend, M: Module<B>>(module: M) -> M {
+    struct Unfreeze;
+    impl<B: Backend> ModuleMapper<B> for Unfreeze {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+            param.set_require_grad(true)
+        }
+    }
+    module.map(&mut Unfreeze)
+}
