@@ -8,7 +8,9 @@ use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Tensor, TensorData};
 
-use crate::{AdapterConfig, AdaptiveOffset, CoreError, FanIn, Method, Offset, PositionalOffset, PromptInit, SoftPrompt};
+use crate::{
+    AdapterConfig, AdaptiveOffset, CoreError, FanIn, Method, Offset, PositionalOffset, PromptInit, SoftPrompt,
+};
 
 /// A soft prompt and an offset, either of which may be absent.
 ///
@@ -153,9 +155,15 @@ impl<B: Backend> PromptAdapter<B> {
 
     /// The tensors as f32 under their names in the file, prompt first. Reads them from the device.
     pub fn tensors(&self) -> Vec<(&'static str, TensorData)> {
-        let prompt = self.prompt.iter().map(|prompt| ("prompt_embeddings", prompt.weight.val().into_data()));
+        let prompt = self
+            .prompt
+            .iter()
+            .map(|prompt| ("prompt_embeddings", prompt.weight.val().into_data()));
         let offset = self.offset.iter().flat_map(Offset::tensors);
-        prompt.chain(offset).map(|(name, data)| (name, data.convert::<f32>())).collect()
+        prompt
+            .chain(offset)
+            .map(|(name, data)| (name, data.convert::<f32>()))
+            .collect()
     }
 }
 

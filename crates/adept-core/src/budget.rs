@@ -46,7 +46,10 @@ mod tests {
         for (m, r) in [(0, 49), (20, 39), (40, 29), (60, 19), (80, 9)] {
             assert_eq!(adept_bottleneck(D, BUDGET, m), Some(r), "m = {m}");
             let size = |r| AdapterConfig::adept(D, m, r).trainable_parameters();
-            assert!(size(r) <= BUDGET && size(r + 1) > BUDGET, "r = {r} is the largest for m = {m}");
+            assert!(
+                size(r) <= BUDGET && size(r + 1) > BUDGET,
+                "r = {r} is the largest for m = {m}"
+            );
         }
         assert_eq!(AdapterConfig::adept(D, 60, 19).trainable_parameters(), 76_051);
     }
@@ -62,7 +65,11 @@ mod tests {
     #[test]
     fn decoder_only_settings() {
         // CodeGen-350M is 1,024 wide; 10 virtual tokens of PT are the budget, 7 and r = 1 are ADePT's.
-        assert_eq!(adept_bottleneck(1024, 10 * 1024, 7), None, "the paper's r = 1 is one value over at m = 7");
+        assert_eq!(
+            adept_bottleneck(1024, 10 * 1024, 7),
+            None,
+            "the paper's r = 1 is one value over at m = 7"
+        );
         assert_eq!(AdapterConfig::adept(1024, 7, 1).trainable_parameters(), 10 * 1024 + 1);
     }
 

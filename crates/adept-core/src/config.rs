@@ -54,7 +54,9 @@ impl FromStr for Method {
         Method::ALL
             .into_iter()
             .find(|method| method.name() == name)
-            .ok_or_else(|| UnknownMethod { found: name.to_string() })
+            .ok_or_else(|| UnknownMethod {
+                found: name.to_string(),
+            })
     }
 }
 
@@ -175,7 +177,11 @@ impl AdapterConfig {
         match self.method {
             Method::Pt => {
                 if self.virtual_tokens == 0 {
-                    return refuse("virtual_tokens", "at least 1 (the prompt is all there is)", "0".to_string());
+                    return refuse(
+                        "virtual_tokens",
+                        "at least 1 (the prompt is all there is)",
+                        "0".to_string(),
+                    );
                 }
                 if self.rank != 0 {
                     return refuse("rank", "0 (there is no offset)", self.rank.to_string());
@@ -206,7 +212,12 @@ impl AdapterConfig {
     fn checked_size(&self) -> Option<usize> {
         let prompt = self.virtual_tokens.checked_mul(self.d_model)?;
         let rows = self.d_model.checked_add(self.max_source_length)?.checked_mul(2)?;
-        let bytes = self.rank.checked_add(1)?.checked_mul(rows)?.checked_add(prompt)?.checked_mul(8)?;
+        let bytes = self
+            .rank
+            .checked_add(1)?
+            .checked_mul(rows)?
+            .checked_add(prompt)?
+            .checked_mul(8)?;
         (bytes <= isize::MAX as usize).then_some(bytes)
     }
 }

@@ -178,6 +178,21 @@ pub enum CoreError {
         source: safetensors::SafeTensorError,
     },
 
+    /// The tensors are not those that the configuration was written with.
+    #[error(
+        "{path}: the tensors hash to {found}, but adapter_config.json was written with {expected}: \
+         damaged, or files of two adapters in one folder",
+        path = path.display()
+    )]
+    TensorHash {
+        /// The tensor file.
+        path: PathBuf,
+        /// Hash in the configuration.
+        expected: Fingerprint,
+        /// Hash of the tensors.
+        found: Fingerprint,
+    },
+
     /// A `.bin` file that is no zip archive as PyTorch writes it.
     #[error("{path}: not a whole PyTorch archive: {problem}", path = path.display())]
     Archive {

@@ -165,14 +165,23 @@ mod tests {
     fn encoding_is_pinned() {
         // Computed with Python's hashlib and struct from the description above, so that fingerprints stay what they are.
         let expected = "sha256:b8d78a49983ed5a4d42c2a56c27afbd7646111318fbb8c7f2ae08fd967805f19";
-        assert_eq!(of(&[("w", "F32", &[1, 2], &[0, 0, 128, 63, 0, 0, 0, 64])]).as_str(), expected);
+        assert_eq!(
+            of(&[("w", "F32", &[1, 2], &[0, 0, 128, 63, 0, 0, 0, 64])]).as_str(),
+            expected
+        );
     }
 
     #[test]
     fn only_fingerprints_parse() {
         let good = of(&[]);
         assert_eq!(good.as_str().parse::<Fingerprint>(), Ok(good.clone()));
-        for bad in ["", "sha256:", "sha256:zz", &good.as_str().to_uppercase(), &good.as_str()[7..]] {
+        for bad in [
+            "",
+            "sha256:",
+            "sha256:zz",
+            &good.as_str().to_uppercase(),
+            &good.as_str()[7..],
+        ] {
             assert!(bad.parse::<Fingerprint>().is_err(), "{bad}");
         }
     }

@@ -171,11 +171,20 @@ mod tests {
             let data = uniform_matrix([400, 16], fan_in, 3);
             let values = data.to_vec::<f32>().unwrap();
             let largest = values.iter().fold(0f32, |largest, v| largest.max(v.abs()));
-            assert!(f64::from(largest) <= bound && f64::from(largest) > 0.99 * bound, "{fan_in:?}: {largest}");
+            assert!(
+                f64::from(largest) <= bound && f64::from(largest) > 0.99 * bound,
+                "{fan_in:?}: {largest}"
+            );
             let (mean, variance) = moments(&values);
             // Five standard errors of 6,400 draws; the variance of a uniform value is bound²/3.
-            assert!(mean.abs() < 5.0 * bound / (3.0f64 * 6400.0).sqrt(), "{fan_in:?}: mean {mean}");
-            assert!((variance * 3.0 / (bound * bound) - 1.0).abs() < 0.06, "{fan_in:?}: variance {variance}");
+            assert!(
+                mean.abs() < 5.0 * bound / (3.0f64 * 6400.0).sqrt(),
+                "{fan_in:?}: mean {mean}"
+            );
+            assert!(
+                (variance * 3.0 / (bound * bound) - 1.0).abs() < 0.06,
+                "{fan_in:?}: variance {variance}"
+            );
         }
     }
 
@@ -215,8 +224,19 @@ mod tests {
         let device = Default::default();
         let rows = PromptInit::Rows(Tensor::<Flex, 2>::zeros([3, 5], &device));
         let error = rows.values(2, 4, 0, &device).unwrap_err();
-        assert!(matches!(error, CoreError::PromptRows { expected: 4, found: [3, 5] }), "{error}");
-        let error = PromptInit::<Flex>::Random { std: f64::NAN }.values(2, 4, 0, &device).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                CoreError::PromptRows {
+                    expected: 4,
+                    found: [3, 5]
+                }
+            ),
+            "{error}"
+        );
+        let error = PromptInit::<Flex>::Random { std: f64::NAN }
+            .values(2, 4, 0, &device)
+            .unwrap_err();
         assert!(matches!(error, CoreError::PromptDeviation { .. }), "{error}");
     }
 

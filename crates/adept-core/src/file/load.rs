@@ -1,0 +1,255 @@
+//! Reading an adapter: safetensors, or the pickled file of older ones.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::TensorData;
+use burn::tensor::backend::Backend;
+use half::{bf16, f16};
+use safetensors::{Dtype, SafeTensors};
+
+use super::save::io;
+use super::zip::TorchFile;
+use super::{AdapterMetadata, CONFIG_FILE, CONFIG_IN_HEADER, PICKLE_FILE, TENSOR_FILE, config};
+use crate::{CoreError, Fingerprint, FingerprintBuilder, PromptAdapter};
+
+/// Reads the adapter in the folder `dir`; f16 and bf16 values become f32.
+///
+/// `adapter_model.safetensors` is preferred; a published `adapter_model.bin` is read by an interpreter that knows tensor
+/// dictionaries and executes nothing.
+///
+/// # Errors
+/// Names file and tensor, expected and found: missing, unexpected or truncated files, other shapes or types than the
+/// configuration says, NaN and infinities, adapters of another kind, tensors that are not those the configuration was
+/// written with.
+pub fn load<B: Backend>(dir: &Path, device: &B::Device) -> Result<(PromptAdapter<B>, AdapterMetadata), CoreError> {
+    let config_path = dir.join(CONFIG_FILE);
+    let text = fs::read(&config_path).map_err(|source| io(&config_path, source))?;
+    let (meta, written_with) = config::from_text(&config_path, &text)?;
+
+    let tensor_path = dir.join(TENSOR_FILE);
+    let (meta, tensors) = match read_if_present(&tensor_path)? {
+        Some(bytes) => from_safetensors(&tensor_path, &bytes, meta, written_with)?,
+        None => {
+            let path = dir.join(PICKLE_FILE);
+            let bytes = read_if_present(&path)?.ok_or_else(|| CoreError::NoTensorFile {
+                path: dir.to_path_buf(),
+            })?;
+            let tensors = collect(&meta, &mut TorchFile::open(&path, bytes)?)?;
+            (meta, tensors)
+        }
+    };
+    let adapter = PromptAdapter::from_tensors(&meta.config, tensors, device)?;
+    Ok((adapter, meta))
+}
+
+fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>, CoreError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(io(path, source)),
+    }
+}
+
+/// Element types of adapter files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Element {
+    F32,
+    F16,
+    Bf16,
+}
+
+impl Element {
+    pub(super) fn size(self) -> usize {
+        match self {
+            Element::F32 => 4,
+            Element::F16 | Element::Bf16 => 2,
+        }
+    }
+
+    /// Little-endian bytes to values; the length is a multiple of the size.
+    pub(super) fn values(self, bytes: &[u8]) -> Vec<f32> {
+        match self {
+            Element::F32 => bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&chunk| f32::from_le_bytes(chunk))
+                .collect(),
+            Element::F16 => bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&chunk| f16::from_le_bytes(chunk).to_f32())
+                .collect(),
+            Element::Bf16 => bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&chunk| bf16::from_le_bytes(chunk).to_f32())
+                .collect(),
+        }
+    }
+}
+
+/// A file of named tensors, of either format.
+pub(super) trait TensorSource {
+    fn path(&self) -> &Path;
+    /// Name, element type (or the name of one that adapters do not have) and shape of every tensor.
+    fn entries(&self) -> Vec<(String, Result<Element, String>, Vec<usize>)>;
+    /// The values of the tensor at that place in `entries`, in row-major order. Only called for tensors whose type and
+    /// shape are the expected ones.
+    fn values(&mut self, index: usize) -> Result<Vec<f32>, CoreError>;
+}
+
+struct SafetensorsFile<'a> {
+    path: &'a Path,
+    tensors: Vec<(String, safetensors::tensor::TensorView<'a>)>,
+}
+
+impl TensorSource for SafetensorsFile<'_> {
+    fn path(&self) -> &Path {
+        self.path
+    }
+
+    fn entries(&self) -> Vec<(String, Result<Element, String>, Vec<usize>)> {
+        let entry = |(name, view): &(String, safetensors::tensor::TensorView<'_>)| {
+            (name.clone(), element(view.dtype()), view.shape().to_vec())
+        };
+        self.tensors.iter().map(entry).collect()
+    }
+
+    fn values(&mut self, index: usize) -> Result<Vec<f32>, CoreError> {
+        let view = &self.tensors[index].1;
+        let element = element(view.dtype()).expect("only tensors of an accepted type are asked for");
+        Ok(element.values(view.data()))
+    }
+}
+
+fn element(dtype: Dtype) -> Result<Element, String> {
+    match dtype {
+        Dtype::F32 => Ok(Element::F32),
+        Dtype::F16 => Ok(Element::F16),
+        Dtype::BF16 => Ok(Element::Bf16),
+        other => Err(other.to_string()),
+    }
+}
+
+fn from_safetensors(
+    path: &Path,
+    bytes: &[u8],
+    meta: AdapterMetadata,
+    written_with: Option<Fingerprint>,
+) -> Result<(AdapterMetadata, BTreeMap<String, TensorData>), CoreError> {
+    let refuse = |source| CoreError::Safetensors {
+        path: path.to_path_buf(),
+        source,
+    };
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(refuse)?;
+    let file = SafeTensors::deserialize(bytes).map_err(refuse)?;
+    let mut builder = FingerprintBuilder::new();
+    for (name, view) in file.iter() {
+        builder.tensor(name, &view.dtype().to_string(), view.shape(), view.data());
+    }
+    let found = builder.finish();
+    let meta = match written_with {
+        Some(expected) if expected != found => {
+            // A write that was cut off between the two files, or files of two adapters: the header decides.
+            let copy = header.metadata().as_ref().and_then(|map| map.get(CONFIG_IN_HEADER));
+            match copy.map(|text| config::from_text(path, text.as_bytes())).transpose()? {
+                Some((meta, Some(hash))) if hash == found => meta,
+                _ => {
+                    return Err(CoreError::TensorHash {
+                        path: path.to_path_buf(),
+                        expected,
+                        found,
+                    });
+                }
+            }
+        }
+        _ => meta,
+    };
+    let mut tensors: Vec<_> = file.tensors();
+    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    let tensors = collect(&meta, &mut SafetensorsFile { path, tensors })?;
+    Ok((meta, tensors))
+}
+
+/// Names in published files carry the path of the module they came from.
+fn plain_name(name: &str) -> &str {
+    let name = name.strip_prefix("prompt_encoder.").unwrap_or(name);
+    name.strip_prefix("default.").unwrap_or(name)
+}
+
+/// Checks every tensor against the configuration and reads it.
+fn collect(meta: &AdapterMetadata, source: &mut dyn TensorSource) -> Result<BTreeMap<String, TensorData>, CoreError> {
+    let path: PathBuf = source.path().to_path_buf();
+    let entries = source.entries();
+    let expected = meta.config.tensor_shapes();
+    let mut taken = vec![false; entries.len()];
+    let mut tensors = BTreeMap::new();
+    for (tensor, expected) in expected {
+        let place = entries.iter().position(|(name, ..)| plain_name(name) == tensor);
+        let Some(index) = place else {
+            return Err(CoreError::MissingTensor {
+                path,
+                tensor: tensor.to_string(),
+                expected,
+            });
+        };
+        taken[index] = true;
+        let (name, element, shape) = &entries[index];
+        if let Err(found) = element {
+            return Err(CoreError::DtypeMismatch {
+                path,
+                tensor: name.clone(),
+                found: found.clone(),
+            });
+        }
+        if *shape != expected {
+            return Err(CoreError::ShapeMismatch {
+                path,
+                tensor: name.clone(),
+                expected,
+                found: shape.clone(),
+            });
+        }
+        let values = source.values(index)?;
+        if let Some((index, found)) = first_not_finite(&values, &expected) {
+            return Err(CoreError::NotFinite {
+                path,
+                tensor: name.clone(),
+                index,
+                found,
+            });
+        }
+        tensors.insert(tensor.to_string(), TensorData::new(values, expected));
+    }
+    if let Some(index) = taken.iter().position(|taken| !taken) {
+        let (name, _, shape) = &entries[index];
+        return Err(CoreError::UnexpectedTensor {
+            path,
+            tensor: name.clone(),
+            found: shape.clone(),
+        });
+    }
+    Ok(tensors)
+}
+
+/// The first value that is NaN or infinite, with its index in each dimension.
+pub(super) fn first_not_finite(values: &[f32], shape: &[usize]) -> Option<(Vec<usize>, f32)> {
+    let flat = values.iter().position(|value| !value.is_finite())?;
+    let mut rest = flat;
+    let mut index: Vec<usize> = shape
+        .iter()
+        .rev()
+        .map(|&size| {
+            let place = rest % size;
+            rest /= size;
+            place
+        })
+        .collect();
+    index.reverse();
+    Some((index, values[flat]))
+}

@@ -1,0 +1,173 @@
+//! Writing an adapter.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use burn::tensor::TensorData;
+use burn::tensor::backend::Backend;
+use serde_json::{Map, Value, json};
+
+use super::load::first_not_finite;
+use super::{AdapterMetadata, CONFIG_FILE, CONFIG_IN_HEADER, TENSOR_FILE, config};
+use crate::{CoreError, Fingerprint, FingerprintBuilder, Offset, PromptAdapter};
+
+/// Writes the adapter into the folder `dir`, which is made where it does not exist; an adapter that is there already is
+/// replaced, other files are left alone.
+///
+/// Each file is written beside its place, synced to disk and moved over in one step (the module's header says what that
+/// guarantees). The same adapter and metadata give the same bytes.
+///
+/// # Errors
+/// Where metadata and adapter do not describe the same thing, where a value is NaN or infinite, or where the disk
+/// refuses.
+pub fn save<B: Backend>(dir: &Path, adapter: &PromptAdapter<B>, meta: &AdapterMetadata) -> Result<(), CoreError> {
+    let tensor_path = dir.join(TENSOR_FILE);
+    let tensors = checked_tensors(&tensor_path, adapter, meta)?;
+    let config_text = config::to_text(meta, &hash(&tensors));
+    let tensor_bytes = safetensors_bytes(&tensors, &config_text);
+
+    fs::create_dir_all(dir).map_err(|source| io(dir, source))?;
+    // The tensors first: a reader takes the configuration first, so it can meet an old one with new tensors, which it
+    // recognises and mends, but never the reverse.
+    replace(dir, TENSOR_FILE, &tensor_bytes)?;
+    replace(dir, CONFIG_FILE, config_text.as_bytes())?;
+    sync_folder(dir)
+}
+
+fn checked_tensors<B: Backend>(
+    path: &Path,
+    adapter: &PromptAdapter<B>,
+    meta: &AdapterMetadata,
+) -> Result<Vec<(&'static str, TensorData)>, CoreError> {
+    let config = &meta.config;
+    config.validate()?;
+    let (scale, dropout) = match &adapter.offset {
+        Some(Offset::Positional(offset)) => (offset.scale, config.dropout),
+        Some(Offset::Adaptive(offset)) => (config.scale, offset.dropout.prob),
+        None => (config.scale, config.dropout),
+    };
+    for (field, described, held) in [("scale", config.scale, scale), ("dropout", config.dropout, dropout)] {
+        if described != held {
+            return Err(CoreError::InvalidConfig {
+                method: config.method,
+                field,
+                expected: "the value the adapter computes with",
+                found: format!("{described} (the adapter's is {held})"),
+            });
+        }
+    }
+
+    let tensors = adapter.tensors();
+    let described = config.tensor_shapes();
+    let shape_of = |name: &str| {
+        tensors
+            .iter()
+            .find(|(held, _)| *held == name)
+            .map(|(_, data)| data.shape.to_vec())
+    };
+    let expected_of = |name: &str| {
+        described
+            .iter()
+            .find(|(held, _)| *held == name)
+            .map(|(_, shape)| shape.clone())
+    };
+    let names = described
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(tensors.iter().map(|(name, _)| *name));
+    for name in names {
+        let (expected, found) = (expected_of(name), shape_of(name));
+        if expected != found {
+            return Err(CoreError::AdapterMismatch {
+                tensor: name.to_string(),
+                expected: expected.unwrap_or_default(),
+                found: found.unwrap_or_default(),
+            });
+        }
+    }
+    for (name, data) in &tensors {
+        let values = data.as_slice::<f32>().expect("tensors() converts to f32");
+        if let Some((index, found)) = first_not_finite(values, &data.shape) {
+            return Err(CoreError::NotFinite {
+                path: path.to_path_buf(),
+                tensor: name.to_string(),
+                index,
+                found,
+            });
+        }
+    }
+    Ok(tensors)
+}
+
+fn little_endian(data: &TensorData) -> Vec<u8> {
+    let values = data.as_slice::<f32>().expect("tensors() converts to f32");
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn hash(tensors: &[(&'static str, TensorData)]) -> Fingerprint {
+    let mut builder = FingerprintBuilder::new();
+    for (name, data) in tensors {
+        builder.tensor(name, "F32", &data.shape, &little_endian(data));
+    }
+    builder.finish()
+}
+
+/// The safetensors file. Written here because the crate keeps the header's metadata in a hash map, whose order differs
+/// from run to run: length of the header (u64), header (JSON, padded to 8 bytes), values.
+fn safetensors_bytes(tensors: &[(&'static str, TensorData)], config_text: &str) -> Vec<u8> {
+    let mut header = Map::new();
+    header.insert(
+        "__metadata__".to_string(),
+        json!({ CONFIG_IN_HEADER: config_text, "format": "pt" }),
+    );
+    let mut values = Vec::new();
+    for (name, data) in tensors {
+        let begin = values.len();
+        values.extend_from_slice(&little_endian(data));
+        let entry = json!({ "dtype": "F32", "shape": data.shape.to_vec(), "data_offsets": [begin, values.len()] });
+        header.insert((*name).to_string(), entry);
+    }
+    let mut header = serde_json::to_vec(&Value::Object(header)).expect("a map of JSON values always serialises");
+    header.resize(header.len().next_multiple_of(8), b' ');
+
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.append(&mut header);
+    bytes.append(&mut values);
+    bytes
+}
+
+/// Puts a file in place in one step: readers see the old bytes or the new ones.
+fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), CoreError> {
+    let path = dir.join(name);
+    let prefix = format!(".{name}.");
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(".tmp");
+    // Temporary files are private by default; an adapter is a file like any other.
+    #[cfg(unix)]
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    #[cfg(unix)]
+    builder.permissions(permissions);
+    let mut file = builder.tempfile_in(dir).map_err(|source| io(&path, source))?;
+    file.write_all(bytes).map_err(|source| io(&path, source))?;
+    file.as_file().sync_all().map_err(|source| io(&path, source))?;
+    file.persist(&path).map_err(|failed| io(&path, failed.error))?;
+    Ok(())
+}
+
+/// Makes the renames last through a power cut. Only Unix can sync a folder.
+fn sync_folder(dir: &Path) -> Result<(), CoreError> {
+    if cfg!(unix) {
+        File::open(dir)
+            .and_then(|folder| folder.sync_all())
+            .map_err(|source| io(dir, source))?;
+    }
+    Ok(())
+}
+
+pub(super) fn io(path: &Path, source: std::io::Error) -> CoreError {
+    CoreError::Io {
+        path: path.to_path_buf(),
+        source,
+    }
+}
