@@ -1,13 +1,33 @@
-//! Batches.
+//! Batches of a few fixed shapes.
+//!
+//! A row is padded to the narrowest of a few widths (buckets) that holds it, so that short texts do not pay for long
+//! ones and a device sees few shapes. Within an epoch
+//! - every row comes once, and there are `ceil(rows / batch_size)` batches, as without buckets: what a bucket has left
+//!   over after its last full batch moves on to the next wider bucket, and only the epoch's very last batch may be short;
+//! - rows are shuffled within their bucket and batches are shuffled among each other, by a generator keyed with
+//!   (seed, epoch): the batch of a micro-step is a pure function of (seed, step), so a run resumes without saved state.
+//!
+//! `pad_to_max` is the published reference's way instead: one width, rows shuffled without regard to length.
+//!
+//! Shape legend: `input_ids` and `mask` are `[batch, source_width]`, `labels` `[batch, target_width]`, row-major.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::mt19937::Mt19937;
 use crate::{DataError, Encoded};
-/// Label at padding, ignored by the loss.
+
+/// The label at padding, which the loss passes over (PyTorch's convention).
 pub const IGNORED_LABEL: i32 = -100;
+
+/// The widths [`default_buckets`] chooses from, in tokens.
+const DEFAULT_WIDTHS: [usize; 5] = [32, 64, 128, 256, 512];
+
 /// How rows are put into batches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchOptions {
     /// Rows in a batch.
     pub batch_size: usize,
-    /// Longest source in tokens, the soft prompt not counted.
+    /// Longest source in tokens, the soft prompt not counted; longer ones are cut, their last token kept last.
     pub max_source_length: usize,
     /// Widths that batches may have, ascending, the last one equal to `max_source_length`.
     pub buckets: Vec<usize>,
@@ -15,54 +35,235 @@ pub struct BatchOptions {
     pub pad_to_max: bool,
     /// Id at padding.
     pub pad_id: u32,
-    /// Width of every batch's labels.
+    /// Width of every batch's labels; longer targets are cut, their last token kept last.
     pub target_width: usize,
 }
-/// A batch.
+
+/// One micro-batch, ready for a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// Row of each example.
+    /// Row of each example in the slice that was given to the [`Batcher`].
     pub rows: Vec<usize>,
     /// Number of rows.
     pub batch: usize,
-    /// Tokens per row.
+    /// Tokens a row.
     pub source_width: usize,
-    /// Labels per row.
+    /// Labels a row.
     pub target_width: usize,
-    /// Source ids.
+    /// Source ids, the pad id at padding. `[batch, source_width]`
     pub input_ids: Vec<i32>,
-    /// True where `input_ids` is a token.
+    /// True where `input_ids` is a token and not padding. `[batch, source_width]`
     pub mask: Vec<bool>,
-    /// Labels.
+    /// Target ids, [`IGNORED_LABEL`] at padding. `[batch, target_width]`
     pub labels: Vec<i32>,
 }
-/// Default widths.
+
+/// Widths of 32, 64, 128 and so on up to the maximum, which is the last: at most five up to 512 tokens. Doubling wastes
+/// at most half a row and keeps the shapes, which GPU backends tune themselves for one by one, few.
 pub fn default_buckets(max_source_length: usize) -> Vec<usize> {
-    todo!("{max_source_length}")
+    let narrower = DEFAULT_WIDTHS.into_iter().filter(|&width| width < max_source_length);
+    narrower.chain([max_source_length]).collect()
 }
-/// Makes batches.
+
+/// The rows of each batch of an epoch, in order.
+type Plan = Vec<Vec<usize>>;
+
+/// Makes batches of tokenised rows.
+#[derive(Debug)]
 pub struct Batcher<'a> {
     rows: &'a [Encoded],
+    options: BatchOptions,
+    /// The last epoch that was asked for: (seed, epoch) and its plan.
+    planned: Mutex<Option<(u64, u64, Arc<Plan>)>>,
 }
+
 impl<'a> Batcher<'a> {
-    /// Checks the options.
+    /// A batcher over `rows`.
+    ///
+    /// # Errors
+    /// [`DataError::NoRows`], [`DataError::ZeroOption`], [`DataError::Buckets`], [`DataError::TokenId`].
     pub fn new(rows: &'a [Encoded], options: BatchOptions) -> Result<Self, DataError> {
-        todo!("{rows:?} {options:?}")
+        if rows.is_empty() {
+            return Err(DataError::NoRows);
+        }
+        for (option, value) in [
+            ("batch_size", options.batch_size),
+            ("max_source_length", options.max_source_length),
+            ("target_width", options.target_width),
+        ] {
+            if value == 0 {
+                return Err(DataError::ZeroOption { option });
+            }
+        }
+        let ascending = options.buckets.windows(2).all(|pair| pair[0] < pair[1]);
+        let starts = options.buckets.first().is_some_and(|&width| width > 0);
+        if !ascending || !starts || options.buckets.last() != Some(&options.max_source_length) {
+            return Err(DataError::Buckets {
+                expected: options.max_source_length,
+                found: options.buckets,
+            });
+        }
+        let too_large = |id: &&u32| i32::try_from(**id).is_err();
+        for (row, encoded) in rows.iter().enumerate() {
+            if let Some(&found) = encoded.source.iter().chain(&encoded.target).find(too_large) {
+                return Err(DataError::TokenId { row, found });
+            }
+        }
+        if too_large(&&options.pad_id) {
+            return Err(DataError::TokenId {
+                row: 0,
+                found: options.pad_id,
+            });
+        }
+        Ok(Self {
+            rows,
+            options,
+            planned: Mutex::new(None),
+        })
     }
-    /// Micro-steps per epoch.
+
+    /// Micro-steps of an epoch: `ceil(rows / batch_size)`.
     pub fn batches_per_epoch(&self) -> usize {
-        todo!("{}", self.rows.len())
+        self.rows.len().div_ceil(self.options.batch_size)
     }
-    /// Targets that are longer than `target_width`.
+
+    /// Rows whose target is longer than `target_width` and is cut.
     pub fn truncated_targets(&self) -> usize {
-        todo!()
+        self.rows
+            .iter()
+            .filter(|row| row.target.len() > self.options.target_width)
+            .count()
     }
-    /// The batch of a micro-step (0-based), a pure function of (seed, step).
+
+    /// The batch of a micro-step, counted from 0 over all epochs: a pure function of (seed, step). The plan of the epoch
+    /// last asked for is kept, so that going through the steps in order plans each epoch once.
     pub fn train_batch(&self, seed: u64, step: usize) -> Batch {
-        todo!("{seed} {step}")
+        let per_epoch = self.batches_per_epoch();
+        let plan = self.plan(seed, (step / per_epoch) as u64);
+        self.batch(plan[step % per_epoch].clone())
     }
-    /// Every row once, short rows first.
+
+    /// Batches for evaluation: every row once, narrow buckets first, rows of a bucket in their order.
     pub fn evaluation_batches(&self) -> Vec<Batch> {
-        todo!()
+        let mut order: Vec<usize> = (0..self.rows.len()).collect();
+        order.sort_by_key(|&row| self.bucket(self.rows[row].source.len()));
+        order
+            .chunks(self.options.batch_size)
+            .map(|rows| self.batch(rows.to_vec()))
+            .collect()
     }
+
+    fn plan(&self, seed: u64, epoch: u64) -> Arc<Plan> {
+        // A thread that panicked while it held the lock left a whole plan or none, so the lock's poison says nothing.
+        let mut planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*planned {
+            Some((known_seed, known_epoch, plan)) if (*known_seed, *known_epoch) == (seed, epoch) => Arc::clone(plan),
+            _ => {
+                let plan = Arc::new(self.make_plan(seed, epoch));
+                *planned = Some((seed, epoch, Arc::clone(&plan)));
+                plan
+            }
+        }
+    }
+
+    fn make_plan(&self, seed: u64, epoch: u64) -> Plan {
+        let words = |value: u64| [value as u32, (value >> 32) as u32];
+        let key = [words(seed), words(epoch)].concat();
+        let mut generator = Mt19937::from_key(&key);
+        let mut buckets = vec![
+            Vec::new();
+            if self.options.pad_to_max {
+                1
+            } else {
+                self.options.buckets.len()
+            }
+        ];
+        for (row, encoded) in self.rows.iter().enumerate() {
+            buckets[self.bucket(encoded.source.len())].push(row);
+        }
+
+        let mut plan: Plan = Vec::with_capacity(self.batches_per_epoch());
+        let mut left: Vec<usize> = Vec::new();
+        for mut bucket in buckets {
+            bucket.append(&mut left);
+            generator.shuffle(&mut bucket);
+            let full = bucket.len() - bucket.len() % self.options.batch_size;
+            left = bucket.split_off(full);
+            plan.extend(bucket.chunks(self.options.batch_size).map(<[usize]>::to_vec));
+        }
+        generator.shuffle(&mut plan);
+        if !left.is_empty() {
+            plan.push(left);
+        }
+        plan
+    }
+
+    /// Number of the narrowest bucket that holds `tokens`.
+    fn bucket(&self, tokens: usize) -> usize {
+        if self.options.pad_to_max {
+            return 0;
+        }
+        let last = self.options.buckets.len() - 1;
+        self.options.buckets.partition_point(|&width| width < tokens).min(last)
+    }
+
+    /// Pads rows. The width is that of the narrowest bucket that holds the longest of them, which for rows that came
+    /// over from a narrower bucket can be less than their new bucket's.
+    fn batch(&self, rows: Vec<usize>) -> Batch {
+        let BatchOptions {
+            max_source_length,
+            pad_to_max,
+            pad_id,
+            target_width,
+            ..
+        } = self.options;
+        let longest = rows
+            .iter()
+            .map(|&row| self.rows[row].source.len())
+            .max()
+            .unwrap_or_default();
+        let source_width = if pad_to_max {
+            max_source_length
+        } else {
+            self.options.buckets[self.bucket(longest)]
+        };
+
+        let batch = rows.len();
+        let mut input_ids = Vec::with_capacity(batch * source_width);
+        let mut mask = Vec::with_capacity(batch * source_width);
+        let mut labels = Vec::with_capacity(batch * target_width);
+        for &row in &rows {
+            let Encoded { source, target } = &self.rows[row];
+            push_padded(&mut input_ids, source, source_width, signed(pad_id));
+            let tokens = source.len().min(source_width);
+            mask.extend((0..source_width).map(|position| position < tokens));
+            push_padded(&mut labels, target, target_width, IGNORED_LABEL);
+        }
+        Batch {
+            rows,
+            batch,
+            source_width,
+            target_width,
+            input_ids,
+            mask,
+            labels,
+        }
+    }
+}
+
+/// Appends `width` entries: the ids and padding, or, where they are too many, their beginning and the last one.
+fn push_padded(out: &mut Vec<i32>, ids: &[u32], width: usize, padding: i32) {
+    let end = out.len() + width;
+    match ids {
+        [head @ .., last] if ids.len() > width => {
+            out.extend(head[..width - 1].iter().map(|&id| signed(id)));
+            out.push(signed(*last));
+        }
+        _ => out.extend(ids.iter().map(|&id| signed(id))),
+    }
+    out.resize(end, padding);
+}
+
+fn signed(id: u32) -> i32 {
+    i32::try_from(id).expect("`Batcher::new` refuses ids beyond i32")
 }

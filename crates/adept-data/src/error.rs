@@ -146,8 +146,20 @@ pub enum DataError {
         /// The labels there are.
         expected: String,
     },
+    /// A JSON object that lacks a field.
+    #[error("{}:{line}: expected a field `{expected}`, found {}", file.display(), listed(found))]
+    MissingField {
+        /// The file.
+        file: PathBuf,
+        /// Line of the object.
+        line: usize,
+        /// The field needed.
+        expected: &'static str,
+        /// The fields there are.
+        found: Vec<String>,
+    },
     /// A line that is no JSON object.
-    #[error("{}:{line}: expected one JSON object, found an error at byte {column}: {source}", file.display())]
+    #[error("{}:{line}: expected one JSON object, found {} at byte {column}", file.display(), json_fault(source))]
     Json {
         /// The file.
         file: PathBuf,
@@ -251,7 +263,20 @@ pub enum DataError {
     NoRows,
 }
 
+/// What a JSON parser met, without its own count of lines (it sees one line at a time).
+fn json_fault(error: &serde_json::Error) -> &'static str {
+    match error.classify() {
+        serde_json::error::Category::Eof => "the end of the line",
+        serde_json::error::Category::Data => "another kind of value",
+        serde_json::error::Category::Syntax | serde_json::error::Category::Io => "a syntax error",
+    }
+}
+
 /// File or column names as a message shows them.
 fn listed(names: &[String]) -> String {
-    if names.is_empty() { "nothing".to_string() } else { names.join(", ") }
+    if names.is_empty() {
+        "nothing".to_string()
+    } else {
+        names.join(", ")
+    }
 }

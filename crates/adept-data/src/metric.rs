@@ -90,10 +90,18 @@ fn macro_f1(predictions: &[&str], targets: &[&str], classes: &[&str]) -> f64 {
 
 /// F1 of one class: `2·tp / (predicted + actual)`, 0 where the class is neither predicted nor there.
 fn class_f1(predictions: &[&str], targets: &[&str], class: &str) -> f64 {
-    let both = predictions.iter().zip(targets).filter(|(p, t)| **p == class && **t == class).count();
+    let both = predictions
+        .iter()
+        .zip(targets)
+        .filter(|(p, t)| **p == class && **t == class)
+        .count();
     let predicted = predictions.iter().filter(|p| **p == class).count();
     let actual = targets.iter().filter(|t| **t == class).count();
-    if predicted + actual == 0 { 0.0 } else { 2.0 * both as f64 / (predicted + actual) as f64 }
+    if predicted + actual == 0 {
+        0.0
+    } else {
+        2.0 * both as f64 / (predicted + actual) as f64
+    }
 }
 
 /// `(c·n − Σ p_k·t_k) / sqrt((n² − Σ p_k²)(n² − Σ t_k²))`, with c the rows that agree, p_k and t_k the counts of class k.

@@ -19,7 +19,9 @@ impl Mt19937 {
         let mut state = [seed; N];
         for i in 1..N {
             let previous = state[i - 1];
-            state[i] = 1_812_433_253_u32.wrapping_mul(previous ^ (previous >> 30)).wrapping_add(i as u32);
+            state[i] = 1_812_433_253_u32
+                .wrapping_mul(previous ^ (previous >> 30))
+                .wrapping_add(i as u32);
         }
         Self { state, next: N }
     }
@@ -44,8 +46,7 @@ impl Mt19937 {
         }
         for _ in 0..N - 1 {
             let previous = state[i - 1];
-            state[i] =
-                (state[i] ^ (previous ^ (previous >> 30)).wrapping_mul(1_566_083_941)).wrapping_sub(i as u32);
+            state[i] = (state[i] ^ (previous ^ (previous >> 30)).wrapping_mul(1_566_083_941)).wrapping_sub(i as u32);
             i += 1;
             if i == N {
                 state[0] = state[N - 1];
@@ -109,7 +110,10 @@ mod tests {
     fn words_are_those_of_the_definition() {
         let mut keyed = Mt19937::from_key(&[0x123, 0x234, 0x345, 0x456]);
         let words: Vec<u32> = (0..5).map(|_| keyed.next_u32()).collect();
-        assert_eq!(words, [1_067_595_299, 955_945_823, 477_289_528, 4_107_218_783, 4_228_976_476]);
+        assert_eq!(
+            words,
+            [1_067_595_299, 955_945_823, 477_289_528, 4_107_218_783, 4_228_976_476]
+        );
 
         // C++ requires the 10,000th word of a default-seeded mt19937 to be this one.
         let mut plain = Mt19937::new(5489);

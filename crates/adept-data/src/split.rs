@@ -35,45 +35,61 @@ pub enum SplitRule {
 }
 
 /// The three splits of a task.
+#[derive(Debug)]
 pub(crate) struct Splits {
     pub train: Vec<Example>,
     pub validation: Vec<Example>,
     pub test: Vec<Example>,
 }
 
-/// Divides `train` and the official `validation` rows of a task of the small or the large group.
+/// The small group's rule, [`SplitRule::HalveValidation`].
 ///
 /// # Errors
 /// [`DataError::TooFewRows`] where a split would stay empty.
-pub(crate) fn divide(
-    rule: SplitRule,
+pub(crate) fn halve_validation(
     task: &'static str,
     train: Vec<Example>,
     validation: Vec<Example>,
 ) -> Result<Splits, DataError> {
-    match rule {
-        SplitRule::HalveValidation => {
-            let n = validation.len();
-            enough(task, "validation", 2, n)?;
-            let mut head = take(validation, &torch_permutation(n, SEED));
-            let tail = head.split_off(n / 2);
-            Ok(Splits { train, validation: head, test: tail })
-        }
-        SplitRule::HoldOutTrain => {
-            let n = train.len();
-            enough(task, "train", HELD_OUT + 1, n)?;
-            let mut head = take(train, &torch_permutation(n, SEED));
-            let tail = head.split_off(HELD_OUT);
-            Ok(Splits { train: tail, validation: head, test: validation })
-        }
-        // MNLI's two validation sets are told apart by their files, so nothing is left to divide.
-        SplitRule::MismatchedMatched => Ok(Splits { train, validation, test: Vec::new() }),
-    }
+    let n = validation.len();
+    enough(task, "validation", 2, n)?;
+    let mut validation = take(validation, &torch_permutation(n, SEED));
+    let test = validation.split_off(n / 2);
+    Ok(Splits {
+        train,
+        validation,
+        test,
+    })
+}
+
+/// The large group's rule, [`SplitRule::HoldOutTrain`]; `official` is the official validation set.
+///
+/// # Errors
+/// [`DataError::TooFewRows`] where nothing would be left to train on.
+pub(crate) fn hold_out_train(
+    task: &'static str,
+    train: Vec<Example>,
+    official: Vec<Example>,
+) -> Result<Splits, DataError> {
+    let n = train.len();
+    enough(task, "train", HELD_OUT + 1, n)?;
+    let mut validation = take(train, &torch_permutation(n, SEED));
+    let train = validation.split_off(HELD_OUT);
+    Ok(Splits {
+        train,
+        validation,
+        test: official,
+    })
 }
 
 fn enough(task: &'static str, split: &'static str, expected: usize, found: usize) -> Result<(), DataError> {
     if found < expected {
-        return Err(DataError::TooFewRows { task, split, expected, found });
+        return Err(DataError::TooFewRows {
+            task,
+            split,
+            expected,
+            found,
+        });
     }
     Ok(())
 }
@@ -81,5 +97,8 @@ fn enough(task: &'static str, split: &'static str, expected: usize, found: usize
 /// The rows in the order of a permutation, moved rather than copied.
 fn take(rows: Vec<Example>, order: &[usize]) -> Vec<Example> {
     let mut rows: Vec<Option<Example>> = rows.into_iter().map(Some).collect();
-    order.iter().map(|&row| rows[row].take().expect("a permutation names every row once")).collect()
+    order
+        .iter()
+        .map(|&row| rows[row].take().expect("a permutation names every row once"))
+        .collect()
 }

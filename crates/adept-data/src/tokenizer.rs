@@ -1,46 +1,170 @@
-//! Tokenizer.
+//! Hugging Face's `tokenizer.json`, with the truncation of `transformers`: a text that is too long loses tokens at its
+//! end, but what the tokenizer adds around it (T5: `</s>`) stays, so the last id is `</s>` whatever the length.
+
+use std::path::{Path, PathBuf};
+
+use tokenizers::Tokenizer;
+
+use crate::glue::listing;
 use crate::{DataError, Encoded, Example};
-use std::path::Path;
-/// Target length of a task whose targets are free text.
+
+/// Tokens of a target that is free text (tasks.md, "Lengths").
 pub const DEFAULT_TARGET_LENGTH: usize = 20;
-/// A Hugging Face tokenizer.
-pub struct TextTokenizer {}
+
+/// Texts tokenised between two collections of their ids: the library's encodings hold far more than ids, and a whole
+/// training set of them would not be small.
+const CHUNK: usize = 4096;
+
+/// A tokenizer for whole texts.
+pub struct TextTokenizer {
+    tokenizer: Tokenizer,
+    /// Ids that it puts after every text (T5: one, `</s>`).
+    suffix: usize,
+}
+
+impl std::fmt::Debug for TextTokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TextTokenizer")
+            .field("vocab_size", &self.vocab_size())
+            .finish_non_exhaustive()
+    }
+}
+
 impl TextTokenizer {
-    /// Reads `tokenizer.json` in a folder.
+    /// Loads `tokenizer.json` from a checkpoint's folder.
+    ///
+    /// # Errors
+    /// [`DataError::MissingTokenizer`] where there is none, [`DataError::Io`] and [`DataError::Tokenizer`] where it cannot
+    /// be read.
     pub fn from_dir(dir: &Path) -> Result<Self, DataError> {
-        todo!("{dir:?}")
+        let file = dir.join("tokenizer.json");
+        if !file.is_file() {
+            return Err(DataError::MissingTokenizer {
+                folder: dir.to_path_buf(),
+                found: listing(dir)?,
+            });
+        }
+        Self::from_file(&file)
     }
-    /// Reads a tokenizer file.
+
+    /// Loads a tokenizer file. Truncation and padding that the file asks for are switched off: both are done here.
+    ///
+    /// # Errors
+    /// [`DataError::Io`] or [`DataError::Tokenizer`].
     pub fn from_file(path: &Path) -> Result<Self, DataError> {
-        todo!("{path:?}")
+        let file: PathBuf = path.to_path_buf();
+        let bytes = std::fs::read(path).map_err(|source| DataError::Io {
+            file: file.clone(),
+            source,
+        })?;
+        let failed = |source| DataError::Tokenizer {
+            file: file.clone(),
+            source,
+        };
+        let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(failed)?;
+        tokenizer.with_truncation(None).map_err(failed)?;
+        tokenizer.with_padding(None);
+        // What is added stands around any text, so a one-letter text shows how much of it comes last.
+        let probe = tokenizer.encode_fast("a", true).map_err(failed)?;
+        let added = probe.get_special_tokens_mask();
+        let suffix = added.iter().rev().take_while(|&&special| special == 1).count();
+        Ok(Self { tokenizer, suffix })
     }
-    /// Ids of one text, `</s>` included and kept last where the text is cut to `max_tokens`.
+
+    /// Ids of one text, at most `max_tokens` of them, `</s>` included and last.
+    ///
+    /// # Errors
+    /// [`DataError::Tokenize`] where the tokenizer knows no id for a piece of the text (T5's always does).
     pub fn encode(&self, text: &str, max_tokens: usize) -> Result<Vec<u32>, DataError> {
-        todo!("{text:?} {max_tokens}")
+        let encoding = self
+            .tokenizer
+            .encode_fast(text, true)
+            .map_err(|source| DataError::Tokenize { row: 0, source })?;
+        Ok(self.truncated(encoding.get_ids(), max_tokens))
     }
-    /// Ids of many texts, in their order, on all cores.
+
+    /// Ids of many texts in their order, each as [`encode`](Self::encode) gives them, worked out on all cores.
+    ///
+    /// # Errors
+    /// [`DataError::Tokenize`] with the first row of the part of the texts that failed.
     pub fn encode_batch(&self, texts: &[&str], max_tokens: usize) -> Result<Vec<Vec<u32>>, DataError> {
-        todo!("{texts:?} {max_tokens}")
+        let mut ids = Vec::with_capacity(texts.len());
+        for chunk in texts.chunks(CHUNK) {
+            let encodings = self
+                .tokenizer
+                .encode_batch_fast(chunk.to_vec(), true)
+                .map_err(|source| DataError::Tokenize { row: ids.len(), source })?;
+            ids.extend(
+                encodings
+                    .iter()
+                    .map(|encoding| self.truncated(encoding.get_ids(), max_tokens)),
+            );
+        }
+        Ok(ids)
     }
-    /// Tokenises examples: sources cut to `max_source_length`, targets to `target_width`.
+
+    /// Tokenises examples in their order: sources to at most `max_source_length` tokens, targets to `target_width`.
+    ///
+    /// # Errors
+    /// As [`encode_batch`](Self::encode_batch).
     pub fn encode_examples(
         &self,
         examples: &[Example],
         max_source_length: usize,
         target_width: usize,
     ) -> Result<Vec<Encoded>, DataError> {
-        todo!("{examples:?} {max_source_length} {target_width}")
+        let sources: Vec<&str> = examples.iter().map(|example| example.source.as_str()).collect();
+        let targets: Vec<&str> = examples.iter().map(|example| example.target.as_str()).collect();
+        let sources = self.encode_batch(&sources, max_source_length)?;
+        let targets = self.encode_batch(&targets, target_width)?;
+        Ok(sources
+            .into_iter()
+            .zip(targets)
+            .map(|(source, target)| Encoded { source, target })
+            .collect())
     }
-    /// Text of ids.
+
+    /// Text of ids. Ids beyond the vocabulary (a backbone's embedding matrix may have more rows) give nothing;
+    /// `skip_special` leaves out `<pad>`, `</s>`, `<unk>` and the like.
+    ///
+    /// # Errors
+    /// [`DataError::Tokenize`] where the decoder fails (T5's cannot).
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String, DataError> {
-        todo!("{ids:?} {skip_special}")
+        self.tokenizer
+            .decode(ids, skip_special)
+            .map_err(|source| DataError::Tokenize { row: 0, source })
     }
-    /// Entries of the vocabulary, added tokens included.
+
+    /// Entries of the vocabulary, added ones included. The backbone's matrix may have more rows (T5: 32,128 for 32,100).
     pub fn vocab_size(&self) -> usize {
-        todo!()
+        self.tokenizer.get_vocab_size(true)
     }
-    /// Tokens of the longest label, `</s>` included.
+
+    /// Id of a token by its exact text, for example `</s>`.
+    pub fn token_id(&self, token: &str) -> Option<u32> {
+        self.tokenizer.token_to_id(token)
+    }
+
+    /// Tokens of the longest label, `</s>` included; [`DEFAULT_TARGET_LENGTH`] where there are none.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
     pub fn target_length(&self, labels: &[&str]) -> Result<usize, DataError> {
-        todo!("{labels:?}")
+        let lengths = labels
+            .iter()
+            .map(|label| self.encode(label, usize::MAX).map(|ids| ids.len()));
+        let longest = lengths.collect::<Result<Vec<_>, _>>()?.into_iter().max();
+        Ok(longest.unwrap_or(DEFAULT_TARGET_LENGTH))
+    }
+
+    /// Cuts the text's own ids and keeps what was added before and behind them. Where not even that fits, the last of
+    /// it stays.
+    fn truncated(&self, ids: &[u32], max_tokens: usize) -> Vec<u32> {
+        if ids.len() <= max_tokens {
+            return ids.to_vec();
+        }
+        let suffix = &ids[ids.len() - self.suffix.min(max_tokens)..];
+        let head = max_tokens - suffix.len();
+        [&ids[..head], suffix].concat()
     }
 }
