@@ -210,6 +210,15 @@ impl Checkpoint {
         builder.finish()
     }
 
+    /// Number of values of all tensors that take part.
+    pub fn parameters(&self) -> usize {
+        let taking_part = self.names().filter(|name| !self.ignored.contains(*name));
+        taking_part
+            .filter_map(|name| self.shape(name))
+            .map(|shape| shape.iter().product::<usize>())
+            .sum()
+    }
+
     /// The file that holds a tensor; the folder where no file does and there are several.
     pub fn file_of(&self, name: &str) -> PathBuf {
         match (self.tensors.get(name), self.shards.as_slice()) {

@@ -47,6 +47,43 @@ impl<B: Backend> T5<B> {
         &self.config
     }
 
+    /// Encoder states `[batch, seq, d_model]`: the embeddings, what leaves each block but the last, and the output after
+    /// the final norm. For comparison with another implementation.
+    pub fn encoder_hidden(&self, embeddings: Tensor<B, 3>, mask: Tensor<B, 2, Bool>) -> Vec<Tensor<B, 3>> {
+        let mut states = Vec::new();
+        let last = self.encoder.encode_watched(
+            embeddings,
+            mask,
+            self.config.relative_attention_max_distance,
+            self.pass(0.0),
+            &mut |state| states.push(state.clone()),
+        );
+        states.pop();
+        states.push(last);
+        states
+    }
+
+    /// Decoder states `[batch, target, d_model]`, as [`Self::encoder_hidden`] has them; `mask` is the encoder's.
+    pub fn decoder_hidden(
+        &self,
+        decoder_ids: Tensor<B, 2, Int>,
+        encoded: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+    ) -> Vec<Tensor<B, 3>> {
+        let mut states = Vec::new();
+        let memory = self.decoder.memory(encoded, mask);
+        let last = self.decoder.decode_watched(
+            self.embed(decoder_ids),
+            &memory,
+            self.config.relative_attention_max_distance,
+            self.pass(0.0),
+            &mut |state| states.push(state.clone()),
+        );
+        states.pop();
+        states.push(last);
+        states
+    }
+
     fn pass(&self, dropout: f64) -> Pass {
         Pass {
             heads: self.config.num_heads,

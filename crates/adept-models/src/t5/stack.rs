@@ -52,13 +52,27 @@ impl<B: Backend> Stack<B> {
         max_distance: usize,
         pass: Pass,
     ) -> Tensor<B, 3> {
+        self.encode_watched(embeddings, mask, max_distance, pass, &mut |_| ())
+    }
+
+    /// As [`Self::encode`]; `watch` sees the embeddings and what leaves each block.
+    pub(super) fn encode_watched(
+        &self,
+        embeddings: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        max_distance: usize,
+        pass: Pass,
+        watch: &mut dyn FnMut(&Tensor<B, 3>),
+    ) -> Tensor<B, 3> {
         let [_, n, _] = embeddings.dims();
         let table = self.relative_attention_bias.val();
         let bias = AttentionBias::new(Some(position::bias(table, 0, n, n, true, max_distance)), Some(mask));
         let mut x = dropout(embeddings, pass.dropout);
+        watch(&x);
         for block in &self.block {
             x = block.self_attention.self_attention(x, &bias, pass);
             x = block.feed_forward.forward(x, pass);
+            watch(&x);
         }
         dropout(self.final_layer_norm.forward(x, pass.epsilon), pass.dropout)
     }
@@ -84,15 +98,29 @@ impl<B: Backend> Stack<B> {
         max_distance: usize,
         pass: Pass,
     ) -> Tensor<B, 3> {
+        self.decode_watched(embeddings, memory, max_distance, pass, &mut |_| ())
+    }
+
+    /// As [`Self::decode`]; `watch` sees the embeddings and what leaves each block.
+    pub(super) fn decode_watched(
+        &self,
+        embeddings: Tensor<B, 3>,
+        memory: &Memory<B>,
+        max_distance: usize,
+        pass: Pass,
+        watch: &mut dyn FnMut(&Tensor<B, 3>),
+    ) -> Tensor<B, 3> {
         let [_, t, _] = embeddings.dims();
         let table = self.relative_attention_bias.val();
         let bias = position::causal(position::bias(table, 0, t, t, false, max_distance), 0);
         let bias = AttentionBias::new(Some(bias), None);
         let mut x = dropout(embeddings, pass.dropout);
+        watch(&x);
         for (block, memory_block) in self.block.iter().zip(&memory.blocks) {
             x = block.self_attention.self_attention(x, &bias, pass);
             x = block.cross_attend(x, memory_block, &memory.bias, pass);
             x = block.feed_forward.forward(x, pass);
+            watch(&x);
         }
         dropout(self.final_layer_norm.forward(x, pass.epsilon), pass.dropout)
     }
