@@ -33,6 +33,7 @@ fn largest_rank(budget: usize, fixed: usize, per_rank: usize) -> Option<usize> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::AdapterConfig;
