@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 /// A way to compare predictions with targets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
     /// Share of predictions that equal their target, white space at both ends removed.
