@@ -1,0 +1,195 @@
+//! A golden file in memory: every tensor by name, checked for type and shape when it is asked for.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use safetensors::{Dtype, SafeTensors};
+
+use super::VerifyError;
+
+/// Values of one tensor in row-major order.
+#[derive(Debug)]
+enum Values {
+    Float(Vec<f64>),
+    Int(Vec<i64>),
+    Other,
+}
+
+#[derive(Debug)]
+struct Entry {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    values: Values,
+}
+
+/// The tensors of `golden.safetensors`, and which of them were asked for.
+#[derive(Debug)]
+pub(super) struct Golden {
+    path: PathBuf,
+    entries: BTreeMap<String, Entry>,
+    read: RefCell<BTreeSet<String>>,
+}
+
+impl Golden {
+    /// Reads the whole file.
+    pub fn open(path: &Path) -> Result<Self, VerifyError> {
+        let bytes = read(path)?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|source| VerifyError::Safetensors {
+            path: path.to_owned(),
+            source,
+        })?;
+        let entries = file
+            .tensors()
+            .into_iter()
+            .map(|(name, view)| {
+                let data = view.data();
+                let values = match view.dtype() {
+                    Dtype::F32 => Values::Float(words(data).map(|word| f64::from(f32::from_le_bytes(word))).collect()),
+                    Dtype::F64 => Values::Float(words(data).map(f64::from_le_bytes).collect()),
+                    Dtype::I64 => Values::Int(words(data).map(i64::from_le_bytes).collect()),
+                    _ => Values::Other,
+                };
+                (
+                    name,
+                    Entry {
+                        dtype: view.dtype(),
+                        shape: view.shape().to_vec(),
+                        values,
+                    },
+                )
+            })
+            .collect();
+        Ok(Self {
+            path: path.to_owned(),
+            entries,
+            read: RefCell::default(),
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Shape of a tensor that `group` needs, with the expected number of axes.
+    pub fn shape<const N: usize>(&self, group: &str, name: &str) -> Result<[usize; N], VerifyError> {
+        let shape = &self.entry(group, name)?.shape;
+        // A tensor of another rank is reported with as many unknown (0) axes as the layout has.
+        shape
+            .as_slice()
+            .try_into()
+            .map_err(|_| self.shape_error(name, &[0; N], shape))
+    }
+
+    /// Shape of a tensor that `group` needs.
+    pub fn any_shape(&self, group: &str, name: &str) -> Result<Vec<usize>, VerifyError> {
+        Ok(self.entry(group, name)?.shape.clone())
+    }
+
+    /// Finite values of a float tensor of the given shape.
+    pub fn floats(&self, group: &str, name: &str, shape: &[usize]) -> Result<&[f64], VerifyError> {
+        let entry = self.entry(group, name)?;
+        let Values::Float(values) = &entry.values else {
+            return Err(self.dtype_error(name, "F32 or F64", entry));
+        };
+        if entry.shape != shape {
+            return Err(self.shape_error(name, shape, &entry.shape));
+        }
+        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+            return Err(VerifyError::NotFinite {
+                path: self.path.clone(),
+                tensor: name.to_owned(),
+                index,
+                value: values[index],
+            });
+        }
+        Ok(values)
+    }
+
+    /// Values of an integer tensor of the given shape.
+    pub fn integers(&self, group: &str, name: &str, shape: &[usize]) -> Result<&[i64], VerifyError> {
+        let entry = self.entry(group, name)?;
+        let Values::Int(values) = &entry.values else {
+            return Err(self.dtype_error(name, "I64", entry));
+        };
+        if entry.shape != shape {
+            return Err(self.shape_error(name, shape, &entry.shape));
+        }
+        Ok(values)
+    }
+
+    /// As [`Self::integers`], all of them ids of a vocabulary, or -100 where `ignored` allows it.
+    pub fn ids(
+        &self,
+        group: &str,
+        name: &str,
+        shape: &[usize],
+        vocabulary: usize,
+        ignored: bool,
+    ) -> Result<&[i64], VerifyError> {
+        let ids = self.integers(group, name, shape)?;
+        let known = |id: i64| (ignored && id == -100) || usize::try_from(id).is_ok_and(|id| id < vocabulary);
+        match ids.iter().find(|id| !known(**id)) {
+            None => Ok(ids),
+            Some(&id) => Err(VerifyError::Id {
+                path: self.path.clone(),
+                tensor: name.to_owned(),
+                id,
+                vocabulary,
+            }),
+        }
+    }
+
+    /// Names of the tensors nobody asked for.
+    pub fn unread(&self) -> impl Iterator<Item = &str> {
+        self.entries
+            .keys()
+            .map(String::as_str)
+            .filter(|name| !self.read.borrow().contains(*name))
+    }
+
+    fn entry(&self, group: &str, name: &str) -> Result<&Entry, VerifyError> {
+        let entry = self.entries.get(name).ok_or_else(|| VerifyError::MissingTensor {
+            path: self.path.clone(),
+            group: group.to_owned(),
+            tensor: name.to_owned(),
+        })?;
+        self.read.borrow_mut().insert(name.to_owned());
+        Ok(entry)
+    }
+
+    fn dtype_error(&self, name: &str, expected: &'static str, entry: &Entry) -> VerifyError {
+        let (path, tensor) = (self.path.clone(), name.to_owned());
+        VerifyError::Dtype {
+            path,
+            tensor,
+            expected,
+            found: format!("{:?}", entry.dtype),
+        }
+    }
+
+    fn shape_error(&self, name: &str, expected: &[usize], found: &[usize]) -> VerifyError {
+        VerifyError::Shape {
+            path: self.path.clone(),
+            tensor: name.to_owned(),
+            expected: expected.to_vec(),
+            found: found.to_vec(),
+        }
+    }
+}
+
+/// The bytes of a file.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, VerifyError> {
+    std::fs::read(path).map_err(|source| VerifyError::Io {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Little-endian words; safetensors has checked that the bytes are a whole number of them.
+fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
+    bytes
+        .chunks_exact(N)
+        .map(|chunk| chunk.try_into().expect("chunks_exact yields chunks of N bytes"))
+}

@@ -1,0 +1,124 @@
+//! The verdict of a verification: one row a tensor group, and what was left out, with the reason.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// The largest deviation of one group of tensors, against the group's limit.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GroupRow {
+    /// `base.logits`, `adept.gradients`, `tokenizer` and so on.
+    pub group: String,
+    /// How many tensors (tokenizer: cases) were compared.
+    pub compared: usize,
+    /// The tensor (tokenizer: case) with the largest deviation; empty where nothing deviates.
+    pub tensor: String,
+    /// Largest absolute deviation; for ids and tokenizer cases the number of ids or cases that differ. NaN where a
+    /// computed value is NaN (`null` in JSON).
+    pub deviation: f64,
+    /// The largest deviation that passes: conventions.md of the specification, 0 for ids and tokenizer cases.
+    pub limit: f64,
+    /// `deviation / limit`: 1 is the limit itself. Infinite (`null` in JSON) where the limit is 0 and something differs.
+    pub relative: f64,
+    /// Whether the deviation is within the limit. A NaN never is.
+    pub pass: bool,
+}
+
+impl GroupRow {
+    /// The row of a group; `pass` and `relative` follow from the figures.
+    pub fn new(group: impl Into<String>, compared: usize, tensor: String, deviation: f64, limit: f64) -> Self {
+        // Written so that a NaN fails: `deviation > limit` would let it through.
+        let pass = deviation <= limit;
+        let relative = if deviation == 0.0 { 0.0 } else { deviation / limit };
+        Self {
+            group: group.into(),
+            compared,
+            tensor,
+            deviation,
+            limit,
+            relative,
+            pass,
+        }
+    }
+}
+
+/// A part of the golden folder that was not checked, and why: it counts neither as passed nor as failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NotChecked {
+    /// The group.
+    pub group: String,
+    /// The reason, a full sentence.
+    pub reason: String,
+}
+
+/// Everything a verification found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct VerifyReport {
+    /// The backbone folder.
+    pub backbone: PathBuf,
+    /// The golden file.
+    pub golden: PathBuf,
+    /// burn's name of the backend that was verified.
+    pub backend: String,
+    /// One row a group, in the order of the checks.
+    pub rows: Vec<GroupRow>,
+    /// What the folder holds or may hold but this program does not check.
+    pub not_checked: Vec<NotChecked>,
+}
+
+impl VerifyReport {
+    /// Whether every group passed. A report without rows has not passed.
+    pub fn passed(&self) -> bool {
+        !self.rows.is_empty() && self.rows.iter().all(|row| row.pass)
+    }
+
+    /// The groups that did not pass.
+    pub fn failed(&self) -> impl Iterator<Item = &GroupRow> {
+        self.rows.iter().filter(|row| !row.pass)
+    }
+}
+
+impl fmt::Display for VerifyReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "golden   {}", self.golden.display())?;
+        writeln!(f, "backbone {}", self.backbone.display())?;
+        writeln!(f, "backend  {}\n", self.backend)?;
+        let width = self
+            .rows
+            .iter()
+            .map(|row| row.group.len())
+            .max()
+            .unwrap_or(0)
+            .max("group".len());
+        writeln!(
+            f,
+            "{:<width$}  {:>8}  {:>10}  {:>8}  {:>8}  verdict  largest in",
+            "group", "compared", "deviation", "limit", "of limit"
+        )?;
+        for row in &self.rows {
+            // An exact match is a plain 0, apart from any small figure.
+            let figure = |value: f64, text: String| if value == 0.0 { "0".to_owned() } else { text };
+            writeln!(
+                f,
+                "{:<width$}  {:>8}  {:>10}  {:>8}  {:>8}  {:<7}  {}",
+                row.group,
+                row.compared,
+                figure(row.deviation, format!("{:.2e}", row.deviation)),
+                figure(row.limit, format!("{:e}", row.limit)),
+                figure(row.relative, format!("{:.3}", row.relative)),
+                if row.pass { "pass" } else { "FAIL" },
+                if row.tensor.is_empty() { "-" } else { &row.tensor },
+            )?;
+        }
+        for left in &self.not_checked {
+            writeln!(f, "{:<width$}  not checked: {}", left.group, left.reason)?;
+        }
+        let failed = self.failed().count();
+        if self.passed() {
+            write!(f, "\nall {} groups pass", self.rows.len())
+        } else {
+            write!(f, "\n{failed} of {} groups FAIL", self.rows.len())
+        }
+    }
+}
