@@ -134,6 +134,10 @@ impl<B: Backend> PositionalOffset<B> {
 
 /// One of the two offsets. (Parameter paths go through the variant's name: `offset.Adaptive.w_down`.)
 #[derive(Module, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one offset for each adapter: a few hundred bytes are not worth a box"
+)]
 pub enum Offset<B: Backend> {
     /// ADePT's, by token.
     Adaptive(AdaptiveOffset<B>),
