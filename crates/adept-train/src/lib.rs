@@ -1,1 +1,27 @@
 //! Training, evaluation, checkpoints, records and reports for prompt-style adapters.
+//!
+//! The way through this crate: [`config`] turns a preset, a file and command-line overrides into one resolved
+//! [`config::RunConfig`]; [`run`] loads data and backbone, builds the adapter and hands everything to [`learner`], the
+//! one training loop. [`target`] says what is trained (an adapter on a frozen backbone, or all of the backbone),
+//! [`optim`] holds AdamW with PyTorch's semantics, [`checkpoint`] makes a run resumable bit for bit, [`record`] writes
+//! what happened.
+//!
+//! Everything is generic over burn's autodiff backend; nothing here prints or exits.
+
+pub mod checkpoint;
+pub mod config;
+pub mod error;
+pub mod evaluate;
+pub mod folder;
+pub mod gradient;
+pub mod learner;
+pub mod observer;
+pub mod optim;
+pub mod preset;
+pub mod record;
+pub mod run;
+pub mod schedule;
+pub mod target;
+pub mod verify;
+
+pub use error::TrainError;

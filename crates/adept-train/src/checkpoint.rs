@@ -1,0 +1,523 @@
+//! Checkpoints: everything that is needed to go on bit for bit, whole and verified or not there.
+//!
+//! A checkpoint is a folder `step-<n>` with `tensors.safetensors` (parameters and both of AdamW's moments, exact) and
+//! `state.json` (step, best so far, length of the record, what the run is made of, and the SHA-256 of the tensors and of
+//! itself). It is written under another name, flushed and renamed, so a kill or a full disk leaves the ones before it
+//! as they were. Loading verifies both checksums and falls back to the one before where they do not hold.
+//!
+//! Tensors stream to disk one by one: writing takes no more memory than the largest of them.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use adept_data::DataFile;
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Shape, Tensor, TensorData};
+use safetensors::tensor::{Dtype, Metadata, View};
+use safetensors::{SafeTensorError, SafeTensors};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::TrainError;
+use crate::config::RunConfig;
+use crate::error::CheckpointProblem;
+use crate::folder::{file_sha256, hex, remove_tree, sync_folder, sync_tree};
+use crate::gradient::PathStack;
+use crate::optim::{AdamW, Moments};
+
+/// Version of the layout.
+const FORMAT: u32 = 1;
+const STATE: &str = "state.json";
+const TENSORS: &str = "tensors.safetensors";
+
+/// What a run is made of. It goes on only with the same.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Resolved configuration.
+    pub config: RunConfig,
+    /// Files the examples came from.
+    pub data: Vec<DataFile>,
+    /// Identity of the backbone's weights.
+    pub fingerprint: String,
+}
+
+impl Identity {
+    /// The first difference that decides what is trained, as (field, value there, value here).
+    pub fn difference(&self, there: &Identity) -> Option<(String, String, String)> {
+        if let Some((key, here, there)) = self.config.differences(&there.config).into_iter().next() {
+            return Some((format!("`{key}`"), there, here));
+        }
+        if self.fingerprint != there.fingerprint {
+            return Some((
+                "backbone fingerprint".into(),
+                there.fingerprint.clone(),
+                self.fingerprint.clone(),
+            ));
+        }
+        let sums = |files: &[DataFile]| -> BTreeMap<String, String> {
+            files
+                .iter()
+                .map(|file| (file.name.clone(), file.sha256.clone()))
+                .collect()
+        };
+        let (ours, theirs) = (sums(&self.data), sums(&there.data));
+        let absent = || "absent".to_owned();
+        ours.keys()
+            .chain(theirs.keys())
+            .find(|name| ours.get(*name) != theirs.get(*name))
+            .map(|name| {
+                let value = |sums: &BTreeMap<String, String>| sums.get(name).cloned().unwrap_or_else(absent);
+                (format!("data file {name}"), value(&theirs), value(&ours))
+            })
+    }
+}
+
+/// Where a run stands, tensors apart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Optimiser steps done.
+    pub step: usize,
+    /// Step of the last evaluation.
+    pub evaluated: Option<usize>,
+    /// Sum and number of the losses since the last point of the curve.
+    pub window: (f64, usize),
+    /// Seconds of training so far, evaluation not counted.
+    pub seconds: f64,
+    /// Training examples seen so far.
+    pub samples: usize,
+    /// Length of the record in bytes.
+    pub record_bytes: u64,
+}
+
+/// Content of `state.json` without its own checksum.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct State {
+    progress: Progress,
+    identity: Identity,
+    /// AdamW's step count of each parameter.
+    optimizer_steps: BTreeMap<String, u64>,
+    /// SHA-256 of the tensor file.
+    tensors_sha256: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StateFile {
+    format: u32,
+    /// SHA-256 of `state` as compact JSON.
+    sha256: String,
+    state: State,
+}
+
+/// A verified checkpoint, tensors still on disk.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Its folder.
+    pub path: PathBuf,
+    /// Where the run stands.
+    pub progress: Progress,
+    /// What the run is made of.
+    pub identity: Identity,
+    /// Newer checkpoints that could not be used, with the reason.
+    pub damaged: Vec<String>,
+    optimizer_steps: BTreeMap<String, u64>,
+}
+
+/// Writes a checkpoint and removes all but the newest `keep`.
+pub fn save<AB, M>(
+    folder: &Path,
+    progress: &Progress,
+    identity: &Identity,
+    module: &M,
+    optimizer: &AdamW<AB::InnerBackend>,
+    keep: usize,
+) -> Result<PathBuf, TrainError>
+where
+    AB: AutodiffBackend,
+    M: Module<AB>,
+{
+    let path = folder.join(format!("step-{:08}", progress.step));
+    let temporary = folder.join("unfinished");
+    fs::create_dir_all(folder).map_err(TrainError::io("create", folder))?;
+    remove_tree(&temporary)?;
+    let written = write::<AB, M>(&temporary, progress, identity, module, optimizer);
+    if let Err(error) = written {
+        // A full disk is the likely cause; what is left of the attempt only makes it fuller.
+        let _ = fs::remove_dir_all(&temporary);
+        return Err(error);
+    }
+    // The same step is written twice where an evaluation follows an interruption; the later state replaces the earlier.
+    remove_tree(&path)?;
+    fs::rename(&temporary, &path).map_err(TrainError::io("rename", &temporary))?;
+    sync_folder(folder)?;
+    for old in list(folder)?.into_iter().skip(keep) {
+        remove_tree(&old)?;
+    }
+    Ok(path)
+}
+
+fn write<AB, M>(
+    path: &Path,
+    progress: &Progress,
+    identity: &Identity,
+    module: &M,
+    optimizer: &AdamW<AB::InnerBackend>,
+) -> Result<(), TrainError>
+where
+    AB: AutodiffBackend,
+    M: Module<AB>,
+{
+    fs::create_dir(path).map_err(TrainError::io("create", path))?;
+    let mut tensors: Vec<(String, Flat<AB::InnerBackend>)> = Vec::new();
+    let mut reader = Reader::<AB> {
+        path: PathStack::default(),
+        tensors: Vec::new(),
+    };
+    module.visit(&mut reader);
+    for (name, tensor) in reader.tensors {
+        tensors.push((format!("parameter/{name}"), Flat::new(tensor)));
+    }
+    for (name, moments) in optimizer.state() {
+        tensors.push((format!("first/{name}"), Flat::new(moments.first.clone())));
+        tensors.push((format!("second/{name}"), Flat::new(moments.second.clone())));
+    }
+    let file = path.join(TENSORS);
+    safetensors::serialize_to_file(tensors, None, &file).map_err(|error| match error {
+        SafeTensorError::IoError(source) => TrainError::io("write", &file)(source),
+        other => TrainError::Checkpoint {
+            path: path.to_owned(),
+            problem: CheckpointProblem::Header { source: other },
+        },
+    })?;
+    // Read back rather than hashed on the way: a write that the disk cut short is seen here.
+    let tensors_sha256 = file_sha256(&file).map_err(TrainError::io("read", &file))?;
+    let optimizer_steps = optimizer
+        .state()
+        .iter()
+        .map(|(name, moments)| (name.clone(), moments.steps))
+        .collect();
+    let state = State {
+        progress: progress.clone(),
+        identity: identity.clone(),
+        optimizer_steps,
+        tensors_sha256,
+    };
+    let sha256 = state_sha256(&state).map_err(|source| TrainError::Json {
+        path: path.join(STATE),
+        line: 1,
+        source,
+    })?;
+    crate::folder::write_json(
+        &path.join(STATE),
+        &StateFile {
+            format: FORMAT,
+            sha256,
+            state,
+        },
+    )?;
+    sync_tree(path)
+}
+
+fn state_sha256(state: &State) -> Result<String, serde_json::Error> {
+    Ok(hex(&Sha256::digest(serde_json::to_vec(state)?)))
+}
+
+/// Checkpoints of a folder, newest first.
+fn list(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(TrainError::io("list", folder)(error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(TrainError::io("list", folder))?.path();
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        if let Some(step) = name.strip_prefix("step-").and_then(|step| step.parse::<u64>().ok()) {
+            found.push((step, path));
+        }
+    }
+    found.sort_by_key(|(step, _)| std::cmp::Reverse(*step));
+    Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Finds and verifies the newest whole checkpoint; `None` where there is none at all.
+///
+/// # Errors
+/// [`TrainError::NoUsableCheckpoint`] where there are some and each is damaged.
+pub fn newest(folder: &Path) -> Result<Option<Loaded>, TrainError> {
+    let mut damaged = Vec::new();
+    for path in list(folder)? {
+        match verify(&path) {
+            Ok((progress, identity, optimizer_steps)) => {
+                return Ok(Some(Loaded {
+                    path,
+                    progress,
+                    identity,
+                    damaged,
+                    optimizer_steps,
+                }));
+            }
+            Err(problem) => {
+                let name = path
+                    .file_name()
+                    .map(|name| name.to_string_lossy().into_owned())
+                    .unwrap_or_default();
+                damaged.push(format!("{name}: {problem}"));
+            }
+        }
+    }
+    if damaged.is_empty() {
+        Ok(None)
+    } else {
+        Err(TrainError::NoUsableCheckpoint {
+            path: folder.to_owned(),
+            tried: damaged,
+        })
+    }
+}
+
+type Verified = (Progress, Identity, BTreeMap<String, u64>);
+
+fn verify(path: &Path) -> Result<Verified, CheckpointProblem> {
+    let text = fs::read(path.join(STATE)).map_err(|source| CheckpointProblem::Unreadable { file: STATE, source })?;
+    #[derive(Deserialize)]
+    struct Versioned {
+        format: u32,
+    }
+    let versioned: Versioned = serde_json::from_slice(&text).map_err(|source| CheckpointProblem::State { source })?;
+    if versioned.format != FORMAT {
+        return Err(CheckpointProblem::Format {
+            expected: FORMAT,
+            found: versioned.format,
+        });
+    }
+    let StateFile { sha256, state, .. } =
+        serde_json::from_slice(&text).map_err(|source| CheckpointProblem::State { source })?;
+    let found = state_sha256(&state).map_err(|source| CheckpointProblem::State { source })?;
+    if found != sha256 {
+        return Err(CheckpointProblem::Checksum {
+            file: STATE,
+            expected: sha256,
+            found,
+        });
+    }
+    let found =
+        file_sha256(&path.join(TENSORS)).map_err(|source| CheckpointProblem::Unreadable { file: TENSORS, source })?;
+    if found != state.tensors_sha256 {
+        return Err(CheckpointProblem::Checksum {
+            file: TENSORS,
+            expected: state.tensors_sha256,
+            found,
+        });
+    }
+    Ok((state.progress, state.identity, state.optimizer_steps))
+}
+
+impl Loaded {
+    /// Puts the parameters into `module` and the moments into `optimizer`.
+    pub fn restore<AB, M>(
+        &self,
+        module: M,
+        optimizer: &mut AdamW<AB::InnerBackend>,
+        device: &AB::Device,
+    ) -> Result<M, TrainError>
+    where
+        AB: AutodiffBackend,
+        M: Module<AB>,
+    {
+        let problem = |problem| TrainError::Checkpoint {
+            path: self.path.clone(),
+            problem,
+        };
+        let mut file = TensorFile::open(&self.path.join(TENSORS)).map_err(problem)?;
+        let mut writer = Writer {
+            path: PathStack::default(),
+            file: &mut file,
+            problem: None,
+        };
+        let module = Module::<AB>::map(module, &mut writer);
+        if let Some(found) = writer.problem {
+            return Err(problem(found));
+        }
+        let mut state = BTreeMap::new();
+        for (name, steps) in &self.optimizer_steps {
+            let mut moment = |kind: &str| -> Result<Tensor<AB::InnerBackend, 1>, TrainError> {
+                let values = file.read(&format!("{kind}/{name}")).map_err(problem)?;
+                let shape = [values.len()];
+                Ok(Tensor::from_data(TensorData::new(values, shape), device))
+            };
+            let (first, second) = (moment("first")?, moment("second")?);
+            state.insert(
+                name.clone(),
+                Moments {
+                    first,
+                    second,
+                    steps: *steps,
+                },
+            );
+        }
+        optimizer.restore(state);
+        Ok(module)
+    }
+}
+
+/// A tensor that goes to the host only while it is written.
+struct Flat<B: Backend> {
+    tensor: Tensor<B, 1>,
+    shape: [usize; 1],
+}
+
+impl<B: Backend> Flat<B> {
+    fn new(tensor: Tensor<B, 1>) -> Self {
+        let shape = tensor.dims();
+        Self { tensor, shape }
+    }
+}
+
+impl<B: Backend> View for Flat<B> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let values = self.tensor.to_data().convert::<f32>();
+        let values: Vec<f32> = values.into_vec().expect("the data was just converted to f32");
+        Cow::Owned(values.iter().flat_map(|value| value.to_le_bytes()).collect())
+    }
+
+    fn data_len(&self) -> usize {
+        self.shape[0] * size_of::<f32>()
+    }
+}
+
+/// Reads single tensors of a safetensors file without holding the file.
+struct TensorFile {
+    file: BufReader<File>,
+    metadata: Metadata,
+    /// Where the tensors' bytes begin.
+    start: u64,
+}
+
+impl TensorFile {
+    fn open(path: &Path) -> Result<Self, CheckpointProblem> {
+        let unreadable = |source| CheckpointProblem::Unreadable { file: TENSORS, source };
+        let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
+        let mut length = [0; 8];
+        file.read_exact(&mut length).map_err(unreadable)?;
+        let length_value = u64::from_le_bytes(length);
+        let mut header = length.to_vec();
+        (&mut file)
+            .take(length_value)
+            .read_to_end(&mut header)
+            .map_err(unreadable)?;
+        let (_, metadata) =
+            SafeTensors::read_metadata(&header).map_err(|source| CheckpointProblem::Header { source })?;
+        Ok(Self {
+            file,
+            metadata,
+            start: 8 + length_value,
+        })
+    }
+
+    fn read(&mut self, name: &str) -> Result<Vec<f32>, CheckpointProblem> {
+        let unreadable = |source| CheckpointProblem::Unreadable { file: TENSORS, source };
+        let info = self
+            .metadata
+            .info(name)
+            .filter(|info| info.dtype == Dtype::F32)
+            .ok_or_else(|| CheckpointProblem::MissingTensor { name: name.to_owned() })?;
+        let (begin, end) = info.data_offsets;
+        self.file
+            .seek(SeekFrom::Start(self.start + begin as u64))
+            .map_err(unreadable)?;
+        let mut bytes = vec![0; end - begin];
+        self.file.read_exact(&mut bytes).map_err(unreadable)?;
+        Ok(bytes
+            .chunks_exact(4)
+            .map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]))
+            .collect())
+    }
+}
+
+/// Collects parameters by path, flattened.
+struct Reader<AB: AutodiffBackend> {
+    path: PathStack,
+    tensors: Vec<(String, Tensor<AB::InnerBackend, 1>)>,
+}
+
+impl<AB: AutodiffBackend> ModuleVisitor<AB> for Reader<AB> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<AB, D>>) {
+        let tensor = param.val().inner();
+        let values = tensor.shape().num_elements();
+        self.tensors.push((self.path.path(), tensor.reshape([values])));
+    }
+}
+
+/// Replaces parameters by those of a file, by path.
+struct Writer<'a> {
+    path: PathStack,
+    file: &'a mut TensorFile,
+    problem: Option<CheckpointProblem>,
+}
+
+impl Writer<'_> {
+    fn read(&mut self, shape: &Shape) -> Result<Vec<f32>, CheckpointProblem> {
+        let name = format!("parameter/{}", self.path.path());
+        let values = self.file.read(&name)?;
+        let expected = shape.num_elements();
+        if values.len() != expected {
+            return Err(CheckpointProblem::Size {
+                name,
+                expected,
+                found: values.len(),
+            });
+        }
+        Ok(values)
+    }
+}
+
+impl<AB: AutodiffBackend> ModuleMapper<AB> for Writer<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<AB, D>>) -> Param<Tensor<AB, D>> {
+        let (id, tensor, mapper) = param.consume();
+        let (shape, device, requires_gradient) = (tensor.shape(), tensor.device(), tensor.is_require_grad());
+        let tensor = match self.read(&shape) {
+            Ok(values) => {
+                let inner = Tensor::<AB::InnerBackend, D>::from_data(TensorData::new(values, shape), &device);
+                Tensor::from_inner(inner).set_require_grad(requires_gradient)
+            }
+            Err(problem) => {
+                // A mapper cannot fail: the first problem is kept and the result thrown away by the caller.
+                self.problem.get_or_insert(problem);
+                tensor
+            }
+        };
+        Param::from_mapped_value(id, tensor, mapper)
+    }
+}

@@ -1,0 +1,110 @@
+//! `docs/configuration.md`, made from the schema and the presets so that page and code cannot drift apart.
+
+use std::fmt::Write;
+
+use toml::Value;
+
+use super::fields::{FIELDS, Kind};
+use crate::preset::{Preset, defaults};
+
+const HEAD: &str = "\
+# Configuration of a run
+
+Every field of a run, with its type, meaning and default. This page is generated from the schema in
+`crates/adept-train/src/config/fields.rs`; a test fails where the two differ and says how to renew the page.
+
+A value comes from the uppermost of three layers that names it:
+
+1. the preset, `paper` (what the paper says) or `reference` (what the published script does);
+2. a TOML file, whose sections are the dots of the keys below (`train.steps` is `steps` under `[train]`);
+3. `--set key=value` on the command line, the last one winning.
+
+Unknown keys and values out of range are errors that name the file and line. The resolved values, and which of them
+differ from the preset, are written to `config.toml` in the run's folder and to the first line of its record.
+
+A run that is continued must have the same values as when it was begun, except in the fields marked *free*: those
+cannot change what is trained.
+
+";
+
+const TAIL: &str = "
+## Where the presets differ
+
+| key | paper | reference |
+|---|---|---|
+";
+
+/// The page's full text.
+pub fn page() -> String {
+    let (paper, reference) = (
+        defaults(Preset::Paper, None, None),
+        defaults(Preset::Reference, None, None),
+    );
+    let mut page = HEAD.to_owned();
+    let mut section = None;
+    for field in FIELDS {
+        let name = field.key.rsplit_once('.').map(|(section, _)| section);
+        if section != Some(name) {
+            let title = name.map_or("## Top level".to_owned(), |name| format!("## `[{name}]`"));
+            let _ = write!(page, "{}{title}\n\n", if section.is_some() { "\n" } else { "" });
+            page.push_str("| key | type | paper | reference | meaning |\n|---|---|---|---|---|\n");
+            section = Some(name);
+        }
+        let free = if field.decides { "" } else { " *Free.*" };
+        let _ = writeln!(
+            page,
+            "| `{}` | {} | {} | {} | {}{free} |",
+            field.key,
+            kind(&field.kind),
+            value(&paper[field.key]),
+            value(&reference[field.key]),
+            field.meaning,
+        );
+    }
+    page.push_str(TAIL);
+    for field in FIELDS {
+        let (left, right) = (&paper[field.key], &reference[field.key]);
+        if left != right {
+            let _ = writeln!(page, "| `{}` | {} | {} |", field.key, value(left), value(right));
+        }
+    }
+    page
+}
+
+/// A value as it stands in TOML; an empty text means that the field has to be given.
+fn value(value: &Value) -> String {
+    match value {
+        Value::String(text) if text.is_empty() => "(must be given)".into(),
+        other => format!("`{other}`"),
+    }
+}
+
+fn kind(kind: &Kind) -> String {
+    match kind {
+        Kind::Choice(words) => words
+            .iter()
+            .map(|word| format!("`{word}`"))
+            .collect::<Vec<_>>()
+            .join(" or "),
+        other => other.describe(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Run with `ADEPT_RENEW_DOCS=1` to write the page anew.
+    #[test]
+    fn page_is_in_step_with_the_code() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+        if std::env::var_os("ADEPT_RENEW_DOCS").is_some() {
+            std::fs::write(&path, page()).unwrap();
+        }
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            found == page(),
+            "docs/configuration.md is stale: run `ADEPT_RENEW_DOCS=1 cargo test -p adept-train page_is`"
+        );
+    }
+}

@@ -1,0 +1,423 @@
+//! The schema of a run's configuration: every field, its kind, its range and its meaning.
+//!
+//! One table serves three readers: the checks of files and `--set` overrides, the nearest-key hint of an unknown key,
+//! and `docs/configuration.md` (a test keeps that page equal to [`super::document::page`]).
+
+/// What values a field takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// Any text, paths included.
+    Text,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// `true` or `false`.
+    Flag,
+    /// A whole number within `min ..= max`.
+    Integer {
+        /// Smallest value allowed.
+        min: i64,
+        /// Largest value allowed.
+        max: i64,
+    },
+    /// A finite number within `min ..= max`.
+    Number {
+        /// Smallest value allowed.
+        min: f64,
+        /// Largest value allowed.
+        max: f64,
+    },
+    /// A number within `min ..= max`, or one word.
+    NumberOr {
+        /// The word that stands for "taken from elsewhere".
+        word: &'static str,
+        /// Smallest value allowed.
+        min: f64,
+        /// Largest value allowed.
+        max: f64,
+    },
+    /// A list of whole numbers above zero.
+    Widths,
+}
+
+impl Kind {
+    /// What a reader is told was expected.
+    pub fn describe(&self) -> String {
+        match self {
+            Kind::Text => "text".into(),
+            Kind::Choice(words) => format!("one of {}", words.join(", ")),
+            Kind::Flag => "true or false".into(),
+            Kind::Integer { min, max } if *max == i64::MAX => format!("a whole number from {min}"),
+            Kind::Integer { min, max } => format!("a whole number from {min} to {max}"),
+            Kind::Number { min, max } => format!("a number from {min} to {max}"),
+            Kind::NumberOr { word, min, max } => format!("a number from {min} to {max}, or \"{word}\""),
+            Kind::Widths => "a list of whole numbers above 0".into(),
+        }
+    }
+}
+
+/// One field of the configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    /// Dotted key, as in `--set` and as the TOML path.
+    pub key: &'static str,
+    /// Type and range.
+    pub kind: Kind,
+    /// Whether another value can change the trained adapter or its scores. A run resumes only with the same values of
+    /// these; the others (folders, logging) may differ between a run and its continuation.
+    pub decides: bool,
+    /// What the field means.
+    pub meaning: &'static str,
+}
+
+const fn field(key: &'static str, kind: Kind, decides: bool, meaning: &'static str) -> Field {
+    Field {
+        key,
+        kind,
+        decides,
+        meaning,
+    }
+}
+
+const fn whole(min: i64) -> Kind {
+    Kind::Integer { min, max: i64::MAX }
+}
+
+const fn number(min: f64, max: f64) -> Kind {
+    Kind::Number { min, max }
+}
+
+/// Upper end of half-open ranges such as Adam's betas: one is not allowed.
+const BELOW_ONE: f64 = 0.999_999;
+
+/// Reference names of the GLUE tasks.
+pub const TASKS: &[&str] = &["cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte"];
+
+/// Every field, in the order of the documentation.
+pub const FIELDS: &[Field] = &[
+    field(
+        "preset",
+        Kind::Choice(&["paper", "reference"]),
+        true,
+        "Which protocol gives the defaults: the paper's text or the published script.",
+    ),
+    field("task", Kind::Choice(TASKS), true, "GLUE task, by its reference name."),
+    field(
+        "data",
+        Kind::Text,
+        false,
+        "Folder that holds GLUE's own files. Resuming compares the files' checksums, not this path.",
+    ),
+    field(
+        "backbone",
+        Kind::Text,
+        false,
+        "Folder of the T5 checkpoint in Hugging Face form, tokenizer included. Resuming compares the fingerprint of its \
+         weights, not this path.",
+    ),
+    field(
+        "seed",
+        whole(0),
+        true,
+        "Decides initial values, order of the examples and dropout. Order and randomness are functions of (seed, step).",
+    ),
+    field(
+        "adapter.method",
+        Kind::Choice(&["full", "pt", "dept", "adept"]),
+        true,
+        "What is trained: all of the backbone, a prompt, DePT's or ADePT's prompt and offset.",
+    ),
+    field(
+        "adapter.virtual_tokens",
+        Kind::Integer { min: 0, max: 4096 },
+        true,
+        "Prompt length m in tokens. 0 trains the offset alone. Method `pt` defaults to 100.",
+    ),
+    field(
+        "adapter.rank",
+        Kind::Integer { min: 0, max: 65536 },
+        true,
+        "Bottleneck of ADePT or rank of DePT, r. 0: the largest that the budget allows. Not used by `pt`.",
+    ),
+    field(
+        "adapter.budget_tokens",
+        Kind::Integer { min: 1, max: 4096 },
+        true,
+        "Budget l of trainable values, in rows of the model's width: l·d. Only used where `adapter.rank` is 0.",
+    ),
+    field(
+        "adapter.dept_alpha",
+        number(0.0, 1e6),
+        true,
+        "DePT's product A·B is scaled by alpha / sqrt(r), as in its published code. 0: not scaled.",
+    ),
+    field(
+        "adapter.bottleneck_dropout",
+        number(0.0, BELOW_ONE),
+        true,
+        "Share of ADePT's bottleneck values dropped before the activation, in training.",
+    ),
+    field(
+        "adapter.init",
+        Kind::Choice(&["vocabulary", "text", "random"]),
+        true,
+        "Initial prompt: embeddings of sampled frequent tokens, of a fixed text, or normal random values.",
+    ),
+    field(
+        "adapter.init_text",
+        Kind::Text,
+        true,
+        "Text of `init = \"text\"`; its tokens (with `</s>`) are repeated and cut to m.",
+    ),
+    field(
+        "adapter.init_candidates",
+        whole(1),
+        true,
+        "Number of tokens `init = \"vocabulary\"` samples from: the first of the vocabulary after the special ones, \
+         which T5's tokenizer orders by frequency.",
+    ),
+    field(
+        "adapter.init_std",
+        number(0.0, 1e3),
+        true,
+        "Standard deviation of `init = \"random\"`.",
+    ),
+    field(
+        "adapter.fan_in",
+        Kind::Choice(&["reference", "standard"]),
+        true,
+        "Range of the first offset matrix: ±1/sqrt(r) as PyTorch's initialiser gives for a `[d, r]` tensor, or \
+         ±1/sqrt(d).",
+    ),
+    field(
+        "input.max_source_length",
+        Kind::Integer { min: 2, max: 16384 },
+        true,
+        "Source tokens kept, `</s>` included and the prompt not counted. Also the number of rows of DePT's A.",
+    ),
+    field(
+        "input.buckets",
+        Kind::Widths,
+        true,
+        "Widths that batches are padded to. Widths from the maximum on are dropped and the maximum is added.",
+    ),
+    field(
+        "input.pad_to_max",
+        Kind::Flag,
+        true,
+        "Pad every source to the maximum, as the published script does, instead of to the next bucket.",
+    ),
+    field(
+        "input.stsb_rounding",
+        Kind::Choice(&["tenth", "fifth"]),
+        true,
+        "STS-B targets: rounded to one decimal as the published script does, or to the nearest 0.2 as T5 does.",
+    ),
+    field(
+        "train.steps",
+        Kind::Integer {
+            min: 1,
+            max: 100_000_000,
+        },
+        true,
+        "Optimiser steps. 300,000 for MNLI, QQP and QNLI.",
+    ),
+    field(
+        "train.batch_size",
+        Kind::Integer { min: 1, max: 65536 },
+        true,
+        "Examples of one forward and backward pass. 16 for MNLI, QQP and QNLI.",
+    ),
+    field(
+        "train.accumulation",
+        Kind::Integer { min: 1, max: 4096 },
+        true,
+        "Passes of one optimiser step. The step's loss is the mean over all its target tokens, however they fall into \
+         passes. 2 for MNLI, QQP and QNLI.",
+    ),
+    field(
+        "train.backbone_dropout",
+        Kind::NumberOr {
+            word: "model",
+            min: 0.0,
+            max: BELOW_ONE,
+        },
+        true,
+        "Dropout inside the backbone in training; \"model\" takes `dropout_rate` of its config.json.",
+    ),
+    field(
+        "train.log_every",
+        whole(1),
+        false,
+        "Steps between two entries of the record's loss curve.",
+    ),
+    field(
+        "train.check_every",
+        whole(1),
+        false,
+        "Steps between two reads of loss and gradient norm from the device. 1 stops at a NaN before the step is taken; \
+         more saves a GPU from waiting, and a NaN is then found before anything is evaluated or saved.",
+    ),
+    field(
+        "optimizer.beta1",
+        number(0.0, BELOW_ONE),
+        true,
+        "AdamW: decay of the first moment.",
+    ),
+    field(
+        "optimizer.beta2",
+        number(0.0, BELOW_ONE),
+        true,
+        "AdamW: decay of the second moment.",
+    ),
+    field(
+        "optimizer.epsilon",
+        number(1e-12, 1.0),
+        true,
+        "AdamW: added to the root of the second moment.",
+    ),
+    field(
+        "optimizer.clip_norm",
+        number(0.0, 1e6),
+        true,
+        "Largest global norm of the gradient; larger ones are scaled down. 0: no clipping.",
+    ),
+    field(
+        "optimizer.prompt.learning_rate",
+        number(0.0, 100.0),
+        true,
+        "Highest rate of the soft prompt.",
+    ),
+    field(
+        "optimizer.prompt.weight_decay",
+        number(0.0, 100.0),
+        true,
+        "Decoupled decay of the soft prompt.",
+    ),
+    field(
+        "optimizer.prompt.warmup_steps",
+        whole(0),
+        true,
+        "Steps of linear warm-up of the soft prompt; a linear decay to 0 follows.",
+    ),
+    field(
+        "optimizer.offset.learning_rate",
+        number(0.0, 100.0),
+        true,
+        "Highest rate of the offset's tensors.",
+    ),
+    field(
+        "optimizer.offset.weight_decay",
+        number(0.0, 100.0),
+        true,
+        "Decoupled decay of the offset's tensors.",
+    ),
+    field(
+        "optimizer.offset.warmup_steps",
+        whole(0),
+        true,
+        "Steps of linear warm-up of the offset's tensors.",
+    ),
+    field(
+        "optimizer.full.learning_rate",
+        number(0.0, 100.0),
+        true,
+        "Highest rate of the backbone's parameters, method `full` only.",
+    ),
+    field(
+        "optimizer.full.weight_decay",
+        number(0.0, 100.0),
+        true,
+        "Decoupled decay of the backbone's parameters, method `full` only.",
+    ),
+    field(
+        "optimizer.full.warmup_steps",
+        whole(0),
+        true,
+        "Steps of linear warm-up of the backbone's parameters, method `full` only.",
+    ),
+    field(
+        "evaluation.every",
+        whole(1),
+        true,
+        "Steps between two evaluations on the validation split; the last step is always evaluated.",
+    ),
+    field(
+        "evaluation.method",
+        Kind::Choice(&["generate", "labels", "auto"]),
+        true,
+        "How predictions are made: greedy generation, the label of highest probability, or (`auto`) by labels where \
+         the task has them and by generation for STS-B.",
+    ),
+    field(
+        "evaluation.batch_size",
+        Kind::Integer { min: 1, max: 65536 },
+        true,
+        "Examples of one evaluation pass.",
+    ),
+    field(
+        "evaluation.max_new_tokens",
+        Kind::Integer { min: 0, max: 4096 },
+        true,
+        "Longest generated answer in tokens. 0: the task's longest label.",
+    ),
+    field(
+        "checkpoint.every",
+        whole(1),
+        false,
+        "Steps between two checkpoints; one is also written after every evaluation and when a run is interrupted.",
+    ),
+    field(
+        "checkpoint.keep",
+        Kind::Integer { min: 1, max: 1000 },
+        false,
+        "Checkpoints kept. With two or more, a damaged newest one costs only the steps since the one before.",
+    ),
+];
+
+/// The field of that key.
+pub fn find(key: &str) -> Option<&'static Field> {
+    FIELDS.iter().find(|field| field.key == key)
+}
+
+/// The known key that reads most like `key`, compared in full and by its last part.
+pub fn nearest(key: &str) -> &'static str {
+    let last = |text: &str| text.rsplit('.').next().unwrap_or(text).to_owned();
+    FIELDS
+        .iter()
+        .min_by_key(|field| distance(key, field.key).min(distance(&last(key), &last(field.key)) * 2 + 1))
+        .map_or("", |field| field.key)
+}
+
+/// Levenshtein distance in characters.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, l) in left.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, r) in right.iter().enumerate() {
+            let substitute = diagonal + usize::from(l != *r);
+            diagonal = row[j + 1];
+            row[j + 1] = substitute.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_keys() {
+        for (typed, expected) in [
+            ("train.step", "train.steps"),
+            ("train.batchsize", "train.batch_size"),
+            ("optimizer.promt.learning_rate", "optimizer.prompt.learning_rate"),
+            ("virtual_tokens", "adapter.virtual_tokens"),
+            ("sed", "seed"),
+        ] {
+            assert_eq!(nearest(typed), expected, "for {typed}");
+        }
+    }
+}

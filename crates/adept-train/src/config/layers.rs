@@ -1,0 +1,380 @@
+//! From preset, file and overrides to one resolved configuration.
+//!
+//! Three layers, each over the one before: the preset's defaults (with those of large tasks and of method `pt`), a TOML
+//! file, `key=value` overrides. Every value is checked against [`super::fields::FIELDS`] where it enters, so an error
+//! names the file and line, or the override, that holds it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use toml::Value;
+use toml::de::{DeTable, DeValue};
+
+use super::fields::{self, Kind};
+use super::{ConfigError, RunConfig};
+use crate::preset::{self, Preset};
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// A preset's default.
+    Preset,
+    /// A line of a configuration file.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Its line, from 1.
+        line: usize,
+    },
+    /// A `key=value` override.
+    Override,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Preset => write!(f, "preset"),
+            Origin::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Origin::Override => write!(f, "--set"),
+        }
+    }
+}
+
+/// A value that differs from its preset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Override {
+    /// Dotted key.
+    pub key: String,
+    /// The value in force.
+    pub value: Value,
+    /// What the preset says.
+    pub preset: Value,
+    /// Who changed it.
+    pub origin: Origin,
+}
+
+/// What training sees, and how it came about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// Every field's value.
+    pub config: RunConfig,
+    /// The fields that differ from the preset's defaults.
+    pub overrides: Vec<Override>,
+}
+
+type Values = BTreeMap<String, (Value, Origin)>;
+
+/// Resolves a configuration from an optional file and `key=value` overrides, the last one winning.
+///
+/// The preset, the task and the method are taken from the uppermost layer that names them, because they choose the
+/// defaults below.
+pub fn resolve(file: Option<&Path>, overrides: &[String]) -> Result<Resolved, ConfigError> {
+    let mut chosen = Values::new();
+    if let Some(path) = file {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        chosen.extend(parse_file(path, &text)?);
+    }
+    for assignment in overrides {
+        let (key, value) = parse_override(assignment)?;
+        chosen.insert(key, (value, Origin::Override));
+    }
+
+    let word = |key: &str| chosen.get(key).and_then(|(value, _)| value.as_str());
+    let preset = match word("preset") {
+        Some("reference") => Preset::Reference,
+        _ => Preset::Paper,
+    };
+    let defaults = preset::defaults(preset, word("task"), word("adapter.method"));
+
+    let mut merged: Values = defaults
+        .iter()
+        .map(|(key, value)| (key.clone(), (value.clone(), Origin::Preset)))
+        .collect();
+    merged.extend(chosen);
+    let overrides = merged
+        .iter()
+        .filter(|(key, (value, _))| *value != defaults[key.as_str()])
+        .map(|(key, (value, origin))| Override {
+            key: key.clone(),
+            value: value.clone(),
+            preset: defaults[key.as_str()].clone(),
+            origin: origin.clone(),
+        })
+        .collect();
+    let config = RunConfig::from_values(merged.into_iter().map(|(key, (value, _))| (key, value)));
+    config.validate()?;
+    Ok(Resolved { config, overrides })
+}
+
+/// Reads a TOML text into dotted keys, each checked and with its line.
+pub(crate) fn parse_file(path: &Path, text: &str) -> Result<Values, ConfigError> {
+    let place = |offset: usize| Origin::File {
+        path: path.to_owned(),
+        line: text.as_bytes()[..offset.min(text.len())]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count()
+            + 1,
+    };
+    let document = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
+        place: place(error.span().map_or(0, |span| span.start)).to_string(),
+        message: error.message().to_owned(),
+    })?;
+    let mut values = Values::new();
+    collect(document.get_ref(), "", &place, &mut values)?;
+    Ok(values)
+}
+
+/// Walks one table of the file.
+fn collect(
+    table: &DeTable<'_>,
+    prefix: &str,
+    place: &dyn Fn(usize) -> Origin,
+    values: &mut Values,
+) -> Result<(), ConfigError> {
+    for (name, value) in table {
+        let key = if prefix.is_empty() {
+            name.get_ref().to_string()
+        } else {
+            format!("{prefix}.{}", name.get_ref())
+        };
+        let origin = place(name.span().start);
+        if let DeValue::Table(inner) = value.get_ref()
+            && fields::find(&key).is_none()
+        {
+            if !fields::FIELDS
+                .iter()
+                .any(|field| field.key.starts_with(&format!("{key}.")))
+                && inner.is_empty()
+            {
+                return Err(unknown(&key, &origin));
+            }
+            collect(inner, &key, place, values)?;
+            continue;
+        }
+        let field = fields::find(&key).ok_or_else(|| unknown(&key, &origin))?;
+        let plain = plain(value.get_ref()).ok_or_else(|| ConfigError::Value {
+            place: origin.to_string(),
+            key: key.clone(),
+            expected: field.kind.describe(),
+            found: "a value of another type".into(),
+        })?;
+        let checked = check(&key, field.kind, plain, &origin)?;
+        values.insert(key, (checked, origin));
+    }
+    Ok(())
+}
+
+/// Reads `key=value`, the value typed by the field.
+fn parse_override(assignment: &str) -> Result<(String, Value), ConfigError> {
+    let (key, text) = assignment.split_once('=').ok_or_else(|| ConfigError::Assignment {
+        text: assignment.to_owned(),
+    })?;
+    let (key, text) = (key.trim(), text.trim());
+    let field = fields::find(key).ok_or_else(|| unknown(key, &Origin::Override))?;
+    let value = match field.kind {
+        Kind::Text | Kind::Choice(_) => Value::String(text.to_owned()),
+        Kind::Flag => text
+            .parse()
+            .map_or_else(|_| Value::String(text.to_owned()), Value::Boolean),
+        Kind::Integer { .. } => text
+            .replace('_', "")
+            .parse()
+            .map_or_else(|_| Value::String(text.to_owned()), Value::Integer),
+        Kind::Number { .. } | Kind::NumberOr { .. } => text
+            .parse()
+            .map_or_else(|_| Value::String(text.to_owned()), Value::Float),
+        Kind::Widths => text
+            .trim_matches(['[', ']'])
+            .split(',')
+            .map(|part| part.trim().parse().map(Value::Integer))
+            .collect::<Result<Vec<_>, _>>()
+            .map_or_else(|_| Value::String(text.to_owned()), Value::Array),
+    };
+    Ok((key.to_owned(), check(key, field.kind, value, &Origin::Override)?))
+}
+
+fn unknown(key: &str, origin: &Origin) -> ConfigError {
+    ConfigError::UnknownKey {
+        place: origin.to_string(),
+        key: key.to_owned(),
+        nearest: fields::nearest(key),
+    }
+}
+
+/// Holds a value against its field; whole numbers become numbers where the field is one.
+fn check(key: &str, kind: Kind, value: Value, origin: &Origin) -> Result<Value, ConfigError> {
+    let within = |value: f64, min: f64, max: f64| value.is_finite() && (min..=max).contains(&value);
+    let accepted = match (kind, &value) {
+        (Kind::Text, Value::String(_)) | (Kind::Flag, Value::Boolean(_)) => true,
+        (Kind::Choice(words), Value::String(text)) => words.contains(&text.as_str()),
+        (Kind::Integer { min, max }, Value::Integer(number)) => (min..=max).contains(number),
+        (Kind::NumberOr { word, .. }, Value::String(text)) => text == word,
+        (Kind::Number { min, max } | Kind::NumberOr { min, max, .. }, Value::Float(number)) => {
+            within(*number, min, max)
+        }
+        (Kind::Number { min, max } | Kind::NumberOr { min, max, .. }, Value::Integer(number)) => {
+            let number = *number as f64;
+            if within(number, min, max) {
+                return Ok(Value::Float(number));
+            }
+            false
+        }
+        (Kind::Widths, Value::Array(items)) => {
+            !items.is_empty()
+                && items
+                    .iter()
+                    .all(|item| item.as_integer().is_some_and(|width| width > 0))
+        }
+        _ => false,
+    };
+    if accepted {
+        return Ok(value);
+    }
+    Err(ConfigError::Value {
+        place: origin.to_string(),
+        key: key.to_owned(),
+        expected: kind.describe(),
+        found: value.to_string(),
+    })
+}
+
+/// The owned value of a parsed one; `None` for what no field takes (dates, tables) and for numbers out of range.
+fn plain(value: &DeValue<'_>) -> Option<Value> {
+    Some(match value {
+        DeValue::String(text) => Value::String(text.to_string()),
+        DeValue::Integer(number) => Value::Integer(i64::from_str_radix(number.as_str(), number.radix()).ok()?),
+        DeValue::Float(number) => Value::Float(number.as_str().parse().ok()?),
+        DeValue::Boolean(flag) => Value::Boolean(*flag),
+        DeValue::Array(items) => Value::Array(
+            items
+                .iter()
+                .map(|item| plain(item.get_ref()))
+                .collect::<Option<Vec<_>>>()?,
+        ),
+        DeValue::Datetime(_) | DeValue::Table(_) => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sets(overrides: &[&str]) -> Result<Resolved, ConfigError> {
+        resolve(None, &overrides.iter().map(ToString::to_string).collect::<Vec<_>>())
+    }
+
+    fn file(text: &str) -> Result<Values, ConfigError> {
+        parse_file(Path::new("run.toml"), text)
+    }
+
+    #[test]
+    fn later_layers_win_and_are_recorded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.toml");
+        std::fs::write(&path, "preset = \"reference\"\n[train]\nsteps = 100\nbatch_size = 8\n").unwrap();
+        let resolved = resolve(Some(&path), &["train.steps=7".into(), "train.batch_size = 32".into()]).unwrap();
+        assert_eq!(resolved.config.preset, Preset::Reference);
+        assert_eq!(resolved.config.train.steps, 7);
+        let changed: Vec<_> = resolved.overrides.iter().map(|entry| entry.key.as_str()).collect();
+        assert_eq!(changed, ["train.steps"], "a value equal to the preset's is no override");
+        assert_eq!(resolved.overrides[0].origin, Origin::Override);
+        assert_eq!(resolved.overrides[0].preset, Value::Integer(30_000));
+    }
+
+    #[test]
+    fn task_and_method_choose_defaults() {
+        let large = sets(&["task=mnli", "adapter.method=pt"]).unwrap();
+        assert_eq!((large.config.train.steps, large.config.train.batch_size), (300_000, 16));
+        assert_eq!(
+            (large.config.train.accumulation, large.config.adapter.virtual_tokens),
+            (2, 100)
+        );
+        assert!(
+            large
+                .overrides
+                .iter()
+                .all(|entry| ["task", "adapter.method"].contains(&entry.key.as_str()))
+        );
+    }
+
+    #[test]
+    fn a_dumped_configuration_reads_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        let resolved = sets(&[
+            "preset=reference",
+            "input.buckets=[16,48]",
+            "data=/some where/x",
+            "adapter.init_text=a \"b\"",
+        ])
+        .unwrap();
+        std::fs::write(&path, resolved.to_toml()).unwrap();
+        assert_eq!(resolve(Some(&path), &[]).unwrap().config, resolved.config);
+    }
+
+    #[test]
+    fn refusals_name_place_key_and_figures() {
+        let cases = [
+            (
+                file("[train]\nstep = 3\n").unwrap_err(),
+                "run.toml:2: unknown key `train.step`; the nearest is `train.steps`",
+            ),
+            (
+                file("seed = 1\n[optimiser]\nbeta1 = 0.9\n").unwrap_err(),
+                "run.toml:3: unknown key `optimiser.beta1`; the nearest is `optimizer.beta1`",
+            ),
+            (
+                file("[train]\nsteps = 0\n").unwrap_err(),
+                "run.toml:2: `train.steps` must be a whole number from 1 to 100000000, found 0",
+            ),
+            (
+                file("train = 3\n").unwrap_err(),
+                "run.toml:1: unknown key `train`; the nearest is `task`",
+            ),
+            (file("seed = \n").unwrap_err(), "run.toml:1: not TOML: "),
+            (
+                sets(&["train.steps=ten"]).unwrap_err(),
+                "--set: `train.steps` must be a whole number from 1 to 100000000, found \"ten\"",
+            ),
+            (
+                sets(&["train.steps"]).unwrap_err(),
+                "`train.steps` is not of the form key=value",
+            ),
+            (
+                sets(&["optimizer.beta2=1"]).unwrap_err(),
+                "--set: `optimizer.beta2` must be a number from 0 to 0.999999, found 1.0",
+            ),
+            (
+                sets(&["optimizer.prompt.learning_rate=nan"]).unwrap_err(),
+                "--set: `optimizer.prompt.learning_rate` must be a number from 0 to 100, found nan",
+            ),
+            (
+                sets(&["adapter.method=lora"]).unwrap_err(),
+                "--set: `adapter.method` must be one of full, pt, dept, adept, found \"lora\"",
+            ),
+            (
+                sets(&["input.buckets=64,a"]).unwrap_err(),
+                "--set: `input.buckets` must be a list of whole numbers above 0, found \"64,a\"",
+            ),
+            (
+                sets(&["input.buckets=64,32"]).unwrap_err(),
+                "`input.buckets` must ascend, found 32 after 64",
+            ),
+            (
+                sets(&["adapter.method=pt", "adapter.virtual_tokens=0"]).unwrap_err(),
+                "method `pt` with 0 virtual tokens has nothing to train",
+            ),
+        ];
+        for (error, expected) in cases {
+            let text = error.to_string();
+            assert!(text.starts_with(expected), "\n found: {text}\nwanted: {expected}");
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Everything that can go wrong in a run, with the figures that a reader needs to act.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::TrainMethod;
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{place}: not TOML: {message}")]
+    Syntax {
+        /// File and line.
+        place: String,
+        /// What the parser said.
+        message: String,
+    },
+    /// No field has this key.
+    #[error("{place}: unknown key `{key}`; the nearest is `{nearest}` (docs/configuration.md lists all)")]
+    UnknownKey {
+        /// File and line, or `--set`.
+        place: String,
+        /// The key as written.
+        key: String,
+        /// The known key that reads most like it.
+        nearest: &'static str,
+    },
+    /// A value of the wrong type or out of range.
+    #[error("{place}: `{key}` must be {expected}, found {found}")]
+    Value {
+        /// File and line, or `--set`.
+        place: String,
+        /// Dotted key.
+        key: String,
+        /// Type and range.
+        expected: String,
+        /// The value as written.
+        found: String,
+    },
+    /// An override without `=`.
+    #[error("`{text}` is not of the form key=value")]
+    Assignment {
+        /// The override as written.
+        text: String,
+    },
+    /// Bucket widths out of order.
+    #[error("`input.buckets` must ascend, found {after} after {before}")]
+    BucketOrder {
+        /// A width.
+        before: usize,
+        /// The one after it.
+        after: usize,
+    },
+    /// Prompt tuning without a prompt.
+    #[error("method `pt` with 0 virtual tokens has nothing to train; set `adapter.virtual_tokens`")]
+    NothingToTrain,
+    /// Text initialisation without a text.
+    #[error("`adapter.init` is `text` but `adapter.init_text` is empty")]
+    EmptyInitText,
+    /// Label scoring of a task without labels.
+    #[error("`evaluation.method` is `labels` but task `{task}` has no fixed labels; use `generate` or `auto`")]
+    NoLabels {
+        /// The task.
+        task: String,
+    },
+    /// A field without a default was not given.
+    #[error("`{key}` has no default: give it in the configuration file or with --set {key}=…")]
+    Missing {
+        /// Dotted key.
+        key: &'static str,
+    },
+}
+
+/// Why one checkpoint cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointProblem {
+    /// A file is missing or cannot be read.
+    #[error("{file}: {source}")]
+    Unreadable {
+        /// File inside the checkpoint.
+        file: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The state is not what this program writes.
+    #[error("state.json: {source}")]
+    State {
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+    /// The state was written by another version of the format.
+    #[error("state.json: format {found}, expected {expected}")]
+    Format {
+        /// Format this program reads.
+        expected: u32,
+        /// Format of the file.
+        found: u32,
+    },
+    /// Bytes differ from those written.
+    #[error("{file}: checksum {found}, expected {expected}")]
+    Checksum {
+        /// File inside the checkpoint.
+        file: &'static str,
+        /// SHA-256 when written.
+        expected: String,
+        /// SHA-256 now.
+        found: String,
+    },
+    /// The tensor file's header is damaged.
+    #[error("tensors.safetensors: {source}")]
+    Header {
+        /// What the parser said.
+        source: safetensors::SafeTensorError,
+    },
+    /// A tensor that training needs is not there.
+    #[error("tensors.safetensors: no tensor `{name}`")]
+    MissingTensor {
+        /// Its name.
+        name: String,
+    },
+    /// A tensor of another size.
+    #[error("tensors.safetensors: `{name}` has {found} values, expected {expected}")]
+    Size {
+        /// Its name.
+        name: String,
+        /// Values in the model.
+        expected: usize,
+        /// Values in the file.
+        found: usize,
+    },
+}
+
+/// A run that cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data.
+    #[error(transparent)]
+    Data(#[from] adept_data::DataError),
+    /// The adapter.
+    #[error(transparent)]
+    Core(#[from] adept_core::CoreError),
+    /// The backbone.
+    #[error(transparent)]
+    Model(#[from] adept_models::ModelError),
+    /// A file of the run folder.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A JSON file of the run folder.
+    #[error("{}, line {line}: {source}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Line in the file, from 1.
+        line: usize,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+    /// Another process runs the same folder.
+    #[error("{} is in use by process {pid}; wait for it or choose another folder", path.display())]
+    Locked {
+        /// The run folder.
+        path: PathBuf,
+        /// Its process id, as written in the lock.
+        pid: String,
+    },
+    /// The folder has checkpoints and none can be read.
+    #[error("no usable checkpoint in {}: {}; remove the folder to start over", path.display(), tried.join("; "))]
+    NoUsableCheckpoint {
+        /// Folder of the checkpoints.
+        path: PathBuf,
+        /// Each one with its problem, newest first.
+        tried: Vec<String>,
+    },
+    /// A verified checkpoint does not fit the model.
+    #[error("checkpoint {}: {problem}", path.display())]
+    Checkpoint {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What is wrong.
+        problem: CheckpointProblem,
+    },
+    /// The folder holds a run of another configuration, data or backbone.
+    #[error(
+        "{} holds a run with {field} = {there}, this one has {here}; choose another folder or the same value",
+        path.display()
+    )]
+    OtherRun {
+        /// The run folder.
+        path: PathBuf,
+        /// Field, data file or `backbone fingerprint`.
+        field: String,
+        /// Value in the folder.
+        there: String,
+        /// Value of this run.
+        here: String,
+    },
+    /// The loss or the gradient is not a number.
+    #[error(
+        "step {step}: loss {loss}, gradient norm {gradient_norm}; training rows {rows:?}, learning rates {}; the last \
+         checkpoint is intact",
+        rates.iter().map(|(group, rate)| format!("{group} {rate:e}")).collect::<Vec<_>>().join(", ")
+    )]
+    NotFinite {
+        /// Optimiser step, from 0.
+        step: usize,
+        /// Mean loss of the step.
+        loss: f32,
+        /// Global norm of its gradient.
+        gradient_norm: f32,
+        /// Rows of the training split that made up the step.
+        rows: Vec<usize>,
+        /// Learning rate of each group.
+        rates: Vec<(String, f64)>,
+    },
+    /// The budget leaves no room for an offset.
+    #[error(
+        "{method}: a budget of {budget_tokens} x {d_model} values leaves no room beside {virtual_tokens} virtual tokens; \
+         raise `adapter.budget_tokens`, lower `adapter.virtual_tokens` or set `adapter.rank`"
+    )]
+    NoRoom {
+        /// Method.
+        method: TrainMethod,
+        /// Budget in rows.
+        budget_tokens: usize,
+        /// Width of the model.
+        d_model: usize,
+        /// Prompt length.
+        virtual_tokens: usize,
+    },
+    /// The data was encoded for other settings than the run's.
+    #[error("the task was prepared with {field} = {prepared}, the run has {wanted}")]
+    Prepared {
+        /// Which setting.
+        field: &'static str,
+        /// Value when it was prepared.
+        prepared: String,
+        /// Value of the run.
+        wanted: String,
+    },
+    /// A split without examples.
+    #[error("task `{task}` has no {split} examples")]
+    EmptySplit {
+        /// The task.
+        task: String,
+        /// The split.
+        split: &'static str,
+    },
+    /// The kept best adapter or model was changed since it was written.
+    #[error("{}: checksum {found}, expected {expected}", path.display())]
+    BestChanged {
+        /// The file.
+        path: PathBuf,
+        /// SHA-256 when written.
+        expected: String,
+        /// SHA-256 now.
+        found: String,
+    },
+    /// The run was asked to stop; it can be continued.
+    #[error("interrupted at step {step}; run the same command again to continue")]
+    Interrupted {
+        /// Optimiser steps done and saved.
+        step: usize,
+    },
+}
+
+impl TrainError {
+    /// Wraps a system error with what was tried on which path.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> TrainError {
+        let path = path.to_owned();
+        move |source| TrainError::Io { action, path, source }
+    }
+}

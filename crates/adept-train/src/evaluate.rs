@@ -1,0 +1,115 @@
+//! Evaluation: from batches to predicted texts to the task's metrics.
+//!
+//! Everything here runs on a plain backend: a tracked forward pass whose loss is dropped would keep its graph alive.
+
+use adept_core::PromptAdapter;
+use adept_data::{Batch, Metric};
+use adept_models::{Seq2SeqBackbone, generate};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Bool, Int, Tensor, TensorData};
+
+use crate::TrainError;
+use crate::record::Scores;
+
+/// How an answer is made.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Predictor {
+    /// Greedy generation of at most so many tokens.
+    Generate {
+        /// Longest answer in tokens.
+        max_new_tokens: usize,
+    },
+    /// The label of highest summed log-probability.
+    Labels {
+        /// Token ids of each label, `</s>` included.
+        ids: Vec<Vec<u32>>,
+        /// The labels.
+        texts: Vec<String>,
+    },
+}
+
+/// Turns token ids into text.
+pub type Decode<'a> = dyn Fn(&[u32]) -> Result<String, TrainError> + 'a;
+
+/// A split to predict and score.
+pub struct EvaluationSet {
+    /// Every example once.
+    pub batches: Vec<Batch>,
+    /// The right answer of each example, by row.
+    pub targets: Vec<String>,
+}
+
+/// Ids `[batch, source]` and mask `[batch, source]` of a batch on the device.
+pub fn source_tensors<B: Backend>(batch: &Batch, device: &B::Device) -> (Tensor<B, 2, Int>, Tensor<B, 2, Bool>) {
+    let shape = [batch.batch, batch.source_width];
+    let ids = Tensor::from_data(TensorData::new(batch.input_ids.clone(), shape), device);
+    let mask = Tensor::from_data(TensorData::new(batch.mask.clone(), shape), device);
+    (ids, mask)
+}
+
+/// Labels `[batch, target]` of a batch on the device.
+pub fn label_tensor<B: Backend>(batch: &Batch, device: &B::Device) -> Tensor<B, 2, Int> {
+    Tensor::from_data(
+        TensorData::new(batch.labels.clone(), [batch.batch, batch.target_width]),
+        device,
+    )
+}
+
+/// Predicts every row of `set`, in the order of its targets.
+///
+/// `proceed(done, total)` is called before every batch; where it says no, the answer is `None`.
+pub fn predict<B: Backend, M: Seq2SeqBackbone<B>>(
+    model: &M,
+    adapter: &PromptAdapter<B>,
+    set: &EvaluationSet,
+    predictor: &Predictor,
+    decode: &Decode<'_>,
+    device: &B::Device,
+    proceed: &mut dyn FnMut(usize, usize) -> bool,
+) -> Result<Option<Vec<String>>, TrainError> {
+    let mut predictions = vec![String::new(); set.targets.len()];
+    for (done, batch) in set.batches.iter().enumerate() {
+        if !proceed(done, set.batches.len()) {
+            return Ok(None);
+        }
+        let (ids, mask) = source_tensors(batch, device);
+        let adapted = adapter.forward(model.embed(ids), mask);
+        let encoded = model.encode(adapted.embeddings, adapted.mask.clone(), 0.0);
+        let texts = match predictor {
+            Predictor::Generate { max_new_tokens } => {
+                generate::greedy(model, encoded, adapted.mask, *max_new_tokens, true)
+                    .iter()
+                    .map(|ids| decode(ids).map(|text| text.trim().to_owned()))
+                    .collect::<Result<Vec<_>, _>>()?
+            }
+            Predictor::Labels { ids, texts } => {
+                let scores = generate::score_labels(model, encoded, adapted.mask, ids);
+                let best: Vec<i64> = scores
+                    .argmax(1)
+                    .into_data()
+                    .convert::<i64>()
+                    .into_vec()
+                    .expect("the data was just converted to i64");
+                best.into_iter().map(|label| texts[label as usize].clone()).collect()
+            }
+        };
+        for (row, text) in batch.rows.iter().zip(texts) {
+            predictions[*row] = text;
+        }
+    }
+    proceed(set.batches.len(), set.batches.len());
+    Ok(Some(predictions))
+}
+
+/// The metrics of predictions, by name, times 100.
+pub fn scores(metrics: &[Metric], predictions: &[String], targets: &[String]) -> Scores {
+    metrics
+        .iter()
+        .map(|metric| {
+            (
+                metric.name().to_owned(),
+                adept_data::score(*metric, predictions, targets),
+            )
+        })
+        .collect()
+}

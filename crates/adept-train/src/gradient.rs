@@ -1,0 +1,143 @@
+//! Gradients of a module's parameters, keyed by module path.
+//!
+//! Paths, not parameter ids: ids are drawn anew whenever a module is built, so state keyed by them is lost when a run
+//! resumes. Tensors are flattened to rank 1, so that one map holds parameters of every rank.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+
+/// Where in the module tree a visitor or mapper stands.
+#[derive(Debug, Default)]
+pub(crate) struct PathStack(Vec<String>);
+
+impl PathStack {
+    /// Goes into a field.
+    pub(crate) fn enter(&mut self, name: &str) {
+        self.0.push(name.to_owned());
+    }
+
+    /// Comes back out.
+    pub(crate) fn exit(&mut self) {
+        self.0.pop();
+    }
+
+    /// Dotted path, such as `offset.Adaptive.w_down`.
+    pub(crate) fn path(&self) -> String {
+        self.0.join(".")
+    }
+}
+
+/// Gradients by module path, each flattened.
+#[derive(Debug, Clone)]
+pub struct GradientSet<B: Backend> {
+    tensors: BTreeMap<String, Tensor<B, 1>>,
+}
+
+impl<B: Backend> Default for GradientSet<B> {
+    fn default() -> Self {
+        Self {
+            tensors: BTreeMap::new(),
+        }
+    }
+}
+
+impl<B: Backend> GradientSet<B> {
+    /// Takes the gradients of a module's parameters out of a backward pass. Parameters without one are left out.
+    pub fn collect<AB, M>(module: &M, gradients: &mut AB::Gradients) -> Self
+    where
+        AB: AutodiffBackend<InnerBackend = B>,
+        M: Module<AB>,
+    {
+        let mut collector = Collector::<AB> {
+            path: PathStack::default(),
+            gradients,
+            set: Self::default(),
+            backend: PhantomData,
+        };
+        module.visit(&mut collector);
+        collector.set
+    }
+
+    /// Adds another pass's gradients.
+    pub fn accumulate(&mut self, other: Self) {
+        for (path, gradient) in other.tensors {
+            let sum = match self.tensors.remove(&path) {
+                Some(sum) => sum + gradient,
+                None => gradient,
+            };
+            self.tensors.insert(path, sum);
+        }
+    }
+
+    /// Euclidean norm over all gradients together, `[1]`, left on the device. `None` where there is no gradient.
+    pub fn global_norm(&self) -> Option<Tensor<B, 1>> {
+        if self.tensors.is_empty() {
+            return None;
+        }
+        let squares = self
+            .tensors
+            .values()
+            .map(|gradient| (gradient.clone() * gradient.clone()).sum())
+            .collect();
+        Some(Tensor::cat(squares, 0).sum().sqrt())
+    }
+
+    /// Scales all gradients so that their global norm `norm` is at most `max_norm`, as PyTorch's `clip_grad_norm_`:
+    /// by `max_norm / (norm + 1e-6)`, never by more than 1. Nothing is read from the device.
+    pub fn clip(&mut self, norm: &Tensor<B, 1>, max_norm: f64) {
+        let factor = (norm.clone().add_scalar(1e-6).recip().mul_scalar(max_norm)).clamp_max(1.0);
+        let tensors = std::mem::take(&mut self.tensors);
+        self.tensors = tensors
+            .into_iter()
+            .map(|(path, gradient)| (path, gradient * factor.clone()))
+            .collect();
+    }
+
+    /// Takes one gradient out.
+    pub fn remove(&mut self, path: &str) -> Option<Tensor<B, 1>> {
+        self.tensors.remove(path)
+    }
+
+    /// One gradient, flattened.
+    pub fn get(&self, path: &str) -> Option<&Tensor<B, 1>> {
+        self.tensors.get(path)
+    }
+
+    /// Paths that have a gradient, sorted.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// Whether no parameter has a gradient.
+    pub fn is_empty(&self) -> bool {
+        self.tensors.is_empty()
+    }
+}
+
+struct Collector<'a, AB: AutodiffBackend> {
+    path: PathStack,
+    gradients: &'a mut AB::Gradients,
+    set: GradientSet<AB::InnerBackend>,
+    backend: PhantomData<AB>,
+}
+
+impl<AB: AutodiffBackend> ModuleVisitor<AB> for Collector<'_, AB> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<AB, D>>) {
+        if let Some(gradient) = param.val().grad_remove(self.gradients) {
+            let values = gradient.shape().num_elements();
+            self.set.tensors.insert(self.path.path(), gradient.reshape([values]));
+        }
+    }
+}

@@ -1,0 +1,493 @@
+//! The training loop: forward, loss, gradients, step, evaluation, checkpoints.
+//!
+//! Order and randomness are pure functions of (seed, step): the batch of a micro-step comes from the seed and its
+//! number, and the device's random numbers (dropout) are seeded anew before each one. So a checkpoint needs parameters,
+//! AdamW's state and a step, and a run that goes on from one is the same, bit for bit on CPU, as one never stopped.
+//!
+//! A tracked pass is `[P; E + offset] -> encoder -> decoder -> mean cross-entropy`; the loss of a step is the mean over
+//! all its target tokens, so that accumulation changes nothing but memory.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use adept_core::PromptAdapter;
+use adept_data::{Batch, Batcher, IGNORED_LABEL, Metric};
+use adept_models::{cross_entropy, shift_right};
+use burn::tensor::Tensor;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+
+use crate::TrainError;
+use crate::checkpoint::{self, Identity, Progress};
+use crate::config::TrainSection;
+use crate::evaluate::{self, Decode, EvaluationSet, Predictor};
+use crate::folder::RunFolder;
+use crate::gradient::GradientSet;
+use crate::observer::{Event, Observer, Split};
+use crate::optim::{AdamW, AdamWConfig, GroupConfig};
+use crate::record::{Evaluation, Line, RecordWriter, Resume, Scores, Selection, Start, Step, code_version};
+use crate::target::{Target, TrainBackbone};
+
+/// Everything the loop needs besides the module it trains.
+pub struct Job<'a> {
+    /// What the run is made of.
+    pub identity: &'a Identity,
+    /// First line of the record.
+    pub start: Start,
+    /// Parameter groups.
+    pub groups: Vec<GroupConfig>,
+    /// Dropout inside the backbone.
+    pub backbone_dropout: f64,
+    /// Training batches.
+    pub train: Batcher<'a>,
+    /// Chooses the best step.
+    pub validation: &'a EvaluationSet,
+    /// Gives the reported score.
+    pub test: &'a EvaluationSet,
+    /// The task's metrics; the first one chooses.
+    pub metrics: &'a [Metric],
+    /// How answers are made.
+    pub predictor: Predictor,
+    /// Turns token ids into text.
+    pub decode: &'a Decode<'a>,
+}
+
+/// What the loop hands back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// Which step is in `best/`, with its scores on validation.
+    pub selection: Selection,
+    /// Scores of the best on test.
+    pub test: Scores,
+    /// Where the run ended.
+    pub progress: Progress,
+}
+
+/// A step whose loss has not been read from the device yet.
+struct Pending<B: Backend> {
+    step: usize,
+    /// Loss and gradient norm, `[2]`.
+    figures: Tensor<B, 1>,
+    rows: Vec<usize>,
+    rates: Vec<f64>,
+}
+
+/// Trains to the end, or to the next request to stop, and scores the best on test.
+///
+/// Goes on from the folder's newest checkpoint where it has one. The caller has checked that its identity fits.
+pub fn train<AB, T>(
+    job: Job<'_>,
+    target: &T,
+    folder: &RunFolder,
+    device: &AB::Device,
+    observer: &mut dyn Observer,
+) -> Result<Outcome, TrainError>
+where
+    AB: AutodiffBackend,
+    T: Target<AB>,
+{
+    let (mut run, mut trained) = Run::<AB, T>::begin(job, target, folder, device, observer)?;
+    let (total, every) = (run.config().steps, run.job.identity.config.evaluation.every);
+    loop {
+        let step = run.progress.step;
+        let due = step > 0 && (step.is_multiple_of(every) || step == total);
+        if due && run.progress.evaluated != Some(step) {
+            run.check_pending()?;
+            if !run.evaluate(&trained)? {
+                return run.interrupt(&trained);
+            }
+            run.save(&trained)?;
+        }
+        if step == total {
+            break;
+        }
+        let started = Instant::now();
+        let Some(gradients) = run.gradients(&trained)? else {
+            return run.interrupt(&trained);
+        };
+        let rates = run.optimizer.rates(step, total);
+        trained = run.optimizer.step::<AB, _>(trained, gradients, &rates);
+        run.finish_step(&rates, started)?;
+        let done = run.progress.step;
+        let evaluated_next = done.is_multiple_of(every) || done == total;
+        if done.is_multiple_of(run.job.identity.config.checkpoint.every) && !evaluated_next {
+            run.check_pending()?;
+            run.save(&trained)?;
+        }
+    }
+    run.score_best(&trained)
+}
+
+/// The loop's state.
+struct Run<'a, AB: AutodiffBackend, T: Target<AB>> {
+    job: Job<'a>,
+    target: &'a T,
+    folder: &'a RunFolder,
+    device: &'a AB::Device,
+    observer: &'a mut dyn Observer,
+    optimizer: AdamW<AB::InnerBackend>,
+    record: RecordWriter,
+    progress: Progress,
+    best: Option<Selection>,
+    pending: VecDeque<Pending<AB::InnerBackend>>,
+    /// Examples, tokens and seconds since the last point of the curve.
+    rate_window: (usize, usize, f64),
+    /// Last loss and gradient norm that were read.
+    last: (f32, f32),
+    /// Examples and tokens of the step in progress.
+    step_size: (usize, usize),
+    saved: Option<usize>,
+}
+
+impl<'a, AB: AutodiffBackend, T: Target<AB>> Run<'a, AB, T> {
+    /// Starts anew or from the newest checkpoint.
+    fn begin(
+        job: Job<'a>,
+        target: &'a T,
+        folder: &'a RunFolder,
+        device: &'a AB::Device,
+        observer: &'a mut dyn Observer,
+    ) -> Result<(Self, T::Trained), TrainError> {
+        let section = &job.identity.config.optimizer;
+        let config = AdamWConfig {
+            beta1: section.beta1,
+            beta2: section.beta2,
+            epsilon: section.epsilon,
+        };
+        let mut optimizer = AdamW::new(config, job.groups.clone());
+        let found = checkpoint::newest(&folder.checkpoints())?;
+        let mut trained = target.initial();
+        let progress = match &found {
+            Some(found) => {
+                trained = found.restore::<AB, _>(trained, &mut optimizer, device)?;
+                found.progress.clone()
+            }
+            None => {
+                folder.clear_best()?;
+                Progress {
+                    step: 0,
+                    evaluated: None,
+                    window: (0.0, 0),
+                    seconds: 0.0,
+                    samples: 0,
+                    record_bytes: 0,
+                }
+            }
+        };
+        let record = RecordWriter::open(&folder.record(), progress.record_bytes)?;
+        let best = folder.selection()?;
+        let mut run = Self {
+            job,
+            target,
+            folder,
+            device,
+            observer,
+            optimizer,
+            record,
+            saved: found.as_ref().map(|_| progress.step),
+            progress,
+            best,
+            pending: VecDeque::new(),
+            rate_window: (0, 0, 0.0),
+            last: (f32::NAN, f32::NAN),
+            step_size: (0, 0),
+        };
+        match found {
+            None => {
+                run.record.write(&Line::Start(Box::new(run.job.start.clone())))?;
+                run.observer.event(&Event::Start(&run.job.start));
+            }
+            Some(found) => {
+                let resume = Resume {
+                    step: run.progress.step,
+                    damaged: found.damaged,
+                    code_version: code_version(),
+                };
+                run.observer.event(&Event::Start(&run.job.start));
+                run.observer.event(&Event::Resume(&resume));
+                run.record.write(&Line::Resume(resume))?;
+            }
+        }
+        run.record.flush()?;
+        Ok((run, trained))
+    }
+
+    fn config(&self) -> &TrainSection {
+        &self.job.identity.config.train
+    }
+
+    /// Gradients of one optimiser step, clipped; `None` where the run is to stop.
+    fn gradients(&mut self, trained: &T::Trained) -> Result<Option<GradientSet<AB::InnerBackend>>, TrainError> {
+        let (seed, passes) = (self.job.identity.config.seed, self.config().accumulation);
+        let first = self.progress.step * passes;
+        let batches: Vec<Batch> = (first..first + passes)
+            .map(|step| self.job.train.train_batch(seed, step))
+            .collect();
+        let counts: Vec<usize> = batches.iter().map(target_tokens).collect();
+        let all = counts.iter().sum::<usize>().max(1);
+
+        let (backbone, adapter) = self.target.parts(trained);
+        let mut gradients = GradientSet::default();
+        let mut step_loss: Option<Tensor<AB::InnerBackend, 1>> = None;
+        for (index, batch) in batches.iter().enumerate() {
+            if self.observer.stop_requested() {
+                return Ok(None);
+            }
+            AB::seed(self.device, mix(seed, (first + index) as u64));
+            let share = counts[index] as f64 / all as f64;
+            let loss =
+                loss::<AB, _>(backbone, adapter, batch, self.job.backbone_dropout, self.device).mul_scalar(share);
+            let value = loss.clone().inner();
+            step_loss = Some(step_loss.map_or(value.clone(), |sum| sum + value));
+            let mut raw = loss.backward();
+            gradients.accumulate(GradientSet::collect::<AB, _>(trained, &mut raw));
+        }
+
+        let norm = gradients
+            .global_norm()
+            .unwrap_or_else(|| Tensor::zeros([1], self.device));
+        let loss = step_loss.unwrap_or_else(|| Tensor::zeros([1], self.device));
+        let clip = self.job.identity.config.optimizer.clip_norm;
+        if clip > 0.0 {
+            gradients.clip(&norm, clip);
+        }
+        let (step, total) = (self.progress.step, self.config().steps);
+        let rows = batches.iter().flat_map(|batch| batch.rows.iter().copied()).collect();
+        let rates = self.optimizer.rates(step, total);
+        self.pending.push_back(Pending {
+            step,
+            figures: Tensor::cat(vec![loss, norm], 0),
+            rows,
+            rates,
+        });
+        // Reading the figures waits for the device, so a GPU may put it off; a NaN is always found before the module
+        // is evaluated or saved, and with `check_every` 1 before it is stepped.
+        if self.pending.len() >= self.config().check_every {
+            self.check_pending()?;
+        }
+        self.step_size = (
+            batches.iter().map(|batch| batch.batch).sum(),
+            batches
+                .iter()
+                .map(|batch| batch.mask.iter().filter(|real| **real).count())
+                .sum(),
+        );
+        Ok(Some(gradients))
+    }
+
+    /// Reads the losses and norms that are still on the device and ends the run at the first that is not finite.
+    fn check_pending(&mut self) -> Result<(), TrainError> {
+        while let Some(pending) = self.pending.pop_front() {
+            let figures: Vec<f32> = pending
+                .figures
+                .into_data()
+                .convert::<f32>()
+                .into_vec()
+                .expect("the data was just converted to f32");
+            let (loss, gradient_norm) = (figures[0], figures[1]);
+            if !loss.is_finite() || !gradient_norm.is_finite() {
+                let names = self.optimizer.groups().iter().map(|group| group.name.clone());
+                let rates = names.zip(pending.rates).collect();
+                return Err(TrainError::NotFinite {
+                    step: pending.step,
+                    loss,
+                    gradient_norm,
+                    rows: pending.rows,
+                    rates,
+                });
+            }
+            self.progress.window.0 += f64::from(loss);
+            self.progress.window.1 += 1;
+            self.last = (loss, gradient_norm);
+        }
+        Ok(())
+    }
+
+    /// Counts a step that was taken, and logs it where it is due.
+    fn finish_step(&mut self, rates: &[f64], started: Instant) -> Result<(), TrainError> {
+        let total = self.config().steps;
+        let (samples, tokens) = self.step_size;
+        self.progress.step += 1;
+        self.progress.samples += samples;
+        let log = self.progress.step.is_multiple_of(self.config().log_every) || self.progress.step == total;
+        if log {
+            self.check_pending()?;
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        self.progress.seconds += seconds;
+        self.rate_window = (
+            self.rate_window.0 + samples,
+            self.rate_window.1 + tokens,
+            self.rate_window.2 + seconds,
+        );
+        self.observer.event(&Event::Progress {
+            step: self.progress.step,
+            total,
+            samples,
+        });
+        if log {
+            let (samples, tokens, seconds) = std::mem::take(&mut self.rate_window);
+            let (sum, count) = std::mem::take(&mut self.progress.window);
+            let names = self.optimizer.groups().iter().map(|group| group.name.clone());
+            let step = Step {
+                step: self.progress.step,
+                loss: sum / count.max(1) as f64,
+                gradient_norm: f64::from(self.last.1),
+                learning_rates: names.zip(rates.iter().copied()).collect::<BTreeMap<_, _>>(),
+                samples_per_second: samples as f64 / seconds.max(1e-9),
+                tokens_per_second: tokens as f64 / seconds.max(1e-9),
+                seconds: self.progress.seconds,
+            };
+            self.observer.event(&Event::Step(&step));
+            self.record.write(&Line::Step(step))?;
+        }
+        Ok(())
+    }
+
+    /// Scores the module on validation and keeps it where it is the best; `false` where the run is to stop.
+    fn evaluate(&mut self, trained: &T::Trained) -> Result<bool, TrainError> {
+        let started = Instant::now();
+        let set = self.job.validation;
+        let Some(scores) = self.predict(trained, set, Split::Validation)? else {
+            return Ok(false);
+        };
+        let step = self.progress.step;
+        let metric = self.job.metrics.first().map_or("", |metric| metric.name());
+        let score = scores.get(metric).copied().unwrap_or(f64::NEG_INFINITY);
+        // Ties keep the earlier. A run that goes on replays evaluations its `best/` already knows: that is a tie too.
+        let best = self
+            .best
+            .as_ref()
+            .is_none_or(|best| score > best.score || best.step == step);
+        if best
+            && self
+                .best
+                .as_ref()
+                .is_none_or(|best| best.step != step || best.score != score)
+        {
+            let mut selection = Selection {
+                step,
+                metric: metric.to_owned(),
+                score,
+                scores: scores.clone(),
+                files: BTreeMap::new(),
+            };
+            self.folder
+                .replace_best(&mut selection, |path| self.target.save(trained, path))?;
+            self.best = Some(selection);
+        }
+        let evaluation = Evaluation {
+            step,
+            scores,
+            best,
+            seconds: started.elapsed().as_secs_f64(),
+        };
+        self.observer.event(&Event::Evaluation(&evaluation));
+        self.record.write(&Line::Evaluation(evaluation))?;
+        self.progress.evaluated = Some(step);
+        self.saved = None;
+        Ok(true)
+    }
+
+    fn predict(
+        &mut self,
+        trained: &T::Trained,
+        set: &EvaluationSet,
+        split: Split,
+    ) -> Result<Option<Scores>, TrainError> {
+        let (backbone, adapter) = self.target.inner_parts(trained);
+        let observer = &mut *self.observer;
+        let mut proceed = |done, total| {
+            observer.event(&Event::EvaluationProgress { split, done, total });
+            done == total || !observer.stop_requested()
+        };
+        let job = &self.job;
+        let predictions = evaluate::predict::<AB::InnerBackend, _>(
+            &backbone,
+            &adapter,
+            set,
+            &job.predictor,
+            job.decode,
+            self.device,
+            &mut proceed,
+        )?;
+        Ok(predictions.map(|predictions| evaluate::scores(job.metrics, &predictions, &set.targets)))
+    }
+
+    /// Writes a checkpoint of the module as it is.
+    fn save(&mut self, trained: &T::Trained) -> Result<(), TrainError> {
+        self.progress.record_bytes = self.record.flush()?;
+        let keep = self.job.identity.config.checkpoint.keep;
+        let path = self.folder.checkpoints();
+        checkpoint::save::<AB, _>(&path, &self.progress, self.job.identity, trained, &self.optimizer, keep)?;
+        self.saved = Some(self.progress.step);
+        self.observer.event(&Event::Checkpoint {
+            step: self.progress.step,
+        });
+        Ok(())
+    }
+
+    /// Saves the last whole step and ends the run.
+    fn interrupt<R>(&mut self, trained: &T::Trained) -> Result<R, TrainError> {
+        // A step that was begun and not taken is not counted; the continuation begins it again.
+        self.check_pending()?;
+        let step = self.progress.step;
+        if self.saved != Some(step) {
+            self.save(trained)?;
+        }
+        Err(TrainError::Interrupted { step })
+    }
+
+    /// Reads the best back and scores it on test.
+    fn score_best(mut self, trained: &T::Trained) -> Result<Outcome, TrainError> {
+        let selection = self.folder.selection()?.ok_or_else(|| {
+            let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+            TrainError::io("read the best module in", &self.folder.best())(missing)
+        })?;
+        self.folder.verify_best(&selection)?;
+        let best = self.target.load(&self.folder.best(), self.device)?;
+        let set = self.job.test;
+        let Some(test) = self.predict(&best, set, Split::Test)? else {
+            return self.interrupt(trained);
+        };
+        self.record.flush()?;
+        Ok(Outcome {
+            selection,
+            test,
+            progress: self.progress,
+        })
+    }
+}
+
+/// Mean cross-entropy of a batch, tracked.
+pub fn loss<AB, M>(
+    backbone: &M,
+    adapter: &PromptAdapter<AB>,
+    batch: &Batch,
+    dropout: f64,
+    device: &AB::Device,
+) -> Tensor<AB, 1>
+where
+    AB: AutodiffBackend,
+    M: TrainBackbone<AB>,
+{
+    let (ids, mask) = evaluate::source_tensors::<AB>(batch, device);
+    let labels = evaluate::label_tensor::<AB>(batch, device);
+    let adapted = adapter.forward(backbone.embed(ids), mask);
+    let decoder_ids = shift_right(labels.clone(), backbone.decoder_start_id(), backbone.pad_id());
+    let encoded = backbone.encode(adapted.embeddings, adapted.mask.clone(), dropout);
+    let logits = backbone.decode(decoder_ids, encoded, adapted.mask, dropout);
+    cross_entropy(logits, labels)
+}
+
+/// Labels of a batch that count for the loss.
+fn target_tokens(batch: &Batch) -> usize {
+    batch.labels.iter().filter(|label| **label != IGNORED_LABEL).count()
+}
+
+/// A seed for micro-step `step` of a run: SplitMix64's mixing of both, so that neighbours share nothing.
+pub fn mix(seed: u64, step: u64) -> u64 {
+    let mut value = seed ^ step.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}

@@ -1,0 +1,173 @@
+//! AdamW (Loshchilov and Hutter) with the arithmetic of `torch.optim.AdamW`.
+//!
+//! For a parameter p with gradient g at its t-th step (t = 1, 2, …):
+//!
+//! ```text
+//! p -= lr · decay · p
+//! m  = beta1 · m + (1 - beta1) · g
+//! v  = beta2 · v + (1 - beta2) · g²
+//! p -= lr / (1 - beta1^t) · m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
+//! ```
+//!
+//! Bias corrections are computed in double precision on the host, tensors stay in theirs. A step with rate 0 leaves the
+//! parameters as they are but advances moments and step counts, as in PyTorch. State is keyed by module path, so that
+//! a module built anew finds it again.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::Tensor;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+
+use super::GroupConfig;
+use crate::gradient::{GradientSet, PathStack};
+
+/// Constants of AdamW that all groups share.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamWConfig {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+}
+
+/// Optimiser state of one parameter, flattened.
+#[derive(Debug, Clone)]
+pub struct Moments<B: Backend> {
+    /// Running mean of the gradient.
+    pub first: Tensor<B, 1>,
+    /// Running mean of its square.
+    pub second: Tensor<B, 1>,
+    /// Steps taken.
+    pub steps: u64,
+}
+
+/// AdamW over parameter groups.
+#[derive(Debug, Clone)]
+pub struct AdamW<B: Backend> {
+    config: AdamWConfig,
+    groups: Vec<GroupConfig>,
+    state: BTreeMap<String, Moments<B>>,
+}
+
+impl<B: Backend> AdamW<B> {
+    /// An optimiser that has taken no step. A parameter belongs to the first group that contains its path.
+    pub fn new(config: AdamWConfig, groups: Vec<GroupConfig>) -> Self {
+        Self {
+            config,
+            groups,
+            state: BTreeMap::new(),
+        }
+    }
+
+    /// The groups.
+    pub fn groups(&self) -> &[GroupConfig] {
+        &self.groups
+    }
+
+    /// Learning rate of each group at optimiser step `step` (from 0) of `total`.
+    pub fn rates(&self, step: usize, total: usize) -> Vec<f64> {
+        self.groups.iter().map(|group| group.rate(step, total)).collect()
+    }
+
+    /// State by module path, for checkpoints.
+    pub fn state(&self) -> &BTreeMap<String, Moments<B>> {
+        &self.state
+    }
+
+    /// Puts back the state of a checkpoint.
+    pub fn restore(&mut self, state: BTreeMap<String, Moments<B>>) {
+        self.state = state;
+    }
+
+    /// Steps every parameter that has a gradient and a group; `rates` holds one learning rate a group.
+    ///
+    /// Gradients are consumed one by one, so that the largest extra memory is that of one parameter.
+    pub fn step<AB, M>(&mut self, module: M, gradients: GradientSet<B>, rates: &[f64]) -> M
+    where
+        AB: AutodiffBackend<InnerBackend = B>,
+        M: Module<AB>,
+    {
+        let mut stepper = Stepper {
+            path: PathStack::default(),
+            optimizer: self,
+            gradients,
+            rates,
+        };
+        Module::<AB>::map(module, &mut stepper)
+    }
+
+    /// One parameter's step, all tensors flattened.
+    fn update(
+        &mut self,
+        path: &str,
+        value: Tensor<B, 1>,
+        gradient: Tensor<B, 1>,
+        rate: f64,
+        decay: f64,
+    ) -> Tensor<B, 1> {
+        let AdamWConfig { beta1, beta2, epsilon } = self.config;
+        let state = self.state.remove(path);
+        let steps = state.as_ref().map_or(0, |state| state.steps) + 1;
+        let square = (gradient.clone() * gradient.clone()).mul_scalar(1.0 - beta2);
+        let gradient = gradient.mul_scalar(1.0 - beta1);
+        let (first, second) = match state {
+            Some(state) => (
+                state.first.mul_scalar(beta1) + gradient,
+                state.second.mul_scalar(beta2) + square,
+            ),
+            None => (gradient, square),
+        };
+        // i32 holds every step count a run can reach, and powi of a number below one only underflows to 0.
+        let count = i32::try_from(steps).unwrap_or(i32::MAX);
+        let step_size = rate / (1.0 - beta1.powi(count));
+        let correction = (1.0 - beta2.powi(count)).sqrt();
+        let value = if rate * decay == 0.0 {
+            value
+        } else {
+            value.mul_scalar(1.0 - rate * decay)
+        };
+        let value = if rate == 0.0 {
+            value
+        } else {
+            let denominator = second.clone().sqrt().div_scalar(correction).add_scalar(epsilon);
+            value - (first.clone() / denominator).mul_scalar(step_size)
+        };
+        self.state.insert(path.to_owned(), Moments { first, second, steps });
+        value
+    }
+}
+
+struct Stepper<'a, B: Backend> {
+    path: PathStack,
+    optimizer: &'a mut AdamW<B>,
+    gradients: GradientSet<B>,
+    rates: &'a [f64],
+}
+
+impl<AB: AutodiffBackend> ModuleMapper<AB> for Stepper<'_, AB::InnerBackend> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<AB, D>>) -> Param<Tensor<AB, D>> {
+        let path = self.path.path();
+        let group = self.optimizer.groups.iter().position(|group| group.contains(&path));
+        let (Some(group), Some(gradient)) = (group, self.gradients.remove(&path)) else {
+            return param;
+        };
+        let (id, tensor, mapper) = param.consume();
+        let (shape, requires_gradient) = (tensor.shape(), tensor.is_require_grad());
+        let value = tensor.inner().reshape([shape.num_elements()]);
+        let decay = self.optimizer.groups[group].weight_decay;
+        let value = self.optimizer.update(&path, value, gradient, self.rates[group], decay);
+        let tensor = Tensor::from_inner(value.reshape(shape)).set_require_grad(requires_gradient);
+        Param::from_mapped_value(id, tensor, mapper)
+    }
+}

@@ -1,0 +1,81 @@
+//! Parameter groups: which rate, decay and warm-up a parameter has, by its path in the module.
+
+use crate::config::{GroupSection, OptimizerSection, TrainMethod};
+use crate::schedule;
+
+/// Parameters whose path begins with a prefix, and how they are stepped.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupConfig {
+    /// Name in records.
+    pub name: String,
+    /// First part of the path, such as `prompt`; empty for all parameters.
+    pub prefix: String,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// Decoupled decay.
+    pub weight_decay: f64,
+    /// Steps of linear warm-up.
+    pub warmup_steps: usize,
+}
+
+impl GroupConfig {
+    fn new(name: &str, prefix: &str, section: &GroupSection) -> Self {
+        Self {
+            name: name.to_owned(),
+            prefix: prefix.to_owned(),
+            learning_rate: section.learning_rate,
+            weight_decay: section.weight_decay,
+            warmup_steps: section.warmup_steps,
+        }
+    }
+
+    /// Whether a parameter belongs here: the prefix is the path, its first parts, or empty.
+    pub fn contains(&self, path: &str) -> bool {
+        self.prefix.is_empty()
+            || path
+                .strip_prefix(&self.prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+
+    /// Learning rate at optimiser step `step` (from 0) of `total`.
+    pub fn rate(&self, step: usize, total: usize) -> f64 {
+        self.learning_rate * schedule::multiplier(step, self.warmup_steps, total)
+    }
+}
+
+/// The groups of a method: prompt and offset, or one of everything for `full`.
+pub fn groups(method: TrainMethod, optimizer: &OptimizerSection) -> Vec<GroupConfig> {
+    match method {
+        TrainMethod::Full => vec![GroupConfig::new("full", "", &optimizer.full)],
+        TrainMethod::Pt => vec![GroupConfig::new("prompt", "prompt", &optimizer.prompt)],
+        TrainMethod::Dept | TrainMethod::Adept => vec![
+            GroupConfig::new("prompt", "prompt", &optimizer.prompt),
+            GroupConfig::new("offset", "offset", &optimizer.offset),
+        ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_are_whole_parts() {
+        let section = GroupSection {
+            learning_rate: 1.0,
+            weight_decay: 0.0,
+            warmup_steps: 2,
+        };
+        let group = GroupConfig::new("prompt", "prompt", &section);
+        for (path, expected) in [
+            ("prompt.weight", true),
+            ("prompt", true),
+            ("prompts.weight", false),
+            ("offset.prompt", false),
+        ] {
+            assert_eq!(group.contains(path), expected, "{path}");
+        }
+        assert!(GroupConfig::new("full", "", &section).contains("anything"));
+        assert_eq!(group.rate(1, 10), 0.5);
+    }
+}

@@ -1,0 +1,100 @@
+//! The two protocols as named defaults: `paper` (what the paper says) and `reference` (what the published script does).
+//!
+//! The values live in `presets/*.toml`: `paper` names every field, `reference` only what it does differently, `large`
+//! and `pt` what both change for tasks of more than 70,000 training rows and for plain prompt tuning.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::config::flatten;
+
+/// A named protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// The paper's text.
+    Paper,
+    /// The published script.
+    Reference,
+}
+
+impl std::fmt::Display for Preset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Preset::Paper => "paper",
+            Preset::Reference => "reference",
+        })
+    }
+}
+
+/// Tasks whose official training set has more than 70,000 rows, the paper's border between small and large.
+const LARGE: [&str; 3] = ["mnli", "qqp", "qnli"];
+
+/// Every field's default, by dotted key.
+pub(crate) fn defaults(preset: Preset, task: Option<&str>, method: Option<&str>) -> BTreeMap<String, Value> {
+    let mut layers = vec![include_str!("../presets/paper.toml")];
+    if preset == Preset::Reference {
+        layers.push(include_str!("../presets/reference.toml"));
+    }
+    if task.is_some_and(|task| LARGE.contains(&task)) {
+        layers.push(include_str!("../presets/large.toml"));
+    }
+    if method == Some("pt") {
+        layers.push(include_str!("../presets/pt.toml"));
+    }
+    let mut values = BTreeMap::new();
+    for text in layers {
+        let table: Table = text.parse().expect("the presets are TOML; a test parses each");
+        values.extend(flatten(&table));
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::fields;
+
+    /// The differences of protocol.md's table and of its paragraph on initialisation, and no others.
+    #[test]
+    fn reference_differs_exactly_where_the_script_does() {
+        let (paper, reference) = (
+            defaults(Preset::Paper, None, None),
+            defaults(Preset::Reference, None, None),
+        );
+        let changed: Vec<_> = paper
+            .iter()
+            .filter(|(key, value)| reference[*key] != **value)
+            .map(|(key, value)| format!("{key}: {value} -> {}", reference[key]))
+            .collect();
+        assert_eq!(
+            changed,
+            [
+                "adapter.bottleneck_dropout: 0.0 -> 0.1",
+                "adapter.init: \"vocabulary\" -> \"text\"",
+                "input.pad_to_max: false -> true",
+                "optimizer.beta2: 0.98 -> 0.999",
+                "optimizer.clip_norm: 0.0 -> 1.0",
+                "optimizer.full.weight_decay: 0.01 -> 0.0",
+                "optimizer.offset.weight_decay: 0.01 -> 0.0",
+                "optimizer.prompt.weight_decay: 0.01 -> 0.0",
+                "preset: \"paper\" -> \"reference\"",
+                "train.backbone_dropout: 0.0 -> \"model\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn presets_hold_every_field_and_nothing_else() {
+        for preset in [Preset::Paper, Preset::Reference] {
+            for (task, method) in [(None, None), (Some("mnli"), Some("pt"))] {
+                let values = defaults(preset, task, method);
+                let mut known: Vec<_> = fields::FIELDS.iter().map(|field| field.key).collect();
+                known.sort_unstable();
+                assert_eq!(values.keys().map(String::as_str).collect::<Vec<_>>(), known);
+            }
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! What happened in a run, as JSON lines, and what came out of it.
+//!
+//! Reports are made from these alone, so the types are public and read back what they write. Fields with times differ
+//! from run to run; all others are the same on CPU however often a run was interrupted, except that each continuation
+//! adds a [`Line::Resume`].
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use adept_data::DataFile;
+use serde::{Deserialize, Serialize};
+
+use crate::TrainError;
+use crate::config::{Resolved, RunConfig, TrainMethod};
+
+/// Scores by metric name, times 100.
+pub type Scores = BTreeMap<String, f64>;
+
+/// One line of `record.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Line {
+    /// What is about to run.
+    Start(Box<Start>),
+    /// A continuation from a checkpoint.
+    Resume(Resume),
+    /// A point of the loss curve.
+    Step(Step),
+    /// An evaluation on the validation split.
+    Evaluation(Evaluation),
+    /// The end: the same content as `result.json`.
+    End(Box<RunResult>),
+}
+
+/// What a run is made of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// Version of the program.
+    pub code_version: String,
+    /// Commit it was built from, where the build said so (`ADEPT_GIT_HASH`).
+    pub code_commit: Option<String>,
+    /// Backend and device.
+    pub device: String,
+    /// Threads that the machine offers.
+    pub threads: usize,
+    /// Resolved configuration and what was changed from its preset.
+    pub resolved: Resolved,
+    /// Files the examples came from.
+    pub data: Vec<DataFile>,
+    /// Examples in training, validation and test.
+    pub examples: [usize; 3],
+    /// Identity of the backbone's weights.
+    pub fingerprint: String,
+    /// Values that are trained.
+    pub trainable_parameters: usize,
+    /// Values of the backbone.
+    pub backbone_parameters: usize,
+    /// Prompt length m.
+    pub virtual_tokens: usize,
+    /// Bottleneck or rank r, solved if it was left to the budget.
+    pub rank: usize,
+}
+
+/// A continuation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Resume {
+    /// Steps done when it began.
+    pub step: usize,
+    /// Newer checkpoints that could not be used, with the reason.
+    pub damaged: Vec<String>,
+    /// Version of the program that continues.
+    pub code_version: String,
+}
+
+/// A point of the loss curve.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Steps done.
+    pub step: usize,
+    /// Mean loss over the steps since the entry before.
+    pub loss: f64,
+    /// Global gradient norm of the last step, before clipping.
+    pub gradient_norm: f64,
+    /// Learning rate of each group at the last step.
+    pub learning_rates: BTreeMap<String, f64>,
+    /// Training examples a second since the entry before, evaluation not counted.
+    pub samples_per_second: f64,
+    /// Source tokens a second, padding and prompt not counted.
+    pub tokens_per_second: f64,
+    /// Seconds of training so far.
+    pub seconds: f64,
+}
+
+/// An evaluation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Steps done.
+    pub step: usize,
+    /// The task's metrics on validation.
+    pub scores: Scores,
+    /// Whether this is the best so far by the task's first metric.
+    pub best: bool,
+    /// Seconds it took.
+    pub seconds: f64,
+}
+
+/// Which step's adapter or model is in `best/`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Selection {
+    /// Steps done when it was saved.
+    pub step: usize,
+    /// Metric that chose it.
+    pub metric: String,
+    /// Its value on validation.
+    pub score: f64,
+    /// All metrics on validation.
+    pub scores: Scores,
+    /// SHA-256 of each file beside this one.
+    pub files: BTreeMap<String, String>,
+}
+
+/// What came out of a run: the content of `result.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// Task by reference name.
+    pub task: String,
+    /// Method.
+    pub method: TrainMethod,
+    /// Seed.
+    pub seed: u64,
+    /// Resolved configuration.
+    pub config: RunConfig,
+    /// Prompt length m.
+    pub virtual_tokens: usize,
+    /// Bottleneck or rank r.
+    pub rank: usize,
+    /// Values that were trained.
+    pub trainable_parameters: usize,
+    /// Values of the backbone.
+    pub backbone_parameters: usize,
+    /// Identity of the backbone's weights.
+    pub fingerprint: String,
+    /// Files the examples came from.
+    pub data: Vec<DataFile>,
+    /// Step whose adapter or model is in `best/`.
+    pub best_step: usize,
+    /// Metric that chose it.
+    pub selection_metric: String,
+    /// Scores of the best on validation.
+    pub validation: Scores,
+    /// Scores of the best on test.
+    pub test: Scores,
+    /// Seconds of training, evaluation not counted.
+    pub training_seconds: f64,
+    /// Training examples a second.
+    pub samples_per_second: f64,
+    /// Version of the program.
+    pub code_version: String,
+    /// Backend and device.
+    pub device: String,
+}
+
+/// Version of this program.
+pub fn code_version() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
+}
+
+/// Appends lines to a record.
+#[derive(Debug)]
+pub struct RecordWriter {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl RecordWriter {
+    /// Opens a record and cuts it to its first `length` bytes: 0 for a new run, the length that a checkpoint names for
+    /// a continued one, so that what came after the checkpoint is not there twice.
+    pub fn open(path: &Path, length: u64) -> Result<Self, TrainError> {
+        let mut file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path)
+            .map_err(TrainError::io("open", path))?;
+        let found = file.metadata().map_err(TrainError::io("read", path))?.len();
+        // A record shorter than its checkpoint was changed by someone else; go on from what there is.
+        let keep = length.min(found);
+        file.set_len(keep).map_err(TrainError::io("cut", path))?;
+        file.seek(SeekFrom::End(0)).map_err(TrainError::io("read", path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file: BufWriter::new(file),
+        })
+    }
+
+    /// Appends one line. It reaches the disk with [`Self::flush`].
+    pub fn write(&mut self, line: &Line) -> Result<(), TrainError> {
+        let mut text = serde_json::to_vec(line).map_err(|source| TrainError::Json {
+            path: self.path.clone(),
+            line: 1,
+            source,
+        })?;
+        text.push(b'\n');
+        self.file.write_all(&text).map_err(TrainError::io("write", &self.path))
+    }
+
+    /// Flushes to disk and returns the record's length in bytes.
+    pub fn flush(&mut self) -> Result<u64, TrainError> {
+        self.file.flush().map_err(TrainError::io("write", &self.path))?;
+        self.file
+            .get_ref()
+            .sync_data()
+            .map_err(TrainError::io("flush", &self.path))?;
+        self.file
+            .get_ref()
+            .metadata()
+            .map(|data| data.len())
+            .map_err(TrainError::io("read", &self.path))
+    }
+}
+
+/// Reads a record. A last line without its end, as a kill may leave, is left out.
+pub fn read(path: &Path) -> Result<Vec<Line>, TrainError> {
+    let text = std::fs::read_to_string(path).map_err(TrainError::io("read", path))?;
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole
+        .lines()
+        .enumerate()
+        .map(|(index, line)| {
+            serde_json::from_str(line).map_err(|source| TrainError::Json {
+                path: path.to_owned(),
+                line: index + 1,
+                source,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(step: usize) -> Line {
+        Line::Step(Step {
+            step,
+            loss: 0.125,
+            gradient_norm: 1.0 / 3.0,
+            learning_rates: [("prompt".to_owned(), 0.3)].into(),
+            samples_per_second: 10.0,
+            tokens_per_second: 100.0,
+            seconds: 1.5,
+        })
+    }
+
+    #[test]
+    fn lines_read_back_and_are_cut_at_a_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.jsonl");
+        let mut record = RecordWriter::open(&path, 0).unwrap();
+        record.write(&step(1)).unwrap();
+        let length = record.flush().unwrap();
+        record.write(&step(2)).unwrap();
+        record.flush().unwrap();
+        assert_eq!(read(&path).unwrap(), [step(1), step(2)]);
+
+        // A kill in the middle of a line: readers leave the torn line out, a continuation cuts it off.
+        std::fs::OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .unwrap()
+            .write_all(b"{\"event\":\"st")
+            .unwrap();
+        assert_eq!(read(&path).unwrap().len(), 2);
+        let mut record = RecordWriter::open(&path, length).unwrap();
+        record.write(&step(3)).unwrap();
+        record.flush().unwrap();
+        assert_eq!(read(&path).unwrap(), [step(1), step(3)]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_an_error_that_names_the_file() {
+        let mut record = RecordWriter {
+            path: "run/record.jsonl".into(),
+            file: BufWriter::new(File::options().write(true).open("/dev/full").unwrap()),
+        };
+        record.write(&step(1)).unwrap();
+        let error = record.flush().unwrap_err().to_string();
+        assert!(
+            error.starts_with("cannot write run/record.jsonl: No space left on device"),
+            "{error}"
+        );
+    }
+}

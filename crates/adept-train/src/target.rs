@@ -1,0 +1,161 @@
+//! What is trained: an adapter on a frozen backbone, or all of the backbone.
+//!
+//! The loop knows one [`Target`]: a module to step, and how it combines with what stands still into a backbone and an
+//! adapter. A frozen backbone shares its storage with the one it was made from and is tracked by nothing.
+
+use std::path::Path;
+
+use adept_core::{AdapterMetadata, PromptAdapter};
+use adept_models::{Seq2SeqBackbone, unfreeze};
+use burn::module::{AutodiffModule, Module};
+use burn::tensor::backend::AutodiffBackend;
+
+use crate::TrainError;
+
+/// A backbone that can be trained on `AB` and evaluated on its inner backend.
+pub trait TrainBackbone<AB: AutodiffBackend>:
+    Seq2SeqBackbone<AB> + AutodiffModule<AB, InnerModule = Self::Inner>
+{
+    /// The same backbone without autodiff.
+    type Inner: Seq2SeqBackbone<AB::InnerBackend>;
+}
+
+impl<AB, M> TrainBackbone<AB> for M
+where
+    AB: AutodiffBackend,
+    M: Seq2SeqBackbone<AB> + AutodiffModule<AB>,
+    M::InnerModule: Seq2SeqBackbone<AB::InnerBackend>,
+{
+    type Inner = M::InnerModule;
+}
+
+/// Something to train.
+pub trait Target<AB: AutodiffBackend> {
+    /// The backbone it belongs to.
+    type Backbone: TrainBackbone<AB>;
+    /// The module whose parameters are stepped.
+    type Trained: AutodiffModule<AB>;
+
+    /// The module as it is before the first step.
+    fn initial(&self) -> Self::Trained;
+
+    /// Backbone and adapter for a tracked forward pass.
+    fn parts<'a>(&'a self, trained: &'a Self::Trained) -> (&'a Self::Backbone, &'a PromptAdapter<AB>);
+
+    /// Backbone and adapter without autodiff, for evaluation.
+    fn inner_parts(
+        &self,
+        trained: &Self::Trained,
+    ) -> (
+        <Self::Backbone as TrainBackbone<AB>>::Inner,
+        PromptAdapter<AB::InnerBackend>,
+    );
+
+    /// Writes the trained module into the folder `path`, which this creates.
+    fn save(&self, trained: &Self::Trained, path: &Path) -> Result<(), TrainError>;
+
+    /// Reads what [`Self::save`] wrote.
+    fn load(&self, path: &Path, device: &AB::Device) -> Result<Self::Trained, TrainError>;
+}
+
+/// An adapter on a frozen backbone.
+#[derive(Debug)]
+pub struct AdapterTarget<AB: AutodiffBackend, M: TrainBackbone<AB>> {
+    frozen: M,
+    inner: M::Inner,
+    initial: PromptAdapter<AB>,
+    metadata: AdapterMetadata,
+}
+
+impl<AB: AutodiffBackend, M: TrainBackbone<AB>> AdapterTarget<AB, M> {
+    /// Freezes the backbone; its storage is shared, not copied.
+    pub fn new(backbone: &M::Inner, adapter: PromptAdapter<AB>, metadata: AdapterMetadata) -> Self {
+        let frozen = Module::<AB>::no_grad(M::from_inner(backbone.clone()));
+        Self {
+            frozen,
+            inner: backbone.clone(),
+            initial: adapter,
+            metadata,
+        }
+    }
+
+    /// The backbone on the autodiff backend, for a test that nothing in it is tracked.
+    pub fn frozen(&self) -> &M {
+        &self.frozen
+    }
+}
+
+impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Target<AB> for AdapterTarget<AB, M> {
+    type Backbone = M;
+    type Trained = PromptAdapter<AB>;
+
+    fn initial(&self) -> PromptAdapter<AB> {
+        self.initial.clone()
+    }
+
+    fn parts<'a>(&'a self, trained: &'a PromptAdapter<AB>) -> (&'a M, &'a PromptAdapter<AB>) {
+        (&self.frozen, trained)
+    }
+
+    fn inner_parts(&self, trained: &PromptAdapter<AB>) -> (M::Inner, PromptAdapter<AB::InnerBackend>) {
+        (self.inner.clone(), trained.valid())
+    }
+
+    fn save(&self, trained: &PromptAdapter<AB>, path: &Path) -> Result<(), TrainError> {
+        Ok(adept_core::file::save(path, &trained.valid(), &self.metadata)?)
+    }
+
+    fn load(&self, path: &Path, device: &AB::Device) -> Result<PromptAdapter<AB>, TrainError> {
+        Ok(adept_core::file::load::<AB>(path, device)?.0)
+    }
+}
+
+/// Writes a backbone into a folder.
+pub type SaveBackbone<M> = Box<dyn Fn(&M, &Path) -> Result<(), TrainError>>;
+/// Reads a backbone from a folder.
+pub type LoadBackbone<M> = Box<dyn Fn(&Path) -> Result<M, TrainError>>;
+
+/// All parameters of a backbone (method `full`).
+pub struct FullTarget<AB: AutodiffBackend, M: TrainBackbone<AB>> {
+    initial: M::Inner,
+    identity: PromptAdapter<AB>,
+    save: SaveBackbone<M::Inner>,
+    load: LoadBackbone<M::Inner>,
+}
+
+impl<AB: AutodiffBackend, M: TrainBackbone<AB>> FullTarget<AB, M> {
+    /// Trains a copy of the backbone: the first step writes new tensors, the given one stays as it is.
+    pub fn new(backbone: &M::Inner, save: SaveBackbone<M::Inner>, load: LoadBackbone<M::Inner>) -> Self {
+        Self {
+            initial: backbone.clone(),
+            identity: PromptAdapter::identity(),
+            save,
+            load,
+        }
+    }
+}
+
+impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Target<AB> for FullTarget<AB, M> {
+    type Backbone = M;
+    type Trained = M;
+
+    fn initial(&self) -> M {
+        unfreeze::<AB, M>(M::from_inner(self.initial.clone()))
+    }
+
+    fn parts<'a>(&'a self, trained: &'a M) -> (&'a M, &'a PromptAdapter<AB>) {
+        (trained, &self.identity)
+    }
+
+    fn inner_parts(&self, trained: &M) -> (M::Inner, PromptAdapter<AB::InnerBackend>) {
+        (trained.valid(), PromptAdapter::identity())
+    }
+
+    fn save(&self, trained: &M, path: &Path) -> Result<(), TrainError> {
+        (self.save)(&trained.valid(), path)
+    }
+
+    fn load(&self, path: &Path, _device: &AB::Device) -> Result<M, TrainError> {
+        Ok(unfreeze::<AB, M>(M::from_inner((self.load)(path)?)))
+    }
+}
