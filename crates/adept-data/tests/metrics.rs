@@ -22,7 +22,11 @@ fn scores_equal_scikit_learn_and_scipy() {
     for case in &cases {
         for (&metric, &expected) in &case.scores {
             let found = score(metric, &case.predictions, &case.targets);
-            assert!((found - expected).abs() <= 1e-9, "{metric} of {}: {found} is not {expected}", case.name);
+            assert!(
+                (found - expected).abs() <= 1e-9,
+                "{metric} of {}: {found} is not {expected}",
+                case.name
+            );
             *compared.entry(metric).or_default() += 1;
         }
     }
@@ -46,7 +50,13 @@ fn white_space_at_the_ends_does_not_count() {
 
 #[test]
 fn what_is_undefined_is_zero() {
-    for metric in [Metric::Accuracy, Metric::F1, Metric::F1Multiclass, Metric::Matthews, Metric::Pearson] {
+    for metric in [
+        Metric::Accuracy,
+        Metric::F1,
+        Metric::F1Multiclass,
+        Metric::Matthews,
+        Metric::Pearson,
+    ] {
         check(metric, &[], &[], 0.0);
     }
     check(Metric::Pearson, &["inf", "1.0"], &["1.0", "2.0"], 0.0);

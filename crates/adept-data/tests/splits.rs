@@ -57,7 +57,11 @@ fn check_ids(name: &str, expected: &Ids, rows: &[Example]) {
     });
     assert_eq!(digest, expected.sha256, "{name}: all ids");
     for row in rows {
-        assert!(row.source.ends_with(&format!(" r{}", row.id)), "{name}: row {} has another's text", row.id);
+        assert!(
+            row.source.ends_with(&format!(" r{}", row.id)),
+            "{name}: row {} has another's text",
+            row.id
+        );
     }
 }
 
@@ -114,7 +118,10 @@ fn permutations_are_those_of_torch() {
 #[test]
 fn stsb_targets_are_those_of_python() {
     let fixture = fixture();
-    for (rounding, expected) in [(StsbRounding::Tenth, fixture.stsb.tenth), (StsbRounding::Fifth, fixture.stsb.fifth)] {
+    for (rounding, expected) in [
+        (StsbRounding::Tenth, fixture.stsb.tenth),
+        (StsbRounding::Fifth, fixture.stsb.fifth),
+    ] {
         let expected: Vec<&str> = expected.split(' ').collect();
         assert_eq!(expected.len(), 5001);
         for (thousandths, expected) in expected.into_iter().enumerate() {

@@ -1,0 +1,327 @@
+//! Every kind of bad input ends in an error that names file, line, field, expected and found; none in a panic.
+
+use std::fs;
+use std::path::Path;
+
+use adept_data::{GlueTask, LoadOptions, TextTokenizer, load_glue};
+
+const RTE: &str = "index\tsentence1\tsentence2\tlabel\n0\tIt boils.\tIt is hot.\tentailment\n";
+
+/// Loads a task whose train file has these bytes (validation has no fault) and compares the end of the message, after
+/// the folder's name.
+#[track_caller]
+fn check(task: GlueTask, name: &str, bytes: &[u8], expected: &str) {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    fs::write(root.path().join(name), bytes).expect("a writable folder");
+    let message = load_glue(task, root.path(), &LoadOptions::default())
+        .expect_err("a fault")
+        .to_string();
+    let folder = root.path().display().to_string();
+    assert_eq!(message.replace(&folder, "DIR"), expected);
+}
+
+#[track_caller]
+fn check_rte(bytes: &[u8], expected: &str) {
+    check(GlueTask::Rte, "train.tsv", bytes, expected);
+}
+
+#[test]
+fn missing_and_misnamed_files() {
+    check(
+        GlueTask::Rte,
+        "trian.tsv",
+        RTE.as_bytes(),
+        "DIR: no file for the train split of rte: expected one of a folder RTE, train.tsv, train.jsonl, train.json, \
+         train.parquet, train-00000-of-00001.parquet; found trian.tsv",
+    );
+    check(
+        GlueTask::Rte,
+        "train.tsv",
+        RTE.as_bytes(),
+        "DIR: no file for the validation split of rte: expected one of a folder RTE, dev.tsv, validation.tsv, dev.jsonl, \
+         validation.jsonl, dev.json, validation.json, dev.parquet, validation.parquet, dev-00000-of-00001.parquet, \
+         validation-00000-of-00001.parquet; found train.tsv",
+    );
+    check(
+        GlueTask::Rte,
+        "train-00001-of-00003.parquet",
+        b"",
+        "DIR: 1 of 3 parts of the train split are there; the first missing one is part 0",
+    );
+    let nowhere = load_glue(GlueTask::Rte, Path::new("/no/such/folder"), &LoadOptions::default());
+    assert!(
+        nowhere
+            .expect_err("a fault")
+            .to_string()
+            .starts_with("/no/such/folder: cannot be read: ")
+    );
+    let unknown = "wnli".parse::<GlueTask>().expect_err("not a task of ours").to_string();
+    assert_eq!(
+        unknown,
+        "unknown task `wnli`: expected one of mnli, qqp, qnli, sst2, stsb, mrpc, rte, cola"
+    );
+}
+
+#[test]
+fn empty_files() {
+    check_rte(b"", "DIR/train.tsv: expected at least one row, found none (0 bytes)");
+    check_rte(
+        b"index\tsentence1\tsentence2\tlabel\n",
+        "DIR/train.tsv: expected at least one row, found none (32 bytes)",
+    );
+    check(
+        GlueTask::Cola,
+        "train.tsv",
+        b"\n\n",
+        "DIR/train.tsv: expected at least one row, found none (2 bytes)",
+    );
+    check(
+        GlueTask::Rte,
+        "train.jsonl",
+        b"\n",
+        "DIR/train.jsonl: expected at least one row, found none (1 bytes)",
+    );
+    check(
+        GlueTask::Rte,
+        "train.parquet",
+        b"",
+        "DIR/train.parquet: expected at least one row, found none (0 bytes)",
+    );
+}
+
+#[test]
+fn columns_and_fields() {
+    check_rte(
+        format!("{RTE}1\tcut off").as_bytes(),
+        "DIR/train.tsv:3: expected 4 columns, found 2",
+    );
+    check_rte(
+        format!("{RTE}1\ta\tb\tc\tentailment\n").as_bytes(),
+        "DIR/train.tsv:3: expected 4 columns, found 5",
+    );
+    check_rte(
+        b"index\tsentence1\tsentence_2\tlabel\n",
+        "DIR/train.tsv: expected a column `sentence2`, found index, sentence1, sentence_2, label",
+    );
+    check_rte(
+        b"index\tsentence1\tsentence2\n0\ta\tb\n",
+        "DIR/train.tsv: expected a column `label`, found index, sentence1, sentence2",
+    );
+    check_rte(
+        format!("{RTE}1\ta\t\tentailment\n").as_bytes(),
+        "DIR/train.tsv:3: field `sentence2`: expected text, found nothing",
+    );
+    check(
+        GlueTask::Cola,
+        "train.tsv",
+        b"index\tsentence\n0\tA pot.\n",
+        "DIR/train.tsv:1: expected 4 columns, found 2",
+    );
+    check(
+        GlueTask::Qqp,
+        "train.tsv",
+        b"id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n0\t1\t2\ta?\tb?\t1\t1\n",
+        "DIR/train.tsv:2: expected 6 columns, found 7",
+    );
+}
+
+#[test]
+fn labels() {
+    let rte = "0 (entailment), 1 (not_entailment)";
+    for found in ["maybe", "2", "", "1.0", "+1", "99999999999999999999999"] {
+        check_rte(
+            format!("{RTE}1\ta\tb\t{found}\n").as_bytes(),
+            &format!("DIR/train.tsv:3: field `label`: expected {rte}, found `{found}`"),
+        );
+    }
+    check_rte(
+        format!("{RTE}1\ta\tb\t-1\n").as_bytes(),
+        &format!("DIR/train.tsv:3: field `label`: expected {rte}, found the hidden label -1"),
+    );
+    for score in ["", "high", "5.5", "-0.2", "nan", "inf"] {
+        check(
+            GlueTask::Stsb,
+            "train.tsv",
+            format!("sentence1\tsentence2\tscore\na\tb\t{score}\n").as_bytes(),
+            &format!("DIR/train.tsv:2: field `score`: expected a score from 0 to 5, found `{score}`"),
+        );
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text() {
+    check_rte(
+        b"index\tsentence1\r\n0\ta\n1\tb \xff\xfe\n",
+        "DIR/train.tsv:3: expected UTF-8, found byte 0xff at byte 5 of the line",
+    );
+    check_rte(
+        b"\xc3",
+        "DIR/train.tsv:1: expected UTF-8, found byte 0xc3 at byte 1 of the line",
+    );
+    // UTF-16, as spreadsheets like to write it.
+    check_rte(
+        b"\xff\xfei\0n\0",
+        "DIR/train.tsv:1: expected UTF-8, found byte 0xff at byte 1 of the line",
+    );
+}
+
+#[test]
+fn json_lines() {
+    let check = |line: &str, expected: &str| {
+        let text = format!("{{\"sentence1\": \"a\", \"sentence2\": \"b\", \"label\": 0}}\n\n{line}\n");
+        check(
+            GlueTask::Rte,
+            "train.jsonl",
+            text.as_bytes(),
+            &format!("DIR/train.jsonl:3: {expected}"),
+        );
+    };
+    check(
+        "{\"sentence1\": \"a\"",
+        "expected one JSON object, found the end of the line at byte 17",
+    );
+    check(
+        "{\"sentence1\" \"a\"}",
+        "expected one JSON object, found a syntax error at byte 14",
+    );
+    check("[1]", "expected one JSON object, found another kind of value at byte 0");
+    check("{} {}", "expected one JSON object, found a syntax error at byte 4");
+    check(
+        "{\"sentence1\": \"a\", \"text\": \"b\", \"label\": 0}",
+        "expected a field `sentence2`, found sentence1, text, label",
+    );
+    check(
+        "{\"sentence1\": \"a\", \"sentence2\": null, \"label\": 0}",
+        "field `sentence2`: expected a string, found null",
+    );
+    check(
+        "{\"sentence1\": \"a\", \"sentence2\": \"b\", \"label\": [0]}",
+        "field `label`: expected a number or a class name, found an array",
+    );
+    check(
+        "{\"sentence1\": \"a\", \"sentence2\": \"b\", \"label\": 0.5}",
+        "field `label`: expected 0 (entailment), 1 (not_entailment), found `0.5`",
+    );
+    check(
+        "{\"sentence1\": \"a\", \"sentence2\": \"b\", \"label\": -1}",
+        "field `label`: expected 0 (entailment), 1 (not_entailment), found the hidden label -1",
+    );
+}
+
+fn parquet(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parquet");
+    fs::read(folder.join(name)).expect("a fixture of this crate")
+}
+
+#[test]
+fn parquet_columns_and_values() {
+    let check = |name: &str, expected: &str| {
+        check(
+            GlueTask::Sst2,
+            "train.parquet",
+            &parquet(name),
+            &format!("DIR/train.parquet{expected}"),
+        );
+    };
+    check("bad/null.parquet", ":1: field `label`: expected a value, found null");
+    check(
+        "bad/type.parquet",
+        ":0: field `sentence`: expected a column of strings, found INT64",
+    );
+    check(
+        "bad/bool.parquet",
+        ":0: field `label`: expected a column of numbers or class names, found BOOLEAN",
+    );
+    check(
+        "bad/column.parquet",
+        ": expected a column `sentence`, found text, label",
+    );
+    check(
+        "bad/label.parquet",
+        ":1: field `label`: expected 0 (negative), 1 (positive), found `2`",
+    );
+    check(
+        "bad/hidden.parquet",
+        ":0: field `label`: expected 0 (negative), 1 (positive), found the hidden label -1",
+    );
+    check(
+        "bad/utf8.parquet",
+        ":1: expected UTF-8, found byte 0xff at byte 5 of the line",
+    );
+}
+
+/// A parquet file cut at any length is refused; one with any byte changed is refused or read, but never panics.
+#[test]
+fn damaged_parquet_files() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let file = root.path().join("train.parquet");
+    let whole = parquet("rte/train-00001-of-00002.parquet");
+    let load = || load_glue(GlueTask::Rte, root.path(), &LoadOptions::default());
+    for length in (1..whole.len()).step_by(11) {
+        fs::write(&file, &whole[..length]).expect("a writable folder");
+        let message = load().expect_err("a file cut short").to_string();
+        let expected = format!("train.parquet: expected a whole parquet file of {length} bytes: ");
+        assert!(message.contains(&expected), "{length} bytes: {message}");
+    }
+    for at in (0..whole.len()).step_by(3) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        fs::write(&file, &bytes).expect("a writable folder");
+        // Validation is missing, so even a file that survives its damage ends in an error.
+        let message = load().expect_err("no validation file").to_string();
+        assert!(
+            message.contains("train.parquet") || message.contains("no file for the validation"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn too_few_rows_to_divide() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    for name in ["train.tsv", "dev.tsv"] {
+        fs::write(root.path().join(name), RTE).expect("a writable folder");
+    }
+    let message = load_glue(GlueTask::Rte, root.path(), &LoadOptions::default())
+        .expect_err("one row")
+        .to_string();
+    assert_eq!(
+        message,
+        "rte: the validation split needs at least 2 rows to be divided, found 1"
+    );
+    for name in ["train.tsv", "dev.tsv"] {
+        fs::write(root.path().join(name), "sentence\tlabel\na pot\t1\n").expect("a writable folder");
+    }
+    let message = load_glue(GlueTask::Sst2, root.path(), &LoadOptions::default())
+        .expect_err("one row")
+        .to_string();
+    assert_eq!(
+        message,
+        "sst2: the train split needs at least 1001 rows to be divided, found 1"
+    );
+}
+
+#[test]
+fn tokenizer_files() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    fs::write(root.path().join("spiece.model"), b"x").expect("a writable folder");
+    let message = TextTokenizer::from_dir(root.path())
+        .expect_err("no tokenizer")
+        .to_string();
+    assert!(
+        message.ends_with(": expected a tokenizer.json, found spiece.model"),
+        "{message}"
+    );
+    let file = root.path().join("tokenizer.json");
+    for bytes in [&b""[..], b"{", b"{}", b"\xff", b"[1, 2]"] {
+        fs::write(&file, bytes).expect("a writable folder");
+        let message = TextTokenizer::from_dir(root.path())
+            .expect_err("no tokenizer")
+            .to_string();
+        assert!(
+            message.contains("tokenizer.json: expected a tokenizer file of Hugging Face's tokenizers: "),
+            "{message}"
+        );
+    }
+    assert!(TextTokenizer::from_file(&root.path().join("none.json")).is_err());
+}
