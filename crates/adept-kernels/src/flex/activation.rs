@@ -1,0 +1,151 @@
+//! Activations of the feed-forward layers, one pass each way.
+
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::tensor::{Tensor, backend::Backend};
+use burn_flex::{Flex, FlexTensor};
+use rayon::prelude::*;
+
+use super::bridge::{Route, contiguous, elements, from_plain, from_tracked, plain, tensor, tracked};
+use super::rows::{fast, sigmoid};
+
+/// Elements that one task works on: 64 KiB, a part that stays in the first cache levels.
+const PART: usize = 16 * 1024;
+/// 2·sqrt(2/π), see the crate's `activation` module.
+const GELU_SCALE: f32 = 1.595_769;
+const GELU_CUBE: f32 = 0.044_715;
+
+pub(crate) fn relu<B: Backend, const D: usize>(route: Route, x: Tensor<B, D>) -> Tensor<B, D> {
+    if route == Route::Plain {
+        return from_plain(relu_forward(contiguous(plain(x))));
+    }
+    let x = tracked(x);
+    let prepared = Relu.prepare::<NoCheckpointing>([x.node]).compute_bound();
+    let out = relu_forward(contiguous(x.primitive));
+    from_tracked::<B, D>(match prepared.stateful() {
+        OpsKind::Tracked(step) => step.finish(out.clone(), out),
+        OpsKind::UnTracked(step) => step.finish(out),
+    })
+}
+
+/// Keeps its output, which the next product keeps anyway where its weight is trained.
+#[derive(Debug)]
+struct Relu;
+
+impl Backward<Flex, 1> for Relu {
+    type State = FlexTensor;
+
+    fn backward(self, ops: Ops<FlexTensor, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let mut grad = contiguous(grads.consume::<Flex>(&ops.node));
+        let [parent] = ops.parents;
+        let Some(node) = parent else { return };
+        let kept = elements(&ops.state);
+        write(&mut grad, |grad, start| {
+            for (g, out) in grad.iter_mut().zip(&kept[start..]) {
+                *g = if *out > 0.0 { *g } else { 0.0 };
+            }
+        });
+        grads.register::<Flex>(node.id, grad);
+    }
+}
+
+fn relu_forward(mut x: FlexTensor) -> FlexTensor {
+    write(&mut x, |part, _| {
+        for x in part {
+            // Written so that a NaN stays one.
+            *x = if *x < 0.0 { 0.0 } else { *x };
+        }
+    });
+    x
+}
+
+/// Changes a contiguous tensor part by part; in place where nobody else holds its storage. `work` gets a part and the
+/// index of its first element.
+fn write(target: &mut FlexTensor, work: impl Fn(&mut [f32], usize) + Sync) {
+    let (start, end) = target
+        .layout()
+        .contiguous_offsets()
+        .expect("made contiguous by the caller");
+    target.storage_mut::<f32>()[start..end]
+        .par_chunks_mut(PART)
+        .enumerate()
+        .for_each(|(i, part)| fast(|| work(part, i * PART)));
+}
+
+pub(crate) fn gated_gelu<B: Backend, const D: usize>(
+    route: Route,
+    gate: Tensor<B, D>,
+    up: Tensor<B, D>,
+) -> Tensor<B, D> {
+    if route == Route::Plain {
+        return from_plain(gated_forward(&contiguous(plain(gate)), &contiguous(plain(up))));
+    }
+    let (gate, up) = (tracked(gate), tracked(up));
+    let prepared = GatedGelu
+        .prepare::<NoCheckpointing>([gate.node, up.node])
+        .compute_bound();
+    let kept = [contiguous(gate.primitive), contiguous(up.primitive)];
+    let out = gated_forward(&kept[0], &kept[1]);
+    from_tracked::<B, D>(match prepared.stateful() {
+        OpsKind::Tracked(step) => step.finish(kept, out),
+        OpsKind::UnTracked(step) => step.finish(out),
+    })
+}
+
+#[derive(Debug)]
+struct GatedGelu;
+
+impl Backward<Flex, 2> for GatedGelu {
+    type State = [FlexTensor; 2];
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = contiguous(grads.consume::<Flex>(&ops.node));
+        let [gate, up] = &ops.state;
+        let shape = gate.layout().shape().clone();
+        let (gate, up, grad) = (elements(gate), elements(up), elements(&grad));
+        let (mut gate_grad, mut up_grad) = (vec![0.0; grad.len()], vec![0.0; grad.len()]);
+        gate_grad
+            .par_chunks_mut(PART)
+            .zip(up_grad.par_chunks_mut(PART))
+            .zip(
+                gate.par_chunks(PART)
+                    .zip(up.par_chunks(PART))
+                    .zip(grad.par_chunks(PART)),
+            )
+            .for_each(|((gate_grad, up_grad), ((gate, up), grad))| {
+                fast(|| {
+                    let outputs = gate_grad.iter_mut().zip(up_grad);
+                    for ((gate_grad, up_grad), ((&x, &up), &g)) in outputs.zip(gate.iter().zip(up).zip(grad)) {
+                        let s = sigmoid(GELU_SCALE * (x + GELU_CUBE * x * x * x));
+                        let slope = s + x * s * (1.0 - s) * GELU_SCALE * (1.0 + 3.0 * GELU_CUBE * x * x);
+                        *gate_grad = g * up * slope;
+                        *up_grad = g * x * s;
+                    }
+                });
+            });
+        let [gate_node, up_node] = ops.parents;
+        if let Some(node) = gate_node {
+            grads.register::<Flex>(node.id, tensor(gate_grad, shape.clone()));
+        }
+        if let Some(node) = up_node {
+            grads.register::<Flex>(node.id, tensor(up_grad, shape));
+        }
+    }
+}
+
+fn gated_forward(gate: &FlexTensor, up: &FlexTensor) -> FlexTensor {
+    let (x, y) = (elements(gate), elements(up));
+    let mut out = vec![0.0; x.len()];
+    out.par_chunks_mut(PART)
+        .zip(x.par_chunks(PART))
+        .zip(y.par_chunks(PART))
+        .for_each(|((out, x), y)| {
+            fast(|| {
+                for ((out, &x), &y) in out.iter_mut().zip(x).zip(y) {
+                    *out = x * sigmoid(GELU_SCALE * (x + GELU_CUBE * x * x * x)) * y;
+                }
+            });
+        });
+    tensor(out, gate.layout().shape().clone())
+}

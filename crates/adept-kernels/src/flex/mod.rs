@@ -1,0 +1,18 @@
+//! Kernels for the flex backend: multi-threaded over the batch or over rows, vectorised by run-time dispatch, float32.
+//!
+//! A kernel is reached when the backend is `Flex` or `Autodiff<Flex>` and the tensors are float32; the backend's type is
+//! compared at run time ([`route`]). The tracked form registers its own backward step, which reuses the plain kernels.
+
+mod activation;
+mod attention;
+mod bridge;
+mod loss;
+mod matmul;
+mod norm;
+mod rows;
+
+pub(crate) use activation::{gated_gelu, relu};
+pub(crate) use attention::attention;
+pub(crate) use bridge::route;
+pub(crate) use loss::cross_entropy;
+pub(crate) use norm::rms_norm;

@@ -1,0 +1,137 @@
+//! RMS norm: keeps its input and one number a row for the backward pass.
+
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::tensor::{Tensor, backend::Backend};
+use burn_flex::{Flex, FlexTensor};
+use rayon::prelude::*;
+
+use super::bridge::{Route, contiguous, elements, from_plain, from_tracked, plain, tensor, tracked};
+use super::rows::{dot, fast, sum_of_squares};
+
+/// Rows that one task works on; fixed, so that sums over rows do not depend on the number of threads.
+const ROWS: usize = 32;
+
+pub(crate) fn rms_norm<B: Backend>(route: Route, x: Tensor<B, 3>, weight: Tensor<B, 1>, eps: f32) -> Tensor<B, 3> {
+    if route == Route::Plain {
+        let (out, _) = forward(&contiguous(plain(x)), &contiguous(plain(weight)), eps);
+        return from_plain(out);
+    }
+    let (x, weight) = (tracked(x), tracked(weight));
+    let (input, scale) = (contiguous(x.primitive), contiguous(weight.primitive));
+    let (out, inverse) = forward(&input, &scale, eps);
+    let prepared =
+        <RmsNorm as Backward<Flex, 2>>::prepare::<NoCheckpointing>(RmsNorm, [x.node, weight.node]).compute_bound();
+    from_tracked::<B, 3>(match prepared.stateful() {
+        OpsKind::Tracked(step) => step.finish(State { input, scale, inverse }, out),
+        OpsKind::UnTracked(step) => step.finish(out),
+    })
+}
+
+#[derive(Debug)]
+struct RmsNorm;
+
+#[derive(Debug, Clone)]
+struct State {
+    input: FlexTensor,
+    scale: FlexTensor,
+    inverse: FlexTensor,
+}
+
+impl Backward<Flex, 2> for RmsNorm {
+    type State = State;
+
+    fn backward(self, ops: Ops<State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = contiguous(grads.consume::<Flex>(&ops.node));
+        let [x, weight] = ops.parents;
+        let State { input, scale, inverse } = ops.state;
+        if let Some(node) = weight {
+            grads.register::<Flex>(node.id, weight_gradient(&input, &inverse, &grad));
+        }
+        if let Some(node) = x {
+            grads.register::<Flex>(node.id, input_gradient(&input, &scale, &inverse, &grad));
+        }
+    }
+}
+
+/// The normed rows and `1 / sqrt(mean(x²) + eps)` of each.
+fn forward(x: &FlexTensor, weight: &FlexTensor, eps: f32) -> (FlexTensor, FlexTensor) {
+    let (values, weight) = (elements(x), elements(weight));
+    let d = weight.len();
+    let n = values.len() / d;
+    let mut out = vec![0.0; values.len()];
+    let mut inverse = vec![0.0; n];
+    out.par_chunks_mut(ROWS * d)
+        .zip(inverse.par_chunks_mut(ROWS))
+        .zip(values.par_chunks(ROWS * d))
+        .for_each(|((out, inverse), x)| {
+            fast(|| {
+                for ((out, inverse), x) in out.chunks_exact_mut(d).zip(inverse).zip(x.chunks_exact(d)) {
+                    let factor = 1.0 / (sum_of_squares(x) / d as f32 + eps).sqrt();
+                    *inverse = factor;
+                    for ((out, x), w) in out.iter_mut().zip(x).zip(weight) {
+                        *out = x * factor * w;
+                    }
+                }
+            });
+        });
+    (tensor(out, x.layout().shape().clone()), tensor(inverse, [n]))
+}
+
+/// `r·w·g − x·r³/d·Σ(w·g·x)` a row, r its inverse root mean square.
+fn input_gradient(x: &FlexTensor, weight: &FlexTensor, inverse: &FlexTensor, grad: &FlexTensor) -> FlexTensor {
+    let (values, weight, inverse, grad) = (elements(x), elements(weight), elements(inverse), elements(grad));
+    let d = weight.len();
+    let mut out = vec![0.0; values.len()];
+    out.par_chunks_mut(ROWS * d)
+        .zip(values.par_chunks(ROWS * d))
+        .zip(grad.par_chunks(ROWS * d))
+        .zip(inverse.par_chunks(ROWS))
+        .for_each(|(((out, x), grad), inverse)| {
+            fast(|| {
+                let rows = out
+                    .chunks_exact_mut(d)
+                    .zip(x.chunks_exact(d))
+                    .zip(grad.chunks_exact(d))
+                    .zip(inverse);
+                for (((out, x), grad), &r) in rows {
+                    for ((out, g), w) in out.iter_mut().zip(grad).zip(weight) {
+                        *out = g * w;
+                    }
+                    let shift = dot(out, x) * r * r * r / d as f32;
+                    for (out, x) in out.iter_mut().zip(x) {
+                        *out = *out * r - x * shift;
+                    }
+                }
+            });
+        });
+    tensor(out, x.layout().shape().clone())
+}
+
+/// `Σ x·r·g` over the rows: partial sums of a fixed number of rows, added in their order.
+fn weight_gradient(x: &FlexTensor, inverse: &FlexTensor, grad: &FlexTensor) -> FlexTensor {
+    let (values, inverse, grad) = (elements(x), elements(inverse), elements(grad));
+    let d = values.len() / inverse.len();
+    let parts: Vec<Vec<f32>> = values
+        .par_chunks(ROWS * d)
+        .zip(grad.par_chunks(ROWS * d))
+        .zip(inverse.par_chunks(ROWS))
+        .map(|((x, grad), inverse)| {
+            let mut part = vec![0.0; d];
+            fast(|| {
+                for ((x, grad), r) in x.chunks_exact(d).zip(grad.chunks_exact(d)).zip(inverse) {
+                    for ((part, x), g) in part.iter_mut().zip(x).zip(grad) {
+                        *part += x * r * g;
+                    }
+                }
+            });
+            part
+        })
+        .collect();
+    let mut total = vec![0.0; d];
+    for part in parts {
+        total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
+    }
+    tensor(total, [d])
+}

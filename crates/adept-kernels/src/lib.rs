@@ -1,0 +1,26 @@
+//! The operations that dominate a transformer's training step, fused where the backend allows it.
+//!
+//! Every function here is generic over the backend and written in burn's own operations; on the flex CPU backend (cargo
+//! feature `flex`), plain or under autodiff, the same call runs a multi-threaded, vectorised kernel with a hand-written
+//! backward pass that keeps fewer tensors than the composed one: attention keeps one number a query row instead of the
+//! whole score matrix, and an RMS norm one number a row. The choice is made at run time from the backend's type, so that
+//! callers need no extra trait bounds.
+//!
+//! Shape legend: `b` batch, `q` query positions, `k` key positions, `h` heads, `c` channels of one head, `d` model
+//! width, `n` rows, `v` vocabulary.
+
+mod activation;
+mod attention;
+mod loss;
+mod norm;
+
+#[cfg(feature = "flex")]
+mod flex;
+
+pub use activation::{gated_gelu, gelu_tanh, relu};
+pub use attention::{AttentionBias, attention};
+pub use loss::cross_entropy;
+pub use norm::rms_norm;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+//! The fused kernels against the composed operations on an independent backend: outputs and every gradient.
+//!
+//! Tolerance: both sides sum in float32 in different orders; with a few hundred terms of order one the difference stays
+//! below 2e-5 relative to the largest element.
+
+use burn::backend::{Autodiff, NdArray};
+use burn::tensor::{Bool, Int, Tensor, TensorData, backend::AutodiffBackend};
+
+use crate::{AttentionBias, attention, cross_entropy, gated_gelu, relu, rms_norm};
+
+type Composed = Autodiff<NdArray>;
+#[cfg(feature = "flex")]
+type Fused = Autodiff<burn_flex::Flex>;
+
+/// Numbers in about [-2, 2] that are the same on every machine (a small linear congruential generator).
+fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    (0..count)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 40) as f32 / (1u64 << 24) as f32 - 0.5) * 4.0
+        })
+        .collect()
+}
+
+fn leaf<B: AutodiffBackend, const D: usize>(shape: [usize; D], seed: u64) -> Tensor<B, D> {
+    let data = TensorData::new(numbers(shape.iter().product(), seed), shape);
+    Tensor::from_data(data, &B::Device::default()).require_grad()
+}
+
+/// Weighs the output with fixed numbers, so that every element has its own gradient.
+fn weighed<B: AutodiffBackend, const D: usize>(out: Tensor<B, D>) -> Tensor<B, 1> {
+    let weights = TensorData::new(numbers(out.shape().num_elements(), 99), out.shape());
+    (out.clone() * Tensor::from_data(weights, &out.device())).sum()
+}
+
+type Figures = Vec<(&'static str, Vec<f32>)>;
+
+fn values<B: burn::tensor::backend::Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}
+
+fn attention_figures<B: AutodiffBackend>(q: usize, k: usize, biased: bool) -> Figures {
+    let (b, heads, c) = (3, 2, 5);
+    let device = B::Device::default();
+    let query = leaf::<B, 3>([b, q, heads * c], 1);
+    let key = leaf::<B, 3>([b, k, heads * c], 2);
+    let value = leaf::<B, 3>([b, k, heads * c], 3);
+    let position = leaf::<B, 4>([1, heads, q, k], 4);
+    // Row 0 sees everything, row 1 all but the last two keys, row 2 nothing.
+    let seen = (0..b * k)
+        .map(|i| [true, i % k + 2 < k, false][i / k])
+        .collect::<Vec<_>>();
+    let mask = Tensor::<B, 2, Bool>::from_data(TensorData::new(seen, [b, k]), &device);
+    let bias = AttentionBias::new(biased.then(|| position.clone()), Some(mask));
+    let out = attention(query.clone(), key.clone(), value.clone(), heads, &bias, 0.0);
+    let grads = weighed(out.clone()).backward();
+    let mut figures = vec![
+        ("output", values(out)),
+        ("query", values(query.grad(&grads).expect("query is tracked"))),
+        ("key", values(key.grad(&grads).expect("key is tracked"))),
+        ("value", values(value.grad(&grads).expect("value is tracked"))),
+    ];
+    if biased {
+        figures.push(("bias", values(position.grad(&grads).expect("the bias is tracked"))));
+    }
+    figures
+}
+
+fn norm_figures<B: AutodiffBackend>() -> Figures {
+    let (x, weight) = (leaf::<B, 3>([3, 27, 18], 5), leaf::<B, 1>([18], 6));
+    let out = rms_norm(x.clone(), weight.clone(), 1e-6);
+    let grads = weighed(out.clone()).backward();
+    vec![
+        ("output", values(out)),
+        ("x", values(x.grad(&grads).expect("x is tracked"))),
+        ("weight", values(weight.grad(&grads).expect("the weight is tracked"))),
+    ]
+}
+
+fn activation_figures<B: AutodiffBackend>() -> Figures {
+    let (gate, up) = (leaf::<B, 2>([130, 150], 7), leaf::<B, 2>([130, 150], 8));
+    let out = gated_gelu(gate.clone(), up.clone()) + relu(gate.clone());
+    let grads = weighed(out.clone()).backward();
+    vec![
+        ("output", values(out)),
+        ("gate", values(gate.grad(&grads).expect("the gate is tracked"))),
+        ("up", values(up.grad(&grads).expect("up is tracked"))),
+    ]
+}
+
+fn loss_figures<B: AutodiffBackend>(labels: [i64; 4]) -> Figures {
+    let logits = leaf::<B, 2>([4, 5000], 9);
+    let labels = Tensor::<B, 1, Int>::from_data(TensorData::from(labels), &B::Device::default());
+    let loss = cross_entropy(logits.clone(), labels);
+    let grads = (loss.clone() * 3.0).backward();
+    vec![
+        ("loss", values(loss)),
+        ("logits", values(logits.grad(&grads).expect("the logits are tracked"))),
+    ]
+}
+
+#[track_caller]
+fn check(found: Figures, expected: Figures) {
+    assert_eq!(found.len(), expected.len());
+    for ((name, found), (_, expected)) in found.iter().zip(&expected) {
+        assert_eq!(found.len(), expected.len(), "{name}: element count");
+        let scale = expected.iter().fold(1e-3f32, |top, x| top.max(x.abs()));
+        for (i, (f, e)) in found.iter().zip(expected).enumerate() {
+            assert!(
+                (f - e).abs() <= 2e-5 * scale,
+                "{name}[{i}]: {f}, expected {e} (scale {scale})"
+            );
+        }
+    }
+}
+
+#[cfg(feature = "flex")]
+mod fused {
+    use super::*;
+    use burn_flex::Flex;
+
+    #[test]
+    fn attention_with_bias_and_mask() {
+        check(
+            attention_figures::<Fused>(7, 21, true),
+            attention_figures::<Composed>(7, 21, true),
+        );
+    }
+
+    #[test]
+    fn attention_without_bias() {
+        check(
+            attention_figures::<Fused>(1, 33, false),
+            attention_figures::<Composed>(1, 33, false),
+        );
+    }
+
+    #[test]
+    fn norm() {
+        check(norm_figures::<Fused>(), norm_figures::<Composed>());
+    }
+
+    #[test]
+    fn activations() {
+        check(activation_figures::<Fused>(), activation_figures::<Composed>());
+    }
+
+    #[test]
+    fn loss_with_ignored_rows() {
+        let labels = [4999, -100, 0, 17];
+        check(loss_figures::<Fused>(labels), loss_figures::<Composed>(labels));
+    }
+
+    #[test]
+    fn plain_backend_gives_what_the_tracked_one_gives() {
+        let (gate, up) = (leaf::<Fused, 2>([9, 40], 1), leaf::<Fused, 2>([9, 40], 2));
+        let tracked = gated_gelu(gate.clone(), up.clone()).inner();
+        assert_eq!(values(tracked), values(gated_gelu::<Flex, 2>(gate.inner(), up.inner())));
+        let (x, weight) = (leaf::<Fused, 3>([2, 3, 8], 1), leaf::<Fused, 1>([8], 2));
+        let tracked = rms_norm(x.clone(), weight.clone(), 1e-6).inner();
+        assert_eq!(
+            values(tracked),
+            values(rms_norm::<Flex>(x.inner(), weight.inner(), 1e-6))
+        );
+    }
+
+    #[test]
+    fn only_tracked_parents_get_a_gradient() {
+        let (b, n, heads, c) = (2, 4, 2, 3);
+        let query = leaf::<Fused, 3>([b, n, heads * c], 1);
+        let frozen = Tensor::<Fused, 3>::from_inner(leaf::<Fused, 3>([b, n, heads * c], 2).inner());
+        let out = attention(
+            query.clone(),
+            frozen.clone(),
+            frozen.clone(),
+            heads,
+            &AttentionBias::none(),
+            0.0,
+        );
+        let grads = out.sum().backward();
+        assert!(query.grad(&grads).is_some());
+        assert!(frozen.grad(&grads).is_none());
+    }
+
+    #[test]
+    fn a_permuted_input_is_read_in_its_logical_order() {
+        let x = leaf::<Fused, 3>([2, 5, 8], 3).inner();
+        let weight = leaf::<Fused, 1>([8], 4).inner();
+        let straight = rms_norm::<Flex>(x.clone(), weight.clone(), 1e-6);
+        let permuted = x.swap_dims(0, 1).reshape([10, 8]).reshape([5, 2, 8]).swap_dims(0, 1);
+        assert_eq!(values(rms_norm::<Flex>(permuted, weight, 1e-6)), values(straight));
+    }
+
+    #[test]
+    fn not_a_number_is_never_hidden() {
+        let device = Default::default();
+        let bad = |shape: [usize; 2]| {
+            let mut data = numbers(shape[0] * shape[1], 1);
+            data[3] = f32::NAN;
+            Tensor::<Flex, 2>::from_data(TensorData::new(data, shape), &device)
+        };
+        assert!(values(relu(bad([1, 8])))[3].is_nan());
+        assert!(values(gated_gelu(bad([1, 8]), bad([1, 8])))[3].is_nan());
+        let labels = Tensor::<Flex, 1, Int>::from_data([1i64, 1], &device);
+        assert!(values(cross_entropy(bad([2, 40]), labels))[0].is_nan());
+        let x = bad([2, 8]).reshape([1, 2, 8]);
+        assert!(
+            values(attention(x.clone(), x.clone(), x, 2, &AttentionBias::none(), 0.0))
+                .iter()
+                .any(|x| x.is_nan())
+        );
+    }
+}
+
+#[test]
+fn loss_is_zero_where_every_label_is_ignored() {
+    let figures = loss_figures::<Composed>([-100; 4]);
+    assert_eq!(figures[0].1, [0.0]);
+    assert!(figures[1].1.iter().all(|&g| g == 0.0));
+    #[cfg(feature = "flex")]
+    assert_eq!(loss_figures::<Fused>([-100; 4]), figures);
+}
+
+#[test]
+fn rms_norm_by_hand() {
+    let device = Default::default();
+    let x = Tensor::<NdArray, 3>::from_data([[[3.0f32, 4.0]]], &device);
+    let weight = Tensor::<NdArray, 1>::from_data([1.0f32, 2.0], &device);
+    let root = 12.5f32.sqrt();
+    let found = values(rms_norm(x, weight, 0.0));
+    assert!(
+        (found[0] - 3.0 / root).abs() < 1e-6 && (found[1] - 8.0 / root).abs() < 1e-6,
+        "{found:?}"
+    );
+}
