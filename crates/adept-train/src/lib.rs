@@ -19,6 +19,8 @@ pub mod observer;
 pub mod optim;
 pub mod preset;
 pub mod record;
+pub mod report;
+pub mod reproduce;
 pub mod run;
 pub mod schedule;
 pub mod target;

@@ -1,0 +1,90 @@
+//! What sets runs apart: their backbones and their settings, each with the runs that share it.
+
+use super::Report;
+use super::summary::RunSummary;
+
+/// A backbone and the runs that used it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BackboneUse {
+    /// Its name.
+    pub name: String,
+    /// Its fingerprint.
+    pub fingerprint: String,
+    /// Its number of parameters.
+    pub parameters: usize,
+    /// Which runs used it.
+    pub used_by: String,
+}
+
+/// Settings and the runs that share them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SettingUse {
+    /// The preset.
+    pub preset: String,
+    /// Optimiser steps.
+    pub steps: usize,
+    /// What was overridden.
+    pub overrides: Vec<String>,
+    /// Which runs have these settings.
+    pub used_by: String,
+}
+
+impl Report {
+    /// The backbones, in order of first use.
+    pub(super) fn backbones(&self) -> Vec<BackboneUse> {
+        let groups = self.grouped(|run| (run.backbone.clone(), run.fingerprint.clone(), run.backbone_parameters));
+        let group = |((name, fingerprint, parameters), used_by)| BackboneUse {
+            name,
+            fingerprint,
+            parameters,
+            used_by,
+        };
+        groups.into_iter().map(group).collect()
+    }
+
+    /// The settings, in order of first use.
+    pub(super) fn settings(&self) -> Vec<SettingUse> {
+        let groups = self.grouped(|run| (run.preset.clone(), run.steps, run.overrides.clone()));
+        let group = |((preset, steps, overrides), used_by)| SettingUse {
+            preset,
+            steps,
+            overrides,
+            used_by,
+        };
+        groups.into_iter().map(group).collect()
+    }
+
+    fn grouped<K: PartialEq>(&self, key: impl Fn(&RunSummary) -> K) -> Vec<(K, String)> {
+        let mut groups: Vec<(K, Vec<String>)> = Vec::new();
+        for run in &self.runs {
+            let own = key(run);
+            // One name for all seeds of a task and method keeps the list short.
+            let name = format!(
+                "{} {}",
+                self.table.task_label(&run.task),
+                self.table.method_label(&run.method)
+            );
+            match groups.iter_mut().find(|group| group.0 == own) {
+                Some((_, names)) if names.contains(&name) => {}
+                Some((_, names)) => names.push(name),
+                None => groups.push((own, vec![name])),
+            }
+        }
+        let only = groups.len() == 1;
+        let describe = |names: Vec<String>| if only { "all runs".to_owned() } else { names.join(", ") };
+        groups.into_iter().map(|(key, names)| (key, describe(names))).collect()
+    }
+}
+
+impl RunSummary {
+    /// Trainable parameters in percent of all that take part.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        let all = if self.method == "full" {
+            self.backbone_parameters
+        } else {
+            self.backbone_parameters + self.trainable_parameters
+        };
+        100.0 * self.trainable_parameters as f64 / all.max(1) as f64
+    }
+}

@@ -1,0 +1,231 @@
+//! `report.html`: one self-contained page, without scripts or outside resources, readable in light and dark.
+
+use std::fmt::Write as _;
+
+use super::chart::{Line, chart};
+use super::text::{duration, escape_html, measured, parameters, short_fingerprint, thousands};
+use super::{Report, Row};
+
+const STYLE: &str = include_str!("page.css");
+
+/// The whole page.
+pub fn render(report: &Report) -> String {
+    let mut page = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>GLUE, reproduced</title>\n\
+         <style>\n{STYLE}</style>\n</head>\n<body>\n<h1>GLUE, reproduced</h1>\n"
+    );
+    for note in &report.notes {
+        let _ = writeln!(page, "<p class=\"note\">{}</p>", escape_html(note));
+    }
+    results(&mut page, report);
+    curves(&mut page, report);
+    backbones(&mut page, report);
+    settings(&mut page, report);
+    runs(&mut page, report);
+    unfinished(&mut page, report);
+    page.push_str("</body>\n</html>\n");
+    page
+}
+
+/// Opens a table that scrolls by itself on a narrow screen. Columns up to `text` hold text, the others numbers.
+fn open_table(page: &mut String, names: &[&str], text: usize) {
+    page.push_str("<div class=\"scroll\"><table>\n<thead><tr>");
+    for (index, name) in names.iter().enumerate() {
+        let class = if index < text { " class=\"text\"" } else { "" };
+        let _ = write!(page, "<th scope=\"col\"{class}>{}</th>", escape_html(name));
+    }
+    page.push_str("</tr></thead>\n<tbody>\n");
+}
+
+fn close_table(page: &mut String) {
+    page.push_str("</tbody></table></div>\n");
+}
+
+fn results(page: &mut String, report: &Report) {
+    page.push_str("<h2>Test results</h2>\n");
+    if report.rows.is_empty() {
+        page.push_str("<p>No run is done yet.</p>\n");
+        return;
+    }
+    let mut names = vec!["Method", "Trainable parameters"];
+    names.extend(report.tasks.iter().map(|task| report.table.task_label(task)));
+    names.push("Mean");
+    open_table(page, &names, 1);
+    for row in &report.rows {
+        measured_row(page, report, row);
+        quoted_row(page, report, row);
+    }
+    close_table(page);
+}
+
+fn measured_row(page: &mut String, report: &Report, row: &Row) {
+    let counts: Vec<String> = row.trainable_parameters.iter().map(|count| thousands(*count)).collect();
+    let label = escape_html(report.table.method_label(&row.method));
+    let _ = write!(page, "<tr><th scope=\"row\">{label}</th><td>{}</td>", counts.join(", "));
+    for task in &report.tasks {
+        let value = row
+            .cells
+            .get(task)
+            .map_or_else(|| "–".to_owned(), |cell| measured(&cell.measured));
+        let _ = write!(page, "<td>{value}</td>");
+    }
+    let mean = row.mean.as_ref().map_or_else(|| "–".to_owned(), measured);
+    let _ = writeln!(page, "<td>{mean}</td></tr>");
+}
+
+fn quoted_row(page: &mut String, report: &Report, row: &Row) {
+    let Some(quoted) = report.table.methods.get(&row.method) else {
+        return;
+    };
+    let (label, backbone) = (escape_html(&quoted.label), escape_html(&report.paper.backbone));
+    let _ = write!(
+        page,
+        "<tr class=\"quoted\"><th scope=\"row\">{label} (paper, {backbone})</th><td>{}</td>",
+        escape_html(&quoted.parameters)
+    );
+    let figures = report
+        .tasks
+        .iter()
+        .map(|task| quoted.figures.get(task).copied())
+        .chain([row.paper_mean]);
+    for figure in figures {
+        let _ = write!(
+            page,
+            "<td>{}</td>",
+            figure.map_or_else(|| "–".to_owned(), |figure| format!("{figure:.1}"))
+        );
+    }
+    page.push_str("</tr>\n");
+}
+
+fn curves(page: &mut String, report: &Report) {
+    if report.runs.iter().all(|run| run.curve.is_empty()) {
+        return;
+    }
+    page.push_str("<h2>Validation curves</h2>\n<p class=\"legend\">");
+    for row in &report.rows {
+        let label = escape_html(report.table.method_label(&row.method));
+        let _ = write!(page, "<span class=\"{}\">{label}</span>", escape_html(&row.method));
+    }
+    page.push_str("one line a seed</p>\n<div class=\"charts\">\n");
+    for task in &report.tasks {
+        let own: Vec<_> = report.runs.iter().filter(|run| run.task == *task).collect();
+        let line = |run: &&super::RunSummary| Line {
+            label: format!("{}, seed {}", report.table.method_label(&run.method), run.seed),
+            class: run.method.clone(),
+            points: run.curve.clone(),
+        };
+        let lines: Vec<Line> = own.iter().map(line).collect();
+        let metric = own.first().map_or("", |run| run.selection_metric.as_str());
+        let title = format!("{}, validation {metric}", report.table.task_label(task));
+        let _ = writeln!(
+            page,
+            "<figure><figcaption>{}</figcaption>\n{}</figure>",
+            escape_html(&title),
+            chart(&title, &lines)
+        );
+    }
+    page.push_str("</div>\n");
+}
+
+fn backbones(page: &mut String, report: &Report) {
+    let backbones = report.backbones();
+    if backbones.is_empty() {
+        return;
+    }
+    page.push_str("<h2>Backbones</h2>\n");
+    open_table(page, &["Backbone", "Fingerprint", "Parameters", "Used by"], 4);
+    for backbone in backbones {
+        let _ = writeln!(
+            page,
+            "<tr><td class=\"text\">{}</td><td class=\"text wrap\"><code>{}</code></td><td class=\"text\">{} ({})</td>\
+             <td class=\"text wrap\">{}</td></tr>",
+            escape_html(&backbone.name),
+            escape_html(&backbone.fingerprint),
+            thousands(backbone.parameters),
+            parameters(backbone.parameters),
+            escape_html(&backbone.used_by)
+        );
+    }
+    close_table(page);
+}
+
+fn settings(page: &mut String, report: &Report) {
+    let settings = report.settings();
+    if settings.is_empty() {
+        return;
+    }
+    page.push_str("<h2>Settings</h2>\n");
+    open_table(page, &["Runs", "Preset", "Steps", "Overridden"], 4);
+    for setting in settings {
+        let overrides = if setting.overrides.is_empty() {
+            "nothing".to_owned()
+        } else {
+            setting.overrides.join(", ")
+        };
+        let _ = writeln!(
+            page,
+            "<tr><td class=\"text wrap\">{}</td><td class=\"text\">{}</td><td class=\"text\">{}</td>\
+             <td class=\"text wrap\"><code>{}</code></td></tr>",
+            escape_html(&setting.used_by),
+            escape_html(&setting.preset),
+            thousands(setting.steps),
+            escape_html(&overrides)
+        );
+    }
+    close_table(page);
+}
+
+fn runs(page: &mut String, report: &Report) {
+    if report.runs.is_empty() {
+        return;
+    }
+    page.push_str("<h2>Runs</h2>\n");
+    let names = [
+        "Run",
+        "Metric",
+        "Test",
+        "Best validation",
+        "At step",
+        "Steps",
+        "m",
+        "r",
+        "Trainable",
+        "Share",
+        "Training time",
+    ];
+    open_table(page, &[&names[..], &["Device", "Code"]].concat(), 2);
+    for run in &report.runs {
+        let _ = writeln!(
+            page,
+            "<tr><td class=\"text\"><code>{}</code></td><td class=\"text\">{}</td><td>{:.2}</td><td>{:.2}</td>\
+             <td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.3} %</td><td>{}</td><td>{}</td><td><code>{}</code></td></tr>",
+            escape_html(&run.folder),
+            escape_html(&run.metric),
+            run.test,
+            run.best_validation,
+            run.best_step,
+            run.steps,
+            run.virtual_tokens,
+            run.rank,
+            thousands(run.trainable_parameters),
+            run.share(),
+            duration(run.seconds),
+            escape_html(&run.device),
+            escape_html(short_fingerprint(&run.code_version))
+        );
+    }
+    close_table(page);
+}
+
+fn unfinished(page: &mut String, report: &Report) {
+    if report.unfinished.is_empty() {
+        return;
+    }
+    page.push_str("<h2>Begun and not done</h2>\n<ul>\n");
+    for folder in &report.unfinished {
+        let _ = writeln!(page, "<li><code>{}</code></li>", escape_html(folder));
+    }
+    page.push_str("</ul>\n<p>The same command resumes them.</p>\n");
+}

@@ -1,0 +1,204 @@
+//! `report.md`.
+
+use std::fmt::Write as _;
+
+use super::text::{code_markdown, duration, escape_markdown, measured, parameters, short_fingerprint, thousands};
+use super::{Report, Row};
+
+/// The whole page.
+pub fn render(report: &Report) -> String {
+    let mut page = String::from("# GLUE, reproduced\n\n");
+    for note in &report.notes {
+        let _ = writeln!(page, "> {}\n>", escape_markdown(note));
+    }
+    page.push('\n');
+    if report.rows.is_empty() {
+        page.push_str("No run is done yet.\n\n");
+    } else {
+        let _ = writeln!(page, "## Test results\n\n{}", results(report));
+    }
+    backbones(&mut page, report);
+    settings(&mut page, report);
+    runs(&mut page, report);
+    unfinished(&mut page, report);
+    page.push_str("The validation curves are in `report.html`, all numbers in `results.json`.\n");
+    page
+}
+
+fn line(page: &mut String, cells: &[String]) {
+    let _ = writeln!(page, "| {} |", cells.join(" | "));
+}
+
+fn header(page: &mut String, names: &[String], numeric_from: usize) {
+    line(page, names);
+    let rules: Vec<String> = (0..names.len())
+        .map(|index| if index < numeric_from { "---" } else { "---:" }.to_owned())
+        .collect();
+    line(page, &rules);
+}
+
+/// The table of results.
+pub fn results(report: &Report) -> String {
+    let mut page = String::new();
+    let mut names = vec!["Method".to_owned(), "Trainable parameters".to_owned()];
+    names.extend(
+        report
+            .tasks
+            .iter()
+            .map(|task| escape_markdown(report.table.task_label(task))),
+    );
+    names.push("Mean".to_owned());
+    header(&mut page, &names, 1);
+    for row in &report.rows {
+        measured_row(&mut page, report, row);
+        quoted_row(&mut page, report, row);
+    }
+    page
+}
+
+fn measured_row(page: &mut String, report: &Report, row: &Row) {
+    let counts: Vec<String> = row.trainable_parameters.iter().map(|count| thousands(*count)).collect();
+    let mut cells = vec![
+        format!("**{}**", escape_markdown(report.table.method_label(&row.method))),
+        counts.join(", "),
+    ];
+    for task in &report.tasks {
+        cells.push(
+            row.cells
+                .get(task)
+                .map_or_else(|| "–".to_owned(), |cell| measured(&cell.measured)),
+        );
+    }
+    cells.push(row.mean.as_ref().map_or_else(|| "–".to_owned(), measured));
+    line(page, &cells);
+}
+
+fn quoted_row(page: &mut String, report: &Report, row: &Row) {
+    let Some(quoted) = report.table.methods.get(&row.method) else {
+        return;
+    };
+    let mut cells = vec![
+        format!(
+            "*{} (paper, {})*",
+            escape_markdown(&quoted.label),
+            report.paper.backbone
+        ),
+        format!("*{}*", quoted.parameters),
+    ];
+    for task in &report.tasks {
+        cells.push(
+            quoted
+                .figures
+                .get(task)
+                .map_or_else(|| "–".to_owned(), |figure| format!("*{figure:.1}*")),
+        );
+    }
+    cells.push(
+        row.paper_mean
+            .map_or_else(|| "–".to_owned(), |mean| format!("*{mean:.1}*")),
+    );
+    line(page, &cells);
+}
+
+fn backbones(page: &mut String, report: &Report) {
+    let backbones = report.backbones();
+    if backbones.is_empty() {
+        return;
+    }
+    page.push_str("## Backbones\n\n");
+    header(
+        page,
+        &["Backbone", "Fingerprint", "Parameters", "Used by"].map(str::to_owned),
+        4,
+    );
+    for backbone in backbones {
+        let cells = [
+            escape_markdown(&backbone.name),
+            code_markdown(&backbone.fingerprint),
+            format!(
+                "{} ({})",
+                thousands(backbone.parameters),
+                parameters(backbone.parameters)
+            ),
+            escape_markdown(&backbone.used_by),
+        ];
+        line(page, &cells);
+    }
+    page.push('\n');
+}
+
+fn settings(page: &mut String, report: &Report) {
+    let settings = report.settings();
+    if settings.is_empty() {
+        return;
+    }
+    page.push_str("## Settings\n\n");
+    header(page, &["Runs", "Preset", "Steps", "Overridden"].map(str::to_owned), 4);
+    for setting in settings {
+        let cells = [
+            escape_markdown(&setting.used_by),
+            escape_markdown(&setting.preset),
+            thousands(setting.steps),
+            if setting.overrides.is_empty() {
+                "nothing".to_owned()
+            } else {
+                code_markdown(&setting.overrides.join(", "))
+            },
+        ];
+        line(page, &cells);
+    }
+    page.push('\n');
+}
+
+fn runs(page: &mut String, report: &Report) {
+    if report.runs.is_empty() {
+        return;
+    }
+    page.push_str("## Runs\n\n");
+    let names = [
+        "Run",
+        "Metric",
+        "Test",
+        "Best validation",
+        "At step",
+        "Steps",
+        "m",
+        "r",
+        "Trainable",
+        "Share",
+        "Training time",
+        "Device",
+        "Code",
+    ];
+    header(page, &names.map(str::to_owned), 2);
+    for run in &report.runs {
+        let cells = [
+            format!("`{}`", run.folder),
+            escape_markdown(&run.metric),
+            format!("{:.2}", run.test),
+            format!("{:.2}", run.best_validation),
+            run.best_step.to_string(),
+            run.steps.to_string(),
+            run.virtual_tokens.to_string(),
+            run.rank.to_string(),
+            thousands(run.trainable_parameters),
+            format!("{:.3} %", run.share()),
+            duration(run.seconds),
+            escape_markdown(&run.device),
+            escape_markdown(short_fingerprint(&run.code_version)),
+        ];
+        line(page, &cells);
+    }
+    page.push('\n');
+}
+
+fn unfinished(page: &mut String, report: &Report) {
+    if report.unfinished.is_empty() {
+        return;
+    }
+    page.push_str("## Begun and not done\n\n");
+    for folder in &report.unfinished {
+        let _ = writeln!(page, "- `{folder}`");
+    }
+    page.push_str("\nThe same command resumes them.\n\n");
+}

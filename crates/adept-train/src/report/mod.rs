@@ -1,0 +1,221 @@
+//! The report of a reproduction: `results.json`, `report.md` and `report.html`, made from the runs' records alone.
+//!
+//! The layout is the paper's Table 3: tasks as columns, methods as rows, a mean. Measured values are the mean over
+//! seeds ± the sample standard deviation; the paper's figures stand in rows of their own and never enter a computed
+//! value. Reports may be made at any time, from however many runs are done.
+
+mod chart;
+mod error;
+mod groups;
+mod html;
+mod markdown;
+mod paper;
+mod scan;
+mod statistics;
+mod summary;
+mod table;
+pub mod text;
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::folder::{write_atomic, write_json};
+
+pub use error::ReportError;
+pub use paper::{PaperRow, PaperTable, PaperTask};
+pub use scan::{GRID_FILE, GridRecord};
+pub use statistics::Spread;
+pub use summary::RunSummary;
+pub use table::{Cell, Row};
+
+/// Everything a report says; `results.json` is this.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Which benchmark.
+    pub benchmark: &'static str,
+    /// What is measured and what is quoted, in plain words.
+    pub notes: Vec<String>,
+    /// Where the quoted figures come from.
+    pub paper: Quoted,
+    /// Columns, in the paper's order.
+    pub tasks: Vec<String>,
+    /// Rows, in the paper's order.
+    pub rows: Vec<Row>,
+    /// Every finished run.
+    pub runs: Vec<RunSummary>,
+    /// Folders of runs that were begun and are not done, relative to the report.
+    pub unfinished: Vec<String>,
+    #[serde(skip)]
+    table: PaperTable,
+}
+
+/// The source of quoted figures.
+#[derive(Debug, Clone, Serialize)]
+pub struct Quoted {
+    /// Which table.
+    pub source: String,
+    /// The backbone behind it.
+    pub backbone: String,
+}
+
+impl Report {
+    /// A report of these runs.
+    #[must_use]
+    pub fn new(grid: Option<&GridRecord>, mut runs: Vec<RunSummary>, unfinished: Vec<String>) -> Self {
+        let table = PaperTable::glue();
+        let tasks = table::tasks(&runs, &table);
+        let rows = table::rows(&runs, &table);
+        let place = |run: &RunSummary| {
+            let task = tasks.iter().position(|task| *task == run.task);
+            let method = rows.iter().position(|row| row.method == run.method);
+            (task, method, run.seed)
+        };
+        runs.sort_by_key(place);
+        Self {
+            benchmark: "glue",
+            notes: notes(grid, &runs, &table, tasks.len()),
+            paper: Quoted {
+                source: table.source.clone(),
+                backbone: table.backbone.clone(),
+            },
+            tasks,
+            rows,
+            runs,
+            unfinished,
+            table,
+        }
+    }
+
+    /// The table of results alone, in Markdown.
+    #[must_use]
+    pub fn results_table(&self) -> String {
+        markdown::results(self)
+    }
+}
+
+/// Reads all runs below `out` and writes the three files there, each whole or not at all.
+///
+/// # Errors
+/// Where a run's record cannot be read or is not one, where there is no run at all, where a file cannot be written.
+pub fn build(out: &Path) -> Result<Report, ReportError> {
+    let (grid, runs, unfinished) = scan::scan(out)?;
+    if runs.is_empty() && unfinished.is_empty() {
+        return Err(ReportError::NoRuns { path: out.to_owned() });
+    }
+    let report = Report::new(grid.as_ref(), runs, unfinished);
+    write_json(&out.join("results.json"), &report)?;
+    write_atomic(&out.join("report.md"), markdown::render(&report).as_bytes())?;
+    write_atomic(&out.join("report.html"), html::render(&report).as_bytes())?;
+    Ok(report)
+}
+
+/// The note at the top: what is measured and what is quoted.
+fn notes(grid: Option<&GridRecord>, runs: &[RunSummary], table: &PaperTable, tasks: usize) -> Vec<String> {
+    let mut notes = Vec::new();
+    if grid.is_some_and(|grid| grid.sample) {
+        notes.push(
+            "This is a smoke-sized sample: made-up sentences from a small lexicon and a tiny backbone with random \
+             initial weights, trained for a few steps. It shows that the program works. Its values say nothing about \
+             the methods and must not be compared with the paper's."
+                .to_owned(),
+        );
+    }
+    notes.push(format!(
+        "Measured: the rows without a mark. Each value is the mean over seeds, ± the sample standard deviation where \
+         there is more than one seed (n), on this project's test split, with the checkpoint that was best on its \
+         validation split. Quoted: the rows marked \"paper, {}\", from {}; they were not measured here.",
+        table.backbone, table.source
+    ));
+    if !runs.is_empty() {
+        notes.push(
+            "A measured and a quoted value are comparable only as far as backbone, data, steps and settings agree: \
+             see the sections on backbones and settings below. All values are times 100: accuracy, Pearson \
+             correlation for STS-B, Matthews correlation for CoLA."
+                .to_owned(),
+        );
+    }
+    if tasks < table.tasks.len() && tasks > 0 {
+        notes.push(format!(
+            "The mean is over the {tasks} task{} of this report; the paper's mean beside it is computed from its \
+             figures for the same, not its printed mean over {}.",
+            if tasks == 1 { "" } else { "s" },
+            table.tasks.len()
+        ));
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run with made-up figures.
+    pub fn run(task: &str, method: &str, seed: u64, test: f64) -> RunSummary {
+        RunSummary {
+            task: task.to_owned(),
+            method: method.to_owned(),
+            seed,
+            folder: format!("{task}/{method}/seed-{seed}"),
+            metric: "accuracy".to_owned(),
+            test,
+            test_metrics: [("accuracy".to_owned(), test)].into(),
+            selection_metric: "accuracy".to_owned(),
+            best_validation: test + 1.0,
+            best_step: 200,
+            steps: 300,
+            virtual_tokens: 100,
+            rank: 0,
+            trainable_parameters: 76_800,
+            backbone_parameters: 222_903_552,
+            backbone: "tiny <t5> | x".to_owned(),
+            fingerprint: "sha256:00112233445566778899".to_owned(),
+            preset: "paper".to_owned(),
+            overrides: vec!["train.steps=300".to_owned()],
+            device: "flex".to_owned(),
+            code_version: "abc".to_owned(),
+            seconds: 61.0,
+            samples_per_second: 150.0,
+            curve: vec![(100, 50.0), (200, test + 1.0), (300, test)],
+        }
+    }
+
+    #[test]
+    fn both_renderings_hold_measured_and_quoted_values_apart_and_nothing_from_outside() {
+        let runs = vec![
+            run("sst2", "adept", 42, 91.0),
+            run("sst2", "adept", 43, 92.0),
+            run("rte", "pt", 42, 60.0),
+        ];
+        let report = Report::new(None, runs, vec!["rte/pt/seed-43".to_owned()]);
+        for page in [markdown::render(&report), html::render(&report)] {
+            assert!(page.contains("91.5 ± 0.7"), "measured value: {page}");
+            assert!(page.contains("94.0"), "the paper's value for SST-2: {page}");
+            assert!(page.contains("paper, t5-base"), "{page}");
+            assert!(page.contains("rte/pt/seed-43"), "the unfinished run: {page}");
+            assert!(!page.contains("<t5>"), "a backbone's name is not markup: {page}");
+        }
+        let page = html::render(&report);
+        for outside in ["http://", "https://", "<script", "src=", "@import", "url("] {
+            assert!(!page.contains(outside), "{outside}");
+        }
+        assert!(page.contains("<svg") && page.contains("prefers-color-scheme: dark"));
+    }
+
+    #[test]
+    fn a_sample_says_so_first() {
+        let grid = GridRecord {
+            sample: true,
+            ..GridRecord::default()
+        };
+        let report = Report::new(Some(&grid), vec![run("sst2", "pt", 42, 60.0)], Vec::new());
+        assert!(report.notes[0].contains("smoke-sized sample"));
+    }
+
+    #[test]
+    fn a_report_of_begun_runs_alone_is_possible() {
+        let report = Report::new(None, Vec::new(), vec!["rte/pt/seed-43".to_owned()]);
+        assert!(markdown::render(&report).contains("rte/pt/seed-43"));
+        assert!(html::render(&report).contains("rte/pt/seed-43"));
+    }
+}

@@ -1,0 +1,106 @@
+//! The paper's figures, which stand beside measured ones and are never mixed with them (`datasets/paper/glue.toml`).
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+const GLUE: &str = include_str!("../../../../datasets/paper/glue.toml");
+
+/// One table of the paper.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaperTable {
+    /// Which table it is.
+    pub source: String,
+    /// The backbone that its figures were obtained with.
+    pub backbone: String,
+    /// Columns, in the table's order.
+    pub tasks: Vec<PaperTask>,
+    /// Rows by the method's reference name.
+    pub methods: BTreeMap<String, PaperRow>,
+}
+
+/// One column of a table.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaperTask {
+    /// Reference name, as in `--tasks`.
+    pub name: String,
+    /// Name as printed.
+    pub label: String,
+    /// The metric of the column's figures.
+    pub metric: String,
+}
+
+/// One row of a table.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaperRow {
+    /// Name as printed.
+    pub label: String,
+    /// Trainable parameters as printed, such as `76.8K`.
+    pub parameters: String,
+    /// The mean over all columns as printed.
+    pub mean: f64,
+    /// Figures by task, times 100.
+    pub figures: BTreeMap<String, f64>,
+}
+
+impl PaperTable {
+    /// The GLUE half of Table 3.
+    #[must_use]
+    pub fn glue() -> Self {
+        toml::from_str(GLUE).expect("the table is part of the program and a test reads it")
+    }
+
+    /// A task's name as printed; the name itself where the table has no such column.
+    #[must_use]
+    pub fn task_label<'a>(&'a self, task: &'a str) -> &'a str {
+        self.tasks
+            .iter()
+            .find(|column| column.name == task)
+            .map_or(task, |column| column.label.as_str())
+    }
+
+    /// A method's name as printed; the name itself where the table has no such row.
+    #[must_use]
+    pub fn method_label<'a>(&'a self, method: &'a str) -> &'a str {
+        self.methods.get(method).map_or(method, |row| row.label.as_str())
+    }
+
+    /// One figure of the table.
+    #[must_use]
+    pub fn figure(&self, method: &str, task: &str) -> Option<f64> {
+        self.methods.get(method)?.figures.get(task).copied()
+    }
+
+    /// The mean that belongs beside a mean over `tasks`: the printed one for all columns, else computed from the
+    /// figures of just these tasks.
+    #[must_use]
+    pub fn mean_over(&self, method: &str, tasks: &[String]) -> Option<f64> {
+        let row = self.methods.get(method)?;
+        if tasks.len() == self.tasks.len() {
+            return Some(row.mean);
+        }
+        let figures: Option<Vec<f64>> = tasks.iter().map(|task| row.figures.get(task).copied()).collect();
+        let figures = figures?;
+        (!figures.is_empty()).then(|| figures.iter().sum::<f64>() / figures.len() as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_complete_and_its_mean_is_the_mean_of_its_figures() {
+        let table = PaperTable::glue();
+        for (method, row) in &table.methods {
+            let figures: Vec<f64> = table.tasks.iter().map(|task| row.figures[&task.name]).collect();
+            assert_eq!(row.figures.len(), figures.len(), "{method}");
+            let mean = figures.iter().sum::<f64>() / figures.len() as f64;
+            // The paper rounds to one decimal.
+            assert!((mean - row.mean).abs() < 0.051, "{method}: {mean} against {}", row.mean);
+        }
+    }
+}

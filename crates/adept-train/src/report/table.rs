@@ -1,0 +1,159 @@
+//! The numbers of a report: one cell a task and method, one row a method, means over tasks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::paper::PaperTable;
+use super::statistics::Spread;
+use super::summary::RunSummary;
+
+/// The order of the rows: the paper's.
+const METHOD_ORDER: &[&str] = &["full", "pt", "dept", "adept"];
+
+/// One method's row.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// Reference name of the method.
+    pub method: String,
+    /// Counts of trainable parameters of its runs, each once (prompt lengths may differ between tasks).
+    pub trainable_parameters: Vec<usize>,
+    /// Figures by task.
+    pub cells: BTreeMap<String, Cell>,
+    /// Mean over the report's tasks; none where the row lacks one of them.
+    pub mean: Option<Spread>,
+    /// The paper's mean over the same tasks.
+    pub paper_mean: Option<f64>,
+}
+
+/// One task under one method.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Cell {
+    /// The measured figure.
+    pub measured: Spread,
+    /// Values by seed.
+    pub values: BTreeMap<u64, f64>,
+    /// The paper's figure.
+    pub paper: Option<f64>,
+}
+
+/// The tasks that any run has, in the paper's order, others after them by name.
+#[must_use]
+pub fn tasks(runs: &[RunSummary], paper: &PaperTable) -> Vec<String> {
+    let found: BTreeSet<&str> = runs.iter().map(|run| run.task.as_str()).collect();
+    let known = paper.tasks.iter().map(|task| task.name.as_str());
+    ordered(&found, known)
+}
+
+/// The methods that any run has, in the paper's order, others after them by name.
+fn methods(runs: &[RunSummary]) -> Vec<String> {
+    let found: BTreeSet<&str> = runs.iter().map(|run| run.method.as_str()).collect();
+    ordered(&found, METHOD_ORDER.iter().copied())
+}
+
+fn ordered<'a>(found: &BTreeSet<&'a str>, known: impl Iterator<Item = &'a str> + Clone) -> Vec<String> {
+    let others = found
+        .iter()
+        .copied()
+        .filter(|name| !known.clone().any(|other| other == *name));
+    known
+        .clone()
+        .filter(|name| found.contains(name))
+        .chain(others)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// All rows of the table.
+#[must_use]
+pub fn rows(runs: &[RunSummary], paper: &PaperTable) -> Vec<Row> {
+    let tasks = tasks(runs, paper);
+    methods(runs)
+        .into_iter()
+        .map(|method| row(method, &tasks, runs, paper))
+        .collect()
+}
+
+fn row(method: String, tasks: &[String], runs: &[RunSummary], paper: &PaperTable) -> Row {
+    let own = || runs.iter().filter(|run| run.method == method);
+    let mut cells = BTreeMap::new();
+    for task in tasks {
+        let values: BTreeMap<u64, f64> = own()
+            .filter(|run| run.task == *task)
+            .map(|run| (run.seed, run.test))
+            .collect();
+        if let Some(measured) = Spread::of(&values.values().copied().collect::<Vec<_>>()) {
+            cells.insert(
+                task.clone(),
+                Cell {
+                    measured,
+                    values,
+                    paper: paper.figure(&method, task),
+                },
+            );
+        }
+    }
+    Row {
+        trainable_parameters: own()
+            .map(|run| run.trainable_parameters)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect(),
+        mean: mean(tasks, &cells),
+        paper_mean: paper.mean_over(&method, tasks),
+        cells,
+        method,
+    }
+}
+
+/// The mean over tasks. Where every task has the same seeds it is taken for each seed first, which gives it a spread;
+/// else it is the mean of the tasks' means, without one.
+fn mean(tasks: &[String], cells: &BTreeMap<String, Cell>) -> Option<Spread> {
+    let cells: Option<Vec<&Cell>> = tasks.iter().map(|task| cells.get(task)).collect();
+    let cells = cells?;
+    let first = cells.first()?;
+    if cells.iter().all(|cell| cell.values.keys().eq(first.values.keys())) {
+        let by_seed: Vec<f64> = first
+            .values
+            .keys()
+            .map(|seed| cells.iter().map(|cell| cell.values[seed]).sum::<f64>() / cells.len() as f64)
+            .collect();
+        return Spread::of(&by_seed);
+    }
+    let n = cells.iter().map(|cell| cell.measured.n).min()?;
+    let mean = cells.iter().map(|cell| cell.measured.mean).sum::<f64>() / cells.len() as f64;
+    Some(Spread {
+        n,
+        mean,
+        standard_deviation: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::run;
+    use super::*;
+
+    #[test]
+    fn the_mean_over_tasks_has_a_spread_only_where_the_seeds_agree() {
+        let paper = PaperTable::glue();
+        let mut runs = vec![
+            run("rte", "pt", 42, 60.0),
+            run("rte", "pt", 43, 62.0),
+            run("sst2", "pt", 42, 90.0),
+            run("sst2", "pt", 43, 94.0),
+        ];
+        let rows = rows(&runs, &paper);
+        assert_eq!(tasks(&runs, &paper), ["sst2", "rte"]);
+        assert_eq!(rows[0].mean, Spread::of(&[75.0, 78.0]));
+        // The paper's mean beside it is over the same two tasks.
+        assert!((rows[0].paper_mean.expect("the paper has both") - (91.9 + 78.8) / 2.0).abs() < 1e-9);
+
+        runs.push(run("rte", "pt", 44, 67.0));
+        let uneven = super::rows(&runs, &paper)[0].mean.expect("every task has a run");
+        assert_eq!((uneven.n, uneven.mean, uneven.standard_deviation), (2, 77.5, None));
+
+        runs.push(run("rte", "adept", 42, 67.0));
+        assert_eq!(super::rows(&runs, &paper)[1].mean, None, "SST-2 is missing");
+    }
+}
