@@ -119,10 +119,14 @@ fn a_batch_is_as_wide_as_its_longest_row_needs() {
             Some(batch.source_width),
             batch.rows.iter().map(|&row| bucket(row)).max()
         );
-        mixed += usize::from(batch.rows.iter().any(|&row| bucket(row) < batch.source_width));
+        mixed += batch
+            .rows
+            .iter()
+            .filter(|&&row| bucket(row) < batch.source_width)
+            .count();
     }
-    // Rows come over from a narrower bucket at most once a bucket.
-    assert!(mixed <= 4, "{mixed} batches mix buckets");
+    // Less than a batch of rows comes over from each bucket to the next wider one.
+    assert!(mixed <= 3 * 7, "{mixed} rows are wider than they need to be");
 }
 
 #[test]
