@@ -1,2 +1,27 @@
-//! The adept program.
-fn main() {}
+//! The `adept` program: what people run. Everything a library user could want too lives in the crates below this one;
+//! here are the command line, the choice of a backend, progress, messages and exit codes.
+#![recursion_limit = "256"] // wgpu's types nest deeper than the default limit.
+
+mod args;
+mod commands;
+mod device;
+mod failure;
+mod interrupt;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+/// Training allocates and frees the same large tensors at every step; this allocator keeps them at hand.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // clap prints its own messages and ends with code 2 on a usage error.
+    let cli = args::Cli::parse();
+    match failure::guarded(|| commands::run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

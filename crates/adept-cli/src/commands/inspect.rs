@@ -1,0 +1,223 @@
+//! `adept inspect`: what a folder holds. An adapter, a backbone and a run are told apart by their files.
+
+use std::io;
+use std::path::Path;
+
+use adept_core::file;
+use adept_models::t5;
+use adept_train::folder::read_json;
+use adept_train::record::{self, Line, RunResult};
+use adept_train::report::text::{duration, thousands};
+use burn::tensor::backend::AutodiffBackend;
+
+use super::Setting;
+use crate::args::Inspect;
+use crate::device::{WithBackend, with_backend};
+use crate::failure::{Failure, say};
+use crate::progress::scores;
+
+/// Prints what the folder holds.
+pub fn run(setting: &Setting, arguments: Inspect) -> Result<(), Failure> {
+    let folder = &arguments.folder;
+    if folder.join("adapter_config.json").exists() {
+        return with_backend(setting.device, AdapterWork(&arguments));
+    }
+    if folder.join("record.jsonl").exists() || folder.join("result.json").exists() {
+        return run_folder(folder);
+    }
+    if folder.join("config.json").exists() {
+        return backbone(folder, arguments.tensors);
+    }
+    let found = match folder.read_dir() {
+        Ok(_) => io::Error::new(
+            io::ErrorKind::NotFound,
+            "expected adapter_config.json (an adapter), config.json (a backbone) or record.jsonl (a run), found none",
+        ),
+        Err(cause) => cause,
+    };
+    Err(Failure::input(found).context(folder.display()))
+}
+
+fn row(name: &str, value: impl std::fmt::Display) -> Result<(), Failure> {
+    say(format_args!("{name:<22} {value}"))
+}
+
+struct AdapterWork<'a>(&'a Inspect);
+
+impl WithBackend for AdapterWork<'_> {
+    fn run<AB: AutodiffBackend>(self, device: AB::Device) -> Result<(), Failure> {
+        let folder = &self.0.folder;
+        let (adapter, about) = file::load::<AB::InnerBackend>(folder, &device).map_err(Failure::input)?;
+        let config = &about.config;
+        row("adapter", folder.display())?;
+        row("method", config.method)?;
+        row("task", about.task.as_deref().unwrap_or("not named"))?;
+        row("base model", &about.base_model)?;
+        row(
+            "backbone fingerprint",
+            about
+                .fingerprint
+                .as_ref()
+                .map_or("not named", |fingerprint| fingerprint.as_str()),
+        )?;
+        row("width d", config.d_model)?;
+        row("virtual tokens m", config.virtual_tokens)?;
+        row("rank or bottleneck r", config.rank)?;
+        row("max source length", config.max_source_length)?;
+        row("DePT scale", config.scale)?;
+        row("trainable parameters", thousands(config.trainable_parameters()))?;
+        if let Some(backbone) = &self.0.backbone {
+            let (_, checkpoint) = t5::open(backbone).map_err(Failure::input)?;
+            about
+                .check_backbone(&checkpoint.fingerprint())
+                .map_err(Failure::input)?;
+            let all = parameters(&checkpoint) + config.trainable_parameters();
+            row("of all parameters", share(config.trainable_parameters(), all))?;
+        }
+        say("")?;
+        for (name, data) in adapter.tensors() {
+            say(format_args!("  {name:<22} {:?}", &*data.shape))?;
+        }
+        Ok(())
+    }
+}
+
+fn share(part: usize, all: usize) -> String {
+    format!(
+        "{:.4} % ({} of {})",
+        100.0 * part as f64 / all.max(1) as f64,
+        thousands(part),
+        thousands(all)
+    )
+}
+
+fn parameters(checkpoint: &adept_models::checkpoint::Checkpoint) -> usize {
+    let count = |name| checkpoint.shape(name).map_or(0, |shape| shape.iter().product());
+    checkpoint.names().map(count).sum()
+}
+
+fn backbone(folder: &Path, tensors: bool) -> Result<(), Failure> {
+    let (config, checkpoint) = t5::open(folder).map_err(Failure::input)?;
+    row("backbone", folder.display())?;
+    row("parameters", thousands(parameters(&checkpoint)))?;
+    row("tensors", checkpoint.names().count())?;
+    row("fingerprint", checkpoint.fingerprint().as_str())?;
+    row("width d", config.d_model)?;
+    row(
+        "blocks",
+        format_args!("{} encoder, {} decoder", config.num_layers, config.num_decoder_layers),
+    )?;
+    row(
+        "heads",
+        format_args!("{} of {} channels", config.num_heads, config.d_kv),
+    )?;
+    row(
+        "feed-forward",
+        format_args!("{} channels, {:?}", config.d_ff, config.feed_forward_proj),
+    )?;
+    row("vocabulary", config.vocab_size)?;
+    row(
+        "head",
+        if config.tie_word_embeddings {
+            "tied to the embeddings"
+        } else {
+            "separate"
+        },
+    )?;
+    row("dropout", config.dropout_rate)?;
+    row(
+        "tokenizer",
+        if folder.join("tokenizer.json").exists() {
+            "tokenizer.json"
+        } else {
+            "none in this folder"
+        },
+    )?;
+    if tensors {
+        say("")?;
+        for name in checkpoint.names() {
+            let dtype = checkpoint
+                .raw(name)
+                .map(|(dtype, _)| format!("{dtype:?}"))
+                .unwrap_or_default();
+            say(format_args!(
+                "  {name:<64} {dtype:<5} {:?}",
+                checkpoint.shape(name).unwrap_or_default()
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+fn run_folder(folder: &Path) -> Result<(), Failure> {
+    row("run", folder.display())?;
+    let lines = record::read(&folder.join("record.jsonl")).map_err(Failure::input)?;
+    for line in &lines {
+        if let Line::Start(start) = line {
+            let config = &start.resolved.config;
+            row("task", &config.task)?;
+            row("method", config.adapter.method)?;
+            row("seed", config.seed)?;
+            row("backbone", config.backbone.display())?;
+            row("backbone fingerprint", &start.fingerprint)?;
+            row("trained", share(start.trainable_parameters, total(start)))?;
+            row(
+                "prompt m, rank r",
+                format_args!("{}, {}", start.virtual_tokens, start.rank),
+            )?;
+            row(
+                "examples",
+                format_args!("{:?} (training, validation, test)", start.examples),
+            )?;
+            row("preset", config.preset)?;
+            for change in &start.resolved.overrides {
+                row(
+                    "",
+                    format_args!("{} = {} (preset: {})", change.key, change.value, change.preset),
+                )?;
+            }
+            row("code", code(start))?;
+            row("device", &start.device)?;
+        }
+    }
+    let evaluations = lines.iter().filter_map(|line| match line {
+        Line::Evaluation(evaluation) => Some(evaluation),
+        _ => None,
+    });
+    for evaluation in evaluations {
+        let best = if evaluation.best { "  best so far" } else { "" };
+        row(
+            &format!("step {}", evaluation.step),
+            format_args!("validation {}{best}", scores(&evaluation.scores)),
+        )?;
+    }
+    let result = folder.join("result.json");
+    if !result.exists() {
+        return row("state", "begun, not done: the command that began it resumes it");
+    }
+    let result: RunResult = read_json(&result).map_err(Failure::input)?;
+    row("state", "done")?;
+    row("best step", result.best_step)?;
+    row("test", scores(&result.test))?;
+    row(
+        "training",
+        format_args!(
+            "{}, {:.1} samples/s",
+            duration(result.training_seconds),
+            result.samples_per_second
+        ),
+    )
+}
+
+/// All parameters that take part in a run.
+fn total(start: &record::Start) -> usize {
+    let full = start.resolved.config.adapter.method == adept_train::config::TrainMethod::Full;
+    start.backbone_parameters + if full { 0 } else { start.trainable_parameters }
+}
+
+fn code(start: &record::Start) -> String {
+    match &start.code_commit {
+        Some(commit) => format!("{} ({commit})", start.code_version),
+        None => start.code_version.clone(),
+    }
+}

@@ -1,0 +1,75 @@
+//! One file a command; this one sorts them.
+
+mod bench;
+mod eval;
+mod inspect;
+mod predict;
+mod reproduce;
+mod settings;
+mod train;
+mod verify;
+
+use adept_train::TrainError;
+
+use crate::args::{Cli, Command, Config, Report, Reproduce};
+use crate::device::DeviceName;
+use crate::failure::{Failure, say};
+use crate::progress::Loudness;
+
+/// What every command knows besides its own arguments.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Where to compute.
+    pub device: DeviceName,
+    /// How much to show on the way.
+    pub loudness: Loudness,
+}
+
+/// Runs the command of this command line.
+pub fn run(cli: Cli) -> Result<(), Failure> {
+    let loudness = match (cli.quiet, cli.verbose) {
+        (true, _) => Loudness::Quiet,
+        (_, true) => Loudness::Verbose,
+        _ => Loudness::Usual,
+    };
+    let setting = Setting {
+        device: cli.device.unwrap_or_default(),
+        loudness,
+    };
+    match cli.command {
+        Command::Reproduce(Reproduce::Glue(arguments)) => reproduce::glue(&setting, arguments),
+        Command::Train(arguments) => train::run(&setting, arguments),
+        Command::Eval(arguments) => eval::run(&setting, arguments),
+        Command::Predict(arguments) => predict::run(&setting, arguments),
+        Command::Inspect(arguments) => inspect::run(&setting, arguments),
+        Command::Verify(arguments) => verify::run(&setting, arguments),
+        Command::Bench(arguments) => bench::run(&setting, arguments),
+        Command::Report(arguments) => report(&arguments),
+        Command::Config(arguments) => config(&arguments),
+    }
+}
+
+/// `adept report`.
+fn report(arguments: &Report) -> Result<(), Failure> {
+    adept_train::report::build(&arguments.out).map_err(Failure::input)?;
+    for name in ["results.json", "report.md", "report.html"] {
+        say(arguments.out.join(name).display())?;
+    }
+    Ok(())
+}
+
+/// `adept config`.
+fn config(arguments: &Config) -> Result<(), Failure> {
+    let overrides = settings::overrides(&arguments.settings, Vec::new());
+    let resolved = adept_train::config::resolve(None, &overrides).map_err(Failure::input)?;
+    say(resolved.to_toml().trim_end())
+}
+
+/// The exit code of a failed run: what the reader gave (2), what happened on the way (1), or Ctrl-C (130).
+pub fn run_failure(cause: TrainError) -> Failure {
+    match cause {
+        TrainError::Interrupted { .. } => Failure::interrupted(cause),
+        TrainError::Io { .. } | TrainError::NotFinite { .. } | TrainError::BestChanged { .. } => Failure::run(cause),
+        _ => Failure::input(cause),
+    }
+}

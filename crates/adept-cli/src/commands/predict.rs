@@ -1,0 +1,264 @@
+//! `adept predict`: one prediction for each source text, in the order of the input.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+
+use adept_core::PromptAdapter;
+use adept_data::{BatchOptions, Batcher, Encoded, GlueTask, default_buckets};
+use adept_models::Seq2SeqBackbone as _;
+use adept_train::evaluate::{self, EvaluationSet, Predictor};
+use adept_train::run::{self, LoadedBackbone};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use serde_json::{Map, Value};
+
+use super::eval::load_adapter;
+use super::{Setting, run_failure};
+use crate::args::Predict;
+use crate::device::{WithBackend, with_backend};
+use crate::failure::{Failure, say};
+
+/// Texts that are read before any is predicted: enough to group them by length, few enough to hold.
+const BLOCK: usize = 2048;
+
+/// Reads texts and prints predictions.
+pub fn run(setting: &Setting, arguments: Predict) -> Result<(), Failure> {
+    with_backend(setting.device, Work(arguments))
+}
+
+struct Work(Predict);
+
+impl WithBackend for Work {
+    fn run<AB: AutodiffBackend>(self, device: AB::Device) -> Result<(), Failure> {
+        let arguments = self.0;
+        let mut input = open(&arguments.input)?;
+        let backbone = run::load_backbone::<AB::InnerBackend>(&arguments.backbone, &device).map_err(run_failure)?;
+        let (adapter, about) = load_adapter(arguments.adapter.as_deref(), &backbone, &device)?;
+        let trained_for = about.as_ref().and_then(|about| about.task.as_deref()?.parse().ok());
+        let predictor = predictor(&arguments, arguments.task.or(trained_for), &backbone)?;
+        // DePT has offsets for as many positions as it was trained with.
+        let limit = about
+            .map(|about| about.config.max_source_length)
+            .filter(|limit| *limit > 1);
+        let given = usize::from(arguments.max_source_length);
+        let width = limit.map_or(given, |limit| limit.min(given));
+
+        let mut lines = Lines {
+            name: arguments.input.display().to_string(),
+            number: 0,
+            jsonl: arguments.jsonl,
+        };
+        loop {
+            let block = lines.read(&mut input)?;
+            if block.is_empty() {
+                return Ok(());
+            }
+            let texts: Vec<&str> = block.iter().map(|line| line.source.as_str()).collect();
+            let encoded = backbone.tokenizer.encode_batch(&texts, width).map_err(Failure::input)?;
+            let rows: Vec<Encoded> = encoded
+                .into_iter()
+                .map(|source| Encoded {
+                    source,
+                    target: vec![backbone.model.eos_id()],
+                })
+                .collect();
+            let options = BatchOptions {
+                batch_size: usize::from(arguments.batch_size),
+                max_source_length: width,
+                buckets: default_buckets(width),
+                pad_to_max: false,
+                pad_id: backbone.model.pad_id(),
+                target_width: 1,
+            };
+            for (line, prediction) in block
+                .iter()
+                .zip(predict(&rows, options, &backbone, &adapter, &predictor, &device)?)
+            {
+                say(line.with(&prediction))?;
+            }
+        }
+    }
+}
+
+fn predict<B: Backend>(
+    rows: &[Encoded],
+    options: BatchOptions,
+    backbone: &LoadedBackbone<B>,
+    adapter: &PromptAdapter<B>,
+    predictor: &Predictor,
+    device: &B::Device,
+) -> Result<Vec<String>, Failure> {
+    let batches = Batcher::new(rows, options)
+        .map_err(Failure::input)?
+        .evaluation_batches();
+    let set = EvaluationSet {
+        batches,
+        targets: vec![String::new(); rows.len()],
+    };
+    let decode = |ids: &[u32]| Ok(backbone.tokenizer.decode(ids, true)?);
+    let predictions = evaluate::predict(
+        &backbone.model,
+        adapter,
+        &set,
+        predictor,
+        &decode,
+        device,
+        &mut |_, _| true,
+    );
+    Ok(predictions.map_err(run_failure)?.unwrap_or_default())
+}
+
+/// The labels of the task where it has some, else free text.
+fn predictor<B: Backend>(
+    arguments: &Predict,
+    task: Option<GlueTask>,
+    backbone: &LoadedBackbone<B>,
+) -> Result<Predictor, Failure> {
+    let max_new_tokens = usize::from(arguments.max_new_tokens);
+    let labels = task.and_then(GlueTask::labels).filter(|_| !arguments.generate);
+    let Some(labels) = labels else {
+        return Ok(Predictor::Generate { max_new_tokens });
+    };
+    let ids: Result<Vec<_>, _> = labels
+        .iter()
+        .map(|label| backbone.tokenizer.encode(label, usize::MAX))
+        .collect();
+    let texts = labels.iter().map(ToString::to_string).collect();
+    Ok(Predictor::Labels {
+        ids: ids.map_err(Failure::input)?,
+        texts,
+    })
+}
+
+fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
+    if path == Path::new("-") {
+        return Ok(Box::new(BufReader::new(io::stdin())));
+    }
+    let file = File::open(path).map_err(|cause| Failure::input(cause).context(path.display()))?;
+    Ok(Box::new(BufReader::new(file)))
+}
+
+/// One line of the input.
+struct Line {
+    source: String,
+    /// The object that the source came from, for `--jsonl`.
+    object: Option<Map<String, Value>>,
+}
+
+impl Line {
+    /// The line of the output.
+    fn with(&self, prediction: &str) -> String {
+        match &self.object {
+            Some(object) => {
+                let mut object = object.clone();
+                object.insert("prediction".to_owned(), prediction.into());
+                Value::Object(object).to_string()
+            }
+            // One line a text, whatever a model writes.
+            None => prediction.replace(['\n', '\r'], " "),
+        }
+    }
+}
+
+/// Reads lines and counts them for messages.
+struct Lines {
+    name: String,
+    number: usize,
+    jsonl: bool,
+}
+
+impl Lines {
+    /// The next block; empty at the end.
+    fn read(&mut self, input: &mut dyn BufRead) -> Result<Vec<Line>, Failure> {
+        let mut block = Vec::new();
+        let mut bytes = Vec::new();
+        while block.len() < BLOCK {
+            bytes.clear();
+            let read = input.read_until(b'\n', &mut bytes);
+            self.number += 1;
+            if read.map_err(|cause| Failure::input(cause).context(self.place()))? == 0 {
+                break;
+            }
+            while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+                bytes.pop();
+            }
+            let text = std::str::from_utf8(&bytes).map_err(|cause| {
+                let found = bytes.get(cause.valid_up_to()).copied().unwrap_or_default();
+                let byte = cause.valid_up_to() + 1;
+                Failure::input(format!("expected UTF-8, found 0x{found:02x} at byte {byte}")).context(self.place())
+            })?;
+            block.push(self.line(text)?);
+        }
+        Ok(block)
+    }
+
+    fn line(&self, text: &str) -> Result<Line, Failure> {
+        if !self.jsonl {
+            return Ok(Line {
+                source: text.to_owned(),
+                object: None,
+            });
+        }
+        let object: Map<String, Value> =
+            serde_json::from_str(text).map_err(|cause| Failure::input(cause).context(self.place()))?;
+        let found = match object.get("source") {
+            Some(Value::String(source)) => {
+                return Ok(Line {
+                    source: source.clone(),
+                    object: Some(object),
+                });
+            }
+            Some(other) => other.to_string(),
+            None => "nothing".to_owned(),
+        };
+        Err(Failure::input(format!("field `source`: expected text, found {found}")).context(self.place()))
+    }
+
+    fn place(&self) -> String {
+        format!("{}:{}", self.name, self.number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(input: &[u8], jsonl: bool, expected: Result<&[&str], &str>) {
+        let mut lines = Lines {
+            name: "in".to_owned(),
+            number: 0,
+            jsonl,
+        };
+        let found = lines
+            .read(&mut io::Cursor::new(input))
+            .map_err(|failure| failure.to_string());
+        let found = found.map(|block| block.iter().map(|line| line.with("7")).collect::<Vec<_>>());
+        match expected {
+            Ok(expected) => assert_eq!(found.expect("the input is well formed"), expected),
+            Err(expected) => assert!(found.expect_err("the input is bad").contains(expected)),
+        }
+    }
+
+    #[test]
+    fn every_line_gives_a_line_and_bad_ones_are_named() {
+        check(b"one\r\n\nthree", false, Ok(&["7", "7", "7"]));
+        check(b"", false, Ok(&[]));
+        check(
+            b"one\ntw\xff\n",
+            false,
+            Err("in:2: expected UTF-8, found 0xff at byte 3"),
+        );
+        check(
+            b"{\"id\":1,\"source\":\"a\"}\n",
+            true,
+            Ok(&["{\"id\":1,\"source\":\"a\",\"prediction\":\"7\"}"]),
+        );
+        check(
+            b"{\"id\":1}\n",
+            true,
+            Err("in:1: field `source`: expected text, found nothing"),
+        );
+        check(b"{\"id\":\n", true, Err("in:1"));
+    }
+}

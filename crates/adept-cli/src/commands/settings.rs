@@ -1,0 +1,27 @@
+//! Settings from the command line, as the `key=value` overrides that [`adept_train::config::resolve`] takes.
+
+use std::path::Path;
+
+use crate::args::Settings;
+
+/// The overrides of a command: its preset, then `first`, then what `--set` says.
+pub fn overrides(settings: &Settings, first: Vec<String>) -> Vec<String> {
+    let mut all: Vec<String> = settings
+        .preset
+        .iter()
+        .map(|preset| format!("preset={preset}"))
+        .collect();
+    all.extend(first);
+    all.extend(settings.set.iter().cloned());
+    all
+}
+
+/// One override, where the option was given.
+pub fn option(key: &str, value: Option<impl std::fmt::Display>) -> Option<String> {
+    value.map(|value| format!("{key}={value}"))
+}
+
+/// A path as an override's value.
+pub fn path(key: &str, path: Option<&Path>) -> Option<String> {
+    path.map(|path| format!("{key}={}", path.display()))
+}

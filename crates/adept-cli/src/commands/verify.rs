@@ -1,0 +1,28 @@
+//! `adept verify`: this machine's backend against golden numbers from PyTorch.
+
+use adept_train::verify::verify;
+use burn::tensor::backend::AutodiffBackend;
+
+use super::Setting;
+use crate::args::Verify;
+use crate::device::{WithBackend, with_backend};
+use crate::failure::{Failure, say};
+
+/// Runs the checks and prints their table.
+pub fn run(setting: &Setting, arguments: Verify) -> Result<(), Failure> {
+    with_backend(setting.device, Work(arguments))
+}
+
+struct Work(Verify);
+
+impl WithBackend for Work {
+    fn run<AB: AutodiffBackend>(self, device: AB::Device) -> Result<(), Failure> {
+        let report = verify::<AB>(&self.0.backbone, &self.0.golden, &device).map_err(Failure::input)?;
+        if self.0.json {
+            say(serde_json::to_string_pretty(&report).map_err(Failure::run)?)?;
+        } else {
+            say(&report)?;
+        }
+        if report.passed() { Ok(()) } else { Err(Failure::check()) }
+    }
+}
