@@ -7,18 +7,17 @@
 //!
 //! Tensors stream to disk one by one: writing takes no more memory than the largest of them.
 
-use std::borrow::Cow;
+mod tensors;
+
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use adept_data::DataFile;
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{Shape, Tensor, TensorData};
-use safetensors::tensor::{Dtype, Metadata, View};
-use safetensors::{SafeTensorError, SafeTensors};
+use burn::module::Module;
+use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::{Tensor, TensorData};
+use safetensors::SafeTensorError;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -28,6 +27,7 @@ use crate::error::CheckpointProblem;
 use crate::folder::{file_sha256, hex, remove_tree, sync_folder, sync_tree};
 use crate::gradient::PathStack;
 use crate::optim::{AdamW, Moments};
+use tensors::{Flat, Reader, TensorFile, Writer};
 
 /// Version of the layout.
 const FORMAT: u32 = 1;
@@ -365,159 +365,5 @@ impl Loaded {
         }
         optimizer.restore(state);
         Ok(module)
-    }
-}
-
-/// A tensor that goes to the host only while it is written.
-struct Flat<B: Backend> {
-    tensor: Tensor<B, 1>,
-    shape: [usize; 1],
-}
-
-impl<B: Backend> Flat<B> {
-    fn new(tensor: Tensor<B, 1>) -> Self {
-        let shape = tensor.dims();
-        Self { tensor, shape }
-    }
-}
-
-impl<B: Backend> View for Flat<B> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        let values = self.tensor.to_data().convert::<f32>();
-        let values: Vec<f32> = values.into_vec().expect("the data was just converted to f32");
-        Cow::Owned(values.iter().flat_map(|value| value.to_le_bytes()).collect())
-    }
-
-    fn data_len(&self) -> usize {
-        self.shape[0] * size_of::<f32>()
-    }
-}
-
-/// Reads single tensors of a safetensors file without holding the file.
-struct TensorFile {
-    file: BufReader<File>,
-    metadata: Metadata,
-    /// Where the tensors' bytes begin.
-    start: u64,
-}
-
-impl TensorFile {
-    fn open(path: &Path) -> Result<Self, CheckpointProblem> {
-        let unreadable = |source| CheckpointProblem::Unreadable { file: TENSORS, source };
-        let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
-        let mut length = [0; 8];
-        file.read_exact(&mut length).map_err(unreadable)?;
-        let length_value = u64::from_le_bytes(length);
-        let mut header = length.to_vec();
-        (&mut file)
-            .take(length_value)
-            .read_to_end(&mut header)
-            .map_err(unreadable)?;
-        let (_, metadata) =
-            SafeTensors::read_metadata(&header).map_err(|source| CheckpointProblem::Header { source })?;
-        Ok(Self {
-            file,
-            metadata,
-            start: 8 + length_value,
-        })
-    }
-
-    fn read(&mut self, name: &str) -> Result<Vec<f32>, CheckpointProblem> {
-        let unreadable = |source| CheckpointProblem::Unreadable { file: TENSORS, source };
-        let info = self
-            .metadata
-            .info(name)
-            .filter(|info| info.dtype == Dtype::F32)
-            .ok_or_else(|| CheckpointProblem::MissingTensor { name: name.to_owned() })?;
-        let (begin, end) = info.data_offsets;
-        self.file
-            .seek(SeekFrom::Start(self.start + begin as u64))
-            .map_err(unreadable)?;
-        let mut bytes = vec![0; end - begin];
-        self.file.read_exact(&mut bytes).map_err(unreadable)?;
-        Ok(bytes
-            .chunks_exact(4)
-            .map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]))
-            .collect())
-    }
-}
-
-/// Collects parameters by path, flattened.
-struct Reader<AB: AutodiffBackend> {
-    path: PathStack,
-    tensors: Vec<(String, Tensor<AB::InnerBackend, 1>)>,
-}
-
-impl<AB: AutodiffBackend> ModuleVisitor<AB> for Reader<AB> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.enter(name);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.exit();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<AB, D>>) {
-        let tensor = param.val().inner();
-        let values = tensor.shape().num_elements();
-        self.tensors.push((self.path.path(), tensor.reshape([values])));
-    }
-}
-
-/// Replaces parameters by those of a file, by path.
-struct Writer<'a> {
-    path: PathStack,
-    file: &'a mut TensorFile,
-    problem: Option<CheckpointProblem>,
-}
-
-impl Writer<'_> {
-    fn read(&mut self, shape: &Shape) -> Result<Vec<f32>, CheckpointProblem> {
-        let name = format!("parameter/{}", self.path.path());
-        let values = self.file.read(&name)?;
-        let expected = shape.num_elements();
-        if values.len() != expected {
-            return Err(CheckpointProblem::Size {
-                name,
-                expected,
-                found: values.len(),
-            });
-        }
-        Ok(values)
-    }
-}
-
-impl<AB: AutodiffBackend> ModuleMapper<AB> for Writer<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.enter(name);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.exit();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<AB, D>>) -> Param<Tensor<AB, D>> {
-        let (id, tensor, mapper) = param.consume();
-        let (shape, device, requires_gradient) = (tensor.shape(), tensor.device(), tensor.is_require_grad());
-        let tensor = match self.read(&shape) {
-            Ok(values) => {
-                let inner = Tensor::<AB::InnerBackend, D>::from_data(TensorData::new(values, shape), &device);
-                Tensor::from_inner(inner).set_require_grad(requires_gradient)
-            }
-            Err(problem) => {
-                // A mapper cannot fail: the first problem is kept and the result thrown away by the caller.
-                self.problem.get_or_insert(problem);
-                tensor
-            }
-        };
-        Param::from_mapped_value(id, tensor, mapper)
     }
 }

@@ -68,8 +68,29 @@ impl RunFolder {
             path: path.to_owned(),
             _lock: file,
         };
+        folder.clear_temporaries()?;
         folder.finish_best()?;
         Ok(folder)
+    }
+
+    /// Removes the temporary files and folders that a killed process left behind; the lock says that nobody uses them.
+    fn clear_temporaries(&self) -> Result<(), TrainError> {
+        for entry in fs::read_dir(&self.path).map_err(TrainError::io("list", &self.path))? {
+            let path = entry.map_err(TrainError::io("list", &self.path))?.path();
+            let name = path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default();
+            if !name.starts_with(".tmp") && !name.starts_with(".saving-") {
+                continue;
+            }
+            if path.is_dir() {
+                remove_tree(&path)?;
+            } else {
+                fs::remove_file(&path).map_err(TrainError::io("remove", &path))?;
+            }
+        }
+        Ok(())
     }
 
     /// The folder.
@@ -365,6 +386,8 @@ mod tests {
                 _ => fs::rename(root.path().join("first"), &old).unwrap(),
             }
             fs::create_dir(root.path().join("best.tmp")).unwrap();
+            fs::create_dir(root.path().join(".saving-abc")).unwrap();
+            fs::write(root.path().join(".tmpabc"), "torn").unwrap();
             drop(folder);
             let folder = RunFolder::open(root.path()).unwrap();
             assert_eq!(folder.selection().unwrap().unwrap().step, 2, "{cut}");

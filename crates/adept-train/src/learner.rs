@@ -4,15 +4,15 @@
 //! number, and the device's random numbers (dropout) are seeded anew before each one. So a checkpoint needs parameters,
 //! AdamW's state and a step, and a run that goes on from one is the same, bit for bit on CPU, as one never stopped.
 //!
-//! A tracked pass is `[P; E + offset] -> encoder -> decoder -> mean cross-entropy`; the loss of a step is the mean over
+//! A tracked pass ([`loss`]) is `[P; E + offset] -> encoder -> decoder -> mean cross-entropy`; the loss of a step is the mean over
 //! all its target tokens, so that accumulation changes nothing but memory.
+
+mod pass;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use adept_core::PromptAdapter;
-use adept_data::{Batch, Batcher, IGNORED_LABEL, Metric};
-use adept_models::{cross_entropy, shift_right};
+use adept_data::{Batch, Batcher, Metric};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
@@ -25,7 +25,9 @@ use crate::gradient::GradientSet;
 use crate::observer::{Event, Observer, Split};
 use crate::optim::{AdamW, AdamWConfig, GroupConfig};
 use crate::record::{Evaluation, Line, RecordWriter, Resume, Scores, Selection, Start, Step, code_version};
-use crate::target::{Target, TrainBackbone};
+use crate::target::Target;
+
+pub use pass::{StepGradients, loss, mix, step_gradients};
 
 /// Everything the loop needs besides the module it trains.
 pub struct Job<'a> {
@@ -74,6 +76,9 @@ struct Pending<B: Backend> {
 /// Trains to the end, or to the next request to stop, and scores the best on test.
 ///
 /// Goes on from the folder's newest checkpoint where it has one. The caller has checked that its identity fits.
+///
+/// Some backends (flex among them) keep one random generator a process: with dropout, two runs in threads of one process
+/// draw from each other's numbers. Run one at a time.
 pub fn train<AB, T>(
     job: Job<'_>,
     target: &T,
@@ -222,30 +227,21 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> Run<'a, AB, T> {
         let batches: Vec<Batch> = (first..first + passes)
             .map(|step| self.job.train.train_batch(seed, step))
             .collect();
-        let counts: Vec<usize> = batches.iter().map(target_tokens).collect();
-        let all = counts.iter().sum::<usize>().max(1);
-
-        let (backbone, adapter) = self.target.parts(trained);
-        let mut gradients = GradientSet::default();
-        let mut step_loss: Option<Tensor<AB::InnerBackend, 1>> = None;
-        for (index, batch) in batches.iter().enumerate() {
-            if self.observer.stop_requested() {
-                return Ok(None);
-            }
-            AB::seed(self.device, mix(seed, (first + index) as u64));
-            let share = counts[index] as f64 / all as f64;
-            let loss =
-                loss::<AB, _>(backbone, adapter, batch, self.job.backbone_dropout, self.device).mul_scalar(share);
-            let value = loss.clone().inner();
-            step_loss = Some(step_loss.map_or(value.clone(), |sum| sum + value));
-            let mut raw = loss.backward();
-            gradients.accumulate(GradientSet::collect::<AB, _>(trained, &mut raw));
-        }
-
+        let (target, device, observer) = (self.target, self.device, &mut *self.observer);
+        let mut before_pass = |index: usize| {
+            let proceed = !observer.stop_requested();
+            AB::seed(device, mix(seed, (first + index) as u64));
+            proceed
+        };
+        let dropout = self.job.backbone_dropout;
+        let Some((loss, mut gradients)) =
+            step_gradients::<AB, T>(target, trained, &batches, dropout, device, &mut before_pass)
+        else {
+            return Ok(None);
+        };
         let norm = gradients
             .global_norm()
             .unwrap_or_else(|| Tensor::zeros([1], self.device));
-        let loss = step_loss.unwrap_or_else(|| Tensor::zeros([1], self.device));
         let clip = self.job.identity.config.optimizer.clip_norm;
         if clip > 0.0 {
             gradients.clip(&norm, clip);
@@ -456,38 +452,4 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> Run<'a, AB, T> {
             progress: self.progress,
         })
     }
-}
-
-/// Mean cross-entropy of a batch, tracked.
-pub fn loss<AB, M>(
-    backbone: &M,
-    adapter: &PromptAdapter<AB>,
-    batch: &Batch,
-    dropout: f64,
-    device: &AB::Device,
-) -> Tensor<AB, 1>
-where
-    AB: AutodiffBackend,
-    M: TrainBackbone<AB>,
-{
-    let (ids, mask) = evaluate::source_tensors::<AB>(batch, device);
-    let labels = evaluate::label_tensor::<AB>(batch, device);
-    let adapted = adapter.forward(backbone.embed(ids), mask);
-    let decoder_ids = shift_right(labels.clone(), backbone.decoder_start_id(), backbone.pad_id());
-    let encoded = backbone.encode(adapted.embeddings, adapted.mask.clone(), dropout);
-    let logits = backbone.decode(decoder_ids, encoded, adapted.mask, dropout);
-    cross_entropy(logits, labels)
-}
-
-/// Labels of a batch that count for the loss.
-fn target_tokens(batch: &Batch) -> usize {
-    batch.labels.iter().filter(|label| **label != IGNORED_LABEL).count()
-}
-
-/// A seed for micro-step `step` of a run: SplitMix64's mixing of both, so that neighbours share nothing.
-pub fn mix(seed: u64, step: u64) -> u64 {
-    let mut value = seed ^ step.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
 }
