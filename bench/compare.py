@@ -1,0 +1,94 @@
+"""Runs `adept bench` and bench/peer.py in turns and prints the ratio of their times and their peak memory.
+
+    python bench/compare.py --adept target/release/adept --size t5-small t5-base --tokens 64 256
+
+ratio to PyTorch = PyTorch's time / adept's time: 1 is equal, above 1 adept is faster, below 1 PyTorch is.
+
+Each case runs `--rounds` times on each side, adept first in even rounds and PyTorch first in odd ones, so that a machine
+that slows down hurts both; every run is a process of its own. A run gives the median of its steps; the table shows the
+median over the rounds, and the smallest and largest ratio of a round. On CPU both use the same number of threads.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+FIGURES = {"step": ["step"], "infer": ["greedy", "score"]}
+
+
+def run(command, environment):
+    """The JSON report of one process."""
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}\nexit code {done.returncode}\n{done.stderr}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--adept", type=pathlib.Path, default=HERE.parent / "target/release/adept", help="the program")
+    parser.add_argument("--python", default=sys.executable, help="an interpreter with bench/requirements.txt")
+    parser.add_argument("--kind", nargs="+", choices=list(FIGURES), default=list(FIGURES))
+    parser.add_argument("--size", nargs="+", default=["t5-small"])
+    parser.add_argument("--method", nargs="+", default=["adept"])
+    parser.add_argument("--tokens", nargs="+", type=int, default=[64, 256])
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=5, help="timed steps or batches a run")
+    parser.add_argument("--warmup", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=0, help="of both sides; 0: as many as the process may use")
+    parser.add_argument("--device", default="flex", help="adept's device")
+    parser.add_argument("--json", type=pathlib.Path, help="also write every report to this file")
+    options = parser.parse_args()
+
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = options.threads or available
+    # burn's CPU backend takes its threads from rayon (and matmul's) pool; PyTorch is told by an option.
+    environment = {**os.environ, "RAYON_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+    cases, log = [], []
+    for kind in options.kind:
+        for size in options.size:
+            for method in options.method:
+                for tokens in options.tokens:
+                    cases.append((kind, size, method, tokens))
+    print(f"{threads} threads, batch {options.batch}, {options.rounds} rounds of {options.steps} after {options.warmup}")
+    print("ratio to PyTorch = PyTorch's time / adept's time: above 1 adept is faster\n")
+    head = ("case", "adept ms", "PyTorch ms", "ratio", "of rounds", "adept MiB", "PyTorch MiB")
+    print(f"{head[0]:<36} {head[1]:>9} {head[2]:>10} {head[3]:>6} {head[4]:>13} {head[5]:>10} {head[6]:>12}", flush=True)
+    for kind, size, method, tokens in cases:
+        arguments = [kind, "--size", size, "--method", method, "--tokens", str(tokens), "--batch", str(options.batch)]
+        arguments += ["--steps", str(options.steps), "--warmup", str(options.warmup), "--json"]
+        ours = [options.adept, "bench", *arguments, "--device", options.device]
+        peer = [options.python, HERE / "peer.py", *arguments, "--threads", str(threads)]
+        reports = {"adept": [], "torch": []}
+        for turn in range(options.rounds):
+            order = [("adept", ours), ("torch", peer)]
+            for side, command in order if turn % 2 == 0 else reversed(order):
+                report = run(command, environment)
+                reports[side].append(report)
+                log.append({"side": side, "round": turn, "report": report})
+        sizes = {(r["backbone_parameters"], r["trainable_parameters"]) for side in reports.values() for r in side}
+        if len(sizes) != 1:
+            sys.exit(f"the two sides run different models: (backbone, trainable) parameters are {sorted(sizes)}")
+        memory = {s: statistics.median(r["peak_rss_bytes"] or 0 for r in rs) / 2**20 for s, rs in reports.items()}
+        for figure in FIGURES[kind]:
+            times = {side: [r[figure]["median_ms"] for r in rs] for side, rs in reports.items()}
+            median = {side: statistics.median(values) for side, values in times.items()}
+            ratios = [torch / adept for adept, torch in zip(times["adept"], times["torch"])]
+            print(
+                f"{f'{figure} {size} {method} {tokens} tokens':<36} {median['adept']:>9.1f} {median['torch']:>10.1f} "
+                f"{median['torch'] / median['adept']:>6.2f} {f'{min(ratios):.2f}-{max(ratios):.2f}':>13} "
+                f"{memory['adept']:>10.0f} {memory['torch']:>12.0f}",
+                flush=True,
+            )
+    if options.json:
+        options.json.write_text(json.dumps(log, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

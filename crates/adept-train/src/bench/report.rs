@@ -1,0 +1,103 @@
+//! The figures of one benchmark case, as the command line prints them in JSON.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::BenchOptions;
+
+/// Times of one operation, each repetition measured for itself.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Timing {
+    /// Median, milliseconds.
+    pub median_ms: f64,
+    /// Shortest, milliseconds.
+    pub min_ms: f64,
+    /// Rows per second at the median.
+    pub samples_per_second: f64,
+    /// Every repetition in order, milliseconds.
+    pub all_ms: Vec<f64>,
+}
+
+impl Timing {
+    /// From the durations of the repetitions, each over `batch` rows. `durations` must not be empty.
+    pub(super) fn new(durations: &[Duration], batch: usize) -> Self {
+        let all_ms: Vec<f64> = durations.iter().map(|duration| duration.as_secs_f64() * 1e3).collect();
+        let mut sorted = all_ms.clone();
+        sorted.sort_by(f64::total_cmp);
+        let middle = sorted.len() / 2;
+        let median_ms = if sorted.len() % 2 == 1 {
+            sorted[middle]
+        } else {
+            (sorted[middle - 1] + sorted[middle]) / 2.0
+        };
+        Self {
+            median_ms,
+            min_ms: sorted[0],
+            samples_per_second: batch as f64 * 1e3 / median_ms,
+            all_ms,
+        }
+    }
+}
+
+impl fmt::Display for Timing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "median {:.1} ms, min {:.1} ms, {:.1} samples/s",
+            self.median_ms, self.min_ms, self.samples_per_second
+        )
+    }
+}
+
+/// The figures of one case.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BenchReport {
+    /// `step` or `infer`.
+    pub kind: &'static str,
+    /// The case, with the rank filled in.
+    pub options: BenchOptions,
+    /// burn's name of the backend.
+    pub backend: String,
+    /// Threads that the operating system lets this process run at once.
+    pub threads: usize,
+    /// Parameters of the backbone.
+    pub backbone_parameters: usize,
+    /// Parameters that are trained (`step`) or attached (`infer`).
+    pub trainable_parameters: usize,
+    /// Forward, loss, backward and optimiser (`step` only).
+    pub step: Option<Timing>,
+    /// Labels predicted by greedy decoding (`infer` only).
+    pub greedy: Option<Timing>,
+    /// Labels predicted by scoring each in one decoder pass (`infer` only).
+    pub score: Option<Timing>,
+    /// Loss of the last timed step (`step` only): a reader sees that it is a number, and of which size.
+    pub loss: Option<f32>,
+    /// Largest resident memory of the process so far, bytes; absent where the system does not tell. It includes
+    /// building the random backbone.
+    pub peak_rss_bytes: Option<u64>,
+}
+
+impl fmt::Display for BenchReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let o = &self.options;
+        writeln!(
+            f,
+            "{} {} {}: batch {}, {} source tokens, m {}, r {}, {} ({} threads)",
+            self.kind, o.size, o.method, o.batch, o.tokens, o.virtual_tokens, o.rank, self.backend, self.threads
+        )?;
+        for (name, timing) in [("step", &self.step), ("greedy", &self.greedy), ("score", &self.score)] {
+            if let Some(timing) = timing {
+                writeln!(f, "  {name:<6} {timing}")?;
+            }
+        }
+        if let Some(loss) = self.loss {
+            writeln!(f, "  loss   {loss:.4}")?;
+        }
+        match self.peak_rss_bytes {
+            Some(bytes) => write!(f, "  memory {:.0} MiB at the peak", bytes as f64 / f64::from(1 << 20)),
+            None => write!(f, "  memory unknown on this system"),
+        }
+    }
+}
