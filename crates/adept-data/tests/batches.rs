@@ -221,11 +221,11 @@ fn what_is_too_long_keeps_its_last_token() {
 
 #[test]
 fn default_buckets_end_at_the_maximum() {
-    assert_eq!(default_buckets(256), [32, 64, 128, 256]);
-    assert_eq!(default_buckets(348), [32, 64, 128, 256, 348]);
-    assert_eq!(default_buckets(512), [32, 64, 128, 256, 512]);
+    assert_eq!(default_buckets(256), [16, 32, 64, 128, 256]);
+    assert_eq!(default_buckets(348), [16, 32, 64, 128, 256, 348]);
+    assert_eq!(default_buckets(512), [16, 32, 64, 128, 256, 512]);
     assert_eq!(default_buckets(10), [10]);
-    assert_eq!(default_buckets(32), [32]);
+    assert_eq!(default_buckets(32), [16, 32]);
 }
 
 #[test]
