@@ -10,6 +10,9 @@
 //!
 //! Nothing here knows a data set, an adapter or an optimiser. All is generic over burn's `Backend`.
 
+// A test that unwraps fails, as it should.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod checkpoint;
 pub mod error;
 pub mod generate;
