@@ -6,6 +6,7 @@
 pub mod document;
 pub mod fields;
 mod layers;
+mod sections;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,10 @@ use toml::{Table, Value};
 pub use crate::error::ConfigError;
 pub use crate::preset::Preset;
 pub use layers::{Origin, Override, Resolved, resolve};
+pub use sections::{
+    AdapterSection, CheckpointSection, EvaluationSection, FanInRule, GroupSection, InputSection, ModelRate, ModelWord,
+    OptimizerSection, PredictionMethod, PromptStart, Rounding, TrainMethod, TrainSection,
+};
 
 /// Every field of a run. The meanings are those of [`fields::FIELDS`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,271 +47,6 @@ pub struct RunConfig {
     pub evaluation: EvaluationSection,
     /// When state is saved.
     pub checkpoint: CheckpointSection,
-}
-
-/// What is trained: `full` is the baseline that steps every backbone parameter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TrainMethod {
-    /// All parameters of the backbone, no adapter.
-    Full,
-    /// A soft prompt.
-    Pt,
-    /// A soft prompt and a low-rank offset by position.
-    Dept,
-    /// A soft prompt and an offset network on each token's embedding.
-    Adept,
-}
-
-impl TrainMethod {
-    /// The adapter's method; `None` for `full`.
-    pub fn adapter(self) -> Option<adept_core::Method> {
-        match self {
-            TrainMethod::Full => None,
-            TrainMethod::Pt => Some(adept_core::Method::Pt),
-            TrainMethod::Dept => Some(adept_core::Method::Dept),
-            TrainMethod::Adept => Some(adept_core::Method::Adept),
-        }
-    }
-
-    /// Name as in configurations and folders.
-    pub fn name(self) -> &'static str {
-        match self {
-            TrainMethod::Full => "full",
-            TrainMethod::Pt => "pt",
-            TrainMethod::Dept => "dept",
-            TrainMethod::Adept => "adept",
-        }
-    }
-}
-
-impl std::fmt::Display for TrainMethod {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl std::str::FromStr for TrainMethod {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        [
-            TrainMethod::Full,
-            TrainMethod::Pt,
-            TrainMethod::Dept,
-            TrainMethod::Adept,
-        ]
-        .into_iter()
-        .find(|method| method.name() == text)
-        .ok_or_else(|| ConfigError::Value {
-            place: "method".into(),
-            key: "adapter.method".into(),
-            expected: "one of full, pt, dept, adept".into(),
-            found: format!("{text:?}"),
-        })
-    }
-}
-
-/// How the soft prompt starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PromptStart {
-    /// Embeddings of sampled frequent tokens.
-    Vocabulary,
-    /// Embeddings of a fixed text.
-    Text,
-    /// Normal random values.
-    Random,
-}
-
-/// Range of the first offset matrix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FanInRule {
-    /// ±1/sqrt(r), the published code.
-    Reference,
-    /// ±1/sqrt(d).
-    Standard,
-}
-
-/// Section `[adapter]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AdapterSection {
-    /// Method.
-    pub method: TrainMethod,
-    /// Prompt length m.
-    pub virtual_tokens: usize,
-    /// Bottleneck or rank r; 0: by the budget.
-    pub rank: usize,
-    /// Budget l, in rows of the model's width.
-    pub budget_tokens: usize,
-    /// DePT's alpha; 0: not scaled.
-    pub dept_alpha: f64,
-    /// ADePT's dropout before the activation.
-    pub bottleneck_dropout: f64,
-    /// How the prompt starts.
-    pub init: PromptStart,
-    /// Text of [`PromptStart::Text`].
-    pub init_text: String,
-    /// Number of tokens [`PromptStart::Vocabulary`] samples from.
-    pub init_candidates: usize,
-    /// Standard deviation of [`PromptStart::Random`].
-    pub init_std: f64,
-    /// Range of the first offset matrix.
-    pub fan_in: FanInRule,
-}
-
-/// STS-B targets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Rounding {
-    /// One decimal, the published script.
-    Tenth,
-    /// Nearest 0.2, original T5.
-    Fifth,
-}
-
-/// Section `[input]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InputSection {
-    /// Source tokens kept.
-    pub max_source_length: usize,
-    /// Widths that batches are padded to.
-    pub buckets: Vec<usize>,
-    /// Pad to the maximum always.
-    pub pad_to_max: bool,
-    /// STS-B targets.
-    pub stsb_rounding: Rounding,
-}
-
-impl InputSection {
-    /// The widths in force: those below the maximum, then the maximum.
-    pub fn widths(&self) -> Vec<usize> {
-        let mut widths: Vec<usize> = self
-            .buckets
-            .iter()
-            .copied()
-            .filter(|width| *width < self.max_source_length)
-            .collect();
-        widths.push(self.max_source_length);
-        widths
-    }
-}
-
-/// A rate that is given, or is the backbone's own.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum ModelRate {
-    /// This value.
-    Value(f64),
-    /// The word `model`: the backbone's configuration has it.
-    Model(ModelWord),
-}
-
-/// The word `model`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ModelWord {
-    /// `model`.
-    Model,
-}
-
-impl ModelRate {
-    /// The rate, given the backbone's own.
-    pub fn or(self, own: f64) -> f64 {
-        match self {
-            ModelRate::Value(value) => value,
-            ModelRate::Model(_) => own,
-        }
-    }
-}
-
-/// Section `[train]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrainSection {
-    /// Optimiser steps.
-    pub steps: usize,
-    /// Examples of one pass.
-    pub batch_size: usize,
-    /// Passes of one step.
-    pub accumulation: usize,
-    /// Dropout inside the backbone.
-    pub backbone_dropout: ModelRate,
-    /// Steps between entries of the loss curve.
-    pub log_every: usize,
-    /// Steps between reads of the loss from the device.
-    pub check_every: usize,
-}
-
-/// Rate, decay and warm-up of one parameter group.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GroupSection {
-    /// Highest learning rate.
-    pub learning_rate: f64,
-    /// Decoupled decay.
-    pub weight_decay: f64,
-    /// Steps of linear warm-up.
-    pub warmup_steps: usize,
-}
-
-/// Section `[optimizer]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OptimizerSection {
-    /// Decay of the first moment.
-    pub beta1: f64,
-    /// Decay of the second moment.
-    pub beta2: f64,
-    /// Added to the root of the second moment.
-    pub epsilon: f64,
-    /// Largest global gradient norm; 0: none.
-    pub clip_norm: f64,
-    /// The soft prompt.
-    pub prompt: GroupSection,
-    /// The offset's tensors.
-    pub offset: GroupSection,
-    /// The backbone's parameters, method `full`.
-    pub full: GroupSection,
-}
-
-/// How predictions are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PredictionMethod {
-    /// Greedy generation.
-    Generate,
-    /// The label of highest probability.
-    Labels,
-    /// By labels where the task has them.
-    Auto,
-}
-
-/// Section `[evaluation]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EvaluationSection {
-    /// Steps between evaluations.
-    pub every: usize,
-    /// How predictions are made.
-    pub method: PredictionMethod,
-    /// Examples of one pass.
-    pub batch_size: usize,
-    /// Longest generated answer; 0: the task's longest label.
-    pub max_new_tokens: usize,
-}
-
-/// Section `[checkpoint]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CheckpointSection {
-    /// Steps between checkpoints.
-    pub every: usize,
-    /// Checkpoints kept.
-    pub keep: usize,
 }
 
 impl RunConfig {
@@ -419,6 +159,7 @@ pub(crate) fn flatten(table: &Table) -> Vec<(String, Value)> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -302,6 +302,7 @@ pub(crate) fn sync_folder(path: &Path) -> Result<(), TrainError> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -39,7 +39,7 @@ pub enum Line {
 pub struct Start {
     /// Version of the program.
     pub code_version: String,
-    /// Commit it was built from, where the build said so (`ADEPT_GIT_HASH`).
+    /// Commit it was built from, where known ([`code_commit`]).
     pub code_commit: Option<String>,
     /// Backend and device.
     pub device: String,
@@ -167,6 +167,13 @@ pub fn code_version() -> String {
     env!("CARGO_PKG_VERSION").to_owned()
 }
 
+/// The commit of this program: what `cargo xtask` says when it starts it (`ADEPT_GIT_HASH`), else what the build was
+/// told. It is read at run time so that a new commit alone does not compile anything anew.
+pub fn code_commit() -> Option<String> {
+    let told = std::env::var("ADEPT_GIT_HASH").ok().filter(|commit| !commit.is_empty());
+    told.or_else(|| option_env!("ADEPT_GIT_HASH").map(ToOwned::to_owned))
+}
+
 /// Appends lines to a record.
 #[derive(Debug)]
 pub struct RecordWriter {
@@ -239,6 +246,7 @@ pub fn read(path: &Path) -> Result<Vec<Line>, TrainError> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -2,6 +2,7 @@
 //!
 //! The fixture is made by `tests/generators/adamw_reference.py`. Limits: parameters move by up to 0.3 a step, so 3e-6
 //! is a few float32 roundings; the small-rate group moves by 1e-3 and is held to 1e-6.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 

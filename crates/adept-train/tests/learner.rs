@@ -1,4 +1,5 @@
 //! What training does to the loss, to the backbone and to a batch that is split.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! A run that is stopped and goes on is the run that was never stopped; what is damaged is seen.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

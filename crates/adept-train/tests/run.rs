@@ -1,4 +1,5 @@
 //! Whole runs: from files on disk to `result.json`, and what a folder that already holds a run does.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

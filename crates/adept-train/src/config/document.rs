@@ -91,6 +91,7 @@ fn kind(kind: &Kind) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

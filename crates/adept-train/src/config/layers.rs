@@ -263,6 +263,7 @@ fn plain(value: &DeValue<'_>) -> Option<Value> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
