@@ -174,13 +174,14 @@ def main():
     model = T5ForConditionalGeneration(T5Config(decoder_start_token_id=0, **config)).eval()
     adapter = Adapter(options.method, d, m, r, options.tokens)
     batch = make_batch(options.batch, options.tokens, options.target_tokens, config["vocab_size"])
+    trained = model if options.method == "full" and options.kind == "step" else adapter
     report = {
         "kind": options.kind,
         "options": {**vars(options), "rank": r},
         "backend": f"torch {torch.__version__}, transformers {transformers.__version__}",
         "threads": torch.get_num_threads(),
         "backbone_parameters": sum(p.numel() for p in model.parameters()),
-        "trainable_parameters": sum(p.numel() for p in (model if options.method == "full" else adapter).parameters()),
+        "trainable_parameters": sum(p.numel() for p in trained.parameters()),
     }
     {"step": step, "infer": infer}[options.kind](model, adapter, batch, options, report)
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kibibytes.
