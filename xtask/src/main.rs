@@ -10,6 +10,7 @@ mod fixtures;
 mod program;
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -40,7 +41,7 @@ Commands that build `adept` in release and hand over to it (all their arguments 
   report      write a report again from its records
   config      print a preset as a documented TOML file
 
-  Options that xtask takes out of the arguments of these commands:
+  Options that xtask takes out of the arguments of these commands, or before them:
     --features LIST       cargo features to add to the build (flex, ndarray, cuda, wgpu, vulkan)
     --backend NAME        the same for one backend, and passes `--device NAME` on when no --device is given
     --no-default-features leave the default CPU backend out
@@ -55,9 +56,7 @@ Other commands:
 Exit codes are those of the program that was run; 2 is a usage error.";
 
 fn main() -> ExitCode {
-    let mut arguments = env::args_os().skip(1);
-    let command = arguments.next().map(|argument| argument.to_string_lossy().into_owned());
-    let rest: Vec<_> = arguments.collect();
+    let (command, rest) = split_command(env::args_os().skip(1).collect());
     let root = workspace_root();
     match command.as_deref() {
         Some("help" | "--help" | "-h") => {
@@ -78,10 +77,60 @@ fn main() -> ExitCode {
     }
 }
 
+/// The command and the other arguments. xtask's own options may stand before the command as well as after it.
+fn split_command(mut arguments: Vec<OsString>) -> (Option<String>, Vec<OsString>) {
+    let mut place = 0;
+    while let Some(argument) = arguments.get(place).map(|argument| argument.to_string_lossy()) {
+        match &*argument {
+            "--features" | "--backend" => place += 2,
+            "--no-default-features" => place += 1,
+            inline if inline.starts_with("--features=") || inline.starts_with("--backend=") => place += 1,
+            _ => break,
+        }
+    }
+    if place >= arguments.len() {
+        return (None, arguments);
+    }
+    let command = arguments.remove(place);
+    (Some(command.to_string_lossy().into_owned()), arguments)
+}
+
 /// The folder of the workspace's manifest: the parent of this crate's.
 fn workspace_root() -> PathBuf {
     let own = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     Path::new(&own)
         .parent()
         .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(arguments: &[&str], command: Option<&str>, rest: &[&str]) {
+        let found = split_command(arguments.iter().map(OsString::from).collect());
+        assert_eq!(
+            found,
+            (command.map(str::to_owned), rest.iter().map(OsString::from).collect())
+        );
+    }
+
+    #[test]
+    fn options_may_stand_before_the_command() {
+        check(&["reproduce", "glue"], Some("reproduce"), &["glue"]);
+        check(
+            &["--backend", "cuda", "train", "--out", "x"],
+            Some("train"),
+            &["--backend", "cuda", "--out", "x"],
+        );
+        check(
+            &["--features=cuda", "--no-default-features", "ci"],
+            Some("ci"),
+            &["--features=cuda", "--no-default-features"],
+        );
+        check(&["--features"], None, &["--features"]);
+        check(&["--help"], Some("--help"), &[]);
+        check(&[], None, &[]);
+    }
 }

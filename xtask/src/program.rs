@@ -25,6 +25,8 @@ pub fn run(root: &Path, command: &str, arguments: Vec<OsString>) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    // What a run records as the version of its code. The build does not see it: a new commit alone compiles nothing.
+    let version = env::var_os("ADEPT_GIT_HASH").or_else(|| code_version(root).map(OsString::from));
     if let Err(code) = build(root, &request) {
         return code;
     }
@@ -34,9 +36,7 @@ pub fn run(root: &Path, command: &str, arguments: Vec<OsString>) -> ExitCode {
             .join(format!("adept{}", env::consts::EXE_SUFFIX)),
     );
     program.arg(command).args(&request.passed_on);
-    if env::var_os("ADEPT_GIT_HASH").is_none()
-        && let Some(version) = code_version(root)
-    {
+    if let Some(version) = &version {
         program.env("ADEPT_GIT_HASH", version);
     }
     hand_over(program)
@@ -123,6 +123,7 @@ fn build(root: &Path, request: &Request) -> Result<(), ExitCode> {
     cargo
         .current_dir(root)
         .args(["build", "--release", "--package", "adept-cli"]);
+    cargo.env_remove("ADEPT_GIT_HASH");
     if request.no_default_features {
         cargo.arg("--no-default-features");
     }

@@ -298,7 +298,7 @@ pub struct Inspect {
 /// `adept verify`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  adept verify --backbone tests/goldens/t5-relu --golden tests/goldens/t5-relu --device cuda:0
+  adept verify --backbone tests/goldens/t5_v1_0 --golden tests/goldens/t5_v1_0 --device cuda:0
 
 Exit codes: 0 every group is within its limit; 1 one is not; 2 something to check is missing or unreadable.")]
 pub struct Verify {

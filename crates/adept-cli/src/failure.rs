@@ -107,7 +107,7 @@ impl Failure {
 
 impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lines: Vec<String> = self.message.iter().cloned().collect();
+        let mut lines: Vec<String> = Vec::new();
         let mut next = self.cause.as_deref().map(|cause| cause as &dyn Error);
         while let Some(cause) = next {
             let text = cause.to_string();
@@ -117,8 +117,11 @@ impl Display for Failure {
             }
             next = cause.source();
         }
-        if lines.is_empty() {
-            return Ok(());
+        match (&self.message, lines.first_mut()) {
+            (None, None) => return Ok(()),
+            (Some(message), None) => lines.push(message.clone()),
+            (Some(message), Some(first)) => *first = format!("{message}: {first}"),
+            (None, Some(_)) => {}
         }
         let word = if self.code == 130 { "interrupted" } else { "error" };
         write!(f, "{word}: {}", lines.join("\n  because: "))?;
@@ -184,10 +187,12 @@ mod tests {
     fn the_chain_is_printed_once() {
         let disk = Link("no space left", None);
         let write = Link("x.json cannot be written: no space left", Some(Box::new(disk)));
-        let failure = Failure::run(Link("the run failed", Some(Box::new(write)))).hint("free some");
+        let failure = Failure::run(Link("the run failed", Some(Box::new(write))))
+            .hint("free some")
+            .context("rte");
         assert_eq!(
             failure.to_string(),
-            "error: the run failed\n  because: x.json cannot be written: no space left\n  hint: free some"
+            "error: rte: the run failed\n  because: x.json cannot be written: no space left\n  hint: free some"
         );
         assert_eq!(failure.code, 1);
     }

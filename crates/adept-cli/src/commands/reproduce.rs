@@ -318,7 +318,7 @@ impl GridObserver for Watching<'_> {
 fn grid_failure(cause: GridError) -> Failure {
     match cause {
         GridError::Train(cause) => run_failure(cause),
-        GridError::Run { run, source } => run_failure(source).context(run),
+        GridError::Run { run, source } => run_failure(*source).context(run),
         GridError::Report(_) => Failure::run(cause),
         GridError::Coordinate { .. } | GridError::OtherGrid { .. } => Failure::input(cause),
     }

@@ -112,8 +112,8 @@ pub enum GridError {
     Run {
         /// Which run.
         run: String,
-        /// Why.
-        source: TrainError,
+        /// Why; boxed, because a step that failed names all of its rows.
+        source: Box<TrainError>,
     },
     /// A setting that the grid itself decides.
     #[error("`{key}` cannot be set here: {instead} decides it for every run")]
@@ -325,7 +325,7 @@ pub fn run_grid<AB: AutodiffBackend>(
             Err(source) => {
                 return Err(GridError::Run {
                     run: cell.name(),
-                    source,
+                    source: Box::new(source),
                 });
             }
         }
