@@ -310,3 +310,14 @@ fn a_loss_that_is_not_a_number_ends_the_run_before_anything_is_saved() {
         "choose a seed that meets the row later than in the first step, to see a checkpoint survive"
     );
 }
+
+/// With rates of zero every evaluation has the same score: the first one is kept.
+#[test]
+fn equal_scores_keep_the_earlier_step() {
+    let _turn = one_at_a_time();
+    let folder = tempfile::tempdir().unwrap();
+    let resolved = config(&["optimizer.prompt.learning_rate=0", "optimizer.offset.learning_rate=0"]);
+    let target = adapter_target(&resolved, &backbone());
+    let outcome = train(&resolved, &Rows::new(), &target, folder.path(), &mut ()).unwrap();
+    assert_eq!((outcome.progress.step, outcome.selection.step), (12, 4));
+}
