@@ -24,8 +24,14 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 
-    /// Where to compute: cpu, flex, ndarray, cuda[:N], wgpu[:N] or vulkan[:N], among those compiled in
-    #[arg(long, global = true, value_name = "NAME")]
+    /// Where to compute.
+    // The help stands apart because rustdoc would take the brackets for a link.
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        help = "Where to compute: cpu, flex, ndarray, cuda[:N], wgpu[:N] or vulkan[:N], among those compiled in"
+    )]
     pub device: Option<DeviceName>,
 
     /// No progress and no remarks, results and errors only
