@@ -30,7 +30,12 @@ impl<B: Backend> AttentionBias<B> {
             mask,
             combined: None,
         };
-        if !fused::<B>() {
+        // The fused kernel reads both parts where they lie.
+        #[cfg(feature = "flex")]
+        let fused = crate::flex::route::<B>().is_some();
+        #[cfg(not(feature = "flex"))]
+        let fused = false;
+        if !fused {
             this.combined = this.combine();
         }
         this
@@ -56,15 +61,6 @@ impl<B: Backend> AttentionBias<B> {
             (bias, mask) => bias.or(mask),
         }
     }
-}
-
-/// Whether the backend has fused kernels compiled in.
-fn fused<B: Backend>() -> bool {
-    #[cfg(feature = "flex")]
-    if crate::flex::route::<B>().is_some() {
-        return true;
-    }
-    false
 }
 
 /// Multi-head attention: query `[b, q, h·c]`, key and value `[b, k, h·c]` to `[b, q, h·c]`; heads lie side by side in the
