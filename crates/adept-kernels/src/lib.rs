@@ -22,5 +22,6 @@ pub use attention::{AttentionBias, attention};
 pub use loss::cross_entropy;
 pub use norm::rms_norm;
 
-#[cfg(test)]
+// The tests compare the fused kernels with the composed operations, so they need both.
+#[cfg(all(test, feature = "flex"))]
 mod tests;

@@ -9,7 +9,6 @@ use burn::tensor::{Bool, Int, Tensor, TensorData, backend::AutodiffBackend};
 use crate::{AttentionBias, attention, cross_entropy, gated_gelu, relu, rms_norm};
 
 type Composed = Autodiff<NdArray>;
-#[cfg(feature = "flex")]
 type Fused = Autodiff<burn_flex::Flex>;
 
 /// Numbers in about [-2, 2] that are the same on every machine (a small linear congruential generator).
@@ -117,7 +116,6 @@ fn check(found: Figures, expected: Figures) {
     }
 }
 
-#[cfg(feature = "flex")]
 mod fused {
     use super::*;
     use burn_flex::Flex;
@@ -220,7 +218,6 @@ fn loss_is_zero_where_every_label_is_ignored() {
     let figures = loss_figures::<Composed>([-100; 4]);
     assert_eq!(figures[0].1, [0.0]);
     assert!(figures[1].1.iter().all(|&g| g == 0.0));
-    #[cfg(feature = "flex")]
     assert_eq!(loss_figures::<Fused>([-100; 4]), figures);
 }
 

@@ -124,7 +124,7 @@ fn stopped(folder: &Path) -> Vec<std::path::PathBuf> {
         &rows,
         &adapter_target(&resolved, &backbone),
         folder,
-        &mut Watcher::stopping_at(17),
+        &mut Watcher::stopping_at(24),
     )
     .unwrap_err();
     assert!(matches!(error, TrainError::Interrupted { .. }), "{error}");
