@@ -238,7 +238,13 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(TrainError::io("create a file in", folder))?;
+    let mut builder = tempfile::Builder::new();
+    // A temporary file is the owner's alone by default; a result is for whoever may read the folder (the umask decides).
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut temporary = builder
+        .tempfile_in(folder)
+        .map_err(TrainError::io("create a file in", folder))?;
     temporary.write_all(bytes).map_err(TrainError::io("write", path))?;
     temporary.as_file().sync_all().map_err(TrainError::io("flush", path))?;
     temporary
