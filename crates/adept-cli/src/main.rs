@@ -2,6 +2,7 @@
 //! here are the command line, the choice of a backend, progress, messages and exit codes.
 #![recursion_limit = "256"] // wgpu's types nest deeper than the default limit.
 
+mod allocator;
 mod args;
 mod commands;
 mod device;
@@ -13,11 +14,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-/// Training allocates and frees the same large tensors at every step; this allocator keeps them at hand.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    allocator::keep_freed_pages();
     // clap prints its own messages and ends with code 2 on a usage error.
     let cli = args::Cli::parse();
     match failure::guarded(|| commands::run(cli)) {
