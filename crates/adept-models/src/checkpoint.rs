@@ -5,7 +5,7 @@
 //! is in the shard the index names. Values are read by [`Checkpoint::read`], which checks shape and element type.
 //!
 //! Limits: a file that another program truncates *while* it is mapped faults, as with every memory map; a file that is
-//! replaced by renaming (as [`write`] does) is safe, the map keeps the old one.
+//! replaced by renaming (as [`write()`] does) is safe, the map keeps the old one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
