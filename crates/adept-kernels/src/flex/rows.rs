@@ -11,7 +11,7 @@ pub(super) fn fast<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)
 }
 
-/// `eˣ` to about one unit in the last place for x in [−87, 88]; 0 below.
+/// `eˣ` with a relative error below 3e-7 for x in [−87, 88]; 0 below, NaN for NaN.
 ///
 /// Range reduction to `2ⁿ·eʳ` with |r| ≤ ln 2 / 2 and a polynomial of degree six for `eʳ`. Adding and taking away 1.5·2²³
 /// rounds to an integer and leaves it in the low bits of the sum.
@@ -111,4 +111,22 @@ pub(super) fn dot(left: &[f32], right: &[f32]) -> f32 {
         *acc += x * y;
     }
     lanes.into_iter().sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::exp;
+
+    #[test]
+    fn exponential_against_double_precision() {
+        // Every 0.001 over the whole range; 3e-7 is two and a half units in the last place of float32.
+        for i in -87_000..=88_000 {
+            let x = i as f32 / 1000.0;
+            let exact = f64::from(x).exp();
+            let error = (f64::from(exp(x)) - exact).abs() / exact;
+            assert!(error < 3e-7, "exp({x}): {}, expected {exact}", exp(x));
+        }
+        assert_eq!((exp(-87.5), exp(f32::MIN), exp(f32::NEG_INFINITY)), (0.0, 0.0, 0.0));
+        assert!(exp(f32::NAN).is_nan());
+    }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::chart::{Line, chart};
-use super::text::{duration, escape_html, measured, parameters, short_fingerprint, thousands};
+use super::text::{RUN_COLUMNS, duration, escape_html, measured, parameters, thousands};
 use super::{Report, Row};
 
 const STYLE: &str = include_str!("page.css");
@@ -182,20 +182,7 @@ fn runs(page: &mut String, report: &Report) {
         return;
     }
     page.push_str("<h2>Runs</h2>\n");
-    let names = [
-        "Run",
-        "Metric",
-        "Test",
-        "Best validation",
-        "At step",
-        "Steps",
-        "m",
-        "r",
-        "Trainable",
-        "Share",
-        "Training time",
-    ];
-    open_table(page, &[&names[..], &["Device", "Code"]].concat(), 2);
+    open_table(page, &RUN_COLUMNS, 2);
     for run in &report.runs {
         let _ = writeln!(
             page,
@@ -213,7 +200,7 @@ fn runs(page: &mut String, report: &Report) {
             run.share(),
             duration(run.seconds),
             escape_html(&run.device),
-            escape_html(short_fingerprint(&run.code_version))
+            escape_html(&run.code_version)
         );
     }
     close_table(page);

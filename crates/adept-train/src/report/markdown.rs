@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::text::{code_markdown, duration, escape_markdown, measured, parameters, short_fingerprint, thousands};
+use super::text::{RUN_COLUMNS, code_markdown, duration, escape_markdown, measured, parameters, thousands};
 use super::{Report, Row};
 
 /// The whole page.
@@ -155,22 +155,7 @@ fn runs(page: &mut String, report: &Report) {
         return;
     }
     page.push_str("## Runs\n\n");
-    let names = [
-        "Run",
-        "Metric",
-        "Test",
-        "Best validation",
-        "At step",
-        "Steps",
-        "m",
-        "r",
-        "Trainable",
-        "Share",
-        "Training time",
-        "Device",
-        "Code",
-    ];
-    header(page, &names.map(str::to_owned), 2);
+    header(page, &RUN_COLUMNS.map(str::to_owned), 2);
     for run in &report.runs {
         let cells = [
             format!("`{}`", run.folder),
@@ -185,7 +170,7 @@ fn runs(page: &mut String, report: &Report) {
             format!("{:.3} %", run.share()),
             duration(run.seconds),
             escape_markdown(&run.device),
-            escape_markdown(short_fingerprint(&run.code_version)),
+            escape_markdown(&run.code_version),
         ];
         line(page, &cells);
     }

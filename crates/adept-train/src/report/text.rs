@@ -2,6 +2,23 @@
 
 use super::statistics::Spread;
 
+/// Columns of the table of runs, the same in both forms of the report.
+pub const RUN_COLUMNS: [&str; 13] = [
+    "Run",
+    "Metric",
+    "Test",
+    "Best validation",
+    "At step",
+    "Steps",
+    "m",
+    "r",
+    "Trainable",
+    "Share",
+    "Training time",
+    "Device",
+    "Code",
+];
+
 /// Text inside HTML, as content or as a quoted attribute.
 #[must_use]
 pub fn escape_html(text: &str) -> String {
