@@ -15,6 +15,7 @@ use toml::{Table, Value};
 
 pub use crate::error::ConfigError;
 pub use crate::preset::Preset;
+pub(crate) use layers::chosen;
 pub use layers::{Origin, Override, Resolved, resolve};
 pub use sections::{
     AdapterSection, CheckpointSection, EvaluationSection, FanInRule, GroupSection, InputSection, ModelRate, ModelWord,
@@ -52,23 +53,7 @@ pub struct RunConfig {
 impl RunConfig {
     /// Builds the struct from checked dotted values; the schema and this struct name the same fields (tested).
     fn from_values(values: impl IntoIterator<Item = (String, Value)>) -> Self {
-        let mut root = Table::new();
-        for (key, value) in values {
-            let mut table = &mut root;
-            let mut parts = key.split('.').peekable();
-            while let Some(part) = parts.next() {
-                if parts.peek().is_none() {
-                    table.insert(part.to_owned(), value.clone());
-                    break;
-                }
-                table = table
-                    .entry(part)
-                    .or_insert_with(|| Value::Table(Table::new()))
-                    .as_table_mut()
-                    .expect("no key of the schema is the section of another");
-            }
-        }
-        Value::Table(root)
+        Value::Table(nested(values))
             .try_into()
             .expect("every value was checked against the schema, which names these fields")
     }
@@ -138,6 +123,27 @@ impl Resolved {
         text.push_str(&toml::to_string(&self.config).expect("a configuration holds TOML types only"));
         text
     }
+}
+
+/// Nested tables of dotted keys and values.
+pub(crate) fn nested(values: impl IntoIterator<Item = (String, Value)>) -> Table {
+    let mut root = Table::new();
+    for (key, value) in values {
+        let mut table = &mut root;
+        let mut parts = key.split('.').peekable();
+        while let Some(part) = parts.next() {
+            if parts.peek().is_none() {
+                table.insert(part.to_owned(), value.clone());
+                break;
+            }
+            table = table
+                .entry(part)
+                .or_insert_with(|| Value::Table(Table::new()))
+                .as_table_mut()
+                .expect("no key of the schema is the section of another");
+        }
+    }
+    root
 }
 
 /// Dotted keys and values of nested tables.

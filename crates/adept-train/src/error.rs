@@ -24,7 +24,7 @@ pub enum ConfigError {
         message: String,
     },
     /// No field has this key.
-    #[error("{place}: unknown key `{key}`; the nearest is `{nearest}` (docs/configuration.md lists all)")]
+    #[error("{place}: unknown key `{key}`; the nearest is `{nearest}` ({page} lists all)")]
     UnknownKey {
         /// File and line, or `--set`.
         place: String,
@@ -32,6 +32,8 @@ pub enum ConfigError {
         key: String,
         /// The known key that reads most like it.
         nearest: &'static str,
+        /// Page of the documentation with all keys.
+        page: &'static str,
     },
     /// A value of the wrong type or out of range.
     #[error("{place}: `{key}` must be {expected}, found {found}")]
@@ -71,12 +73,32 @@ pub enum ConfigError {
         /// The task.
         task: String,
     },
+    /// A value that does not go with another one.
+    #[error("`{key}` = {found}: {expected}")]
+    Conflict {
+        /// Dotted key.
+        key: &'static str,
+        /// Its value.
+        found: String,
+        /// What would do, and why.
+        expected: String,
+    },
     /// A field without a default was not given.
     #[error("`{key}` has no default: give it in the configuration file or with --set {key}=…")]
     Missing {
         /// Dotted key.
         key: &'static str,
     },
+}
+
+impl ConfigError {
+    /// The same error for a key inside a list of tables.
+    pub(crate) fn inside(mut self, outer: &str) -> Self {
+        if let ConfigError::UnknownKey { key, .. } | ConfigError::Value { key, .. } = &mut self {
+            *key = format!("{outer}.{key}");
+        }
+        self
+    }
 }
 
 /// Why one checkpoint cannot be used.

@@ -72,14 +72,14 @@ pub fn page() -> String {
 }
 
 /// A value as it stands in TOML; an empty text means that the field has to be given.
-fn value(value: &Value) -> String {
+pub(crate) fn value(value: &Value) -> String {
     match value {
         Value::String(text) if text.is_empty() => "(must be given)".into(),
         other => format!("`{other}`"),
     }
 }
 
-fn kind(kind: &Kind) -> String {
+pub(crate) fn kind(kind: &Kind) -> String {
     match kind {
         Kind::Choice(words) => words
             .iter()

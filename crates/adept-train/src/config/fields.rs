@@ -37,6 +37,10 @@ pub enum Kind {
     },
     /// A list of whole numbers above zero.
     Widths,
+    /// A list of texts.
+    Texts,
+    /// A list of tables (`[[name]]`), each with these fields; only a file can give it.
+    Tables(&'static [Field]),
 }
 
 impl Kind {
@@ -51,12 +55,14 @@ impl Kind {
             Kind::Number { min, max } => format!("a number from {min} to {max}"),
             Kind::NumberOr { word, min, max } => format!("a number from {min} to {max}, or \"{word}\""),
             Kind::Widths => "a list of whole numbers above 0".into(),
+            Kind::Texts => "a list of texts".into(),
+            Kind::Tables(_) => "a list of tables in a file".into(),
         }
     }
 }
 
 /// One field of the configuration.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Field {
     /// Dotted key, as in `--set` and as the TOML path.
     pub key: &'static str,
@@ -69,7 +75,7 @@ pub struct Field {
     pub meaning: &'static str,
 }
 
-const fn field(key: &'static str, kind: Kind, decides: bool, meaning: &'static str) -> Field {
+pub(crate) const fn field(key: &'static str, kind: Kind, decides: bool, meaning: &'static str) -> Field {
     Field {
         key,
         kind,
@@ -78,16 +84,16 @@ const fn field(key: &'static str, kind: Kind, decides: bool, meaning: &'static s
     }
 }
 
-const fn whole(min: i64) -> Kind {
+pub(crate) const fn whole(min: i64) -> Kind {
     Kind::Integer { min, max: i64::MAX }
 }
 
-const fn number(min: f64, max: f64) -> Kind {
+pub(crate) const fn number(min: f64, max: f64) -> Kind {
     Kind::Number { min, max }
 }
 
 /// Upper end of half-open ranges such as Adam's betas: one is not allowed.
-const BELOW_ONE: f64 = 0.999_999;
+pub(crate) const BELOW_ONE: f64 = 0.999_999;
 
 /// Reference names of the GLUE tasks.
 pub const TASKS: &[&str] = &["cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte"];
@@ -374,18 +380,40 @@ pub const FIELDS: &[Field] = &[
     ),
 ];
 
-/// The field of that key.
-pub fn find(key: &str) -> Option<&'static Field> {
-    FIELDS.iter().find(|field| field.key == key)
+/// A kind of configuration: its fields and the page that explains them.
+#[derive(Debug, Clone, Copy)]
+pub struct Schema {
+    /// Every field.
+    pub fields: &'static [Field],
+    /// Page of the documentation.
+    pub page: &'static str,
 }
 
-/// The known key that reads most like `key`, compared in full and by its last part.
-pub fn nearest(key: &str) -> &'static str {
-    let last = |text: &str| text.rsplit('.').next().unwrap_or(text).to_owned();
-    FIELDS
-        .iter()
-        .min_by_key(|field| distance(key, field.key).min(distance(&last(key), &last(field.key)) * 2 + 1))
-        .map_or("", |field| field.key)
+/// A run that adapts a backbone.
+pub const RUN: Schema = Schema {
+    fields: FIELDS,
+    page: "docs/configuration.md",
+};
+
+impl Schema {
+    /// The field of that key.
+    pub fn find(&self, key: &str) -> Option<&'static Field> {
+        self.fields.iter().find(|field| field.key == key)
+    }
+
+    /// The known key that reads most like `key`, compared in full and by its last part.
+    pub fn nearest(&self, key: &str) -> &'static str {
+        let last = |text: &str| text.rsplit('.').next().unwrap_or(text).to_owned();
+        self.fields
+            .iter()
+            .min_by_key(|field| distance(key, field.key).min(distance(&last(key), &last(field.key)) * 2 + 1))
+            .map_or("", |field| field.key)
+    }
+}
+
+/// The field of a run of that key.
+pub fn find(key: &str) -> Option<&'static Field> {
+    RUN.find(key)
 }
 
 /// Levenshtein distance in characters.
@@ -417,7 +445,7 @@ mod tests {
             ("virtual_tokens", "adapter.virtual_tokens"),
             ("sed", "seed"),
         ] {
-            assert_eq!(nearest(typed), expected, "for {typed}");
+            assert_eq!(RUN.nearest(typed), expected, "for {typed}");
         }
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use toml::Value;
 use toml::de::{DeTable, DeValue};
 
-use super::fields::{self, Kind};
+use super::fields::{self, Kind, Schema};
 use super::{ConfigError, RunConfig};
 use crate::preset::{self, Preset};
 
@@ -65,26 +65,32 @@ pub struct Resolved {
     pub overrides: Vec<Override>,
 }
 
-type Values = BTreeMap<String, (Value, Origin)>;
+/// Values by dotted key, each with where it came from.
+pub(crate) type Values = BTreeMap<String, (Value, Origin)>;
 
-/// Resolves a configuration from an optional file and `key=value` overrides, the last one winning.
-///
-/// The preset, the task and the method are taken from the uppermost layer that names them, because they choose the
-/// defaults below.
-pub fn resolve(file: Option<&Path>, overrides: &[String]) -> Result<Resolved, ConfigError> {
+/// What a file and overrides say, the last one winning.
+pub(crate) fn chosen(schema: &Schema, file: Option<&Path>, overrides: &[String]) -> Result<Values, ConfigError> {
     let mut chosen = Values::new();
     if let Some(path) = file {
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
             path: path.to_owned(),
             source,
         })?;
-        chosen.extend(parse_file(path, &text)?);
+        chosen.extend(parse_file(schema, path, &text)?);
     }
     for assignment in overrides {
-        let (key, value) = parse_override(assignment)?;
+        let (key, value) = parse_override(schema, assignment)?;
         chosen.insert(key, (value, Origin::Override));
     }
+    Ok(chosen)
+}
 
+/// Resolves a configuration from an optional file and `key=value` overrides, the last one winning.
+///
+/// The preset, the task and the method are taken from the uppermost layer that names them, because they choose the
+/// defaults below.
+pub fn resolve(file: Option<&Path>, overrides: &[String]) -> Result<Resolved, ConfigError> {
+    let chosen = chosen(&fields::RUN, file, overrides)?;
     let word = |key: &str| chosen.get(key).and_then(|(value, _)| value.as_str());
     let preset = match word("preset") {
         Some("reference") => Preset::Reference,
@@ -113,7 +119,7 @@ pub fn resolve(file: Option<&Path>, overrides: &[String]) -> Result<Resolved, Co
 }
 
 /// Reads a TOML text into dotted keys, each checked and with its line.
-pub(crate) fn parse_file(path: &Path, text: &str) -> Result<Values, ConfigError> {
+pub(crate) fn parse_file(schema: &Schema, path: &Path, text: &str) -> Result<Values, ConfigError> {
     let place = |offset: usize| Origin::File {
         path: path.to_owned(),
         line: text.as_bytes()[..offset.min(text.len())]
@@ -127,12 +133,13 @@ pub(crate) fn parse_file(path: &Path, text: &str) -> Result<Values, ConfigError>
         message: error.message().to_owned(),
     })?;
     let mut values = Values::new();
-    collect(document.get_ref(), "", &place, &mut values)?;
+    collect(schema, document.get_ref(), "", &place, &mut values)?;
     Ok(values)
 }
 
 /// Walks one table of the file.
 fn collect(
+    schema: &Schema,
     table: &DeTable<'_>,
     prefix: &str,
     place: &dyn Fn(usize) -> Origin,
@@ -146,19 +153,36 @@ fn collect(
         };
         let origin = place(name.span().start);
         if let DeValue::Table(inner) = value.get_ref()
-            && fields::find(&key).is_none()
+            && schema.find(&key).is_none()
         {
-            if !fields::FIELDS
+            if !schema
+                .fields
                 .iter()
                 .any(|field| field.key.starts_with(&format!("{key}.")))
                 && inner.is_empty()
             {
-                return Err(unknown(&key, &origin));
+                return Err(unknown(schema, &key, &origin));
             }
-            collect(inner, &key, place, values)?;
+            collect(schema, inner, &key, place, values)?;
             continue;
         }
-        let field = fields::find(&key).ok_or_else(|| unknown(&key, &origin))?;
+        let field = schema.find(&key).ok_or_else(|| unknown(schema, &key, &origin))?;
+        if let (Kind::Tables(inner), DeValue::Array(items)) = (field.kind, value.get_ref()) {
+            let tables = items
+                .iter()
+                .map(|item| match item.get_ref() {
+                    DeValue::Table(item) => collect_item(schema, inner, item, &key, place),
+                    _ => Err(ConfigError::Value {
+                        place: origin.to_string(),
+                        key: key.clone(),
+                        expected: field.kind.describe(),
+                        found: "a list of something else".into(),
+                    }),
+                })
+                .collect::<Result<_, _>>()?;
+            values.insert(key, (Value::Array(tables), origin));
+            continue;
+        }
         let plain = plain(value.get_ref()).ok_or_else(|| ConfigError::Value {
             place: origin.to_string(),
             key: key.clone(),
@@ -171,15 +195,36 @@ fn collect(
     Ok(())
 }
 
+/// One table of a list of tables.
+fn collect_item(
+    schema: &Schema,
+    inner: &'static [fields::Field],
+    item: &DeTable<'_>,
+    key: &str,
+    place: &dyn Fn(usize) -> Origin,
+) -> Result<Value, ConfigError> {
+    let inner = Schema {
+        fields: inner,
+        page: schema.page,
+    };
+    let mut values = Values::new();
+    collect(&inner, item, "", place, &mut values).map_err(|error| error.inside(key))?;
+    Ok(Value::Table(
+        values.into_iter().map(|(key, (value, _))| (key, value)).collect(),
+    ))
+}
+
 /// Reads `key=value`, the value typed by the field.
-fn parse_override(assignment: &str) -> Result<(String, Value), ConfigError> {
+fn parse_override(schema: &Schema, assignment: &str) -> Result<(String, Value), ConfigError> {
     let (key, text) = assignment.split_once('=').ok_or_else(|| ConfigError::Assignment {
         text: assignment.to_owned(),
     })?;
     let (key, text) = (key.trim(), text.trim());
-    let field = fields::find(key).ok_or_else(|| unknown(key, &Origin::Override))?;
+    let field = schema
+        .find(key)
+        .ok_or_else(|| unknown(schema, key, &Origin::Override))?;
     let value = match field.kind {
-        Kind::Text | Kind::Choice(_) => Value::String(text.to_owned()),
+        Kind::Text | Kind::Choice(_) | Kind::Tables(_) => Value::String(text.to_owned()),
         Kind::Flag => text
             .parse()
             .map_or_else(|_| Value::String(text.to_owned()), Value::Boolean),
@@ -196,15 +241,21 @@ fn parse_override(assignment: &str) -> Result<(String, Value), ConfigError> {
             .map(|part| part.trim().parse().map(Value::Integer))
             .collect::<Result<Vec<_>, _>>()
             .map_or_else(|_| Value::String(text.to_owned()), Value::Array),
+        Kind::Texts => Value::Array(
+            text.split(',')
+                .map(|part| Value::String(part.trim().to_owned()))
+                .collect(),
+        ),
     };
     Ok((key.to_owned(), check(key, field.kind, value, &Origin::Override)?))
 }
 
-fn unknown(key: &str, origin: &Origin) -> ConfigError {
+fn unknown(schema: &Schema, key: &str, origin: &Origin) -> ConfigError {
     ConfigError::UnknownKey {
         place: origin.to_string(),
         key: key.to_owned(),
-        nearest: fields::nearest(key),
+        nearest: schema.nearest(key),
+        page: schema.page,
     }
 }
 
@@ -232,6 +283,7 @@ fn check(key: &str, kind: Kind, value: Value, origin: &Origin) -> Result<Value, 
                     .iter()
                     .all(|item| item.as_integer().is_some_and(|width| width > 0))
         }
+        (Kind::Texts, Value::Array(items)) => items.iter().all(Value::is_str),
         _ => false,
     };
     if accepted {
@@ -272,7 +324,7 @@ mod tests {
     }
 
     fn file(text: &str) -> Result<Values, ConfigError> {
-        parse_file(Path::new("run.toml"), text)
+        parse_file(&fields::RUN, Path::new("run.toml"), text)
     }
 
     #[test]
