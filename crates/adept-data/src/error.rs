@@ -261,6 +261,9 @@ pub enum DataError {
     /// Nothing to batch.
     #[error("expected at least one row to batch, found none")]
     NoRows,
+    /// Something about pretraining's text, tokens or mixture.
+    #[error(transparent)]
+    Pretrain(#[from] crate::pretrain::PretrainError),
 }
 
 /// What a JSON parser met, without its own count of lines (it sees one line at a time).

@@ -13,13 +13,14 @@ mod example;
 mod glue;
 mod metric;
 mod mt19937;
+pub mod pretrain;
 mod split;
 mod tokenizer;
 
 pub use batch::{Batch, BatchOptions, Batcher, IGNORED_LABEL, default_buckets};
 pub use error::DataError;
 pub use example::{DataFile, Encoded, Example, TaskData};
-pub use glue::{GlueTask, LoadOptions, StsbRounding, load_glue, stsb_target};
+pub use glue::{GlueTask, LoadOptions, StsbRounding, check_glue, load_glue, stsb_target};
 pub use metric::{Metric, score};
 pub use split::{SplitRule, torch_permutation};
 pub use tokenizer::{DEFAULT_TARGET_LENGTH, TextTokenizer};

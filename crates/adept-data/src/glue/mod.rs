@@ -92,6 +92,22 @@ pub fn load_glue(task: GlueTask, root: &Path, options: &LoadOptions) -> Result<T
     })
 }
 
+/// Looks whether a task's files are there, without reading them: what a plan of many runs asks before the first one.
+///
+/// # Errors
+/// What [`load_glue`] would say about a file that is missing.
+pub fn check_glue(task: GlueTask, root: &Path) -> Result<(), DataError> {
+    let folder = find::task_folder(root, task)?;
+    let held_out: &[find::SplitFiles] = match task.split_rule() {
+        SplitRule::MismatchedMatched => &[find::MISMATCHED, find::MATCHED],
+        SplitRule::HalveValidation | SplitRule::HoldOutTrain => &[find::VALIDATION],
+    };
+    for split in [find::TRAIN].iter().chain(held_out) {
+        find::split_files(&folder, task, *split)?;
+    }
+    Ok(())
+}
+
 /// Reads the splits of one task and remembers the files.
 struct Reader<'a> {
     task: GlueTask,

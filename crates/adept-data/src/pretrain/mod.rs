@@ -1,0 +1,26 @@
+//! What pretraining a small T5 reads: text as it lies in files, a tokenizer trained on it, its tokens on disk, span
+//! corruption, and the supervised mixture (Raffel et al. 2020, sections 3.1.4 and 3.5.2).
+//!
+//! Text goes one way: [`CorpusFiles`] streams paragraphs out of plain or gzip files; [`train_unigram`] makes a tokenizer
+//! in T5's layout of them; [`TokenStore`] keeps their ids on disk; [`TextBatches`] reads windows of it, hides spans
+//! ([`noise_mask`], [`corrupt`]) and hands out [`Batch`](crate::Batch)es. [`TaskBatches`] draws labelled rows of several
+//! tasks by their [`mixing_rates`]. Memory stays flat in the size of the corpus, and every order and every mask is a
+//! pure function of (seed, index).
+
+mod batches;
+mod corpus;
+mod denoise;
+mod draws;
+mod error;
+mod mixture;
+mod store;
+mod unigram;
+
+pub use batches::{TaskBatches, TaskOptions, TextBatches, TextOptions};
+pub use corpus::{CorpusFiles, CorpusLines, CorpusOptions};
+pub use denoise::{DenoiseOptions, Sentinels, corrupt, noise_mask, window_length};
+pub use draws::Draws;
+pub use error::PretrainError;
+pub use mixture::{MixtureTask, mixing_rates};
+pub use store::{StoreProgress, TokenStore};
+pub use unigram::{TrainedTokenizer, UnigramOptions, UnigramProgress, train_unigram};
