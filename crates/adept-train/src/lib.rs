@@ -8,6 +8,7 @@
 //!
 //! Everything is generic over burn's autodiff backend; nothing here prints or exits.
 
+pub mod baseline;
 pub mod bench;
 pub mod checkpoint;
 pub mod config;

@@ -13,6 +13,7 @@ use adept_data::DataFile;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
+use crate::baseline::Majority;
 use crate::config::{Resolved, RunConfig, TrainMethod};
 
 /// Scores by metric name, times 100.
@@ -49,7 +50,7 @@ pub struct Start {
     pub resolved: Resolved,
     /// Files the examples came from.
     pub data: Vec<DataFile>,
-    /// Examples in training, validation and test.
+    /// Examples that train, that choose the best step, and in test.
     pub examples: [usize; 3],
     /// Identity of the backbone's weights.
     pub fingerprint: String,
@@ -152,6 +153,9 @@ pub struct RunResult {
     pub validation: Scores,
     /// Scores of the best on test.
     pub test: Scores,
+    /// What the most frequent training label scores on test; records made before this was measured lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub majority: Option<Majority>,
     /// Seconds of training, evaluation not counted.
     pub training_seconds: f64,
     /// Training examples a second.

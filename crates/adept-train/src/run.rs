@@ -130,14 +130,13 @@ fn finish<AB: AutodiffBackend, T: Target<AB>>(
         pad_id: backbone.model.pad_id(),
         target_width: task.target_width,
     };
-    let evaluation_set = |(rows, targets): &(Vec<Encoded>, Vec<String>)| -> Result<EvaluationSet, TrainError> {
+    let evaluation_set = |rows: &[Encoded], targets: Vec<String>| -> Result<EvaluationSet, TrainError> {
         let batches = Batcher::new(rows, options(config.evaluation.batch_size))?.evaluation_batches();
-        Ok(EvaluationSet {
-            batches,
-            targets: targets.clone(),
-        })
+        Ok(EvaluationSet { batches, targets })
     };
-    let (validation, test) = (evaluation_set(&task.validation)?, evaluation_set(&task.test)?);
+    let (rows, targets) = selection_rows(&task.validation, config.evaluation.validation_rows);
+    let validation = evaluation_set(&rows, targets)?;
+    let test = evaluation_set(&task.test.0, task.test.1.clone())?;
     let device_name = format!("{} {device:?}", AB::InnerBackend::name(device));
     let start = Start {
         code_version: code_version(),
@@ -146,7 +145,7 @@ fn finish<AB: AutodiffBackend, T: Target<AB>>(
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         resolved: resolved.clone(),
         data: task.files.clone(),
-        examples: [task.train.len(), task.validation.0.len(), task.test.0.len()],
+        examples: [task.train.len(), validation.targets.len(), test.targets.len()],
         fingerprint: identity.fingerprint.clone(),
         trainable_parameters: Module::<AB>::num_params(&target.initial()),
         backbone_parameters: backbone.model.num_params(),
@@ -182,6 +181,7 @@ fn finish<AB: AutodiffBackend, T: Target<AB>>(
         selection_metric: outcome.selection.metric,
         validation: outcome.selection.scores,
         test: outcome.test,
+        majority: Some(task.majority.clone()),
         training_seconds: outcome.progress.seconds,
         samples_per_second: outcome.progress.samples as f64 / outcome.progress.seconds.max(1e-9),
         code_version: start.code_version,
@@ -194,6 +194,18 @@ fn finish<AB: AutodiffBackend, T: Target<AB>>(
     folder::remove_tree(&folder.checkpoints())?;
     observer.event(&Event::End(&result));
     Ok(result)
+}
+
+/// The rows of the validation split that choose the best step: all, or `limit` of them evenly over the split.
+fn selection_rows(split: &(Vec<Encoded>, Vec<String>), limit: usize) -> (Vec<Encoded>, Vec<String>) {
+    let count = split.0.len();
+    if limit == 0 || limit >= count {
+        return split.clone();
+    }
+    (0..limit)
+        .map(|index| index * count / limit)
+        .map(|row| (split.0[row].clone(), split.1[row].clone()))
+        .unzip()
 }
 
 /// The result that stands in the folder, if it is of the same run.

@@ -367,6 +367,13 @@ pub const FIELDS: &[Field] = &[
         "Longest generated answer in tokens. 0: the task's longest label.",
     ),
     field(
+        "evaluation.validation_rows",
+        whole(0),
+        true,
+        "Rows of the validation split that choose the best step, taken evenly over the split. 0: all of them. The test \
+         split is always scored whole.",
+    ),
+    field(
         "checkpoint.every",
         whole(1),
         false,

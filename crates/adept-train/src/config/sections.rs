@@ -257,6 +257,9 @@ pub struct EvaluationSection {
     pub batch_size: usize,
     /// Longest generated answer; 0: the task's longest label.
     pub max_new_tokens: usize,
+    /// Rows that choose the best step; 0: all. Records from before this was a setting lack it.
+    #[serde(default)]
+    pub validation_rows: usize,
 }
 
 /// Section `[checkpoint]`.

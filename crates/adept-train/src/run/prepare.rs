@@ -8,6 +8,7 @@ use adept_models::T5;
 use burn::tensor::backend::Backend;
 
 use crate::TrainError;
+use crate::baseline::Majority;
 use crate::config::{ConfigError, Rounding, RunConfig};
 
 /// A backbone with its tokenizer.
@@ -52,6 +53,8 @@ pub struct PreparedTask {
     pub labels: Option<(Vec<String>, Vec<Vec<u32>>)>,
     /// Tokens of the longest label, `</s>` included.
     pub target_width: usize,
+    /// What the most frequent training label scores.
+    pub majority: Majority,
     /// Files the examples came from.
     pub files: Vec<DataFile>,
     /// Source tokens kept.
@@ -119,6 +122,7 @@ pub fn prepare_task(config: &RunConfig, tokenizer: &TextTokenizer) -> Result<Pre
         test: (encode(&data.test)?, answers(&data.test)),
         labels,
         target_width,
+        majority: Majority::of(task, &data.train, &data.test),
         files: data.files,
         max_source_length,
         stsb_rounding: config.input.stsb_rounding,
