@@ -17,6 +17,7 @@ use std::path::Path;
 use find::SplitFiles;
 pub(crate) use find::listing;
 use rows::Rows;
+pub(crate) use source::hex;
 pub use task::GlueTask;
 
 use crate::split::{self, SplitRule};
@@ -150,7 +151,7 @@ impl Reader<'_> {
 }
 
 /// The path below the root, with `/` between its parts on every system.
-fn relative_name(root: &Path, file: &Path) -> String {
+pub(crate) fn relative_name(root: &Path, file: &Path) -> String {
     let below = file.strip_prefix(root).unwrap_or(file);
     let parts: Vec<_> = below
         .components()

@@ -88,7 +88,8 @@ fn not_utf8(path: &Path, bytes: &[u8], at: usize) -> DataError {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes
         .iter()

@@ -13,6 +13,7 @@ mod denoise;
 mod draws;
 mod error;
 mod mixture;
+mod paragraphs;
 mod store;
 mod unigram;
 

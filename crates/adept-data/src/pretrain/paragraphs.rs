@@ -1,0 +1,272 @@
+//! One text file, plain or gzip, as paragraphs.
+//!
+//! In most corpora a line is a paragraph. Books are often wrapped instead: lines of less than a hundred characters, and
+//! blank lines between paragraphs. A file is taken as wrapped where its beginning looks like that; its lines are then
+//! joined by spaces. A paragraph of more than 64 KiB is cut at a space, so that memory stays flat whatever the file.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Cursor, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::bufread::MultiGzDecoder;
+use sha2::{Digest, Sha256};
+
+use super::PretrainError;
+use crate::DataError;
+use crate::glue::hex;
+
+/// Longest paragraph in bytes, and what is looked at to tell whether a file is wrapped.
+const LONGEST: usize = 1 << 16;
+
+/// Longest line of wrapped text, in bytes.
+const WRAPPED: usize = 100;
+
+/// The first bytes of a gzip file.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// The bytes of a file, hashed as they are read.
+#[derive(Debug)]
+struct Hashed {
+    file: File,
+    hash: Sha256,
+}
+
+impl Read for Hashed {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.hash.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// A file's text, whatever its form.
+#[derive(Debug)]
+enum Text {
+    Plain(BufReader<Hashed>),
+    Gzip(Box<BufReader<MultiGzDecoder<BufReader<Hashed>>>>),
+}
+
+impl Text {
+    fn reader(&mut self) -> &mut dyn BufRead {
+        match self {
+            Self::Plain(reader) => reader,
+            Self::Gzip(reader) => reader,
+        }
+    }
+
+    fn hash(&self) -> &Sha256 {
+        match self {
+            Self::Plain(reader) => &reader.get_ref().hash,
+            Self::Gzip(reader) => &reader.get_ref().get_ref().get_ref().hash,
+        }
+    }
+}
+
+/// The paragraphs of a file.
+#[derive(Debug)]
+pub(super) struct Paragraphs {
+    path: PathBuf,
+    text: Text,
+    /// The beginning of the text, which was read to see whether it is wrapped, and what ended the reading.
+    head: Cursor<Vec<u8>>,
+    head_fault: Option<std::io::Error>,
+    wrapped: bool,
+    /// Bytes of the text that were read.
+    bytes: u64,
+    /// The line that is read, from 1, and its bytes that were handed on and are no longer in `raw`.
+    line: usize,
+    before: usize,
+    /// Bytes of the line that were read, and how many of them are handed on next.
+    raw: Vec<u8>,
+    end: usize,
+    /// True where `raw` reaches to the end of its line.
+    whole: bool,
+    paragraph: String,
+}
+
+impl Paragraphs {
+    pub(super) fn open(path: &Path) -> Result<Self, DataError> {
+        let failed = |source| DataError::Io {
+            file: path.to_path_buf(),
+            source,
+        };
+        let file = File::open(path).map_err(failed)?;
+        let hash = Sha256::new();
+        let mut bytes = BufReader::with_capacity(LONGEST, Hashed { file, hash });
+        let gzip = bytes.fill_buf().map_err(failed)?.starts_with(&GZIP);
+        let mut text = if gzip {
+            Text::Gzip(Box::new(BufReader::with_capacity(LONGEST, MultiGzDecoder::new(bytes))))
+        } else {
+            Text::Plain(bytes)
+        };
+        let mut head = Vec::new();
+        let head_fault = text.reader().take(LONGEST as u64).read_to_end(&mut head).err();
+        Ok(Self {
+            path: path.to_path_buf(),
+            text,
+            wrapped: looks_wrapped(&head),
+            head: Cursor::new(head),
+            head_fault,
+            bytes: 0,
+            line: 1,
+            before: 0,
+            raw: Vec::new(),
+            end: 0,
+            whole: false,
+            paragraph: String::new(),
+        })
+    }
+
+    /// SHA-256 of the file's bytes, once all paragraphs were read.
+    pub(super) fn sha256(&self) -> String {
+        hex(&self.text.hash().clone().finalize())
+    }
+
+    /// The next paragraph, without white space around it. Blank ones are passed over.
+    pub(super) fn next(&mut self) -> Result<Option<&str>, DataError> {
+        self.paragraph.clear();
+        while self.read_piece()? {
+            let mut piece = checked(&self.path, self.line, self.before, &self.raw[..self.end])?;
+            if self.line == 1 && self.before == 0 {
+                piece = piece.strip_prefix('\u{feff}').unwrap_or(piece);
+            }
+            let piece = piece.trim();
+            if !piece.is_empty() && !self.paragraph.is_empty() {
+                self.paragraph.push(' ');
+            }
+            self.paragraph.push_str(piece);
+            let ends = !self.wrapped || piece.is_empty() || self.paragraph.len() >= LONGEST;
+            self.pass_piece();
+            if ends && !self.paragraph.is_empty() {
+                break;
+            }
+        }
+        Ok((!self.paragraph.is_empty()).then_some(self.paragraph.as_str()))
+    }
+
+    /// Reads to the end of the line, or as much of it as a paragraph may have. False at the end of the file.
+    fn read_piece(&mut self) -> Result<bool, DataError> {
+        self.whole = false;
+        while !self.whole && self.raw.len() < LONGEST {
+            let room = LONGEST - self.raw.len();
+            let available = match self.fill() {
+                Ok(available) => &available[..available.len().min(room)],
+                Err(source) => return Err(self.fault(source)),
+            };
+            if available.is_empty() {
+                self.end = self.raw.len();
+                self.whole = true;
+                return Ok(self.end > 0);
+            }
+            let newline = available.iter().position(|&byte| byte == b'\n');
+            let (text, used) = newline.map_or((available, available.len()), |at| (&available[..at], at + 1));
+            // `available` lies in `self`, so it is copied before anything else of `self` changes.
+            let text = text.to_vec();
+            self.raw.extend_from_slice(&text);
+            self.whole = newline.is_some();
+            self.pass(used);
+        }
+        self.end = self.raw.len();
+        if !self.whole {
+            self.end = cut(&self.raw);
+        }
+        Ok(true)
+    }
+
+    /// Marks what was handed on as read.
+    fn pass_piece(&mut self) {
+        self.raw.drain(..self.end);
+        if self.whole {
+            self.line += 1;
+            self.before = 0;
+        } else {
+            self.before += self.end;
+        }
+    }
+
+    fn fill(&mut self) -> std::io::Result<&[u8]> {
+        if (self.head.position() as usize) < self.head.get_ref().len() {
+            return self.head.fill_buf();
+        }
+        match self.head_fault.take() {
+            Some(fault) => Err(fault),
+            None => self.text.reader().fill_buf(),
+        }
+    }
+
+    fn pass(&mut self, count: usize) {
+        self.bytes += count as u64;
+        if (self.head.position() as usize) < self.head.get_ref().len() {
+            self.head.consume(count);
+        } else {
+            self.text.reader().consume(count);
+        }
+    }
+
+    fn fault(&self, source: std::io::Error) -> DataError {
+        use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+        let file = self.path.clone();
+        let damaged = matches!(source.kind(), InvalidData | InvalidInput | UnexpectedEof);
+        match &self.text {
+            Text::Gzip(_) if damaged => PretrainError::Gzip {
+                file,
+                bytes: self.bytes,
+                line: self.line,
+                source,
+            }
+            .into(),
+            _ => DataError::Io { file, source },
+        }
+    }
+}
+
+/// The text of a line's bytes, of which `before` came earlier.
+fn checked<'a>(path: &Path, line: usize, before: usize, raw: &'a [u8]) -> Result<&'a str, DataError> {
+    let text = std::str::from_utf8(raw);
+    let valid = text.map_or_else(|error| error.valid_up_to(), str::len);
+    // A zero byte comes first in most binary files, and says more than that they are not UTF-8.
+    if let Some(at) = raw[..valid].iter().position(|&byte| byte == 0) {
+        return Err(PretrainError::NotText {
+            file: path.to_path_buf(),
+            line,
+            column: before + at + 1,
+            byte: 0,
+        }
+        .into());
+    }
+    text.map_err(|_| DataError::NotUtf8 {
+        file: path.to_path_buf(),
+        line,
+        column: before + valid + 1,
+        byte: raw[valid],
+    })
+}
+
+/// Where a line that is too long is cut: behind its last space, or where there is none, between two characters.
+fn cut(raw: &[u8]) -> usize {
+    if let Some(space) = raw.iter().rposition(|&byte| byte == b' ') {
+        return space + 1;
+    }
+    let start = |byte: &u8| !(0x80..0xc0).contains(byte);
+    match raw.iter().rposition(start) {
+        // Bytes that are not UTF-8 are handed on as they are, so that the check of them names the first.
+        None | Some(0) => raw.len(),
+        Some(last) => last,
+    }
+}
+
+/// Whether text begins with short lines and blank lines between blocks of several of them.
+fn looks_wrapped(head: &[u8]) -> bool {
+    // The last line may be cut off; it is too short to be the one that tells.
+    let mut lines = head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+    let (mut full, mut blocks, mut blank, mut inside) = (0, 0, 0, false);
+    let short = lines.all(|line| {
+        let text = !line.is_empty();
+        blank += usize::from(!text);
+        full += usize::from(text);
+        blocks += usize::from(text && !inside);
+        inside = text;
+        line.len() <= WRAPPED
+    });
+    short && blank > 0 && full >= 2 * blocks
+}
