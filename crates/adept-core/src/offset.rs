@@ -104,6 +104,25 @@ impl<B: Backend> PositionalOffset<B> {
         self.a.dims()[0]
     }
 
+    /// The same offsets, cyclically left-shifted by `shift` positions: slot i gets what slot `(i + shift) mod max_len`
+    /// had (paper, section 3.2: `[Δe_{1+j}, …, Δe_s, Δe_1, …, Δe_j]`). Shifting the rows of `A` does it, since row i
+    /// of the product depends on row i of `A` alone.
+    ///
+    /// The result is a module of its own: no gradient flows from it into this one.
+    #[must_use]
+    pub fn rolled(&self, shift: usize) -> Self {
+        let [length, rank] = self.a.dims();
+        let a = self.a.val();
+        let a = match shift % length.max(1) {
+            0 => a,
+            shift => Tensor::cat(
+                vec![a.clone().slice([shift..length, 0..rank]), a.slice([0..shift, 0..rank])],
+                0,
+            ),
+        };
+        Self::from_tensors(a.detach(), self.b.val().detach(), self.scale)
+    }
+
     /// Refuses positions beyond the table.
     ///
     /// # Errors
