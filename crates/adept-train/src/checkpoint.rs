@@ -1,11 +1,14 @@
 //! Checkpoints: everything that is needed to go on bit for bit, whole and verified or not there.
 //!
-//! A checkpoint is a folder `step-<n>` with `tensors.safetensors` (parameters and both of AdamW's moments, exact) and
+//! A checkpoint is a folder `step-<n>` with `tensors.safetensors` (parameters and the optimiser's state, exact) and
 //! `state.json` (step, best so far, length of the record, what the run is made of, and the SHA-256 of the tensors and of
 //! itself). It is written under another name, flushed and renamed, so a kill or a full disk leaves the ones before it
 //! as they were. Loading verifies both checksums and falls back to the one before where they do not hold.
 //!
 //! Tensors stream to disk one by one: writing takes no more memory than the largest of them.
+//!
+//! What a run is made of and where it stands are types of the loop that writes them: [`Identity`] and [`Progress`] for
+//! adapters and fine-tuning, those of [`crate::pretrain`] for pretraining.
 
 mod tensors;
 
@@ -18,6 +21,7 @@ use burn::module::Module;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
 use safetensors::SafeTensorError;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -26,7 +30,7 @@ use crate::config::RunConfig;
 use crate::error::CheckpointProblem;
 use crate::folder::{file_sha256, hex, remove_tree, sync_folder, sync_tree};
 use crate::gradient::PathStack;
-use crate::optim::{AdamW, Moments};
+use crate::optim::OptimizerState;
 use tensors::{Flat, Reader, TensorFile, Writer};
 
 /// Version of the layout.
@@ -93,57 +97,72 @@ pub struct Progress {
     pub record_bytes: u64,
 }
 
+/// Where some loop stands.
+pub trait Position: Serialize + DeserializeOwned + Clone {
+    /// Optimiser steps done.
+    fn step(&self) -> usize;
+}
+
+impl Position for Progress {
+    fn step(&self) -> usize {
+        self.step
+    }
+}
+
 /// Content of `state.json` without its own checksum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct State {
-    progress: Progress,
-    identity: Identity,
-    /// AdamW's step count of each parameter.
+struct State<P, I> {
+    progress: P,
+    identity: I,
+    /// The optimiser's step count of each parameter.
     optimizer_steps: BTreeMap<String, u64>,
     /// SHA-256 of the tensor file.
     tensors_sha256: String,
 }
 
 #[derive(Serialize, Deserialize)]
-struct StateFile {
+struct StateFile<P, I> {
     format: u32,
     /// SHA-256 of `state` as compact JSON.
     sha256: String,
-    state: State,
+    state: State<P, I>,
 }
 
 /// A verified checkpoint, tensors still on disk.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct Loaded<P = Progress, I = Identity> {
     /// Its folder.
     pub path: PathBuf,
     /// Where the run stands.
-    pub progress: Progress,
+    pub progress: P,
     /// What the run is made of.
-    pub identity: Identity,
+    pub identity: I,
     /// Newer checkpoints that could not be used, with the reason.
     pub damaged: Vec<String>,
     optimizer_steps: BTreeMap<String, u64>,
 }
 
 /// Writes a checkpoint and removes all but the newest `keep`.
-pub fn save<AB, M>(
+pub fn save<AB, M, O, P, I>(
     folder: &Path,
-    progress: &Progress,
-    identity: &Identity,
+    progress: &P,
+    identity: &I,
     module: &M,
-    optimizer: &AdamW<AB::InnerBackend>,
+    optimizer: &O,
     keep: usize,
 ) -> Result<PathBuf, TrainError>
 where
     AB: AutodiffBackend,
     M: Module<AB>,
+    O: OptimizerState<AB::InnerBackend>,
+    P: Position,
+    I: Serialize + Clone,
 {
-    let path = folder.join(format!("step-{:08}", progress.step));
+    let path = folder.join(format!("step-{:08}", progress.step()));
     let temporary = folder.join("unfinished");
     fs::create_dir_all(folder).map_err(TrainError::io("create", folder))?;
     remove_tree(&temporary)?;
-    let written = write::<AB, M>(&temporary, progress, identity, module, optimizer);
+    let written = write::<AB, M, O, P, I>(&temporary, progress, identity, module, optimizer);
     if let Err(error) = written {
         // A full disk is the likely cause; what is left of the attempt only makes it fuller.
         let _ = fs::remove_dir_all(&temporary);
@@ -159,16 +178,19 @@ where
     Ok(path)
 }
 
-fn write<AB, M>(
+fn write<AB, M, O, P, I>(
     path: &Path,
-    progress: &Progress,
-    identity: &Identity,
+    progress: &P,
+    identity: &I,
     module: &M,
-    optimizer: &AdamW<AB::InnerBackend>,
+    optimizer: &O,
 ) -> Result<(), TrainError>
 where
     AB: AutodiffBackend,
     M: Module<AB>,
+    O: OptimizerState<AB::InnerBackend>,
+    P: Position,
+    I: Serialize + Clone,
 {
     fs::create_dir(path).map_err(TrainError::io("create", path))?;
     let mut tensors: Vec<(String, Flat<AB::InnerBackend>)> = Vec::new();
@@ -180,10 +202,8 @@ where
     for (name, tensor) in reader.tensors {
         tensors.push((format!("parameter/{name}"), Flat::new(tensor)));
     }
-    for (name, moments) in optimizer.state() {
-        tensors.push((format!("first/{name}"), Flat::new(moments.first.clone())));
-        tensors.push((format!("second/{name}"), Flat::new(moments.second.clone())));
-    }
+    let state = optimizer.tensors();
+    tensors.extend(state.into_iter().map(|(name, tensor)| (name, Flat::new(tensor))));
     let file = path.join(TENSORS);
     safetensors::serialize_to_file(tensors, None, &file).map_err(|error| match error {
         SafeTensorError::IoError(source) => TrainError::io("write", &file)(source),
@@ -194,15 +214,10 @@ where
     })?;
     // Read back rather than hashed on the way: a write that the disk cut short is seen here.
     let tensors_sha256 = file_sha256(&file).map_err(TrainError::io("read", &file))?;
-    let optimizer_steps = optimizer
-        .state()
-        .iter()
-        .map(|(name, moments)| (name.clone(), moments.steps))
-        .collect();
     let state = State {
         progress: progress.clone(),
         identity: identity.clone(),
-        optimizer_steps,
+        optimizer_steps: optimizer.steps(),
         tensors_sha256,
     };
     let sha256 = state_sha256(&state).map_err(|source| TrainError::Json {
@@ -221,7 +236,7 @@ where
     sync_tree(path)
 }
 
-fn state_sha256(state: &State) -> Result<String, serde_json::Error> {
+fn state_sha256<P: Serialize, I: Serialize>(state: &State<P, I>) -> Result<String, serde_json::Error> {
     Ok(hex(&Sha256::digest(serde_json::to_vec(state)?)))
 }
 
@@ -251,7 +266,9 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
 ///
 /// # Errors
 /// [`TrainError::NoUsableCheckpoint`] where there are some and each is damaged.
-pub fn newest(folder: &Path) -> Result<Option<Loaded>, TrainError> {
+pub fn newest<P: Position, I: Serialize + DeserializeOwned>(
+    folder: &Path,
+) -> Result<Option<Loaded<P, I>>, TrainError> {
     let mut damaged = Vec::new();
     for path in list(folder)? {
         match verify(&path) {
@@ -283,9 +300,9 @@ pub fn newest(folder: &Path) -> Result<Option<Loaded>, TrainError> {
     }
 }
 
-type Verified = (Progress, Identity, BTreeMap<String, u64>);
+type Verified<P, I> = (P, I, BTreeMap<String, u64>);
 
-fn verify(path: &Path) -> Result<Verified, CheckpointProblem> {
+fn verify<P: Position, I: Serialize + DeserializeOwned>(path: &Path) -> Result<Verified<P, I>, CheckpointProblem> {
     let text = fs::read(path.join(STATE)).map_err(|source| CheckpointProblem::Unreadable { file: STATE, source })?;
     #[derive(Deserialize)]
     struct Versioned {
@@ -298,7 +315,7 @@ fn verify(path: &Path) -> Result<Verified, CheckpointProblem> {
             found: versioned.format,
         });
     }
-    let StateFile { sha256, state, .. } =
+    let StateFile::<P, I> { sha256, state, .. } =
         serde_json::from_slice(&text).map_err(|source| CheckpointProblem::State { source })?;
     let found = state_sha256(&state).map_err(|source| CheckpointProblem::State { source })?;
     if found != sha256 {
@@ -320,17 +337,13 @@ fn verify(path: &Path) -> Result<Verified, CheckpointProblem> {
     Ok((state.progress, state.identity, state.optimizer_steps))
 }
 
-impl Loaded {
-    /// Puts the parameters into `module` and the moments into `optimizer`.
-    pub fn restore<AB, M>(
-        &self,
-        module: M,
-        optimizer: &mut AdamW<AB::InnerBackend>,
-        device: &AB::Device,
-    ) -> Result<M, TrainError>
+impl<P, I> Loaded<P, I> {
+    /// Puts the parameters into `module` and the optimiser's state into `optimizer`.
+    pub fn restore<AB, M, O>(&self, module: M, optimizer: &mut O, device: &AB::Device) -> Result<M, TrainError>
     where
         AB: AutodiffBackend,
         M: Module<AB>,
+        O: OptimizerState<AB::InnerBackend>,
     {
         let problem = |problem| TrainError::Checkpoint {
             path: self.path.clone(),
@@ -346,24 +359,16 @@ impl Loaded {
         if let Some(found) = writer.problem {
             return Err(problem(found));
         }
-        let mut state = BTreeMap::new();
-        for (name, steps) in &self.optimizer_steps {
-            let mut moment = |kind: &str| -> Result<Tensor<AB::InnerBackend, 1>, TrainError> {
-                let values = file.read(&format!("{kind}/{name}")).map_err(problem)?;
-                let shape = [values.len()];
-                Ok(Tensor::from_data(TensorData::new(values, shape), device))
-            };
-            let (first, second) = (moment("first")?, moment("second")?);
-            state.insert(
-                name.clone(),
-                Moments {
-                    first,
-                    second,
-                    steps: *steps,
-                },
-            );
-        }
-        optimizer.restore(state);
+        let mut read = |name: &str| -> Result<Option<Tensor<AB::InnerBackend, 1>>, TrainError> {
+            if !file.contains(name) {
+                return Ok(None);
+            }
+            let values = file.read(name).map_err(problem)?;
+            let shape = [values.len()];
+            Ok(Some(Tensor::from_data(TensorData::new(values, shape), device)))
+        };
+        let missing = |name| problem(CheckpointProblem::MissingTensor { name });
+        optimizer.put_back(&self.optimizer_steps, &mut read, &missing)?;
         Ok(module)
     }
 }

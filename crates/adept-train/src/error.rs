@@ -252,6 +252,41 @@ pub enum TrainError {
         /// Learning rate of each group.
         rates: Vec<(String, f64)>,
     },
+    /// The loss or the gradient of a pretraining step is not a number.
+    #[error(
+        "step {step}: {what} is {found}, learning rate {rate:e}; the last checkpoint is intact; a lower \
+         `optimizer.learning_rate` or a longer `schedule.warmup_steps` may help"
+    )]
+    Diverged {
+        /// Optimiser step, from 0.
+        step: usize,
+        /// Loss on text, loss on tasks or gradient norm.
+        what: &'static str,
+        /// The value.
+        found: f32,
+        /// Highest learning rate of the step.
+        rate: f64,
+    },
+    /// A tokenizer with more tokens than the model it is to be used with.
+    #[error("{}: {found} tokens, but {} has an embedding of {expected} rows", tokenizer.display(), model.display())]
+    Vocabulary {
+        /// The tokenizer.
+        tokenizer: PathBuf,
+        /// Its tokens.
+        found: usize,
+        /// The model.
+        model: PathBuf,
+        /// Rows of its embedding.
+        expected: usize,
+    },
+    /// A corpus or task file cannot be used.
+    #[error("task `{label}` of the mixture: {source}")]
+    MixtureTask {
+        /// Its label.
+        label: String,
+        /// What is wrong.
+        source: adept_data::DataError,
+    },
     /// The budget leaves no room for an offset.
     #[error(
         "{method}: a budget of {budget_tokens} x {d_model} values leaves no room beside {virtual_tokens} virtual tokens; \

@@ -69,7 +69,7 @@ impl RunFolder {
             _lock: file,
         };
         folder.clear_temporaries()?;
-        folder.finish_best()?;
+        finish_replacement(&folder.path, "best")?;
         Ok(folder)
     }
 
@@ -131,36 +131,11 @@ impl RunFolder {
         selection: &mut Selection,
         write: impl FnOnce(&Path) -> Result<(), TrainError>,
     ) -> Result<(), TrainError> {
-        let (temporary, new) = (self.path.join("best.tmp"), self.path.join("best.new"));
-        remove_tree(&temporary)?;
-        let written = (|| {
-            write(&temporary)?;
-            selection.files = checksums(&temporary)?;
-            write_json(&temporary.join(SELECTION), selection)?;
-            sync_tree(&temporary)
-        })();
-        if let Err(error) = written {
-            // A full disk is the likely cause; what is left of the attempt only makes it fuller.
-            let _ = fs::remove_dir_all(&temporary);
-            return Err(error);
-        }
-        fs::rename(&temporary, &new).map_err(TrainError::io("rename", &temporary))?;
-        self.finish_best()
-    }
-
-    /// Completes a replacement that was cut short, and clears what an unfinished one left.
-    fn finish_best(&self) -> Result<(), TrainError> {
-        let (new, best, old) = (self.path.join("best.new"), self.best(), self.path.join("best.old"));
-        remove_tree(&self.path.join("best.tmp"))?;
-        if new.exists() {
-            if best.exists() {
-                remove_tree(&old)?;
-                fs::rename(&best, &old).map_err(TrainError::io("rename", &best))?;
-            }
-            fs::rename(&new, &best).map_err(TrainError::io("rename", &new))?;
-            sync_folder(&self.path)?;
-        }
-        remove_tree(&old)
+        replace_folder(&self.path, "best", |temporary| {
+            write(temporary)?;
+            selection.files = checksums(temporary)?;
+            write_json(&temporary.join(SELECTION), selection)
+        })
     }
 
     /// What `best/` says about itself, if it is there.
@@ -196,6 +171,46 @@ impl RunFolder {
 }
 
 const SELECTION: &str = "selection.json";
+
+/// Replaces the folder `name` of `parent`: `write` makes a folder at the path it is given, which then takes the place of
+/// the one before. A kill at any moment leaves the old one, the new one, or what [`finish_replacement`] completes.
+pub(crate) fn replace_folder(
+    parent: &Path,
+    name: &str,
+    write: impl FnOnce(&Path) -> Result<(), TrainError>,
+) -> Result<(), TrainError> {
+    let (temporary, new) = (
+        parent.join(format!("{name}.tmp")),
+        parent.join(format!("{name}.new")),
+    );
+    remove_tree(&temporary)?;
+    if let Err(error) = write(&temporary).and_then(|()| sync_tree(&temporary)) {
+        // A full disk is the likely cause; what is left of the attempt only makes it fuller.
+        let _ = fs::remove_dir_all(&temporary);
+        return Err(error);
+    }
+    fs::rename(&temporary, &new).map_err(TrainError::io("rename", &temporary))?;
+    finish_replacement(parent, name)
+}
+
+/// Completes a replacement that was cut short, and clears what an unfinished one left.
+pub(crate) fn finish_replacement(parent: &Path, name: &str) -> Result<(), TrainError> {
+    let (new, current, old) = (
+        parent.join(format!("{name}.new")),
+        parent.join(name),
+        parent.join(format!("{name}.old")),
+    );
+    remove_tree(&parent.join(format!("{name}.tmp")))?;
+    if new.exists() {
+        if current.exists() {
+            remove_tree(&old)?;
+            fs::rename(&current, &old).map_err(TrainError::io("rename", &current))?;
+        }
+        fs::rename(&new, &current).map_err(TrainError::io("rename", &new))?;
+        sync_folder(parent)?;
+    }
+    remove_tree(&old)
+}
 
 /// SHA-256 of each file directly inside a folder, by name.
 fn checksums(folder: &Path) -> Result<std::collections::BTreeMap<String, String>, TrainError> {

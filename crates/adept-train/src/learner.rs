@@ -159,11 +159,11 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> Run<'a, AB, T> {
             epsilon: section.epsilon,
         };
         let mut optimizer = AdamW::new(config, job.groups.clone());
-        let found = checkpoint::newest(&folder.checkpoints())?;
+        let found = checkpoint::newest::<Progress, Identity>(&folder.checkpoints())?;
         let mut trained = target.initial();
         let progress = match &found {
             Some(found) => {
-                trained = found.restore::<AB, _>(trained, &mut optimizer, device)?;
+                trained = found.restore::<AB, _, _>(trained, &mut optimizer, device)?;
                 found.progress.clone()
             }
             None => {
@@ -414,7 +414,7 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> Run<'a, AB, T> {
         self.progress.record_bytes = self.record.flush()?;
         let keep = self.job.identity.config.checkpoint.keep;
         let path = self.folder.checkpoints();
-        checkpoint::save::<AB, _>(&path, &self.progress, self.job.identity, trained, &self.optimizer, keep)?;
+        checkpoint::save::<AB, _, _, _, _>(&path, &self.progress, self.job.identity, trained, &self.optimizer, keep)?;
         self.saved = Some(self.progress.step);
         self.observer.event(&Event::Checkpoint {
             step: self.progress.step,

@@ -3,8 +3,10 @@
 //! The way through this crate: [`config`] turns a preset, a file and command-line overrides into one resolved
 //! [`config::RunConfig`]; [`run`] loads data and backbone, builds the adapter and hands everything to [`learner`], the
 //! one training loop. [`target`] says what is trained (an adapter on a frozen backbone, or all of the backbone),
-//! [`optim`] holds AdamW with PyTorch's semantics, [`checkpoint`] makes a run resumable bit for bit, [`record`] writes
+//! [`optim`] holds AdamW with PyTorch's semantics and Adafactor, [`checkpoint`] makes a run resumable bit for bit, [`record`] writes
 //! what happened.
+//!
+//! [`pretrain`] is another way through the same parts: from plain text and labelled tasks to a backbone.
 //!
 //! Everything is generic over burn's autodiff backend; nothing here prints or exits.
 
@@ -20,6 +22,7 @@ pub mod learner;
 pub mod observer;
 pub mod optim;
 pub mod preset;
+pub mod pretrain;
 pub mod record;
 pub mod report;
 pub mod reproduce;

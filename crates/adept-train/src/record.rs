@@ -10,6 +10,7 @@ use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use adept_data::DataFile;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
@@ -206,8 +207,8 @@ impl RecordWriter {
         })
     }
 
-    /// Appends one line. It reaches the disk with [`Self::flush`].
-    pub fn write(&mut self, line: &Line) -> Result<(), TrainError> {
+    /// Appends one line (a [`Line`], or a line of another loop's record). It reaches the disk with [`Self::flush`].
+    pub fn write<T: Serialize>(&mut self, line: &T) -> Result<(), TrainError> {
         let mut text = serde_json::to_vec(line).map_err(|source| TrainError::Json {
             path: self.path.clone(),
             line: 1,
@@ -234,6 +235,11 @@ impl RecordWriter {
 
 /// Reads a record. A last line without its end, as a kill may leave, is left out.
 pub fn read(path: &Path) -> Result<Vec<Line>, TrainError> {
+    read_lines(path)
+}
+
+/// As [`read`], for a record of other lines.
+pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, TrainError> {
     let text = std::fs::read_to_string(path).map_err(TrainError::io("read", path))?;
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     whole

@@ -16,7 +16,7 @@ use burn::module::Module;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
 use crate::TrainError;
-use crate::checkpoint::{self, Identity};
+use crate::checkpoint::{self, Identity, Progress};
 use crate::config::{PredictionMethod, Resolved, RunConfig};
 use crate::evaluate::{EvaluationSet, Predictor};
 use crate::folder::{self, RunFolder};
@@ -66,7 +66,7 @@ pub fn run_prepared<AB: AutodiffBackend>(
     if let Some(result) = finished(&folder, &identity)? {
         return Ok(result);
     }
-    if let Some(found) = checkpoint::newest(&folder.checkpoints())? {
+    if let Some(found) = checkpoint::newest::<Progress, Identity>(&folder.checkpoints())? {
         check_identity(&folder, &identity, &found.identity)?;
     }
     folder::write_atomic(&folder.config(), resolved.to_toml().as_bytes())?;

@@ -1,4 +1,7 @@
-//! Linear warm-up, then linear decay to zero (paper, Section 4.1), as `get_linear_schedule_with_warmup` has it.
+//! Learning rates over time. [`multiplier`] is linear warm-up, then linear decay to zero (paper, Section 4.1), as
+//! `get_linear_schedule_with_warmup` has it; [`Schedule`] has the forms that pretraining uses.
+
+use serde::{Deserialize, Serialize};
 
 /// Factor on the learning rate at optimiser step `step` (from 0) of `total`.
 ///
@@ -10,9 +13,96 @@ pub fn multiplier(step: usize, warmup: usize, total: usize) -> f64 {
     total.saturating_sub(step) as f64 / total.saturating_sub(warmup).max(1) as f64
 }
 
+/// What follows the warm-up of a [`Schedule`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleName {
+    /// The full rate.
+    Constant,
+    /// Linear decay to 0 at the end.
+    Linear,
+    /// `sqrt(warmup / step)`: T5's form, with a warm-up where T5 stays flat.
+    InverseSqrt,
+    /// The full rate, then linear decay to 0 over the last steps.
+    DecayAtEnd,
+}
+
+/// A rate over a run's steps. Unlike [`multiplier`] it has no step of rate 0: the n-th of `warmup` steps (from 1) has
+/// `n / warmup`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schedule {
+    /// What follows the warm-up.
+    pub name: ScheduleName,
+    /// Steps of linear warm-up.
+    pub warmup: usize,
+    /// Last steps of [`ScheduleName::DecayAtEnd`] that decay.
+    pub decay: usize,
+    /// Steps of the run.
+    pub total: usize,
+}
+
+impl Schedule {
+    /// Factor on the learning rate at optimiser step `step`, from 0.
+    pub fn multiplier(&self, step: usize) -> f64 {
+        let number = (step + 1) as f64;
+        if step < self.warmup {
+            return number / self.warmup as f64;
+        }
+        let left = self.total.saturating_sub(step);
+        match self.name {
+            ScheduleName::Constant => 1.0,
+            ScheduleName::Linear => left as f64 / self.total.saturating_sub(self.warmup).max(1) as f64,
+            ScheduleName::InverseSqrt => (self.warmup.max(1) as f64 / number).sqrt(),
+            ScheduleName::DecayAtEnd if left > self.decay => 1.0,
+            ScheduleName::DecayAtEnd => left as f64 / self.decay.max(1) as f64,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[track_caller]
+    fn check(name: ScheduleName, expected: [f64; 9]) {
+        let schedule = Schedule {
+            name,
+            warmup: 2,
+            decay: 4,
+            total: 8,
+        };
+        for (step, expected) in expected.into_iter().enumerate() {
+            assert_eq!(schedule.multiplier(step), expected, "{name:?}, step {step}");
+        }
+    }
+
+    #[test]
+    fn schedules() {
+        let root = |step: f64| (2.0 / step).sqrt();
+        check(ScheduleName::Constant, [0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
+        check(
+            ScheduleName::Linear,
+            [0.5, 1.0, 1.0, 5.0 / 6.0, 4.0 / 6.0, 0.5, 2.0 / 6.0, 1.0 / 6.0, 0.0],
+        );
+        check(
+            ScheduleName::InverseSqrt,
+            [
+                0.5,
+                1.0,
+                root(3.0),
+                root(4.0),
+                root(5.0),
+                root(6.0),
+                root(7.0),
+                0.5,
+                root(9.0),
+            ],
+        );
+        check(
+            ScheduleName::DecayAtEnd,
+            [0.5, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0],
+        );
+    }
 
     #[test]
     fn multipliers() {

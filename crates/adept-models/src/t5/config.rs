@@ -196,6 +196,11 @@ impl T5Config {
 
     /// The file's text as transformers reads it, every version.
     pub fn to_json(&self) -> String {
+        self.to_json_as("float32")
+    }
+
+    /// As [`to_json`](Self::to_json), for weights of another element type by PyTorch's name.
+    pub fn to_json_as(&self, torch_dtype: &str) -> String {
         let gated = self.feed_forward_proj == FeedForwardKind::GatedGelu;
         let value = serde_json::json!({
             "architectures": ["T5ForConditionalGeneration"],
@@ -220,7 +225,7 @@ impl T5Config {
             "relative_attention_num_buckets": self.relative_attention_num_buckets,
             "scale_decoder_outputs": self.scale_decoder_outputs,
             "tie_word_embeddings": self.tie_word_embeddings,
-            "torch_dtype": "float32",
+            "torch_dtype": torch_dtype,
             "use_cache": true,
             "vocab_size": self.vocab_size,
         });

@@ -12,6 +12,7 @@ use adept_core::Fingerprint;
 use burn::module::{Param, ParamId};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
+use half::bf16;
 use safetensors::Dtype;
 use safetensors::tensor::View;
 
@@ -243,7 +244,36 @@ impl<B: Backend> T5<B> {
     /// Writes `config.json` and `model.safetensors` (f32) as Hugging Face lays them out, atomically.
     /// Reading them back gives the same values, bit for bit.
     pub fn save_pretrained(&self, dir: &Path) -> Result<(), ModelError> {
-        checkpoint::write(dir, &self.config.to_json(), tensors(self))
+        self.save_pretrained_as(dir, StoredType::F32)
+    }
+
+    /// As [`save_pretrained`](Self::save_pretrained), in the element type given. In bf16, which keeps eight bits of every
+    /// value and half of the bytes, values are rounded to the nearest, ties to even.
+    pub fn save_pretrained_as(&self, dir: &Path, element: StoredType) -> Result<(), ModelError> {
+        let mut tensors = tensors(self);
+        for (_, stored) in &mut tensors {
+            stored.element = element;
+        }
+        checkpoint::write(dir, &self.config.to_json_as(element.name()), tensors)
+    }
+}
+
+/// Element type of a written checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoredType {
+    /// Four bytes, exact.
+    F32,
+    /// Two bytes, rounded.
+    Bf16,
+}
+
+impl StoredType {
+    /// PyTorch's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::Bf16 => "bfloat16",
+        }
     }
 }
 
@@ -251,6 +281,7 @@ impl<B: Backend> T5<B> {
 struct Stored<B: Backend> {
     shape: Vec<usize>,
     values: Values<B>,
+    element: StoredType,
 }
 
 enum Values<B: Backend> {
@@ -262,7 +293,10 @@ enum Values<B: Backend> {
 
 impl<B: Backend> View for Stored<B> {
     fn dtype(&self) -> Dtype {
-        Dtype::F32
+        match self.element {
+            StoredType::F32 => Dtype::F32,
+            StoredType::Bf16 => Dtype::BF16,
+        }
     }
 
     fn shape(&self) -> &[usize] {
@@ -283,11 +317,21 @@ impl<B: Backend> View for Stored<B> {
             let [inputs, outputs] = tensor.dims();
             values = transpose(&values, inputs, outputs);
         }
-        Cow::Owned(values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        Cow::Owned(match self.element {
+            StoredType::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            StoredType::Bf16 => values
+                .iter()
+                .flat_map(|value| bf16::from_f32(*value).to_le_bytes())
+                .collect(),
+        })
     }
 
     fn data_len(&self) -> usize {
-        4 * self.shape.iter().product::<usize>()
+        let bytes = match self.element {
+            StoredType::F32 => 4,
+            StoredType::Bf16 => 2,
+        };
+        bytes * self.shape.iter().product::<usize>()
     }
 }
 
@@ -349,6 +393,7 @@ impl<B: Backend> Stored<B> {
         Self {
             shape: param.dims().to_vec(),
             values: Values::Rows(param.val()),
+            element: StoredType::F32,
         }
     }
 
@@ -357,6 +402,7 @@ impl<B: Backend> Stored<B> {
         Self {
             shape: vec![outputs, inputs],
             values: Values::Linear(linear.weight.val()),
+            element: StoredType::F32,
         }
     }
 
@@ -364,6 +410,7 @@ impl<B: Backend> Stored<B> {
         Self {
             shape: norm.weight.dims().to_vec(),
             values: Values::Vector(norm.weight.val()),
+            element: StoredType::F32,
         }
     }
 }

@@ -76,6 +76,10 @@ impl TensorFile {
         })
     }
 
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.metadata.info(name).is_some()
+    }
+
     pub(super) fn read(&mut self, name: &str) -> Result<Vec<f32>, CheckpointProblem> {
         let unreadable = |source| CheckpointProblem::Unreadable { file: TENSORS, source };
         let info = self

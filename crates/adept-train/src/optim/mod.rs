@@ -1,7 +1,14 @@
-//! The optimiser: AdamW with PyTorch's semantics over groups of parameters chosen by module path.
+//! The optimisers: AdamW with PyTorch's semantics and Adafactor with those of transformers, over groups of parameters
+//! chosen by module path.
 
+mod adafactor;
 mod adamw;
+mod choice;
 mod group;
+mod state;
 
+pub use adafactor::{Adafactor, AdafactorConfig};
 pub use adamw::{AdamW, AdamWConfig, Moments};
+pub use choice::Optimizer;
 pub use group::{GroupConfig, groups};
+pub use state::{OptimizerState, ReadTensor};

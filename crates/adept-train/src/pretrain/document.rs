@@ -1,0 +1,50 @@
+//! The table of fields in `docs/pretraining.md`, made from the schema.
+
+use std::fmt::Write;
+
+use super::config::defaults;
+use super::fields::{FIELDS, TASK_FIELDS};
+use crate::config::document::{kind, value};
+use crate::config::fields::{Field, Kind};
+
+/// Begins and ends the generated part of the page.
+const MARKS: [&str; 2] = ["<!-- fields -->\n", "<!-- end of fields -->\n"];
+
+/// The generated part of the page.
+fn tables() -> String {
+    let defaults = defaults();
+    let mut page = String::new();
+    let mut section = None;
+    for field in FIELDS {
+        let name = field.key.rsplit_once('.').map(|(section, _)| section);
+        if section != Some(name) {
+            let title = name.map_or("### Top level".to_owned(), |name| format!("### `[{name}]`"));
+            let _ = write!(page, "\n{title}\n\n| key | type | default | meaning |\n|---|---|---|---|\n");
+            section = Some(name);
+        }
+        line(&mut page, field, &value(&defaults[field.key]));
+    }
+    page.push_str("\n### `[[tasks]]`\n\n| key | type | default | meaning |\n|---|---|---|---|\n");
+    for field in TASK_FIELDS {
+        line(&mut page, field, "");
+    }
+    page.push('\n');
+    page
+}
+
+fn line(page: &mut String, field: &Field, default: &str) {
+    let free = if field.decides { "" } else { " *Free.*" };
+    let kind = match &field.kind {
+        Kind::Choice(_) => kind(&field.kind),
+        other => other.describe(),
+    };
+    let default = if default == "(must be given)" { "`\"\"`" } else { default };
+    let _ = writeln!(page, "| `{}` | {kind} | {default} | {}{free} |", field.key, field.meaning);
+}
+
+/// A page with its generated part renewed; `None` where it has not the marks of one.
+pub fn page(text: &str) -> Option<String> {
+    let begin = text.find(MARKS[0])? + MARKS[0].len();
+    let end = begin + text[begin..].find(MARKS[1])?;
+    Some(format!("{}{}{}", &text[..begin], tables(), &text[end..]))
+}

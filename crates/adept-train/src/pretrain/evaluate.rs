@@ -1,0 +1,117 @@
+//! Held-out loss, and loss and label accuracy on rows of each task's validation split.
+
+use std::collections::BTreeMap;
+
+use adept_data::{Batch, IGNORED_LABEL};
+use adept_models::{Seq2SeqBackbone, cross_entropy, generate, shift_right};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+use super::record::TaskScore;
+use crate::evaluate::{label_tensor, source_tensors};
+
+/// Rows of a task that are scored.
+pub struct ScoredTask {
+    /// Its label.
+    pub label: String,
+    /// Every row once.
+    pub batches: Vec<Batch>,
+    /// Ids of its labels and, by row, which one is right; none where a target is no fixed label.
+    pub labels: Option<(Vec<Vec<u32>>, Vec<usize>)>,
+}
+
+/// Everything an evaluation scores.
+pub struct Scored {
+    /// Held-out windows.
+    pub text: Vec<Batch>,
+    /// Tasks.
+    pub tasks: Vec<ScoredTask>,
+}
+
+impl Scored {
+    /// Batches of an evaluation.
+    pub fn batches(&self) -> usize {
+        self.text.len() + self.tasks.iter().map(|task| task.batches.len()).sum::<usize>()
+    }
+
+    /// Scores a model: the held-out loss and every task's score. `proceed(done)` is called before every batch; where it
+    /// says no, the answer is `None`.
+    pub fn score<B: Backend, M: Seq2SeqBackbone<B>>(
+        &self,
+        model: &M,
+        device: &B::Device,
+        proceed: &mut dyn FnMut(usize) -> bool,
+    ) -> Option<(f64, BTreeMap<String, TaskScore>)> {
+        let mut done = 0;
+        let mut next = || {
+            done += 1;
+            proceed(done - 1)
+        };
+        let mut text = Mean::default();
+        for batch in &self.text {
+            if !next() {
+                return None;
+            }
+            text.add(loss(model, batch, device).0, batch);
+        }
+        let mut tasks = BTreeMap::new();
+        for task in &self.tasks {
+            let (mut mean, mut right, mut rows) = (Mean::default(), 0, 0);
+            for batch in &task.batches {
+                if !next() {
+                    return None;
+                }
+                let (loss, encoded) = loss(model, batch, device);
+                mean.add(loss, batch);
+                rows += batch.batch;
+                if let Some((ids, answers)) = &task.labels {
+                    let (_, mask) = source_tensors(batch, device);
+                    let best = generate::best_labels(generate::score_labels(model, encoded, mask, ids));
+                    right += best
+                        .iter()
+                        .zip(&batch.rows)
+                        .filter(|(best, row)| **best == answers[**row])
+                        .count();
+                }
+            }
+            let accuracy = task.labels.as_ref().map(|_| 100.0 * right as f64 / rows.max(1) as f64);
+            let score = TaskScore {
+                loss: mean.value(),
+                accuracy,
+            };
+            tasks.insert(task.label.clone(), score);
+        }
+        Some((text.value(), tasks))
+    }
+}
+
+/// Mean loss of a batch and the encoder's output.
+fn loss<B: Backend, M: Seq2SeqBackbone<B>>(model: &M, batch: &Batch, device: &B::Device) -> (f64, Tensor<B, 3>) {
+    let (ids, mask) = source_tensors(batch, device);
+    let labels = label_tensor::<B>(batch, device);
+    let encoded = model.encode(model.embed(ids), mask.clone(), 0.0);
+    let decoder_ids = shift_right(labels.clone(), model.decoder_start_id(), model.pad_id());
+    let logits = model.decode(decoder_ids, encoded.clone(), mask, 0.0);
+    let loss = cross_entropy(logits, labels).into_data().convert::<f64>();
+    let loss = loss.into_vec::<f64>().expect("the data was just converted to f64")[0];
+    (loss, encoded)
+}
+
+/// A mean over target tokens.
+#[derive(Default)]
+struct Mean {
+    sum: f64,
+    tokens: usize,
+}
+
+impl Mean {
+    fn add(&mut self, loss: f64, batch: &Batch) {
+        let tokens = batch.labels.iter().filter(|label| **label != IGNORED_LABEL).count();
+        self.sum += loss * tokens as f64;
+        self.tokens += tokens;
+    }
+
+    fn value(&self) -> f64 {
+        self.sum / self.tokens.max(1) as f64
+    }
+}

@@ -1,0 +1,233 @@
+//! One pretraining run from configuration to a model folder.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use adept_data::{DataFile, TextTokenizer};
+use adept_models::{T5, t5};
+use burn::module::Module;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+
+use super::config::{PretrainConfig, ResolvedPretrain};
+use super::feed::{self, Kind};
+use super::learner::{self, Checkpoint, Job};
+use super::observer::{Phase, PretrainEvent, PretrainObserver};
+use super::prepare::{self, Roots, Vocabulary};
+use super::record::{PretrainEnd, PretrainIdentity, PretrainLine, PretrainStart, TaskRecord};
+use super::model;
+use crate::TrainError;
+use crate::checkpoint;
+use crate::folder::{self, RunFolder};
+use crate::record::{RecordWriter, code_commit, code_version, read_lines};
+
+/// What came out of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The record's last line.
+    pub end: PretrainEnd,
+    /// Whether the folder held the finished run already.
+    pub was_finished: bool,
+}
+
+/// Trains, goes on, or finds that there is nothing left to do.
+pub fn run<AB: AutodiffBackend>(
+    resolved: &ResolvedPretrain,
+    roots: &Roots,
+    out: &Path,
+    device: &AB::Device,
+    observer: &mut dyn PretrainObserver,
+) -> Result<Outcome, TrainError> {
+    let config = &resolved.config;
+    let folder = RunFolder::open(out)?;
+    folder::finish_replacement(out, "model")?;
+    let found: Option<Checkpoint> = checkpoint::newest(&folder.checkpoints())?;
+    if let Some(found) = &found {
+        // The settings are compared before hours go into a tokenizer that another setting needs.
+        refuse(&folder, config.difference(&found.identity.config, found.progress.step))?;
+    }
+    let preparing = |observer: &mut dyn PretrainObserver, phase| {
+        observer.event(&PretrainEvent::Preparing {
+            phase,
+            done: 0,
+            total: 0,
+        });
+        match observer.stop_requested() {
+            true => Err(TrainError::Interrupted {
+                step: found.as_ref().map_or(0, |found| found.progress.step),
+            }),
+            false => Ok(()),
+        }
+    };
+    preparing(observer, Phase::Corpus)?;
+    let corpus = prepare::corpus(config, roots)?;
+    preparing(observer, Phase::Tasks)?;
+    let tasks = prepare::tasks(config, roots)?;
+    let task_files: BTreeMap<String, Vec<DataFile>> = tasks
+        .iter()
+        .map(|task| (task.section.label.clone(), task.data.files.clone()))
+        .collect();
+    preparing(observer, Phase::Tokenizer)?;
+    let (tokenizer, vocabulary) = prepare::tokenizer(config, roots, out, &corpus, &tasks, observer)?;
+    let (initial, init_fingerprint) = model::initial::<AB::InnerBackend>(config, roots, &vocabulary, device)?;
+    let identity = PretrainIdentity {
+        config: config.clone(),
+        corpus: corpus.files().to_vec(),
+        tasks: task_files,
+        tokenizer_sha256: vocabulary.sha256.clone(),
+        init_fingerprint,
+    };
+    if let Some(found) = &found {
+        let step = found.progress.step;
+        refuse(&folder, identity.difference(&found.identity, step))?;
+        if config.train.steps < step {
+            let (there, here) = (format!("{step} steps done"), config.train.steps.to_string());
+            refuse(&folder, Some(("`train.steps`".to_owned(), there, here)))?;
+        }
+        if let Some(end) = finished(&folder, config.train.steps) {
+            return Ok(Outcome {
+                end,
+                was_finished: true,
+            });
+        }
+    }
+    folder::write_atomic(&folder.config(), resolved.to_toml().as_bytes())?;
+    preparing(observer, Phase::Tokens)?;
+    let batches = prepare::batches(config, out, &corpus, tasks, (&tokenizer, &vocabulary), observer)?;
+    let start = PretrainStart {
+        code_version: code_version(),
+        code_commit: code_commit(),
+        device: format!("{} {device:?}", AB::InnerBackend::name(device)),
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        resolved: resolved.clone(),
+        corpus: identity.corpus.clone(),
+        corpus_tokens: batches.corpus_tokens,
+        window_tokens: batches.window_tokens,
+        train_windows: batches.train_windows,
+        tokenizer_sha256: vocabulary.sha256.clone(),
+        vocab_size: vocabulary.size,
+        init_fingerprint: identity.init_fingerprint.clone(),
+        parameters: initial.num_params(),
+        tasks: batches.tasks,
+    };
+    let write = |model: &T5<AB::InnerBackend>, path: &Path| model::write(model, &vocabulary.folder, path);
+    let job = Job {
+        identity: &identity,
+        start: &start,
+        source: &batches.source,
+        scored: &batches.scored,
+        write: &write,
+    };
+    let position = learner::train::<AB, T5<AB>>(&job, initial, found, &folder, device, observer)?;
+    let (_, written) = t5::open(&out.join("model"))?;
+    let end = PretrainEnd {
+        step: position.step,
+        tokens: position.tokens,
+        seconds: position.seconds,
+        evaluation: position
+            .evaluation
+            .expect("the last step is evaluated before the loop ends"),
+        fingerprint: written.fingerprint().as_str().to_owned(),
+    };
+    let mut record = RecordWriter::open(&folder.record(), u64::MAX)?;
+    record.write(&PretrainLine::End(end.clone()))?;
+    record.flush()?;
+    observer.event(&PretrainEvent::End(&end));
+    Ok(Outcome {
+        end,
+        was_finished: false,
+    })
+}
+
+/// The end that the record tells of, where it is that of so many steps.
+fn finished(folder: &RunFolder, steps: usize) -> Option<PretrainEnd> {
+    match read_lines::<PretrainLine>(&folder.record()).ok()?.pop()? {
+        PretrainLine::End(end) if end.step == steps => Some(end),
+        _ => None,
+    }
+}
+
+fn refuse(folder: &RunFolder, difference: Option<(String, String, String)>) -> Result<(), TrainError> {
+    match difference {
+        None => Ok(()),
+        Some((field, there, here)) => Err(TrainError::OtherRun {
+            path: folder.path().to_owned(),
+            field,
+            there,
+            here,
+        }),
+    }
+}
+
+/// What a run would do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Files of the corpus.
+    pub corpus: Vec<DataFile>,
+    /// Tasks; their files are read, nothing is tokenised.
+    pub tasks: Vec<TaskRecord>,
+    /// Tokens of the vocabulary, as asked for where it is still to be trained.
+    pub vocab_size: usize,
+    /// Values of the model.
+    pub parameters: usize,
+    /// Passes over text and over tasks.
+    pub passes: [usize; 2],
+    /// Tokens of a window of text, before corruption.
+    pub window_tokens: usize,
+}
+
+/// Reads corpus and tasks and says what a run would do. Writes nothing.
+pub fn plan(config: &PretrainConfig, roots: &Roots) -> Result<Plan, TrainError> {
+    let corpus = prepare::corpus(config, roots)?;
+    let tasks = prepare::tasks(config, roots)?;
+    let rates = prepare::rates(config, &tasks);
+    let denoise = adept_data::pretrain::DenoiseOptions {
+        noise_density: config.text.noise_density,
+        mean_span_length: config.text.mean_span_length,
+    };
+    let (window_tokens, _) = adept_data::pretrain::window_length(config.text.input_length, &denoise)?;
+    let given = [&config.tokenizer.path, &config.model.init]
+        .into_iter()
+        .find(|path| !path.as_os_str().is_empty());
+    let size = match given {
+        Some(path) => TextTokenizer::from_dir(&roots.resolve(path))?.vocab_size(),
+        None => config.tokenizer.vocab_size,
+    };
+    let architecture = if config.model.init.as_os_str().is_empty() {
+        let vocabulary = Vocabulary {
+            folder: "".into(),
+            sha256: String::new(),
+            size,
+            pad: 0,
+            eos: 1,
+        };
+        model::architecture(config, &vocabulary)
+    } else {
+        adept_models::T5Config::from_dir(&roots.resolve(&config.model.init))?
+    };
+    let passes = config.train.steps * config.train.accumulation;
+    let over_tasks = match feed::pass(passes, config.mixture.task_share) {
+        (Kind::Tasks, before) => before,
+        (Kind::Text, before) => passes - before,
+    };
+    let tasks = tasks
+        .iter()
+        .zip(rates)
+        .map(|(task, rate)| TaskRecord {
+            label: task.section.label.clone(),
+            name: task.section.name.clone(),
+            prefix: task.section.prefix.clone(),
+            files: task.data.files.clone(),
+            rows: task.data.train.len(),
+            rate,
+            scored_rows: task.data.validation.len().min(config.train.evaluation_rows),
+        })
+        .collect();
+    Ok(Plan {
+        corpus: corpus.files().to_vec(),
+        tasks,
+        vocab_size: size,
+        parameters: model::parameters(&architecture),
+        passes: [passes - over_tasks, over_tasks],
+        window_tokens,
+    })
+}
