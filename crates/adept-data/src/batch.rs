@@ -229,26 +229,37 @@ impl<'a> Batcher<'a> {
             self.options.buckets[self.bucket(longest)]
         };
 
-        let batch = rows.len();
-        let mut input_ids = Vec::with_capacity(batch * source_width);
-        let mut mask = Vec::with_capacity(batch * source_width);
-        let mut labels = Vec::with_capacity(batch * target_width);
-        for &row in &rows {
-            let Encoded { source, target } = &self.rows[row];
-            push_padded(&mut input_ids, source, source_width, signed(pad_id));
-            let tokens = source.len().min(source_width);
-            mask.extend((0..source_width).map(|position| position < tokens));
-            push_padded(&mut labels, target, target_width, IGNORED_LABEL);
-        }
-        Batch {
-            rows,
-            batch,
-            source_width,
-            target_width,
-            input_ids,
-            mask,
-            labels,
-        }
+        let encoded = rows.iter().map(|&row| &self.rows[row]).collect::<Vec<_>>();
+        padded(rows, encoded.into_iter(), (source_width, target_width), pad_id)
+    }
+}
+
+/// A batch of rows, sources and targets padded (or cut, their last token kept last) to `widths`. No id may be beyond
+/// `i32`.
+pub(crate) fn padded<'a>(
+    rows: Vec<usize>,
+    encoded: impl Iterator<Item = &'a Encoded>,
+    (source_width, target_width): (usize, usize),
+    pad_id: u32,
+) -> Batch {
+    let batch = rows.len();
+    let mut input_ids = Vec::with_capacity(batch * source_width);
+    let mut mask = Vec::with_capacity(batch * source_width);
+    let mut labels = Vec::with_capacity(batch * target_width);
+    for Encoded { source, target } in encoded {
+        push_padded(&mut input_ids, source, source_width, signed(pad_id));
+        let tokens = source.len().min(source_width);
+        mask.extend((0..source_width).map(|position| position < tokens));
+        push_padded(&mut labels, target, target_width, IGNORED_LABEL);
+    }
+    Batch {
+        rows,
+        batch,
+        source_width,
+        target_width,
+        input_ids,
+        mask,
+        labels,
     }
 }
 
@@ -266,5 +277,5 @@ fn push_padded(out: &mut Vec<i32>, ids: &[u32], width: usize, padding: i32) {
 }
 
 fn signed(id: u32) -> i32 {
-    i32::try_from(id).expect("`Batcher::new` refuses ids beyond i32")
+    i32::try_from(id).expect("ids beyond i32 were refused when the batches were set up")
 }

@@ -3,9 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
 use tokenizers::Tokenizer;
 
-use crate::glue::listing;
+use crate::glue::{hex, listing};
 use crate::{DataError, Encoded, Example};
 
 /// Tokens of a target that is free text (tasks.md, "Lengths").
@@ -20,6 +21,8 @@ pub struct TextTokenizer {
     tokenizer: Tokenizer,
     /// Ids that it puts after every text (T5: one, `</s>`).
     suffix: usize,
+    /// SHA-256 of its file.
+    sha256: String,
 }
 
 impl std::fmt::Debug for TextTokenizer {
@@ -68,7 +71,17 @@ impl TextTokenizer {
         let probe = tokenizer.encode_fast("a", true).map_err(failed)?;
         let added = probe.get_special_tokens_mask();
         let suffix = added.iter().rev().take_while(|&&special| special == 1).count();
-        Ok(Self { tokenizer, suffix })
+        let sha256 = hex(&Sha256::digest(&bytes));
+        Ok(Self {
+            tokenizer,
+            suffix,
+            sha256,
+        })
+    }
+
+    /// SHA-256 of the file it was loaded from, lower-case hex.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
     }
 
     /// Ids of one text, at most `max_tokens` of them, `</s>` included and last.

@@ -51,6 +51,11 @@ impl Draws {
         ]))
     }
 
+    /// 32 random bits.
+    pub(super) fn word(&mut self) -> u32 {
+        self.0.next_u32()
+    }
+
     /// An integer below `bound`, each as likely as the others.
     pub(super) fn below(&mut self, bound: u32) -> u32 {
         self.0.below(bound)

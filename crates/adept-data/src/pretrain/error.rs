@@ -27,6 +27,16 @@ pub enum PretrainError {
         /// Characters a paragraph needs.
         min_characters: usize,
     },
+    /// Texts without a word to train a tokenizer on.
+    #[error(
+        "expected text to train a tokenizer on, found no word in {texts} texts (at most {max_characters} characters are used)"
+    )]
+    NoText {
+        /// Texts read.
+        texts: usize,
+        /// Characters that may be used.
+        max_characters: usize,
+    },
     /// A file that holds bytes no text has.
     #[error("{}:{line}: expected text, found byte 0x{byte:02x} at byte {column} of the line; is it a binary file?", file.display())]
     NotText {

@@ -7,21 +7,45 @@
 //! tasks by their [`mixing_rates`]. Memory stays flat in the size of the corpus, and every order and every mask is a
 //! pure function of (seed, index).
 
-mod batches;
+mod charsmap;
 mod corpus;
 mod denoise;
 mod draws;
 mod error;
+mod layout;
 mod mixture;
 mod paragraphs;
+mod sample;
 mod store;
+mod tasks;
+mod text;
 mod unigram;
+mod words;
 
-pub use batches::{TaskBatches, TaskOptions, TextBatches, TextOptions};
 pub use corpus::{CorpusFiles, CorpusLines, CorpusOptions};
 pub use denoise::{DenoiseOptions, Sentinels, corrupt, noise_mask, window_length};
 pub use draws::Draws;
 pub use error::PretrainError;
+pub use layout::TrainedTokenizer;
 pub use mixture::{MixtureTask, mixing_rates};
-pub use store::{StoreProgress, TokenStore};
-pub use unigram::{TrainedTokenizer, UnigramOptions, UnigramProgress, train_unigram};
+pub use sample::sample_texts;
+pub use store::{StoreOrigin, StoreProgress, TokenStore};
+pub use tasks::{TaskBatches, TaskOptions};
+pub use text::{TextBatches, TextOptions};
+pub use unigram::{UnigramOptions, UnigramProgress, train_unigram};
+
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+/// A new file in `folder` that is to be renamed once it is whole, with the permissions of any other new file: a temporary
+/// file is its owner's alone otherwise.
+fn beside(folder: &Path) -> std::io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}

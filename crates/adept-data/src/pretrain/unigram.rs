@@ -1,68 +1,209 @@
-//! Training of a tokenizer in T5's layout.
+//! Training of a tokenizer in T5's layout: a Unigram model (Kudo 2018) by the `tokenizers` library, with ids
+//!
+//! ```text
+//! 0 <pad>   1 </s>   2 <unk>   3 … pieces, likeliest first   … <extra_id_1>   <extra_id_0>
+//! ```
+//!
+//! Text is prepared as SentencePiece does ([`super::words`]) and trained on one thread, so that the same text gives the
+//! same file wherever and how often it is done. The files are those that transformers reads ([`super::layout`]).
 
-use std::path::Path;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use tokenizers::models::unigram::{Unigram, UnigramTrainer};
+
+use super::PretrainError;
+use super::charsmap;
+use super::layout::TrainedTokenizer;
+use super::sample::sample_texts;
+use super::words::Words;
 use crate::DataError;
 
+/// `<pad>`, `</s>` and `<unk>`.
+const SPECIAL: usize = 3;
+
 /// What is trained.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct UnigramOptions {
     /// Entries of the whole vocabulary: `<pad>`, `</s>`, `<unk>`, pieces, sentinels.
     pub vocab_size: usize,
     /// Sentinels (T5: 100).
     pub sentinels: usize,
-    /// Characters of text used, spread evenly over what is given.
+    /// Characters of text used, in whole texts drawn evenly from all that are given.
     pub max_characters: usize,
-    /// Characters of all texts together, where known; says how many of them to pass over.
-    pub total_characters: Option<usize>,
-    /// Share of the text's characters that get a piece of their own; the rarest others become `<unk>`.
+    /// Share of the text's characters that get a piece of their own; the rarest others become `<unk>`. SentencePiece's
+    /// 0.9995 by default: with less, a small vocabulary of encyclopaedic text would go to other scripts' letters.
     pub character_coverage: f64,
-    /// Longest piece in characters.
+    /// Longest piece in characters, `▁` included.
     pub max_piece_length: usize,
-    /// Seed of the sample.
+    /// Seed of the draw.
     pub seed: u64,
+}
+
+impl Default for UnigramOptions {
+    fn default() -> Self {
+        Self {
+            vocab_size: 8000,
+            sentinels: 32,
+            max_characters: 20_000_000,
+            character_coverage: 0.9995,
+            max_piece_length: 16,
+            seed: 42,
+        }
+    }
 }
 
 /// How far training is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnigramProgress {
-    /// Reading text: characters kept so far.
+    /// Reads all texts and draws some of them: texts read so far.
     Reading {
-        /// Characters kept.
-        characters: usize,
+        /// Texts.
+        texts: usize,
     },
-    /// Training: takes most of the time and reports nothing until it is done.
+    /// Trains, which takes most of the time and reports nothing until it is done.
     Training {
-        /// Different words of the text.
+        /// Texts drawn.
+        texts: usize,
+        /// Characters of them, without white space.
+        characters: usize,
+        /// Different words of them.
         words: usize,
     },
 }
 
-/// A trained tokenizer.
-#[derive(Debug)]
-pub struct TrainedTokenizer {}
-
-/// Trains.
+/// Trains a tokenizer on texts.
 ///
 /// # Errors
-/// Those of the texts; a vocabulary too large or too small.
+/// The first error of the texts; [`PretrainError::NoText`] where there is no text, [`PretrainError::Option`],
+/// [`PretrainError::VocabularyTooSmall`], [`PretrainError::VocabularyTooLarge`], which names how many pieces the text
+/// supports, and [`PretrainError::Trainer`] where the library gives up.
 pub fn train_unigram(
     texts: impl Iterator<Item = Result<String, DataError>>,
     options: &UnigramOptions,
     progress: &mut dyn FnMut(UnigramProgress),
 ) -> Result<TrainedTokenizer, DataError> {
-    let _ = (texts, options, progress);
-    todo!()
+    check(options)?;
+    let mut read = 0;
+    let texts = texts.inspect(|_| {
+        read += 1;
+        if read % 1000 == 0 {
+            progress(UnigramProgress::Reading { texts: read });
+        }
+    });
+    let texts = sample_texts(texts, options.max_characters, options.seed)?;
+    progress(UnigramProgress::Reading { texts: read });
+    let normalizer = charsmap::normalizer()?;
+    let mut words = Words::default();
+    for text in &texts {
+        words.add(text, &normalizer);
+    }
+    if words.len() == 0 {
+        return Err(PretrainError::NoText {
+            texts: read,
+            max_characters: options.max_characters,
+        }
+        .into());
+    }
+    progress(UnigramProgress::Training {
+        texts: texts.len(),
+        characters: words.characters,
+        words: words.len(),
+    });
+    drop(texts);
+
+    let alphabet = words.alphabet(options.character_coverage);
+    let needed = SPECIAL + options.sentinels + alphabet.len() + 1;
+    if options.vocab_size < needed {
+        return Err(PretrainError::VocabularyTooSmall {
+            needed,
+            sentinels: options.sentinels,
+            alphabet: alphabet.len(),
+            found: options.vocab_size,
+        }
+        .into());
+    }
+    let wanted = options.vocab_size - SPECIAL - options.sentinels;
+    let pieces = train(words.sentences(&alphabet), wanted, options.max_piece_length)?;
+    if pieces.len() < wanted {
+        return Err(PretrainError::VocabularyTooLarge {
+            expected: options.vocab_size,
+            found: SPECIAL + pieces.len() + options.sentinels,
+            characters: words.characters,
+        }
+        .into());
+    }
+    TrainedTokenizer::new(pieces, options.sentinels, normalizer)
 }
 
-impl TrainedTokenizer {
-    /// Writes `tokenizer.json`, `tokenizer_config.json` and `special_tokens_map.json`.
-    ///
-    /// # Errors
-    /// [`PretrainError::Write`](super::PretrainError::Write).
-    pub fn save(&self, dir: &Path) -> Result<(), DataError> {
-        let _ = dir;
-        todo!()
+fn check(options: &UnigramOptions) -> Result<(), PretrainError> {
+    let refused = |option, expected, found| {
+        Err(PretrainError::Option {
+            option,
+            expected,
+            found,
+        })
+    };
+    let coverage = options.character_coverage;
+    if !(coverage > 0.0 && coverage <= 1.0) {
+        return refused("character_coverage", "a share above 0 and at most 1", coverage);
     }
+    if options.max_piece_length == 0 {
+        return refused("max_piece_length", "at least 1", 0.0);
+    }
+    if u32::try_from(options.vocab_size).is_err() {
+        return refused("vocab_size", "at most 4294967295", options.vocab_size as f64);
+    }
+    Ok(())
+}
+
+/// At most `wanted` pieces with their scores (log-probabilities), best first.
+fn train(
+    sentences: Vec<(String, u32)>,
+    wanted: usize,
+    max_piece_length: usize,
+) -> Result<Vec<(String, f64)>, PretrainError> {
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| PretrainError::Trainer { source };
+    let trainer = UnigramTrainer::builder()
+        .show_progress(false)
+        .vocab_size(wanted as u32)
+        .max_piece_length(max_piece_length)
+        .build()
+        .map_err(|error| failed(Box::new(error)))?;
+    let mut model = Unigram::default();
+    // The sums of several threads are added in any order, and a rounding more or less decides which piece stays.
+    let thread = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .build()
+        .map_err(|error| failed(Box::new(error)))?;
+    // The library panics where its sums overflow.
+    catch_unwind(AssertUnwindSafe(|| {
+        thread.install(|| trainer.do_train(sentences, &mut model))
+    }))
+    .map_err(|_| failed("the library gave up without a word of its own".into()))?
+    .map_err(failed)?;
+    let mut pieces: Vec<(String, f64)> = model.iter().cloned().collect();
+    settle(&mut pieces);
+    Ok(pieces)
+}
+
+/// Puts pieces into an order that does not depend on the library's hash tables, which are seeded anew in every run.
+/// Characters that the model has no score for, because they come in longer pieces only, get the lowest score, plus 0.0001
+/// for each before it, in the order of a hash table: those scores are dealt out again in the order of the characters.
+fn settle(pieces: &mut [(String, f64)]) {
+    const STEP: f64 = 0.0001;
+    let lowest = pieces.iter().map(|(_, score)| *score).fold(f64::INFINITY, f64::min);
+    let dealt = |(piece, score): &(String, f64)| {
+        let steps = (score - lowest) / STEP;
+        piece.chars().nth(1).is_none() && (steps - steps.round()).abs() < 1e-6
+    };
+    let places: Vec<usize> = (0..pieces.len()).filter(|&place| dealt(&pieces[place])).collect();
+    let mut scores: Vec<f64> = places.iter().map(|&place| pieces[place].1).collect();
+    let mut characters: Vec<String> = places.iter().map(|&place| pieces[place].0.clone()).collect();
+    scores.sort_by(|a, b| b.total_cmp(a));
+    characters.sort_unstable();
+    for ((&place, score), character) in places.iter().zip(scores).zip(characters) {
+        pieces[place] = (character, score);
+    }
+    pieces.sort_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.cmp(b)));
 }

@@ -1,0 +1,166 @@
+//! What a Unigram model is trained on: the different words of a text and how often each comes, as SentencePiece prepares
+//! them (Kudo and Richardson 2018).
+//!
+//! Words are split at white space and begin with `▁`. No piece may hold letters and digits and other signs together
+//! (`don't` is `▁don`, `'`, `t`), as SentencePiece's splits by script and by number do for Latin text, so words are cut
+//! where the kind changes. The rarest characters get no piece: they become `<unk>`, and words are cut there too.
+
+use std::collections::HashMap;
+
+use tokenizers::normalizers::Precompiled;
+
+/// What stands for the space before a word.
+pub(super) const SPACE: char = '\u{2581}';
+
+/// Longer words are cut: training takes time and precision with the length, and no word of a language is so long.
+const LONGEST: usize = 128;
+
+/// Words and their counts.
+#[derive(Default)]
+pub(super) struct Words {
+    counts: HashMap<String, u32>,
+    /// Characters of the texts, without white space.
+    pub characters: usize,
+}
+
+impl Words {
+    /// Counts the words of a text.
+    pub fn add(&mut self, text: &str, normalizer: &Precompiled) {
+        for word in normalizer.normalize_string(text).split_whitespace() {
+            self.characters += word.chars().count();
+            match self.counts.get_mut(word) {
+                Some(count) => *count = count.saturating_add(1),
+                None => {
+                    self.counts.insert(word.to_string(), 1);
+                }
+            }
+        }
+    }
+
+    /// Different words.
+    pub fn len(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// The most frequent characters that make up `coverage` of the texts, sorted. [`SPACE`] is always one of them.
+    pub fn alphabet(&self, coverage: f64) -> Vec<char> {
+        let mut counts: HashMap<char, u64> = HashMap::new();
+        for (word, &count) in &self.counts {
+            for character in word.chars() {
+                *counts.entry(character).or_default() += u64::from(count);
+            }
+        }
+        let total: u64 = counts.values().sum();
+        let mut counts: Vec<(char, u64)> = counts.into_iter().collect();
+        counts.sort_unstable_by_key(|&(character, count)| (std::cmp::Reverse(count), character));
+        let mut covered = 0;
+        let mut alphabet: Vec<char> = counts
+            .into_iter()
+            .take_while(|&(_, count)| {
+                let more = (covered as f64) < coverage * total as f64;
+                covered += count;
+                more
+            })
+            .map(|(character, _)| character)
+            .chain([SPACE])
+            .collect();
+        alphabet.sort_unstable();
+        alphabet.dedup();
+        alphabet
+    }
+
+    /// The pieces of words that the model is trained on with their counts, sorted: the sums over them, and so the model,
+    /// are then the same in every run.
+    pub fn sentences(&self, alphabet: &[char]) -> Vec<(String, u32)> {
+        let mut sentences: HashMap<String, u32> = HashMap::new();
+        for (word, &count) in &self.counts {
+            for part in parts(word, alphabet) {
+                let sum = sentences.entry(part).or_default();
+                *sum = sum.saturating_add(count);
+            }
+        }
+        let mut sentences: Vec<_> = sentences.into_iter().collect();
+        sentences.sort_unstable();
+        sentences
+    }
+}
+
+/// What a piece may hold of one kind only.
+#[derive(PartialEq, Clone, Copy)]
+enum Kind {
+    Letter,
+    Digit,
+    Sign,
+}
+
+/// A word with its space, cut where the kind of character changes and where one is not in the alphabet.
+fn parts(word: &str, alphabet: &[char]) -> Vec<String> {
+    let mut parts = Vec::new();
+    let mut part = SPACE.to_string();
+    let (mut length, mut kind) = (1, None);
+    for character in word.chars() {
+        let known = alphabet.binary_search(&character).is_ok();
+        let this = if character.is_alphabetic() {
+            Kind::Letter
+        } else if character.is_numeric() {
+            Kind::Digit
+        } else {
+            Kind::Sign
+        };
+        if !known || kind.is_some_and(|kind| kind != this) || length >= LONGEST {
+            if !part.is_empty() {
+                parts.push(std::mem::take(&mut part));
+            }
+            (length, kind) = (0, None);
+        }
+        if known {
+            part.push(character);
+            length += 1;
+            kind = Some(this);
+        }
+    }
+    if !part.is_empty() {
+        parts.push(part);
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(word: &str, expected: &[&str]) {
+        let alphabet: Vec<char> = {
+            let mut all: Vec<char> = ('a'..='z').chain('0'..='9').chain("',.-(é▁".chars()).collect();
+            all.sort_unstable();
+            all
+        };
+        assert_eq!(parts(word, &alphabet), expected, "{word}");
+    }
+
+    #[test]
+    fn words_are_cut_where_the_kind_changes() {
+        check("don't", &["▁don", "'", "t"]);
+        check("word,", &["▁word", ","]);
+        check("(ab12.5", &["▁(", "ab", "12", ".", "5"]);
+        check("café", &["▁café"]);
+        // Unknown characters are left out and cut.
+        check("aЖb", &["▁a", "b"]);
+        check("ЖЖ", &["▁"]);
+        check(&"a".repeat(200), &[&format!("▁{}", "a".repeat(127)), &"a".repeat(73)]);
+    }
+
+    #[test]
+    fn the_alphabet_covers_what_it_is_asked_to() {
+        let normalizer = super::super::charsmap::normalizer().expect("the table can be built");
+        let mut words = Words::default();
+        words.add("aaaaaaaa bbbbbbbb ccc d", &normalizer);
+        assert_eq!((words.len(), words.characters), (4, 20));
+        assert_eq!(words.alphabet(1.0), ['a', 'b', 'c', 'd', SPACE]);
+        // 19 of 20 characters are 95 %.
+        assert_eq!(words.alphabet(0.95), ['a', 'b', 'c', SPACE]);
+        assert_eq!(words.alphabet(0.96), ['a', 'b', 'c', 'd', SPACE]);
+        assert_eq!(words.alphabet(0.5), ['a', 'b', SPACE]);
+    }
+}
