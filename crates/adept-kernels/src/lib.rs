@@ -13,6 +13,7 @@ mod activation;
 mod attention;
 mod loss;
 mod norm;
+pub mod optimizer;
 
 #[cfg(feature = "flex")]
 mod flex;

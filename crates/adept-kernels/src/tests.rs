@@ -6,6 +6,7 @@
 use burn::backend::{Autodiff, NdArray};
 use burn::tensor::{Bool, Int, Tensor, TensorData, backend::AutodiffBackend};
 
+use crate::optimizer::{AdamWStep, adamw, adamw_composed, scale, sum_of_squares};
 use crate::{AttentionBias, attention, cross_entropy, gated_gelu, relu, rms_norm};
 
 type Composed = Autodiff<NdArray>;
@@ -150,6 +151,63 @@ mod fused {
     fn loss_with_ignored_rows() {
         let labels = [4999, -100, 0, 17];
         check(loss_figures::<Fused>(labels), loss_figures::<Composed>(labels));
+    }
+
+    #[test]
+    fn adamw_steps() {
+        // Longer than one part, and not a multiple of it.
+        let count = 40_007;
+        let mut both: [(Tensor<Flex, 1>, Option<[Tensor<Flex, 1>; 2]>); 2] =
+            std::array::from_fn(|_| (leaf::<Fused, 1>([count], 1).inner(), None));
+        let kept = both[0].0.clone();
+        for (t, step_size) in [0.1, 0.05, 0.0, 0.02].into_iter().enumerate() {
+            let step = AdamWStep {
+                beta1: 0.9,
+                beta2: 0.98,
+                epsilon: 1e-6,
+                shrink: 1.0 - 0.1 * step_size,
+                step_size,
+                correction: (1.0 - 0.98f64.powi(t as i32 + 1)).sqrt(),
+            };
+            let gradient = leaf::<Fused, 1>([count], 10 + t as u64).inner();
+            let [fused, composed] = &mut both;
+            let (value, moments) = adamw(fused.0.clone(), gradient.clone(), fused.1.take(), step);
+            *fused = (value, Some(moments));
+            let (value, moments) = adamw_composed(composed.0.clone(), gradient, composed.1.take(), step);
+            *composed = (value, Some(moments));
+        }
+        let [found, expected] = both.map(|(value, moments)| {
+            let [first, second] = moments.expect("four steps were taken");
+            vec![
+                ("value", values(value)),
+                ("first", values(first)),
+                ("second", values(second)),
+            ]
+        });
+        check(found, expected);
+        // In place only where nobody else holds the tensor.
+        assert_eq!(values(kept), numbers(count, 1));
+    }
+
+    #[test]
+    fn squares_and_scale() {
+        let tensors = [leaf::<Fused, 1>([33_000], 1), leaf::<Fused, 1>([7], 2)].map(Tensor::inner);
+        let exact: f64 = tensors
+            .iter()
+            .flat_map(|t| values(t.clone()))
+            .map(|x| f64::from(x).powi(2))
+            .sum();
+        let found = values(sum_of_squares(tensors.iter()).expect("there are two"))[0];
+        assert!(
+            (f64::from(found) - exact).abs() < 1e-6 * exact,
+            "{found}, expected {exact}"
+        );
+        assert!(sum_of_squares::<Flex>([].into_iter()).is_none());
+        for factor in [1.0, 0.3] {
+            let scaled = scale(tensors[0].clone(), &Tensor::from_data([factor], &Default::default()));
+            let expected: Vec<f32> = numbers(33_000, 1).into_iter().map(|x| x * factor).collect();
+            assert_eq!(values(scaled), expected);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
+use adept_kernels::optimizer;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -75,15 +76,7 @@ impl<B: Backend> GradientSet<B> {
 
     /// Euclidean norm over all gradients together, `[1]`, left on the device. `None` where there is no gradient.
     pub fn global_norm(&self) -> Option<Tensor<B, 1>> {
-        if self.tensors.is_empty() {
-            return None;
-        }
-        let squares = self
-            .tensors
-            .values()
-            .map(|gradient| (gradient.clone() * gradient.clone()).sum())
-            .collect();
-        Some(Tensor::cat(squares, 0).sum().sqrt())
+        optimizer::sum_of_squares(self.tensors.values()).map(Tensor::sqrt)
     }
 
     /// Scales all gradients so that their global norm `norm` is at most `max_norm`, as PyTorch's `clip_grad_norm_`:
@@ -93,7 +86,7 @@ impl<B: Backend> GradientSet<B> {
         let tensors = std::mem::take(&mut self.tensors);
         self.tensors = tensors
             .into_iter()
-            .map(|(path, gradient)| (path, gradient * factor.clone()))
+            .map(|(path, gradient)| (path, optimizer::scale(gradient, &factor)))
             .collect();
     }
 

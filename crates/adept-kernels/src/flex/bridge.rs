@@ -80,3 +80,12 @@ pub(super) fn elements(tensor: &FlexTensor) -> &[f32] {
         .expect("the tensor was made contiguous before");
     &tensor.storage::<f32>()[start..end]
 }
+
+/// The elements of a tensor that [`contiguous`] returned, to write to; copied first where somebody else holds them too.
+pub(super) fn elements_mut(tensor: &mut FlexTensor) -> &mut [f32] {
+    let (start, end) = tensor
+        .layout()
+        .contiguous_offsets()
+        .expect("the tensor was made contiguous before");
+    &mut tensor.storage_mut::<f32>()[start..end]
+}

@@ -9,10 +9,12 @@ mod bridge;
 mod loss;
 mod matmul;
 mod norm;
+mod optimizer;
 mod rows;
 
 pub(crate) use activation::{gated_gelu, relu};
 pub(crate) use attention::attention;
-pub(crate) use bridge::route;
+pub(crate) use bridge::{Route, route};
 pub(crate) use loss::cross_entropy;
 pub(crate) use norm::rms_norm;
+pub(crate) use optimizer::{adamw, scale, sum_of_squares};

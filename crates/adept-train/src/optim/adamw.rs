@@ -15,6 +15,7 @@
 
 use std::collections::BTreeMap;
 
+use adept_kernels::optimizer::{self, AdamWStep};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -111,30 +112,18 @@ impl<B: Backend> AdamW<B> {
         let AdamWConfig { beta1, beta2, epsilon } = self.config;
         let state = self.state.remove(path);
         let steps = state.as_ref().map_or(0, |state| state.steps) + 1;
-        let square = (gradient.clone() * gradient.clone()).mul_scalar(1.0 - beta2);
-        let gradient = gradient.mul_scalar(1.0 - beta1);
-        let (first, second) = match state {
-            Some(state) => (
-                state.first.mul_scalar(beta1) + gradient,
-                state.second.mul_scalar(beta2) + square,
-            ),
-            None => (gradient, square),
-        };
         // i32 holds every step count a run can reach, and powi of a number below one only underflows to 0.
         let count = i32::try_from(steps).unwrap_or(i32::MAX);
-        let step_size = rate / (1.0 - beta1.powi(count));
-        let correction = (1.0 - beta2.powi(count)).sqrt();
-        let value = if rate * decay == 0.0 {
-            value
-        } else {
-            value.mul_scalar(1.0 - rate * decay)
+        let step = AdamWStep {
+            beta1,
+            beta2,
+            epsilon,
+            shrink: 1.0 - rate * decay,
+            step_size: rate / (1.0 - beta1.powi(count)),
+            correction: (1.0 - beta2.powi(count)).sqrt(),
         };
-        let value = if rate == 0.0 {
-            value
-        } else {
-            let denominator = second.clone().sqrt().div_scalar(correction).add_scalar(epsilon);
-            value - (first.clone() / denominator).mul_scalar(step_size)
-        };
+        let moments = state.map(|state| [state.first, state.second]);
+        let (value, [first, second]) = optimizer::adamw(value, gradient, moments, step);
         self.state.insert(path.to_owned(), Moments { first, second, steps });
         value
     }
