@@ -51,6 +51,8 @@ pub enum Command {
     Reproduce(Reproduce),
     /// Train one adapter on one task, or resume it
     Train(Train),
+    /// Train a small T5 from plain text and labelled tasks, or resume it
+    Pretrain(Pretrain),
     /// Score a trained adapter on a split of its task
     Eval(Eval),
     /// Read source texts, write one prediction for each
@@ -190,6 +192,36 @@ pub struct Train {
 
     #[command(flatten)]
     pub settings: Settings,
+}
+
+/// `adept pretrain`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  adept pretrain --config pretrain.toml --data DATA --plan
+  adept pretrain --config pretrain.toml --data DATA --out runs/t5-nano --set train.steps=20000
+
+Run the same command again to resume, or with a larger train.steps to train longer. The model is OUT/model, the record
+OUT/record.jsonl. Paths in FILE that begin with ./ or ../ begin at FILE's folder, other relative ones at --data.")]
+pub struct Pretrain {
+    /// TOML file with settings (docs/pretraining.md)
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+
+    /// Where relative paths of FILE begin [default: ADEPT_DATA of the environment, else FILE's folder]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+
+    /// Folder of the run
+    #[arg(long, value_name = "DIR", required_unless_present = "plan")]
+    pub out: Option<PathBuf>,
+
+    /// Any field of docs/pretraining.md; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+
+    /// Read corpus and tasks, print what would be trained on what, and stop
+    #[arg(long)]
+    pub plan: bool,
 }
 
 /// A split of a task.

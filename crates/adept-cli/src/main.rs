@@ -8,6 +8,7 @@ mod commands;
 mod device;
 mod failure;
 mod interrupt;
+mod pretrain_progress;
 mod progress;
 
 use std::process::ExitCode;

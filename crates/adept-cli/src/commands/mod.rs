@@ -4,11 +4,14 @@ mod bench;
 mod eval;
 mod inspect;
 mod predict;
+mod pretrain;
 mod reproduce;
 mod settings;
 mod train;
 mod verify;
 
+use adept_data::DataError;
+use adept_data::pretrain::PretrainError;
 use adept_train::TrainError;
 
 use crate::args::{Cli, Command, Config, Report, Reproduce};
@@ -39,6 +42,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Reproduce(Reproduce::Glue(arguments)) => reproduce::glue(&setting, arguments),
         Command::Train(arguments) => train::run(&setting, arguments),
+        Command::Pretrain(arguments) => pretrain::run(&setting, arguments),
         Command::Eval(arguments) => eval::run(&setting, arguments),
         Command::Predict(arguments) => predict::run(&setting, arguments),
         Command::Inspect(arguments) => inspect::run(&setting, arguments),
@@ -69,7 +73,11 @@ fn config(arguments: &Config) -> Result<(), Failure> {
 pub fn run_failure(cause: TrainError) -> Failure {
     match cause {
         TrainError::Interrupted { .. } => Failure::interrupted(cause),
-        TrainError::Io { .. } | TrainError::NotFinite { .. } | TrainError::BestChanged { .. } => Failure::run(cause),
+        TrainError::Io { .. }
+        | TrainError::NotFinite { .. }
+        | TrainError::Diverged { .. }
+        | TrainError::BestChanged { .. }
+        | TrainError::Data(DataError::Pretrain(PretrainError::Write { .. })) => Failure::run(cause),
         _ => Failure::input(cause),
     }
 }
