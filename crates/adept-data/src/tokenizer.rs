@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use tokenizers::Tokenizer;
+use tokenizers::pre_tokenizers::metaspace::PrependScheme;
+use tokenizers::{AddedToken, ModelWrapper, NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
 
 use crate::glue::{hex, listing};
 use crate::{DataError, Encoded, Example};
@@ -168,6 +169,31 @@ impl TextTokenizer {
             .map(|label| self.encode(label, usize::MAX).map(|ids| ids.len()));
         let longest = lengths.collect::<Result<Vec<_>, _>>()?.into_iter().max();
         Ok(longest.unwrap_or(DEFAULT_TARGET_LENGTH))
+    }
+
+    /// Whether a text's ids are those of its words, one after the other: true of T5's tokenizer, which splits at white
+    /// space first, and false where that is not certain.
+    pub(crate) fn splits_at_spaces(&self) -> bool {
+        let plain = |normalizer: &NormalizerWrapper| matches!(normalizer, NormalizerWrapper::Precompiled(_));
+        let split = |step: &PreTokenizerWrapper| matches!(step, PreTokenizerWrapper::WhitespaceSplit(_));
+        let mark = |step: &PreTokenizerWrapper| match step {
+            PreTokenizerWrapper::Metaspace(mark) => mark.prepend_scheme == PrependScheme::Always,
+            _ => false,
+        };
+        let steps = match self.tokenizer.get_pre_tokenizer() {
+            Some(PreTokenizerWrapper::Sequence(steps)) => steps.as_ref(),
+            _ => &[],
+        };
+        let words = matches!(steps, [first, second] if split(first) && mark(second));
+        let added = self.tokenizer.get_added_tokens_decoder();
+        let within = |token: &AddedToken| {
+            !(token.lstrip || token.rstrip || token.single_word || token.normalized)
+                && !token.content.contains(char::is_whitespace)
+        };
+        words
+            && self.tokenizer.get_normalizer().is_none_or(plain)
+            && matches!(self.tokenizer.get_model(), ModelWrapper::Unigram(_))
+            && added.values().all(within)
     }
 
     /// Cuts the text's own ids and keeps what was added before and behind them. Where not even that fits, the last of

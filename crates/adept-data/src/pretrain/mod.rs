@@ -11,6 +11,7 @@ mod charsmap;
 mod corpus;
 mod denoise;
 mod draws;
+mod encode;
 mod error;
 mod layout;
 mod mixture;

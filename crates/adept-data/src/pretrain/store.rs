@@ -24,6 +24,7 @@ use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
+use super::encode::Encoder;
 use super::{CorpusFiles, PretrainError};
 use crate::{DataError, TextTokenizer};
 
@@ -302,6 +303,7 @@ fn write(
     let mut hash = Sha256::new();
     file.write_all(&[0; HEADER]).map_err(failed)?;
 
+    let mut encoder = Encoder::new(tokenizer, eos);
     let mut lines = corpus.lines();
     let (mut texts, mut ids) = (Vec::new(), Vec::new());
     loop {
@@ -315,26 +317,26 @@ fn write(
         if texts.is_empty() {
             break;
         }
-        let rows: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let first = header.paragraphs as usize;
-        let rows = tokenizer.encode_batch(&rows, usize::MAX).map_err(|error| match error {
-            DataError::Tokenize { row, source } => DataError::Tokenize {
-                row: first + row,
-                source,
-            },
-            other => other,
-        })?;
         ids.clear();
-        for row in &rows {
-            let end = (row.last() != Some(&eos)).then_some(&eos);
-            for id in row.iter().chain(end) {
-                ids.extend_from_slice(&id.to_le_bytes()[..header.width as usize]);
-            }
-        }
+        let first = header.paragraphs as usize;
+        let width = header.width as usize;
+        encoder
+            .encode(&texts, |row| {
+                for id in row {
+                    ids.extend_from_slice(&id.to_le_bytes()[..width]);
+                }
+            })
+            .map_err(|error| match error {
+                DataError::Tokenize { row, source } => DataError::Tokenize {
+                    row: first + row,
+                    source,
+                },
+                other => other,
+            })?;
         hash.update(&ids);
         file.write_all(&ids).map_err(failed)?;
-        header.tokens += (ids.len() / header.width as usize) as u64;
-        header.paragraphs += rows.len() as u64;
+        header.tokens += (ids.len() / width) as u64;
+        header.paragraphs += texts.len() as u64;
         progress(StoreProgress {
             paragraphs: header.paragraphs as usize,
             total: corpus.paragraphs(),
