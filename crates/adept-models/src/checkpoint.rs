@@ -319,6 +319,10 @@ pub fn write<V: View>(dir: &Path, config: &str, tensors: Vec<(String, V)>) -> Re
     })?;
     let settings = inner.join("config.json");
     std::fs::write(&settings, config).map_err(io(&settings))?;
+    // The weights are for whoever may read the folder (the umask decides), as the settings are; the library that wrote
+    // them keeps them to the owner.
+    let readers = std::fs::metadata(&settings).map_err(io(&settings))?.permissions();
+    std::fs::set_permissions(&weights, readers).map_err(io(&weights))?;
     for path in [&weights, &settings] {
         File::open(path).and_then(|file| file.sync_all()).map_err(io(path))?;
     }

@@ -13,7 +13,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
 use adept_core::PromptAdapter;
-use adept_data::DataError;
+use adept_data::{Batch, DataError};
 use adept_models::unfreeze;
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -93,6 +93,20 @@ pub fn optimizer<B: Backend>(config: &PretrainConfig) -> Optimizer<B> {
     }
 }
 
+/// One pass over a batch: its mean token loss, `[1]` on the device, and `share` times the gradient of that.
+pub fn pass<AB: AutodiffBackend, M: TrainBackbone<AB>>(
+    model: &M,
+    batch: &Batch,
+    share: f64,
+    dropout: f64,
+    device: &AB::Device,
+) -> (Tensor<AB::InnerBackend, 1>, GradientSet<AB::InnerBackend>) {
+    let loss = loss::<AB, M>(model, &PromptAdapter::identity(), batch, dropout, device);
+    let value = loss.clone().inner();
+    let mut gradients = loss.mul_scalar(share).backward();
+    (value, GradientSet::collect::<AB, _>(model, &mut gradients))
+}
+
 /// Trains to the end, or to the next request to stop. Goes on from `found` where it is given; the caller has checked that
 /// its identity fits.
 pub fn train<AB, M>(
@@ -158,7 +172,6 @@ struct Run<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> {
     observer: &'a mut dyn PretrainObserver,
     optimizer: Optimizer<AB::InnerBackend>,
     schedule: Schedule,
-    identity_adapter: PromptAdapter<AB>,
     record: RecordWriter,
     position: PretrainPosition,
     pending: Vec<Pending<AB::InnerBackend>>,
@@ -222,7 +235,6 @@ impl<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> Run<'a, AB, M> {
             observer,
             optimizer,
             schedule: config.schedule(),
-            identity_adapter: PromptAdapter::identity(),
             record,
             saved: found.as_ref().map(|_| position.step),
             position,
@@ -256,16 +268,10 @@ impl<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> Run<'a, AB, M> {
             if config.train.dropout > 0.0 {
                 AB::seed(self.device, mix(config.seed, (step * accumulation + index) as u64));
             }
-            let loss = loss::<AB, M>(
-                &model,
-                &self.identity_adapter,
-                &fed.batch,
-                config.train.dropout,
-                self.device,
-            );
-            losses.push((fed.kind, loss.clone().inner()));
-            let share = loss.mul_scalar(1.0 / accumulation as f64);
-            gradients.accumulate(GradientSet::collect::<AB, _>(&model, &mut share.backward()));
+            let (dropout, share) = (config.train.dropout, 1.0 / accumulation as f64);
+            let (loss, gradient) = pass::<AB, M>(&model, &fed.batch, share, dropout, self.device);
+            losses.push((fed.kind, loss));
+            gradients.accumulate(gradient);
         }
         let norm = match config.optimizer.clip_norm {
             0.0 => None,

@@ -314,13 +314,7 @@ pub(super) fn batches(
 
     let rates = rates(config, &tasks);
     let (mut mixture, mut records) = (Vec::new(), Vec::new());
-    let count = tasks.len();
-    for (number, (task, rate)) in tasks.into_iter().zip(&rates).enumerate() {
-        observer.event(&PretrainEvent::Preparing {
-            phase: Phase::Tasks,
-            done: number,
-            total: count,
-        });
+    for (task, rate) in tasks.into_iter().zip(&rates) {
         let width = tokenizer.target_length(task.task.length_labels())?;
         let encode = |examples: &[Example]| -> Result<Vec<Encoded>, DataError> {
             let prefixed: Vec<Example> = examples

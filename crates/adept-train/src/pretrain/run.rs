@@ -45,28 +45,25 @@ pub fn run<AB: AutodiffBackend>(
         // The settings are compared before hours go into a tokenizer that another setting needs.
         refuse(&folder, config.difference(&found.identity.config, found.progress.step))?;
     }
-    let preparing = |observer: &mut dyn PretrainObserver, phase| {
-        observer.event(&PretrainEvent::Preparing {
-            phase,
-            done: 0,
-            total: 0,
-        });
-        match observer.stop_requested() {
-            true => Err(TrainError::Interrupted {
-                step: found.as_ref().map_or(0, |found| found.progress.step),
-            }),
-            false => Ok(()),
-        }
+    let going_on = |observer: &mut dyn PretrainObserver| match observer.stop_requested() {
+        true => Err(TrainError::Interrupted {
+            step: found.as_ref().map_or(0, |found| found.progress.step),
+        }),
+        false => Ok(()),
     };
-    preparing(observer, Phase::Corpus)?;
+    let begins = |observer: &mut dyn PretrainObserver, phase| {
+        let (done, total) = (0, 0);
+        observer.event(&PretrainEvent::Preparing { phase, done, total });
+    };
+    begins(observer, Phase::Corpus);
     let corpus = prepare::corpus(config, roots)?;
-    preparing(observer, Phase::Tasks)?;
+    begins(observer, Phase::Tasks);
     let tasks = prepare::tasks(config, roots)?;
     let task_files: BTreeMap<String, Vec<DataFile>> = tasks
         .iter()
         .map(|task| (task.section.label.clone(), task.data.files.clone()))
         .collect();
-    preparing(observer, Phase::Tokenizer)?;
+    going_on(observer)?;
     let (tokenizer, vocabulary) = prepare::tokenizer(config, roots, out, &corpus, &tasks, observer)?;
     let (initial, init_fingerprint) = model::initial::<AB::InnerBackend>(config, roots, &vocabulary, device)?;
     let identity = PretrainIdentity {
@@ -91,7 +88,7 @@ pub fn run<AB: AutodiffBackend>(
         }
     }
     folder::write_atomic(&folder.config(), resolved.to_toml().as_bytes())?;
-    preparing(observer, Phase::Tokens)?;
+    going_on(observer)?;
     let batches = prepare::batches(config, out, &corpus, tasks, (&tokenizer, &vocabulary), observer)?;
     let start = PretrainStart {
         code_version: code_version(),
