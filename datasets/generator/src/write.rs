@@ -1,0 +1,108 @@
+//! The official files: names, headers and columns as in GLUE's archive. Each is written beside its place and then moved
+//! there, so that none is ever half written.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::tasks::{Row, Sizes, Split, TASKS};
+
+/// What can go wrong with a file.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The system refused.
+    #[error("{}: {source}", file.display())]
+    Io {
+        /// The file or folder.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// A file of the sample.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SampleFile {
+    /// Below the output folder, with `/`.
+    pub name: String,
+    /// Its whole text.
+    pub text: String,
+}
+
+/// Every file, made in memory: a pure function of seed and sizes.
+pub fn files(seed: u64, sizes: &Sizes) -> Vec<SampleFile> {
+    let mut files = Vec::new();
+    for task in &TASKS {
+        for split in task.splits(seed, sizes) {
+            files.push(SampleFile {
+                name: format!("{}/{}.tsv", task.folder, split.name),
+                text: tsv(task.folder, &split),
+            });
+        }
+    }
+    files
+}
+
+/// Writes files below a folder.
+///
+/// # Errors
+/// [`WriteError::Io`] with the file's name.
+pub fn write(files: &[SampleFile], out: &Path) -> Result<(), WriteError> {
+    for file in files {
+        let path = out.join(&file.name);
+        let folder = path.parent().unwrap_or(out).to_path_buf();
+        std::fs::create_dir_all(&folder).map_err(|source| WriteError::Io {
+            file: folder.clone(),
+            source,
+        })?;
+        let failed = |source| WriteError::Io {
+            file: path.clone(),
+            source,
+        };
+        let mut temporary = tempfile::NamedTempFile::new_in(&folder).map_err(failed)?;
+        temporary.write_all(file.text.as_bytes()).map_err(failed)?;
+        temporary.as_file().sync_all().map_err(failed)?;
+        temporary.persist(&path).map_err(|error| failed(error.error))?;
+    }
+    Ok(())
+}
+
+/// A split in its task's official form.
+fn tsv(folder: &str, split: &Split) -> String {
+    let header = match folder {
+        "CoLA" => "",
+        "SST-2" => "sentence\tlabel",
+        "MRPC" => "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String",
+        "STS-B" => "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore",
+        "QQP" => "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate",
+        "MNLI" => "index\tpromptID\tpairID\tgenre\tsentence1\tsentence2\tgold_label",
+        "QNLI" => "index\tquestion\tsentence\tlabel",
+        _ => "index\tsentence1\tsentence2\tlabel",
+    };
+    let mut text = String::new();
+    if !header.is_empty() {
+        text.push_str(header);
+        text.push('\n');
+    }
+    for (index, row) in split.rows.iter().enumerate() {
+        text.push_str(&line(folder, index, row));
+        text.push('\n');
+    }
+    text
+}
+
+fn line(folder: &str, index: usize, row: &Row) -> String {
+    let Row { texts, label, source } = row;
+    let first = &texts[0];
+    let second = texts.get(1).map_or("", String::as_str);
+    let (one, two) = (2 * index + 1, 2 * index + 2);
+    match folder {
+        // Unacceptable sentences carry the linguists' star.
+        "CoLA" => format!("{source}\t{label}\t{}\t{first}", if label == "0" { "*" } else { "" }),
+        "SST-2" => format!("{first}\t{label}"),
+        "MRPC" => format!("{label}\t{one}\t{two}\t{first}\t{second}"),
+        "STS-B" => format!("{index}\tsynthetic\t{source}\tnone\t{index:04}\tnone\tnone\t{first}\t{second}\t{label}"),
+        "QQP" => format!("{index}\t{one}\t{two}\t{first}\t{second}\t{label}"),
+        "MNLI" => format!("{index}\t{index}\t{index}s\t{source}\t{first}\t{second}\t{label}"),
+        _ => format!("{index}\t{first}\t{second}\t{label}"),
+    }
+}
