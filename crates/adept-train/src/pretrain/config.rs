@@ -306,7 +306,7 @@ impl PretrainConfig {
     }
 
     /// The first field that keeps a run of configuration `there`, which has done `steps` steps, from going on as this
-    /// one, as (key, value there, value here).
+    /// one, as (key in backticks, value there, value here).
     ///
     /// Paths, logging and saving may differ. The schedule and the number of steps may differ where every rate of the
     /// steps already done is the same under both.
@@ -319,7 +319,7 @@ impl PretrainConfig {
             .find(|(key, value)| others.get(key) != Some(value))
             .map(|(key, value)| {
                 let other = others.get(&key).map_or_else(String::new, ToString::to_string);
-                (key, other, value.to_string())
+                (format!("`{key}`"), other, value.to_string())
             })
     }
 
@@ -424,13 +424,13 @@ mod tests {
         assert_eq!(other.difference(&begun, 8000), None, "the decay would have begun at step 8000");
         assert_eq!(
             other.difference(&begun, 8002),
-            Some(("schedule.decay_steps".into(), "2000".into(), "4000".into()))
+            Some(("`schedule.decay_steps`".into(), "2000".into(), "4000".into()))
         );
         other = begun.clone();
         other.text.batch_size = 8;
         assert_eq!(
             other.difference(&begun, 0),
-            Some(("text.batch_size".into(), "32".into(), "8".into()))
+            Some(("`text.batch_size`".into(), "32".into(), "8".into()))
         );
         other = begun.clone();
         other.tasks[0].prefix = "film ".into();

@@ -48,3 +48,25 @@ pub fn page(text: &str) -> Option<String> {
     let end = begin + text[begin..].find(MARKS[1])?;
     Some(format!("{}{}{}", &text[..begin], tables(), &text[end..]))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Run with `ADEPT_RENEW_DOCS=1` to write the tables anew.
+    #[test]
+    fn page_is_in_step_with_the_code() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/pretraining.md");
+        let found = std::fs::read_to_string(&path).unwrap();
+        let expected = page(&found).expect("the page has the marks of its generated part");
+        if std::env::var_os("ADEPT_RENEW_DOCS").is_some() {
+            std::fs::write(&path, &expected).unwrap();
+            return;
+        }
+        assert!(
+            found == expected,
+            "docs/pretraining.md is stale: run `ADEPT_RENEW_DOCS=1 cargo test -p adept-train page_is`"
+        );
+    }
+}

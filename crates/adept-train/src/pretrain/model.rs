@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use adept_models::t5::{FeedForwardKind, StoredType};
-use adept_models::{T5, T5Config};
+use adept_models::{ModelError, T5, T5Config};
 use burn::tensor::backend::Backend;
 
 use super::config::PretrainConfig;
@@ -88,7 +88,13 @@ pub(super) fn initial<B: Backend>(
 
 /// Writes a model and its tokenizer into the folder `path`, which this creates.
 pub(super) fn write<B: Backend>(model: &T5<B>, tokenizer: &Path, path: &Path) -> Result<(), TrainError> {
-    model.save_pretrained_as(path, StoredType::Bf16)?;
+    model
+        .save_pretrained_as(path, StoredType::Bf16)
+        .map_err(|error| match error {
+            // A full disk is the run's trouble, not its input's.
+            ModelError::Io { path, source } => TrainError::io("write", &path)(source),
+            other => other.into(),
+        })?;
     let config = model.config();
     let generation = serde_json::json!({
         "decoder_start_token_id": config.decoder_start_token_id,

@@ -129,22 +129,38 @@ struct Stamp {
     tokenizer_sha256: String,
 }
 
-/// A tokenizer in the run's folder, made there where it is missing.
+/// Folder of the tokenizer that the configuration names; none where one is to be trained.
+pub(super) fn given_tokenizer(config: &PretrainConfig, roots: &Roots) -> Option<PathBuf> {
+    [&config.tokenizer.path, &config.model.init]
+        .into_iter()
+        .find(|path| !path.as_os_str().is_empty())
+        .map(|path| roots.resolve(path))
+}
+
+/// Checksum of the tokenizer that the configuration names.
+pub(super) fn given_tokenizer_sha256(config: &PretrainConfig, roots: &Roots) -> Result<Option<String>, TrainError> {
+    given_tokenizer(config, roots)
+        .map(|folder| tokenizer_sha256(&folder))
+        .transpose()
+}
+
+/// A tokenizer in the run's folder, made there where it is missing. One with the checksum `known` (that of a checkpoint
+/// whose settings and files are those of this run) is the run's own.
 pub(super) fn tokenizer(
     config: &PretrainConfig,
     roots: &Roots,
     out: &Path,
     corpus: &CorpusFiles,
     tasks: &[LoadedTask],
+    known: Option<&str>,
     observer: &mut dyn PretrainObserver,
 ) -> Result<(TextTokenizer, Vocabulary), TrainError> {
     finish_replacement(out, "tokenizer")?;
-    let given = [&config.tokenizer.path, &config.model.init]
-        .into_iter()
-        .find(|path| !path.as_os_str().is_empty());
     let folder = out.join("tokenizer");
-    match given {
-        Some(path) => copy_tokenizer(&roots.resolve(path), out)?,
+    let is_known = known.is_some_and(|known| tokenizer_sha256(&folder).is_ok_and(|found| found == known));
+    match given_tokenizer(config, roots) {
+        _ if is_known => {}
+        Some(path) => copy_tokenizer(&path, out)?,
         None => train_tokenizer(config, out, corpus, tasks, observer)?,
     }
     let tokenizer = TextTokenizer::from_dir(&folder)?;

@@ -166,8 +166,8 @@ impl PretrainIdentity {
     /// The first difference that keeps this run from going on where `there` is after `steps` steps, as (field, value
     /// there, value here).
     pub fn difference(&self, there: &Self, steps: usize) -> Option<(String, String, String)> {
-        if let Some((key, there, here)) = self.config.difference(&there.config, steps) {
-            return Some((format!("`{key}`"), there, here));
+        if let Some(difference) = self.config.difference(&there.config, steps) {
+            return Some(difference);
         }
         let begin = |fingerprint: &Option<String>| fingerprint.clone().unwrap_or_else(|| "random".into());
         let pairs = [

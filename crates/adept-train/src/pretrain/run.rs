@@ -63,16 +63,26 @@ pub fn run<AB: AutodiffBackend>(
         .iter()
         .map(|task| (task.section.label.clone(), task.data.files.clone()))
         .collect();
-    going_on(observer)?;
-    let (tokenizer, vocabulary) = prepare::tokenizer(config, roots, out, &corpus, &tasks, observer)?;
-    let (initial, init_fingerprint) = model::initial::<AB::InnerBackend>(config, roots, &vocabulary, device)?;
-    let identity = PretrainIdentity {
+    let mut identity = PretrainIdentity {
         config: config.clone(),
         corpus: corpus.files().to_vec(),
         tasks: task_files,
-        tokenizer_sha256: vocabulary.sha256.clone(),
-        init_fingerprint,
+        tokenizer_sha256: String::new(),
+        init_fingerprint: None,
     };
+    if let Some(found) = &found {
+        // The files too are compared before anything in the folder is made anew for others.
+        (identity.tokenizer_sha256, identity.init_fingerprint) = (
+            prepare::given_tokenizer_sha256(config, roots)?.unwrap_or(found.identity.tokenizer_sha256.clone()),
+            found.identity.init_fingerprint.clone(),
+        );
+        refuse(&folder, identity.difference(&found.identity, found.progress.step))?;
+    }
+    going_on(observer)?;
+    let known = found.as_ref().map(|found| found.identity.tokenizer_sha256.as_str());
+    let (tokenizer, vocabulary) = prepare::tokenizer(config, roots, out, &corpus, &tasks, known, observer)?;
+    let (initial, init_fingerprint) = model::initial::<AB::InnerBackend>(config, roots, &vocabulary, device)?;
+    (identity.tokenizer_sha256, identity.init_fingerprint) = (vocabulary.sha256.clone(), init_fingerprint);
     if let Some(found) = &found {
         let step = found.progress.step;
         refuse(&folder, identity.difference(&found.identity, step))?;
@@ -182,11 +192,8 @@ pub fn plan(config: &PretrainConfig, roots: &Roots) -> Result<Plan, TrainError> 
         mean_span_length: config.text.mean_span_length,
     };
     let (window_tokens, _) = adept_data::pretrain::window_length(config.text.input_length, &denoise)?;
-    let given = [&config.tokenizer.path, &config.model.init]
-        .into_iter()
-        .find(|path| !path.as_os_str().is_empty());
-    let size = match given {
-        Some(path) => TextTokenizer::from_dir(&roots.resolve(path))?.vocab_size(),
+    let size = match prepare::given_tokenizer(config, roots) {
+        Some(path) => TextTokenizer::from_dir(&path)?.vocab_size(),
         None => config.tokenizer.vocab_size,
     };
     let architecture = if config.model.init.as_os_str().is_empty() {
