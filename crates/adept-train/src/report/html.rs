@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::chart::{Line, chart};
-use super::text::{RUN_COLUMNS, duration, escape_html, measured, parameters, thousands};
+use super::text::{MAJORITY_LABEL, RUN_COLUMNS, duration, escape_html, measured, parameters, plain_figure, thousands};
 use super::{Report, Row};
 
 const STYLE: &str = include_str!("page.css");
@@ -52,11 +52,24 @@ fn results(page: &mut String, report: &Report) {
     names.extend(report.tasks.iter().map(|task| report.table.task_label(task)));
     names.push("Mean");
     open_table(page, &names, 1);
+    majority_row(page, report);
     for row in &report.rows {
         measured_row(page, report, row);
         quoted_row(page, report, row);
     }
     close_table(page);
+}
+
+fn majority_row(page: &mut String, report: &Report) {
+    let Some(majority) = &report.majority else {
+        return;
+    };
+    let _ = write!(page, "<tr><th scope=\"row\">{MAJORITY_LABEL}</th><td>0</td>");
+    let figures = report.tasks.iter().map(|task| majority.cells.get(task).copied());
+    for figure in figures.chain([majority.mean]) {
+        let _ = write!(page, "<td>{}</td>", plain_figure(figure));
+    }
+    page.push_str("</tr>\n");
 }
 
 fn measured_row(page: &mut String, report: &Report, row: &Row) {
@@ -75,10 +88,10 @@ fn measured_row(page: &mut String, report: &Report, row: &Row) {
 }
 
 fn quoted_row(page: &mut String, report: &Report, row: &Row) {
-    let Some(quoted) = report.table.methods.get(&row.method) else {
+    let (Some(quoted), Some(paper)) = (report.table.methods.get(&row.method), &report.paper) else {
         return;
     };
-    let (label, backbone) = (escape_html(&quoted.label), escape_html(&report.paper.backbone));
+    let (label, backbone) = (escape_html(&quoted.label), escape_html(&paper.backbone));
     let _ = write!(
         page,
         "<tr class=\"quoted\"><th scope=\"row\">{label} (paper, {backbone})</th><td>{}</td>",
@@ -90,11 +103,7 @@ fn quoted_row(page: &mut String, report: &Report, row: &Row) {
         .map(|task| quoted.figures.get(task).copied())
         .chain([row.paper_mean]);
     for figure in figures {
-        let _ = write!(
-            page,
-            "<td>{}</td>",
-            figure.map_or_else(|| "–".to_owned(), |figure| format!("{figure:.1}"))
-        );
+        let _ = write!(page, "<td>{}</td>", plain_figure(figure));
     }
     page.push_str("</tr>\n");
 }

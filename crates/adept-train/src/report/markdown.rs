@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::text::{RUN_COLUMNS, code_markdown, duration, escape_markdown, measured, parameters, thousands};
+use super::text::{
+    MAJORITY_LABEL, RUN_COLUMNS, code_markdown, duration, escape_markdown, measured, parameters, plain_figure,
+    thousands,
+};
 use super::{Report, Row};
 
 /// The whole page.
@@ -49,11 +52,22 @@ pub fn results(report: &Report) -> String {
     );
     names.push("Mean".to_owned());
     header(&mut page, &names, 1);
+    majority_row(&mut page, report);
     for row in &report.rows {
         measured_row(&mut page, report, row);
         quoted_row(&mut page, report, row);
     }
     page
+}
+
+fn majority_row(page: &mut String, report: &Report) {
+    let Some(majority) = &report.majority else {
+        return;
+    };
+    let mut cells = vec![format!("**{MAJORITY_LABEL}**"), "0".to_owned()];
+    let figures = report.tasks.iter().map(|task| majority.cells.get(task).copied());
+    cells.extend(figures.chain([majority.mean]).map(plain_figure));
+    line(page, &cells);
 }
 
 fn measured_row(page: &mut String, report: &Report, row: &Row) {
@@ -74,15 +88,11 @@ fn measured_row(page: &mut String, report: &Report, row: &Row) {
 }
 
 fn quoted_row(page: &mut String, report: &Report, row: &Row) {
-    let Some(quoted) = report.table.methods.get(&row.method) else {
+    let (Some(quoted), Some(paper)) = (report.table.methods.get(&row.method), &report.paper) else {
         return;
     };
     let mut cells = vec![
-        format!(
-            "*{} (paper, {})*",
-            escape_markdown(&quoted.label),
-            report.paper.backbone
-        ),
+        format!("*{} (paper, {})*", escape_markdown(&quoted.label), paper.backbone),
         format!("*{}*", quoted.parameters),
     ];
     for task in &report.tasks {

@@ -5,6 +5,7 @@
 //! value. Reports may be made at any time, from however many runs are done.
 
 mod chart;
+mod console;
 mod error;
 mod groups;
 mod html;
@@ -27,7 +28,7 @@ pub use paper::{PaperRow, PaperTable, PaperTask};
 pub use scan::{GRID_FILE, GridRecord};
 pub use statistics::Spread;
 pub use summary::RunSummary;
-pub use table::{Cell, Row};
+pub use table::{Baseline, Cell, Row};
 
 /// Everything a report says; `results.json` is this.
 #[derive(Debug, Clone, Serialize)]
@@ -36,10 +37,12 @@ pub struct Report {
     pub benchmark: &'static str,
     /// What is measured and what is quoted, in plain words.
     pub notes: Vec<String>,
-    /// Where the quoted figures come from.
-    pub paper: Quoted,
+    /// Where the quoted figures come from; none beside results on made-up data, which nothing can be quoted for.
+    pub paper: Option<Quoted>,
     /// Columns, in the paper's order.
     pub tasks: Vec<String>,
+    /// What the most frequent training label scores.
+    pub majority: Option<Baseline>,
     /// Rows, in the paper's order.
     pub rows: Vec<Row>,
     /// Every finished run.
@@ -65,7 +68,11 @@ impl Report {
     pub fn new(grid: Option<&GridRecord>, mut runs: Vec<RunSummary>, unfinished: Vec<String>) -> Self {
         let table = PaperTable::glue();
         let tasks = table::tasks(&runs, &table);
-        let rows = table::rows(&runs, &table);
+        let synthetic = grid.is_some_and(|grid| grid.sample);
+        let mut rows = table::rows(&runs, &table);
+        if synthetic {
+            rows.iter_mut().for_each(Row::forget_paper);
+        }
         let place = |run: &RunSummary| {
             let task = tasks.iter().position(|task| *task == run.task);
             let method = rows.iter().position(|row| row.method == run.method);
@@ -75,10 +82,11 @@ impl Report {
         Self {
             benchmark: "glue",
             notes: notes(grid, &runs, &table, tasks.len()),
-            paper: Quoted {
+            paper: (!synthetic).then(|| Quoted {
                 source: table.source.clone(),
                 backbone: table.backbone.clone(),
-            },
+            }),
+            majority: table::baseline(&runs, &tasks),
             tasks,
             rows,
             runs,
@@ -87,10 +95,10 @@ impl Report {
         }
     }
 
-    /// The table of results alone, in Markdown.
+    /// The table of results alone, aligned for a terminal. It holds no times: the same runs give the same table.
     #[must_use]
     pub fn results_table(&self) -> String {
-        markdown::results(self)
+        console::results(self)
     }
 }
 
@@ -113,29 +121,40 @@ pub fn build(out: &Path) -> Result<Report, ReportError> {
 /// The note at the top: what is measured and what is quoted.
 fn notes(grid: Option<&GridRecord>, runs: &[RunSummary], table: &PaperTable, tasks: usize) -> Vec<String> {
     let mut notes = Vec::new();
-    if grid.is_some_and(|grid| grid.sample) {
+    let synthetic = grid.is_some_and(|grid| grid.sample);
+    let measured = "Each value is the mean over seeds, ± the sample standard deviation where there is more than one \
+                    seed (n), on this project's test split, with the checkpoint that was best on its validation split.";
+    if synthetic {
         notes.push(
-            "This is a smoke-sized sample: made-up sentences from a small lexicon and a tiny backbone with random \
-             initial weights, trained for a few steps. It shows that the program works. Its values say nothing about \
-             the methods and must not be compared with the paper's."
+            "The data are synthetic: sentences in GLUE's form that a program of this project wrote. The methods differ \
+             here for reasons of their own, but nothing in this report can be compared with the paper's figures, which \
+             are therefore left out."
                 .to_owned(),
         );
+        notes.push(format!("Every row was measured. {measured}"));
+    } else {
+        notes.push(format!(
+            "Measured: the rows without a mark. {measured} Quoted: the rows marked \"paper, {}\", from {}; they were \
+             not measured here.",
+            table.backbone, table.source
+        ));
     }
-    notes.push(format!(
-        "Measured: the rows without a mark. Each value is the mean over seeds, ± the sample standard deviation where \
-         there is more than one seed (n), on this project's test split, with the checkpoint that was best on its \
-         validation split. Quoted: the rows marked \"paper, {}\", from {}; they were not measured here.",
-        table.backbone, table.source
-    ));
     if !runs.is_empty() {
+        if !synthetic {
+            notes.push(
+                "A measured and a quoted value are comparable only as far as backbone, data, steps and settings agree: \
+                 see the sections on backbones and settings below."
+                    .to_owned(),
+            );
+        }
         notes.push(
-            "A measured and a quoted value are comparable only as far as backbone, data, steps and settings agree: \
-             see the sections on backbones and settings below. All values are times 100: accuracy, Pearson \
-             correlation for STS-B, Matthews correlation for CoLA."
+            "All values are times 100: accuracy, Pearson correlation for STS-B, Matthews correlation for CoLA. The \
+             majority label is the most frequent one of the training split (for STS-B its mean score) given as the \
+             answer to every test row; a constant answer has a correlation of 0."
                 .to_owned(),
         );
     }
-    if tasks < table.tasks.len() && tasks > 0 {
+    if tasks < table.tasks.len() && tasks > 0 && !synthetic {
         notes.push(format!(
             "The mean is over the {tasks} task{} of this report; the paper's mean beside it is computed from its \
              figures for the same, not its printed mean over {}.",
@@ -159,6 +178,7 @@ mod tests {
             folder: format!("{task}/{method}/seed-{seed}"),
             metric: "accuracy".to_owned(),
             test,
+            majority: Some(50.0),
             test_metrics: [("accuracy".to_owned(), test)].into(),
             selection_metric: "accuracy".to_owned(),
             best_validation: test + 1.0,
@@ -190,6 +210,10 @@ mod tests {
         let report = Report::new(None, runs, vec!["rte/pt/seed-43".to_owned()]);
         for page in [markdown::render(&report), html::render(&report)] {
             assert!(page.contains("91.5 ± 0.7"), "measured value: {page}");
+            assert!(
+                page.contains("Majority label") && page.contains("50.0"),
+                "the baseline: {page}"
+            );
             assert!(page.contains("94.0"), "the paper's value for SST-2: {page}");
             assert!(page.contains("paper, t5-base"), "{page}");
             assert!(page.contains("rte/pt/seed-43"), "the unfinished run: {page}");
@@ -203,13 +227,19 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_says_so_first() {
+    fn synthetic_data_are_said_to_be_first_and_nothing_is_quoted_beside_them() {
         let grid = GridRecord {
             sample: true,
             ..GridRecord::default()
         };
         let report = Report::new(Some(&grid), vec![run("sst2", "pt", 42, 60.0)], Vec::new());
-        assert!(report.notes[0].contains("smoke-sized sample"));
+        assert!(report.notes[0].contains("synthetic"));
+        for page in [markdown::render(&report), html::render(&report), report.results_table()] {
+            assert!(
+                page.contains("60.0") && !page.contains("91.9"),
+                "the paper's figures are left out: {page}"
+            );
+        }
     }
 
     #[test]

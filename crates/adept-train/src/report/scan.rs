@@ -22,9 +22,9 @@ pub const GRID_FILE: &str = "reproduce.json";
 pub struct GridRecord {
     /// The benchmark.
     pub benchmark: String,
-    /// The size that was asked for.
+    /// The profile that was asked for.
     pub profile: String,
-    /// Whether data and backbone are the made-up sample.
+    /// Whether the data were written by a program.
     pub sample: bool,
 }
 
@@ -133,6 +133,10 @@ fn read_run(
     Ok(RunSummary {
         folder: name,
         test,
+        majority: result
+            .majority
+            .as_ref()
+            .and_then(|majority| majority.test.get(&metric).copied()),
         test_metrics: result.test.clone(),
         best_validation,
         best_step: result.best_step,

@@ -19,6 +19,8 @@ pub struct RunSummary {
     pub metric: String,
     /// The table's figure: that metric on the test split, times 100.
     pub test: f64,
+    /// What the most frequent training label scores by the same metric; older records lack it.
+    pub majority: Option<f64>,
     /// All metrics on the test split, times 100.
     pub test_metrics: BTreeMap<String, f64>,
     /// The metric that chose the checkpoint.

@@ -37,6 +37,34 @@ pub struct Cell {
     pub paper: Option<f64>,
 }
 
+/// What a program scores that has only counted the training labels.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Baseline {
+    /// Figures by task; none for a task whose runs do not say or do not agree, as runs on other data would.
+    pub cells: BTreeMap<String, f64>,
+    /// Mean over the report's tasks; none where one of them is missing.
+    pub mean: Option<f64>,
+}
+
+/// The majority baseline of the runs' tasks; none where no run says anything.
+#[must_use]
+pub fn baseline(runs: &[RunSummary], tasks: &[String]) -> Option<Baseline> {
+    let mut cells = BTreeMap::new();
+    for task in tasks {
+        let mut found = runs
+            .iter()
+            .filter(|run| run.task == *task)
+            .filter_map(|run| run.majority);
+        if let Some(figure) = found.next()
+            && found.all(|other| other == figure)
+        {
+            cells.insert(task.clone(), figure);
+        }
+    }
+    let mean = (cells.len() == tasks.len()).then(|| cells.values().sum::<f64>() / cells.len().max(1) as f64);
+    (!cells.is_empty()).then_some(Baseline { cells, mean })
+}
+
 /// The tasks that any run has, in the paper's order, others after them by name.
 #[must_use]
 pub fn tasks(runs: &[RunSummary], paper: &PaperTable) -> Vec<String> {
@@ -72,6 +100,14 @@ pub fn rows(runs: &[RunSummary], paper: &PaperTable) -> Vec<Row> {
         .into_iter()
         .map(|method| row(method, &tasks, runs, paper))
         .collect()
+}
+
+impl Row {
+    /// Drops the paper's figures.
+    pub(super) fn forget_paper(&mut self) {
+        self.paper_mean = None;
+        self.cells.values_mut().for_each(|cell| cell.paper = None);
+    }
 }
 
 fn row(method: String, tasks: &[String], runs: &[RunSummary], paper: &PaperTable) -> Row {
@@ -155,5 +191,31 @@ mod tests {
 
         runs.push(run("rte", "adept", 42, 67.0));
         assert_eq!(super::rows(&runs, &paper)[1].mean, None, "SST-2 is missing");
+    }
+
+    #[test]
+    fn the_baseline_has_a_mean_only_where_every_task_has_a_figure() {
+        let paper = PaperTable::glue();
+        let with = |task: &str, seed, majority| RunSummary {
+            majority,
+            ..run(task, "pt", seed, 60.0)
+        };
+        let of = |runs: &[RunSummary]| baseline(runs, &tasks(runs, &paper));
+        let mut runs = vec![
+            with("rte", 42, Some(52.0)),
+            with("rte", 43, None),
+            with("sst2", 42, Some(50.0)),
+        ];
+        let found = of(&runs).expect("two tasks have a figure");
+        assert_eq!(
+            (found.mean, found.cells["rte"], found.cells["sst2"]),
+            (Some(51.0), 52.0, 50.0)
+        );
+        // Runs on different data do not agree; an older record says nothing.
+        runs.push(with("sst2", 43, Some(49.0)));
+        runs.push(with("cola", 42, None));
+        let found = of(&runs).expect("RTE has a figure");
+        assert_eq!((found.mean, found.cells.len()), (None, 1));
+        assert_eq!(of(&[with("rte", 42, None)]), None);
     }
 }

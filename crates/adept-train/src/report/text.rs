@@ -19,6 +19,9 @@ pub const RUN_COLUMNS: [&str; 13] = [
     "Code",
 ];
 
+/// Name of the majority baseline's row.
+pub const MAJORITY_LABEL: &str = "Majority label";
+
 /// Text inside HTML, as content or as a quoted attribute.
 #[must_use]
 pub fn escape_html(text: &str) -> String {
@@ -78,6 +81,12 @@ pub fn measured(spread: &Spread) -> String {
         Some(deviation) => format!("{:.1} ± {deviation:.1} (n={})", spread.mean, spread.n),
         None => format!("{:.1} (n={})", spread.mean, spread.n),
     }
+}
+
+/// A figure that has no spread; a dash where there is none.
+#[must_use]
+pub fn plain_figure(figure: Option<f64>) -> String {
+    figure.map_or_else(|| "–".to_owned(), |figure| format!("{figure:.1}"))
 }
 
 /// A count of parameters as the paper prints it: `76.1K`, `220M`; small counts in full.
