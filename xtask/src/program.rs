@@ -39,6 +39,10 @@ pub fn run(root: &Path, command: &str, arguments: Vec<OsString>) -> ExitCode {
     if let Some(version) = &version {
         program.env("ADEPT_GIT_HASH", version);
     }
+    // The project's own data and backbone, wherever `cargo xtask` is called from.
+    if env::var_os("ADEPT_DATASETS").is_none() {
+        program.env("ADEPT_DATASETS", root.join("datasets"));
+    }
     hand_over(program)
 }
 
@@ -203,7 +207,7 @@ mod tests {
 
     #[test]
     fn options_of_xtask_are_taken_out_and_all_others_passed_on() {
-        check(&["glue", "--profile", "tiny"], &[], &["glue", "--profile", "tiny"]);
+        check(&["glue", "--profile", "paper"], &[], &["glue", "--profile", "paper"]);
         check(&["--features", "cuda,ndarray", "glue"], &["cuda", "ndarray"], &["glue"]);
         check(
             &["glue", "--backend=cuda:1"],

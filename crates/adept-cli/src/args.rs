@@ -17,7 +17,7 @@ use crate::device::DeviceName;
     version,
     max_term_width = 100,
     after_help = "Exit codes: 0 done; 1 a check or a run failed; 2 usage or unusable input; 130 interrupted (the same \
-                  command resumes).\n\nExample:\n  adept reproduce glue --data GLUE --backbone t5-base --tasks sst2,rte"
+                  command resumes).\n\nExample, which needs nothing else:\n  adept reproduce glue"
 )]
 pub struct Cli {
     /// What to do.
@@ -80,34 +80,40 @@ pub enum Reproduce {
 /// How large a reproduction is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Profile {
-    /// The paper's number of steps for each task
+    /// Our own sentences and our own small T5: minutes, nothing to download
+    Sample,
+    /// GLUE's own files (--data) on our own small T5: hours
+    RealSmall,
+    /// The paper's setting: GLUE's own files (--data), T5-base (--backbone), its number of steps
     Paper,
-    /// 1,000 steps a run: a first look at real data
-    Short,
-    /// Made-up sentences and a tiny random backbone, a few minutes: shows that everything works
-    Tiny,
 }
 
 /// `adept reproduce glue`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  adept reproduce glue --data GLUE --backbone t5-base
+  adept reproduce glue
+  adept reproduce glue --profile real-small --data GLUE
+  adept reproduce glue --profile paper --data GLUE --backbone t5-base
   adept reproduce glue --data GLUE --backbone t5-base --tasks sst2,rte --methods pt,adept --steps 3000 --seeds 42,43
-  adept reproduce glue --data GLUE --backbone runs/sst2/full/seed-42/best --set adapter.virtual_tokens=40
-  adept reproduce glue --profile tiny
 
-Run the same command again to resume: what is done is skipped. Each run lies in OUT/TASK/METHOD/seed-N.")]
+Run the same command again to resume: what is done is skipped. Each run lies in OUT/TASK/METHOD/seed-N.
+The project's own data and backbone are looked for in the folder `datasets` of this folder or of one above it, or where
+the variable ADEPT_DATASETS says.")]
 pub struct Glue {
+    /// Size of the reproduction [default: sample; paper where --data and --backbone are given]
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub profile: Option<Profile>,
+
     /// Folder that holds GLUE's own files: SST-2/train.tsv and so on (tsv, jsonl or parquet)
-    #[arg(long, value_name = "DIR", requires = "backbone")]
+    #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 
     /// T5 checkpoint in Hugging Face form: config.json, model.safetensors, tokenizer.json
-    #[arg(long, value_name = "DIR", requires = "data")]
+    #[arg(long, value_name = "DIR")]
     pub backbone: Option<PathBuf>,
 
-    /// Methods, of pt, dept, adept and full
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "pt,dept,adept")]
+    /// Methods, of full, pt, dept and adept [default: the profile's]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub methods: Vec<TrainMethod>,
 
     /// Tasks, of mnli, qqp, qnli, sst2, stsb, mrpc, rte and cola [default: all of them]
@@ -118,17 +124,13 @@ pub struct Glue {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: Option<u32>,
 
-    /// Seeds as a list (42,43 or 42,), or how many to take from 42 on [default: 3, as in the paper]
+    /// Seeds as a list (42,43 or 42,), or how many to take from 42 on [default: the profile's]
     #[arg(long, value_name = "LIST|COUNT")]
     pub seeds: Option<Seeds>,
 
-    /// Folder for runs and report [default: runs/glue, or runs/glue-tiny]
+    /// Folder for runs and report [default: the profile's, such as runs/glue-sample]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-
-    /// Size of the reproduction [default: paper; tiny without --data and --backbone]
-    #[arg(long, value_enum, value_name = "NAME")]
-    pub profile: Option<Profile>,
 
     #[command(flatten)]
     pub settings: Settings,
@@ -137,7 +139,7 @@ pub struct Glue {
     #[arg(long)]
     pub keep_going: bool,
 
-    /// Print what would be run, and stop
+    /// Print what would be run and how long it would take on this machine, and stop
     #[arg(long)]
     pub plan: bool,
 }
@@ -449,7 +451,7 @@ const LARGEST_COUNT: u64 = 20;
 
 impl Seeds {
     /// `count` seeds from the first on.
-    pub fn count(count: u64) -> Self {
+    fn count(count: u64) -> Self {
         Self((FIRST_SEED..FIRST_SEED + count).collect())
     }
 }

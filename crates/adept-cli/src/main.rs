@@ -7,6 +7,7 @@ mod args;
 mod commands;
 mod device;
 mod failure;
+mod grid_progress;
 mod interrupt;
 mod pretrain_progress;
 mod progress;

@@ -15,8 +15,8 @@ use toml::{Table, Value};
 
 pub use crate::error::ConfigError;
 pub use crate::preset::Preset;
-pub(crate) use layers::chosen;
 pub use layers::{Origin, Override, Resolved, resolve};
+pub(crate) use layers::{Values, chosen, collect, resolve_values};
 pub use sections::{
     AdapterSection, CheckpointSection, EvaluationSection, FanInRule, GroupSection, InputSection, ModelRate, ModelWord,
     OptimizerSection, PredictionMethod, PromptStart, Rounding, TrainMethod, TrainSection,

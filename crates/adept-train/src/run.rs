@@ -5,6 +5,7 @@
 
 mod build;
 mod prepare;
+mod probe;
 
 use std::fs;
 use std::path::Path;
@@ -30,6 +31,7 @@ use prepare::check_prepared;
 
 pub use build::adapter_config;
 pub use prepare::{LoadedBackbone, PreparedTask, glue_task, load_backbone, prepare_task};
+pub use probe::{ProbeOptions, RunTime, probe};
 
 /// Loads everything and runs.
 pub fn run<AB: AutodiffBackend>(
@@ -74,13 +76,7 @@ pub fn run_prepared<AB: AutodiffBackend>(
     match config.adapter.method.adapter() {
         Some(method) => {
             let adapter_config = adapter_config(config, method, backbone.model.d_model())?;
-            let adapter = build_adapter::<AB>(config, &adapter_config, backbone, device)?;
-            let metadata = AdapterMetadata {
-                fingerprint: Some(backbone.fingerprint.clone()),
-                task: Some(config.task.clone()),
-                ..AdapterMetadata::new(adapter_config.clone(), backbone_name(&backbone.path))
-            };
-            let target = AdapterTarget::<AB, T5<AB>>::new(&backbone.model, adapter, metadata);
+            let target = adapter_target::<AB>(config, method, backbone, device)?;
             finish::<AB, _>(
                 resolved,
                 &folder,
@@ -94,17 +90,59 @@ pub fn run_prepared<AB: AutodiffBackend>(
             )
         }
         None => {
-            let (source, load_device) = (backbone.path.clone(), device.clone());
-            let save = move |model: &T5<AB::InnerBackend>, path: &Path| {
-                model.save_pretrained(path)?;
-                copy_tokenizer(&source, path)
-            };
-            let load = move |path: &Path| Ok(T5::<AB::InnerBackend>::load(path, &load_device)?.model);
-            let target = FullTarget::<AB, T5<AB>>::new(&backbone.model, Box::new(save), Box::new(load));
+            let target = full_target::<AB>(backbone, device);
             finish::<AB, _>(
                 resolved, &folder, &identity, backbone, task, None, &target, device, observer,
             )
         }
+    }
+}
+
+/// A new adapter on the frozen backbone.
+fn adapter_target<AB: AutodiffBackend>(
+    config: &RunConfig,
+    method: adept_core::Method,
+    backbone: &LoadedBackbone<AB::InnerBackend>,
+    device: &AB::Device,
+) -> Result<AdapterTarget<AB, T5<AB>>, TrainError> {
+    let adapter_config = adapter_config(config, method, backbone.model.d_model())?;
+    let adapter = build_adapter::<AB>(config, &adapter_config, backbone, device)?;
+    let metadata = AdapterMetadata {
+        fingerprint: Some(backbone.fingerprint.clone()),
+        task: Some(config.task.clone()),
+        ..AdapterMetadata::new(adapter_config, backbone_name(&backbone.path))
+    };
+    Ok(AdapterTarget::new(&backbone.model, adapter, metadata))
+}
+
+/// All of the backbone, saved with its tokenizer so that a trained copy loads by itself.
+fn full_target<AB: AutodiffBackend>(
+    backbone: &LoadedBackbone<AB::InnerBackend>,
+    device: &AB::Device,
+) -> FullTarget<AB, T5<AB>> {
+    let (source, load_device) = (backbone.path.clone(), device.clone());
+    let save = move |model: &T5<AB::InnerBackend>, path: &Path| {
+        model.save_pretrained(path)?;
+        copy_tokenizer(&source, path)
+    };
+    let load = move |path: &Path| Ok(T5::<AB::InnerBackend>::load(path, &load_device)?.model);
+    FullTarget::new(&backbone.model, Box::new(save), Box::new(load))
+}
+
+/// How a run puts rows into batches of that size.
+fn batch_options<B: Backend>(
+    config: &RunConfig,
+    backbone: &LoadedBackbone<B>,
+    task: &PreparedTask,
+    batch_size: usize,
+) -> BatchOptions {
+    BatchOptions {
+        batch_size,
+        max_source_length: config.input.max_source_length,
+        buckets: config.input.widths(),
+        pad_to_max: config.input.pad_to_max,
+        pad_id: backbone.model.pad_id(),
+        target_width: task.target_width,
     }
 }
 
@@ -122,14 +160,7 @@ fn finish<AB: AutodiffBackend, T: Target<AB>>(
     observer: &mut dyn Observer,
 ) -> Result<RunResult, TrainError> {
     let config = &resolved.config;
-    let options = |batch_size| BatchOptions {
-        batch_size,
-        max_source_length: config.input.max_source_length,
-        buckets: config.input.widths(),
-        pad_to_max: config.input.pad_to_max,
-        pad_id: backbone.model.pad_id(),
-        target_width: task.target_width,
-    };
+    let options = |batch_size| batch_options(config, backbone, task, batch_size);
     let evaluation_set = |rows: &[Encoded], targets: Vec<String>| -> Result<EvaluationSet, TrainError> {
         let batches = Batcher::new(rows, options(config.evaluation.batch_size))?.evaluation_batches();
         Ok(EvaluationSet { batches, targets })
@@ -274,4 +305,33 @@ fn copy_tokenizer(from: &Path, to: &Path) -> Result<(), TrainError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_choose_the_best_step_are_spread_over_the_split() {
+        let row = |id: u32| Encoded {
+            source: vec![id],
+            target: vec![1],
+        };
+        let split: (Vec<Encoded>, Vec<String>) = (0..10).map(|id| (row(id), id.to_string())).unzip();
+        for (limit, expected) in [
+            (0, "0123456789"),
+            (4, "0257"),
+            (1, "0"),
+            (10, "0123456789"),
+            (99, "0123456789"),
+        ] {
+            let (rows, targets) = selection_rows(&split, limit);
+            assert_eq!(targets.concat(), expected);
+            assert!(
+                rows.iter()
+                    .zip(&targets)
+                    .all(|(row, target)| row.source[0].to_string() == *target)
+            );
+        }
+    }
 }

@@ -1,13 +1,14 @@
 //! What the tests of the program share: the sample, and one call of the program.
 #![allow(dead_code)] // Each test binary uses its own part.
 
+mod sample;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use adept_train::reproduce::sample::{self, Sample};
-use burn_flex::Flex;
+use sample::Sample;
 use tempfile::TempDir;
 
 /// How a call of the program ended.
@@ -56,20 +57,14 @@ pub fn command<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>
     command
         .args(arguments)
         .stdin(Stdio::null())
+        .env("ADEPT_DATASETS", "/no/such/folder")
         .env_remove("RUST_BACKTRACE");
     command
 }
 
 /// Runs the program to its end.
 pub fn adept<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) -> Outcome {
-    let output = command(arguments)
-        .output()
-        .expect("the program is built by cargo for this test");
-    Outcome {
-        code: output.status.code(),
-        out: String::from_utf8_lossy(&output.stdout).into_owned(),
-        err: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    finish(command(arguments))
 }
 
 /// The made-up data and backbone, written once for all tests of a binary.
@@ -77,7 +72,7 @@ pub fn sample() -> &'static Sample {
     static SAMPLE: OnceLock<(TempDir, Sample)> = OnceLock::new();
     let (_, sample) = SAMPLE.get_or_init(|| {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let sample = sample::prepare::<Flex>(folder.path(), &Default::default()).expect("the folder is writable");
+        let sample = sample::prepare(folder.path());
         (folder, sample)
     });
     sample
@@ -123,4 +118,21 @@ pub fn fresh(name: &str) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join(name);
     (folder, path)
+}
+
+/// The program with the sample as the project's own data and backbone.
+pub fn with_datasets<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) -> Command {
+    let mut command = command(arguments);
+    command.env("ADEPT_DATASETS", &sample().datasets);
+    command
+}
+
+/// Runs a command of the program to its end.
+pub fn finish(mut command: Command) -> Outcome {
+    let output = command.output().expect("the program is built by cargo for this test");
+    Outcome {
+        code: output.status.code(),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
 }

@@ -90,7 +90,11 @@ pub(crate) fn chosen(schema: &Schema, file: Option<&Path>, overrides: &[String])
 /// The preset, the task and the method are taken from the uppermost layer that names them, because they choose the
 /// defaults below.
 pub fn resolve(file: Option<&Path>, overrides: &[String]) -> Result<Resolved, ConfigError> {
-    let chosen = chosen(&fields::RUN, file, overrides)?;
+    resolve_values(chosen(&fields::RUN, file, overrides)?)
+}
+
+/// Resolves a configuration from what was chosen above the preset.
+pub(crate) fn resolve_values(chosen: Values) -> Result<Resolved, ConfigError> {
     let word = |key: &str| chosen.get(key).and_then(|(value, _)| value.as_str());
     let preset = match word("preset") {
         Some("reference") => Preset::Reference,
@@ -137,8 +141,8 @@ pub(crate) fn parse_file(schema: &Schema, path: &Path, text: &str) -> Result<Val
     Ok(values)
 }
 
-/// Walks one table of the file.
-fn collect(
+/// Walks one table of the file and adds its values, each checked and with its place.
+pub(crate) fn collect(
     schema: &Schema,
     table: &DeTable<'_>,
     prefix: &str,

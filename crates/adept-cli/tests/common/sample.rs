@@ -1,5 +1,5 @@
-//! A sample to run the whole road on without any download: made-up sentences in GLUE's own file form, a word-level
-//! tokenizer for them and a tiny T5 with random weights.
+//! A tiny world for the program's tests: made-up sentences of all eight tasks in GLUE's own file form, a word-level
+//! tokenizer for them and a T5 with random weights, laid out as the project's own `datasets` folder is.
 //!
 //! The sentences come from a small lexicon and a fixed seed. Nothing about the methods can be learnt from the figures
 //! that they give.
@@ -9,16 +9,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use adept_models::t5::{FeedForwardKind, T5, T5Config};
-use burn::tensor::backend::Backend;
+use burn_flex::Flex;
 use serde_json::json;
-
-use crate::TrainError;
-use crate::folder::write_atomic;
 
 /// Where the sample lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
-    /// A folder with `SST-2/` and `RTE/`.
+    /// A folder as the project's `datasets` is, with the two below in it.
+    pub datasets: PathBuf,
+    /// A folder with `SST-2/` and its fellows.
     pub data: PathBuf,
     /// A folder with a T5 checkpoint and its tokenizer.
     pub backbone: PathBuf,
@@ -52,33 +51,122 @@ const FILLERS: [&str; 12] = [
     "the", "a", "was", "and", "very", "in", "near", "this", "of", "rather", "to", "quite",
 ];
 
-/// Writes the sample below `folder`, where it is not there already.
-///
-/// # Errors
-/// Where the folder cannot be written to.
-pub fn prepare<B: Backend>(folder: &Path, device: &B::Device) -> Result<Sample, TrainError> {
+/// Rows of the other tasks, small but for the thousand that become a validation split.
+const FEW_ROWS: (usize, usize) = (200, 80);
+const HELD_OUT_ROWS: (usize, usize) = (1_200, 80);
+
+/// Writes the sample below `folder`.
+pub fn prepare(folder: &Path) -> Sample {
     let sample = Sample {
-        data: folder.join("data"),
-        backbone: folder.join("backbone"),
+        datasets: folder.to_owned(),
+        data: folder.join("glue-sample"),
+        backbone: folder.join("backbones/t5-nano"),
     };
-    let sst2 = sample.data.join("SST-2");
-    let rte = sample.data.join("RTE");
-    for path in [&sst2, &rte, &sample.backbone] {
-        fs::create_dir_all(path).map_err(TrainError::io("create", path))?;
-    }
     let mut numbers = Numbers(0x5eed);
-    for (name, rows) in [("train.tsv", SST2_ROWS.0), ("dev.tsv", SST2_ROWS.1)] {
-        write_atomic(&sst2.join(name), sst2_file(rows, &mut numbers).as_bytes())?;
+    for (name, rows) in [("train", SST2_ROWS.0), ("dev", SST2_ROWS.1)] {
+        write(&sample.data, "SST-2", name, sst2_file(rows, &mut numbers));
     }
-    for (name, rows) in [("train.tsv", RTE_ROWS.0), ("dev.tsv", RTE_ROWS.1)] {
-        write_atomic(&rte.join(name), rte_file(rows, &mut numbers).as_bytes())?;
+    for (name, rows) in [("train", RTE_ROWS.0), ("dev", RTE_ROWS.1)] {
+        write(&sample.data, "RTE", name, pairs_file(&RTE, rows, &mut numbers));
     }
-    write_atomic(&sample.backbone.join("tokenizer.json"), tokenizer().as_bytes())?;
-    if !sample.backbone.join("model.safetensors").exists() {
-        T5::<B>::random(&backbone_config(), 42, device).save_pretrained(&sample.backbone)?;
+    for (form, rows) in [
+        (&MRPC, FEW_ROWS),
+        (&STSB, FEW_ROWS),
+        (&QQP, HELD_OUT_ROWS),
+        (&QNLI, HELD_OUT_ROWS),
+    ] {
+        write(
+            &sample.data,
+            form.folder,
+            "train",
+            pairs_file(form, rows.0, &mut numbers),
+        );
+        write(&sample.data, form.folder, "dev", pairs_file(form, rows.1, &mut numbers));
     }
-    Ok(sample)
+    for (name, rows) in [
+        ("train", FEW_ROWS.0),
+        ("dev_matched", FEW_ROWS.1),
+        ("dev_mismatched", FEW_ROWS.1),
+    ] {
+        write(&sample.data, "MNLI", name, pairs_file(&MNLI, rows, &mut numbers));
+    }
+    for (name, rows) in [("train", FEW_ROWS.0), ("dev", FEW_ROWS.1)] {
+        // CoLA's files have no header, and its columns stand otherwise.
+        let file = sst2_file(rows, &mut numbers);
+        let row = |line: &str| {
+            line.split_once('\t')
+                .map(|(text, label)| format!("mu\t{label}\t\t{text}\n"))
+        };
+        write(
+            &sample.data,
+            "CoLA",
+            name,
+            file.lines().skip(1).filter_map(row).collect(),
+        );
+    }
+    T5::<Flex>::random(&backbone_config(), 42, &Default::default())
+        .save_pretrained(&sample.backbone)
+        .expect("the folder is writable");
+    fs::write(sample.backbone.join("tokenizer.json"), tokenizer()).expect("the folder is writable");
+    sample
 }
+
+fn write(data: &Path, task: &str, name: &str, text: String) {
+    fs::create_dir_all(data.join(task)).expect("the folder is writable");
+    fs::write(data.join(task).join(name).with_extension("tsv"), text).expect("the folder is writable");
+}
+
+/// The form of a task's files: its columns, and the labels of a pair that belongs together and of one that does not.
+struct Form {
+    folder: &'static str,
+    columns: &'static [&'static str],
+    texts: [&'static str; 2],
+    label: &'static str,
+    labels: [&'static str; 2],
+}
+
+const RTE: Form = Form {
+    folder: "RTE",
+    columns: &["index", "sentence1", "sentence2", "label"],
+    texts: ["sentence1", "sentence2"],
+    label: "label",
+    labels: ["entailment", "not_entailment"],
+};
+const MRPC: Form = Form {
+    folder: "MRPC",
+    columns: &["Quality", "#1 ID", "#2 ID", "#1 String", "#2 String"],
+    texts: ["#1 String", "#2 String"],
+    label: "Quality",
+    labels: ["1", "0"],
+};
+const STSB: Form = Form {
+    folder: "STS-B",
+    columns: &["index", "sentence1", "sentence2", "score"],
+    texts: ["sentence1", "sentence2"],
+    label: "score",
+    labels: ["4.600", "1.250"],
+};
+const QQP: Form = Form {
+    folder: "QQP",
+    columns: &["id", "question1", "question2", "is_duplicate"],
+    texts: ["question1", "question2"],
+    label: "is_duplicate",
+    labels: ["1", "0"],
+};
+const QNLI: Form = Form {
+    folder: "QNLI",
+    columns: &["index", "question", "sentence", "label"],
+    texts: ["question", "sentence"],
+    label: "label",
+    labels: ["entailment", "not_entailment"],
+};
+const MNLI: Form = Form {
+    folder: "MNLI",
+    columns: &["index", "sentence1", "sentence2", "gold_label"],
+    texts: ["sentence1", "sentence2"],
+    label: "gold_label",
+    labels: ["entailment", "contradiction"],
+};
 
 /// About 0.3 million parameters; the vocabulary is larger than the tokenizer's, as T5's is.
 fn backbone_config() -> T5Config {
@@ -114,21 +202,25 @@ fn sst2_file(rows: usize, numbers: &mut Numbers) -> String {
     file
 }
 
-/// RTE's columns. A hypothesis follows from its premise unless it denies it.
-fn rte_file(rows: usize, numbers: &mut Numbers) -> String {
-    let mut file = String::from("index\tsentence1\tsentence2\tlabel\n");
+/// Pairs of sentences. The second follows from the first unless it denies it.
+fn pairs_file(form: &Form, rows: usize, numbers: &mut Numbers) -> String {
+    let mut file = form.columns.join("\t") + "\n";
     for index in 0..rows {
         let follows = numbers.below(2) == 0;
         let (person, verb) = (numbers.pick(&PEOPLE), numbers.pick(&VERBS));
         let (thing, place) = (numbers.pick(&THINGS), numbers.pick(&PLACES));
         let denial = if follows { "" } else { numbers.pick(&DENIALS) };
         let gap = if follows { "" } else { " " };
-        let label = if follows { "entailment" } else { "not_entailment" };
         let premise = format!("the {person} {verb} a {thing} in the {place} .");
-        let _ = writeln!(
-            file,
-            "{index}\t{premise}\tthe {person} {denial}{gap}{verb} a {thing} .\t{label}"
-        );
+        let hypothesis = format!("the {person} {denial}{gap}{verb} a {thing} .");
+        let cell = |name: &&str| match *name {
+            name if name == form.texts[0] => premise.clone(),
+            name if name == form.texts[1] => hypothesis.clone(),
+            name if name == form.label => form.labels[usize::from(!follows)].to_owned(),
+            _ => index.to_string(),
+        };
+        let cells: Vec<String> = form.columns.iter().map(cell).collect();
+        let _ = writeln!(file, "{}", cells.join("\t"));
     }
     file
 }
@@ -193,50 +285,5 @@ impl Numbers {
 
     fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
         words[self.below(words.len())]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use adept_data::{GlueTask, LoadOptions, TextTokenizer, load_glue};
-    use burn_flex::Flex;
-
-    use super::*;
-
-    #[test]
-    fn the_sample_is_read_by_the_same_readers_as_the_real_files() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let sample = prepare::<Flex>(folder.path(), &Default::default()).expect("the folder is writable");
-        let sst2 = load_glue(GlueTask::Sst2, &sample.data, &LoadOptions::default()).expect("SST-2 is well formed");
-        let rte = load_glue(GlueTask::Rte, &sample.data, &LoadOptions::default()).expect("RTE is well formed");
-        assert_eq!(
-            (sst2.train.len(), sst2.validation.len(), sst2.test.len()),
-            (2_000, 1_000, 200)
-        );
-        assert_eq!(
-            (rte.train.len(), rte.validation.len(), rte.test.len()),
-            (1_000, 100, 100)
-        );
-
-        let tokenizer = TextTokenizer::from_dir(&sample.backbone).expect("the tokenizer is well formed");
-        assert!(tokenizer.vocab_size() <= backbone_config().vocab_size);
-        let mut texts: Vec<&str> = sst2
-            .train
-            .iter()
-            .chain(&rte.train)
-            .map(|example| example.source.as_str())
-            .collect();
-        texts.extend(["0", "1"]);
-        for text in texts {
-            let ids = tokenizer.encode(text, 64).expect("the text is well formed");
-            assert_eq!(
-                ids.len(),
-                text.split(' ').count() + 1,
-                "a token a word and the end: {text}"
-            );
-            assert_eq!(tokenizer.decode(&ids, true).expect("the ids are its own"), text);
-        }
-        let again = prepare::<Flex>(folder.path(), &Default::default()).expect("the folder is writable");
-        assert_eq!(again, sample);
     }
 }

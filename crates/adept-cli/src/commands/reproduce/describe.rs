@@ -1,0 +1,190 @@
+//! A plan in words.
+
+use adept_train::report::text::{duration, short_fingerprint, thousands};
+use adept_train::reproduce::{Cell, Estimate, Grid, Plan, State, changes};
+
+use super::shown;
+use crate::device::DeviceName;
+
+/// Widest line of a plan.
+const WIDTH: usize = 110;
+
+/// Space before what a line says.
+const INDENT: usize = 13;
+
+/// What will be run: data, backbone, runs, trained parameters and settings, and with `every_run` each run by itself.
+pub fn plan(grid: &Grid, plan: &Plan, device: DeviceName, every_run: bool) -> String {
+    let (new, begun, done) = plan.counts();
+    let mut lines = vec![format!("GLUE, profile {}: {}", grid.profile.name, grid.profile.about)];
+    let origin = if grid.synthetic { ", written by a program" } else { "" };
+    lines.push(entry("data", &format!("{}{origin}", shown(&grid.data).display())));
+    lines.push(entry(
+        "backbone",
+        &format!(
+            "{}, {} parameters, {}",
+            shown(&grid.backbone).display(),
+            thousands(plan.backbone_parameters),
+            short_fingerprint(plan.fingerprint.as_str())
+        ),
+    ));
+    lines.push(entry("device", &device.to_string()));
+    lines.push(entry("results", &shown(&grid.out).display().to_string()));
+    let tasks: Vec<&str> = grid.tasks.iter().map(|task| task.display_name()).collect();
+    lines.push(entry("tasks", &tasks.join(", ")));
+    let seeds: Vec<String> = grid.seeds.iter().map(u64::to_string).collect();
+    let many = if seeds.len() == 1 { "seed" } else { "seeds" };
+    lines.push(entry(
+        "runs",
+        &format!(
+            "{}, {many} {}: {new} to do, {begun} to resume, {done} done and skipped",
+            plan.cells.len(),
+            seeds.join(", ")
+        ),
+    ));
+    let common = shared(plan.cells.iter(), &[]);
+    for (method, counts) in &plan.parameters {
+        let counts: Vec<String> = counts.iter().map(|count| thousands(*count)).collect();
+        let own = shared(plan.cells.iter().filter(|cell| cell.method == *method), &common);
+        let own = if own.is_empty() {
+            String::new()
+        } else {
+            format!("; {}", own.join(", "))
+        };
+        lines.push(entry(
+            &method.to_string(),
+            &format!("trains {} parameters{own}", counts.join(" or ")),
+        ));
+    }
+    for task in &grid.tasks {
+        let mut known = common.clone();
+        for (method, _) in &plan.parameters {
+            known.extend(shared(plan.cells.iter().filter(|cell| cell.method == *method), &common));
+        }
+        let own = shared(plan.cells.iter().filter(|cell| cell.task == *task), &known);
+        if !own.is_empty() {
+            lines.push(entry(task.name(), &own.join(", ")));
+        }
+    }
+    if let Some(cell) = plan.cells.first() {
+        let preset = cell.resolved.config.preset;
+        let text = match common.len() {
+            0 => format!("preset {preset}, nothing changed in all runs"),
+            _ => format!(
+                "preset {preset}, changed in all runs (preset's value): {}",
+                common.join(", ")
+            ),
+        };
+        lines.push(entry("settings", &text));
+    }
+    if every_run {
+        lines.extend(plan.cells.iter().map(run));
+    }
+    lines.join("\n")
+}
+
+/// One run of the plan.
+fn run(cell: &Cell) -> String {
+    let state = match cell.state {
+        State::New => "to do".to_owned(),
+        State::Begun { step } => format!("to resume at step {}", thousands(step)),
+        State::Done => "done".to_owned(),
+    };
+    let steps = thousands(cell.resolved.config.train.steps);
+    format!("  {}: {state}, {steps} steps", cell.name())
+}
+
+/// How long it will take.
+pub fn time(expected: &Estimate) -> String {
+    let all = if expected.measured == expected.tasks {
+        String::new()
+    } else {
+        format!(" on {} of {} tasks", expected.measured, expected.tasks)
+    };
+    entry(
+        "time",
+        &format!(
+            "about {}, by a measurement of {} on this machine{all}",
+            about(expected.seconds()),
+            duration(expected.spent)
+        ),
+    )
+}
+
+/// A stretch of time that is only known roughly.
+fn about(seconds: f64) -> String {
+    let minutes = (seconds / 60.0).round() as u64;
+    match minutes {
+        0 => format!("{} seconds", (seconds.ceil() as u64).max(2)),
+        1 => "1 minute".to_owned(),
+        2..120 => format!("{minutes} minutes"),
+        _ => format!("{} hours", (minutes + 30) / 60),
+    }
+}
+
+/// Settings that all of these runs share and that are not in `known`, as `key=value (preset's value)`.
+fn shared<'a>(cells: impl Iterator<Item = &'a Cell>, known: &[String]) -> Vec<String> {
+    let mut kept: Option<Vec<String>> = None;
+    for cell in cells {
+        let own: Vec<String> = changes(cell)
+            .into_iter()
+            .map(|(key, value, preset)| format!("{key}={value} ({preset})"))
+            .collect();
+        kept = Some(match kept {
+            None => own,
+            Some(kept) => kept.into_iter().filter(|change| own.contains(change)).collect(),
+        });
+    }
+    let kept = kept.unwrap_or_default();
+    kept.into_iter().filter(|change| !known.contains(change)).collect()
+}
+
+/// A named line, broken where it grows too long.
+fn entry(name: &str, text: &str) -> String {
+    let mut lines = vec![format!("  {name:<width$}", width = INDENT - 2)];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("there is one from the start");
+        let used = line.chars().count();
+        if used > INDENT && used + 1 + word.chars().count() > WIDTH {
+            lines.push(format!("{}{word}", " ".repeat(INDENT)));
+            continue;
+        }
+        if used > INDENT {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_entries_are_broken_between_words() {
+        let words = vec!["word"; 40].join(" ");
+        let text = entry("settings", &words);
+        assert!(
+            text.lines().count() > 1 && text.lines().all(|line| line.chars().count() <= WIDTH),
+            "{text}"
+        );
+        assert!(text.starts_with("  settings   word word"));
+        assert_eq!(text.split_whitespace().filter(|word| *word == "word").count(), 40);
+    }
+
+    #[test]
+    fn rough_times() {
+        let found = [0.2, 29.0, 45.0, 100.0, 480.0, 7_000.0, 7_300.0, 90_000.0].map(about);
+        let expected = [
+            "2 seconds",
+            "29 seconds",
+            "1 minute",
+            "2 minutes",
+            "8 minutes",
+            "117 minutes",
+            "2 hours",
+            "25 hours",
+        ];
+        assert_eq!(found, expected);
+    }
+}

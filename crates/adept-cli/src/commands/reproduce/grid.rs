@@ -1,0 +1,122 @@
+//! From the command line to a grid: which profile, which data, which backbone.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use adept_train::reproduce::{Grid, Profile, ProfileName, datasets};
+
+use super::{PAPER_COMMAND, REAL_SMALL_COMMAND, shown};
+use crate::args::{self, Glue};
+use crate::commands::settings::overrides;
+use crate::failure::Failure;
+
+/// A file of the project's own backbone, and one of its own data.
+const BACKBONE_FILE: &str = "config.json";
+const DATA_FILE: &str = "SST-2/train.tsv";
+
+/// What the arguments ask for.
+pub fn of(arguments: &Glue) -> Result<Grid, Failure> {
+    let name = profile_name(arguments)?;
+    let profile = Profile::of(name);
+    let missing = [
+        (
+            arguments.data.is_none() && profile.data.is_none(),
+            "--data DIR (GLUE's own files: SST-2/train.tsv and so on)",
+        ),
+        (
+            arguments.backbone.is_none() && profile.backbone.is_none(),
+            "--backbone DIR (a T5 checkpoint in Hugging Face form: config.json, model.safetensors, tokenizer.json)",
+        ),
+    ];
+    let missing: Vec<&str> = missing
+        .into_iter()
+        .filter(|(is, _)| *is)
+        .map(|(_, what)| what)
+        .collect();
+    if !missing.is_empty() {
+        let command = if name == ProfileName::RealSmall {
+            REAL_SMALL_COMMAND
+        } else {
+            PAPER_COMMAND
+        };
+        let message = format!("the profile {name} needs {}", missing.join(" and "));
+        return Err(Failure::input(message).hint(format_args!("for instance: {command}")));
+    }
+    Ok(Grid {
+        out: arguments.out.clone().unwrap_or_else(|| profile.out.clone()),
+        synthetic: profile.synthetic && arguments.data.is_none(),
+        data: folder(arguments.data.as_deref(), profile.data.as_deref(), DATA_FILE, name)?,
+        backbone: folder(
+            arguments.backbone.as_deref(),
+            profile.backbone.as_deref(),
+            BACKBONE_FILE,
+            name,
+        )?,
+        tasks: chosen(&arguments.tasks, &profile.tasks),
+        methods: chosen(&arguments.methods, &profile.methods),
+        seeds: arguments
+            .seeds
+            .clone()
+            .map_or_else(|| profile.seeds.clone(), |seeds| seeds.0),
+        steps: arguments.steps.map(|steps| steps as usize),
+        settings: overrides(&arguments.settings, Vec::new()),
+        profile,
+    })
+}
+
+fn profile_name(arguments: &Glue) -> Result<ProfileName, Failure> {
+    match (arguments.profile, &arguments.data, &arguments.backbone) {
+        (Some(args::Profile::Sample), ..) | (None, None, None) => Ok(ProfileName::Sample),
+        (Some(args::Profile::RealSmall), ..) => Ok(ProfileName::RealSmall),
+        (Some(args::Profile::Paper), ..) | (None, Some(_), Some(_)) => Ok(ProfileName::Paper),
+        (None, Some(_), None) => Err(
+            Failure::input("--data alone: add --backbone DIR for the paper's setting")
+                .hint("or --profile real-small for this project's own small backbone, which needs no --backbone"),
+        ),
+        (None, None, Some(_)) => Err(
+            Failure::input("--backbone alone: add --data DIR for the paper's setting")
+                .hint("or --profile sample for this project's own data, which need no --data"),
+        ),
+    }
+}
+
+/// The folder that was given, else the one that the profile names below the datasets folder; `file` is what tells that
+/// it is there.
+fn folder(given: Option<&Path>, shipped: Option<&Path>, file: &str, name: ProfileName) -> Result<PathBuf, Failure> {
+    let Some(shipped) = shipped.filter(|_| given.is_none()) else {
+        return Ok(given.map(Path::to_owned).unwrap_or_default());
+    };
+    let variable = env::var_os(datasets::VARIABLE)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from);
+    let here = env::current_dir().map_err(|cause| Failure::input(cause).context("the current folder"))?;
+    let found = datasets::find(variable.as_deref(), &here, &shipped.join(file)).map_err(|cause| {
+        let hint = match &variable {
+            Some(_) => format!(
+                "{} should name the folder `datasets` of this project",
+                datasets::VARIABLE
+            ),
+            None => format!(
+                "run it inside a copy of this project, or set {} to its folder `datasets`",
+                datasets::VARIABLE
+            ),
+        };
+        Failure::input(cause)
+            .context(format_args!("the profile {name}"))
+            .hint(hint)
+    })?;
+    let depth = Path::new(file).components().count();
+    let folder = found.ancestors().nth(depth).unwrap_or(&found);
+    Ok(shown(folder).to_owned())
+}
+
+/// What was asked for, each once and in its order; where nothing was, what the profile says.
+fn chosen<T: PartialEq + Copy>(asked: &[T], profile: &[T]) -> Vec<T> {
+    let mut kept = Vec::new();
+    for value in if asked.is_empty() { profile } else { asked } {
+        if !kept.contains(value) {
+            kept.push(*value);
+        }
+    }
+    kept
+}

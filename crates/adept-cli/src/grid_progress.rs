@@ -1,0 +1,414 @@
+//! What a person sees of a grid of runs: one bar over all of them on a terminal, elsewhere a line at the end of each run
+//! and every so often between. All of it goes to standard error.
+//!
+//! The bar moves by expected seconds, so that a run of a slow task or method is longer on it than one of a fast one; the
+//! time left is what is expected of the rest, at the pace so far.
+
+use std::cell::RefCell;
+use std::io::{self, IsTerminal as _};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use adept_train::TrainError;
+use adept_train::observer::{Event, Observer};
+use adept_train::record::RunResult;
+use adept_train::report::text::{duration, thousands};
+use adept_train::reproduce::{Cell, CellTime, Estimate, GridObserver, Plan};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::failure::remark;
+use crate::interrupt;
+use crate::progress::{Loudness, Progress, scores};
+
+/// Time between two plain lines.
+const PLAIN_EVERY: Duration = Duration::from_secs(30);
+
+/// Positions of the bar.
+const RESOLUTION: u64 = 1_000;
+
+/// Seconds of expected work that the pace is taken to be as expected: the first steps alone say little.
+const TRUSTED: f64 = 5.0;
+
+/// Shows a grid.
+pub struct GridProgress {
+    loudness: Loudness,
+    shared: Rc<RefCell<Whole>>,
+}
+
+impl GridProgress {
+    /// A view of the runs that the plan left to do. Without an estimate every run counts as long as its steps.
+    pub fn new(loudness: Loudness, plan: &Plan, expected: Option<&Estimate>) -> Self {
+        let bar = (loudness == Loudness::Usual && io::stderr().is_terminal()).then(|| {
+            let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {wide_msg}");
+            ProgressBar::with_draw_target(Some(RESOLUTION), ProgressDrawTarget::stderr_with_hz(8))
+                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        });
+        let runs: Vec<Share> = plan
+            .waiting()
+            .enumerate()
+            .map(|(position, cell)| {
+                let time = expected.and_then(|expected| expected.cells.get(position).copied());
+                Share::new(cell, time)
+            })
+            .collect();
+        let shared = Whole {
+            loudness,
+            bar,
+            tally: Tally::new(runs),
+            began: Instant::now(),
+            last_line: Instant::now(),
+            label: String::new(),
+            loss: None,
+        };
+        Self {
+            loudness,
+            shared: Rc::new(RefCell::new(shared)),
+        }
+    }
+}
+
+impl GridObserver for GridProgress {
+    fn begin(&mut self, cell: &Cell, position: usize, total: usize) -> Box<dyn Observer> {
+        let label = format!("{} {}, seed {}", cell.task, cell.method, cell.seed);
+        let lines = match self.loudness {
+            Loudness::Verbose => Some(Progress::new(
+                self.loudness,
+                format!("[{}/{total}] {label}", position + 1),
+            )),
+            _ => None,
+        };
+        let mut whole = self.shared.borrow_mut();
+        whole.tally.current = position;
+        whole.label = label;
+        whole.loss = None;
+        whole.show();
+        drop(whole);
+        Box::new(OneRun {
+            shared: Rc::clone(&self.shared),
+            lines,
+        })
+    }
+
+    fn failed(&mut self, cell: &Cell, cause: &TrainError) {
+        let whole = self.shared.borrow();
+        whole.line(
+            &format!("{} failed and is left out: {cause}", cell.folder.display()),
+            true,
+        );
+    }
+}
+
+impl Drop for GridProgress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.shared.borrow().bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Watches one run of the grid.
+struct OneRun {
+    shared: Rc<RefCell<Whole>>,
+    /// Line after line, where that was asked for.
+    lines: Option<Progress>,
+}
+
+impl Observer for OneRun {
+    fn event(&mut self, event: &Event<'_>) {
+        if let Some(lines) = &mut self.lines {
+            lines.event(event);
+        }
+        self.shared.borrow_mut().event(event);
+    }
+
+    fn stop_requested(&mut self) -> bool {
+        interrupt::requested()
+    }
+}
+
+/// The state behind all views.
+struct Whole {
+    loudness: Loudness,
+    bar: Option<ProgressBar>,
+    tally: Tally,
+    began: Instant,
+    last_line: Instant,
+    /// The run in progress.
+    label: String,
+    loss: Option<f64>,
+}
+
+impl Whole {
+    fn event(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Resume(resume) if self.loudness == Loudness::Usual => {
+                for damaged in &resume.damaged {
+                    self.line(
+                        &format!("{}: left aside a damaged checkpoint: {damaged}", self.label),
+                        false,
+                    );
+                }
+                self.line(
+                    &format!("{}: resumed at step {}", self.label, thousands(resume.step)),
+                    false,
+                );
+            }
+            Event::Progress { step, .. } => {
+                self.tally.run().step = *step;
+                self.show();
+            }
+            Event::Step(step) => self.loss = Some(step.loss),
+            Event::EvaluationProgress { done, total, .. } => {
+                self.tally.run().part = *done as f64 / (*total).max(1) as f64;
+                self.show();
+            }
+            Event::Evaluation(_) => {
+                let run = self.tally.run();
+                run.evaluations += 1;
+                run.part = 0.0;
+                self.show();
+            }
+            Event::End(result) => {
+                self.tally.run().done = true;
+                self.end(result);
+            }
+            Event::Start(_) | Event::Resume(_) | Event::Checkpoint { .. } => {}
+        }
+    }
+
+    /// The line that a finished run leaves.
+    fn end(&mut self, result: &RunResult) {
+        let (done, total) = (self.tally.done(), self.tally.runs.len());
+        let left = match self.left() {
+            Some(seconds) if done < total => format!("; {} left", duration(seconds)),
+            _ => String::new(),
+        };
+        let line = match self.loudness {
+            Loudness::Quiet => return,
+            // Scores and times of the run stand in its own lines already.
+            Loudness::Verbose => format!("{done} of {total} runs done{left}"),
+            Loudness::Usual => format!(
+                "[{done}/{total}] {}: test {} (step {}){left}",
+                self.label,
+                scores(&result.test),
+                thousands(result.best_step)
+            ),
+        };
+        self.last_line = Instant::now();
+        self.line(&line, false);
+        self.show();
+    }
+
+    /// Moves the bar, or prints a line where there is none and it is time for one.
+    fn show(&mut self) {
+        if self.loudness != Loudness::Usual {
+            return;
+        }
+        let plain = self.bar.is_none();
+        if plain && self.last_line.elapsed() < PLAIN_EVERY {
+            return;
+        }
+        let share = self.tally.share();
+        let left = self
+            .left()
+            .map_or_else(String::new, |left| format!(", {} left", duration(left)));
+        let loss = self.loss.map_or_else(String::new, |loss| format!(", loss {loss:.3}"));
+        let (steps, all_steps) = self.tally.steps();
+        let text = format!(
+            "{} of {} runs, {} of {} steps{left} | {}{loss}",
+            self.tally.done(),
+            self.tally.runs.len(),
+            thousands(steps),
+            thousands(all_steps),
+            self.label
+        );
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position((share * RESOLUTION as f64) as u64);
+                bar.set_message(text);
+            }
+            None => {
+                self.last_line = Instant::now();
+                self.line(&format!("{:.0} % done, {text}", 100.0 * share), false);
+            }
+        }
+    }
+
+    /// Expected seconds that are left.
+    fn left(&self) -> Option<f64> {
+        self.tally.left(self.began.elapsed().as_secs_f64())
+    }
+
+    /// A line that stays, above the bar where there is one. Errors are shown however quiet it is to be.
+    fn line(&self, text: &str, error: bool) {
+        match (&self.bar, self.loudness) {
+            (_, Loudness::Quiet) if !error => {}
+            (Some(bar), _) => bar.println(text),
+            (None, _) => remark(text),
+        }
+    }
+}
+
+/// One run's part of the whole.
+#[derive(Debug, Clone, PartialEq)]
+struct Share {
+    /// Expected seconds, or steps where no time is known.
+    expected: CellTime,
+    timed: bool,
+    /// Steps that were done before, are done now, and of the whole run.
+    first: usize,
+    step: usize,
+    steps: usize,
+    /// Evaluations done now and still due at the beginning, that of the test split among them.
+    evaluations: usize,
+    due: usize,
+    /// Share of the evaluation in progress.
+    part: f64,
+    done: bool,
+}
+
+impl Share {
+    fn new(cell: &Cell, time: Option<CellTime>) -> Self {
+        let config = &cell.resolved.config;
+        let (steps, first) = (config.train.steps, cell.steps_done());
+        let untimed = CellTime {
+            training: steps.saturating_sub(first) as f64,
+            evaluation: 0.0,
+        };
+        Self {
+            expected: time.unwrap_or(untimed),
+            timed: time.is_some(),
+            first,
+            step: first,
+            steps,
+            evaluations: 0,
+            due: steps.div_ceil(config.evaluation.every) - first / config.evaluation.every + 1,
+            part: 0.0,
+            done: false,
+        }
+    }
+
+    /// Expected seconds of what is done.
+    fn passed(&self) -> f64 {
+        if self.done {
+            return self.expected.seconds();
+        }
+        let trained = self.step.saturating_sub(self.first) as f64 / self.steps.saturating_sub(self.first).max(1) as f64;
+        let evaluated = (self.evaluations as f64 + self.part) / self.due.max(1) as f64;
+        trained.min(1.0) * self.expected.training + evaluated.min(1.0) * self.expected.evaluation
+    }
+}
+
+/// All runs' parts.
+#[derive(Debug, Clone, PartialEq)]
+struct Tally {
+    runs: Vec<Share>,
+    current: usize,
+}
+
+impl Tally {
+    fn new(runs: Vec<Share>) -> Self {
+        Self { runs, current: 0 }
+    }
+
+    /// The run in progress.
+    fn run(&mut self) -> &mut Share {
+        &mut self.runs[self.current]
+    }
+
+    fn done(&self) -> usize {
+        self.runs.iter().filter(|run| run.done).count()
+    }
+
+    /// Steps done and all steps.
+    fn steps(&self) -> (usize, usize) {
+        let steps = |run: &Share| if run.done { run.steps } else { run.step };
+        (
+            self.runs.iter().map(steps).sum(),
+            self.runs.iter().map(|run| run.steps).sum(),
+        )
+    }
+
+    /// Expected seconds of everything.
+    fn expected(&self) -> f64 {
+        self.runs.iter().map(|run| run.expected.seconds()).sum()
+    }
+
+    /// Share of everything that is done. Runs before the current one are over, whether they ended well or not.
+    fn share(&self) -> f64 {
+        let passed: f64 = self.runs.iter().map(Share::passed).sum();
+        let failed: f64 = self.failed().map(|run| run.expected.seconds() - run.passed()).sum();
+        (passed / (self.expected() - failed).max(f64::MIN_POSITIVE)).min(1.0)
+    }
+
+    /// Seconds that are left after `elapsed` of work; none before anything is known.
+    fn left(&self, elapsed: f64) -> Option<f64> {
+        let passed: f64 = self.runs.iter().map(Share::passed).sum();
+        let failed: f64 = self.failed().map(|run| run.expected.seconds() - run.passed()).sum();
+        let rest = (self.expected() - failed - passed).max(0.0);
+        let timed = self.runs.iter().all(|run| run.timed);
+        let trusted = if timed { TRUSTED } else { 0.0 };
+        (passed + trusted > 0.0).then(|| rest * (elapsed + trusted) / (passed + trusted))
+    }
+
+    fn failed(&self) -> impl Iterator<Item = &Share> {
+        self.runs[..self.current].iter().filter(|run| !run.done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn share(training: f64, evaluation: f64, first: usize) -> Share {
+        Share {
+            expected: CellTime { training, evaluation },
+            timed: true,
+            first,
+            step: first,
+            steps: 100,
+            evaluations: 0,
+            due: 5,
+            part: 0.0,
+            done: false,
+        }
+    }
+
+    #[test]
+    fn progress_is_counted_in_expected_time() {
+        // A run of 100 expected seconds, a half-done one of 40, one of 60.
+        let mut tally = Tally::new(vec![share(90.0, 10.0, 0), share(40.0, 0.0, 50), share(60.0, 0.0, 0)]);
+        assert_eq!((tally.share(), tally.steps(), tally.done()), (0.0, (50, 300), 0));
+        assert_eq!(tally.left(0.0), Some(200.0), "nothing is known but the estimate");
+        tally.run().step = 50;
+        tally.run().evaluations = 2;
+        tally.run().part = 0.5;
+        assert_eq!(tally.run().passed(), 45.0 + 5.0);
+        assert_eq!(tally.share(), 0.25);
+        tally.run().done = true;
+        assert_eq!((tally.share(), tally.done()), (0.5, 1));
+        // Twice as slow as expected: the rest counts nearly twice.
+        let left = tally.left(200.0).expect("something is done");
+        assert!((left - 100.0 * 205.0 / 105.0).abs() < 1e-9, "{left}");
+        tally.current = 1;
+        tally.run().step = 75;
+        assert_eq!(tally.run().passed(), 20.0);
+
+        // The second run failed at that point: what was left of it is no longer to do.
+        tally.current = 2;
+        assert!((tally.share() - 120.0 / 180.0).abs() < 1e-9);
+        tally.run().done = true;
+        assert_eq!((tally.share(), tally.left(300.0)), (1.0, Some(0.0)));
+    }
+
+    #[test]
+    fn without_an_estimate_steps_count() {
+        let mut tally = Tally::new(vec![Share {
+            timed: false,
+            ..share(100.0, 0.0, 0)
+        }]);
+        assert_eq!(tally.left(0.0), None);
+        tally.run().step = 20;
+        assert_eq!(tally.left(10.0), Some(40.0));
+    }
+}

@@ -1,0 +1,64 @@
+//! What a plan and its runs read once: the backbone, and each task's examples as token ids.
+
+use adept_data::GlueTask;
+use burn::tensor::backend::Backend;
+
+use super::Grid;
+use crate::TrainError;
+use crate::config::{Rounding, RunConfig};
+use crate::run::{self, LoadedBackbone, PreparedTask};
+
+/// A loaded backbone and the tasks that were read so far.
+pub struct Prepared<B: Backend> {
+    /// The backbone.
+    pub backbone: LoadedBackbone<B>,
+    tasks: Vec<PreparedTask>,
+}
+
+impl<B: Backend> Prepared<B> {
+    /// Reads the grid's backbone.
+    ///
+    /// # Errors
+    /// A backbone that cannot be read.
+    pub fn load(grid: &Grid, device: &B::Device) -> Result<Self, TrainError> {
+        Ok(Self {
+            backbone: run::load_backbone(&grid.backbone, device)?,
+            tasks: Vec::new(),
+        })
+    }
+
+    /// Reads the task of a run, where it was not read already for the same source length and rounding.
+    ///
+    /// # Errors
+    /// Data that cannot be read or encoded.
+    pub fn read(&mut self, config: &RunConfig) -> Result<(), TrainError> {
+        if self.position(config).is_none() {
+            let task = run::prepare_task(config, &self.backbone.tokenizer)?;
+            self.tasks.push(task);
+        }
+        Ok(())
+    }
+
+    /// The task of a run, which [`Self::read`] has read.
+    #[must_use]
+    pub fn task(&self, config: &RunConfig) -> Option<&PreparedTask> {
+        self.position(config).map(|position| &self.tasks[position])
+    }
+
+    /// Lets go of a task that no later run needs.
+    pub fn forget(&mut self, task: GlueTask) {
+        self.tasks.retain(|known| known.task != task);
+    }
+
+    fn position(&self, config: &RunConfig) -> Option<usize> {
+        let key = |task: &PreparedTask| -> (&str, usize, Rounding) {
+            (task.task.name(), task.max_source_length, task.stsb_rounding)
+        };
+        let wanted = (
+            config.task.as_str(),
+            config.input.max_source_length,
+            config.input.stsb_rounding,
+        );
+        self.tasks.iter().position(|task| key(task) == wanted)
+    }
+}

@@ -1,0 +1,193 @@
+//! How long a run's steps and evaluations take on this machine, by doing a few of them. Nothing of it is kept: the
+//! module that is stepped is thrown away, and a run seeds the device's random numbers itself before each pass.
+
+use std::time::Instant;
+
+use adept_data::{Batch, Batcher, Encoded};
+use adept_models::T5;
+use burn::tensor::backend::AutodiffBackend;
+
+use super::{LoadedBackbone, PreparedTask, adapter_target, batch_options, full_target, predictor, selection_rows};
+use crate::TrainError;
+use crate::config::RunConfig;
+use crate::evaluate::{self, EvaluationSet};
+use crate::learner::step_gradients;
+use crate::optim::{AdamW, AdamWConfig, groups};
+use crate::target::Target;
+
+/// How thoroughly to measure.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ProbeOptions {
+    /// Steps before the clock starts.
+    pub warmup: usize,
+    /// Steps that are timed; the fastest counts.
+    pub steps: usize,
+    /// Seconds that one pass may take; a batch that would take longer is cut to fewer rows.
+    pub longest_pass: f64,
+}
+
+/// What a run costs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RunTime {
+    /// Seconds of one optimiser step, all its passes included.
+    pub step: f64,
+    /// Seconds of one evaluation on the rows that choose the best step.
+    pub validation: f64,
+    /// Seconds of scoring the test split.
+    pub test: f64,
+}
+
+/// Batches whose widths say what the batches of a run are like.
+const LOOKED_AT: usize = 64;
+
+/// Rows of the pass that tells whether a whole batch takes too long.
+const FEW_ROWS: usize = 2;
+
+/// Measures a run: a few steps on a batch of usual width, and one evaluation batch.
+///
+/// # Errors
+/// What would keep the run from starting.
+pub fn probe<AB: AutodiffBackend>(
+    config: &RunConfig,
+    backbone: &LoadedBackbone<AB::InnerBackend>,
+    task: &PreparedTask,
+    device: &AB::Device,
+    options: ProbeOptions,
+) -> Result<RunTime, TrainError> {
+    match config.adapter.method.adapter() {
+        Some(method) => {
+            let target = adapter_target::<AB>(config, method, backbone, device)?;
+            time(config, backbone, task, &target, device, options)
+        }
+        None => time(
+            config,
+            backbone,
+            task,
+            &full_target::<AB>(backbone, device),
+            device,
+            options,
+        ),
+    }
+}
+
+fn time<AB: AutodiffBackend, T: Target<AB, Backbone = T5<AB>>>(
+    config: &RunConfig,
+    backbone: &LoadedBackbone<AB::InnerBackend>,
+    task: &PreparedTask,
+    target: &T,
+    device: &AB::Device,
+    options: ProbeOptions,
+) -> Result<RunTime, TrainError> {
+    let prompt = config
+        .adapter
+        .method
+        .adapter()
+        .map_or(0, |_| config.adapter.virtual_tokens);
+    let work = |batch: &Batch| (batch.batch * (batch.source_width + prompt)) as f64;
+    let size = config.train.batch_size;
+    let train = Batcher::new(&task.train, batch_options(config, backbone, task, size))?;
+    let passes = config.train.accumulation;
+    let looked_at = LOOKED_AT
+        .min(config.train.steps * passes)
+        .min(train.batches_per_epoch());
+    let batches: Vec<Batch> = (0..looked_at)
+        .map(|step| train.train_batch(config.seed, step))
+        .collect();
+    let mean = batches.iter().map(work).sum::<f64>() / batches.len() as f64;
+    let usual = nearest(&batches, mean, work);
+
+    let section = &config.optimizer;
+    let constants = AdamWConfig {
+        beta1: section.beta1,
+        beta2: section.beta2,
+        epsilon: section.epsilon,
+    };
+    let mut optimizer = AdamW::new(constants, groups(config.adapter.method, section));
+    let dropout = config.train.backbone_dropout.or(backbone.model.config().dropout_rate);
+    let mut trained = Some(target.initial());
+    let mut step = |batch: &Batch| -> f64 {
+        let started = Instant::now();
+        let module = trained.take().expect("every step puts it back");
+        let batches = std::slice::from_ref(batch);
+        let (loss, gradients) = step_gradients::<AB, T>(target, &module, batches, dropout, device, &mut |_| true)
+            .expect("nothing asks the probe to stop");
+        let rates = optimizer.rates(0, config.train.steps);
+        trained = Some(optimizer.step::<AB, _>(module, gradients, &rates));
+        // Reading the loss waits for the device.
+        drop(loss.into_data());
+        started.elapsed().as_secs_f64()
+    };
+    let batch = fitting(usual, options.longest_pass, &mut step);
+    for _ in 0..options.warmup {
+        step(&batch);
+    }
+    let fastest = (0..options.steps.max(1))
+        .map(|_| step(&batch))
+        .fold(f64::INFINITY, f64::min);
+    let step = passes as f64 * fastest * mean / work(&batch);
+
+    let size = config.evaluation.batch_size;
+    let batches = |rows: &[Encoded]| -> Result<Vec<Batch>, TrainError> {
+        Ok(Batcher::new(rows, batch_options(config, backbone, task, size))?.evaluation_batches())
+    };
+    let (chosen, _) = selection_rows(&task.validation, config.evaluation.validation_rows);
+    let (validation, test) = (batches(&chosen)?, batches(&task.test.0)?);
+    let mean = validation.iter().map(work).sum::<f64>() / validation.len() as f64;
+    let (inner, adapter) = target.inner_parts(&target.initial());
+    let answers = predictor(config, task);
+    let decode = |ids: &[u32]| -> Result<String, TrainError> { Ok(backbone.tokenizer.decode(ids, true)?) };
+    let mut outcome = Ok(());
+    let mut predict = |batch: &Batch| -> f64 {
+        let started = Instant::now();
+        let set = EvaluationSet {
+            batches: vec![Batch {
+                rows: (0..batch.batch).collect(),
+                ..batch.clone()
+            }],
+            targets: vec![String::new(); batch.batch],
+        };
+        let predicted = evaluate::predict(&inner, &adapter, &set, &answers, &decode, device, &mut |_, _| true);
+        if let Err(error) = predicted {
+            outcome = Err(error);
+        }
+        started.elapsed().as_secs_f64()
+    };
+    let batch = fitting(nearest(&validation, mean, work), options.longest_pass, &mut predict);
+    let rate = predict(&batch) / work(&batch);
+    outcome?;
+    Ok(RunTime {
+        step,
+        validation: rate * validation.iter().map(work).sum::<f64>(),
+        test: rate * test.iter().map(work).sum::<f64>(),
+    })
+}
+
+/// The batch whose work is nearest to that.
+fn nearest(batches: &[Batch], wanted: f64, work: impl Fn(&Batch) -> f64) -> &Batch {
+    let distance = |batch: &&Batch| (work(batch) - wanted).abs();
+    batches
+        .iter()
+        .min_by(|left, right| distance(left).total_cmp(&distance(right)))
+        .expect("a split has a row, so it has a batch")
+}
+
+/// The batch, or as many of its rows as fit into the time, judged by a pass of few rows.
+fn fitting(batch: &Batch, longest: f64, pass: &mut impl FnMut(&Batch) -> f64) -> Batch {
+    let few = FEW_ROWS.min(batch.batch);
+    let seconds = pass(&first_rows(batch, few));
+    let rows = (longest / seconds.max(1e-9) * few as f64) as usize;
+    first_rows(batch, rows.clamp(few, batch.batch))
+}
+
+/// The first rows of a batch.
+fn first_rows(batch: &Batch, rows: usize) -> Batch {
+    Batch {
+        rows: batch.rows[..rows].to_vec(),
+        batch: rows,
+        source_width: batch.source_width,
+        target_width: batch.target_width,
+        input_ids: batch.input_ids[..rows * batch.source_width].to_vec(),
+        mask: batch.mask[..rows * batch.source_width].to_vec(),
+        labels: batch.labels[..rows * batch.target_width].to_vec(),
+    }
+}
