@@ -186,14 +186,14 @@ impl TextTokenizer {
         };
         let words = matches!(steps, [first, second] if split(first) && mark(second));
         let added = self.tokenizer.get_added_tokens_decoder();
-        let within = |token: &AddedToken| {
-            !(token.lstrip || token.rstrip || token.single_word || token.normalized)
-                && !token.content.contains(char::is_whitespace)
+        let reaches_out = |token: &AddedToken| {
+            let spaces = token.content.contains(char::is_whitespace);
+            token.lstrip || token.rstrip || token.single_word || token.normalized || spaces
         };
         words
             && self.tokenizer.get_normalizer().is_none_or(plain)
             && matches!(self.tokenizer.get_model(), ModelWrapper::Unigram(_))
-            && added.values().all(within)
+            && !added.values().any(reaches_out)
     }
 
     /// Cuts the text's own ids and keeps what was added before and behind them. Where not even that fits, the last of

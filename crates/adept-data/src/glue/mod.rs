@@ -99,7 +99,7 @@ pub fn load_glue(task: GlueTask, root: &Path, options: &LoadOptions) -> Result<T
 /// What [`load_glue`] would say about a file that is missing.
 pub fn check_glue(task: GlueTask, root: &Path) -> Result<(), DataError> {
     let folder = find::task_folder(root, task)?;
-    let held_out: &[find::SplitFiles] = match task.split_rule() {
+    let held_out: &[SplitFiles] = match task.split_rule() {
         SplitRule::MismatchedMatched => &[find::MISMATCHED, find::MATCHED],
         SplitRule::HalveValidation | SplitRule::HoldOutTrain => &[find::VALIDATION],
     };

@@ -259,14 +259,13 @@ fn cut(raw: &[u8]) -> usize {
 fn looks_wrapped(head: &[u8]) -> bool {
     // The last line may be cut off; it is too short to be the one that tells.
     let mut lines = head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
-    let (mut full, mut blocks, mut blank, mut inside) = (0, 0, 0, false);
+    let (mut full, mut blocks, mut inside) = (0, 0, false);
     let short = lines.all(|line| {
         let text = !line.is_empty();
-        blank += usize::from(!text);
         full += usize::from(text);
         blocks += usize::from(text && !inside);
         inside = text;
         line.len() <= WRAPPED
     });
-    short && blank > 0 && full >= 2 * blocks
+    short && blocks > 1 && full >= 2 * blocks
 }

@@ -350,3 +350,36 @@ fn write(
     file.write_all(&header.bytes()).map_err(failed)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pretrain::CorpusOptions;
+
+    /// A device on which every write fails for want of space; where there is none, the test passes for nothing.
+    #[test]
+    fn a_full_disk_is_an_error() {
+        let Ok(mut full) = File::options().write(true).open("/dev/full") else {
+            return;
+        };
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("text");
+        std::fs::write(&path, "the gardener watched the old bridge before sunrise\n").expect("a file");
+        let corpus = CorpusFiles::open(&[path], CorpusOptions::default()).expect("a corpus without a fault");
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pretrain");
+        let tokenizer = TextTokenizer::from_dir(&fixture).expect("the fixture");
+        let mut header = Header {
+            width: 2,
+            ..Header::default()
+        };
+        let place = Path::new("tokens.bin");
+        let fault = write(&mut full, place, &mut header, &corpus, &tokenizer, &mut |_| {});
+        match fault {
+            Err(DataError::Pretrain(PretrainError::Write { file, source })) => {
+                assert_eq!(file, place);
+                assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

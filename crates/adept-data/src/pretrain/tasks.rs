@@ -160,12 +160,10 @@ impl TaskBatches {
     fn group(&self, seed: u64, group: u64) -> Arc<Vec<Vec<Drawn>>> {
         // Whatever a thread that panicked left here is checked by its seed and numbers or written anew.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.seed == seed {
-            if let Some((known, drawn)) = &state.group
-                && *known == group
-            {
-                return Arc::clone(drawn);
-            }
+        if let Some((known, drawn)) = &state.group
+            && (state.seed, *known) == (seed, group)
+        {
+            return Arc::clone(drawn);
         }
         if state.drawn.is_empty() || state.seed != seed || state.next_group > group {
             *state = State {

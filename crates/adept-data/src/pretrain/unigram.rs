@@ -113,7 +113,7 @@ pub fn train_unigram(
     drop(texts);
 
     let alphabet = words.alphabet(options.character_coverage);
-    let needed = SPECIAL + options.sentinels + alphabet.len() + 1;
+    let needed = SPECIAL + options.sentinels + alphabet.len();
     if options.vocab_size < needed {
         return Err(PretrainError::VocabularyTooSmall {
             needed,
@@ -124,7 +124,12 @@ pub fn train_unigram(
         .into());
     }
     let wanted = options.vocab_size - SPECIAL - options.sentinels;
-    let pieces = train(words.sentences(&alphabet), wanted, options.max_piece_length)?;
+    // Asked for no more pieces than there are characters, the library would forget to stop.
+    let asked = wanted.max(alphabet.len() + 1);
+    let mut pieces = train(words.sentences(&alphabet), asked, options.max_piece_length)?;
+    if wanted < asked {
+        pieces.retain(|(piece, _)| piece.chars().nth(1).is_none());
+    }
     if pieces.len() < wanted {
         return Err(PretrainError::VocabularyTooLarge {
             expected: options.vocab_size,

@@ -1,0 +1,12 @@
+//! What pretraining reads: corpora, tokenizer training, the token store, span corruption, mixtures and their batches.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod corpus;
+mod denoise;
+mod real;
+mod store;
+mod support;
+mod tasks;
+mod text;
+mod tokenizer;
