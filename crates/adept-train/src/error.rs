@@ -284,8 +284,8 @@ pub enum TrainError {
     MixtureTask {
         /// Its label.
         label: String,
-        /// What is wrong.
-        source: adept_data::DataError,
+        /// What is wrong; boxed, because it is larger than any other cause.
+        source: Box<adept_data::DataError>,
     },
     /// The budget leaves no room for an offset.
     #[error(

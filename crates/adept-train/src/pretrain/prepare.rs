@@ -103,7 +103,7 @@ pub(super) fn tasks(config: &PretrainConfig, roots: &Roots) -> Result<Vec<Loaded
         .map(|section| {
             load(section).map_err(|source| TrainError::MixtureTask {
                 label: section.label.clone(),
-                source,
+                source: Box::new(source),
             })
         })
         .collect()
