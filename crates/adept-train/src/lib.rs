@@ -8,8 +8,11 @@
 //!
 //! [`pretrain`] is another way through the same parts: from plain text and labelled tasks to a backbone.
 //!
+//! [`analysis`] looks at trained adapters from outside: the paper's Tables 1 and 2.
+//!
 //! Everything is generic over burn's autodiff backend; nothing here prints or exits.
 
+pub mod analysis;
 pub mod baseline;
 pub mod bench;
 pub mod checkpoint;

@@ -130,7 +130,7 @@ fn full_target<AB: AutodiffBackend>(
 }
 
 /// How a run puts rows into batches of that size.
-fn batch_options<B: Backend>(
+pub(crate) fn batch_options<B: Backend>(
     config: &RunConfig,
     backbone: &LoadedBackbone<B>,
     task: &PreparedTask,

@@ -78,7 +78,7 @@ fn quoted_row(report: &Report, row: &Row) -> Option<Vec<String>> {
 }
 
 /// Columns of equal width: the first to the left, all others to the right.
-fn aligned(lines: &[Vec<String>]) -> String {
+pub(crate) fn aligned(lines: &[Vec<String>]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
     let length = |line: &Vec<String>, column: usize| line.get(column).map_or(0, |cell| cell.chars().count());
     let widths: Vec<usize> = (0..columns)

@@ -28,11 +28,11 @@ pub fn render(report: &Report) -> String {
     page
 }
 
-fn line(page: &mut String, cells: &[String]) {
+pub(crate) fn line(page: &mut String, cells: &[String]) {
     let _ = writeln!(page, "| {} |", cells.join(" | "));
 }
 
-fn header(page: &mut String, names: &[String], numeric_from: usize) {
+pub(crate) fn header(page: &mut String, names: &[String], numeric_from: usize) {
     line(page, names);
     let rules: Vec<String> = (0..names.len())
         .map(|index| if index < numeric_from { "---" } else { "---:" }.to_owned())

@@ -5,11 +5,11 @@
 //! value. Reports may be made at any time, from however many runs are done.
 
 mod chart;
-mod console;
+pub(crate) mod console;
 mod error;
 mod groups;
 mod html;
-mod markdown;
+pub(crate) mod markdown;
 mod paper;
 mod scan;
 mod statistics;

@@ -5,6 +5,8 @@
 // Each test file uses its part.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod world;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

@@ -1,0 +1,103 @@
+//! The figures that the paper prints in its Tables 1 and 2 (`datasets/paper/table1.toml`, `table2.toml`), which stand
+//! beside measured ones and are never mixed with them.
+
+use serde::{Deserialize, Serialize};
+
+const TABLE1: &str = include_str!("../../../../datasets/paper/table1.toml");
+const TABLE2: &str = include_str!("../../../../datasets/paper/table2.toml");
+
+/// The paper's Table 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaperShifts {
+    /// Which table it is.
+    pub source: String,
+    /// The backbone behind it.
+    pub backbone: String,
+    /// Positions that DePT had offsets for.
+    pub positions: usize,
+    /// Shifts, in the order of the rows' figures.
+    pub shifts: Vec<usize>,
+    /// One row a task.
+    pub tasks: Vec<PaperShiftRow>,
+}
+
+/// One task of Table 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaperShiftRow {
+    /// Name as printed.
+    pub label: String,
+    /// DePT's accuracy at each shift, times 100.
+    pub dept: Vec<f64>,
+    /// ADePT's.
+    pub adept: f64,
+}
+
+/// The paper's Table 2.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaperMagnitudes {
+    /// Which table it is.
+    pub source: String,
+    /// The backbone behind it.
+    pub backbone: String,
+    /// One column pair a task.
+    pub tasks: Vec<PaperMagnitude>,
+}
+
+/// One task of Table 2.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaperMagnitude {
+    /// Name as printed.
+    pub label: String,
+    /// The input embeddings.
+    pub embeddings: PaperMoments,
+    /// DePT's offsets.
+    pub dept: PaperMoments,
+    /// ADePT's offsets.
+    pub adept: PaperMoments,
+}
+
+/// A printed mean and variance.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaperMoments {
+    /// Mean of the absolute values.
+    pub mean: f64,
+    /// Their variance.
+    pub variance: f64,
+}
+
+impl PaperShifts {
+    /// Table 1 as printed.
+    #[must_use]
+    pub fn table() -> Self {
+        toml::from_str(TABLE1).expect("the table is part of the program and a test reads it")
+    }
+}
+
+impl PaperMagnitudes {
+    /// Table 2 as printed.
+    #[must_use]
+    pub fn table() -> Self {
+        toml::from_str(TABLE2).expect("the table is part of the program and a test reads it")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_figures_are_complete_and_agree_with_the_papers_text() {
+        let shifts = PaperShifts::table();
+        assert!(shifts.tasks.iter().all(|row| row.dept.len() == shifts.shifts.len()));
+        let rte = &shifts.tasks[0];
+        // "decreased by 0.7 points after shifting by 50, and increased by 0.8 points after shifting by 100"
+        assert!((rte.dept[0] - rte.dept[1] - 0.7).abs() < 1e-9 && (rte.dept[2] - rte.dept[0] - 0.8).abs() < 1e-9);
+        let rte = &PaperMagnitudes::table().tasks[0];
+        assert_eq!((rte.dept.mean, rte.embeddings.mean), (0.01, 6.07));
+    }
+}
