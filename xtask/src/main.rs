@@ -31,7 +31,8 @@ const HELP: &str = "\
 Project tasks. Run as `cargo xtask COMMAND …`.
 
 Commands that build `adept` in release and hand over to it (all their arguments are adept's own):
-  reproduce   run or resume the paper's table: cargo xtask reproduce glue (our own data and backbone; --profile for others)
+  reproduce   run or resume one of the paper's tables: cargo xtask reproduce glue (or table1, table2; our own data and
+              backbone; --profile for others)
   train       train one adapter
   eval        score one adapter
   predict     one prediction for each source text

@@ -1,5 +1,7 @@
 //! The command line: every command, option and help text.
 
+mod analysis;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -9,6 +11,8 @@ use adept_train::config::{Preset, TrainMethod};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::device::DeviceName;
+
+pub use analysis::{Table1, Table2, TableRuns};
 
 /// Adaptive decomposed prompt tuning: train, evaluate and reproduce.
 #[derive(Debug, Parser)]
@@ -75,6 +79,10 @@ pub enum Command {
 pub enum Reproduce {
     /// GLUE on T5, the left half of Table 3
     Glue(Glue),
+    /// Table 1: DePT scored with its offsets shifted by some positions, beside ADePT
+    Table1(Table1),
+    /// Table 2: how large the offsets of DePT and ADePT are beside the embeddings
+    Table2(Table2),
 }
 
 /// How large a reproduction is.

@@ -67,6 +67,19 @@ impl GridProgress {
     }
 }
 
+impl GridProgress {
+    /// Says on the bar what is done between two runs; says whether there is a bar.
+    pub fn message(&self, text: &str) -> bool {
+        let whole = self.shared.borrow();
+        whole.bar.as_ref().map(|bar| bar.set_message(text.to_owned())).is_some()
+    }
+
+    /// A line that stays.
+    pub fn line(&self, text: &str) {
+        self.shared.borrow().line(text, false);
+    }
+}
+
 impl GridObserver for GridProgress {
     fn begin(&mut self, cell: &Cell, position: usize, total: usize) -> Box<dyn Observer> {
         let label = format!("{} {}, seed {}", cell.task, cell.method, cell.seed);

@@ -1,5 +1,6 @@
 //! One file a command; this one sorts them.
 
+mod analysis;
 mod bench;
 mod eval;
 mod inspect;
@@ -41,6 +42,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     };
     match cli.command {
         Command::Reproduce(Reproduce::Glue(arguments)) => reproduce::glue(&setting, arguments),
+        Command::Reproduce(Reproduce::Table1(arguments)) => analysis::table1(&setting, arguments),
+        Command::Reproduce(Reproduce::Table2(arguments)) => analysis::table2(&setting, arguments),
         Command::Train(arguments) => train::run(&setting, arguments),
         Command::Pretrain(arguments) => pretrain::run(&setting, arguments),
         Command::Eval(arguments) => eval::run(&setting, arguments),

@@ -1,7 +1,7 @@
 //! `adept reproduce`: a table of the paper, run or resumed, with its report.
 
-mod describe;
-mod grid;
+pub(super) mod describe;
+pub(super) mod grid;
 
 use std::path::Path;
 
@@ -17,13 +17,19 @@ use crate::grid_progress::GridProgress;
 use crate::interrupt;
 use crate::progress::Loudness;
 
-/// The paper's setting, and our backbone on real data, as commands to type.
-const PAPER_COMMAND: &str = "cargo xtask reproduce glue --profile paper --data GLUE --backbone t5-base";
-const REAL_SMALL_COMMAND: &str = "cargo xtask reproduce glue --profile real-small --data GLUE";
+/// The paper's setting as a command to type.
+fn paper_command(table: &str) -> String {
+    format!("cargo xtask reproduce {table} --profile paper --data GLUE --backbone t5-base")
+}
+
+/// Our backbone on real data as a command to type.
+fn real_small_command(table: &str) -> String {
+    format!("cargo xtask reproduce {table} --profile real-small --data GLUE")
+}
 
 /// Runs or resumes GLUE.
 pub fn glue(setting: &Setting, arguments: Glue) -> Result<(), Failure> {
-    let grid = grid::of(&arguments)?;
+    let grid = grid::of(&arguments, "glue")?;
     with_backend(
         setting.device,
         Work {
@@ -90,9 +96,13 @@ impl WithBackend for Work<'_> {
 }
 
 /// What the runs need and how long they will take; none where every run is done.
-type Measured<AB> = Option<(Prepared<<AB as AutodiffBackend>::InnerBackend>, Estimate)>;
+pub(super) type Measured<AB> = Option<(Prepared<<AB as AutodiffBackend>::InnerBackend>, Estimate)>;
 
-fn measure<AB: AutodiffBackend>(grid: &Grid, plan: &Plan, device: &AB::Device) -> Result<Measured<AB>, GridError> {
+pub(super) fn measure<AB: AutodiffBackend>(
+    grid: &Grid,
+    plan: &Plan,
+    device: &AB::Device,
+) -> Result<Measured<AB>, GridError> {
     if plan.waiting().next().is_none() {
         return Ok(None);
     }
@@ -114,16 +124,16 @@ fn finish(grid: &Grid, loudness: Loudness) -> Result<(), Failure> {
     }
     if grid.profile.name == ProfileName::Sample.name() {
         say("\nGLUE's own files on the same backbone, three seeds:")?;
-        say(format_args!("  {REAL_SMALL_COMMAND}"))?;
+        say(format_args!("  {}", real_small_command("glue")))?;
     }
     if grid.profile.name != ProfileName::Paper.name() {
         say("\nThe paper's setting (T5-base, GLUE's own files, its number of steps, three seeds):")?;
-        say(format_args!("  {PAPER_COMMAND}"))?;
+        say(format_args!("  {}", paper_command("glue")))?;
     }
     Ok(())
 }
 
-fn grid_failure(cause: GridError) -> Failure {
+pub(super) fn grid_failure(cause: GridError) -> Failure {
     match cause {
         GridError::Train(cause) => run_failure(cause),
         GridError::Run { run, source } => run_failure(*source).context(run),
@@ -133,7 +143,7 @@ fn grid_failure(cause: GridError) -> Failure {
 }
 
 /// A path as a person would type it here: without the current folder.
-fn shown(path: &Path) -> &Path {
+pub(super) fn shown(path: &Path) -> &Path {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(here).unwrap_or(path)
 }

@@ -139,7 +139,7 @@ fn shared<'a>(cells: impl Iterator<Item = &'a Cell>, known: &[String]) -> Vec<St
 }
 
 /// A named line, broken where it grows too long.
-fn entry(name: &str, text: &str) -> String {
+pub fn entry(name: &str, text: &str) -> String {
     let mut lines = vec![format!("  {name:<width$}", width = INDENT - 2)];
     for word in text.split(' ') {
         let line = lines.last_mut().expect("there is one from the start");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use adept_train::reproduce::{Grid, Profile, ProfileName, datasets};
 
-use super::{PAPER_COMMAND, REAL_SMALL_COMMAND, shown};
+use super::{paper_command, real_small_command, shown};
 use crate::args::{self, Glue};
 use crate::commands::settings::overrides;
 use crate::failure::Failure;
@@ -14,8 +14,8 @@ use crate::failure::Failure;
 const BACKBONE_FILE: &str = "config.json";
 const DATA_FILE: &str = "SST-2/train.tsv";
 
-/// What the arguments ask for.
-pub fn of(arguments: &Glue) -> Result<Grid, Failure> {
+/// What the arguments ask for; `table` is the command's name, for its hints.
+pub fn of(arguments: &Glue, table: &str) -> Result<Grid, Failure> {
     let name = profile_name(arguments)?;
     let profile = Profile::of(name);
     let missing = [
@@ -35,9 +35,9 @@ pub fn of(arguments: &Glue) -> Result<Grid, Failure> {
         .collect();
     if !missing.is_empty() {
         let command = if name == ProfileName::RealSmall {
-            REAL_SMALL_COMMAND
+            real_small_command(table)
         } else {
-            PAPER_COMMAND
+            paper_command(table)
         };
         let message = format!("the profile {name} needs {}", missing.join(" and "));
         return Err(Failure::input(message).hint(format_args!("for instance: {command}")));
