@@ -14,6 +14,7 @@ mod attention;
 mod loss;
 mod norm;
 pub mod optimizer;
+pub mod sublayer;
 
 #[cfg(feature = "flex")]
 mod flex;

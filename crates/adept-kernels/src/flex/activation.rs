@@ -114,15 +114,7 @@ impl Backward<Flex, 2> for GatedGelu {
                     .zip(grad.par_chunks(PART)),
             )
             .for_each(|((gate_grad, up_grad), ((gate, up), grad))| {
-                fast(|| {
-                    let outputs = gate_grad.iter_mut().zip(up_grad);
-                    for ((gate_grad, up_grad), ((&x, &up), &g)) in outputs.zip(gate.iter().zip(up).zip(grad)) {
-                        let s = sigmoid(GELU_SCALE * (x + GELU_CUBE * x * x * x));
-                        let slope = s + x * s * (1.0 - s) * GELU_SCALE * (1.0 + 3.0 * GELU_CUBE * x * x);
-                        *gate_grad = g * up * slope;
-                        *up_grad = g * x * s;
-                    }
-                });
+                fast(|| gated_gelu_part_backward(gate, up, grad, gate_grad, up_grad));
             });
         let [gate_node, up_node] = ops.parents;
         if let Some(node) = gate_node {
@@ -141,11 +133,33 @@ fn gated_forward(gate: &FlexTensor, up: &FlexTensor) -> FlexTensor {
         .zip(x.par_chunks(PART))
         .zip(y.par_chunks(PART))
         .for_each(|((out, x), y)| {
-            fast(|| {
-                for ((out, &x), &y) in out.iter_mut().zip(x).zip(y) {
-                    *out = x * sigmoid(GELU_SCALE * (x + GELU_CUBE * x * x * x)) * y;
-                }
-            });
+            fast(|| gated_gelu_part(out, x, y));
         });
     tensor(out, gate.layout().shape().clone())
+}
+
+/// `gelu_tanh(gate) · up` of one part.
+#[inline(always)]
+pub(super) fn gated_gelu_part(out: &mut [f32], gate: &[f32], up: &[f32]) {
+    for ((out, &x), &y) in out.iter_mut().zip(gate).zip(up) {
+        *out = x * sigmoid(GELU_SCALE * (x + GELU_CUBE * x * x * x)) * y;
+    }
+}
+
+/// The gradients of gate and up of one part.
+#[inline(always)]
+pub(super) fn gated_gelu_part_backward(
+    gate: &[f32],
+    up: &[f32],
+    grad: &[f32],
+    gate_grad: &mut [f32],
+    up_grad: &mut [f32],
+) {
+    let outputs = gate_grad.iter_mut().zip(up_grad);
+    for ((gate_grad, up_grad), ((&x, &up), &g)) in outputs.zip(gate.iter().zip(up).zip(grad)) {
+        let s = sigmoid(GELU_SCALE * (x + GELU_CUBE * x * x * x));
+        let slope = s + x * s * (1.0 - s) * GELU_SCALE * (1.0 + 3.0 * GELU_CUBE * x * x);
+        *gate_grad = g * up * slope;
+        *up_grad = g * x * s;
+    }
 }

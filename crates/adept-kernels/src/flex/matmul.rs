@@ -1,6 +1,12 @@
 //! A bounds-checked front of the `gemm` crate for strided matrices inside one thread.
 
 use gemm::Parallelism;
+use rayon::prelude::*;
+
+use super::rows::{dot, fast};
+
+/// Multiplications up to which plain loops are faster than packing: the heads of a decoder that has seen few tokens.
+const SMALL: usize = 4096;
 
 /// A matrix inside a slice: element (i, j) lies at `start + i·row + j·column`.
 #[derive(Debug, Clone, Copy)]
@@ -41,12 +47,12 @@ impl View {
     }
 }
 
-/// `out = left · right`, on the calling thread.
+/// `out = left · right`, or `out += left · right` with `accumulate`, on the calling thread.
 ///
 /// # Panics
 /// Where a view is empty, leaves its slice, or the shapes do not fit each other.
 #[allow(unsafe_code)]
-pub(super) fn multiply(out: &mut [f32], o: View, left: &[f32], l: View, right: &[f32], r: View) {
+pub(super) fn multiply(out: &mut [f32], o: View, left: &[f32], l: View, right: &[f32], r: View, accumulate: bool) {
     assert!(o.rows > 0 && o.columns > 0 && l.columns > 0, "matmul: empty matrix");
     assert!(
         l.rows == o.rows && r.columns == o.columns && l.columns == r.rows,
@@ -57,6 +63,9 @@ pub(super) fn multiply(out: &mut [f32], o: View, left: &[f32], l: View, right: &
         "matmul: a view leaves its slice"
     );
     assert!(o.row >= o.columns && o.column == 1, "matmul: output rows overlap");
+    if o.rows * o.columns * l.columns <= SMALL && (r.row == 1 || r.column == 1) {
+        return fast(|| small(out, o, left, l, right, r, accumulate));
+    }
     // SAFETY: the assertions above show that every element the three views name lies inside its slice, that the output's
     // elements are distinct, and that it cannot overlap the inputs since it is borrowed mutably.
     unsafe {
@@ -67,14 +76,14 @@ pub(super) fn multiply(out: &mut [f32], o: View, left: &[f32], l: View, right: &
             out.as_mut_ptr().add(o.start),
             o.column as isize,
             o.row as isize,
-            false,
+            accumulate,
             left.as_ptr().add(l.start),
             l.column as isize,
             l.row as isize,
             right.as_ptr().add(r.start),
             r.column as isize,
             r.row as isize,
-            0.0,
+            if accumulate { 1.0 } else { 0.0 },
             1.0,
             false,
             false,
@@ -82,4 +91,75 @@ pub(super) fn multiply(out: &mut [f32], o: View, left: &[f32], l: View, right: &
             Parallelism::None,
         );
     }
+}
+
+/// [`multiply`] by loops along the rows of `right` or, where it is transposed, of its transpose.
+#[inline(always)]
+fn small(out: &mut [f32], o: View, left: &[f32], l: View, right: &[f32], r: View, accumulate: bool) {
+    for i in 0..o.rows {
+        let row = &mut out[o.start + i * o.row..][..o.columns];
+        if r.column == 1 {
+            if !accumulate {
+                row.fill(0.0);
+            }
+            for inner in 0..l.columns {
+                let factor = left[l.start + i * l.row + inner * l.column];
+                for (x, y) in row.iter_mut().zip(&right[r.start + inner * r.row..][..r.columns]) {
+                    *x += factor * y;
+                }
+            }
+            continue;
+        }
+        for (j, x) in row.iter_mut().enumerate() {
+            let column = &right[r.start + j * r.column..][..r.rows];
+            let product = if l.column == 1 {
+                dot(&left[l.start + i * l.row..][..l.columns], column)
+            } else {
+                let pairs = column.iter().enumerate();
+                pairs
+                    .map(|(inner, y)| left[l.start + i * l.row + inner * l.column] * y)
+                    .sum()
+            };
+            *x = if accumulate { *x + product } else { product };
+        }
+    }
+}
+
+/// One product of [`products`]: `leftᵀ · right` of two matrices with equally many rows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Product<'a> {
+    pub left: &'a [f32],
+    pub l: View,
+    pub right: &'a [f32],
+    pub r: View,
+}
+
+/// Rows of an output that one task makes.
+const TILE: usize = 96;
+
+/// The outputs `[left columns, right columns]` of several products, by as many threads as there are. A tile sums over all
+/// rows on one thread, so that the sums do not depend on their number.
+pub(super) fn products(list: &[Product<'_>]) -> Vec<Vec<f32>> {
+    let mut outputs: Vec<Vec<f32>> = list
+        .iter()
+        .map(|product| vec![0.0; product.l.columns * product.r.columns])
+        .collect();
+    let mut tasks = Vec::new();
+    for (product, output) in list.iter().zip(&mut outputs) {
+        let rows = product.l.columns.div_ceil(product.l.columns.div_ceil(TILE));
+        for (tile, out) in output.chunks_mut(rows * product.r.columns).enumerate() {
+            tasks.push((product, tile * rows, out));
+        }
+    }
+    tasks.into_par_iter().for_each(|(product, first, out)| {
+        let Product { left, l, right, r } = *product;
+        let place = View::rows(0, out.len() / r.columns, r.columns, r.columns);
+        let tile = View {
+            start: l.start + first * l.column,
+            columns: place.rows,
+            ..l
+        };
+        multiply(out, place, left, tile.transposed(), right, r, false);
+    });
+    outputs
 }

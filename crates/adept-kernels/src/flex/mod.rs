@@ -5,16 +5,25 @@
 
 mod activation;
 mod attention;
+mod attention_layer;
+mod blocks;
 mod bridge;
+mod feed_forward;
+mod heads;
+mod keys_values;
 mod loss;
 mod matmul;
 mod norm;
 mod optimizer;
+mod pool;
 mod rows;
 
 pub(crate) use activation::{gated_gelu, relu};
 pub(crate) use attention::attention;
+pub(crate) use attention_layer::attention_layer;
 pub(crate) use bridge::{Route, route};
+pub(crate) use feed_forward::feed_forward;
+pub(crate) use keys_values::keys_values;
 pub(crate) use loss::cross_entropy;
 pub(crate) use norm::rms_norm;
 pub(crate) use optimizer::{adamw, scale, sum_of_squares};

@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
 
-use super::bridge::{Route, contiguous, elements, from_plain, from_tracked, plain, tensor, tracked};
+use super::bridge::{Route, contiguous, elements, elements_mut, from_plain, from_tracked, plain, tensor, tracked};
 use super::rows::{dot, fast, sum_of_squares};
 
 /// Rows that one task works on; fixed, so that sums over rows do not depend on the number of threads.
@@ -50,7 +50,48 @@ impl Backward<Flex, 2> for RmsNorm {
             grads.register::<Flex>(node.id, weight_gradient(&input, &inverse, &grad));
         }
         if let Some(node) = x {
-            grads.register::<Flex>(node.id, input_gradient(&input, &scale, &inverse, &grad));
+            grads.register::<Flex>(node.id, input_gradient(&input, &scale, &inverse, grad));
+        }
+    }
+}
+
+/// Norms rows of `weight.len()` elements and notes `1 / sqrt(mean(x²) + eps)` of each.
+#[inline(always)]
+pub(super) fn norm_rows(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32], inverse: &mut [f32]) {
+    let d = weight.len();
+    for ((out, inverse), x) in out.chunks_exact_mut(d).zip(inverse).zip(x.chunks_exact(d)) {
+        let factor = 1.0 / (sum_of_squares(x) / d as f32 + eps).sqrt();
+        *inverse = factor;
+        for ((out, x), w) in out.iter_mut().zip(x).zip(weight) {
+            *out = x * factor * w;
+        }
+    }
+}
+
+/// Replaces the gradient g of the normed rows by that of the rows, `r·w·g − x·r³/d·Σ(w·g·x)`, r the inverse root mean
+/// square of the row.
+#[inline(always)]
+pub(super) fn norm_rows_backward(x: &[f32], weight: &[f32], inverse: &[f32], grad: &mut [f32]) {
+    let d = weight.len();
+    let rows = grad.chunks_exact_mut(d).zip(x.chunks_exact(d)).zip(inverse);
+    for ((grad, x), &r) in rows {
+        for (g, w) in grad.iter_mut().zip(weight) {
+            *g *= w;
+        }
+        let shift = dot(grad, x) * r * r * r / d as f32;
+        for (g, x) in grad.iter_mut().zip(x) {
+            *g = *g * r - x * shift;
+        }
+    }
+}
+
+/// Adds `Σ x·r·g` over the rows to the weight's gradient.
+#[inline(always)]
+pub(super) fn add_weight_gradient(x: &[f32], inverse: &[f32], grad: &[f32], total: &mut [f32]) {
+    let d = total.len();
+    for ((x, grad), r) in x.chunks_exact(d).zip(grad.chunks_exact(d)).zip(inverse) {
+        for ((total, x), g) in total.iter_mut().zip(x).zip(grad) {
+            *total += x * r * g;
         }
     }
 }
@@ -65,48 +106,20 @@ fn forward(x: &FlexTensor, weight: &FlexTensor, eps: f32) -> (FlexTensor, FlexTe
     out.par_chunks_mut(ROWS * d)
         .zip(inverse.par_chunks_mut(ROWS))
         .zip(values.par_chunks(ROWS * d))
-        .for_each(|((out, inverse), x)| {
-            fast(|| {
-                for ((out, inverse), x) in out.chunks_exact_mut(d).zip(inverse).zip(x.chunks_exact(d)) {
-                    let factor = 1.0 / (sum_of_squares(x) / d as f32 + eps).sqrt();
-                    *inverse = factor;
-                    for ((out, x), w) in out.iter_mut().zip(x).zip(weight) {
-                        *out = x * factor * w;
-                    }
-                }
-            });
-        });
+        .for_each(|((out, inverse), x)| fast(|| norm_rows(x, weight, eps, out, inverse)));
     (tensor(out, x.layout().shape().clone()), tensor(inverse, [n]))
 }
 
-/// `r·w·g − x·r³/d·Σ(w·g·x)` a row, r its inverse root mean square.
-fn input_gradient(x: &FlexTensor, weight: &FlexTensor, inverse: &FlexTensor, grad: &FlexTensor) -> FlexTensor {
-    let (values, weight, inverse, grad) = (elements(x), elements(weight), elements(inverse), elements(grad));
+/// The gradient of the rows; written over that of the output where nobody else holds it.
+fn input_gradient(x: &FlexTensor, weight: &FlexTensor, inverse: &FlexTensor, mut grad: FlexTensor) -> FlexTensor {
+    let (values, weight, inverse) = (elements(x), elements(weight), elements(inverse));
     let d = weight.len();
-    let mut out = vec![0.0; values.len()];
-    out.par_chunks_mut(ROWS * d)
+    elements_mut(&mut grad)
+        .par_chunks_mut(ROWS * d)
         .zip(values.par_chunks(ROWS * d))
-        .zip(grad.par_chunks(ROWS * d))
         .zip(inverse.par_chunks(ROWS))
-        .for_each(|(((out, x), grad), inverse)| {
-            fast(|| {
-                let rows = out
-                    .chunks_exact_mut(d)
-                    .zip(x.chunks_exact(d))
-                    .zip(grad.chunks_exact(d))
-                    .zip(inverse);
-                for (((out, x), grad), &r) in rows {
-                    for ((out, g), w) in out.iter_mut().zip(grad).zip(weight) {
-                        *out = g * w;
-                    }
-                    let shift = dot(out, x) * r * r * r / d as f32;
-                    for (out, x) in out.iter_mut().zip(x) {
-                        *out = *out * r - x * shift;
-                    }
-                }
-            });
-        });
-    tensor(out, x.layout().shape().clone())
+        .for_each(|((grad, x), inverse)| fast(|| norm_rows_backward(x, weight, inverse, grad)));
+    grad
 }
 
 /// `Σ x·r·g` over the rows: partial sums of a fixed number of rows, added in their order.
@@ -119,13 +132,7 @@ fn weight_gradient(x: &FlexTensor, inverse: &FlexTensor, grad: &FlexTensor) -> F
         .zip(inverse.par_chunks(ROWS))
         .map(|((x, grad), inverse)| {
             let mut part = vec![0.0; d];
-            fast(|| {
-                for ((x, grad), r) in x.chunks_exact(d).zip(grad.chunks_exact(d)).zip(inverse) {
-                    for ((part, x), g) in part.iter_mut().zip(x).zip(grad) {
-                        *part += x * r * g;
-                    }
-                }
-            });
+            fast(|| add_weight_gradient(x, inverse, grad, &mut part));
             part
         })
         .collect();

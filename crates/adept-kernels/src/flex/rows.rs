@@ -61,11 +61,6 @@ pub(super) fn maximum(row: &[f32]) -> f32 {
     reduce(row, f32::NEG_INFINITY, |a, b| if b > a { b } else { a })
 }
 
-#[inline(always)]
-pub(super) fn sum(row: &[f32]) -> f32 {
-    reduce(row, 0.0, |a, b| a + b)
-}
-
 /// `Σ e^(x − top)`; a NaN in the row reaches the result.
 #[inline(always)]
 pub(super) fn sum_of_exponentials(row: &[f32], top: f32) -> f32 {
@@ -83,12 +78,39 @@ pub(super) fn sum_of_exponentials(row: &[f32], top: f32) -> f32 {
     lanes.into_iter().sum()
 }
 
-/// Replaces every element by `e^(x − top)`.
+/// Replaces every element by `e^(x − top)` and returns their sum.
 #[inline(always)]
-pub(super) fn exponentials(row: &mut [f32], top: f32) {
-    for x in row {
-        *x = exp(*x - top);
+pub(super) fn sum_of_exponentials_in_place(row: &mut [f32], top: f32) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let mut chunks = row.chunks_exact_mut(LANES);
+    for chunk in &mut chunks {
+        for (acc, x) in lanes.iter_mut().zip(chunk) {
+            *x = exp(*x - top);
+            *acc += *x;
+        }
     }
+    for (acc, x) in lanes.iter_mut().zip(chunks.into_remainder()) {
+        *x = exp(*x - top);
+        *acc += *x;
+    }
+    lanes.into_iter().sum()
+}
+
+/// Adds a bias and a mask where there are any, keeps masked sums finite, and returns the largest element.
+#[inline(always)]
+pub(super) fn maximum_of_sums(row: &mut [f32], bias: Option<&[f32]>, mask: Option<&[f32]>) -> f32 {
+    if let Some(bias) = bias {
+        for (x, bias) in row.iter_mut().zip(bias) {
+            *x += bias;
+        }
+    }
+    if let Some(mask) = mask {
+        for (x, mask) in row.iter_mut().zip(mask) {
+            let added = *x + mask;
+            *x = if added < f32::MIN { f32::MIN } else { added };
+        }
+    }
+    maximum(row)
 }
 
 #[inline(always)]

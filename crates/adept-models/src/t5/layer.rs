@@ -3,10 +3,11 @@
 //! A linear weight is kept `[in, out]`, the transpose of Hugging Face's `[out, in]`, and contiguous: `x.matmul(w)` then
 //! reads it along its rows. Shapes: `b` batch, `n` slots, `d` d_model, `i` heads × channels of a head.
 
-use adept_kernels::{AttentionBias, attention, gated_gelu, relu, rms_norm};
+use adept_kernels::sublayer::{self, AttentionWeights, FeedForwardWeights, KeysValues, Settings};
+use adept_kernels::{AttentionBias, attention, rms_norm};
 use burn::module::{Module, Param};
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Distribution, Tensor};
 
 /// A linear map without bias.
 #[derive(Module, Debug)]
@@ -16,12 +17,9 @@ pub struct Linear<B: Backend> {
 }
 
 impl<B: Backend> Linear<B> {
-    /// `[b, n, in]` to `[b, n, out]`, as one flat product: burn's batched product would go row by row.
+    /// `[b, n, in]` to `[b, n, out]`.
     pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
-        let [b, n, d] = x.dims();
-        let weight = self.weight.val();
-        let [_, out] = weight.dims();
-        x.reshape([b * n, d]).matmul(weight).reshape([b, n, out])
+        sublayer::linear(x, self.weight.val())
     }
 }
 
@@ -54,39 +52,54 @@ pub struct Attention<B: Backend> {
     pub layer_norm: Norm<B>,
 }
 
-/// Settings every layer of a stack shares in one forward pass.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Pass {
-    pub heads: usize,
-    pub epsilon: f64,
-    /// 0.0 in evaluation.
-    pub dropout: f64,
-}
-
 impl<B: Backend> Attention<B> {
-    /// Keys and values `[b, n, i]` of (already normed) states.
-    pub(super) fn keys_values(&self, states: Tensor<B, 3>) -> (Tensor<B, 3>, Tensor<B, 3>) {
-        (self.k.forward(states.clone()), self.v.forward(states))
-    }
-
-    /// What the layer adds to the residual stream, from (already normed) queries.
-    pub(super) fn attend(
-        &self,
-        queries: Tensor<B, 3>,
-        keys: Tensor<B, 3>,
-        values: Tensor<B, 3>,
-        bias: &AttentionBias<B>,
-        pass: Pass,
-    ) -> Tensor<B, 3> {
-        let context = attention(self.q.forward(queries), keys, values, pass.heads, bias, pass.dropout);
-        dropout(self.o.forward(context), pass.dropout)
+    /// Keys and values of (already normed) states `[b, n, d]`.
+    pub(super) fn keys_values(&self, states: Tensor<B, 3>, pass: Settings) -> KeysValues<B> {
+        KeysValues::new(states, self.k.weight.val(), self.v.weight.val(), pass)
     }
 
     /// Self-attention with its residual.
-    pub(super) fn self_attention(&self, x: Tensor<B, 3>, bias: &AttentionBias<B>, pass: Pass) -> Tensor<B, 3> {
+    pub(super) fn self_attention(&self, x: Tensor<B, 3>, bias: &AttentionBias<B>, pass: Settings) -> Tensor<B, 3> {
+        let inputs = [&self.q, &self.k, &self.v].map(|map| map.weight.val());
+        sublayer::self_attention(x, self.weights(inputs.into()), bias, pass)
+    }
+
+    /// Cross-attention with its residual. Candidates of one row (`[b × c, t, d]`) are further queries of that row.
+    pub(super) fn cross_attention(
+        &self,
+        x: Tensor<B, 3>,
+        memory: &KeysValues<B>,
+        bias: &AttentionBias<B>,
+        pass: Settings,
+    ) -> Tensor<B, 3> {
+        sublayer::cross_attention(x, self.weights(vec![self.q.weight.val()]), memory, bias, pass)
+    }
+
+    /// Self-attention of the newest slot `[b, 1, d]` with its residual, in evaluation; `past` grows by that slot.
+    pub(super) fn step(
+        &self,
+        x: Tensor<B, 3>,
+        past: &mut Option<(Tensor<B, 3>, Tensor<B, 3>)>,
+        bias: &AttentionBias<B>,
+        pass: Settings,
+    ) -> Tensor<B, 3> {
         let normed = self.layer_norm.forward(x.clone(), pass.epsilon);
-        let (keys, values) = self.keys_values(normed.clone());
-        x + self.attend(normed, keys, values, bias, pass)
+        let (mut keys, mut values) = (self.k.forward(normed.clone()), self.v.forward(normed.clone()));
+        if let Some((old_keys, old_values)) = past.take() {
+            keys = Tensor::cat(vec![old_keys, keys], 1);
+            values = Tensor::cat(vec![old_values, values], 1);
+        }
+        *past = Some((keys.clone(), values.clone()));
+        let context = attention(self.q.forward(normed), keys, values, pass.heads, bias, 0.0);
+        x + self.o.forward(context)
+    }
+
+    fn weights(&self, inputs: Vec<Tensor<B, 2>>) -> AttentionWeights<B> {
+        AttentionWeights {
+            norm: self.layer_norm.weight.val(),
+            inputs,
+            output: self.o.weight.val(),
+        }
     }
 }
 
@@ -105,24 +118,13 @@ pub struct FeedForward<B: Backend> {
 
 impl<B: Backend> FeedForward<B> {
     /// The layer with its residual, `[b, n, d]` to the same shape.
-    pub(super) fn forward(&self, x: Tensor<B, 3>, pass: Pass) -> Tensor<B, 3> {
-        let normed = self.layer_norm.forward(x.clone(), pass.epsilon);
-        let hidden = match &self.wi_1 {
-            None => relu(self.wi.forward(normed)),
-            Some(wi_1) => gated_gelu(self.wi.forward(normed.clone()), wi_1.forward(normed)),
+    pub(super) fn forward(&self, x: Tensor<B, 3>, pass: Settings) -> Tensor<B, 3> {
+        let weights = FeedForwardWeights {
+            norm: self.layer_norm.weight.val(),
+            wi: self.wi.weight.val(),
+            gate: self.wi_1.as_ref().map(|gate| gate.weight.val()),
+            wo: self.wo.weight.val(),
         };
-        let added = self.wo.forward(dropout(hidden, pass.dropout));
-        x + dropout(added, pass.dropout)
+        sublayer::feed_forward(x, weights, pass)
     }
-}
-
-/// Zeroes values with probability `rate` and scales the rest by `1/(1 - rate)`; draws from the device's stream.
-pub(super) fn dropout<B: Backend>(x: Tensor<B, 3>, rate: f64) -> Tensor<B, 3> {
-    if rate == 0.0 {
-        return x;
-    }
-    let keep = x
-        .random_like(Distribution::Bernoulli(1.0 - rate))
-        .mul_scalar(1.0 / (1.0 - rate));
-    x * keep
 }

@@ -1,12 +1,13 @@
 //! The model: embedding, encoder, decoder, head, and the backbone traits on top.
 
+use adept_kernels::sublayer::Settings;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
 
 use super::config::T5Config;
-use super::layer::{Linear, Pass};
-use super::stack::{KeysValues, Memory, Stack};
+use super::layer::Linear;
+use super::stack::{Memory, Past, Stack};
 use crate::traits::{Backbone, Seq2SeqBackbone};
 
 /// A table of embeddings, `[vocab, d_model]`.
@@ -38,7 +39,7 @@ pub struct T5<B: Backend> {
 #[derive(Debug, Clone)]
 pub struct T5Cache<B: Backend> {
     memory: Memory<B>,
-    past: Vec<KeysValues<B>>,
+    past: Vec<Past<B>>,
 }
 
 impl<B: Backend> T5<B> {
@@ -71,7 +72,7 @@ impl<B: Backend> T5<B> {
         mask: Tensor<B, 2, Bool>,
     ) -> Vec<Tensor<B, 3>> {
         let mut states = Vec::new();
-        let memory = self.decoder.memory(encoded, mask);
+        let memory = self.decoder.memory(encoded, mask, self.pass(0.0));
         let last = self.decoder.decode_watched(
             self.embed(decoder_ids),
             &memory,
@@ -84,8 +85,8 @@ impl<B: Backend> T5<B> {
         states
     }
 
-    fn pass(&self, dropout: f64) -> Pass {
-        Pass {
+    fn pass(&self, dropout: f64) -> Settings {
+        Settings {
             heads: self.config.num_heads,
             epsilon: self.config.layer_norm_epsilon,
             dropout,
@@ -144,7 +145,7 @@ impl<B: Backend> Seq2SeqBackbone<B> for T5<B> {
         dropout: f64,
     ) -> Tensor<B, 3> {
         let [b, t] = decoder_ids.dims();
-        let memory = self.decoder.memory(encoded, mask);
+        let memory = self.decoder.memory(encoded, mask, self.pass(dropout));
         let embeddings = self.embed(decoder_ids);
         let max_distance = self.config.relative_attention_max_distance;
         let states = self
@@ -162,7 +163,7 @@ impl<B: Backend> Seq2SeqBackbone<B> for T5<B> {
     ) -> Tensor<B, 4> {
         let [candidates, t] = decoder_ids.dims();
         let [b, _, d] = encoded.dims();
-        let memory = self.decoder.memory(encoded, mask);
+        let memory = self.decoder.memory(encoded, mask, self.pass(0.0));
         let embeddings = self
             .embed(decoder_ids)
             .unsqueeze::<4>()
@@ -176,7 +177,7 @@ impl<B: Backend> Seq2SeqBackbone<B> for T5<B> {
 
     fn start(&self, encoded: Tensor<B, 3>, mask: Tensor<B, 2, Bool>) -> T5Cache<B> {
         T5Cache {
-            memory: self.decoder.memory(encoded, mask),
+            memory: self.decoder.memory(encoded, mask, self.pass(0.0)),
             past: Vec::new(),
         }
     }

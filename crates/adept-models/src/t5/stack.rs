@@ -4,11 +4,12 @@
 //! kept by the stack. Bias and mask are combined once a pass.
 
 use adept_kernels::AttentionBias;
+use adept_kernels::sublayer::{KeysValues, Settings, dropout};
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Tensor};
 
-use super::layer::{Attention, FeedForward, Norm, Pass, dropout};
+use super::layer::{Attention, FeedForward, Norm};
 use super::position;
 
 /// One block: self-attention, in the decoder also cross-attention, feed-forward.
@@ -33,8 +34,8 @@ pub struct Stack<B: Backend> {
     pub final_layer_norm: Norm<B>,
 }
 
-/// Keys and values of one attention layer, `[b, n, heads × channels]` each.
-pub(super) type KeysValues<B> = (Tensor<B, 3>, Tensor<B, 3>);
+/// Keys and values of the slots so far of one self-attention layer, `[b, n, heads × channels]` each.
+pub(super) type Past<B> = Option<(Tensor<B, 3>, Tensor<B, 3>)>;
 
 /// What a decoder pass reads of the encoder: keys and values a block, and the mask over them.
 #[derive(Debug, Clone)]
@@ -50,7 +51,7 @@ impl<B: Backend> Stack<B> {
         embeddings: Tensor<B, 3>,
         mask: Tensor<B, 2, Bool>,
         max_distance: usize,
-        pass: Pass,
+        pass: Settings,
     ) -> Tensor<B, 3> {
         self.encode_watched(embeddings, mask, max_distance, pass, &mut |_| ())
     }
@@ -61,7 +62,7 @@ impl<B: Backend> Stack<B> {
         embeddings: Tensor<B, 3>,
         mask: Tensor<B, 2, Bool>,
         max_distance: usize,
-        pass: Pass,
+        pass: Settings,
         watch: &mut dyn FnMut(&Tensor<B, 3>),
     ) -> Tensor<B, 3> {
         let [_, n, _] = embeddings.dims();
@@ -78,11 +79,11 @@ impl<B: Backend> Stack<B> {
     }
 
     /// The encoder's keys and values for every block: once a batch, however many tokens are decoded.
-    pub(super) fn memory(&self, encoded: Tensor<B, 3>, mask: Tensor<B, 2, Bool>) -> Memory<B> {
+    pub(super) fn memory(&self, encoded: Tensor<B, 3>, mask: Tensor<B, 2, Bool>, pass: Settings) -> Memory<B> {
         let blocks = self
             .block
             .iter()
-            .map(|block| block.cross().keys_values(encoded.clone()))
+            .map(|block| block.cross().keys_values(encoded.clone(), pass))
             .collect();
         Memory {
             blocks,
@@ -96,7 +97,7 @@ impl<B: Backend> Stack<B> {
         embeddings: Tensor<B, 3>,
         memory: &Memory<B>,
         max_distance: usize,
-        pass: Pass,
+        pass: Settings,
     ) -> Tensor<B, 3> {
         self.decode_watched(embeddings, memory, max_distance, pass, &mut |_| ())
     }
@@ -107,7 +108,7 @@ impl<B: Backend> Stack<B> {
         embeddings: Tensor<B, 3>,
         memory: &Memory<B>,
         max_distance: usize,
-        pass: Pass,
+        pass: Settings,
         watch: &mut dyn FnMut(&Tensor<B, 3>),
     ) -> Tensor<B, 3> {
         let [_, t, _] = embeddings.dims();
@@ -118,7 +119,7 @@ impl<B: Backend> Stack<B> {
         watch(&x);
         for (block, memory_block) in self.block.iter().zip(&memory.blocks) {
             x = block.self_attention.self_attention(x, &bias, pass);
-            x = block.cross_attend(x, memory_block, &memory.bias, pass);
+            x = block.cross().cross_attention(x, memory_block, &memory.bias, pass);
             x = block.feed_forward.forward(x, pass);
             watch(&x);
         }
@@ -130,32 +131,25 @@ impl<B: Backend> Stack<B> {
         &self,
         embeddings: Tensor<B, 3>,
         memory: &Memory<B>,
-        past: &mut Vec<KeysValues<B>>,
+        past: &mut Vec<Past<B>>,
         max_distance: usize,
-        pass: Pass,
+        pass: Settings,
     ) -> Tensor<B, 3> {
-        let position = past.first().map_or(0, |(keys, _)| keys.dims()[1]);
+        let position = match past.first() {
+            Some(Some((keys, _))) => keys.dims()[1],
+            _ => 0,
+        };
+        past.resize(self.block.len(), None);
         let table = self.relative_attention_bias.val();
         // The newest query sees every slot so far: no causal mask is needed.
         let bias = position::bias(table, position, 1, position + 1, false, max_distance);
         let bias = AttentionBias::new(Some(bias), None);
-        let mut grown = Vec::with_capacity(self.block.len());
-        let mut before = std::mem::take(past).into_iter();
         let mut x = embeddings;
-        for (block, memory_block) in self.block.iter().zip(&memory.blocks) {
-            let attention = &block.self_attention;
-            let normed = attention.layer_norm.forward(x.clone(), pass.epsilon);
-            let (mut keys, mut values) = attention.keys_values(normed.clone());
-            if let Some((old_keys, old_values)) = before.next() {
-                keys = Tensor::cat(vec![old_keys, keys], 1);
-                values = Tensor::cat(vec![old_values, values], 1);
-            }
-            x = x + attention.attend(normed, keys.clone(), values.clone(), &bias, pass);
-            grown.push((keys, values));
-            x = block.cross_attend(x, memory_block, &memory.bias, pass);
+        for ((block, memory_block), past) in self.block.iter().zip(&memory.blocks).zip(past) {
+            x = block.self_attention.step(x, past, &bias, pass);
+            x = block.cross().cross_attention(x, memory_block, &memory.bias, pass);
             x = block.feed_forward.forward(x, pass);
         }
-        *past = grown;
         self.final_layer_norm.forward(x, pass.epsilon)
     }
 }
@@ -165,26 +159,5 @@ impl<B: Backend> Block<B> {
         self.cross_attention
             .as_ref()
             .expect("blocks of a decoder are built with cross-attention")
-    }
-
-    /// Cross-attention with its residual. Candidates of one row (`[b × c, t, d]`) become further queries (`[b, c × t, d]`)
-    /// of that row: cross-attention knows no positions, so their order does not matter.
-    fn cross_attend(
-        &self,
-        x: Tensor<B, 3>,
-        (keys, values): &KeysValues<B>,
-        bias: &AttentionBias<B>,
-        pass: Pass,
-    ) -> Tensor<B, 3> {
-        let cross = self.cross();
-        let [rows, t, d] = x.dims();
-        let [b, _, _] = keys.dims();
-        let normed = cross
-            .layer_norm
-            .forward(x.clone(), pass.epsilon)
-            .reshape([b, rows / b * t, d]);
-        x + cross
-            .attend(normed, keys.clone(), values.clone(), bias, pass)
-            .reshape([rows, t, d])
     }
 }

@@ -1,0 +1,190 @@
+//! Whole sublayers of a transformer, each with its norm in front and its residual: attention over the same rows, attention
+//! over a memory, feed-forward.
+//!
+//! Composed of this crate's kernels and burn's products. On the flex backend, without dropout and where the weights are
+//! small enough to stay in a processor's cache, one fused kernel does a sublayer: each thread takes a few dozen rows all
+//! the way through, and one product makes queries, keys and values. For large weights the big products dominate, and they
+//! are better cut by columns, which the composed form does.
+
+use burn::tensor::{Distribution, Tensor, backend::Backend};
+
+use crate::{AttentionBias, attention, gated_gelu, relu, rms_norm};
+
+/// Elements of a sublayer's weights up to which they are taken to stay in a cache (2 MiB).
+#[cfg(feature = "flex")]
+const CACHED: usize = 512 * 1024;
+
+/// What every sublayer of one pass shares.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    /// Attention heads.
+    pub heads: usize,
+    /// Added to the mean square in the norm.
+    pub epsilon: f64,
+    /// Rate of dropout inside and behind the sublayer; 0 in evaluation.
+    pub dropout: f64,
+}
+
+/// Parameters of an attention sublayer.
+#[derive(Debug, Clone)]
+pub struct AttentionWeights<B: Backend> {
+    /// Of the norm in front, `[d]`.
+    pub norm: Tensor<B, 1>,
+    /// `[d, h·c]`: of queries, keys and values for self-attention, of queries alone for attention over a memory.
+    pub inputs: Vec<Tensor<B, 2>>,
+    /// `[h·c, d]`.
+    pub output: Tensor<B, 2>,
+}
+
+/// Parameters of a feed-forward sublayer.
+#[derive(Debug, Clone)]
+pub struct FeedForwardWeights<B: Backend> {
+    /// Of the norm in front, `[d]`.
+    pub norm: Tensor<B, 1>,
+    /// The map that is activated, `[d, f]`.
+    pub wi: Tensor<B, 2>,
+    /// `[d, f]`; where it is there, the layer is `wo(gelu(wi x) · gate x)` instead of `wo(relu(wi x))`.
+    pub gate: Option<Tensor<B, 2>>,
+    /// `[f, d]`.
+    pub wo: Tensor<B, 2>,
+}
+
+/// Keys and values of a memory, made once and read by each pass over it.
+#[derive(Debug, Clone)]
+pub enum KeysValues<B: Backend> {
+    /// `[b, k, h·c]` each.
+    Apart(Tensor<B, 3>, Tensor<B, 3>),
+    /// `[b, k, 2·h·c]`: for the fused kernel.
+    Together(Tensor<B, 3>),
+}
+
+impl<B: Backend> KeysValues<B> {
+    /// Computes them from states `[b, k, d]` that need no norm; weights are `[d, h·c]`.
+    pub fn new(states: Tensor<B, 3>, key: Tensor<B, 2>, value: Tensor<B, 2>, settings: Settings) -> Self {
+        #[cfg(feature = "flex")]
+        if let Some(route) = fused::<B>(settings, key.shape().num_elements() * 4) {
+            return Self::Together(crate::flex::keys_values(route, states, key, value));
+        }
+        let _ = settings;
+        Self::Apart(linear(states.clone(), key), linear(states, value))
+    }
+
+    /// Keys and values, each by itself.
+    pub fn apart(self) -> (Tensor<B, 3>, Tensor<B, 3>) {
+        match self {
+            Self::Apart(keys, values) => (keys, values),
+            Self::Together(both) => {
+                let [b, k, wide] = both.dims();
+                let half = |start| both.clone().slice([0..b, 0..k, start..start + wide / 2]);
+                (half(0), half(wide / 2))
+            }
+        }
+    }
+
+    /// Rows of the memory.
+    fn rows(&self) -> usize {
+        match self {
+            Self::Apart(keys, _) => keys.dims()[0],
+            Self::Together(both) => both.dims()[0],
+        }
+    }
+}
+
+/// The route of the fused kernels, where they are to be used for a sublayer of `weights` elements.
+#[cfg(feature = "flex")]
+fn fused<B: Backend>(settings: Settings, weights: usize) -> Option<crate::flex::Route> {
+    if settings.dropout > 0.0 || weights > CACHED {
+        return None;
+    }
+    crate::flex::route::<B>()
+}
+
+/// `[b, n, in]` to `[b, n, out]` as one flat product: burn's batched product would go row by row.
+pub fn linear<B: Backend>(x: Tensor<B, 3>, weight: Tensor<B, 2>) -> Tensor<B, 3> {
+    let [b, n, d] = x.dims();
+    let [_, out] = weight.dims();
+    x.reshape([b * n, d]).matmul(weight).reshape([b, n, out])
+}
+
+/// Zeroes values with probability `rate` and scales the rest by `1/(1 - rate)`; draws from the device's stream.
+pub fn dropout<B: Backend>(x: Tensor<B, 3>, rate: f64) -> Tensor<B, 3> {
+    if rate == 0.0 {
+        return x;
+    }
+    let keep = x
+        .random_like(Distribution::Bernoulli(1.0 - rate))
+        .mul_scalar(1.0 / (1.0 - rate));
+    x * keep
+}
+
+/// `x + attention(norm(x))` over the rows of `x` `[b, n, d]` themselves.
+pub fn self_attention<B: Backend>(
+    x: Tensor<B, 3>,
+    weights: AttentionWeights<B>,
+    bias: &AttentionBias<B>,
+    settings: Settings,
+) -> Tensor<B, 3> {
+    assert_eq!(weights.inputs.len(), 3, "self-attention has three maps");
+    #[cfg(feature = "flex")]
+    if let Some(route) = fused::<B>(settings, weights.output.shape().num_elements() * 4) {
+        let epsilon = settings.epsilon as f32;
+        return crate::flex::attention_layer(route, x, weights, None, settings.heads, bias, epsilon);
+    }
+    let normed = rms_norm(x.clone(), weights.norm, settings.epsilon);
+    let mut maps = weights.inputs.into_iter().map(|map| linear(normed.clone(), map));
+    let [query, key, value] = std::array::from_fn(|_| maps.next().expect("there are three maps"));
+    let context = attention(query, key, value, settings.heads, bias, settings.dropout);
+    x + dropout(linear(context, weights.output), settings.dropout)
+}
+
+/// `x + attention(norm(x), memory)`. Several rows of `x` `[b·m, n, d]` may belong to one of the memory's `b`: they become
+/// further queries of that row, since attention over a memory knows no positions.
+pub fn cross_attention<B: Backend>(
+    x: Tensor<B, 3>,
+    weights: AttentionWeights<B>,
+    memory: &KeysValues<B>,
+    bias: &AttentionBias<B>,
+    settings: Settings,
+) -> Tensor<B, 3> {
+    assert_eq!(weights.inputs.len(), 1, "attention over a memory has one map");
+    #[cfg(feature = "flex")]
+    if let KeysValues::Together(both) = memory
+        && let Some(route) = fused::<B>(settings, weights.output.shape().num_elements() * 4)
+    {
+        let (both, epsilon) = (Some(both.clone()), settings.epsilon as f32);
+        return crate::flex::attention_layer(route, x, weights, both, settings.heads, bias, epsilon);
+    }
+    let [rows, n, d] = x.dims();
+    let b = memory.rows();
+    let (keys, values) = memory.clone().apart();
+    let normed = rms_norm(x.clone(), weights.norm, settings.epsilon).reshape([b, rows / b * n, d]);
+    let map = weights.inputs.into_iter().next().expect("there is one map");
+    let context = attention(
+        linear(normed, map),
+        keys,
+        values,
+        settings.heads,
+        bias,
+        settings.dropout,
+    );
+    let added = dropout(linear(context, weights.output), settings.dropout);
+    x + added.reshape([rows, n, d])
+}
+
+/// `x + wo(activation(norm(x)))`.
+pub fn feed_forward<B: Backend>(x: Tensor<B, 3>, weights: FeedForwardWeights<B>, settings: Settings) -> Tensor<B, 3> {
+    #[cfg(feature = "flex")]
+    {
+        let maps = if weights.gate.is_some() { 3 } else { 2 };
+        if let Some(route) = fused::<B>(settings, weights.wo.shape().num_elements() * maps) {
+            return crate::flex::feed_forward(route, x, weights, settings.epsilon as f32);
+        }
+    }
+    let normed = rms_norm(x.clone(), weights.norm, settings.epsilon);
+    let hidden = match weights.gate {
+        None => relu(linear(normed, weights.wi)),
+        Some(gate) => gated_gelu(linear(normed.clone(), weights.wi), linear(normed, gate)),
+    };
+    let added = linear(dropout(hidden, settings.dropout), weights.wo);
+    x + dropout(added, settings.dropout)
+}
