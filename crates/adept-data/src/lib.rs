@@ -1,8 +1,9 @@
-//! GLUE readers, exact splits, tokenisation, length-bucketed batches and metrics.
+//! GLUE readers, exact splits, tokenisation, length-bucketed batches and metrics; corpora and batches for pretraining.
 //!
 //! Text goes one way through this crate: [`load_glue`] reads a task's official files and makes [`Example`]s (source and
 //! target text) in the paper's splits; [`TextTokenizer`] turns them into [`Encoded`] ids; [`Batcher`] groups those by
-//! length into a few fixed shapes; [`score`] compares decoded predictions with targets. Nothing here knows a tensor, and
+//! length into a few fixed shapes; [`score`] compares decoded predictions with targets. What pretraining reads (plain text,
+//! a tokenizer trained on it, corrupted spans, mixtures of tasks) is in [`pretrain`]. Nothing here knows a tensor, and
 //! nothing here is random: every order is a pure function of a seed and a step.
 //!
 //! Shape legend: a [`Batch`] holds row-major `[batch, source_width]` ids and mask and `[batch, target_width]` labels.
