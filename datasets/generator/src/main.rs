@@ -42,7 +42,10 @@ fn main() -> ExitCode {
         dev: args.dev,
         dev_large: args.dev_large,
     };
-    match write(&files(args.seed, &sizes), &args.out) {
+    let outcome = files(args.seed, &sizes)
+        .map_err(|error| error.to_string())
+        .and_then(|files| write(&files, &args.out).map_err(|error| error.to_string()));
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

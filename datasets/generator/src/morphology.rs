@@ -22,7 +22,7 @@ const DOUBLING: &[&str] = &[
     "admit", "beg", "begin", "chop", "clap", "cut", "dig", "drop", "forbid", "forget", "get", "grab", "hit", "hug",
     "hum", "jog", "knit", "let", "pat", "plan", "prefer", "put", "quit", "quiz", "regret", "rob", "rub", "run", "set",
     "shop", "shut", "sip", "sit", "skip", "slip", "stir", "stop", "swap", "swim", "trim", "trip", "unwrap", "win",
-    "wrap", "shrug", "scrub", "step", "sob", "spin", "travel", "label", "cancel", "model", "nod", "spot",
+    "wrap", "shrug", "scrub", "quarrel", "step", "sob", "spin", "travel", "label", "cancel", "model", "nod", "spot",
 ];
 
 /// Words that begin with a vowel letter and a consonant's sound.

@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::tasks::{Row, Sizes, Split, TASKS};
+use crate::tasks::{Exhausted, Row, Sizes, Split, TASKS};
 
 /// What can go wrong with a file.
 #[derive(Debug, thiserror::Error)]
@@ -29,17 +29,20 @@ pub struct SampleFile {
 }
 
 /// Every file, made in memory: a pure function of seed and sizes.
-pub fn files(seed: u64, sizes: &Sizes) -> Vec<SampleFile> {
+///
+/// # Errors
+/// [`Exhausted`] where the sizes ask for more than there is.
+pub fn files(seed: u64, sizes: &Sizes) -> Result<Vec<SampleFile>, Exhausted> {
     let mut files = Vec::new();
     for task in &TASKS {
-        for split in task.splits(seed, sizes) {
+        for split in task.splits(seed, sizes)? {
             files.push(SampleFile {
                 name: format!("{}/{}.tsv", task.folder, split.name),
                 text: tsv(task.folder, &split),
             });
         }
     }
-    files
+    Ok(files)
 }
 
 /// Writes files below a folder.
@@ -100,9 +103,9 @@ fn line(folder: &str, index: usize, row: &Row) -> String {
         "CoLA" => format!("{source}\t{label}\t{}\t{first}", if label == "0" { "*" } else { "" }),
         "SST-2" => format!("{first}\t{label}"),
         "MRPC" => format!("{label}\t{one}\t{two}\t{first}\t{second}"),
-        "STS-B" => format!("{index}\tsynthetic\t{source}\tnone\t{index:04}\tnone\tnone\t{first}\t{second}\t{label}"),
+        "STS-B" => format!("{index}\t{source}\t-\t-\t{index}\t-\t-\t{first}\t{second}\t{label}"),
         "QQP" => format!("{index}\t{one}\t{two}\t{first}\t{second}\t{label}"),
-        "MNLI" => format!("{index}\t{index}\t{index}s\t{source}\t{first}\t{second}\t{label}"),
+        "MNLI" => format!("{index}\t-\t-\t{source}\t{first}\t{second}\t{label}"),
         _ => format!("{index}\t{first}\t{second}\t{label}"),
     }
 }

@@ -235,6 +235,11 @@ pub fn passive_sounds_well(event: &Event) -> bool {
         "wear",
         "try on",
         "leave behind",
+        "wait for",
+        "listen to",
+        "go to",
+        "get on",
+        "work",
         "take part in",
         "get",
     ];

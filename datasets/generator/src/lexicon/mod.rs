@@ -8,6 +8,7 @@ mod nouns;
 pub mod opinion;
 mod parse;
 mod people;
+pub mod questions;
 mod times;
 mod topics;
 mod topics_more;
@@ -209,7 +210,7 @@ mod tests {
         let frames: usize = lexicon.topics.iter().map(|topic| topic.frames.len()).sum();
         assert!(nouns > 600, "{nouns} nouns");
         assert!(frames > 280, "{frames} verb frames");
-        assert_eq!(lexicon.topics.len(), 16);
+        assert_eq!(lexicon.topics.len(), 18);
     }
 
     #[test]

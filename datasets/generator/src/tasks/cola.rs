@@ -6,6 +6,7 @@ use crate::dice::Dice;
 use crate::grammar::text::{capitalised, plain};
 use crate::grammar::{Detail, Event, Role, Sampler, Style, Tag, Token, clause, join};
 use crate::lexicon::{Tense, Topic, lexicon};
+use crate::morphology::past;
 
 /// A sentence; label 1 is acceptable.
 pub fn row(dice: &mut Dice, topics: &'static [Topic], label: usize) -> Option<Row> {
@@ -98,7 +99,12 @@ fn agreement(mut tokens: Vec<Token>) -> Option<Vec<Token>> {
     if !matches!(finite.tag, Tag::Auxiliary | Tag::Verb) {
         return None;
     }
-    finite.text = finite.wrong.take()?;
+    let wrong = finite.wrong.take()?;
+    // `Nina read` is a past as good as any.
+    if wrong == past(&wrong) {
+        return None;
+    }
+    finite.text = wrong;
     Some(tokens)
 }
 

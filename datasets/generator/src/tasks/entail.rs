@@ -5,9 +5,9 @@
 //! (extra circumstances, a second clause, embedding, governing verbs, synonyms, voice) is used with all of them.
 
 use crate::dice::Dice;
-use crate::edits::{antonym, is_person, number_phrase, opposite, other_style, use_synonyms};
+use crate::edits::{is_person, other_style, use_synonyms};
 use crate::grammar::text::plain;
-use crate::grammar::{Det, Detail, Event, Head, Np, Sampler, Style, clause, join, sentence};
+use crate::grammar::{Det, Detail, Event, Head, Np, Sampler, Style, Token, clause, join, sentence};
 use crate::lexicon::{Tense, Topic, lexicon};
 
 /// What a premise says of a hypothesis.
@@ -21,11 +21,11 @@ pub(super) enum Relation {
 /// A premise and a hypothesis that stand in the relation; nothing if this draw did not work out.
 pub(super) fn pair(topic: &'static Topic, relation: Relation, dice: &mut Dice) -> Option<(String, String)> {
     let detail = Detail {
-        manner: 12,
-        place: 24,
-        time: 24,
-        reason: 7,
-        adjective: 22,
+        manner: 11,
+        place: 21,
+        time: 20,
+        reason: 5,
+        adjective: 20,
         phrase: 0,
     };
     let sampler = Sampler { topic, detail };
@@ -37,9 +37,18 @@ pub(super) fn pair(topic: &'static Topic, relation: Relation, dice: &mut Dice) -
     }
 }
 
+/// A whole sentence beside a premise, in the past.
+pub(super) fn aside_sentence(topic: &'static Topic, dice: &mut Dice) -> String {
+    let detail = Detail::NONE;
+    let mut beside = Sampler { topic, detail }.event(dice);
+    beside.tense = Tense::Past;
+    join(&aside(topic, &beside, dice), ".")
+}
+
 /// How a premise presents its event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Frame {
+pub(super) enum Frame {
+    /// Said outright.
     Plain,
     /// `Anna noticed that`: true.
     Factive,
@@ -66,23 +75,76 @@ const OPEN: &[&str] = &[
     "denied that",
 ];
 /// Verbs with `to` that make what follows true, false, or leave it open.
-const MADE_TRUE: &[&str] = &["manage", "remember", "happen"];
-const MADE_FALSE: &[&str] = &["fail", "refuse", "forget", "decline"];
-const LEFT_OPEN: &[&str] = &["want", "plan", "hope", "promise", "agree", "threaten"];
+pub(super) const MADE_TRUE: &[&str] = &["manage", "remember", "happen"];
+pub(super) const MADE_FALSE: &[&str] = &["fail", "refuse", "forget", "decline"];
+pub(super) const LEFT_OPEN: &[&str] = &["want", "plan", "hope", "promise", "agree", "threaten"];
 
-struct Maker<'a> {
-    sampler: Sampler,
-    dice: &'a mut Dice,
+/// What premises are made with.
+pub(super) struct Maker<'a> {
+    pub sampler: Sampler,
+    pub dice: &'a mut Dice,
+}
+
+/// A clause about another event of the topic. It has the same devices as the premises themselves (negation, governing
+/// verbs, embedding, quantifiers), so that these alone do not tell the label.
+fn aside(topic: &'static Topic, beside: &Event, dice: &mut Dice) -> Vec<Token> {
+    let detail = Detail {
+        adjective: 20,
+        ..Detail::NONE
+    };
+    let sampler = Sampler { topic, detail };
+    let mut event = loop {
+        let event = sampler.event(dice);
+        let words = [
+            Some(beside.verb),
+            beside.frame.synonym,
+            beside.frame.general,
+            beside.frame.opposite,
+        ];
+        if !words.contains(&Some(event.verb)) && (beside.tense != Tense::Progressive || event.frame.manner) {
+            break event;
+        }
+    };
+    event.tense = beside.tense;
+    let mut tokens = Vec::new();
+    let negatable = !event.agent.quantified() && !event.object.as_ref().is_some_and(Np::quantified);
+    match dice.below(10) {
+        0 | 1 if negatable => event.negated = true,
+        2 | 3 if event.tense != Tense::Progressive => {
+            let verbs = dice.pick(&[MADE_FALSE, LEFT_OPEN, LEFT_OPEN]);
+            event.outer = Some(dice.pick(verbs));
+        }
+        4 | 5 => {
+            let (name, _) = dice.pick(&lexicon().names);
+            tokens.extend([plain(name), plain(dice.pick(OPEN))]);
+        }
+        6 if event.agent.as_noun().is_some() => {
+            event.agent.det = dice.pick(&[Det::SomeOf, Det::NoneOf, Det::Most]);
+            event.agent.plural = true;
+        }
+        7 if matches!(event.agent.head, Head::Name(..)) && event.agent.also.is_none() => {
+            let (other, _) = dice.pick(&lexicon().names);
+            event.agent.also = Some(("or", other));
+        }
+        _ => {}
+    }
+    tokens.extend(clause(&event, &Style::PLAIN));
+    tokens
 }
 
 impl Maker<'_> {
-    /// A hypothesis about particular people and things. One in six is negated.
+    /// A hypothesis about particular people and things. One in three is negated, so that a negation in the premise speaks
+    /// for no label by itself.
     fn hypothesis(&mut self) -> Event {
         loop {
             let mut event = self.sampler.event(self.dice);
             // Part of a set is the business of `quantified`.
             let vague = |np: &Np| np.quantified();
-            if vague(&event.agent) || event.object.as_ref().is_some_and(vague) || event.details() > 2 {
+            if event.object.as_ref().is_some_and(vague) || event.details() > 2 {
+                continue;
+            }
+            // Bare events leave a neutral premise little to leave out.
+            if event.details() == 0 && self.dice.chance(50) {
                 continue;
             }
             if let Some(object) = &event.object
@@ -92,11 +154,18 @@ impl Maker<'_> {
             {
                 event.object = Some(general);
             }
+            // Someone in particular: `a cook sang` and `a cook did not sing` can both be true.
+            if event.agent.as_noun().is_some() {
+                event.agent.det = Det::The;
+            }
             if self.dice.chance(25)
                 && event.agent.adjectives.is_empty()
                 && let Some(general) = event.agent.generalised()
             {
-                event.agent = general;
+                event.agent = Np {
+                    det: Det::The,
+                    ..general
+                };
             }
             if let Some(general) = event.frame.general
                 && event.recipient.is_none()
@@ -104,7 +173,7 @@ impl Maker<'_> {
             {
                 event.verb = general;
             }
-            event.negated = self.dice.chance(17) && !vague(&event.agent) && event.reason.is_none();
+            event.negated = self.dice.chance(36) && event.reason.is_none();
             // `did not slice some onions` has two readings.
             if event.negated && event.object.as_ref().is_some_and(vague) {
                 continue;
@@ -123,10 +192,10 @@ impl Maker<'_> {
         let (mut premise, frame) = match (relation, hypothesis.negated) {
             (Relation::Entailment, false) => self.entails(&hypothesis),
             (Relation::Entailment, true) => self.entails_negation(&hypothesis),
-            (Relation::Contradiction, false) => self.contradicts(&hypothesis)?,
+            (Relation::Contradiction, false) => self.contradicts(&hypothesis),
             (Relation::Contradiction, true) => self.contradicts_negation(&hypothesis),
-            (Relation::Neutral, false) => self.leaves_open(&hypothesis)?,
-            (Relation::Neutral, true) => self.leaves_negation_open(&hypothesis)?,
+            (Relation::Neutral, false) => self.leaves_open(&hypothesis),
+            (Relation::Neutral, true) => self.leaves_negation_open(&hypothesis),
         };
         use_synonyms(&mut premise, 35, self.dice);
         let premise_style = other_style(&premise, &style, self.dice);
@@ -145,27 +214,15 @@ impl Maker<'_> {
         } else {
             tokens.extend(clause(event, style));
         }
-        if frame == Frame::Plain && self.dice.chance(14) {
-            let short = Sampler {
-                detail: Detail {
-                    adjective: 25,
-                    ..Detail::NONE
-                },
-                ..self.sampler
-            };
-            let mut other = short.event(self.dice);
-            other.tense = event.tense;
-            if other.verb != event.verb && (event.tense != Tense::Progressive || other.frame.manner) {
-                tokens.push(plain(","));
-                tokens.push(plain(self.dice.pick(&["and", "and", "but", "while"])));
-                other.negated = self.dice.chance(20) && !other.agent.quantified();
-                tokens.extend(clause(&other, &Style::PLAIN));
-            }
+        if frame == Frame::Plain && self.dice.chance(24) {
+            tokens.push(plain(","));
+            tokens.push(plain(self.dice.pick(&["and", "and", "but", "while"])));
+            tokens.extend(aside(self.sampler.topic, event, self.dice));
         }
         join(&tokens, ".")
     }
 
-    fn factive(&mut self) -> Frame {
+    pub(super) fn factive(&mut self) -> Frame {
         if self.dice.chance(14) {
             Frame::Factive
         } else {
@@ -174,7 +231,7 @@ impl Maker<'_> {
     }
 
     /// Says more than the event: other words for the group, further circumstances, adjectives.
-    fn strengthened(&mut self, event: &Event) -> Event {
+    pub(super) fn strengthened(&mut self, event: &Event) -> Event {
         let mut new = event.clone();
         if let Some(object) = &mut new.object {
             self.specialise(object, 85);
@@ -183,7 +240,7 @@ impl Maker<'_> {
         if new.frame.general == Some(new.verb) && self.dice.chance(85) {
             new.verb = new.frame.verb;
         }
-        for _ in 0..self.dice.weighted(&[30, 40, 30]) {
+        for _ in 0..self.dice.weighted(&[38, 42, 20]) {
             if let Some(more) = crate::edits::add_detail(&new, &self.sampler, self.dice) {
                 new = more;
             }
@@ -206,190 +263,6 @@ impl Maker<'_> {
             np.plural = self.dice.chance(60);
             np.det = if np.plural { Det::Some } else { Det::A };
         }
-    }
-
-    fn entails(&mut self, hypothesis: &Event) -> (Event, Frame) {
-        let mut premise = self.strengthened(hypothesis);
-        if self.dice.chance(12) && premise.manner.is_none() && premise.tense != Tense::Progressive {
-            premise.outer = Some(self.dice.pick(MADE_TRUE));
-        }
-        (premise, self.factive())
-    }
-
-    /// Premises of a negated hypothesis say it outright, of a wider group, or with a verb of failing. No circumstances are
-    /// added: what did not happen in the kitchen may have happened elsewhere.
-    fn entails_negation(&mut self, hypothesis: &Event) -> (Event, Frame) {
-        let mut premise = hypothesis.clone();
-        match self.dice.below(3) {
-            0 => self.generalise(&mut premise),
-            1 if premise.manner.is_none() && premise.tense != Tense::Progressive => {
-                premise.negated = false;
-                premise.outer = Some(self.dice.pick(MADE_FALSE));
-            }
-            _ => self.describe_agent(&mut premise),
-        }
-        (premise, self.factive())
-    }
-
-    fn generalise(&mut self, event: &mut Event) {
-        if let Some(object) = &event.object
-            && let Some(mut general) = object.generalised()
-        {
-            // `did not buy any fruit`: of none of the group.
-            general.det = Det::Some;
-            general.plural = general.as_noun().is_some_and(|noun| !noun.mass);
-            event.object = Some(general);
-        } else if let Some(general) = event.frame.general.filter(|_| event.recipient.is_none()) {
-            event.verb = general;
-        }
-    }
-
-    /// More about who it was: `the cook` is `the young cook` by then.
-    fn describe_agent(&mut self, event: &mut Event) {
-        if event.agent.det == Det::The
-            && let Some(noun) = event.agent.as_noun()
-            && event.agent.adjectives.is_empty()
-        {
-            let adjectives = &lexicon().group(noun).adjectives;
-            if !adjectives.is_empty() {
-                event.agent.adjectives.push((self.dice.pick(adjectives), 0));
-            }
-        }
-    }
-
-    fn contradicts(&mut self, hypothesis: &Event) -> Option<(Event, Frame)> {
-        let mut premise = hypothesis.clone();
-        let frame = self.factive();
-        match self.dice.below(7) {
-            0 | 1 => {
-                premise.negated = true;
-                if premise
-                    .object
-                    .as_ref()
-                    .is_some_and(|np| matches!(np.det, Det::Number(_)))
-                {
-                    return None;
-                }
-                self.describe_agent(&mut premise);
-            }
-            2 if premise.manner.is_none() && premise.tense != Tense::Progressive => {
-                premise.outer = Some(self.dice.pick(MADE_FALSE));
-                self.describe_agent(&mut premise);
-            }
-            3 | 4 => {
-                premise.verb = opposite(&premise)?;
-                premise = self.strengthened(&premise);
-            }
-            5 => {
-                let np = number_phrase(&mut premise)?;
-                let Det::Number(old) = np.det else { return None };
-                np.det = Det::Number(if old > 6 {
-                    old - 2 - self.dice.below(3)
-                } else {
-                    old + 2 + self.dice.below(4)
-                });
-                premise = self.strengthened(&premise);
-            }
-            _ => {
-                if let Some((manner, _)) = premise.manner {
-                    let all = &lexicon().manners;
-                    let other = all.iter().find(|other| manner.opposites.contains(&other.words[0]))?;
-                    premise.manner = Some((other, 0));
-                } else {
-                    let object = premise.object.as_mut()?;
-                    object.adjectives = vec![antonym(object, self.dice)?];
-                }
-                premise = self.strengthened(&premise);
-            }
-        }
-        Some((premise, frame))
-    }
-
-    fn contradicts_negation(&mut self, hypothesis: &Event) -> (Event, Frame) {
-        let mut positive = hypothesis.clone();
-        positive.negated = false;
-        self.entails(&positive)
-    }
-
-    fn leaves_open(&mut self, hypothesis: &Event) -> Option<(Event, Frame)> {
-        let mut premise = hypothesis.clone();
-        match self.dice.below(8) {
-            // Less is said than the hypothesis says; something else may be added.
-            0..=2 => {
-                premise = crate::edits::drop_detail(&premise, self.dice)?;
-                if self.dice.chance(60) {
-                    premise = self.with_other_detail(&premise, hypothesis);
-                }
-            }
-            3 => {
-                let object = premise.object.as_ref()?;
-                premise.object = Some(object.generalised()?);
-                premise = self.with_other_detail(&premise, hypothesis);
-            }
-            4 if premise.manner.is_none() && premise.tense != Tense::Progressive => {
-                premise.outer = Some(self.dice.pick(LEFT_OPEN));
-                self.describe_agent(&mut premise);
-            }
-            5 => return Some((self.strengthened(&premise), Frame::Open)),
-            6 => {
-                let Head::Name(name, _) = premise.agent.head else {
-                    return None;
-                };
-                let (other, _) = self.dice.pick(&lexicon().names);
-                if other == name || premise.agent.also.is_some() {
-                    return None;
-                }
-                premise.agent.also = Some(("or", other));
-                premise = self.with_other_detail(&premise, hypothesis);
-            }
-            _ => {
-                let object = premise.object.as_mut().filter(|object| is_person(object))?;
-                if premise.recipient.is_some() || premise.agent.also.is_some() {
-                    return None;
-                }
-                std::mem::swap(object, &mut premise.agent);
-                premise = self.with_other_detail(&premise, hypothesis);
-            }
-        }
-        Some((premise, self.factive()))
-    }
-
-    /// Adds a circumstance of a kind that the hypothesis does not speak of.
-    fn with_other_detail(&mut self, premise: &Event, hypothesis: &Event) -> Event {
-        let Some(more) = crate::edits::add_detail(premise, &self.sampler, self.dice) else {
-            return premise.clone();
-        };
-        let clash = hypothesis.manner.is_some() && more.manner != premise.manner
-            || hypothesis.place.is_some() && more.place != premise.place
-            || hypothesis.time.is_some() && more.time != premise.time
-            || hypothesis.reason.is_some() && more.reason != premise.reason
-            || more.object.as_ref().map(|np| &np.adjectives) != premise.object.as_ref().map(|np| &np.adjectives)
-                && hypothesis.object.as_ref().is_some_and(|np| !np.adjectives.is_empty());
-        if clash { premise.clone() } else { more }
-    }
-
-    /// What did not happen in one way may have happened in another.
-    fn leaves_negation_open(&mut self, hypothesis: &Event) -> Option<(Event, Frame)> {
-        let mut premise = hypothesis.clone();
-        match self.dice.below(5) {
-            0 => {
-                let object = premise.object.as_ref().filter(|object| !is_person(object))?;
-                premise.object = Some(crate::edits::sibling(object, self.dice)?);
-            }
-            1 => premise = self.with_other_detail(&premise, hypothesis),
-            2 if premise.manner.is_none() && premise.tense != Tense::Progressive => {
-                premise.outer = Some(self.dice.pick(LEFT_OPEN));
-                premise.negated = self.dice.chance(50);
-            }
-            3 => return Some((premise, Frame::Open)),
-            _ => {
-                premise.negated = false;
-                return Some((self.strengthened(&premise), Frame::Open));
-            }
-        }
-        let same =
-            premise.details() == hypothesis.details() && premise.object == hypothesis.object && premise.outer.is_none();
-        (!same).then(|| (premise, self.factive()))
     }
 
     /// All, most, some, none of a set of people.

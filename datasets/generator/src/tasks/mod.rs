@@ -4,10 +4,13 @@
 //! one of the wanted label comes out that no split of the task has had.
 
 pub mod cola;
+mod cola_clauses;
 mod cola_forms;
+mod cola_words;
 mod entail;
 mod mnli;
 mod mrpc;
+mod premise;
 pub mod qnli;
 pub mod qqp;
 mod rte;
@@ -140,7 +143,10 @@ pub const TASKS: [Task; 8] = [
 
 impl Task {
     /// All splits of the task, train first.
-    pub fn splits(&self, seed: u64, sizes: &Sizes) -> Vec<Split> {
+    ///
+    /// # Errors
+    /// [`Exhausted`] where the sizes ask for more than there is.
+    pub fn splits(&self, seed: u64, sizes: &Sizes) -> Result<Vec<Split>, Exhausted> {
         let (all, common, unseen) = (
             &lexicon().topics[..],
             lexicon().common_topics(),
@@ -160,16 +166,13 @@ impl Task {
             _ => vec![("train", train, all), ("dev", dev, all)],
         };
         let mut seen = HashSet::new();
-        let split = |(name, rows, topics)| Split {
-            name,
-            rows: self.rows(
-                rows,
-                topics,
-                &mut Dice::new(seed, &format!("{}/{name}", self.folder)),
-                &mut seen,
-            ),
-        };
-        plan.into_iter().map(split).collect()
+        let mut splits = Vec::new();
+        for (name, count, topics) in plan {
+            let mut dice = Dice::new(seed, &format!("{}/{name}", self.folder));
+            let rows = self.rows(count, topics, &mut dice, &mut seen)?;
+            splits.push(Split { name, rows });
+        }
+        Ok(splits)
     }
 
     fn rows(
@@ -178,7 +181,7 @@ impl Task {
         topics: &'static [Topic],
         dice: &mut Dice,
         seen: &mut HashSet<Vec<String>>,
-    ) -> Vec<Row> {
+    ) -> Result<Vec<Row>, Exhausted> {
         let total: usize = self.weights.iter().sum();
         let mut labels = Vec::with_capacity(count);
         for (label, weight) in self.weights.iter().enumerate() {
@@ -187,19 +190,33 @@ impl Task {
         // What rounding left over goes to the last label.
         labels.resize(count, self.weights.len() - 1);
         dice.shuffle(&mut labels);
-        let mut row_of = |label| {
-            loop {
-                let Some(row) = (self.make)(dice, topics, label) else {
-                    continue;
-                };
+        let mut rows = Vec::with_capacity(count);
+        for label in labels {
+            let row = (0..ATTEMPTS).find_map(|_| {
+                let row = (self.make)(dice, topics, label)?;
                 let long = row.texts.iter().any(|text| text.split(' ').count() > self.limit);
-                if !long && !says_a_word_twice(&row) && seen.insert(key(&row)) {
-                    return row;
-                }
-            }
-        };
-        labels.into_iter().map(&mut row_of).collect()
+                (!long && !says_a_word_twice(&row) && seen.insert(key(&row))).then_some(row)
+            });
+            let (task, expected, found) = (self.folder, count, rows.len());
+            rows.push(row.ok_or(Exhausted { task, expected, found })?);
+        }
+        Ok(rows)
     }
+}
+
+/// Draws for one row before the task counts as exhausted.
+const ATTEMPTS: usize = 20_000;
+
+/// More different rows were asked for than the grammar gives.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{task}: asked for {expected} different rows, but no new one came after {found}")]
+pub struct Exhausted {
+    /// The task.
+    pub task: &'static str,
+    /// Rows asked for.
+    pub expected: usize,
+    /// Rows there were.
+    pub found: usize,
 }
 
 /// The texts without order and case: a pair and the same pair turned round count as one.

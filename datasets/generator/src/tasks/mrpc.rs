@@ -13,12 +13,12 @@ use crate::lexicon::{Tense, Topic, lexicon};
 pub fn row(dice: &mut Dice, topics: &'static [Topic], label: usize) -> Option<Row> {
     let topic = dice.choose(topics);
     let detail = Detail {
-        manner: 18,
-        place: 42,
-        time: 45,
-        reason: 14,
-        adjective: 30,
-        phrase: 4,
+        manner: 15,
+        place: 32,
+        time: 34,
+        reason: 8,
+        adjective: 24,
+        phrase: 3,
     };
     let sampler = Sampler { topic, detail };
     let first = Report::sample(&sampler, dice);
@@ -59,7 +59,7 @@ struct Report {
 impl Report {
     fn sample(sampler: &Sampler, dice: &mut Dice) -> Self {
         let mut event = sampler.event(dice);
-        let second = dice.chance(26).then(|| {
+        let second = dice.chance(20).then(|| {
             let short = Sampler {
                 detail: Detail {
                     adjective: 25,
@@ -81,7 +81,7 @@ impl Report {
             };
             (link, other, style)
         });
-        let speaker = dice.chance(25).then(|| {
+        let speaker = dice.chance(15).then(|| {
             let (name, _) = dice.pick(&lexicon().names);
             (name, dice.pick(SAYING))
         });

@@ -29,7 +29,11 @@ pub fn row(dice: &mut Dice, topics: &'static [Topic], label: usize) -> Option<Ro
         Part::Number,
         Part::Recipient,
     ]);
-    let question = asked.question(&event, dice)?;
+    // Questions in the passive need not say who acted, and then the sentence need not either.
+    let impersonal = matches!(asked, Part::Place | Part::Time | Part::Reason | Part::Manner)
+        && dice.chance(30)
+        && crate::grammar::sample::passive_sounds_well(&event);
+    let question = asked.question(&event, impersonal, dice)?;
     let mut told = if label == 0 {
         event
     } else {
@@ -41,12 +45,8 @@ pub fn row(dice: &mut Dice, topics: &'static [Topic], label: usize) -> Option<Ro
     use_synonyms(&mut told, 40, dice);
     let style = Sampler::style(&told, dice);
     let mut style = other_style(&told, &style, dice);
-    let silent = asked == Part::Agent && label == 1 && told.agent == Np::someone();
-    if silent {
-        style.passive = true;
-        style.agentless = true;
-    } else if style.passive && !matches!(asked, Part::Agent) && dice.chance(40) && label == 1 {
-        style.agentless = true;
+    if told.agent == Np::someone() || impersonal && dice.chance(60) {
+        (style.passive, style.agentless) = (true, true);
     }
     let mut tokens = clause(&told, &style);
     if dice.chance(14) {
@@ -74,11 +74,11 @@ pub fn row(dice: &mut Dice, topics: &'static [Topic], label: usize) -> Option<Ro
 }
 
 const DETAIL: Detail = Detail {
-    manner: 24,
-    place: 48,
-    time: 48,
-    reason: 26,
-    adjective: 28,
+    manner: 21,
+    place: 40,
+    time: 40,
+    reason: 20,
+    adjective: 24,
     phrase: 3,
 };
 
@@ -97,7 +97,7 @@ enum Part {
 
 impl Part {
     /// The question, if the event has the part. Some circumstances are left out of it.
-    fn question(self, event: &Event, dice: &mut Dice) -> Option<String> {
+    fn question(self, event: &Event, impersonal: bool, dice: &mut Dice) -> Option<String> {
         let mut event = event.clone();
         let missing = match self {
             Self::Agent => false,
@@ -122,10 +122,11 @@ impl Part {
         {
             object.adjectives.clear();
         }
-        let passive = dice.chance(25) && crate::grammar::sample::passive_sounds_well(&event);
+        let passive = impersonal || dice.chance(25) && crate::grammar::sample::passive_sounds_well(&event);
         let ask = |event: &Event, passive: bool, wh: &str| {
             let style = Style {
                 passive,
+                agentless: impersonal,
                 ..Style::PLAIN
             };
             let (auxiliary, subject, rest) = inverted(event, &style);

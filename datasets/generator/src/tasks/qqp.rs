@@ -7,6 +7,7 @@ use crate::dice::Dice;
 use crate::edits::is_person;
 use crate::grammar::text::{capitalised, plain};
 use crate::grammar::{Detail, Event, Sampler, Style, join};
+use crate::lexicon::questions::{CIRCUMSTANCES, COMPARISONS, INTENTS, Intent, MISHAPS, UNASKED};
 use crate::lexicon::{Frame, Noun, Tense, Topic, lexicon};
 use crate::morphology::{article, gerund};
 
@@ -14,7 +15,7 @@ use crate::morphology::{article, gerund};
 pub fn row(dice: &mut Dice, topics: &'static [Topic], label: usize) -> Option<Row> {
     let topic = dice.choose(topics);
     let (first, second) = if dice.chance(72) {
-        let intent = Intent::sample(topic, dice)?;
+        let intent = Asked::sample(topic, dice)?;
         let other = if label == 1 {
             intent.clone()
         } else {
@@ -35,179 +36,62 @@ pub fn row(dice: &mut Dice, topics: &'static [Topic], label: usize) -> Option<Ro
     Some(Row { texts, label, source })
 }
 
-/// What is asked about doing something. `{v}` is the verb, `{g}` its `-ing` form, `{x}` the object, `{c}` the circumstance,
-/// `{y}` another thing.
-const INTENTS: &[&[&str]] = &[
-    &[
-        "How do I {v} {x}{c}?",
-        "How can I {v} {x}{c}?",
-        "What is the best way to {v} {x}{c}?",
-        "What is the right way of {g} {x}{c}?",
-        "Can anyone tell me how to {v} {x}{c}?",
-        "How should one go about {g} {x}{c}?",
-        "Which steps do I need to take to {v} {x}{c}?",
-    ],
-    &[
-        "Where can I {v} {x}{c}?",
-        "What is a good place to {v} {x}{c}?",
-        "Does anyone know a place where I can {v} {x}{c}?",
-        "Where should I go if I want to {v} {x}{c}?",
-        "Which place is good for {g} {x}{c}?",
-    ],
-    &[
-        "Why do people {v} {x}{c}?",
-        "What is the reason for {g} {x}{c}?",
-        "For what reason do people {v} {x}{c}?",
-        "What makes people {v} {x}{c}?",
-        "What is the point of {g} {x}{c}?",
-    ],
-    &[
-        "How long does it take to {v} {x}{c}?",
-        "How much time do I need to {v} {x}{c}?",
-        "How much time does {g} {x}{c} take?",
-        "What is the usual time needed to {v} {x}{c}?",
-        "How many hours should I plan for {g} {x}{c}?",
-    ],
-    &[
-        "How much does it cost to {v} {x}{c}?",
-        "What is the price of {g} {x}{c}?",
-        "How much money do I need to {v} {x}{c}?",
-        "What would I have to pay to {v} {x}{c}?",
-        "How expensive is {g} {x}{c}?",
-    ],
-    &[
-        "Is it legal to {v} {x}{c}?",
-        "Does the law allow me to {v} {x}{c}?",
-        "Is {g} {x}{c} against the law?",
-        "Am I allowed by law to {v} {x}{c}?",
-        "Could I be fined for {g} {x}{c}?",
-    ],
-    &[
-        "When is the best time to {v} {x}{c}?",
-        "What is the best time for {g} {x}{c}?",
-        "At what time should I {v} {x}{c}?",
-        "When should one {v} {x}{c}?",
-    ],
-    &[
-        "What do I need to {v} {x}{c}?",
-        "Which things are needed to {v} {x}{c}?",
-        "What equipment is required for {g} {x}{c}?",
-        "What should I have at hand for {g} {x}{c}?",
-    ],
-    &[
-        "How do I avoid {g} {x}{c}?",
-        "How can I keep from {g} {x}{c}?",
-        "What can I do so that I don't {v} {x}{c}?",
-        "What is the best way not to {v} {x}{c}?",
-    ],
-    &[
-        "Is it a good idea to {v} {x}{c}?",
-        "Should I {v} {x}{c}?",
-        "Would you advise me to {v} {x}{c}?",
-        "Does it make sense to {v} {x}{c}?",
-        "Would you recommend {g} {x}{c}?",
-    ],
-];
-
-/// Comparisons of two things, in which order matters only where it says so.
-const COMPARISONS: &[&[&str]] = &[
-    &[
-        "What is the difference between {x} and {y}?",
-        "How does {x} differ from {y}?",
-        "In what way are {x} and {y} different?",
-        "What makes {x} different from {y}?",
-    ],
-    &[
-        "Is {x} better than {y}?",
-        "Should I prefer {x} to {y}?",
-        "Is it better to have {x} than {y}?",
-    ],
-    &[
-        "Is {x} more expensive than {y}?",
-        "Does {x} cost more than {y}?",
-        "Is {y} cheaper than {x}?",
-        "Does {y} cost less than {x}?",
-    ],
-    &[
-        "Can I use {x} instead of {y}?",
-        "Is {x} a good replacement for {y}?",
-        "Can {y} be replaced by {x}?",
-        "Could {x} take the place of {y}?",
-    ],
-];
-
-/// Circumstances with other ways to say them.
-const CIRCUMSTANCES: &[&[&str]] = &[
-    &[""],
-    &[""],
-    &[""],
-    &["at home", "in my own home"],
-    &["on my own", "by myself", "without any help"],
-    &["as a beginner", "without any experience", "for the first time"],
-    &["on a small budget", "with little money", "without spending much"],
-    &["in winter", "in the cold season"],
-    &["in summer", "in the warm season"],
-    &["in a big city", "in a large town"],
-    &["in the countryside", "in a rural area"],
-    &["quickly", "in a short time", "fast"],
-    &["at night", "after dark"],
-    &["with small children", "when I have young kids"],
-    &["without special tools", "with simple tools"],
-    &["abroad", "in a foreign country"],
-    &["online", "over the internet"],
-    &["safely", "without any risk"],
-    &["every day", "daily"],
-    &["at work", "in the office"],
-];
-
+/// A question with its arguments.
 #[derive(Debug, Clone)]
-struct Intent {
-    wordings: &'static [&'static str],
+struct Asked {
+    intent: &'static Intent,
     verb: &'static str,
     frame: &'static Frame,
     object: (&'static Noun, usize),
     /// The second thing of a comparison.
     other: Option<(&'static Noun, usize)>,
-    circumstance: (&'static [&'static str], usize),
+    /// The name of a circumstance.
+    circumstance: Option<&'static str>,
+    plural: bool,
 }
 
-/// A frame about things that anyone might do.
-fn asked_about(topic: &'static Topic, dice: &mut Dice) -> Option<&'static Frame> {
+/// Whether a verb stands in a list.
+fn listed(verb: &str, list: &'static str) -> bool {
+    list.split(", ").any(|one| one == verb)
+}
+
+/// A frame about things that anyone might do, or that happens to anyone.
+fn asked_about(topic: &'static Topic, mishap: bool, dice: &mut Dice) -> Option<&'static Frame> {
     let frame = dice.choose(&topic.frames);
     let things = frame.objects.iter().all(|&group| !lexicon().groups[group].people);
     let lawful = frame
         .subjects
         .iter()
         .all(|&group| lexicon().groups[group].name != "villains");
-    (!frame.objects.is_empty() && things && lawful && frame.manner).then_some(frame)
+    let fits = if mishap {
+        listed(frame.verb, MISHAPS)
+    } else {
+        frame.manner && !listed(frame.verb, MISHAPS) && !listed(frame.verb, UNASKED)
+    };
+    (!frame.objects.is_empty() && things && lawful && fits).then_some(frame)
 }
 
-impl Intent {
+impl Asked {
     fn sample(topic: &'static Topic, dice: &mut Dice) -> Option<Self> {
-        let frame = asked_about(topic, dice)?;
+        let compares = dice.chance(22);
+        let intent = dice.choose(if compares { COMPARISONS } else { INTENTS });
+        let frame = asked_about(topic, intent.mishap, dice)?;
         let group = &lexicon().groups[dice.pick(&frame.objects)];
         let object = (dice.choose(&group.members), 0);
-        if dice.chance(22) {
-            let other = dice.choose(&group.members);
-            let (wordings, circumstance) = (dice.pick(COMPARISONS), (CIRCUMSTANCES[0], 0));
-            let (other, verb) = (Some((other, 0)).filter(|_| other.forms != object.0.forms), frame.verb);
-            other?;
-            return Some(Self {
-                wordings,
-                verb,
-                frame,
-                object,
-                other,
-                circumstance,
-            });
+        let other = compares.then(|| (dice.choose(&group.members), 0));
+        if other.is_some_and(|(other, _)| other.forms == object.0.forms) {
+            return None;
         }
+        let (verb, plural) = (frame.verb, !compares && dice.chance(45));
+        let circumstance = (!compares && dice.chance(60)).then(|| dice.word(intent.circumstances));
         Some(Self {
-            wordings: dice.pick(INTENTS),
-            verb: frame.verb,
+            intent,
+            verb,
             frame,
             object,
-            other: None,
-            circumstance: (dice.pick(CIRCUMSTANCES), 0),
+            other,
+            circumstance,
+            plural,
         })
     }
 
@@ -221,40 +105,41 @@ impl Intent {
             (!known.contains(&Some(noun))).then_some((noun, 0))
         };
         if let Some(other) = self.other {
-            let symmetric = std::ptr::eq(self.wordings, COMPARISONS[0]);
             match dice.below(4) {
-                0 if !symmetric => (new.object, new.other) = (other, Some(self.object)),
+                0 if !self.intent.symmetric => (new.object, new.other) = (other, Some(self.object)),
                 1 => new.object = member(dice)?,
                 2 => new.other = Some(member(dice)?),
                 _ => {
-                    new.wordings = dice.pick(COMPARISONS);
-                    if new.wordings == self.wordings {
+                    new.intent = dice.choose(COMPARISONS);
+                    if std::ptr::eq(new.intent, self.intent) {
                         return None;
                     }
                 }
             }
             return Some(new);
         }
-        match dice.weighted(&[30, 22, 18, 20, 10]) {
+        match dice.weighted(&[30, 22, 20, 20, 8]) {
             0 => new.object = member(dice)?,
             1 => {
-                let group = self.object.0.group;
-                let frame = asked_about(topic, dice)?;
+                let frame = asked_about(topic, self.intent.mishap, dice)?;
                 let same = [Some(self.frame.verb), self.frame.synonym, self.frame.general].contains(&Some(frame.verb));
-                if same || !frame.objects.contains(&group) {
+                if same || !frame.objects.contains(&self.object.0.group) {
                     return None;
                 }
                 (new.frame, new.verb) = (frame, frame.verb);
             }
             2 => {
-                new.wordings = dice.pick(INTENTS);
-                if new.wordings == self.wordings {
+                new.intent = dice.choose(INTENTS);
+                let unfit = new
+                    .circumstance
+                    .is_some_and(|name| !listed(name, new.intent.circumstances));
+                if std::ptr::eq(new.intent, self.intent) || new.intent.mishap != self.intent.mishap || unfit {
                     return None;
                 }
             }
             3 => {
-                new.circumstance = (dice.pick(CIRCUMSTANCES), 0);
-                if new.circumstance.0 == self.circumstance.0 {
+                new.circumstance = dice.chance(70).then(|| dice.word(self.intent.circumstances));
+                if new.circumstance == self.circumstance {
                     return None;
                 }
             }
@@ -275,30 +160,29 @@ impl Intent {
         if let Some((noun, form)) = &mut new.other {
             *form = dice.below(noun.forms.len());
         }
-        new.circumstance.1 = dice.below(new.circumstance.0.len());
         new
     }
 
-    /// The question in the given wording or in a random one, with the wording's number.
+    /// The question in the given wording or in a random one, with the wording's number. The circumstance is said in any
+    /// of its ways.
     fn wording(&self, given: Option<usize>, dice: &mut Dice) -> (usize, String) {
+        let wordings = self.intent.wordings;
         let number = given
-            .filter(|&one| one < self.wordings.len())
-            .unwrap_or_else(|| dice.below(self.wordings.len()));
+            .filter(|&one| one < wordings.len())
+            .unwrap_or_else(|| dice.below(wordings.len()));
         let thing = |(noun, form): (&'static Noun, usize)| {
-            let text = noun.text(form, false);
-            if noun.mass {
+            let text = noun.text(form, self.plural);
+            if noun.mass || self.plural {
                 text.to_string()
             } else {
                 format!("{} {text}", article(text))
             }
         };
-        let circumstance = self.circumstance.0[self.circumstance.1];
-        let circumstance = if circumstance.is_empty() {
-            String::new()
-        } else {
-            format!(" {circumstance}")
-        };
-        let text = self.wordings[number]
+        let ways = CIRCUMSTANCES.iter().find(|(name, _)| self.circumstance == Some(*name));
+        let circumstance = ways
+            .map(|(_, ways)| format!(" {}", dice.word(ways)))
+            .unwrap_or_default();
+        let text = wordings[number]
             .replace("{v}", self.verb)
             .replace("{g}", &gerund(self.verb))
             .replace("{x}", &thing(self.object))

@@ -3,7 +3,6 @@
 use super::Row;
 use super::entail::{self, Relation};
 use crate::dice::Dice;
-use crate::grammar::{Detail, Sampler, sentence};
 use crate::lexicon::Topic;
 
 /// A pair; label 0 is `entailment`.
@@ -15,16 +14,8 @@ pub fn row(dice: &mut Dice, topics: &'static [Topic], label: usize) -> Option<Ro
         _ => Relation::Contradiction,
     };
     let (mut premise, hypothesis) = entail::pair(topic, relation, dice)?;
-    if dice.chance(45) {
-        let detail = Detail {
-            place: 30,
-            time: 30,
-            adjective: 30,
-            reason: 20,
-            ..Detail::NONE
-        };
-        let event = Sampler { topic, detail }.event(dice);
-        let other = sentence(&event, &Sampler::style(&event, dice));
+    if dice.chance(38) {
+        let other = entail::aside_sentence(topic, dice);
         premise = if dice.chance(50) {
             format!("{premise} {other}")
         } else {

@@ -14,7 +14,8 @@ use crate::morphology::article;
 /// A review; label 1 is positive.
 pub fn row(dice: &mut Dice, _: &'static [Topic], label: usize) -> Option<Row> {
     let domain = dice.choose(DOMAINS);
-    let mut review = Review { dice, domain };
+    let item = dice.word(domain.items);
+    let mut review = Review { item, dice, domain };
     let text = review.text(label == 1);
     let end = if review.dice.chance(60) { " ." } else { "" };
     let (texts, label) = (vec![text + end], label.to_string());
@@ -23,13 +24,14 @@ pub fn row(dice: &mut Dice, _: &'static [Topic], label: usize) -> Option<Row> {
 }
 
 struct Review<'a> {
+    item: &'static str,
     dice: &'a mut Dice,
     domain: &'static Domain,
 }
 
 impl Review<'_> {
     fn text(&mut self, good: bool) -> String {
-        match self.dice.weighted(&[46, 38, 16]) {
+        match self.dice.weighted(&[76, 18, 6]) {
             0 => self.statement(good),
             1 => self.contrast(good),
             _ => self.turned_phrase(good),
@@ -38,10 +40,6 @@ impl Review<'_> {
 
     fn one(&mut self, list: &'static str) -> &'static str {
         self.dice.word(list)
-    }
-
-    fn item(&mut self) -> &'static str {
-        self.one(self.domain.items)
     }
 
     fn aspect(&mut self) -> &'static str {
@@ -103,18 +101,18 @@ impl Review<'_> {
     fn judgement(&mut self, good: bool, whole: bool) -> String {
         let mut word = |good| if whole { self.verdict(good) } else { self.word(good) };
         let (first, second, third, reverse) = (word(good), word(good), word(good), word(!good));
-        match self.dice.below(10) {
-            0 | 1 => first.to_string(),
-            2 | 3 => format!("{} {first}", self.one(DEGREES)),
-            4 => format!("{first} and {second}"),
-            5 => format!("{first} , {second} and {third}"),
+        match self.dice.below(12) {
+            0..=2 => first.to_string(),
+            3..=6 => format!("{} {first}", self.one(DEGREES)),
+            7 | 8 => format!("{first} and {second}"),
+            9 => format!("{first} , {second} and {third}"),
             _ => format!("{} {reverse}", self.one(REVERSERS)),
         }
     }
 
     /// `full of wit`, `without a trace of wit`
     fn possession(&mut self, good: bool) -> String {
-        if self.dice.chance(50) {
+        if self.dice.chance(66) {
             let full = self.one("full of, packed with, bursting with, rich in, loaded with");
             format!("{full} {}", self.quality(good))
         } else {
@@ -130,13 +128,14 @@ impl Review<'_> {
 
     /// A full clause.
     fn clause(&mut self, good: bool) -> String {
+        let item = self.item;
         let this = self.one("the, this, the whole, the new");
         match self.dice.below(7) {
             0 => format!("the {} is {}", self.aspect(), self.judgement(good, false)),
             1 => format!("the {} are {}", self.aspects(), self.judgement(good, false)),
-            2 => format!("{this} {} {}", self.item(), self.deed(good)),
-            3 => format!("{this} {} is {}", self.item(), self.possession(good)),
-            4 => format!("{this} {} is {}", self.item(), self.judgement(good, true)),
+            2 => format!("{this} {item} {}", self.deed(good)),
+            3 => format!("{this} {item} is {}", self.possession(good)),
+            4 => format!("{this} {item} is {}", self.judgement(good, true)),
             5 if self.dice.chance(40) => {
                 let fate = if good { LANDS } else { FALLS };
                 format!("it {}", self.one(fate))
@@ -149,7 +148,7 @@ impl Review<'_> {
                 };
                 let kept = verb.starts_with("has plenty") || verb.starts_with("shows") || verb.starts_with("is all");
                 let kept = kept || verb.starts_with("never");
-                format!("{this} {} {verb} {}", self.item(), self.quality(good == kept))
+                format!("{this} {item} {verb} {}", self.quality(good == kept))
             }
             _ => format!(
                 "it is {} with {} {}",
@@ -161,7 +160,7 @@ impl Review<'_> {
     }
 
     fn liking(&mut self, good: bool) -> String {
-        let item = self.item();
+        let item = self.item;
         let word = self.attribute(good);
         format!("{} {word} {item}", article(word))
     }
@@ -172,7 +171,7 @@ impl Review<'_> {
             0..=2 => self.clause(good),
             3 => {
                 let first = self.attribute(good);
-                format!("{} {first} , {} {}", article(first), self.attribute(good), self.item())
+                format!("{} {first} , {} {}", article(first), self.attribute(good), self.item)
             }
             4 => {
                 let (one, two) = (self.word(good), self.word(good));
@@ -214,7 +213,7 @@ impl Review<'_> {
 
     /// Phrases whose words say one thing and whose whole says the other as often as not.
     fn turned_phrase(&mut self, good: bool) -> String {
-        let item = self.item();
+        let item = self.item;
         match (self.dice.below(7), good) {
             (0, true) => {
                 let word = self.attribute(false);

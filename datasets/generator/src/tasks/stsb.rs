@@ -12,12 +12,12 @@ use crate::lexicon::Topic;
 pub fn row(dice: &mut Dice, topics: &'static [Topic], band: usize) -> Option<Row> {
     let topic = dice.choose(topics);
     let detail = Detail {
-        manner: 14,
-        place: 34,
-        time: 28,
-        reason: 6,
-        adjective: 36,
-        phrase: 4,
+        manner: 11,
+        place: 27,
+        time: 22,
+        reason: 4,
+        adjective: 30,
+        phrase: 3,
     };
     let sampler = Sampler { topic, detail };
     let event = sampler.event(dice);
