@@ -1,5 +1,5 @@
 //! CoLA: acceptable or not. Clauses of the grammar, half of them faulty in one place of their structure, and the
-//! constructions of [`cola_forms`](super::cola_forms), each in a good and a bad form made of the same words.
+//! constructions of `cola_forms`, each in a good and a bad form made of the same words.
 
 use super::{Row, cola_forms};
 use crate::dice::Dice;

@@ -1,4 +1,4 @@
-//! The eight tasks. Each module makes one row at a time for a given label; [`all`] gathers them into splits.
+//! The eight tasks. Each module makes one row at a time for a given label; [`Task::splits`] gathers them into splits.
 //!
 //! Labels come first: how many rows of each label a split has is fixed, the order is shuffled, and a row is drawn until
 //! one of the wanted label comes out that no split of the task has had.
