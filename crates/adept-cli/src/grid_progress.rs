@@ -39,7 +39,7 @@ impl GridProgress {
     /// A view of the runs that the plan left to do. Without an estimate every run counts as long as its steps.
     pub fn new(loudness: Loudness, plan: &Plan, expected: Option<&Estimate>) -> Self {
         let bar = (loudness == Loudness::Usual && io::stderr().is_terminal()).then(|| {
-            let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {wide_msg}");
+            let style = ProgressStyle::with_template("{bar:20} {percent:>3} %  {wide_msg}");
             ProgressBar::with_draw_target(Some(RESOLUTION), ProgressDrawTarget::stderr_with_hz(8))
                 .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
@@ -228,7 +228,7 @@ impl Whole {
         let loss = self.loss.map_or_else(String::new, |loss| format!(", loss {loss:.3}"));
         let (steps, all_steps) = self.tally.steps();
         let text = format!(
-            "{} of {} runs, {} of {} steps{left} | {}{loss}",
+            "{}/{} runs, {}/{} steps{left} | {}{loss}",
             self.tally.done(),
             self.tally.runs.len(),
             thousands(steps),

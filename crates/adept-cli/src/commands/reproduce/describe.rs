@@ -48,7 +48,7 @@ pub fn plan(grid: &Grid, plan: &Plan, device: DeviceName, every_run: bool) -> St
         let own = if own.is_empty() {
             String::new()
         } else {
-            format!("; {}", own.join(", "))
+            format!("; {}", listed(&own))
         };
         lines.push(entry(
             &method.to_string(),
@@ -62,7 +62,7 @@ pub fn plan(grid: &Grid, plan: &Plan, device: DeviceName, every_run: bool) -> St
         }
         let own = shared(plan.cells.iter().filter(|cell| cell.task == *task), &known);
         if !own.is_empty() {
-            lines.push(entry(task.name(), &own.join(", ")));
+            lines.push(entry(task.name(), &listed(&own)));
         }
     }
     if let Some(cell) = plan.cells.first() {
@@ -71,7 +71,7 @@ pub fn plan(grid: &Grid, plan: &Plan, device: DeviceName, every_run: bool) -> St
             0 => format!("preset {preset}, nothing changed in all runs"),
             _ => format!(
                 "preset {preset}, changed in all runs (preset's value): {}",
-                common.join(", ")
+                listed(&common)
             ),
         };
         lines.push(entry("settings", &text));
@@ -121,21 +121,56 @@ fn about(seconds: f64) -> String {
     }
 }
 
-/// Settings that all of these runs share and that are not in `known`, as `key=value (preset's value)`.
-fn shared<'a>(cells: impl Iterator<Item = &'a Cell>, known: &[String]) -> Vec<String> {
-    let mut kept: Option<Vec<String>> = None;
+/// A setting that runs share: key, value, and the preset's value where it is the same for all of them (presets give some
+/// tasks and methods values of their own).
+#[derive(Debug, Clone, PartialEq)]
+struct Shared {
+    key: String,
+    value: String,
+    preset: Option<String>,
+}
+
+/// Settings that all of these runs share and that are not in `known`.
+fn shared<'a>(cells: impl Iterator<Item = &'a Cell>, known: &[Shared]) -> Vec<Shared> {
+    let mut kept: Option<Vec<Shared>> = None;
     for cell in cells {
-        let own: Vec<String> = changes(cell)
-            .into_iter()
-            .map(|(key, value, preset)| format!("{key}={value} ({preset})"))
-            .collect();
-        kept = Some(match kept {
-            None => own,
-            Some(kept) => kept.into_iter().filter(|change| own.contains(change)).collect(),
+        let own = changes(cell);
+        let Some(earlier) = &mut kept else {
+            let shared = own.into_iter().map(|(key, value, preset)| Shared {
+                key: key.to_owned(),
+                value,
+                preset: Some(preset),
+            });
+            kept = Some(shared.collect());
+            continue;
+        };
+        earlier.retain_mut(|shared| {
+            let same = own
+                .iter()
+                .find(|(key, value, _)| *key == shared.key && *value == shared.value);
+            if same.is_some_and(|(_, _, preset)| shared.preset.as_deref() != Some(preset)) {
+                shared.preset = None;
+            }
+            same.is_some()
         });
     }
-    let kept = kept.unwrap_or_default();
-    kept.into_iter().filter(|change| !known.contains(change)).collect()
+    let is_known = |shared: &Shared| {
+        known
+            .iter()
+            .any(|other| other.key == shared.key && other.value == shared.value)
+    };
+    let mut kept = kept.unwrap_or_default();
+    kept.retain(|shared| !is_known(shared));
+    kept
+}
+
+/// `key=value (preset's value), …`.
+fn listed(settings: &[Shared]) -> String {
+    let setting = |shared: &Shared| match &shared.preset {
+        Some(preset) => format!("{}={} ({preset})", shared.key, shared.value),
+        None => format!("{}={}", shared.key, shared.value),
+    };
+    settings.iter().map(setting).collect::<Vec<_>>().join(", ")
 }
 
 /// A named line, broken where it grows too long.
