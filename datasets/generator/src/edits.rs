@@ -176,16 +176,10 @@ pub fn apply(change: Change, event: &Event, sampler: &Sampler, dice: &mut Dice) 
         Change::Verb => {
             let kept = event.object.as_ref().and_then(Np::as_noun).map(|noun| noun.group);
             let fits = |frame: &&crate::lexicon::Frame| {
-                let words = [
-                    Some(event.verb),
-                    Some(event.frame.verb),
-                    event.frame.synonym,
-                    event.frame.general,
-                ];
                 let mine = frame.objects.is_empty() == event.frame.objects.is_empty();
                 let takes = kept.is_none_or(|group| frame.objects.contains(&group));
                 let same_people = frame.subjects == event.frame.subjects;
-                mine && takes && same_people && frame.recipient.is_none() && !words.contains(&Some(frame.verb))
+                mine && takes && same_people && frame.recipient.is_none() && !frame.is_close_to(event.frame)
             };
             let frames: Vec<_> = sampler.topic.frames.iter().filter(fits).collect();
             if frames.is_empty() || event.recipient.is_some() || event.verb != event.frame.verb {

@@ -124,6 +124,17 @@ pub struct Frame {
     pub topic: usize,
 }
 
+impl Frame {
+    /// Whether the two can be said with the same word, or one follows from the other.
+    pub fn is_close_to(&self, other: &Self) -> bool {
+        let words = |frame: &Self| [Some(frame.verb), frame.synonym, frame.general];
+        words(self)
+            .iter()
+            .flatten()
+            .any(|word| words(other).contains(&Some(word)))
+    }
+}
+
 /// A field of life.
 #[derive(Debug, Default)]
 pub struct Topic {

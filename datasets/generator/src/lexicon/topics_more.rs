@@ -95,7 +95,7 @@ reject | measure | =turn down !approve
 announce | measure | =make public <mention !conceal
 discuss | measure | =debate
 criticise | measure politicians | =attack !praise
-defend | measure politicians | =back !attack
+defend | measure politicians | !attack
 explain | measure | >to reporters
 delay | measure | =hold up !speed up
 sign | document | !reject

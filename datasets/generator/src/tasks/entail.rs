@@ -95,13 +95,8 @@ fn aside(topic: &'static Topic, beside: &Event, dice: &mut Dice) -> Vec<Token> {
     let sampler = Sampler { topic, detail };
     let mut event = loop {
         let event = sampler.event(dice);
-        let words = [
-            Some(beside.verb),
-            beside.frame.synonym,
-            beside.frame.general,
-            beside.frame.opposite,
-        ];
-        if !words.contains(&Some(event.verb)) && (beside.tense != Tense::Progressive || event.frame.manner) {
+        let told = event.frame.is_close_to(beside.frame) || beside.frame.opposite == Some(event.verb);
+        if !told && (beside.tense != Tense::Progressive || event.frame.manner) {
             break event;
         }
     };

@@ -122,7 +122,7 @@ impl Asked {
             0 => new.object = member(dice)?,
             1 => {
                 let frame = asked_about(topic, self.intent.mishap, dice)?;
-                let same = [Some(self.frame.verb), self.frame.synonym, self.frame.general].contains(&Some(frame.verb));
+                let same = self.frame.is_close_to(frame);
                 if same || !frame.objects.contains(&self.object.0.group) {
                     return None;
                 }
