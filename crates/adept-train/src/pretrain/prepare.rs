@@ -343,9 +343,9 @@ pub(super) fn batches(
             tokenizer.encode_examples(&prefixed, config.mixture.max_source_length, width)
         };
         let validation = spread(&task.data.validation, config.train.evaluation_rows);
-        scored
-            .tasks
-            .push(scored_task(config, &task, &validation, &encode, tokenizer, vocabulary, width)?);
+        let rows = encode(&validation)?;
+        let scored_task = scored_task(config, &task, &validation, &rows, tokenizer, vocabulary, width)?;
+        scored.tasks.push(scored_task);
         records.push(TaskRecord {
             label: task.section.label.clone(),
             name: task.section.name.clone(),
@@ -397,12 +397,11 @@ fn scored_task(
     config: &PretrainConfig,
     task: &LoadedTask,
     validation: &[Example],
-    encode: &dyn Fn(&[Example]) -> Result<Vec<Encoded>, DataError>,
+    rows: &[Encoded],
     tokenizer: &TextTokenizer,
     vocabulary: &Vocabulary,
     width: usize,
 ) -> Result<ScoredTask, TrainError> {
-    let rows = encode(validation)?;
     let options = BatchOptions {
         batch_size: config.mixture.batch_size,
         max_source_length: config.mixture.max_source_length,
@@ -411,7 +410,7 @@ fn scored_task(
         pad_id: vocabulary.pad,
         target_width: width,
     };
-    let batches = Batcher::new(&rows, options)?.evaluation_batches();
+    let batches = Batcher::new(rows, options)?.evaluation_batches();
     let labels = match task.task.labels() {
         None => None,
         Some(labels) => {
