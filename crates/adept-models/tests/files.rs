@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use adept_models::t5::{FeedForwardKind, open};
+use adept_models::t5::{FeedForwardKind, StoredType, open};
 use adept_models::{Backbone, Loaded, ModelError, Seq2SeqBackbone, T5, T5Config};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
@@ -125,6 +125,35 @@ fn half_precision_widens_exactly() {
 }
 
 /// Splits a checkpoint in two and writes its index.
+/// What is written in bf16 is the model with every value rounded to the nearest, and half of the bytes; written again it
+/// is the same.
+#[test]
+fn bf16_is_written_rounded_and_reads_back() {
+    for family in FAMILIES {
+        let exact = load(&fixtures().join(family)).unwrap().model;
+        let root = tempfile::tempdir().unwrap();
+        let (first, second) = (root.path().join("first"), root.path().join("second"));
+        exact.save_pretrained_as(&first, StoredType::Bf16).unwrap();
+        let rounded = load(&first).unwrap();
+        rounded.model.save_pretrained_as(&second, StoredType::Bf16).unwrap();
+        assert_eq!(load(&second).unwrap().fingerprint, rounded.fingerprint);
+        let bytes = fs::read(first.join("model.safetensors")).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        for (name, Raw(_, _, values)) in weights(family) {
+            let Ok(view) = file.tensor(&name) else { continue };
+            assert_eq!(view.dtype(), Dtype::BF16);
+            let expected: Vec<u8> = values
+                .chunks_exact(4)
+                .map(|x| f32::from_le_bytes(x.try_into().unwrap()))
+                .flat_map(|value| bf16::from_f32(value).to_le_bytes())
+                .collect();
+            assert!(view.data() == expected, "{family}: {name}");
+        }
+        let config = fs::read_to_string(first.join("config.json")).unwrap();
+        assert!(config.contains("\"torch_dtype\": \"bfloat16\""), "{config}");
+    }
+}
+
 fn shard(dir: &Path, tensors: &Tensors) -> [String; 2] {
     let names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"].map(str::to_owned);
     let mut parts = [Tensors::new(), Tensors::new()];
