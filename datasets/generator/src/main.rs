@@ -16,6 +16,9 @@ struct Args {
     /// The same seed gives the same bytes.
     #[arg(long, default_value_t = 42)]
     seed: u64,
+    /// Leave out every row that this other seed gives in the default numbers.
+    #[arg(long)]
+    apart_from: Option<u64>,
     /// Training rows of CoLA, MRPC, RTE, STS-B and MNLI.
     #[arg(long, default_value_t = Sizes::DEFAULT.train)]
     rows: usize,
@@ -42,7 +45,7 @@ fn main() -> ExitCode {
         dev: args.dev,
         dev_large: args.dev_large,
     };
-    let outcome = files(args.seed, &sizes)
+    let outcome = files(args.seed, &sizes, args.apart_from)
         .map_err(|error| error.to_string())
         .and_then(|files| write(&files, &args.out).map_err(|error| error.to_string()));
     match outcome {

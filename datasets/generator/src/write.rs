@@ -28,14 +28,19 @@ pub struct SampleFile {
     pub text: String,
 }
 
-/// Every file, made in memory: a pure function of seed and sizes.
+/// Every file, made in memory: a pure function of its arguments. With `apart_from` no row is one that this seed gives in
+/// the default sizes: what a backbone is trained on must not hold the sample that it is then measured with.
 ///
 /// # Errors
 /// [`Exhausted`] where the sizes ask for more than there is.
-pub fn files(seed: u64, sizes: &Sizes) -> Result<Vec<SampleFile>, Exhausted> {
+pub fn files(seed: u64, sizes: &Sizes, apart_from: Option<u64>) -> Result<Vec<SampleFile>, Exhausted> {
     let mut files = Vec::new();
     for task in &TASKS {
-        for split in task.splits(seed, sizes)? {
+        let taken = match apart_from {
+            Some(other) => task.splits(other, &Sizes::DEFAULT, &[])?,
+            None => Vec::new(),
+        };
+        for split in task.splits(seed, sizes, &taken)? {
             files.push(SampleFile {
                 name: format!("{}/{}.tsv", task.folder, split.name),
                 text: tsv(task.folder, &split),

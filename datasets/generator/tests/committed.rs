@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use adept_data::{Example, GlueTask, LoadOptions, load_glue};
-use glue_sample::tasks::{Sizes, TASKS, key};
+use glue_sample::tasks::{Sizes, Split, TASKS, key};
 use glue_sample::write::{files, write};
 
 const SEED: u64 = 42;
@@ -18,7 +18,7 @@ fn committed() -> PathBuf {
 
 #[test]
 fn the_committed_files_are_what_the_generator_writes() {
-    let made = files(SEED, &Sizes::DEFAULT).unwrap();
+    let made = files(SEED, &Sizes::DEFAULT, None).unwrap();
     for file in &made {
         let found = std::fs::read_to_string(committed().join(&file.name)).unwrap_or_default();
         let differs = found
@@ -104,11 +104,24 @@ fn pairs_are_unique_in_either_order() {
         dev_large: 200,
     };
     for task in &TASKS {
-        let splits = task.splits(SEED, &sizes).unwrap();
+        let splits = task.splits(SEED, &sizes, &[]).unwrap();
         let rows: Vec<_> = splits.iter().flat_map(|split| &split.rows).collect();
         let keys: HashSet<_> = rows.iter().map(|row| key(row)).collect();
         assert_eq!(keys.len(), rows.len(), "{}", task.folder);
     }
+}
+
+/// A set that is made apart from another seed's sample shares no row with it, though the two do overlap otherwise.
+#[test]
+fn a_set_made_apart_from_the_sample_shares_no_row_with_it() {
+    let sst2 = TASKS.iter().find(|task| task.folder == "SST-2").unwrap();
+    let keys =
+        |splits: &[Split]| -> HashSet<Vec<String>> { splits.iter().flat_map(|split| &split.rows).map(key).collect() };
+    let sample = sst2.splits(SEED, &Sizes::DEFAULT, &[]).unwrap();
+    let together = sst2.splits(SEED + 1, &Sizes::DEFAULT, &[]).unwrap();
+    let apart = sst2.splits(SEED + 1, &Sizes::DEFAULT, &sample).unwrap();
+    assert!(keys(&together).intersection(&keys(&sample)).next().is_some());
+    assert_eq!(keys(&apart).intersection(&keys(&sample)).next(), None);
 }
 
 /// MNLI's mismatched rows speak of topics that its training rows never do.
@@ -120,7 +133,7 @@ fn mismatched_topics_are_unseen() {
         ..Sizes::DEFAULT
     };
     let mnli = TASKS.iter().find(|task| task.folder == "MNLI").unwrap();
-    let splits = mnli.splits(SEED, &sizes).unwrap();
+    let splits = mnli.splits(SEED, &sizes, &[]).unwrap();
     let topics = |name: &str| {
         let split = splits.iter().find(|split| split.name == name).unwrap();
         split.rows.iter().map(|row| row.source).collect::<HashSet<_>>()
@@ -138,8 +151,8 @@ fn a_seed_gives_its_own_files_and_they_replace_old_ones() {
         dev_large: 10,
     };
     let folder = tempfile::tempdir().unwrap();
-    let (one, other) = (files(1, &sizes).unwrap(), files(2, &sizes).unwrap());
-    assert_eq!(one, files(1, &sizes).unwrap());
+    let (one, other) = (files(1, &sizes, None).unwrap(), files(2, &sizes, None).unwrap());
+    assert_eq!(one, files(1, &sizes, None).unwrap());
     for (first, second) in one.iter().zip(&other) {
         assert_ne!(first.text, second.text, "{}", first.name);
     }
@@ -164,7 +177,7 @@ fn a_file_in_the_way_is_named() {
         dev: 2,
         dev_large: 2,
     };
-    let error = write(&files(1, &sizes).unwrap(), folder.path())
+    let error = write(&files(1, &sizes, None).unwrap(), folder.path())
         .unwrap_err()
         .to_string();
     assert!(error.contains("CoLA"), "{error}");

@@ -142,11 +142,11 @@ pub const TASKS: [Task; 8] = [
 ];
 
 impl Task {
-    /// All splits of the task, train first.
+    /// All splits of the task, train first, with no row that is in `taken`.
     ///
     /// # Errors
     /// [`Exhausted`] where the sizes ask for more than there is.
-    pub fn splits(&self, seed: u64, sizes: &Sizes) -> Result<Vec<Split>, Exhausted> {
+    pub fn splits(&self, seed: u64, sizes: &Sizes, taken: &[Split]) -> Result<Vec<Split>, Exhausted> {
         let (all, common, unseen) = (
             &lexicon().topics[..],
             lexicon().common_topics(),
@@ -165,7 +165,7 @@ impl Task {
             ],
             _ => vec![("train", train, all), ("dev", dev, all)],
         };
-        let mut seen = HashSet::new();
+        let mut seen: HashSet<Vec<String>> = taken.iter().flat_map(|split| &split.rows).map(key).collect();
         let mut splits = Vec::new();
         for (name, count, topics) in plan {
             let mut dice = Dice::new(seed, &format!("{}/{name}", self.folder));
