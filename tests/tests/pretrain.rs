@@ -105,7 +105,10 @@ impl Golden {
             assert_eq!(expected.len(), found.len(), "{name}");
             for (index, (expected, found)) in expected.iter().zip(found).enumerate() {
                 let off = (expected - f64::from(*found)).abs();
-                assert!(off <= limit, "{kind}{name}[{index}]: {found}, expected {expected}, off by {off:.1e}");
+                assert!(
+                    off <= limit,
+                    "{kind}{name}[{index}]: {found}, expected {expected}, off by {off:.1e}"
+                );
             }
         }
     }

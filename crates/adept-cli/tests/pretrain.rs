@@ -20,7 +20,17 @@ struct Case {
 }
 
 const WORDS: [&str; 12] = [
-    "harbour", "lantern", "crossed", "morning", "painter", "followed", "winter", "garden", "letter", "window", "river",
+    "harbour",
+    "lantern",
+    "crossed",
+    "morning",
+    "painter",
+    "followed",
+    "winter",
+    "garden",
+    "letter",
+    "window",
+    "river",
     "carefully",
 ];
 
@@ -46,7 +56,11 @@ impl Case {
         let rows = |count: usize, begin: usize| {
             let row = |number: usize| {
                 let label = ["entailment", "not_entailment"][number % 2];
-                format!("{number}\t{}\t{}\t{label}\n", sentence(number), sentence(number + number % 2))
+                format!(
+                    "{number}\t{}\t{}\t{label}\n",
+                    sentence(number),
+                    sentence(number + number % 2)
+                )
             };
             let rows: String = (begin..begin + count).map(row).collect();
             format!("index\tsentence1\tsentence2\tlabel\n{rows}")
@@ -86,7 +100,11 @@ impl Case {
         for folder in [out.join("model"), out.join("checkpoint/step-00000024")] {
             for entry in fs::read_dir(&folder).expect("the run is done") {
                 let path = entry.expect("the folder is readable").path();
-                let name = path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
+                let name = path
+                    .file_name()
+                    .expect("an entry has a name")
+                    .to_string_lossy()
+                    .into_owned();
                 if name != "state.json" {
                     found.insert(name, fs::read(&path).expect("it is readable"));
                 }
@@ -101,7 +119,12 @@ impl Case {
 fn a_model_is_made_planned_found_done_and_inspected() {
     let case = Case::new();
     let plan = case.run("out", &["--plan"]).succeeded().out;
-    for part in ["1 files, 600 paragraphs", "rte: 40 rows, 100.0 %", "50 tokens", "24 of 2 passes"] {
+    for part in [
+        "1 files, 600 paragraphs",
+        "rte: 40 rows, 100.0 %",
+        "50 tokens",
+        "24 of 2 passes",
+    ] {
         assert!(plan.contains(part), "{plan}");
     }
     assert!(!case.root.join("out").exists());
@@ -162,7 +185,12 @@ fn input_that_cannot_be_used_is_named() {
         ),
         (
             "a gzip file that is cut",
-            |root| write(&root.join("corpora/b.txt.gz"), &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 75]),
+            |root| {
+                write(
+                    &root.join("corpora/b.txt.gz"),
+                    &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 75],
+                )
+            },
             &[],
             &["b.txt.gz", "gzip"],
         ),
@@ -210,7 +238,12 @@ fn input_that_cannot_be_used_is_named() {
         ),
         (
             "a damaged row",
-            |root| write(&root.join("glue/RTE/train.tsv"), b"index\tsentence1\tsentence2\tlabel\n0\ta\tb\tmaybe\n"),
+            |root| {
+                write(
+                    &root.join("glue/RTE/train.tsv"),
+                    b"index\tsentence1\tsentence2\tlabel\n0\ta\tb\tmaybe\n",
+                )
+            },
             &[],
             &["task `rte` of the mixture", "train.tsv:2"],
         ),
@@ -230,7 +263,11 @@ fn input_that_cannot_be_used_is_named() {
             "an unknown key",
             |root| write(&root.join("pretrain.toml"), b"[text]\nfile = []\n"),
             &[],
-            &["pretrain.toml:2: unknown key `text.file`", "`text.files`", "docs/pretraining.md"],
+            &[
+                "pretrain.toml:2: unknown key `text.file`",
+                "`text.files`",
+                "docs/pretraining.md",
+            ],
         ),
         (
             "heads of no channels",

@@ -178,13 +178,7 @@ where
     Ok(path)
 }
 
-fn write<AB, M, O, P, I>(
-    path: &Path,
-    progress: &P,
-    identity: &I,
-    module: &M,
-    optimizer: &O,
-) -> Result<(), TrainError>
+fn write<AB, M, O, P, I>(path: &Path, progress: &P, identity: &I, module: &M, optimizer: &O) -> Result<(), TrainError>
 where
     AB: AutodiffBackend,
     M: Module<AB>,
@@ -266,9 +260,7 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
 ///
 /// # Errors
 /// [`TrainError::NoUsableCheckpoint`] where there are some and each is damaged.
-pub fn newest<P: Position, I: Serialize + DeserializeOwned>(
-    folder: &Path,
-) -> Result<Option<Loaded<P, I>>, TrainError> {
+pub fn newest<P: Position, I: Serialize + DeserializeOwned>(folder: &Path) -> Result<Option<Loaded<P, I>>, TrainError> {
     let mut damaged = Vec::new();
     for path in list(folder)? {
         match verify(&path) {

@@ -179,10 +179,7 @@ pub(crate) fn replace_folder(
     name: &str,
     write: impl FnOnce(&Path) -> Result<(), TrainError>,
 ) -> Result<(), TrainError> {
-    let (temporary, new) = (
-        parent.join(format!("{name}.tmp")),
-        parent.join(format!("{name}.new")),
-    );
+    let (temporary, new) = (parent.join(format!("{name}.tmp")), parent.join(format!("{name}.new")));
     remove_tree(&temporary)?;
     if let Err(error) = write(&temporary).and_then(|()| sync_tree(&temporary)) {
         // A full disk is the likely cause; what is left of the attempt only makes it fuller.

@@ -11,9 +11,7 @@ use std::path::{Path, PathBuf};
 use adept_models::T5;
 use adept_train::TrainError;
 use adept_train::pretrain::record::PretrainLine;
-use adept_train::pretrain::{
-    Outcome, PretrainEvent, PretrainObserver, ResolvedPretrain, Roots, plan, resolve, run,
-};
+use adept_train::pretrain::{Outcome, PretrainEvent, PretrainObserver, ResolvedPretrain, Roots, plan, resolve, run};
 use adept_train::record::read_lines;
 use burn_flex::Flex;
 use common::{AB, bytes, one_at_a_time};
@@ -23,9 +21,17 @@ struct World {
     folder: tempfile::TempDir,
 }
 
-const NOUNS: [&str; 8] = ["farmer", "river", "letter", "garden", "teacher", "window", "market", "bridge"];
+const NOUNS: [&str; 8] = [
+    "farmer", "river", "letter", "garden", "teacher", "window", "market", "bridge",
+];
 const VERBS: [&str; 6] = ["crossed", "painted", "followed", "remembered", "opened", "described"];
-const PLACES: [&str; 5] = ["in the morning", "near the harbour", "without a word", "last summer", "for an hour"];
+const PLACES: [&str; 5] = [
+    "in the morning",
+    "near the harbour",
+    "without a word",
+    "last summer",
+    "for an hour",
+];
 
 fn sentence(number: usize) -> String {
     let pick = |words: &[&'static str], salt: usize| words[(number * 7 + salt * (number / 3 + 5)) % words.len()];
@@ -44,11 +50,7 @@ impl World {
         let root = folder.path();
         let paragraph = |number: usize| [0, 1, 2].map(|n| sentence(3 * number + n)).join(", and ") + ".\n";
         fs::create_dir_all(root.join("corpora")).unwrap();
-        fs::write(
-            root.join("corpora/a.txt"),
-            (0..400).map(paragraph).collect::<String>(),
-        )
-        .unwrap();
+        fs::write(root.join("corpora/a.txt"), (0..400).map(paragraph).collect::<String>()).unwrap();
         let rows = |count: usize, begin: usize| {
             let mut text = "index\tsentence1\tsentence2\tlabel\n".to_owned();
             for row in begin..begin + count {
@@ -95,14 +97,15 @@ impl World {
         resolve(Some(&path), &overrides).unwrap()
     }
 
-    fn run(
-        &self,
-        name: &str,
-        overrides: &[&str],
-        observer: &mut dyn PretrainObserver,
-    ) -> Result<Outcome, TrainError> {
+    fn run(&self, name: &str, overrides: &[&str], observer: &mut dyn PretrainObserver) -> Result<Outcome, TrainError> {
         let out = self.out(name);
-        run::<AB>(&self.config(overrides), &self.roots(), &out, &Default::default(), observer)
+        run::<AB>(
+            &self.config(overrides),
+            &self.roots(),
+            &out,
+            &Default::default(),
+            observer,
+        )
     }
 
     fn out(&self, name: &str) -> PathBuf {
@@ -258,12 +261,17 @@ fn pretrain_refuses_another_run_and_uses_what_was_made() {
         stop_at: Some(6),
         ..Watcher::default()
     };
-    world.run("out", &["train.log_every=1", "train.keep=2"], &mut second).unwrap_err();
+    world
+        .run("out", &["train.log_every=1", "train.keep=2"], &mut second)
+        .unwrap_err();
     assert_eq!(second.prepared, 0, "they were used again");
     for (change, expected) in [
         ("optimizer.beta2=0.99", "`optimizer.beta2` = 0.98, this one has 0.99"),
         ("seed=43", "`seed` = 42, this one has 43"),
-        ("tokenizer.vocab_size=66", "`tokenizer.vocab_size` = 70, this one has 66"),
+        (
+            "tokenizer.vocab_size=66",
+            "`tokenizer.vocab_size` = 70, this one has 66",
+        ),
     ] {
         let error = world.run("out", &[change], &mut ()).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
@@ -272,7 +280,10 @@ fn pretrain_refuses_another_run_and_uses_what_was_made() {
     let text = fs::read_to_string(&corpus).unwrap();
     fs::write(&corpus, text.replacen("river", "rover", 1)).unwrap();
     let error = world.run("out", &[], &mut ()).unwrap_err().to_string();
-    assert!(error.contains("holds a run with corpus file 1 (") && error.contains("a.txt"), "{error}");
+    assert!(
+        error.contains("holds a run with corpus file 1 (") && error.contains("a.txt"),
+        "{error}"
+    );
     fs::write(&corpus, text).unwrap();
     world.run("out", &[], &mut ()).unwrap();
 }
@@ -306,7 +317,12 @@ fn pretrain_writes_a_model_that_knows_more_than_chance() {
 
     // From there with another optimiser: the same tokenizer, a loss that begins where the other ended.
     let init = format!("model.init={}", world.out("out").join("model").display());
-    let overrides = [init.as_str(), "train.steps=1", "schedule.name=constant", "optimizer.learning_rate=0"];
+    let overrides = [
+        init.as_str(),
+        "train.steps=1",
+        "schedule.name=constant",
+        "optimizer.learning_rate=0",
+    ];
     let further = world.run("further", &overrides, &mut ()).unwrap();
     let difference = further.end.evaluation.held_out_loss - outcome.end.evaluation.held_out_loss;
     assert!(difference.abs() < 0.02, "bf16 alone changed the loss by {difference}");
@@ -327,8 +343,16 @@ fn pretrain_plans_without_writing() {
 fn pretrain_ends_at_a_loss_that_is_no_number() {
     let _turn = one_at_a_time();
     let world = World::new();
-    let overrides = ["optimizer.learning_rate=100", "optimizer.embedding_factor=1000", "train.steps=60"];
-    let more = ["optimizer.clip_norm=0", "schedule.decay_steps=0", "optimizer.epsilon=1e-12"];
+    let overrides = [
+        "optimizer.learning_rate=100",
+        "optimizer.embedding_factor=1000",
+        "train.steps=60",
+    ];
+    let more = [
+        "optimizer.clip_norm=0",
+        "schedule.decay_steps=0",
+        "optimizer.epsilon=1e-12",
+    ];
     let error = world
         .run("out", &[overrides.as_slice(), &more].concat(), &mut ())
         .unwrap_err();

@@ -155,7 +155,9 @@ impl<B: Backend> Adafactor<B> {
             return value;
         }
         // All factors stay on the device: no step waits for it.
-        let clip = root_mean_square(&update).div_scalar(config.clip_threshold).clamp_min(1.0);
+        let clip = root_mean_square(&update)
+            .div_scalar(config.clip_threshold)
+            .clamp_min(1.0);
         let mut scale = clip.recip().mul_scalar(rate);
         let mut decay = Tensor::<B, 1>::full([1], rate * decay, &value.device());
         if config.multiply_by_parameter_scale {
@@ -223,7 +225,10 @@ impl<B: Backend> OptimizerState<B> for Adafactor<B> {
     }
 
     fn steps(&self) -> BTreeMap<String, u64> {
-        self.state.iter().map(|(path, state)| (path.clone(), state.steps)).collect()
+        self.state
+            .iter()
+            .map(|(path, state)| (path.clone(), state.steps))
+            .collect()
     }
 
     fn put_back<E>(

@@ -385,7 +385,10 @@ mod tests {
     #[test]
     fn refusals_name_place_key_and_figures() {
         for (text, expected) in [
-            ("[text]\nfile = [\"a\"]\n", ":2: unknown key `text.file`; the nearest is `text.files`"),
+            (
+                "[text]\nfile = [\"a\"]\n",
+                ":2: unknown key `text.file`; the nearest is `text.files`",
+            ),
             (
                 "[text]\nfiles = [\"a\"]\n[[tasks]]\nname = \"sst3\"\ndata = \"x\"\n",
                 ":4: `tasks.name` must be one of",
@@ -397,7 +400,10 @@ mod tests {
             ("tasks = [1]\n", ":1: `tasks` must be a list of tables"),
             ("[text]\nfiles = \"a\"\n", ":2: `text.files` must be a list of texts"),
             ("seed = 1\n", "`text.files` has no default"),
-            ("[text]\nfiles = [\"a\"]\n", "`mixture.task_share` = 0.5: there is no [[tasks]] table"),
+            (
+                "[text]\nfiles = [\"a\"]\n",
+                "`mixture.task_share` = 0.5: there is no [[tasks]] table",
+            ),
             (
                 &format!("{SMALL}[[tasks]]\nname = \"sst2\"\ndata = \"other\"\n"),
                 "`tasks.label` = \"sst2\": another task has this label",
@@ -421,7 +427,11 @@ mod tests {
         other.train.log_every = 7;
         other.text.files.clear();
         other.tasks[0].data = "elsewhere".into();
-        assert_eq!(other.difference(&begun, 8000), None, "the decay would have begun at step 8000");
+        assert_eq!(
+            other.difference(&begun, 8000),
+            None,
+            "the decay would have begun at step 8000"
+        );
         assert_eq!(
             other.difference(&begun, 8002),
             Some(("`schedule.decay_steps`".into(), "2000".into(), "4000".into()))

@@ -19,7 +19,10 @@ fn tables() -> String {
         let name = field.key.rsplit_once('.').map(|(section, _)| section);
         if section != Some(name) {
             let title = name.map_or("### Top level".to_owned(), |name| format!("### `[{name}]`"));
-            let _ = write!(page, "\n{title}\n\n| key | type | default | meaning |\n|---|---|---|---|\n");
+            let _ = write!(
+                page,
+                "\n{title}\n\n| key | type | default | meaning |\n|---|---|---|---|\n"
+            );
             section = Some(name);
         }
         line(&mut page, field, &value(&defaults[field.key]));
@@ -38,8 +41,16 @@ fn line(page: &mut String, field: &Field, default: &str) {
         Kind::Choice(_) => kind(&field.kind),
         other => other.describe(),
     };
-    let default = if default == "(must be given)" { "`\"\"`" } else { default };
-    let _ = writeln!(page, "| `{}` | {kind} | {default} | {}{free} |", field.key, field.meaning);
+    let default = if default == "(must be given)" {
+        "`\"\"`"
+    } else {
+        default
+    };
+    let _ = writeln!(
+        page,
+        "| `{}` | {kind} | {default} | {}{free} |",
+        field.key, field.meaning
+    );
 }
 
 /// A page with its generated part renewed; `None` where it has not the marks of one.

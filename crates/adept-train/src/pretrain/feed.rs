@@ -106,7 +106,10 @@ mod tests {
                 assert_eq!(index, *count, "share {share}, pass {number}");
                 *count += 1;
                 let exact = (number + 1) as f64 * share;
-                assert!((counts[1] as f64 - exact).abs() < 1.0 + 1e-9, "share {share}, pass {number}");
+                assert!(
+                    (counts[1] as f64 - exact).abs() < 1.0 + 1e-9,
+                    "share {share}, pass {number}"
+                );
             }
         }
     }

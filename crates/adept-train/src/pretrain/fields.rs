@@ -51,17 +51,42 @@ pub const FIELDS: &[Field] = &[
          are not used; its tokenizer is used unless `tokenizer.path` names another. Empty: random weights by Hugging \
          Face's scheme. Resuming compares the fingerprint of its weights, not this path.",
     ),
-    field("model.d_model", Kind::Integer { min: 1, max: 65_536 }, true, "Channels of the residual stream."),
-    field("model.d_kv", Kind::Integer { min: 1, max: 65_536 }, true, "Channels of one attention head."),
-    field("model.d_ff", Kind::Integer { min: 1, max: 1_048_576 }, true, "Inner channels of the feed-forward layers."),
-    field("model.layers", Kind::Integer { min: 1, max: 1000 }, true, "Encoder blocks."),
+    field(
+        "model.d_model",
+        Kind::Integer { min: 1, max: 65_536 },
+        true,
+        "Channels of the residual stream.",
+    ),
+    field(
+        "model.d_kv",
+        Kind::Integer { min: 1, max: 65_536 },
+        true,
+        "Channels of one attention head.",
+    ),
+    field(
+        "model.d_ff",
+        Kind::Integer { min: 1, max: 1_048_576 },
+        true,
+        "Inner channels of the feed-forward layers.",
+    ),
+    field(
+        "model.layers",
+        Kind::Integer { min: 1, max: 1000 },
+        true,
+        "Encoder blocks.",
+    ),
     field(
         "model.decoder_layers",
         Kind::Integer { min: 0, max: 1000 },
         true,
         "Decoder blocks. 0: as many as the encoder's.",
     ),
-    field("model.heads", Kind::Integer { min: 1, max: 1024 }, true, "Attention heads."),
+    field(
+        "model.heads",
+        Kind::Integer { min: 1, max: 1024 },
+        true,
+        "Attention heads.",
+    ),
     field(
         "model.feed_forward",
         Kind::Choice(&["relu", "gated-gelu"]),
@@ -91,7 +116,10 @@ pub const FIELDS: &[Field] = &[
     ),
     field(
         "tokenizer.vocab_size",
-        Kind::Integer { min: 16, max: 1_000_000 },
+        Kind::Integer {
+            min: 16,
+            max: 1_000_000,
+        },
         true,
         "Tokens of a trained tokenizer, the special ones and the sentinels included.",
     ),
@@ -144,8 +172,18 @@ pub const FIELDS: &[Field] = &[
         true,
         "Tokens of a corrupted input, `</s>` included. A window holds as many tokens of text as corrupt to that.",
     ),
-    field("text.noise_density", number(0.01, 0.9), true, "Share of a window's tokens that are noise."),
-    field("text.mean_span_length", number(1.0, 100.0), true, "Mean length of a noise span in tokens."),
+    field(
+        "text.noise_density",
+        number(0.01, 0.9),
+        true,
+        "Share of a window's tokens that are noise.",
+    ),
+    field(
+        "text.mean_span_length",
+        number(1.0, 100.0),
+        true,
+        "Mean length of a noise span in tokens.",
+    ),
     field(
         "text.batch_size",
         Kind::Integer { min: 1, max: 65_536 },
@@ -213,9 +251,24 @@ pub const FIELDS: &[Field] = &[
         true,
         "Largest global norm of the gradient; larger ones are scaled down. 0: no clipping.",
     ),
-    field("optimizer.beta1", number(0.0, BELOW_ONE), true, "AdamW: decay of the first moment."),
-    field("optimizer.beta2", number(0.0, BELOW_ONE), true, "AdamW: decay of the second moment."),
-    field("optimizer.epsilon", number(1e-12, 1.0), true, "AdamW: added to the root of the second moment."),
+    field(
+        "optimizer.beta1",
+        number(0.0, BELOW_ONE),
+        true,
+        "AdamW: decay of the first moment.",
+    ),
+    field(
+        "optimizer.beta2",
+        number(0.0, BELOW_ONE),
+        true,
+        "AdamW: decay of the second moment.",
+    ),
+    field(
+        "optimizer.epsilon",
+        number(1e-12, 1.0),
+        true,
+        "AdamW: added to the root of the second moment.",
+    ),
     field(
         "optimizer.embedding_factor",
         number(0.0, 1000.0),
@@ -267,7 +320,12 @@ pub const FIELDS: &[Field] = &[
          or a constant rate and a linear decay to 0 over the last `decay_steps`. On resume it may change as \
          `train.steps` may.",
     ),
-    field("schedule.warmup_steps", whole(0), true, "Steps of linear warm-up. On resume it may change as `train.steps` may."),
+    field(
+        "schedule.warmup_steps",
+        whole(0),
+        true,
+        "Steps of linear warm-up. On resume it may change as `train.steps` may.",
+    ),
     field(
         "schedule.decay_steps",
         whole(0),
@@ -276,7 +334,10 @@ pub const FIELDS: &[Field] = &[
     ),
     field(
         "train.steps",
-        Kind::Integer { min: 1, max: 100_000_000 },
+        Kind::Integer {
+            min: 1,
+            max: 100_000_000,
+        },
         true,
         "Optimiser steps. On resume it may change where the rates of the steps already done stay the same.",
     ),
@@ -286,7 +347,12 @@ pub const FIELDS: &[Field] = &[
         true,
         "Passes of one optimiser step, each over text or over tasks. The gradient is the mean of the passes' own.",
     ),
-    field("train.dropout", number(0.0, BELOW_ONE), true, "Dropout inside the model."),
+    field(
+        "train.dropout",
+        number(0.0, BELOW_ONE),
+        true,
+        "Dropout inside the model.",
+    ),
     field(
         "train.log_every",
         whole(1),
@@ -312,7 +378,12 @@ pub const FIELDS: &[Field] = &[
         false,
         "Steps between two checkpoints; one is also written after every evaluation and when a run is interrupted.",
     ),
-    field("train.keep", Kind::Integer { min: 1, max: 1000 }, false, "Checkpoints kept."),
+    field(
+        "train.keep",
+        Kind::Integer { min: 1, max: 1000 },
+        false,
+        "Checkpoints kept.",
+    ),
 ];
 
 /// The schema.

@@ -30,6 +30,6 @@ mod run;
 
 pub use config::{PretrainConfig, ResolvedPretrain, resolve};
 pub use document::page;
-pub use observer::{PretrainEvent, PretrainObserver, Phase};
+pub use observer::{Phase, PretrainEvent, PretrainObserver};
 pub use prepare::Roots;
 pub use run::{Outcome, Plan, plan, run};

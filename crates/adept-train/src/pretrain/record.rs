@@ -190,18 +190,20 @@ impl PretrainIdentity {
             .chain(theirs.keys())
             .find(|name| ours.get(*name) != theirs.get(*name))
             .map(|name| {
-                let value = |sums: &BTreeMap<String, String>| sums.get(name).map_or("absent", String::as_str).to_owned();
+                let value =
+                    |sums: &BTreeMap<String, String>| sums.get(name).map_or("absent", String::as_str).to_owned();
                 (name.clone(), value(&theirs), value(&ours))
             })
     }
 
     /// Checksums by file, and the order of the corpus, which decides its tokens.
     fn sums(&self) -> BTreeMap<String, String> {
-        let corpus = self
-            .corpus
-            .iter()
-            .enumerate()
-            .map(|(number, file)| (format!("corpus file {} ({})", number + 1, file.name), file.sha256.clone()));
+        let corpus = self.corpus.iter().enumerate().map(|(number, file)| {
+            (
+                format!("corpus file {} ({})", number + 1, file.name),
+                file.sha256.clone(),
+            )
+        });
         let tasks = self.tasks.iter().flat_map(|(label, files)| {
             files
                 .iter()
