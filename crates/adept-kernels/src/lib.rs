@@ -11,6 +11,8 @@
 
 mod activation;
 mod attention;
+mod embedding;
+mod head;
 mod loss;
 mod norm;
 pub mod optimizer;
@@ -21,6 +23,8 @@ mod flex;
 
 pub use activation::{gated_gelu, gelu_tanh, relu};
 pub use attention::{AttentionBias, attention};
+pub use embedding::embedding;
+pub use head::{head_log_probabilities, head_loss};
 pub use loss::cross_entropy;
 pub use norm::rms_norm;
 

@@ -10,7 +10,9 @@ use crate::optimizer::{AdamWStep, adamw, adamw_composed, scale, sum_of_squares};
 use crate::sublayer::{
     AttentionWeights, FeedForwardWeights, KeysValues, Settings, cross_attention, feed_forward, self_attention,
 };
-use crate::{AttentionBias, attention, cross_entropy, gated_gelu, relu, rms_norm};
+use crate::{
+    AttentionBias, attention, cross_entropy, embedding, gated_gelu, head_log_probabilities, head_loss, relu, rms_norm,
+};
 
 type Composed = Autodiff<NdArray>;
 type Fused = Autodiff<burn_flex::Flex>;
@@ -220,6 +222,39 @@ fn feed_forward_figures<B: AutodiffBackend>(b: usize, n: usize, gated: bool) -> 
     figures
 }
 
+fn head_figures<B: AutodiffBackend>(labels: &[i64], v: usize) -> Figures {
+    let n = labels.len();
+    let (states, weight) = (leaf::<B, 2>([n, 12], 1), leaf::<B, 2>([v, 12], 2));
+    let labels = Tensor::<B, 1, Int>::from_data(TensorData::from(labels), &B::Device::default());
+    let loss = head_loss(states.clone(), weight.clone(), 0.3, labels.clone());
+    let grads = (loss.clone() * 3.0).backward();
+    let inner = |tensor: &Tensor<B, 2>| tensor.clone().inner();
+    let scores = head_log_probabilities(inner(&states), inner(&weight), 0.3, labels.inner());
+    vec![
+        ("loss", values(loss)),
+        ("states", values(states.grad(&grads).expect("tracked"))),
+        ("weight", values(weight.grad(&grads).expect("tracked"))),
+        ("log-probabilities", values(scores)),
+    ]
+}
+
+/// A table that is looked up twice and is the head as well.
+fn embedding_figures<B: AutodiffBackend>() -> Figures {
+    let table = leaf::<B, 2>([50, 6], 1);
+    let ids = |ids: [[i64; 4]; 2]| Tensor::<B, 2, Int>::from_data(ids, &B::Device::default());
+    let first = embedding(table.clone(), ids([[3, 49, 3, 0], [1, 2, 3, 4]]));
+    let second = embedding(table.clone(), ids([[3, 3, 3, 3], [7, 0, 49, 8]]));
+    let states = (first.clone() * second).reshape([8, 6]);
+    let labels = Tensor::<B, 1, Int>::from_data([0i64, 1, 2, 3, -100, 5, 6, 49], &B::Device::default());
+    let loss = head_loss(states, table.clone(), 1.0, labels);
+    let grads = loss.clone().backward();
+    vec![
+        ("rows", values(first)),
+        ("loss", values(loss)),
+        ("table", values(table.grad(&grads).expect("tracked"))),
+    ]
+}
+
 #[track_caller]
 fn check(found: Figures, expected: Figures) {
     assert_eq!(found.len(), expected.len());
@@ -300,6 +335,22 @@ mod fused {
                 feed_forward_figures::<Composed>(b, n, gated),
             );
         }
+    }
+
+    #[test]
+    fn heads_with_ignored_rows() {
+        // One tile and a rest, many tiles with several a share, no row that counts.
+        let many: Vec<i64> = (0..300)
+            .map(|i| if i % 7 == 3 { -100 } else { i * 31 % 9000 })
+            .collect();
+        for (labels, v) in [(&[1029, -100, 0, 17][..], 1030), (&many, 9000), (&[-100, -100], 70)] {
+            check(head_figures::<Fused>(labels, v), head_figures::<Composed>(labels, v));
+        }
+    }
+
+    #[test]
+    fn embeddings_and_a_tied_head_share_one_gradient() {
+        check(embedding_figures::<Fused>(), embedding_figures::<Composed>());
     }
 
     #[test]

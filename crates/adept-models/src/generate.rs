@@ -5,6 +5,7 @@
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, ElementConversion, Int, Tensor, TensorData};
 
+use crate::loss::IGNORE_INDEX;
 use crate::traits::Seq2SeqBackbone;
 
 /// Greedy output with the evidence of how safe each choice was.
@@ -117,28 +118,20 @@ pub fn score_labels<B: Backend, M: Seq2SeqBackbone<B>>(
     assert!(width > 0, "score_labels: {count} labels, none with a token");
 
     let mut inputs = vec![model.pad_id() as i32; count * width];
-    let mut targets = vec![0i32; count * width];
-    let mut keep = vec![0f32; count * width];
+    let mut targets = vec![IGNORE_INDEX; count * width];
     for (row, label) in labels.iter().enumerate() {
         inputs[row * width] = model.decoder_start_id() as i32;
         for (slot, &id) in label.iter().enumerate() {
             targets[row * width + slot] = id as i32;
-            keep[row * width + slot] = 1.0;
             if slot + 1 < width {
                 inputs[row * width + slot + 1] = id as i32;
             }
         }
     }
     let inputs = Tensor::<B, 2, Int>::from_data(TensorData::new(inputs, [count, width]), &device);
-    let targets = Tensor::<B, 4, Int>::from_data(TensorData::new(targets, [1, count, width, 1]), &device);
-    let keep = Tensor::<B, 3>::from_data(TensorData::new(keep, [1, count, width]), &device);
+    let targets = Tensor::<B, 2, Int>::from_data(TensorData::new(targets, [count, width]), &device);
 
-    let logits = model.decode_candidates(inputs, encoded, mask);
-    let picked = logits.clone().gather(3, targets.expand([batch, count, width, 1]));
-    // log softmax of the picked entry alone: the whole table of log-probabilities is never built.
-    let largest = logits.clone().max_dim(3);
-    let normaliser = (logits - largest.clone()).exp().sum_dim(3).log() + largest;
-    let scores = (picked - normaliser).reshape([batch, count, width]) * keep;
+    let scores = model.score_candidates(inputs, encoded, mask, targets);
     scores.sum_dim(2).reshape([batch, count])
 }
 

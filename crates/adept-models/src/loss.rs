@@ -25,6 +25,21 @@ pub fn cross_entropy<B: Backend>(logits: Tensor<B, 3>, labels: Tensor<B, 2, Int>
     )
 }
 
+/// Log-probabilities `[batch, candidates, target]` of labels `[candidates, target]` in logits
+/// `[batch, candidates, target, vocab]`, 0 where a label is negative.
+pub(crate) fn label_log_probabilities<B: Backend>(logits: Tensor<B, 4>, labels: Tensor<B, 2, Int>) -> Tensor<B, 3> {
+    let [batch, candidates, target, _] = logits.dims();
+    let places = labels.clone().clamp_min(0).reshape([1, candidates, target, 1]);
+    let picked = logits.clone().gather(3, places.expand([batch, candidates, target, 1]));
+    // log softmax of the picked entry alone: the whole table of log-probabilities is never built.
+    let largest = logits.clone().max_dim(3);
+    let normaliser = (logits - largest.clone()).exp().sum_dim(3).log() + largest;
+    let ignored = labels.lower_elem(0).reshape([1, candidates, target]);
+    (picked - normaliser)
+        .reshape([batch, candidates, target])
+        .mask_fill(ignored.expand([batch, candidates, target]), 0.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

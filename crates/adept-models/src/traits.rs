@@ -38,6 +38,31 @@ pub trait Seq2SeqBackbone<B: Backend>: Backbone<B> {
         dropout: f64,
     ) -> Tensor<B, 3>;
 
+    /// Mean cross-entropy of teacher-forced `labels` `[batch, target]` over those that are not negative; what
+    /// [`crate::cross_entropy`] gives for the logits of [`Self::decode`], for which a model may not need the logits.
+    fn decode_loss(
+        &self,
+        decoder_ids: Tensor<B, 2, Int>,
+        encoded: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        labels: Tensor<B, 2, Int>,
+        dropout: f64,
+    ) -> Tensor<B, 1> {
+        crate::cross_entropy(self.decode(decoder_ids, encoded, mask, dropout), labels)
+    }
+
+    /// Log-probabilities `[batch, candidates, target]` of `labels` `[candidates, target]`, 0 where they are negative, for
+    /// the logits of [`Self::decode_candidates`]; not differentiated.
+    fn score_candidates(
+        &self,
+        decoder_ids: Tensor<B, 2, Int>,
+        encoded: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        labels: Tensor<B, 2, Int>,
+    ) -> Tensor<B, 3> {
+        crate::loss::label_log_probabilities(self.decode_candidates(decoder_ids, encoded, mask), labels)
+    }
+
     /// Teacher-forced logits `[batch, candidates, target, vocab]` of the same `candidates` (`[candidates, target]`
     /// decoder inputs) for every row, in one pass; the encoder's keys and values are computed once a row.
     fn decode_candidates(

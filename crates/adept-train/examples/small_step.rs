@@ -33,6 +33,11 @@ fn numbers(argument: &str) -> Vec<usize> {
 }
 
 fn main() {
+    // From inside the pool, so that this thread works on what it hands out instead of waiting for others to wake up.
+    rayon::scope(|_| work());
+}
+
+fn work() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [model, work, rest @ ..] = arguments.as_slice() else {
         panic!("expected MODEL WORK [STEPS]")

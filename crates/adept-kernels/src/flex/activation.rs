@@ -41,22 +41,30 @@ impl Backward<Flex, 1> for Relu {
         let [parent] = ops.parents;
         let Some(node) = parent else { return };
         let kept = elements(&ops.state);
-        write(&mut grad, |grad, start| {
-            for (g, out) in grad.iter_mut().zip(&kept[start..]) {
-                *g = if *out > 0.0 { *g } else { 0.0 };
-            }
-        });
+        write(
+            &mut grad,
+            #[inline(always)]
+            |grad, start| {
+                for (g, out) in grad.iter_mut().zip(&kept[start..]) {
+                    *g = if *out > 0.0 { *g } else { 0.0 };
+                }
+            },
+        );
         grads.register::<Flex>(node.id, grad);
     }
 }
 
 fn relu_forward(mut x: FlexTensor) -> FlexTensor {
-    write(&mut x, |part, _| {
-        for x in part {
-            // Written so that a NaN stays one.
-            *x = if *x < 0.0 { 0.0 } else { *x };
-        }
-    });
+    write(
+        &mut x,
+        #[inline(always)]
+        |part, _| {
+            for x in part {
+                // Written so that a NaN stays one.
+                *x = if *x < 0.0 { 0.0 } else { *x };
+            }
+        },
+    );
     x
 }
 
@@ -70,7 +78,12 @@ fn write(target: &mut FlexTensor, work: impl Fn(&mut [f32], usize) + Sync) {
     target.storage_mut::<f32>()[start..end]
         .par_chunks_mut(PART)
         .enumerate()
-        .for_each(|(i, part)| fast(|| work(part, i * PART)));
+        .for_each(|(i, part)| {
+            fast(
+                #[inline(always)]
+                || work(part, i * PART),
+            )
+        });
 }
 
 pub(crate) fn gated_gelu<B: Backend, const D: usize>(
@@ -114,7 +127,10 @@ impl Backward<Flex, 2> for GatedGelu {
                     .zip(grad.par_chunks(PART)),
             )
             .for_each(|((gate_grad, up_grad), ((gate, up), grad))| {
-                fast(|| gated_gelu_part_backward(gate, up, grad, gate_grad, up_grad));
+                fast(
+                    #[inline(always)]
+                    || gated_gelu_part_backward(gate, up, grad, gate_grad, up_grad),
+                );
             });
         let [gate_node, up_node] = ops.parents;
         if let Some(node) = gate_node {
@@ -133,7 +149,10 @@ fn gated_forward(gate: &FlexTensor, up: &FlexTensor) -> FlexTensor {
         .zip(x.par_chunks(PART))
         .zip(y.par_chunks(PART))
         .for_each(|((out, x), y)| {
-            fast(|| gated_gelu_part(out, x, y));
+            fast(
+                #[inline(always)]
+                || gated_gelu_part(out, x, y),
+            );
         });
     tensor(out, gate.layout().shape().clone())
 }

@@ -120,14 +120,14 @@ impl Inputs {
 
 /// The output `[b, q, h·c]` and the softmax of every batch row, head and query.
 fn forward(inputs: &Inputs, b: usize, shape: Heads) -> (FlexTensor, Vec<Softmax>) {
-    let Heads { q, k, heads, .. } = shape;
+    let Heads { q, heads, .. } = shape;
     let mut out = vec![0.0; b * q * shape.inner()];
     let mut softmax = vec![Softmax::default(); b * heads * q];
     out.par_chunks_mut(q * shape.inner())
         .zip(softmax.par_chunks_mut(heads * q))
         .enumerate()
         .for_each_init(
-            || buffer(q * k),
+            || buffer(shape.scratch()),
             |scratch, (i, (out, softmax))| inputs.row(i, shape).forward(shape, out, softmax, scratch),
         );
     (tensor(out, [b, q, shape.inner()]), softmax)
@@ -193,7 +193,7 @@ fn backward(state: &State, grad: &FlexTensor, parents: [Option<NodeId>; 4], grad
         .zip(split(&mut bias_grad, b));
     let (grad, output) = (elements(grad), elements(output));
     blocks.enumerate().for_each_init(
-        || [buffer(q * k), buffer(q * k)],
+        || [buffer(shape.scratch()), buffer(shape.scratch())],
         |[weights, slopes], (i, (((query_grad, key_grad), value_grad), bias_grad))| {
             let row = inputs.row(i, shape);
             let side = |values| Side {
@@ -221,7 +221,7 @@ fn backward(state: &State, grad: &FlexTensor, parents: [Option<NodeId>; 4], grad
                     multiply(key_grad, keys, slopes, transposed, row.query.values, queries, false);
                 }
                 if wanted[3] {
-                    bias_grad[head * q * k..][..q * k].copy_from_slice(slopes);
+                    bias_grad[head * q * k..][..q * k].copy_from_slice(&slopes[..q * k]);
                 }
             }
         },

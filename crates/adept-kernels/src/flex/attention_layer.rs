@@ -11,7 +11,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::{Tensor, backend::Backend};
 use burn_flex::{Flex, FlexTensor};
 
-use super::blocks::{self, Weights, matrix, register, summed, units_a_task};
+use super::blocks::{self, Weights, matrix, pieces, register, summed, transposed, units_a_task};
 use super::bridge::{
     Route, Tracked, contiguous, elements, elements_mut, from_plain, from_tracked, plain, tensor, tracked,
 };
@@ -272,7 +272,10 @@ impl State {
         let (norm, output) = (elements(&self.norm), elements(&self.output));
         blocks::run(tasks, self.work(), |task| {
             let n = task.inverse.len();
-            fast(|| norm_rows(task.x, norm, eps, task.normed, task.inverse));
+            fast(
+                #[inline(always)]
+                || norm_rows(task.x, norm, eps, task.normed, task.inverse),
+            );
             let weights = (self.input.values(), self.input.view());
             multiply(
                 task.projected,
@@ -283,7 +286,7 @@ impl State {
                 weights.1,
                 false,
             );
-            let mut scratch = buffer(shape.q * shape.k);
+            let mut scratch = buffer(shape.scratch());
             let contexts = task.context.chunks_exact_mut(shape.q * inner);
             let softmax = task.softmax.chunks_exact_mut(shape.q * shape.heads);
             let projected = task.projected.chunks_exact(shape.q * wide);
@@ -352,25 +355,26 @@ impl State {
                 bias,
             })
             .collect();
-        let (norm, output, whole_grad) = (elements(&self.norm), elements(&self.output), elements(&grad));
+        let (norm, whole_grad) = (elements(&self.norm), elements(&grad));
+        let (input, output) = (self.input.transposed(), transposed(elements(&self.output), inner, d));
         blocks::run(tasks, 2 * self.work(), |task| {
             let here = task.first * q..(task.first * q + task.out.len() / d);
             let n = here.len();
             let part = |width: usize| here.start * width..here.end * width;
             let grad = &whole_grad[part(d)];
             let mut context_grad = buffer(n * inner);
-            let turned = matrix(inner, d).transposed();
+            let (values, view) = (output.values(), output.view());
             multiply(
                 &mut context_grad,
                 matrix(n, inner),
                 grad,
                 matrix(n, d),
-                output,
-                turned,
+                values,
+                view,
                 false,
             );
             task.bias.fill(0.0);
-            let (mut weights, mut slopes) = (buffer(q * k), buffer(q * k));
+            let (mut weights, mut slopes) = (buffer(shape.scratch()), buffer(shape.scratch()));
             let context = &kept.context[part(inner)];
             let projected = &kept.projected[part(wide)];
             let softmax = &kept.softmax[part(heads)];
@@ -411,39 +415,44 @@ impl State {
                     );
                     if !task.bias.is_empty() {
                         let total = &mut task.bias[head * q * k..][..q * k];
-                        fast(|| {
-                            total
-                                .iter_mut()
-                                .zip(slopes.iter())
-                                .for_each(|(total, slope)| *total += slope)
-                        });
+                        fast(
+                            #[inline(always)]
+                            || {
+                                total
+                                    .iter_mut()
+                                    .zip(slopes.iter())
+                                    .for_each(|(total, slope)| *total += slope)
+                            },
+                        );
                     }
                 }
             }
             let mut normed_grad = buffer(n * d);
-            let turned = self.input.view().transposed();
-            let values = self.input.values();
+            let (values, view) = (input.values(), input.view());
             multiply(
                 &mut normed_grad,
                 matrix(n, d),
                 task.projected,
                 matrix(n, wide),
                 values,
-                turned,
+                view,
                 false,
             );
             let x = &elements(&self.x)[part(d)];
             let inverse = &kept.inverse[here.clone()];
-            fast(|| {
-                if norm_node.is_some() {
-                    task.norm.fill(0.0);
-                    add_weight_gradient(x, inverse, &normed_grad, task.norm);
-                }
-                norm_rows_backward(x, norm, inverse, &mut normed_grad);
-                for (out, own) in task.out.iter_mut().zip(normed_grad.iter()) {
-                    *out += own;
-                }
-            });
+            fast(
+                #[inline(always)]
+                || {
+                    if norm_node.is_some() {
+                        task.norm.fill(0.0);
+                        add_weight_gradient(x, inverse, &normed_grad, task.norm);
+                    }
+                    norm_rows_backward(x, norm, inverse, &mut normed_grad);
+                    for (out, own) in task.out.iter_mut().zip(normed_grad.iter()) {
+                        *out += own;
+                    }
+                },
+            );
         });
 
         let mut list = Vec::new();
@@ -485,14 +494,6 @@ impl State {
             grads.register::<Flex>(*id, out);
         }
     }
-}
-
-/// Pieces of `length` elements (the last may be shorter); of nothing, as many empty ones.
-fn pieces(values: &mut [f32], length: usize, count: usize) -> Vec<&mut [f32]> {
-    if values.is_empty() {
-        return (0..count).map(|_| Default::default()).collect();
-    }
-    values.chunks_mut(length).collect()
 }
 
 /// The next part where the settings say that it is there.

@@ -6,7 +6,7 @@ use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
 
 use super::bridge::{elements, tensor};
-use super::matmul::View;
+use super::matmul::{View, transpose};
 use super::pool::{Buffer, buffer};
 
 /// Tasks that a call is cut into at most. Fixed, so that what tasks sum up does not depend on the number of threads.
@@ -23,7 +23,7 @@ pub(super) fn units_a_task(units: usize, rows: usize) -> usize {
 
 /// Runs the tasks, on this thread alone where they are small: `work` counts the multiplications of all.
 pub(super) fn run<T: Send>(tasks: Vec<T>, work: usize, task: impl Fn(T) + Sync + Send) {
-    if work < ALONE || tasks.len() == 1 {
+    if work < ALONE || tasks.len() == 1 || rayon::current_num_threads() == 1 {
         tasks.into_iter().for_each(task);
     } else {
         tasks.into_par_iter().with_max_len(1).for_each(task);
@@ -65,7 +65,24 @@ impl Weights {
     }
 
     pub fn view(&self) -> View {
-        View::rows(0, self.rows, self.columns, self.columns)
+        matrix(self.rows, self.columns)
+    }
+
+    /// Rows and columns exchanged, written anew: a product with a matrix whose rows do not lie in one piece copies it
+    /// element by element, and each task would do so again.
+    pub fn transposed(&self) -> Self {
+        transposed(&self.values, self.rows, self.columns)
+    }
+}
+
+/// A `[rows, columns]` matrix with rows and columns exchanged.
+pub(super) fn transposed(source: &[f32], rows: usize, columns: usize) -> Weights {
+    let mut values = buffer(rows * columns);
+    transpose(source, matrix(rows, columns), &mut values);
+    Weights {
+        values,
+        rows: columns,
+        columns: rows,
     }
 }
 
@@ -74,10 +91,18 @@ pub(super) fn matrix(rows: usize, columns: usize) -> View {
     View::rows(0, rows, columns, columns)
 }
 
+/// Pieces of `length` elements (the last may be shorter); of nothing, as many empty ones.
+pub(super) fn pieces(values: &mut [f32], length: usize, count: usize) -> Vec<&mut [f32]> {
+    if values.is_empty() {
+        return (0..count).map(|_| Default::default()).collect();
+    }
+    values.chunks_mut(length).collect()
+}
+
 /// Sums parts of equal length in their order.
 pub(super) fn summed(parts: &[f32], length: usize) -> Vec<f32> {
     let mut total = parts[..length].to_vec();
-    for part in parts[length..].chunks_exact(length) {
+    for part in parts[length..].chunks_exact(length.max(1)) {
         total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
     }
     total

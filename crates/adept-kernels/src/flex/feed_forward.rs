@@ -11,7 +11,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use burn_flex::{Flex, FlexTensor};
 
 use super::activation::{gated_gelu_part, gated_gelu_part_backward};
-use super::blocks::{self, Weights, matrix, register, summed, units_a_task};
+use super::blocks::{self, Weights, matrix, register, summed, transposed, units_a_task};
 use super::bridge::{
     Route, Tracked, contiguous, elements, elements_mut, from_plain, from_tracked, plain, tensor, tracked,
 };
@@ -180,7 +180,10 @@ impl State {
                 hidden,
             } = task;
             let n = inverse.len();
-            fast(|| norm_rows(x, norm, self.eps, normed, inverse));
+            fast(
+                #[inline(always)]
+                || norm_rows(x, norm, self.eps, normed, inverse),
+            );
             multiply(
                 hidden,
                 matrix(n, wide),
@@ -193,16 +196,22 @@ impl State {
             let mut scratch = buffer(if self.gated { n * f } else { 0 });
             let activated: &[f32] = if self.gated {
                 for (out, row) in scratch.chunks_exact_mut(f).zip(hidden.chunks_exact(wide)) {
-                    fast(|| gated_gelu_part(out, &row[..f], &row[f..]));
+                    fast(
+                        #[inline(always)]
+                        || gated_gelu_part(out, &row[..f], &row[f..]),
+                    );
                 }
                 &scratch
             } else {
-                fast(|| {
-                    for x in hidden.iter_mut() {
-                        // Written so that a NaN stays one.
-                        *x = if *x < 0.0 { 0.0 } else { *x };
-                    }
-                });
+                fast(
+                    #[inline(always)]
+                    || {
+                        for x in hidden.iter_mut() {
+                            // Written so that a NaN stays one.
+                            *x = if *x < 0.0 { 0.0 } else { *x };
+                        }
+                    },
+                );
                 hidden
             };
             multiply(out, matrix(n, d), activated, matrix(n, f), output, matrix(f, d), true);
@@ -258,7 +267,8 @@ impl State {
                 },
             )
             .collect();
-        let (norm, output) = (elements(&self.norm), elements(&self.output));
+        let norm = elements(&self.norm);
+        let (input, output) = (self.input.transposed(), transposed(elements(&self.output), f, d));
         blocks::run(tasks, self.work(), |task| {
             let n = task.inverse.len();
             if self.gated {
@@ -268,8 +278,8 @@ impl State {
                     matrix(n, f),
                     task.grad,
                     matrix(n, d),
-                    output,
-                    matrix(f, d).transposed(),
+                    output.values(),
+                    output.view(),
                     false,
                 );
                 let rows = task.slopes.chunks_exact_mut(wide).zip(task.hidden.chunks_exact(wide));
@@ -278,49 +288,50 @@ impl State {
                     .zip(task.activated.chunks_exact_mut(f));
                 for (((slopes, hidden), grad), activated) in rows {
                     let ((gate, up), (gate_grad, up_grad)) = (hidden.split_at(f), slopes.split_at_mut(f));
-                    fast(|| {
-                        gated_gelu_part(activated, gate, up);
-                        gated_gelu_part_backward(gate, up, grad, gate_grad, up_grad);
-                    });
+                    fast(
+                        #[inline(always)]
+                        || {
+                            gated_gelu_part(activated, gate, up);
+                            gated_gelu_part_backward(gate, up, grad, gate_grad, up_grad);
+                        },
+                    );
                 }
             } else {
-                let turned = matrix(f, d).transposed();
-                multiply(
-                    task.slopes,
-                    matrix(n, f),
-                    task.grad,
-                    matrix(n, d),
-                    output,
-                    turned,
-                    false,
+                let (values, view) = (output.values(), output.view());
+                multiply(task.slopes, matrix(n, f), task.grad, matrix(n, d), values, view, false);
+                fast(
+                    #[inline(always)]
+                    || {
+                        for (slope, hidden) in task.slopes.iter_mut().zip(task.hidden) {
+                            *slope = if *hidden > 0.0 { *slope } else { 0.0 };
+                        }
+                    },
                 );
-                fast(|| {
-                    for (slope, hidden) in task.slopes.iter_mut().zip(task.hidden) {
-                        *slope = if *hidden > 0.0 { *slope } else { 0.0 };
-                    }
-                });
             }
             let mut normed_grad = buffer(n * d);
-            let turned = self.input.view().transposed();
+            let (values, view) = (input.values(), input.view());
             multiply(
                 &mut normed_grad,
                 matrix(n, d),
                 task.slopes,
                 matrix(n, wide),
-                self.input.values(),
-                turned,
+                values,
+                view,
                 false,
             );
-            fast(|| {
-                if norm_node.is_some() {
-                    task.norm.fill(0.0);
-                    add_weight_gradient(task.x, task.inverse, &normed_grad, task.norm);
-                }
-                norm_rows_backward(task.x, norm, task.inverse, &mut normed_grad);
-                for (out, own) in task.out.iter_mut().zip(normed_grad.iter()) {
-                    *out += own;
-                }
-            });
+            fast(
+                #[inline(always)]
+                || {
+                    if norm_node.is_some() {
+                        task.norm.fill(0.0);
+                        add_weight_gradient(task.x, task.inverse, &normed_grad, task.norm);
+                    }
+                    norm_rows_backward(task.x, norm, task.inverse, &mut normed_grad);
+                    for (out, own) in task.out.iter_mut().zip(normed_grad.iter()) {
+                        *out += own;
+                    }
+                },
+            );
         });
         let mut list = Vec::new();
         if output_node.is_some() {

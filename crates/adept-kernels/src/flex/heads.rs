@@ -3,7 +3,7 @@
 //! the largest score and the inverse sum of exponentials. (Their one-number form, the log-sum, would lose the sum where
 //! every key is masked and the scores are the smallest finite float.)
 
-use super::matmul::{View, multiply};
+use super::matmul::{SMALL, View, multiply, transpose};
 use super::rows::{dot, exp, fast, maximum_of_sums, sum_of_exponentials_in_place};
 
 /// Sizes of one batch row's attention.
@@ -18,6 +18,11 @@ pub(super) struct Heads {
 impl Heads {
     pub fn inner(&self) -> usize {
         self.heads * self.channels
+    }
+
+    /// Elements of a scratch buffer: scores `[q, k]`, then the keys or values of a head, transposed.
+    pub fn scratch(&self) -> usize {
+        self.q * self.k + self.k * self.channels
     }
 
     pub fn scores(&self) -> View {
@@ -65,21 +70,13 @@ impl Row<'_> {
         self.key.head(shape.k, head, shape)
     }
 
-    /// Writes `q·kᵀ` of one head.
-    fn products(&self, head: usize, shape: Heads, out: &mut [f32]) {
-        let keys = self.keys(head, shape).transposed();
-        let queries = self.queries(head, shape);
-        multiply(
-            out,
-            shape.scores(),
-            self.query.values,
-            queries,
-            self.key.values,
-            keys,
-            false,
-        );
+    /// Writes `q·kᵀ` of one head to the front of the scratch buffer.
+    fn products(&self, head: usize, shape: Heads, scratch: &mut [f32]) {
+        let (queries, keys) = (self.queries(head, shape), self.keys(head, shape));
+        times_transposed(shape, scratch, (self.query.values, queries), (self.key.values, keys));
     }
 
+    #[inline(always)]
     fn bias(&self, head: usize, query: usize, shape: Heads) -> Option<&[f32]> {
         self.bias
             .map(|bias| &bias[(head * shape.q + query) * shape.k..][..shape.k])
@@ -91,69 +88,88 @@ impl Row<'_> {
         let inner = shape.inner();
         for (head, softmax) in softmax.chunks_exact_mut(q).enumerate() {
             self.products(head, shape, scratch);
-            fast(|| {
-                let rows = scratch.chunks_exact_mut(k).zip(softmax.iter_mut());
-                for (query, (scores, softmax)) in rows.enumerate() {
-                    let top = maximum_of_sums(scores, self.bias(head, query, shape), self.mask);
-                    let factor = 1.0 / sum_of_exponentials_in_place(scores, top);
-                    *softmax = Softmax { top, factor };
-                }
-            });
+            fast(
+                #[inline(always)]
+                || {
+                    let rows = scratch[..q * k].chunks_exact_mut(k).zip(softmax.iter_mut());
+                    for (query, (scores, softmax)) in rows.enumerate() {
+                        let top = maximum_of_sums(scores, self.bias(head, query, shape), self.mask);
+                        let factor = 1.0 / sum_of_exponentials_in_place(scores, top);
+                        *softmax = Softmax { top, factor };
+                    }
+                },
+            );
             let place = View::rows(head * channels, q, channels, inner);
             let values = self.value.head(k, head, shape);
             multiply(out, place, scratch, shape.scores(), self.value.values, values, false);
             // The context has fewer columns than the weights, so the factor is cheaper here.
-            fast(|| {
-                for (row, softmax) in out.chunks_exact_mut(inner).zip(softmax.iter()) {
-                    for x in &mut row[head * channels..][..channels] {
-                        *x *= softmax.factor;
+            fast(
+                #[inline(always)]
+                || {
+                    for (row, softmax) in out.chunks_exact_mut(inner).zip(softmax.iter()) {
+                        for x in &mut row[head * channels..][..channels] {
+                            *x *= softmax.factor;
+                        }
                     }
-                }
-            });
+                },
+            );
         }
     }
 
-    /// Writes the weights `[q, k]` of one head once more.
-    pub fn weights(&self, head: usize, shape: Heads, softmax: &[Softmax], out: &mut [f32]) {
-        self.products(head, shape, out);
-        fast(|| {
-            for (query, (scores, softmax)) in out.chunks_exact_mut(shape.k).zip(softmax).enumerate() {
-                // The very sums of the forward pass: a masked score is `f32::MIN` there and here.
-                maximum_of_sums(scores, self.bias(head, query, shape), self.mask);
-                for score in scores {
-                    *score = exp(*score - softmax.top) * softmax.factor;
+    /// Writes the weights `[q, k]` of one head once more, to the front of the scratch buffer.
+    pub fn weights(&self, head: usize, shape: Heads, softmax: &[Softmax], scratch: &mut [f32]) {
+        self.products(head, shape, scratch);
+        let out = &mut scratch[..shape.q * shape.k];
+        fast(
+            #[inline(always)]
+            || {
+                for (query, (scores, softmax)) in out.chunks_exact_mut(shape.k).zip(softmax).enumerate() {
+                    // The very sums of the forward pass: a masked score is `f32::MIN` there and here.
+                    maximum_of_sums(scores, self.bias(head, query, shape), self.mask);
+                    for score in scores {
+                        *score = exp(*score - softmax.top) * softmax.factor;
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 
     /// Writes the gradient of the scores `[q, k]` of one head: with P the weights and D the context's gradient,
-    /// `P ∘ (D·Vᵀ − rowsum(D ∘ context))`.
-    pub fn slopes(&self, head: usize, shape: Heads, weights: &[f32], sides: [Side<'_>; 2], out: &mut [f32]) {
+    /// `P ∘ (D·Vᵀ − rowsum(D ∘ context))`, to the front of the scratch buffer.
+    pub fn slopes(&self, head: usize, shape: Heads, weights: &[f32], sides: [Side<'_>; 2], scratch: &mut [f32]) {
         let [grad, context] = sides;
-        let values = self.value.head(shape.k, head, shape).transposed();
-        let place = grad.head(shape.q, head, shape);
-        multiply(
-            out,
-            shape.scores(),
-            grad.values,
-            place,
-            self.value.values,
-            values,
-            false,
-        );
-        fast(|| {
-            let rows = out.chunks_exact_mut(shape.k).zip(weights.chunks_exact(shape.k));
-            for (query, (slopes, weights)) in rows.enumerate() {
-                let channels = |side: &Side<'_>| side.start + query * side.stride + head * shape.channels;
-                let product = dot(
-                    &grad.values[channels(&grad)..][..shape.channels],
-                    &context.values[channels(&context)..][..shape.channels],
-                );
-                for (slope, weight) in slopes.iter_mut().zip(weights) {
-                    *slope = weight * (*slope - product);
+        let (place, values) = (grad.head(shape.q, head, shape), self.value.head(shape.k, head, shape));
+        times_transposed(shape, scratch, (grad.values, place), (self.value.values, values));
+        let out = &mut scratch[..shape.q * shape.k];
+        fast(
+            #[inline(always)]
+            || {
+                let rows = out.chunks_exact_mut(shape.k).zip(weights.chunks_exact(shape.k));
+                for (query, (slopes, weights)) in rows.enumerate() {
+                    let channels = |side: &Side<'_>| side.start + query * side.stride + head * shape.channels;
+                    let product = dot(
+                        &grad.values[channels(&grad)..][..shape.channels],
+                        &context.values[channels(&context)..][..shape.channels],
+                    );
+                    for (slope, weight) in slopes.iter_mut().zip(weights) {
+                        *slope = weight * (*slope - product);
+                    }
                 }
-            }
-        });
+            },
+        );
     }
+}
+
+/// Writes `left · rightᵀ` `[q, k]` to the front of the scratch buffer, by way of the transpose behind it: a product reads
+/// whole rows faster than it gathers columns.
+fn times_transposed(shape: Heads, scratch: &mut [f32], left: (&[f32], View), right: (&[f32], View)) {
+    let (out, turned) = scratch.split_at_mut(shape.q * shape.k);
+    if shape.q * shape.k * shape.channels <= SMALL {
+        let view = right.1.transposed();
+        return multiply(out, shape.scores(), left.0, left.1, right.0, view, false);
+    }
+    let turned = &mut turned[..shape.k * shape.channels];
+    transpose(right.0, right.1, turned);
+    let view = View::rows(0, shape.channels, shape.k, shape.k);
+    multiply(out, shape.scores(), left.0, left.1, turned, view, false);
 }

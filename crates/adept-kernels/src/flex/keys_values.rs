@@ -93,19 +93,12 @@ impl Backward<Flex, 3> for KeysValues {
         let values = elements(&grad);
         if let Some(id) = states_node {
             let mut out = vec![0.0; n * d];
+            let weights = state.weights.transposed();
             let tasks = out.chunks_mut(rows * d).zip(values.chunks(rows * wide)).collect();
             blocks::run(tasks, n * d * wide, |(out, grad)| {
                 let n = out.len() / d;
-                let turned = state.weights.view().transposed();
-                multiply(
-                    out,
-                    matrix(n, d),
-                    grad,
-                    matrix(n, wide),
-                    state.weights.values(),
-                    turned,
-                    false,
-                );
+                let (values, view) = (weights.values(), weights.view());
+                multiply(out, matrix(n, d), grad, matrix(n, wide), values, view, false);
             });
             grads.register::<Flex>(id, tensor(out, state.states.layout().shape().clone()));
         }

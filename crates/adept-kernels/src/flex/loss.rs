@@ -55,12 +55,18 @@ fn forward(logits: &FlexTensor, labels: &[i64]) -> (FlexTensor, Vec<f32>) {
     let log_sums: Vec<f32> = values
         .par_chunks(v)
         .map(|row| {
-            fast(|| {
-                let top = maximum(row);
-                // In parts, so that the float32 sums stay short: a vocabulary has tens of thousands of terms.
-                let parts = row.chunks(4096).map(|part| f64::from(sum_of_exponentials(part, top)));
-                top + parts.sum::<f64>().ln() as f32
-            })
+            fast(
+                #[inline(always)]
+                || {
+                    let top = maximum(row);
+                    // In parts, so that the float32 sums stay short: a vocabulary has tens of thousands of terms.
+                    let parts = row.chunks(4096).map(
+                        #[inline(always)]
+                        |part| f64::from(sum_of_exponentials(part, top)),
+                    );
+                    top + parts.sum::<f64>().ln() as f32
+                },
+            )
         })
         .collect();
     let total: f64 = labels
@@ -95,11 +101,14 @@ impl Backward<Flex, 1> for CrossEntropy {
             .zip(labels.par_iter().zip(&log_sums));
         rows.filter(|(_, (label, _))| **label >= 0)
             .for_each(|((out, row), (&label, &log_sum))| {
-                fast(|| {
-                    for (out, &x) in out.iter_mut().zip(row) {
-                        *out = factor * exp(x - log_sum);
-                    }
-                });
+                fast(
+                    #[inline(always)]
+                    || {
+                        for (out, &x) in out.iter_mut().zip(row) {
+                            *out = factor * exp(x - log_sum);
+                        }
+                    },
+                );
                 out[label as usize] -= factor;
             });
         grads.register::<Flex>(node.id, tensor(out, logits.layout().shape().clone()));

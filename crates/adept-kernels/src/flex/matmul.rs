@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::rows::{dot, fast};
 
 /// Multiplications up to which plain loops are faster than packing: the heads of a decoder that has seen few tokens.
-const SMALL: usize = 4096;
+pub(super) const SMALL: usize = 4096;
 
 /// A matrix inside a slice: element (i, j) lies at `start + i·row + j·column`.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +64,10 @@ pub(super) fn multiply(out: &mut [f32], o: View, left: &[f32], l: View, right: &
     );
     assert!(o.row >= o.columns && o.column == 1, "matmul: output rows overlap");
     if o.rows * o.columns * l.columns <= SMALL && (r.row == 1 || r.column == 1) {
-        return fast(|| small(out, o, left, l, right, r, accumulate));
+        return fast(
+            #[inline(always)]
+            || small(out, o, left, l, right, r, accumulate),
+        );
     }
     // SAFETY: the assertions above show that every element the three views name lies inside its slice, that the output's
     // elements are distinct, and that it cannot overlap the inputs since it is borrowed mutably.
@@ -121,6 +124,35 @@ fn small(out: &mut [f32], o: View, left: &[f32], l: View, right: &[f32], r: View
                     .sum()
             };
             *x = if accumulate { *x + product } else { product };
+        }
+    }
+}
+
+/// Writes a matrix with rows and columns exchanged, one whole row after another.
+pub(super) fn transpose(source: &[f32], view: View, out: &mut [f32]) {
+    const B: usize = 16;
+    let (rows, columns) = (view.rows, view.columns);
+    let (whole_rows, whole_columns) = (rows / B * B, columns / B * B);
+    for r in (0..whole_rows).step_by(B) {
+        for c in (0..whole_columns).step_by(B) {
+            let mut block = [[0.0f32; B]; B];
+            for (i, line) in block.iter_mut().enumerate() {
+                line.copy_from_slice(&source[view.start + (r + i) * view.row + c..][..B]);
+            }
+            for j in 0..B {
+                let mut line = [0.0f32; B];
+                for i in 0..B {
+                    line[i] = block[i][j];
+                }
+                out[(c + j) * rows + r..][..B].copy_from_slice(&line);
+            }
+        }
+    }
+    // What is left over at the right and at the bottom.
+    for r in 0..rows {
+        let first = if r < whole_rows { whole_columns } else { 0 };
+        for c in first..columns {
+            out[c * rows + r] = source[view.start + r * view.row + c];
         }
     }
 }

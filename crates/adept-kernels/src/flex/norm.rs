@@ -106,7 +106,12 @@ fn forward(x: &FlexTensor, weight: &FlexTensor, eps: f32) -> (FlexTensor, FlexTe
     out.par_chunks_mut(ROWS * d)
         .zip(inverse.par_chunks_mut(ROWS))
         .zip(values.par_chunks(ROWS * d))
-        .for_each(|((out, inverse), x)| fast(|| norm_rows(x, weight, eps, out, inverse)));
+        .for_each(|((out, inverse), x)| {
+            fast(
+                #[inline(always)]
+                || norm_rows(x, weight, eps, out, inverse),
+            )
+        });
     (tensor(out, x.layout().shape().clone()), tensor(inverse, [n]))
 }
 
@@ -118,7 +123,12 @@ fn input_gradient(x: &FlexTensor, weight: &FlexTensor, inverse: &FlexTensor, mut
         .par_chunks_mut(ROWS * d)
         .zip(values.par_chunks(ROWS * d))
         .zip(inverse.par_chunks(ROWS))
-        .for_each(|((grad, x), inverse)| fast(|| norm_rows_backward(x, weight, inverse, grad)));
+        .for_each(|((grad, x), inverse)| {
+            fast(
+                #[inline(always)]
+                || norm_rows_backward(x, weight, inverse, grad),
+            )
+        });
     grad
 }
 
@@ -132,7 +142,10 @@ fn weight_gradient(x: &FlexTensor, inverse: &FlexTensor, grad: &FlexTensor) -> F
         .zip(inverse.par_chunks(ROWS))
         .map(|((x, grad), inverse)| {
             let mut part = vec![0.0; d];
-            fast(|| add_weight_gradient(x, inverse, grad, &mut part));
+            fast(
+                #[inline(always)]
+                || add_weight_gradient(x, inverse, grad, &mut part),
+            );
             part
         })
         .collect();

@@ -30,7 +30,12 @@ pub(crate) fn adamw<B: Backend>(
         .zip(elements_mut(&mut first).par_chunks_mut(PART))
         .zip(elements_mut(&mut second).par_chunks_mut(PART))
         .zip(elements(&gradient).par_chunks(PART))
-        .for_each(|(((value, first), second), gradient)| fast(|| update(value, first, second, gradient, step)));
+        .for_each(|(((value, first), second), gradient)| {
+            fast(
+                #[inline(always)]
+                || update(value, first, second, gradient, step),
+            )
+        });
     (from_plain(value), [first, second].map(from_plain))
 }
 
@@ -66,7 +71,12 @@ pub(crate) fn sum_of_squares<B: Backend>(tensors: Vec<Tensor<B, 1>>) -> Option<T
         .collect();
     let sums: Vec<f32> = parts
         .into_par_iter()
-        .map(|part| fast(|| part_of_squares(part)))
+        .map(|part| {
+            fast(
+                #[inline(always)]
+                || part_of_squares(part),
+            )
+        })
         .collect();
     let total: f64 = sums.into_iter().map(f64::from).sum();
     Some(from_plain(tensor(vec![total as f32], [1])))
@@ -80,11 +90,14 @@ pub(crate) fn scale<B: Backend>(target: Tensor<B, 1>, factor: Tensor<B, 1>) -> T
     }
     let mut target = contiguous(plain(target));
     elements_mut(&mut target).par_chunks_mut(PART).for_each(|part| {
-        fast(|| {
-            for x in part {
-                *x *= factor;
-            }
-        });
+        fast(
+            #[inline(always)]
+            || {
+                for x in part {
+                    *x *= factor;
+                }
+            },
+        );
     });
     from_plain(target)
 }

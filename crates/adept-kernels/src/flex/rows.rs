@@ -6,6 +6,9 @@
 const LANES: usize = 16;
 
 /// Runs `work` compiled for the widest vector instructions that the processor has.
+///
+/// The closure and all it calls must be `#[inline(always)]`: what the compiler leaves out of line is compiled for the
+/// least processor, several times slower.
 #[inline]
 pub(super) fn fast<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)

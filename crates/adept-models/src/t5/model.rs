@@ -8,6 +8,7 @@ use burn::tensor::{Bool, Int, Tensor};
 use super::config::T5Config;
 use super::layer::Linear;
 use super::stack::{Memory, Past, Stack};
+use crate::loss::label_log_probabilities;
 use crate::traits::{Backbone, Seq2SeqBackbone};
 
 /// A table of embeddings, `[vocab, d_model]`.
@@ -93,17 +94,62 @@ impl<B: Backend> T5<B> {
         }
     }
 
-    /// Logits `[n, vocab]` of decoder states `[n, d_model]`. A tied head multiplies by `d_model^-0.5` first: the embedding
-    /// has unit variance, which would make logits too large by that factor.
+    /// What decoder states are multiplied by before the head. With a tied head that is `d_model^-0.5`: the embedding has
+    /// unit variance, which would make logits too large by that factor.
+    fn head_factor(&self) -> f64 {
+        match self.config.scale_decoder_outputs {
+            true => (self.config.d_model as f64).powf(-0.5),
+            false => 1.0,
+        }
+    }
+
+    /// Logits `[n, vocab]` of decoder states `[n, d_model]`.
     fn head(&self, states: Tensor<B, 2>) -> Tensor<B, 2> {
         let states = match self.config.scale_decoder_outputs {
-            true => states.mul_scalar((self.config.d_model as f64).powf(-0.5)),
+            true => states.mul_scalar(self.head_factor()),
             false => states,
         };
         match &self.lm_head {
             Some(head) => states.matmul(head.weight.val()),
             None => states.matmul(self.shared.weight.val().transpose()),
         }
+    }
+
+    /// Decoder states `[batch × target, d_model]` before the head.
+    fn decoder_states(
+        &self,
+        decoder_ids: Tensor<B, 2, Int>,
+        encoded: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        dropout: f64,
+    ) -> Tensor<B, 2> {
+        let [b, t] = decoder_ids.dims();
+        let memory = self.decoder.memory(encoded, mask, self.pass(dropout));
+        let max_distance = self.config.relative_attention_max_distance;
+        self.decoder
+            .decode(self.embed(decoder_ids), &memory, max_distance, self.pass(dropout))
+            .reshape([b * t, self.config.d_model])
+    }
+
+    /// Decoder states `[batch × candidates × target, d_model]` before the head.
+    fn candidate_states(
+        &self,
+        decoder_ids: Tensor<B, 2, Int>,
+        encoded: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+    ) -> Tensor<B, 2> {
+        let [candidates, t] = decoder_ids.dims();
+        let [b, _, d] = encoded.dims();
+        let memory = self.decoder.memory(encoded, mask, self.pass(0.0));
+        let embeddings = self
+            .embed(decoder_ids)
+            .unsqueeze::<4>()
+            .expand([b, candidates, t, d])
+            .reshape([b * candidates, t, d]);
+        let max_distance = self.config.relative_attention_max_distance;
+        self.decoder
+            .decode(embeddings, &memory, max_distance, self.pass(0.0))
+            .reshape([b * candidates * t, d])
     }
 }
 
@@ -117,7 +163,7 @@ impl<B: Backend> Backbone<B> for T5<B> {
     }
 
     fn embed(&self, ids: Tensor<B, 2, Int>) -> Tensor<B, 3> {
-        burn::tensor::module::embedding(self.shared.weight.val(), ids)
+        adept_kernels::embedding(self.shared.weight.val(), ids)
     }
 
     fn embedding_weight(&self) -> Tensor<B, 2> {
@@ -145,14 +191,25 @@ impl<B: Backend> Seq2SeqBackbone<B> for T5<B> {
         dropout: f64,
     ) -> Tensor<B, 3> {
         let [b, t] = decoder_ids.dims();
-        let memory = self.decoder.memory(encoded, mask, self.pass(dropout));
-        let embeddings = self.embed(decoder_ids);
-        let max_distance = self.config.relative_attention_max_distance;
-        let states = self
-            .decoder
-            .decode(embeddings, &memory, max_distance, self.pass(dropout));
-        self.head(states.reshape([b * t, self.config.d_model]))
+        self.head(self.decoder_states(decoder_ids, encoded, mask, dropout))
             .reshape([b, t, self.config.vocab_size])
+    }
+
+    fn decode_loss(
+        &self,
+        decoder_ids: Tensor<B, 2, Int>,
+        encoded: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        labels: Tensor<B, 2, Int>,
+        dropout: f64,
+    ) -> Tensor<B, 1> {
+        let [b, t] = labels.dims();
+        let states = self.decoder_states(decoder_ids, encoded, mask, dropout);
+        let labels = labels.reshape([b * t]);
+        match &self.lm_head {
+            Some(_) => adept_kernels::cross_entropy(self.head(states), labels),
+            None => adept_kernels::head_loss(states, self.shared.weight.val(), self.head_factor(), labels),
+        }
     }
 
     fn decode_candidates(
@@ -161,18 +218,27 @@ impl<B: Backend> Seq2SeqBackbone<B> for T5<B> {
         encoded: Tensor<B, 3>,
         mask: Tensor<B, 2, Bool>,
     ) -> Tensor<B, 4> {
-        let [candidates, t] = decoder_ids.dims();
-        let [b, _, d] = encoded.dims();
-        let memory = self.decoder.memory(encoded, mask, self.pass(0.0));
-        let embeddings = self
-            .embed(decoder_ids)
-            .unsqueeze::<4>()
-            .expand([b, candidates, t, d])
-            .reshape([b * candidates, t, d]);
-        let max_distance = self.config.relative_attention_max_distance;
-        let states = self.decoder.decode(embeddings, &memory, max_distance, self.pass(0.0));
-        self.head(states.reshape([b * candidates * t, d]))
+        let ([candidates, t], [b, _, _]) = (decoder_ids.dims(), encoded.dims());
+        self.head(self.candidate_states(decoder_ids, encoded, mask))
             .reshape([b, candidates, t, self.config.vocab_size])
+    }
+
+    fn score_candidates(
+        &self,
+        decoder_ids: Tensor<B, 2, Int>,
+        encoded: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        labels: Tensor<B, 2, Int>,
+    ) -> Tensor<B, 3> {
+        if self.lm_head.is_some() {
+            return label_log_probabilities(self.decode_candidates(decoder_ids, encoded, mask), labels);
+        }
+        let ([candidates, t], [b, _, _]) = (labels.dims(), encoded.dims());
+        let every = labels.reshape([1, candidates * t]).expand([b, candidates * t]);
+        let states = self.candidate_states(decoder_ids, encoded, mask);
+        let (weight, factor) = (self.shared.weight.val(), self.head_factor());
+        adept_kernels::head_log_probabilities(states, weight, factor, every.reshape([b * candidates * t]))
+            .reshape([b, candidates, t])
     }
 
     fn start(&self, encoded: Tensor<B, 3>, mask: Tensor<B, 2, Bool>) -> T5Cache<B> {

@@ -2,7 +2,7 @@
 
 use adept_core::PromptAdapter;
 use adept_data::{Batch, IGNORED_LABEL};
-use adept_models::{cross_entropy, shift_right};
+use adept_models::shift_right;
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 
@@ -33,8 +33,7 @@ where
     let adapted = adapter.forward(backbone.embed(ids), mask);
     let decoder_ids = shift_right(labels.clone(), backbone.decoder_start_id(), backbone.pad_id());
     let encoded = backbone.encode(adapted.embeddings, adapted.mask.clone(), dropout);
-    let logits = backbone.decode(decoder_ids, encoded, adapted.mask, dropout);
-    cross_entropy(logits, labels)
+    backbone.decode_loss(decoder_ids, encoded, adapted.mask, labels, dropout)
 }
 
 /// Loss and gradients of the batches of one step together: the mean over all their target tokens, as if they were one

@@ -1,0 +1,44 @@
+//! The tied output head and what is asked of it: the loss of labels, and their log-probabilities.
+//!
+//! Shape legend: `n` rows, `d` model width, `v` vocabulary. The head is the embedding matrix `[v, d]`; logits are
+//! `factor · states · weightᵀ`.
+
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Int, Tensor, backend::Backend};
+
+use crate::cross_entropy;
+
+/// Mean cross-entropy of states `[n, d]` against labels `[n]` that are not negative; 0 where all are ignored.
+pub fn head_loss<B: Backend>(
+    states: Tensor<B, 2>,
+    weight: Tensor<B, 2>,
+    factor: f64,
+    labels: Tensor<B, 1, Int>,
+) -> Tensor<B, 1> {
+    assert_eq!(labels.dims(), [states.dims()[0]], "head_loss: a label a row");
+    #[cfg(feature = "flex")]
+    if let Some(route) = crate::flex::route::<B>() {
+        return crate::flex::head_loss(route, states, weight, factor as f32, labels);
+    }
+    cross_entropy(states.mul_scalar(factor).matmul(weight.transpose()), labels)
+}
+
+/// Log-probability of each label `[n]`, not differentiated; 0 where the label is negative.
+pub fn head_log_probabilities<B: Backend>(
+    states: Tensor<B, 2>,
+    weight: Tensor<B, 2>,
+    factor: f64,
+    labels: Tensor<B, 1, Int>,
+) -> Tensor<B, 1> {
+    let [n, _] = states.dims();
+    assert_eq!(labels.dims(), [n], "head_log_probabilities: a label a row");
+    #[cfg(feature = "flex")]
+    if crate::flex::route::<B>() == Some(crate::flex::Route::Plain) {
+        return crate::flex::head_log_probabilities(states, weight, factor as f32, labels);
+    }
+    let ignored = labels.clone().lower_elem(0);
+    log_softmax(states.mul_scalar(factor).matmul(weight.transpose()), 1)
+        .gather(1, labels.clamp_min(0).reshape([n, 1]))
+        .reshape([n])
+        .mask_fill(ignored, 0.0)
+}
