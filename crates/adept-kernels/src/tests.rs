@@ -3,16 +3,13 @@
 //! Tolerance: both sides sum in float32 in different orders; with a few hundred terms of order one the difference stays
 //! below 2e-5 relative to the largest element.
 
+mod layers;
+
 use burn::backend::{Autodiff, NdArray};
 use burn::tensor::{Bool, Int, Tensor, TensorData, backend::AutodiffBackend};
 
 use crate::optimizer::{AdamWStep, adamw, adamw_composed, scale, sum_of_squares};
-use crate::sublayer::{
-    AttentionWeights, FeedForwardWeights, KeysValues, Settings, cross_attention, feed_forward, self_attention,
-};
-use crate::{
-    AttentionBias, attention, cross_entropy, embedding, gated_gelu, head_log_probabilities, head_loss, relu, rms_norm,
-};
+use crate::{AttentionBias, attention, cross_entropy, gated_gelu, relu, rms_norm};
 
 type Composed = Autodiff<NdArray>;
 type Fused = Autodiff<burn_flex::Flex>;
@@ -107,154 +104,6 @@ fn loss_figures<B: AutodiffBackend>(labels: [i64; 4]) -> Figures {
     ]
 }
 
-const SETTINGS: Settings = Settings {
-    heads: 2,
-    epsilon: 1e-6,
-    dropout: 0.0,
-};
-
-/// Row 0 sees everything, row 1 all but the last two keys, row 2 nothing, and so on.
-fn key_mask<B: AutodiffBackend>(b: usize, k: usize) -> Tensor<B, 2, Bool> {
-    let seen = (0..b * k)
-        .map(|i| [true, i % k + 2 < k, false][i / k % 3])
-        .collect::<Vec<_>>();
-    Tensor::from_data(TensorData::new(seen, [b, k]), &B::Device::default())
-}
-
-/// A weight of order `d^-0.5`, as a model has it.
-fn weight<B: AutodiffBackend>(shape: [usize; 2], seed: u64) -> Tensor<B, 2> {
-    let factor = (shape[0] as f32).powf(-0.5);
-    Tensor::from_inner(leaf::<B, 2>(shape, seed).inner().mul_scalar(factor)).require_grad()
-}
-
-fn gradients<B: AutodiffBackend>(
-    grads: &B::Gradients,
-    vectors: &[(&'static str, &Tensor<B, 1>)],
-    matrices: &[(&'static str, &Tensor<B, 2>)],
-    others: &[(&'static str, &Tensor<B, 3>)],
-) -> Figures {
-    let mut figures = Figures::new();
-    for (name, tensor) in vectors {
-        figures.push((name, values(tensor.grad(grads).expect("tracked"))));
-    }
-    for (name, tensor) in matrices {
-        figures.push((name, values(tensor.grad(grads).expect("tracked"))));
-    }
-    for (name, tensor) in others {
-        figures.push((name, values(tensor.grad(grads).expect("tracked"))));
-    }
-    figures
-}
-
-fn self_attention_figures<B: AutodiffBackend>(b: usize, n: usize) -> Figures {
-    let (d, inner) = (14, 10);
-    let x = leaf::<B, 3>([b, n, d], 1);
-    let norm = leaf::<B, 1>([d], 2);
-    let maps: [Tensor<B, 2>; 3] = std::array::from_fn(|i| weight([d, inner], 3 + i as u64));
-    let output = weight::<B>([inner, d], 6);
-    let position = leaf::<B, 4>([1, SETTINGS.heads, n, n], 7);
-    let bias = AttentionBias::new(Some(position.clone()), Some(key_mask::<B>(b, n)));
-    let weights = AttentionWeights {
-        norm: norm.clone(),
-        inputs: maps.to_vec(),
-        output: output.clone(),
-    };
-    let out = self_attention(x.clone(), weights, &bias, SETTINGS);
-    let grads = weighed(out.clone()).backward();
-    let [query, key, value] = &maps;
-    let mut figures = gradients(
-        &grads,
-        &[("norm", &norm)],
-        &[("query", query), ("key", key), ("value", value), ("map", &output)],
-        &[("x", &x)],
-    );
-    figures.push(("bias", values(position.grad(&grads).expect("tracked"))));
-    figures.push(("output", values(out)));
-    figures
-}
-
-fn cross_attention_figures<B: AutodiffBackend>(b: usize, candidates: usize, n: usize, k: usize) -> Figures {
-    let (d, inner) = (14, 10);
-    let x = leaf::<B, 3>([b * candidates, n, d], 1);
-    let states = leaf::<B, 3>([b, k, d], 2);
-    let norm = leaf::<B, 1>([d], 3);
-    let maps: [Tensor<B, 2>; 3] = std::array::from_fn(|i| weight([d, inner], 4 + i as u64));
-    let output = weight::<B>([inner, d], 7);
-    let bias = AttentionBias::new(None, Some(key_mask::<B>(b, k)));
-    let [query, key, value] = &maps;
-    let memory = KeysValues::new(states.clone(), key.clone(), value.clone(), SETTINGS);
-    let weights = AttentionWeights {
-        norm: norm.clone(),
-        inputs: vec![query.clone()],
-        output: output.clone(),
-    };
-    let out = cross_attention(x.clone(), weights, &memory, &bias, SETTINGS);
-    let grads = weighed(out.clone()).backward();
-    let mut figures = gradients(
-        &grads,
-        &[("norm", &norm)],
-        &[("query", query), ("key", key), ("value", value), ("map", &output)],
-        &[("x", &x), ("states", &states)],
-    );
-    figures.push(("output", values(out)));
-    figures
-}
-
-fn feed_forward_figures<B: AutodiffBackend>(b: usize, n: usize, gated: bool) -> Figures {
-    let (d, f) = (14, 110);
-    let x = leaf::<B, 3>([b, n, d], 1);
-    let norm = leaf::<B, 1>([d], 2);
-    let (wi, gate, wo) = (weight::<B>([d, f], 3), weight::<B>([d, f], 4), weight::<B>([f, d], 5));
-    let weights = FeedForwardWeights {
-        norm: norm.clone(),
-        wi: wi.clone(),
-        gate: gated.then(|| gate.clone()),
-        wo: wo.clone(),
-    };
-    let out = feed_forward(x.clone(), weights, SETTINGS);
-    let grads = weighed(out.clone()).backward();
-    let mut maps = vec![("wi", &wi), ("wo", &wo)];
-    if gated {
-        maps.push(("gate", &gate));
-    }
-    let mut figures = gradients(&grads, &[("norm", &norm)], &maps, &[("x", &x)]);
-    figures.push(("output", values(out)));
-    figures
-}
-
-fn head_figures<B: AutodiffBackend>(labels: &[i64], v: usize) -> Figures {
-    let n = labels.len();
-    let (states, weight) = (leaf::<B, 2>([n, 12], 1), leaf::<B, 2>([v, 12], 2));
-    let labels = Tensor::<B, 1, Int>::from_data(TensorData::from(labels), &B::Device::default());
-    let loss = head_loss(states.clone(), weight.clone(), 0.3, labels.clone());
-    let grads = (loss.clone() * 3.0).backward();
-    let inner = |tensor: &Tensor<B, 2>| tensor.clone().inner();
-    let scores = head_log_probabilities(inner(&states), inner(&weight), 0.3, labels.inner());
-    vec![
-        ("loss", values(loss)),
-        ("states", values(states.grad(&grads).expect("tracked"))),
-        ("weight", values(weight.grad(&grads).expect("tracked"))),
-        ("log-probabilities", values(scores)),
-    ]
-}
-
-/// A table that is looked up twice and is the head as well.
-fn embedding_figures<B: AutodiffBackend>() -> Figures {
-    let table = leaf::<B, 2>([50, 6], 1);
-    let ids = |ids: [[i64; 4]; 2]| Tensor::<B, 2, Int>::from_data(ids, &B::Device::default());
-    let first = embedding(table.clone(), ids([[3, 49, 3, 0], [1, 2, 3, 4]]));
-    let second = embedding(table.clone(), ids([[3, 3, 3, 3], [7, 0, 49, 8]]));
-    let states = (first.clone() * second).reshape([8, 6]);
-    let labels = Tensor::<B, 1, Int>::from_data([0i64, 1, 2, 3, -100, 5, 6, 49], &B::Device::default());
-    let loss = head_loss(states, table.clone(), 1.0, labels);
-    let grads = loss.clone().backward();
-    vec![
-        ("rows", values(first)),
-        ("loss", values(loss)),
-        ("table", values(table.grad(&grads).expect("tracked"))),
-    ]
-}
-
 #[track_caller]
 fn check(found: Figures, expected: Figures) {
     assert_eq!(found.len(), expected.len());
@@ -307,59 +156,13 @@ mod fused {
     }
 
     #[test]
-    fn self_attention_sublayers() {
-        // One batch row a task, several, and a rest in the last task.
-        for (b, n) in [(3, 40), (5, 7), (35, 3)] {
-            check(
-                self_attention_figures::<Fused>(b, n),
-                self_attention_figures::<Composed>(b, n),
-            );
-        }
-    }
-
-    #[test]
-    fn cross_attention_sublayers() {
-        for (b, candidates, n, k) in [(3, 1, 33, 17), (35, 1, 2, 9), (4, 3, 2, 50)] {
-            check(
-                cross_attention_figures::<Fused>(b, candidates, n, k),
-                cross_attention_figures::<Composed>(b, candidates, n, k),
-            );
-        }
-    }
-
-    #[test]
-    fn feed_forward_sublayers() {
-        for (b, n, gated) in [(3, 40, false), (7, 61, true), (1, 1, true), (1, 1, false)] {
-            check(
-                feed_forward_figures::<Fused>(b, n, gated),
-                feed_forward_figures::<Composed>(b, n, gated),
-            );
-        }
-    }
-
-    #[test]
-    fn heads_with_ignored_rows() {
-        // One tile and a rest, many tiles with several a share, no row that counts.
-        let many: Vec<i64> = (0..300)
-            .map(|i| if i % 7 == 3 { -100 } else { i * 31 % 9000 })
-            .collect();
-        for (labels, v) in [(&[1029, -100, 0, 17][..], 1030), (&many, 9000), (&[-100, -100], 70)] {
-            check(head_figures::<Fused>(labels, v), head_figures::<Composed>(labels, v));
-        }
-    }
-
-    #[test]
-    fn embeddings_and_a_tied_head_share_one_gradient() {
-        check(embedding_figures::<Fused>(), embedding_figures::<Composed>());
-    }
-
-    #[test]
     fn adamw_steps() {
         // Longer than one part, and not a multiple of it.
         let count = 40_007;
-        let mut both: [(Tensor<Flex, 1>, Option<[Tensor<Flex, 1>; 2]>); 2] =
-            std::array::from_fn(|_| (leaf::<Fused, 1>([count], 1).inner(), None));
-        let kept = both[0].0.clone();
+        let start = || leaf::<Fused, 1>([count], 1).inner();
+        let mut fused = (start(), None);
+        let mut composed = (start(), None);
+        let kept = fused.0.clone();
         for (t, step_size) in [0.1, 0.05, 0.0, 0.02].into_iter().enumerate() {
             let step = AdamWStep {
                 beta1: 0.9,
@@ -370,21 +173,20 @@ mod fused {
                 correction: (1.0 - 0.98f64.powi(t as i32 + 1)).sqrt(),
             };
             let gradient = leaf::<Fused, 1>([count], 10 + t as u64).inner();
-            let [fused, composed] = &mut both;
-            let (value, moments) = adamw(fused.0.clone(), gradient.clone(), fused.1.take(), step);
-            *fused = (value, Some(moments));
-            let (value, moments) = adamw_composed(composed.0.clone(), gradient, composed.1.take(), step);
-            *composed = (value, Some(moments));
+            let (value, moments) = adamw(fused.0, gradient.clone(), fused.1, step);
+            fused = (value, Some(moments));
+            let (value, moments) = adamw_composed(composed.0, gradient, composed.1, step);
+            composed = (value, Some(moments));
         }
-        let [found, expected] = both.map(|(value, moments)| {
+        let figures = |(value, moments): (Tensor<Flex, 1>, Option<[Tensor<Flex, 1>; 2]>)| {
             let [first, second] = moments.expect("four steps were taken");
             vec![
                 ("value", values(value)),
                 ("first", values(first)),
                 ("second", values(second)),
             ]
-        });
-        check(found, expected);
+        };
+        check(figures(fused), figures(composed));
         // In place only where nobody else holds the tensor.
         assert_eq!(values(kept), numbers(count, 1));
     }
