@@ -20,7 +20,9 @@ fn main() -> ExitCode {
     allocator::keep_freed_pages();
     // clap prints its own messages and ends with code 2 on a usage error.
     let cli = args::Cli::parse();
-    match failure::guarded(|| commands::run(cli)) {
+    // From inside the thread pool: a thread that hands work out then does its share of it, where one from outside would
+    // sleep until others have been woken and are done. Steps of small models are a tenth faster.
+    match rayon::scope(|_| failure::guarded(|| commands::run(cli))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
