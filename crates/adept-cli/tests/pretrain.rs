@@ -316,6 +316,7 @@ fn a_disk_that_fills_up_is_an_error_and_leaves_nothing_torn() {
         let output = Command::new("sh")
             .args(&arguments)
             .stdin(Stdio::null())
+            .env_remove("ADEPT_DATA")
             .output()
             .expect("a shell is there");
         let message = String::from_utf8_lossy(&output.stderr).into_owned();

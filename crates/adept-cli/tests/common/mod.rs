@@ -58,6 +58,7 @@ pub fn command<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>
         .args(arguments)
         .stdin(Stdio::null())
         .env("ADEPT_DATASETS", "/no/such/folder")
+        .env_remove("ADEPT_DATA")
         .env_remove("RUST_BACKTRACE");
     command
 }
