@@ -10,6 +10,17 @@ use crate::report::{GridRecord, PaperTable, Spread};
 /// Stands where there is no figure.
 pub(super) const NOTHING: &str = "–";
 
+/// The tasks of the runs, each once, in the order in which they come.
+pub(super) fn tasks<'a>(subjects: impl Iterator<Item = &'a Subject>) -> Vec<&'a str> {
+    let mut names: Vec<&str> = Vec::new();
+    for subject in subjects {
+        if !names.contains(&subject.run.task.as_str()) {
+            names.push(&subject.run.task);
+        }
+    }
+    names
+}
+
 /// A score, times 100, and its spread over seeds.
 pub(super) fn score(spread: &Spread) -> String {
     match spread.standard_deviation {

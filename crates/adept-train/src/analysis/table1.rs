@@ -85,12 +85,7 @@ impl Table1 {
     /// The table of these runs.
     #[must_use]
     pub fn of(grid: &GridRecord, records: Vec<ShiftRecord>) -> Self {
-        let mut names: Vec<&str> = Vec::new();
-        for record in &records {
-            if !names.contains(&record.subject.run.task.as_str()) {
-                names.push(&record.subject.run.task);
-            }
-        }
+        let names = render::tasks(records.iter().map(|record| &record.subject));
         let tasks: Vec<TaskShifts> = names.iter().filter_map(|name| task(name, &records)).collect();
         let paper = PaperShifts::table();
         Self {

@@ -62,12 +62,7 @@ impl Table2 {
     /// The table of these runs.
     #[must_use]
     pub fn of(grid: &GridRecord, records: Vec<MagnitudeRecord>) -> Self {
-        let mut names: Vec<&str> = Vec::new();
-        for record in &records {
-            if !names.contains(&record.subject.run.task.as_str()) {
-                names.push(&record.subject.run.task);
-            }
-        }
+        let names = render::tasks(records.iter().map(|record| &record.subject));
         let tasks: Vec<TaskMagnitudes> = names.iter().filter_map(|name| task(name, &records)).collect();
         let paper = PaperMagnitudes::table();
         Self {

@@ -18,12 +18,13 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
+use super::stepper::{self, Rule};
 use super::{GroupConfig, OptimizerState, ReadTensor};
-use crate::gradient::{GradientSet, PathStack};
+use crate::gradient::GradientSet;
 
 /// Constants of Adafactor that all groups share.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -91,13 +92,7 @@ impl<B: Backend> Adafactor<B> {
         AB: AutodiffBackend<InnerBackend = B>,
         M: Module<AB>,
     {
-        let mut stepper = Stepper {
-            path: PathStack::default(),
-            optimizer: self,
-            gradients,
-            rates,
-        };
-        Module::<AB>::map(module, &mut stepper)
+        stepper::step::<AB, M, Self>(self, module, gradients, rates)
     }
 
     /// The second moment after this step and `g / sqrt(second)`, flattened.
@@ -138,18 +133,27 @@ impl<B: Backend> Adafactor<B> {
         self.state.insert(path.to_owned(), State { second, steps });
         update
     }
+}
 
-    /// One parameter's step; `value` and `gradient` are flattened, `matrix` is the shape of a factored one.
+impl<B: Backend> Rule<B> for Adafactor<B> {
+    fn groups(&self) -> &[GroupConfig] {
+        &self.groups
+    }
+
     fn update(
         &mut self,
         path: &str,
         value: Tensor<B, 1>,
         gradient: Tensor<B, 1>,
-        matrix: Option<[usize; 2]>,
+        shape: &[usize],
         rate: f64,
         decay: f64,
     ) -> Tensor<B, 1> {
         let config = self.config;
+        let matrix = match *shape {
+            [rows, columns] if config.factored => Some([rows, columns]),
+            _ => None,
+        };
         let update = self.second(path, gradient, matrix);
         if rate == 0.0 {
             return value;
@@ -172,41 +176,6 @@ impl<B: Backend> Adafactor<B> {
 /// Root of the mean square, `[1]`.
 fn root_mean_square<B: Backend>(x: &Tensor<B, 1>) -> Tensor<B, 1> {
     (x.clone() * x.clone()).mean().sqrt()
-}
-
-struct Stepper<'a, B: Backend> {
-    path: PathStack,
-    optimizer: &'a mut Adafactor<B>,
-    gradients: GradientSet<B>,
-    rates: &'a [f64],
-}
-
-impl<AB: AutodiffBackend> ModuleMapper<AB> for Stepper<'_, AB::InnerBackend> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.enter(name);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.exit();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<AB, D>>) -> Param<Tensor<AB, D>> {
-        let path = self.path.path();
-        let group = self.optimizer.groups.iter().position(|group| group.contains(&path));
-        let (Some(group), Some(gradient)) = (group, self.gradients.remove(&path)) else {
-            return param;
-        };
-        let (id, tensor, mapper) = param.consume();
-        let (shape, requires_gradient) = (tensor.shape(), tensor.is_require_grad());
-        let matrix = (D == 2 && self.optimizer.config.factored).then(|| [shape[0], shape[1]]);
-        let value = tensor.inner().reshape([shape.num_elements()]);
-        let decay = self.optimizer.groups[group].weight_decay;
-        let value = self
-            .optimizer
-            .update(&path, value, gradient, matrix, self.rates[group], decay);
-        let tensor = Tensor::from_inner(value.reshape(shape)).set_require_grad(requires_gradient);
-        Param::from_mapped_value(id, tensor, mapper)
-    }
 }
 
 impl<B: Backend> OptimizerState<B> for Adafactor<B> {

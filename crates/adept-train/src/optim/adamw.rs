@@ -16,12 +16,13 @@
 use std::collections::BTreeMap;
 
 use adept_kernels::optimizer::{self, AdamWStep};
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
 use super::GroupConfig;
-use crate::gradient::{GradientSet, PathStack};
+use super::stepper::{self, Rule};
+use crate::gradient::GradientSet;
 
 /// Constants of AdamW that all groups share.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -91,21 +92,21 @@ impl<B: Backend> AdamW<B> {
         AB: AutodiffBackend<InnerBackend = B>,
         M: Module<AB>,
     {
-        let mut stepper = Stepper {
-            path: PathStack::default(),
-            optimizer: self,
-            gradients,
-            rates,
-        };
-        Module::<AB>::map(module, &mut stepper)
+        stepper::step::<AB, M, Self>(self, module, gradients, rates)
+    }
+}
+
+impl<B: Backend> Rule<B> for AdamW<B> {
+    fn groups(&self) -> &[GroupConfig] {
+        &self.groups
     }
 
-    /// One parameter's step, all tensors flattened.
     fn update(
         &mut self,
         path: &str,
         value: Tensor<B, 1>,
         gradient: Tensor<B, 1>,
+        _shape: &[usize],
         rate: f64,
         decay: f64,
     ) -> Tensor<B, 1> {
@@ -126,37 +127,5 @@ impl<B: Backend> AdamW<B> {
         let (value, [first, second]) = optimizer::adamw(value, gradient, moments, step);
         self.state.insert(path.to_owned(), Moments { first, second, steps });
         value
-    }
-}
-
-struct Stepper<'a, B: Backend> {
-    path: PathStack,
-    optimizer: &'a mut AdamW<B>,
-    gradients: GradientSet<B>,
-    rates: &'a [f64],
-}
-
-impl<AB: AutodiffBackend> ModuleMapper<AB> for Stepper<'_, AB::InnerBackend> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.enter(name);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.exit();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<AB, D>>) -> Param<Tensor<AB, D>> {
-        let path = self.path.path();
-        let group = self.optimizer.groups.iter().position(|group| group.contains(&path));
-        let (Some(group), Some(gradient)) = (group, self.gradients.remove(&path)) else {
-            return param;
-        };
-        let (id, tensor, mapper) = param.consume();
-        let (shape, requires_gradient) = (tensor.shape(), tensor.is_require_grad());
-        let value = tensor.inner().reshape([shape.num_elements()]);
-        let decay = self.optimizer.groups[group].weight_decay;
-        let value = self.optimizer.update(&path, value, gradient, self.rates[group], decay);
-        let tensor = Tensor::from_inner(value.reshape(shape)).set_require_grad(requires_gradient);
-        Param::from_mapped_value(id, tensor, mapper)
     }
 }

@@ -6,6 +6,7 @@ mod adamw;
 mod choice;
 mod group;
 mod state;
+mod stepper;
 
 pub use adafactor::{Adafactor, AdafactorConfig};
 pub use adamw::{AdamW, AdamWConfig, Moments};
