@@ -84,6 +84,8 @@ impl Golden {
             format!("optimizer.weight_decay={}", number("weight_decay")),
             format!("optimizer.clip_norm={}", number("clip_norm")),
             format!("optimizer.embedding_factor={}", number("embedding_factor")),
+            // PyTorch's AdamW knows no scale; Adafactor's is part of what is compared.
+            format!("optimizer.multiply_by_parameter_scale={}", optimizer == "adafactor"),
             "schedule.warmup_steps=2".to_owned(),
             "schedule.decay_steps=2".to_owned(),
             "train.steps=5".to_owned(),

@@ -183,6 +183,45 @@ fn a_step_of_rate_zero_advances_the_moments() {
     );
 }
 
+/// A scaled step is a plain one whose rate is multiplied by the root mean square of that parameter, or by the floor.
+#[test]
+fn a_scaled_step_moves_a_parameter_by_its_size() {
+    let fixture = fixture();
+    let case = &fixture.cases[0];
+    let config = AdamWConfig {
+        beta1: fixture.beta1,
+        beta2: case.beta2,
+        epsilon: fixture.epsilon,
+    };
+    let all = || vec![group("", 0.1, 0.0, 0)];
+    let step = |optimizer: AdamW<Flex>, rate: f64| {
+        let mut optimizer = optimizer;
+        let toy = Toy::new(&case.initial);
+        let gradients = toy.gradients(&case.steps[0].gradients);
+        optimizer.step::<AB, _>(toy, gradients, &[rate]).values()
+    };
+    let floor = 0.05;
+    let scaled = step(AdamW::new(config, all()).scaled(floor), 0.1);
+    let mut floored = 0;
+    for (name, before) in &case.initial {
+        let mean = before.iter().map(|x| f64::from(x * x)).sum::<f64>() / before.len() as f64;
+        floored += usize::from(mean.sqrt() < floor);
+        let plain = &step(AdamW::new(config, all()), 0.1 * mean.sqrt().max(floor))[name];
+        assert_ne!(plain, before, "{name}: the step moves it");
+        for (found, expected) in scaled[name].iter().zip(plain) {
+            // Two products more than the plain step.
+            let deviation = (found - expected).abs();
+            assert!(
+                deviation <= 1e-6 * expected.abs().max(1.0),
+                "{name}: {found}, expected {expected}"
+            );
+        }
+    }
+    assert!(floored < case.initial.len(), "some parameter is larger than the floor");
+    // A step of rate 0 leaves the very bits.
+    assert_eq!(step(AdamW::new(config, all()).scaled(floor), 0.0), case.initial);
+}
+
 #[test]
 fn accumulated_gradients_are_summed() {
     let fixture = fixture();

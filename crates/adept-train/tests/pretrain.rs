@@ -329,6 +329,25 @@ fn pretrain_writes_a_model_that_knows_more_than_chance() {
 }
 
 #[test]
+fn pretrain_takes_the_sources_of_tasks_as_text() {
+    let _turn = one_at_a_time();
+    let world = World::new();
+    world.run("without", &[], &mut ()).unwrap();
+    world.run("with", &["text.tasks=true"], &mut ()).unwrap();
+    let start = |name: &str| match world.lines(name).swap_remove(0) {
+        PretrainLine::Start(start) => start,
+        other => panic!("the record begins with {other:?}"),
+    };
+    let (without, with) = (start("without"), start("with"));
+    assert_eq!(without.corpus[..], with.corpus[1..]);
+    assert_eq!((with.corpus[0].name.as_str(), with.corpus[0].rows), ("task rte", 64));
+    assert!(with.corpus_tokens > without.corpus_tokens + 64 * 10);
+    // A run that was begun without them does not go on with them.
+    let error = world.run("without", &["text.tasks=true"], &mut ()).unwrap_err();
+    assert!(error.to_string().contains("`text.tasks`"), "{error}");
+}
+
+#[test]
 fn pretrain_plans_without_writing() {
     let world = World::new();
     let config = world.config(&["mixture.task_share=0.25"]);

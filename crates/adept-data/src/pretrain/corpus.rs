@@ -6,9 +6,11 @@
 
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use super::PretrainError;
 use super::paragraphs::Paragraphs;
-use crate::glue::listing;
+use crate::glue::{hex, listing};
 use crate::{DataError, DataFile};
 
 /// What counts as a paragraph.
@@ -40,10 +42,19 @@ impl CorpusOptions {
     }
 }
 
+/// Where paragraphs come from.
+#[derive(Debug, Clone)]
+enum Member {
+    /// A file, read anew each time.
+    File(PathBuf),
+    /// Paragraphs that are there already, all of them kept.
+    Texts(Vec<String>),
+}
+
 /// The files of a corpus, read once and found to be text.
 #[derive(Debug, Clone)]
 pub struct CorpusFiles {
-    paths: Vec<PathBuf>,
+    members: Vec<Member>,
     files: Vec<DataFile>,
     options: CorpusOptions,
     characters: usize,
@@ -57,7 +68,7 @@ impl CorpusFiles {
     /// [`PretrainError::NoTextFiles`], and [`PretrainError::EmptyCorpus`] where no paragraph is kept.
     pub fn open(paths: &[PathBuf], options: CorpusOptions) -> Result<Self, DataError> {
         let mut corpus = Self {
-            paths: Vec::new(),
+            members: Vec::new(),
             files: Vec::new(),
             options,
             characters: 0,
@@ -114,8 +125,28 @@ impl CorpusFiles {
             skipped,
             empty_fields: 0,
         });
-        self.paths.push(path);
+        self.members.push(Member::File(path));
         Ok(())
+    }
+
+    /// Puts paragraphs that are at hand before all others, under a name that stands for their file. Options do not
+    /// concern them: what is short is kept.
+    pub fn prepend(&mut self, name: String, texts: Vec<String>) {
+        let mut hash = Sha256::new();
+        for text in &texts {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        }
+        self.characters += texts.iter().map(|text| text.chars().count()).sum::<usize>();
+        let file = DataFile {
+            name,
+            sha256: hex(&hash.finalize()),
+            rows: texts.len(),
+            skipped: 0,
+            empty_fields: 0,
+        };
+        self.files.insert(0, file);
+        self.members.insert(0, Member::Texts(texts));
     }
 
     /// The files in reading order: `rows` counts paragraphs kept, `skipped` those dropped.
@@ -162,7 +193,21 @@ pub struct CorpusLines<'a> {
 
 impl CorpusLines<'_> {
     fn advance(&mut self) -> Result<Option<String>, DataError> {
-        while let Some(path) = self.corpus.paths.get(self.file) {
+        while let Some(member) = self.corpus.members.get(self.file) {
+            let path = match member {
+                Member::File(path) => path,
+                Member::Texts(texts) => match texts.get(self.rows) {
+                    Some(text) => {
+                        self.rows += 1;
+                        return Ok(Some(text.clone()));
+                    }
+                    None => {
+                        self.rows = 0;
+                        self.file += 1;
+                        continue;
+                    }
+                },
+            };
             let paragraphs = match &mut self.open {
                 Some(paragraphs) => paragraphs,
                 closed => closed.insert(Paragraphs::open(path)?),
@@ -195,7 +240,7 @@ impl Iterator for CorpusLines<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.advance();
         if next.is_err() {
-            self.file = self.corpus.paths.len();
+            self.file = self.corpus.members.len();
         }
         next.transpose()
     }

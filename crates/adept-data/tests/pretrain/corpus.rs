@@ -273,3 +273,32 @@ fn a_file_that_changes_meanwhile_is_refused() {
     ));
     assert!(lines.next().is_none(), "nothing comes after an error");
 }
+
+#[test]
+fn paragraphs_at_hand_come_first() {
+    let folder = folder();
+    let path = write(folder.path(), "text.txt", "one\ntwo\n");
+    let alone = open(from_ref(&path), ALL);
+    let mut corpus = alone.clone();
+    corpus.prepend("second".to_owned(), vec!["c".to_owned()]);
+    corpus.prepend("none".to_owned(), Vec::new());
+    corpus.prepend("first".to_owned(), vec!["A AND B".to_owned(), "é".to_owned()]);
+    for _ in 0..2 {
+        assert_eq!(lines(&corpus), ["A AND B", "é", "c", "one", "two"]);
+    }
+    let files: Vec<_> = corpus
+        .files()
+        .iter()
+        .map(|file| (file.name.as_str(), file.rows))
+        .collect();
+    assert_eq!(files, [("first", 2), ("none", 0), ("second", 1), ("text.txt", 2)]);
+    assert_eq!((corpus.paragraphs(), corpus.characters()), (5, 15));
+    // The checksum tells apart what is only cut in another place.
+    let checksum = |texts: [&str; 2]| {
+        let mut corpus = alone.clone();
+        corpus.prepend("texts".to_owned(), texts.map(str::to_owned).to_vec());
+        corpus.files()[0].sha256.clone()
+    };
+    assert_eq!(checksum(["ab", "c"]), checksum(["ab", "c"]));
+    assert_ne!(checksum(["ab", "c"]), checksum(["a", "bc"]));
+}

@@ -14,7 +14,11 @@ pub(super) fn fast<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)
 }
 
-/// `eˣ` with a relative error below 3e-7 for x in [−87, 88]; 0 below, NaN for NaN.
+/// `eˣ` with a relative error below 3e-7 for x in [−64, 88]; 0 below, NaN for NaN.
+///
+/// Everything here that takes an exponential adds it to a 1, so what is below e⁻⁶⁴ = 1.6e-28 is lost anyway. Kept, its
+/// products with slopes and states would be denormal numbers, each of which costs the processor a hundred cycles: a model
+/// that is sure of its answers took 1.6 times as long for a pretraining step.
 ///
 /// Range reduction to `2ⁿ·eʳ` with |r| ≤ ln 2 / 2 and a polynomial of degree six for `eʳ`. Adding and taking away 1.5·2²³
 /// rounds to an integer and leaves it in the low bits of the sum.
@@ -23,7 +27,7 @@ pub(super) fn exp(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0;
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
-    let clamped = x.clamp(-87.0, 88.0);
+    let clamped = x.clamp(-64.0, 88.0);
     let shifted = clamped * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
     let r = (clamped - n * LN2_HIGH) - n * LN2_LOW;
@@ -35,7 +39,7 @@ pub(super) fn exp(x: f32) -> f32 {
     p = p * r + 5e-1;
     let fraction = (p * r * r + r) + 1.0;
     let power = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
-    if x < -87.0 { 0.0 } else { fraction * power }
+    if x < -64.0 { 0.0 } else { fraction * power }
 }
 
 #[inline(always)]
@@ -145,13 +149,13 @@ mod tests {
     #[test]
     fn exponential_against_double_precision() {
         // Every 0.001 over the whole range; 3e-7 is two and a half units in the last place of float32.
-        for i in -87_000..=88_000 {
+        for i in -64_000..=88_000 {
             let x = i as f32 / 1000.0;
             let exact = f64::from(x).exp();
             let error = (f64::from(exp(x)) - exact).abs() / exact;
             assert!(error < 3e-7, "exp({x}): {}, expected {exact}", exp(x));
         }
-        assert_eq!((exp(-87.5), exp(f32::MIN), exp(f32::NEG_INFINITY)), (0.0, 0.0, 0.0));
+        assert_eq!((exp(-64.5), exp(f32::MIN), exp(f32::NEG_INFINITY)), (0.0, 0.0, 0.0));
         assert!(exp(f32::NAN).is_nan());
     }
 }

@@ -22,7 +22,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
-use super::stepper::{self, Rule};
+use super::stepper::{self, Rule, root_mean_square};
 use super::{GroupConfig, OptimizerState, ReadTensor};
 use crate::gradient::GradientSet;
 
@@ -171,11 +171,6 @@ impl<B: Backend> Rule<B> for Adafactor<B> {
         }
         value.clone() - value * decay - update * scale
     }
-}
-
-/// Root of the mean square, `[1]`.
-fn root_mean_square<B: Backend>(x: &Tensor<B, 1>) -> Tensor<B, 1> {
-    (x.clone() * x.clone()).mean().sqrt()
 }
 
 impl<B: Backend> OptimizerState<B> for Adafactor<B> {

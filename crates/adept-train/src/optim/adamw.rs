@@ -9,6 +9,9 @@
 //! p -= lr / (1 - beta1^t) · m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
 //! ```
 //!
+//! With a parameter scale ([`AdamW::scaled`]) the last line's lr is multiplied by max(floor, rms(p)), as in Adafactor: T5's
+//! matrices begin with standard deviations from 1/64 to 1, and one rate for all of them shakes the small ones.
+//!
 //! Bias corrections are computed in double precision on the host, tensors stay in theirs. A step with rate 0 leaves the
 //! parameters as they are but advances moments and step counts, as in PyTorch. State is keyed by module path, so that
 //! a module built anew finds it again.
@@ -21,7 +24,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
 use super::GroupConfig;
-use super::stepper::{self, Rule};
+use super::stepper::{self, Rule, root_mean_square};
 use crate::gradient::GradientSet;
 
 /// Constants of AdamW that all groups share.
@@ -51,6 +54,8 @@ pub struct Moments<B: Backend> {
 pub struct AdamW<B: Backend> {
     config: AdamWConfig,
     groups: Vec<GroupConfig>,
+    /// Least scale of a parameter, where rates are multiplied by it.
+    scale_floor: Option<f64>,
     state: BTreeMap<String, Moments<B>>,
 }
 
@@ -60,7 +65,18 @@ impl<B: Backend> AdamW<B> {
         Self {
             config,
             groups,
+            scale_floor: None,
             state: BTreeMap::new(),
+        }
+    }
+
+    /// Multiplies each parameter's rate by its root mean square, which counts as `floor` where it is less. Weight decay
+    /// keeps the plain rate.
+    #[must_use]
+    pub fn scaled(self, floor: f64) -> Self {
+        Self {
+            scale_floor: Some(floor),
+            ..self
         }
     }
 
@@ -124,7 +140,20 @@ impl<B: Backend> Rule<B> for AdamW<B> {
             correction: (1.0 - beta2.powi(count)).sqrt(),
         };
         let moments = state.map(|state| [state.first, state.second]);
+        // A parameter in units of its scale moves by what the rate says; the scale stays on the device.
+        let scale = self
+            .scale_floor
+            .filter(|_| rate != 0.0)
+            .map(|floor| root_mean_square(&value).clamp_min(floor));
+        let value = match &scale {
+            Some(scale) => optimizer::scale(value, &scale.clone().recip()),
+            None => value,
+        };
         let (value, [first, second]) = optimizer::adamw(value, gradient, moments, step);
+        let value = match &scale {
+            Some(scale) => optimizer::scale(value, scale),
+            None => value,
+        };
         self.state.insert(path.to_owned(), Moments { first, second, steps });
         value
     }

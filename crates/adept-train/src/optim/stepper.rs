@@ -79,3 +79,8 @@ where
         Param::from_mapped_value(id, tensor, mapper)
     }
 }
+
+/// Root of the mean square, `[1]`.
+pub(super) fn root_mean_square<B: Backend>(x: &Tensor<B, 1>) -> Tensor<B, 1> {
+    (x.clone() * x.clone()).mean().sqrt()
+}

@@ -46,6 +46,7 @@ pub struct ModelSection {
     pub layers: usize,
     pub decoder_layers: usize,
     pub heads: usize,
+    pub matching_heads: usize,
     pub feed_forward: adept_models::t5::FeedForwardKind,
     pub tie_word_embeddings: bool,
     pub dropout: f64,
@@ -70,6 +71,7 @@ pub struct TokenizerSection {
 #[allow(missing_docs)]
 pub struct TextSection {
     pub files: Vec<PathBuf>,
+    pub tasks: bool,
     pub min_characters: usize,
     pub drop_headings: bool,
     pub input_length: usize,
@@ -258,6 +260,13 @@ impl PretrainConfig {
                 return conflict("mixture.buckets", found, "the widths must ascend");
             }
         }
+        if self.model.matching_heads > self.model.heads {
+            return conflict(
+                "model.matching_heads",
+                self.model.matching_heads.to_string(),
+                &format!("there are `model.heads` = {}", self.model.heads),
+            );
+        }
         if self.text.files.is_empty() {
             return Err(ConfigError::Missing { key: "text.files" });
         }
@@ -407,6 +416,10 @@ mod tests {
             (
                 &format!("{SMALL}[[tasks]]\nname = \"sst2\"\ndata = \"other\"\n"),
                 "`tasks.label` = \"sst2\": another task has this label",
+            ),
+            (
+                &format!("{SMALL}[model]\nheads = 2\nmatching_heads = 3\n"),
+                "`model.matching_heads` = 3: there are `model.heads` = 2",
             ),
             (
                 &format!("{SMALL}[train]\nsteps = 100\n"),

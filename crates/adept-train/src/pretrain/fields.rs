@@ -88,6 +88,13 @@ pub const FIELDS: &[Field] = &[
         "Attention heads.",
     ),
     field(
+        "model.matching_heads",
+        whole(0),
+        true,
+        "Heads of each encoder layer and cross-attention whose queries begin as their keys, so that they find words that \
+         stand twice (Trockman and Kolter 2023). Tasks over pairs of sentences are learnt many times sooner.",
+    ),
+    field(
         "model.feed_forward",
         Kind::Choice(&["relu", "gated-gelu"]),
         true,
@@ -153,6 +160,14 @@ pub const FIELDS: &[Field] = &[
         false,
         "Corpus: files (plain or gzip) and folders (all `.txt` and `.txt.gz` below them), one paragraph a line. \
          Resuming compares the files' checksums, not these paths.",
+    ),
+    field(
+        "text.tasks",
+        Kind::Flag,
+        true,
+        "The tasks' training sources are text too, as they will be seen later but without prefix and answer; they come \
+         before the files. What a pair of sentences has in common is then learnt from every word that one of them lacks, \
+         not from labels alone.",
     ),
     field(
         "text.min_characters",
@@ -273,8 +288,7 @@ pub const FIELDS: &[Field] = &[
         "optimizer.embedding_factor",
         number(0.0, 1000.0),
         true,
-        "The embedding matrix's rate is the highest rate times this. T5's embeddings begin with standard deviation 1, \
-         many times that of the other matrices, so AdamW moves them relatively little.",
+        "The embedding matrix's rate is the highest rate times this.",
     ),
     field(
         "optimizer.decay_rate",
@@ -298,7 +312,8 @@ pub const FIELDS: &[Field] = &[
         "optimizer.multiply_by_parameter_scale",
         Kind::Flag,
         true,
-        "Adafactor: multiply the rate by the parameter's root mean square.",
+        "Multiply the rate by the parameter's root mean square. T5's matrices begin with standard deviations from 1/64 to 1; \
+         one rate for all of them is too high for the small ones or too low for the others.",
     ),
     field(
         "optimizer.square_epsilon",
@@ -310,7 +325,7 @@ pub const FIELDS: &[Field] = &[
         "optimizer.scale_epsilon",
         number(0.0, 1.0),
         true,
-        "Adafactor: least value of a parameter's scale (epsilon_2).",
+        "Least value of a parameter's scale (Adafactor's epsilon_2).",
     ),
     field(
         "schedule.name",

@@ -71,14 +71,18 @@ pub fn optimizer<B: Backend>(config: &PretrainConfig) -> Optimizer<B> {
         group("rest", "", 1.0),
     ];
     match section.name {
-        OptimizerName::Adamw => Optimizer::AdamW(AdamW::new(
-            AdamWConfig {
+        OptimizerName::Adamw => {
+            let config = AdamWConfig {
                 beta1: section.beta1,
                 beta2: section.beta2,
                 epsilon: section.epsilon,
-            },
-            groups,
-        )),
+            };
+            let plain = AdamW::new(config, groups);
+            Optimizer::AdamW(match section.multiply_by_parameter_scale {
+                true => plain.scaled(section.scale_epsilon),
+                false => plain,
+            })
+        }
         OptimizerName::Adafactor => Optimizer::Adafactor(Adafactor::new(
             AdafactorConfig {
                 decay_rate: section.decay_rate,

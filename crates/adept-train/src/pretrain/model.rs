@@ -70,7 +70,8 @@ pub(super) fn initial<B: Backend>(
     if config.model.init.as_os_str().is_empty() {
         let architecture = architecture(config, vocabulary);
         let seed = mix(config.seed, INITIAL_VALUES);
-        return Ok((T5::try_random(&architecture, seed, device)?, None));
+        let model = T5::try_random_matching(&architecture, seed, config.model.matching_heads, device)?;
+        return Ok((model, None));
     }
     let path = roots.resolve(&config.model.init);
     let loaded = T5::<B>::load(&path, device)?;

@@ -109,6 +109,14 @@ pub(super) fn tasks(config: &PretrainConfig, roots: &Roots) -> Result<Vec<Loaded
         .collect()
 }
 
+/// Adds the sources of the tasks' training rows, without prefix or answer, to the corpus.
+pub(super) fn add_tasks(corpus: &mut CorpusFiles, tasks: &[LoadedTask]) {
+    for task in tasks.iter().rev() {
+        let texts = task.data.train.iter().map(|example| example.source.clone());
+        corpus.prepend(format!("task {}", task.section.label), texts.collect());
+    }
+}
+
 /// Rates of the tasks.
 pub(super) fn rates(config: &PretrainConfig, tasks: &[LoadedTask]) -> Vec<f64> {
     let sizes: Vec<usize> = tasks.iter().map(|task| task.data.train.len()).collect();
@@ -242,7 +250,12 @@ fn train_tokenizer(
 
     let task_texts = || {
         let examples = |task: &LoadedTask| -> Vec<String> {
-            let pair = |example: &Example| [task.source(example), example.target.clone()];
+            let source = |example: &Example| match config.text.tasks {
+                // The corpus has the rest already.
+                true => task.section.prefix.clone(),
+                false => task.source(example),
+            };
+            let pair = |example: &Example| [source(example), example.target.clone()];
             task.data.train.iter().flat_map(pair).collect()
         };
         tasks.iter().flat_map(examples).map(Ok)

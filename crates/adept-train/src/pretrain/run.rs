@@ -56,9 +56,12 @@ pub fn run<AB: AutodiffBackend>(
         observer.event(&PretrainEvent::Preparing { phase, done, total });
     };
     begins(observer, Phase::Corpus);
-    let corpus = prepare::corpus(config, roots)?;
+    let mut corpus = prepare::corpus(config, roots)?;
     begins(observer, Phase::Tasks);
     let tasks = prepare::tasks(config, roots)?;
+    if config.text.tasks {
+        prepare::add_tasks(&mut corpus, &tasks);
+    }
     let task_files: BTreeMap<String, Vec<DataFile>> = tasks
         .iter()
         .map(|task| (task.section.label.clone(), task.data.files.clone()))
@@ -184,8 +187,11 @@ pub struct Plan {
 
 /// Reads corpus and tasks and says what a run would do. Writes nothing.
 pub fn plan(config: &PretrainConfig, roots: &Roots) -> Result<Plan, TrainError> {
-    let corpus = prepare::corpus(config, roots)?;
+    let mut corpus = prepare::corpus(config, roots)?;
     let tasks = prepare::tasks(config, roots)?;
+    if config.text.tasks {
+        prepare::add_tasks(&mut corpus, &tasks);
+    }
     let rates = prepare::rates(config, &tasks);
     let denoise = adept_data::pretrain::DenoiseOptions {
         noise_density: config.text.noise_density,
