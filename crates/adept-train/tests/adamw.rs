@@ -28,6 +28,16 @@ struct Fixture {
     cases: Vec<Case>,
 }
 
+impl Fixture {
+    fn config(&self, case: &Case) -> AdamWConfig {
+        AdamWConfig {
+            beta1: self.beta1,
+            beta2: case.beta2,
+            epsilon: self.epsilon,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Case {
     name: String,
@@ -120,11 +130,7 @@ fn group(name: &str, learning_rate: f64, weight_decay: f64, warmup_steps: usize)
 fn steps_equal_pytorch() {
     let fixture = fixture();
     for case in &fixture.cases {
-        let config = AdamWConfig {
-            beta1: fixture.beta1,
-            beta2: case.beta2,
-            epsilon: fixture.epsilon,
-        };
+        let config = fixture.config(case);
         let groups = vec![
             group("prompt", fixture.rate_prompt, case.decay_prompt, fixture.warmup),
             group("offset", fixture.rate_offset, case.decay_offset, fixture.warmup),
@@ -166,11 +172,7 @@ fn steps_equal_pytorch() {
 fn a_step_of_rate_zero_advances_the_moments() {
     let fixture = fixture();
     let case = &fixture.cases[0];
-    let config = AdamWConfig {
-        beta1: fixture.beta1,
-        beta2: case.beta2,
-        epsilon: fixture.epsilon,
-    };
+    let config = fixture.config(case);
     let mut optimizer = AdamW::<Flex>::new(config, vec![group("prompt", 0.3, 0.01, 0)]);
     let toy = Toy::new(&case.initial);
     let gradients = toy.gradients(&case.steps[0].gradients);
@@ -188,11 +190,7 @@ fn a_step_of_rate_zero_advances_the_moments() {
 fn a_scaled_step_moves_a_parameter_by_its_size() {
     let fixture = fixture();
     let case = &fixture.cases[0];
-    let config = AdamWConfig {
-        beta1: fixture.beta1,
-        beta2: case.beta2,
-        epsilon: fixture.epsilon,
-    };
+    let config = fixture.config(case);
     let all = || vec![group("", 0.1, 0.0, 0)];
     let step = |optimizer: AdamW<Flex>, rate: f64| {
         let mut optimizer = optimizer;

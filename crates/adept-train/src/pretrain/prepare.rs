@@ -109,8 +109,11 @@ pub(super) fn tasks(config: &PretrainConfig, roots: &Roots) -> Result<Vec<Loaded
         .collect()
 }
 
-/// Adds the sources of the tasks' training rows, without prefix or answer, to the corpus.
-pub(super) fn add_tasks(corpus: &mut CorpusFiles, tasks: &[LoadedTask]) {
+/// Adds the sources of the tasks' training rows, without prefix or answer, to the corpus where they are text as well.
+pub(super) fn add_tasks(config: &PretrainConfig, corpus: &mut CorpusFiles, tasks: &[LoadedTask]) {
+    if !config.text.tasks {
+        return;
+    }
     for task in tasks.iter().rev() {
         let texts = task.data.train.iter().map(|example| example.source.clone());
         corpus.prepend(format!("task {}", task.section.label), texts.collect());

@@ -59,9 +59,7 @@ pub fn run<AB: AutodiffBackend>(
     let mut corpus = prepare::corpus(config, roots)?;
     begins(observer, Phase::Tasks);
     let tasks = prepare::tasks(config, roots)?;
-    if config.text.tasks {
-        prepare::add_tasks(&mut corpus, &tasks);
-    }
+    prepare::add_tasks(config, &mut corpus, &tasks);
     let task_files: BTreeMap<String, Vec<DataFile>> = tasks
         .iter()
         .map(|task| (task.section.label.clone(), task.data.files.clone()))
@@ -189,9 +187,7 @@ pub struct Plan {
 pub fn plan(config: &PretrainConfig, roots: &Roots) -> Result<Plan, TrainError> {
     let mut corpus = prepare::corpus(config, roots)?;
     let tasks = prepare::tasks(config, roots)?;
-    if config.text.tasks {
-        prepare::add_tasks(&mut corpus, &tasks);
-    }
+    prepare::add_tasks(config, &mut corpus, &tasks);
     let rates = prepare::rates(config, &tasks);
     let denoise = adept_data::pretrain::DenoiseOptions {
         noise_density: config.text.noise_density,
