@@ -5,7 +5,7 @@ mod analysis;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use adept_data::GlueTask;
+use adept_data::Task;
 use adept_train::bench::{BenchMethod, BenchSize};
 use adept_train::config::{Preset, TrainMethod};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -77,8 +77,18 @@ pub enum Command {
 /// The tables that can be reproduced.
 #[derive(Debug, Subcommand)]
 pub enum Reproduce {
-    /// GLUE on T5, the left half of Table 3
-    Glue(Glue),
+    /// GLUE, the left half of Table 3
+    #[command(after_help = GLUE)]
+    Glue(Runs),
+    /// SuperGLUE (MultiRC, BoolQ, WiC, WSC, CB), the right half of Table 3
+    #[command(after_help = BENCHMARK)]
+    Superglue(Runs),
+    /// The MRQA 2019 tasks (NQ, HotpotQA, SearchQA, NewsQA), the left half of Table 4
+    #[command(after_help = BENCHMARK)]
+    Mrqa(Runs),
+    /// WinoGrande, Yelp, SciTail and PAWS, the right half of Table 4
+    #[command(after_help = BENCHMARK)]
+    Others(Runs),
     /// Table 1: DePT scored with its offsets shifted by some positions, beside ADePT
     Table1(Table1),
     /// Table 2: how large the offsets of DePT and ADePT are beside the embeddings
@@ -90,29 +100,38 @@ pub enum Reproduce {
 pub enum Profile {
     /// Our own sentences and our own small T5: minutes, nothing to download
     Sample,
-    /// GLUE's own files (--data) on our own small T5: hours
+    /// The tasks' own files (--data) on our own small T5: hours
     RealSmall,
-    /// The paper's setting: GLUE's own files (--data), T5-base (--backbone), its number of steps
+    /// The paper's setting: the tasks' own files (--data), T5-base (--backbone), its number of steps
     Paper,
 }
 
-/// `adept reproduce glue`.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
+const GLUE: &str = "Examples:
   adept reproduce glue
-  adept reproduce glue --profile real-small --data GLUE
-  adept reproduce glue --profile paper --data GLUE --backbone t5-base
-  adept reproduce glue --data GLUE --backbone t5-base --tasks sst2,rte --methods pt,adept --steps 3000 --seeds 42,43
+  adept reproduce glue --profile real-small --data DATA
+  adept reproduce glue --profile paper --data DATA --backbone t5-base
+  adept reproduce glue --data DATA --backbone t5-base --tasks sst2,rte --methods pt,adept --steps 3000 --seeds 42,43
 
 Run the same command again to resume: what is done is skipped. Each run lies in OUT/TASK/METHOD/seed-N.
 The project's own data and backbone are looked for in the folder `datasets` of this folder or of one above it, or where
-the variable ADEPT_DATASETS says.")]
-pub struct Glue {
+the variable ADEPT_DATASETS says.";
+
+const BENCHMARK: &str = "Examples (with superglue, mrqa or others):
+  adept reproduce superglue --profile real-small --data DATA
+  adept reproduce superglue --profile paper --data DATA --backbone t5-base
+  adept reproduce superglue --profile real-small --data DATA --tasks cb,wic --methods pt,adept --seeds 42,43
+
+DATA holds a folder for each task, named as in its official archive or on the hub (docs/tasks.md).
+Run the same command again to resume: what is done is skipped. Each run lies in OUT/TASK/METHOD/seed-N.";
+
+/// `adept reproduce glue`, `superglue`, `mrqa` and `others`.
+#[derive(Debug, Args)]
+pub struct Runs {
     /// Size of the reproduction [default: sample; paper where --data and --backbone are given]
     #[arg(long, value_enum, value_name = "NAME")]
     pub profile: Option<Profile>,
 
-    /// Folder that holds GLUE's own files: SST-2/train.tsv and so on (tsv, jsonl or parquet)
+    /// Folder that holds the tasks' own files: SST-2/train.tsv, BoolQ/train.jsonl and so on
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 
@@ -124,9 +143,9 @@ pub struct Glue {
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub methods: Vec<TrainMethod>,
 
-    /// Tasks, of mnli, qqp, qnli, sst2, stsb, mrpc, rte and cola [default: all of them]
+    /// Tasks by name, or cards by path [default: all of the benchmark's]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    pub tasks: Vec<GlueTask>,
+    pub tasks: Vec<Task>,
 
     /// Optimiser steps of every run; evaluation and warm-up are shortened with them [default: the profile's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -167,7 +186,7 @@ pub struct Settings {
 /// `adept train`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  adept train --task sst2 --method adept --data GLUE --backbone t5-base --out runs/one
+  adept train --task sst2 --method adept --data DATA --backbone t5-base --out runs/one
   adept train --config run.toml --set train.steps=2000 --out runs/two
 
 Run the same command again to resume an interrupted run. The adapter is OUT/best, the record OUT/record.jsonl.")]
@@ -178,7 +197,7 @@ pub struct Train {
 
     /// GLUE task
     #[arg(long, value_name = "NAME")]
-    pub task: Option<GlueTask>,
+    pub task: Option<Task>,
 
     /// Folder that holds GLUE's own files
     #[arg(long, value_name = "DIR")]
@@ -246,7 +265,7 @@ pub enum Split {
 /// `adept eval`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  adept eval --adapter runs/one/best --backbone t5-base --task sst2 --data GLUE")]
+  adept eval --adapter runs/one/best --backbone t5-base --task sst2 --data DATA")]
 pub struct Eval {
     /// Adapter folder; left out, the bare backbone is scored (a `best` folder of method full, for instance)
     #[arg(long, value_name = "DIR")]
@@ -258,7 +277,7 @@ pub struct Eval {
 
     /// GLUE task
     #[arg(long, value_name = "NAME")]
-    pub task: GlueTask,
+    pub task: Task,
 
     /// Folder that holds GLUE's own files
     #[arg(long, value_name = "DIR")]
@@ -304,7 +323,7 @@ pub struct Predict {
 
     /// Task whose labels are the possible answers [default: the one the adapter was trained for]
     #[arg(long, value_name = "NAME")]
-    pub task: Option<GlueTask>,
+    pub task: Option<Task>,
 
     /// Let the model write freely instead of choosing among labels
     #[arg(long)]

@@ -114,12 +114,12 @@ fn what_makes_no_sense_is_named() {
         &["a shift of 129 positions is more than the 128"],
     );
     fails("table1", &["--shifts=1,x"], &["--shifts"]);
-    fails("table1", &["--tasks=boolq"], &["boolq", "rte"]);
+    fails("table1", &["--tasks=wnli"], &["wnli", "rte"]);
     fails("table2", &["--shifts=1"], &["--shifts"]);
     fails(
         "table2",
         &["--profile=real-small"],
-        &["needs --data DIR", "reproduce table2 --profile real-small --data GLUE"],
+        &["needs --data DIR", "reproduce table2 --profile real-small --data DATA"],
     );
     fails(
         "table1",

@@ -84,7 +84,7 @@ fn a_profile_says_what_it_needs() {
         &[
             "the profile real-small needs --data DIR",
             "SST-2/train.tsv",
-            "--profile real-small --data GLUE",
+            "--profile real-small --data DATA",
         ],
     );
     fails(
@@ -92,7 +92,7 @@ fn a_profile_says_what_it_needs() {
         &[
             "the profile paper needs --data DIR",
             "and --backbone DIR",
-            "--profile paper --data GLUE --backbone t5-base",
+            "--profile paper --data DATA --backbone t5-base",
         ],
     );
     fails(&["--profile=paper", &data], &["the profile paper needs --backbone DIR"]);
@@ -172,7 +172,7 @@ fn the_sample_gives_the_same_table_on_every_run_with_the_baseline_first() {
         "report.html",
         "report.md",
         "results.json",
-        "cargo xtask reproduce glue --profile paper --data GLUE --backbone t5-base",
+        "cargo xtask reproduce glue --profile paper --data DATA --backbone t5-base",
     ] {
         assert!(first.out.contains(expected), "{expected}: {}", first.out);
     }
@@ -227,7 +227,7 @@ fn the_sample_gives_the_same_table_on_every_run_with_the_baseline_first() {
 
 /// What the most frequent label of RTE's training file scores on the test rows that a run used.
 fn majority_of_rte() -> f64 {
-    use adept_data::{GlueTask, LoadOptions, load_glue};
+    use adept_data::{LoadOptions, Task, load_task};
     let text = fs::read_to_string(sample().data.join("RTE/train.tsv")).expect("the sample has it");
     let entailed = text
         .lines()
@@ -239,7 +239,12 @@ fn majority_of_rte() -> f64 {
     } else {
         "1"
     };
-    let data = load_glue(GlueTask::Rte, &sample().data, &LoadOptions::default()).expect("RTE is well formed");
+    let data = load_task(
+        &Task::named("rte").expect("a task"),
+        &sample().data,
+        &LoadOptions::default(),
+    )
+    .expect("RTE is well formed");
     let right = data.test.iter().filter(|example| example.target == answer).count();
     100.0 * right as f64 / data.test.len() as f64
 }

@@ -11,22 +11,22 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use adept_data::{BatchOptions, Batcher, GlueTask, LoadOptions, TextTokenizer, default_buckets, load_glue};
+use adept_data::{BatchOptions, Batcher, LoadOptions, Task, TextTokenizer, default_buckets, load_task};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1).map(PathBuf::from);
     let (Some(glue), Some(tokenizer)) = (arguments.next(), arguments.next()) else {
         return Err("usage: throughput GLUE_FOLDER TOKENIZER_FOLDER [TASK]".into());
     };
-    let task: GlueTask = arguments
+    let task: Task = arguments
         .next()
-        .map_or(Ok(GlueTask::Sst2), |name| name.to_string_lossy().parse())?;
+        .map_or(Ok(Task::named("sst2")?), |name| name.to_string_lossy().parse())?;
     let tokenizer = TextTokenizer::from_dir(&tokenizer)?;
     let max_source_length = 256;
-    let target_width = tokenizer.target_length(task.length_labels())?;
+    let target_width = tokenizer.target_length(&task.target_length())?;
 
     let start = Instant::now();
-    let data = load_glue(task, &glue, &LoadOptions::default())?;
+    let data = load_task(&task, &glue, &LoadOptions::default())?;
     let rows = data.train.len();
     let all = rows + data.validation.len() + data.test.len();
     report("read", all, start);

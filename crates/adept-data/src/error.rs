@@ -7,8 +7,8 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// A task name that is none of GLUE's.
-    #[error("unknown task `{found}`: expected one of {expected}")]
+    /// A task name that is none of the built-in cards'.
+    #[error("unknown task `{found}`: expected one of {expected}, or a card's path, which ends in .toml")]
     UnknownTask {
         /// The name given.
         found: String,
@@ -32,9 +32,9 @@ pub enum DataError {
         /// The folder searched.
         folder: PathBuf,
         /// Reference name of the task.
-        task: &'static str,
+        task: Box<str>,
         /// The split as the official files call it.
-        split: &'static str,
+        split: Box<str>,
         /// File names that would have been read, in order of preference.
         expected: Vec<String>,
         /// What the folder holds (the first dozen names, sorted).
@@ -92,7 +92,7 @@ pub enum DataError {
         /// The file.
         file: PathBuf,
         /// The column needed.
-        expected: &'static str,
+        expected: String,
         /// The columns there are.
         found: Vec<String>,
     },
@@ -104,7 +104,7 @@ pub enum DataError {
         /// Line (JSON) or row (parquet; 0 where the whole column is meant).
         line: usize,
         /// The field.
-        field: &'static str,
+        field: String,
         /// Types that would do.
         expected: &'static str,
         /// What is there.
@@ -118,7 +118,7 @@ pub enum DataError {
         /// Line or row.
         line: usize,
         /// The field.
-        field: &'static str,
+        field: String,
     },
     /// A label that is no class of the task, or a score outside its range.
     #[error("{}:{line}: field `{field}`: expected {expected}, found `{found}`", file.display())]
@@ -128,11 +128,11 @@ pub enum DataError {
         /// Line or row.
         line: usize,
         /// The label's column.
-        field: &'static str,
+        field: String,
         /// The labels there are.
-        expected: String,
+        expected: Box<str>,
         /// The label found.
-        found: String,
+        found: Box<str>,
     },
     /// A label that its makers hide (-1), in a split that needs one.
     #[error("{}:{line}: field `{field}`: expected {expected}, found the hidden label -1", file.display())]
@@ -142,7 +142,7 @@ pub enum DataError {
         /// Line or row.
         line: usize,
         /// The label's column.
-        field: &'static str,
+        field: String,
         /// The labels there are.
         expected: String,
     },
@@ -154,7 +154,7 @@ pub enum DataError {
         /// Line of the object.
         line: usize,
         /// The field needed.
-        expected: &'static str,
+        expected: String,
         /// The fields there are.
         found: Vec<String>,
     },
@@ -194,19 +194,95 @@ pub enum DataError {
         /// The file.
         file: PathBuf,
         /// The column.
-        column: &'static str,
+        column: String,
         /// Rows the file announces.
         expected: usize,
         /// Rows decoded.
         found: usize,
     },
+    /// A task card that cannot be used.
+    #[error("{}: expected a task card: {message}", file.display())]
+    Card {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong, and where.
+        message: String,
+    },
+    /// Files whose rows have none of the forms that their names stand for.
+    #[error("{task}: expected files in one of these forms: {}", misfits.iter().map(|(form, fault)| format!("{form} ({fault})")).collect::<Vec<_>>().join("; "))]
+    NoForm {
+        /// Name of the task.
+        task: String,
+        /// Each form that was tried, and what did not fit it.
+        misfits: Vec<(String, DataError)>,
+    },
+    /// Two parts of a split with the same number.
+    #[error("{}: expected one file for part {part} of the {split} split, found {}", folder.display(), files.join(" and "))]
+    DoubleShard {
+        /// The folder searched.
+        folder: PathBuf,
+        /// The split as its files call it.
+        split: String,
+        /// The part's number, as file names count (from 0).
+        part: usize,
+        /// The two files.
+        files: Vec<String>,
+    },
+    /// A JSON document that cannot be read.
+    #[error("{}: expected one JSON document: {source}", file.display())]
+    JsonDocument {
+        /// The file.
+        file: PathBuf,
+        /// The parser's own words, with line and column.
+        source: serde_json::Error,
+    },
+    /// A field of a comma-separated file that is not UTF-8.
+    #[error("{}:{line}: expected UTF-8, found other bytes in column {column}", file.display())]
+    NotUtf8Field {
+        /// The file.
+        file: PathBuf,
+        /// Line where the row begins.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+    },
+    /// A comma-separated file that cannot be read for another reason.
+    #[error("{}:{line}: expected comma-separated values: {message}", file.display())]
+    Csv {
+        /// The file.
+        file: PathBuf,
+        /// Line where the row begins.
+        line: usize,
+        /// The reader's own words.
+        message: String,
+    },
+    /// A row without a right answer, in a task where every row has one.
+    #[error("{}:{line}: field `{field}`: expected at least one answer, found none", file.display())]
+    NoAnswer {
+        /// The file.
+        file: PathBuf,
+        /// Line or row.
+        line: usize,
+        /// The answers' field.
+        field: String,
+    },
+    /// Fewer few-shot rows than classes.
+    #[error("{task}: expected at least {classes} few-shot rows, one of each class, found {rows}")]
+    FewShot {
+        /// Name of the task.
+        task: String,
+        /// Rows asked for.
+        rows: usize,
+        /// The task's classes.
+        classes: usize,
+    },
     /// Too few rows to carve the task's splits from.
     #[error("{task}: the {split} split needs at least {expected} rows to be divided, found {found}")]
     TooFewRows {
         /// Reference name of the task.
-        task: &'static str,
+        task: String,
         /// The official split that is divided.
-        split: &'static str,
+        split: String,
         /// Rows needed.
         expected: usize,
         /// Rows found.
@@ -264,6 +340,21 @@ pub enum DataError {
     /// Something about pretraining's text, tokens or mixture.
     #[error(transparent)]
     Pretrain(#[from] crate::pretrain::PretrainError),
+}
+
+impl DataError {
+    /// Whether a row lacks a field or has one of another kind: what a file of another form looks like.
+    pub(crate) fn is_about_shape(&self) -> bool {
+        matches!(
+            self,
+            Self::MissingColumn { .. }
+                | Self::MissingField { .. }
+                | Self::FieldType { .. }
+                | Self::ColumnCount { .. }
+                | Self::Json { .. }
+                | Self::JsonDocument { .. }
+        )
+    }
 }
 
 /// What a JSON parser met, without its own count of lines (it sees one line at a time).

@@ -6,10 +6,15 @@ pub struct Example {
     /// 0-based row of the official split it came from, counted over the rows the reader keeps. It is the row number of
     /// the hub's parquet file as well, so that the same example has the same id whatever format it was read from.
     pub id: usize,
+    /// Id of the first row that belongs together with this one where a task is scored by groups (a question of MultiRC);
+    /// else its own.
+    pub group: usize,
     /// The input text: the task's pieces, each after its marker, joined by one space.
     pub source: String,
-    /// The label as the digit string (or, for STS-B, the number) the model is to write.
+    /// What the model is to write: the class's digit, a score, an answer.
     pub target: String,
+    /// Every right answer of a task whose targets are answers; else none.
+    pub golds: Vec<String>,
 }
 
 /// The three splits of a task as the paper uses them.
@@ -36,7 +41,7 @@ pub struct DataFile {
     pub rows: usize,
     /// Rows left out because they carry no label (QQP's official files hold a few).
     pub skipped: usize,
-    /// Text fields that are empty and were kept (see [`GlueTask`](crate::GlueTask) on which tasks refuse them).
+    /// Text fields that are empty and were kept (a task's card says whether they are refused).
     pub empty_fields: usize,
 }
 

@@ -1,9 +1,12 @@
-//! GLUE's metrics over decoded strings (tasks.md, "Metrics"), as the published reference computes them with
+//! Metrics over decoded strings (tasks.md, "Metrics"), as the published reference computes them with
 //! scikit-learn and scipy. Every score is in hundredths: 100 is perfect.
 //!
 //! Where a metric is undefined (a constant column, no rows) the score is 0 and never NaN.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+use crate::Example;
+use crate::answer::{exact_match, token_f1};
 
 /// A way to compare predictions with targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -24,6 +27,16 @@ pub enum Metric {
     /// Spearman's rank correlation with average ranks for ties; a prediction that is no number counts as -1.
     #[serde(rename = "spearmanr")]
     Spearman,
+    /// Share of predictions that are the row's target after SQuAD's normalisation, as the reference scores answers.
+    Em,
+    /// F1 over the words of prediction and target after SQuAD's normalisation, as the reference scores answers.
+    TokenF1,
+    /// SQuAD's official score: exact match with the best of all right answers, each question once.
+    EmMax,
+    /// SQuAD's official score: F1 with the best of all right answers, each question once.
+    TokenF1Max,
+    /// MultiRC's official score: share of groups (questions) all of whose rows are right.
+    EmGroups,
 }
 
 impl Metric {
@@ -36,6 +49,11 @@ impl Metric {
             Self::Matthews => "matthews_correlation",
             Self::Pearson => "pearson",
             Self::Spearman => "spearmanr",
+            Self::Em => "em",
+            Self::TokenF1 => "token_f1",
+            Self::EmMax => "em_max",
+            Self::TokenF1Max => "token_f1_max",
+            Self::EmGroups => "em_groups",
         }
     }
 }
@@ -46,14 +64,71 @@ impl std::fmt::Display for Metric {
     }
 }
 
+/// What predictions are compared with, row by row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Right {
+    /// The target of each row.
+    pub targets: Vec<String>,
+    /// Every right answer of each row, where targets are answers.
+    pub golds: Vec<Vec<String>>,
+    /// The group of each row.
+    pub groups: Vec<usize>,
+}
+
+impl Right {
+    /// Of targets alone: every row is a group of its own, and its target the one right answer.
+    pub fn of_targets(targets: Vec<String>) -> Self {
+        Self {
+            golds: targets.iter().map(|target| vec![target.clone()]).collect(),
+            groups: (0..targets.len()).collect(),
+            targets,
+        }
+    }
+
+    /// Of examples, in their order.
+    pub fn of_examples(examples: &[Example]) -> Self {
+        Self {
+            targets: examples.iter().map(|example| example.target.clone()).collect(),
+            golds: examples.iter().map(|example| example.golds.clone()).collect(),
+            groups: examples.iter().map(|example| example.group).collect(),
+        }
+    }
+
+    /// Those of some rows.
+    #[must_use]
+    pub fn at(&self, rows: &[usize]) -> Self {
+        Self {
+            targets: rows.iter().map(|&row| self.targets[row].clone()).collect(),
+            golds: rows.iter().map(|&row| self.golds[row].clone()).collect(),
+            groups: rows.iter().map(|&row| self.groups[row]).collect(),
+        }
+    }
+
+    /// Rows.
+    pub fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+
+    /// The first row of each group, in their order.
+    fn first_of_groups(&self) -> Vec<usize> {
+        let mut seen = HashSet::new();
+        (0..self.len()).filter(|&row| seen.insert(self.groups[row])).collect()
+    }
+}
+
 /// The metric times 100. White space at both ends of a string does not count.
 ///
 /// # Panics
-/// Where `predictions` and `targets` differ in length, which is a slip of the caller and not of the data.
-pub fn score(metric: Metric, predictions: &[String], targets: &[String]) -> f64 {
-    assert_eq!(predictions.len(), targets.len(), "one prediction a target");
+/// Where `predictions` and the targets differ in number, which is a slip of the caller and not of the data.
+pub fn score(metric: Metric, predictions: &[String], right: &Right) -> f64 {
+    assert_eq!(predictions.len(), right.len(), "one prediction a target");
     let predictions: Vec<&str> = predictions.iter().map(|text| text.trim()).collect();
-    let targets: Vec<&str> = targets.iter().map(|text| text.trim()).collect();
+    let targets: Vec<&str> = right.targets.iter().map(|text| text.trim()).collect();
     if targets.is_empty() {
         return 0.0;
     }
@@ -64,8 +139,35 @@ pub fn score(metric: Metric, predictions: &[String], targets: &[String]) -> f64 
         Metric::Matthews => matthews(&predictions, &targets),
         Metric::Pearson => pearson(&numbers(&predictions), &numbers(&targets)),
         Metric::Spearman => spearman(&numbers(&predictions), &numbers(&targets)),
+        Metric::Em => mean(predictions.iter().zip(&targets).map(|(p, t)| exact_match(p, t))),
+        Metric::TokenF1 => mean(predictions.iter().zip(&targets).map(|(p, t)| token_f1(p, t))),
+        Metric::EmMax => best_of_golds(exact_match, &predictions, right),
+        Metric::TokenF1Max => best_of_golds(token_f1, &predictions, right),
+        Metric::EmGroups => groups_right(&predictions, &targets, &right.groups),
     };
     100.0 * value
+}
+
+fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let count = values.len();
+    values.sum::<f64>() / count as f64
+}
+
+fn best_of_golds(score: fn(&str, &str) -> f64, predictions: &[&str], right: &Right) -> f64 {
+    let first = right.first_of_groups();
+    let best = |&row: &usize| {
+        let golds = right.golds[row].iter();
+        golds.map(|gold| score(predictions[row], gold)).fold(0.0, f64::max)
+    };
+    mean(first.iter().map(best))
+}
+
+fn groups_right(predictions: &[&str], targets: &[&str], groups: &[usize]) -> f64 {
+    let mut right: HashMap<usize, bool> = HashMap::new();
+    for ((prediction, target), group) in predictions.iter().zip(targets).zip(groups) {
+        *right.entry(*group).or_insert(true) &= prediction == target;
+    }
+    right.values().filter(|right| **right).count() as f64 / right.len() as f64
 }
 
 fn accuracy(predictions: &[&str], targets: &[&str]) -> f64 {

@@ -7,11 +7,10 @@ use sha2::{Digest, Sha256};
 use tokenizers::pre_tokenizers::metaspace::PrependScheme;
 use tokenizers::{AddedToken, ModelWrapper, NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
 
-use crate::glue::{hex, listing};
+use crate::file::hex;
+use crate::read::listing;
+use crate::task::TargetLength;
 use crate::{DataError, Encoded, Example};
-
-/// Tokens of a target that is free text (tasks.md, "Lengths").
-pub const DEFAULT_TARGET_LENGTH: usize = 20;
 
 /// Texts tokenised between two collections of their ids: the library's encodings hold far more than ids, and a whole
 /// training set of them would not be small.
@@ -159,16 +158,19 @@ impl TextTokenizer {
         self.tokenizer.token_to_id(token)
     }
 
-    /// Tokens of the longest label, `</s>` included; [`DEFAULT_TARGET_LENGTH`] where there are none.
+    /// The width of a task's targets in tokens, `</s>` included.
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
-    pub fn target_length(&self, labels: &[&str]) -> Result<usize, DataError> {
-        let lengths = labels
+    pub fn target_length(&self, length: &TargetLength) -> Result<usize, DataError> {
+        let texts = match length {
+            TargetLength::Tokens(tokens) => return Ok(*tokens),
+            TargetLength::LongestOf(texts) => texts,
+        };
+        let lengths = texts
             .iter()
-            .map(|label| self.encode(label, usize::MAX).map(|ids| ids.len()));
-        let longest = lengths.collect::<Result<Vec<_>, _>>()?.into_iter().max();
-        Ok(longest.unwrap_or(DEFAULT_TARGET_LENGTH))
+            .map(|text| self.encode(text, usize::MAX).map(|ids| ids.len()));
+        Ok(lengths.collect::<Result<Vec<_>, _>>()?.into_iter().max().unwrap_or(1))
     }
 
     /// Whether a text's ids are those of its words, one after the other: true of T5's tokenizer, which splits at white

@@ -3,7 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use adept_data::{Example, GlueTask, LoadOptions, StsbRounding, TaskData, load_glue};
+use adept_data::{Example, LoadOptions, ScoreRounding, Task, TaskData, load_task};
+
+/// A built-in task.
+fn named(name: &str) -> Task {
+    Task::named(name).expect("a task's name")
+}
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parquet")
@@ -20,8 +25,8 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     root
 }
 
-fn load(task: GlueTask, root: &Path) -> TaskData {
-    load_glue(task, root, &LoadOptions::default()).expect("files without a fault")
+fn load(task: &str, root: &Path) -> TaskData {
+    load_task(&named(task), root, &LoadOptions::default()).expect("files without a fault")
 }
 
 /// Source and target of the rows of a split, in order of their ids.
@@ -35,7 +40,7 @@ fn pairs(rows: &[Example]) -> Vec<(String, String)> {
 
 /// Loads a small task from one text used for train and validation alike.
 #[track_caller]
-fn check(task: GlueTask, files: [&str; 2], text: &str, expected: &[(&str, &str)]) {
+fn check(task: &str, files: [&str; 2], text: &str, expected: &[(&str, &str)]) {
     let root = folder(&files.map(|name| (name, text)));
     let data = load(task, root.path());
     let expected: Vec<(String, String)> = expected.iter().map(|(s, t)| (s.to_string(), t.to_string())).collect();
@@ -53,10 +58,10 @@ fn tsv_has_no_quoting_and_any_line_end() {
         ("sentence: Kettle sing 'loud.", "0"),
     ];
     let lf = "gj04\t1\t\t\"Half a quote stays, said she.\nxx\t0\t*\tKettle sing 'loud.\n";
-    check(GlueTask::Cola, TSV, lf, &expected);
-    check(GlueTask::Cola, TSV, lf.trim_end(), &expected);
-    check(GlueTask::Cola, TSV, &lf.replace('\n', "\r\n"), &expected);
-    check(GlueTask::Cola, TSV, &format!("\u{feff}{lf}\n\n"), &expected);
+    check("cola", TSV, lf, &expected);
+    check("cola", TSV, lf.trim_end(), &expected);
+    check("cola", TSV, &lf.replace('\n', "\r\n"), &expected);
+    check("cola", TSV, &format!("\u{feff}{lf}\n\n"), &expected);
 }
 
 #[test]
@@ -66,22 +71,22 @@ fn tsv_columns_are_found_by_name() {
         ("sentence1: A pot . sentence2: One pot .", "1"),
         ("sentence1: A lid . sentence2: No lid .", "0"),
     ];
-    check(GlueTask::Mrpc, TSV, mrpc, &expected);
+    check("mrpc", TSV, mrpc, &expected);
     let moved = "#2 String\tQuality\t#1 String\nOne pot .\t1\tA pot .\nNo lid .\t0\tA lid .\n";
-    check(GlueTask::Mrpc, TSV, moved, &expected);
+    check("mrpc", TSV, moved, &expected);
 
     let rte = "index\tsentence1\tsentence2\tlabel\n0\tIt boils.\tIt is hot.\tentailment\n1\tIt is cold.\tIt boils.\tnot_entailment\n";
     let expected = [
         ("sentence1: It boils. sentence2: It is hot.", "0"),
         ("sentence1: It is cold. sentence2: It boils.", "1"),
     ];
-    check(GlueTask::Rte, TSV, rte, &expected);
+    check("rte", TSV, rte, &expected);
 
     // White space at the ends of a text is part of it.
     let stsb =
         "index\tgenre\tsentence1\tsentence2\tscore\n0\tmade-up\tA cup. \t A mug.\t4.25\n1\tmade-up\tTea\tSnow\t0.350\n";
     check(
-        GlueTask::Stsb,
+        "stsb",
         TSV,
         stsb,
         &[
@@ -104,7 +109,7 @@ fn mnli_validates_on_mismatched_and_tests_on_matched() {
         ("MNLI/dev_matched.tsv", &matched),
         ("MNLI/dev_mismatched.tsv", &mismatched),
     ]);
-    let data = load(GlueTask::Mnli, root.path());
+    let data = load("mnli", root.path());
     assert_eq!(data.train[0].source, "premise: It rains. hypothesis: It is dry.");
     assert_eq!(data.train[0].target, "2");
     assert!(data.validation[0].source.ends_with(" mismatched"));
@@ -126,9 +131,9 @@ fn jsonl_takes_numbers_and_class_names() {
         ("sentence1: a sentence2: b", "0"),
         ("sentence1: c sentence2: d", "1"),
     ];
-    check(GlueTask::Rte, JSONL, text, &expected);
+    check("rte", JSONL, text, &expected);
     check(
-        GlueTask::Rte,
+        "rte",
         ["rte/data/train.json", "rte/data/dev.json"],
         &format!("\u{feff}{text}"),
         &expected,
@@ -136,7 +141,7 @@ fn jsonl_takes_numbers_and_class_names() {
     let stsb = "{\"sentence1\": \"a\", \"sentence2\": \"b\", \"label\": 2.3499999046325684}\n\
                 {\"sentence1\": \"a\", \"sentence2\": \"b\", \"label\": 3}";
     check(
-        GlueTask::Stsb,
+        "stsb",
         JSONL,
         stsb,
         &[
@@ -150,11 +155,12 @@ fn jsonl_takes_numbers_and_class_names() {
 fn stsb_can_be_rounded_to_fifths() {
     let text = "sentence1\tsentence2\tscore\na\tb\t4.25\nc\td\t0.35\n";
     let root = folder(&TSV.map(|name| (name, text)));
-    let data = load_glue(
-        GlueTask::Stsb,
+    let data = load_task(
+        &named("stsb"),
         root.path(),
         &LoadOptions {
-            stsb: StsbRounding::Fifth,
+            rounding: ScoreRounding::Fifth,
+            ..LoadOptions::default()
         },
     )
     .expect("no fault");
@@ -167,7 +173,7 @@ fn stsb_can_be_rounded_to_fifths() {
 #[test]
 fn parquet_is_read_in_the_hub_s_layouts() {
     // Shards in the task's folder, several row groups each.
-    let rte = load(GlueTask::Rte, &fixtures());
+    let rte = load("rte", &fixtures());
     assert_eq!(rte.train.len(), 8);
     for (row, example) in rte.train.iter().enumerate() {
         assert_eq!(example.id, row);
@@ -181,7 +187,7 @@ fn parquet_is_read_in_the_hub_s_layouts() {
     assert_eq!(pairs(&[rte.validation, rte.test].concat()).len(), 4);
 
     // A folder of parts a split, scores in 32 and in 64 bits.
-    let stsb = load(GlueTask::Stsb, &fixtures());
+    let stsb = load("stsb", &fixtures());
     let targets: Vec<&str> = stsb.train.iter().map(|row| row.target.as_str()).collect();
     assert_eq!(targets, ["0.0", "4.2", "3.8", "2.3", "5.0", "1.6"]);
     let validation: Vec<String> = pairs(&[stsb.validation, stsb.test].concat())
@@ -191,7 +197,7 @@ fn parquet_is_read_in_the_hub_s_layouts() {
     assert_eq!(validation, targets);
 
     // Under `data`, classes by name.
-    let mnli = load(GlueTask::Mnli, &fixtures());
+    let mnli = load("mnli", &fixtures());
     assert_eq!(
         mnli.train.iter().map(|row| row.target.as_str()).collect::<Vec<_>>(),
         ["0", "1", "2"]
@@ -203,27 +209,34 @@ fn parquet_is_read_in_the_hub_s_layouts() {
 }
 
 #[test]
+fn flags_are_classes() {
+    let flags = fs::read(fixtures().join("flags.parquet")).expect("a fixture of this crate");
+    let root = tempfile::tempdir().expect("a temporary folder");
+    for split in ["train", "validation"] {
+        fs::write(root.path().join(format!("{split}.parquet")), &flags).expect("a writable folder");
+    }
+    let targets = |rows: &[Example]| rows.iter().map(|row| row.target.clone()).collect::<Vec<_>>();
+    let cola = load("cola", root.path());
+    assert_eq!(targets(&cola.train), ["1", "0"]);
+}
+
+#[test]
 fn folders_go_by_many_names() {
     let text = "index\tsentence1\tsentence2\tscore\n0\ta\tb\t1\n1\tc\td\t2\n";
     for name in ["STS-B", "stsb", "StsB", "sts_b"] {
         let root = folder(&[(&format!("{name}/train.tsv"), text), (&format!("{name}/dev.tsv"), text)]);
-        assert_eq!(load(GlueTask::Stsb, root.path()).train.len(), 2, "{name}");
-        assert_eq!(
-            load(GlueTask::Stsb, &root.path().join(name)).train.len(),
-            2,
-            "{name} itself"
-        );
+        assert_eq!(load("stsb", root.path()).train.len(), 2, "{name}");
+        assert_eq!(load("stsb", &root.path().join(name)).train.len(), 2, "{name} itself");
     }
-    for (name, task) in [
-        ("SST-2", GlueTask::Sst2),
-        ("sst2", GlueTask::Sst2),
-        ("cola", GlueTask::Cola),
-    ] {
-        assert_eq!(name.parse::<GlueTask>().expect("a name"), task);
+    for (name, task) in [("SST-2", "sst2"), ("sst2", "sst2"), ("cola", "cola")] {
+        assert_eq!(name.parse::<Task>().expect("a name").name(), task);
     }
-    for task in GlueTask::ALL {
-        assert_eq!(task.to_string().parse::<GlueTask>().expect("a name"), task);
-        assert_eq!(task.display_name().parse::<GlueTask>().expect("a name"), task);
+    for task in Task::built_in() {
+        assert_eq!(&task.to_string().parse::<Task>().expect("a name"), task);
+        assert_eq!(&task.display_name().parse::<Task>().expect("a name"), task);
+        for alias in &task.card().aliases {
+            assert_eq!(&alias.parse::<Task>().expect("a name"), task);
+        }
     }
 }
 
@@ -238,7 +251,7 @@ fn qqp_rows_without_a_label_are_counted_and_left_out() {
         }
     }
     let root = folder(&TSV.map(|name| (name, text.as_str())));
-    let data = load(GlueTask::Qqp, root.path());
+    let data = load("qqp", root.path());
     assert_eq!(
         [data.train.len(), data.validation.len(), data.test.len()],
         [2, 1000, 1002]

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use adept_data::{Metric, score};
+use adept_data::{Metric, Right, score};
 
 #[derive(serde::Deserialize)]
 struct Case {
@@ -21,7 +21,7 @@ fn scores_equal_scikit_learn_and_scipy() {
     let mut compared: BTreeMap<Metric, usize> = BTreeMap::new();
     for case in &cases {
         for (&metric, &expected) in &case.scores {
-            let found = score(metric, &case.predictions, &case.targets);
+            let found = score(metric, &case.predictions, &Right::of_targets(case.targets.clone()));
             assert!(
                 (found - expected).abs() <= 1e-9,
                 "{metric} of {}: {found} is not {expected}",
@@ -37,7 +37,7 @@ fn scores_equal_scikit_learn_and_scipy() {
 #[track_caller]
 fn check(metric: Metric, predictions: &[&str], targets: &[&str], expected: f64) {
     let owned = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let found = score(metric, &owned(predictions), &owned(targets));
+    let found = score(metric, &owned(predictions), &Right::of_targets(owned(targets)));
     assert!((found - expected).abs() <= 1e-12, "{found} is not {expected}");
 }
 

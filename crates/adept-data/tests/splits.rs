@@ -7,18 +7,23 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 
-use adept_data::{Example, GlueTask, LoadOptions, StsbRounding, load_glue, stsb_target, torch_permutation};
+use adept_data::{Example, LoadOptions, ScoreRounding, Task, load_task, score_target, torch_permutation};
 use sha2::{Digest, Sha256};
+
+/// A built-in task.
+fn named(name: &str) -> Task {
+    Task::named(name).expect("a task's name")
+}
 
 #[derive(serde::Deserialize)]
 struct Fixture {
     permutations: BTreeMap<usize, Vec<usize>>,
-    tasks: BTreeMap<String, Task>,
+    tasks: BTreeMap<String, TaskIds>,
     stsb: Stsb,
 }
 
 #[derive(serde::Deserialize)]
-struct Task {
+struct TaskIds {
     official: Vec<usize>,
     train: Ids,
     validation: Ids,
@@ -66,13 +71,13 @@ fn check_ids(name: &str, expected: &Ids, rows: &[Example]) {
 }
 
 /// A hub file whose rows hold their own numbers.
-fn rows(task: GlueTask, count: usize) -> String {
+fn rows(task: &str, count: usize) -> String {
     let fields: &[&str] = match task {
-        GlueTask::Cola | GlueTask::Sst2 => &["sentence"],
-        GlueTask::Mrpc | GlueTask::Stsb | GlueTask::Rte => &["sentence1", "sentence2"],
-        GlueTask::Qqp => &["question1", "question2"],
-        GlueTask::Mnli => &["premise", "hypothesis"],
-        GlueTask::Qnli => &["question", "sentence"],
+        "cola" | "sst2" => &["sentence"],
+        "mrpc" | "stsb" | "rte" => &["sentence1", "sentence2"],
+        "qqp" => &["question1", "question2"],
+        "mnli" => &["premise", "hypothesis"],
+        _ => &["question", "sentence"],
     };
     let mut text = String::new();
     for row in 0..count {
@@ -88,17 +93,18 @@ fn rows(task: GlueTask, count: usize) -> String {
 #[test]
 fn split_ids_are_those_of_torch_for_all_tasks() {
     let fixture = fixture();
-    for task in GlueTask::ALL {
-        let expected = &fixture.tasks[task.name()];
+    for task in Task::suite("glue") {
+        let task = task.name();
+        let expected = &fixture.tasks[task];
         let folder = tempfile::tempdir().expect("a temporary folder");
         let stems: &[&str] = match task {
-            GlueTask::Mnli => &["train", "validation_mismatched", "validation_matched"],
+            "mnli" => &["train", "validation_mismatched", "validation_matched"],
             _ => &["train", "validation"],
         };
         for (stem, &count) in stems.iter().zip(&expected.official) {
             fs::write(folder.path().join(format!("{stem}.jsonl")), rows(task, count)).expect("a writable folder");
         }
-        let data = load_glue(task, folder.path(), &LoadOptions::default()).expect("files without a fault");
+        let data = load_task(&named(task), folder.path(), &LoadOptions::default()).expect("files without a fault");
         check_ids(&format!("{task} train"), &expected.train, &data.train);
         check_ids(&format!("{task} validation"), &expected.validation, &data.validation);
         check_ids(&format!("{task} test"), &expected.test, &data.test);
@@ -116,17 +122,17 @@ fn permutations_are_those_of_torch() {
 }
 
 #[test]
-fn stsb_targets_are_those_of_python() {
+fn score_targets_are_those_of_python() {
     let fixture = fixture();
     for (rounding, expected) in [
-        (StsbRounding::Tenth, fixture.stsb.tenth),
-        (StsbRounding::Fifth, fixture.stsb.fifth),
+        (ScoreRounding::Tenth, fixture.stsb.tenth),
+        (ScoreRounding::Fifth, fixture.stsb.fifth),
     ] {
         let expected: Vec<&str> = expected.split(' ').collect();
         assert_eq!(expected.len(), 5001);
         for (thousandths, expected) in expected.into_iter().enumerate() {
             let score = (thousandths as f64 / 1000.0) as f32;
-            assert_eq!(stsb_target(score, rounding), expected, "{score} by {rounding:?}");
+            assert_eq!(score_target(score, rounding), expected, "{score} by {rounding:?}");
         }
     }
 }

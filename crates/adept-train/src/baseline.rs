@@ -1,11 +1,12 @@
 //! The majority baseline: what a program that has only counted the training labels scores.
 //!
-//! It always gives the most frequent label of the training split; for STS-B, whose targets are numbers, their mean. A
+//! It always gives the most frequent label of the training split; where targets are numbers, their mean. A
 //! constant answer correlates with nothing, so that its Pearson, Spearman and Matthews correlations are 0.
 
 use std::collections::BTreeMap;
 
-use adept_data::{Example, GlueTask};
+use adept_data::task::TargetCard;
+use adept_data::{Example, Right, Task};
 use serde::{Deserialize, Serialize};
 
 use crate::evaluate;
@@ -23,15 +24,15 @@ pub struct Majority {
 impl Majority {
     /// Counts the training split and scores the answer on the test split.
     #[must_use]
-    pub fn of(task: GlueTask, train: &[Example], test: &[Example]) -> Self {
-        let answer = match task.labels() {
-            Some(_) => most_frequent(train),
-            None => mean(train),
+    pub fn of(task: &Task, train: &[Example], test: &[Example]) -> Self {
+        let answer = match &task.card().target {
+            TargetCard::Score { .. } => mean(train),
+            TargetCard::Class { .. } | TargetCard::Answer { .. } => most_frequent(train),
         };
-        let targets: Vec<String> = test.iter().map(|example| example.target.clone()).collect();
-        let predictions = vec![answer.clone(); targets.len()];
+        let right = Right::of_examples(test);
+        let predictions = vec![answer.clone(); right.len()];
         Self {
-            test: evaluate::scores(task.metrics(), &predictions, &targets),
+            test: evaluate::scores(task.metrics(), &predictions, &right),
             answer,
         }
     }
@@ -65,15 +66,18 @@ mod tests {
     fn rows(targets: &[&str]) -> Vec<Example> {
         let row = |(id, target): (usize, &&str)| Example {
             id,
+            group: id,
             source: "text".to_owned(),
             target: (*target).to_owned(),
+            golds: Vec::new(),
         };
         targets.iter().enumerate().map(row).collect()
     }
 
     #[track_caller]
-    fn check(task: GlueTask, train: &[&str], test: &[&str], answer: &str, expected: &[(&str, f64)]) {
-        let found = Majority::of(task, &rows(train), &rows(test));
+    fn check(task: &str, train: &[&str], test: &[&str], answer: &str, expected: &[(&str, f64)]) {
+        let task = Task::named(task).expect("a task");
+        let found = Majority::of(&task, &rows(train), &rows(test));
         assert_eq!(found.answer, answer);
         assert_eq!(found.test.len(), expected.len(), "{:?}", found.test);
         for (metric, score) in expected {
@@ -83,38 +87,37 @@ mod tests {
 
     #[test]
     fn figures_by_hand() {
-        use GlueTask::{Cola, Mnli, Mrpc, Rte, Stsb};
         let accuracy = |score| [("accuracy", score)];
         // Two of three training rows say 0, and so do three of four test rows.
-        check(Rte, &["1", "0", "0"], &["0", "0", "1", "0"], "0", &accuracy(75.0));
+        check("rte", &["1", "0", "0"], &["0", "0", "1", "0"], "0", &accuracy(75.0));
         // The training split decides, not the test split.
-        check(Rte, &["1", "1", "0"], &["0", "0", "0", "1"], "1", &accuracy(25.0));
+        check("rte", &["1", "1", "0"], &["0", "0", "0", "1"], "1", &accuracy(25.0));
         check(
-            Mnli,
+            "mnli",
             &["2", "1", "2", "0"],
             &["2", "0", "1"],
             "2",
             &accuracy(100.0 / 3.0),
         );
         // A tie goes to the first label.
-        check(Rte, &["1", "0"], &["0"], "0", &accuracy(100.0));
+        check("rte", &["1", "0"], &["0"], "0", &accuracy(100.0));
         // Class 1 everywhere: precision 2/3, recall 1, F1 = 2·2 / (3 + 2).
         check(
-            Mrpc,
+            "mrpc",
             &["1", "1", "0"],
             &["1", "1", "0"],
             "1",
             &[("accuracy", 200.0 / 3.0), ("f1", 80.0)],
         );
         check(
-            Cola,
+            "cola",
             &["1", "1", "0"],
             &["1", "0"],
             "1",
             &[("matthews_correlation", 0.0)],
         );
         check(
-            Stsb,
+            "stsb",
             &["1.0", "4.0", "5.0"],
             &["2.0", "3.4"],
             "3.3333",

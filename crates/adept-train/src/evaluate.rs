@@ -3,7 +3,7 @@
 //! Everything here runs on a plain backend: a tracked forward pass whose loss is dropped would keep its graph alive.
 
 use adept_core::PromptAdapter;
-use adept_data::{Batch, Metric};
+use adept_data::{Batch, Metric, Right};
 use adept_models::{Seq2SeqBackbone, generate};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
@@ -35,8 +35,8 @@ pub type Decode<'a> = dyn Fn(&[u32]) -> Result<String, TrainError> + 'a;
 pub struct EvaluationSet {
     /// Every example once.
     pub batches: Vec<Batch>,
-    /// The right answer of each example, by row.
-    pub targets: Vec<String>,
+    /// What each example is compared with, by row.
+    pub right: Right,
 }
 
 /// Ids `[batch, source]` and mask `[batch, source]` of a batch on the device.
@@ -55,7 +55,7 @@ pub fn label_tensor<B: Backend>(batch: &Batch, device: &B::Device) -> Tensor<B, 
     )
 }
 
-/// Predicts every row of `set`, in the order of its targets.
+/// Predicts every row of `set`, in the order of its right answers.
 ///
 /// `proceed(done, total)` is called before every batch; where it says no, the answer is `None`.
 pub fn predict<B: Backend, M: Seq2SeqBackbone<B>>(
@@ -67,7 +67,7 @@ pub fn predict<B: Backend, M: Seq2SeqBackbone<B>>(
     device: &B::Device,
     proceed: &mut dyn FnMut(usize, usize) -> bool,
 ) -> Result<Option<Vec<String>>, TrainError> {
-    let mut predictions = vec![String::new(); set.targets.len()];
+    let mut predictions = vec![String::new(); set.right.len()];
     for (done, batch) in set.batches.iter().enumerate() {
         if !proceed(done, set.batches.len()) {
             return Ok(None);
@@ -102,14 +102,9 @@ pub fn predict<B: Backend, M: Seq2SeqBackbone<B>>(
 }
 
 /// The metrics of predictions, by name, times 100.
-pub fn scores(metrics: &[Metric], predictions: &[String], targets: &[String]) -> Scores {
+pub fn scores(metrics: &[Metric], predictions: &[String], right: &Right) -> Scores {
     metrics
         .iter()
-        .map(|metric| {
-            (
-                metric.name().to_owned(),
-                adept_data::score(*metric, predictions, targets),
-            )
-        })
+        .map(|metric| (metric.name().to_owned(), adept_data::score(*metric, predictions, right)))
         .collect()
 }

@@ -406,7 +406,7 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> Run<'a, AB, T> {
             self.device,
             &mut proceed,
         )?;
-        Ok(predictions.map(|predictions| evaluate::scores(job.metrics, &predictions, &set.targets)))
+        Ok(predictions.map(|predictions| evaluate::scores(job.metrics, &predictions, &set.right)))
     }
 
     /// Writes a checkpoint of the module as it is.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use adept_data::Task;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -29,8 +30,8 @@ impl std::fmt::Display for Preset {
     }
 }
 
-/// Tasks whose official training set has more than 70,000 rows, the paper's border between small and large.
-const LARGE: [&str; 3] = ["mnli", "qqp", "qnli"];
+/// Training rows of the paper's border between small and large tasks.
+const LARGE: usize = 70_000;
 
 /// Every field's default, by dotted key.
 pub(crate) fn defaults(preset: Preset, task: Option<&str>, method: Option<&str>) -> BTreeMap<String, Value> {
@@ -38,7 +39,10 @@ pub(crate) fn defaults(preset: Preset, task: Option<&str>, method: Option<&str>)
     if preset == Preset::Reference {
         layers.push(include_str!("../presets/reference.toml"));
     }
-    if task.is_some_and(|task| LARGE.contains(&task)) {
+    // A task that is not known yet, or a card that cannot be read, is an error where the run is prepared.
+    let task: Option<Task> = task.and_then(|task| task.parse().ok());
+    let rows = task.as_ref().and_then(|task| task.card().counts.get("train"));
+    if rows.is_some_and(|rows| *rows > LARGE) {
         layers.push(include_str!("../presets/large.toml"));
     }
     if method == Some("pt") {
@@ -48,6 +52,10 @@ pub(crate) fn defaults(preset: Preset, task: Option<&str>, method: Option<&str>)
     for text in layers {
         let table: Table = text.parse().expect("the presets are TOML; a test parses each");
         values.extend(flatten(&table));
+    }
+    if let Some(task) = task {
+        let length = i64::try_from(task.card().source.max_length).unwrap_or(i64::MAX);
+        values.insert("input.max_source_length".to_owned(), Value::Integer(length));
     }
     values
 }
@@ -75,6 +83,7 @@ mod tests {
                 "adapter.bottleneck_dropout: 0.0 -> 0.1",
                 "adapter.init: \"vocabulary\" -> \"text\"",
                 "input.pad_to_max: false -> true",
+                "input.reference_slips: false -> true",
                 "optimizer.beta2: 0.98 -> 0.999",
                 "optimizer.clip_norm: 0.0 -> 1.0",
                 "optimizer.full.weight_decay: 0.01 -> 0.0",

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 
 use adept_core::{AdapterConfig, AdapterMetadata};
-use adept_data::{BatchOptions, Batcher, Encoded};
+use adept_data::{BatchOptions, Batcher, Encoded, Right};
 use adept_models::{Backbone, Seq2SeqBackbone, T5};
 use burn::module::Module;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -30,7 +30,8 @@ use build::build_adapter;
 use prepare::check_prepared;
 
 pub use build::adapter_config;
-pub use prepare::{LoadedBackbone, PreparedTask, glue_task, load_backbone, prepare_task};
+pub(crate) use prepare::load_options;
+pub use prepare::{LoadedBackbone, PreparedTask, load_backbone, prepare_task, task_of};
 pub use probe::{ProbeOptions, RunTime, probe};
 
 /// Loads everything and runs.
@@ -161,12 +162,12 @@ fn finish<AB: AutodiffBackend, T: Target<AB>>(
 ) -> Result<RunResult, TrainError> {
     let config = &resolved.config;
     let options = |batch_size| batch_options(config, backbone, task, batch_size);
-    let evaluation_set = |rows: &[Encoded], targets: Vec<String>| -> Result<EvaluationSet, TrainError> {
+    let evaluation_set = |rows: &[Encoded], right: Right| -> Result<EvaluationSet, TrainError> {
         let batches = Batcher::new(rows, options(config.evaluation.batch_size))?.evaluation_batches();
-        Ok(EvaluationSet { batches, targets })
+        Ok(EvaluationSet { batches, right })
     };
-    let (rows, targets) = selection_rows(&task.validation, config.evaluation.validation_rows);
-    let validation = evaluation_set(&rows, targets)?;
+    let (rows, right) = selection_rows(&task.validation, config.evaluation.validation_rows);
+    let validation = evaluation_set(&rows, right)?;
     let test = evaluation_set(&task.test.0, task.test.1.clone())?;
     let device_name = format!("{} {device:?}", AB::InnerBackend::name(device));
     let start = Start {
@@ -176,7 +177,7 @@ fn finish<AB: AutodiffBackend, T: Target<AB>>(
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         resolved: resolved.clone(),
         data: task.files.clone(),
-        examples: [task.train.len(), validation.targets.len(), test.targets.len()],
+        examples: [task.train.len(), validation.right.len(), test.right.len()],
         fingerprint: identity.fingerprint.clone(),
         trainable_parameters: Module::<AB>::num_params(&target.initial()),
         backbone_parameters: backbone.model.num_params(),
@@ -228,15 +229,14 @@ fn finish<AB: AutodiffBackend, T: Target<AB>>(
 }
 
 /// The rows of the validation split that choose the best step: all, or `limit` of them evenly over the split.
-fn selection_rows(split: &(Vec<Encoded>, Vec<String>), limit: usize) -> (Vec<Encoded>, Vec<String>) {
+fn selection_rows(split: &(Vec<Encoded>, Right), limit: usize) -> (Vec<Encoded>, Right) {
     let count = split.0.len();
     if limit == 0 || limit >= count {
         return split.clone();
     }
-    (0..limit)
-        .map(|index| index * count / limit)
-        .map(|row| (split.0[row].clone(), split.1[row].clone()))
-        .unzip()
+    let chosen: Vec<usize> = (0..limit).map(|index| index * count / limit).collect();
+    let rows = chosen.iter().map(|&row| split.0[row].clone()).collect();
+    (rows, split.1.at(&chosen))
 }
 
 /// The result that stands in the folder, if it is of the same run.
@@ -317,7 +317,8 @@ mod tests {
             source: vec![id],
             target: vec![1],
         };
-        let split: (Vec<Encoded>, Vec<String>) = (0..10).map(|id| (row(id), id.to_string())).unzip();
+        let targets = (0..10).map(|id| id.to_string()).collect();
+        let split = ((0..10).map(row).collect(), Right::of_targets(targets));
         for (limit, expected) in [
             (0, "0123456789"),
             (4, "0257"),
@@ -325,11 +326,11 @@ mod tests {
             (10, "0123456789"),
             (99, "0123456789"),
         ] {
-            let (rows, targets) = selection_rows(&split, limit);
-            assert_eq!(targets.concat(), expected);
+            let (rows, right) = selection_rows(&split, limit);
+            assert_eq!(right.targets.concat(), expected);
             assert!(
                 rows.iter()
-                    .zip(&targets)
+                    .zip(&right.targets)
                     .all(|(row, target)| row.source[0].to_string() == *target)
             );
         }

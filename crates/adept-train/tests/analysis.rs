@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use adept_core::{AdapterConfig, FanIn, Method, Offset, PromptAdapter, PromptInit, file};
-use adept_data::{Batcher, Encoded, GlueTask};
+use adept_data::{Batcher, Encoded, Task};
 use adept_models::t5::T5Config;
 use adept_models::{Backbone as _, T5};
 use adept_train::TrainError;
@@ -17,6 +17,7 @@ use adept_train::analysis::{
     self, Analysis, AnalysisError, AnalysisObserver, Moments, ShiftRecord, Table, TableName, TokenCounts,
 };
 use adept_train::observer::Observer;
+use adept_train::report::Benchmark;
 use adept_train::reproduce::{Cell, Grid, Prepared, Profile};
 use burn::tensor::{Distribution, Int, Tensor, TensorData};
 use burn_flex::Flex;
@@ -149,11 +150,12 @@ fn analysis(table: TableName, (data, backbone): &(PathBuf, PathBuf), out: &Path)
         table,
         grid: Grid {
             out: out.to_owned(),
+            benchmark: Benchmark::Glue,
             profile: Profile::parse("test", PROFILE).unwrap(),
             synthetic: true,
             data: data.clone(),
             backbone: backbone.clone(),
-            tasks: vec![GlueTask::Rte],
+            tasks: vec![Task::named("rte").unwrap()],
             methods: analysis::METHODS.to_vec(),
             seeds: vec![1, 2],
             steps: None,

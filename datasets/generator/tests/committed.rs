@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use adept_data::{Example, GlueTask, LoadOptions, load_glue};
+use adept_data::{Example, LoadOptions, SplitRule, Task, load_task};
 use glue_sample::tasks::{Sizes, Split, TASKS, key};
 use glue_sample::write::{files, write};
 
@@ -48,24 +48,24 @@ fn the_committed_files_are_what_the_generator_writes() {
 }
 
 /// Train, validation and test rows after the paper's division.
-fn expected_counts(task: GlueTask) -> [usize; 3] {
+fn expected_counts(task: &Task) -> [usize; 3] {
     let Sizes {
         train,
         train_large,
         dev,
         dev_large,
     } = Sizes::DEFAULT;
-    match task {
-        GlueTask::Cola | GlueTask::Mrpc | GlueTask::Rte | GlueTask::Stsb => [train, dev / 2, dev - dev / 2],
-        GlueTask::Sst2 | GlueTask::Qqp | GlueTask::Qnli => [train_large - 1000, 1000, dev_large],
-        GlueTask::Mnli => [train, dev_large, dev_large],
+    match task.card().split.rule {
+        SplitRule::HalveValidation => [train, dev / 2, dev - dev / 2],
+        SplitRule::HoldOutTrain => [train_large - 1000, 1000, dev_large],
+        SplitRule::Official => [train, dev_large, dev_large],
     }
 }
 
 #[test]
 fn all_eight_tasks_are_read_with_their_counts() {
-    for task in GlueTask::ALL {
-        let data = load_glue(task, &committed(), &LoadOptions::default()).unwrap_or_else(|error| panic!("{error}"));
+    for task in &Task::suite("glue") {
+        let data = load_task(task, &committed(), &LoadOptions::default()).unwrap_or_else(|error| panic!("{error}"));
         let found = [&data.train, &data.validation, &data.test].map(Vec::len);
         assert_eq!(found, expected_counts(task), "{task}");
         for file in &data.files {
@@ -73,7 +73,7 @@ fn all_eight_tasks_are_read_with_their_counts() {
         }
         let labels: HashSet<_> = data.test.iter().map(|example| example.target.as_str()).collect();
         match task.labels() {
-            Some(expected) => assert_eq!(labels, expected.iter().copied().collect(), "{task}"),
+            Some(expected) => assert_eq!(labels, expected.iter().map(String::as_str).collect(), "{task}"),
             None => assert!(labels.len() > 20, "{task}: {} scores", labels.len()),
         }
     }
@@ -81,8 +81,8 @@ fn all_eight_tasks_are_read_with_their_counts() {
 
 #[test]
 fn nothing_of_validation_and_test_occurs_in_train() {
-    for task in GlueTask::ALL {
-        let data = load_glue(task, &committed(), &LoadOptions::default()).unwrap();
+    for task in &Task::suite("glue") {
+        let data = load_task(task, &committed(), &LoadOptions::default()).unwrap();
         let texts = |rows: &[Example]| rows.iter().map(|row| row.source.to_lowercase()).collect::<Vec<_>>();
         let (train, validation, test) = (texts(&data.train), texts(&data.validation), texts(&data.test));
         let all: HashSet<_> = train.iter().chain(&validation).chain(&test).collect();

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use adept_data::GlueTask;
+use adept_data::Task;
 use clap::Args;
 
 use super::{Profile, Seeds, Settings};
@@ -12,8 +12,8 @@ use super::{Profile, Seeds, Settings};
 #[command(after_help = "Examples:
   adept reproduce table1
   adept reproduce table1 --tasks rte,mrpc --shifts 0,1,2,4,8,50,100
-  adept reproduce table1 --profile real-small --data GLUE
-  adept reproduce table1 --profile paper --data GLUE --backbone t5-base --tasks rte
+  adept reproduce table1 --profile real-small --data DATA
+  adept reproduce table1 --profile paper --data DATA --backbone t5-base --tasks rte
 
 DePT and ADePT are trained on each task with each seed, or finished runs are used again; then DePT's offsets are shifted
 cyclically to the left and the test split is scored. Run the same command again to resume. The table is
@@ -32,7 +32,7 @@ pub struct Table1 {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   adept reproduce table2
-  adept reproduce table2 --profile real-small --data GLUE --tasks rte,mrpc
+  adept reproduce table2 --profile real-small --data DATA --tasks rte,mrpc
 
 DePT and ADePT are trained on each task with each seed, or finished runs are used again (those of table1 among them); then
 the absolute values of embeddings and offsets over all tokens of the training split are taken. Run the same command
@@ -59,7 +59,7 @@ pub struct TableRuns {
 
     /// Tasks, of mnli, qqp, qnli, sst2, stsb, mrpc, rte and cola [default: rte,qnli]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    pub tasks: Vec<GlueTask>,
+    pub tasks: Vec<Task>,
 
     /// Seeds as a list (42,43 or 42,), or how many to take from 42 on [default: 3]
     #[arg(long, value_name = "LIST|COUNT")]

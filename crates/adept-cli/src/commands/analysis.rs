@@ -3,14 +3,16 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use adept_data::Task;
 use adept_train::analysis::{self, Analysis, AnalysisError, AnalysisObserver, AnalysisPlan, METHODS, TASKS, TableName};
 use adept_train::observer::Observer;
+use adept_train::report::Benchmark;
 use adept_train::reproduce::{Cell, GridObserver as _};
 use burn::tensor::backend::AutodiffBackend;
 
 use super::reproduce::{self, describe, grid_failure};
 use super::{Setting, run_failure};
-use crate::args::{Glue, Seeds, Table1, Table2, TableRuns};
+use crate::args::{Runs, Seeds, Table1, Table2, TableRuns};
 use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, remark, say};
 use crate::grid_progress::GridProgress;
@@ -37,13 +39,17 @@ fn table(setting: &Setting, table: TableName, shifts: Vec<usize>, runs: TableRun
     let (only_plan, out, reuse) = (runs.plan, runs.out, runs.reuse);
     // The same road from arguments to a grid as the GLUE reproduction's; folder, methods and tasks are the tables' own.
     let mut grid = reproduce::grid::of(
-        &Glue {
+        &Runs {
             profile: runs.profile,
             data: runs.data,
             backbone: runs.backbone,
             methods: METHODS.to_vec(),
             tasks: if runs.tasks.is_empty() {
-                TASKS.to_vec()
+                TASKS
+                    .iter()
+                    .map(|name| Task::named(name))
+                    .collect::<Result<_, _>>()
+                    .map_err(Failure::input)?
             } else {
                 runs.tasks
             },
@@ -54,6 +60,7 @@ fn table(setting: &Setting, table: TableName, shifts: Vec<usize>, runs: TableRun
             keep_going: false,
             plan: runs.plan,
         },
+        Benchmark::Glue,
         table.name(),
     )?;
     let reuse = reuse.unwrap_or_else(|| grid.out.clone());

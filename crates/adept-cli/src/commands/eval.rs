@@ -33,7 +33,7 @@ impl WithBackend for Work {
         let resolved = settings(&arguments, about.as_ref())?;
         let config = &resolved.config;
         let task = run::prepare_task(config, &backbone.tokenizer).map_err(run_failure)?;
-        let (rows, targets) = match arguments.split {
+        let (rows, right) = match arguments.split {
             Split::Validation => &task.validation,
             Split::Test => &task.test,
         };
@@ -50,7 +50,7 @@ impl WithBackend for Work {
             .evaluation_batches();
         let set = EvaluationSet {
             batches,
-            targets: targets.clone(),
+            right: right.clone(),
         };
         let predictor = run::predictor(config, &task);
         let decode = |ids: &[u32]| Ok(backbone.tokenizer.decode(ids, true)?);
@@ -64,19 +64,19 @@ impl WithBackend for Work {
             &mut |_, _| true,
         );
         let predictions = predictions.map_err(run_failure)?.unwrap_or_default();
-        let found = evaluate::scores(task.task.metrics(), &predictions, &set.targets);
+        let found = evaluate::scores(task.task.metrics(), &predictions, &set.right);
         let split = match arguments.split {
             Split::Validation => "validation",
             Split::Test => "test",
         };
         if arguments.json {
-            let object = json!({ "task": config.task, "split": split, "examples": set.targets.len(), "scores": found });
+            let object = json!({ "task": config.task, "split": split, "examples": set.right.len(), "scores": found });
             return say(object);
         }
         say(format_args!(
             "{} {split}, {} examples: {}",
             config.task,
-            set.targets.len(),
+            set.right.len(),
             scores(&found)
         ))
     }
@@ -86,7 +86,7 @@ impl WithBackend for Work {
 /// source length is the adapter's unless it is given.
 fn settings(arguments: &Eval, about: Option<&AdapterMetadata>) -> Result<Resolved, Failure> {
     let mut first = vec![
-        format!("task={}", arguments.task),
+        format!("task={}", arguments.task.reference()),
         format!("data={}", arguments.data.display()),
         format!("backbone={}", arguments.backbone.display()),
     ];

@@ -14,6 +14,7 @@ mod verify;
 use adept_data::DataError;
 use adept_data::pretrain::PretrainError;
 use adept_train::TrainError;
+use adept_train::report::Benchmark;
 
 use crate::args::{Cli, Command, Config, Report, Reproduce};
 use crate::device::DeviceName;
@@ -41,7 +42,10 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         loudness,
     };
     match cli.command {
-        Command::Reproduce(Reproduce::Glue(arguments)) => reproduce::glue(&setting, arguments),
+        Command::Reproduce(Reproduce::Glue(runs)) => reproduce::benchmark(&setting, Benchmark::Glue, runs),
+        Command::Reproduce(Reproduce::Superglue(runs)) => reproduce::benchmark(&setting, Benchmark::Superglue, runs),
+        Command::Reproduce(Reproduce::Mrqa(runs)) => reproduce::benchmark(&setting, Benchmark::Mrqa, runs),
+        Command::Reproduce(Reproduce::Others(runs)) => reproduce::benchmark(&setting, Benchmark::Others, runs),
         Command::Reproduce(Reproduce::Table1(arguments)) => analysis::table1(&setting, arguments),
         Command::Reproduce(Reproduce::Table2(arguments)) => analysis::table2(&setting, arguments),
         Command::Train(arguments) => train::run(&setting, arguments),

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use adept_core::PromptAdapter;
-use adept_data::{BatchOptions, Batcher, Encoded, GlueTask, default_buckets};
+use adept_data::{BatchOptions, Batcher, Encoded, Right, Task, default_buckets};
 use adept_models::Seq2SeqBackbone as _;
 use adept_train::evaluate::{self, EvaluationSet, Predictor};
 use adept_train::run::{self, LoadedBackbone};
@@ -35,7 +35,7 @@ impl WithBackend for Work {
         let backbone = run::load_backbone::<AB::InnerBackend>(&arguments.backbone, &device).map_err(run_failure)?;
         let (adapter, about) = load_adapter(arguments.adapter.as_deref(), &backbone, &device)?;
         let trained_for = about.as_ref().and_then(|about| about.task.as_deref()?.parse().ok());
-        let predictor = predictor(&arguments, arguments.task.or(trained_for), &backbone)?;
+        let predictor = predictor(&arguments, arguments.task.clone().or(trained_for), &backbone)?;
         // DePT has offsets for as many positions as it was trained with.
         let limit = about
             .map(|about| about.config.max_source_length)
@@ -93,7 +93,7 @@ fn predict<B: Backend>(
         .evaluation_batches();
     let set = EvaluationSet {
         batches,
-        targets: vec![String::new(); rows.len()],
+        right: Right::of_targets(vec![String::new(); rows.len()]),
     };
     let decode = |ids: &[u32]| Ok(backbone.tokenizer.decode(ids, true)?);
     let predictions = evaluate::predict(
@@ -111,11 +111,11 @@ fn predict<B: Backend>(
 /// The labels of the task where it has some, else free text.
 fn predictor<B: Backend>(
     arguments: &Predict,
-    task: Option<GlueTask>,
+    task: Option<Task>,
     backbone: &LoadedBackbone<B>,
 ) -> Result<Predictor, Failure> {
     let max_new_tokens = usize::from(arguments.max_new_tokens);
-    let labels = task.and_then(GlueTask::labels).filter(|_| !arguments.generate);
+    let labels = task.and_then(|task| task.labels()).filter(|_| !arguments.generate);
     let Some(labels) = labels else {
         return Ok(Predictor::Generate { max_new_tokens });
     };

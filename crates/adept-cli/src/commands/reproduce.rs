@@ -5,12 +5,12 @@ pub(super) mod grid;
 
 use std::path::Path;
 
-use adept_train::report;
+use adept_train::report::{self, Benchmark};
 use adept_train::reproduce::{Estimate, Grid, GridError, Plan, Prepared, ProfileName, estimate, plan, run_grid};
 use burn::tensor::backend::AutodiffBackend;
 
 use super::{Setting, run_failure};
-use crate::args::Glue;
+use crate::args::Runs;
 use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, remark, say};
 use crate::grid_progress::GridProgress;
@@ -19,17 +19,17 @@ use crate::progress::Loudness;
 
 /// The paper's setting as a command to type.
 fn paper_command(table: &str) -> String {
-    format!("cargo xtask reproduce {table} --profile paper --data GLUE --backbone t5-base")
+    format!("cargo xtask reproduce {table} --profile paper --data DATA --backbone t5-base")
 }
 
 /// Our backbone on real data as a command to type.
 fn real_small_command(table: &str) -> String {
-    format!("cargo xtask reproduce {table} --profile real-small --data GLUE")
+    format!("cargo xtask reproduce {table} --profile real-small --data DATA")
 }
 
-/// Runs or resumes GLUE.
-pub fn glue(setting: &Setting, arguments: Glue) -> Result<(), Failure> {
-    let grid = grid::of(&arguments, "glue")?;
+/// Runs or resumes a benchmark.
+pub fn benchmark(setting: &Setting, benchmark: Benchmark, arguments: Runs) -> Result<(), Failure> {
+    let grid = grid::of(&arguments, benchmark, benchmark.name())?;
     with_backend(
         setting.device,
         Work {
@@ -42,7 +42,7 @@ pub fn glue(setting: &Setting, arguments: Glue) -> Result<(), Failure> {
 
 struct Work<'a> {
     setting: &'a Setting,
-    arguments: Glue,
+    arguments: Runs,
     grid: Grid,
 }
 
@@ -123,12 +123,12 @@ fn finish(grid: &Grid, loudness: Loudness) -> Result<(), Failure> {
         return Ok(());
     }
     if grid.profile.name == ProfileName::Sample.name() {
-        say("\nGLUE's own files on the same backbone, three seeds:")?;
-        say(format_args!("  {}", real_small_command("glue")))?;
+        say("\nThe tasks' own files on the same backbone, three seeds:")?;
+        say(format_args!("  {}", real_small_command(grid.benchmark.name())))?;
     }
     if grid.profile.name != ProfileName::Paper.name() {
-        say("\nThe paper's setting (T5-base, GLUE's own files, its number of steps, three seeds):")?;
-        say(format_args!("  {}", paper_command("glue")))?;
+        say("\nThe paper's setting (T5-base, the tasks' own files, its number of steps, three seeds):")?;
+        say(format_args!("  {}", paper_command(grid.benchmark.name())))?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `adept train`: one run, from settings to a scored adapter.
 
+use adept_data::Task;
 use adept_train::config::{self, Resolved};
 use adept_train::run;
 use burn::tensor::backend::AutodiffBackend;
@@ -15,7 +16,7 @@ use crate::progress::{Loudness, Progress, scores};
 /// Trains, resumes, or finds that there is nothing left to do.
 pub fn run(setting: &Setting, arguments: Train) -> Result<(), Failure> {
     let named = [
-        option("task", arguments.task),
+        option("task", arguments.task.as_ref().map(Task::reference)),
         option("adapter.method", arguments.method),
         option("seed", arguments.seed),
         path("data", arguments.data.as_deref()),

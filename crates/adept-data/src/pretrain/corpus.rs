@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::PretrainError;
 use super::paragraphs::Paragraphs;
-use crate::glue::{hex, listing};
+use crate::file::hex;
+use crate::read::listing;
 use crate::{DataError, DataFile};
 
 /// What counts as a paragraph.
@@ -91,7 +92,7 @@ impl CorpusFiles {
                 path.parent().unwrap_or(path)
             };
             for file in found {
-                let name = crate::glue::relative_name(root, &file);
+                let name = crate::read::relative_name(root, &file);
                 corpus.add(name, file)?;
             }
         }
@@ -120,7 +121,7 @@ impl CorpusFiles {
         }
         self.files.push(DataFile {
             name,
-            sha256: paragraphs.sha256(),
+            sha256: paragraphs.sha256()?,
             rows,
             skipped,
             empty_fields: 0,

@@ -4,16 +4,12 @@
 //! blank lines between paragraphs. A file is taken as wrapped where its beginning looks like that; its lines are then
 //! joined by spaces. A paragraph of more than 64 KiB is cut at a space, so that memory stays flat whatever the file.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor, Read};
+use std::io::{BufRead, Cursor, Read};
 use std::path::{Path, PathBuf};
-
-use flate2::bufread::MultiGzDecoder;
-use sha2::{Digest, Sha256};
 
 use super::PretrainError;
 use crate::DataError;
-use crate::glue::hex;
+use crate::file::TextFile;
 
 /// Longest paragraph in bytes, and what is looked at to tell whether a file is wrapped.
 const LONGEST: usize = 1 << 16;
@@ -21,52 +17,11 @@ const LONGEST: usize = 1 << 16;
 /// Longest line of wrapped text, in bytes.
 const WRAPPED: usize = 100;
 
-/// The first bytes of a gzip file.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-
-/// The bytes of a file, hashed as they are read.
-#[derive(Debug)]
-struct Hashed {
-    file: File,
-    hash: Sha256,
-}
-
-impl Read for Hashed {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.file.read(buffer)?;
-        self.hash.update(&buffer[..count]);
-        Ok(count)
-    }
-}
-
-/// A file's text, whatever its form.
-#[derive(Debug)]
-enum Text {
-    Plain(BufReader<Hashed>),
-    Gzip(Box<BufReader<MultiGzDecoder<BufReader<Hashed>>>>),
-}
-
-impl Text {
-    fn reader(&mut self) -> &mut dyn BufRead {
-        match self {
-            Self::Plain(reader) => reader,
-            Self::Gzip(reader) => reader,
-        }
-    }
-
-    fn hash(&self) -> &Sha256 {
-        match self {
-            Self::Plain(reader) => &reader.get_ref().hash,
-            Self::Gzip(reader) => &reader.get_ref().get_ref().get_ref().hash,
-        }
-    }
-}
-
 /// The paragraphs of a file.
 #[derive(Debug)]
 pub(super) struct Paragraphs {
     path: PathBuf,
-    text: Text,
+    text: TextFile,
     /// The beginning of the text, which was read to see whether it is wrapped, and what ended the reading.
     head: Cursor<Vec<u8>>,
     head_fault: Option<std::io::Error>,
@@ -90,15 +45,7 @@ impl Paragraphs {
             file: path.to_path_buf(),
             source,
         };
-        let file = File::open(path).map_err(failed)?;
-        let hash = Sha256::new();
-        let mut bytes = BufReader::with_capacity(LONGEST, Hashed { file, hash });
-        let gzip = bytes.fill_buf().map_err(failed)?.starts_with(&GZIP);
-        let mut text = if gzip {
-            Text::Gzip(Box::new(BufReader::with_capacity(LONGEST, MultiGzDecoder::new(bytes))))
-        } else {
-            Text::Plain(bytes)
-        };
+        let mut text = TextFile::open(path).map_err(failed)?;
         let mut head = Vec::new();
         let head_fault = text.reader().take(LONGEST as u64).read_to_end(&mut head).err();
         Ok(Self {
@@ -117,9 +64,14 @@ impl Paragraphs {
         })
     }
 
-    /// SHA-256 of the file's bytes, once all paragraphs were read.
-    pub(super) fn sha256(&self) -> String {
-        hex(&self.text.hash().clone().finalize())
+    /// SHA-256 of the file's bytes.
+    pub(super) fn sha256(self) -> Result<String, DataError> {
+        let finished = self.text.finish();
+        let (sha256, _) = finished.map_err(|source| DataError::Io {
+            file: self.path,
+            source,
+        })?;
+        Ok(sha256)
     }
 
     /// The next paragraph, without white space around it. Blank ones are passed over.
@@ -208,7 +160,7 @@ impl Paragraphs {
         let file = self.path.clone();
         let damaged = matches!(source.kind(), InvalidData | InvalidInput | UnexpectedEof);
         match &self.text {
-            Text::Gzip(_) if damaged => PretrainError::Gzip {
+            TextFile::Gzip(_) if damaged => PretrainError::Gzip {
                 file,
                 bytes: self.bytes,
                 line: self.line,

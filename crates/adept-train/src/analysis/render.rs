@@ -100,7 +100,9 @@ pub(super) fn paper_note(source: &str, backbone: &str) -> String {
 
 /// A task's name as printed.
 pub(super) fn task_label(task: &str) -> String {
-    PaperTable::glue().task_label(task).to_owned()
+    PaperTable::of(crate::report::Benchmark::Glue)
+        .task_label(task)
+        .to_owned()
 }
 
 /// A quoted block of notes.

@@ -89,7 +89,7 @@ pub fn test_set<B: Backend>(
     let options = run::batch_options(config, backbone, task, config.evaluation.batch_size);
     Ok(EvaluationSet {
         batches: Batcher::new(&task.test.0, options)?.evaluation_batches(),
-        targets: task.test.1.clone(),
+        right: task.test.1.clone(),
     })
 }
 
@@ -109,7 +109,7 @@ pub fn score<B: Backend>(
     let decode = |ids: &[u32]| Ok(backbone.tokenizer.decode(ids, true)?);
     let predictor = run::predictor(config, task);
     let predictions = evaluate::predict(&backbone.model, adapter, set, &predictor, &decode, device, proceed)?;
-    Ok(predictions.map(|predictions| evaluate::scores(task.task.metrics(), &predictions, &set.targets)))
+    Ok(predictions.map(|predictions| evaluate::scores(task.task.metrics(), &predictions, &set.right)))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use adept_data::GlueTask;
+use adept_data::Task;
 use serde::Serialize;
 
 use super::record::{Lengths, ShiftRecord};
@@ -214,7 +214,7 @@ fn task(name: &str, records: &[ShiftRecord]) -> Option<TaskShifts> {
     let own = || records.iter().filter(|record| record.subject.run.task == name);
     let of = |method: TrainMethod| own().filter(move |record| record.subject.run.method == method);
     let first = own().next()?;
-    let task: GlueTask = name.parse().ok()?;
+    let task: Task = name.parse().ok()?;
     let metric = task.report_metric().name();
     let shifts: std::collections::BTreeSet<usize> = own().flat_map(|record| record.shifts.keys().copied()).collect();
     let at = |record: &ShiftRecord, shift: usize| {
@@ -272,7 +272,7 @@ fn notes(grid: &GridRecord, tasks: &[TaskShifts], paper: &PaperShifts) -> Vec<St
          meaningless tokens in front."
             .to_owned(),
     );
-    if tasks.iter().any(|task| task.task == TASKS[1].name()) {
+    if tasks.iter().any(|task| task.task == TASKS[1]) {
         notes.push(
             "The paper's second task, BoolQ, is not among GLUE's: QNLI, a question and a sentence of a passage, stands \
              in for it and must not be compared with it."

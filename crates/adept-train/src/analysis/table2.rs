@@ -227,7 +227,7 @@ fn notes(grid: &GridRecord, tasks: &[TaskMagnitudes], paper: &PaperMagnitudes) -
          by the embeddings' mean, is what can be compared."
             .to_owned(),
     );
-    if tasks.iter().any(|task| task.task == TASKS[1].name()) {
+    if tasks.iter().any(|task| task.task == TASKS[1]) {
         notes.push("The paper's second task, BoolQ, is not among GLUE's: QNLI stands in for it.".to_owned());
     }
     notes.push(render::paper_note(&paper.source, &paper.backbone));

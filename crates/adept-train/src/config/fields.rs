@@ -3,6 +3,8 @@
 //! One table serves three readers: the checks of files and `--set` overrides, the nearest-key hint of an unknown key,
 //! and `docs/configuration.md` (a test keeps that page equal to [`super::document::page`]).
 
+use adept_data::Task;
+
 /// What values a field takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
@@ -39,6 +41,8 @@ pub enum Kind {
     Widths,
     /// A list of texts.
     Texts,
+    /// A built-in task's name, or the path of a card.
+    Task,
     /// A list of tables (`[[name]]`), each with these fields; only a file can give it.
     Tables(&'static [Field]),
 }
@@ -49,6 +53,10 @@ impl Kind {
         match self {
             Kind::Text => "text".into(),
             Kind::Choice(words) => format!("one of {}", words.join(", ")),
+            Kind::Task => {
+                let names: Vec<&str> = Task::built_in().iter().map(Task::name).collect();
+                format!("one of {}, or the path of a card (.toml)", names.join(", "))
+            }
             Kind::Flag => "true or false".into(),
             Kind::Integer { min, max } if *max == i64::MAX => format!("a whole number from {min}"),
             Kind::Integer { min, max } => format!("a whole number from {min} to {max}"),
@@ -95,9 +103,6 @@ pub(crate) const fn number(min: f64, max: f64) -> Kind {
 /// Upper end of half-open ranges such as Adam's betas: one is not allowed.
 pub(crate) const BELOW_ONE: f64 = 0.999_999;
 
-/// Reference names of the GLUE tasks.
-pub const TASKS: &[&str] = &["cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte"];
-
 /// Every field, in the order of the documentation.
 pub const FIELDS: &[Field] = &[
     field(
@@ -106,12 +111,17 @@ pub const FIELDS: &[Field] = &[
         true,
         "Which protocol gives the defaults: the paper's text or the published script.",
     ),
-    field("task", Kind::Choice(TASKS), true, "GLUE task, by its reference name."),
+    field(
+        "task",
+        Kind::Task,
+        true,
+        "Task: the name of a built-in one, or the path of a card (docs/tasks.md).",
+    ),
     field(
         "data",
         Kind::Text,
         false,
-        "Folder that holds GLUE's own files. Resuming compares the files' checksums, not this path.",
+        "Folder that holds the task's own files (docs/tasks.md). Resuming compares the files' checksums, not this path.",
     ),
     field(
         "backbone",
@@ -198,7 +208,8 @@ pub const FIELDS: &[Field] = &[
         "input.max_source_length",
         Kind::Integer { min: 2, max: 16384 },
         true,
-        "Source tokens kept, `</s>` included and the prompt not counted. Also the number of rows of DePT's A.",
+        "Source tokens kept, `</s>` included and the prompt not counted; the default is on the task's card (256, MultiRC 348, \
+         answers 512). Also the number of rows of DePT's A.",
     ),
     field(
         "input.buckets",
@@ -219,19 +230,31 @@ pub const FIELDS: &[Field] = &[
         "STS-B targets: rounded to one decimal as the published script does, or to the nearest 0.2 as T5 does.",
     ),
     field(
+        "input.reference_slips",
+        Kind::Flag,
+        true,
+        "Make the published script's slips in texts as well: WinoGrande's two options are both the first one's text.",
+    ),
+    field(
+        "input.few_shot",
+        whole(0),
+        true,
+        "Training rows to draw by `seed`, as many of each class (Table 15: 4, 16 or 32); 0: all of them.",
+    ),
+    field(
         "train.steps",
         Kind::Integer {
             min: 1,
             max: 100_000_000,
         },
         true,
-        "Optimiser steps. 300,000 for MNLI, QQP and QNLI.",
+        "Optimiser steps. 300,000 for tasks of more than 70,000 training rows.",
     ),
     field(
         "train.batch_size",
         Kind::Integer { min: 1, max: 65536 },
         true,
-        "Examples of one forward and backward pass. 16 for MNLI, QQP and QNLI.",
+        "Examples of one forward and backward pass. 16 for tasks of more than 70,000 training rows.",
     ),
     field(
         "train.accumulation",

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use adept_data::Task;
 use serde::{Deserialize, Serialize};
 use toml::Value;
 use toml::de::{DeTable, DeValue};
@@ -228,7 +229,7 @@ fn parse_override(schema: &Schema, assignment: &str) -> Result<(String, Value), 
         .find(key)
         .ok_or_else(|| unknown(schema, key, &Origin::Override))?;
     let value = match field.kind {
-        Kind::Text | Kind::Choice(_) | Kind::Tables(_) => Value::String(text.to_owned()),
+        Kind::Text | Kind::Choice(_) | Kind::Task | Kind::Tables(_) => Value::String(text.to_owned()),
         Kind::Flag => text
             .parse()
             .map_or_else(|_| Value::String(text.to_owned()), Value::Boolean),
@@ -269,6 +270,9 @@ fn check(key: &str, kind: Kind, value: Value, origin: &Origin) -> Result<Value, 
     let accepted = match (kind, &value) {
         (Kind::Text, Value::String(_)) | (Kind::Flag, Value::Boolean(_)) => true,
         (Kind::Choice(words), Value::String(text)) => words.contains(&text.as_str()),
+        (Kind::Task, Value::String(text)) => {
+            text.ends_with(".toml") || Task::built_in().iter().any(|task| task.name() == text)
+        }
         (Kind::Integer { min, max }, Value::Integer(number)) => (min..=max).contains(number),
         (Kind::NumberOr { word, .. }, Value::String(text)) => text == word,
         (Kind::Number { min, max } | Kind::NumberOr { min, max, .. }, Value::Float(number)) => {

@@ -139,6 +139,10 @@ pub struct InputSection {
     pub pad_to_max: bool,
     /// STS-B targets.
     pub stsb_rounding: Rounding,
+    /// The published script's slips in texts.
+    pub reference_slips: bool,
+    /// Training rows drawn; 0: all.
+    pub few_shot: usize,
 }
 
 impl InputSection {

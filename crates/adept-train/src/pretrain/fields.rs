@@ -3,11 +3,16 @@
 //! Files and overrides are checked against it as those of a run are ([`crate::config::fields`]), and
 //! `docs/pretraining.md` has a table made from it.
 
-use crate::config::fields::{BELOW_ONE, Field, Kind, Schema, TASKS, field, number, whole};
+use crate::config::fields::{BELOW_ONE, Field, Kind, Schema, field, number, whole};
 
 /// Fields of one `[[tasks]]` table.
 pub const TASK_FIELDS: &[Field] = &[
-    field("name", Kind::Choice(TASKS), true, "GLUE task, by its reference name."),
+    field(
+        "name",
+        Kind::Task,
+        true,
+        "Task: the name of a built-in one, or the path of a card (docs/tasks.md).",
+    ),
     field(
         "data",
         Kind::Text,

@@ -12,7 +12,7 @@ use adept_data::pretrain::{
     TextBatches, TextOptions, TokenStore, UnigramOptions, UnigramProgress, mixing_rates, train_unigram,
 };
 use adept_data::{
-    BatchOptions, Batcher, DataError, Encoded, Example, GlueTask, LoadOptions, TaskData, TextTokenizer, load_glue,
+    BatchOptions, Batcher, DataError, Encoded, Example, LoadOptions, Task, TaskData, TextTokenizer, load_task,
 };
 use serde::{Deserialize, Serialize};
 
@@ -62,7 +62,7 @@ pub struct Vocabulary {
 /// A task of the mixture as it was read.
 pub(super) struct LoadedTask {
     pub(super) section: TaskSection,
-    pub(super) task: GlueTask,
+    pub(super) task: Task,
     pub(super) data: TaskData,
 }
 
@@ -85,8 +85,8 @@ pub(super) fn corpus(config: &PretrainConfig, roots: &Roots) -> Result<CorpusFil
 /// Reads the tasks' files.
 pub(super) fn tasks(config: &PretrainConfig, roots: &Roots) -> Result<Vec<LoadedTask>, TrainError> {
     let load = |section: &TaskSection| -> Result<LoadedTask, DataError> {
-        let task: GlueTask = section.name.parse()?;
-        let data = load_glue(task, &roots.resolve(&section.data), &LoadOptions::default())?;
+        let task: Task = section.name.parse()?;
+        let data = load_task(&task, &roots.resolve(&section.data), &LoadOptions::default())?;
         if data.train.is_empty() {
             let task = section.label.clone();
             return Err(PretrainError::EmptyTask { task }.into());
@@ -347,7 +347,7 @@ pub(super) fn batches(
     let rates = rates(config, &tasks);
     let (mut mixture, mut records) = (Vec::new(), Vec::new());
     for (task, rate) in tasks.into_iter().zip(&rates) {
-        let width = tokenizer.target_length(task.task.length_labels())?;
+        let width = tokenizer.target_length(&task.task.target_length())?;
         let encode = |examples: &[Example]| -> Result<Vec<Encoded>, DataError> {
             let prefixed: Vec<Example> = examples
                 .iter()

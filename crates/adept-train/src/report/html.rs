@@ -10,10 +10,11 @@ const STYLE: &str = include_str!("page.css");
 
 /// The whole page.
 pub fn render(report: &Report) -> String {
+    let title = report.benchmark.title();
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>GLUE, reproduced</title>\n\
-         <style>\n{STYLE}</style>\n</head>\n<body>\n<h1>GLUE, reproduced</h1>\n"
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}, reproduced</title>\n\
+         <style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{title}, reproduced</h1>\n"
     );
     for note in &report.notes {
         let _ = writeln!(page, "<p class=\"note\">{}</p>", escape_html(note));

@@ -10,7 +10,7 @@ use super::{Report, Row};
 
 /// The whole page.
 pub fn render(report: &Report) -> String {
-    let mut page = String::from("# GLUE, reproduced\n\n");
+    let mut page = format!("# {}, reproduced\n\n", report.benchmark.title());
     for note in &report.notes {
         let _ = writeln!(page, "> {}\n>", escape_markdown(note));
     }

@@ -4,6 +4,7 @@
 //! seeds ± the sample standard deviation; the paper's figures stand in rows of their own and never enter a computed
 //! value. Reports may be made at any time, from however many runs are done.
 
+mod benchmark;
 mod chart;
 pub(crate) mod console;
 mod error;
@@ -17,12 +18,14 @@ mod summary;
 mod table;
 pub mod text;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Serialize;
 
 use crate::folder::{write_atomic, write_json};
 
+pub use benchmark::Benchmark;
 pub use error::ReportError;
 pub use paper::{PaperRow, PaperTable, PaperTask};
 pub use scan::{GRID_FILE, GridRecord};
@@ -34,7 +37,7 @@ pub use table::{Baseline, Cell, Row};
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// Which benchmark.
-    pub benchmark: &'static str,
+    pub benchmark: Benchmark,
     /// What is measured and what is quoted, in plain words.
     pub notes: Vec<String>,
     /// Where the quoted figures come from; none beside results on made-up data, which nothing can be quoted for.
@@ -66,7 +69,8 @@ impl Report {
     /// A report of these runs.
     #[must_use]
     pub fn new(grid: Option<&GridRecord>, mut runs: Vec<RunSummary>, unfinished: Vec<String>) -> Self {
-        let table = PaperTable::glue();
+        let benchmark = grid.map(|grid| grid.benchmark).unwrap_or_default();
+        let table = PaperTable::of(benchmark);
         let tasks = table::tasks(&runs, &table);
         let synthetic = grid.is_some_and(|grid| grid.sample);
         let mut rows = table::rows(&runs, &table);
@@ -80,7 +84,7 @@ impl Report {
         };
         runs.sort_by_key(place);
         Self {
-            benchmark: "glue",
+            benchmark,
             notes: notes(grid, &runs, &table, tasks.len()),
             paper: (!synthetic).then(|| Quoted {
                 source: table.source.clone(),
@@ -147,12 +151,11 @@ fn notes(grid: Option<&GridRecord>, runs: &[RunSummary], table: &PaperTable, tas
                     .to_owned(),
             );
         }
-        notes.push(
-            "All values are times 100: accuracy, Pearson correlation for STS-B, Matthews correlation for CoLA. The \
-             majority label is the most frequent one of the training split (for STS-B its mean score) given as the \
-             answer to every test row; a constant answer has a correlation of 0."
-                .to_owned(),
-        );
+        notes.push(format!(
+            "All values are times 100: {}. The majority label is the most frequent one of the training split (for STS-B \
+             its mean score) given as the answer to every test row; a constant answer has a correlation of 0.",
+            metrics(runs, table)
+        ));
     }
     if tasks < table.tasks.len() && tasks > 0 && !synthetic {
         notes.push(format!(
@@ -163,6 +166,43 @@ fn notes(grid: Option<&GridRecord>, runs: &[RunSummary], table: &PaperTable, tas
         ));
     }
     notes
+}
+
+/// The runs' metrics in words, with the tasks of all but the most frequent one.
+fn metrics(runs: &[RunSummary], table: &PaperTable) -> String {
+    let mut tasks: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for run in runs {
+        tasks
+            .entry(&run.metric)
+            .or_default()
+            .insert(table.task_label(&run.task));
+    }
+    let mut tasks: Vec<_> = tasks.into_iter().collect();
+    tasks.sort_by_key(|(_, tasks)| std::cmp::Reverse(tasks.len()));
+    let words = tasks.iter().enumerate().map(|(rank, (metric, tasks))| {
+        let names: Vec<&str> = tasks.iter().copied().collect();
+        let metric = metric_words(metric);
+        if rank == 0 {
+            metric.to_owned()
+        } else {
+            format!("{metric} for {}", names.join(", "))
+        }
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+/// A metric's name as a reader knows it.
+fn metric_words(name: &str) -> &str {
+    match name {
+        "f1" => "F1",
+        "f1_multiclass" => "macro F1",
+        "matthews_correlation" => "Matthews correlation",
+        "pearson" => "Pearson correlation",
+        "spearmanr" => "Spearman correlation",
+        "token_f1" => "F1 of words",
+        "em" => "exact match",
+        other => other,
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! The paper's figures, which stand beside measured ones and are never mixed with them (`datasets/paper/glue.toml`).
+//! The paper's figures, which stand beside measured ones and are never mixed with them (`datasets/paper`).
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-const GLUE: &str = include_str!("../../../../datasets/paper/glue.toml");
+use super::benchmark::Benchmark;
 
 /// One table of the paper.
 #[derive(Debug, Clone, Deserialize)]
@@ -47,10 +47,10 @@ pub struct PaperRow {
 }
 
 impl PaperTable {
-    /// The GLUE half of Table 3.
+    /// The paper's figures for a benchmark.
     #[must_use]
-    pub fn glue() -> Self {
-        toml::from_str(GLUE).expect("the table is part of the program and a test reads it")
+    pub fn of(benchmark: Benchmark) -> Self {
+        toml::from_str(benchmark.paper()).expect("the table is part of the program and a test reads it")
     }
 
     /// A task's name as printed; the name itself where the table has no such column.
@@ -94,13 +94,21 @@ mod tests {
 
     #[test]
     fn every_row_is_complete_and_its_mean_is_the_mean_of_its_figures() {
-        let table = PaperTable::glue();
-        for (method, row) in &table.methods {
-            let figures: Vec<f64> = table.tasks.iter().map(|task| row.figures[&task.name]).collect();
-            assert_eq!(row.figures.len(), figures.len(), "{method}");
-            let mean = figures.iter().sum::<f64>() / figures.len() as f64;
-            // The paper rounds to one decimal.
-            assert!((mean - row.mean).abs() < 0.051, "{method}: {mean} against {}", row.mean);
+        for benchmark in Benchmark::ALL {
+            let table = PaperTable::of(benchmark);
+            let names: Vec<String> = benchmark.tasks().iter().map(|task| task.name().to_owned()).collect();
+            let columns: Vec<&str> = table.tasks.iter().map(|task| task.name.as_str()).collect();
+            assert_eq!(columns, names, "{benchmark}");
+            for (column, task) in table.tasks.iter().zip(benchmark.tasks()) {
+                assert_eq!(column.metric, task.report_metric().name(), "{task}");
+            }
+            for (method, row) in &table.methods {
+                let figures: Vec<f64> = table.tasks.iter().map(|task| row.figures[&task.name]).collect();
+                assert_eq!(row.figures.len(), figures.len(), "{method}");
+                let mean = figures.iter().sum::<f64>() / figures.len() as f64;
+                // The paper rounds to one decimal.
+                assert!((mean - row.mean).abs() < 0.051, "{method}: {mean} against {}", row.mean);
+            }
         }
     }
 }

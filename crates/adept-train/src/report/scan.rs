@@ -5,9 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
-use adept_data::GlueTask;
+use adept_data::Task;
 use serde::{Deserialize, Serialize};
 
+use super::benchmark::Benchmark;
 use super::error::ReportError;
 use super::summary::RunSummary;
 use crate::config::{RunConfig, TrainMethod};
@@ -21,7 +22,7 @@ pub const GRID_FILE: &str = "reproduce.json";
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GridRecord {
     /// The benchmark.
-    pub benchmark: String,
+    pub benchmark: Benchmark,
     /// The profile that was asked for.
     pub profile: String,
     /// Whether the data were written by a program.
@@ -40,7 +41,7 @@ pub(super) fn scan(out: &Path) -> Result<Scanned, ReportError> {
     let grid = if grid.exists() { Some(read_json(&grid)?) } else { None };
     let (mut runs, mut unfinished) = (Vec::new(), Vec::new());
     for (task, task_folder) in folders(out)? {
-        let Ok(task) = GlueTask::from_str(&task) else { continue };
+        let Ok(task) = Task::from_str(&task) else { continue };
         for (method, method_folder) in folders(&task_folder)? {
             let Ok(method) = TrainMethod::from_str(&method) else {
                 continue;
@@ -51,7 +52,7 @@ pub(super) fn scan(out: &Path) -> Result<Scanned, ReportError> {
                 };
                 let name = format!("{task}/{method}/seed-{seed}");
                 if folder.join("result.json").exists() {
-                    runs.push(read_run(&folder, name, task, method, seed)?);
+                    runs.push(read_run(&folder, name, &task, method, seed)?);
                 } else if folder.join("record.jsonl").exists() {
                     unfinished.push(name);
                 }
@@ -87,7 +88,7 @@ fn folders(path: &Path) -> Result<Vec<(String, PathBuf)>, ReportError> {
 fn read_run(
     folder: &Path,
     name: String,
-    task: GlueTask,
+    task: &Task,
     method: TrainMethod,
     seed: u64,
 ) -> Result<RunSummary, ReportError> {

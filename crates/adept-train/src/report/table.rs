@@ -167,12 +167,13 @@ fn mean(tasks: &[String], cells: &BTreeMap<String, Cell>) -> Option<Spread> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Benchmark;
     use super::super::tests::run;
     use super::*;
 
     #[test]
     fn the_mean_over_tasks_has_a_spread_only_where_the_seeds_agree() {
-        let paper = PaperTable::glue();
+        let paper = PaperTable::of(Benchmark::Glue);
         let mut runs = vec![
             run("rte", "pt", 42, 60.0),
             run("rte", "pt", 43, 62.0),
@@ -195,7 +196,7 @@ mod tests {
 
     #[test]
     fn the_baseline_has_a_mean_only_where_every_task_has_a_figure() {
-        let paper = PaperTable::glue();
+        let paper = PaperTable::of(Benchmark::Glue);
         let with = |task: &str, seed, majority| RunSummary {
             majority,
             ..run(task, "pt", seed, 60.0)

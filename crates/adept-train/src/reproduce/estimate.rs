@@ -7,13 +7,16 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use adept_data::GlueTask;
+use adept_data::Task;
 use burn::tensor::backend::AutodiffBackend;
 
 use super::{Cell, Plan, Prepared, State};
 use crate::TrainError;
 use crate::config::TrainMethod;
 use crate::run::{ProbeOptions, RunTime, probe};
+
+/// More training rows in the paper than this take long to read.
+const LARGE: usize = 70_000;
 
 /// How long measuring may take before the tasks that are left are guessed.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -87,9 +90,9 @@ pub fn estimate<AB: AutodiffBackend>(
     }
     let tasks = first_of_tasks.len();
     // Reading the largest files takes longer than all measuring together: they come last and may be guessed.
-    first_of_tasks.sort_by_key(|cell| is_large(cell.task));
+    first_of_tasks.sort_by_key(|cell| is_large(&cell.task));
 
-    let mut by_task: BTreeMap<GlueTask, (TrainMethod, RunTime)> = BTreeMap::new();
+    let mut by_task: BTreeMap<Task, (TrainMethod, RunTime)> = BTreeMap::new();
     let mut by_method: BTreeMap<TrainMethod, RunTime> = BTreeMap::new();
     let mut measure = |cell: &Cell, options| -> Result<RunTime, TrainError> {
         let config = &cell.resolved.config;
@@ -104,13 +107,13 @@ pub fn estimate<AB: AutodiffBackend>(
                 by_method.insert(cell.method, measure(cell, options)?);
             }
         }
-        by_task.insert(first.task, (first.method, by_method[&first.method]));
+        by_task.insert(first.task.clone(), (first.method, by_method[&first.method]));
     }
     for cell in first_of_tasks.iter().skip(1) {
         if began.elapsed() > PATIENCE {
             break;
         }
-        by_task.insert(cell.task, (cell.method, measure(cell, LATER)?));
+        by_task.insert(cell.task.clone(), (cell.method, measure(cell, LATER)?));
     }
     let cells = waiting
         .iter()
@@ -124,15 +127,16 @@ pub fn estimate<AB: AutodiffBackend>(
     })
 }
 
-/// Tasks of more than 70,000 official training rows.
-fn is_large(task: GlueTask) -> bool {
-    matches!(task, GlueTask::Mnli | GlueTask::Qqp | GlueTask::Qnli)
+/// Tasks of many training rows in the paper.
+fn is_large(task: &Task) -> bool {
+    let rows = task.card().counts.get("train");
+    rows.is_some_and(|rows| *rows > LARGE)
 }
 
 /// The expected time of one run from the measured ones.
 fn expected(
     cell: &Cell,
-    by_task: &BTreeMap<GlueTask, (TrainMethod, RunTime)>,
+    by_task: &BTreeMap<Task, (TrainMethod, RunTime)>,
     by_method: &BTreeMap<TrainMethod, RunTime>,
 ) -> CellTime {
     let of_method = |method: &TrainMethod, part: fn(&RunTime) -> f64| {
@@ -173,7 +177,11 @@ mod tests {
     use super::*;
     use crate::config::resolve;
 
-    fn cell(task: GlueTask, method: TrainMethod, state: State) -> Cell {
+    fn named(task: &str) -> Task {
+        Task::named(task).expect("it is built in")
+    }
+
+    fn cell(task: Task, method: TrainMethod, state: State) -> Cell {
         let set = ["train.steps=100", "evaluation.every=30"].map(str::to_owned);
         Cell {
             task,
@@ -187,7 +195,6 @@ mod tests {
 
     #[test]
     fn a_run_that_was_not_measured_is_put_together_from_those_that_were() {
-        use GlueTask::{Cola, Rte, Sst2};
         use TrainMethod::{Adept, Pt};
         let time = |step| RunTime {
             step,
@@ -195,9 +202,9 @@ mod tests {
             test: step,
         };
         let by_method = [(Pt, time(1.0)), (Adept, time(3.0))].into();
-        let by_task = [(Rte, (Pt, time(1.0))), (Cola, (Pt, time(2.0)))].into();
-        let check = |task, method, state, training, evaluation| {
-            let found = expected(&cell(task, method, state), &by_task, &by_method);
+        let by_task = [(named("rte"), (Pt, time(1.0))), (named("cola"), (Pt, time(2.0)))].into();
+        let check = |task: &str, method, state, training, evaluation| {
+            let found = expected(&cell(named(task), method, state), &by_task, &by_method);
             assert_eq!(
                 (found.training, found.evaluation),
                 (training, evaluation),
@@ -205,10 +212,10 @@ mod tests {
             );
         };
         // Evaluations after 30, 60, 90 and 100 steps, and the test split.
-        check(Rte, Pt, State::New, 100.0, 41.0);
-        check(Cola, Adept, State::New, 600.0, 246.0);
-        check(Sst2, Pt, State::New, 150.0, 61.5);
-        check(Rte, Pt, State::Begun { step: 60 }, 40.0, 21.0);
-        check(Rte, Pt, State::Done, 0.0, 0.0);
+        check("rte", Pt, State::New, 100.0, 41.0);
+        check("cola", Adept, State::New, 600.0, 246.0);
+        check("sst2", Pt, State::New, 150.0, 61.5);
+        check("rte", Pt, State::Begun { step: 60 }, 40.0, 21.0);
+        check("rte", Pt, State::Done, 0.0, 0.0);
     }
 }

@@ -56,7 +56,7 @@ pub fn run_grid<AB: AutodiffBackend>(
             report::build(&grid.out)?;
         }
         if waiting[position + 1..].iter().all(|later| later.task != cell.task) {
-            prepared.forget(cell.task);
+            prepared.forget(&cell.task);
         }
         match outcome {
             Ok(()) => {}

@@ -13,11 +13,11 @@ mod profile;
 
 use std::path::PathBuf;
 
-use adept_data::GlueTask;
+use adept_data::Task;
 
 use crate::TrainError;
 use crate::config::TrainMethod;
-use crate::report::{GridRecord, ReportError};
+use crate::report::{Benchmark, GridRecord, ReportError};
 
 pub use datasets::DatasetsError;
 pub use estimate::{CellTime, Estimate, estimate};
@@ -29,18 +29,20 @@ pub use profile::{Profile, ProfileName};
 /// What to run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grid {
+    /// Which tasks the paper reports together; names the columns and the quoted figures.
+    pub benchmark: Benchmark,
     /// Folder of the runs and of the report.
     pub out: PathBuf,
     /// Settings below the user's.
     pub profile: Profile,
     /// Whether the data were written by a program.
     pub synthetic: bool,
-    /// Folder of GLUE's own files.
+    /// Folder of the tasks' own files.
     pub data: PathBuf,
     /// Folder of the T5 checkpoint.
     pub backbone: PathBuf,
     /// Tasks, in the order of running.
-    pub tasks: Vec<GlueTask>,
+    pub tasks: Vec<Task>,
     /// Methods, in the order of running.
     pub methods: Vec<TrainMethod>,
     /// Seeds, in the order of running.
@@ -56,7 +58,7 @@ impl Grid {
     #[must_use]
     pub fn record(&self) -> GridRecord {
         GridRecord {
-            benchmark: "glue".to_owned(),
+            benchmark: self.benchmark,
             profile: self.profile.name.clone(),
             sample: self.synthetic,
         }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use adept_core::Fingerprint;
-use adept_data::{GlueTask, check_glue};
+use adept_data::{Task, check_task};
 use adept_models::t5;
 
 use super::{Grid, GridError};
@@ -20,7 +20,7 @@ use crate::run;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cell {
     /// The task.
-    pub task: GlueTask,
+    pub task: Task,
     /// The method.
     pub method: TrainMethod,
     /// The seed.
@@ -127,7 +127,7 @@ pub fn plan(grid: &Grid) -> Result<Plan, GridError> {
         let first = cells.len();
         for method in &grid.methods {
             for seed in &grid.seeds {
-                let cell = cell(grid, *task, *method, *seed, &fingerprint)?;
+                let cell = cell(grid, task, *method, *seed, &fingerprint)?;
                 let count = match method.adapter() {
                     None => backbone_parameters,
                     Some(adapter) => {
@@ -143,7 +143,7 @@ pub fn plan(grid: &Grid) -> Result<Plan, GridError> {
         }
         // A missing file is better found now than hours later, when the task's turn comes.
         if cells[first..].iter().any(|cell| cell.state != State::Done) {
-            check_glue(*task, &grid.data).map_err(TrainError::from)?;
+            check_task(task, &grid.data).map_err(TrainError::from)?;
         }
     }
     let parameters = grid
@@ -182,7 +182,7 @@ fn check_record(grid: &Grid) -> Result<(), GridError> {
 
 fn cell(
     grid: &Grid,
-    task: GlueTask,
+    task: &Task,
     method: TrainMethod,
     seed: u64,
     fingerprint: &Fingerprint,
@@ -195,7 +195,7 @@ fn cell(
         .join(format!("seed-{seed}"));
     let state = state(&folder, &resolved, fingerprint)?;
     Ok(Cell {
-        task,
+        task: task.clone(),
         method,
         seed,
         folder,
@@ -205,9 +205,9 @@ fn cell(
 }
 
 /// The settings of one run: the profile's over the preset's, `--steps` over those, the user's over all.
-fn resolve(grid: &Grid, task: GlueTask, method: TrainMethod, seed: u64) -> Result<Resolved, config::ConfigError> {
+fn resolve(grid: &Grid, task: &Task, method: TrainMethod, seed: u64) -> Result<Resolved, config::ConfigError> {
     let coordinates = [
-        format!("task={task}"),
+        format!("task={}", task.reference()),
         format!("adapter.method={method}"),
         format!("seed={seed}"),
         format!("data={}", grid.data.display()),

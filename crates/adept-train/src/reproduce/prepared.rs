@@ -1,11 +1,11 @@
 //! What a plan and its runs read once: the backbone, and each task's examples as token ids.
 
-use adept_data::GlueTask;
+use adept_data::Task;
 use burn::tensor::backend::Backend;
 
 use super::Grid;
 use crate::TrainError;
-use crate::config::{Rounding, RunConfig};
+use crate::config::RunConfig;
 use crate::run::{self, LoadedBackbone, PreparedTask};
 
 /// A loaded backbone and the tasks that were read so far.
@@ -46,19 +46,15 @@ impl<B: Backend> Prepared<B> {
     }
 
     /// Lets go of a task that no later run needs.
-    pub fn forget(&mut self, task: GlueTask) {
-        self.tasks.retain(|known| known.task != task);
+    pub fn forget(&mut self, task: &Task) {
+        self.tasks.retain(|known| known.task != *task);
     }
 
     fn position(&self, config: &RunConfig) -> Option<usize> {
-        let key = |task: &PreparedTask| -> (&str, usize, Rounding) {
-            (task.task.name(), task.max_source_length, task.stsb_rounding)
-        };
-        let wanted = (
-            config.task.as_str(),
-            config.input.max_source_length,
-            config.input.stsb_rounding,
-        );
-        self.tasks.iter().position(|task| key(task) == wanted)
+        self.tasks.iter().position(|task| {
+            task.task.reference() == config.task
+                && task.max_source_length == config.input.max_source_length
+                && task.options == run::load_options(config)
+        })
     }
 }

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use adept_data::GlueTask;
+use adept_data::Task;
 use toml::Value;
 use toml::de::{DeTable, DeValue};
 
 use crate::config::fields::{self, Field, Kind, Schema, field};
 use crate::config::{ConfigError, Origin, TrainMethod, Values, collect};
+use crate::report::Benchmark;
 
 /// The name of a profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,12 +68,12 @@ pub struct Profile {
     pub backbone: Option<PathBuf>,
     /// Whether `data` was written by a program.
     pub synthetic: bool,
-    /// Where runs and report go unless told otherwise.
+    /// Where runs and report go unless told otherwise; `BENCHMARK` in it stands for the benchmark's name.
     pub out: PathBuf,
     /// Methods, in the order of running.
     pub methods: Vec<TrainMethod>,
-    /// Tasks, in the order of running.
-    pub tasks: Vec<GlueTask>,
+    /// Tasks, in the order of running; none: all of the benchmark's.
+    pub tasks: Vec<Task>,
     /// Seeds, in the order of running.
     pub seeds: Vec<u64>,
     layers: Layers,
@@ -83,16 +84,20 @@ pub struct Profile {
 struct Layers {
     common: Values,
     methods: BTreeMap<TrainMethod, Values>,
-    tasks: BTreeMap<GlueTask, Values>,
+    tasks: BTreeMap<Task, Values>,
     /// Of one method on one task.
-    cells: BTreeMap<(GlueTask, TrainMethod), Values>,
+    cells: BTreeMap<(Task, TrainMethod), Values>,
 }
 
 /// What a profile says besides settings.
 const HEAD: Schema = Schema {
     fields: &[
         head("about", Kind::Text, "One line for readers."),
-        head("data", Kind::Text, "Folder of GLUE's files below the datasets folder."),
+        head(
+            "data",
+            Kind::Text,
+            "Folder of the tasks' files below the datasets folder.",
+        ),
         head(
             "backbone",
             Kind::Text,
@@ -104,7 +109,7 @@ const HEAD: Schema = Schema {
         head(
             "tasks",
             Kind::Texts,
-            "Tasks, in the order of running; left out: all eight.",
+            "Tasks, in the order of running; left out: all of the benchmark's.",
         ),
         head("seeds", Kind::Widths, "Seeds, in the order of running."),
     ],
@@ -187,7 +192,7 @@ impl Profile {
         let methods = list("methods")?.ok_or_else(|| missing("methods"))?;
         let methods = methods.into_iter().map(|(name, origin)| word(name, "methods", origin));
         let tasks = match list("tasks")? {
-            None => GlueTask::ALL.to_vec(),
+            None => Vec::new(),
             Some(names) => names
                 .into_iter()
                 .map(|(name, origin)| word(name, "tasks", origin))
@@ -215,8 +220,14 @@ impl Profile {
         })
     }
 
+    /// Where runs and report of a benchmark go unless told otherwise.
+    #[must_use]
+    pub fn out_of(&self, benchmark: Benchmark) -> PathBuf {
+        PathBuf::from(self.out.to_string_lossy().replace("BENCHMARK", benchmark.name()))
+    }
+
     /// The settings of one method on one task that stand over the preset's.
-    pub(crate) fn values(&self, task: GlueTask, method: TrainMethod) -> Values {
+    pub(crate) fn values(&self, task: &Task, method: TrainMethod) -> Values {
         let Layers {
             common,
             methods,
@@ -224,7 +235,11 @@ impl Profile {
             cells,
         } = &self.layers;
         let mut values = common.clone();
-        for layer in [methods.get(&method), tasks.get(&task), cells.get(&(task, method))] {
+        for layer in [
+            methods.get(&method),
+            tasks.get(task),
+            cells.get(&(task.clone(), method)),
+        ] {
             values.extend(
                 layer
                     .into_iter()
@@ -238,17 +253,12 @@ impl Profile {
 
 impl Layers {
     /// `[task.NAME]`: settings, and tables of single methods among them.
-    fn task(
-        &mut self,
-        task: GlueTask,
-        table: &DeTable<'_>,
-        place: &dyn Fn(usize) -> Origin,
-    ) -> Result<(), ConfigError> {
+    fn task(&mut self, task: Task, table: &DeTable<'_>, place: &dyn Fn(usize) -> Origin) -> Result<(), ConfigError> {
         let mut common = DeTable::new();
         for (key, value) in table {
             match (key.get_ref().parse::<TrainMethod>(), value.get_ref()) {
                 (Ok(method), DeValue::Table(inner)) => {
-                    self.cells.insert((task, method), settings(inner, place)?);
+                    self.cells.insert((task.clone(), method), settings(inner, place)?);
                 }
                 _ => {
                     common.insert(key.clone(), value.clone());
@@ -275,7 +285,7 @@ fn word<T: std::str::FromStr>(name: &str, key: &str, origin: &Origin) -> Result<
         expected: if key.starts_with("method") {
             "one of full, pt, dept, adept".to_owned()
         } else {
-            format!("one of {}", GlueTask::ALL.map(GlueTask::name).join(", "))
+            Kind::Task.describe()
         },
         found: format!("{name:?}"),
     })
@@ -318,9 +328,10 @@ mod tests {
         for name in ProfileName::ALL {
             let profile = Profile::of(name);
             assert_eq!(profile.name, name.name());
-            for task in &profile.tasks {
+            assert!(profile.tasks.is_empty(), "{name}: a benchmark's own tasks");
+            for task in Task::built_in() {
                 for method in &profile.methods {
-                    let mut values = profile.values(*task, *method);
+                    let mut values = profile.values(task, *method);
                     for (key, word) in [("task", task.name()), ("adapter.method", method.name())] {
                         values.insert(key.to_owned(), (Value::String(word.to_owned()), Origin::Override));
                     }
@@ -332,7 +343,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(Profile::of(ProfileName::Sample).tasks.len(), 8);
     }
 
     #[test]
@@ -342,17 +352,18 @@ mod tests {
              [task.rte]\nseed = 3\ntrain.log_every = 9\n[task.rte.pt]\ntrain.log_every = 4\n",
         )
         .expect("it is well formed");
+        let rte = &Task::named("rte").expect("it is built in");
+        let cola = &Task::named("cola").expect("it is built in");
         let value = |task, method, key: &str| profile.values(task, method).get(key).map(|(value, _)| value.clone());
-        use GlueTask::{Cola, Rte};
         use TrainMethod::{Full, Pt};
         for (task, method, key, expected) in [
-            (Cola, Full, "train.steps", Some(1)),
-            (Cola, Pt, "train.steps", Some(2)),
-            (Rte, Pt, "train.batch_size", Some(1)),
-            (Rte, Pt, "seed", Some(3)),
-            (Rte, Full, "train.log_every", Some(9)),
-            (Rte, Pt, "train.log_every", Some(4)),
-            (Cola, Pt, "train.log_every", None),
+            (cola, Full, "train.steps", Some(1)),
+            (cola, Pt, "train.steps", Some(2)),
+            (rte, Pt, "train.batch_size", Some(1)),
+            (rte, Pt, "seed", Some(3)),
+            (rte, Full, "train.log_every", Some(9)),
+            (rte, Pt, "train.log_every", Some(4)),
+            (cola, Pt, "train.log_every", None),
         ] {
             assert_eq!(
                 value(task, method, key),
@@ -360,7 +371,7 @@ mod tests {
                 "{task} {method} {key}"
             );
         }
-        let (_, origin) = &profile.values(Rte, Pt)["train.log_every"];
+        let (_, origin) = &profile.values(rte, Pt)["train.log_every"];
         assert_eq!(origin.to_string(), "profiles/test.toml:16");
     }
 

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use adept_core::Fingerprint;
-use adept_data::{DataFile, Encoded, Example, GlueTask, LoadOptions, StsbRounding, TextTokenizer, load_glue};
+use adept_data::{
+    DataFile, Encoded, Example, FewShot, LoadOptions, Right, ScoreRounding, Task, TextTokenizer, load_task,
+};
 use adept_models::T5;
 use burn::tensor::backend::Backend;
 
@@ -42,16 +44,16 @@ pub fn load_backbone<B: Backend>(path: &Path, device: &B::Device) -> Result<Load
 #[derive(Debug, Clone)]
 pub struct PreparedTask {
     /// The task.
-    pub task: GlueTask,
+    pub task: Task,
     /// Training examples.
     pub train: Vec<Encoded>,
     /// Validation examples and their right answers.
-    pub validation: (Vec<Encoded>, Vec<String>),
+    pub validation: (Vec<Encoded>, Right),
     /// Test examples and their right answers.
-    pub test: (Vec<Encoded>, Vec<String>),
-    /// The task's labels and their ids; none for STS-B.
+    pub test: (Vec<Encoded>, Right),
+    /// The task's labels and their ids; none where targets are scores or answers.
     pub labels: Option<(Vec<String>, Vec<Vec<u32>>)>,
-    /// Tokens of the longest label, `</s>` included.
+    /// Width of the targets in tokens, `</s>` included.
     pub target_width: usize,
     /// What the most frequent training label scores.
     pub majority: Majority,
@@ -59,40 +61,26 @@ pub struct PreparedTask {
     pub files: Vec<DataFile>,
     /// Source tokens kept.
     pub max_source_length: usize,
-    /// STS-B targets.
-    pub stsb_rounding: Rounding,
+    /// What its loader was told.
+    pub options: LoadOptions,
 }
 
 /// The task of a configuration.
-pub fn glue_task(config: &RunConfig) -> Result<GlueTask, TrainError> {
-    GlueTask::ALL
-        .into_iter()
-        .find(|task| task.name() == config.task)
-        .ok_or_else(|| {
-            TrainError::Config(ConfigError::Value {
-                place: "configuration".into(),
-                key: "task".into(),
-                expected: format!("one of {}", GlueTask::ALL.map(GlueTask::name).join(", ")),
-                found: config.task.clone(),
-            })
-        })
+pub fn task_of(config: &RunConfig) -> Result<Task, TrainError> {
+    Ok(config.task.parse()?)
 }
 
 /// Reads and tokenises a task.
 pub fn prepare_task(config: &RunConfig, tokenizer: &TextTokenizer) -> Result<PreparedTask, TrainError> {
-    let task = glue_task(config)?;
+    let task = task_of(config)?;
     if config.data.as_os_str().is_empty() {
         return Err(ConfigError::Missing { key: "data" }.into());
     }
-    let stsb = match config.input.stsb_rounding {
-        Rounding::Tenth => StsbRounding::Tenth,
-        Rounding::Fifth => StsbRounding::Fifth,
-    };
-    let data = load_glue(task, &config.data, &LoadOptions { stsb })?;
-    let target_width = tokenizer.target_length(task.length_labels())?;
+    let options = load_options(config);
+    let data = load_task(&task, &config.data, &options)?;
+    let target_width = tokenizer.target_length(&task.target_length())?;
     let max_source_length = config.input.max_source_length;
     let encode = |examples: &[Example]| tokenizer.encode_examples(examples, max_source_length, target_width);
-    let answers = |examples: &[Example]| examples.iter().map(|example| example.target.clone()).collect();
     for (split, examples) in [
         ("training", &data.train),
         ("validation", &data.validation),
@@ -112,21 +100,38 @@ pub fn prepare_task(config: &RunConfig, tokenizer: &TextTokenizer) -> Result<Pre
                 .iter()
                 .map(|label| tokenizer.encode(label, target_width))
                 .collect::<Result<_, _>>()?;
-            Some((labels.iter().map(ToString::to_string).collect(), ids))
+            Some((labels, ids))
         }
     };
+    let majority = Majority::of(&task, &data.train, &data.test);
     Ok(PreparedTask {
         task,
         train: encode(&data.train)?,
-        validation: (encode(&data.validation)?, answers(&data.validation)),
-        test: (encode(&data.test)?, answers(&data.test)),
+        validation: (encode(&data.validation)?, Right::of_examples(&data.validation)),
+        test: (encode(&data.test)?, Right::of_examples(&data.test)),
         labels,
         target_width,
-        majority: Majority::of(task, &data.train, &data.test),
+        majority,
         files: data.files,
         max_source_length,
-        stsb_rounding: config.input.stsb_rounding,
+        options,
     })
+}
+
+/// What a configuration tells the loader.
+pub(crate) fn load_options(config: &RunConfig) -> LoadOptions {
+    let input = &config.input;
+    LoadOptions {
+        rounding: match input.stsb_rounding {
+            Rounding::Tenth => ScoreRounding::Tenth,
+            Rounding::Fifth => ScoreRounding::Fifth,
+        },
+        reference: input.reference_slips,
+        few_shot: (input.few_shot > 0).then_some(FewShot {
+            rows: input.few_shot,
+            seed: config.seed,
+        }),
+    }
 }
 
 /// Refuses a task that was prepared with other settings.
@@ -138,8 +143,8 @@ pub(super) fn check_prepared(config: &RunConfig, task: &PreparedTask) -> Result<
             wanted,
         })
     };
-    let (length, rounding) = (config.input.max_source_length, config.input.stsb_rounding);
-    if task.task.name() != config.task {
+    let (length, options) = (config.input.max_source_length, load_options(config));
+    if task.task.reference() != config.task {
         return refuse("task", task.task.name().to_owned(), config.task.clone());
     }
     if task.max_source_length != length {
@@ -149,12 +154,8 @@ pub(super) fn check_prepared(config: &RunConfig, task: &PreparedTask) -> Result<
             length.to_string(),
         );
     }
-    if task.stsb_rounding != rounding {
-        return refuse(
-            "input.stsb_rounding",
-            format!("{:?}", task.stsb_rounding),
-            format!("{rounding:?}"),
-        );
+    if task.options != options {
+        return refuse("input", format!("{:?}", task.options), format!("{options:?}"));
     }
     Ok(())
 }

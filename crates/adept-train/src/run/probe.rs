@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use adept_data::{Batch, Batcher, Encoded};
+use adept_data::{Batch, Batcher, Encoded, Right};
 use adept_models::T5;
 use burn::tensor::backend::AutodiffBackend;
 
@@ -144,7 +144,7 @@ fn time<AB: AutodiffBackend, T: Target<AB, Backbone = T5<AB>>>(
                 rows: (0..batch.batch).collect(),
                 ..batch.clone()
             }],
-            targets: vec![String::new(); batch.batch],
+            right: Right::of_targets(vec![String::new(); batch.batch]),
         };
         let predicted = evaluate::predict(&inner, &adapter, &set, &answers, &decode, device, &mut |_, _| true);
         if let Err(error) = predicted {

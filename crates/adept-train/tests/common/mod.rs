@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use adept_core::{AdapterConfig, AdapterMetadata, FanIn, PromptAdapter, PromptInit};
-use adept_data::{Batch, BatchOptions, Batcher, Encoded, Metric};
+use adept_data::{Batch, BatchOptions, Batcher, Encoded, Metric, Right};
 use adept_models::T5;
 use adept_models::t5::{FeedForwardKind, T5Config};
 use adept_train::TrainError;
@@ -112,9 +112,9 @@ impl Rows {
     pub fn new() -> Self {
         let set = |rows: std::ops::Range<usize>| {
             let rows: Vec<Encoded> = rows.map(example).collect();
-            let targets = rows.iter().map(|row| decode(&row.target).unwrap()).collect();
+            let right = Right::of_targets(rows.iter().map(|row| decode(&row.target).unwrap()).collect());
             let batches: Vec<Batch> = Batcher::new(&rows, options(16)).unwrap().evaluation_batches();
-            EvaluationSet { batches, targets }
+            EvaluationSet { batches, right }
         };
         Self {
             train: (0..64).map(example).collect(),

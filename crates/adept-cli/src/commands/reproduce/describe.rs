@@ -15,7 +15,12 @@ const INDENT: usize = 13;
 /// What will be run: data, backbone, runs, trained parameters and settings, and with `every_run` each run by itself.
 pub fn plan(grid: &Grid, plan: &Plan, device: DeviceName, every_run: bool) -> String {
     let (new, begun, done) = plan.counts();
-    let mut lines = vec![format!("GLUE, profile {}: {}", grid.profile.name, grid.profile.about)];
+    let mut lines = vec![format!(
+        "{}, profile {}: {}",
+        grid.benchmark.title(),
+        grid.profile.name,
+        grid.profile.about
+    )];
     let origin = if grid.synthetic { ", written by a program" } else { "" };
     lines.push(entry("data", &format!("{}{origin}", shown(&grid.data).display())));
     lines.push(entry(

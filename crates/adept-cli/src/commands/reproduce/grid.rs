@@ -3,10 +3,11 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use adept_train::report::Benchmark;
 use adept_train::reproduce::{Grid, Profile, ProfileName, datasets};
 
 use super::{paper_command, real_small_command, shown};
-use crate::args::{self, Glue};
+use crate::args::{self, Runs};
 use crate::commands::settings::overrides;
 use crate::failure::Failure;
 
@@ -15,13 +16,20 @@ const BACKBONE_FILE: &str = "config.json";
 const DATA_FILE: &str = "SST-2/train.tsv";
 
 /// What the arguments ask for; `table` is the command's name, for its hints.
-pub fn of(arguments: &Glue, table: &str) -> Result<Grid, Failure> {
+pub fn of(arguments: &Runs, benchmark: Benchmark, table: &str) -> Result<Grid, Failure> {
     let name = profile_name(arguments)?;
+    if name == ProfileName::Sample && benchmark != Benchmark::Glue {
+        let message = format!(
+            "the profile sample has data for GLUE only, not for {}",
+            benchmark.title()
+        );
+        return Err(Failure::input(message).hint(format_args!("for instance: {}", real_small_command(table))));
+    }
     let profile = Profile::of(name);
     let missing = [
         (
             arguments.data.is_none() && profile.data.is_none(),
-            "--data DIR (GLUE's own files: SST-2/train.tsv and so on)",
+            "--data DIR (a folder for each task with its own files: SST-2/train.tsv, BoolQ/train.jsonl and so on)",
         ),
         (
             arguments.backbone.is_none() && profile.backbone.is_none(),
@@ -43,7 +51,8 @@ pub fn of(arguments: &Glue, table: &str) -> Result<Grid, Failure> {
         return Err(Failure::input(message).hint(format_args!("for instance: {command}")));
     }
     Ok(Grid {
-        out: arguments.out.clone().unwrap_or_else(|| profile.out.clone()),
+        benchmark,
+        out: arguments.out.clone().unwrap_or_else(|| profile.out_of(benchmark)),
         synthetic: profile.synthetic && arguments.data.is_none(),
         data: folder(arguments.data.as_deref(), profile.data.as_deref(), DATA_FILE, name)?,
         backbone: folder(
@@ -52,7 +61,11 @@ pub fn of(arguments: &Glue, table: &str) -> Result<Grid, Failure> {
             BACKBONE_FILE,
             name,
         )?,
-        tasks: chosen(&arguments.tasks, &profile.tasks),
+        tasks: if profile.tasks.is_empty() {
+            chosen(&arguments.tasks, &benchmark.tasks())
+        } else {
+            chosen(&arguments.tasks, &profile.tasks)
+        },
         methods: chosen(&arguments.methods, &profile.methods),
         seeds: arguments
             .seeds
@@ -64,7 +77,7 @@ pub fn of(arguments: &Glue, table: &str) -> Result<Grid, Failure> {
     })
 }
 
-fn profile_name(arguments: &Glue) -> Result<ProfileName, Failure> {
+fn profile_name(arguments: &Runs) -> Result<ProfileName, Failure> {
     match (arguments.profile, &arguments.data, &arguments.backbone) {
         (Some(args::Profile::Sample), ..) | (None, None, None) => Ok(ProfileName::Sample),
         (Some(args::Profile::RealSmall), ..) => Ok(ProfileName::RealSmall),
@@ -111,11 +124,11 @@ fn folder(given: Option<&Path>, shipped: Option<&Path>, file: &str, name: Profil
 }
 
 /// What was asked for, each once and in its order; where nothing was, what the profile says.
-fn chosen<T: PartialEq + Copy>(asked: &[T], profile: &[T]) -> Vec<T> {
+fn chosen<T: PartialEq + Clone>(asked: &[T], profile: &[T]) -> Vec<T> {
     let mut kept = Vec::new();
     for value in if asked.is_empty() { profile } else { asked } {
         if !kept.contains(value) {
-            kept.push(*value);
+            kept.push(value.clone());
         }
     }
     kept

@@ -1,0 +1,87 @@
+//! Exact match and token F1 of answers, as SQuAD's official script defines them (Rajpurkar et al. 2016): both sides are
+//! normalised, and a prediction counts as it does against the gold answer that suits it best.
+
+use std::collections::HashMap;
+
+/// Lower case, ASCII punctuation gone, the words *a*, *an* and *the* gone, runs of white space as one space.
+fn normalise_answer(text: &str) -> String {
+    let lower = text.to_lowercase();
+    let plain: String = lower.chars().filter(|c| !c.is_ascii_punctuation()).collect();
+    let words: Vec<String> = without_articles(&plain);
+    words.join(" ")
+}
+
+/// The words without articles. An article is one between two word boundaries, as in the script's `\b(a|an|the)\b`: what
+/// stands beside it need not be white space (`the–end` loses its article, `the_end` does not).
+fn without_articles(text: &str) -> Vec<String> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let end = rest.find(|c| is_word(c) != is_word(first)).unwrap_or(rest.len());
+        let (piece, behind) = rest.split_at(end);
+        match piece {
+            "a" | "an" | "the" => kept.push(' '),
+            _ => kept.push_str(piece),
+        }
+        rest = behind;
+    }
+    kept.split_whitespace().map(str::to_owned).collect()
+}
+
+/// 1 where both are the same after normalisation, else 0.
+pub(crate) fn exact_match(prediction: &str, gold: &str) -> f64 {
+    f64::from(u8::from(normalise_answer(prediction) == normalise_answer(gold)))
+}
+
+/// Harmonic mean of precision and recall over the words both have, each counted as often as it stands; 0 where they have
+/// none in common.
+pub(crate) fn token_f1(prediction: &str, gold: &str) -> f64 {
+    let (prediction, gold) = (normalise_answer(prediction), normalise_answer(gold));
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for word in gold.split_whitespace() {
+        *counts.entry(word).or_default() += 1;
+    }
+    let mut common = 0;
+    for word in prediction.split_whitespace() {
+        if let Some(count) = counts.get_mut(word).filter(|count| **count > 0) {
+            *count -= 1;
+            common += 1;
+        }
+    }
+    if common == 0 {
+        return 0.0;
+    }
+    let precision = common as f64 / prediction.split_whitespace().count() as f64;
+    let recall = common as f64 / gold.split_whitespace().count() as f64;
+    2.0 * precision * recall / (precision + recall)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_normalised_before_they_are_compared() {
+        for (a, b, same) in [
+            ("The  Beatles!", "beatles", 1.0),
+            ("a-b", "ab", 1.0),
+            ("the–end", "–end", 1.0),
+            ("another", "other", 0.0),
+            ("", "the", 1.0),
+            ("U.S.", "us", 1.0),
+            ("théâtre", "théâtre", 1.0),
+        ] {
+            assert_eq!(exact_match(a, b), same, "{a} and {b}");
+        }
+    }
+
+    #[test]
+    fn shared_words_count_as_often_as_both_have_them() {
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} and {b}");
+        close(token_f1("new york city", "New York"), 0.8);
+        close(token_f1("york york", "york"), 2.0 / 3.0);
+        close(token_f1("boston", "york"), 0.0);
+        close(token_f1("", ""), 0.0);
+    }
+}

@@ -1,0 +1,89 @@
+//! A text file, plain or gzip, read once from front to back and hashed on the way.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+use sha2::{Digest, Sha256};
+
+/// Bytes read at a time.
+const CHUNK: usize = 1 << 16;
+
+/// The first bytes of a gzip file.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// The bytes of a file, counted and hashed as they are read.
+#[derive(Debug)]
+pub(crate) struct Hashed {
+    file: File,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl Read for Hashed {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.hash.update(&buffer[..count]);
+        self.bytes += count as u64;
+        Ok(count)
+    }
+}
+
+/// A file's text, whatever its form.
+#[derive(Debug)]
+pub(crate) enum TextFile {
+    Plain(BufReader<Hashed>),
+    Gzip(Box<BufReader<MultiGzDecoder<BufReader<Hashed>>>>),
+}
+
+impl TextFile {
+    /// Opens a file; its first bytes say whether it is gzip.
+    pub(crate) fn open(path: &Path) -> std::io::Result<Self> {
+        let hashed = Hashed {
+            file: File::open(path)?,
+            hash: Sha256::new(),
+            bytes: 0,
+        };
+        let mut bytes = BufReader::with_capacity(CHUNK, hashed);
+        Ok(if bytes.fill_buf()?.starts_with(&GZIP) {
+            Self::Gzip(Box::new(BufReader::with_capacity(CHUNK, MultiGzDecoder::new(bytes))))
+        } else {
+            Self::Plain(bytes)
+        })
+    }
+
+    /// The decompressed text.
+    pub(crate) fn reader(&mut self) -> &mut dyn BufRead {
+        match self {
+            Self::Plain(reader) => reader,
+            Self::Gzip(reader) => reader,
+        }
+    }
+
+    fn hashed(&mut self) -> &mut BufReader<Hashed> {
+        match self {
+            Self::Plain(reader) => reader,
+            Self::Gzip(reader) => reader.get_mut().get_mut(),
+        }
+    }
+
+    /// Reads what is left and gives SHA-256 of the file's bytes, lower-case hex, and their number.
+    pub(crate) fn finish(mut self) -> std::io::Result<(String, u64)> {
+        let bytes = self.hashed();
+        std::io::copy(bytes, &mut std::io::sink())?;
+        let hashed = bytes.get_mut();
+        Ok((hex(&std::mem::take(&mut hashed.hash).finalize()), hashed.bytes))
+    }
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes
+        .iter()
+        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+            text
+        })
+}

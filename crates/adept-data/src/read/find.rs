@@ -1,0 +1,251 @@
+//! Where a task's files are. The folder given holds one folder a task (named as in the official archive or as on the hub),
+//! or is the task's own; the card's forms say which names a split's files go by.
+
+use std::path::{Path, PathBuf};
+
+use crate::DataError;
+use crate::task::{FormCard, Format, Task, plain_name};
+
+/// Names an error lists before it says no more.
+const LISTED: usize = 12;
+
+/// How a file is read, with the hub's choice made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader {
+    Tsv,
+    Csv,
+    JsonLines,
+    JsonDocument,
+    Parquet,
+}
+
+/// The files of a split, and the form they may have.
+#[derive(Debug)]
+pub(super) struct SplitFiles<'t> {
+    pub form: &'t FormCard,
+    pub files: Vec<(PathBuf, Reader)>,
+}
+
+/// The task's own folder: the root's sub-folder of one of its names (in any case, hyphens aside), or the root itself.
+pub(super) fn task_folder(root: &Path, task: &Task) -> Result<PathBuf, DataError> {
+    let mut folders: Vec<String> = names(root)?;
+    folders.retain(|name| task.is_called(&plain_name(name)) && root.join(name).is_dir());
+    // Where two spellings stand side by side, the official archive's is taken.
+    folders.sort_by_key(|name| name != task.display_name());
+    Ok(folders
+        .first()
+        .map_or_else(|| root.to_path_buf(), |name| root.join(name)))
+}
+
+/// The files of a split, in the order of their rows, in the first form that has any: in the task's folder, in its `data`
+/// folder, in its folder on the hub. Forms that call the very same files theirs follow it: what is in them decides.
+pub(super) fn split_files<'t>(folder: &Path, task: &'t Task, split: &str) -> Result<Vec<SplitFiles<'t>>, DataError> {
+    let folders = folders(folder, task);
+    let mut found: Vec<SplitFiles<'t>> = Vec::new();
+    for form in &task.card().forms {
+        if let Some(files) = form_files(&folders, form, split)? {
+            let paths = |files: &[(PathBuf, Reader)]| files.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>();
+            if found.first().is_none_or(|first| paths(&first.files) == paths(&files)) {
+                found.push(SplitFiles { form, files });
+            }
+        }
+    }
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let mut expected = Vec::new();
+    if !task.is_called(&plain_name(&folder.file_name().unwrap_or_default().to_string_lossy())) {
+        expected.push(format!("a folder {}", task.display_name()));
+    }
+    for name in task.card().forms.iter().flat_map(|form| expected_names(form, split)) {
+        if !expected.contains(&name) {
+            expected.push(name);
+        }
+    }
+    Err(DataError::MissingFile {
+        folder: folder.to_path_buf(),
+        task: task.name().into(),
+        split: split.into(),
+        expected,
+        found: listing(folder)?,
+    })
+}
+
+/// The folders that a task's files may lie in, below its own and with it.
+fn folders(folder: &Path, task: &Task) -> Vec<PathBuf> {
+    let mut folders = vec![folder.to_path_buf()];
+    let hub = task.card().hub.as_ref().map(|hub| hub.folder.as_str());
+    for below in ["data", hub.unwrap_or_default()] {
+        let inner = folder.join(below);
+        if !below.is_empty() && inner.is_dir() && !folders.contains(&inner) {
+            folders.push(inner);
+        }
+    }
+    folders
+}
+
+/// The files of a split in one form, in the first folder that has any.
+fn form_files(folders: &[PathBuf], form: &FormCard, split: &str) -> Result<Option<Vec<(PathBuf, Reader)>>, DataError> {
+    let stems = stems(form, split);
+    for folder in folders {
+        for (name, reader) in stems.iter().flat_map(|stem| candidates(stem, form.format)) {
+            for name in [name.clone(), format!("{name}.gz")] {
+                let file = folder.join(&name);
+                if file.is_file() && (reader != Reader::Parquet || !name.ends_with(".gz")) {
+                    return Ok(Some(vec![(file, reader)]));
+                }
+            }
+        }
+        if in_parts(form) {
+            for stem in stems {
+                let mut files = numbered_parts(folder, stem)?;
+                if files.is_empty() {
+                    files = folder_of_parts(&folder.join(stem))?;
+                }
+                if !files.is_empty() {
+                    return Ok(Some(files));
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn stems<'f>(form: &'f FormCard, split: &str) -> &'f [String] {
+    form.files.get(split).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Whether a split of this form may come in numbered parts.
+fn in_parts(form: &FormCard) -> bool {
+    matches!(form.format, Format::Hub | Format::Parquet)
+}
+
+/// File names that an error lists for a form.
+fn expected_names(form: &FormCard, split: &str) -> Vec<String> {
+    let stems = stems(form, split);
+    let names = stems
+        .iter()
+        .flat_map(|stem| candidates(stem, form.format))
+        .map(|(name, _)| name);
+    let parts = stems
+        .iter()
+        .filter(|_| in_parts(form))
+        .map(|stem| format!("{stem}-00000-of-00001.parquet"));
+    names.chain(parts).collect()
+}
+
+/// File names that a stem stands for, and how each is read.
+fn candidates(stem: &str, format: Format) -> Vec<(String, Reader)> {
+    let reader = |ending: &str| match (format, ending) {
+        (_, "parquet") => Reader::Parquet,
+        (Format::Tsv, _) => Reader::Tsv,
+        (Format::Csv, _) => Reader::Csv,
+        (Format::Json, _) => Reader::JsonDocument,
+        (Format::Jsonl | Format::Hub | Format::Parquet, _) => Reader::JsonLines,
+    };
+    let ending = Path::new(stem).extension().and_then(|ending| ending.to_str());
+    if let Some(ending) =
+        ending.filter(|ending| matches!(*ending, "tsv" | "csv" | "txt" | "json" | "jsonl" | "parquet"))
+    {
+        return vec![(stem.to_owned(), reader(ending))];
+    }
+    let endings: &[&str] = match format {
+        Format::Tsv => &["tsv"],
+        Format::Csv => &["csv"],
+        Format::Jsonl => &["jsonl"],
+        Format::Json => &["json"],
+        Format::Parquet => &["parquet"],
+        Format::Hub => &["jsonl", "json", "parquet"],
+    };
+    endings
+        .iter()
+        .map(|ending| (format!("{stem}.{ending}"), reader(ending)))
+        .collect()
+}
+
+/// `stem-00000-of-00003.parquet` and its fellows, all of them.
+fn numbered_parts(folder: &Path, stem: &str) -> Result<Vec<(PathBuf, Reader)>, DataError> {
+    let mut parts: Vec<(usize, usize, String)> = Vec::new();
+    for name in names(folder)? {
+        let number = name
+            .strip_prefix(stem)
+            .and_then(|rest| rest.strip_prefix('-'))
+            .and_then(|rest| rest.strip_suffix(".parquet"))
+            .and_then(|rest| rest.split_once("-of-"));
+        // Other repositories put a hash behind the count: `train-00000-of-00001-0f1e2d3c.parquet`.
+        // `validation-…` is no part of `validation_matched-…`, whose rest would start with an underscore; other names
+        // that do not count are not parts at all.
+        if let Some((part, of)) = number
+            && let (Ok(part), Ok(of)) = (part.parse(), of.split('-').next().unwrap_or(of).parse())
+        {
+            parts.push((of, part, name));
+        }
+    }
+    parts.sort();
+    let Some(&(expected, ..)) = parts.last() else {
+        return Ok(Vec::new());
+    };
+    // Parts of an older division of the same split (`…-of-00002` beside `…-of-00003`) would be rows read twice.
+    parts.retain(|(of, ..)| *of == expected);
+    if let Some(missing) = (0..expected).find(|number| parts.iter().all(|(_, part, _)| part != number)) {
+        let (folder, split, found) = (folder.to_path_buf(), stem.to_string(), parts.len());
+        return Err(DataError::MissingShard {
+            folder,
+            split,
+            expected,
+            found,
+            missing,
+        });
+    }
+    // They differ in their hash: an older and a newer state of the same part.
+    if let Some(pair) = parts.windows(2).find(|pair| pair[0].1 == pair[1].1) {
+        return Err(DataError::DoubleShard {
+            folder: folder.to_path_buf(),
+            split: stem.to_owned(),
+            part: pair[0].1,
+            files: pair.iter().map(|(.., name)| name.clone()).collect(),
+        });
+    }
+    Ok(parts
+        .into_iter()
+        .map(|(.., name)| (folder.join(name), Reader::Parquet))
+        .collect())
+}
+
+/// Every parquet file of a folder, by name.
+fn folder_of_parts(folder: &Path) -> Result<Vec<(PathBuf, Reader)>, DataError> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut found = names(folder)?;
+    found.retain(|name| name.ends_with(".parquet"));
+    Ok(found
+        .into_iter()
+        .map(|name| (folder.join(name), Reader::Parquet))
+        .collect())
+}
+
+/// What a folder holds, for an error to show: the first dozen names and how many more there are.
+pub(crate) fn listing(folder: &Path) -> Result<Vec<String>, DataError> {
+    let mut names = names(folder)?;
+    if names.len() > LISTED {
+        let more = names.len() - LISTED;
+        names.truncate(LISTED);
+        names.push(format!("{more} more"));
+    }
+    Ok(names)
+}
+
+/// Sorted names in a folder.
+fn names(folder: &Path) -> Result<Vec<String>, DataError> {
+    let failed = |source| DataError::Io {
+        file: folder.to_path_buf(),
+        source,
+    };
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}

@@ -1,0 +1,331 @@
+//! Parquet files as the hub lays them out: one leaf column a field, flat or a list. Rows count from 0.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use parquet::basic::Type;
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use parquet::data_type::{ByteArray, ByteArrayType, DataType};
+use parquet::errors::ParquetError;
+use parquet::file::reader::{FileReader, RowGroupReader};
+use parquet::file::serialized_reader::SerializedFileReader;
+use parquet::schema::types::SchemaDescriptor;
+
+use super::cell::Cell;
+use super::rows::Rows;
+use crate::DataError;
+use crate::task::Place;
+
+/// Names that parquet's writers put into a list column's path; they say nothing about the field.
+const LIST_LEVELS: [&str; 5] = ["list", "element", "item", "bag", "array_element"];
+
+/// Reads a whole file of `bytes` bytes into `rows`.
+pub(super) fn read(file: File, bytes: u64, rows: &mut Rows<'_>) -> Result<(), DataError> {
+    let path = rows.file.clone();
+    // Damaged pages can make the decoder panic instead of failing; that is a damaged file and no slip of the program.
+    // What `rows` holds by then is dropped with the error, so nothing half-made is seen afterwards.
+    catch_unwind(AssertUnwindSafe(|| read_groups(file, bytes, rows)))
+        .unwrap_or(Err(DataError::ParquetDamaged { file: path, bytes }))
+}
+
+fn read_groups(file: File, bytes: u64, rows: &mut Rows<'_>) -> Result<(), DataError> {
+    let path = rows.file.clone();
+    let damaged = |source: ParquetError| DataError::Parquet {
+        file: path.clone(),
+        bytes,
+        source,
+    };
+    let reader = SerializedFileReader::new(file).map_err(damaged)?;
+    let schema = reader.metadata().file_metadata().schema_descr_ptr();
+    let columns = rows
+        .plan()
+        .fields
+        .iter()
+        .map(|(_, place)| leaf(rows, &schema, place))
+        .collect::<Result<Vec<_>, _>>()?;
+
+    let mut first_row = 0;
+    for group in 0..reader.num_row_groups() {
+        let group = reader.get_row_group(group).map_err(damaged)?;
+        let count = usize::try_from(group.metadata().num_rows())
+            .map_err(|_| damaged(ParquetError::General("a negative number of rows".to_string())))?;
+        let values = {
+            let mut source = Group {
+                rows,
+                group: group.as_ref(),
+                bytes,
+                first_row,
+                count,
+            };
+            columns
+                .iter()
+                .map(|leaf| source.column(leaf))
+                .collect::<Result<Vec<_>, _>>()?
+        };
+        for row in 0..count {
+            let cells: Vec<Cell<'_>> = values.iter().map(|column| column.cell(row)).collect();
+            rows.push(first_row + row, &cells)?;
+        }
+        first_row += count;
+    }
+    Ok(())
+}
+
+/// A leaf column that a field is read from.
+struct Leaf {
+    field: String,
+    column: usize,
+    is_list: bool,
+    /// Definition level of a value that is there.
+    present: i16,
+    /// Definition level of a null that stands where a value would; none where the schema allows none.
+    null: Option<i16>,
+}
+
+/// Finds a field's column by its path without the names of list levels.
+fn leaf(rows: &Rows<'_>, schema: &SchemaDescriptor, place: &Place) -> Result<Leaf, DataError> {
+    let field = match place {
+        Place::Path(path) => path.replace("[]", ""),
+        Place::List(list) => list.path.replace("[]", ""),
+        Place::Paragraphs(paragraphs) => paragraphs.sentences.clone(),
+    };
+    let plain = |parts: &[String]| {
+        let named = parts
+            .iter()
+            .enumerate()
+            .filter(|(depth, part)| *depth == 0 || !LIST_LEVELS.contains(&part.as_str()));
+        named.map(|(_, part)| part.as_str()).collect::<Vec<_>>().join(".")
+    };
+    let names: Vec<String> = schema
+        .columns()
+        .iter()
+        .map(|column| plain(column.path().parts()))
+        .collect();
+    let Some(column) = names.iter().position(|name| *name == field) else {
+        return Err(DataError::MissingColumn {
+            file: rows.file.clone(),
+            expected: field,
+            found: names,
+        });
+    };
+    let descriptor = schema.column(column);
+    let present = descriptor.max_def_level();
+    Ok(Leaf {
+        field,
+        column,
+        is_list: descriptor.max_rep_level() > 0,
+        present,
+        null: descriptor.self_type().is_optional().then(|| present - 1),
+    })
+}
+
+/// The values of one column in one row group.
+enum Column {
+    Texts(Vec<String>),
+    Integers(Vec<i64>),
+    Numbers(Vec<f64>),
+    Flags(Vec<bool>),
+    /// Values of all rows, and where each row's begin.
+    Lists(Box<Column>, Vec<usize>),
+}
+
+impl Column {
+    fn cell(&self, row: usize) -> Cell<'_> {
+        match self {
+            Self::Texts(values) => Cell::text(&values[row]),
+            Self::Integers(values) => Cell::Integer(values[row]),
+            Self::Numbers(values) => Cell::Number(values[row]),
+            Self::Flags(values) => Cell::Flag(values[row]),
+            Self::Lists(values, starts) => {
+                Cell::List((starts[row]..starts[row + 1]).map(|value| values.cell(value)).collect())
+            }
+        }
+    }
+}
+
+/// Raw values of a column, with the levels that say where they belong.
+struct Raw<T> {
+    values: Vec<T>,
+    defined: Vec<i16>,
+    repeated: Vec<i16>,
+}
+
+/// One row group, and what its errors need to name.
+struct Group<'a, 'r> {
+    rows: &'a Rows<'r>,
+    group: &'a (dyn RowGroupReader + 'a),
+    bytes: u64,
+    first_row: usize,
+    count: usize,
+}
+
+impl Group<'_, '_> {
+    fn column(&mut self, leaf: &Leaf) -> Result<Column, DataError> {
+        let reader = self
+            .group
+            .get_column_reader(leaf.column)
+            .map_err(|source| self.damaged(source))?;
+        match reader {
+            ColumnReader::ByteArrayColumnReader(reader) => self.texts(leaf, reader),
+            ColumnReader::Int64ColumnReader(reader) => self.typed(leaf, reader, Column::Integers, |n| n),
+            ColumnReader::Int32ColumnReader(reader) => self.typed(leaf, reader, Column::Integers, i64::from),
+            ColumnReader::FloatColumnReader(reader) => self.typed(leaf, reader, Column::Numbers, f64::from),
+            ColumnReader::DoubleColumnReader(reader) => self.typed(leaf, reader, Column::Numbers, |n| n),
+            ColumnReader::BoolColumnReader(reader) => self.typed(leaf, reader, Column::Flags, |flag| flag),
+            ColumnReader::Int96ColumnReader(_) => Err(self.wrong_type(leaf, Type::INT96)),
+            ColumnReader::FixedLenByteArrayColumnReader(_) => Err(self.wrong_type(leaf, Type::FIXED_LEN_BYTE_ARRAY)),
+        }
+    }
+
+    fn texts(&self, leaf: &Leaf, reader: ColumnReaderImpl<ByteArrayType>) -> Result<Column, DataError> {
+        let raw = self.raw(leaf, reader)?;
+        let text = |(place, value): (usize, &ByteArray)| match std::str::from_utf8(value.data()) {
+            Ok(text) => Ok(text.to_string()),
+            Err(error) => Err(DataError::NotUtf8 {
+                file: self.rows.file.clone(),
+                line: self.first_row + row_of_value(leaf, &raw.defined, &raw.repeated, place),
+                column: error.valid_up_to() + 1,
+                byte: value.data()[error.valid_up_to()],
+            }),
+        };
+        let values = raw.values.iter().enumerate().map(text).collect::<Result<_, _>>()?;
+        self.placed(
+            leaf,
+            Column::Texts(values),
+            raw.values.len(),
+            &raw.defined,
+            &raw.repeated,
+        )
+    }
+
+    fn typed<T: DataType, U>(
+        &self,
+        leaf: &Leaf,
+        reader: ColumnReaderImpl<T>,
+        column: fn(Vec<U>) -> Column,
+        convert: fn(T::T) -> U,
+    ) -> Result<Column, DataError> {
+        let raw = self.raw(leaf, reader)?;
+        let count = raw.values.len();
+        let values = column(raw.values.into_iter().map(convert).collect());
+        self.placed(leaf, values, count, &raw.defined, &raw.repeated)
+    }
+
+    /// All values of a column, of exactly as many rows as the group has, or an error.
+    fn raw<T: DataType>(&self, leaf: &Leaf, mut reader: ColumnReaderImpl<T>) -> Result<Raw<T::T>, DataError> {
+        let mut raw = Raw {
+            values: Vec::new(),
+            defined: Vec::new(),
+            repeated: Vec::new(),
+        };
+        let mut found = 0;
+        while found < self.count {
+            let (records, _, _) = reader
+                .read_records(
+                    self.count - found,
+                    Some(&mut raw.defined),
+                    Some(&mut raw.repeated),
+                    &mut raw.values,
+                )
+                .map_err(|source| self.damaged(source))?;
+            if records == 0 {
+                break;
+            }
+            found += records;
+        }
+        if found != self.count {
+            return Err(DataError::ParquetRows {
+                file: self.rows.file.clone(),
+                column: leaf.field.clone(),
+                expected: self.count,
+                found,
+            });
+        }
+        Ok(raw)
+    }
+
+    /// Gives each row its value or its list of values.
+    fn placed(
+        &self,
+        leaf: &Leaf,
+        values: Column,
+        count: usize,
+        defined: &[i16],
+        repeated: &[i16],
+    ) -> Result<Column, DataError> {
+        if !leaf.is_list {
+            if count == self.count {
+                return Ok(values);
+            }
+            let absent = defined.iter().position(|&level| level < leaf.present);
+            return Err(self.null(leaf, absent.unwrap_or_default()));
+        }
+        let (mut starts, mut value) = (Vec::with_capacity(self.count + 1), 0);
+        for (&defined, &repeated) in defined.iter().zip(repeated) {
+            if repeated == 0 {
+                starts.push(value);
+            }
+            if Some(defined) == leaf.null {
+                return Err(self.null(leaf, starts.len().saturating_sub(1)));
+            }
+            // An empty list has one entry without a value.
+            value += usize::from(defined == leaf.present);
+        }
+        starts.push(value);
+        if starts.len() != self.count + 1 || value != count {
+            return Err(DataError::ParquetRows {
+                file: self.rows.file.clone(),
+                column: leaf.field.clone(),
+                expected: self.count,
+                found: starts.len() - 1,
+            });
+        }
+        Ok(Column::Lists(Box::new(values), starts))
+    }
+
+    fn null(&self, leaf: &Leaf, row: usize) -> DataError {
+        DataError::FieldType {
+            file: self.rows.file.clone(),
+            line: self.first_row + row,
+            field: leaf.field.clone(),
+            expected: "a value",
+            found: "null".to_string(),
+        }
+    }
+
+    fn damaged(&self, source: ParquetError) -> DataError {
+        DataError::Parquet {
+            file: self.rows.file.clone(),
+            bytes: self.bytes,
+            source,
+        }
+    }
+
+    fn wrong_type(&self, leaf: &Leaf, found: Type) -> DataError {
+        DataError::FieldType {
+            file: self.rows.file.clone(),
+            line: self.first_row,
+            field: leaf.field.clone(),
+            expected: "a column of strings, numbers or flags",
+            found: found.to_string(),
+        }
+    }
+}
+
+/// The row, from the group's first, that a value belongs to.
+fn row_of_value(leaf: &Leaf, defined: &[i16], repeated: &[i16], value: usize) -> usize {
+    if !leaf.is_list {
+        return value;
+    }
+    let (mut seen, mut rows) = (0, 0_usize);
+    for (&defined, &repeated) in defined.iter().zip(repeated) {
+        rows += usize::from(repeated == 0);
+        if defined == leaf.present {
+            if seen == value {
+                break;
+            }
+            seen += 1;
+        }
+    }
+    rows.saturating_sub(1)
+}

@@ -1,0 +1,385 @@
+//! From a row's fields to examples: the one place where labels are understood and sources and targets are put together,
+//! whatever the file's format.
+
+use std::path::{Path, PathBuf};
+
+use super::cell::Cell;
+use super::transform;
+use crate::task::{Answers, FormCard, Piece, Place, TargetCard, Task, Transform};
+use crate::{DataError, Example, LoadOptions, score_target};
+
+/// Which fields a task needs and where they stand in the rows of one form.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Name on the card and place in the row, each once.
+    pub fields: Vec<(String, Place)>,
+    pieces: Vec<PiecePlan>,
+    /// The label's, score's or answers' field.
+    pub target: usize,
+    group: Vec<usize>,
+    /// Names of the classes as this form writes them.
+    classes: Vec<Vec<String>>,
+}
+
+/// A piece of the source.
+#[derive(Debug)]
+struct PiecePlan {
+    marker: String,
+    field: usize,
+    transform: Transform,
+    /// Positions of [`Transform::further_fields`].
+    further: Vec<usize>,
+}
+
+impl Plan {
+    pub(super) fn new(task: &Task, form: &FormCard, reference: bool) -> Self {
+        let card = task.card();
+        let names = card.fields(reference);
+        let at = |field: &str| names.iter().position(|name| *name == field).unwrap_or_default();
+        let piece = |piece: &Piece| PiecePlan {
+            marker: piece.marker.clone(),
+            field: at(piece.field(reference)),
+            transform: piece.transform,
+            further: piece.transform.further_fields().iter().map(|field| at(field)).collect(),
+        };
+        let (target, group, classes): (&str, &[String], &[String]) = match &card.target {
+            TargetCard::Class { field, classes, group } => (
+                field,
+                group,
+                if form.classes.is_empty() {
+                    classes
+                } else {
+                    &form.classes
+                },
+            ),
+            TargetCard::Score { field, .. } | TargetCard::Answer { field, .. } => (field, &[], &[]),
+        };
+        let place = |name: &&str| {
+            form.fields
+                .get(*name)
+                .cloned()
+                .unwrap_or_else(|| Place::Path((*name).to_owned()))
+        };
+        Self {
+            fields: names.iter().map(|name| ((*name).to_owned(), place(name))).collect(),
+            pieces: card.source.pieces.iter().map(piece).collect(),
+            target: at(target),
+            group: group.iter().map(|field| at(field)).collect(),
+            classes: classes
+                .iter()
+                .map(|names| names.split('|').map(str::to_owned).collect())
+                .collect(),
+        }
+    }
+
+    /// What an error calls a field: the column or path it was looked for at.
+    fn shown(&self, field: usize) -> String {
+        match &self.fields[field].1 {
+            Place::Path(path) => path.clone(),
+            Place::List(list) => list.path.clone(),
+            Place::Paragraphs(paragraphs) => paragraphs.sentences.clone(),
+        }
+    }
+}
+
+/// Collects the examples of one file.
+pub(super) struct Rows<'r> {
+    task: &'r Task,
+    form: &'r FormCard,
+    plan: &'r Plan,
+    options: &'r LoadOptions,
+    pub(super) file: PathBuf,
+    /// Rows of the split before this file's, which ids count on from.
+    first_id: usize,
+    /// Rows kept so far.
+    pub(super) kept: usize,
+    pub(super) examples: Vec<Example>,
+    pub(super) skipped: usize,
+    pub(super) empty_fields: usize,
+    /// The group of the row before, and what its rows have in common.
+    group: usize,
+    in_common: Vec<String>,
+}
+
+impl<'r> Rows<'r> {
+    pub(super) fn new(
+        task: &'r Task,
+        form: &'r FormCard,
+        plan: &'r Plan,
+        options: &'r LoadOptions,
+        file: &Path,
+        first_id: usize,
+    ) -> Self {
+        Self {
+            task,
+            form,
+            plan,
+            options,
+            file: file.to_path_buf(),
+            first_id,
+            kept: 0,
+            examples: Vec::new(),
+            skipped: 0,
+            empty_fields: 0,
+            group: first_id,
+            in_common: Vec::new(),
+        }
+    }
+
+    pub(super) fn form(&self) -> &'r FormCard {
+        self.form
+    }
+
+    pub(super) fn plan(&self) -> &'r Plan {
+        self.plan
+    }
+
+    pub(super) fn skips_unlabelled(&self) -> bool {
+        self.task.card().rows.skip_unlabelled
+    }
+
+    /// Positions of the plan's fields among a table's columns.
+    pub(super) fn columns(&self, names: &[&str]) -> Result<Vec<usize>, DataError> {
+        let position = |field: usize| {
+            let expected = self.plan.shown(field);
+            let column = names.iter().position(|name| *name == expected);
+            column.ok_or_else(|| DataError::MissingColumn {
+                file: self.file.clone(),
+                expected,
+                found: names.iter().map(ToString::to_string).collect(),
+            })
+        };
+        (0..self.plan.fields.len()).map(position).collect()
+    }
+
+    /// Adds a row: `cells` in the order of the plan's fields. `line` is what an error calls it.
+    pub(super) fn push(&mut self, line: usize, cells: &[Cell<'_>]) -> Result<(), DataError> {
+        let source = self.source(line, cells)?;
+        let targets = self.targets(line, &cells[self.plan.target])?;
+        let id = self.first_id + self.kept;
+        self.kept += 1;
+        let group = self.group_of(id, line, cells)?;
+        let golds = match &self.task.card().target {
+            TargetCard::Answer { .. } => targets.clone(),
+            TargetCard::Class { .. } | TargetCard::Score { .. } => Vec::new(),
+        };
+        let kept = match &self.task.card().target {
+            TargetCard::Answer { answers, .. } if *answers == Answers::Each => targets.len(),
+            _ => 1,
+        };
+        for target in targets.into_iter().take(kept) {
+            self.examples.push(Example {
+                id,
+                group,
+                source: source.clone(),
+                target,
+                golds: golds.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    /// `marker text marker text …`, joined by single spaces; texts stay as they are, white space at their ends included.
+    fn source(&mut self, line: usize, cells: &[Cell<'_>]) -> Result<String, DataError> {
+        let mut source = String::new();
+        for piece in &self.plan.pieces {
+            let text = self.text(line, piece.field, &cells[piece.field])?;
+            if text.is_empty() {
+                if self.task.card().rows.refuse_empty {
+                    return Err(DataError::EmptyField {
+                        file: self.file.clone(),
+                        line,
+                        field: self.plan.shown(piece.field),
+                    });
+                }
+                self.empty_fields += 1;
+            }
+            let text = match piece.transform {
+                Transform::None => text,
+                Transform::PadPunctuation => transform::pad_punctuation(&text),
+                Transform::RemoveMarkup => transform::remove_markup(&text),
+                Transform::Highlights => transform::highlights(&text),
+                Transform::MarkSpans => self.mark_spans(line, &text, &piece.further, cells)?,
+            };
+            if !source.is_empty() {
+                source.push(' ');
+            }
+            source.push_str(&piece.marker);
+            if !piece.marker.is_empty() {
+                source.push(' ');
+            }
+            source.push_str(&text);
+        }
+        Ok(source)
+    }
+
+    /// A text, or a list of texts joined by `, `.
+    fn text(&self, line: usize, field: usize, cell: &Cell<'_>) -> Result<String, DataError> {
+        match cell {
+            Cell::Text(text) => Ok(text.to_string()),
+            Cell::List(items) => {
+                let texts: Vec<String> = items
+                    .iter()
+                    .map(|item| match item {
+                        Cell::Text(text) => Ok(text.to_string()),
+                        other => Err(self.wrong_kind(line, field, "a list of strings", other)),
+                    })
+                    .collect::<Result<_, _>>()?;
+                Ok(texts.join(", "))
+            }
+            other => Err(self.wrong_kind(line, field, "a string", other)),
+        }
+    }
+
+    fn mark_spans(&self, line: usize, text: &str, further: &[usize], cells: &[Cell<'_>]) -> Result<String, DataError> {
+        let span = |text: usize, index: usize| {
+            let word = match &cells[index] {
+                Cell::Integer(number) => usize::try_from(*number).ok(),
+                Cell::Text(number) => number.parse().ok(),
+                _ => None,
+            };
+            let word = word.ok_or_else(|| self.wrong_kind(line, index, "a word's number", &cells[index]))?;
+            let text = self.text(line, text, &cells[text])?;
+            Ok::<_, DataError>((text, word))
+        };
+        let (first, second) = (span(further[0], further[1])?, span(further[2], further[3])?);
+        Ok(transform::mark_spans(text, (&first.0, first.1), (&second.0, second.1)))
+    }
+
+    /// The row's number, or that of the first row of those that have the group's fields in common with it.
+    fn group_of(&mut self, id: usize, line: usize, cells: &[Cell<'_>]) -> Result<usize, DataError> {
+        if self.plan.group.is_empty() {
+            return Ok(id);
+        }
+        let in_common = self
+            .plan
+            .group
+            .iter()
+            .map(|&field| self.text(line, field, &cells[field]))
+            .collect::<Result<Vec<_>, _>>()?;
+        if in_common != self.in_common {
+            (self.group, self.in_common) = (id, in_common);
+        }
+        Ok(self.group)
+    }
+
+    /// All right answers; of classes and scores there is one.
+    fn targets(&self, line: usize, cell: &Cell<'_>) -> Result<Vec<String>, DataError> {
+        let field = self.plan.target;
+        let one = match &self.task.card().target {
+            TargetCard::Class { .. } => self.class(line, cell)?,
+            TargetCard::Score { min, max, .. } => self.score(line, cell, *min, *max)?,
+            TargetCard::Answer { transform, missing, .. } => {
+                let mut answers = match cell {
+                    Cell::Text(text) => vec![text.to_string()],
+                    Cell::List(items) => items
+                        .iter()
+                        .map(|item| self.text(line, field, item))
+                        .collect::<Result<_, _>>()?,
+                    other => return Err(self.wrong_kind(line, field, "a string or a list of strings", other)),
+                };
+                if *transform == Transform::PadPunctuation {
+                    answers
+                        .iter_mut()
+                        .for_each(|answer| *answer = transform::pad_punctuation(answer));
+                }
+                if answers.is_empty() {
+                    answers = vec![missing.clone().ok_or_else(|| DataError::NoAnswer {
+                        file: self.file.clone(),
+                        line,
+                        field: self.plan.shown(field),
+                    })?];
+                }
+                return Ok(answers);
+            }
+        };
+        one.map(|target| vec![target])
+            .ok_or_else(|| self.unknown_label(line, cell))
+    }
+
+    /// A class's number as its digit, from its name, its digit or its number; none where the label is no class.
+    fn class(&self, line: usize, cell: &Cell<'_>) -> Result<Option<String>, DataError> {
+        let classes = &self.plan.classes;
+        let named = |name: &str| classes.iter().position(|names| names.iter().any(|known| known == name));
+        let number = match cell {
+            Cell::Text(text) => named(text).or_else(|| digits(text)),
+            // Where the form has names of its own for the classes, a number is a name as well.
+            Cell::Integer(number) if !self.form.classes.is_empty() => named(&number.to_string()),
+            Cell::Integer(number) => usize::try_from(*number).ok(),
+            Cell::Flag(flag) if classes.len() == 2 => Some(usize::from(*flag)),
+            Cell::Number(_) | Cell::Flag(_) => None,
+            other => return Err(self.wrong_kind(line, self.plan.target, "a number or a class name", other)),
+        };
+        Ok(number.filter(|&n| n < classes.len()).map(|number| number.to_string()))
+    }
+
+    fn score(&self, line: usize, cell: &Cell<'_>, min: f32, max: f32) -> Result<Option<String>, DataError> {
+        // The hub keeps scores as 32-bit floats, and the reference rounds those: 2.35 is 2.3499999 there.
+        let score = match cell {
+            Cell::Text(text) => text.parse::<f32>().ok(),
+            Cell::Integer(number) => Some(*number as f32),
+            Cell::Number(number) => Some(*number as f32),
+            other => return Err(self.wrong_kind(line, self.plan.target, "a number", other)),
+        };
+        Ok(score
+            .filter(|score| (min..=max).contains(score))
+            .map(|score| score_target(score, self.options.rounding)))
+    }
+
+    fn unknown_label(&self, line: usize, cell: &Cell<'_>) -> DataError {
+        let (file, field, expected) = (
+            self.file.clone(),
+            self.plan.shown(self.plan.target),
+            self.expected_label(),
+        );
+        let found = match cell {
+            Cell::Text(text) => text.to_string(),
+            other => other.described(),
+        };
+        if found == "-1" {
+            return DataError::HiddenLabel {
+                file,
+                line,
+                field,
+                expected,
+            };
+        }
+        DataError::UnknownLabel {
+            file,
+            line,
+            field,
+            expected: expected.into(),
+            found: found.into(),
+        }
+    }
+
+    fn expected_label(&self) -> String {
+        if let TargetCard::Score { min, max, .. } = self.task.card().target {
+            return format!("a score from {min} to {max}");
+        }
+        let classes = self.plan.classes.iter().enumerate();
+        let names: Vec<String> = classes
+            .map(|(number, names)| format!("{number} ({})", names.join(" or ")))
+            .collect();
+        names.join(", ")
+    }
+
+    fn wrong_kind(&self, line: usize, field: usize, expected: &'static str, found: &Cell<'_>) -> DataError {
+        DataError::FieldType {
+            file: self.file.clone(),
+            line,
+            field: self.plan.shown(field),
+            expected,
+            found: found.described(),
+        }
+    }
+}
+
+/// A number written in plain digits.
+fn digits(text: &str) -> Option<usize> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().ok()
+    } else {
+        None
+    }
+}

@@ -1,0 +1,61 @@
+//! A file's bytes: opened, hashed for the run's record, and handed to the reader of its format.
+
+use std::fs::File;
+use std::io::Read;
+
+use sha2::{Digest, Sha256};
+
+use super::find::Reader;
+use super::rows::Rows;
+use super::{csv, json, parquet, tsv};
+use crate::DataError;
+use crate::file::{TextFile, hex};
+
+/// Bytes hashed at a time.
+const CHUNK: usize = 1 << 16;
+
+/// Reads `rows.file` into `rows`; gives the file's SHA-256 and size.
+pub(super) fn read(reader: Reader, rows: &mut Rows<'_>) -> Result<(String, u64), DataError> {
+    if reader == Reader::Parquet {
+        return read_parquet(rows);
+    }
+    let path = rows.file.clone();
+    let failed = |source| DataError::Io {
+        file: path.clone(),
+        source,
+    };
+    let mut file = TextFile::open(&path).map_err(failed)?;
+    let text = file.reader();
+    match reader {
+        Reader::Tsv => tsv::read(text, rows)?,
+        Reader::Csv => csv::read(text, rows)?,
+        Reader::JsonLines => json::read_lines(text, rows)?,
+        Reader::JsonDocument | Reader::Parquet => json::read_document(text, rows)?,
+    }
+    file.finish().map_err(failed)
+}
+
+/// The reader of parquet jumps about in its file, so the hash takes a pass of its own.
+fn read_parquet(rows: &mut Rows<'_>) -> Result<(String, u64), DataError> {
+    let path = rows.file.clone();
+    let failed = |source| DataError::Io {
+        file: path.clone(),
+        source,
+    };
+    let mut file = File::open(&path).map_err(failed)?;
+    let mut hash = Sha256::new();
+    let (mut bytes, mut chunk) = (0, vec![0; CHUNK]);
+    loop {
+        let count = file.read(&mut chunk).map_err(failed)?;
+        if count == 0 {
+            break;
+        }
+        hash.update(&chunk[..count]);
+        bytes += count as u64;
+    }
+    if bytes == 0 {
+        return Err(DataError::EmptyFile { file: path, bytes });
+    }
+    parquet::read(file, bytes, rows)?;
+    Ok((hex(&hash.finalize()), bytes))
+}

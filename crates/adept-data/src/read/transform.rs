@@ -1,0 +1,134 @@
+//! What single tasks do to their texts (tasks.md, "Text-to-text format"), as T5's preprocessors define it (Raffel et al.
+//! 2020, appendix D) and the published reference applies it.
+
+/// Puts a space on both sides of every character that is neither `_`, white space, a number, a letter nor a combining
+/// mark, and makes one space of every run of white space: `what's up?` becomes `what ' s up ? `.
+pub(super) fn pad_punctuation(text: &str) -> String {
+    let mut padded = String::with_capacity(text.len() + text.len() / 8);
+    let space = |padded: &mut String| {
+        if !padded.ends_with(' ') {
+            padded.push(' ');
+        }
+    };
+    for c in text.chars() {
+        if c.is_whitespace() {
+            space(&mut padded);
+        } else if c == '_' || is_word(c) {
+            padded.push(c);
+        } else {
+            space(&mut padded);
+            padded.push(c);
+            padded.push(' ');
+        }
+    }
+    padded
+}
+
+/// Whether a character's general category is a letter, a number or a mark.
+fn is_word(c: char) -> bool {
+    use unicode_properties::{GeneralCategoryGroup as Group, UnicodeGeneralCategory};
+    c.is_ascii_alphanumeric()
+        || (!c.is_ascii() && matches!(c.general_category_group(), Group::Letter | Group::Number | Group::Mark))
+}
+
+/// MultiRC's texts without their markup: `<br>` becomes a space, `<b>` and `</b>` go.
+pub(super) fn remove_markup(text: &str) -> String {
+    text.replace("<br>", " ").replace("<b>", "").replace("</b>", "")
+}
+
+/// ReCoRD's passage as one paragraph: `@highlight` lines become sentences of it.
+pub(super) fn highlights(text: &str) -> String {
+    let mut passage = String::with_capacity(text.len());
+    for (number, part) in text.split("\n@highlight\n").enumerate() {
+        if number > 0 {
+            // A part that ends with one of these is a sentence already.
+            let ended = passage.ends_with(['.', '?', '!', '"', '\'']);
+            passage.push_str(if ended { " " } else { ". " });
+        }
+        passage.push_str(part);
+    }
+    passage
+}
+
+/// WSC's text with the first span as `* first *` and the second as `# second #`.
+///
+/// A span is its words and the 0-based number of the first of them, single characters of white space parting the words.
+/// The two marks of the first span move the second one by two words where it stands behind. A span that does not stand
+/// where it is said to is not marked, as in the reference.
+pub(super) fn mark_spans(text: &str, first: (&str, usize), second: (&str, usize)) -> String {
+    let moved = if first.1 < second.1 { 2 } else { 0 };
+    let marked = mark(text, first, '*').unwrap_or_else(|| text.to_owned());
+    mark(&marked, (second.0, second.1 + moved), '#').unwrap_or(marked)
+}
+
+fn mark(text: &str, (span, word): (&str, usize), with: char) -> Option<String> {
+    let mut rest = text;
+    for _ in 0..word {
+        let end = rest.find(char::is_whitespace).filter(|&end| end > 0)?;
+        let white = rest[end..].chars().next().map_or(0, char::len_utf8);
+        rest = &rest[end + white..];
+    }
+    let behind = rest.strip_prefix(span)?;
+    let before = &text[..text.len() - rest.len()];
+    Some(format!("{before}{with} {span} {with}{behind}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn punctuation_gets_room() {
+        for (text, expected) in [
+            ("what's up?", "what ' s up ? "),
+            ("a_b  c\t\nd", "a_b c d"),
+            ("1,000 €", "1 , 000 € "),
+            ("naïve e\u{301}té", "naïve e\u{301}té"),
+            ("Ⓐ½", " Ⓐ ½"),
+            (" (x)", " ( x ) "),
+            ("", ""),
+        ] {
+            assert_eq!(pad_punctuation(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn markup_goes() {
+        assert_eq!(remove_markup("<b>Sent 1: </b>One.<br>Two."), "Sent 1: One. Two.");
+    }
+
+    #[test]
+    fn spans_are_marked_where_they_stand() {
+        let text = "Mark told Pete many lies about himself";
+        for (first, second, expected) in [
+            (
+                ("Mark", 0),
+                ("himself", 6),
+                "* Mark * told Pete many lies about # himself #",
+            ),
+            (
+                ("himself", 6),
+                ("Pete", 2),
+                "Mark told # Pete # many lies about * himself *",
+            ),
+            (
+                ("many lies", 3),
+                ("Mark", 0),
+                "# Mark # told Pete * many lies * about himself",
+            ),
+            // Not there, or beyond the end: left as it is; the second is looked for two words on all the same.
+            (("Jane", 0), ("many", 1), "Mark told Pete # many # lies about himself"),
+            (("Mark", 9), ("Pete", 2), "Mark told # Pete # many lies about himself"),
+        ] {
+            assert_eq!(mark_spans(text, first, second), expected);
+        }
+    }
+
+    #[test]
+    fn highlights_become_sentences() {
+        assert_eq!(
+            highlights("He left.\n@highlight\nShe stayed\n@highlight\nEnd\"\n@highlight\nX"),
+            "He left. She stayed. End\" X"
+        );
+    }
+}

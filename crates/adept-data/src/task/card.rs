@@ -1,0 +1,454 @@
+//! Task cards: what a task is, in one TOML file. The paper's tasks have theirs under `datasets/tasks`; a task of one's
+//! own is a card like them (docs/tasks.md). The readers know no task, only cards.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::{Metric, SplitRule};
+
+/// Everything that sets one task apart.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskCard {
+    /// Name in commands, configurations and records, for example `sst2`.
+    pub name: String,
+    /// Name in tables, and of the folder in the official archive, for example `SST-2`.
+    pub display: String,
+    /// Further names it is known by: the reference's, the hub's.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// The benchmark it belongs to: `glue`, `superglue`, `mrqa`, `others`, or one of the user's own.
+    #[serde(default = "own")]
+    pub suite: String,
+    /// One line for readers.
+    pub about: String,
+    /// Where the task comes from.
+    #[serde(default)]
+    pub home: String,
+    /// Licence of the data, as its makers state it.
+    #[serde(default)]
+    pub licence: String,
+    /// How the input text is put together.
+    pub source: SourceCard,
+    /// What the model is to write.
+    pub target: TargetCard,
+    /// How the three splits come from the official ones.
+    pub split: SplitCard,
+    /// How predictions are scored.
+    pub metrics: MetricsCard,
+    /// What rows may lack.
+    #[serde(default)]
+    pub rows: RowsCard,
+    /// Rows of each split as the paper has them, where known.
+    #[serde(default)]
+    pub counts: BTreeMap<String, usize>,
+    /// Where the hub keeps it.
+    #[serde(default)]
+    pub hub: Option<HubCard>,
+    /// The forms that its files come in, the preferred one first.
+    pub forms: Vec<FormCard>,
+}
+
+fn own() -> String {
+    "own".to_owned()
+}
+
+/// How the input text is put together: pieces joined by single spaces.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceCard {
+    /// The pieces in their order.
+    pub pieces: Vec<Piece>,
+    /// Longest source in tokens, `</s>` included, unless a run says otherwise.
+    #[serde(default = "default_source_length")]
+    pub max_length: usize,
+}
+
+fn default_source_length() -> usize {
+    256
+}
+
+/// A marker and the text behind it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Piece {
+    /// What stands before the text; nothing for the text alone.
+    #[serde(default)]
+    pub marker: String,
+    /// The text's field. A field that is a list becomes its items joined by `, `.
+    pub field: String,
+    /// What is done to the text.
+    #[serde(default)]
+    pub transform: Transform,
+    /// The field that the published reference puts here by a slip; used under `reference` only.
+    #[serde(default)]
+    pub reference_field: Option<String>,
+}
+
+/// What is done to a text before it stands in a source or target (tasks.md, "Text-to-text format").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transform {
+    /// Nothing.
+    #[default]
+    None,
+    /// Room around punctuation, runs of white space as one space (MRQA).
+    PadPunctuation,
+    /// `<br>` becomes a space, `<b>` and `</b>` go (MultiRC).
+    RemoveMarkup,
+    /// `@highlight` lines become sentences (ReCoRD).
+    Highlights,
+    /// Two spans are marked; the fields `span1_text`, `span1_index`, `span2_text` and `span2_index` say which (WSC).
+    MarkSpans,
+}
+
+/// What the model is to write.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(tag = "kind", deny_unknown_fields, rename_all = "kebab-case")]
+pub enum TargetCard {
+    /// The number of a class as a digit.
+    Class {
+        /// The label's field.
+        #[serde(default = "label")]
+        field: String,
+        /// The classes in the order of their numbers; names that mean the same are parted by `|`.
+        classes: Vec<String>,
+        /// Fields whose equality joins rows to one group for scores over groups; none: every row is one.
+        #[serde(default)]
+        group: Vec<String>,
+    },
+    /// A number with one decimal.
+    Score {
+        /// The score's field.
+        #[serde(default = "label")]
+        field: String,
+        /// The smallest score.
+        min: f32,
+        /// The largest score.
+        max: f32,
+    },
+    /// Text.
+    Answer {
+        /// The field of the answers: one text or a list.
+        field: String,
+        /// What is done to each answer.
+        #[serde(default)]
+        transform: Transform,
+        /// Which answers become targets.
+        #[serde(default)]
+        answers: Answers,
+        /// The target of a row without answers; without it such a row is an error.
+        #[serde(default)]
+        missing: Option<String>,
+        /// Longest target in tokens, `</s>` included.
+        #[serde(default = "default_answer_length")]
+        max_length: usize,
+    },
+}
+
+fn label() -> String {
+    "label".to_owned()
+}
+
+fn default_answer_length() -> usize {
+    20
+}
+
+/// Which of a row's answers become targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answers {
+    /// The first.
+    #[default]
+    First,
+    /// Every one, each with a row of its own.
+    Each,
+}
+
+/// How the three splits come from the official ones.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SplitCard {
+    /// The rule.
+    pub rule: SplitRule,
+    /// Official split that validation rows come from; used by the rules that take them from one of their own.
+    #[serde(default = "validation")]
+    pub validation: String,
+    /// Official split that test rows come from; left out: `validation` where the rule holds validation out of training,
+    /// else `test`.
+    #[serde(default)]
+    pub test: Option<String>,
+    /// Training rows that are kept, from the first; none: all.
+    #[serde(default)]
+    pub train_limit: Option<usize>,
+}
+
+fn validation() -> String {
+    "validation".to_owned()
+}
+
+impl SplitCard {
+    /// Official splits that have to be read besides `train`.
+    pub fn held_out(&self) -> Vec<&str> {
+        let test = self.test.as_deref();
+        match self.rule {
+            SplitRule::HalveValidation => vec![&self.validation],
+            SplitRule::HoldOutTrain => vec![test.unwrap_or(&self.validation)],
+            SplitRule::Official => vec![&self.validation, test.unwrap_or("test")],
+        }
+    }
+}
+
+/// How predictions are scored.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricsCard {
+    /// All metrics; the first chooses the best checkpoint.
+    pub all: Vec<Metric>,
+    /// The metric of the paper's tables; left out: the first.
+    #[serde(default)]
+    pub report: Option<Metric>,
+}
+
+/// What rows may lack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RowsCard {
+    /// Whether a text with nothing in it is an error: in tasks whose files were read whole and have none.
+    #[serde(default)]
+    pub refuse_empty: bool,
+    /// Whether rows without a label, or cut short before it, are left out and counted instead of refused. Of the paper's
+    /// tasks only QQP's official files hold such rows; without them it has the hub's 363,846 training rows.
+    #[serde(default)]
+    pub skip_unlabelled: bool,
+}
+
+/// Where the hub keeps a task.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HubCard {
+    /// The dataset's repository, for example `nyu-mll/glue`.
+    pub repository: String,
+    /// Commit, tag or branch.
+    #[serde(default = "main_branch")]
+    pub revision: String,
+    /// Folder of the task's files in it; empty: the repository's root.
+    #[serde(default)]
+    pub folder: String,
+    /// SHA-256 of single files, by name below the folder, where known.
+    #[serde(default)]
+    pub sha256: BTreeMap<String, String>,
+}
+
+fn main_branch() -> String {
+    "main".to_owned()
+}
+
+/// One form that a task's files come in.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FormCard {
+    /// What it is called.
+    pub name: String,
+    /// How the files are read.
+    pub format: Format,
+    /// Names of a split's files, the preferred one first: with an ending, a file; without, the format's endings are
+    /// tried, and for the hub's forms parts and folders of parts as well. Every name may be followed by `.gz`.
+    pub files: BTreeMap<String, Vec<String>>,
+    /// Where a field of the card stands in a row, if not in the column or key of its own name.
+    #[serde(default)]
+    pub fields: BTreeMap<String, Place>,
+    /// Names of the classes in these files, where they differ from the card's.
+    #[serde(default)]
+    pub classes: Vec<String>,
+    /// Columns of files that have no header line.
+    #[serde(default)]
+    pub header: Vec<String>,
+    /// Lists inside one row that are rows themselves, from the outermost: each of its items is bound to a name.
+    #[serde(default)]
+    pub each: Vec<Each>,
+    /// Key of a first line that is no row (MRQA's `header`).
+    #[serde(default)]
+    pub header_key: Option<String>,
+}
+
+/// A list whose items are rows.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Each {
+    /// The list, as a path from the row or from a name bound before.
+    pub path: String,
+    /// The name its items are bound to.
+    #[serde(rename = "as")]
+    pub name: String,
+}
+
+/// Where a field stands: a column, or a path of keys parted by dots; `[]` behind a key goes through a list.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Place {
+    /// A column or path.
+    Path(String),
+    /// A list made of another.
+    List(ListPlace),
+    /// A text made of paragraphs with titles.
+    Paragraphs(ParagraphsPlace),
+}
+
+/// A text made of paragraphs with titles: `[PAR] [TLE] title [SEP] sentences` each, as MRQA writes HotpotQA's contexts.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParagraphsPlace {
+    /// The list of titles.
+    pub titles: String,
+    /// The list of the paragraphs' lists of sentences.
+    pub sentences: String,
+}
+
+/// A list made of another.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListPlace {
+    /// The list.
+    pub path: String,
+    /// A text of which the list's items are parts: objects with `start` and `end`, the last character included.
+    #[serde(default)]
+    pub parts_of: Option<String>,
+    /// Whether the items are sorted and each is kept once.
+    #[serde(default)]
+    pub unique: bool,
+}
+
+/// How a file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// Tab-separated, without quoting.
+    Tsv,
+    /// Comma-separated, quoted as RFC 4180 says.
+    Csv,
+    /// One JSON object a line.
+    Jsonl,
+    /// One JSON document.
+    Json,
+    /// Parquet, also in parts.
+    Parquet,
+    /// What the hub holds: JSON lines or parquet.
+    Hub,
+}
+
+impl TaskCard {
+    /// Reads a card. The message says what is wrong and in which line.
+    ///
+    /// # Errors
+    /// What is not TOML, a key that is unknown, missing or of another kind, and what [`Self::check`] finds.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let card: Self = toml::from_str(text).map_err(|error| {
+            let line = error
+                .span()
+                .map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            format!("line {line}: {}", error.message())
+        })?;
+        card.check()?;
+        Ok(card)
+    }
+
+    /// What a card can say in good TOML and not mean.
+    fn check(&self) -> Result<(), String> {
+        if self.name.is_empty() || self.name.contains(['/', '\\', ' ']) {
+            return Err(format!(
+                "`name`: expected a word without spaces and slashes, found `{}`",
+                self.name
+            ));
+        }
+        if self.source.pieces.is_empty() {
+            return Err("`source.pieces`: expected at least one piece".to_owned());
+        }
+        if self.metrics.all.is_empty() {
+            return Err("`metrics.all`: expected at least one metric".to_owned());
+        }
+        if let TargetCard::Class { classes, .. } = &self.target
+            && !(2..=10).contains(&classes.len())
+        {
+            return Err(format!(
+                "`target.classes`: expected 2 to 10 classes, found {}",
+                classes.len()
+            ));
+        }
+        if let TargetCard::Score { min, max, .. } = self.target
+            && min.partial_cmp(&max) != Some(std::cmp::Ordering::Less)
+        {
+            return Err(format!(
+                "`target.min`: expected less than `target.max`, found {min} and {max}"
+            ));
+        }
+        if self.forms.is_empty() {
+            return Err("`forms`: expected at least one form".to_owned());
+        }
+        for form in &self.forms {
+            let needed = std::iter::once("train").chain(self.split.held_out());
+            for split in needed {
+                if form.files.get(split).is_none_or(Vec::is_empty) {
+                    return Err(format!(
+                        "`forms.files` of form `{}`: expected names for `{split}`",
+                        form.name
+                    ));
+                }
+            }
+            let lists = matches!(form.format, Format::Jsonl | Format::Json | Format::Hub);
+            if !form.each.is_empty() && !lists {
+                return Err(format!(
+                    "`forms.each` of form `{}`: only JSON has rows within rows",
+                    form.name
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every field that the card uses, without repetition, in the order of first use.
+    pub fn fields(&self, reference: bool) -> Vec<&str> {
+        let mut fields: Vec<&str> = Vec::new();
+        for piece in &self.source.pieces {
+            push(&mut fields, piece.field(reference));
+            for further in piece.transform.further_fields() {
+                push(&mut fields, further);
+            }
+        }
+        match &self.target {
+            TargetCard::Class { field, group, .. } => {
+                push(&mut fields, field);
+                group.iter().for_each(|field| push(&mut fields, field));
+            }
+            TargetCard::Score { field, .. } | TargetCard::Answer { field, .. } => push(&mut fields, field),
+        }
+        fields
+    }
+}
+
+fn push<'a>(fields: &mut Vec<&'a str>, field: &'a str) {
+    if !fields.contains(&field) {
+        fields.push(field);
+    }
+}
+
+impl Piece {
+    /// The field that is read here.
+    pub fn field(&self, reference: bool) -> &str {
+        match &self.reference_field {
+            Some(field) if reference => field,
+            _ => &self.field,
+        }
+    }
+}
+
+impl Transform {
+    /// Fields it needs besides the text itself.
+    pub fn further_fields(self) -> &'static [&'static str] {
+        match self {
+            Self::MarkSpans => &["span1_text", "span1_index", "span2_text", "span2_index"],
+            Self::None | Self::PadPunctuation | Self::RemoveMarkup | Self::Highlights => &[],
+        }
+    }
+}

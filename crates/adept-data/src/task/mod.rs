@@ -1,0 +1,272 @@
+//! Tasks: a handle on a card, and the cards that are part of the program.
+
+mod card;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+pub use card::{
+    Answers, Each, FormCard, Format, HubCard, ListPlace, MetricsCard, ParagraphsPlace, Piece, Place, RowsCard,
+    SourceCard, SplitCard, TargetCard, TaskCard, Transform,
+};
+
+use sha2::{Digest, Sha256};
+
+use crate::file::hex;
+use crate::{DataError, DataFile, Metric};
+
+/// The paper's tasks, suite by suite, in the order of its tables.
+static BUILT_IN: LazyLock<Vec<Task>> = LazyLock::new(|| {
+    CARDS
+        .iter()
+        .map(|(name, text)| {
+            let card = TaskCard::parse(text).unwrap_or_else(|error| panic!("card {name}: {error}"));
+            Task::from(card)
+        })
+        .collect()
+});
+
+macro_rules! cards {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../../../datasets/tasks/", $name, ".toml")))),*]
+    };
+}
+
+/// Names and texts of the built-in cards; a test reads each.
+const CARDS: &[(&str, &str)] = cards![
+    "mnli",
+    "qqp",
+    "qnli",
+    "sst2",
+    "stsb",
+    "mrpc",
+    "rte",
+    "cola", // GLUE
+    "multirc",
+    "boolq",
+    "wic",
+    "wsc",
+    "cb",
+    "record", // SuperGLUE
+    "nq",
+    "hotpotqa",
+    "searchqa",
+    "newsqa",
+    "squad", // MRQA
+    "winogrande",
+    "yelp_polarity",
+    "scitail",
+    "paws", // others
+];
+
+/// The strings that the reference measures a score's target length by, for scores from 0 to 5: 0.0, 0.2, … 5.0.
+const LENGTH_STEP: f32 = 0.2;
+
+/// A task: a cheap handle on its card. Two tasks are equal where their names are.
+#[derive(Debug, Clone)]
+pub struct Task {
+    card: Arc<TaskCard>,
+    /// The file that the card was read from and its SHA-256; none where it is part of the program.
+    file: Option<Arc<(PathBuf, String)>>,
+}
+
+impl Task {
+    /// The paper's 22 tasks over text, in the order of its tables.
+    pub fn built_in() -> &'static [Self] {
+        &BUILT_IN
+    }
+
+    /// The built-in tasks of a suite: `glue`, `superglue`, `mrqa` or `others`; none where there is no such suite.
+    pub fn suite(name: &str) -> Vec<Self> {
+        Self::built_in()
+            .iter()
+            .filter(|task| task.card().suite == name)
+            .cloned()
+            .collect()
+    }
+
+    /// A built-in task by one of its names, in any case, with or without hyphens and underscores.
+    ///
+    /// # Errors
+    /// [`DataError::UnknownTask`].
+    pub fn named(name: &str) -> Result<Self, DataError> {
+        let plain = plain_name(name);
+        Self::built_in()
+            .iter()
+            .find(|task| task.is_called(&plain))
+            .cloned()
+            .ok_or_else(|| DataError::UnknownTask {
+                found: name.to_owned(),
+                expected: Self::built_in()
+                    .iter()
+                    .map(|task| task.name())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            })
+    }
+
+    /// Reads a card of the user's own.
+    ///
+    /// # Errors
+    /// [`DataError::Io`] and [`DataError::Card`].
+    pub fn from_file(file: &Path) -> Result<Self, DataError> {
+        let text = std::fs::read_to_string(file).map_err(|source| DataError::Io {
+            file: file.to_owned(),
+            source,
+        })?;
+        let card = TaskCard::parse(&text).map_err(|message| DataError::Card {
+            file: file.to_owned(),
+            message,
+        })?;
+        Ok(Self {
+            file: Some(Arc::new((file.to_owned(), hex(&Sha256::digest(&text))))),
+            ..card.into()
+        })
+    }
+
+    /// Its card.
+    pub fn card(&self) -> &TaskCard {
+        &self.card
+    }
+
+    /// What names it in a configuration: its name, or the path of its card. [`str::parse`] gives the task back.
+    pub fn reference(&self) -> String {
+        match &self.file {
+            Some(file) => file.0.display().to_string(),
+            None => self.name().to_owned(),
+        }
+    }
+
+    /// The user's own card as a file that a run has read; none where the card is part of the program.
+    pub(crate) fn card_file(&self) -> Option<DataFile> {
+        let (path, sha256) = self.file.as_deref()?;
+        Some(DataFile {
+            name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            sha256: sha256.clone(),
+            rows: 0,
+            skipped: 0,
+            empty_fields: 0,
+        })
+    }
+
+    /// Name in commands and records, for example `sst2`.
+    pub fn name(&self) -> &str {
+        &self.card.name
+    }
+
+    /// Name in tables, for example `SST-2`.
+    pub fn display_name(&self) -> &str {
+        &self.card.display
+    }
+
+    /// The strings a target can be; none where it is a score or an answer.
+    pub fn labels(&self) -> Option<Vec<String>> {
+        match &self.card.target {
+            TargetCard::Class { classes, .. } => Some((0..classes.len()).map(|class| class.to_string()).collect()),
+            TargetCard::Score { .. } | TargetCard::Answer { .. } => None,
+        }
+    }
+
+    /// How wide the task's targets are.
+    pub fn target_length(&self) -> TargetLength {
+        match &self.card.target {
+            TargetCard::Answer { max_length, .. } => TargetLength::Tokens(*max_length),
+            TargetCard::Score { min, max, .. } => {
+                let steps = ((max - min) / LENGTH_STEP).round() as usize;
+                let score = |step: usize| format!("{:.1}", min + step as f32 * LENGTH_STEP);
+                TargetLength::LongestOf((0..=steps).map(score).collect())
+            }
+            TargetCard::Class { .. } => TargetLength::LongestOf(self.labels().unwrap_or_default()),
+        }
+    }
+
+    /// The task's metrics. The first chooses the best checkpoint.
+    pub fn metrics(&self) -> &[Metric] {
+        &self.card.metrics.all
+    }
+
+    /// The metric of the paper's tables. For CoLA the paper says accuracy, but its figures are Matthews correlations.
+    pub fn report_metric(&self) -> Metric {
+        self.card.metrics.report.unwrap_or(self.card.metrics.all[0])
+    }
+
+    /// Whether `plain`, a [`plain_name`], is one of its names.
+    pub(crate) fn is_called(&self, plain: &str) -> bool {
+        let card = self.card();
+        [&card.name, &card.display]
+            .into_iter()
+            .chain(&card.aliases)
+            .any(|name| plain_name(name) == plain)
+    }
+}
+
+/// How wide a task's targets are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetLength {
+    /// As many tokens as the longest of these texts has.
+    LongestOf(Vec<String>),
+    /// So many tokens, `</s>` included.
+    Tokens(usize),
+}
+
+impl From<TaskCard> for Task {
+    fn from(card: TaskCard) -> Self {
+        Self {
+            card: Arc::new(card),
+            file: None,
+        }
+    }
+}
+
+impl PartialEq for Task {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Task {}
+
+impl PartialOrd for Task {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Task {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.name().cmp(other.name())
+    }
+}
+
+impl std::hash::Hash for Task {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.name().hash(state);
+    }
+}
+
+impl std::str::FromStr for Task {
+    type Err = DataError;
+
+    /// A built-in task's name (`sst2`, `SST-2`), or the path of a card, which ends in `.toml`.
+    fn from_str(name: &str) -> Result<Self, DataError> {
+        if name.ends_with(".toml") {
+            Self::from_file(Path::new(name))
+        } else {
+            Self::named(name)
+        }
+    }
+}
+
+impl std::fmt::Display for Task {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A task's or folder's name without what varies between writers: case, hyphens, underscores, dots.
+pub(crate) fn plain_name(name: &str) -> String {
+    name.chars()
+        .filter(|c| !matches!(c, '-' | '_' | '.'))
+        .flat_map(char::to_lowercase)
+        .collect()
+}

@@ -1,0 +1,70 @@
+//! The benchmarks of the paper's Tables 3 and 4.
+
+use std::fmt;
+
+use adept_data::Task;
+use serde::{Deserialize, Serialize};
+
+/// A group of tasks that the paper reports together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Benchmark {
+    /// GLUE, the left half of Table 3.
+    #[default]
+    Glue,
+    /// SuperGLUE, the right half of Table 3.
+    Superglue,
+    /// The MRQA 2019 tasks, the left half of Table 4.
+    Mrqa,
+    /// WinoGrande, Yelp, SciTail and PAWS, the right half of Table 4.
+    Others,
+}
+
+impl Benchmark {
+    /// All of them, in the paper's order.
+    pub const ALL: [Self; 4] = [Self::Glue, Self::Superglue, Self::Mrqa, Self::Others];
+
+    /// The name of the suite on its tasks' cards.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Glue => "glue",
+            Self::Superglue => "superglue",
+            Self::Mrqa => "mrqa",
+            Self::Others => "others",
+        }
+    }
+
+    /// The name in headings.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Glue => "GLUE",
+            Self::Superglue => "SuperGLUE",
+            Self::Mrqa => "MRQA",
+            Self::Others => "WinoGrande, Yelp, SciTail, PAWS",
+        }
+    }
+
+    /// Its tasks, in the paper's order.
+    #[must_use]
+    pub fn tasks(self) -> Vec<Task> {
+        Task::suite(self.name())
+    }
+
+    /// The paper's table as TOML.
+    pub(super) fn paper(self) -> &'static str {
+        match self {
+            Self::Glue => include_str!("../../../../datasets/paper/glue.toml"),
+            Self::Superglue => include_str!("../../../../datasets/paper/superglue.toml"),
+            Self::Mrqa => include_str!("../../../../datasets/paper/mrqa.toml"),
+            Self::Others => include_str!("../../../../datasets/paper/others.toml"),
+        }
+    }
+}
+
+impl fmt::Display for Benchmark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
