@@ -208,6 +208,24 @@ pub enum DataError {
         /// What is wrong, and where.
         message: String,
     },
+    /// One file, for a task whose held-out rows come from files of their own.
+    #[error("{}: expected a folder: {task} has files of its own for {splits}", file.display())]
+    OneFile {
+        /// The file.
+        file: PathBuf,
+        /// Name of the task.
+        task: String,
+        /// The official splits that it needs besides training.
+        splits: String,
+    },
+    /// A file whose name does not end as a format's does.
+    #[error("{}: expected a name that ends in {expected} (or one of these and .gz)", file.display())]
+    UnknownEnding {
+        /// The file.
+        file: PathBuf,
+        /// Endings that are read.
+        expected: String,
+    },
     /// Files whose rows have none of the forms that their names stand for.
     #[error("{task}: expected files in one of these forms: {}", misfits.iter().map(|(form, fault)| format!("{form} ({fault})")).collect::<Vec<_>>().join("; "))]
     NoForm {

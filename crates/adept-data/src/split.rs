@@ -5,12 +5,14 @@
 use std::collections::BTreeMap;
 
 use crate::mt19937::Mt19937;
-use crate::{DataError, Example, Task};
+use crate::{DataError, FewShot, Task};
 
 /// Seed of the reference's permutation.
 const SEED: u64 = 42;
 /// Rows that the large tasks hold out of training for validation.
 const HELD_OUT: usize = 1_000;
+/// The official split that training rows come from.
+pub(crate) const TRAIN: &str = "train";
 
 /// The permutation `torch.randperm(n, generator=torch.Generator().manual_seed(seed))` gives on a CPU, for n below 2^32/20.
 pub fn torch_permutation(n: usize, seed: u64) -> Vec<usize> {
@@ -25,7 +27,7 @@ pub fn torch_permutation(n: usize, seed: u64) -> Vec<usize> {
 }
 
 /// How a task's three splits come from its official ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SplitRule {
     /// Small group: train as it is; the official validation rows are permuted, the first half (rounded down) is
@@ -36,89 +38,169 @@ pub enum SplitRule {
     HoldOutTrain,
     /// The official splits as they are. MNLI's validation is the mismatched set, its test the matched one.
     Official,
+    /// The files that are given, for data of one's own: where there are none of validation or test, a tenth of the
+    /// permuted training rows, at most 1,000, is held out for each.
+    #[default]
+    FilesGiven,
 }
 
-/// The official splits of a task, as far as its rule needs them.
-#[derive(Debug)]
-pub(crate) struct Official {
-    train: Vec<Example>,
-    held_out: BTreeMap<String, Vec<Example>>,
+/// The rows of an official split, by the examples that are made of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RowsOf {
+    examples: usize,
+    /// Where each row's examples begin; none where every row has one example.
+    starts: Option<Vec<usize>>,
 }
 
-impl Official {
-    pub(crate) fn new(train: Vec<Example>) -> Self {
+impl RowsOf {
+    /// Of the examples' ids in their order: examples of one row have its id and stand together.
+    pub(crate) fn of_ids(ids: impl Iterator<Item = usize>) -> Self {
+        let (mut starts, mut examples, mut before) = (Vec::new(), 0, None);
+        for id in ids {
+            if before != Some(id) {
+                starts.push(examples);
+            }
+            before = Some(id);
+            examples += 1;
+        }
         Self {
-            train,
-            held_out: BTreeMap::new(),
+            examples,
+            starts: (starts.len() < examples).then_some(starts),
         }
     }
 
-    pub(crate) fn add(&mut self, split: &str, rows: Vec<Example>) {
-        self.held_out.insert(split.to_owned(), rows);
+    fn len(&self) -> usize {
+        self.starts.as_ref().map_or(self.examples, Vec::len)
     }
+
+    /// The examples of these rows, in the rows' order.
+    fn examples(&self, rows: &[usize]) -> Vec<usize> {
+        let Some(starts) = &self.starts else {
+            return rows.to_vec();
+        };
+        let of_row = |&row: &usize| starts[row]..starts.get(row + 1).copied().unwrap_or(self.examples);
+        rows.iter().flat_map(of_row).collect()
+    }
+}
+
+/// The official splits of a task that were read, by name.
+pub(crate) type Official = BTreeMap<String, RowsOf>;
+
+/// Examples of an official split, in the order that a split of the task has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Picks {
+    /// Name of the official split.
+    pub split: String,
+    /// Numbers of its examples.
+    pub examples: Vec<usize>,
 }
 
 /// The three splits of a task.
 #[derive(Debug)]
 pub(crate) struct Division {
-    pub train: Vec<Example>,
-    pub validation: Vec<Example>,
-    pub test: Vec<Example>,
+    pub train: Picks,
+    pub validation: Picks,
+    pub test: Picks,
 }
 
 /// Divides a task by its card's rule. Examples of one row stay together and in their order.
 ///
 /// # Errors
 /// [`DataError::TooFewRows`] where a split would stay empty.
-pub(crate) fn divide(task: &Task, official: Official) -> Result<Division, DataError> {
+pub(crate) fn divide(task: &Task, official: &Official) -> Result<Division, DataError> {
     let card = &task.card().split;
-    let Official { train, mut held_out } = official;
-    let mut take = |split: &str| held_out.remove(split).unwrap_or_default();
+    let all = |split: &str| Picks {
+        split: split.to_owned(),
+        examples: (0..official.get(split).map_or(0, |rows| rows.examples)).collect(),
+    };
+    // The rows of a split, permuted, with the number of rows it must have at least.
+    let permuted = |split: &str, least: usize| {
+        let count = official.get(split).map_or(0, RowsOf::len);
+        enough(task, split, least, count)?;
+        Ok::<_, DataError>(torch_permutation(count, SEED))
+    };
+    let picks = |split: &str, rows: &[usize]| Picks {
+        split: split.to_owned(),
+        examples: official[split].examples(rows),
+    };
     let mut division = match card.rule {
         SplitRule::HalveValidation => {
-            let rows = by_row(take(&card.validation));
-            enough(task, &card.validation, 2, rows.len())?;
-            let (half, mut validation) = (rows.len() / 2, permuted(rows, SEED));
-            let test = validation.split_off(half);
+            let order = permuted(&card.validation, 2)?;
+            let (validation, test) = order.split_at(order.len() / 2);
             Division {
-                train,
-                validation: validation.concat(),
-                test: test.concat(),
+                train: all(TRAIN),
+                validation: picks(&card.validation, validation),
+                test: picks(&card.validation, test),
             }
         }
         SplitRule::HoldOutTrain => {
-            let rows = by_row(train);
-            enough(task, "train", HELD_OUT + 1, rows.len())?;
-            let mut validation = permuted(rows, SEED);
-            let train = validation.split_off(HELD_OUT);
+            let order = permuted(TRAIN, HELD_OUT + 1)?;
+            let (validation, train) = order.split_at(HELD_OUT);
             Division {
-                train: train.concat(),
-                validation: validation.concat(),
-                test: take(card.test.as_deref().unwrap_or(&card.validation)),
+                train: picks(TRAIN, train),
+                validation: picks(TRAIN, validation),
+                test: all(card.test.as_deref().unwrap_or(&card.validation)),
             }
         }
         SplitRule::Official => Division {
-            train,
-            validation: take(&card.validation),
-            test: take(card.test.as_deref().unwrap_or("test")),
+            train: all(TRAIN),
+            validation: all(&card.validation),
+            test: all(card.test_split()),
         },
+        SplitRule::FilesGiven => {
+            let (validation, test) = (card.validation.as_str(), card.test_split());
+            let missing = [validation, test]
+                .into_iter()
+                .filter(|split| !official.contains_key(*split));
+            let missing = missing.count();
+            if missing == 0 {
+                Division {
+                    train: all(TRAIN),
+                    validation: all(validation),
+                    test: all(test),
+                }
+            } else {
+                let order = permuted(TRAIN, missing + 1)?;
+                let each = (order.len() / 10).clamp(1, HELD_OUT);
+                let (held_out, train) = order.split_at(missing * each);
+                let mut held_out = held_out.chunks(each);
+                let mut given_or_held_out = |split: &str| match official.contains_key(split) {
+                    true => all(split),
+                    false => picks(TRAIN, held_out.next().unwrap_or_default()),
+                };
+                Division {
+                    validation: given_or_held_out(validation),
+                    test: given_or_held_out(test),
+                    train: picks(TRAIN, train),
+                }
+            }
+        }
     };
     if let Some(limit) = card.train_limit {
-        division.train.truncate(limit);
+        division.train.examples.truncate(limit);
     }
     Ok(division)
 }
 
 /// `rows` training examples in the order of a permutation by `seed`: of a task with classes the first `rows / classes` of
-/// each, of others the first ones.
+/// each, of others the first ones. `target` gives an example's target by its number in the official split.
 ///
 /// # Errors
-/// [`DataError::FewShot`] where `rows` is no multiple of the classes, [`DataError::TooFewRows`] where a class has fewer.
-pub(crate) fn few_shot(task: &Task, train: Vec<Example>, rows: usize, seed: u64) -> Result<Vec<Example>, DataError> {
-    let order = permuted(train.into_iter().map(|example| vec![example]).collect(), seed).concat();
+/// [`DataError::FewShot`] where `rows` is no multiple of the classes, [`DataError::TooFewRows`] where a class has fewer,
+/// and those of `target`.
+pub(crate) fn few_shot(
+    task: &Task,
+    train: &Picks,
+    FewShot { rows, seed }: FewShot,
+    mut target: impl FnMut(usize) -> Result<String, DataError>,
+) -> Result<Picks, DataError> {
+    let order = torch_permutation(train.examples.len(), seed);
+    let mut order = order.into_iter().map(|number| train.examples[number]);
+    let split = train.split.clone();
     let Some(labels) = task.labels() else {
-        enough(task, "train", rows, order.len())?;
-        return Ok(order.into_iter().take(rows).collect());
+        enough(task, TRAIN, rows, train.examples.len())?;
+        let examples = order.take(rows).collect();
+        return Ok(Picks { split, examples });
     };
     let of_each = rows / labels.len();
     if of_each == 0 {
@@ -129,15 +211,17 @@ pub(crate) fn few_shot(task: &Task, train: Vec<Example>, rows: usize, seed: u64)
         });
     }
     let mut left: BTreeMap<&str, usize> = labels.iter().map(|label| (label.as_str(), of_each)).collect();
-    let mut drawn = Vec::with_capacity(of_each * labels.len());
-    for example in order {
-        if let Some(left) = left.get_mut(example.target.as_str()).filter(|left| **left > 0) {
+    let wanted = of_each * labels.len();
+    let mut examples = Vec::with_capacity(wanted);
+    while examples.len() < wanted {
+        let Some(example) = order.next() else { break };
+        if let Some(left) = left.get_mut(target(example)?.as_str()).filter(|left| **left > 0) {
             *left -= 1;
-            drawn.push(example);
+            examples.push(example);
         }
     }
-    enough(task, "train", of_each * labels.len(), drawn.len())?;
-    Ok(drawn)
+    enough(task, TRAIN, wanted, examples.len())?;
+    Ok(Picks { split, examples })
 }
 
 fn enough(task: &Task, split: &str, expected: usize, found: usize) -> Result<(), DataError> {
@@ -150,26 +234,4 @@ fn enough(task: &Task, split: &str, expected: usize, found: usize) -> Result<(),
         });
     }
     Ok(())
-}
-
-/// The examples of each row together.
-fn by_row(examples: Vec<Example>) -> Vec<Vec<Example>> {
-    let mut rows: Vec<Vec<Example>> = Vec::new();
-    for example in examples {
-        match rows.last_mut().filter(|row| row[0].id == example.id) {
-            Some(row) => row.push(example),
-            None => rows.push(vec![example]),
-        }
-    }
-    rows
-}
-
-/// The rows in the order of a permutation, moved rather than copied.
-fn permuted(rows: Vec<Vec<Example>>, seed: u64) -> Vec<Vec<Example>> {
-    let order = torch_permutation(rows.len(), seed);
-    let mut rows: Vec<Option<Vec<Example>>> = rows.into_iter().map(Some).collect();
-    order
-        .iter()
-        .map(|&row| rows[row].take().expect("a permutation names every row once"))
-        .collect()
 }

@@ -12,12 +12,19 @@ fn named(name: &str) -> Task {
 
 const RTE: &str = "index\tsentence1\tsentence2\tlabel\n0\tIt boils.\tIt is hot.\tentailment\n";
 
-/// Loads a task whose train file has these bytes (validation has no fault) and compares the end of the message, after
-/// the folder's name.
+/// Loads a task whose training file, which is read first, has these bytes, and its validation file too; compares the
+/// message.
 #[track_caller]
 fn check(task: &str, name: &str, bytes: &[u8], expected: &str) {
+    check_files(task, &[name, &name.replace("train", "validation")], bytes, expected);
+}
+
+#[track_caller]
+fn check_files(task: &str, names: &[&str], bytes: &[u8], expected: &str) {
     let root = tempfile::tempdir().expect("a temporary folder");
-    fs::write(root.path().join(name), bytes).expect("a writable folder");
+    for name in names {
+        fs::write(root.path().join(name), bytes).expect("a writable folder");
+    }
     let message = load_task(&named(task), root.path(), &LoadOptions::default())
         .expect_err("a fault")
         .to_string();
@@ -32,24 +39,24 @@ fn check_rte(bytes: &[u8], expected: &str) {
 
 #[test]
 fn missing_and_misnamed_files() {
-    check(
+    check_files(
         "rte",
-        "trian.tsv",
+        &["trian.tsv"],
         RTE.as_bytes(),
         "DIR: no file for the train split of rte: expected one of a folder RTE, train.tsv, train.jsonl, train.json, \
          train.parquet, train-00000-of-00001.parquet; found trian.tsv",
     );
-    check(
+    check_files(
         "rte",
-        "train.tsv",
+        &["train.tsv"],
         RTE.as_bytes(),
         "DIR: no file for the validation split of rte: expected one of a folder RTE, dev.tsv, validation.tsv, \
          validation.jsonl, validation.json, validation.parquet, dev.jsonl, dev.json, dev.parquet, \
          validation-00000-of-00001.parquet, dev-00000-of-00001.parquet; found train.tsv",
     );
-    check(
+    check_files(
         "rte",
-        "train-00001-of-00003.parquet",
+        &["train-00001-of-00003.parquet"],
         b"",
         "DIR: 1 of 3 parts of the train split are there; the first missing one is part 0",
     );
@@ -64,8 +71,8 @@ fn missing_and_misnamed_files() {
     assert_eq!(
         unknown,
         "unknown task `wnli`: expected one of mnli, qqp, qnli, sst2, stsb, mrpc, rte, cola, multirc, boolq, wic, wsc, cb, \
-         record, nq, hotpotqa, searchqa, newsqa, squad, winogrande, yelp_polarity, scitail, paws, or a card's path, which \
-         ends in .toml"
+         record, nq, hotpotqa, searchqa, newsqa, squad, winogrande, yelp_polarity, scitail, paws, text, or a card's path, \
+         which ends in .toml"
     );
 }
 
@@ -256,6 +263,7 @@ fn damaged_parquet_files() {
     let root = tempfile::tempdir().expect("a temporary folder");
     let file = root.path().join("train.parquet");
     let whole = parquet("rte/train-00001-of-00002.parquet");
+    fs::write(root.path().join("validation.tsv"), "no columns\n").expect("a writable folder");
     let load = || load_task(&named("rte"), root.path(), &LoadOptions::default());
     for length in (1..whole.len()).step_by(11) {
         fs::write(&file, &whole[..length]).expect("a writable folder");
@@ -267,10 +275,10 @@ fn damaged_parquet_files() {
         let mut bytes = whole.clone();
         bytes[at] ^= 1 << (at % 8);
         fs::write(&file, &bytes).expect("a writable folder");
-        // Validation is missing, so even a file that survives its damage ends in an error.
-        let message = load().expect_err("no validation file").to_string();
+        // Validation has a fault, so even a file that survives its damage ends in an error.
+        let message = load().expect_err("a faulty validation file").to_string();
         assert!(
-            message.contains("train.parquet") || message.contains("no file for the validation"),
+            message.contains("train.parquet") || message.contains("validation.tsv"),
             "{message}"
         );
     }

@@ -11,7 +11,7 @@ const LISTED: usize = 12;
 
 /// How a file is read, with the hub's choice made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reader {
+pub(crate) enum Reader {
     Tsv,
     Csv,
     JsonLines,
@@ -21,7 +21,7 @@ pub(super) enum Reader {
 
 /// The files of a split, and the form they may have.
 #[derive(Debug)]
-pub(super) struct SplitFiles<'t> {
+pub(crate) struct SplitFiles<'t> {
     pub form: &'t FormCard,
     pub files: Vec<(PathBuf, Reader)>,
 }
@@ -117,7 +117,7 @@ fn stems<'f>(form: &'f FormCard, split: &str) -> &'f [String] {
 
 /// Whether a split of this form may come in numbered parts.
 fn in_parts(form: &FormCard) -> bool {
-    matches!(form.format, Format::Hub | Format::Parquet)
+    matches!(form.format, Format::Hub | Format::Parquet | Format::Any)
 }
 
 /// File names that an error lists for a form.
@@ -134,33 +134,74 @@ fn expected_names(form: &FormCard, split: &str) -> Vec<String> {
     names.chain(parts).collect()
 }
 
+/// A file given by itself, in the forms that its name's ending may stand for.
+pub(super) fn forms_of_file<'t>(file: &Path, task: &'t Task) -> Result<Vec<SplitFiles<'t>>, DataError> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    let found: Vec<SplitFiles<'t>> = task
+        .card()
+        .forms
+        .iter()
+        .filter(|form| endings(form.format).contains(&ending))
+        .map(|form| SplitFiles {
+            form,
+            files: vec![(file.to_path_buf(), reader(form.format, ending))],
+        })
+        .collect();
+    if found.is_empty() {
+        let mut expected: Vec<&str> = task
+            .card()
+            .forms
+            .iter()
+            .flat_map(|form| endings(form.format))
+            .copied()
+            .collect();
+        expected.dedup();
+        return Err(DataError::UnknownEnding {
+            file: file.to_path_buf(),
+            expected: format!(".{}", expected.join(", .")),
+        });
+    }
+    Ok(found)
+}
+
 /// File names that a stem stands for, and how each is read.
 fn candidates(stem: &str, format: Format) -> Vec<(String, Reader)> {
-    let reader = |ending: &str| match (format, ending) {
-        (_, "parquet") => Reader::Parquet,
-        (Format::Tsv, _) => Reader::Tsv,
-        (Format::Csv, _) => Reader::Csv,
-        (Format::Json, _) => Reader::JsonDocument,
-        (Format::Jsonl | Format::Hub | Format::Parquet, _) => Reader::JsonLines,
-    };
     let ending = Path::new(stem).extension().and_then(|ending| ending.to_str());
     if let Some(ending) =
         ending.filter(|ending| matches!(*ending, "tsv" | "csv" | "txt" | "json" | "jsonl" | "parquet"))
     {
-        return vec![(stem.to_owned(), reader(ending))];
+        return vec![(stem.to_owned(), reader(format, ending))];
     }
-    let endings: &[&str] = match format {
+    endings(format)
+        .iter()
+        .map(|ending| (format!("{stem}.{ending}"), reader(format, ending)))
+        .collect()
+}
+
+/// The endings of a format's files, the preferred one first.
+fn endings(format: Format) -> &'static [&'static str] {
+    match format {
         Format::Tsv => &["tsv"],
         Format::Csv => &["csv"],
         Format::Jsonl => &["jsonl"],
         Format::Json => &["json"],
         Format::Parquet => &["parquet"],
         Format::Hub => &["jsonl", "json", "parquet"],
-    };
-    endings
-        .iter()
-        .map(|ending| (format!("{stem}.{ending}"), reader(ending)))
-        .collect()
+        Format::Any => &["jsonl", "json", "csv", "tsv", "parquet"],
+    }
+}
+
+/// How a file with this ending is read.
+fn reader(format: Format, ending: &str) -> Reader {
+    match (format, ending) {
+        (_, "parquet") => Reader::Parquet,
+        (Format::Tsv, _) | (Format::Any, "tsv") => Reader::Tsv,
+        (Format::Csv, _) | (Format::Any, "csv") => Reader::Csv,
+        (Format::Json, _) => Reader::JsonDocument,
+        (Format::Jsonl | Format::Hub | Format::Parquet | Format::Any, _) => Reader::JsonLines,
+    }
 }
 
 /// `stem-00000-of-00003.parquet` and its fellows, all of them.

@@ -16,13 +16,14 @@ mod source;
 mod transform;
 mod tsv;
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-use find::SplitFiles;
-pub(crate) use find::listing;
+pub(crate) use find::{SplitFiles, listing};
+pub(crate) use rows::Sink;
 use rows::{Plan, Rows};
 
-use crate::split::{self, Division, Official};
+use crate::split::{self, Division, Official, Picks, RowsOf, TRAIN};
 use crate::{DataError, DataFile, Example, Task, TaskData};
 
 /// How scores become targets.
@@ -68,37 +69,54 @@ pub fn score_target(score: f32, rounding: ScoreRounding) -> String {
 
 /// Loads a task and divides it into the paper's splits.
 ///
-/// `root` holds one folder a task (`SST-2`, `sst2`, in any case) or is the task's own folder. Official test files whose
-/// labels are hidden are not read.
+/// `root` holds one folder a task (`SST-2`, `sst2`, in any case), is the task's own folder, or, of a task whose card
+/// takes the files that are given, a file of training rows. Official test files whose labels are hidden are not read.
 ///
 /// # Errors
 /// A [`DataError`] that names file, line, field, expected and found, for whatever is wrong with the files.
 pub fn load_task(task: &Task, root: &Path, options: &LoadOptions) -> Result<TaskData, DataError> {
-    let folder = find::task_folder(root, task)?;
-    let mut reader = Reader {
-        task,
-        root,
-        folder: &folder,
-        options,
-        files: task.card_file().into_iter().collect(),
-    };
-    let mut official = Official::new(reader.split("train")?);
-    for split in task.card().split.held_out() {
-        official.add(split, reader.split(split)?);
+    let sources = Sources::open(task, root, options)?;
+    let mut files: Vec<DataFile> = task.card_file().into_iter().collect();
+    let mut examples: BTreeMap<String, Vec<Option<Example>>> = BTreeMap::new();
+    for (split, found) in sources.splits()? {
+        let mut rows = Vec::new();
+        files.append(&mut sources.read(&found, &mut |example| {
+            rows.push(Some(example));
+            Ok(())
+        })?);
+        examples.insert(split, rows);
     }
+    let ids = |rows: &Vec<Option<Example>>| RowsOf::of_ids(rows.iter().flatten().map(|example| example.id));
+    let official: Official = examples
+        .iter()
+        .map(|(split, rows)| (split.clone(), ids(rows)))
+        .collect();
     let Division {
         mut train,
         validation,
         test,
-    } = split::divide(task, official)?;
-    if let Some(FewShot { rows, seed }) = options.few_shot {
-        train = split::few_shot(task, train, rows, seed)?;
+    } = split::divide(task, &official)?;
+    if let Some(few) = options.few_shot {
+        let rows = &examples[&train.split];
+        let target = |example: usize| Ok(rows[example].as_ref().map(|row| row.target.clone()).unwrap_or_default());
+        train = split::few_shot(task, &train, few, target)?;
     }
+    // No example is in two splits.
+    let mut take = |picks: Picks| -> Vec<Example> {
+        let Some(rows) = examples.get_mut(&picks.split) else {
+            return Vec::new();
+        };
+        picks
+            .examples
+            .into_iter()
+            .filter_map(|example| rows[example].take())
+            .collect()
+    };
     Ok(TaskData {
-        train,
-        validation,
-        test,
-        files: reader.files,
+        train: take(train),
+        validation: take(validation),
+        test: take(test),
+        files,
     })
 }
 
@@ -107,31 +125,73 @@ pub fn load_task(task: &Task, root: &Path, options: &LoadOptions) -> Result<Task
 /// # Errors
 /// What [`load_task`] would say about a file that is missing.
 pub fn check_task(task: &Task, root: &Path) -> Result<(), DataError> {
-    let folder = find::task_folder(root, task)?;
-    for split in std::iter::once("train").chain(task.card().split.held_out()) {
-        find::split_files(&folder, task, split)?;
-    }
-    Ok(())
+    Sources::open(task, root, &LoadOptions::default())?.splits().map(drop)
 }
 
-/// Reads the splits of one task and remembers the files.
-struct Reader<'a> {
+/// Where a task's rows come from.
+pub(crate) struct Sources<'a> {
     task: &'a Task,
     root: &'a Path,
-    folder: &'a Path,
+    place: Place,
     options: &'a LoadOptions,
-    files: Vec<DataFile>,
 }
 
-impl Reader<'_> {
-    /// All rows of an official split, in the order of its files. Where several forms call these files theirs, the first
-    /// that their first row fits is the one.
-    fn split(&mut self, split: &str) -> Result<Vec<Example>, DataError> {
-        let found = find::split_files(self.folder, self.task, split)?;
+/// What the root is.
+enum Place {
+    Folder(PathBuf),
+    /// A file of training rows.
+    File(PathBuf),
+}
+
+/// The official splits that a task's rule reads, with the files of each in the forms they may have.
+pub(crate) type SplitSources<'t> = Vec<(String, Vec<SplitFiles<'t>>)>;
+
+impl<'a> Sources<'a> {
+    pub(crate) fn open(task: &'a Task, root: &'a Path, options: &'a LoadOptions) -> Result<Self, DataError> {
+        let place = if root.is_file() {
+            if !task.card().split.held_out_may_be_missing() {
+                return Err(DataError::OneFile {
+                    file: root.to_path_buf(),
+                    task: task.name().to_owned(),
+                    splits: task.card().split.held_out().join(", "),
+                });
+            }
+            Place::File(root.to_path_buf())
+        } else {
+            Place::Folder(find::task_folder(root, task)?)
+        };
+        Ok(Self {
+            task,
+            root,
+            place,
+            options,
+        })
+    }
+
+    /// The splits that are there, training first.
+    pub(crate) fn splits(&self) -> Result<SplitSources<'a>, DataError> {
+        let folder = match &self.place {
+            Place::File(file) => return Ok(vec![(TRAIN.to_owned(), find::forms_of_file(file, self.task)?)]),
+            Place::Folder(folder) => folder,
+        };
+        let card = &self.task.card().split;
+        let mut splits = vec![(TRAIN.to_owned(), find::split_files(folder, self.task, TRAIN)?)];
+        for split in card.held_out() {
+            match find::split_files(folder, self.task, split) {
+                Err(DataError::MissingFile { .. }) if card.held_out_may_be_missing() => {}
+                found => splits.push((split.to_owned(), found?)),
+            }
+        }
+        Ok(splits)
+    }
+
+    /// Hands `sink` all examples of an official split, in the order of its files. Where several forms call these files
+    /// theirs, the first that their first row fits is the one.
+    pub(crate) fn read(&self, found: &[SplitFiles<'_>], sink: &mut Sink<'_>) -> Result<Vec<DataFile>, DataError> {
         let mut misfits: Vec<(String, DataError)> = Vec::new();
-        for candidate in &found {
+        for candidate in found {
             let mut rows_read = 0;
-            match self.form(candidate, &mut rows_read) {
+            match self.read_as(candidate, &mut rows_read, sink) {
                 Err(fault) if rows_read == 0 && found.len() > 1 && fault.is_about_shape() => {
                     misfits.push((candidate.form.name.clone(), fault));
                 }
@@ -144,30 +204,42 @@ impl Reader<'_> {
         })
     }
 
-    /// All rows of a split's files read as one form's; `rows_read` is how many there were, before a fault as well.
-    fn form(&mut self, found: &SplitFiles<'_>, rows_read: &mut usize) -> Result<Vec<Example>, DataError> {
+    /// Reads a split's files as one form's; `rows_read` is how many rows there were, before a fault as well.
+    fn read_as(
+        &self,
+        found: &SplitFiles<'_>,
+        rows_read: &mut usize,
+        sink: &mut Sink<'_>,
+    ) -> Result<Vec<DataFile>, DataError> {
         let plan = Plan::new(self.task, found.form, self.options.reference);
-        let (mut examples, mut files) = (Vec::new(), Vec::new());
+        let mut files = Vec::new();
         for (file, reader) in &found.files {
-            let mut rows = Rows::new(self.task, found.form, &plan, self.options, file, *rows_read);
+            let mut rows = Rows::new(self.task, found.form, &plan, self.options, file, *rows_read, sink);
             let read = source::read(*reader, &mut rows);
-            *rows_read += rows.kept;
+            let (kept, skipped, empty_fields) = (rows.kept, rows.skipped, rows.empty_fields);
+            *rows_read += kept;
             let (sha256, bytes) = read?;
-            if rows.kept == 0 {
+            if kept == 0 {
                 let file = file.clone();
                 return Err(DataError::EmptyFile { file, bytes });
             }
             files.push(DataFile {
-                name: relative_name(self.root, file),
+                name: self.name(file),
                 sha256,
-                rows: rows.kept,
-                skipped: rows.skipped,
-                empty_fields: rows.empty_fields,
+                rows: kept,
+                skipped,
+                empty_fields,
             });
-            examples.append(&mut rows.examples);
         }
-        self.files.append(&mut files);
-        Ok(examples)
+        Ok(files)
+    }
+
+    /// What a record calls a file.
+    pub(crate) fn name(&self, file: &Path) -> String {
+        match &self.place {
+            Place::File(file) => file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            Place::Folder(_) => relative_name(self.root, file),
+        }
     }
 }
 

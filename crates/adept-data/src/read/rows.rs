@@ -82,7 +82,10 @@ impl Plan {
     }
 }
 
-/// Collects the examples of one file.
+/// Takes examples as they are made.
+pub(crate) type Sink<'a> = dyn FnMut(Example) -> Result<(), DataError> + 'a;
+
+/// Makes the examples of one file.
 pub(super) struct Rows<'r> {
     task: &'r Task,
     form: &'r FormCard,
@@ -93,7 +96,7 @@ pub(super) struct Rows<'r> {
     first_id: usize,
     /// Rows kept so far.
     pub(super) kept: usize,
-    pub(super) examples: Vec<Example>,
+    sink: &'r mut Sink<'r>,
     pub(super) skipped: usize,
     pub(super) empty_fields: usize,
     /// The group of the row before, and what its rows have in common.
@@ -109,6 +112,7 @@ impl<'r> Rows<'r> {
         options: &'r LoadOptions,
         file: &Path,
         first_id: usize,
+        sink: &'r mut Sink<'r>,
     ) -> Self {
         Self {
             task,
@@ -118,7 +122,7 @@ impl<'r> Rows<'r> {
             file: file.to_path_buf(),
             first_id,
             kept: 0,
-            examples: Vec::new(),
+            sink,
             skipped: 0,
             empty_fields: 0,
             group: first_id,
@@ -168,13 +172,13 @@ impl<'r> Rows<'r> {
             _ => 1,
         };
         for target in targets.into_iter().take(kept) {
-            self.examples.push(Example {
+            (self.sink)(Example {
                 id,
                 group,
                 source: source.clone(),
                 target,
                 golds: golds.clone(),
-            });
+            })?;
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! A file's bytes: opened, hashed for the run's record, and handed to the reader of its format.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, Read};
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
@@ -29,6 +30,7 @@ pub(super) fn read(reader: Reader, rows: &mut Rows<'_>) -> Result<(String, u64),
     match reader {
         Reader::Tsv => tsv::read(text, rows)?,
         Reader::Csv => csv::read(text, rows)?,
+        Reader::JsonLines if begins_list(text).map_err(failed)? => json::read_document(text, rows)?,
         Reader::JsonLines => json::read_lines(text, rows)?,
         Reader::JsonDocument | Reader::Parquet => json::read_document(text, rows)?,
     }
@@ -38,24 +40,37 @@ pub(super) fn read(reader: Reader, rows: &mut Rows<'_>) -> Result<(String, u64),
 /// The reader of parquet jumps about in its file, so the hash takes a pass of its own.
 fn read_parquet(rows: &mut Rows<'_>) -> Result<(String, u64), DataError> {
     let path = rows.file.clone();
+    let (sha256, bytes) = hash(&path)?;
+    if bytes == 0 {
+        return Err(DataError::EmptyFile { file: path, bytes });
+    }
+    let file = File::open(&path).map_err(|source| DataError::Io { file: path, source })?;
+    parquet::read(file, bytes, rows)?;
+    Ok((sha256, bytes))
+}
+
+/// SHA-256 of a file's bytes, lower-case hex, and their number.
+pub(crate) fn hash(path: &Path) -> Result<(String, u64), DataError> {
     let failed = |source| DataError::Io {
-        file: path.clone(),
+        file: path.to_path_buf(),
         source,
     };
-    let mut file = File::open(&path).map_err(failed)?;
+    let mut file = File::open(path).map_err(failed)?;
     let mut hash = Sha256::new();
     let (mut bytes, mut chunk) = (0, vec![0; CHUNK]);
     loop {
         let count = file.read(&mut chunk).map_err(failed)?;
         if count == 0 {
-            break;
+            return Ok((hex(&hash.finalize()), bytes));
         }
         hash.update(&chunk[..count]);
         bytes += count as u64;
     }
-    if bytes == 0 {
-        return Err(DataError::EmptyFile { file: path, bytes });
-    }
-    parquet::read(file, bytes, rows)?;
-    Ok((hex(&hash.finalize()), bytes))
+}
+
+/// Whether a text begins a list, which is a document whatever the file's name says.
+fn begins_list(text: &mut dyn BufRead) -> std::io::Result<bool> {
+    let start = text.fill_buf()?;
+    let start = start.strip_prefix("\u{feff}".as_bytes()).unwrap_or(start);
+    Ok(start.trim_ascii_start().starts_with(b"["))
 }

@@ -13,7 +13,8 @@ use crate::{Metric, SplitRule};
 pub struct TaskCard {
     /// Name in commands, configurations and records, for example `sst2`.
     pub name: String,
-    /// Name in tables, and of the folder in the official archive, for example `SST-2`.
+    /// Name in tables, and of the folder in the official archive, for example `SST-2`; left out: the name.
+    #[serde(default)]
     pub display: String,
     /// Further names it is known by: the reference's, the hub's.
     #[serde(default)]
@@ -22,6 +23,7 @@ pub struct TaskCard {
     #[serde(default = "own")]
     pub suite: String,
     /// One line for readers.
+    #[serde(default)]
     pub about: String,
     /// Where the task comes from.
     #[serde(default)]
@@ -34,6 +36,7 @@ pub struct TaskCard {
     /// What the model is to write.
     pub target: TargetCard,
     /// How the three splits come from the official ones.
+    #[serde(default)]
     pub split: SplitCard,
     /// How predictions are scored.
     pub metrics: MetricsCard,
@@ -46,12 +49,39 @@ pub struct TaskCard {
     /// Where the hub keeps it.
     #[serde(default)]
     pub hub: Option<HubCard>,
-    /// The forms that its files come in, the preferred one first.
+    /// The forms that its files come in, the preferred one first; left out: a table in any format, its columns or keys
+    /// named as the card's fields.
+    #[serde(default = "plain_table")]
     pub forms: Vec<FormCard>,
 }
 
 fn own() -> String {
     "own".to_owned()
+}
+
+fn plain_table() -> Vec<FormCard> {
+    vec![FormCard {
+        name: "table".to_owned(),
+        format: Format::Any,
+        files: plain_files(),
+        fields: BTreeMap::new(),
+        classes: Vec::new(),
+        header: Vec::new(),
+        each: Vec::new(),
+        header_key: None,
+    }]
+}
+
+/// What people call the files of the three splits.
+fn plain_files() -> BTreeMap<String, Vec<String>> {
+    [
+        ("train", vec!["train"]),
+        ("validation", vec!["validation", "valid", "val", "dev"]),
+        ("test", vec!["test"]),
+    ]
+    .into_iter()
+    .map(|(split, names)| (split.to_owned(), names.into_iter().map(str::to_owned).collect()))
+    .collect()
 }
 
 /// How the input text is put together: pieces joined by single spaces.
@@ -171,6 +201,7 @@ pub enum Answers {
 #[serde(deny_unknown_fields)]
 pub struct SplitCard {
     /// The rule.
+    #[serde(default)]
     pub rule: SplitRule,
     /// Official split that validation rows come from; used by the rules that take them from one of their own.
     #[serde(default = "validation")]
@@ -188,15 +219,35 @@ fn validation() -> String {
     "validation".to_owned()
 }
 
+impl Default for SplitCard {
+    fn default() -> Self {
+        Self {
+            rule: SplitRule::default(),
+            validation: validation(),
+            test: None,
+            train_limit: None,
+        }
+    }
+}
+
 impl SplitCard {
-    /// Official splits that have to be read besides `train`.
+    /// Official splits that are read besides `train`.
     pub fn held_out(&self) -> Vec<&str> {
-        let test = self.test.as_deref();
         match self.rule {
             SplitRule::HalveValidation => vec![&self.validation],
-            SplitRule::HoldOutTrain => vec![test.unwrap_or(&self.validation)],
-            SplitRule::Official => vec![&self.validation, test.unwrap_or("test")],
+            SplitRule::HoldOutTrain => vec![self.test.as_deref().unwrap_or(&self.validation)],
+            SplitRule::Official | SplitRule::FilesGiven => vec![&self.validation, self.test_split()],
         }
+    }
+
+    /// Whether the task can do without files of these.
+    pub fn held_out_may_be_missing(&self) -> bool {
+        self.rule == SplitRule::FilesGiven
+    }
+
+    /// The official split that test rows come from under rules that do not take them from elsewhere.
+    pub(crate) fn test_split(&self) -> &str {
+        self.test.as_deref().unwrap_or("test")
     }
 }
 
@@ -252,9 +303,11 @@ pub struct FormCard {
     /// What it is called.
     pub name: String,
     /// How the files are read.
+    #[serde(default)]
     pub format: Format,
     /// Names of a split's files, the preferred one first: with an ending, a file; without, the format's endings are
     /// tried, and for the hub's forms parts and folders of parts as well. Every name may be followed by `.gz`.
+    #[serde(default = "plain_files")]
     pub files: BTreeMap<String, Vec<String>>,
     /// Where a field of the card stands in a row, if not in the column or key of its own name.
     #[serde(default)]
@@ -321,7 +374,7 @@ pub struct ListPlace {
 }
 
 /// How a file is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// Tab-separated, without quoting.
@@ -336,6 +389,9 @@ pub enum Format {
     Parquet,
     /// What the hub holds: JSON lines or parquet.
     Hub,
+    /// Any of them, as the file's ending says.
+    #[default]
+    Any,
 }
 
 impl TaskCard {
@@ -344,12 +400,15 @@ impl TaskCard {
     /// # Errors
     /// What is not TOML, a key that is unknown, missing or of another kind, and what [`Self::check`] finds.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let card: Self = toml::from_str(text).map_err(|error| {
+        let mut card: Self = toml::from_str(text).map_err(|error| {
             let line = error
                 .span()
                 .map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
             format!("line {line}: {}", error.message())
         })?;
+        if card.display.is_empty() {
+            card.display.clone_from(&card.name);
+        }
         card.check()?;
         Ok(card)
     }
@@ -396,7 +455,7 @@ impl TaskCard {
                     ));
                 }
             }
-            let lists = matches!(form.format, Format::Jsonl | Format::Json | Format::Hub);
+            let lists = matches!(form.format, Format::Jsonl | Format::Json | Format::Hub | Format::Any);
             if !form.each.is_empty() && !lists {
                 return Err(format!(
                     "`forms.each` of form `{}`: only JSON has rows within rows",
