@@ -23,6 +23,14 @@ pub enum DataError {
         /// The system's own words.
         source: std::io::Error,
     },
+    /// The operating system refused to write a file.
+    #[error("{}: cannot be written: {source}", file.display())]
+    Write {
+        /// The file.
+        file: PathBuf,
+        /// The system's own words.
+        source: std::io::Error,
+    },
     /// No file of a split was found.
     #[error(
         "{}: no file for the {split} split of {task}: expected one of {}; found {}",

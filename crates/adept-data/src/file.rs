@@ -6,6 +6,7 @@ use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
 
 /// Bytes read at a time.
 const CHUNK: usize = 1 << 16;
@@ -86,4 +87,16 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
             write!(text, "{byte:02x}").expect("writing to a string cannot fail");
             text
         })
+}
+
+/// A new file in `folder` that is to be renamed once it is whole, with the permissions of any other new file: a temporary
+/// file is its owner's alone otherwise.
+pub(crate) fn beside(folder: &Path) -> std::io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
 }

@@ -84,6 +84,11 @@ impl TextTokenizer {
         &self.sha256
     }
 
+    /// Ids that it puts behind every text (T5: one, `</s>`); they stay when a text is cut.
+    pub(crate) fn suffix(&self) -> usize {
+        self.suffix
+    }
+
     /// Ids of one text, at most `max_tokens` of them, `</s>` included and last.
     ///
     /// # Errors
@@ -93,7 +98,7 @@ impl TextTokenizer {
             .tokenizer
             .encode_fast(text, true)
             .map_err(|source| DataError::Tokenize { row: 0, source })?;
-        Ok(self.truncated(encoding.get_ids(), max_tokens))
+        Ok(cut(encoding.get_ids(), max_tokens, self.suffix))
     }
 
     /// Ids of many texts in their order, each as [`encode`](Self::encode) gives them, worked out on all cores.
@@ -110,7 +115,7 @@ impl TextTokenizer {
             ids.extend(
                 encodings
                     .iter()
-                    .map(|encoding| self.truncated(encoding.get_ids(), max_tokens)),
+                    .map(|encoding| cut(encoding.get_ids(), max_tokens, self.suffix)),
             );
         }
         Ok(ids)
@@ -197,15 +202,15 @@ impl TextTokenizer {
             && matches!(self.tokenizer.get_model(), ModelWrapper::Unigram(_))
             && !added.values().any(reaches_out)
     }
+}
 
-    /// Cuts the text's own ids and keeps what was added before and behind them. Where not even that fits, the last of
-    /// it stays.
-    fn truncated(&self, ids: &[u32], max_tokens: usize) -> Vec<u32> {
-        if ids.len() <= max_tokens {
-            return ids.to_vec();
-        }
-        let suffix = &ids[ids.len() - self.suffix.min(max_tokens)..];
-        let head = max_tokens - suffix.len();
-        [&ids[..head], suffix].concat()
+/// Cuts a text's own ids and keeps the `suffix` ones that were added behind them. Where not even those fit, the last of
+/// them stay.
+pub(crate) fn cut(ids: &[u32], max_tokens: usize, suffix: usize) -> Vec<u32> {
+    if ids.len() <= max_tokens {
+        return ids.to_vec();
     }
+    let suffix = &ids[ids.len() - suffix.min(max_tokens)..];
+    let head = max_tokens - suffix.len();
+    [&ids[..head], suffix].concat()
 }

@@ -488,7 +488,7 @@ fn faults_inside_rows_are_named() {
     let check = |task: &str, file: &str, text: &str, expected: &str| {
         let held_out = match task {
             "squad" => "dev",
-            "yelp_polarity" => "test",
+            "yelp" | "yelp_polarity" => "test",
             _ => "validation",
         };
         let held_out = file.replace("train", held_out);

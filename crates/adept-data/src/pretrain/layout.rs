@@ -118,7 +118,7 @@ fn write(path: &Path, text: &str) -> Result<(), DataError> {
         source,
     };
     let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = super::beside(folder).map_err(failed)?;
+    let mut file = crate::file::beside(folder).map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;

@@ -34,19 +34,3 @@ pub use store::{StoreOrigin, StoreProgress, TokenStore};
 pub use tasks::{TaskBatches, TaskOptions};
 pub use text::{TextBatches, TextOptions};
 pub use unigram::{UnigramOptions, UnigramProgress, train_unigram};
-
-use std::path::Path;
-
-use tempfile::NamedTempFile;
-
-/// A new file in `folder` that is to be renamed once it is whole, with the permissions of any other new file: a temporary
-/// file is its owner's alone otherwise.
-fn beside(folder: &Path) -> std::io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder)
-}

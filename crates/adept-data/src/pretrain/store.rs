@@ -94,7 +94,7 @@ impl TokenStore {
             source,
         };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let mut file = super::beside(folder.unwrap_or(Path::new("."))).map_err(failed)?;
+        let mut file = crate::file::beside(folder.unwrap_or(Path::new("."))).map_err(failed)?;
         let mut header = Header {
             width,
             content,

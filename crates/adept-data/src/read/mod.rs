@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use find::{SplitFiles, listing};
 pub(crate) use rows::Sink;
 use rows::{Plan, Rows};
+pub(crate) use source::hash;
 
 use crate::split::{self, Division, Official, Picks, RowsOf, TRAIN};
 use crate::{DataError, DataFile, Example, Task, TaskData};

@@ -2,7 +2,7 @@
 
 mod card;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 pub use card::{
@@ -19,10 +19,7 @@ use crate::{DataError, DataFile, Metric};
 static BUILT_IN: LazyLock<Vec<Task>> = LazyLock::new(|| {
     CARDS
         .iter()
-        .map(|(name, text)| {
-            let card = TaskCard::parse(text).unwrap_or_else(|error| panic!("card {name}: {error}"));
-            Task::from(card)
-        })
+        .map(|(name, text)| Task::parse(text, None).unwrap_or_else(|error| panic!("card {name}: {error}")))
         .collect()
 });
 
@@ -67,8 +64,10 @@ const LENGTH_STEP: f32 = 0.2;
 #[derive(Debug, Clone)]
 pub struct Task {
     card: Arc<TaskCard>,
-    /// The file that the card was read from and its SHA-256; none where it is part of the program.
-    file: Option<Arc<(PathBuf, String)>>,
+    /// SHA-256 of the card's text, lower-case hex.
+    sha256: Arc<str>,
+    /// The file that the card was read from; none where it is part of the program.
+    file: Option<Arc<Path>>,
 }
 
 impl Task {
@@ -115,14 +114,23 @@ impl Task {
             file: file.to_owned(),
             source,
         })?;
-        let card = TaskCard::parse(&text).map_err(|message| DataError::Card {
+        Self::parse(&text, Some(file)).map_err(|message| DataError::Card {
             file: file.to_owned(),
             message,
-        })?;
-        Ok(Self {
-            file: Some(Arc::new((file.to_owned(), hex(&Sha256::digest(&text))))),
-            ..card.into()
         })
+    }
+
+    fn parse(text: &str, file: Option<&Path>) -> Result<Self, String> {
+        Ok(Self {
+            card: Arc::new(TaskCard::parse(text)?),
+            sha256: hex(&Sha256::digest(text)).into(),
+            file: file.map(Arc::from),
+        })
+    }
+
+    /// SHA-256 of its card's text, lower-case hex.
+    pub(crate) fn sha256(&self) -> &str {
+        &self.sha256
     }
 
     /// Its card.
@@ -133,17 +141,22 @@ impl Task {
     /// What names it in a configuration: its name, or the path of its card. [`str::parse`] gives the task back.
     pub fn reference(&self) -> String {
         match &self.file {
-            Some(file) => file.0.display().to_string(),
+            Some(file) => file.display().to_string(),
             None => self.name().to_owned(),
         }
     }
 
     /// The user's own card as a file that a run has read; none where the card is part of the program.
     pub(crate) fn card_file(&self) -> Option<DataFile> {
-        let (path, sha256) = self.file.as_deref()?;
         Some(DataFile {
-            name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            sha256: sha256.clone(),
+            name: self
+                .file
+                .as_deref()?
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
+            sha256: self.sha256().to_owned(),
             rows: 0,
             skipped: 0,
             empty_fields: 0,
@@ -208,15 +221,6 @@ pub enum TargetLength {
     LongestOf(Vec<String>),
     /// So many tokens, `</s>` included.
     Tokens(usize),
-}
-
-impl From<TaskCard> for Task {
-    fn from(card: TaskCard) -> Self {
-        Self {
-            card: Arc::new(card),
-            file: None,
-        }
-    }
 }
 
 impl PartialEq for Task {

@@ -1,0 +1,185 @@
+//! Examples of one official split as token ids on disk, so that text is tokenised once and memory holds no more than
+//! sixteen bytes an example, however large the files are.
+//!
+//! Layout, all little-endian: 120 bytes of header, the examples one after the other, then 24 bytes for each file they were
+//! read from (rows, rows skipped, empty fields).
+//!
+//! | bytes | header | | bytes | example |
+//! |---|---|---|---|---|
+//! | 8 | `ADEPTROW` | | 8 | id: its row |
+//! | 4 | version | | 8 | group |
+//! | 4 | bytes of a token id | | 4 | source ids |
+//! | 8 | examples | | 4 | target ids |
+//! | 8 | bytes of all examples | | … | source ids, target ids, neither cut |
+//! | 4 | files | | 4 | texts |
+//! | 4 | ids that the tokenizer puts behind every text | | … | target and right answers: 4 bytes of length, UTF-8 |
+//! | 16 | unused, zero | | | |
+//! | 32 | what the examples were made of ([`super::key`]) | | | |
+//! | 32 | SHA-256 of all that follows | | | |
+//!
+//! A store is written beside its place and renamed when it is whole. It is read to the last byte when it is opened, and
+//! made anew where it is not exactly what would be made.
+
+use std::io::Read;
+
+use sha2::{Digest, Sha256};
+
+const MAGIC: [u8; 8] = *b"ADEPTROW";
+pub(super) const VERSION: u32 = 1;
+/// Bytes of the header.
+pub(super) const HEADER: usize = 120;
+/// Bytes of an example before its ids.
+pub(super) const HEAD: u64 = 24;
+/// Bytes for a file at the end.
+pub(super) const FILE: usize = 24;
+
+/// What stands before the examples.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Header {
+    pub width: usize,
+    pub examples: u64,
+    pub bytes: u64,
+    pub files: usize,
+    pub suffix: usize,
+    pub key: [u8; 32],
+    pub digest: [u8; 32],
+}
+
+impl Header {
+    /// None where it is not one of this version.
+    pub(super) fn read(bytes: &[u8; HEADER]) -> Option<Self> {
+        let word = |at: usize| bytes[at..at + 4].try_into().map(u32::from_le_bytes).ok();
+        let long = |at: usize| bytes[at..at + 8].try_into().map(u64::from_le_bytes).ok();
+        (bytes[..8] == MAGIC && word(8)? == VERSION && matches!(word(12)?, 2 | 4)).then_some(())?;
+        Some(Self {
+            width: word(12)? as usize,
+            examples: long(16)?,
+            bytes: long(24)?,
+            files: word(32)? as usize,
+            suffix: word(36)? as usize,
+            key: bytes[56..88].try_into().ok()?,
+            digest: bytes[88..120].try_into().ok()?,
+        })
+    }
+
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        [
+            &MAGIC[..],
+            &VERSION.to_le_bytes(),
+            &(self.width as u32).to_le_bytes(),
+            &self.examples.to_le_bytes(),
+            &self.bytes.to_le_bytes(),
+            &(self.files as u32).to_le_bytes(),
+            &(self.suffix as u32).to_le_bytes(),
+            &[0; 16],
+            &self.key,
+            &self.digest,
+        ]
+        .concat()
+    }
+}
+
+/// Where an example lies, and how long it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    pub offset: u64,
+    pub source: u32,
+    pub target: u32,
+}
+
+/// What follows the header, hashed as it is read.
+pub(super) struct Hashed<'a, R> {
+    reader: &'a mut R,
+    hash: Sha256,
+    at: u64,
+    scratch: Vec<u8>,
+}
+
+impl<'a, R: Read> Hashed<'a, R> {
+    pub(super) fn new(reader: &'a mut R) -> Self {
+        Self {
+            reader,
+            hash: Sha256::new(),
+            at: HEADER as u64,
+            scratch: Vec::new(),
+        }
+    }
+
+    fn array<const N: usize>(&mut self) -> std::io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.reader.read_exact(&mut bytes)?;
+        self.hash.update(bytes);
+        self.at += N as u64;
+        Ok(bytes)
+    }
+
+    pub(super) fn long(&mut self) -> std::io::Result<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn word(&mut self) -> std::io::Result<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    /// Passes over that many bytes.
+    fn pass(&mut self, mut bytes: u64) -> std::io::Result<()> {
+        self.at += bytes;
+        self.scratch.resize(1 << 16, 0);
+        while bytes > 0 {
+            let chunk = self.scratch.len().min(usize::try_from(bytes).unwrap_or(usize::MAX));
+            self.reader.read_exact(&mut self.scratch[..chunk])?;
+            self.hash.update(&self.scratch[..chunk]);
+            bytes -= chunk as u64;
+        }
+        Ok(())
+    }
+
+    pub(super) fn digest(self) -> [u8; 32] {
+        self.hash.finalize().into()
+    }
+}
+
+/// Where the examples lie.
+pub(super) type Index = (Vec<Entry>, Option<Vec<usize>>);
+
+/// Goes over all examples; none where they do not end where the header says.
+pub(super) fn index<R: Read>(from: &mut Hashed<'_, R>, header: &Header) -> std::io::Result<Option<Index>> {
+    let end = HEADER as u64 + header.bytes;
+    let (mut entries, mut ids, mut rows_have_one) = (Vec::new(), Vec::new(), true);
+    // Lengths are looked at before they are passed over: damaged ones must not lead beyond the examples.
+    let fits = |at: u64, bytes: u64| at.checked_add(bytes).is_some_and(|to| to <= end);
+    while from.at < end {
+        let offset = from.at;
+        if !fits(offset, HEAD) {
+            return Ok(None);
+        }
+        let (id, _) = (from.long()?, from.long()?);
+        let (source, target) = (from.word()?, from.word()?);
+        let tokens = (u64::from(source) + u64::from(target)) * header.width as u64;
+        if !fits(from.at, tokens + 4) {
+            return Ok(None);
+        }
+        from.pass(tokens)?;
+        for _ in 0..from.word()? {
+            if !fits(from.at, 4) {
+                return Ok(None);
+            }
+            let bytes = u64::from(from.word()?);
+            if !fits(from.at, bytes) {
+                return Ok(None);
+            }
+            from.pass(bytes)?;
+        }
+        rows_have_one &= id == entries.len() as u64;
+        if !rows_have_one && ids.is_empty() {
+            // Up to here an example's number was its row's.
+            ids = (0..entries.len()).collect();
+        }
+        if !rows_have_one {
+            ids.push(usize::try_from(id).unwrap_or(usize::MAX));
+        }
+        entries.push(Entry { offset, source, target });
+    }
+    let whole = entries.len() as u64 == header.examples;
+    Ok(whole.then_some((entries, (!rows_have_one).then_some(ids))))
+}

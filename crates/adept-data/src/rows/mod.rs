@@ -1,0 +1,280 @@
+//! A task's examples as token ids, tokenised once.
+//!
+//! [`open_task`] reads a task's files, hands their rows to the tokenizer a few thousand at a time, and writes the ids to
+//! a [store](layout) for each official split. Stores are kept in a folder under the hash of all that decides what is in
+//! them: the files' bytes, the tokenizer, the card, the loader's options and the program's version. Training examples are
+//! read back one by one, so that memory does not grow with the files; validation and test examples, whose answers are
+//! compared all at once, are held.
+
+mod layout;
+mod store;
+mod write;
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+pub use store::RowsOrigin;
+use store::{RowStore, read_failed};
+use write::RowWriter;
+
+use crate::file::{beside, hex};
+use crate::read::{Sources, SplitFiles, hash};
+use crate::split::{self, Division, Official, Picks, RowsOf, TRAIN};
+use crate::tokenizer::cut;
+use crate::{DataError, DataFile, Encoded, LoadOptions, Right, Task, TextTokenizer};
+
+/// The longest source and target, in tokens, what the tokenizer adds included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lengths {
+    /// Longest source.
+    pub source: usize,
+    /// Longest target.
+    pub target: usize,
+}
+
+/// A task as token ids.
+#[derive(Debug, Clone)]
+pub struct TaskRows {
+    /// Training examples, on disk.
+    pub train: StoredRows,
+    /// Examples that choose the best checkpoint, and their right answers.
+    pub validation: (Vec<Encoded>, Right),
+    /// Examples whose score is reported, and their right answers.
+    pub test: (Vec<Encoded>, Right),
+    /// The files read, in reading order.
+    pub files: Vec<DataFile>,
+    /// How the store of each official split came to be.
+    pub origins: BTreeMap<String, RowsOrigin>,
+}
+
+/// Examples of a split, read from disk one by one.
+#[derive(Debug, Clone)]
+pub struct StoredRows {
+    store: Arc<RowStore>,
+    picks: Arc<[usize]>,
+    lengths: Lengths,
+}
+
+impl StoredRows {
+    /// Examples.
+    pub fn len(&self) -> usize {
+        self.picks.len()
+    }
+
+    /// True where there are none.
+    pub fn is_empty(&self) -> bool {
+        self.picks.is_empty()
+    }
+
+    /// Source tokens of an example, as [`read`](Self::read) cuts it.
+    pub fn source_length(&self, row: usize) -> usize {
+        self.store.lengths(self.picks[row]).0.min(self.lengths.source)
+    }
+
+    /// An example's ids, cut to the longest source and target; what the tokenizer puts behind a text stays.
+    ///
+    /// # Errors
+    /// [`DataError::Io`] where the file can no longer be read.
+    pub fn read(&self, row: usize) -> Result<Encoded, DataError> {
+        encoded(&self.store, self.picks[row], self.lengths)
+    }
+
+    /// An example's target.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn target(&self, row: usize) -> Result<String, DataError> {
+        Ok(self.store.texts(self.picks[row])?.target)
+    }
+
+    /// The most frequent target, among equally frequent ones the first by value; none where there is no example. Targets
+    /// are counted by a hash of 64 bits.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn most_frequent_target(&self) -> Result<Option<String>, DataError> {
+        // In the order of the file.
+        let mut rows: Vec<usize> = (0..self.len()).collect();
+        rows.sort_unstable_by_key(|&row| self.picks[row]);
+        let mut counts: HashMap<u64, (u32, usize)> = HashMap::new();
+        for row in rows {
+            let mut hasher = DefaultHasher::new();
+            self.target(row)?.hash(&mut hasher);
+            counts.entry(hasher.finish()).or_insert((0, row)).0 += 1;
+        }
+        let most = counts.values().map(|(count, _)| *count).max();
+        let first = counts.values().filter(|(count, _)| Some(*count) == most);
+        let targets: Vec<String> = first.map(|(_, row)| self.target(*row)).collect::<Result<_, _>>()?;
+        Ok(targets.into_iter().min())
+    }
+}
+
+fn encoded(store: &RowStore, example: usize, lengths: Lengths) -> Result<Encoded, DataError> {
+    let (source, target) = store.ids(example)?;
+    Ok(Encoded {
+        source: cut(&source, lengths.source, store.suffix),
+        target: cut(&target, lengths.target, store.suffix),
+    })
+}
+
+/// Opens a task's stores in `folder`, and makes those that are not there or not whole. Without a folder they are made
+/// anew, in files without a name that go with the program.
+///
+/// # Errors
+/// Those of [`load_task`](crate::load_task) and of the tokenizer; [`DataError::Write`] where a store cannot be written.
+pub fn open_task(
+    task: &Task,
+    root: &Path,
+    options: &LoadOptions,
+    tokenizer: &TextTokenizer,
+    lengths: Lengths,
+    folder: Option<&Path>,
+) -> Result<TaskRows, DataError> {
+    let sources = Sources::open(task, root, options)?;
+    let mut files: Vec<DataFile> = task.card_file().into_iter().collect();
+    let (mut stores, mut origins) = (BTreeMap::new(), BTreeMap::new());
+    for (name, found) in sources.splits()? {
+        let (store, mut read, origin) = open_split(&sources, task, &found, tokenizer, options, folder)?;
+        files.append(&mut read);
+        origins.insert(name.clone(), origin);
+        stores.insert(name, Arc::new(store));
+    }
+    let rows_of = |store: &Arc<RowStore>| match &store.ids {
+        Some(ids) => RowsOf::of_ids(ids.iter().copied()),
+        None => RowsOf::of_ids(0..store.len()),
+    };
+    let official: Official = stores
+        .iter()
+        .map(|(name, store)| (name.clone(), rows_of(store)))
+        .collect();
+    let Division {
+        mut train,
+        validation,
+        test,
+    } = split::divide(task, &official)?;
+    if let Some(few) = options.few_shot {
+        let store = &stores[&train.split];
+        train = split::few_shot(task, &train, few, |example| Ok(store.texts(example)?.target))?;
+    }
+    let held = |picks: Picks| -> Result<(Vec<Encoded>, Right), DataError> {
+        let (mut rows, mut right) = (Vec::new(), Right::default());
+        let Some(store) = stores.get(&picks.split) else {
+            return Ok((rows, right));
+        };
+        for example in picks.examples {
+            rows.push(encoded(store, example, lengths)?);
+            let texts = store.texts(example)?;
+            right.targets.push(texts.target);
+            right.golds.push(texts.golds);
+            right.groups.push(texts.group);
+        }
+        Ok((rows, right))
+    };
+    Ok(TaskRows {
+        validation: held(validation)?,
+        test: held(test)?,
+        train: StoredRows {
+            store: Arc::clone(&stores[TRAIN]),
+            picks: train.examples.into(),
+            lengths,
+        },
+        files,
+        origins,
+    })
+}
+
+/// The store of one official split, and the files it was made of.
+fn open_split(
+    sources: &Sources<'_>,
+    task: &Task,
+    found: &[SplitFiles<'_>],
+    tokenizer: &TextTokenizer,
+    options: &LoadOptions,
+    folder: Option<&Path>,
+) -> Result<(RowStore, Vec<DataFile>, RowsOrigin), DataError> {
+    let paths: Vec<&Path> = found[0].files.iter().map(|(path, _)| path.as_path()).collect();
+    let hashes = paths
+        .iter()
+        .map(|path| hash(path).map(|(sha256, _)| sha256))
+        .collect::<Result<Vec<_>, _>>()?;
+    let key = key(task, found, &hashes, tokenizer, options);
+    let place = folder.map(|folder| folder.join(format!("{}-{}.rows", task.name(), &hex(&key)[..24])));
+    let origin = match &place {
+        None => RowsOrigin::Made,
+        Some(place) => match RowStore::open(place, &key)? {
+            Ok(store) => {
+                let file = |((path, sha256), &[rows, skipped, empty_fields]): ((&&Path, String), &[u64; 3])| DataFile {
+                    name: sources.name(path),
+                    sha256,
+                    rows: rows as usize,
+                    skipped: skipped as usize,
+                    empty_fields: empty_fields as usize,
+                };
+                let files = paths.iter().zip(hashes).zip(&store.files).map(file).collect();
+                return Ok((store, files, RowsOrigin::Reused));
+            }
+            Err(origin) => origin,
+        },
+    };
+    let shown = place.clone().unwrap_or_else(|| PathBuf::from("a temporary file"));
+    let failed = |source| DataError::Write {
+        file: shown.clone(),
+        source,
+    };
+    let make = |out: std::fs::File| -> Result<(std::fs::File, Vec<DataFile>), DataError> {
+        let mut writer = RowWriter::new(out, &shown, tokenizer, key)?;
+        let files = sources.read(found, &mut |example| writer.push(example))?;
+        if let Some(file) = files.iter().zip(&hashes).find(|(file, hash)| file.sha256 != **hash) {
+            let changed = std::io::Error::other("it changed while it was read");
+            return Err(read_failed(Path::new(&file.0.name), changed));
+        }
+        Ok((writer.finish(&files)?, files))
+    };
+    let (file, files) = match (&place, folder) {
+        (Some(place), Some(folder)) => {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+            let (temporary, path) = beside(folder).map_err(failed)?.into_parts();
+            let (file, files) = make(temporary)?;
+            file.sync_all().map_err(failed)?;
+            path.persist(place).map_err(|error| failed(error.error))?;
+            (file, files)
+        }
+        _ => make(tempfile::tempfile().map_err(failed)?)?,
+    };
+    let bytes = file.metadata().map_err(failed)?.len();
+    let store = RowStore::read_whole(&shown, file, bytes, &key).map_err(|source| read_failed(&shown, source))?;
+    let damaged = || read_failed(&shown, std::io::Error::other("it is not what was written"));
+    Ok((store.ok_or_else(damaged)?, files, origin))
+}
+
+/// A hash of all that decides what a store holds.
+fn key(
+    task: &Task,
+    found: &[SplitFiles<'_>],
+    hashes: &[String],
+    tokenizer: &TextTokenizer,
+    options: &LoadOptions,
+) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let mut add = |part: &str| {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    };
+    add(env!("CARGO_PKG_VERSION"));
+    add(&layout::VERSION.to_string());
+    add(task.sha256());
+    add(tokenizer.sha256());
+    add(&format!("{:?} {}", options.rounding, options.reference));
+    for candidate in found {
+        let readers: Vec<_> = candidate.files.iter().map(|(_, reader)| reader).collect();
+        add(&format!("{} {readers:?}", candidate.form.name));
+    }
+    for sha256 in hashes {
+        add(sha256);
+    }
+    hash.finalize().into()
+}

@@ -1,0 +1,146 @@
+//! An official split's examples on disk, written: tokenised a few thousand at a time as they are read.
+
+use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::layout::{HEADER, Header};
+use crate::{DataError, DataFile, Example, TextTokenizer};
+
+/// Examples tokenised at a time, and bytes of their texts: enough to keep all cores busy, little enough to keep memory
+/// flat.
+const CHUNK: usize = 4096;
+const CHUNK_BYTES: usize = 1 << 22;
+
+/// Writes a store.
+pub(super) struct RowWriter<'a, W: Write + Seek> {
+    out: BufWriter<W>,
+    path: PathBuf,
+    tokenizer: &'a TextTokenizer,
+    header: Header,
+    hash: Sha256,
+    waiting: Vec<Example>,
+    waiting_bytes: usize,
+    encoded: Vec<u8>,
+}
+
+impl<'a, W: Write + Seek> RowWriter<'a, W> {
+    /// A store of what `key` stands for; `path` is what errors call it.
+    pub(super) fn new(out: W, path: &Path, tokenizer: &'a TextTokenizer, key: [u8; 32]) -> Result<Self, DataError> {
+        let mut writer = Self {
+            out: BufWriter::with_capacity(1 << 16, out),
+            path: path.to_path_buf(),
+            tokenizer,
+            header: Header {
+                width: if tokenizer.vocab_size() <= 1 << 16 { 2 } else { 4 },
+                examples: 0,
+                bytes: 0,
+                files: 0,
+                suffix: tokenizer.suffix(),
+                key,
+                digest: [0; 32],
+            },
+            hash: Sha256::new(),
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            encoded: Vec::new(),
+        };
+        writer
+            .out
+            .write_all(&[0; HEADER])
+            .map_err(|source| writer.failed(source))?;
+        Ok(writer)
+    }
+
+    /// Adds an example.
+    pub(super) fn push(&mut self, example: Example) -> Result<(), DataError> {
+        self.waiting_bytes += example.source.len() + example.target.len();
+        self.waiting.push(example);
+        if self.waiting.len() == CHUNK || self.waiting_bytes >= CHUNK_BYTES {
+            self.encode()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is left, the files and the header; gives the file.
+    pub(super) fn finish(mut self, files: &[DataFile]) -> Result<W, DataError> {
+        self.encode()?;
+        self.header.files = files.len();
+        let counts = files
+            .iter()
+            .flat_map(|file| [file.rows, file.skipped, file.empty_fields]);
+        let tail: Vec<u8> = counts.flat_map(|count| (count as u64).to_le_bytes()).collect();
+        self.hash.update(&tail);
+        self.header.digest = std::mem::take(&mut self.hash).finalize().into();
+        let header = self.header.bytes();
+        let path = self.path.clone();
+        let failed = |source| DataError::Write { file: path, source };
+        let out = &mut self.out;
+        let written = out
+            .write_all(&tail)
+            .and_then(|()| out.seek(SeekFrom::Start(0)))
+            .and_then(|_| out.write_all(&header))
+            .and_then(|()| out.flush());
+        match written {
+            Ok(()) => self.out.into_inner().map_err(|error| failed(error.into_error())),
+            Err(source) => Err(failed(source)),
+        }
+    }
+
+    /// Tokenises and writes the examples that wait.
+    fn encode(&mut self) -> Result<(), DataError> {
+        let first = self.header.examples as usize;
+        let rows = self
+            .tokenizer
+            .encode_examples(&self.waiting, usize::MAX, usize::MAX)
+            .map_err(|error| match error {
+                DataError::Tokenize { row, source } => DataError::Tokenize {
+                    row: first + row,
+                    source,
+                },
+                other => other,
+            })?;
+        let width = self.header.width;
+        let out = &mut self.encoded;
+        out.clear();
+        for (example, row) in self.waiting.iter().zip(&rows) {
+            out.extend_from_slice(&(example.id as u64).to_le_bytes());
+            out.extend_from_slice(&(example.group as u64).to_le_bytes());
+            for ids in [&row.source, &row.target] {
+                out.extend_from_slice(&length(ids.len(), &self.path)?);
+            }
+            for id in row.source.iter().chain(&row.target) {
+                out.extend_from_slice(&id.to_le_bytes()[..width]);
+            }
+            out.extend_from_slice(&length(1 + example.golds.len(), &self.path)?);
+            for text in std::iter::once(&example.target).chain(&example.golds) {
+                out.extend_from_slice(&length(text.len(), &self.path)?);
+                out.extend_from_slice(text.as_bytes());
+            }
+        }
+        self.hash.update(&*out);
+        self.header.bytes += out.len() as u64;
+        self.header.examples += rows.len() as u64;
+        self.waiting.clear();
+        self.waiting_bytes = 0;
+        let written = self.out.write_all(&self.encoded);
+        written.map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: std::io::Error) -> DataError {
+        DataError::Write {
+            file: self.path.clone(),
+            source,
+        }
+    }
+}
+
+/// A length as it is written: no text of four thousand million tokens or bytes is read to its end.
+fn length(length: usize, path: &Path) -> Result<[u8; 4], DataError> {
+    let length = u32::try_from(length).map_err(|error| DataError::Write {
+        file: path.to_path_buf(),
+        source: std::io::Error::new(std::io::ErrorKind::InvalidData, error),
+    })?;
+    Ok(length.to_le_bytes())
+}
