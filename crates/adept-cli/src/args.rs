@@ -1,9 +1,10 @@
 //! The command line: every command, option and help text.
 
 mod analysis;
+mod fetch;
+mod reproduce;
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use adept_data::Task;
 use adept_train::bench::{BenchMethod, BenchSize};
@@ -13,6 +14,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::device::DeviceName;
 
 pub use analysis::{Table1, Table2, TableRuns};
+pub use fetch::Fetch;
+pub use reproduce::{Profile, Reproduce, Runs, Seeds};
 
 /// Adaptive decomposed prompt tuning: train, evaluate and reproduce.
 #[derive(Debug, Parser)]
@@ -38,6 +41,11 @@ pub struct Cli {
     )]
     pub device: Option<DeviceName>,
 
+    /// Folder that tokenised tasks are kept in, or none [default: ADEPT_CACHE of the environment, else `adept` in the
+    /// user's folder of caches]
+    #[arg(long, global = true, value_name = "DIR|none")]
+    pub data_cache: Option<PathBuf>,
+
     /// No progress and no remarks, results and errors only
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
@@ -53,6 +61,8 @@ pub enum Command {
     /// Run or resume one of the paper's tables and write its report
     #[command(subcommand)]
     Reproduce(Reproduce),
+    /// Bring data and models from the Hugging Face hub into its cache
+    Fetch(Fetch),
     /// Train one adapter on one task, or resume it
     Train(Train),
     /// Train a small T5 from plain text and labelled tasks, or resume it
@@ -74,103 +84,6 @@ pub enum Command {
     Config(Config),
 }
 
-/// The tables that can be reproduced.
-#[derive(Debug, Subcommand)]
-pub enum Reproduce {
-    /// GLUE, the left half of Table 3
-    #[command(after_help = GLUE)]
-    Glue(Runs),
-    /// SuperGLUE (MultiRC, BoolQ, WiC, WSC, CB), the right half of Table 3
-    #[command(after_help = BENCHMARK)]
-    Superglue(Runs),
-    /// The MRQA 2019 tasks (NQ, HotpotQA, SearchQA, NewsQA), the left half of Table 4
-    #[command(after_help = BENCHMARK)]
-    Mrqa(Runs),
-    /// WinoGrande, Yelp, SciTail and PAWS, the right half of Table 4
-    #[command(after_help = BENCHMARK)]
-    Others(Runs),
-    /// Table 1: DePT scored with its offsets shifted by some positions, beside ADePT
-    Table1(Table1),
-    /// Table 2: how large the offsets of DePT and ADePT are beside the embeddings
-    Table2(Table2),
-}
-
-/// How large a reproduction is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Profile {
-    /// Our own sentences and our own small T5: minutes, nothing to download
-    Sample,
-    /// The tasks' own files (--data) on our own small T5: hours
-    RealSmall,
-    /// The paper's setting: the tasks' own files (--data), T5-base (--backbone), its number of steps
-    Paper,
-}
-
-const GLUE: &str = "Examples:
-  adept reproduce glue
-  adept reproduce glue --profile real-small --data DATA
-  adept reproduce glue --profile paper --data DATA --backbone t5-base
-  adept reproduce glue --data DATA --backbone t5-base --tasks sst2,rte --methods pt,adept --steps 3000 --seeds 42,43
-
-Run the same command again to resume: what is done is skipped. Each run lies in OUT/TASK/METHOD/seed-N.
-The project's own data and backbone are looked for in the folder `datasets` of this folder or of one above it, or where
-the variable ADEPT_DATASETS says.";
-
-const BENCHMARK: &str = "Examples (with superglue, mrqa or others):
-  adept reproduce superglue --profile real-small --data DATA
-  adept reproduce superglue --profile paper --data DATA --backbone t5-base
-  adept reproduce superglue --profile real-small --data DATA --tasks cb,wic --methods pt,adept --seeds 42,43
-
-DATA holds a folder for each task, named as in its official archive or on the hub (docs/tasks.md).
-Run the same command again to resume: what is done is skipped. Each run lies in OUT/TASK/METHOD/seed-N.";
-
-/// `adept reproduce glue`, `superglue`, `mrqa` and `others`.
-#[derive(Debug, Args)]
-pub struct Runs {
-    /// Size of the reproduction [default: sample; paper where --data and --backbone are given]
-    #[arg(long, value_enum, value_name = "NAME")]
-    pub profile: Option<Profile>,
-
-    /// Folder that holds the tasks' own files: SST-2/train.tsv, BoolQ/train.jsonl and so on
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
-
-    /// T5 checkpoint in Hugging Face form: config.json, model.safetensors, tokenizer.json
-    #[arg(long, value_name = "DIR")]
-    pub backbone: Option<PathBuf>,
-
-    /// Methods, of full, pt, dept and adept [default: the profile's]
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    pub methods: Vec<TrainMethod>,
-
-    /// Tasks by name, or cards by path [default: all of the benchmark's]
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    pub tasks: Vec<Task>,
-
-    /// Optimiser steps of every run; evaluation and warm-up are shortened with them [default: the profile's]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub steps: Option<u32>,
-
-    /// Seeds as a list (42,43 or 42,), or how many to take from 42 on [default: the profile's]
-    #[arg(long, value_name = "LIST|COUNT")]
-    pub seeds: Option<Seeds>,
-
-    /// Folder for runs and report [default: the profile's, such as runs/glue-sample]
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-
-    #[command(flatten)]
-    pub settings: Settings,
-
-    /// After an error in one run go on with the others; failures are listed at the end
-    #[arg(long)]
-    pub keep_going: bool,
-
-    /// Print what would be run and how long it would take on this machine, and stop
-    #[arg(long)]
-    pub plan: bool,
-}
-
 /// Settings that every training command takes.
 #[derive(Debug, Args)]
 pub struct Settings {
@@ -187,6 +100,7 @@ pub struct Settings {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   adept train --task sst2 --method adept --data DATA --backbone t5-base --out runs/one
+  adept train --data reviews.jsonl --backbone t5-base --out runs/own
   adept train --config run.toml --set train.steps=2000 --out runs/two
 
 Run the same command again to resume an interrupted run. The adapter is OUT/best, the record OUT/record.jsonl.")]
@@ -195,16 +109,17 @@ pub struct Train {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// GLUE task
-    #[arg(long, value_name = "NAME")]
+    /// Task by name, or a card by path [default: text, of a file of one's own]
+    #[arg(long, value_name = "NAME|FILE")]
     pub task: Option<Task>,
 
-    /// Folder that holds GLUE's own files
-    #[arg(long, value_name = "DIR")]
+    /// Folder of the task's files, or a file of one's own: jsonl, json, csv, tsv or parquet [default: the hub's cache, which
+    /// `adept fetch TASK` fills]
+    #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
 
-    /// T5 checkpoint in Hugging Face form
-    #[arg(long, value_name = "DIR")]
+    /// T5 checkpoint in Hugging Face form, or the name of one in the hub's cache (t5-base, owner/name)
+    #[arg(long, value_name = "DIR|NAME")]
     pub backbone: Option<PathBuf>,
 
     /// pt, dept, adept or full
@@ -271,17 +186,17 @@ pub struct Eval {
     #[arg(long, value_name = "DIR")]
     pub adapter: Option<PathBuf>,
 
-    /// T5 checkpoint in Hugging Face form
-    #[arg(long, value_name = "DIR")]
+    /// T5 checkpoint in Hugging Face form, or the name of one in the hub's cache (t5-base, owner/name)
+    #[arg(long, value_name = "DIR|NAME")]
     pub backbone: PathBuf,
 
-    /// GLUE task
-    #[arg(long, value_name = "NAME")]
-    pub task: Task,
+    /// Task by name, or a card by path [default: text, of a file of one's own]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub task: Option<Task>,
 
-    /// Folder that holds GLUE's own files
-    #[arg(long, value_name = "DIR")]
-    pub data: PathBuf,
+    /// Folder of the task's files, or a file of one's own [default: the hub's cache, which `adept fetch TASK` fills]
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<PathBuf>,
 
     /// Which split to score
     #[arg(long, value_enum, default_value = "test")]
@@ -309,8 +224,8 @@ pub struct Predict {
     #[arg(long, value_name = "DIR")]
     pub adapter: Option<PathBuf>,
 
-    /// T5 checkpoint in Hugging Face form
-    #[arg(long, value_name = "DIR")]
+    /// T5 checkpoint in Hugging Face form, or the name of one in the hub's cache (t5-base, owner/name)
+    #[arg(long, value_name = "DIR|NAME")]
     pub backbone: PathBuf,
 
     /// File of source texts, one a line; - is standard input
@@ -466,56 +381,6 @@ pub struct Config {
     pub settings: Settings,
 }
 
-/// The seeds of a grid.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seeds(pub Vec<u64>);
-
-/// The first seed of a count.
-const FIRST_SEED: u64 = 42;
-
-/// More runs of each kind than anybody means by a count.
-const LARGEST_COUNT: u64 = 20;
-
-impl Seeds {
-    /// `count` seeds from the first on.
-    fn count(count: u64) -> Self {
-        Self((FIRST_SEED..FIRST_SEED + count).collect())
-    }
-}
-
-impl FromStr for Seeds {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let number = |part: &str| {
-            let seed: Option<u64> = part.trim().parse().ok().filter(|seed| i64::try_from(*seed).is_ok());
-            seed.ok_or_else(|| format!("`{part}` is not a whole number from 0"))
-        };
-        if !text.contains(',') {
-            return match number(text)? {
-                0 => Err("0 seeds are nothing to run".to_owned()),
-                count @ 1..=LARGEST_COUNT => Ok(Self::count(count)),
-                seed => Err(format!(
-                    "{seed} alone would be that many seeds; write `{seed},` for the one seed {seed}"
-                )),
-            };
-        }
-        let seeds: Vec<u64> = text
-            .split(',')
-            .filter(|part| !part.trim().is_empty())
-            .map(number)
-            .collect::<Result<_, _>>()?;
-        let mut sorted = seeds.clone();
-        sorted.sort_unstable();
-        sorted.dedup();
-        match seeds.len() {
-            0 => Err("no seed is named".to_owned()),
-            named if named != sorted.len() => Err("a seed is named twice".to_owned()),
-            _ => Ok(Self(seeds)),
-        }
-    }
-}
-
 fn preset(text: &str) -> Result<Preset, String> {
     match text {
         "paper" => Ok(Preset::Paper),
@@ -533,27 +398,5 @@ mod tests {
     #[test]
     fn the_definitions_are_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[track_caller]
-    fn check(text: &str, expected: Option<&[u64]>) {
-        assert_eq!(
-            text.parse::<Seeds>().ok().map(|seeds| seeds.0),
-            expected.map(<[u64]>::to_vec),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn seeds_are_a_list_or_a_count() {
-        check("3", Some(&[42, 43, 44]));
-        check("7,8", Some(&[7, 8]));
-        check("42,", Some(&[42]));
-        check("42", None);
-        check("0", None);
-        check("1,1", None);
-        check(",", None);
-        check("1,x", None);
-        check("18446744073709551615,", None);
     }
 }

@@ -11,10 +11,11 @@
 //!
 //! Shape legend: `input_ids` and `mask` are `[batch, source_width]`, `labels` `[batch, target_width]`, row-major.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::mt19937::Mt19937;
-use crate::{DataError, Encoded};
+use crate::{DataError, Encoded, StoredRows};
 
 /// The label at padding, which the loss passes over (PyTorch's convention).
 pub const IGNORED_LABEL: i32 = -100;
@@ -42,7 +43,7 @@ pub struct BatchOptions {
 /// One micro-batch, ready for a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// Row of each example in the slice that was given to the [`Batcher`].
+    /// Row of each example among those that were given to the [`Batcher`].
     pub rows: Vec<usize>,
     /// Number of rows.
     pub batch: usize,
@@ -66,13 +67,72 @@ pub fn default_buckets(max_source_length: usize) -> Vec<usize> {
     narrower.chain([max_source_length]).collect()
 }
 
+/// Tokenised rows, wherever they are.
+#[derive(Debug, Clone, Copy)]
+pub enum BatchRows<'a> {
+    /// In memory.
+    Held(&'a [Encoded]),
+    /// On disk, read when their batch is made.
+    Stored(&'a StoredRows),
+}
+
+impl<'a> From<&'a [Encoded]> for BatchRows<'a> {
+    fn from(rows: &'a [Encoded]) -> Self {
+        Self::Held(rows)
+    }
+}
+
+impl<'a> From<&'a Vec<Encoded>> for BatchRows<'a> {
+    fn from(rows: &'a Vec<Encoded>) -> Self {
+        Self::Held(rows)
+    }
+}
+
+impl<'a> From<&'a StoredRows> for BatchRows<'a> {
+    fn from(rows: &'a StoredRows) -> Self {
+        Self::Stored(rows)
+    }
+}
+
+impl<'a> BatchRows<'a> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Held(rows) => rows.len(),
+            Self::Stored(rows) => rows.len(),
+        }
+    }
+
+    fn source_length(&self, row: usize) -> usize {
+        match self {
+            Self::Held(rows) => rows[row].source.len(),
+            Self::Stored(rows) => rows.source_length(row),
+        }
+    }
+
+    /// A row whose ids all are below 2^31.
+    fn read(&self, row: usize) -> Result<Cow<'a, Encoded>, DataError> {
+        let encoded = match self {
+            Self::Held(rows) => Cow::Borrowed(&rows[row]),
+            Self::Stored(rows) => Cow::Owned(rows.read(row)?),
+        };
+        match encoded.source.iter().chain(&encoded.target).find(|id| too_large(**id)) {
+            Some(&found) => Err(DataError::TokenId { row, found }),
+            None => Ok(encoded),
+        }
+    }
+}
+
+fn too_large(id: u32) -> bool {
+    i32::try_from(id).is_err()
+}
+
 /// The rows of each batch of an epoch, in order.
 type Plan = Vec<Vec<usize>>;
 
 /// Makes batches of tokenised rows.
 #[derive(Debug)]
 pub struct Batcher<'a> {
-    rows: &'a [Encoded],
+    rows: BatchRows<'a>,
     options: BatchOptions,
     /// The last epoch that was asked for: (seed, epoch) and its plan.
     planned: Mutex<Option<(u64, u64, Arc<Plan>)>>,
@@ -83,8 +143,9 @@ impl<'a> Batcher<'a> {
     ///
     /// # Errors
     /// [`DataError::NoRows`], [`DataError::ZeroOption`], [`DataError::Buckets`], [`DataError::TokenId`].
-    pub fn new(rows: &'a [Encoded], options: BatchOptions) -> Result<Self, DataError> {
-        if rows.is_empty() {
+    pub fn new(rows: impl Into<BatchRows<'a>>, options: BatchOptions) -> Result<Self, DataError> {
+        let rows = rows.into();
+        if rows.len() == 0 {
             return Err(DataError::NoRows);
         }
         for (option, value) in [
@@ -104,13 +165,7 @@ impl<'a> Batcher<'a> {
                 found: options.buckets,
             });
         }
-        let too_large = |id: &&u32| i32::try_from(**id).is_err();
-        for (row, encoded) in rows.iter().enumerate() {
-            if let Some(&found) = encoded.source.iter().chain(&encoded.target).find(too_large) {
-                return Err(DataError::TokenId { row, found });
-            }
-        }
-        if too_large(&&options.pad_id) {
+        if too_large(options.pad_id) {
             return Err(DataError::TokenId {
                 row: 0,
                 found: options.pad_id,
@@ -128,26 +183,24 @@ impl<'a> Batcher<'a> {
         self.rows.len().div_ceil(self.options.batch_size)
     }
 
-    /// Rows whose target is longer than `target_width` and is cut.
-    pub fn truncated_targets(&self) -> usize {
-        self.rows
-            .iter()
-            .filter(|row| row.target.len() > self.options.target_width)
-            .count()
-    }
-
     /// The batch of a micro-step, counted from 0 over all epochs: a pure function of (seed, step). The plan of the epoch
     /// last asked for is kept, so that going through the steps in order plans each epoch once.
-    pub fn train_batch(&self, seed: u64, step: usize) -> Batch {
+    ///
+    /// # Errors
+    /// [`DataError::Io`] where stored rows can no longer be read, [`DataError::TokenId`] for an id beyond 31 bits.
+    pub fn train_batch(&self, seed: u64, step: usize) -> Result<Batch, DataError> {
         let per_epoch = self.batches_per_epoch();
         let plan = self.plan(seed, (step / per_epoch) as u64);
         self.batch(plan[step % per_epoch].clone())
     }
 
     /// Batches for evaluation: every row once, narrow buckets first, rows of a bucket in their order.
-    pub fn evaluation_batches(&self) -> Vec<Batch> {
+    ///
+    /// # Errors
+    /// As [`train_batch`](Self::train_batch).
+    pub fn evaluation_batches(&self) -> Result<Vec<Batch>, DataError> {
         let mut order: Vec<usize> = (0..self.rows.len()).collect();
-        order.sort_by_key(|&row| self.bucket(self.rows[row].source.len()));
+        order.sort_by_key(|&row| self.bucket(self.rows.source_length(row)));
         order
             .chunks(self.options.batch_size)
             .map(|rows| self.batch(rows.to_vec()))
@@ -179,8 +232,8 @@ impl<'a> Batcher<'a> {
                 self.options.buckets.len()
             }
         ];
-        for (row, encoded) in self.rows.iter().enumerate() {
-            buckets[self.bucket(encoded.source.len())].push(row);
+        for row in 0..self.rows.len() {
+            buckets[self.bucket(self.rows.source_length(row))].push(row);
         }
 
         let mut plan: Plan = Vec::with_capacity(self.batches_per_epoch());
@@ -210,7 +263,7 @@ impl<'a> Batcher<'a> {
 
     /// Pads rows. The width is that of the narrowest bucket that holds the longest of them, which for rows that came
     /// over from a narrower bucket can be less than their new bucket's.
-    fn batch(&self, rows: Vec<usize>) -> Batch {
+    fn batch(&self, rows: Vec<usize>) -> Result<Batch, DataError> {
         let BatchOptions {
             max_source_length,
             pad_to_max,
@@ -218,19 +271,15 @@ impl<'a> Batcher<'a> {
             target_width,
             ..
         } = self.options;
-        let longest = rows
-            .iter()
-            .map(|&row| self.rows[row].source.len())
-            .max()
-            .unwrap_or_default();
+        let longest = rows.iter().map(|&row| self.rows.source_length(row)).max();
         let source_width = if pad_to_max {
             max_source_length
         } else {
-            self.options.buckets[self.bucket(longest)]
+            self.options.buckets[self.bucket(longest.unwrap_or_default())]
         };
-
-        let encoded = rows.iter().map(|&row| &self.rows[row]).collect::<Vec<_>>();
-        padded(rows, encoded.into_iter(), (source_width, target_width), pad_id)
+        let encoded: Vec<Cow<'_, Encoded>> = rows.iter().map(|&row| self.rows.read(row)).collect::<Result<_, _>>()?;
+        let encoded = encoded.iter().map(Cow::as_ref);
+        Ok(padded(rows, encoded, (source_width, target_width), pad_id))
     }
 }
 
@@ -277,5 +326,5 @@ fn push_padded(out: &mut Vec<i32>, ids: &[u32], width: usize, padding: i32) {
 }
 
 fn signed(id: u32) -> i32 {
-    i32::try_from(id).expect("ids beyond i32 were refused when the batches were set up")
+    i32::try_from(id).expect("ids beyond i32 were refused when their row was read")
 }

@@ -158,6 +158,11 @@ impl TextTokenizer {
         self.tokenizer.get_vocab_size(true)
     }
 
+    /// The largest id that it gives.
+    pub(crate) fn largest_id(&self) -> u32 {
+        self.tokenizer.get_vocab(true).into_values().max().unwrap_or_default()
+    }
+
     /// Id of a token by its exact text, for example `</s>`.
     pub fn token_id(&self, token: &str) -> Option<u32> {
         self.tokenizer.token_to_id(token)

@@ -19,7 +19,7 @@ pub use layers::{Origin, Override, Resolved, resolve};
 pub(crate) use layers::{Values, chosen, collect, resolve_values};
 pub use sections::{
     AdapterSection, CheckpointSection, EvaluationSection, FanInRule, GroupSection, InputSection, ModelRate, ModelWord,
-    OptimizerSection, PredictionMethod, PromptStart, Rounding, TrainMethod, TrainSection,
+    OptimizerSection, PredictionMethod, PromptStart, Rounding, SelectionMetric, TrainMethod, TrainSection,
 };
 
 /// Every field of a run. The meanings are those of [`fields::FIELDS`].

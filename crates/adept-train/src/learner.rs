@@ -226,7 +226,7 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> Run<'a, AB, T> {
         let first = self.progress.step * passes;
         let batches: Vec<Batch> = (first..first + passes)
             .map(|step| self.job.train.train_batch(seed, step))
-            .collect();
+            .collect::<Result<_, _>>()?;
         let (target, device, observer) = (self.target, self.device, &mut *self.observer);
         let mut before_pass = |index: usize| {
             let proceed = !observer.stop_requested();

@@ -11,14 +11,14 @@ use std::fs;
 use std::path::Path;
 
 use adept_core::{AdapterConfig, AdapterMetadata};
-use adept_data::{BatchOptions, Batcher, Encoded, Right};
+use adept_data::{BatchOptions, Batcher, Encoded, Metric, Right, Task};
 use adept_models::{Backbone, Seq2SeqBackbone, T5};
 use burn::module::Module;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
 use crate::TrainError;
 use crate::checkpoint::{self, Identity, Progress};
-use crate::config::{PredictionMethod, Resolved, RunConfig};
+use crate::config::{PredictionMethod, Resolved, RunConfig, SelectionMetric};
 use crate::evaluate::{EvaluationSet, Predictor};
 use crate::folder::{self, RunFolder};
 use crate::learner::{self, Job};
@@ -34,15 +34,16 @@ pub(crate) use prepare::load_options;
 pub use prepare::{LoadedBackbone, PreparedTask, load_backbone, prepare_task, task_of};
 pub use probe::{ProbeOptions, RunTime, probe};
 
-/// Loads everything and runs.
+/// Loads everything and runs. `cache` is the folder that tokenised tasks are kept in ([`prepare_task`]).
 pub fn run<AB: AutodiffBackend>(
     resolved: &Resolved,
     folder: &Path,
+    cache: Option<&Path>,
     device: &AB::Device,
     observer: &mut dyn Observer,
 ) -> Result<RunResult, TrainError> {
     let backbone = load_backbone::<AB::InnerBackend>(&resolved.config.backbone, device)?;
-    let task = prepare_task(&resolved.config, &backbone.tokenizer)?;
+    let task = prepare_task(&resolved.config, &backbone.tokenizer, cache)?;
     run_prepared::<AB>(resolved, folder, &backbone, &task, device, observer)
 }
 
@@ -163,7 +164,7 @@ fn finish<AB: AutodiffBackend, T: Target<AB>>(
     let config = &resolved.config;
     let options = |batch_size| batch_options(config, backbone, task, batch_size);
     let evaluation_set = |rows: &[Encoded], right: Right| -> Result<EvaluationSet, TrainError> {
-        let batches = Batcher::new(rows, options(config.evaluation.batch_size))?.evaluation_batches();
+        let batches = Batcher::new(rows, options(config.evaluation.batch_size))?.evaluation_batches()?;
         Ok(EvaluationSet { batches, right })
     };
     let (rows, right) = selection_rows(&task.validation, config.evaluation.validation_rows);
@@ -185,6 +186,7 @@ fn finish<AB: AutodiffBackend, T: Target<AB>>(
         rank: adapter.map_or(0, |adapter| adapter.rank),
     };
     let decode = |ids: &[u32]| -> Result<String, TrainError> { Ok(backbone.tokenizer.decode(ids, true)?) };
+    let metrics = metrics(config, &task.task);
     let job = Job {
         identity,
         start: start.clone(),
@@ -193,7 +195,7 @@ fn finish<AB: AutodiffBackend, T: Target<AB>>(
         train: Batcher::new(&task.train, options(config.train.batch_size))?,
         validation: &validation,
         test: &test,
-        metrics: task.task.metrics(),
+        metrics: &metrics,
         predictor: predictor(config, task),
         decode: &decode,
     };
@@ -264,6 +266,16 @@ fn check_identity(folder: &RunFolder, here: &Identity, there: &Identity) -> Resu
             here,
         }),
     }
+}
+
+/// The metrics of a run: the one that chooses the best step, then the others of the task's card.
+pub fn metrics(config: &RunConfig, task: &Task) -> Vec<Metric> {
+    let mut metrics = task.metrics().to_vec();
+    if let SelectionMetric::Metric(chosen) = config.evaluation.metric {
+        metrics.retain(|metric| *metric != chosen);
+        metrics.insert(0, chosen);
+    }
+    metrics
 }
 
 /// How answers are made.

@@ -18,7 +18,7 @@ use adept_train::analysis::{
 };
 use adept_train::observer::Observer;
 use adept_train::report::Benchmark;
-use adept_train::reproduce::{Cell, Grid, Prepared, Profile};
+use adept_train::reproduce::{Cell, DataPlace, Grid, Prepared, Profile};
 use burn::tensor::{Distribution, Int, Tensor, TensorData};
 use burn_flex::Flex;
 use common::world::world;
@@ -90,7 +90,7 @@ fn sizes_equal_those_over_all_tokens_of_padded_batches_without_their_padding() {
     let _turn = one_at_a_time();
     let (model, device) = (backbone(), Default::default());
     let rows: Vec<Encoded> = (0..64).map(example).collect();
-    let batches = Batcher::new(&rows, options(16)).unwrap().evaluation_batches();
+    let batches = Batcher::new(&rows, options(16)).unwrap().evaluation_batches().unwrap();
     assert!(
         batches.iter().any(|batch| batch.mask.contains(&false)),
         "there is padding to leave out"
@@ -149,11 +149,12 @@ fn analysis(table: TableName, (data, backbone): &(PathBuf, PathBuf), out: &Path)
     Analysis {
         table,
         grid: Grid {
+            cache: None,
             out: out.to_owned(),
             benchmark: Benchmark::Glue,
             profile: Profile::parse("test", PROFILE).unwrap(),
             synthetic: true,
-            data: data.clone(),
+            data: DataPlace::Folder(data.clone()),
             backbone: backbone.clone(),
             tasks: vec![Task::named("rte").unwrap()],
             methods: analysis::METHODS.to_vec(),

@@ -58,7 +58,7 @@ fn expected_counts(task: &Task) -> [usize; 3] {
     match task.card().split.rule {
         SplitRule::HalveValidation => [train, dev / 2, dev - dev / 2],
         SplitRule::HoldOutTrain => [train_large - 1000, 1000, dev_large],
-        SplitRule::Official => [train, dev_large, dev_large],
+        SplitRule::Official | SplitRule::FilesGiven => [train, dev_large, dev_large],
     }
 }
 

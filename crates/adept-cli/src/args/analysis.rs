@@ -53,8 +53,9 @@ pub struct TableRuns {
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 
-    /// T5 checkpoint in Hugging Face form: config.json, model.safetensors, tokenizer.json
-    #[arg(long, value_name = "DIR")]
+    /// T5 checkpoint in Hugging Face form (config.json, model.safetensors, tokenizer.json), or the name of one in the hub's
+    /// cache (t5-base, owner/name)
+    #[arg(long, value_name = "DIR|NAME")]
     pub backbone: Option<PathBuf>,
 
     /// Tasks, of mnli, qqp, qnli, sst2, stsb, mrpc, rte and cola [default: rte,qnli]

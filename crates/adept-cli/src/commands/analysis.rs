@@ -39,6 +39,7 @@ fn table(setting: &Setting, table: TableName, shifts: Vec<usize>, runs: TableRun
     let (only_plan, out, reuse) = (runs.plan, runs.out, runs.reuse);
     // The same road from arguments to a grid as the GLUE reproduction's; folder, methods and tasks are the tables' own.
     let mut grid = reproduce::grid::of(
+        setting,
         &Runs {
             profile: runs.profile,
             data: runs.data,

@@ -1,9 +1,9 @@
 //! `adept eval`: a trained adapter's scores on a split of a task.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use adept_core::{AdapterMetadata, PromptAdapter, file};
-use adept_data::{BatchOptions, Batcher};
+use adept_data::{BatchOptions, Batcher, Task};
 use adept_models::{Backbone as _, Seq2SeqBackbone as _};
 use adept_train::config::{self, Resolved};
 use adept_train::evaluate::{self, EvaluationSet};
@@ -12,7 +12,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use serde_json::json;
 
 use super::settings::overrides;
-use super::{Setting, run_failure};
+use super::{Setting, hub, run_failure};
 use crate::args::{Eval, Split};
 use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, say};
@@ -20,19 +20,28 @@ use crate::progress::scores;
 
 /// Scores an adapter and prints the metrics.
 pub fn run(setting: &Setting, arguments: Eval) -> Result<(), Failure> {
-    with_backend(setting.device, Work(arguments))
+    let work = Work {
+        backbone: hub::backbone(&arguments.backbone)?,
+        cache: setting.data_cache.clone(),
+        arguments,
+    };
+    with_backend(setting.device, work)
 }
 
-struct Work(Eval);
+struct Work {
+    arguments: Eval,
+    backbone: PathBuf,
+    cache: Option<PathBuf>,
+}
 
 impl WithBackend for Work {
     fn run<AB: AutodiffBackend>(self, device: AB::Device) -> Result<(), Failure> {
-        let arguments = self.0;
-        let backbone = run::load_backbone::<AB::InnerBackend>(&arguments.backbone, &device).map_err(run_failure)?;
+        let arguments = self.arguments;
+        let backbone = run::load_backbone::<AB::InnerBackend>(&self.backbone, &device).map_err(run_failure)?;
         let (adapter, about) = load_adapter(arguments.adapter.as_deref(), &backbone, &device)?;
         let resolved = settings(&arguments, about.as_ref())?;
         let config = &resolved.config;
-        let task = run::prepare_task(config, &backbone.tokenizer).map_err(run_failure)?;
+        let task = run::prepare_task(config, &backbone.tokenizer, self.cache.as_deref()).map_err(run_failure)?;
         let (rows, right) = match arguments.split {
             Split::Validation => &task.validation,
             Split::Test => &task.test,
@@ -46,8 +55,8 @@ impl WithBackend for Work {
             target_width: task.target_width,
         };
         let batches = Batcher::new(rows, options)
-            .map_err(Failure::input)?
-            .evaluation_batches();
+            .and_then(|batcher| batcher.evaluation_batches())
+            .map_err(Failure::input)?;
         let set = EvaluationSet {
             batches,
             right: right.clone(),
@@ -64,7 +73,7 @@ impl WithBackend for Work {
             &mut |_, _| true,
         );
         let predictions = predictions.map_err(run_failure)?.unwrap_or_default();
-        let found = evaluate::scores(task.task.metrics(), &predictions, &set.right);
+        let found = evaluate::scores(&run::metrics(config, &task.task), &predictions, &set.right);
         let split = match arguments.split {
             Split::Validation => "validation",
             Split::Test => "test",
@@ -85,9 +94,11 @@ impl WithBackend for Work {
 /// The settings of the evaluation. DePT's offsets exist for as many positions as it was trained with, so that the
 /// source length is the adapter's unless it is given.
 fn settings(arguments: &Eval, about: Option<&AdapterMetadata>) -> Result<Resolved, Failure> {
+    let task = arguments.task.as_ref().map(Task::reference).unwrap_or_default();
+    let (task, data) = hub::task_and_data(&task, arguments.data.as_deref().unwrap_or(Path::new("")))?;
     let mut first = vec![
-        format!("task={}", arguments.task.reference()),
-        format!("data={}", arguments.data.display()),
+        format!("task={task}"),
+        format!("data={}", data.display()),
         format!("backbone={}", arguments.backbone.display()),
     ];
     let length = about

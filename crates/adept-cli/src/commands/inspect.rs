@@ -10,7 +10,7 @@ use adept_train::record::{self, Line, RunResult};
 use adept_train::report::text::{duration, thousands};
 use burn::tensor::backend::AutodiffBackend;
 
-use super::Setting;
+use super::{Setting, hub};
 use crate::args::Inspect;
 use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, say};
@@ -67,7 +67,7 @@ impl WithBackend for AdapterWork<'_> {
         row("DePT scale", config.scale)?;
         row("trainable parameters", thousands(config.trainable_parameters()))?;
         if let Some(backbone) = &self.0.backbone {
-            let (_, checkpoint) = t5::open(backbone).map_err(Failure::input)?;
+            let (_, checkpoint) = t5::open(&hub::backbone(backbone)?).map_err(Failure::input)?;
             about
                 .check_backbone(&checkpoint.fingerprint())
                 .map_err(Failure::input)?;

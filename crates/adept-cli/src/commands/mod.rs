@@ -3,6 +3,8 @@
 mod analysis;
 mod bench;
 mod eval;
+mod fetch;
+mod hub;
 mod inspect;
 mod predict;
 mod pretrain;
@@ -10,6 +12,9 @@ mod reproduce;
 mod settings;
 mod train;
 mod verify;
+
+use std::env;
+use std::path::PathBuf;
 
 use adept_data::DataError;
 use adept_data::pretrain::PretrainError;
@@ -21,13 +26,18 @@ use crate::device::DeviceName;
 use crate::failure::{Failure, say};
 use crate::progress::Loudness;
 
+/// Names the folder that tokenised tasks are kept in.
+const CACHE_VARIABLE: &str = "ADEPT_CACHE";
+
 /// What every command knows besides its own arguments.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Setting {
     /// Where to compute.
     pub device: DeviceName,
     /// How much to show on the way.
     pub loudness: Loudness,
+    /// Folder that tokenised tasks are kept in; none: nowhere.
+    pub data_cache: Option<PathBuf>,
 }
 
 /// Runs the command of this command line.
@@ -40,6 +50,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     let setting = Setting {
         device: cli.device.unwrap_or_default(),
         loudness,
+        data_cache: data_cache(cli.data_cache),
     };
     match cli.command {
         Command::Reproduce(Reproduce::Glue(runs)) => reproduce::benchmark(&setting, Benchmark::Glue, runs),
@@ -48,6 +59,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Reproduce(Reproduce::Others(runs)) => reproduce::benchmark(&setting, Benchmark::Others, runs),
         Command::Reproduce(Reproduce::Table1(arguments)) => analysis::table1(&setting, arguments),
         Command::Reproduce(Reproduce::Table2(arguments)) => analysis::table2(&setting, arguments),
+        Command::Fetch(arguments) => fetch::run(&setting, &arguments),
         Command::Train(arguments) => train::run(&setting, arguments),
         Command::Pretrain(arguments) => pretrain::run(&setting, arguments),
         Command::Eval(arguments) => eval::run(&setting, arguments),
@@ -58,6 +70,20 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Report(arguments) => report(&arguments),
         Command::Config(arguments) => config(&arguments),
     }
+}
+
+/// The folder that tokenised tasks are kept in, as given, as the environment says, or the user's own.
+fn data_cache(given: Option<PathBuf>) -> Option<PathBuf> {
+    let variable = || {
+        env::var_os(CACHE_VARIABLE)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let users = || dirs::cache_dir().map(|caches| caches.join("adept"));
+    given
+        .or_else(variable)
+        .or_else(users)
+        .filter(|folder| folder.as_os_str() != "none")
 }
 
 /// `adept report`.
@@ -80,11 +106,21 @@ fn config(arguments: &Config) -> Result<(), Failure> {
 pub fn run_failure(cause: TrainError) -> Failure {
     match cause {
         TrainError::Interrupted { .. } => Failure::interrupted(cause),
+        TrainError::Data(DataError::MissingFile { ref task, .. }) => {
+            let hint = hub::fetch_hint(task);
+            let failure = Failure::input(cause);
+            match hint {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
+        }
         TrainError::Io { .. }
         | TrainError::NotFinite { .. }
         | TrainError::Diverged { .. }
         | TrainError::BestChanged { .. }
-        | TrainError::Data(DataError::Pretrain(PretrainError::Write { .. })) => Failure::run(cause),
+        | TrainError::Data(DataError::Write { .. } | DataError::Pretrain(PretrainError::Write { .. })) => {
+            Failure::run(cause)
+        }
         _ => Failure::input(cause),
     }
 }

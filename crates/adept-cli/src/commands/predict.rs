@@ -13,7 +13,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use serde_json::{Map, Value};
 
 use super::eval::load_adapter;
-use super::{Setting, run_failure};
+use super::{Setting, hub, run_failure};
 use crate::args::Predict;
 use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, say};
@@ -32,7 +32,8 @@ impl WithBackend for Work {
     fn run<AB: AutodiffBackend>(self, device: AB::Device) -> Result<(), Failure> {
         let arguments = self.0;
         let mut input = open(&arguments.input)?;
-        let backbone = run::load_backbone::<AB::InnerBackend>(&arguments.backbone, &device).map_err(run_failure)?;
+        let backbone = run::load_backbone::<AB::InnerBackend>(&hub::backbone(&arguments.backbone)?, &device)
+            .map_err(run_failure)?;
         let (adapter, about) = load_adapter(arguments.adapter.as_deref(), &backbone, &device)?;
         let trained_for = about.as_ref().and_then(|about| about.task.as_deref()?.parse().ok());
         let predictor = predictor(&arguments, arguments.task.clone().or(trained_for), &backbone)?;
@@ -89,8 +90,8 @@ fn predict<B: Backend>(
     device: &B::Device,
 ) -> Result<Vec<String>, Failure> {
     let batches = Batcher::new(rows, options)
-        .map_err(Failure::input)?
-        .evaluation_batches();
+        .and_then(|batcher| batcher.evaluation_batches())
+        .map_err(Failure::input)?;
     let set = EvaluationSet {
         batches,
         right: Right::of_targets(vec![String::new(); rows.len()]),

@@ -29,7 +29,7 @@ fn real_small_command(table: &str) -> String {
 
 /// Runs or resumes a benchmark.
 pub fn benchmark(setting: &Setting, benchmark: Benchmark, arguments: Runs) -> Result<(), Failure> {
-    let grid = grid::of(&arguments, benchmark, benchmark.name())?;
+    let grid = grid::of(setting, &arguments, benchmark, benchmark.name())?;
     with_backend(
         setting.device,
         Work {

@@ -6,7 +6,7 @@ use adept_train::run;
 use burn::tensor::backend::AutodiffBackend;
 
 use super::settings::{option, overrides, path};
-use super::{Setting, run_failure};
+use super::{Setting, hub, run_failure};
 use crate::args::Train;
 use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, remark, say};
@@ -22,22 +22,21 @@ pub fn run(setting: &Setting, arguments: Train) -> Result<(), Failure> {
         path("data", arguments.data.as_deref()),
         path("backbone", arguments.backbone.as_deref()),
     ];
-    let overrides = overrides(&arguments.settings, named.into_iter().flatten().collect());
-    let resolved = config::resolve(arguments.config.as_deref(), &overrides).map_err(Failure::input)?;
-    for (key, missing, flag) in [
-        ("task", resolved.config.task.is_empty(), "--task NAME"),
-        ("data", resolved.config.data.as_os_str().is_empty(), "--data DIR"),
-        (
-            "backbone",
-            resolved.config.backbone.as_os_str().is_empty(),
-            "--backbone DIR",
-        ),
-    ] {
-        if missing {
-            let message = format!("`{key}` is not given: add {flag}, or name it in the file of --config");
-            return Err(Failure::input(message));
-        }
+    let mut overrides = overrides(&arguments.settings, named.into_iter().flatten().collect());
+    let resolve =
+        |overrides: &[String]| config::resolve(arguments.config.as_deref(), overrides).map_err(Failure::input);
+    let asked = resolve(&overrides)?.config;
+    if asked.backbone.as_os_str().is_empty() {
+        let message = "`backbone` is not given: add --backbone DIR, or name it in the file of --config";
+        return Err(Failure::input(message));
     }
+    let (task, data) = hub::task_and_data(&asked.task, &asked.data)?;
+    overrides.extend([
+        format!("task={task}"),
+        format!("data={}", data.display()),
+        format!("backbone={}", hub::backbone(&asked.backbone)?.display()),
+    ]);
+    let resolved = resolve(&overrides)?;
     if arguments.out.join("result.json").exists() && setting.loudness != Loudness::Quiet {
         remark(format_args!(
             "{} holds a finished run: nothing is trained again",
@@ -69,7 +68,14 @@ impl WithBackend for Work<'_> {
             self.setting.loudness,
             format!("{} {}", config.task, config.adapter.method),
         );
-        let result = run::run::<AB>(&self.resolved, out, &device, &mut progress).map_err(run_failure)?;
+        let result = run::run::<AB>(
+            &self.resolved,
+            out,
+            self.setting.data_cache.as_deref(),
+            &device,
+            &mut progress,
+        )
+        .map_err(run_failure)?;
         drop(progress);
         say(format_args!(
             "validation {} (step {})",

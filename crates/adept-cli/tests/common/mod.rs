@@ -58,6 +58,9 @@ pub fn command<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>
         .args(arguments)
         .stdin(Stdio::null())
         .env("ADEPT_DATASETS", "/no/such/folder")
+        .env("ADEPT_CACHE", "none")
+        .env("HF_HUB_CACHE", "/no/such/folder")
+        .env("HF_HUB_OFFLINE", "1")
         .env_remove("ADEPT_DATA")
         .env_remove("RUST_BACKTRACE");
     command

@@ -15,7 +15,7 @@
 //! | 4 | ids that the tokenizer puts behind every text | | … | target and right answers: 4 bytes of length, UTF-8 |
 //! | 16 | unused, zero | | | |
 //! | 32 | what the examples were made of ([`super::key`]) | | | |
-//! | 32 | SHA-256 of all that follows | | | |
+//! | 32 | SHA-256 of all that follows, then of the header before it | | | |
 //!
 //! A store is written beside its place and renamed when it is whole. It is read to the last byte when it is opened, and
 //! made anew where it is not exactly what would be made.
@@ -28,6 +28,8 @@ const MAGIC: [u8; 8] = *b"ADEPTROW";
 pub(super) const VERSION: u32 = 1;
 /// Bytes of the header.
 pub(super) const HEADER: usize = 120;
+/// Bytes of the header that its digest covers.
+pub(super) const COVERED: usize = 88;
 /// Bytes of an example before its ids.
 pub(super) const HEAD: u64 = 24;
 /// Bytes for a file at the end.
@@ -57,8 +59,8 @@ impl Header {
             bytes: long(24)?,
             files: word(32)? as usize,
             suffix: word(36)? as usize,
-            key: bytes[56..88].try_into().ok()?,
-            digest: bytes[88..120].try_into().ok()?,
+            key: bytes[56..COVERED].try_into().ok()?,
+            digest: bytes[COVERED..HEADER].try_into().ok()?,
         })
     }
 
@@ -134,7 +136,9 @@ impl<'a, R: Read> Hashed<'a, R> {
         Ok(())
     }
 
-    pub(super) fn digest(self) -> [u8; 32] {
+    /// The digest of a whole store with this header.
+    pub(super) fn digest(mut self, header: &[u8; HEADER]) -> [u8; 32] {
+        self.hash.update(&header[..COVERED]);
         self.hash.finalize().into()
     }
 }

@@ -91,6 +91,21 @@ impl StoredRows {
         Ok(self.store.texts(self.picks[row])?.target)
     }
 
+    /// The mean of the targets that are numbers; none where none is.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn mean_target(&self) -> Result<Option<f64>, DataError> {
+        let (mut sum, mut count) = (0.0, 0_u32);
+        for row in 0..self.len() {
+            if let Ok(number) = self.target(row)?.parse::<f64>() {
+                sum += number;
+                count += 1;
+            }
+        }
+        Ok((count > 0).then(|| sum / f64::from(count)))
+    }
+
     /// The most frequent target, among equally frequent ones the first by value; none where there is no example. Targets
     /// are counted by a hash of 64 bits.
     ///

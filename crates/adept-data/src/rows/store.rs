@@ -30,6 +30,8 @@ pub(super) struct RowStore {
     /// Ids that the tokenizer puts behind every text; they stay when a text is cut.
     pub suffix: usize,
     entries: Vec<Entry>,
+    /// Where the last example ends.
+    end: u64,
     /// Ids of the examples, where rows have more than one.
     pub ids: Option<Vec<usize>>,
     /// Rows, rows skipped and empty fields of each file.
@@ -67,12 +69,12 @@ impl RowStore {
     pub(super) fn read_whole(path: &Path, file: File, bytes: u64, key: &[u8; 32]) -> std::io::Result<Option<Self>> {
         let mut reader = BufReader::with_capacity(1 << 16, file);
         reader.seek(SeekFrom::Start(0))?;
-        let mut header = [0; HEADER];
+        let mut head = [0; HEADER];
         if bytes < HEADER as u64 {
             return Ok(None);
         }
-        reader.read_exact(&mut header)?;
-        let Some(header) = Header::read(&header).filter(|header| header.key == *key) else {
+        reader.read_exact(&mut head)?;
+        let Some(header) = Header::read(&head).filter(|header| header.key == *key) else {
             return Ok(None);
         };
         let whole = (header.files as u64)
@@ -87,7 +89,7 @@ impl RowStore {
         };
         let files = (0..header.files).map(|_| Ok([hashed.long()?, hashed.long()?, hashed.long()?]));
         let files = files.collect::<std::io::Result<Vec<_>>>()?;
-        if hashed.digest() != header.digest {
+        if hashed.digest(&head) != header.digest {
             return Ok(None);
         }
         Ok(Some(Self {
@@ -96,6 +98,7 @@ impl RowStore {
             width: header.width,
             suffix: header.suffix,
             entries,
+            end: HEADER as u64 + header.bytes,
             ids,
             files,
         }))
@@ -115,8 +118,7 @@ impl RowStore {
     /// Reads an example's ids.
     pub(super) fn ids(&self, example: usize) -> Result<(Vec<u32>, Vec<u32>), DataError> {
         let (source, target) = self.lengths(example);
-        let mut bytes = vec![0; (source + target) * self.width];
-        self.read_at(self.entries[example].offset + HEAD, &mut bytes)?;
+        let bytes = self.bytes(example, HEAD, Some((source + target) * self.width))?;
         let mut ids = bytes.chunks_exact(self.width).map(|id| match *id {
             [low, high] => u32::from(u16::from_le_bytes([low, high])),
             _ => id.iter().rev().fold(0, |id, &byte| id << 8 | u32::from(byte)),
@@ -126,42 +128,48 @@ impl RowStore {
 
     /// Reads an example's target and right answers.
     pub(super) fn texts(&self, example: usize) -> Result<Texts, DataError> {
-        let entry = self.entries[example];
         let (source, target) = self.lengths(example);
-        let mut group = [0; 8];
-        self.read_at(entry.offset + 8, &mut group)?;
-        let mut at = entry.offset + HEAD + ((source + target) * self.width) as u64;
-        let mut next = |bytes: &mut [u8]| {
-            self.read_at(at, bytes)?;
-            at += bytes.len() as u64;
-            Ok::<_, DataError>(())
-        };
-        let (mut word, mut texts) = ([0; 4], Vec::new());
-        next(&mut word)?;
-        for _ in 0..u32::from_le_bytes(word) {
-            next(&mut word)?;
-            let mut text = vec![0; u32::from_le_bytes(word) as usize];
-            next(&mut text)?;
-            let text = String::from_utf8(text).map_err(|error| {
-                read_failed(&self.path, std::io::Error::new(std::io::ErrorKind::InvalidData, error))
-            })?;
-            texts.push(text);
+        let bytes = self.bytes(example, 0, None)?;
+        let torn = || read_failed(&self.path, std::io::ErrorKind::InvalidData.into());
+        let group = bytes.get(8..16).and_then(|group| group.try_into().ok());
+        let mut rest = bytes
+            .get(HEAD as usize + (source + target) * self.width..)
+            .unwrap_or_default();
+        let count = word(&mut rest).ok_or_else(torn)?;
+        let mut texts = Vec::new();
+        for _ in 0..count {
+            let length = word(&mut rest).ok_or_else(torn)?;
+            let (text, after) = rest.split_at_checked(length).ok_or_else(torn)?;
+            texts.push(str::from_utf8(text).map_err(|_| torn())?.to_owned());
+            rest = after;
         }
         let mut texts = texts.into_iter();
         Ok(Texts {
-            group: u64::from_le_bytes(group) as usize,
+            group: group.map(u64::from_le_bytes).ok_or_else(torn)? as usize,
             target: texts.next().unwrap_or_default(),
             golds: texts.collect(),
         })
     }
 
-    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> Result<(), DataError> {
+    /// Bytes of an example from its byte `from` on; to its end where their number is not given.
+    fn bytes(&self, example: usize, from: u64, count: Option<usize>) -> Result<Vec<u8>, DataError> {
+        let start = self.entries[example].offset + from;
+        let end = self.entries.get(example + 1).map_or(self.end, |next| next.offset);
+        let mut bytes = vec![0; count.unwrap_or((end - start) as usize)];
         // Every read seeks first, so what a thread that panicked has left behind does not matter.
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(offset))
-            .and_then(|_| file.read_exact(bytes))
-            .map_err(|source| read_failed(&self.path, source))
+        file.seek(SeekFrom::Start(start))
+            .and_then(|_| file.read_exact(&mut bytes))
+            .map_err(|source| read_failed(&self.path, source))?;
+        Ok(bytes)
     }
+}
+
+/// Takes a length off the front.
+fn word(bytes: &mut &[u8]) -> Option<usize> {
+    let (word, after) = bytes.split_first_chunk()?;
+    *bytes = after;
+    Some(u32::from_le_bytes(*word) as usize)
 }
 
 pub(super) fn read_failed(path: &Path, source: std::io::Error) -> DataError {

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::layout::{HEADER, Header};
+use super::layout::{COVERED, HEADER, Header};
 use crate::{DataError, DataFile, Example, TextTokenizer};
 
 /// Examples tokenised at a time, and bytes of their texts: enough to keep all cores busy, little enough to keep memory
 /// flat.
 const CHUNK: usize = 4096;
-const CHUNK_BYTES: usize = 1 << 22;
+const CHUNK_BYTES: usize = 1 << 20;
 
 /// Writes a store.
 pub(super) struct RowWriter<'a, W: Write + Seek> {
@@ -33,7 +33,11 @@ impl<'a, W: Write + Seek> RowWriter<'a, W> {
             path: path.to_path_buf(),
             tokenizer,
             header: Header {
-                width: if tokenizer.vocab_size() <= 1 << 16 { 2 } else { 4 },
+                width: if u16::try_from(tokenizer.largest_id()).is_ok() {
+                    2
+                } else {
+                    4
+                },
                 examples: 0,
                 bytes: 0,
                 files: 0,
@@ -72,6 +76,7 @@ impl<'a, W: Write + Seek> RowWriter<'a, W> {
             .flat_map(|file| [file.rows, file.skipped, file.empty_fields]);
         let tail: Vec<u8> = counts.flat_map(|count| (count as u64).to_le_bytes()).collect();
         self.hash.update(&tail);
+        self.hash.update(&self.header.bytes()[..COVERED]);
         self.header.digest = std::mem::take(&mut self.hash).finalize().into();
         let header = self.header.bytes();
         let path = self.path.clone();

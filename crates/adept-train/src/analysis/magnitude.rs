@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use adept_core::{Offset, PromptAdapter};
-use adept_data::Encoded;
+use adept_data::{DataError, Encoded, StoredRows};
 use adept_models::Backbone;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
@@ -34,21 +34,37 @@ pub struct TokenCounts {
 }
 
 impl TokenCounts {
-    /// Counts the sources of `rows`, which hold no padding.
+    /// Counts sources, which hold no padding.
     #[must_use]
     pub fn of(rows: &[Encoded]) -> Self {
         let mut counts = Self::default();
         for row in rows {
-            counts.rows += 1;
-            if counts.slots.len() < row.source.len() {
-                counts.slots.resize(row.source.len(), 0);
-            }
-            for (slot, id) in row.source.iter().enumerate() {
-                *counts.ids.entry(*id).or_default() += 1;
-                counts.slots[slot] += 1;
-            }
+            counts.add(row);
         }
         counts
+    }
+
+    /// Counts the sources of rows on disk.
+    ///
+    /// # Errors
+    /// Rows that can no longer be read.
+    pub fn of_stored(rows: &StoredRows) -> Result<Self, DataError> {
+        let mut counts = Self::default();
+        for row in 0..rows.len() {
+            counts.add(&rows.read(row)?);
+        }
+        Ok(counts)
+    }
+
+    fn add(&mut self, row: &Encoded) {
+        self.rows += 1;
+        if self.slots.len() < row.source.len() {
+            self.slots.resize(row.source.len(), 0);
+        }
+        for (slot, id) in row.source.iter().enumerate() {
+            *self.ids.entry(*id).or_default() += 1;
+            self.slots[slot] += 1;
+        }
     }
 
     /// All tokens.

@@ -88,7 +88,7 @@ pub fn test_set<B: Backend>(
 ) -> Result<EvaluationSet, TrainError> {
     let options = run::batch_options(config, backbone, task, config.evaluation.batch_size);
     Ok(EvaluationSet {
-        batches: Batcher::new(&task.test.0, options)?.evaluation_batches(),
+        batches: Batcher::new(&task.test.0, options)?.evaluation_batches()?,
         right: task.test.1.clone(),
     })
 }

@@ -164,7 +164,7 @@ fn measure<B: Backend>(
     match analysis.table {
         TableName::Table1 => measure_shifts(analysis, cell, subject, &adapter, backbone, task, device, observer),
         TableName::Table2 => {
-            let counts = TokenCounts::of(&task.train);
+            let counts = TokenCounts::of_stored(&task.train).map_err(TrainError::from)?;
             let found = magnitude::magnitude(&backbone.model, &adapter, &counts, device)?;
             let offsets = found.offsets.ok_or_else(|| no_offset(cell))?;
             let record = MagnitudeRecord {
@@ -198,7 +198,8 @@ fn measure_shifts<B: Backend>(
     let config = &cell.resolved.config;
     let path = record::path(&analysis.grid.out, analysis.table, cell);
     let begun: Option<ShiftRecord> = record::find(&analysis.grid.out, analysis.table, cell)?;
-    let (training, test) = (TokenCounts::of(&task.train), TokenCounts::of(&task.test.0));
+    let training = TokenCounts::of_stored(&task.train).map_err(TrainError::from)?;
+    let test = TokenCounts::of(&task.test.0);
     let positions = config.input.max_source_length;
     let mut record = ShiftRecord {
         subject,

@@ -242,6 +242,13 @@ pub const FIELDS: &[Field] = &[
         "Training rows to draw by `seed`, as many of each class (Table 15: 4, 16 or 32); 0: all of them.",
     ),
     field(
+        "input.max_target_length",
+        Kind::Integer { min: 0, max: 16384 },
+        true,
+        "Target tokens kept, `</s>` included, of tasks whose targets are free text. 0: as on the task's card (20). Labels \
+         and scores are never cut.",
+    ),
+    field(
         "train.steps",
         Kind::Integer {
             min: 1,
@@ -395,6 +402,26 @@ pub const FIELDS: &[Field] = &[
         true,
         "Rows of the validation split that choose the best step, taken evenly over the split. 0: all of them. The test \
          split is always scored whole.",
+    ),
+    field(
+        "evaluation.metric",
+        Kind::Choice(&[
+            "task",
+            "accuracy",
+            "f1",
+            "f1_multiclass",
+            "matthews_correlation",
+            "pearson",
+            "spearmanr",
+            "em",
+            "token_f1",
+            "em_max",
+            "token_f1_max",
+            "em_groups",
+        ]),
+        true,
+        "The metric that chooses the best step (docs/tasks.md); `task`: the first of the task's card. One that the card \
+         does not name is scored too.",
     ),
     field(
         "checkpoint.every",

@@ -1,5 +1,6 @@
 //! The sections of a configuration and their words. The meanings are those of [`super::fields::FIELDS`].
 
+use adept_data::Metric;
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
@@ -143,6 +144,9 @@ pub struct InputSection {
     pub reference_slips: bool,
     /// Training rows drawn; 0: all.
     pub few_shot: usize,
+    /// Target tokens kept where targets are free text; 0: the card's. Records from before this was a setting lack it.
+    #[serde(default)]
+    pub max_target_length: usize,
 }
 
 impl InputSection {
@@ -249,6 +253,30 @@ pub enum PredictionMethod {
     Auto,
 }
 
+/// Which metric chooses the best step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum SelectionMetric {
+    /// This one.
+    Metric(Metric),
+    /// The word `task`: the first of the task's card.
+    Task(TaskWord),
+}
+
+impl Default for SelectionMetric {
+    fn default() -> Self {
+        Self::Task(TaskWord::Task)
+    }
+}
+
+/// The word `task`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskWord {
+    /// `task`.
+    Task,
+}
+
 /// Section `[evaluation]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -264,6 +292,9 @@ pub struct EvaluationSection {
     /// Rows that choose the best step; 0: all. Records from before this was a setting lack it.
     #[serde(default)]
     pub validation_rows: usize,
+    /// Which metric chooses the best step. Records from before this was a setting lack it.
+    #[serde(default)]
+    pub metric: SelectionMetric,
 }
 
 /// Section `[checkpoint]`.

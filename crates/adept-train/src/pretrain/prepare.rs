@@ -426,7 +426,7 @@ fn scored_task(
         pad_id: vocabulary.pad,
         target_width: width,
     };
-    let batches = Batcher::new(rows, options)?.evaluation_batches();
+    let batches = Batcher::new(rows, options)?.evaluation_batches()?;
     let labels = match task.task.labels() {
         None => None,
         Some(labels) => {

@@ -11,7 +11,8 @@ mod plan;
 mod prepared;
 mod profile;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use adept_data::Task;
 
@@ -37,8 +38,10 @@ pub struct Grid {
     pub profile: Profile,
     /// Whether the data were written by a program.
     pub synthetic: bool,
-    /// Folder of the tasks' own files.
-    pub data: PathBuf,
+    /// Where the tasks' own files are.
+    pub data: DataPlace,
+    /// Folder that tokenised tasks are kept in; none: nowhere.
+    pub cache: Option<PathBuf>,
     /// Folder of the T5 checkpoint.
     pub backbone: PathBuf,
     /// Tasks, in the order of running.
@@ -51,6 +54,26 @@ pub struct Grid {
     pub steps: Option<usize>,
     /// `key=value` overrides of every run, over all else.
     pub settings: Vec<String>,
+}
+
+/// Where the files of a grid's tasks are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DataPlace {
+    /// In one folder, which holds a folder for each task.
+    Folder(PathBuf),
+    /// In a folder for each, by the task's [name](Task::name): the hub's cache.
+    Each(BTreeMap<String, PathBuf>),
+}
+
+impl DataPlace {
+    /// The folder to look for a task's files in; an empty path where none is known.
+    #[must_use]
+    pub fn of(&self, task: &Task) -> &Path {
+        match self {
+            Self::Folder(folder) => folder,
+            Self::Each(folders) => folders.get(task.name()).map_or(Path::new(""), PathBuf::as_path),
+        }
+    }
 }
 
 impl Grid {

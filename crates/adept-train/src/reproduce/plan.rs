@@ -143,7 +143,7 @@ pub fn plan(grid: &Grid) -> Result<Plan, GridError> {
         }
         // A missing file is better found now than hours later, when the task's turn comes.
         if cells[first..].iter().any(|cell| cell.state != State::Done) {
-            check_task(task, &grid.data).map_err(TrainError::from)?;
+            check_task(task, grid.data.of(task)).map_err(TrainError::from)?;
         }
     }
     let parameters = grid
@@ -210,7 +210,7 @@ fn resolve(grid: &Grid, task: &Task, method: TrainMethod, seed: u64) -> Result<R
         format!("task={}", task.reference()),
         format!("adapter.method={method}"),
         format!("seed={seed}"),
-        format!("data={}", grid.data.display()),
+        format!("data={}", grid.data.of(task).display()),
         format!("backbone={}", grid.backbone.display()),
     ];
     let with = |overrides: &[String]| {

@@ -1,5 +1,7 @@
 //! What a plan and its runs read once: the backbone, and each task's examples as token ids.
 
+use std::path::PathBuf;
+
 use adept_data::Task;
 use burn::tensor::backend::Backend;
 
@@ -13,6 +15,8 @@ pub struct Prepared<B: Backend> {
     /// The backbone.
     pub backbone: LoadedBackbone<B>,
     tasks: Vec<PreparedTask>,
+    /// Folder that tokenised tasks are kept in.
+    cache: Option<PathBuf>,
 }
 
 impl<B: Backend> Prepared<B> {
@@ -24,16 +28,17 @@ impl<B: Backend> Prepared<B> {
         Ok(Self {
             backbone: run::load_backbone(&grid.backbone, device)?,
             tasks: Vec::new(),
+            cache: grid.cache.clone(),
         })
     }
 
-    /// Reads the task of a run, where it was not read already for the same source length and rounding.
+    /// Reads the task of a run, where it was not read already for the same lengths and options.
     ///
     /// # Errors
     /// Data that cannot be read or encoded.
     pub fn read(&mut self, config: &RunConfig) -> Result<(), TrainError> {
         if self.position(config).is_none() {
-            let task = run::prepare_task(config, &self.backbone.tokenizer)?;
+            let task = run::prepare_task(config, &self.backbone.tokenizer, self.cache.as_deref())?;
             self.tasks.push(task);
         }
         Ok(())
@@ -54,6 +59,7 @@ impl<B: Backend> Prepared<B> {
         self.tasks.iter().position(|task| {
             task.task.reference() == config.task
                 && task.max_source_length == config.input.max_source_length
+                && task.max_target_length == config.input.max_target_length
                 && task.options == run::load_options(config)
         })
     }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use adept_core::Fingerprint;
 use adept_data::{
-    DataFile, Encoded, Example, FewShot, LoadOptions, Right, ScoreRounding, Task, TextTokenizer, load_task,
+    DataFile, Encoded, FewShot, Lengths, LoadOptions, Right, ScoreRounding, StoredRows, TargetLength, Task, TaskRows,
+    TextTokenizer, open_task,
 };
 use adept_models::T5;
 use burn::tensor::backend::Backend;
@@ -45,8 +46,8 @@ pub fn load_backbone<B: Backend>(path: &Path, device: &B::Device) -> Result<Load
 pub struct PreparedTask {
     /// The task.
     pub task: Task,
-    /// Training examples.
-    pub train: Vec<Encoded>,
+    /// Training examples, on disk.
+    pub train: StoredRows,
     /// Validation examples and their right answers.
     pub validation: (Vec<Encoded>, Right),
     /// Test examples and their right answers.
@@ -61,6 +62,8 @@ pub struct PreparedTask {
     pub files: Vec<DataFile>,
     /// Source tokens kept.
     pub max_source_length: usize,
+    /// What the configuration says of the targets' length.
+    pub max_target_length: usize,
     /// What its loader was told.
     pub options: LoadOptions,
 }
@@ -70,23 +73,40 @@ pub fn task_of(config: &RunConfig) -> Result<Task, TrainError> {
     Ok(config.task.parse()?)
 }
 
-/// Reads and tokenises a task.
-pub fn prepare_task(config: &RunConfig, tokenizer: &TextTokenizer) -> Result<PreparedTask, TrainError> {
+/// Reads and tokenises a task, or takes it as it was tokenised before from `cache`, a folder that is made where it is not
+/// there. Without one, token ids lie in a temporary file.
+pub fn prepare_task(
+    config: &RunConfig,
+    tokenizer: &TextTokenizer,
+    cache: Option<&Path>,
+) -> Result<PreparedTask, TrainError> {
     let task = task_of(config)?;
     if config.data.as_os_str().is_empty() {
         return Err(ConfigError::Missing { key: "data" }.into());
     }
     let options = load_options(config);
-    let data = load_task(&task, &config.data, &options)?;
-    let target_width = tokenizer.target_length(&task.target_length())?;
+    let target_width = match (task.target_length(), config.input.max_target_length) {
+        (TargetLength::Tokens(_), given @ 1..) => given,
+        (length, _) => tokenizer.target_length(&length)?,
+    };
     let max_source_length = config.input.max_source_length;
-    let encode = |examples: &[Example]| tokenizer.encode_examples(examples, max_source_length, target_width);
-    for (split, examples) in [
-        ("training", &data.train),
-        ("validation", &data.validation),
-        ("test", &data.test),
+    let lengths = Lengths {
+        source: max_source_length,
+        target: target_width,
+    };
+    let TaskRows {
+        train,
+        validation,
+        test,
+        files,
+        ..
+    } = open_task(&task, &config.data, &options, tokenizer, lengths, cache)?;
+    for (split, rows) in [
+        ("training", train.len()),
+        ("validation", validation.0.len()),
+        ("test", test.0.len()),
     ] {
-        if examples.is_empty() {
+        if rows == 0 {
             return Err(TrainError::EmptySplit {
                 task: config.task.clone(),
                 split,
@@ -103,17 +123,18 @@ pub fn prepare_task(config: &RunConfig, tokenizer: &TextTokenizer) -> Result<Pre
             Some((labels, ids))
         }
     };
-    let majority = Majority::of(&task, &data.train, &data.test);
+    let majority = Majority::of(&task, &train, &test.1)?;
     Ok(PreparedTask {
         task,
-        train: encode(&data.train)?,
-        validation: (encode(&data.validation)?, Right::of_examples(&data.validation)),
-        test: (encode(&data.test)?, Right::of_examples(&data.test)),
+        train,
+        validation,
+        test,
         labels,
         target_width,
         majority,
-        files: data.files,
+        files,
         max_source_length,
+        max_target_length: config.input.max_target_length,
         options,
     })
 }
@@ -143,16 +164,25 @@ pub(super) fn check_prepared(config: &RunConfig, task: &PreparedTask) -> Result<
             wanted,
         })
     };
-    let (length, options) = (config.input.max_source_length, load_options(config));
+    let options = load_options(config);
     if task.task.reference() != config.task {
         return refuse("task", task.task.name().to_owned(), config.task.clone());
     }
-    if task.max_source_length != length {
-        return refuse(
+    for (field, prepared, wanted) in [
+        (
             "input.max_source_length",
-            task.max_source_length.to_string(),
-            length.to_string(),
-        );
+            task.max_source_length,
+            config.input.max_source_length,
+        ),
+        (
+            "input.max_target_length",
+            task.max_target_length,
+            config.input.max_target_length,
+        ),
+    ] {
+        if prepared != wanted {
+            return refuse(field, prepared.to_string(), wanted.to_string());
+        }
     }
     if task.options != options {
         return refuse("input", format!("{:?}", task.options), format!("{options:?}"));

@@ -92,7 +92,7 @@ fn time<AB: AutodiffBackend, T: Target<AB, Backbone = T5<AB>>>(
         .min(train.batches_per_epoch());
     let batches: Vec<Batch> = (0..looked_at)
         .map(|step| train.train_batch(config.seed, step))
-        .collect();
+        .collect::<Result<_, _>>()?;
     let mean = batches.iter().map(work).sum::<f64>() / batches.len() as f64;
     let usual = nearest(&batches, mean, work);
 
@@ -128,7 +128,7 @@ fn time<AB: AutodiffBackend, T: Target<AB, Backbone = T5<AB>>>(
 
     let size = config.evaluation.batch_size;
     let batches = |rows: &[Encoded]| -> Result<Vec<Batch>, TrainError> {
-        Ok(Batcher::new(rows, batch_options(config, backbone, task, size))?.evaluation_batches())
+        Ok(Batcher::new(rows, batch_options(config, backbone, task, size))?.evaluation_batches()?)
     };
     let (chosen, _) = selection_rows(&task.validation, config.evaluation.validation_rows);
     let (validation, test) = (batches(&chosen)?, batches(&task.test.0)?);

@@ -113,7 +113,7 @@ impl Rows {
         let set = |rows: std::ops::Range<usize>| {
             let rows: Vec<Encoded> = rows.map(example).collect();
             let right = Right::of_targets(rows.iter().map(|row| decode(&row.target).unwrap()).collect());
-            let batches: Vec<Batch> = Batcher::new(&rows, options(16)).unwrap().evaluation_batches();
+            let batches: Vec<Batch> = Batcher::new(&rows, options(16)).unwrap().evaluation_batches().unwrap();
             EvaluationSet { batches, right }
         };
         Self {

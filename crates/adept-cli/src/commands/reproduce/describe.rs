@@ -1,7 +1,7 @@
 //! A plan in words.
 
 use adept_train::report::text::{duration, short_fingerprint, thousands};
-use adept_train::reproduce::{Cell, Estimate, Grid, Plan, State, changes};
+use adept_train::reproduce::{Cell, DataPlace, Estimate, Grid, Plan, State, changes};
 
 use super::shown;
 use crate::device::DeviceName;
@@ -22,7 +22,11 @@ pub fn plan(grid: &Grid, plan: &Plan, device: DeviceName, every_run: bool) -> St
         grid.profile.about
     )];
     let origin = if grid.synthetic { ", written by a program" } else { "" };
-    lines.push(entry("data", &format!("{}{origin}", shown(&grid.data).display())));
+    let data = match &grid.data {
+        DataPlace::Folder(folder) => shown(folder).display().to_string(),
+        DataPlace::Each(_) => "the hub's cache".to_owned(),
+    };
+    lines.push(entry("data", &format!("{data}{origin}")));
     lines.push(entry(
         "backbone",
         &format!(

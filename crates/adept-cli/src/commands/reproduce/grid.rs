@@ -4,11 +4,12 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use adept_train::report::Benchmark;
-use adept_train::reproduce::{Grid, Profile, ProfileName, datasets};
+use adept_train::reproduce::{DataPlace, Grid, Profile, ProfileName, datasets};
 
 use super::{paper_command, real_small_command, shown};
 use crate::args::{self, Runs};
 use crate::commands::settings::overrides;
+use crate::commands::{Setting, hub};
 use crate::failure::Failure;
 
 /// A file of the project's own backbone, and one of its own data.
@@ -16,7 +17,7 @@ const BACKBONE_FILE: &str = "config.json";
 const DATA_FILE: &str = "SST-2/train.tsv";
 
 /// What the arguments ask for; `table` is the command's name, for its hints.
-pub fn of(arguments: &Runs, benchmark: Benchmark, table: &str) -> Result<Grid, Failure> {
+pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str) -> Result<Grid, Failure> {
     let name = profile_name(arguments)?;
     if name == ProfileName::Sample && benchmark != Benchmark::Glue {
         let message = format!(
@@ -26,46 +27,39 @@ pub fn of(arguments: &Runs, benchmark: Benchmark, table: &str) -> Result<Grid, F
         return Err(Failure::input(message).hint(format_args!("for instance: {}", real_small_command(table))));
     }
     let profile = Profile::of(name);
-    let missing = [
-        (
-            arguments.data.is_none() && profile.data.is_none(),
-            "--data DIR (a folder for each task with its own files: SST-2/train.tsv, BoolQ/train.jsonl and so on)",
-        ),
-        (
-            arguments.backbone.is_none() && profile.backbone.is_none(),
-            "--backbone DIR (a T5 checkpoint in Hugging Face form: config.json, model.safetensors, tokenizer.json)",
-        ),
-    ];
-    let missing: Vec<&str> = missing
-        .into_iter()
-        .filter(|(is, _)| *is)
-        .map(|(_, what)| what)
-        .collect();
-    if !missing.is_empty() {
-        let command = if name == ProfileName::RealSmall {
-            real_small_command(table)
-        } else {
-            paper_command(table)
-        };
-        let message = format!("the profile {name} needs {}", missing.join(" and "));
-        return Err(Failure::input(message).hint(format_args!("for instance: {command}")));
+    if arguments.backbone.is_none() && profile.backbone.is_none() {
+        let message = format!(
+            "the profile {name} needs --backbone DIR (a T5 checkpoint in Hugging Face form: config.json, \
+             model.safetensors, tokenizer.json)"
+        );
+        return Err(Failure::input(message).hint(format_args!("for instance: {}", paper_command(table))));
     }
+    let tasks = if profile.tasks.is_empty() {
+        chosen(&arguments.tasks, &benchmark.tasks())
+    } else {
+        chosen(&arguments.tasks, &profile.tasks)
+    };
+    let data = if arguments.data.is_none() && profile.data.is_none() {
+        let folders = hub::data(&tasks).map_err(|failure| failure.context(format_args!("the profile {name}")))?;
+        let names = tasks.iter().map(|task| task.name().to_owned());
+        DataPlace::Each(names.zip(folders).collect())
+    } else {
+        DataPlace::Folder(folder(
+            arguments.data.as_deref(),
+            profile.data.as_deref(),
+            DATA_FILE,
+            name,
+        )?)
+    };
+    let backbone = arguments.backbone.as_deref().map(hub::backbone).transpose()?;
     Ok(Grid {
         benchmark,
         out: arguments.out.clone().unwrap_or_else(|| profile.out_of(benchmark)),
         synthetic: profile.synthetic && arguments.data.is_none(),
-        data: folder(arguments.data.as_deref(), profile.data.as_deref(), DATA_FILE, name)?,
-        backbone: folder(
-            arguments.backbone.as_deref(),
-            profile.backbone.as_deref(),
-            BACKBONE_FILE,
-            name,
-        )?,
-        tasks: if profile.tasks.is_empty() {
-            chosen(&arguments.tasks, &benchmark.tasks())
-        } else {
-            chosen(&arguments.tasks, &profile.tasks)
-        },
+        data,
+        cache: setting.data_cache.clone(),
+        backbone: folder(backbone.as_deref(), profile.backbone.as_deref(), BACKBONE_FILE, name)?,
+        tasks,
         methods: chosen(&arguments.methods, &profile.methods),
         seeds: arguments
             .seeds

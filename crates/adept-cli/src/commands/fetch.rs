@@ -1,0 +1,215 @@
+//! `adept fetch`: data and models from the hub into its cache.
+
+use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
+
+use adept_data::Task;
+use adept_hub::{Hub, HubError, Kind, Listing, Progress, RemoteFile, Repository, Settings};
+use adept_train::report::Benchmark;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::Setting;
+use super::hub::{MODELS, model};
+use crate::args::Fetch;
+use crate::failure::{Failure, remark, say};
+use crate::interrupt;
+use crate::progress::Loudness;
+
+/// Something to fetch: a repository, the folder of it that is wanted, and what asked for it.
+struct Wanted {
+    name: String,
+    repository: Repository,
+    folder: String,
+}
+
+/// What is to come of one repository.
+struct Planned {
+    wanted: Wanted,
+    listing: Listing,
+    files: Vec<RemoteFile>,
+}
+
+/// Lists everything first, so that a slip in the last name is seen before the first byte comes.
+pub fn run(setting: &Setting, arguments: &Fetch) -> Result<(), Failure> {
+    let mut settings = Settings::from_env().map_err(Failure::input)?;
+    if let Some(cache) = &arguments.cache {
+        settings.cache.clone_from(cache);
+    }
+    let hub = Hub::new(settings);
+    let wanted = arguments
+        .names
+        .iter()
+        .map(|name| wanted(name, arguments.revision.as_deref()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let planned = wanted
+        .into_iter()
+        .flatten()
+        .map(|wanted| plan(&hub, wanted))
+        .collect::<Result<Vec<_>, _>>()?;
+    if arguments.dry_run {
+        return describe(&hub, &planned);
+    }
+    interrupt::listen()?;
+    let total = planned
+        .iter()
+        .flat_map(|planned| &planned.files)
+        .map(|file| file.size)
+        .sum();
+    let progress = Bar::new(setting.loudness, total);
+    let mut folders: Vec<(String, PathBuf)> = Vec::new();
+    for Planned { wanted, listing, files } in &planned {
+        let fetched = hub
+            .fetch(&wanted.repository, listing, files, arguments.at_once.into(), &progress)
+            .map_err(failure)?;
+        folders.push((wanted.name.clone(), fetched.folder));
+    }
+    drop(progress);
+    for (name, folder) in folders {
+        say(format_args!("{name}\t{}", folder.display()))?;
+    }
+    Ok(())
+}
+
+/// What a name stands for: a benchmark's tasks, a task, or a model.
+fn wanted(name: &str, revision: Option<&str>) -> Result<Vec<Wanted>, Failure> {
+    if let Some(benchmark) = Benchmark::ALL.into_iter().find(|benchmark| benchmark.name() == name) {
+        return benchmark.tasks().iter().map(|task| of_task(task, revision)).collect();
+    }
+    if let Ok(task) = name.parse::<Task>() {
+        return Ok(vec![of_task(&task, revision)?]);
+    }
+    let Some(repository) = model(name, revision.unwrap_or("main")) else {
+        let short: Vec<&str> = MODELS.iter().map(|(short, _)| *short).collect();
+        let message = format!(
+            "`{name}` is no task, benchmark or model: expected a task's name, glue, superglue, mrqa, others, {}, or a \
+             model as owner/name",
+            short.join(", ")
+        );
+        return Err(Failure::input(message));
+    };
+    Ok(vec![Wanted {
+        name: name.to_owned(),
+        repository,
+        folder: String::new(),
+    }])
+}
+
+fn of_task(task: &Task, revision: Option<&str>) -> Result<Wanted, Failure> {
+    let Some(hub) = &task.card().hub else {
+        return Err(Failure::input(format!(
+            "{task}: its card names no repository of the hub"
+        )));
+    };
+    let revision = revision.unwrap_or(&hub.revision);
+    Ok(Wanted {
+        name: task.name().to_owned(),
+        repository: Repository::new(Kind::Dataset, &hub.repository, revision).map_err(Failure::input)?,
+        folder: hub.folder.clone(),
+    })
+}
+
+fn plan(hub: &Hub, wanted: Wanted) -> Result<Planned, Failure> {
+    let listing = hub.list(&wanted.repository).map_err(failure)?;
+    let files = match wanted.repository.kind() {
+        Kind::Model => listing.model_files(&wanted.repository),
+        Kind::Dataset => listing.data_files(&wanted.repository, &wanted.folder),
+    };
+    let files = files.map_err(failure)?;
+    Ok(Planned { wanted, listing, files })
+}
+
+/// What would be fetched: one line a file, and the sum.
+fn describe(hub: &Hub, planned: &[Planned]) -> Result<(), Failure> {
+    let (mut all, mut here) = (0, 0);
+    for Planned { wanted, listing, files } in planned {
+        say(format_args!(
+            "{}: {}, commit {}",
+            wanted.name, wanted.repository, listing.commit
+        ))?;
+        for file in files {
+            let is_here = hub.has(&wanted.repository, file);
+            let mark = if is_here { ", in the cache" } else { "" };
+            say(format_args!("  {:>10}  {}{mark}", megabytes(file.size), file.name))?;
+            all += file.size;
+            here += if is_here { file.size } else { 0 };
+        }
+    }
+    say(format_args!(
+        "{} to fetch, {} in the cache {}",
+        megabytes(all - here),
+        megabytes(here),
+        hub.settings().cache.display()
+    ))
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+/// The exit code: what was asked for (2), what happened on the way (1), or Ctrl-C (130).
+fn failure(cause: HubError) -> Failure {
+    match cause {
+        HubError::Stopped => Failure::interrupted("interrupted; the same command goes on where it stopped"),
+        HubError::Network { .. }
+        | HubError::Status { .. }
+        | HubError::Size { .. }
+        | HubError::Checksum { .. }
+        | HubError::Io { .. } => Failure::run(cause).hint("the same command goes on where it stopped"),
+        _ => Failure::input(cause),
+    }
+}
+
+/// Bytes on a bar, or a line for each file where there is no terminal.
+struct Bar {
+    loudness: Loudness,
+    bar: Option<ProgressBar>,
+}
+
+impl Bar {
+    fn new(loudness: Loudness, total: u64) -> Self {
+        let bar = (loudness == Loudness::Usual && io::stderr().is_terminal()).then(|| {
+            let style = ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left");
+            ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(8))
+                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        });
+        Self { loudness, bar }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Progress for Bar {
+    fn arrived(&self, bytes: i64) {
+        if let Some(bar) = &self.bar {
+            match u64::try_from(bytes) {
+                Ok(more) => bar.inc(more),
+                Err(_) => bar.set_position(bar.position().saturating_sub(bytes.unsigned_abs())),
+            }
+        }
+    }
+
+    fn finished(&self, file: &RemoteFile) {
+        if self.bar.is_none() && self.loudness != Loudness::Quiet {
+            remark(format_args!("{}, {}", file.name, megabytes(file.size)));
+        }
+    }
+
+    fn waiting(&self, why: &HubError, seconds: f64) {
+        let tell = || remark(format_args!("{why}; tried again in {seconds:.1} s"));
+        match &self.bar {
+            Some(bar) => bar.suspend(tell),
+            None if self.loudness != Loudness::Quiet => tell(),
+            None => {}
+        }
+    }
+
+    fn proceed(&self) -> bool {
+        !interrupt::requested()
+    }
+}

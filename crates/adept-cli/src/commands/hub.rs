@@ -1,0 +1,120 @@
+//! What lies in the hub's cache: backbones and tasks' files that `adept fetch` has brought, found by their names.
+
+use std::path::{Path, PathBuf};
+
+use adept_data::Task;
+use adept_hub::{Hub, Kind, Repository, Settings};
+
+use crate::failure::Failure;
+
+/// Models by the short names that the paper and everybody use.
+pub const MODELS: [(&str, &str); 5] = [
+    ("t5-small", "google-t5/t5-small"),
+    ("t5-base", "google-t5/t5-base"),
+    ("t5-large", "google-t5/t5-large"),
+    ("t5-3b", "google-t5/t5-3b"),
+    ("codegen-350m-mono", "Salesforce/codegen-350M-mono"),
+];
+
+/// The task of data of one's own that have no card.
+const OWN: &str = "text";
+
+/// The repository of a model's name, where it is one.
+pub fn model(name: &str, revision: &str) -> Option<Repository> {
+    let known = MODELS.iter().find(|(short, _)| *short == name).map(|(_, full)| *full);
+    let full = known.or_else(|| name.contains('/').then_some(name))?;
+    Repository::new(Kind::Model, full, revision).ok()
+}
+
+/// A backbone's folder: the path that is given, or, where nothing is there, the model of that name in the hub's cache.
+///
+/// # Errors
+/// The name of a model that is not in the cache. A path that is neither is handed back: whoever opens it says so.
+pub fn backbone(given: &Path) -> Result<PathBuf, Failure> {
+    let named = given.to_str().filter(|_| !given.exists());
+    let Some((name, repository)) = named.and_then(|name| Some((name, model(name, "main")?))) else {
+        return Ok(given.to_owned());
+    };
+    let hub = open()?;
+    hub.cached(&repository).ok_or_else(|| {
+        Failure::input(format!(
+            "{name}: there is no such folder, and no such model in the hub's cache {}",
+            hub.settings().cache.display()
+        ))
+        .hint(format_args!("`adept fetch {name}` brings it"))
+    })
+}
+
+/// A run's task and its files, by what was named of them: a file without a task is one's own data, a task without files is
+/// looked for in the hub's cache.
+///
+/// # Errors
+/// Neither of them, or files that are not in the cache.
+pub fn task_and_data(task: &str, data: &Path) -> Result<(String, PathBuf), Failure> {
+    match (task.is_empty(), data.as_os_str().is_empty()) {
+        (false, false) => Ok((task.to_owned(), data.to_owned())),
+        (false, true) => {
+            let named: Task = task.parse().map_err(Failure::input)?;
+            Ok((task.to_owned(), self::data(&[named])?.remove(0)))
+        }
+        (true, false) if data.is_file() => Ok((OWN.to_owned(), data.to_owned())),
+        (true, _) => Err(Failure::input(
+            "`task` is not given: add --task NAME (or --data FILE with rows of `source` and `target`), or name it in the \
+             file of --config",
+        )),
+    }
+}
+
+/// The folders of tasks' files in the hub's cache.
+///
+/// # Errors
+/// Tasks that are not there, all of them in one message.
+pub fn data(tasks: &[Task]) -> Result<Vec<PathBuf>, Failure> {
+    let hub = open()?;
+    let (mut folders, mut missing, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
+    for task in tasks {
+        match repository(task) {
+            None => unknown.push(task.name()),
+            Some(repository) => match hub.cached(&repository) {
+                Some(folder) => folders.push(folder),
+                None => missing.push(task.name()),
+            },
+        }
+    }
+    if !unknown.is_empty() {
+        let message = format!("{}: no repository of the hub is on the card", unknown.join(", "));
+        return Err(Failure::input(message).hint("name the folder of its files with --data"));
+    }
+    if !missing.is_empty() {
+        let message = format!(
+            "no --data is given, and the hub's cache {} does not hold {}",
+            hub.settings().cache.display(),
+            missing.join(", ")
+        );
+        let hint = format!(
+            "`adept fetch {}` brings it, or name the folder of the files with --data",
+            missing.join(" ")
+        );
+        return Err(Failure::input(message).hint(hint));
+    }
+    Ok(folders)
+}
+
+/// What brings a task's files, where the hub has them.
+pub fn fetch_hint(task: &str) -> Option<String> {
+    let task: Task = task.parse().ok()?;
+    repository(&task)?;
+    Some(format!(
+        "`adept fetch {}` brings the task's files from the hub; they are found without --data then",
+        task.name()
+    ))
+}
+
+fn repository(task: &Task) -> Option<Repository> {
+    let hub = task.card().hub.as_ref()?;
+    Repository::new(Kind::Dataset, &hub.repository, &hub.revision).ok()
+}
+
+fn open() -> Result<Hub, Failure> {
+    Ok(Hub::new(Settings::from_env().map_err(Failure::input)?))
+}

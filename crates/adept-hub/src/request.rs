@@ -1,0 +1,151 @@
+//! Requests to the hub. Whatever may pass (a lost connection, 429, 5xx) is tried again.
+
+use std::io;
+use std::time::Duration;
+
+use ureq::config::RedirectAuthHeaders;
+use ureq::http::{HeaderMap, Response, header};
+use ureq::{Agent, Body};
+
+use crate::patience::{Patience, retry_after};
+use crate::{Hub, HubError, Kind, Repository};
+
+/// The client: no status is an error by itself, a token goes to its own host only.
+pub(crate) fn agent(timeout: Duration) -> Agent {
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .redirect_auth_headers(RedirectAuthHeaders::SameHost)
+        .user_agent(concat!("adept/", env!("CARGO_PKG_VERSION")))
+        .timeout_connect(Some(timeout))
+        .timeout_recv_response(Some(timeout))
+        .timeout_per_read(Some(timeout))
+        .build();
+    config.into()
+}
+
+impl Hub {
+    /// The address of a repository's listing.
+    pub(crate) fn listing_address(&self, repository: &Repository) -> String {
+        format!(
+            "{}/api/{}/{}/revision/{}?blobs=true",
+            self.settings.endpoint,
+            repository.kind().plural(),
+            repository.name(),
+            escaped(repository.revision())
+        )
+    }
+
+    /// The address of a file at a commit.
+    pub(crate) fn file_address(&self, repository: &Repository, commit: &str, name: &str) -> String {
+        let kind = match repository.kind() {
+            Kind::Dataset => "datasets/",
+            Kind::Model => "",
+        };
+        let name = name.split('/').map(escaped).collect::<Vec<_>>().join("/");
+        format!(
+            "{}/{kind}{}/resolve/{commit}/{name}",
+            self.settings.endpoint,
+            repository.name()
+        )
+    }
+
+    /// An answer of status 200, 206 or 416, after as many tries as patience allows. Asks for the bytes from `from` on.
+    pub(crate) fn get(&self, url: &str, from: u64, patience: &mut Patience) -> Result<Response<Body>, HubError> {
+        loop {
+            let (fault, asked) = match self.request(url, from) {
+                Ok(response) => match self.refusal(url, &response, patience.tried()) {
+                    None => return Ok(response),
+                    Some(fault) => (fault, text(response.headers(), "retry-after").and_then(retry_after)),
+                },
+                Err(error) => {
+                    let fault = HubError::Network {
+                        url: url.to_owned(),
+                        message: error.to_string(),
+                        tries: patience.tried(),
+                    };
+                    if !may_pass(&error) {
+                        return Err(fault);
+                    }
+                    (fault, None)
+                }
+            };
+            match fault {
+                HubError::Network { .. } => {}
+                HubError::Status {
+                    status: 408 | 425 | 429 | 500..=599,
+                    ..
+                } => {}
+                fault => return Err(fault),
+            }
+            patience.again(fault, asked)?;
+        }
+    }
+
+    fn request(&self, url: &str, from: u64) -> Result<Response<Body>, ureq::Error> {
+        // Ranges count the bytes of the file: it must not come compressed.
+        let mut request = self.agent.get(url).header(header::ACCEPT_ENCODING, "identity");
+        if let Some(token) = &self.settings.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        if from > 0 {
+            request = request.header(header::RANGE, format!("bytes={from}-"));
+        }
+        request.call()
+    }
+
+    /// What is wrong with an answer, by its status.
+    fn refusal(&self, url: &str, response: &Response<Body>, tries: u32) -> Option<HubError> {
+        let url = url.to_owned();
+        match response.status().as_u16() {
+            200 | 206 | 416 => None,
+            status @ (401 | 403) => Some(HubError::Forbidden {
+                url,
+                status,
+                is_gated: text(response.headers(), "x-error-code") == Some("GatedRepo"),
+                has_token: self.settings.token.is_some(),
+            }),
+            404 | 410 => Some(HubError::NotFound { url }),
+            status => Some(HubError::Status { url, status, tries }),
+        }
+    }
+}
+
+/// Whether a failure may be gone at the next try.
+fn may_pass(error: &ureq::Error) -> bool {
+    match error {
+        // What TLS does not like about a certificate comes as invalid data.
+        ureq::Error::Io(error) => error.kind() != io::ErrorKind::InvalidData,
+        ureq::Error::Timeout(_) | ureq::Error::HostNotFound => true,
+        ureq::Error::ConnectionFailed | ureq::Error::Protocol(_) => true,
+        _ => false,
+    }
+}
+
+/// A header's text.
+pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok().map(str::trim)
+}
+
+/// A part of a path as an address has it.
+fn escaped(part: &str) -> String {
+    let mut text = String::with_capacity(part.len());
+    for byte in part.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_escaped_part_by_part() {
+        assert_eq!(escaped("a b#c%ü.txt"), "a%20b%23c%25%C3%BC.txt");
+        assert_eq!(escaped("refs/pr/1"), "refs%2Fpr%2F1");
+    }
+}

@@ -1,0 +1,101 @@
+//! Which files of a repository are wanted.
+
+use crate::{HubError, Listing, RemoteFile, Repository};
+
+/// Files of a model that say what it is and how text becomes tokens.
+const DESCRIPTION: [&str; 9] = [
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "spiece.model",
+    "vocab.json",
+    "merges.txt",
+];
+
+/// A model's weights in one file, and the list of parts of weights in several.
+const WEIGHTS: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
+impl Listing {
+    /// Description, tokenizer and weights of a model: one `model.safetensors`, or its index and parts.
+    ///
+    /// # Errors
+    /// [`HubError::NoFile`] where there is no `config.json` or no safetensors.
+    pub fn model_files(&self, repository: &Repository) -> Result<Vec<RemoteFile>, HubError> {
+        let has = |name: &str| self.files.iter().any(|file| file.name == name);
+        let missing = |expected: &str| HubError::NoFile {
+            repository: repository.to_string(),
+            expected: expected.to_owned(),
+            found: self.names(),
+        };
+        if !has("config.json") {
+            return Err(missing("config.json"));
+        }
+        if !has(WEIGHTS) && !has(INDEX) {
+            return Err(missing(&format!("{WEIGHTS} or {INDEX}")));
+        }
+        let is_part = |name: &str| name.starts_with("model-") && name.ends_with(".safetensors");
+        let wanted = |file: &&RemoteFile| {
+            let name = file.name.as_str();
+            let weights = if has(WEIGHTS) {
+                name == WEIGHTS
+            } else {
+                name == INDEX || is_part(name)
+            };
+            DESCRIPTION.contains(&name) || weights
+        };
+        Ok(self.files.iter().filter(wanted).cloned().collect())
+    }
+
+    /// The data files of a folder, `""` being the root: parquet, JSON, tables and archives of them.
+    ///
+    /// # Errors
+    /// [`HubError::NoFile`] where there is none.
+    pub fn data_files(&self, repository: &Repository, folder: &str) -> Result<Vec<RemoteFile>, HubError> {
+        let is_data = |name: &str| {
+            let name = name.strip_suffix(".gz").unwrap_or(name);
+            [".parquet", ".jsonl", ".json", ".tsv", ".csv", ".txt"]
+                .iter()
+                .any(|ending| name.ends_with(ending))
+        };
+        let inside =
+            |name: &str| folder.is_empty() || name.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        let files: Vec<RemoteFile> = self
+            .files
+            .iter()
+            .filter(|file| inside(&file.name) && is_data(&file.name) && file.name != "dataset_infos.json")
+            .cloned()
+            .collect();
+        if files.is_empty() {
+            let at = if folder.is_empty() {
+                String::new()
+            } else {
+                format!("{folder}/")
+            };
+            return Err(HubError::NoFile {
+                repository: repository.to_string(),
+                expected: format!("{at}*.parquet (or jsonl, tsv, csv)"),
+                found: self.names(),
+            });
+        }
+        Ok(files)
+    }
+
+    /// The first names, for an error to show.
+    fn names(&self) -> String {
+        const SHOWN: usize = 8;
+        let mut names: Vec<&str> = self.files.iter().take(SHOWN).map(|file| file.name.as_str()).collect();
+        let more = format!("{} more", self.files.len().saturating_sub(SHOWN));
+        if self.files.len() > SHOWN {
+            names.push(&more);
+        }
+        if names.is_empty() {
+            "nothing".to_owned()
+        } else {
+            names.join(", ")
+        }
+    }
+}

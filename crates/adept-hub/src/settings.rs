@@ -1,0 +1,117 @@
+//! Where the hub is and where its files go, by the environment variables that Python's tools read.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::HubError;
+
+/// The public hub.
+const ENDPOINT: &str = "https://huggingface.co";
+
+/// How the hub is reached.
+#[derive(Clone)]
+pub struct Settings {
+    /// Address of the hub or of a mirror, without a slash at its end (`HF_ENDPOINT`).
+    pub endpoint: String,
+    /// Token for gated and private repositories (`HF_TOKEN`, or the file that a login wrote).
+    pub token: Option<String>,
+    /// Folder of the cache (`HF_HUB_CACHE`, else `hub` in `HF_HOME`).
+    pub cache: PathBuf,
+    /// Whether the network must not be used (`HF_HUB_OFFLINE`).
+    pub offline: bool,
+    /// Tries before something is given up. Those of a file are counted anew with every MiB that has come.
+    pub tries: u32,
+    /// The longest pause between two tries, whatever a server asks for.
+    pub longest_pause: Duration,
+    /// How long a connection, an answer or further bytes of it are waited for.
+    pub timeout: Duration,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings")
+            .field("endpoint", &self.endpoint)
+            .field("token", &self.token.as_ref().map(|_| "hidden"))
+            .field("cache", &self.cache)
+            .field("offline", &self.offline)
+            .field("tries", &self.tries)
+            .field("longest_pause", &self.longest_pause)
+            .field("timeout", &self.timeout)
+            .finish()
+    }
+}
+
+impl Settings {
+    /// As the environment says: 5 tries, pauses of up to 5 minutes (the hub counts requests in windows of that length),
+    /// and half a minute of waiting.
+    ///
+    /// # Errors
+    /// [`HubError::NoHome`] where no variable says where the cache is, [`HubError::Io`] where a token's file is there and
+    /// cannot be read.
+    pub fn from_env() -> Result<Self, HubError> {
+        Self::from_variables(&|name| env::var_os(name))
+    }
+
+    /// As these variables say; an empty one counts as none.
+    ///
+    /// # Errors
+    /// As [`Self::from_env`].
+    pub fn from_variables(variable: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, HubError> {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let path = |name: &str| set(name).map(PathBuf::from);
+        let text = |name: &str| set(name).map(|value| value.to_string_lossy().into_owned());
+        let flag = |name: &str| {
+            text(name).is_some_and(|value| matches!(value.to_ascii_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE"))
+        };
+        let home = || {
+            let below = |folder: PathBuf| folder.join("huggingface");
+            path("HF_HOME")
+                .or_else(|| path("XDG_CACHE_HOME").map(below))
+                .or_else(|| {
+                    path("HOME")
+                        .or_else(|| path("USERPROFILE"))
+                        .map(|home| below(home.join(".cache")))
+                })
+                .ok_or(HubError::NoHome)
+        };
+        let cache = match path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE")) {
+            Some(cache) => cache,
+            None => home()?.join("hub"),
+        };
+        let token = match text("HF_TOKEN").or_else(|| text("HUGGING_FACE_HUB_TOKEN")) {
+            Some(token) => Some(token),
+            None => {
+                let below_home = || home().ok().map(|home| home.join("token"));
+                match path("HF_TOKEN_PATH").or_else(below_home) {
+                    Some(file) => read_token(file)?,
+                    None => None,
+                }
+            }
+        };
+        Ok(Self {
+            endpoint: text("HF_ENDPOINT")
+                .unwrap_or_else(|| ENDPOINT.to_owned())
+                .trim_end_matches('/')
+                .to_owned(),
+            token: token
+                .map(|token| token.trim().to_owned())
+                .filter(|token| !token.is_empty()),
+            cache,
+            offline: flag("HF_HUB_OFFLINE") || flag("TRANSFORMERS_OFFLINE"),
+            tries: 5,
+            longest_pause: Duration::from_secs(300),
+            timeout: Duration::from_secs(30),
+        })
+    }
+}
+
+/// What a login wrote, if there was one.
+fn read_token(file: PathBuf) -> Result<Option<String>, HubError> {
+    match std::fs::read_to_string(&file) {
+        Ok(token) => Ok(Some(token)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(HubError::Io { file, source }),
+    }
+}

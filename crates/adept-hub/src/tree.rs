@@ -1,0 +1,106 @@
+//! The hub's listing of a commit as the cache keeps it: `trees/<commit>.json`, in the form of `huggingface_hub`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cache::{Folder, stays_below};
+use crate::{Checksum, HubError, RemoteFile};
+
+/// The form that is read and written.
+const VERSION: u32 = 1;
+
+/// All files of a commit, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tree {
+    format_version: u32,
+    pub(crate) files: BTreeMap<String, Entry>,
+}
+
+/// A file: in Git itself, or kept as a large one with a pointer in Git.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    /// Bytes.
+    pub(crate) size: u64,
+    /// Git's checksum of the file or of the pointer.
+    pub(crate) blob_id: String,
+    /// Checksum of a large file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lfs_sha256: Option<String>,
+    /// Bytes of a large file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lfs_size: Option<u64>,
+}
+
+impl Tree {
+    pub(crate) fn new(files: BTreeMap<String, Entry>) -> Self {
+        Self {
+            format_version: VERSION,
+            files,
+        }
+    }
+}
+
+impl Folder {
+    /// The listing of a commit, where the cache has it in a form that is understood.
+    pub(crate) fn read_tree(&self, commit: &str) -> Option<Tree> {
+        let text = fs::read(self.tree(commit)).ok()?;
+        let tree: Tree = serde_json::from_slice(&text).ok()?;
+        (tree.format_version == VERSION).then_some(tree)
+    }
+
+    /// Keeps the listing of a commit, unless it is there already: it cannot have changed.
+    pub(crate) fn write_tree(&self, commit: &str, tree: &Tree) -> Result<(), HubError> {
+        let file = self.tree(commit);
+        if file.is_file() {
+            return Ok(());
+        }
+        self.put(&file, |own| {
+            let text = serde_json::to_string_pretty(tree)?;
+            fs::write(own, text)
+        })
+    }
+
+    /// The files of a commit that have names in the cache and bytes behind them. Where names are no links, none is known.
+    pub(crate) fn linked_files(&self, commit: &str) -> Option<Vec<RemoteFile>> {
+        let mut files = Vec::new();
+        gather(&self.snapshot(commit), "", &mut files).ok()?;
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        (!files.is_empty()).then_some(files)
+    }
+}
+
+/// Names in a folder and the folders in it. A name's link ends in the checksum of its bytes.
+fn gather(folder: &Path, below: &str, files: &mut Vec<RemoteFile>) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        let name = format!("{below}{name}");
+        if kind.is_dir() {
+            gather(&entry.path(), &format!("{name}/"), files)?;
+        } else if kind.is_symlink()
+            && stays_below(&name)
+            && let Some(checksum) = checksum_of_link(&entry.path())
+            && let Ok(bytes) = fs::metadata(entry.path())
+        {
+            let size = bytes.len();
+            files.push(RemoteFile { name, size, checksum });
+        }
+    }
+    Ok(())
+}
+
+fn checksum_of_link(link: &Path) -> Option<Checksum> {
+    let target = fs::read_link(link).ok()?;
+    let hex = target.file_name()?.to_str()?.to_owned();
+    let checksum = match hex.len() {
+        64 => Checksum::Sha256(hex),
+        _ => Checksum::GitBlob(hex),
+    };
+    checksum.is_well_formed().then_some(checksum)
+}

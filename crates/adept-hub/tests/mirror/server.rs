@@ -1,0 +1,341 @@
+//! A hub of one repository on this machine, with faults on demand.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sha1::Digest as _;
+
+/// What the branch `main` means, unless a test says otherwise.
+pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// How the server answers the next request, of a listing or of a file's bytes.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// So many bytes of the body, then the connection is closed.
+    Cut(usize),
+    /// So many bytes of the body, then nothing; the connection stays open.
+    Stall(usize),
+    /// No answer at all; the connection stays open.
+    Silence,
+    /// The whole body, after so many milliseconds.
+    Late(u64),
+    /// This status and these headers, each with its line's end.
+    Status(u16, String),
+    /// The right number of wrong bytes.
+    Wrong,
+    /// So many bytes of another content, announced as the right one, then the connection is closed.
+    WrongCut(usize),
+    /// All bytes with status 200, whatever range is asked for.
+    NoRange,
+    /// As before, but so many bytes, then the connection is closed.
+    NoRangeCut(usize),
+    /// Status 206 with bytes from elsewhere.
+    OtherRange,
+    /// Another body in place of the right one, its length announced.
+    Instead(Vec<u8>),
+    /// Another body in place of the right one, in chunks: its length is not announced.
+    Chunked(Vec<u8>),
+    /// The body, and these bytes behind its announced end.
+    Trailing(&'static [u8]),
+}
+
+impl Fault {
+    pub fn status(status: u16) -> Self {
+        Self::Status(status, String::new())
+    }
+}
+
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub path: String,
+    pub range: Option<String>,
+    pub authorization: Option<String>,
+}
+
+/// A file: its name, its bytes, and whether the hub keeps it as a large one.
+pub type File<'a> = (&'a str, &'a [u8], bool);
+
+/// Files at a commit, and the revision that means it.
+struct Revision {
+    name: String,
+    commit: String,
+    files: Vec<(String, Vec<u8>, bool)>,
+}
+
+#[derive(Default)]
+struct State {
+    revisions: Vec<Revision>,
+    listing_faults: VecDeque<Fault>,
+    faults: VecDeque<Fault>,
+    requests: Vec<Request>,
+    needs_token: Option<String>,
+}
+
+#[derive(Clone)]
+pub struct Server {
+    pub address: String,
+    state: Arc<Mutex<State>>,
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&sha2::Sha256::digest(bytes))
+}
+
+pub fn git_blob(bytes: &[u8]) -> String {
+    let hash = sha1::Sha1::new().chain_update(format!("blob {}\0", bytes.len()));
+    hex(&hash.chain_update(bytes).finalize())
+}
+
+/// The bytes that are wrong for `bytes`.
+pub fn wrong(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().map(|byte| byte ^ 0x55).collect()
+}
+
+impl Server {
+    /// Serves files on the branch `main`.
+    pub fn start(files: &[File]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let server = Self {
+            address,
+            state: Arc::default(),
+        };
+        server.revision("main", COMMIT, files);
+        let own = server.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let own = own.clone();
+                std::thread::spawn(move || own.answer(stream));
+            }
+        });
+        server
+    }
+
+    /// Serves files at another revision as well; a known revision means the new commit from now on.
+    pub fn revision(&self, name: &str, commit: &str, files: &[File]) {
+        let owned = |(name, bytes, is_large): &File| (name.to_string(), bytes.to_vec(), *is_large);
+        let revision = Revision {
+            name: name.to_owned(),
+            commit: commit.to_owned(),
+            files: files.iter().map(owned).collect(),
+        };
+        self.state.lock().unwrap().revisions.insert(0, revision);
+    }
+
+    /// How the next requests for a file's bytes are answered.
+    pub fn fault(&self, faults: &[Fault]) {
+        self.state.lock().unwrap().faults.extend(faults.iter().cloned());
+    }
+
+    /// How the next requests for a listing are answered.
+    pub fn listing_fault(&self, faults: &[Fault]) {
+        self.state.lock().unwrap().listing_faults.extend(faults.iter().cloned());
+    }
+
+    pub fn need_token(&self, token: &str) {
+        self.state.lock().unwrap().needs_token = Some(token.to_owned());
+    }
+
+    /// Requests so far for what begins with `path`.
+    pub fn requests(&self, path: &str) -> Vec<Request> {
+        let state = self.state.lock().unwrap();
+        let of = state.requests.iter().filter(|request| request.path.starts_with(path));
+        of.cloned().collect()
+    }
+
+    /// The ranges asked for so far.
+    pub fn ranges(&self) -> Vec<Option<String>> {
+        let requests = self.requests("/cdn/").into_iter();
+        requests.map(|request| request.range).collect()
+    }
+
+    fn answer(&self, mut stream: TcpStream) {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        loop {
+            let mut first = String::new();
+            if reader.read_line(&mut first).unwrap_or(0) == 0 {
+                return;
+            }
+            let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
+            let (mut range, mut authorization) = (None, None);
+            loop {
+                let mut line = String::new();
+                if reader.read_line(&mut line).unwrap_or(0) == 0 || line.trim().is_empty() {
+                    break;
+                }
+                let (name, value) = line.trim().split_once(": ").unwrap_or_default();
+                match name.to_ascii_lowercase().as_str() {
+                    "range" => range = Some(value.to_owned()),
+                    "authorization" => authorization = Some(value.to_owned()),
+                    _ => {}
+                }
+            }
+            let request = Request {
+                path,
+                range,
+                authorization,
+            };
+            self.state.lock().unwrap().requests.push(request.clone());
+            if self.respond(&mut stream, &request).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Answers; an error closes the connection.
+    fn respond(&self, stream: &mut TcpStream, request: &Request) -> std::io::Result<()> {
+        let path = request.path.as_str();
+        let token = self.state.lock().unwrap().needs_token.clone();
+        if let Some(token) = token
+            && !path.starts_with("/cdn/")
+            && request.authorization.as_deref() != Some(&format!("Bearer {token}"))
+        {
+            return head(stream, 401, "", 0);
+        }
+        if let Some(revision) = path.strip_prefix("/api/datasets/owner/name/revision/") {
+            let fault = self.state.lock().unwrap().listing_faults.pop_front();
+            let revision = revision.trim_end_matches("?blobs=true").replace("%2F", "/");
+            return match self.listing(&revision) {
+                Some(text) => body(stream, text.as_bytes(), None, fault),
+                None => head(stream, 404, "X-Error-Code: RevisionNotFound\r\n", 0),
+            };
+        }
+        // Files are kept elsewhere: the hub itself says what they are, and where.
+        if let Some((commit, name)) = path
+            .strip_prefix("/datasets/owner/name/resolve/")
+            .and_then(|rest| rest.split_once('/'))
+            && let Some((bytes, is_large)) = self.file(commit, name)
+        {
+            let etag = if is_large { sha256(&bytes) } else { git_blob(&bytes) };
+            let size = bytes.len();
+            let headers = format!(
+                "Location: /cdn/{commit}/{name}\r\nX-Repo-Commit: {commit}\r\nX-Linked-Etag: \"{etag}\"\r\n\
+                 X-Linked-Size: {size}\r\n"
+            );
+            return head(stream, 302, &headers, 0);
+        }
+        if let Some((commit, name)) = path.strip_prefix("/cdn/").and_then(|rest| rest.split_once('/'))
+            && let Some((bytes, _)) = self.file(commit, name)
+        {
+            let range = request.range.as_deref();
+            let from = range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+            let fault = self.state.lock().unwrap().faults.pop_front();
+            return body(stream, &bytes, from, fault);
+        }
+        head(stream, 404, "", 0)
+    }
+
+    fn file(&self, commit: &str, name: &str) -> Option<(Vec<u8>, bool)> {
+        let state = self.state.lock().unwrap();
+        let revision = state.revisions.iter().find(|revision| revision.commit == commit)?;
+        let file = revision.files.iter().find(|(known, ..)| known == name)?;
+        Some((file.1.clone(), file.2))
+    }
+
+    fn listing(&self, revision: &str) -> Option<String> {
+        let state = self.state.lock().unwrap();
+        let found = state
+            .revisions
+            .iter()
+            .find(|known| known.name == revision || known.commit == revision)?;
+        let files: Vec<String> = found
+            .files
+            .iter()
+            .map(|(name, bytes, is_large)| listed(name, bytes.len(), &git_blob(bytes), is_large.then(|| sha256(bytes))))
+            .collect();
+        Some(listing(&found.commit, &files))
+    }
+}
+
+/// A listing as the hub writes it.
+pub fn listing(commit: &str, files: &[String]) -> String {
+    format!(
+        "{{\"id\": \"owner/name\", \"sha\": \"{commit}\", \"siblings\": [{}]}}",
+        files.join(", ")
+    )
+}
+
+/// A file in a listing.
+pub fn listed(name: &str, size: usize, blob: &str, sha256: Option<String>) -> String {
+    let lfs = sha256
+        .map(|sha256| format!(", \"lfs\": {{\"sha256\": \"{sha256}\", \"size\": {size}, \"pointerSize\": 132}}"))
+        .unwrap_or_default();
+    let name = serde_json::to_string(name).unwrap();
+    format!("{{\"rfilename\": {name}, \"size\": {size}, \"blobId\": \"{blob}\"{lfs}}}")
+}
+
+/// Bytes from `from` on, unless a fault says otherwise. An error closes the connection.
+fn body(stream: &mut TcpStream, bytes: &[u8], from: Option<usize>, fault: Option<Fault>) -> std::io::Result<()> {
+    let wrong = wrong(bytes);
+    let (bytes, from) = match &fault {
+        Some(Fault::Wrong | Fault::WrongCut(_)) => (wrong.as_slice(), from),
+        Some(Fault::NoRange | Fault::NoRangeCut(_)) => (bytes, None),
+        Some(Fault::OtherRange) => (bytes, Some(from.unwrap_or_default() + 1)),
+        Some(Fault::Instead(other)) => (other.as_slice(), None),
+        _ => (bytes, from),
+    };
+    match &fault {
+        Some(Fault::Status(status, headers)) => return head(stream, *status, headers, 0),
+        Some(Fault::Silence) => return wait(stream),
+        Some(Fault::Late(milliseconds)) => std::thread::sleep(Duration::from_millis(*milliseconds)),
+        Some(Fault::Chunked(other)) => {
+            write!(stream, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+            for part in other.chunks(60_000) {
+                write!(stream, "{:x}\r\n", part.len())?;
+                stream.write_all(part)?;
+                write!(stream, "\r\n")?;
+            }
+            return write!(stream, "0\r\n\r\n");
+        }
+        _ => {}
+    }
+    let etag = sha256(bytes);
+    let all = bytes.len();
+    match from {
+        Some(from) if from >= all => {
+            let headers = format!("Content-Range: bytes */{all}\r\n");
+            return head(stream, 416, &headers, 0);
+        }
+        Some(from) => {
+            let headers = format!("ETag: \"{etag}\"\r\nContent-Range: bytes {from}-{}/{all}\r\n", all - 1);
+            head(stream, 206, &headers, all - from)?;
+        }
+        None => head(stream, 200, &format!("ETag: \"{etag}\"\r\n"), all)?,
+    }
+    let body = &bytes[from.unwrap_or_default()..];
+    match fault {
+        Some(Fault::Cut(count) | Fault::WrongCut(count) | Fault::NoRangeCut(count)) => {
+            stream.write_all(&body[..count.min(body.len())])?;
+            stream.shutdown(Shutdown::Both)
+        }
+        Some(Fault::Stall(count)) => {
+            stream.write_all(&body[..count])?;
+            wait(stream)
+        }
+        Some(Fault::Trailing(more)) => {
+            stream.write_all(body)?;
+            stream.write_all(more)
+        }
+        _ => stream.write_all(body),
+    }
+}
+
+/// Says nothing until the other side has gone.
+fn wait(stream: &mut TcpStream) -> std::io::Result<()> {
+    std::io::copy(&mut Read::by_ref(stream), &mut std::io::sink()).map(|_| ())
+}
+
+fn head(stream: &mut TcpStream, status: u16, headers: &str, length: usize) -> std::io::Result<()> {
+    write!(
+        stream,
+        "HTTP/1.1 {status} Answer\r\nContent-Length: {length}\r\n{headers}\r\n"
+    )
+}
