@@ -4,11 +4,9 @@
 
 mod common;
 
-use std::fs;
 use std::path::Path;
 
-use common::{Outcome, finish, fresh, with_datasets};
-use serde_json::Value;
+use common::{Outcome, finish, fresh, json, with_datasets};
 
 /// A table of short runs.
 fn arguments(table: &str, out: &Path, more: &[&str]) -> Vec<String> {
@@ -26,10 +24,6 @@ fn arguments(table: &str, out: &Path, more: &[&str]) -> Vec<String> {
 
 fn run(table: &str, out: &Path, more: &[&str]) -> Outcome {
     finish(with_datasets(arguments(table, out, more)))
-}
-
-fn json(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).expect("the program wrote it")).expect("it is JSON")
 }
 
 #[test]
@@ -119,7 +113,11 @@ fn what_makes_no_sense_is_named() {
     fails(
         "table2",
         &["--profile=real-small"],
-        &["needs --data DIR", "reproduce table2 --profile real-small --data DATA"],
+        &[
+            "no --data is given",
+            "does not hold rte, qnli",
+            "`adept fetch rte qnli`",
+        ],
     );
     fails(
         "table1",

@@ -9,13 +9,14 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::SystemTime;
 
-use common::{SHORT, adept, command, copy, fresh, sample, train};
+use common::{SHORT, adept, command, copy, fresh, json, sample, train};
 use serde_json::Value;
 
 #[test]
 fn help_is_complete() {
     for name in [
         "reproduce",
+        "fetch",
         "train",
         "eval",
         "predict",
@@ -126,10 +127,6 @@ fn with_input(arguments: &[&str], input: &[u8]) -> String {
     let output = running.wait_with_output().expect("the program ends");
     assert!(output.status.success());
     String::from_utf8(output.stdout).expect("predictions are text")
-}
-
-fn json(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).expect("the program wrote it")).expect("it is JSON")
 }
 
 fn reproduce(data: &Path, out: &Path, more: &[&str]) -> Vec<String> {

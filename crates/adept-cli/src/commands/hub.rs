@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use adept_data::Task;
 use adept_hub::{Hub, Kind, Repository, Settings};
+use adept_train::report::Benchmark;
 
 use crate::failure::Failure;
 
@@ -91,10 +92,13 @@ pub fn data(tasks: &[Task]) -> Result<Vec<PathBuf>, Failure> {
             hub.settings().cache.display(),
             missing.join(", ")
         );
-        let hint = format!(
-            "`adept fetch {}` brings it, or name the folder of the files with --data",
-            missing.join(" ")
-        );
+        let whole = Benchmark::ALL.into_iter().find(|benchmark| benchmark.tasks() == tasks);
+        let (names, them) = match (whole, &missing[..]) {
+            (_, [one]) => ((*one).to_owned(), "it"),
+            (Some(benchmark), _) => (benchmark.name().to_owned(), "them"),
+            (None, several) => (several.join(" "), "them"),
+        };
+        let hint = format!("`adept fetch {names}` brings {them}, or name the folder of the files with --data");
         return Err(Failure::input(message).hint(hint));
     }
     Ok(folders)

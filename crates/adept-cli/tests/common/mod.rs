@@ -117,6 +117,11 @@ pub fn train(data: &Path, backbone: &Path, out: &Path) -> Vec<String> {
     arguments
 }
 
+/// A JSON file.
+pub fn json(path: &Path) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(path).expect("the program wrote it")).expect("it is JSON")
+}
+
 /// A folder below a fresh temporary one.
 pub fn fresh(name: &str) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary folder");

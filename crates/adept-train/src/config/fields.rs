@@ -115,13 +115,15 @@ pub const FIELDS: &[Field] = &[
         "task",
         Kind::Task,
         true,
-        "Task: the name of a built-in one, or the path of a card (docs/tasks.md).",
+        "Task: the name of a built-in one, or the path of a card (docs/tasks.md). Where none is named and `data` is a file, \
+         it is `text`: data of one's own.",
     ),
     field(
         "data",
         Kind::Text,
         false,
-        "Folder that holds the task's own files (docs/tasks.md). Resuming compares the files' checksums, not this path.",
+        "Folder that holds the task's own files, or a file of one's own (docs/tasks.md); where it is not given, the hub's \
+         cache. Resuming compares the files' checksums, not this path.",
     ),
     field(
         "backbone",

@@ -271,7 +271,7 @@ fn check(key: &str, kind: Kind, value: Value, origin: &Origin) -> Result<Value, 
         (Kind::Text, Value::String(_)) | (Kind::Flag, Value::Boolean(_)) => true,
         (Kind::Choice(words), Value::String(text)) => words.contains(&text.as_str()),
         (Kind::Task, Value::String(text)) => {
-            text.ends_with(".toml") || Task::built_in().iter().any(|task| task.name() == text)
+            text.is_empty() || text.ends_with(".toml") || Task::built_in().iter().any(|task| task.name() == text)
         }
         (Kind::Integer { min, max }, Value::Integer(number)) => (min..=max).contains(number),
         (Kind::NumberOr { word, .. }, Value::String(text)) => text == word,

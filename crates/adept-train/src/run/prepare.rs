@@ -70,6 +70,9 @@ pub struct PreparedTask {
 
 /// The task of a configuration.
 pub fn task_of(config: &RunConfig) -> Result<Task, TrainError> {
+    if config.task.is_empty() {
+        return Err(ConfigError::Missing { key: "task" }.into());
+    }
     Ok(config.task.parse()?)
 }
 
