@@ -215,6 +215,34 @@ fn json_lines() {
     );
 }
 
+/// The line in which a row of a comma-separated file begins, whatever ends its lines and however many are blank.
+#[test]
+fn lines_of_comma_separated_files() {
+    for end in ["\n", "\r\n", "\r"] {
+        let check = |rows: &[&str], expected: &str| {
+            let text = rows.join(end) + end;
+            check(
+                "yelp",
+                "train.csv",
+                text.as_bytes(),
+                &format!("DIR/train.csv:{expected}"),
+            );
+        };
+        check(&["1,a", "", "", "2"], "4: expected 2 columns, found 1");
+        check(&["", "1,\"a", "b\"", "", "2,c,d"], "5: expected 2 columns, found 3");
+        check(
+            &["1,\"a", "", "b\"", "3,c"],
+            "4: field `label`: expected 0 (1), 1 (2), found `3`",
+        );
+    }
+    check(
+        "yelp",
+        "train.csv",
+        b"1,a\r\n\r\n1,\xff\r\n",
+        "DIR/train.csv:3: expected UTF-8, found other bytes in column 2",
+    );
+}
+
 fn parquet(name: &str) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parquet");
     fs::read(folder.join(name)).expect("a fixture of this crate")
@@ -274,6 +302,30 @@ fn damaged_parquet_files() {
             "{message}"
         );
     }
+}
+
+/// The decoder makes room for as many values as a dictionary announces: 2^31 of them are more than most machines hold, and
+/// the program would end there and then.
+#[test]
+fn a_dictionary_that_announces_too_much() {
+    let whole = parquet("rte/train-00001-of-00002.parquet");
+    // The first page's header: field 7 (a dictionary's), its field 1 (how many values), a number that ends in one byte.
+    let header = whole
+        .windows(2)
+        .position(|bytes| bytes == [0x4c, 0x15])
+        .expect("a header");
+    let mut bytes = whole.clone();
+    bytes.splice(header + 2..header + 3, [0xfe, 0xff, 0xff, 0xff, 0x0f]);
+    let size = bytes.len();
+    check(
+        "rte",
+        "train.parquet",
+        &bytes,
+        &format!(
+            "DIR/train.parquet: expected a whole parquet file of {size} bytes: Parquet error: a dictionary of 2147483647 \
+             values in 46 bytes"
+        ),
+    );
 }
 
 #[test]

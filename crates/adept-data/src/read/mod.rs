@@ -9,6 +9,7 @@ mod csv;
 mod find;
 mod json;
 mod lines;
+mod pages;
 mod parquet;
 mod path;
 mod rows;
