@@ -274,7 +274,7 @@ fn parquet_columns_and_values() {
     );
     check(
         "bad/utf8.parquet",
-        ":1: expected UTF-8, found byte 0xff at byte 5 of the line",
+        ":1: field `sentence`: expected UTF-8, found byte 0xff at byte 5",
     );
 }
 

@@ -153,3 +153,27 @@ fn variable(bytes: &mut &[u8]) -> Option<u64> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_numbers_end_where_they_say() {
+        // Blocks of 128 in four parts; the first number stands in the header, and widths behind the last mean nothing.
+        let list = |count: &[u8], blocks: &[u8]| [&[0x80, 1, 4], count, &[0], blocks, b"rest"].concat();
+        let one = list(&[1], &[]);
+        let two = list(&[2], &[0, 3, 9, 9, 9, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+        assert_eq!(after_numbers(&one, 1), Some(&b"rest"[..]));
+        assert_eq!(after_numbers(&two, 2), Some(&b"rest"[..]));
+        // More than the page has values, more than there are bytes, no number at all.
+        assert_eq!(after_numbers(&two, 1), None);
+        assert_eq!(
+            after_numbers(&list(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x40], &[]), 1 << 20),
+            None
+        );
+        assert_eq!(after_numbers(&list(&[100], &[0, 64, 64, 64, 64]), 100), None);
+        assert_eq!(after_numbers(&[0xff; 20], u64::MAX), None);
+        assert_eq!(after_numbers(&[], 1), None);
+    }
+}

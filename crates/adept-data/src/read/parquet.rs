@@ -194,11 +194,16 @@ impl Group<'_, '_> {
         let raw = self.raw(leaf, reader)?;
         let text = |(place, value): (usize, &ByteArray)| match std::str::from_utf8(value.data()) {
             Ok(text) => Ok(text.to_string()),
-            Err(error) => Err(DataError::NotUtf8 {
+            Err(error) => Err(DataError::FieldType {
                 file: self.rows.file.clone(),
                 line: self.first_row + row_of_value(leaf, &raw.defined, &raw.repeated, place),
-                column: error.valid_up_to() + 1,
-                byte: value.data()[error.valid_up_to()],
+                field: leaf.field.clone(),
+                expected: "UTF-8",
+                found: format!(
+                    "byte 0x{:02x} at byte {}",
+                    value.data()[error.valid_up_to()],
+                    error.valid_up_to() + 1
+                ),
             }),
         };
         let values = raw.values.iter().enumerate().map(text).collect::<Result<_, _>>()?;

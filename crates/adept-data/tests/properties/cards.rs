@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use adept_data::task::TaskCard;
-use adept_data::{LoadOptions, Task, check_task, load_task};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::config;
+use crate::feed::check_card;
 
 /// Lines and values that cards are made of, good and bad.
 const PIECES: [&str; 26] = [
@@ -53,26 +52,6 @@ fn built_in() -> Vec<String> {
         .collect()
 }
 
-/// Reads a card; where it is one, asks it everything that needs no data, and looks for its data in an empty folder.
-fn read(text: &str) -> Result<(), TestCaseError> {
-    match TaskCard::parse(text) {
-        Err(message) => {
-            let named = message.starts_with("line ") || message.starts_with('`');
-            prop_assert!(named, "neither line nor key: {}", message);
-        }
-        Ok(card) => {
-            let task = Task::from(card);
-            task.target_length();
-            task.labels();
-            task.report_metric();
-            let empty = tempfile::tempdir().expect("a temporary folder");
-            prop_assert!(load_task(&task, empty.path(), &LoadOptions::default()).is_err());
-            prop_assert!(check_task(&task, empty.path()).is_err());
-        }
-    }
-    Ok(())
-}
-
 proptest! {
     #![proptest_config(config(1024))]
 
@@ -83,7 +62,7 @@ proptest! {
             prop::collection::vec(prop::sample::select(&PIECES[..]), 0..26).prop_map(|lines| lines.join("\n")),
         ],
     ) {
-        read(&text)?;
+        check_card(&text);
     }
 
     #[test]
@@ -96,11 +75,11 @@ proptest! {
     ) {
         let number = |end: f32| format!("{end:?}").replace("NaN", "nan");
         let [min, max] = ends.map(number);
-        read(&format!(
+        check_card(&format!(
             "name = \"x\"\ndisplay = \"X\"\nabout = \"a\"\n[source]\npieces = [{{ field = \"a\" }}]\n[target]\nkind = \
              \"score\"\nmin = {min}\nmax = {max}\n[split]\nrule = \"official\"\n[metrics]\nall = [\"pearson\"]\n[[forms]]\n\
              name = \"f\"\nformat = \"csv\"\nfiles = {{ train = [\"a\"], validation = [\"b\"], test = [\"c\"] }}\n"
-        ))?;
+        ));
     }
 
     #[test]
@@ -129,6 +108,6 @@ proptest! {
                 }
             }
         }
-        read(&lines.join("\n"))?;
+        check_card(&lines.join("\n"));
     }
 }

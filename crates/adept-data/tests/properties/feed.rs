@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use adept_data::task::{FormCard, Format, Place, TaskCard};
-use adept_data::{DataError, LoadOptions, Task, TaskData, load_task};
+use adept_data::{DataError, LoadOptions, Task, TaskData, check_task, load_task};
 
 /// The card of rows with two texts and one or several answers.
 const CARD: &str = r#"
@@ -50,7 +50,6 @@ pub enum Shape {
 
 impl Shape {
     /// All of them.
-    #[allow(dead_code, reason = "fuzz targets know which reader they are for")]
     pub const ALL: [Self; 8] = [
         Self::Tsv,
         Self::TsvWithoutHeader,
@@ -205,6 +204,28 @@ impl Feed {
         places
             .iter()
             .any(|place| *place == field || place.split('.').any(|key| key.trim_end_matches("[]") == field))
+    }
+}
+
+/// Reads a card; where it is one, asks it everything that needs no data, and looks for its data in an empty folder.
+///
+/// # Panics
+/// Where any of it does, and where a card is refused without a line or a key.
+pub fn check_card(text: &str) {
+    match TaskCard::parse(text) {
+        Err(message) => {
+            let named = message.starts_with("line ") || message.starts_with('`');
+            assert!(named, "neither line nor key: {message}");
+        }
+        Ok(card) => {
+            let task = Task::from(card);
+            task.target_length();
+            task.labels();
+            task.report_metric();
+            let empty = tempfile::tempdir().expect("a temporary folder");
+            assert!(load_task(&task, empty.path(), &LoadOptions::default()).is_err());
+            assert!(check_task(&task, empty.path()).is_err());
+        }
     }
 }
 
