@@ -328,6 +328,54 @@ fn a_dictionary_that_announces_too_much() {
     );
 }
 
+/// A list without end in a page's header: it is passed over item by item, and no further than the file goes.
+#[test]
+fn a_header_that_goes_on_for_ever() {
+    let mut bytes = parquet("rte/train-00001-of-00002.parquet");
+    // Before the first field, field 32: a list of 2^31 - 1 numbers of eight bytes.
+    bytes.splice(4..4, [0x09, 0x40, 0xf7, 0xff, 0xff, 0xff, 0xff, 0x07]);
+    let size = bytes.len();
+    check(
+        "rte",
+        "train.parquet",
+        &bytes,
+        &format!("DIR/train.parquet: expected a whole parquet file of {size} bytes: External: unexpected end of file"),
+    );
+}
+
+/// As many columns as a group announces is what the decoder makes room for.
+#[test]
+fn a_schema_that_announces_too_much() {
+    let whole = parquet("rte/train-00001-of-00002.parquet");
+    let (body, length) = whole[..whole.len() - 4].split_at(whole.len() - 8);
+    let length = u32::from_le_bytes(length.try_into().expect("four bytes")) as usize;
+    let (pages, footer) = body.split_at(body.len() - length);
+    // Behind the root's name: field 5, how many columns it has, a number that ends in one byte.
+    let name = footer
+        .windows(6)
+        .position(|bytes| bytes == b"schema")
+        .expect("the root")
+        + 6;
+    assert_eq!(footer[name..name + 2], [0x15, 8]);
+    for (columns, found) in [
+        (&[0xfe, 0xff, 0xff, 0xff, 0x0f][..], 2_147_483_647),
+        (&[0xc8, 0x01], 100),
+    ] {
+        let footer = [&footer[..=name], columns, &footer[name + 2..]].concat();
+        let bytes = [pages, &footer, &(footer.len() as u32).to_le_bytes(), b"PAR1"].concat();
+        let size = bytes.len();
+        check(
+            "rte",
+            "train.parquet",
+            &bytes,
+            &format!(
+                "DIR/train.parquet: expected a whole parquet file of {size} bytes: Parquet error: a group of {found} columns \
+                 in a schema of 5 elements"
+            ),
+        );
+    }
+}
+
 #[test]
 fn too_few_rows_to_divide() {
     let root = tempfile::tempdir().expect("a temporary folder");

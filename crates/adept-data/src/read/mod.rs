@@ -7,6 +7,7 @@
 mod cell;
 mod csv;
 mod find;
+mod footer;
 mod json;
 mod lines;
 mod pages;

@@ -1,15 +1,55 @@
-//! Pages of a parquet column on their way to the decoder. It makes room for as many values as a page announces, and where
-//! there is not so much memory the whole program ends; so a page that announces more than its file can hold is refused.
+//! A parquet file on its way to the decoder, which believes what a file says of itself: it makes room for as many values as a
+//! page announces, and passes over as many items as a page's header announces, at the file's end as well. Where there is not
+//! so much memory the whole program ends. So a page that announces more than its file can hold is refused here, and reading
+//! beyond the file is an error.
 //!
 //! What is left to a damaged file is one page's size after decompression, which is a 32-bit number: 2 GiB for a moment.
 
+use std::fs::File;
+use std::io::{BufReader, ErrorKind, Read};
+
+use bytes::Bytes;
 use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result};
+use parquet::file::reader::{ChunkReader, Length};
 use parquet::schema::types::ColumnDescPtr;
 
 /// Values that a column may hold however small its file is: runs of equal values take next to no bytes.
 const ALWAYS: u64 = 1 << 20;
+
+/// A file that is not read beyond its end.
+pub(super) struct Within(pub(super) File);
+
+impl Length for Within {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+}
+
+impl ChunkReader for Within {
+    type T = Strict;
+
+    fn get_read(&self, start: u64) -> Result<Strict> {
+        self.0.get_read(start).map(Strict)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
+        self.0.get_bytes(start, length)
+    }
+}
+
+/// Bytes whose end is an error.
+pub(super) struct Strict(BufReader<File>);
+
+impl Read for Strict {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 if !buffer.is_empty() => Err(ErrorKind::UnexpectedEof.into()),
+            count => Ok(count),
+        }
+    }
+}
 
 /// The pages of one column chunk, each looked at before it is given on.
 pub(super) struct Bounded {
@@ -141,7 +181,7 @@ fn after_numbers(mut bytes: &[u8], most: u64) -> Option<&[u8]> {
 }
 
 /// A whole number of seven bits a byte, taken from the front.
-fn variable(bytes: &mut &[u8]) -> Option<u64> {
+pub(super) fn variable(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {
         let (&byte, rest) = bytes.split_first()?;

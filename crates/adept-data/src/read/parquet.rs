@@ -13,7 +13,8 @@ use parquet::file::serialized_reader::SerializedFileReader;
 use parquet::schema::types::SchemaDescriptor;
 
 use super::cell::Cell;
-use super::pages::Bounded;
+use super::footer;
+use super::pages::{Bounded, Within};
 use super::rows::Rows;
 use crate::DataError;
 use crate::task::Place;
@@ -29,7 +30,10 @@ pub(super) fn read(file: File, bytes: u64, rows: &mut Rows<'_>) -> Result<(), Da
         bytes,
         source,
     };
-    let reader = decode(&path, bytes, || SerializedFileReader::new(file).map_err(damaged))?;
+    footer::check(&file, bytes).map_err(damaged)?;
+    let reader = decode(&path, bytes, || {
+        SerializedFileReader::new(Within(file)).map_err(damaged)
+    })?;
     let schema = reader.metadata().file_metadata().schema_descr_ptr();
     let columns = rows
         .plan()
