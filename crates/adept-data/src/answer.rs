@@ -3,18 +3,30 @@
 
 use std::collections::HashMap;
 
-/// Lower case, ASCII punctuation gone, the words *a*, *an* and *the* gone, runs of white space as one space.
-fn normalise_answer(text: &str) -> String {
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+
+/// The words of an answer in lower case, without ASCII punctuation and without the words *a*, *an* and *the*.
+fn words_of_answer(text: &str) -> Vec<String> {
     let lower = text.to_lowercase();
     let plain: String = lower.chars().filter(|c| !c.is_ascii_punctuation()).collect();
-    let words: Vec<String> = without_articles(&plain);
-    words.join(" ")
+    without_articles(&plain)
+}
+
+/// Whether a character is one of words to the script's regular expression, Python's `\w`: letters, numbers and `_`, but
+/// neither combining marks nor letters in circles, which Rust's `is_alphanumeric` counts among them.
+fn is_word(c: char) -> bool {
+    use GeneralCategoryGroup::{Letter, Number};
+    c == '_' || matches!(c.general_category_group(), Letter | Number)
+}
+
+/// Whether a character is white space to Python's `str.split`: Unicode's, and the four separators of ASCII.
+fn is_space(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}')
 }
 
 /// The words without articles. An article is one between two word boundaries, as in the script's `\b(a|an|the)\b`: what
 /// stands beside it need not be white space (`the–end` loses its article, `the_end` does not).
 fn without_articles(text: &str) -> Vec<String> {
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -26,25 +38,28 @@ fn without_articles(text: &str) -> Vec<String> {
         }
         rest = behind;
     }
-    kept.split_whitespace().map(str::to_owned).collect()
+    kept.split(is_space)
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// 1 where both are the same after normalisation, else 0.
 pub(crate) fn exact_match(prediction: &str, gold: &str) -> f64 {
-    f64::from(u8::from(normalise_answer(prediction) == normalise_answer(gold)))
+    f64::from(u8::from(words_of_answer(prediction) == words_of_answer(gold)))
 }
 
 /// Harmonic mean of precision and recall over the words both have, each counted as often as it stands; 0 where they have
 /// none in common.
 pub(crate) fn token_f1(prediction: &str, gold: &str) -> f64 {
-    let (prediction, gold) = (normalise_answer(prediction), normalise_answer(gold));
+    let (prediction, gold) = (words_of_answer(prediction), words_of_answer(gold));
     let mut counts: HashMap<&str, usize> = HashMap::new();
-    for word in gold.split_whitespace() {
+    for word in &gold {
         *counts.entry(word).or_default() += 1;
     }
     let mut common = 0;
-    for word in prediction.split_whitespace() {
-        if let Some(count) = counts.get_mut(word).filter(|count| **count > 0) {
+    for word in &prediction {
+        if let Some(count) = counts.get_mut(word.as_str()).filter(|count| **count > 0) {
             *count -= 1;
             common += 1;
         }
@@ -52,8 +67,8 @@ pub(crate) fn token_f1(prediction: &str, gold: &str) -> f64 {
     if common == 0 {
         return 0.0;
     }
-    let precision = common as f64 / prediction.split_whitespace().count() as f64;
-    let recall = common as f64 / gold.split_whitespace().count() as f64;
+    let precision = common as f64 / prediction.len() as f64;
+    let recall = common as f64 / gold.len() as f64;
     2.0 * precision * recall / (precision + recall)
 }
 

@@ -222,6 +222,34 @@ fn json_lines() {
     );
 }
 
+/// The line in which a row of a comma-separated file begins, whatever ends its lines and however many are blank.
+#[test]
+fn lines_of_comma_separated_files() {
+    for end in ["\n", "\r\n", "\r"] {
+        let check = |rows: &[&str], expected: &str| {
+            let text = rows.join(end) + end;
+            check(
+                "yelp",
+                "train.csv",
+                text.as_bytes(),
+                &format!("DIR/train.csv:{expected}"),
+            );
+        };
+        check(&["1,a", "", "", "2"], "4: expected 2 columns, found 1");
+        check(&["", "1,\"a", "b\"", "", "2,c,d"], "5: expected 2 columns, found 3");
+        check(
+            &["1,\"a", "", "b\"", "3,c"],
+            "4: field `label`: expected 0 (1), 1 (2), found `3`",
+        );
+    }
+    check(
+        "yelp",
+        "train.csv",
+        b"1,a\r\n\r\n1,\xff\r\n",
+        "DIR/train.csv:3: expected UTF-8, found other bytes in column 2",
+    );
+}
+
 fn parquet(name: &str) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parquet");
     fs::read(folder.join(name)).expect("a fixture of this crate")
@@ -253,7 +281,7 @@ fn parquet_columns_and_values() {
     );
     check(
         "bad/utf8.parquet",
-        ":1: expected UTF-8, found byte 0xff at byte 5 of the line",
+        ":1: field `sentence`: expected UTF-8, found byte 0xff at byte 5",
     );
 }
 
@@ -280,6 +308,78 @@ fn damaged_parquet_files() {
         assert!(
             message.contains("train.parquet") || message.contains("validation.tsv"),
             "{message}"
+        );
+    }
+}
+
+/// The decoder makes room for as many values as a dictionary announces: 2^31 of them are more than most machines hold, and
+/// the program would end there and then.
+#[test]
+fn a_dictionary_that_announces_too_much() {
+    let whole = parquet("rte/train-00001-of-00002.parquet");
+    // The first page's header: field 7 (a dictionary's), its field 1 (how many values), a number that ends in one byte.
+    let header = whole
+        .windows(2)
+        .position(|bytes| bytes == [0x4c, 0x15])
+        .expect("a header");
+    let mut bytes = whole.clone();
+    bytes.splice(header + 2..header + 3, [0xfe, 0xff, 0xff, 0xff, 0x0f]);
+    let size = bytes.len();
+    check(
+        "rte",
+        "train.parquet",
+        &bytes,
+        &format!(
+            "DIR/train.parquet: expected a whole parquet file of {size} bytes: Parquet error: a dictionary of 2147483647 \
+             values in 46 bytes"
+        ),
+    );
+}
+
+/// A list without end in a page's header: it is passed over item by item, and no further than the file goes.
+#[test]
+fn a_header_that_goes_on_for_ever() {
+    let mut bytes = parquet("rte/train-00001-of-00002.parquet");
+    // Before the first field, field 32: a list of 2^31 - 1 numbers of eight bytes.
+    bytes.splice(4..4, [0x09, 0x40, 0xf7, 0xff, 0xff, 0xff, 0xff, 0x07]);
+    let size = bytes.len();
+    check(
+        "rte",
+        "train.parquet",
+        &bytes,
+        &format!("DIR/train.parquet: expected a whole parquet file of {size} bytes: External: unexpected end of file"),
+    );
+}
+
+/// As many columns as a group announces is what the decoder makes room for.
+#[test]
+fn a_schema_that_announces_too_much() {
+    let whole = parquet("rte/train-00001-of-00002.parquet");
+    let (body, length) = whole[..whole.len() - 4].split_at(whole.len() - 8);
+    let length = u32::from_le_bytes(length.try_into().expect("four bytes")) as usize;
+    let (pages, footer) = body.split_at(body.len() - length);
+    // Behind the root's name: field 5, how many columns it has, a number that ends in one byte.
+    let name = footer
+        .windows(6)
+        .position(|bytes| bytes == b"schema")
+        .expect("the root")
+        + 6;
+    assert_eq!(footer[name..name + 2], [0x15, 8]);
+    for (columns, found) in [
+        (&[0xfe, 0xff, 0xff, 0xff, 0x0f][..], 2_147_483_647),
+        (&[0xc8, 0x01], 100),
+    ] {
+        let footer = [&footer[..=name], columns, &footer[name + 2..]].concat();
+        let bytes = [pages, &footer, &(footer.len() as u32).to_le_bytes(), b"PAR1"].concat();
+        let size = bytes.len();
+        check(
+            "rte",
+            "train.parquet",
+            &bytes,
+            &format!(
+                "DIR/train.parquet: expected a whole parquet file of {size} bytes: Parquet error: a group of {found} columns \
+                 in a schema of 5 elements"
+            ),
         );
     }
 }

@@ -151,6 +151,19 @@ fn jsonl_takes_numbers_and_class_names() {
     );
 }
 
+/// Some editors begin a file with a byte-order mark.
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_document() {
+    let text = "\u{feff}{\"data\": [{\"paragraphs\": [{\"context\": \"Ann left.\", \"qas\": [{\"question\": \"Who?\", \
+                \"answers\": [{\"text\": \"Ann\"}]}]}]}]}";
+    let root = folder(&[("train.squad.json", text), ("dev.squad.json", text)]);
+    let error = load_task(&named("squad"), root.path(), &LoadOptions::default()).expect_err("one row");
+    assert_eq!(
+        error.to_string(),
+        "squad: the train split needs at least 1001 rows to be divided, found 1"
+    );
+}
+
 #[test]
 fn stsb_can_be_rounded_to_fifths() {
     let text = "sentence1\tsentence2\tscore\na\tb\t4.25\nc\td\t0.35\n";

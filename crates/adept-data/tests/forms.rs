@@ -483,6 +483,15 @@ fn lists_in_parquet_are_answers() {
     }
 }
 
+/// A word's number beyond the text, however large, marks nothing.
+#[test]
+fn spans_beyond_the_text_are_not_marked() {
+    let line = "{\"text\": \"Ann left\", \"span1_text\": \"Ann\", \"span1_index\": \"0\", \"span2_text\": \"left\", \
+                \"span2_index\": \"18446744073709551615\", \"label\": 1}\n";
+    let root = folder(&["train.jsonl", "validation.jsonl"].map(|name| (name, line.repeat(2))));
+    assert!(load("wsc", root.path()).train[0].source.ends_with("* Ann * left"));
+}
+
 #[test]
 fn faults_inside_rows_are_named() {
     let check = |task: &str, file: &str, text: &str, expected: &str| {
@@ -546,6 +555,15 @@ fn faults_inside_rows_are_named() {
         "record: expected files in one of these forms: official (DIR/train.jsonl:1: field `entities`: expected `start` and \
          `end` within the text, found {\"start\":2,\"end\":9}); hub (DIR/train.jsonl:1: expected a field `query`, found \
          passage, qas)",
+    );
+    check(
+        "record",
+        "train.jsonl",
+        "{\"passage\": {\"text\": \"short\", \"entities\": [{\"start\": 2, \"end\": 18446744073709551615}]}, \"qas\": \
+         [{\"query\": \"q\", \"answers\": []}]}\n",
+        "record: expected files in one of these forms: official (DIR/train.jsonl:1: field `entities`: expected `start` and \
+         `end` within the text, found {\"start\":2,\"end\":18446744073709551615}); hub (DIR/train.jsonl:1: expected a field \
+         `query`, found passage, qas)",
     );
     check(
         "yelp",

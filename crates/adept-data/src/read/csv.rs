@@ -1,9 +1,11 @@
 //! Comma-separated files, quoted as RFC 4180 says: a field in quotation marks may hold commas, line ends and doubled
 //! quotation marks. Columns are found by the header's names, or by the card's where the files have no header line.
 
-use std::io::BufRead;
+use std::collections::VecDeque;
+use std::io::{BufRead, Read};
+use std::path::Path;
 
-use csv::ErrorKind;
+use csv::{ErrorKind, Position};
 
 use super::cell::Cell;
 use super::rows::Rows;
@@ -12,36 +14,14 @@ use crate::DataError;
 /// Reads a whole file into `rows`.
 pub(super) fn read(reader: &mut dyn BufRead, rows: &mut Rows<'_>) -> Result<(), DataError> {
     let path = rows.file.clone();
-    let fault = |error: csv::Error| {
-        let (file, line) = (path.clone(), error.position().map_or(0, |at| at.line() as usize));
-        match error.into_kind() {
-            ErrorKind::Io(source) => DataError::Io { file, source },
-            ErrorKind::Utf8 { err, .. } => DataError::NotUtf8Field {
-                file,
-                line,
-                column: err.field() + 1,
-            },
-            ErrorKind::UnequalLengths { expected_len, len, .. } => DataError::ColumnCount {
-                file,
-                line,
-                expected: expected_len as usize,
-                found: len as usize,
-            },
-            other => DataError::Csv {
-                file,
-                line,
-                message: format!("{other:?}"),
-            },
-        }
-    };
     let header = &rows.form().header;
     let mut csv = csv::ReaderBuilder::new()
         .has_headers(header.is_empty())
-        .from_reader(reader);
+        .from_reader(Starts::new(reader));
     let (width, columns) = if header.is_empty() {
-        let names = csv.headers().map_err(fault)?;
-        // A byte-order mark is no part of the first name.
-        let names: Vec<&str> = names.iter().map(|name| name.trim_start_matches('\u{feff}')).collect();
+        let names = csv.headers().cloned();
+        let names = names.map_err(|error| fault(error, &path, csv.get_mut()))?;
+        let names: Vec<&str> = names.iter().collect();
         if names.is_empty() {
             return Ok(());
         }
@@ -51,8 +31,12 @@ pub(super) fn read(reader: &mut dyn BufRead, rows: &mut Rows<'_>) -> Result<(), 
         (names.len(), rows.columns(&names)?)
     };
     let mut record = csv::StringRecord::new();
-    while csv.read_record(&mut record).map_err(fault)? {
-        let line = record.position().map_or(0, |at| at.line() as usize);
+    loop {
+        let read = csv.read_record(&mut record);
+        if !read.map_err(|error| fault(error, &path, csv.get_mut()))? {
+            return Ok(());
+        }
+        let line = csv.get_mut().line_of(record.position());
         if record.len() != width {
             return Err(DataError::ColumnCount {
                 file: path,
@@ -64,5 +48,89 @@ pub(super) fn read(reader: &mut dyn BufRead, rows: &mut Rows<'_>) -> Result<(), 
         let cells: Vec<Cell<'_>> = columns.iter().map(|&column| Cell::text(&record[column])).collect();
         rows.push(line, &cells)?;
     }
-    Ok(())
+}
+
+/// What the parser says, with the line in which its row begins.
+fn fault(error: csv::Error, path: &Path, starts: &mut Starts<'_>) -> DataError {
+    let (file, line) = (path.to_path_buf(), starts.line_of(error.position()));
+    match error.into_kind() {
+        ErrorKind::Io(source) => DataError::Io { file, source },
+        ErrorKind::Utf8 { err, .. } => DataError::NotUtf8Field {
+            file,
+            line,
+            column: err.field() + 1,
+        },
+        ErrorKind::UnequalLengths { expected_len, len, .. } => DataError::ColumnCount {
+            file,
+            line,
+            expected: expected_len as usize,
+            found: len as usize,
+        },
+        other => DataError::Csv {
+            file,
+            line,
+            message: format!("{other:?}"),
+        },
+    }
+}
+
+/// Passes bytes on and remembers where lines with something in them begin: the parser counts LF alone, and takes the blank
+/// lines before a row for a part of it. It reads a little ahead of the rows it gives, and only those lines are kept.
+struct Starts<'a> {
+    reader: &'a mut dyn BufRead,
+    /// First byte and number of each filled line from the current row's on.
+    filled: VecDeque<(u64, usize)>,
+    /// Bytes passed on, and the line of the next one.
+    bytes: u64,
+    line: usize,
+    after_return: bool,
+    /// Whether nothing of the line has been seen.
+    at_start: bool,
+}
+
+impl<'a> Starts<'a> {
+    fn new(reader: &'a mut dyn BufRead) -> Self {
+        Self {
+            reader,
+            filled: VecDeque::new(),
+            bytes: 0,
+            line: 1,
+            after_return: false,
+            at_start: true,
+        }
+    }
+
+    /// The line of the row that the parser began to look for at a position: the first filled one from there.
+    fn line_of(&mut self, position: Option<&Position>) -> usize {
+        let from = position.map_or(0, Position::byte);
+        while self.filled.len() > 1 && self.filled[0].0 < from {
+            self.filled.pop_front();
+        }
+        self.filled.front().map_or(self.line, |&(_, line)| line)
+    }
+}
+
+impl Read for Starts<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        let mut rest = &buffer[..count];
+        while let Some(&first) = rest.first() {
+            let length = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            let length = length.unwrap_or(rest.len());
+            if length > 0 {
+                if self.at_start {
+                    self.filled.push_back((self.bytes, self.line));
+                }
+                (self.at_start, self.after_return) = (false, false);
+            } else {
+                // The LF of a CRLF belongs to the end that the CR has made.
+                self.line += usize::from(first == b'\r' || !self.after_return);
+                (self.at_start, self.after_return) = (true, first == b'\r');
+            }
+            let used = length.max(1);
+            self.bytes += used as u64;
+            rest = &rest[used..];
+        }
+        Ok(count)
+    }
 }

@@ -1,12 +1,12 @@
 //! JSON: one object a line, or one document whose outermost list of rows is read item by item. A blank line is passed
 //! over.
 
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::lines::Lines;
+use super::lines::{BYTE_ORDER_MARK, Lines};
 use super::path::{Absent, Scope};
 use super::rows::Rows;
 use crate::DataError;
@@ -45,7 +45,17 @@ pub(super) fn read_lines(reader: &mut dyn BufRead, rows: &mut Rows<'_>) -> Resul
 pub(super) fn read_document(reader: &mut dyn BufRead, rows: &mut Rows<'_>) -> Result<(), DataError> {
     let path = rows.file.clone();
     let mut fault = None;
-    let mut parser = serde_json::Deserializer::from_reader(reader);
+    // The parser takes a byte-order mark for a syntax error.
+    let mut start = Vec::with_capacity(BYTE_ORDER_MARK.len());
+    let mut first = reader.take(BYTE_ORDER_MARK.len() as u64);
+    first.read_to_end(&mut start).map_err(|source| DataError::Io {
+        file: path.clone(),
+        source,
+    })?;
+    if start == BYTE_ORDER_MARK {
+        start.clear();
+    }
+    let mut parser = serde_json::Deserializer::from_reader(start.chain(first.into_inner()));
     let document = Document {
         rows,
         fault: &mut fault,

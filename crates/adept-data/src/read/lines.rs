@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::DataError;
 
 /// The mark that some editors put at a file's start.
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+pub(super) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// The lines of one file.
 pub(super) struct Lines<'a> {

@@ -7,8 +7,10 @@
 mod cell;
 mod csv;
 mod find;
+mod footer;
 mod json;
 mod lines;
+mod pages;
 mod parquet;
 mod path;
 mod rows;

@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 use parquet::basic::Type;
-use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, RowGroupReader};
@@ -12,6 +13,8 @@ use parquet::file::serialized_reader::SerializedFileReader;
 use parquet::schema::types::SchemaDescriptor;
 
 use super::cell::Cell;
+use super::footer;
+use super::pages::{Bounded, Within};
 use super::rows::Rows;
 use crate::DataError;
 use crate::task::Place;
@@ -22,20 +25,15 @@ const LIST_LEVELS: [&str; 5] = ["list", "element", "item", "bag", "array_element
 /// Reads a whole file of `bytes` bytes into `rows`.
 pub(super) fn read(file: File, bytes: u64, rows: &mut Rows<'_>) -> Result<(), DataError> {
     let path = rows.file.clone();
-    // Damaged pages can make the decoder panic instead of failing; that is a damaged file and no slip of the program.
-    // What `rows` holds by then is dropped with the error, so nothing half-made is seen afterwards.
-    catch_unwind(AssertUnwindSafe(|| read_groups(file, bytes, rows)))
-        .unwrap_or(Err(DataError::ParquetDamaged { file: path, bytes }))
-}
-
-fn read_groups(file: File, bytes: u64, rows: &mut Rows<'_>) -> Result<(), DataError> {
-    let path = rows.file.clone();
     let damaged = |source: ParquetError| DataError::Parquet {
         file: path.clone(),
         bytes,
         source,
     };
-    let reader = SerializedFileReader::new(file).map_err(damaged)?;
+    footer::check(&file, bytes).map_err(damaged)?;
+    let reader = decode(&path, bytes, || {
+        SerializedFileReader::new(Within(file)).map_err(damaged)
+    })?;
     let schema = reader.metadata().file_metadata().schema_descr_ptr();
     let columns = rows
         .plan()
@@ -46,22 +44,23 @@ fn read_groups(file: File, bytes: u64, rows: &mut Rows<'_>) -> Result<(), DataEr
 
     let mut first_row = 0;
     for group in 0..reader.num_row_groups() {
-        let group = reader.get_row_group(group).map_err(damaged)?;
-        let count = usize::try_from(group.metadata().num_rows())
-            .map_err(|_| damaged(ParquetError::General("a negative number of rows".to_string())))?;
-        let values = {
-            let mut source = Group {
+        let (values, count) = decode(&path, bytes, || {
+            let group = reader.get_row_group(group).map_err(damaged)?;
+            let count = usize::try_from(group.metadata().num_rows())
+                .map_err(|_| damaged(ParquetError::General("a negative number of rows".to_string())))?;
+            let source = Group {
                 rows,
                 group: group.as_ref(),
                 bytes,
                 first_row,
                 count,
             };
-            columns
+            let values: Vec<Column> = columns
                 .iter()
                 .map(|leaf| source.column(leaf))
-                .collect::<Result<Vec<_>, _>>()?
-        };
+                .collect::<Result<_, _>>()?;
+            Ok((values, count))
+        })?;
         for row in 0..count {
             let cells: Vec<Cell<'_>> = values.iter().map(|column| column.cell(row)).collect();
             rows.push(first_row + row, &cells)?;
@@ -69,6 +68,17 @@ fn read_groups(file: File, bytes: u64, rows: &mut Rows<'_>) -> Result<(), DataEr
         first_row += count;
     }
     Ok(())
+}
+
+/// Does a part of the decoding. Damaged pages can make the decoder panic instead of failing; that is a damaged file and no
+/// slip of the program. Nothing that `work` has begun is seen after a panic.
+fn decode<T>(path: &Path, bytes: u64, work: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(DataError::ParquetDamaged {
+            file: path.to_path_buf(),
+            bytes,
+        })
+    })
 }
 
 /// A leaf column that a field is read from.
@@ -160,12 +170,19 @@ struct Group<'a, 'r> {
 }
 
 impl Group<'_, '_> {
-    fn column(&mut self, leaf: &Leaf) -> Result<Column, DataError> {
-        let reader = self
+    fn column(&self, leaf: &Leaf) -> Result<Column, DataError> {
+        let chunk = self.group.metadata().column(leaf.column);
+        let (start, length) = chunk.byte_range();
+        if start.checked_add(length).is_none_or(|end| end > self.bytes) {
+            let beyond = format!("column `{}` of {length} bytes at byte {start}", leaf.field);
+            return Err(self.damaged(ParquetError::EOF(beyond)));
+        }
+        let pages = self
             .group
-            .get_column_reader(leaf.column)
+            .get_column_page_reader(leaf.column)
             .map_err(|source| self.damaged(source))?;
-        match reader {
+        let pages = Bounded::new(pages, chunk.column_descr_ptr(), self.bytes);
+        match get_column_reader(chunk.column_descr_ptr(), Box::new(pages)) {
             ColumnReader::ByteArrayColumnReader(reader) => self.texts(leaf, reader),
             ColumnReader::Int64ColumnReader(reader) => self.typed(leaf, reader, Column::Integers, |n| n),
             ColumnReader::Int32ColumnReader(reader) => self.typed(leaf, reader, Column::Integers, i64::from),
@@ -181,11 +198,16 @@ impl Group<'_, '_> {
         let raw = self.raw(leaf, reader)?;
         let text = |(place, value): (usize, &ByteArray)| match std::str::from_utf8(value.data()) {
             Ok(text) => Ok(text.to_string()),
-            Err(error) => Err(DataError::NotUtf8 {
+            Err(error) => Err(DataError::FieldType {
                 file: self.rows.file.clone(),
                 line: self.first_row + row_of_value(leaf, &raw.defined, &raw.repeated, place),
-                column: error.valid_up_to() + 1,
-                byte: value.data()[error.valid_up_to()],
+                field: leaf.field.clone(),
+                expected: "UTF-8",
+                found: format!(
+                    "byte 0x{:02x} at byte {}",
+                    value.data()[error.valid_up_to()],
+                    error.valid_up_to() + 1
+                ),
             }),
         };
         let values = raw.values.iter().enumerate().map(text).collect::<Result<_, _>>()?;

@@ -140,7 +140,9 @@ fn parts<'a>(list: &'a Value, text: &str) -> Result<Vec<Cell<'a>>, Absent> {
                 .and_then(|n| usize::try_from(n).ok())
         };
         let bytes = match (end("start"), end("end")) {
-            (Some(start), Some(end)) if start <= end => starts.get(start).zip(starts.get(end + 1)),
+            (Some(start), Some(end)) if start <= end => starts
+                .get(start)
+                .zip(end.checked_add(1).and_then(|end| starts.get(end))),
             _ => None,
         };
         let (from, to) = bytes.ok_or_else(|| Absent::Kind {

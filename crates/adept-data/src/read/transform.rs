@@ -58,7 +58,7 @@ pub(super) fn highlights(text: &str) -> String {
 pub(super) fn mark_spans(text: &str, first: (&str, usize), second: (&str, usize)) -> String {
     let moved = if first.1 < second.1 { 2 } else { 0 };
     let marked = mark(text, first, '*').unwrap_or_else(|| text.to_owned());
-    mark(&marked, (second.0, second.1 + moved), '#').unwrap_or(marked)
+    mark(&marked, (second.0, second.1.saturating_add(moved)), '#').unwrap_or(marked)
 }
 
 fn mark(text: &str, (span, word): (&str, usize), with: char) -> Option<String> {

@@ -7,6 +7,9 @@ use serde::Deserialize;
 
 use crate::{Metric, SplitRule};
 
+/// Scores further apart than this are no scores: every one of a card's, in steps, is a text that a target is measured by.
+const WIDEST_SCORES: f32 = 1_000.0;
+
 /// Everything that sets one task apart.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -440,6 +443,13 @@ impl TaskCard {
         {
             return Err(format!(
                 "`target.min`: expected less than `target.max`, found {min} and {max}"
+            ));
+        }
+        if let TargetCard::Score { min, max, .. } = self.target
+            && max - min > WIDEST_SCORES
+        {
+            return Err(format!(
+                "`target.max`: expected at most {WIDEST_SCORES} more than `target.min`, found {max} and {min}"
             ));
         }
         if self.forms.is_empty() {
