@@ -16,7 +16,8 @@ const RTE: &str = "index\tsentence1\tsentence2\tlabel\n0\tIt boils.\tIt is hot.\
 /// message.
 #[track_caller]
 fn check(task: &str, name: &str, bytes: &[u8], expected: &str) {
-    check_files(task, &[name, &name.replace("train", "validation")], bytes, expected);
+    let held_out = if task == "yelp" { "test" } else { "validation" };
+    check_files(task, &[name, &name.replace("train", held_out)], bytes, expected);
 }
 
 #[track_caller]

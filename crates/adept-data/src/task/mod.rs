@@ -19,7 +19,7 @@ use crate::{DataError, DataFile, Metric};
 static BUILT_IN: LazyLock<Vec<Task>> = LazyLock::new(|| {
     CARDS
         .iter()
-        .map(|(name, text)| Task::parse(text, None).unwrap_or_else(|error| panic!("card {name}: {error}")))
+        .map(|(name, text)| Task::from_card(text).unwrap_or_else(|error| panic!("card {name}: {error}")))
         .collect()
 });
 
@@ -118,6 +118,14 @@ impl Task {
             file: file.to_owned(),
             message,
         })
+    }
+
+    /// The task of a card's text.
+    ///
+    /// # Errors
+    /// As [`TaskCard::parse`].
+    pub fn from_card(text: &str) -> Result<Self, String> {
+        Self::parse(text, None)
     }
 
     fn parse(text: &str, file: Option<&Path>) -> Result<Self, String> {

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use adept_data::task::{FormCard, Format, Place, TaskCard};
+use adept_data::task::{FormCard, Format, Place};
 use adept_data::{DataError, LoadOptions, Task, TaskData, check_task, load_task};
 
 /// The card of rows with two texts and one or several answers.
@@ -88,8 +88,8 @@ pub struct Feed {
 impl Feed {
     /// Of the task whose rows are two texts and an answer.
     pub fn new(shape: Shape) -> Self {
-        let card = TaskCard::parse(&shape.card()).unwrap_or_else(|fault| panic!("{shape:?}: {fault}"));
-        Self::of(card.into(), 0, shape == Shape::Parquet)
+        let task = Task::from_card(&shape.card()).unwrap_or_else(|fault| panic!("{shape:?}: {fault}"));
+        Self::of(task, 0, shape == Shape::Parquet)
     }
 
     /// Of a task in one of its forms; `parquet` chooses where the form leaves the choice.
@@ -129,13 +129,19 @@ impl Feed {
     pub fn check(&self, bytes: &[u8]) -> Result<TaskData, DataError> {
         let loaded = self.load(bytes);
         if let Err(error) = &loaded {
-            let last = if self.first == 0 { usize::MAX } else { last_line(bytes) };
-            self.judge(error, last);
+            self.judge(error, bytes);
         }
         loaded
     }
 
-    fn judge(&self, error: &DataError, last: usize) {
+    /// Rows of a document are counted from 0; a list is one, whatever its file's name says.
+    fn judge(&self, error: &DataError, bytes: &[u8]) {
+        let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+        let is_list = text.trim_ascii_start().starts_with(b"[");
+        let (first, last) = match is_list || self.first == 0 {
+            true => (0, usize::MAX),
+            false => (self.first, last_line(bytes)),
+        };
         use DataError as E;
         let message = error.to_string();
         let (file, line, field) = match error {
@@ -161,7 +167,7 @@ impl Feed {
             } => (file, Some(*line), Some(expected)),
             E::NoForm { misfits, .. } => {
                 assert!(!misfits.is_empty(), "{message}");
-                return misfits.iter().for_each(|(_, misfit)| self.judge(misfit, last));
+                return misfits.iter().for_each(|(_, misfit)| self.judge(misfit, bytes));
             }
             // Whole files whose rows are too few for the task's rule; it is no single file's fault.
             E::TooFewRows { .. } => return,
@@ -171,9 +177,8 @@ impl Feed {
         assert!(message.starts_with(&file.display().to_string()), "no file: {message}");
         if let Some(line) = line {
             assert!(
-                (self.first..=last).contains(&line),
-                "expected a line from {} to {last}: {message}",
-                self.first
+                (first..=last).contains(&line),
+                "expected a line from {first} to {last}: {message}"
             );
             assert!(message.contains(&format!(":{line}: ")), "no line: {message}");
         }
@@ -212,13 +217,12 @@ impl Feed {
 /// # Panics
 /// Where any of it does, and where a card is refused without a line or a key.
 pub fn check_card(text: &str) {
-    match TaskCard::parse(text) {
+    match Task::from_card(text) {
         Err(message) => {
             let named = message.starts_with("line ") || message.starts_with('`');
             assert!(named, "neither line nor key: {message}");
         }
-        Ok(card) => {
-            let task = Task::from(card);
+        Ok(task) => {
             task.target_length();
             task.labels();
             task.report_metric();
@@ -251,8 +255,8 @@ fn file_name(form: &FormCard, split: &str, parquet: bool) -> String {
         Format::Csv => "csv",
         Format::Json => "json",
         Format::Parquet => "parquet",
-        Format::Hub if parquet => "parquet",
-        Format::Jsonl | Format::Hub => "jsonl",
+        Format::Hub | Format::Any if parquet => "parquet",
+        Format::Jsonl | Format::Hub | Format::Any => "jsonl",
     };
     format!("{stem}.{ending}")
 }

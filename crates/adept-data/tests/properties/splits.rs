@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use adept_data::task::TaskCard;
 use adept_data::{Example, FewShot, LoadOptions, Task, load_task, torch_permutation};
 use proptest::prelude::*;
 
@@ -16,7 +15,7 @@ fn task(rule: &str) -> Task {
          [[forms]]\nname = \"form\"\nformat = \"jsonl\"\nfiles = {{ train = [\"train\"], validation = [\"held\"], test = \
          [\"held\"] }}\n"
     );
-    TaskCard::parse(&card).expect("a card").into()
+    Task::from_card(&card).expect("a card")
 }
 
 /// Rows of which each has as many answers as it is told.
@@ -54,6 +53,11 @@ fn load(rule: &str, train: &[usize], held: &[usize], options: &LoadOptions) -> a
     load_task(&task(rule), root.path(), options).expect("rows without a fault")
 }
 
+/// Rows, however many answers each has.
+fn count(examples: &[Example]) -> usize {
+    examples.chunk_by(|a, b| a.id == b.id).count()
+}
+
 proptest! {
     #![proptest_config(config(800))]
 
@@ -74,8 +78,18 @@ proptest! {
         let data = load("halve-validation", &train, &held, &LoadOptions::default());
         every_row_once(&[&data.train], &train)?;
         every_row_once(&[&data.validation, &data.test], &held)?;
-        let ids = |rows: &[Example]| rows.chunk_by(|a, b| a.id == b.id).count();
-        prop_assert_eq!(ids(&data.validation), held.len() / 2);
+        prop_assert_eq!(count(&data.validation), held.len() / 2);
+    }
+
+    #[test]
+    fn a_file_by_itself_is_divided_without_loss(train in prop::collection::vec(1..4_usize, 3..60)) {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let file = root.path().join("rows.jsonl");
+        fs::write(&file, lines(&train)).expect("a writable folder");
+        let data = load_task(&task("files-given"), &file, &LoadOptions::default()).expect("rows without a fault");
+        every_row_once(&[&data.train, &data.validation, &data.test], &train)?;
+        let each = (train.len() / 10).max(1);
+        prop_assert_eq!([count(&data.validation), count(&data.test)], [each, each]);
     }
 }
 
@@ -92,7 +106,7 @@ proptest! {
         let data = load("hold-out-train", &train, &held, &LoadOptions::default());
         every_row_once(&[&data.validation, &data.train], &train)?;
         every_row_once(&[&data.test], &held)?;
-        prop_assert_eq!(data.validation.chunk_by(|a, b| a.id == b.id).count(), 1000);
+        prop_assert_eq!(count(&data.validation), 1000);
 
         let rows = rows.min(data.train.len());
         let options = LoadOptions { few_shot: Some(FewShot { rows, seed }), ..LoadOptions::default() };
