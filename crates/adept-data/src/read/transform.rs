@@ -1,6 +1,8 @@
 //! What single tasks do to their texts (tasks.md, "Text-to-text format"), as T5's preprocessors define it (Raffel et al.
 //! 2020, appendix D) and the published reference applies it.
 
+use std::borrow::Cow;
+
 /// Puts a space on both sides of every character that is neither `_`, white space, a number, a letter nor a combining
 /// mark, and makes one space of every run of white space: `what's up?` becomes `what ' s up ? `.
 pub(super) fn pad_punctuation(text: &str) -> String {
@@ -54,11 +56,29 @@ pub(super) fn highlights(text: &str) -> String {
 ///
 /// A span is its words and the 0-based number of the first of them, single characters of white space parting the words.
 /// The two marks of the first span move the second one by two words where it stands behind. A span that does not stand
-/// where it is said to is not marked, as in the reference.
+/// where it is said to is not marked, as in the reference. Spans are mended first, as those of the hub's `wsc.fixed`
+/// are already.
 pub(super) fn mark_spans(text: &str, first: (&str, usize), second: (&str, usize)) -> String {
+    let (first, second) = ((mended(text, first), first.1), (mended(text, second), second.1));
     let moved = if first.1 < second.1 { 2 } else { 0 };
-    let marked = mark(text, first, '*').unwrap_or_else(|| text.to_owned());
-    mark(&marked, (second.0, second.1.saturating_add(moved)), '#').unwrap_or(marked)
+    let marked = mark(text, (&first.0, first.1), '*').unwrap_or_else(|| text.to_owned());
+    mark(&marked, (&second.0, second.1.saturating_add(moved)), '#').unwrap_or(marked)
+}
+
+/// A span as it stands in its text. Of the official files' spans some are capitalised otherwise than there, end in a full
+/// stop, or have a line break for a space.
+fn mended<'s>(text: &str, (span, word): (&'s str, usize)) -> Cow<'s, str> {
+    let mut letters = span.chars();
+    let (false, Some(initial), Some(there)) = (text.contains(span), letters.next(), text.split_whitespace().nth(word))
+    else {
+        return Cow::Borrowed(span);
+    };
+    let initial: String = match there.starts_with(char::is_lowercase) {
+        true => initial.to_lowercase().collect(),
+        false => initial.to_uppercase().collect(),
+    };
+    let whole = initial + letters.as_str();
+    Cow::Owned(whole.trim_end_matches('.').replace('\n', " "))
 }
 
 fn mark(text: &str, (span, word): (&str, usize), with: char) -> Option<String> {
@@ -119,6 +139,29 @@ mod tests {
             // Not there, or beyond the end: left as it is; the second is looked for two words on all the same.
             (("Jane", 0), ("many", 1), "Mark told Pete # many # lies about himself"),
             (("Mark", 9), ("Pete", 2), "Mark told # Pete # many lies about himself"),
+        ] {
+            assert_eq!(mark_spans(text, first, second), expected);
+        }
+    }
+
+    #[test]
+    fn spans_are_mended_as_they_stand_in_the_text() {
+        let text = "The boats of Ann came. She was glad.";
+        for (first, second, expected) in [
+            (
+                ("the boats", 0),
+                ("She", 5),
+                "* The boats * of Ann came. # She # was glad.",
+            ),
+            (("Boats", 1), ("she", 5), "The * boats * of Ann came. # She # was glad."),
+            (
+                ("Ann.", 3),
+                ("was\nglad", 6),
+                "The boats of * Ann * came. She # was glad #.",
+            ),
+            // In the text as it is, but not where it is said to be.
+            (("Ann", 1), ("She", 5), "The boats of Ann came. She was glad."),
+            (("Jane", 99), ("she", 5), "The boats of Ann came. # She # was glad."),
         ] {
             assert_eq!(mark_spans(text, first, second), expected);
         }

@@ -401,7 +401,7 @@ impl TaskCard {
     /// Reads a card. The message says what is wrong and in which line.
     ///
     /// # Errors
-    /// What is not TOML, a key that is unknown, missing or of another kind, and what [`Self::check`] finds.
+    /// What is not TOML, a key that is unknown, missing or of another kind, and sections that do not go together.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut card: Self = toml::from_str(text).map_err(|error| {
             let line = error
