@@ -25,7 +25,7 @@ mod tokenizer;
 pub use batch::{Batch, BatchOptions, BatchRows, Batcher, IGNORED_LABEL, default_buckets};
 pub use error::DataError;
 pub use example::{DataFile, Encoded, Example, TaskData};
-pub use metric::{Metric, Right, score};
+pub use metric::{Metric, PASSED, Right, score};
 pub use read::{FewShot, LoadOptions, ScoreRounding, check_task, load_task, score_target};
 pub use rows::{Lengths, RowsOrigin, StoredRows, TaskRows, open_task};
 pub use split::{SplitRule, torch_permutation};

@@ -8,6 +8,9 @@ use std::collections::{HashMap, HashSet};
 use crate::Example;
 use crate::answer::{exact_match, token_f1};
 
+/// What stands for a program that passes its tests, among the predictions of [`Metric::PassAt1`].
+pub const PASSED: &str = "pass";
+
 /// A way to compare predictions with targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -37,6 +40,10 @@ pub enum Metric {
     TokenF1Max,
     /// MultiRC's official score: share of groups (questions) all of whose rows are right.
     EmGroups,
+    /// Share of programs that pass their tests, one program a row (MBPP). What is scored is what running them has found,
+    /// [`PASSED`] or another word.
+    #[serde(rename = "pass_at_1")]
+    PassAt1,
 }
 
 impl Metric {
@@ -54,6 +61,7 @@ impl Metric {
             Self::EmMax => "em_max",
             Self::TokenF1Max => "token_f1_max",
             Self::EmGroups => "em_groups",
+            Self::PassAt1 => "pass_at_1",
         }
     }
 }
@@ -143,6 +151,7 @@ pub fn score(metric: Metric, predictions: &[String], right: &Right) -> f64 {
         Metric::TokenF1 => mean(predictions.iter().zip(&targets).map(|(p, t)| token_f1(p, t))),
         Metric::EmMax => best_of_golds(exact_match, &predictions, right),
         Metric::TokenF1Max => best_of_golds(token_f1, &predictions, right),
+        Metric::PassAt1 => mean(predictions.iter().map(|found| f64::from(u8::from(*found == PASSED)))),
         Metric::EmGroups => groups_right(&predictions, &targets, &right.groups),
     };
     100.0 * value

@@ -33,6 +33,8 @@ pub enum SplitRule {
     /// Small group: train as it is; the official validation rows are permuted, the first half (rounded down) is
     /// validation and the rest test.
     HalveValidation,
+    /// The first half of the training rows (rounded down) is train, the rest test; there is no validation (MBPP).
+    HalveTrain,
     /// Large group: train is permuted, its first 1,000 rows are validation and the rest train, in the permutation's
     /// order; the official validation set (Yelp: the test set) is the test set.
     HoldOutTrain,
@@ -124,6 +126,17 @@ pub(crate) fn divide(task: &Task, official: &Official) -> Result<Division, DataE
         examples: official[split].examples(rows),
     };
     let mut division = match card.rule {
+        SplitRule::HalveTrain => {
+            let count = official.get(TRAIN).map_or(0, RowsOf::len);
+            enough(task, TRAIN, 2, count)?;
+            let order: Vec<usize> = (0..count).collect();
+            let (train, test) = order.split_at(count / 2);
+            Division {
+                train: picks(TRAIN, train),
+                validation: picks(TRAIN, &[]),
+                test: picks(TRAIN, test),
+            }
+        }
         SplitRule::HalveValidation => {
             let order = permuted(&card.validation, 2)?;
             let (validation, test) = order.split_at(order.len() / 2);

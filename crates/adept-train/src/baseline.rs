@@ -27,7 +27,9 @@ impl Majority {
     pub fn of(task: &Task, train: &StoredRows, test: &Right) -> Result<Self, DataError> {
         let answer = match &task.card().target {
             TargetCard::Score { .. } => train.mean_target()?.map(|mean| format!("{mean:.4}")),
-            TargetCard::Class { .. } | TargetCard::Answer { .. } => train.most_frequent_target()?,
+            TargetCard::Class { .. } | TargetCard::Answer { .. } | TargetCard::Program { .. } => {
+                train.most_frequent_target()?
+            }
         };
         Ok(Self::scored(task, answer.unwrap_or_default(), test))
     }

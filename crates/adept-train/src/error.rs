@@ -312,6 +312,12 @@ pub enum TrainError {
         /// Value of the run.
         wanted: String,
     },
+    /// A task whose targets are programs, which a T5 is not trained on here.
+    #[error("task `{task}`: its targets are programs, which need a decoder-only backbone: not supported yet")]
+    Program {
+        /// The task.
+        task: String,
+    },
     /// A split without examples.
     #[error("task `{task}` has no {split} examples")]
     EmptySplit {

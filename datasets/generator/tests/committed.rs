@@ -57,6 +57,7 @@ fn expected_counts(task: &Task) -> [usize; 3] {
     } = Sizes::DEFAULT;
     match task.card().split.rule {
         SplitRule::HalveValidation => [train, dev / 2, dev - dev / 2],
+        SplitRule::HalveTrain => [train / 2, 0, train - train / 2],
         SplitRule::HoldOutTrain => [train_large - 1000, 1000, dev_large],
         SplitRule::Official | SplitRule::FilesGiven => [train, dev_large, dev_large],
     }

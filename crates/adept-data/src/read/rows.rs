@@ -17,6 +17,9 @@ pub(super) struct Plan {
     /// The label's, score's or answers' field.
     pub target: usize,
     group: Vec<usize>,
+    /// Fields of a program's tests, and of the name that they are called with.
+    tests: Vec<usize>,
+    entry_point: Option<usize>,
     /// Names of the classes as this form writes them.
     classes: Vec<Vec<String>>,
 }
@@ -52,7 +55,13 @@ impl Plan {
                     &form.classes
                 },
             ),
-            TargetCard::Score { field, .. } | TargetCard::Answer { field, .. } => (field, &[], &[]),
+            TargetCard::Score { field, .. } | TargetCard::Answer { field, .. } | TargetCard::Program { field, .. } => {
+                (field, &[], &[])
+            }
+        };
+        let (tests, entry_point): (&[String], Option<&str>) = match &card.target {
+            TargetCard::Program { tests, entry_point, .. } => (tests, entry_point.as_deref()),
+            _ => (&[], None),
         };
         let place = |name: &&str| {
             form.fields
@@ -64,6 +73,8 @@ impl Plan {
             fields: names.iter().map(|name| ((*name).to_owned(), place(name))).collect(),
             pieces: card.source.pieces.iter().map(piece).collect(),
             target: at(target),
+            tests: tests.iter().map(|field| at(field)).collect(),
+            entry_point: entry_point.map(at),
             group: group.iter().map(|field| at(field)).collect(),
             classes: classes
                 .iter()
@@ -166,6 +177,7 @@ impl<'r> Rows<'r> {
         let golds = match &self.task.card().target {
             TargetCard::Answer { .. } => targets.clone(),
             TargetCard::Class { .. } | TargetCard::Score { .. } => Vec::new(),
+            TargetCard::Program { .. } => vec![self.test_program(line, cells)?],
         };
         let kept = match &self.task.card().target {
             TargetCard::Answer { answers, .. } if *answers == Answers::Each => targets.len(),
@@ -250,6 +262,25 @@ impl<'r> Rows<'r> {
         Ok(transform::mark_spans(text, (&first.0, first.1), (&second.0, second.1)))
     }
 
+    /// What decides whether a program is right: its tests and the call that runs them.
+    fn test_program(&self, line: usize, cells: &[Cell<'_>]) -> Result<String, DataError> {
+        let mut program = String::new();
+        for &field in &self.plan.tests {
+            let items = match &cells[field] {
+                Cell::List(items) => items.as_slice(),
+                one => std::slice::from_ref(one),
+            };
+            for item in items {
+                program.push_str(&self.text(line, field, item)?);
+                program.push('\n');
+            }
+        }
+        if let Some(field) = self.plan.entry_point {
+            program += &format!("check({})\n", self.text(line, field, &cells[field])?);
+        }
+        Ok(program)
+    }
+
     /// The row's number, or that of the first row of those that have the group's fields in common with it.
     fn group_of(&mut self, id: usize, line: usize, cells: &[Cell<'_>]) -> Result<usize, DataError> {
         if self.plan.group.is_empty() {
@@ -273,6 +304,7 @@ impl<'r> Rows<'r> {
         let one = match &self.task.card().target {
             TargetCard::Class { .. } => self.class(line, cell)?,
             TargetCard::Score { min, max, .. } => self.score(line, cell, *min, *max)?,
+            TargetCard::Program { .. } => Some(self.text(line, field, cell)?),
             TargetCard::Answer { transform, missing, .. } => {
                 let mut answers = match cell {
                     Cell::Text(text) => vec![text.to_string()],

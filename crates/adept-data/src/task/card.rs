@@ -178,6 +178,19 @@ pub enum TargetCard {
         #[serde(default = "default_answer_length")]
         max_length: usize,
     },
+    /// A program that goes on where the source ends. Its row's one right answer is the text that tests it: the fields
+    /// `tests`, and a call of `check` with the entry point.
+    Program {
+        /// The solution's field.
+        field: String,
+        /// Fields of what is run behind source and solution, parted by line breaks; a list is one item a line.
+        tests: Vec<String>,
+        /// The field of the function's name, which `check` is called with; none where the tests call it themselves.
+        #[serde(default)]
+        entry_point: Option<String>,
+        /// Longest target in tokens, the end of the text included.
+        max_length: usize,
+    },
 }
 
 fn label() -> String {
@@ -237,6 +250,7 @@ impl SplitCard {
     /// Official splits that are read besides `train`.
     pub fn held_out(&self) -> Vec<&str> {
         match self.rule {
+            SplitRule::HalveTrain => Vec::new(),
             SplitRule::HalveValidation => vec![&self.validation],
             SplitRule::HoldOutTrain => vec![self.test.as_deref().unwrap_or(&self.validation)],
             SplitRule::Official | SplitRule::FilesGiven => vec![&self.validation, self.test_split()],
@@ -491,6 +505,15 @@ impl TaskCard {
                 group.iter().for_each(|field| push(&mut fields, field));
             }
             TargetCard::Score { field, .. } | TargetCard::Answer { field, .. } => push(&mut fields, field),
+            TargetCard::Program {
+                field,
+                tests,
+                entry_point,
+                ..
+            } => {
+                let all = std::iter::once(field).chain(tests).chain(entry_point);
+                all.for_each(|field| push(&mut fields, field));
+            }
         }
         fields
     }

@@ -54,6 +54,7 @@ const CARDS: &[(&str, &str)] = cards![
     "yelp_polarity",
     "scitail",
     "paws", // others
+    "mbpp", // code
     "text", // of one's own
 ];
 
@@ -185,14 +186,16 @@ impl Task {
     pub fn labels(&self) -> Option<Vec<String>> {
         match &self.card.target {
             TargetCard::Class { classes, .. } => Some((0..classes.len()).map(|class| class.to_string()).collect()),
-            TargetCard::Score { .. } | TargetCard::Answer { .. } => None,
+            TargetCard::Score { .. } | TargetCard::Answer { .. } | TargetCard::Program { .. } => None,
         }
     }
 
     /// How wide the task's targets are.
     pub fn target_length(&self) -> TargetLength {
         match &self.card.target {
-            TargetCard::Answer { max_length, .. } => TargetLength::Tokens(*max_length),
+            TargetCard::Answer { max_length, .. } | TargetCard::Program { max_length, .. } => {
+                TargetLength::Tokens(*max_length)
+            }
             TargetCard::Score { min, max, .. } => {
                 let steps = ((max - min) / LENGTH_STEP).round() as usize;
                 let score = |step: usize| format!("{:.1}", min + step as f32 * LENGTH_STEP);

@@ -1,4 +1,4 @@
-//! A hub of one repository on this machine, with faults on demand.
+//! A hub of one repository on this machine, `owner/name`, dataset or model as it is asked for, with faults on demand.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -200,7 +200,8 @@ impl Server {
         {
             return head(stream, 401, "", 0);
         }
-        if let Some(revision) = path.strip_prefix("/api/datasets/owner/name/revision/") {
+        let kinds = ["/api/datasets/owner/name/revision/", "/api/models/owner/name/revision/"];
+        if let Some(revision) = kinds.iter().find_map(|kind| path.strip_prefix(kind)) {
             let fault = self.state.lock().unwrap().listing_faults.pop_front();
             let revision = revision.trim_end_matches("?blobs=true").replace("%2F", "/");
             return match self.listing(&revision) {
@@ -210,7 +211,9 @@ impl Server {
         }
         // Files are kept elsewhere: the hub itself says what they are, and where.
         if let Some((commit, name)) = path
-            .strip_prefix("/datasets/owner/name/resolve/")
+            .strip_prefix("/datasets")
+            .unwrap_or(path)
+            .strip_prefix("/owner/name/resolve/")
             .and_then(|rest| rest.split_once('/'))
             && let Some((bytes, is_large)) = self.file(commit, name)
         {

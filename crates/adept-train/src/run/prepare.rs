@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use adept_core::Fingerprint;
+use adept_data::task::TargetCard;
 use adept_data::{
     DataFile, Encoded, FewShot, Lengths, LoadOptions, Right, ScoreRounding, StoredRows, TargetLength, Task, TaskRows,
     TextTokenizer, open_task,
@@ -86,6 +87,11 @@ pub fn prepare_task(
     let task = task_of(config)?;
     if config.data.as_os_str().is_empty() {
         return Err(ConfigError::Missing { key: "data" }.into());
+    }
+    if let TargetCard::Program { .. } = task.card().target {
+        return Err(TrainError::Program {
+            task: config.task.clone(),
+        });
     }
     let options = load_options(config);
     let target_width = match (task.target_length(), config.input.max_target_length) {
