@@ -140,11 +140,13 @@ pub struct InputSection {
     pub pad_to_max: bool,
     /// STS-B targets.
     pub stsb_rounding: Rounding,
-    /// The published script's slips in texts.
+    /// The published script's slips in texts. Records from before this was a setting lack it, as they lack the next two.
+    #[serde(default)]
     pub reference_slips: bool,
     /// Training rows drawn; 0: all.
+    #[serde(default)]
     pub few_shot: usize,
-    /// Target tokens kept where targets are free text; 0: the card's. Records from before this was a setting lack it.
+    /// Target tokens kept where targets are free text; 0: the card's.
     #[serde(default)]
     pub max_target_length: usize,
 }
