@@ -71,6 +71,7 @@ impl Golden {
             input_ids: inputs.iter().map(|id| *id as i32).collect(),
             mask: inputs.iter().map(|id| *id != 0.0).collect(),
             labels: labels.iter().map(|id| *id as i32).collect(),
+            positions: Vec::new(),
         }
     }
 

@@ -9,7 +9,10 @@
 //!
 //! `pad_to_max` is the published reference's way instead: one width, rows shuffled without regard to length.
 //!
-//! Shape legend: `input_ids` and `mask` are `[batch, source_width]`, `labels` `[batch, target_width]`, row-major.
+//! Rows of a decoder-only backbone are [`Layout::Joined`]: `[pads; source; target]`, the target labelled where it stands.
+//!
+//! Shape legend: `input_ids` and `mask` are `[batch, source_width]`, `labels` `[batch, target_width]`, row-major; joined
+//! rows have one width.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,12 +26,35 @@ pub const IGNORED_LABEL: i32 = -100;
 /// The widths [`default_buckets`] chooses from, in tokens.
 const DEFAULT_WIDTHS: [usize; 6] = [16, 32, 64, 128, 256, 512];
 
+/// Where a row's source and target stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Layout {
+    /// Apart, for an encoder and a decoder: the source padded on its right, the target as labels.
+    #[default]
+    Apart,
+    /// In one row, for a decoder alone: pads on the left, then source, then target. What is too long loses the source's
+    /// beginning, then the target's end. Labels stand where their token does, all others are [`IGNORED_LABEL`].
+    Joined(Positions),
+}
+
+/// How slots of a row with pads on its left are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Positions {
+    /// Pads count: a row's tokens stand where they do in its batch (peft).
+    Slots,
+    /// Pads do not count: a row is the same in every batch (transformers' generation).
+    Tokens,
+}
+
 /// How rows are put into batches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchOptions {
+    /// Where source and target stand.
+    pub layout: Layout,
     /// Rows in a batch.
     pub batch_size: usize,
-    /// Longest source in tokens, the soft prompt not counted; longer ones are cut, their last token kept last.
+    /// Longest source in tokens, of joined rows source and target together, the soft prompt not counted; longer ones are
+    /// cut, a source by itself with its last token kept last.
     pub max_source_length: usize,
     /// Widths that batches may have, ascending, the last one equal to `max_source_length`.
     pub buckets: Vec<usize>,
@@ -36,7 +62,7 @@ pub struct BatchOptions {
     pub pad_to_max: bool,
     /// Id at padding.
     pub pad_id: u32,
-    /// Width of every batch's labels; longer targets are cut, their last token kept last.
+    /// Width of every batch's labels; longer targets are cut, their last token kept last. Not used by joined rows.
     pub target_width: usize,
 }
 
@@ -57,6 +83,9 @@ pub struct Batch {
     pub mask: Vec<bool>,
     /// Target ids, [`IGNORED_LABEL`] at padding. `[batch, target_width]`
     pub labels: Vec<i32>,
+    /// Position of each slot of joined rows, from 0, the soft prompt not counted; empty for rows apart.
+    /// `[batch, source_width]`
+    pub positions: Vec<i32>,
 }
 
 /// Widths of 16, 32, 64 and so on up to the maximum, which is the last: five for the paper's 256 tokens. Doubling keeps
@@ -102,10 +131,13 @@ impl<'a> BatchRows<'a> {
         }
     }
 
-    fn source_length(&self, row: usize) -> usize {
-        match self {
-            Self::Held(rows) => rows[row].source.len(),
-            Self::Stored(rows) => rows.source_length(row),
+    /// Tokens of a row's input.
+    fn input_length(&self, row: usize, layout: Layout) -> usize {
+        match (self, layout) {
+            (Self::Held(rows), Layout::Apart) => rows[row].source.len(),
+            (Self::Held(rows), Layout::Joined(_)) => rows[row].source.len() + rows[row].target.len(),
+            (Self::Stored(rows), Layout::Apart) => rows.source_length(row),
+            (Self::Stored(rows), Layout::Joined(_)) => rows.source_length(row) + rows.target_length(row),
         }
     }
 
@@ -200,7 +232,7 @@ impl<'a> Batcher<'a> {
     /// As [`train_batch`](Self::train_batch).
     pub fn evaluation_batches(&self) -> Result<Vec<Batch>, DataError> {
         let mut order: Vec<usize> = (0..self.rows.len()).collect();
-        order.sort_by_key(|&row| self.bucket(self.rows.source_length(row)));
+        order.sort_by_key(|&row| self.bucket(self.input_length(row)));
         order
             .chunks(self.options.batch_size)
             .map(|rows| self.batch(rows.to_vec()))
@@ -233,7 +265,7 @@ impl<'a> Batcher<'a> {
             }
         ];
         for row in 0..self.rows.len() {
-            buckets[self.bucket(self.rows.source_length(row))].push(row);
+            buckets[self.bucket(self.input_length(row))].push(row);
         }
 
         let mut plan: Plan = Vec::with_capacity(self.batches_per_epoch());
@@ -271,7 +303,7 @@ impl<'a> Batcher<'a> {
             target_width,
             ..
         } = self.options;
-        let longest = rows.iter().map(|&row| self.rows.source_length(row)).max();
+        let longest = rows.iter().map(|&row| self.input_length(row)).max();
         let source_width = if pad_to_max {
             max_source_length
         } else {
@@ -279,7 +311,14 @@ impl<'a> Batcher<'a> {
         };
         let encoded: Vec<Cow<'_, Encoded>> = rows.iter().map(|&row| self.rows.read(row)).collect::<Result<_, _>>()?;
         let encoded = encoded.iter().map(Cow::as_ref);
-        Ok(padded(rows, encoded, (source_width, target_width), pad_id))
+        Ok(match self.options.layout {
+            Layout::Apart => padded(rows, encoded, (source_width, target_width), pad_id),
+            Layout::Joined(positions) => joined(rows, encoded, source_width, pad_id, positions),
+        })
+    }
+
+    fn input_length(&self, row: usize) -> usize {
+        self.rows.input_length(row, self.options.layout)
     }
 }
 
@@ -309,6 +348,47 @@ pub(crate) fn padded<'a>(
         input_ids,
         mask,
         labels,
+        positions: Vec::new(),
+    }
+}
+
+/// A batch of rows whose source and target stand in one row of that width.
+fn joined<'a>(
+    rows: Vec<usize>,
+    encoded: impl Iterator<Item = &'a Encoded>,
+    width: usize,
+    pad_id: u32,
+    counted: Positions,
+) -> Batch {
+    let batch = rows.len();
+    let mut input_ids = Vec::with_capacity(batch * width);
+    let mut mask = Vec::with_capacity(batch * width);
+    let mut labels = Vec::with_capacity(batch * width);
+    let mut positions = Vec::with_capacity(batch * width);
+    for Encoded { source, target } in encoded {
+        let target = &target[..target.len().min(width)];
+        let source = &source[source.len().saturating_sub(width - target.len())..];
+        let pads = width - source.len() - target.len();
+        input_ids.extend(std::iter::repeat_n(signed(pad_id), pads));
+        input_ids.extend(source.iter().chain(target).map(|&id| signed(id)));
+        mask.extend((0..width).map(|position| position >= pads));
+        labels.extend(std::iter::repeat_n(IGNORED_LABEL, width - target.len()));
+        labels.extend(target.iter().map(|&id| signed(id)));
+        let before = match counted {
+            Positions::Slots => 0,
+            Positions::Tokens => pads,
+        };
+        positions.extend((0..width).map(|slot| slot.saturating_sub(before) as i32));
+    }
+    Batch {
+        rows,
+        batch,
+        source_width: width,
+        target_width: width,
+        input_ids,
+        mask,
+        labels,
+        positions,
     }
 }
 

@@ -22,7 +22,7 @@ mod split;
 pub mod task;
 mod tokenizer;
 
-pub use batch::{Batch, BatchOptions, BatchRows, Batcher, IGNORED_LABEL, default_buckets};
+pub use batch::{Batch, BatchOptions, BatchRows, Batcher, IGNORED_LABEL, Layout, Positions, default_buckets};
 pub use error::DataError;
 pub use example::{DataFile, Encoded, Example, TaskData};
 pub use metric::{Metric, PASSED, Right, score};

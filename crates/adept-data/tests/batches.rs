@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use adept_data::{Batch, BatchOptions, Batcher, DataError, Encoded, IGNORED_LABEL, default_buckets};
+use adept_data::{Batch, BatchOptions, Batcher, DataError, Encoded, Layout, Positions, IGNORED_LABEL, default_buckets};
 
 /// Rows of these source lengths; ids are `100·row + position + 2`, the last id is 1.
 fn rows(lengths: impl IntoIterator<Item = usize>) -> Vec<Encoded> {
@@ -28,6 +28,7 @@ fn varied(count: usize) -> Vec<Encoded> {
 fn options(batch_size: usize) -> BatchOptions {
     let (max_source_length, pad_to_max, pad_id, target_width) = (64, false, 0, 2);
     BatchOptions {
+ layout: Layout::Apart,
         batch_size,
         max_source_length,
         buckets: vec![8, 16, 32, 64],
@@ -225,6 +226,59 @@ fn what_is_too_long_keeps_its_last_token() {
     assert_eq!(batch.input_ids, [2, 3, 4, 1]);
     assert_eq!(batch.mask, [true; 4]);
     assert_eq!(batch.labels, [5, 6, 1]);
+}
+
+#[test]
+fn joined_rows_are_padded_on_the_left_and_labelled_where_targets_stand() {
+    let row = |source: std::ops::Range<u32>, target: &[u32]| Encoded {
+        source: source.collect(),
+        target: target.to_vec(),
+    };
+    let rows = vec![
+        row(10..12, &[7, 1]),
+        // One too many: the source loses its beginning.
+        row(20..26, &[8, 9, 1]),
+        // A target that fills the row by itself, and loses its end.
+        row(30..33, &(40..50).collect::<Vec<u32>>()),
+        // A prompt alone.
+        row(50..53, &[]),
+    ];
+    let joined = |positions| BatchOptions {
+        layout: Layout::Joined(positions),
+        max_source_length: 8,
+        buckets: vec![4, 8],
+        ..options(4)
+    };
+    let batch = batcher(&rows, joined(Positions::Tokens)).evaluation_batches().expect("rows in memory").remove(0);
+    // Narrow rows come first: 4 tokens, 3, then the long ones.
+    assert_eq!(batch.rows, [0, 3, 1, 2]);
+    assert_eq!((batch.source_width, batch.target_width), (8, 8));
+    let ignored = IGNORED_LABEL;
+    assert_eq!(
+        batch.input_ids.chunks(8).collect::<Vec<_>>(),
+        [
+            [0, 0, 0, 0, 10, 11, 7, 1],
+            [0, 0, 0, 0, 0, 50, 51, 52],
+            [21, 22, 23, 24, 25, 8, 9, 1],
+            [40, 41, 42, 43, 44, 45, 46, 47],
+        ]
+    );
+    assert_eq!(
+        batch.labels.chunks(8).collect::<Vec<_>>(),
+        [
+            [ignored, ignored, ignored, ignored, ignored, ignored, 7, 1],
+            [ignored; 8],
+            [ignored, ignored, ignored, ignored, ignored, 8, 9, 1],
+            [40, 41, 42, 43, 44, 45, 46, 47],
+        ]
+    );
+    let positions: Vec<&[i32]> = batch.positions.chunks(8).collect();
+    assert_eq!(positions[0], [0, 0, 0, 0, 0, 1, 2, 3]);
+    assert_eq!(positions[2], [0, 1, 2, 3, 4, 5, 6, 7]);
+    let slots = batcher(&rows, joined(Positions::Slots)).evaluation_batches().expect("rows in memory").remove(0);
+    assert!(slots.positions.chunks(8).all(|row| row == [0, 1, 2, 3, 4, 5, 6, 7]));
+    let attended: Vec<usize> = batch.mask.chunks(8).map(|row| row.iter().filter(|real| **real).count()).collect();
+    assert_eq!(attended, [4, 3, 8, 8]);
 }
 
 #[test]

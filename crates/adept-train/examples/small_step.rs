@@ -174,6 +174,7 @@ fn made_up(rows: usize, source: usize, target: usize, vocab: usize) -> Batch {
         input_ids: Vec::new(),
         mask: Vec::new(),
         labels: Vec::new(),
+        positions: Vec::new(),
     };
     for row in 0..rows {
         let length = source - (row * 3) % (source / 4 + 1);

@@ -18,8 +18,8 @@ pub use crate::preset::Preset;
 pub use layers::{Origin, Override, Resolved, resolve};
 pub(crate) use layers::{Values, chosen, collect, resolve_values};
 pub use sections::{
-    AdapterSection, CheckpointSection, EvaluationSection, FanInRule, GroupSection, InputSection, ModelRate, ModelWord,
-    OptimizerSection, PredictionMethod, PromptStart, Rounding, SelectionMetric, TrainMethod, TrainSection,
+    AdapterSection, CheckpointSection, EvaluationSection, FanInRule, GenerationSection, GroupSection, InputSection, ModelRate, ModelWord,
+    OptimizerSection, PositionRule, PredictionMethod, PromptStart, Rounding, SelectionMetric, TrainMethod, TrainSection,
 };
 
 /// Every field of a run. The meanings are those of [`fields::FIELDS`].
@@ -46,6 +46,9 @@ pub struct RunConfig {
     pub optimizer: OptimizerSection,
     /// Validation and test.
     pub evaluation: EvaluationSection,
+    /// How programs are written. Records from before this was a section lack it.
+    #[serde(default)]
+    pub generation: GenerationSection,
     /// When state is saved.
     pub checkpoint: CheckpointSection,
 }

@@ -4,11 +4,11 @@
 
 use adept_core::PromptAdapter;
 use adept_data::{Batch, Metric, Right};
-use adept_models::{Seq2SeqBackbone, generate};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 
 use crate::TrainError;
+use crate::model::TaskModel;
 use crate::record::Scores;
 
 /// How an answer is made.
@@ -58,7 +58,7 @@ pub fn label_tensor<B: Backend>(batch: &Batch, device: &B::Device) -> Tensor<B, 
 /// Predicts every row of `set`, in the order of its right answers.
 ///
 /// `proceed(done, total)` is called before every batch; where it says no, the answer is `None`.
-pub fn predict<B: Backend, M: Seq2SeqBackbone<B>>(
+pub fn predict<B: Backend, M: TaskModel<B>>(
     model: &M,
     adapter: &PromptAdapter<B>,
     set: &EvaluationSet,
@@ -72,27 +72,7 @@ pub fn predict<B: Backend, M: Seq2SeqBackbone<B>>(
         if !proceed(done, set.batches.len()) {
             return Ok(None);
         }
-        let (ids, mask) = source_tensors(batch, device);
-        let adapted = adapter.forward(model.embed(ids), mask);
-        let encoded = model.encode(adapted.embeddings, adapted.mask.clone(), 0.0);
-        let texts = match predictor {
-            Predictor::Generate { max_new_tokens } => {
-                generate::greedy(model, encoded, adapted.mask, *max_new_tokens, true)
-                    .iter()
-                    .map(|ids| decode(ids).map(|text| text.trim().to_owned()))
-                    .collect::<Result<Vec<_>, _>>()?
-            }
-            Predictor::Labels { ids, texts } => {
-                let scores = generate::score_labels(model, encoded, adapted.mask, ids);
-                let best: Vec<i64> = scores
-                    .argmax(1)
-                    .into_data()
-                    .convert::<i64>()
-                    .into_vec()
-                    .expect("the data was just converted to i64");
-                best.into_iter().map(|label| texts[label as usize].clone()).collect()
-            }
-        };
+        let texts = model.answers(adapter, batch, predictor, decode, device)?;
         for (row, text) in batch.rows.iter().zip(texts) {
             predictions[*row] = text;
         }

@@ -4,8 +4,8 @@
 //! number, and the device's random numbers (dropout) are seeded anew before each one. So a checkpoint needs parameters,
 //! AdamW's state and a step, and a run that goes on from one is the same, bit for bit on CPU, as one never stopped.
 //!
-//! A tracked pass ([`loss`]) is `[P; E + offset] -> encoder -> decoder -> mean cross-entropy`; the loss of a step is the mean over
-//! all its target tokens, so that accumulation changes nothing but memory.
+//! A tracked pass is the backbone's [loss](crate::model::TaskModel::loss); the loss of a step is the mean over all its
+//! target tokens, so that accumulation changes nothing but memory.
 
 mod pass;
 

@@ -1,7 +1,8 @@
 //! The two protocols as named defaults: `paper` (what the paper says) and `reference` (what the published script does).
 //!
-//! The values live in `presets/*.toml`: `paper` names every field, `reference` only what it does differently, `large`
-//! and `pt` what both change for tasks of more than 70,000 training rows and for plain prompt tuning.
+//! The values live in `presets/*.toml`: `paper` names every field, `reference` only what it does differently, `large`,
+//! `pt` and `program` what both change for tasks of more than 70,000 training rows, for plain prompt tuning and for tasks
+//! whose targets are programs.
 
 use std::collections::BTreeMap;
 
@@ -48,6 +49,15 @@ pub(crate) fn defaults(preset: Preset, task: Option<&str>, method: Option<&str>)
     if method == Some("pt") {
         layers.push(include_str!("../presets/pt.toml"));
     }
+    if task.as_ref().is_some_and(Task::is_program) {
+        layers.push(include_str!("../presets/program.toml"));
+        layers.extend(match method {
+            Some("pt") => Some(include_str!("../presets/program-pt.toml")),
+            Some("dept") => Some(include_str!("../presets/program-dept.toml")),
+            Some("adept") | None => Some(include_str!("../presets/program-adept.toml")),
+            _ => None,
+        });
+    }
     let mut values = BTreeMap::new();
     for text in layers {
         let table: Table = text.parse().expect("the presets are TOML; a test parses each");
@@ -82,7 +92,9 @@ mod tests {
             [
                 "adapter.bottleneck_dropout: 0.0 -> 0.1",
                 "adapter.init: \"vocabulary\" -> \"text\"",
+                "generation.offset_new_tokens: true -> false",
                 "input.pad_to_max: false -> true",
+                "input.positions: \"tokens\" -> \"slots\"",
                 "input.reference_slips: false -> true",
                 "optimizer.beta2: 0.98 -> 0.999",
                 "optimizer.clip_norm: 0.0 -> 1.0",
@@ -98,7 +110,7 @@ mod tests {
     #[test]
     fn presets_hold_every_field_and_nothing_else() {
         for preset in [Preset::Paper, Preset::Reference] {
-            for (task, method) in [(None, None), (Some("mnli"), Some("pt"))] {
+            for (task, method) in [(None, None), (Some("mnli"), Some("pt")), (Some("mbpp"), Some("dept"))] {
                 let values = defaults(preset, task, method);
                 let mut known: Vec<_> = fields::FIELDS.iter().map(|field| field.key).collect();
                 known.sort_unstable();

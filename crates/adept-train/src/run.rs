@@ -11,8 +11,8 @@ use std::fs;
 use std::path::Path;
 
 use adept_core::{AdapterConfig, AdapterMetadata};
-use adept_data::{BatchOptions, Batcher, Encoded, Metric, Right, Task};
-use adept_models::{Backbone, Seq2SeqBackbone, T5};
+use adept_data::{BatchOptions, Batcher, Encoded, Layout, Metric, Right, Task};
+use adept_models::Backbone;
 use burn::module::Module;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
@@ -22,6 +22,7 @@ use crate::config::{PredictionMethod, Resolved, RunConfig, SelectionMetric};
 use crate::evaluate::{EvaluationSet, Predictor};
 use crate::folder::{self, RunFolder};
 use crate::learner::{self, Job};
+use crate::model::Model;
 use crate::observer::{Event, Observer};
 use crate::optim;
 use crate::record::{Line, RecordWriter, RunResult, Start, code_commit, code_version};
@@ -106,7 +107,7 @@ fn adapter_target<AB: AutodiffBackend>(
     method: adept_core::Method,
     backbone: &LoadedBackbone<AB::InnerBackend>,
     device: &AB::Device,
-) -> Result<AdapterTarget<AB, T5<AB>>, TrainError> {
+) -> Result<AdapterTarget<AB, Model<AB>>, TrainError> {
     let adapter_config = adapter_config(config, method, backbone.model.d_model())?;
     let adapter = build_adapter::<AB>(config, &adapter_config, backbone, device)?;
     let metadata = AdapterMetadata {
@@ -121,13 +122,13 @@ fn adapter_target<AB: AutodiffBackend>(
 fn full_target<AB: AutodiffBackend>(
     backbone: &LoadedBackbone<AB::InnerBackend>,
     device: &AB::Device,
-) -> FullTarget<AB, T5<AB>> {
+) -> FullTarget<AB, Model<AB>> {
     let (source, load_device) = (backbone.path.clone(), device.clone());
-    let save = move |model: &T5<AB::InnerBackend>, path: &Path| {
+    let save = move |model: &Model<AB::InnerBackend>, path: &Path| {
         model.save_pretrained(path)?;
         copy_tokenizer(&source, path)
     };
-    let load = move |path: &Path| Ok(T5::<AB::InnerBackend>::load(path, &load_device)?.model);
+    let load = move |path: &Path| Ok(Model::load(path, &load_device)?.0);
     FullTarget::new(&backbone.model, Box::new(save), Box::new(load))
 }
 
@@ -139,6 +140,7 @@ pub(crate) fn batch_options<B: Backend>(
     batch_size: usize,
 ) -> BatchOptions {
     BatchOptions {
+ layout: Layout::Apart,
         batch_size,
         max_source_length: config.input.max_source_length,
         buckets: config.input.widths(),
@@ -191,7 +193,7 @@ fn finish<AB: AutodiffBackend, T: Target<AB>>(
         identity,
         start: start.clone(),
         groups: optim::groups(config.adapter.method, &config.optimizer),
-        backbone_dropout: config.train.backbone_dropout.or(backbone.model.config().dropout_rate),
+        backbone_dropout: config.train.backbone_dropout.or(backbone.model.dropout_rate()),
         train: Batcher::new(&task.train, options(config.train.batch_size))?,
         validation: &validation,
         test: &test,

@@ -6,25 +6,26 @@
 use std::path::Path;
 
 use adept_core::{AdapterMetadata, PromptAdapter};
-use adept_models::{Seq2SeqBackbone, unfreeze};
+use adept_models::unfreeze;
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::AutodiffBackend;
 
 use crate::TrainError;
+use crate::model::TaskModel;
 
 /// A backbone that can be trained on `AB` and evaluated on its inner backend.
 pub trait TrainBackbone<AB: AutodiffBackend>:
-    Seq2SeqBackbone<AB> + AutodiffModule<AB, InnerModule = Self::Inner>
+    TaskModel<AB> + AutodiffModule<AB, InnerModule = Self::Inner>
 {
     /// The same backbone without autodiff.
-    type Inner: Seq2SeqBackbone<AB::InnerBackend>;
+    type Inner: TaskModel<AB::InnerBackend>;
 }
 
 impl<AB, M> TrainBackbone<AB> for M
 where
     AB: AutodiffBackend,
-    M: Seq2SeqBackbone<AB> + AutodiffModule<AB>,
-    M::InnerModule: Seq2SeqBackbone<AB::InnerBackend>,
+    M: TaskModel<AB> + AutodiffModule<AB>,
+    M::InnerModule: TaskModel<AB::InnerBackend>,
 {
     type Inner = M::InnerModule;
 }

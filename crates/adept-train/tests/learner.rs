@@ -84,6 +84,7 @@ fn batch(rows: std::ops::Range<usize>) -> Batch {
         input_ids,
         mask,
         labels,
+        positions: Vec::new(),
     }
 }
 

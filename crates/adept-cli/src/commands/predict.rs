@@ -5,8 +5,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use adept_core::PromptAdapter;
-use adept_data::{BatchOptions, Batcher, Encoded, Right, Task, default_buckets};
-use adept_models::Seq2SeqBackbone as _;
+use adept_data::{BatchOptions, Batcher, Encoded, Layout, Right, Task, default_buckets};
 use adept_train::evaluate::{self, EvaluationSet, Predictor};
 use adept_train::run::{self, LoadedBackbone};
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -64,6 +63,7 @@ impl WithBackend for Work {
                 })
                 .collect();
             let options = BatchOptions {
+ layout: Layout::Apart,
                 batch_size: usize::from(arguments.batch_size),
                 max_source_length: width,
                 buckets: default_buckets(width),

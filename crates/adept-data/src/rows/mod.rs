@@ -75,6 +75,11 @@ impl StoredRows {
         self.store.lengths(self.picks[row]).0.min(self.lengths.source)
     }
 
+    /// Target tokens of an example, as [`read`](Self::read) cuts it.
+    pub fn target_length(&self, row: usize) -> usize {
+        self.store.lengths(self.picks[row]).1.min(self.lengths.target)
+    }
+
     /// An example's ids, cut to the longest source and target; what the tokenizer puts behind a text stays.
     ///
     /// # Errors

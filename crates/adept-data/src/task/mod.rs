@@ -190,6 +190,11 @@ impl Task {
         }
     }
 
+    /// Whether targets are programs.
+    pub fn is_program(&self) -> bool {
+        matches!(self.card.target, TargetCard::Program { .. })
+    }
+
     /// How wide the task's targets are.
     pub fn target_length(&self) -> TargetLength {
         match &self.card.target {

@@ -108,6 +108,7 @@ pub(super) fn batch(options: &BenchOptions, vocabulary: usize) -> Batch {
         input_ids: Vec::with_capacity(rows * width),
         mask: Vec::with_capacity(rows * width),
         labels: Vec::with_capacity(rows * target),
+        positions: Vec::new(),
     };
     for row in 0..rows {
         let length = width - (row * 13) % (width / 2);

@@ -251,6 +251,13 @@ pub const FIELDS: &[Field] = &[
          and scores are never cut.",
     ),
     field(
+        "input.positions",
+        Kind::Choice(&["tokens", "slots"]),
+        true,
+        "Decoder-only backbones: how the slots of a row with padding on its left are counted: `tokens` alone, so that a row \
+         is the same in every batch, or all `slots`, as peft does.",
+    ),
+    field(
         "train.steps",
         Kind::Integer {
             min: 1,
@@ -424,6 +431,44 @@ pub const FIELDS: &[Field] = &[
         true,
         "The metric that chooses the best step (docs/tasks.md); `task`: the first of the task's card. One that the card \
          does not name is scored too.",
+    ),
+    field(
+        "generation.samples",
+        Kind::Integer { min: 1, max: 1000 },
+        true,
+        "Programs written for each problem (MBPP); pass@k is estimated from them.",
+    ),
+    field(
+        "generation.temperature",
+        number(0.0, 100.0),
+        true,
+        "Temperature of what is drawn; 0 takes the likeliest token.",
+    ),
+    field(
+        "generation.top_p",
+        number(1e-6, 1.0),
+        true,
+        "Tokens are drawn from the likeliest ones that together have this share of the probability.",
+    ),
+    field(
+        "generation.top_k",
+        whole(0),
+        true,
+        "Tokens are drawn from so many of the likeliest. 0: from all.",
+    ),
+    field(
+        "generation.offset_new_tokens",
+        Kind::Flag,
+        true,
+        "Whether a token that was written passes ADePT's or DePT's offset before it is read again, as in training. The \
+         published script feeds plain embeddings.",
+    ),
+    field(
+        "generation.tidy",
+        Kind::Choice(&["auto", "always", "never"]),
+        true,
+        "Whether stray lines (`:`, `//`, `.`) are taken out of a program and its body is indented as its prompt; `auto`: of \
+         those that a Llama writes.",
     ),
     field(
         "checkpoint.every",

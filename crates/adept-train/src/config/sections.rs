@@ -128,6 +128,17 @@ pub enum Rounding {
     Fifth,
 }
 
+/// How the slots of a row with pads on its left are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PositionRule {
+    /// Tokens alone.
+    #[default]
+    Tokens,
+    /// Pads too.
+    Slots,
+}
+
 /// Section `[input]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -149,6 +160,9 @@ pub struct InputSection {
     /// Target tokens kept where targets are free text; 0: the card's.
     #[serde(default)]
     pub max_target_length: usize,
+    /// How the slots of a row with pads on its left are counted. Records from before this was a setting lack it.
+    #[serde(default)]
+    pub positions: PositionRule,
 }
 
 impl InputSection {
@@ -297,6 +311,49 @@ pub struct EvaluationSection {
     /// Which metric chooses the best step. Records from before this was a setting lack it.
     #[serde(default)]
     pub metric: SelectionMetric,
+}
+
+/// Section `[generation]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GenerationSection {
+    /// Programs written for each problem.
+    pub samples: usize,
+    /// Temperature; 0: the likeliest token.
+    pub temperature: f64,
+    /// Share of probability that tokens are drawn from.
+    pub top_p: f64,
+    /// Number of tokens that are drawn from; 0: all.
+    pub top_k: usize,
+    /// Whether new tokens pass the offset.
+    pub offset_new_tokens: bool,
+    /// Whether stray lines go and bodies are indented anew.
+    pub tidy: TidyRule,
+}
+
+impl Default for GenerationSection {
+    fn default() -> Self {
+        Self {
+            samples: 1,
+            temperature: 0.0,
+            top_p: 1.0,
+            top_k: 0,
+            offset_new_tokens: true,
+            tidy: TidyRule::Auto,
+        }
+    }
+}
+
+/// When completions are tidied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TidyRule {
+    /// Those of Llama.
+    Auto,
+    /// All.
+    Always,
+    /// None.
+    Never,
 }
 
 /// Section `[checkpoint]`.

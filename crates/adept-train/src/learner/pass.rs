@@ -2,11 +2,9 @@
 
 use adept_core::PromptAdapter;
 use adept_data::{Batch, IGNORED_LABEL};
-use adept_models::shift_right;
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 
-use crate::evaluate;
 use crate::gradient::GradientSet;
 use crate::target::{Target, TrainBackbone};
 
@@ -17,23 +15,14 @@ pub type StepGradients<AB> = (
 );
 
 /// Mean cross-entropy of a batch over its target tokens, tracked.
-pub fn loss<AB, M>(
+pub fn loss<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     backbone: &M,
     adapter: &PromptAdapter<AB>,
     batch: &Batch,
     dropout: f64,
     device: &AB::Device,
-) -> Tensor<AB, 1>
-where
-    AB: AutodiffBackend,
-    M: TrainBackbone<AB>,
-{
-    let (ids, mask) = evaluate::source_tensors::<AB>(batch, device);
-    let labels = evaluate::label_tensor::<AB>(batch, device);
-    let adapted = adapter.forward(backbone.embed(ids), mask);
-    let decoder_ids = shift_right(labels.clone(), backbone.decoder_start_id(), backbone.pad_id());
-    let encoded = backbone.encode(adapted.embeddings, adapted.mask.clone(), dropout);
-    backbone.decode_loss(decoder_ids, encoded, adapted.mask, labels, dropout)
+) -> Tensor<AB, 1> {
+    backbone.loss(adapter, batch, dropout, device)
 }
 
 /// Loss and gradients of the batches of one step together: the mean over all their target tokens, as if they were one

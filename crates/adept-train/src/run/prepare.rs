@@ -8,17 +8,17 @@ use adept_data::{
     DataFile, Encoded, FewShot, Lengths, LoadOptions, Right, ScoreRounding, StoredRows, TargetLength, Task, TaskRows,
     TextTokenizer, open_task,
 };
-use adept_models::T5;
 use burn::tensor::backend::Backend;
 
 use crate::TrainError;
 use crate::baseline::Majority;
 use crate::config::{ConfigError, Rounding, RunConfig};
+use crate::model::Model;
 
 /// A backbone with its tokenizer.
 pub struct LoadedBackbone<B: Backend> {
     /// The model, frozen.
-    pub model: T5<B>,
+    pub model: Model<B>,
     /// Identity of its weights.
     pub fingerprint: Fingerprint,
     /// Its tokenizer.
@@ -27,16 +27,16 @@ pub struct LoadedBackbone<B: Backend> {
     pub path: PathBuf,
 }
 
-/// Reads a T5 checkpoint and its tokenizer.
+/// Reads a checkpoint and its tokenizer.
 pub fn load_backbone<B: Backend>(path: &Path, device: &B::Device) -> Result<LoadedBackbone<B>, TrainError> {
     if path.as_os_str().is_empty() {
         return Err(ConfigError::Missing { key: "backbone" }.into());
     }
-    let loaded = T5::<B>::load(path, device)?;
+    let (model, fingerprint) = Model::load(path, device)?;
     let tokenizer = TextTokenizer::from_dir(path)?;
     Ok(LoadedBackbone {
-        model: loaded.model,
-        fingerprint: loaded.fingerprint,
+        model,
+        fingerprint,
         tokenizer,
         path: path.to_owned(),
     })

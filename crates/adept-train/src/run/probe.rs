@@ -4,7 +4,6 @@
 use std::time::Instant;
 
 use adept_data::{Batch, Batcher, Encoded, Right};
-use adept_models::T5;
 use burn::tensor::backend::AutodiffBackend;
 
 use super::{LoadedBackbone, PreparedTask, adapter_target, batch_options, full_target, predictor, selection_rows};
@@ -12,6 +11,7 @@ use crate::TrainError;
 use crate::config::RunConfig;
 use crate::evaluate::{self, EvaluationSet};
 use crate::learner::step_gradients;
+use crate::model::Model;
 use crate::optim::{AdamW, AdamWConfig, groups};
 use crate::target::Target;
 
@@ -70,7 +70,7 @@ pub fn probe<AB: AutodiffBackend>(
     }
 }
 
-fn time<AB: AutodiffBackend, T: Target<AB, Backbone = T5<AB>>>(
+fn time<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     config: &RunConfig,
     backbone: &LoadedBackbone<AB::InnerBackend>,
     task: &PreparedTask,
@@ -103,7 +103,7 @@ fn time<AB: AutodiffBackend, T: Target<AB, Backbone = T5<AB>>>(
         epsilon: section.epsilon,
     };
     let mut optimizer = AdamW::new(constants, groups(config.adapter.method, section));
-    let dropout = config.train.backbone_dropout.or(backbone.model.config().dropout_rate);
+    let dropout = config.train.backbone_dropout.or(backbone.model.dropout_rate());
     let mut trained = Some(target.initial());
     let mut step = |batch: &Batch| -> f64 {
         let started = Instant::now();
@@ -189,5 +189,6 @@ fn first_rows(batch: &Batch, rows: usize) -> Batch {
         input_ids: batch.input_ids[..rows * batch.source_width].to_vec(),
         mask: batch.mask[..rows * batch.source_width].to_vec(),
         labels: batch.labels[..rows * batch.target_width].to_vec(),
+        positions: batch.positions.iter().take(rows * batch.source_width).copied().collect(),
     }
 }

@@ -150,5 +150,6 @@ fn batch(golden: &Golden, vocabulary: usize) -> Result<Batch, VerifyError> {
         input_ids: narrow(ids),
         mask: mask.iter().map(|attend| *attend != 0).collect(),
         labels: narrow(labels),
+        positions: Vec::new(),
     })
 }

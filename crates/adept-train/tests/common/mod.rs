@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use adept_core::{AdapterConfig, AdapterMetadata, FanIn, PromptAdapter, PromptInit};
-use adept_data::{Batch, BatchOptions, Batcher, Encoded, Metric, Right};
+use adept_data::{Batch, BatchOptions, Batcher, Encoded, Layout, Metric, Right};
 use adept_models::T5;
 use adept_models::t5::{FeedForwardKind, T5Config};
 use adept_train::TrainError;
@@ -93,6 +93,7 @@ pub fn decode(ids: &[u32]) -> Result<String, TrainError> {
 
 pub fn options(batch_size: usize) -> BatchOptions {
     BatchOptions {
+ layout: Layout::Apart,
         batch_size,
         max_source_length: WIDTH,
         buckets: vec![6, WIDTH],
