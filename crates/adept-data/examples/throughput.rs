@@ -12,8 +12,9 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use adept_data::{Layout, 
-    BatchOptions, Batcher, Lengths, LoadOptions, StoredRows, Task, TaskRows, TextTokenizer, default_buckets, open_task,
+use adept_data::{
+    BatchOptions, Batcher, Layout, Lengths, LoadOptions, StoredRows, Task, TaskRows, TextTokenizer, default_buckets,
+    open_task,
 };
 
 const MAX_SOURCE_LENGTH: usize = 256;
@@ -72,7 +73,7 @@ fn examples(rows: &TaskRows) -> usize {
 /// Makes every batch of an epoch; its source tokens and its positions.
 fn epoch(rows: &StoredRows, target_width: usize, pad_to_max: bool) -> Result<(usize, usize), Box<dyn Error>> {
     let options = BatchOptions {
- layout: Layout::Apart,
+        layout: Layout::Apart,
         batch_size: 32,
         max_source_length: MAX_SOURCE_LENGTH,
         buckets: default_buckets(MAX_SOURCE_LENGTH),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use adept_data::{Batch, BatchOptions, Batcher, DataError, Encoded, Layout, Positions, IGNORED_LABEL, default_buckets};
+use adept_data::{Batch, BatchOptions, Batcher, DataError, Encoded, IGNORED_LABEL, Layout, Positions, default_buckets};
 
 /// Rows of these source lengths; ids are `100·row + position + 2`, the last id is 1.
 fn rows(lengths: impl IntoIterator<Item = usize>) -> Vec<Encoded> {
@@ -28,7 +28,7 @@ fn varied(count: usize) -> Vec<Encoded> {
 fn options(batch_size: usize) -> BatchOptions {
     let (max_source_length, pad_to_max, pad_id, target_width) = (64, false, 0, 2);
     BatchOptions {
- layout: Layout::Apart,
+        layout: Layout::Apart,
         batch_size,
         max_source_length,
         buckets: vec![8, 16, 32, 64],
@@ -249,7 +249,10 @@ fn joined_rows_are_padded_on_the_left_and_labelled_where_targets_stand() {
         buckets: vec![4, 8],
         ..options(4)
     };
-    let batch = batcher(&rows, joined(Positions::Tokens)).evaluation_batches().expect("rows in memory").remove(0);
+    let batch = batcher(&rows, joined(Positions::Tokens))
+        .evaluation_batches()
+        .expect("rows in memory")
+        .remove(0);
     // Narrow rows come first: 4 tokens, 3, then the long ones.
     assert_eq!(batch.rows, [0, 3, 1, 2]);
     assert_eq!((batch.source_width, batch.target_width), (8, 8));
@@ -275,9 +278,16 @@ fn joined_rows_are_padded_on_the_left_and_labelled_where_targets_stand() {
     let positions: Vec<&[i32]> = batch.positions.chunks(8).collect();
     assert_eq!(positions[0], [0, 0, 0, 0, 0, 1, 2, 3]);
     assert_eq!(positions[2], [0, 1, 2, 3, 4, 5, 6, 7]);
-    let slots = batcher(&rows, joined(Positions::Slots)).evaluation_batches().expect("rows in memory").remove(0);
+    let slots = batcher(&rows, joined(Positions::Slots))
+        .evaluation_batches()
+        .expect("rows in memory")
+        .remove(0);
     assert!(slots.positions.chunks(8).all(|row| row == [0, 1, 2, 3, 4, 5, 6, 7]));
-    let attended: Vec<usize> = batch.mask.chunks(8).map(|row| row.iter().filter(|real| **real).count()).collect();
+    let attended: Vec<usize> = batch
+        .mask
+        .chunks(8)
+        .map(|row| row.iter().filter(|real| **real).count())
+        .collect();
     assert_eq!(attended, [4, 3, 8, 8]);
 }
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use adept_data::{
-    BatchOptions, Batcher, DataError, Encoded, Layout, FewShot, Lengths, LoadOptions, Right, RowsOrigin, ScoreRounding, Task,
-    TaskRows, TextTokenizer, load_task, open_task,
+    BatchOptions, Batcher, DataError, Encoded, FewShot, Layout, Lengths, LoadOptions, Right, RowsOrigin, ScoreRounding,
+    Task, TaskRows, TextTokenizer, load_task, open_task,
 };
 
 const LENGTHS: Lengths = Lengths { source: 24, target: 6 };
@@ -327,7 +327,7 @@ fn batches_of_stored_rows_are_those_of_rows_in_memory() {
     let rows = open("sst2", None);
     let held = train(&rows);
     let options = BatchOptions {
- layout: Layout::Apart,
+        layout: Layout::Apart,
         batch_size: 16,
         max_source_length: LENGTHS.source,
         buckets: vec![8, 16, LENGTHS.source],

@@ -18,8 +18,9 @@ pub use crate::preset::Preset;
 pub use layers::{Origin, Override, Resolved, resolve};
 pub(crate) use layers::{Values, chosen, collect, resolve_values};
 pub use sections::{
-    AdapterSection, CheckpointSection, EvaluationSection, FanInRule, GenerationSection, GroupSection, InputSection, ModelRate, ModelWord,
-    OptimizerSection, PositionRule, PredictionMethod, PromptStart, Rounding, SelectionMetric, TrainMethod, TrainSection,
+    AdapterSection, CheckpointSection, EvaluationSection, FanInRule, GenerationSection, GroupSection, InputSection,
+    ModelRate, ModelWord, OptimizerSection, PositionRule, PredictionMethod, PromptStart, Rounding, SelectionMetric,
+    TrainMethod, TrainSection,
 };
 
 /// Every field of a run. The meanings are those of [`fields::FIELDS`].

@@ -41,10 +41,10 @@ pub struct Job<'a> {
     pub backbone_dropout: f64,
     /// Training batches.
     pub train: Batcher<'a>,
-    /// Chooses the best step.
-    pub validation: &'a EvaluationSet,
-    /// Gives the reported score.
-    pub test: &'a EvaluationSet,
+    /// Chooses the best step; none: the last one is kept.
+    pub validation: Option<&'a EvaluationSet>,
+    /// Gives the reported score; none: whoever runs this scores what was kept.
+    pub test: Option<&'a EvaluationSet>,
     /// The task's metrics; the first one chooses.
     pub metrics: &'a [Metric],
     /// How answers are made.
@@ -339,10 +339,13 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> Run<'a, AB, T> {
         Ok(())
     }
 
-    /// Scores the module on validation and keeps it where it is the best; `false` where the run is to stop.
+    /// Scores the module on validation and keeps it where it is the best, or, without a validation set, where it is the
+    /// last; `false` where the run is to stop.
     fn evaluate(&mut self, trained: &T::Trained) -> Result<bool, TrainError> {
         let started = Instant::now();
-        let set = self.job.validation;
+        let Some(set) = self.job.validation else {
+            return self.keep_last(trained).map(|()| true);
+        };
         let Some(scores) = self.predict(trained, set, Split::Validation)? else {
             return Ok(false);
         };
@@ -382,6 +385,25 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> Run<'a, AB, T> {
         self.progress.evaluated = Some(step);
         self.saved = None;
         Ok(true)
+    }
+
+    fn keep_last(&mut self, trained: &T::Trained) -> Result<(), TrainError> {
+        let step = self.progress.step;
+        if step == self.config().steps && self.best.as_ref().is_none_or(|best| best.step != step) {
+            let mut selection = Selection {
+                step,
+                metric: String::new(),
+                score: 0.0,
+                scores: BTreeMap::new(),
+                files: BTreeMap::new(),
+            };
+            self.folder
+                .replace_best(&mut selection, |path| self.target.save(trained, path))?;
+            self.best = Some(selection);
+        }
+        self.progress.evaluated = Some(step);
+        self.saved = None;
+        Ok(())
     }
 
     fn predict(
@@ -440,10 +462,15 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> Run<'a, AB, T> {
             TrainError::io("read the best module in", &self.folder.best())(missing)
         })?;
         self.folder.verify_best(&selection)?;
-        let best = self.target.load(&self.folder.best(), self.device)?;
-        let set = self.job.test;
-        let Some(test) = self.predict(&best, set, Split::Test)? else {
-            return self.interrupt(trained);
+        let test = match self.job.test {
+            None => Scores::new(),
+            Some(set) => {
+                let best = self.target.load(&self.folder.best(), self.device)?;
+                match self.predict(&best, set, Split::Test)? {
+                    Some(scores) => scores,
+                    None => return self.interrupt(trained),
+                }
+            }
         };
         self.record.flush()?;
         Ok(Outcome {

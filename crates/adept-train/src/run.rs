@@ -140,7 +140,7 @@ pub(crate) fn batch_options<B: Backend>(
     batch_size: usize,
 ) -> BatchOptions {
     BatchOptions {
- layout: Layout::Apart,
+        layout: Layout::Apart,
         batch_size,
         max_source_length: config.input.max_source_length,
         buckets: config.input.widths(),
@@ -195,8 +195,8 @@ fn finish<AB: AutodiffBackend, T: Target<AB>>(
         groups: optim::groups(config.adapter.method, &config.optimizer),
         backbone_dropout: config.train.backbone_dropout.or(backbone.model.dropout_rate()),
         train: Batcher::new(&task.train, options(config.train.batch_size))?,
-        validation: &validation,
-        test: &test,
+        validation: Some(&validation),
+        test: Some(&test),
         metrics: &metrics,
         predictor: predictor(config, task),
         decode: &decode,

@@ -14,9 +14,7 @@ use crate::TrainError;
 use crate::model::TaskModel;
 
 /// A backbone that can be trained on `AB` and evaluated on its inner backend.
-pub trait TrainBackbone<AB: AutodiffBackend>:
-    TaskModel<AB> + AutodiffModule<AB, InnerModule = Self::Inner>
-{
+pub trait TrainBackbone<AB: AutodiffBackend>: TaskModel<AB> + AutodiffModule<AB, InnerModule = Self::Inner> {
     /// The same backbone without autodiff.
     type Inner: TaskModel<AB::InnerBackend>;
 }

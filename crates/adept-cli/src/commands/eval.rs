@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use adept_core::{AdapterMetadata, PromptAdapter, file};
-use adept_data::{Layout, BatchOptions, Batcher, Task};
+use adept_data::{BatchOptions, Batcher, Layout, Task};
 use adept_models::Backbone as _;
 use adept_train::config::{self, Resolved};
 use adept_train::evaluate::{self, EvaluationSet};
@@ -47,7 +47,7 @@ impl WithBackend for Work {
             Split::Test => &task.test,
         };
         let options = BatchOptions {
- layout: Layout::Apart,
+            layout: Layout::Apart,
             batch_size: config.evaluation.batch_size,
             max_source_length: config.input.max_source_length,
             buckets: config.input.widths(),

@@ -63,7 +63,7 @@ impl WithBackend for Work {
                 })
                 .collect();
             let options = BatchOptions {
- layout: Layout::Apart,
+                layout: Layout::Apart,
                 batch_size: usize::from(arguments.batch_size),
                 max_source_length: width,
                 buckets: default_buckets(width),

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use adept_core::PromptAdapter;
 use adept_data::{Batch, DataError};
+use adept_models::Seq2SeqBackbone;
 use adept_models::unfreeze;
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -124,6 +125,7 @@ pub fn train<AB, M>(
 where
     AB: AutodiffBackend,
     M: TrainBackbone<AB>,
+    M::Inner: Seq2SeqBackbone<AB::InnerBackend>,
 {
     let (mut run, mut model) = Run::<AB, M>::begin(job, initial, found, folder, device, observer)?;
     let section = run.config().train.clone();
@@ -186,7 +188,10 @@ struct Run<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> {
     saved: Option<usize>,
 }
 
-impl<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> Run<'a, AB, M> {
+impl<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> Run<'a, AB, M>
+where
+    M::Inner: Seq2SeqBackbone<AB::InnerBackend>,
+{
     fn begin(
         job: &'a Job<'a, M::Inner>,
         initial: M::Inner,

@@ -12,7 +12,7 @@ use adept_data::pretrain::{
     TextBatches, TextOptions, TokenStore, UnigramOptions, UnigramProgress, mixing_rates, train_unigram,
 };
 use adept_data::{
-    BatchOptions, Batcher, DataError, Encoded, Layout, Example, LoadOptions, Task, TaskData, TextTokenizer, load_task,
+    BatchOptions, Batcher, DataError, Encoded, Example, Layout, LoadOptions, Task, TaskData, TextTokenizer, load_task,
 };
 use serde::{Deserialize, Serialize};
 
@@ -419,7 +419,7 @@ fn scored_task(
     width: usize,
 ) -> Result<ScoredTask, TrainError> {
     let options = BatchOptions {
- layout: Layout::Apart,
+        layout: Layout::Apart,
         batch_size: config.mixture.batch_size,
         max_source_length: config.mixture.max_source_length,
         buckets: config.mixture.widths(),

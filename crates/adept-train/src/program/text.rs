@@ -34,7 +34,11 @@ pub fn tidied(prompt: &str, completion: &str) -> String {
         .collect();
     let last = prompt.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("");
     let wanted = &last[..indent(last)];
-    let Some(own) = lines.iter().find(|line| !line.trim().is_empty()).map(|line| indent(line)) else {
+    let Some(own) = lines
+        .iter()
+        .find(|line| !line.trim().is_empty())
+        .map(|line| indent(line))
+    else {
         return String::new();
     };
     let line = |line: &&str| {
@@ -60,9 +64,15 @@ mod tests {
     fn a_completion_ends_where_another_statement_begins() {
         check("\treturn a + b", "\treturn a + b");
         check("\treturn a\n\ndef other():\n\tpass", "\treturn a\n");
-        check("\tx = 1\n\tif x:\n\t\treturn x\nprint(x)", "\tx = 1\n\tif x:\n\t\treturn x");
+        check(
+            "\tx = 1\n\tif x:\n\t\treturn x\nprint(x)",
+            "\tx = 1\n\tif x:\n\t\treturn x",
+        );
         // Inside a line, or indented, nothing ends it.
-        check("\tdefault = 'class'\n\tassert default", "\tdefault = 'class'\n\tassert default");
+        check(
+            "\tdefault = 'class'\n\tassert default",
+            "\tdefault = 'class'\n\tassert default",
+        );
         for stop in STOPS {
             check(&format!("\tpass\n{stop} x"), "\tpass");
         }
@@ -76,10 +86,16 @@ mod tests {
     #[test]
     fn stray_lines_go_and_the_body_is_indented_as_its_prompt() {
         let prompt = "def f(a):\n    \"\"\"\n    Adds.\n    \"\"\"\n";
-        assert_eq!(tidied(prompt, ": x\n  b = a\n  if b:\n      b += 1\n  return b"), "    b = a\n    if b:\n        b += 1\n    return b");
+        assert_eq!(
+            tidied(prompt, ": x\n  b = a\n  if b:\n      b += 1\n  return b"),
+            "    b = a\n    if b:\n        b += 1\n    return b"
+        );
         assert_eq!(tidied(prompt, "\n// note\n    return a\n"), "\n    return a\n");
         assert_eq!(tidied(prompt, "    b = a\n  return b"), "    b = a\n    return b");
         assert_eq!(tidied(prompt, ".\n:\n"), "");
-        assert_eq!(tidied("\n\ndef f(a):\n\t\"\"\"\n\t\"\"\"\n", "    return a"), "\treturn a");
+        assert_eq!(
+            tidied("\n\ndef f(a):\n\t\"\"\"\n\t\"\"\"\n", "    return a"),
+            "\treturn a"
+        );
     }
 }

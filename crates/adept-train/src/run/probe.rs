@@ -189,6 +189,11 @@ fn first_rows(batch: &Batch, rows: usize) -> Batch {
         input_ids: batch.input_ids[..rows * batch.source_width].to_vec(),
         mask: batch.mask[..rows * batch.source_width].to_vec(),
         labels: batch.labels[..rows * batch.target_width].to_vec(),
-        positions: batch.positions.iter().take(rows * batch.source_width).copied().collect(),
+        positions: batch
+            .positions
+            .iter()
+            .take(rows * batch.source_width)
+            .copied()
+            .collect(),
     }
 }

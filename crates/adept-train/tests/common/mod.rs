@@ -93,7 +93,7 @@ pub fn decode(ids: &[u32]) -> Result<String, TrainError> {
 
 pub fn options(batch_size: usize) -> BatchOptions {
     BatchOptions {
- layout: Layout::Apart,
+        layout: Layout::Apart,
         batch_size,
         max_source_length: WIDTH,
         buckets: vec![6, WIDTH],
@@ -209,8 +209,8 @@ pub fn train<T: Target<AB>>(
         groups: optim::groups(resolved.config.adapter.method, &resolved.config.optimizer),
         backbone_dropout: resolved.config.train.backbone_dropout.or(0.1),
         train: Batcher::new(&rows.train, options(resolved.config.train.batch_size)).unwrap(),
-        validation: &rows.validation,
-        test: &rows.test,
+        validation: Some(&rows.validation),
+        test: Some(&rows.test),
         metrics: &[Metric::Accuracy],
         predictor: Predictor::Generate {
             max_new_tokens: TARGET_WIDTH,
