@@ -1,4 +1,4 @@
-//! The benchmarks of the paper's Tables 3 and 4.
+//! The benchmarks of the paper's Tables 3, 4 and 7.
 
 use std::fmt;
 
@@ -18,11 +18,13 @@ pub enum Benchmark {
     Mrqa,
     /// WinoGrande, Yelp, SciTail and PAWS, the right half of Table 4.
     Others,
+    /// MBPP, Table 7.
+    Mbpp,
 }
 
 impl Benchmark {
     /// All of them, in the paper's order.
-    pub const ALL: [Self; 4] = [Self::Glue, Self::Superglue, Self::Mrqa, Self::Others];
+    pub const ALL: [Self; 5] = [Self::Glue, Self::Superglue, Self::Mrqa, Self::Others, Self::Mbpp];
 
     /// The name of the suite on its tasks' cards.
     #[must_use]
@@ -32,6 +34,7 @@ impl Benchmark {
             Self::Superglue => "superglue",
             Self::Mrqa => "mrqa",
             Self::Others => "others",
+            Self::Mbpp => "mbpp",
         }
     }
 
@@ -43,6 +46,7 @@ impl Benchmark {
             Self::Superglue => "SuperGLUE",
             Self::Mrqa => "MRQA",
             Self::Others => "WinoGrande, Yelp, SciTail, PAWS",
+            Self::Mbpp => "MBPP",
         }
     }
 
@@ -59,6 +63,7 @@ impl Benchmark {
             Self::Superglue => include_str!("../../../../datasets/paper/superglue.toml"),
             Self::Mrqa => include_str!("../../../../datasets/paper/mrqa.toml"),
             Self::Others => include_str!("../../../../datasets/paper/others.toml"),
+            Self::Mbpp => include_str!("../../../../datasets/paper/mbpp.toml"),
         }
     }
 }

@@ -196,12 +196,13 @@ fn runs(page: &mut String, report: &Report) {
     for run in &report.runs {
         let _ = writeln!(
             page,
-            "<tr><td class=\"text\"><code>{}</code></td><td class=\"text\">{}</td><td>{:.2}</td><td>{:.2}</td>\
+            "<tr><td class=\"text\"><code>{}</code></td><td class=\"text\">{}</td><td>{:.2}</td><td>{}</td>\
              <td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.3} %</td><td>{}</td><td>{}</td><td><code>{}</code></td></tr>",
             escape_html(&run.folder),
             escape_html(&run.metric),
             run.test,
-            run.best_validation,
+            run.best_validation
+                .map_or_else(String::new, |score| format!("{score:.2}")),
             run.best_step,
             run.steps,
             run.virtual_tokens,

@@ -171,7 +171,8 @@ fn runs(page: &mut String, report: &Report) {
             format!("`{}`", run.folder),
             escape_markdown(&run.metric),
             format!("{:.2}", run.test),
-            format!("{:.2}", run.best_validation),
+            run.best_validation
+                .map_or_else(String::new, |score| format!("{score:.2}")),
             run.best_step.to_string(),
             run.steps.to_string(),
             run.virtual_tokens.to_string(),

@@ -221,7 +221,7 @@ mod tests {
             majority: Some(50.0),
             test_metrics: [("accuracy".to_owned(), test)].into(),
             selection_metric: "accuracy".to_owned(),
-            best_validation: test + 1.0,
+            best_validation: Some(test + 1.0),
             best_step: 200,
             steps: 300,
             virtual_tokens: 100,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use adept_data::Task;
 use serde::Deserialize;
 
 use super::benchmark::Benchmark;
@@ -53,13 +54,20 @@ impl PaperTable {
         toml::from_str(benchmark.paper()).expect("the table is part of the program and a test reads it")
     }
 
-    /// A task's name as printed; the name itself where the table has no such column.
+    /// A task's name as printed; where the table has no such column, its own.
     #[must_use]
     pub fn task_label<'a>(&'a self, task: &'a str) -> &'a str {
         self.tasks
             .iter()
             .find(|column| column.name == task)
-            .map_or(task, |column| column.label.as_str())
+            .map(|column| column.label.as_str())
+            .or_else(|| {
+                Task::built_in()
+                    .iter()
+                    .find(|known| known.name() == task)
+                    .map(Task::display_name)
+            })
+            .unwrap_or(task)
     }
 
     /// A method's name as printed; the name itself where the table has no such row.

@@ -116,7 +116,10 @@ fn read_run(
         })
     };
     let test = score(&result.test, "test", &metric)?;
-    let best_validation = score(&result.validation, "validation", &result.selection_metric)?;
+    let best_validation = match result.validation.is_empty() {
+        true => None,
+        false => Some(score(&result.validation, "validation", &result.selection_metric)?),
+    };
 
     let record = folder.join("record.jsonl");
     let lines = record::read(&record)?;

@@ -25,8 +25,8 @@ pub struct RunSummary {
     pub test_metrics: BTreeMap<String, f64>,
     /// The metric that chose the checkpoint.
     pub selection_metric: String,
-    /// Its best value on the validation split, times 100.
-    pub best_validation: f64,
+    /// Its best value on the validation split, times 100; none where there is no such split.
+    pub best_validation: Option<f64>,
     /// The optimiser step of that value.
     pub best_step: usize,
     /// Optimiser steps of the whole run.
