@@ -101,6 +101,18 @@ impl TextTokenizer {
         Ok(cut(encoding.get_ids(), max_tokens, self.suffix))
     }
 
+    /// Ids of a text that goes on where another ends: nothing is put around it.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_continuation(&self, text: &str) -> Result<Vec<u32>, DataError> {
+        let encoding = self
+            .tokenizer
+            .encode_fast(text, false)
+            .map_err(|source| DataError::Tokenize { row: 0, source })?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
     /// Ids of many texts in their order, each as [`encode`](Self::encode) gives them, worked out on all cores.
     ///
     /// # Errors

@@ -1,0 +1,157 @@
+//! What a model has written, on disk: a line for each program, appended as it comes, so that a stop costs one batch.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::TrainError;
+
+/// A program that was written for a problem.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completion {
+    /// Row of the problem in the task's file.
+    pub problem: usize,
+    /// Which of the problem's samples it is, from 0.
+    pub sample: usize,
+    /// What goes on where the prompt ends, cut where the program ends.
+    pub completion: String,
+    /// Tokens that were written for it.
+    pub tokens: usize,
+}
+
+/// The file of completions.
+#[derive(Debug)]
+pub struct Completions {
+    path: PathBuf,
+    file: File,
+    /// By problem and sample.
+    found: BTreeMap<(usize, usize), Completion>,
+}
+
+impl Completions {
+    /// Opens or begins it. A last line that was cut short is taken off.
+    ///
+    /// # Errors
+    /// A file that cannot be read or written, and a line in its midst that is no completion.
+    pub fn open(path: &Path) -> Result<Self, TrainError> {
+        let failed = TrainError::io("open", path);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(failed)?;
+        let (mut found, mut whole) = (BTreeMap::new(), 0);
+        let mut reader = BufReader::new(&mut file);
+        let mut line = String::new();
+        for number in 1.. {
+            line.clear();
+            let bytes = reader.read_line(&mut line).map_err(TrainError::io("read", path))?;
+            if bytes == 0 || !line.ends_with('\n') {
+                break;
+            }
+            let completion: Completion = serde_json::from_str(&line).map_err(|cause| {
+                TrainError::io("read", path)(std::io::Error::new(
+                    std::io::ErrorKind::InvalidData,
+                    format!("line {number}: {cause}"),
+                ))
+            })?;
+            found.insert((completion.problem, completion.sample), completion);
+            whole += bytes as u64;
+        }
+        file.set_len(whole).map_err(TrainError::io("write", path))?;
+        file.seek(SeekFrom::End(0)).map_err(TrainError::io("write", path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            found,
+        })
+    }
+
+    /// Whether it holds that sample of that problem.
+    pub fn has(&self, problem: usize, sample: usize) -> bool {
+        self.found.contains_key(&(problem, sample))
+    }
+
+    /// Appends what came of a batch, all or nothing where the disk is full.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn append(&mut self, completions: Vec<Completion>) -> Result<(), TrainError> {
+        let mut text = Vec::new();
+        for completion in &completions {
+            serde_json::to_writer(&mut text, completion).map_err(|cause| {
+                TrainError::io("write", &self.path)(std::io::Error::new(std::io::ErrorKind::InvalidData, cause))
+            })?;
+            text.push(b'\n');
+        }
+        let failed = TrainError::io("write", &self.path);
+        self.file
+            .write_all(&text)
+            .and_then(|()| self.file.sync_data())
+            .map_err(failed)?;
+        let keyed = completions
+            .into_iter()
+            .map(|found| ((found.problem, found.sample), found));
+        self.found.extend(keyed);
+        Ok(())
+    }
+
+    /// All of them, by problem and sample.
+    pub fn into_all(self) -> BTreeMap<(usize, usize), Completion> {
+        self.found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn completion(problem: usize, sample: usize) -> Completion {
+        Completion {
+            problem,
+            sample,
+            completion: format!("\treturn {problem}\n"),
+            tokens: 4,
+        }
+    }
+
+    #[test]
+    fn lines_come_back_and_a_torn_one_is_written_again() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("completions.jsonl");
+        let mut file = Completions::open(&path).expect("a new file");
+        file.append(vec![completion(3, 0), completion(3, 1)])
+            .expect("a writable folder");
+        file.append(vec![completion(4, 0)]).expect("a writable folder");
+        let whole = std::fs::read(&path).expect("the file");
+        for cut in 1..20 {
+            std::fs::write(&path, &whole[..whole.len() - cut]).expect("a writable folder");
+            let mut again = Completions::open(&path).expect("a torn file");
+            assert!(again.has(3, 1) && !again.has(4, 0), "{cut}");
+            again.append(vec![completion(4, 0)]).expect("a writable folder");
+            assert_eq!(std::fs::read(&path).expect("the file"), whole);
+        }
+        let all = Completions::open(&path).expect("a whole file").into_all();
+        assert_eq!(
+            all.into_values().collect::<Vec<_>>(),
+            [completion(3, 0), completion(3, 1), completion(4, 0)]
+        );
+    }
+
+    #[test]
+    fn a_line_that_is_no_completion_is_named() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("completions.jsonl");
+        std::fs::write(&path, "{\"problem\": 1}\n").expect("a writable folder");
+        let error = Completions::open(&path).expect_err("no completion").to_string();
+        assert!(
+            error.contains("completions.jsonl") && error.contains("line 1"),
+            "{error}"
+        );
+    }
+}

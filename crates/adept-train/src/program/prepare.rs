@@ -1,0 +1,84 @@
+//! A task whose targets are programs, read and tokenised: training rows, and the problems to write programs for.
+
+use adept_data::{DataFile, Encoded, Example, LoadOptions, Task, TextTokenizer, load_task};
+
+use crate::TrainError;
+use crate::config::{ConfigError, RunConfig};
+use crate::run;
+
+/// A problem of the test split.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Its row in the task's file.
+    pub id: usize,
+    /// What the program begins with: a signature and a docstring.
+    pub prompt: String,
+    /// The prompt's tokens.
+    pub ids: Vec<u32>,
+    /// The solution that comes with the problem.
+    pub solution: String,
+    /// What tests a program, run behind it.
+    pub tests: String,
+}
+
+/// A task of programs as token ids.
+#[derive(Debug, Clone)]
+pub struct PreparedPrograms {
+    /// The task.
+    pub task: Task,
+    /// Training rows: a prompt as the source, its solution and the end of the text as the target.
+    pub train: Vec<Encoded>,
+    /// The test split, in its order.
+    pub problems: Vec<Problem>,
+    /// Files the rows came from.
+    pub files: Vec<DataFile>,
+    /// What its loader was told.
+    pub options: LoadOptions,
+}
+
+/// Reads and tokenises a task of programs. `end` is the token that ends a text.
+///
+/// # Errors
+/// Data that cannot be read or encoded, and a split without rows.
+pub fn prepare_programs(
+    config: &RunConfig,
+    tokenizer: &TextTokenizer,
+    end: u32,
+) -> Result<PreparedPrograms, TrainError> {
+    let task = run::task_of(config)?;
+    if config.data.as_os_str().is_empty() {
+        return Err(ConfigError::Missing { key: "data" }.into());
+    }
+    let options = run::load_options(config);
+    let data = load_task(&task, &config.data, &options)?;
+    for (split, rows) in [("training", &data.train), ("test", &data.test)] {
+        if rows.is_empty() {
+            let task = config.task.clone();
+            return Err(TrainError::EmptySplit { task, split });
+        }
+    }
+    let train = data.train.iter().map(|row| {
+        let mut target = tokenizer.encode_continuation(&row.target)?;
+        target.push(end);
+        Ok(Encoded {
+            source: tokenizer.encode(&row.source, usize::MAX)?,
+            target,
+        })
+    });
+    let problem = |row: Example| {
+        Ok(Problem {
+            id: row.id,
+            ids: tokenizer.encode(&row.source, usize::MAX)?,
+            prompt: row.source,
+            solution: row.target,
+            tests: row.golds.concat(),
+        })
+    };
+    Ok(PreparedPrograms {
+        task,
+        train: train.collect::<Result<_, TrainError>>()?,
+        problems: data.test.into_iter().map(problem).collect::<Result<_, TrainError>>()?,
+        files: data.files,
+        options,
+    })
+}
