@@ -1,0 +1,129 @@
+//! Runs model-written Python against tests, in a box that holds.
+//!
+//! MBPP counts a completion as right when prompt, completion and tests run without an exception. The completion is
+//! untrusted in two ways: it must not touch the machine, and it must not be able to claim that it passed. A
+//! [`Sandbox`] runs each [`Program`] in **two interpreters, each in a sandbox of its own**:
+//!
+//! ```text
+//!                 solution, tests, names                 solution, calls with arguments
+//! this process ───────────────────────────▶ judge ───────────────────────────────────────▶ player
+//!      ▲  ▲       verdict                     │  ◀──────── values, as plain data ─────────   │ │
+//!      │  └───────────────────────────────────┘                                              │ │
+//!      └───────────────── what it prints (capped) ───────────────────────────────────────────┘ │
+//!      └───────────────── how it ended, from the process that started it  ◀────────────────────┘
+//! ```
+//!
+//! # Claiming to have passed
+//! The player defines the solution and never sees the tests. The judge runs the tests; in place of the solution's names
+//! it has stand-ins that hand arguments over and take values back. A verdict is written by the judge alone, on a socket
+//! that only it has, so there is no secret that a program could find and use: **pass means that every assertion of the
+//! tests held in an interpreter in which no line of the solution ever ran.**
+//!
+//! | trick of a solution | why it does not help |
+//! |---|---|
+//! | printing a verdict, writing to every handle | the player's handles lead to its output, which nobody reads for a verdict, and to the judge, which reads answers there; bytes that are no answer are a failure |
+//! | `sys.exit(0)`, `os._exit(0)`, `SystemExit`, `atexit` | the player's end is never a pass |
+//! | redefining `check`, patching `builtins`, `sys.modules`, `unittest`, frames, `gc`, `ctypes` | that changes the player; the tests run in the judge, and take from the solution only the names in [`Program::names`] |
+//! | values that are equal to everything, subclasses of `int` or `list` with their own `==` | values cross as plain data; whatever else crosses as a reference, and is equal to itself alone |
+//! | looking for what is expected in arguments, environment, files, frames | it is not there: arguments of calls are all that the player is sent |
+//! | attacking the judge | separate process namespaces, and a socket on which the judge reads length-prefixed data that it never evaluates |
+//!
+//! What a solution can still do: answer calls with any data it likes, for instance with answers that it knows by heart
+//! or read in its prompt. Equality among objects *of the solution's own classes*, and their truth, length, iteration and
+//! attributes, are the solution's word.
+//!
+//! The price: arguments and answers are copies. Tests that look at what a call did to an argument in place, or that
+//! hand over functions of their own, are not run the same as in one interpreter: the latter are refused
+//! ([`SandboxError::Unsupported`]). All tests of MBPP, in both of its forms, are of the kind that is.
+//!
+//! # Touching the machine
+//! Each interpreter is under these [`Layer`]s, put on in this order by a helper that is this very program
+//! ([`child_main`]); what one misses the next ones hold:
+//!
+//! | layer | holds |
+//! |---|---|
+//! | user | the processes inside are nobody outside; root's are another user's |
+//! | pid | nothing outside can be seen or signalled; when the first process inside ends, the kernel ends all others |
+//! | mount | the tree is the interpreter, its library and the system's shared libraries, read-only; `/dev/null`; a scratch folder in memory, of limited size, gone with the run. No `/proc`, `/sys`, `/home`, `/tmp` of the host |
+//! | net | no interface, loopback included |
+//! | ipc, uts, cgroup | no shared memory or queues, host name or control groups of the host |
+//! | capabilities, no-new-privileges | no power over the namespaces themselves, and none to be gained |
+//! | rlimits | address space, processor time, file size, open files, processes, core dumps |
+//! | landlock | the same files once more, no execution but the interpreter's, no TCP, no signals to the outside |
+//! | seccomp | a list of allowed calls; no sockets, traces, mounts, namespaces, keys, rings, no signals to others |
+//! | wall clock | the parent's: both process namespaces are ended, and the run returns when the kernel says that they are empty |
+//! | output | the parent's: what is beyond the cap is read and thrown away |
+//!
+//! [`Sandbox::new`] finds out which layers hold by putting all of them on, and refuses to make a sandbox where one is
+//! missing ([`SandboxError::Missing`]); [`Settings::allow_missing`] runs with those that hold, and [`Sandbox::layers`]
+//! says which. Where it was made, a layer that fails later ends that run with an error. Root and ordinary users can use
+//! it alike; it needs no program that is installed with special rights.
+//!
+//! Not held: a fault of the kernel itself; memory as a sum (each process has the limit of address space, and there can
+//! be [`Limits::processes`] of them); how much of the processor's time a run takes within its wall clock; secrets in
+//! files under the interpreter's library or `/usr/lib`, which can be read. Without a process namespace, programs cannot
+//! start other processes at all. Without a file tree of its own, Landlock alone keeps files shut (their names and sizes
+//! can be seen) and only the size of each file is limited.
+//!
+//! A run that the sandbox itself could not do is an [`Err`], never an [`Outcome`].
+
+mod error;
+mod layers;
+mod program;
+mod settings;
+
+#[cfg(target_os = "linux")]
+mod finish;
+#[cfg(target_os = "linux")]
+mod interpreter;
+#[cfg(target_os = "linux")]
+mod plan;
+#[cfg(target_os = "linux")]
+mod run;
+#[cfg(target_os = "linux")]
+mod sandbox;
+#[cfg(target_os = "linux")]
+mod spawn;
+#[cfg(target_os = "linux")]
+mod stage;
+
+#[cfg(not(target_os = "linux"))]
+#[path = "elsewhere.rs"]
+mod sandbox;
+
+mod parallel;
+
+pub use error::SandboxError;
+pub use layers::{Layer, Layers, Trial};
+pub use parallel::run_all;
+pub use program::{Limits, Outcome, Program, Verdict};
+pub use sandbox::Sandbox;
+pub use settings::Settings;
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether this program has the hook, so that it can be its own helper.
+static HOOKED: AtomicBool = AtomicBool::new(false);
+
+/// The hook by which a program serves as its own sandbox's helper. It comes first in `main`, before any thread:
+///
+/// ```
+/// fn main() -> std::process::ExitCode {
+///     if let Some(code) = adept_sandbox::child_main() {
+///         return code;
+///     }
+///     // The program itself.
+///     std::process::ExitCode::SUCCESS
+/// }
+/// ```
+///
+/// `None` where this process was not started as a helper.
+#[must_use = "a helper has to end with this code"]
+pub fn child_main() -> Option<ExitCode> {
+    HOOKED.store(true, Ordering::Relaxed);
+    #[cfg(target_os = "linux")]
+    return stage::run(std::env::args_os());
+    #[cfg(not(target_os = "linux"))]
+    return None;
+}

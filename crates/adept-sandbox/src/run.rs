@@ -1,0 +1,195 @@
+//! One run: two interpreters, watched until there is a verdict, the time is up, or something ended.
+
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::finish::Ended;
+use crate::plan::{Plan, Role};
+use crate::{Limits, Program, SandboxError, spawn};
+
+/// How long both interpreters may take to come up. A busy machine is slow; a program does not run yet.
+const START: Duration = Duration::from_secs(60);
+/// How long the player's end may take to be known once the judge has lost it.
+const AFTERMATH: Duration = Duration::from_secs(5);
+/// Bytes of a report that are kept.
+const REPORT: usize = 64 << 10;
+
+/// Runs a program and ends everything that it started.
+pub(crate) fn run(
+    helper: &Path,
+    plan: impl Fn(Role) -> Plan,
+    program: &Program<'_>,
+    limits: &Limits,
+) -> Result<Ended, SandboxError> {
+    let pair = || UnixStream::pair().map_err(SandboxError::io("making a pair of sockets"));
+    let (mut parent, judge_parent) = pair()?;
+    let (judge_player, player_judge) = pair()?;
+    let (output, output_end) = std::io::pipe().map_err(SandboxError::io("making a pipe"))?;
+    let (mut player, player_report) = spawn::start(helper, plan(Role::Player), player_judge.into(), output_end.into())?;
+    let (mut judge, judge_report) = spawn::start(helper, plan(Role::Judge), judge_parent.into(), judge_player.into())?;
+
+    parent
+        .set_write_timeout(Some(START))
+        .map_err(SandboxError::io("setting up a socket"))?;
+    let names = program.names.join("\n");
+    for text in [program.solution, program.tests, &names] {
+        if send(&mut parent, text.as_bytes()).is_err() {
+            // The judge has ended; its report says why.
+            break;
+        }
+    }
+    let mut streams = [
+        Stream::new(Source::Judge(parent), REPORT),
+        Stream::new(Source::Pipe(output), limits.output),
+        Stream::new(Source::Pipe(judge_report), REPORT),
+        Stream::new(Source::Pipe(player_report), REPORT),
+    ];
+    let watched = watch(&mut streams, limits.wall);
+    // Both are ended whatever happened, before anything is said about it.
+    let ends = [player.end(), judge.end()];
+    let watched = watched?;
+    ends.into_iter().collect::<Result<(), _>>()?;
+    for stream in &mut streams {
+        stream.read()?;
+    }
+    let [messages, output, judge_report, player_report] = streams.map(|stream| stream.kept);
+    Ok(Ended {
+        messages,
+        output,
+        judge_report,
+        player_report,
+        was_ready: watched.was_ready,
+        out_of_time: watched.out_of_time,
+        seconds: watched.seconds,
+    })
+}
+
+fn send(to: &mut UnixStream, text: &[u8]) -> std::io::Result<()> {
+    let size = u32::try_from(text.len()).map_err(std::io::Error::other)?;
+    to.write_all(&size.to_le_bytes())?;
+    to.write_all(text)
+}
+
+struct Watched {
+    was_ready: bool,
+    out_of_time: bool,
+    seconds: f64,
+}
+
+/// Reads what comes until the run is over.
+fn watch(streams: &mut [Stream; 4], wall: Duration) -> Result<Watched, SandboxError> {
+    let begin = Instant::now();
+    let mut ready: Option<Instant> = None;
+    let mut until = begin + START;
+    let mut verdict: Option<Instant> = None;
+    loop {
+        let now = Instant::now();
+        let seconds = |end: Instant| end.duration_since(ready.unwrap_or(begin)).as_secs_f64();
+        if now >= until {
+            return Ok(Watched {
+                was_ready: ready.is_some(),
+                out_of_time: verdict.is_none(),
+                seconds: seconds(verdict.unwrap_or(now)),
+            });
+        }
+        wait(streams, until - now)?;
+        for stream in streams.iter_mut() {
+            stream.read()?;
+        }
+        let now = Instant::now();
+        let frames = crate::finish::frames(&streams[0].kept);
+        if ready.is_none() && frames.first().is_some_and(|frame| frame.first() == Some(&b'R')) {
+            ready = Some(now);
+            until = now + wall;
+        }
+        let last = frames.last().and_then(|frame| frame.first()).copied();
+        let has_lost = last == Some(b'G');
+        if streams[0].is_at_end || last.is_some_and(|kind| kind != b'R') {
+            let first = *verdict.get_or_insert(now);
+            // What a lost player died of is on its own report, which ends with it. A judge that has died leaves one too.
+            let waits_for = if has_lost { &streams[3] } else { &streams[2] };
+            if (has_lost || last.is_none_or(|kind| kind == b'R')) && !waits_for.is_at_end {
+                until = first + AFTERMATH;
+            } else {
+                until = now;
+            }
+        }
+    }
+}
+
+/// Waits until one of the streams has something, at most this long.
+fn wait(streams: &[Stream; 4], at_most: Duration) -> Result<(), SandboxError> {
+    let open = streams.iter().filter(|stream| !stream.is_at_end);
+    let mut handles: Vec<PollFd<'_>> = open
+        .map(|stream| PollFd::new(stream.handle(), PollFlags::POLLIN))
+        .collect();
+    // Rounded up, so that the last millisecond is not spent in a loop.
+    let milliseconds = u16::try_from(at_most.as_millis() + 1).unwrap_or(u16::MAX);
+    match poll(&mut handles, PollTimeout::from(milliseconds)) {
+        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+        Err(error) => Err(SandboxError::io("waiting for the sandbox")(error)),
+    }
+}
+
+/// Where a stream comes from.
+enum Source {
+    Judge(UnixStream),
+    Pipe(std::io::PipeReader),
+}
+
+/// Something that is read as it comes, of which the beginning is kept.
+struct Stream {
+    source: Source,
+    kept: Vec<u8>,
+    at_most: usize,
+    is_at_end: bool,
+}
+
+impl Stream {
+    fn new(source: Source, at_most: usize) -> Self {
+        Self {
+            source,
+            kept: Vec::new(),
+            at_most,
+            is_at_end: false,
+        }
+    }
+
+    fn handle(&self) -> std::os::fd::BorrowedFd<'_> {
+        match &self.source {
+            Source::Judge(socket) => socket.as_fd(),
+            Source::Pipe(pipe) => pipe.as_fd(),
+        }
+    }
+
+    /// Reads what is there, if anything is: one piece, so that a program that never stops printing does not hold up the
+    /// clock.
+    fn read(&mut self) -> Result<(), SandboxError> {
+        let mut handles = [PollFd::new(self.handle(), PollFlags::POLLIN)];
+        let has_something = poll(&mut handles, PollTimeout::ZERO).map_err(SandboxError::io("looking at a stream"))? > 0;
+        if self.is_at_end || !has_something {
+            return Ok(());
+        }
+        let mut piece = [0; 64 << 10];
+        let count = match &mut self.source {
+            Source::Judge(socket) => socket.read(&mut piece),
+            Source::Pipe(pipe) => pipe.read(&mut piece),
+        };
+        match count {
+            Ok(0) => self.is_at_end = true,
+            Ok(count) => {
+                let room = self.at_most.saturating_sub(self.kept.len());
+                self.kept.extend_from_slice(&piece[..count.min(room)]);
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => self.is_at_end = true,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(SandboxError::io("reading from the sandbox")(error)),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+//! Starts one interpreter in its sandbox, and ends it.
+
+use std::io::PipeReader;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
+use nix::unistd::Pid;
+
+use crate::plan::{OUTER, Plan};
+use crate::{Layer, SandboxError};
+
+/// How long the kernel may take to empty a process namespace.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One interpreter in its sandbox. It ends with this value.
+#[derive(Debug)]
+pub(crate) struct Box {
+    child: Child,
+    scratch: Option<PathBuf>,
+    ended: bool,
+}
+
+/// Starts the helper, with 0 and 1 given and 2 as the report pipe, whose other end it returns.
+pub(crate) fn start(
+    helper: &Path,
+    mut plan: Plan,
+    first: OwnedFd,
+    second: OwnedFd,
+) -> Result<(Box, PipeReader), SandboxError> {
+    let (report, report_end) = std::io::pipe().map_err(SandboxError::io("making a pipe"))?;
+    // Where there is no file tree of its own. With one, the scratch folder is in it.
+    let scratch = if plan.wanted.contains(&Layer::Mount) && plan.strict {
+        None
+    } else {
+        Some(scratch_folder()?)
+    };
+    plan.scratch = scratch.clone().unwrap_or_default();
+    let text = serde_json::to_string(&plan).map_err(SandboxError::io("writing the plan"))?;
+    let child = Command::new(helper)
+        .args([OUTER, &text])
+        .env_clear()
+        .stdin(first)
+        .stdout(second)
+        .stderr(report_end)
+        // Keys pressed at a terminal are for the program that runs the sandbox.
+        .process_group(0)
+        .spawn();
+    match child {
+        Ok(child) => Ok((
+            Box {
+                child,
+                scratch,
+                ended: false,
+            },
+            report,
+        )),
+        Err(source) => {
+            remove(scratch.as_deref());
+            Err(SandboxError::Io {
+                doing: "starting the sandbox's helper",
+                source,
+            })
+        }
+    }
+}
+
+impl Box {
+    /// Ends everything in the sandbox, and returns when nothing of it runs any more.
+    pub(crate) fn end(&mut self) -> Result<(), SandboxError> {
+        if std::mem::replace(&mut self.ended, true) {
+            return Ok(());
+        }
+        // The stage outside ends the first process inside and waits for it. It is not waited for yet, so the number is
+        // still its own; that it may have gone already is no error.
+        let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM);
+        let until = Instant::now() + PATIENCE;
+        let mut pause = Duration::from_micros(100);
+        let in_time = loop {
+            let ended = self
+                .child
+                .try_wait()
+                .map_err(SandboxError::io("waiting for the sandbox"))?
+                .is_some();
+            if ended || Instant::now() > until {
+                break ended;
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(5));
+        };
+        if !in_time {
+            // The kernel ends what is inside with it.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        remove(self.scratch.as_deref());
+        match in_time {
+            true => Ok(()),
+            false => Err(SandboxError::Start {
+                message: format!("it did not end within {} s", PATIENCE.as_secs()),
+            }),
+        }
+    }
+}
+
+impl Drop for Box {
+    fn drop(&mut self) {
+        // Nobody is left to hear of an error; the run has one already.
+        let _ = self.end();
+    }
+}
+
+/// A folder that anyone can write in, for the interpreter may be another user.
+fn scratch_folder() -> Result<PathBuf, SandboxError> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let clock = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    let name = format!("adept-sandbox-{}-{count}-{}", std::process::id(), clock.as_nanos());
+    let folder = std::env::temp_dir().join(name);
+    nix::unistd::mkdir(&folder, Mode::S_IRWXU).map_err(SandboxError::io("making a scratch folder"))?;
+    let all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(&folder, all).map_err(SandboxError::io("opening a scratch folder"))?;
+    Ok(folder)
+}
+
+/// Removes a scratch folder. Links in it are removed, not followed.
+fn remove(scratch: Option<&Path>) {
+    if let Some(folder) = scratch {
+        // A program can make folders that cannot be removed at once; what is left is in the system's temporary folder.
+        let _ = std::fs::remove_dir_all(folder);
+    }
+}

@@ -1,0 +1,24 @@
+//! The kernel's limits of one process.
+
+use nix::sys::resource::{Resource, setrlimit};
+
+use super::refused;
+use crate::plan::Bounds;
+
+pub(super) fn set(bounds: &Bounds) -> Result<String, String> {
+    let each = [
+        (Resource::RLIMIT_AS, bounds.memory, bounds.memory),
+        // The signal that comes first can be told from others.
+        (Resource::RLIMIT_CPU, bounds.cpu_seconds, bounds.cpu_seconds + 1),
+        (Resource::RLIMIT_FSIZE, bounds.scratch, bounds.scratch),
+        (Resource::RLIMIT_NOFILE, bounds.open_files, bounds.open_files),
+        (Resource::RLIMIT_NPROC, bounds.processes, bounds.processes),
+        (Resource::RLIMIT_CORE, 0, 0),
+        (Resource::RLIMIT_MEMLOCK, 0, 0),
+        (Resource::RLIMIT_MSGQUEUE, 0, 0),
+    ];
+    for (resource, soft, hard) in each {
+        setrlimit(resource, soft, hard).map_err(refused(&format!("{resource:?}")))?;
+    }
+    Ok(format!("{} limits", each.len()))
+}

@@ -1,0 +1,69 @@
+//! The sandbox from within: what the helper does before it becomes the interpreter.
+//!
+//! The helper runs twice. The first stage stays outside: it makes the namespaces that only a child can enter and waits.
+//! The second is the first process inside: it puts on the other layers one by one, starts the interpreter and waits, so
+//! that the interpreter is an ordinary process with ordinary signals. Nothing here runs threads or needs unsafe code.
+//!
+//! Handles of a stage: 0 and 1 belong to the interpreter, 2 is the report pipe.
+
+mod inner;
+mod landlock;
+mod limits;
+mod mounts;
+mod outer;
+mod seccomp;
+mod user;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::Layer;
+use crate::plan::{INNER, OUTER, Plan, Report};
+
+/// Runs the stage that these arguments ask for. `None` where they ask for none.
+pub(crate) fn run(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    let stage = match arguments.nth(1)?.to_str()? {
+        OUTER => outer::run,
+        INNER => inner::run,
+        _ => return None,
+    };
+    let text = arguments.next()?.into_string().ok()?;
+    let done = match serde_json::from_str::<Plan>(&text) {
+        Ok(plan) => stage(plan),
+        Err(error) => Err(format!("the plan cannot be read: {error}")),
+    };
+    Some(done.unwrap_or_else(|message| {
+        report(&Report::Error { message });
+        ExitCode::FAILURE
+    }))
+}
+
+/// Writes a line for the parent.
+fn report(report: &Report) {
+    if let Ok(line) = serde_json::to_string(report) {
+        // Nobody reads where the parent is gone; the kernel ends this process then.
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
+}
+
+/// Puts a layer on where it is wanted, and tells whether it holds. An error where it must hold and does not.
+fn put_on(plan: &Plan, layer: Layer, how: impl FnOnce() -> Result<String, String>) -> Result<bool, String> {
+    if !plan.wanted.contains(&layer) {
+        return Ok(false);
+    }
+    let (held, detail) = match how() {
+        Ok(detail) => (true, detail),
+        Err(detail) if plan.strict => return Err(format!("{layer}: {detail}")),
+        Err(detail) => (false, detail),
+    };
+    if !plan.strict {
+        report(&Report::Layer { layer, held, detail });
+    }
+    Ok(held)
+}
+
+/// For `map_err`: which step the kernel refused.
+fn refused<E: std::fmt::Display>(step: &str) -> impl FnOnce(E) -> String {
+    move |error| format!("{step}: {error}")
+}

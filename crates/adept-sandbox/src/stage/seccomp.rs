@@ -1,0 +1,257 @@
+//! Seccomp: the list of system calls that an interpreter needs. All others do not exist.
+
+use std::collections::BTreeMap;
+
+use nix::libc;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen as Len, SeccompCmpOp as Is, SeccompCondition as Condition,
+    SeccompFilter, SeccompRule, TargetArch,
+};
+
+use super::refused;
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+/// Calls without conditions. Sockets cannot be made, nor can traces, mounts, namespaces, keys, rings or programs for the
+/// kernel; nobody can be signalled but one's own threads.
+const ALLOWED: &[i64] = &[
+    // Files that are open, and files by name.
+    libc::SYS_read,
+    libc::SYS_write,
+    libc::SYS_readv,
+    libc::SYS_writev,
+    libc::SYS_pread64,
+    libc::SYS_pwrite64,
+    libc::SYS_lseek,
+    libc::SYS_close,
+    libc::SYS_close_range,
+    libc::SYS_dup,
+    libc::SYS_dup3,
+    libc::SYS_fcntl,
+    libc::SYS_flock,
+    libc::SYS_fsync,
+    libc::SYS_fdatasync,
+    libc::SYS_ftruncate,
+    libc::SYS_truncate,
+    libc::SYS_fallocate,
+    libc::SYS_copy_file_range,
+    libc::SYS_sendfile,
+    libc::SYS_pipe2,
+    libc::SYS_openat,
+    libc::SYS_newfstatat,
+    libc::SYS_fstat,
+    libc::SYS_statx,
+    libc::SYS_faccessat,
+    libc::SYS_faccessat2,
+    libc::SYS_readlinkat,
+    libc::SYS_getdents64,
+    libc::SYS_getcwd,
+    libc::SYS_chdir,
+    libc::SYS_fchdir,
+    libc::SYS_mkdirat,
+    libc::SYS_unlinkat,
+    libc::SYS_renameat2,
+    libc::SYS_symlinkat,
+    libc::SYS_linkat,
+    libc::SYS_fchmod,
+    libc::SYS_fchmodat,
+    libc::SYS_utimensat,
+    libc::SYS_umask,
+    libc::SYS_statfs,
+    libc::SYS_fstatfs,
+    // Waiting for files; sendto and recvfrom serve the pair of sockets that asyncio wakes itself with.
+    libc::SYS_ppoll,
+    libc::SYS_pselect6,
+    libc::SYS_epoll_create1,
+    libc::SYS_epoll_ctl,
+    libc::SYS_epoll_pwait,
+    libc::SYS_eventfd2,
+    libc::SYS_sendto,
+    libc::SYS_recvfrom,
+    libc::SYS_shutdown,
+    // Memory.
+    libc::SYS_mmap,
+    libc::SYS_munmap,
+    libc::SYS_mprotect,
+    libc::SYS_mremap,
+    libc::SYS_madvise,
+    libc::SYS_brk,
+    libc::SYS_membarrier,
+    // Threads and signals of one's own.
+    libc::SYS_futex,
+    libc::SYS_set_robust_list,
+    libc::SYS_get_robust_list,
+    libc::SYS_rseq,
+    libc::SYS_set_tid_address,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_rt_sigtimedwait,
+    libc::SYS_rt_sigpending,
+    libc::SYS_rt_sigsuspend,
+    libc::SYS_sigaltstack,
+    libc::SYS_tgkill,
+    libc::SYS_restart_syscall,
+    libc::SYS_sched_yield,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_sched_getparam,
+    libc::SYS_sched_getscheduler,
+    libc::SYS_getitimer,
+    libc::SYS_setitimer,
+    // Processes: ended with the namespace, counted by the limits.
+    libc::SYS_execve,
+    libc::SYS_wait4,
+    libc::SYS_waitid,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    libc::SYS_setsid,
+    libc::SYS_setpgid,
+    // Who and when.
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+    libc::SYS_getppid,
+    libc::SYS_getpgid,
+    libc::SYS_getsid,
+    libc::SYS_getuid,
+    libc::SYS_geteuid,
+    libc::SYS_getgid,
+    libc::SYS_getegid,
+    libc::SYS_getgroups,
+    libc::SYS_getresuid,
+    libc::SYS_getresgid,
+    libc::SYS_getpriority,
+    libc::SYS_getcpu,
+    libc::SYS_uname,
+    libc::SYS_sysinfo,
+    libc::SYS_getrandom,
+    libc::SYS_getrusage,
+    libc::SYS_getrlimit,
+    libc::SYS_setrlimit,
+    libc::SYS_prlimit64,
+    libc::SYS_times,
+    libc::SYS_gettimeofday,
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_getres,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_nanosleep,
+];
+
+/// Older forms of the same calls, which newer machines do not have.
+#[cfg(target_arch = "x86_64")]
+const OLDER: &[i64] = &[
+    libc::SYS_open,
+    libc::SYS_stat,
+    libc::SYS_lstat,
+    libc::SYS_access,
+    libc::SYS_readlink,
+    libc::SYS_mkdir,
+    libc::SYS_rmdir,
+    libc::SYS_unlink,
+    libc::SYS_rename,
+    libc::SYS_renameat,
+    libc::SYS_symlink,
+    libc::SYS_link,
+    libc::SYS_chmod,
+    libc::SYS_dup2,
+    libc::SYS_pipe,
+    libc::SYS_poll,
+    libc::SYS_select,
+    libc::SYS_epoll_create,
+    libc::SYS_epoll_wait,
+    libc::SYS_getpgrp,
+    libc::SYS_time,
+    libc::SYS_alarm,
+    libc::SYS_arch_prctl,
+    libc::SYS_pause,
+];
+#[cfg(not(target_arch = "x86_64"))]
+const OLDER: &[i64] = &[];
+
+/// Calls that make a process, under whose flags a thread can be told from it.
+#[cfg(target_arch = "x86_64")]
+const FORKS: &[i64] = &[libc::SYS_fork, libc::SYS_vfork];
+#[cfg(not(target_arch = "x86_64"))]
+const FORKS: &[i64] = &[];
+
+/// Flags of clone that make namespaces.
+const NAMESPACES: i32 = libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWCGROUP;
+
+/// What may be asked of a terminal or a file.
+const IOCTLS: [u64; 5] = [
+    libc::TCGETS,
+    libc::TIOCGWINSZ,
+    libc::FIONREAD,
+    libc::FIOCLEX,
+    libc::FIONBIO,
+];
+
+pub(super) fn restrict(may_fork: bool) -> Result<String, String> {
+    let rules = rules(may_fork).map_err(refused("seccomp"))?;
+    let calls = rules.len();
+    let listed = compile(rules, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::Allow)?;
+    // The flags of clone3 lie in memory, where a filter cannot see them. Where it does not exist, clone is taken instead.
+    let clone3 = Rules::from([(libc::SYS_clone3, vec![])]);
+    let hidden = compile(clone3, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS as u32))?;
+    for program in [&hidden, &listed] {
+        seccompiler::apply_filter(program).map_err(refused("seccomp"))?;
+    }
+    Ok(format!("{calls} calls allowed"))
+}
+
+fn rules(may_fork: bool) -> Result<Rules, seccompiler::BackendError> {
+    let mut rules: Rules = ALLOWED.iter().chain(OLDER).map(|call| (*call, vec![])).collect();
+    let mut only = |call: i64, rule: Vec<SeccompRule>| rules.insert(call, rule);
+    // The other filter answers.
+    only(libc::SYS_clone3, vec![]);
+    let flags = if may_fork {
+        Condition::new(0, Len::Qword, Is::MaskedEq(NAMESPACES as u64), 0)?
+    } else {
+        let kinds = NAMESPACES as u64 | libc::CLONE_THREAD as u64;
+        Condition::new(0, Len::Qword, Is::MaskedEq(kinds), libc::CLONE_THREAD as u64)?
+    };
+    only(libc::SYS_clone, vec![SeccompRule::new(vec![flags])?]);
+    if may_fork {
+        for call in FORKS {
+            only(*call, vec![]);
+        }
+    }
+    only(
+        libc::SYS_ioctl,
+        IOCTLS
+            .map(|request| any_of(1, request))
+            .into_iter()
+            .collect::<Result<_, _>>()?,
+    );
+    only(libc::SYS_socketpair, vec![any_of(0, libc::AF_UNIX as u64)?]);
+    // Names of threads and of memory; not the signal that ends this process with its parent.
+    let names = [
+        libc::PR_SET_NAME as u64,
+        libc::PR_GET_NAME as u64,
+        libc::PR_SET_VMA as u64,
+    ];
+    only(
+        libc::SYS_prctl,
+        names
+            .map(|option| any_of(0, option))
+            .into_iter()
+            .collect::<Result<_, _>>()?,
+    );
+    Ok(rules)
+}
+
+/// A rule for one value of one argument.
+fn any_of(argument: u8, value: u64) -> Result<SeccompRule, seccompiler::BackendError> {
+    SeccompRule::new(vec![Condition::new(argument, Len::Dword, Is::Eq, value)?])
+}
+
+fn compile(rules: Rules, otherwise: SeccompAction, matched: SeccompAction) -> Result<BpfProgram, String> {
+    let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(refused("seccomp"))?;
+    let filter = SeccompFilter::new(rules, otherwise, matched, arch).map_err(refused("seccomp"))?;
+    filter.try_into().map_err(refused("seccomp"))
+}

@@ -1,0 +1,78 @@
+//! Who runs inside: nobody that the system outside knows.
+
+use std::os::fd::OwnedFd;
+
+use nix::fcntl::{OFlag, open, openat};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid, write};
+
+use super::refused;
+
+/// The user and group that own nothing, on every distribution.
+const NOBODY: u32 = 65534;
+
+/// A handle to this process's own folder, which still works when the file tree is another one.
+pub(super) fn proc_self() -> Result<OwnedFd, String> {
+    open(
+        "/proc/self",
+        OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(refused("/proc/self"))
+}
+
+/// Makes `uid` and `gid` outside root inside, and nobody else anybody. An ordinary user can map no one but themselves.
+pub(super) fn map(proc_self: &OwnedFd, uid: Uid, gid: Gid) -> Result<(), String> {
+    let put = |file: &str, text: String| {
+        let handle = openat(proc_self, file, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty());
+        let handle = handle.map_err(refused(file))?;
+        let written = write(handle, text.as_bytes()).map_err(refused(file))?;
+        (written == text.len())
+            .then_some(())
+            .ok_or(format!("{file}: written in part"))
+    };
+    put("setgroups", "deny".to_owned())?;
+    put("uid_map", format!("0 {uid} 1"))?;
+    put("gid_map", format!("0 {gid} 1"))
+}
+
+/// Gives up root for nobody, for good.
+pub(super) fn become_nobody() -> Result<(), String> {
+    let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+    setgroups(&[]).map_err(refused("setgroups"))?;
+    setresgid(gid, gid, gid).map_err(refused("setresgid"))?;
+    setresuid(uid, uid, uid).map_err(refused("setresuid"))?;
+    // Both are lost with the change: the files in /proc/self belong to root without the first.
+    prctl::set_dumpable(true).map_err(refused("prctl(PR_SET_DUMPABLE)"))?;
+    prctl::set_pdeathsig(Signal::SIGKILL).map_err(refused("prctl(PR_SET_PDEATHSIG)"))
+}
+
+/// A user namespace in which this user is root, so that processes are counted for this run alone.
+pub(super) fn enter_namespace(proc_self: &OwnedFd) -> Result<String, String> {
+    let (uid, gid) = (Uid::effective(), Gid::effective());
+    unshare(CloneFlags::CLONE_NEWUSER).map_err(refused("unshare(CLONE_NEWUSER)"))?;
+    map(proc_self, uid, gid)?;
+    Ok(format!("root outside became user {uid}"))
+}
+
+/// Gives up every capability. The bounding set can be emptied by those who have the right to; without it and without a
+/// user namespace this is already an ordinary user.
+pub(super) fn drop_capabilities() -> Result<String, String> {
+    use caps::CapSet::{Ambient, Bounding, Effective, Inheritable, Permitted};
+    let bound = caps::has_cap(None, Effective, caps::Capability::CAP_SETPCAP).map_err(refused("capget"))?;
+    let all = if bound {
+        caps::runtime::thread_all_supported()
+    } else {
+        caps::CapsHashSet::new()
+    };
+    for capability in &all {
+        caps::drop(None, Bounding, *capability).map_err(refused("bounding set"))?;
+    }
+    for set in [Ambient, Inheritable, Effective, Permitted] {
+        caps::clear(None, set).map_err(refused("capset"))?;
+    }
+    Ok(format!("none left, {} out of reach", all.len()))
+}
