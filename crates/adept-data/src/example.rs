@@ -13,7 +13,8 @@ pub struct Example {
     pub source: String,
     /// What the model is to write: the class's digit, a score, an answer.
     pub target: String,
-    /// Every right answer of a task whose targets are answers; else none.
+    /// Every right answer of a task whose targets are answers; of programs the text that tests one, then the names that it
+    /// takes from it; else none.
     pub golds: Vec<String>,
 }
 

@@ -312,6 +312,9 @@ pub enum TrainError {
         /// Value of the run.
         wanted: String,
     },
+    /// The sandbox that programs run in could not be made or did not work.
+    #[error("the sandbox: {0}")]
+    Sandbox(#[from] adept_sandbox::SandboxError),
     /// A task whose targets are programs, which a T5 is not trained on here.
     #[error("task `{task}`: its targets are programs, which need a decoder-only backbone: not supported yet")]
     Program {

@@ -1,11 +1,13 @@
 //! Tasks whose targets are programs (MBPP): what a model writes is cut where the program ends, run, and scored by pass@k.
 
 mod completions;
+mod judge;
 mod pass_at_k;
 mod prepare;
 mod text;
 
 pub use completions::{Completion, Completions};
+pub use judge::{Judged, Proceed, judge, scores};
 pub use pass_at_k::pass_at_k;
 pub use prepare::{PreparedPrograms, Problem, prepare_programs};
 pub use text::{end_of, tidied, truncated};

@@ -177,7 +177,7 @@ impl<'r> Rows<'r> {
         let golds = match &self.task.card().target {
             TargetCard::Answer { .. } => targets.clone(),
             TargetCard::Class { .. } | TargetCard::Score { .. } => Vec::new(),
-            TargetCard::Program { .. } => vec![self.test_program(line, cells)?],
+            TargetCard::Program { .. } => self.test_program(line, cells)?,
         };
         let kept = match &self.task.card().target {
             TargetCard::Answer { answers, .. } if *answers == Answers::Each => targets.len(),
@@ -262,8 +262,9 @@ impl<'r> Rows<'r> {
         Ok(transform::mark_spans(text, (&first.0, first.1), (&second.0, second.1)))
     }
 
-    /// What decides whether a program is right: its tests and the call that runs them.
-    fn test_program(&self, line: usize, cells: &[Cell<'_>]) -> Result<String, DataError> {
+    /// What decides whether a program is right: its tests with the call that runs them, then the name that they take from
+    /// it.
+    fn test_program(&self, line: usize, cells: &[Cell<'_>]) -> Result<Vec<String>, DataError> {
         let mut program = String::new();
         for &field in &self.plan.tests {
             let items = match &cells[field] {
@@ -275,10 +276,12 @@ impl<'r> Rows<'r> {
                 program.push('\n');
             }
         }
-        if let Some(field) = self.plan.entry_point {
-            program += &format!("check({})\n", self.text(line, field, &cells[field])?);
-        }
-        Ok(program)
+        let Some(field) = self.plan.entry_point else {
+            return Ok(vec![program]);
+        };
+        let name = self.text(line, field, &cells[field])?;
+        program += &format!("check({name})\n");
+        Ok(vec![program, name])
     }
 
     /// The row's number, or that of the first row of those that have the group's fields in common with it.

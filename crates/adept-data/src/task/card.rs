@@ -178,8 +178,8 @@ pub enum TargetCard {
         #[serde(default = "default_answer_length")]
         max_length: usize,
     },
-    /// A program that goes on where the source ends. Its row's one right answer is the text that tests it: the fields
-    /// `tests`, and a call of `check` with the entry point.
+    /// A program that goes on where the source ends. In place of right answers its row has the text that tests it (the
+    /// fields `tests`, and a call of `check` with the entry point) and the entry point.
     Program {
         /// The solution's field.
         field: String,

@@ -17,8 +17,10 @@ pub struct Problem {
     pub ids: Vec<u32>,
     /// The solution that comes with the problem.
     pub solution: String,
-    /// What tests a program, run behind it.
+    /// What tests a program.
     pub tests: String,
+    /// The names that the tests take from it.
+    pub names: Vec<String>,
 }
 
 /// A task of programs as token ids.
@@ -66,12 +68,14 @@ pub fn prepare_programs(
         })
     });
     let problem = |row: Example| {
+        let mut golds = row.golds.into_iter();
         Ok(Problem {
             id: row.id,
             ids: tokenizer.encode(&row.source, usize::MAX)?,
             prompt: row.source,
             solution: row.target,
-            tests: row.golds.concat(),
+            tests: golds.next().unwrap_or_default(),
+            names: golds.collect(),
         })
     };
     Ok(PreparedPrograms {
