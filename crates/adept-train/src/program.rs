@@ -9,5 +9,5 @@ mod text;
 pub use completions::{Completion, Completions};
 pub use judge::{Judged, Proceed, judge, scores};
 pub use pass_at_k::pass_at_k;
-pub use prepare::{PreparedPrograms, Problem, prepare_programs};
+pub use prepare::{PreparedPrograms, Problem, ProgramOptions, prepare_programs};
 pub use text::{end_of, tidied, truncated};

@@ -17,11 +17,12 @@ use burn::module::Module;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
 use crate::TrainError;
+use crate::baseline::Majority;
 use crate::checkpoint::{self, Identity, Progress};
 use crate::config::{PredictionMethod, Resolved, RunConfig, SelectionMetric};
 use crate::evaluate::{EvaluationSet, Predictor};
 use crate::folder::{self, RunFolder};
-use crate::learner::{self, Job};
+use crate::learner::{self, Job, Outcome};
 use crate::model::Model;
 use crate::observer::{Event, Observer};
 use crate::optim;
@@ -32,20 +33,20 @@ use prepare::check_prepared;
 
 pub use build::adapter_config;
 pub(crate) use prepare::load_options;
-pub use prepare::{LoadedBackbone, PreparedTask, load_backbone, prepare_task, task_of};
+pub use prepare::{LoadedBackbone, Means, PreparedData, PreparedTask, load_backbone, prepare, prepare_task, task_of};
 pub use probe::{ProbeOptions, RunTime, probe};
 
-/// Loads everything and runs. `cache` is the folder that tokenised tasks are kept in ([`prepare_task`]).
+/// Loads everything and runs.
 pub fn run<AB: AutodiffBackend>(
     resolved: &Resolved,
     folder: &Path,
-    cache: Option<&Path>,
+    means: &Means,
     device: &AB::Device,
     observer: &mut dyn Observer,
 ) -> Result<RunResult, TrainError> {
     let backbone = load_backbone::<AB::InnerBackend>(&resolved.config.backbone, device)?;
-    let task = prepare_task(&resolved.config, &backbone.tokenizer, cache)?;
-    run_prepared::<AB>(resolved, folder, &backbone, &task, device, observer)
+    let data = prepare(&resolved.config, &backbone, means)?;
+    run_prepared::<AB>(resolved, folder, &backbone, &data, device, observer)
 }
 
 /// Runs on a backbone and a task that are loaded already.
@@ -56,15 +57,15 @@ pub fn run_prepared<AB: AutodiffBackend>(
     resolved: &Resolved,
     path: &Path,
     backbone: &LoadedBackbone<AB::InnerBackend>,
-    task: &PreparedTask,
+    data: &PreparedData,
     device: &AB::Device,
     observer: &mut dyn Observer,
 ) -> Result<RunResult, TrainError> {
     let config = &resolved.config;
-    check_prepared(config, task)?;
+    check_prepared(config, data)?;
     let identity = Identity {
         config: config.clone(),
-        data: task.files.clone(),
+        data: data.files().to_vec(),
         fingerprint: backbone.fingerprint.as_str().to_owned(),
     };
     let folder = RunFolder::open(path)?;
@@ -76,28 +77,108 @@ pub fn run_prepared<AB: AutodiffBackend>(
     }
     folder::write_atomic(&folder.config(), resolved.to_toml().as_bytes())?;
 
+    let begun = Begun {
+        resolved,
+        folder: &folder,
+        identity: &identity,
+        backbone,
+        device,
+    };
     match config.adapter.method.adapter() {
         Some(method) => {
             let adapter_config = adapter_config(config, method, backbone.model.d_model())?;
             let target = adapter_target::<AB>(config, method, backbone, device)?;
-            finish::<AB, _>(
-                resolved,
-                &folder,
-                &identity,
-                backbone,
-                task,
-                Some(&adapter_config),
-                &target,
-                device,
-                observer,
-            )
+            begun.finish(data, Some(&adapter_config), &target, observer)
         }
-        None => {
-            let target = full_target::<AB>(backbone, device);
-            finish::<AB, _>(
-                resolved, &folder, &identity, backbone, task, None, &target, device, observer,
-            )
+        None => begun.finish(data, None, &full_target::<AB>(backbone, device), observer),
+    }
+}
+
+/// A run whose folder is open.
+pub(crate) struct Begun<'a, AB: AutodiffBackend> {
+    pub resolved: &'a Resolved,
+    pub folder: &'a RunFolder,
+    pub identity: &'a Identity,
+    pub backbone: &'a LoadedBackbone<AB::InnerBackend>,
+    pub device: &'a AB::Device,
+}
+
+impl<AB: AutodiffBackend> Begun<'_, AB> {
+    fn finish<T: Target<AB, Backbone = Model<AB>>>(
+        &self,
+        data: &PreparedData,
+        adapter: Option<&AdapterConfig>,
+        target: &T,
+        observer: &mut dyn Observer,
+    ) -> Result<RunResult, TrainError> {
+        match data {
+            PreparedData::Rows(task) => finish(self, task, adapter, target, observer),
+            PreparedData::Programs(_) => Err(TrainError::Program {
+                task: self.resolved.config.task.clone(),
+            }),
         }
+    }
+
+    /// The first line of the record: what is trained on how many examples of each split.
+    pub(crate) fn start<T: Target<AB>>(
+        &self,
+        adapter: Option<&AdapterConfig>,
+        target: &T,
+        examples: [usize; 3],
+    ) -> Start {
+        Start {
+            code_version: code_version(),
+            code_commit: code_commit(),
+            device: format!("{} {:?}", AB::InnerBackend::name(self.device), self.device),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            resolved: self.resolved.clone(),
+            data: self.identity.data.clone(),
+            examples,
+            fingerprint: self.identity.fingerprint.clone(),
+            trainable_parameters: Module::<AB>::num_params(&target.initial()),
+            backbone_parameters: self.backbone.model.num_params(),
+            virtual_tokens: adapter.map_or(0, |adapter| adapter.virtual_tokens),
+            rank: adapter.map_or(0, |adapter| adapter.rank),
+        }
+    }
+
+    /// Writes a run's result, from what its loop has handed back and what the kept module scores.
+    pub(crate) fn end(
+        &self,
+        start: Start,
+        outcome: Outcome,
+        majority: Option<Majority>,
+        observer: &mut dyn Observer,
+    ) -> Result<RunResult, TrainError> {
+        let config = &self.resolved.config;
+        let result = RunResult {
+            task: config.task.clone(),
+            method: config.adapter.method,
+            seed: config.seed,
+            config: config.clone(),
+            virtual_tokens: start.virtual_tokens,
+            rank: start.rank,
+            trainable_parameters: start.trainable_parameters,
+            backbone_parameters: start.backbone_parameters,
+            fingerprint: start.fingerprint,
+            data: start.data,
+            best_step: outcome.selection.step,
+            selection_metric: outcome.selection.metric,
+            validation: outcome.selection.scores,
+            test: outcome.test,
+            majority,
+            training_seconds: outcome.progress.seconds,
+            samples_per_second: outcome.progress.samples as f64 / outcome.progress.seconds.max(1e-9),
+            code_version: start.code_version,
+            device: start.device,
+        };
+        let mut record = RecordWriter::open(&self.folder.record(), u64::MAX)?;
+        record.write(&Line::End(Box::new(result.clone())))?;
+        record.flush()?;
+        folder::write_json(&self.folder.result(), &result)?;
+        folder::remove_tree(&self.folder.checkpoints())?;
+        observer.event(&Event::End(&result));
+        Ok(result)
     }
 }
 
@@ -150,20 +231,15 @@ pub(crate) fn batch_options<B: Backend>(
     }
 }
 
-/// Trains a target and writes the result.
-#[allow(clippy::too_many_arguments)] // One private call site a method; a struct would only rename the list.
+/// Trains a target on rows and writes the result.
 fn finish<AB: AutodiffBackend, T: Target<AB>>(
-    resolved: &Resolved,
-    folder: &RunFolder,
-    identity: &Identity,
-    backbone: &LoadedBackbone<AB::InnerBackend>,
+    begun: &Begun<'_, AB>,
     task: &PreparedTask,
     adapter: Option<&AdapterConfig>,
     target: &T,
-    device: &AB::Device,
     observer: &mut dyn Observer,
 ) -> Result<RunResult, TrainError> {
-    let config = &resolved.config;
+    let (config, backbone) = (&begun.resolved.config, begun.backbone);
     let options = |batch_size| batch_options(config, backbone, task, batch_size);
     let evaluation_set = |rows: &[Encoded], right: Right| -> Result<EvaluationSet, TrainError> {
         let batches = Batcher::new(rows, options(config.evaluation.batch_size))?.evaluation_batches()?;
@@ -172,25 +248,12 @@ fn finish<AB: AutodiffBackend, T: Target<AB>>(
     let (rows, right) = selection_rows(&task.validation, config.evaluation.validation_rows);
     let validation = evaluation_set(&rows, right)?;
     let test = evaluation_set(&task.test.0, task.test.1.clone())?;
-    let device_name = format!("{} {device:?}", AB::InnerBackend::name(device));
-    let start = Start {
-        code_version: code_version(),
-        code_commit: code_commit(),
-        device: device_name.clone(),
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
-        resolved: resolved.clone(),
-        data: task.files.clone(),
-        examples: [task.train.len(), validation.right.len(), test.right.len()],
-        fingerprint: identity.fingerprint.clone(),
-        trainable_parameters: Module::<AB>::num_params(&target.initial()),
-        backbone_parameters: backbone.model.num_params(),
-        virtual_tokens: adapter.map_or(0, |adapter| adapter.virtual_tokens),
-        rank: adapter.map_or(0, |adapter| adapter.rank),
-    };
+    let examples = [task.train.len(), validation.right.len(), test.right.len()];
+    let start = begun.start(adapter, target, examples);
     let decode = |ids: &[u32]| -> Result<String, TrainError> { Ok(backbone.tokenizer.decode(ids, true)?) };
     let metrics = metrics(config, &task.task);
     let job = Job {
-        identity,
+        identity: begun.identity,
         start: start.clone(),
         groups: optim::groups(config.adapter.method, &config.optimizer),
         backbone_dropout: config.train.backbone_dropout.or(backbone.model.dropout_rate()),
@@ -201,35 +264,8 @@ fn finish<AB: AutodiffBackend, T: Target<AB>>(
         predictor: predictor(config, task),
         decode: &decode,
     };
-    let outcome = learner::train::<AB, T>(job, target, folder, device, observer)?;
-    let result = RunResult {
-        task: config.task.clone(),
-        method: config.adapter.method,
-        seed: config.seed,
-        config: config.clone(),
-        virtual_tokens: start.virtual_tokens,
-        rank: start.rank,
-        trainable_parameters: start.trainable_parameters,
-        backbone_parameters: start.backbone_parameters,
-        fingerprint: start.fingerprint,
-        data: start.data,
-        best_step: outcome.selection.step,
-        selection_metric: outcome.selection.metric,
-        validation: outcome.selection.scores,
-        test: outcome.test,
-        majority: Some(task.majority.clone()),
-        training_seconds: outcome.progress.seconds,
-        samples_per_second: outcome.progress.samples as f64 / outcome.progress.seconds.max(1e-9),
-        code_version: start.code_version,
-        device: device_name,
-    };
-    let mut record = RecordWriter::open(&folder.record(), u64::MAX)?;
-    record.write(&Line::End(Box::new(result.clone())))?;
-    record.flush()?;
-    folder::write_json(&folder.result(), &result)?;
-    folder::remove_tree(&folder.checkpoints())?;
-    observer.event(&Event::End(&result));
-    Ok(result)
+    let outcome = learner::train::<AB, T>(job, target, begun.folder, begun.device, observer)?;
+    begun.end(start, outcome, Some(task.majority.clone()), observer)
 }
 
 /// The rows of the validation split that choose the best step: all, or `limit` of them evenly over the split.

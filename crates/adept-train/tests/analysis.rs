@@ -149,7 +149,7 @@ fn analysis(table: TableName, (data, backbone): &(PathBuf, PathBuf), out: &Path)
     Analysis {
         table,
         grid: Grid {
-            cache: None,
+            means: Default::default(),
             out: out.to_owned(),
             benchmark: Benchmark::Glue,
             profile: Profile::parse("test", PROFILE).unwrap(),
@@ -382,7 +382,7 @@ fn a_shift_reaches_the_answers_and_another_adapter_is_measured_anew() {
     let mut prepared = Prepared::<Flex>::load(&analysis.grid, &device).unwrap();
     let config = &plan.runs.cells[0].resolved.config;
     prepared.read(config).unwrap();
-    let task = prepared.task(config).unwrap();
+    let task = prepared.task(config).unwrap().rows().unwrap();
     let set = test_set(config, &prepared.backbone, task).unwrap();
     let moved = shifted(&trained, 8).unwrap();
     let scored = score(config, &prepared.backbone, task, &moved, &set, &device, &mut |_, _| {

@@ -11,7 +11,7 @@ use adept_models::t5::T5Config;
 use adept_train::TrainError;
 use adept_train::config::{Resolved, resolve};
 use adept_train::record::{self, Line, RunResult};
-use adept_train::run::{load_backbone, prepare_task, run, run_prepared};
+use adept_train::run::{load_backbone, prepare, run, run_prepared};
 use burn_flex::Flex;
 use common::world::world;
 use common::{AB, Watcher, bytes, one_at_a_time, t5_config};
@@ -41,7 +41,7 @@ fn settings(data: &Path, backbone: &Path, overrides: &[&str]) -> Resolved {
 }
 
 fn go(resolved: &Resolved, folder: &Path, watcher: &mut Watcher) -> Result<RunResult, TrainError> {
-    run::<AB>(resolved, folder, None, &Default::default(), watcher)
+    run::<AB>(resolved, folder, &Default::default(), &Default::default(), watcher)
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn what_is_missing_or_does_not_fit_is_named() {
 
     let resolved = settings(&data, &backbone, &[]);
     let loaded = load_backbone::<Flex>(&backbone, &Default::default()).unwrap();
-    let task = prepare_task(&resolved.config, &loaded.tokenizer, None).unwrap();
+    let task = prepare(&resolved.config, &loaded, &Default::default()).unwrap();
     let other = settings(&data, &backbone, &["input.max_source_length=16"]);
     let refused = run_prepared::<AB>(&other, &folder, &loaded, &task, &Default::default(), &mut ()).unwrap_err();
     assert_eq!(

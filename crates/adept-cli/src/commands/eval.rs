@@ -22,7 +22,7 @@ use crate::progress::scores;
 pub fn run(setting: &Setting, arguments: Eval) -> Result<(), Failure> {
     let work = Work {
         backbone: hub::backbone(&arguments.backbone)?,
-        cache: setting.data_cache.clone(),
+        cache: setting.means.cache.clone(),
         arguments,
     };
     with_backend(setting.device, work)

@@ -20,6 +20,7 @@ use adept_data::DataError;
 use adept_data::pretrain::PretrainError;
 use adept_train::TrainError;
 use adept_train::report::Benchmark;
+use adept_train::run::Means;
 
 use crate::args::{Cli, Command, Config, Report, Reproduce};
 use crate::device::DeviceName;
@@ -36,8 +37,8 @@ pub struct Setting {
     pub device: DeviceName,
     /// How much to show on the way.
     pub loudness: Loudness,
-    /// Folder that tokenised tasks are kept in; none: nowhere.
-    pub data_cache: Option<PathBuf>,
+    /// Where tokenised tasks are kept, and what programs are run with.
+    pub means: Means,
 }
 
 /// Runs the command of this command line.
@@ -50,7 +51,10 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     let setting = Setting {
         device: cli.device.unwrap_or_default(),
         loudness,
-        data_cache: data_cache(cli.data_cache),
+        means: Means {
+            cache: data_cache(cli.data_cache),
+            ..Means::default()
+        },
     };
     match cli.command {
         Command::Reproduce(Reproduce::Glue(runs)) => reproduce::benchmark(&setting, Benchmark::Glue, runs),

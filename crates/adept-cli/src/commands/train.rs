@@ -68,14 +68,8 @@ impl WithBackend for Work<'_> {
             self.setting.loudness,
             format!("{} {}", config.task, config.adapter.method),
         );
-        let result = run::run::<AB>(
-            &self.resolved,
-            out,
-            self.setting.data_cache.as_deref(),
-            &device,
-            &mut progress,
-        )
-        .map_err(run_failure)?;
+        let result =
+            run::run::<AB>(&self.resolved, out, &self.setting.means, &device, &mut progress).map_err(run_failure)?;
         drop(progress);
         say(format_args!(
             "validation {} (step {})",

@@ -75,7 +75,7 @@ impl fmt::Display for TableName {
 }
 
 /// A table to be made.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Analysis {
     /// Which one.
     pub table: TableName,

@@ -1,6 +1,10 @@
 //! A task whose targets are programs, read and tokenised: training rows, and the problems to write programs for.
 
+use std::sync::Arc;
+
 use adept_data::{DataFile, Encoded, Example, LoadOptions, Task, TextTokenizer, load_task};
+
+use adept_sandbox::{Sandbox, Settings};
 
 use crate::TrainError;
 use crate::config::{ConfigError, RunConfig};
@@ -23,7 +27,25 @@ pub struct Problem {
     pub names: Vec<String>,
 }
 
-/// A task of programs as token ids.
+/// What programs are run with.
+#[derive(Debug, Clone)]
+pub struct ProgramOptions {
+    /// What the sandbox is made with.
+    pub sandbox: Settings,
+    /// Programs that run at a time.
+    pub workers: usize,
+}
+
+impl Default for ProgramOptions {
+    fn default() -> Self {
+        Self {
+            sandbox: Settings::default(),
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+/// A task of programs as token ids, and where programs are run.
 #[derive(Debug, Clone)]
 pub struct PreparedPrograms {
     /// The task.
@@ -36,6 +58,10 @@ pub struct PreparedPrograms {
     pub files: Vec<DataFile>,
     /// What its loader was told.
     pub options: LoadOptions,
+    /// Where programs are run; made before anything is trained, so that a machine on which it does not hold says so.
+    pub sandbox: Arc<Sandbox>,
+    /// Programs that run at a time.
+    pub workers: usize,
 }
 
 /// Reads and tokenises a task of programs. `end` is the token that ends a text.
@@ -46,6 +72,7 @@ pub fn prepare_programs(
     config: &RunConfig,
     tokenizer: &TextTokenizer,
     end: u32,
+    programs: &ProgramOptions,
 ) -> Result<PreparedPrograms, TrainError> {
     let task = run::task_of(config)?;
     if config.data.as_os_str().is_empty() {
@@ -84,5 +111,7 @@ pub fn prepare_programs(
         problems: data.test.into_iter().map(problem).collect::<Result<_, TrainError>>()?,
         files: data.files,
         options,
+        sandbox: Arc::new(Sandbox::new(programs.sandbox.clone())?),
+        workers: programs.workers,
     })
 }

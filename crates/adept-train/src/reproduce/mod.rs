@@ -19,6 +19,7 @@ use adept_data::Task;
 use crate::TrainError;
 use crate::config::TrainMethod;
 use crate::report::{Benchmark, GridRecord, ReportError};
+use crate::run::Means;
 
 pub use datasets::DatasetsError;
 pub use estimate::{CellTime, Estimate, estimate};
@@ -28,7 +29,7 @@ pub use prepared::Prepared;
 pub use profile::{Profile, ProfileName};
 
 /// What to run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Grid {
     /// Which tasks the paper reports together; names the columns and the quoted figures.
     pub benchmark: Benchmark,
@@ -40,8 +41,8 @@ pub struct Grid {
     pub synthetic: bool,
     /// Where the tasks' own files are.
     pub data: DataPlace,
-    /// Folder that tokenised tasks are kept in; none: nowhere.
-    pub cache: Option<PathBuf>,
+    /// What preparing a task needs: where tokenised tasks are kept, what programs are run with.
+    pub means: Means,
     /// Folder of the T5 checkpoint.
     pub backbone: PathBuf,
     /// Tasks, in the order of running.

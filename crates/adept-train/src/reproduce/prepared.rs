@@ -1,22 +1,19 @@
 //! What a plan and its runs read once: the backbone, and each task's examples as token ids.
 
-use std::path::PathBuf;
-
 use adept_data::Task;
 use burn::tensor::backend::Backend;
 
 use super::Grid;
 use crate::TrainError;
 use crate::config::RunConfig;
-use crate::run::{self, LoadedBackbone, PreparedTask};
+use crate::run::{self, LoadedBackbone, Means, PreparedData};
 
 /// A loaded backbone and the tasks that were read so far.
 pub struct Prepared<B: Backend> {
     /// The backbone.
     pub backbone: LoadedBackbone<B>,
-    tasks: Vec<PreparedTask>,
-    /// Folder that tokenised tasks are kept in.
-    cache: Option<PathBuf>,
+    tasks: Vec<PreparedData>,
+    means: Means,
 }
 
 impl<B: Backend> Prepared<B> {
@@ -28,7 +25,7 @@ impl<B: Backend> Prepared<B> {
         Ok(Self {
             backbone: run::load_backbone(&grid.backbone, device)?,
             tasks: Vec::new(),
-            cache: grid.cache.clone(),
+            means: grid.means.clone(),
         })
     }
 
@@ -38,7 +35,7 @@ impl<B: Backend> Prepared<B> {
     /// Data that cannot be read or encoded.
     pub fn read(&mut self, config: &RunConfig) -> Result<(), TrainError> {
         if self.position(config).is_none() {
-            let task = run::prepare_task(config, &self.backbone.tokenizer, self.cache.as_deref())?;
+            let task = run::prepare(config, &self.backbone, &self.means)?;
             self.tasks.push(task);
         }
         Ok(())
@@ -46,21 +43,16 @@ impl<B: Backend> Prepared<B> {
 
     /// The task of a run, which [`Self::read`] has read.
     #[must_use]
-    pub fn task(&self, config: &RunConfig) -> Option<&PreparedTask> {
+    pub fn task(&self, config: &RunConfig) -> Option<&PreparedData> {
         self.position(config).map(|position| &self.tasks[position])
     }
 
     /// Lets go of a task that no later run needs.
     pub fn forget(&mut self, task: &Task) {
-        self.tasks.retain(|known| known.task != *task);
+        self.tasks.retain(|known| known.task() != task);
     }
 
     fn position(&self, config: &RunConfig) -> Option<usize> {
-        self.tasks.iter().position(|task| {
-            task.task.reference() == config.task
-                && task.max_source_length == config.input.max_source_length
-                && task.max_target_length == config.input.max_target_length
-                && task.options == run::load_options(config)
-        })
+        self.tasks.iter().position(|task| task.is_of(config))
     }
 }

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use adept_core::Fingerprint;
-use adept_data::task::TargetCard;
 use adept_data::{
     DataFile, Encoded, FewShot, Lengths, LoadOptions, Right, ScoreRounding, StoredRows, TargetLength, Task, TaskRows,
     TextTokenizer, open_task,
@@ -14,6 +13,7 @@ use crate::TrainError;
 use crate::baseline::Majority;
 use crate::config::{ConfigError, Rounding, RunConfig};
 use crate::model::Model;
+use crate::program::{PreparedPrograms, ProgramOptions, prepare_programs};
 
 /// A backbone with its tokenizer.
 pub struct LoadedBackbone<B: Backend> {
@@ -69,6 +69,76 @@ pub struct PreparedTask {
     pub options: LoadOptions,
 }
 
+/// A task as a run needs it.
+#[derive(Debug, Clone)]
+pub enum PreparedData {
+    /// Targets are labels, scores or texts.
+    Rows(Box<PreparedTask>),
+    /// Targets are programs.
+    Programs(PreparedPrograms),
+}
+
+impl PreparedData {
+    /// The task.
+    pub fn task(&self) -> &Task {
+        match self {
+            Self::Rows(rows) => &rows.task,
+            Self::Programs(programs) => &programs.task,
+        }
+    }
+
+    /// Files the examples came from.
+    pub fn files(&self) -> &[DataFile] {
+        match self {
+            Self::Rows(rows) => &rows.files,
+            Self::Programs(programs) => &programs.files,
+        }
+    }
+
+    /// Its rows, for what has no meaning for programs.
+    ///
+    /// # Errors
+    /// [`TrainError::Program`].
+    pub fn rows(&self) -> Result<&PreparedTask, TrainError> {
+        match self {
+            Self::Rows(rows) => Ok(rows),
+            Self::Programs(programs) => Err(TrainError::Program {
+                task: programs.task.name().to_owned(),
+            }),
+        }
+    }
+
+    /// Whether it was prepared with these settings.
+    pub fn is_of(&self, config: &RunConfig) -> bool {
+        check_prepared(config, self).is_ok()
+    }
+}
+
+/// What preparing a task needs besides its configuration and a tokenizer.
+#[derive(Debug, Clone, Default)]
+pub struct Means {
+    /// Folder that tokenised tasks are kept in; none: nowhere.
+    pub cache: Option<PathBuf>,
+    /// What programs are run with.
+    pub programs: ProgramOptions,
+}
+
+/// Reads and tokenises a task of either kind.
+///
+/// # Errors
+/// Data that cannot be read or encoded, and for programs a sandbox that does not hold.
+pub fn prepare<B: Backend>(
+    config: &RunConfig,
+    backbone: &LoadedBackbone<B>,
+    means: &Means,
+) -> Result<PreparedData, TrainError> {
+    if task_of(config)?.is_program() {
+        let end = backbone.model.eos_id();
+        return prepare_programs(config, &backbone.tokenizer, end, &means.programs).map(PreparedData::Programs);
+    }
+    prepare_task(config, &backbone.tokenizer, means.cache.as_deref()).map(|rows| PreparedData::Rows(Box::new(rows)))
+}
+
 /// The task of a configuration.
 pub fn task_of(config: &RunConfig) -> Result<Task, TrainError> {
     if config.task.is_empty() {
@@ -87,11 +157,6 @@ pub fn prepare_task(
     let task = task_of(config)?;
     if config.data.as_os_str().is_empty() {
         return Err(ConfigError::Missing { key: "data" }.into());
-    }
-    if let TargetCard::Program { .. } = task.card().target {
-        return Err(TrainError::Program {
-            task: config.task.clone(),
-        });
     }
     let options = load_options(config);
     let target_width = match (task.target_length(), config.input.max_target_length) {
@@ -165,7 +230,7 @@ pub(crate) fn load_options(config: &RunConfig) -> LoadOptions {
 }
 
 /// Refuses a task that was prepared with other settings.
-pub(super) fn check_prepared(config: &RunConfig, task: &PreparedTask) -> Result<(), TrainError> {
+pub(super) fn check_prepared(config: &RunConfig, data: &PreparedData) -> Result<(), TrainError> {
     let refuse = |field, prepared: String, wanted: String| {
         Err(TrainError::Prepared {
             field,
@@ -174,9 +239,19 @@ pub(super) fn check_prepared(config: &RunConfig, task: &PreparedTask) -> Result<
         })
     };
     let options = load_options(config);
-    if task.task.reference() != config.task {
-        return refuse("task", task.task.name().to_owned(), config.task.clone());
+    if data.task().reference() != config.task {
+        return refuse("task", data.task().name().to_owned(), config.task.clone());
     }
+    let found = match data {
+        PreparedData::Rows(rows) => rows.options,
+        PreparedData::Programs(programs) => programs.options,
+    };
+    if found != options {
+        return refuse("input", format!("{found:?}"), format!("{options:?}"));
+    }
+    let PreparedData::Rows(task) = data else {
+        return Ok(());
+    };
     for (field, prepared, wanted) in [
         (
             "input.max_source_length",
@@ -192,9 +267,6 @@ pub(super) fn check_prepared(config: &RunConfig, task: &PreparedTask) -> Result<
         if prepared != wanted {
             return refuse(field, prepared.to_string(), wanted.to_string());
         }
-    }
-    if task.options != options {
-        return refuse("input", format!("{:?}", task.options), format!("{options:?}"));
     }
     Ok(())
 }

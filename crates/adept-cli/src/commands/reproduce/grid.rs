@@ -57,7 +57,7 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
         out: arguments.out.clone().unwrap_or_else(|| profile.out_of(benchmark)),
         synthetic: profile.synthetic && arguments.data.is_none(),
         data,
-        cache: setting.data_cache.clone(),
+        means: setting.means.clone(),
         backbone: folder(backbone.as_deref(), profile.backbone.as_deref(), BACKBONE_FILE, name)?,
         tasks,
         methods: chosen(&arguments.methods, &profile.methods),
