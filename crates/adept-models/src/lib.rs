@@ -17,10 +17,13 @@ pub mod checkpoint;
 pub mod error;
 pub mod generate;
 pub mod loss;
+mod random;
+mod stored;
 pub mod t5;
 pub mod traits;
 
 pub use error::ModelError;
 pub use loss::{IGNORE_INDEX, cross_entropy, shift_right};
+pub use stored::StoredType;
 pub use t5::{Loaded, T5, T5Config};
 pub use traits::{Backbone, CausalBackbone, Seq2SeqBackbone, unfreeze};

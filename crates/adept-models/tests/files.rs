@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use adept_models::t5::{FeedForwardKind, StoredType, open};
+use adept_models::StoredType;
+use adept_models::t5::{FeedForwardKind, open};
 use adept_models::{Backbone, Loaded, ModelError, Seq2SeqBackbone, T5, T5Config};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;

@@ -13,13 +13,12 @@
 //! cosines in software. A seed gives the same model on every machine and backend, whatever order tensors are made in.
 
 use burn::tensor::backend::Backend;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use super::config::T5Config;
 use super::model::T5;
 use super::weights::{self, Role};
 use crate::error::ModelError;
+use crate::random::named_normals;
 
 impl<B: Backend> T5<B> {
     /// A model with random weights; nothing requires a gradient.
@@ -89,31 +88,7 @@ fn draw(config: &T5Config, seed: u64, name: &str, shape: &[usize], role: Role) -
         Role::AttentionOutput => inner.powf(-0.5),
         Role::FeedForwardOut => (config.d_ff as f64).powf(-0.5),
     };
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(fnv1a(name));
-    normals(&mut rng, count, config.initializer_factor * deviation)
-}
-
-/// `count` draws of N(0, deviation²) by Box and Muller's transform.
-fn normals(rng: &mut ChaCha8Rng, count: usize, deviation: f64) -> Vec<f32> {
-    // 24 bits a draw, moved by half a step so that the logarithm never sees zero.
-    let mut uniform = || (f64::from(rng.next_u32() >> 8) + 0.5) / f64::from(1u32 << 24);
-    let mut out = Vec::with_capacity(count + 1);
-    while out.len() < count {
-        let radius = deviation * (-2.0 * libm::log(uniform())).sqrt();
-        let (sine, cosine) = libm::sincos(std::f64::consts::TAU * uniform());
-        out.push((radius * cosine) as f32);
-        out.push((radius * sine) as f32);
-    }
-    out.truncate(count);
-    out
-}
-
-/// Fowler, Noll and Vo's hash: small, fixed by its definition.
-fn fnv1a(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    named_normals(seed, name, count, config.initializer_factor * deviation)
 }
 
 #[cfg(test)]

@@ -4,17 +4,13 @@
 //! ([`tensors`]) names the values of a model that is saved. Both use the checkpoint's names, so that a mistake in one
 //! shows as a round trip that fails.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use adept_core::Fingerprint;
-use burn::module::{Param, ParamId};
+use burn::module::Param;
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData};
-use half::bf16;
-use safetensors::Dtype;
-use safetensors::tensor::View;
 
 use super::config::{FeedForwardKind, T5Config};
 use super::layer::{Attention, FeedForward, Linear, Norm};
@@ -22,6 +18,7 @@ use super::model::{Embedding, T5};
 use super::stack::{Block, Stack};
 use crate::checkpoint::{self, Checkpoint};
 use crate::error::ModelError;
+use crate::stored::{Stored, StoredType, frozen, transpose};
 
 const SHARED: &str = "shared.weight";
 const HEAD: &str = "lm_head.weight";
@@ -105,14 +102,6 @@ struct Builder<'a, B: Backend> {
     config: &'a T5Config,
     device: &'a B::Device,
     source: &'a mut Source<'a>,
-}
-
-/// A frozen parameter.
-fn frozen<B: Backend, const D: usize>(values: Vec<f32>, shape: [usize; D], device: &B::Device) -> Param<Tensor<B, D>> {
-    Param::initialized(
-        ParamId::new(),
-        Tensor::from_data(TensorData::new(values, shape), device),
-    )
 }
 
 impl<B: Backend> Builder<'_, B> {
@@ -258,83 +247,6 @@ impl<B: Backend> T5<B> {
     }
 }
 
-/// Element type of a written checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StoredType {
-    /// Four bytes, exact.
-    F32,
-    /// Two bytes, rounded.
-    Bf16,
-}
-
-impl StoredType {
-    /// PyTorch's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "float32",
-            Self::Bf16 => "bfloat16",
-        }
-    }
-}
-
-/// A parameter on its way into a file; its values leave the device only while they are written.
-struct Stored<B: Backend> {
-    shape: Vec<usize>,
-    values: Values<B>,
-    element: StoredType,
-}
-
-enum Values<B: Backend> {
-    Vector(Tensor<B, 1>),
-    Rows(Tensor<B, 2>),
-    /// A linear weight, which the file holds transposed.
-    Linear(Tensor<B, 2>),
-}
-
-impl<B: Backend> View for Stored<B> {
-    fn dtype(&self) -> Dtype {
-        match self.element {
-            StoredType::F32 => Dtype::F32,
-            StoredType::Bf16 => Dtype::BF16,
-        }
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        let data = match &self.values {
-            Values::Vector(tensor) => tensor.to_data(),
-            Values::Rows(tensor) => tensor.to_data(),
-            Values::Linear(tensor) => tensor.to_data(),
-        };
-        let mut values = data
-            .convert::<f32>()
-            .into_vec::<f32>()
-            .expect("the line above converted it to f32");
-        if let Values::Linear(tensor) = &self.values {
-            let [inputs, outputs] = tensor.dims();
-            values = transpose(&values, inputs, outputs);
-        }
-        Cow::Owned(match self.element {
-            StoredType::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            StoredType::Bf16 => values
-                .iter()
-                .flat_map(|value| bf16::from_f32(*value).to_le_bytes())
-                .collect(),
-        })
-    }
-
-    fn data_len(&self) -> usize {
-        let bytes = match self.element {
-            StoredType::F32 => 4,
-            StoredType::Bf16 => 2,
-        };
-        bytes * self.shape.iter().product::<usize>()
-    }
-}
-
 /// Every tensor of a model by its name in a checkpoint.
 fn tensors<B: Backend>(model: &T5<B>) -> Vec<(String, Stored<B>)> {
     let mut out = Vec::new();
@@ -354,11 +266,11 @@ fn tensors<B: Backend>(model: &T5<B>) -> Vec<(String, Stored<B>)> {
                     ("v", &attention.v),
                     ("o", &attention.o),
                 ] {
-                    out.push((format!("{layer}.{kind}.{part}.weight"), Stored::linear(linear)));
+                    out.push((format!("{layer}.{kind}.{part}.weight"), Stored::linear(&linear.weight)));
                 }
                 out.push((
                     format!("{layer}.layer_norm.weight"),
-                    Stored::norm(&attention.layer_norm),
+                    Stored::vector(&attention.layer_norm.weight),
                 ));
             }
             let layer = format!("{name}.block.{number}.layer.{last}");
@@ -366,67 +278,33 @@ fn tensors<B: Backend>(model: &T5<B>) -> Vec<(String, Stored<B>)> {
             let first = if dense.wi_1.is_some() { "wi_0" } else { "wi" };
             out.push((
                 format!("{layer}.DenseReluDense.{first}.weight"),
-                Stored::linear(&dense.wi),
+                Stored::linear(&dense.wi.weight),
             ));
             if let Some(wi_1) = &dense.wi_1 {
-                out.push((format!("{layer}.DenseReluDense.wi_1.weight"), Stored::linear(wi_1)));
+                out.push((
+                    format!("{layer}.DenseReluDense.wi_1.weight"),
+                    Stored::linear(&wi_1.weight),
+                ));
             }
-            out.push((format!("{layer}.DenseReluDense.wo.weight"), Stored::linear(&dense.wo)));
-            out.push((format!("{layer}.layer_norm.weight"), Stored::norm(&dense.layer_norm)));
+            out.push((
+                format!("{layer}.DenseReluDense.wo.weight"),
+                Stored::linear(&dense.wo.weight),
+            ));
+            out.push((
+                format!("{layer}.layer_norm.weight"),
+                Stored::vector(&dense.layer_norm.weight),
+            ));
         }
         out.push((
             format!("{name}.final_layer_norm.weight"),
-            Stored::norm(&stack.final_layer_norm),
+            Stored::vector(&stack.final_layer_norm.weight),
         ));
     }
     out.extend(
         model
             .lm_head
             .as_ref()
-            .map(|head| (HEAD.to_owned(), Stored::linear(head))),
+            .map(|head| (HEAD.to_owned(), Stored::linear(&head.weight))),
     );
-    out
-}
-
-impl<B: Backend> Stored<B> {
-    fn rows(param: &Param<Tensor<B, 2>>) -> Self {
-        Self {
-            shape: param.dims().to_vec(),
-            values: Values::Rows(param.val()),
-            element: StoredType::F32,
-        }
-    }
-
-    fn linear(linear: &Linear<B>) -> Self {
-        let [inputs, outputs] = linear.weight.dims();
-        Self {
-            shape: vec![outputs, inputs],
-            values: Values::Linear(linear.weight.val()),
-            element: StoredType::F32,
-        }
-    }
-
-    fn norm(norm: &Norm<B>) -> Self {
-        Self {
-            shape: norm.weight.dims().to_vec(),
-            values: Values::Vector(norm.weight.val()),
-            element: StoredType::F32,
-        }
-    }
-}
-
-/// `[rows, columns]` to `[columns, rows]`, tile by tile so that both sides stay in the cache.
-fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    const TILE: usize = 32;
-    let mut out = vec![0.0; values.len()];
-    for top in (0..rows).step_by(TILE) {
-        for left in (0..columns).step_by(TILE) {
-            for row in top..(top + TILE).min(rows) {
-                for column in left..(left + TILE).min(columns) {
-                    out[column * rows + row] = values[row * columns + column];
-                }
-            }
-        }
-    }
     out
 }

@@ -1,0 +1,134 @@
+//! Attention of slots over themselves and all before them, with a cache of what was read earlier.
+
+use adept_kernels::{AttentionBias, attention};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Bool, Tensor};
+
+/// Keys and values of the slots read so far, a pair a block, and which of the slots may be seen.
+#[derive(Debug, Clone)]
+pub struct CausalCache<B: Backend> {
+    /// `[b, k, g·c]` each; none before the first slot.
+    blocks: Vec<Option<(Tensor<B, 3>, Tensor<B, 3>)>>,
+    /// `[b, k]`, true where a slot may be seen.
+    mask: Option<Tensor<B, 2, Bool>>,
+}
+
+impl<B: Backend> CausalCache<B> {
+    /// A cache of a model of so many blocks, with nothing in it.
+    pub fn new(blocks: usize) -> Self {
+        Self {
+            blocks: vec![None; blocks],
+            mask: None,
+        }
+    }
+
+    /// Slots that it holds.
+    pub fn slots(&self) -> usize {
+        self.mask.as_ref().map_or(0, |mask| mask.dims()[1])
+    }
+
+    /// What one row has read, for `batch` rows: a prompt that is the same for all is read once.
+    ///
+    /// # Panics
+    /// Where it holds several rows.
+    #[must_use]
+    pub fn repeated(&self, batch: usize) -> Self {
+        if let Some(mask) = &self.mask {
+            assert_eq!(mask.dims()[0], 1, "a cache of several rows cannot be repeated");
+        }
+        let repeat = |x: &Tensor<B, 3>| x.clone().repeat_dim(0, batch);
+        let block = |pair: &Option<(Tensor<B, 3>, Tensor<B, 3>)>| {
+            pair.as_ref().map(|(keys, values)| (repeat(keys), repeat(values)))
+        };
+        Self {
+            blocks: self.blocks.iter().map(block).collect(),
+            mask: self.mask.clone().map(|mask| mask.repeat_dim(0, batch)),
+        }
+    }
+}
+
+/// One pass of a stack: what its slots may see, and the cache that it reads and fills, if any.
+pub(crate) struct Reading<'a, B: Backend> {
+    bias: AttentionBias<B>,
+    cache: Option<&'a mut CausalCache<B>>,
+    dropout: f64,
+}
+
+/// What an attention layer is like.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    /// Heads of queries.
+    pub heads: usize,
+    /// Heads of keys and values.
+    pub groups: usize,
+}
+
+impl<'a, B: Backend> Reading<'a, B> {
+    /// Over slots whose mask is `[b, n]`, behind those of the cache.
+    pub fn new(
+        mask: Tensor<B, 2, Bool>,
+        heads: usize,
+        mut cache: Option<&'a mut CausalCache<B>>,
+        dropout: f64,
+    ) -> Self {
+        let [_, n] = mask.dims();
+        let device = mask.device();
+        let past = cache.as_deref().map_or(0, CausalCache::slots);
+        let mask = match cache.as_deref().and_then(|cache| cache.mask.clone()) {
+            Some(before) => Tensor::cat(vec![before, mask], 1),
+            None => mask,
+        };
+        if let Some(cache) = &mut cache {
+            cache.mask = Some(mask.clone());
+        }
+        // A slot sees what is before it; one that is read alone sees all.
+        let bias = (n > 1).then(|| {
+            let future = Tensor::<B, 2, Bool>::tril_mask([n, past + n], past as i64, &device);
+            let bias = Tensor::<B, 2>::zeros([n, past + n], &device).mask_fill(future, f32::MIN);
+            bias.reshape([1, 1, n, past + n]).repeat_dim(1, heads)
+        });
+        Self {
+            bias: AttentionBias::new(bias, Some(mask)),
+            cache,
+            dropout,
+        }
+    }
+
+    /// The rate of dropout.
+    pub fn dropout(&self) -> f64 {
+        self.dropout
+    }
+}
+
+/// Attention of block `block`: queries `[b, n, h, c]`, keys and values `[b, n, g, c]` to `[b, n, h·c]`. Scores are divided by
+/// `sqrt(c)`; head `i` of the queries sees head `i·g/h` of the keys.
+pub(crate) fn attend<B: Backend>(
+    block: usize,
+    query: Tensor<B, 4>,
+    key: Tensor<B, 4>,
+    value: Tensor<B, 4>,
+    reading: &mut Reading<'_, B>,
+    seen: Seen,
+) -> Tensor<B, 3> {
+    let [b, n, h, c] = query.dims();
+    let flat = |x: Tensor<B, 4>| x.reshape([b, n, seen.groups * c]);
+    let (mut keys, mut values) = (flat(key), flat(value));
+    if let Some(cache) = &mut reading.cache {
+        if let Some((old_keys, old_values)) = cache.blocks[block].take() {
+            keys = Tensor::cat(vec![old_keys, keys], 1);
+            values = Tensor::cat(vec![old_values, values], 1);
+        }
+        cache.blocks[block] = Some((keys.clone(), values.clone()));
+    }
+    let every_head = |x: Tensor<B, 3>| {
+        if seen.groups == seen.heads {
+            return x;
+        }
+        let [b, k, _] = x.dims();
+        x.reshape([b, k, seen.groups, 1, c])
+            .repeat_dim(3, seen.heads / seen.groups)
+            .reshape([b, k, seen.heads * c])
+    };
+    let query = query.reshape([b, n, h * c]).mul_scalar((c as f64).powf(-0.5));
+    attention(query, every_head(keys), every_head(values), h, &reading.bias, reading.dropout)
+}

@@ -1,0 +1,147 @@
+//! Parameters on their way out of a file and into one.
+//!
+//! A linear weight is kept `[in, out]`, the transpose of Hugging Face's `[out, in]`.
+
+use std::borrow::Cow;
+
+use burn::module::{Param, ParamId};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+use half::bf16;
+use safetensors::Dtype;
+use safetensors::tensor::View;
+
+/// A frozen parameter.
+pub(crate) fn frozen<B: Backend, const D: usize>(
+    values: Vec<f32>,
+    shape: [usize; D],
+    device: &B::Device,
+) -> Param<Tensor<B, D>> {
+    Param::initialized(
+        ParamId::new(),
+        Tensor::from_data(TensorData::new(values, shape), device),
+    )
+}
+
+/// Element type of a written checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoredType {
+    /// Four bytes, exact.
+    F32,
+    /// Two bytes, rounded.
+    Bf16,
+}
+
+impl StoredType {
+    /// PyTorch's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::Bf16 => "bfloat16",
+        }
+    }
+}
+
+/// A parameter on its way into a file; its values leave the device only while they are written.
+pub(crate) struct Stored<B: Backend> {
+    shape: Vec<usize>,
+    values: Values<B>,
+    pub element: StoredType,
+}
+
+enum Values<B: Backend> {
+    Vector(Tensor<B, 1>),
+    Rows(Tensor<B, 2>),
+    /// A linear weight, which the file holds transposed.
+    Linear(Tensor<B, 2>),
+}
+
+impl<B: Backend> View for Stored<B> {
+    fn dtype(&self) -> Dtype {
+        match self.element {
+            StoredType::F32 => Dtype::F32,
+            StoredType::Bf16 => Dtype::BF16,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let data = match &self.values {
+            Values::Vector(tensor) => tensor.to_data(),
+            Values::Rows(tensor) => tensor.to_data(),
+            Values::Linear(tensor) => tensor.to_data(),
+        };
+        let mut values = data
+            .convert::<f32>()
+            .into_vec::<f32>()
+            .expect("the line above converted it to f32");
+        if let Values::Linear(tensor) = &self.values {
+            let [inputs, outputs] = tensor.dims();
+            values = transpose(&values, inputs, outputs);
+        }
+        Cow::Owned(match self.element {
+            StoredType::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            StoredType::Bf16 => values
+                .iter()
+                .flat_map(|value| bf16::from_f32(*value).to_le_bytes())
+                .collect(),
+        })
+    }
+
+    fn data_len(&self) -> usize {
+        let bytes = match self.element {
+            StoredType::F32 => 4,
+            StoredType::Bf16 => 2,
+        };
+        bytes * self.shape.iter().product::<usize>()
+    }
+}
+
+impl<B: Backend> Stored<B> {
+    /// As it is.
+    pub fn rows(param: &Param<Tensor<B, 2>>) -> Self {
+        Self {
+            shape: param.dims().to_vec(),
+            values: Values::Rows(param.val()),
+            element: StoredType::F32,
+        }
+    }
+
+    /// A linear weight `[in, out]`, which the file holds transposed.
+    pub fn linear(weight: &Param<Tensor<B, 2>>) -> Self {
+        let [inputs, outputs] = weight.dims();
+        Self {
+            shape: vec![outputs, inputs],
+            values: Values::Linear(weight.val()),
+            element: StoredType::F32,
+        }
+    }
+
+    /// A norm's weight, or a bias.
+    pub fn vector(param: &Param<Tensor<B, 1>>) -> Self {
+        Self {
+            shape: param.dims().to_vec(),
+            values: Values::Vector(param.val()),
+            element: StoredType::F32,
+        }
+    }
+}
+
+/// `[rows, columns]` to `[columns, rows]`, tile by tile so that both sides stay in the cache.
+pub(crate) fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    const TILE: usize = 32;
+    let mut out = vec![0.0; values.len()];
+    for top in (0..rows).step_by(TILE) {
+        for left in (0..columns).step_by(TILE) {
+            for row in top..(top + TILE).min(rows) {
+                for column in left..(left + TILE).min(columns) {
+                    out[column * rows + row] = values[row * columns + column];
+                }
+            }
+        }
+    }
+    out
+}
