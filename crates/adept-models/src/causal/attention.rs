@@ -54,25 +54,10 @@ pub(crate) struct Reading<'a, B: Backend> {
     dropout: f64,
 }
 
-/// What an attention layer is like.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Seen {
-    /// Heads of queries.
-    pub heads: usize,
-    /// Heads of keys and values.
-    pub groups: usize,
-}
-
 impl<'a, B: Backend> Reading<'a, B> {
     /// Over slots whose mask is `[b, n]`, behind those of the cache.
-    pub fn new(
-        mask: Tensor<B, 2, Bool>,
-        heads: usize,
-        mut cache: Option<&'a mut CausalCache<B>>,
-        dropout: f64,
-    ) -> Self {
+    pub fn new(mask: Tensor<B, 2, Bool>, mut cache: Option<&'a mut CausalCache<B>>, dropout: f64) -> Self {
         let [_, n] = mask.dims();
-        let device = mask.device();
         let past = cache.as_deref().map_or(0, CausalCache::slots);
         let mask = match cache.as_deref().and_then(|cache| cache.mask.clone()) {
             Some(before) => Tensor::cat(vec![before, mask], 1),
@@ -81,17 +66,12 @@ impl<'a, B: Backend> Reading<'a, B> {
         if let Some(cache) = &mut cache {
             cache.mask = Some(mask.clone());
         }
-        // A slot sees what is before it; one that is read alone sees all.
-        let bias = (n > 1).then(|| {
-            let future = Tensor::<B, 2, Bool>::tril_mask([n, past + n], past as i64, &device);
-            let bias = Tensor::<B, 2>::zeros([n, past + n], &device).mask_fill(future, f32::MIN);
-            bias.reshape([1, 1, n, past + n]).repeat_dim(1, heads)
-        });
-        Self {
-            bias: AttentionBias::new(bias, Some(mask)),
-            cache,
-            dropout,
-        }
+        // A slot that is read alone sees all.
+        let bias = match n {
+            1 => AttentionBias::new(None, Some(mask)),
+            _ => AttentionBias::causal(past, n, mask),
+        };
+        Self { bias, cache, dropout }
     }
 
     /// The rate of dropout.
@@ -100,19 +80,18 @@ impl<'a, B: Backend> Reading<'a, B> {
     }
 }
 
-/// Attention of block `block`: queries `[b, n, h, c]`, keys and values `[b, n, g, c]` to `[b, n, h·c]`. Scores are divided by
+/// Attention of block `block`: queries `[b, n, h·c]`, keys and values `[b, n, g·c]` to `[b, n, h·c]`. Scores are divided by
 /// `sqrt(c)`; head `i` of the queries sees head `i·g/h` of the keys.
 pub(crate) fn attend<B: Backend>(
     block: usize,
-    query: Tensor<B, 4>,
-    key: Tensor<B, 4>,
-    value: Tensor<B, 4>,
+    query: Tensor<B, 3>,
+    key: Tensor<B, 3>,
+    value: Tensor<B, 3>,
+    heads: usize,
     reading: &mut Reading<'_, B>,
-    seen: Seen,
 ) -> Tensor<B, 3> {
-    let [b, n, h, c] = query.dims();
-    let flat = |x: Tensor<B, 4>| x.reshape([b, n, seen.groups * c]);
-    let (mut keys, mut values) = (flat(key), flat(value));
+    let [_, _, inner] = query.dims();
+    let (mut keys, mut values) = (key, value);
     if let Some(cache) = &mut reading.cache {
         if let Some((old_keys, old_values)) = cache.blocks[block].take() {
             keys = Tensor::cat(vec![old_keys, keys], 1);
@@ -120,15 +99,6 @@ pub(crate) fn attend<B: Backend>(
         }
         cache.blocks[block] = Some((keys.clone(), values.clone()));
     }
-    let every_head = |x: Tensor<B, 3>| {
-        if seen.groups == seen.heads {
-            return x;
-        }
-        let [b, k, _] = x.dims();
-        x.reshape([b, k, seen.groups, 1, c])
-            .repeat_dim(3, seen.heads / seen.groups)
-            .reshape([b, k, seen.heads * c])
-    };
-    let query = query.reshape([b, n, h * c]).mul_scalar((c as f64).powf(-0.5));
-    attention(query, every_head(keys), every_head(values), h, &reading.bias, reading.dropout)
+    let query = query.mul_scalar(((inner / heads) as f64).powf(-0.5));
+    attention(query, keys, values, heads, &reading.bias, reading.dropout)
 }
