@@ -2,7 +2,7 @@
 
 use adept_kernels::{AttentionBias, attention};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::{Bool, Int, Tensor};
 
 /// Keys and values of the slots read so far, a pair a block, and which of the slots may be seen.
 #[derive(Debug, Clone)]
@@ -43,6 +43,21 @@ impl<B: Backend> CausalCache<B> {
         Self {
             blocks: self.blocks.iter().map(block).collect(),
             mask: self.mask.clone().map(|mask| mask.repeat_dim(0, batch)),
+        }
+    }
+
+    /// The chosen rows, in the order given.
+    #[must_use]
+    pub fn select(&self, rows: Tensor<B, 1, Int>) -> Self {
+        let chosen = |x: &Tensor<B, 3>| x.clone().select(0, rows.clone());
+        let block = |pair: &Option<(Tensor<B, 3>, Tensor<B, 3>)>| {
+            pair.as_ref().map(|(keys, values)| (chosen(keys), chosen(values)))
+        };
+        // Masks cannot be selected on every backend; numbers can.
+        let mask = |mask: Tensor<B, 2, Bool>| mask.int().select(0, rows.clone()).greater_elem(0);
+        Self {
+            blocks: self.blocks.iter().map(block).collect(),
+            mask: self.mask.clone().map(mask),
         }
     }
 }
