@@ -78,8 +78,11 @@ fn wanted(name: &str, revision: Option<&str>) -> Result<Vec<Wanted>, Failure> {
     if let Some(benchmark) = Benchmark::ALL.into_iter().find(|benchmark| benchmark.name() == name) {
         return benchmark.tasks().iter().map(|task| of_task(task, revision)).collect();
     }
-    if let Ok(task) = name.parse::<Task>() {
-        return Ok(vec![of_task(&task, revision)?]);
+    match name.parse::<Task>() {
+        Ok(task) => return Ok(vec![of_task(&task, revision)?]),
+        // The path of a card that cannot be used.
+        Err(cause) if name.ends_with(".toml") => return Err(Failure::input(cause)),
+        Err(_) => {}
     }
     let Some(repository) = model(name, revision.unwrap_or("main")) else {
         let short: Vec<&str> = MODELS.iter().map(|(short, _)| *short).collect();
