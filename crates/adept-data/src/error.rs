@@ -167,7 +167,7 @@ pub enum DataError {
         found: Vec<String>,
     },
     /// A line that is no JSON object.
-    #[error("{}:{line}: expected one JSON object, found {} at byte {column}", file.display(), json_fault(source))]
+    #[error("{}:{line}: expected one JSON object, found {} at byte {column}", file.display(), json_fault(fault))]
     Json {
         /// The file.
         file: PathBuf,
@@ -175,8 +175,8 @@ pub enum DataError {
         line: usize,
         /// Position in the line.
         column: usize,
-        /// The parser's own words.
-        source: serde_json::Error,
+        /// What the parser met. Not a source: its own words count lines from the one it was given.
+        fault: serde_json::Error,
     },
     /// A parquet file that is cut short or damaged.
     #[error("{}: expected a whole parquet file of {bytes} bytes: {source}", file.display())]

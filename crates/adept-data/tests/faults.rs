@@ -72,8 +72,8 @@ fn missing_and_misnamed_files() {
     assert_eq!(
         unknown,
         "unknown task `wnli`: expected one of mnli, qqp, qnli, sst2, stsb, mrpc, rte, cola, multirc, boolq, wic, wsc, cb, \
-         record, nq, hotpotqa, searchqa, newsqa, squad, winogrande, yelp_polarity, scitail, paws, mbpp, text, or a card's path, \
-         which ends in .toml"
+         record, copa, superglue_rte, nq, hotpotqa, searchqa, newsqa, squad, winogrande, yelp_polarity, scitail, paws, mbpp, \
+         text, or a card's path, which ends in .toml"
     );
 }
 
