@@ -13,6 +13,7 @@
 // A test that unwraps fails, as it should.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod causal;
 pub mod checkpoint;
 pub mod error;
 pub mod generate;

@@ -347,6 +347,9 @@ fn copy_tokenizer(from: &Path, to: &Path) -> Result<(), TrainError> {
         "tokenizer_config.json",
         "special_tokens_map.json",
         "spiece.model",
+        "vocab.json",
+        "merges.txt",
+        "added_tokens.json",
         "generation_config.json",
     ] {
         let source = from.join(name);
