@@ -314,8 +314,8 @@ pub enum DataError {
         /// Rows found.
         found: usize,
     },
-    /// No `tokenizer.json`.
-    #[error("{}: expected a tokenizer.json, found {}", folder.display(), listed(found))]
+    /// Neither `tokenizer.json` nor `vocab.json` and `merges.txt`.
+    #[error("{}: expected a tokenizer.json, or vocab.json and merges.txt, found {}", folder.display(), listed(found))]
     MissingTokenizer {
         /// The folder searched.
         folder: PathBuf,
@@ -330,6 +330,9 @@ pub enum DataError {
         /// The library's own words.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Files of byte pairs that make no tokenizer.
+    #[error(transparent)]
+    Bpe(#[from] crate::tokenizer::BpeError),
     /// Text (or ids) the tokenizer cannot handle.
     #[error("row {row}: the tokenizer failed: {source}")]
     Tokenize {

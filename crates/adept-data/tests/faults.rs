@@ -418,7 +418,7 @@ fn tokenizer_files() {
         .expect_err("no tokenizer")
         .to_string();
     assert!(
-        message.ends_with(": expected a tokenizer.json, found spiece.model"),
+        message.ends_with(": expected a tokenizer.json, or vocab.json and merges.txt, found spiece.model"),
         "{message}"
     );
     let file = root.path().join("tokenizer.json");

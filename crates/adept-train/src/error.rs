@@ -333,7 +333,9 @@ pub enum TrainError {
         task: String,
     },
     /// A task of labels or texts on a decoder alone.
-    #[error("decoder-only backbones (CodeGen, Llama) are trained on tasks of programs (mbpp) only so far; others need a T5")]
+    #[error(
+        "decoder-only backbones (CodeGen, Llama) are trained on tasks of programs (mbpp) only so far; others need a T5"
+    )]
     NoProgram,
     /// A split without examples.
     #[error("task `{task}` has no {split} examples")]

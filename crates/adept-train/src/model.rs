@@ -9,8 +9,7 @@ use adept_core::{Fingerprint, PromptAdapter};
 use adept_data::Batch;
 use adept_models::checkpoint::Checkpoint;
 use adept_models::{
-    Backbone, CausalBackbone, CodeGen, Llama, ModelError, Seq2SeqBackbone as _, StoredType, T5, codegen,
-    llama, t5,
+    Backbone, CausalBackbone, CodeGen, Llama, ModelError, Seq2SeqBackbone as _, StoredType, T5, codegen, llama, t5,
 };
 use burn::module::Module;
 use burn::tensor::backend::Backend;

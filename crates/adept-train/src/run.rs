@@ -349,6 +349,9 @@ fn copy_tokenizer(from: &Path, to: &Path) -> Result<(), TrainError> {
         "merges.txt",
         "added_tokens.json",
         "spiece.model",
+        "vocab.json",
+        "merges.txt",
+        "added_tokens.json",
         "generation_config.json",
     ] {
         let source = from.join(name);

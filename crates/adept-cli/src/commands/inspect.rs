@@ -5,8 +5,8 @@ use std::path::Path;
 
 use adept_core::file;
 use adept_models::{CodeGenConfig, LlamaConfig, T5Config};
-use adept_train::model::{self, Family, Opened};
 use adept_train::folder::read_json;
+use adept_train::model::{self, Family, Opened};
 use adept_train::record::{self, Line, RunResult};
 use adept_train::report::text::{duration, thousands};
 use burn::tensor::backend::AutodiffBackend;

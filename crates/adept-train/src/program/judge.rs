@@ -105,7 +105,9 @@ pub fn judge(
         .collect();
     let mut judged = Vec::with_capacity(wanted.len());
     let done_before = problems.len();
-    let Some(verdicts) = in_pieces(sandbox, &programs, workers, &mut |done| proceed(done_before + done, all)) else {
+    let Some(verdicts) = in_pieces(sandbox, &programs, workers, &mut |done| {
+        proceed(done_before + done, all)
+    }) else {
         return Ok(None);
     };
     for ((_, completion), verdict) in wanted.iter().zip(verdicts) {

@@ -82,7 +82,15 @@ pub(crate) fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     };
     let (parts, problems) = ((&model, &adapter), &programs.problems);
     let tokenizer = &backbone.tokenizer;
-    if !write(config, parts, tokenizer, problems, &mut file, begun.device, &mut proceed)? {
+    if !write(
+        config,
+        parts,
+        tokenizer,
+        problems,
+        &mut file,
+        begun.device,
+        &mut proceed,
+    )? {
         return stopped();
     }
     let (sandbox, workers) = (&programs.sandbox, programs.workers);

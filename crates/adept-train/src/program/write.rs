@@ -6,8 +6,10 @@
 
 use adept_core::PromptAdapter;
 use adept_data::TextTokenizer;
-use adept_models::generate::{Choice, GenerationOptions, Part, Positions, Prefix, Request, Sampling, Written, complete};
-use adept_models::{Backbone, CausalBackbone};
+use adept_models::CausalBackbone;
+use adept_models::generate::{
+    Choice, GenerationOptions, Part, Positions, Prefix, Request, Sampling, Written, complete,
+};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 

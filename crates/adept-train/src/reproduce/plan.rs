@@ -118,7 +118,9 @@ pub fn plan(grid: &Grid) -> Result<Plan, GridError> {
         }
     }
     check_record(grid)?;
-    let Opened { d_model, checkpoint, .. } = model::open(&grid.backbone)?;
+    let Opened {
+        d_model, checkpoint, ..
+    } = model::open(&grid.backbone)?;
     let fingerprint = checkpoint.fingerprint();
     let backbone_parameters = checkpoint.parameters();
     let mut parameters: BTreeMap<TrainMethod, Vec<usize>> = BTreeMap::new();

@@ -14,8 +14,8 @@ use crate::config::RunConfig;
 use crate::evaluate::{self, EvaluationSet};
 use crate::learner::step_gradients;
 use crate::model::Model;
-use crate::program::{self, PreparedPrograms, Writer};
 use crate::optim::{AdamW, AdamWConfig, groups};
+use crate::program::{self, PreparedPrograms, Writer};
 use crate::target::Target;
 
 /// How thoroughly to measure.
@@ -124,7 +124,7 @@ fn time_writing<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
         .take(config.evaluation.batch_size)
         .map(|problem| (problem, 0))
         .collect();
-    let mut seconds = |tokens: usize| -> Result<f64, TrainError> {
+    let seconds = |tokens: usize| -> Result<f64, TrainError> {
         let started = Instant::now();
         let writer = Writer::new(config, model.family(), &backbone.tokenizer).with_at_most(tokens);
         match &model {
