@@ -30,3 +30,9 @@ pub fn gated_gelu<B: Backend, const D: usize>(gate: Tensor<B, D>, up: Tensor<B, 
     }
     gelu_tanh(gate) * up
 }
+
+/// `silu(gate) · up` with `silu(x) = x · sigmoid(x)`, the gate of Llama's feed-forward layer.
+pub fn gated_silu<B: Backend, const D: usize>(gate: Tensor<B, D>, up: Tensor<B, D>) -> Tensor<B, D> {
+    assert_eq!(gate.dims(), up.dims(), "gated_silu: gate and up differ in shape");
+    gate.clone() * sigmoid(gate) * up
+}

@@ -16,17 +16,21 @@ mod head;
 mod loss;
 mod norm;
 pub mod optimizer;
+mod rotary;
+mod slots;
 pub mod sublayer;
 
 #[cfg(feature = "flex")]
 mod flex;
 
-pub use activation::{gated_gelu, gelu_tanh, relu};
+pub use activation::{gated_gelu, gated_silu, gelu_tanh, relu};
 pub use attention::{AttentionBias, attention};
 pub use embedding::embedding;
 pub use head::{head_log_probabilities, head_loss};
 pub use loss::cross_entropy;
-pub use norm::rms_norm;
+pub use norm::{layer_norm, rms_norm};
+pub use rotary::{RotaryAngles, RotaryPairs, rotary};
+pub use slots::write_slots;
 
 // The tests compare the fused kernels with the composed operations, so they need both.
 #[cfg(all(test, feature = "flex"))]

@@ -1,4 +1,4 @@
-//! Root-mean-square norm (T5's LayerNorm without mean and bias).
+//! Norms over the last dimension: root mean square (T5, Llama), and with mean and bias (CodeGen).
 
 use burn::tensor::{Tensor, backend::Backend};
 
@@ -10,4 +10,12 @@ pub fn rms_norm<B: Backend>(x: Tensor<B, 3>, weight: Tensor<B, 1>, eps: f64) -> 
     }
     let inverse = (x.clone() * x.clone()).mean_dim(2).add_scalar(eps).sqrt().recip();
     x * inverse * weight.unsqueeze()
+}
+
+/// `(x − mean(x)) / sqrt(var(x) + eps) · weight + bias` over the last dimension, the variance that of the whole row; `x` is
+/// `[b, n, d]`, `weight` and `bias` `[d]`.
+pub fn layer_norm<B: Backend>(x: Tensor<B, 3>, weight: Tensor<B, 1>, bias: Tensor<B, 1>, eps: f64) -> Tensor<B, 3> {
+    let centred = x.clone() - x.mean_dim(2);
+    let variance = (centred.clone() * centred.clone()).mean_dim(2);
+    centred * variance.add_scalar(eps).sqrt().recip() * weight.unsqueeze() + bias.unsqueeze()
 }

@@ -88,18 +88,18 @@ pub trait Seq2SeqBackbone<B: Backend>: Backbone<B> {
 
 /// A decoder-only backbone: the adapter's output `[P; tokens]` enters the one stack there is.
 ///
-/// Implemented by later models; the signature is here so that callers are written against it.
 /// - Positions are given, not derived: left-padded rows count either slots or unmasked tokens (both conventions are
 ///   in use), and that choice is the caller's. They are `[batch, seq]`, relative to the row's own count.
-/// - [`step`](Self::step) takes embeddings, not ids: a token that is fed back passes through ADePT's offset like
+/// - [`read`](Self::read) takes embeddings, not ids: a token that is fed back passes through ADePT's offset like
 ///   every training token did, and only the caller knows the adapter.
-/// - The cache is begun from a whole prefix (soft prompt, pads and tokens), with its mask kept inside: pads of the
-///   prefix stay hidden from every later step.
+/// - A cache is filled by [`read`](Self::read), any number of slots at a time, and keeps the masks of what it has read:
+///   pads stay hidden from every later slot. What all rows begin with (a soft prompt) is read once, as one row, and
+///   [`repeat_cache`](Self::repeat_cache) gives it to every row of a batch.
 /// - [`hidden`](Self::hidden) and [`head`](Self::head) are apart because a vocabulary of 128 k makes logits of
 ///   unlabelled slots the largest tensor of a step: gather the labelled slots first.
 pub trait CausalBackbone<B: Backend>: Backbone<B> {
-    /// Keys and values so far, with the prefix's mask.
-    type Cache;
+    /// Keys and values of the slots read so far, with their masks.
+    type Cache: Clone;
 
     /// Hidden states `[batch, seq, d_model]` after the final norm. `dropout` 0.0 means evaluation.
     fn hidden(
@@ -112,6 +112,12 @@ pub trait CausalBackbone<B: Backend>: Backbone<B> {
 
     /// Logits `[rows, vocab]` of chosen hidden states `[rows, d_model]`.
     fn head(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2>;
+
+    /// Mean cross-entropy `[1]` of chosen hidden states `[rows, d_model]` against labels `[rows]` that are not negative;
+    /// a model may not need the logits for it.
+    fn head_loss(&self, hidden: Tensor<B, 2>, labels: Tensor<B, 1, Int>) -> Tensor<B, 1> {
+        adept_kernels::cross_entropy(self.head(hidden), labels)
+    }
 
     /// Logits `[batch, seq, vocab]` of every slot.
     fn forward(
@@ -128,21 +134,30 @@ pub trait CausalBackbone<B: Backend>: Backbone<B> {
             .reshape([batch, seq, vocab])
     }
 
-    /// Reads the prefix and returns the cache and the logits of the last slot, `[batch, vocab]`.
-    /// `max_new_tokens` lets an implementation allocate the cache once.
-    fn start(
+    /// A cache that has read nothing.
+    fn new_cache(&self) -> Self::Cache;
+
+    /// A cache of one row, for `batch` rows; one that has read nothing stays so.
+    fn repeat_cache(&self, cache: &Self::Cache, batch: usize) -> Self::Cache;
+
+    /// The chosen rows of a cache, in the order of `rows`: rows that have ended are left out and cost nothing more.
+    fn select_cache(&self, cache: &Self::Cache, rows: Tensor<B, 1, Int>) -> Self::Cache;
+
+    /// Reads slots behind those of the cache, `[batch, seq, d_model]`, and returns the logits of the last one,
+    /// `[batch, vocab]`. `mask` and `positions` are those of the new slots only, `[batch, seq]`; a step of a generation
+    /// is one slot.
+    fn read(
         &self,
         embeddings: Tensor<B, 3>,
         mask: Tensor<B, 2, Bool>,
         positions: Tensor<B, 2, Int>,
-        max_new_tokens: usize,
-    ) -> (Self::Cache, Tensor<B, 2>);
+        cache: &mut Self::Cache,
+    ) -> Tensor<B, 2>;
 
-    /// Feeds one embedded token a row (`[batch, 1, d_model]`, positions `[batch, 1]`); logits `[batch, vocab]`.
-    fn step(&self, embeddings: Tensor<B, 3>, positions: Tensor<B, 2, Int>, cache: &mut Self::Cache) -> Tensor<B, 2>;
-
-    /// The token that ends an answer.
-    fn eos_id(&self) -> u32;
+    /// Positions it was trained for; later ones are worked out like any other, but nobody knows what comes of them.
+    fn max_positions(&self) -> usize;
+    /// The tokens that end a text, at least one; the first is what a training row ends with.
+    fn eos_ids(&self) -> &[u32];
     /// The token that fills rows up (left of the prefix).
     fn pad_id(&self) -> u32;
 }

@@ -47,6 +47,7 @@ pub(crate) fn attention<B: Backend>(
             value: contiguous(plain(value)),
             bias: position.map(|bias| contiguous(plain(bias))),
             mask: mask.map(|mask| contiguous(plain(mask))),
+            past: bias.past,
         };
         return from_plain(forward(&inputs, b, shape).0);
     }
@@ -60,6 +61,7 @@ pub(crate) fn attention<B: Backend>(
         value: contiguous(value.primitive),
         bias: position.map(|bias| contiguous(bias.primitive)),
         mask: mask.map(|mask| contiguous(tracked(mask).primitive)),
+        past: bias.past,
     };
     let (out, softmax) = forward(&inputs, b, shape);
     let state = State {
@@ -98,6 +100,7 @@ struct Inputs {
     value: FlexTensor,
     bias: Option<FlexTensor>,
     mask: Option<FlexTensor>,
+    past: Option<usize>,
 }
 
 impl Inputs {
@@ -114,6 +117,7 @@ impl Inputs {
             value: side(&self.value, shape.k),
             bias: self.bias.as_ref().map(elements),
             mask: self.mask.as_ref().map(|mask| &elements(mask)[i * shape.k..][..shape.k]),
+            past: self.past,
         }
     }
 }

@@ -52,6 +52,8 @@ pub(super) struct Row<'a> {
     pub value: Side<'a>,
     pub bias: Option<&'a [f32]>,
     pub mask: Option<&'a [f32]>,
+    /// Query `i` sees the keys up to `past + i` alone; none: all keys.
+    pub past: Option<usize>,
 }
 
 /// What turns one row of scores into weights: `e^(score − top) · factor`.
@@ -82,6 +84,12 @@ impl Row<'_> {
             .map(|bias| &bias[(head * shape.q + query) * shape.k..][..shape.k])
     }
 
+    /// Number of keys that a query sees; they are the first ones.
+    #[inline(always)]
+    fn seen(&self, query: usize, shape: Heads) -> usize {
+        self.past.map_or(shape.k, |past| (past + query + 1).min(shape.k))
+    }
+
     /// Writes the context `[q, h·c]` and the softmax `[h, q]`; `scratch` holds `q·k` elements.
     pub fn forward(&self, shape: Heads, out: &mut [f32], softmax: &mut [Softmax], scratch: &mut [f32]) {
         let Heads { q, k, channels, .. } = shape;
@@ -93,8 +101,10 @@ impl Row<'_> {
                 || {
                     let rows = scratch[..q * k].chunks_exact_mut(k).zip(softmax.iter_mut());
                     for (query, (scores, softmax)) in rows.enumerate() {
+                        let (scores, future) = scores.split_at_mut(self.seen(query, shape));
                         let top = maximum_of_sums(scores, self.bias(head, query, shape), self.mask);
                         let factor = 1.0 / sum_of_exponentials_in_place(scores, top);
+                        future.fill(0.0);
                         *softmax = Softmax { top, factor };
                     }
                 },
@@ -124,6 +134,8 @@ impl Row<'_> {
             #[inline(always)]
             || {
                 for (query, (scores, softmax)) in out.chunks_exact_mut(shape.k).zip(softmax).enumerate() {
+                    let (scores, future) = scores.split_at_mut(self.seen(query, shape));
+                    future.fill(0.0);
                     // The very sums of the forward pass: a masked score is `f32::MIN` there and here.
                     maximum_of_sums(scores, self.bias(head, query, shape), self.mask);
                     for score in scores {

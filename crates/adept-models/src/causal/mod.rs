@@ -9,8 +9,7 @@ mod rotary;
 mod source;
 
 pub use attention::CausalCache;
-pub(crate) use attention::{Reading, Seen, attend};
+pub(crate) use attention::{Reading, attend};
 pub use layer::{LayerNorm, Linear, RmsNorm};
-pub(crate) use rotary::{Angles, interleaved, halves};
 pub use rotary::Rotary;
-pub(crate) use source::{Filler, linear_tensors};
+pub(crate) use source::{Builder, CheckpointSource, Named, RandomSource, Source, linear_tensors, vector_tensor};
