@@ -89,6 +89,7 @@ impl Ended {
             b'S' => Ok(Outcome::SyntaxError { message }),
             b'T' => Err(SandboxError::Tests { message }),
             b'U' => Err(SandboxError::Unsupported { message }),
+            b'X' => Err(SandboxError::Judge { message }),
             b'G' => self.lost_player(limits),
             _ => Err(self.no_verdict()),
         }
@@ -99,14 +100,17 @@ impl Ended {
         let early = |how: String| Outcome::Fail {
             message: format!("the program ended before its tests: {how}"),
         };
+        // A stage that failed ends with a code of its own, which is not the program's.
+        if !errors(&self.player_report).is_empty() {
+            return Err(self.no_start());
+        }
         match end(&self.player_report) {
             Some((_, Some(KILLED))) => Ok(Outcome::Memory),
             Some((_, Some(OUT_OF_CPU))) => Ok(Outcome::Timeout { limit: limits.wall }),
             Some((_, Some(signal))) => Ok(early(named(signal))),
             Some((Some(code), None)) => Ok(early(format!("exit code {code}"))),
             // It closed its socket and went on: nothing else can be heard of it.
-            _ if errors(&self.player_report).is_empty() => Ok(early("it no longer answers".to_owned())),
-            _ => Err(self.no_start()),
+            _ => Ok(early("it no longer answers".to_owned())),
         }
     }
 
