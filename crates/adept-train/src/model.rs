@@ -226,36 +226,26 @@ impl<B: Backend> TaskModel<B> for Model<B> {
     }
 }
 
-impl<B: Backend> TaskModel<B> for CodeGen<B> {
-    fn loss(&self, adapter: &PromptAdapter<B>, batch: &Batch, dropout: f64, device: &B::Device) -> Tensor<B, 1> {
-        causal::loss(self, adapter, batch, dropout, device)
-    }
+/// What all decoders do alike.
+macro_rules! decoders {
+    ($($model:ident),*) => {$(
+        impl<B: Backend> TaskModel<B> for $model<B> {
+            fn loss(&self, adapter: &PromptAdapter<B>, batch: &Batch, dropout: f64, device: &B::Device) -> Tensor<B, 1> {
+                causal::loss(self, adapter, batch, dropout, device)
+            }
 
-    fn answers(
-        &self,
-        _: &PromptAdapter<B>,
-        _: &Batch,
-        _: &Predictor,
-        _: &Decode<'_>,
-        _: &B::Device,
-    ) -> Result<Vec<String>, TrainError> {
-        Err(TrainError::NoProgram)
-    }
+            fn answers(
+                &self,
+                _: &PromptAdapter<B>,
+                _: &Batch,
+                _: &Predictor,
+                _: &Decode<'_>,
+                _: &B::Device,
+            ) -> Result<Vec<String>, TrainError> {
+                Err(TrainError::NoProgram)
+            }
+        }
+    )*};
 }
 
-impl<B: Backend> TaskModel<B> for Llama<B> {
-    fn loss(&self, adapter: &PromptAdapter<B>, batch: &Batch, dropout: f64, device: &B::Device) -> Tensor<B, 1> {
-        causal::loss(self, adapter, batch, dropout, device)
-    }
-
-    fn answers(
-        &self,
-        _: &PromptAdapter<B>,
-        _: &Batch,
-        _: &Predictor,
-        _: &Decode<'_>,
-        _: &B::Device,
-    ) -> Result<Vec<String>, TrainError> {
-        Err(TrainError::NoProgram)
-    }
-}
+decoders!(CodeGen, Llama);
