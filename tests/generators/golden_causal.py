@@ -37,8 +37,6 @@ import golden_common as common
 from golden_causal_configs import EOS, FAMILIES, V, config_json, tokenizer_config, unscaled
 from golden_common import B, LEAST_MARGIN, NEW_TOKENS, adapt, offset, pad_after_eos, train_three, worst
 
-EMBEDDING_STD = 0.15
-
 
 # ------------------------------------------------------------------------------------------------------ backbone
 def make_model(config):
@@ -49,7 +47,7 @@ def make_model(config):
 
 def build(family, generator):
     """A model whose every weight matters, its values those that the checkpoint's two-byte type holds exactly."""
-    config = config_json(family)
+    config, scale = config_json(family), FAMILIES[family]
     model = make_model(config)
     normal = lambda shape, std: torch.randn(shape, generator=generator) * std
     with torch.no_grad():
@@ -57,24 +55,26 @@ def build(family, generator):
             *_, kind, what = name.split(".")
             shape = parameter.shape
             if kind in ("wte", "embed_tokens"):
-                value = normal(shape, EMBEDDING_STD)
+                value = normal(shape, scale.embedding)
             elif kind == "lm_head":
                 value = normal(shape, 1.6 * config_width(config) ** -0.5) if what == "weight" else normal(shape, 1.0)
             elif kind.startswith("ln_") or kind.endswith("norm"):
                 value = normal(shape, 0.2) + (what == "weight")
                 if config["tie_word_embeddings"] and name == "model.norm.weight":
                     # Logits of a few units: the limits are a small part of them, float32's noise is far below.
-                    value *= 1.6 / EMBEDDING_STD * config_width(config) ** -0.5
+                    value *= 1.6 / scale.embedding * config_width(config) ** -0.5
             elif what == "bias":
                 value = normal(shape, 0.3)
             else:
                 # A feed-forward that outweighs attention makes the next token depend on the last one, not on the
                 # input alone; otherwise greedy output is one token over and over.
-                gain = 3.0 if kind in ("fc_out", "down_proj") else 1.2
+                gain = scale.feed_forward if kind in ("fc_out", "down_proj") else 1.2
                 value = normal(shape, gain * shape[1] ** -0.5)
             parameter.copy_(value)
         # The end token should come up within twenty tokens in some rows, so that stopping at it is covered.
         (model.model.embed_tokens if config["tie_word_embeddings"] else model.lm_head).weight[EOS[family]] *= 1.8
+        if family == "codegen":
+            model.lm_head.bias[EOS[family]] += 1.0
         for parameter in model.parameters():
             parameter.copy_(parameter.to(stored_type(config)).float())
             parameter.requires_grad_(False)
@@ -130,22 +130,23 @@ def mean_loss(logits, labels):
 
 
 @torch.no_grad()
-def greedy(run, embed, x, mask, positions):
+def greedy(run, embed, x, mask, positions, broken=""):
     """Greedy output that ignores the end token, without a cache: ids and margins top-1 minus top-2, [B, 20] each."""
     ids, margins = [], []
-    for _ in range(NEW_TOKENS):
+    for step in range(NEW_TOKENS):
         best = run(x, mask, positions)[:, -1].topk(2, -1)
         margins.append(best.values[:, 0] - best.values[:, 1])
-        if margins[-1].min() < LEAST_MARGIN:
+        if margins[-1].min() < LEAST_MARGIN and not broken:
             return None, None  # This seed is of no use: float32 noise might flip a token.
         ids.append(best.indices[:, :1])
         x = torch.cat([x, embed(ids[-1])], 1)
         mask = torch.cat([mask, torch.ones_like(ids[-1])], 1)
-        positions = torch.cat([positions, positions[:, -1:] + 1], 1)
+        further = 2 if broken == "steps one too far" and step == 0 else 1
+        positions = torch.cat([positions, positions[:, -1:] + further], 1)
     return torch.cat(ids, 1), torch.stack(margins, 1)
 
 
-def generation(family, run, embedding, adapters, batch):
+def generation(family, run, embedding, adapters, batch, broken=""):
     """All greedy sequences, or None where a margin is too small."""
     out, eos = {}, EOS[family]
     x, mask = embedding[batch["gen.input_ids"]], batch["gen.attention_mask"]
@@ -161,7 +162,8 @@ def generation(family, run, embedding, adapters, batch):
             shifted = lambda ids, p=p: offset("adept", p, embedding[ids])
             ways += [(count, shifted, f"{count}_adaptnew_nostop") for count in counts]
         for count, embed, name in ways:
-            ids, margin = greedy(run, embed, entered, full, counts[count](full))
+            seen = torch.ones_like(full) if broken == "pads visible" else full
+            ids, margin = greedy(run, embed, entered, seen, counts[count](full), broken)
             if ids is None:
                 return None
             out[f"{method}.gen_ids_{name}"] = ids
@@ -242,7 +244,19 @@ def rejection(out):
     shifted = {count: f"adept.gen_ids_{count}_adaptnew" for count in ("arange", "mask")}
     if equal(shifted["arange"], "adept.gen_ids") or equal(shifted["mask"], "adept.gen_ids_mask"):
         return "shift without effect"
+    # The shift is much the same for all tokens, so little tells those that are fed back through it apart.
+    if any(max(len(set(row.tolist())) for row in out[f"{name}_nostop"]) < 3 for name in shifted.values()):
+        return "dull"
     return "positions without effect" if equal(*shifted.values()) else None
+
+
+def is_sensitive(out, generate):
+    """Whether a mistake in the steps changes every sequence."""
+    for broken in ("steps one too far", "pads visible"):
+        other = generate(broken)
+        if any(torch.equal(out[name], other[name]) for name in out if name.endswith("nostop")):
+            return False
+    return True
 
 
 def attempt(family, seed, batch):
@@ -257,6 +271,8 @@ def attempt(family, seed, batch):
     if greedily is None:
         return "margin", None
     reason = rejection(greedily)
+    if reason is None and not is_sensitive(greedily, lambda broken: generation(family, run, embedding, adapters, batch, broken)):
+        reason = "steps without effect"
     if reason:
         return reason, None
     return None, (family, model, adapters, batch, compute(run, embedding, adapters, batch) | greedily)

@@ -7,20 +7,24 @@ import golden_bpe
 
 @dataclasses.dataclass
 class Family:
-    """Width of the padded input, the end token, and (source, target) of each row."""
+    """Width of the padded input, the end token, (source, target) of each row, and the scale of random weights: standard
+    deviation of embeddings, gain of the maps out of the feed-forward layers."""
 
     width: int
     end: str
     texts: list
+    embedding: float
+    feed_forward: float
 
 
 # Row 0 fills the width, the others are padded on the left. Every byte of ` Label : ` is a token, so sources are short.
 LONG = [("The cat was late", "entailed"), ("It is fine", "not true"), ("the", "is"), ("x", "no one")]
 SHORT = [("the", "the end"), ("It", "is"), ("x", "no one"), ("a", "no")]
 FAMILIES = {
-    "codegen": Family(25, golden_bpe.END, LONG),
-    "llama": Family(26, "<|end_of_text|>", LONG),
-    "llama_tied": Family(18, "<|end_of_text|>", SHORT),
+    "codegen": Family(25, golden_bpe.END, LONG, 1.0, 3.0),
+    "llama": Family(26, "<|end_of_text|>", LONG, 0.7, 3.0),
+    # A tied head would repeat what it reads where the layers add little to it.
+    "llama_tied": Family(18, "<|end_of_text|>", SHORT, 0.5, 6.0),
 }
 # 256 bytes and 24 merges, then what each tokenizer adds; the models have more rows than the tokenizers have tokens.
 V = 288
