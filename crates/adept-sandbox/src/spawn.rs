@@ -45,6 +45,9 @@ pub(crate) fn start(
     let child = Command::new(helper)
         .args([OUTER, &text])
         .env_clear()
+        // A host program's allocator may reserve address space at its start (mimalloc: one GiB), of which the limits put on
+        // later would leave nothing to start the interpreter with.
+        .env("MIMALLOC_ARENA_RESERVE", "16384")
         .stdin(first)
         .stdout(second)
         .stderr(report_end)
