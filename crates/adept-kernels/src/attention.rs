@@ -26,15 +26,15 @@ fn additive<B: Backend>(keep: Tensor<B, 2, Bool>) -> Tensor<B, 2> {
     zeros.mask_fill(keep.bool_not(), f32::MIN)
 }
 
-/// Whether a fused kernel reads the parts where they lie.
-fn is_fused<B: Backend>() -> bool {
-    #[cfg(feature = "flex")]
-    return crate::flex::route::<B>().is_some();
-    #[cfg(not(feature = "flex"))]
-    false
-}
-
 impl<B: Backend> AttentionBias<B> {
+    /// Whether a fused kernel reads the parts where they lie.
+    fn is_fused() -> bool {
+        #[cfg(feature = "flex")]
+        return crate::flex::route::<B>().is_some();
+        #[cfg(not(feature = "flex"))]
+        false
+    }
+
     /// Takes a position bias `[1, h, q, k]` (causal mask included where there is one) and a key mask `[b, k]`, true = attend.
     pub fn new(bias: Option<Tensor<B, 4>>, mask: Option<Tensor<B, 2, Bool>>) -> Self {
         let mut this = Self {
@@ -43,7 +43,7 @@ impl<B: Backend> AttentionBias<B> {
             mask: mask.map(additive),
             combined: None,
         };
-        if !is_fused::<B>() {
+        if !Self::is_fused() {
             this.combined = this.combine(None);
         }
         this
@@ -60,7 +60,7 @@ impl<B: Backend> AttentionBias<B> {
             mask: Some(additive(mask)),
             combined: None,
         };
-        if !is_fused::<B>() {
+        if !Self::is_fused() {
             this.combined = this.combine(Some(queries));
         }
         this

@@ -8,7 +8,7 @@
 //! | [`llama`] | Llama 2, 3, 3.1, 3.2, TinyLlama |
 //! | [`causal`] | what the last two share: maps, norms, rotary positions, the key/value cache |
 //! | [`checkpoint`] | `model.safetensors`, alone or in shards: memory-mapped, checked, fingerprinted, written |
-//! | [`generate`] | greedy decoding and the scoring of fixed answers |
+//! | [`generate`] | texts, greedy or drawn, and the scoring of fixed answers |
 //! | [`loss`] | label shift and token cross-entropy |
 //!
 //! Nothing here knows a data set, an adapter or an optimiser. All is generic over burn's `Backend`.

@@ -271,6 +271,25 @@ mod tests {
     }
 
     #[test]
+    fn steps_write_where_the_room_is() {
+        let text = Text::new(130);
+        let mut cache = CausalCache::new(BLOCKS);
+        text.read((0, 2), (0, 10), Some(&mut cache));
+        let place = |cache: &CausalCache<Flex>| {
+            let (keys, _) = cache.blocks[1].clone().unwrap();
+            keys.into_primitive().tensor().storage::<f32>().as_ptr()
+        };
+        let mut moves = 0;
+        for at in 10..130 {
+            let before = place(&cache);
+            text.read((0, 2), (at, 1), Some(&mut cache));
+            moves += usize::from(place(&cache) != before);
+        }
+        // At slots 65 and 129.
+        assert_eq!(moves, 2);
+    }
+
+    #[test]
     fn chosen_rows_go_on_alone() {
         let text = Text::new(70);
         let mut both = CausalCache::new(BLOCKS);
