@@ -85,7 +85,9 @@ impl<B: Backend> AttentionBias<B> {
         let future = self.past.zip(queries).zip(self.mask.as_ref()).map(|((past, q), mask)| {
             let (device, shape) = (mask.device(), [q, past + q]);
             let hidden = Tensor::<B, 2, Bool>::tril_mask(shape, past as i64, &device);
-            Tensor::<B, 2>::zeros(shape, &device).mask_fill(hidden, f32::MIN).reshape([1, 1, q, past + q])
+            Tensor::<B, 2>::zeros(shape, &device)
+                .mask_fill(hidden, f32::MIN)
+                .reshape([1, 1, q, past + q])
         });
         match (self.bias.clone().or(future), mask) {
             (Some(bias), Some(mask)) => Some((bias + mask).clamp_min(f32::MIN)),
@@ -127,7 +129,9 @@ pub fn attention<B: Backend>(
             return x;
         }
         let times = heads / groups;
-        x.reshape([b, k, groups, 1, channels]).repeat_dim(3, times).reshape([b, k, inner])
+        x.reshape([b, k, groups, 1, channels])
+            .repeat_dim(3, times)
+            .reshape([b, k, inner])
     };
     let (key, value) = (every_head(key), every_head(value));
     #[cfg(feature = "flex")]

@@ -29,16 +29,15 @@ pub struct RotaryAngles<B: Backend> {
 ///
 /// # Panics
 /// Where the last dimension is not a multiple of `heads`, or a head has fewer channels than are turned.
-pub fn rotary<B: Backend>(
-    x: Tensor<B, 3>,
-    heads: usize,
-    angles: &RotaryAngles<B>,
-    pairs: RotaryPairs,
-) -> Tensor<B, 3> {
+pub fn rotary<B: Backend>(x: Tensor<B, 3>, heads: usize, angles: &RotaryAngles<B>, pairs: RotaryPairs) -> Tensor<B, 3> {
     let [b, n, inner] = x.dims();
     let [_, _, p] = angles.cos.dims();
     let c = inner / heads;
-    assert_eq!(inner % heads, 0, "rotary: {inner} channels do not split into {heads} heads");
+    assert_eq!(
+        inner % heads,
+        0,
+        "rotary: {inner} channels do not split into {heads} heads"
+    );
     assert!(2 * p <= c, "rotary: {p} pairs do not fit into {c} channels of a head");
     let x = x.reshape([b, n, heads, c]);
     let turned = x.clone().slice([0..b, 0..n, 0..heads, 0..2 * p]);

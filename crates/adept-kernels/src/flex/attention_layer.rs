@@ -55,7 +55,10 @@ pub(crate) fn attention_layer<B: Backend>(
     if let Some(mask) = &mask {
         assert_eq!(mask.dims(), [b, k], "attention: the key mask does not fit");
     }
-    assert_eq!(bias.past, None, "attention: a layer's causal mask is part of its position bias");
+    assert_eq!(
+        bias.past, None,
+        "attention: a layer's causal mask is part of its position bias"
+    );
     let AttentionWeights { norm, inputs, output } = weights;
     let settings = Settings {
         shape,

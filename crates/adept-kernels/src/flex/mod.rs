@@ -20,7 +20,7 @@ mod optimizer;
 mod pool;
 mod rows;
 
-pub(crate) use activation::{gated_gelu, relu};
+pub(crate) use activation::{Gelu, Silu, gated, gelu, relu};
 pub(crate) use attention::attention;
 pub(crate) use attention_layer::attention_layer;
 pub(crate) use bridge::{Route, route};
