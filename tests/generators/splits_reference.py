@@ -1,4 +1,4 @@
-"""Reference row ids of the paper's GLUE splits, from torch, and STS-B targets, from Python's own rounding.
+"""Reference row ids of the paper's splits, from torch, and STS-B targets, from Python's own rounding.
 
 Writes crates/adept-data/tests/fixtures/splits.json. The sizes are those of the official files (../shared/spec/tasks.md);
 no data is read. Row ids are summed up as the SHA-256 of their little-endian 64-bit form, with the first and last eight in
@@ -19,9 +19,39 @@ import torch
 
 OUT = pathlib.Path("crates/adept-data/tests/fixtures/splits.json")
 # Rows of the official train and validation files that carry a label.
-SMALL = {"cola": (8551, 1043), "rte": (2490, 277), "mrpc": (3668, 408), "stsb": (5749, 1500)}
-LARGE = {"qqp": (363846, 40430), "qnli": (104743, 5463), "sst2": (67349, 872)}
-MNLI = (392702, 9832, 9815)  # train, mismatched, matched
+SMALL = {
+    "cola": (8551, 1043),
+    "rte": (2490, 277),
+    "mrpc": (3668, 408),
+    "stsb": (5749, 1500),
+    "multirc": (27243, 4848),
+    "boolq": (9427, 3270),
+    "wic": (5428, 638),
+    "wsc": (554, 104),
+    "cb": (250, 56),
+    "copa": (400, 100),
+    "superglue_rte": (2490, 277),
+    "scitail": (23596, 1304),
+}
+# ReCoRD by its queries, which are divided before a row is made of each answer.
+LARGE = {
+    "qqp": (363846, 40430),
+    "qnli": (104743, 5463),
+    "sst2": (67349, 872),
+    "record": (100730, 10000),
+    "nq": (104071, 12836),
+    "hotpotqa": (72928, 5901),
+    "searchqa": (117384, 16980),
+    "newsqa": (74160, 4212),
+    "squad": (87599, 10570),
+    "winogrande": (40398, 1267),
+    "yelp_polarity": (560000, 38000),
+}
+LIMIT = {"yelp_polarity": 100000}
+OFFICIAL = {
+    "mnli": (392702, 9832, 9815),  # train, mismatched, matched
+    "paws": (49401, 8000, 8000),
+}
 
 
 def permutation(n):
@@ -53,13 +83,10 @@ for name, (train, validation) in LARGE.items():
     order = permutation(train)
     tasks[name] = {
         "official": [train, validation],
-        **splits(order[1000:], order[:1000], list(range(validation))),
+        **splits(order[1000:][: LIMIT.get(name)], order[:1000], list(range(validation))),
     }
-train, mismatched, matched = MNLI
-tasks["mnli"] = {
-    "official": [train, mismatched, matched],
-    **splits(list(range(train)), list(range(mismatched)), list(range(matched))),
-}
+for name, sizes in OFFICIAL.items():
+    tasks[name] = {"official": list(sizes), **splits(*(list(range(size)) for size in sizes))}
 
 # STS-B: scores with three decimals, as the official files write them, through float32.
 tenths, fifths = [], []

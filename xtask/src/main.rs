@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 /// Commands of `adept` that `cargo xtask` passes on.
 const PASSED_ON: &[&str] = &[
+    "fetch",
     "reproduce",
     "train",
     "eval",
@@ -23,6 +24,7 @@ const PASSED_ON: &[&str] = &[
     "inspect",
     "verify",
     "bench",
+    "pretrain",
     "report",
     "config",
 ];
@@ -31,6 +33,7 @@ const HELP: &str = "\
 Project tasks. Run as `cargo xtask COMMAND …`.
 
 Commands that build `adept` in release and hand over to it (all their arguments are adept's own):
+  fetch       bring data and models from the hub into its cache
   reproduce   run or resume one of the paper's tables: cargo xtask reproduce glue (or table1, table2; our own data and
               backbone; --profile for others)
   train       train one adapter
@@ -39,6 +42,7 @@ Commands that build `adept` in release and hand over to it (all their arguments 
   inspect     shapes, counts and fingerprint of an adapter, a backbone or a run
   verify      compare this machine's backend with golden numbers from PyTorch
   bench       time training steps and inference
+  pretrain    pretrain a small T5 of one's own
   report      write a report again from its records
   config      print a preset as a documented TOML file
 

@@ -46,6 +46,10 @@ pub struct Cli {
     #[arg(long, global = true, value_name = "DIR|none")]
     pub data_cache: Option<PathBuf>,
 
+    /// Run what a model has written even where a layer of the sandbox is missing on this machine
+    #[arg(long, global = true)]
+    pub allow_missing_layers: bool,
+
     /// No progress and no remarks, results and errors only
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     pub quiet: bool,

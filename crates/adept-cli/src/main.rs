@@ -17,6 +17,10 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    // What a model has written is run by this very program as its own helper, before it is anything else.
+    if let Some(code) = adept_sandbox::child_main() {
+        return code;
+    }
     allocator::keep_freed_pages();
     // clap prints its own messages and ends with code 2 on a usage error.
     let cli = args::Cli::parse();

@@ -105,6 +105,34 @@ fn what_is_fetched_is_found_by_a_run() {
 }
 
 #[test]
+fn checksums_on_the_card_are_held_against_the_listing() {
+    let (folder, _) = fresh("run");
+    let cache = folder.path().join("hub");
+    let (server, rte) = (rte_server(), card(folder.path()));
+    let text = fs::read_to_string(&rte).expect("the card");
+    let train = fs::read(sample().data.join("RTE/train.tsv")).expect("a file of the sample");
+    let known = |hex: &str| {
+        let checksums = format!("folder = \"rte\"\nchecksums = {{ \"train.tsv\" = \"{hex}\" }}");
+        fs::write(&rte, text.replace("folder = \"rte\"", &checksums)).expect("a writable folder");
+    };
+    known(&"0".repeat(64));
+    finish(fetch(&server, &cache, &[&rte])).failed(2, &["rte/train.tsv: expected the checksum 0000"]);
+    assert!(!cache.exists(), "nothing was written");
+    known("0000");
+    finish(fetch(&server, &cache, &[&rte])).failed(2, &["`hub.checksums` of `train.tsv`: expected 64 hex digits"]);
+    known(&server::sha256(&train));
+    finish(fetch(&server, &cache, &[&rte])).succeeded();
+    // Of another revision the card knows none.
+    known(&"0".repeat(64));
+    finish(fetch(
+        &server,
+        &folder.path().join("other"),
+        &[&rte, "--revision", COMMIT],
+    ))
+    .succeeded();
+}
+
+#[test]
 fn a_cut_is_mended_and_what_is_wrong_is_said() {
     let (folder, _) = fresh("run");
     let cache = folder.path().join("hub");

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Bool, Tensor, TensorData};
+use burn::tensor::{Bool, Int, Tensor, TensorData};
 
 use crate::{
     AdapterConfig, AdaptiveOffset, CoreError, FanIn, Method, Offset, PositionalOffset, PromptInit, SoftPrompt,
@@ -112,9 +112,23 @@ impl<B: Backend> PromptAdapter<B> {
     /// # Panics
     /// Where the input is wider than DePT's table of positions; check with [`PromptAdapter::check_width`] before.
     pub fn forward(&self, embeddings: Tensor<B, 3>, mask: Tensor<B, 2, Bool>) -> AdaptedInput<B> {
+        self.prompted(self.offset(embeddings, 0), mask)
+    }
+
+    /// As [`PromptAdapter::forward`] for rows whose tokens stand at positions `[batch, seq]` of their own (a decoder's rows
+    /// with pads on their left), counted without the prompt; only DePT asks, and has no offset beyond its table.
+    pub fn forward_at(
+        &self,
+        embeddings: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        positions: Tensor<B, 2, Int>,
+    ) -> AdaptedInput<B> {
+        self.prompted(self.offset_at(embeddings, positions), mask)
+    }
+
+    fn prompted(&self, embeddings: Tensor<B, 3>, mask: Tensor<B, 2, Bool>) -> AdaptedInput<B> {
         let batch = embeddings.dims()[0];
         let device = embeddings.device();
-        let embeddings = self.offset(embeddings, 0);
         let Some(prompt) = &self.prompt else {
             return AdaptedInput { embeddings, mask };
         };
@@ -133,6 +147,15 @@ impl<B: Backend> PromptAdapter<B> {
     pub fn offset(&self, embeddings: Tensor<B, 3>, first_position: usize) -> Tensor<B, 3> {
         match &self.offset {
             Some(offset) => offset.apply(embeddings, first_position),
+            None => embeddings,
+        }
+    }
+
+    /// As [`PromptAdapter::offset`] for tokens at positions `[batch, seq]` of their own.
+    pub fn offset_at(&self, embeddings: Tensor<B, 3>, positions: Tensor<B, 2, Int>) -> Tensor<B, 3> {
+        match &self.offset {
+            Some(Offset::Positional(offset)) => embeddings + offset.at(positions),
+            Some(offset) => offset.apply(embeddings, 0),
             None => embeddings,
         }
     }

@@ -7,7 +7,7 @@ use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::init::uniform_matrix;
 use crate::{AdapterConfig, CoreError, FanIn};
@@ -148,6 +148,20 @@ impl<B: Backend> PositionalOffset<B> {
         // Scaling the thin factor costs r values a slot instead of d.
         let rows = if self.scale == 1.0 { rows } else { rows * self.scale };
         rows.matmul(self.b.val())
+    }
+}
+
+impl<B: Backend> PositionalOffset<B> {
+    /// The offsets of slots by their positions `[batch, seq]`, `[batch, seq, d]`; zero beyond the table.
+    pub fn at(&self, positions: Tensor<B, 2, Int>) -> Tensor<B, 3> {
+        let [batch, seq] = positions.dims();
+        let ([length, rank], [_, d]) = (self.a.dims(), self.b.dims());
+        let flat = positions.reshape([batch * seq]);
+        let beyond = flat.clone().greater_equal_elem(length as i64).reshape([batch * seq, 1]);
+        let rows = self.a.val().select(0, flat.clamp(0, length as i64 - 1));
+        let rows = rows.mask_fill(beyond.expand([batch * seq, rank]), 0.0);
+        let rows = if self.scale == 1.0 { rows } else { rows * self.scale };
+        rows.matmul(self.b.val()).reshape([batch, seq, d])
     }
 }
 

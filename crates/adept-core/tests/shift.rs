@@ -61,3 +61,17 @@ fn a_tracked_offset_can_be_shifted_and_stays_as_it_was() {
     let gradients = rolled.forward(0, 4).sum().backward();
     assert!(tracked.a.val().grad(&gradients).is_none(), "no gradient flows back");
 }
+
+/// Rows of a decoder have pads on their left: each token gets the offset of its own position, wherever it stands.
+#[test]
+fn positions_of_their_own_pick_rows_of_the_table() {
+    let device = Default::default();
+    let a = Tensor::<Flex, 2>::from_data([[1.0], [2.0], [3.0]], &device);
+    let b = Tensor::<Flex, 2>::from_data([[1.0, 10.0]], &device);
+    let offset = PositionalOffset::from_tensors(a, b, 2.0);
+    let positions = Tensor::<Flex, 2, burn::tensor::Int>::from_data([[0, 0, 1], [1, 2, 3]], &device);
+    let found: Vec<f32> = offset.at(positions).into_data().into_vec().unwrap();
+    let rows = [2.0, 2.0, 4.0, 4.0, 6.0, 0.0];
+    let expected: Vec<f32> = rows.iter().flat_map(|row| [*row, 10.0 * row]).collect();
+    assert_eq!(found, expected);
+}

@@ -167,7 +167,7 @@ pub enum DataError {
         found: Vec<String>,
     },
     /// A line that is no JSON object.
-    #[error("{}:{line}: expected one JSON object, found {} at byte {column}", file.display(), json_fault(source))]
+    #[error("{}:{line}: expected one JSON object, found {} at byte {column}", file.display(), json_fault(fault))]
     Json {
         /// The file.
         file: PathBuf,
@@ -175,8 +175,8 @@ pub enum DataError {
         line: usize,
         /// Position in the line.
         column: usize,
-        /// The parser's own words.
-        source: serde_json::Error,
+        /// What the parser met. Not a source: its own words count lines from the one it was given.
+        fault: serde_json::Error,
     },
     /// A parquet file that is cut short or damaged.
     #[error("{}: expected a whole parquet file of {bytes} bytes: {source}", file.display())]
@@ -314,8 +314,8 @@ pub enum DataError {
         /// Rows found.
         found: usize,
     },
-    /// No `tokenizer.json`.
-    #[error("{}: expected a tokenizer.json, found {}", folder.display(), listed(found))]
+    /// Neither `tokenizer.json` nor `vocab.json` and `merges.txt`.
+    #[error("{}: expected a tokenizer.json, or vocab.json and merges.txt, found {}", folder.display(), listed(found))]
     MissingTokenizer {
         /// The folder searched.
         folder: PathBuf,
@@ -330,6 +330,9 @@ pub enum DataError {
         /// The library's own words.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Files of byte pairs that make no tokenizer.
+    #[error(transparent)]
+    Bpe(#[from] crate::tokenizer::BpeError),
     /// Text (or ids) the tokenizer cannot handle.
     #[error("row {row}: the tokenizer failed: {source}")]
     Tokenize {

@@ -30,4 +30,4 @@ pub use read::{FewShot, LoadOptions, ScoreRounding, check_task, load_task, score
 pub use rows::{Lengths, RowsOrigin, StoredRows, TaskRows, open_task};
 pub use split::{SplitRule, torch_permutation};
 pub use task::{TargetLength, Task};
-pub use tokenizer::TextTokenizer;
+pub use tokenizer::{BpeError, TextStream, TextTokenizer};

@@ -72,8 +72,8 @@ fn missing_and_misnamed_files() {
     assert_eq!(
         unknown,
         "unknown task `wnli`: expected one of mnli, qqp, qnli, sst2, stsb, mrpc, rte, cola, multirc, boolq, wic, wsc, cb, \
-         record, nq, hotpotqa, searchqa, newsqa, squad, winogrande, yelp_polarity, scitail, paws, mbpp, text, or a card's path, \
-         which ends in .toml"
+         record, copa, superglue_rte, nq, hotpotqa, searchqa, newsqa, squad, winogrande, yelp_polarity, scitail, paws, mbpp, \
+         text, or a card's path, which ends in .toml"
     );
 }
 
@@ -418,7 +418,7 @@ fn tokenizer_files() {
         .expect_err("no tokenizer")
         .to_string();
     assert!(
-        message.ends_with(": expected a tokenizer.json, found spiece.model"),
+        message.ends_with(": expected a tokenizer.json, or vocab.json and merges.txt, found spiece.model"),
         "{message}"
     );
     let file = root.path().join("tokenizer.json");

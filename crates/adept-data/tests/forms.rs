@@ -1,42 +1,14 @@
 //! Tasks whose real files are not at hand, in the forms their makers publish. All sentences are invented.
 
-use std::fs;
-use std::io::Write as _;
+mod common;
+
 use std::path::Path;
 
 use adept_data::{Example, FewShot, LoadOptions, Metric, Right, Task, TaskData, load_task, score};
-
-fn named(name: &str) -> Task {
-    Task::named(name).expect("a task's name")
-}
-
-/// A folder with these files; names that end in `.gz` are compressed.
-fn folder(files: &[(&str, String)]) -> tempfile::TempDir {
-    let root = tempfile::tempdir().expect("a temporary folder");
-    for (name, text) in files {
-        let path = root.path().join(name);
-        fs::create_dir_all(path.parent().expect("a folder")).expect("a writable folder");
-        if name.ends_with(".gz") {
-            let file = fs::File::create(path).expect("a writable folder");
-            let mut gzip = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
-            gzip.write_all(text.as_bytes()).expect("a writable folder");
-            gzip.finish().expect("a writable folder");
-        } else {
-            fs::write(path, text).expect("a writable folder");
-        }
-    }
-    root
-}
+use common::{folder, named, sorted};
 
 fn load(task: &str, root: &Path) -> TaskData {
     load_task(&named(task), root, &LoadOptions::default()).unwrap_or_else(|error| panic!("{task}: {error}"))
-}
-
-/// All rows in the order of their files.
-fn sorted(parts: &[&[Example]]) -> Vec<Example> {
-    let mut rows = parts.concat();
-    rows.sort_by_key(|row| row.id);
-    rows
 }
 
 #[test]
@@ -245,6 +217,60 @@ fn winogrande_s_slip_is_made_when_asked_for() {
 }
 
 #[test]
+fn copa_asks_for_cause_or_effect_unless_the_reference_is_followed() {
+    let row = |label: u8| {
+        format!(
+            "{{\"premise\": \"The lamp went out.\", \"choice1\": \"The oil was gone.\", \"choice2\": \"It was blue.\", \
+             \"question\": \"cause\", \"label\": {label}, \"idx\": 0}}\n"
+        )
+    };
+    let text = row(0) + &row(1);
+    let without = "premise: The lamp went out. choice1: The oil was gone. choice2: It was blue.";
+    for [train, validation] in [
+        ["train.jsonl", "val.jsonl"],
+        ["copa/train.jsonl", "copa/validation.jsonl"],
+    ] {
+        let root = folder(&[(train, text.clone()), (validation, text.clone())]);
+        let data = load("superglue-copa", root.path());
+        let rows: Vec<(&str, &str)> = data
+            .train
+            .iter()
+            .map(|row| (row.source.as_str(), row.target.as_str()))
+            .collect();
+        let whole = format!("{without} question: cause");
+        assert_eq!(rows, [(whole.as_str(), "0"), (whole.as_str(), "1")]);
+        assert_eq!((data.validation.len(), data.test.len()), (1, 1));
+        let options = LoadOptions {
+            reference: true,
+            ..LoadOptions::default()
+        };
+        let data = load_task(&named("copa"), root.path(), &options).expect("no fault");
+        assert_eq!(data.train[0].source, without);
+    }
+}
+
+#[test]
+fn rte_of_superglue_is_found_in_its_archive_and_on_the_hub() {
+    let row = |label: &str| format!("{{\"premise\": \"p\", \"hypothesis\": \"h\", \"label\": {label}, \"idx\": 0}}\n");
+    let official = row("\"entailment\"") + &row("\"not_entailment\"");
+    let hub = row("0") + &row("1");
+    for ([train, validation], text) in [
+        (["RTE/train.jsonl", "RTE/val.jsonl"], official),
+        (["rte/train.jsonl", "rte/validation.jsonl"], hub),
+    ] {
+        let root = folder(&[(train, text.clone()), (validation, text)]);
+        let data = load("superglue-rte", root.path());
+        let rows: Vec<(&str, &str)> = data
+            .train
+            .iter()
+            .map(|row| (row.source.as_str(), row.target.as_str()))
+            .collect();
+        let source = "premise: p hypothesis: h";
+        assert_eq!(rows, [(source, "0"), (source, "1")]);
+    }
+}
+
+#[test]
 fn few_shots_are_as_many_of_each_class_and_a_function_of_the_seed() {
     let text: String = (0..300)
         .map(|row| {
@@ -274,165 +300,6 @@ fn few_shots_are_as_many_of_each_class_and_a_function_of_the_seed() {
         message,
         "cb: expected at least 3 few-shot rows, one of each class, found 2"
     );
-}
-
-/// A task that nobody has but the user.
-#[test]
-fn a_card_of_one_s_own_is_a_task() {
-    let card = r#"
-name = "reviews"
-display = "Reviews"
-about = "Whether a review is good."
-[source]
-pieces = [{ marker = "title:", field = "title" }, { field = "body" }]
-[target]
-kind = "class"
-field = "verdict"
-classes = ["bad", "good|fine"]
-[split]
-rule = "official"
-[metrics]
-all = ["accuracy"]
-[[forms]]
-name = "table"
-format = "csv"
-files = { train = ["train"], validation = ["dev"], test = ["test"] }
-[forms.fields]
-body = "review_text"
-"#;
-    let table = "title,review_text,verdict\n\"One, two\",It held.,fine\nThree,\"It\nbroke.\",bad\n";
-    let root = folder(&[
-        ("reviews.toml", card.to_owned()),
-        ("train.csv", table.to_owned()),
-        ("dev.csv", table.to_owned()),
-        ("test.csv", table.to_owned()),
-    ]);
-    let task: Task = root
-        .path()
-        .join("reviews.toml")
-        .display()
-        .to_string()
-        .parse()
-        .expect("a card");
-    let data = load_task(&task, root.path(), &LoadOptions::default()).expect("no fault");
-    let found: Vec<(&str, &str)> = data
-        .train
-        .iter()
-        .map(|row| (row.source.as_str(), row.target.as_str()))
-        .collect();
-    assert_eq!(
-        found,
-        [("title: One, two It held.", "1"), ("title: Three It\nbroke.", "0")]
-    );
-    assert_eq!(data.files[0].name, "reviews.toml");
-
-    for (from, to, expected) in [
-        (
-            "rule = \"official\"",
-            "rule = \"halves\"",
-            "line 12: unknown variant `halves`",
-        ),
-        ("display", "displays", "line 3: unknown field `displays`"),
-        (
-            "classes = [\"bad\", \"good|fine\"]",
-            "classes = [\"bad\"]",
-            "`target.classes`: expected 2 to 10 classes, found 1",
-        ),
-        (
-            ", test = [\"test\"]",
-            "",
-            "`forms.files` of form `table`: expected names for `test`",
-        ),
-    ] {
-        let file = root.path().join("other.toml");
-        fs::write(&file, card.replacen(from, to, 1)).expect("a writable folder");
-        let message = Task::from_file(&file).expect_err("a fault").to_string();
-        assert!(message.contains(expected), "{message}");
-        assert!(message.contains("other.toml"), "{message}");
-    }
-}
-
-/// Rows of one's own in one file, in every format: a tenth is held out for validation and another for test.
-#[test]
-fn one_file_of_one_s_own_is_a_task() {
-    let rows: Vec<(String, String)> = (0..20)
-        .map(|row| (format!("say {row}"), format!("word {row}")))
-        .collect();
-    let of = |line: &dyn Fn(&str, &str) -> String| -> String { rows.iter().map(|(a, b)| line(a, b)).collect() };
-    let json = |a: &str, b: &str| format!("{{\"source\": \"{a}\", \"target\": \"{b}\"}}");
-    let lines = of(&|a, b| json(a, b) + "\n");
-    let list = format!("[{}]", of(&|a, b| json(a, b) + ",").trim_end_matches(','));
-    let csv = format!("source,target\n{}", of(&|a, b| format!("{a},\"{b}\"\n")));
-    let tsv = format!("target\tsource\n{}", of(&|a, b| format!("{b}\t{a}\n")));
-    let root = folder(&[
-        ("a.jsonl", lines.clone()),
-        ("a.json", list),
-        ("a.csv", csv.clone()),
-        ("a.tsv", tsv),
-        ("a.jsonl.gz", lines.clone()),
-        ("a.xml", String::new()),
-        ("given/train.csv", csv.clone()),
-        ("given/dev.jsonl", lines.clone()),
-        ("whole/train.csv", csv),
-        ("whole/dev.jsonl", lines.clone()),
-        ("whole/test.jsonl", lines),
-    ]);
-    let load = |file: &str| load_task(&named("text"), &root.path().join(file), &LoadOptions::default());
-    let sizes = |data: &TaskData| [data.train.len(), data.validation.len(), data.test.len()];
-    let first = load("a.jsonl").expect("no fault");
-    assert_eq!(sizes(&first), [16, 2, 2]);
-    assert_eq!(first.files[0].name, "a.jsonl");
-    let all = sorted(&[&first.train, &first.validation, &first.test]);
-    for (row, (source, target)) in all.iter().zip(&rows) {
-        assert_eq!((&row.source, &row.target, row.golds.len()), (source, target, 1));
-    }
-    assert_eq!(all.len(), rows.len());
-    for file in ["a.json", "a.csv", "a.tsv", "a.jsonl.gz"] {
-        let found = load(file).expect("no fault");
-        assert_eq!(
-            (found.train, found.validation, found.test),
-            (first.train.clone(), first.validation.clone(), first.test.clone()),
-            "{file}"
-        );
-    }
-    assert_eq!(sizes(&load("given").expect("no fault")), [18, 20, 2]);
-    assert_eq!(sizes(&load("whole").expect("no fault")), [20, 20, 20]);
-
-    let message = |task: &str, file: &str| {
-        load_task(&named(task), &root.path().join(file), &LoadOptions::default())
-            .expect_err("a fault")
-            .to_string()
-            .replace(&root.path().display().to_string(), "DIR")
-    };
-    assert_eq!(
-        message("text", "a.xml"),
-        "DIR/a.xml: expected a name that ends in .jsonl, .json, .csv, .tsv, .parquet (or one of these and .gz)"
-    );
-    assert_eq!(
-        message("rte", "a.jsonl"),
-        "DIR/a.jsonl: expected a folder: rte has files of its own for validation"
-    );
-}
-
-/// A card need say no more than what is what.
-#[test]
-fn a_card_may_be_short() {
-    let card = "name = \"mood\"\n[source]\npieces = [{ marker = \"review:\", field = \"text\" }]\n[target]\nkind = \
-                \"class\"\nfield = \"mood\"\nclasses = [\"bad\", \"good\"]\n[metrics]\nall = [\"f1\"]\n";
-    let table: String = (0..10)
-        .map(|row| format!("\"Row {row}, said.\",{}\n", ["bad", "good"][row % 2]))
-        .collect();
-    let root = folder(&[
-        ("mood.toml", card.to_owned()),
-        ("rows.csv", format!("text,mood\n{table}")),
-    ]);
-    let task = Task::from_file(&root.path().join("mood.toml")).expect("a card");
-    let data = load_task(&task, &root.path().join("rows.csv"), &LoadOptions::default()).expect("no fault");
-    let rows = sorted(&[&data.train, &data.validation, &data.test]);
-    assert_eq!(rows[3].source, "review: Row 3, said.");
-    assert_eq!(rows[3].target, "1");
-    assert_eq!((data.train.len(), data.validation.len(), data.test.len()), (8, 1, 1));
-    assert_eq!(task.display_name(), "mood");
 }
 
 /// The hub's parquet files of tasks with answers: a list of texts, or one inside a struct, over several row groups.

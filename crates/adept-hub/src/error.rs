@@ -95,6 +95,18 @@ pub enum HubError {
         /// That of the bytes that came, hex.
         found: String,
     },
+    /// A file in the listing that is not the one that is known by this name.
+    #[error("{repository}: {name}: expected the checksum {expected}, which is known of it, the listing has {found}")]
+    OtherFile {
+        /// The repository.
+        repository: String,
+        /// The file's name.
+        name: String,
+        /// The checksum that is known, hex.
+        expected: String,
+        /// That in the listing, hex.
+        found: String,
+    },
     /// A file name that would lead out of the cache.
     #[error("{repository}: the file name {name:?} would lead out of the cache")]
     Path {

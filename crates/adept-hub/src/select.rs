@@ -1,5 +1,7 @@
 //! Which files of a repository are wanted.
 
+use std::collections::BTreeMap;
+
 use crate::{HubError, Listing, RemoteFile, Repository};
 
 /// Files of a model that say what it is and how text becomes tokens.
@@ -82,6 +84,38 @@ impl Listing {
             });
         }
         Ok(files)
+    }
+
+    /// Compares the listing with checksums that are known beforehand (SHA-256 or Git's, hex), by name below a folder. What a
+    /// mirror has under the right name and is something else is seen before a byte of it is fetched. Names that are not
+    /// listed pass: whoever reads the files says what is missing.
+    ///
+    /// # Errors
+    /// [`HubError::OtherFile`].
+    pub fn check(
+        &self,
+        repository: &Repository,
+        folder: &str,
+        known: &BTreeMap<String, String>,
+    ) -> Result<(), HubError> {
+        for file in &self.files {
+            let name = match folder {
+                "" => Some(file.name.as_str()),
+                _ => file.name.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')),
+            };
+            let Some(expected) = name.and_then(|name| known.get(name)) else {
+                continue;
+            };
+            if file.checksum.hex() != expected {
+                return Err(HubError::OtherFile {
+                    repository: repository.to_string(),
+                    name: file.name.clone(),
+                    expected: expected.clone(),
+                    found: file.checksum.hex().to_owned(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The first names, for an error to show.

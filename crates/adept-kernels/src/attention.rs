@@ -120,7 +120,7 @@ pub fn attention<B: Backend>(
     let [_, k, narrow] = key.dims();
     let groups = narrow / channels;
     assert!(
-        narrow % channels == 0 && groups > 0 && heads % groups == 0,
+        narrow % channels == 0 && groups > 0 && heads.is_multiple_of(groups),
         "attention: {narrow} channels of keys are not shared evenly by {heads} heads of {channels}"
     );
     assert_eq!(key.dims(), value.dims(), "attention: keys and values differ in shape");

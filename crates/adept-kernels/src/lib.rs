@@ -17,6 +17,7 @@ mod loss;
 mod norm;
 pub mod optimizer;
 mod rotary;
+mod slots;
 pub mod sublayer;
 
 #[cfg(feature = "flex")]
@@ -29,6 +30,7 @@ pub use head::{head_log_probabilities, head_loss};
 pub use loss::cross_entropy;
 pub use norm::{layer_norm, rms_norm};
 pub use rotary::{RotaryAngles, RotaryPairs, rotary};
+pub use slots::write_slots;
 
 // The tests compare the fused kernels with the composed operations, so they need both.
 #[cfg(all(test, feature = "flex"))]

@@ -150,6 +150,36 @@ impl Checkpoint {
 
     /// Values of a tensor of the given shape, widened to f32 from f32, f16 or bf16.
     pub fn read(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>, ModelError> {
+        let (dtype, bytes) = self.expect(name, expected)?;
+        let mut values = vec![0.0; expected.iter().product()];
+        self.widen(name, dtype, bytes, &mut values)?;
+        Ok(values)
+    }
+
+    /// As [`read`](Self::read) for a matrix `[rows, columns]`, with the values as `[columns, rows]`. No second copy of the
+    /// matrix is held on the way: bands of rows are widened one after the other.
+    pub fn read_transposed(&self, name: &str, [rows, columns]: [usize; 2]) -> Result<Vec<f32>, ModelError> {
+        /// Rows widened at a time: a cache line of the output holds as many values.
+        const BAND: usize = 16;
+        let (dtype, bytes) = self.expect(name, &[rows, columns])?;
+        let mut values = vec![0.0; rows * columns];
+        let mut band = vec![0.0; BAND * columns];
+        let size = bytes.len() / rows.max(1);
+        for first in (0..rows).step_by(BAND) {
+            let count = BAND.min(rows - first);
+            let band = &mut band[..count * columns];
+            self.widen(name, dtype, &bytes[first * size..][..count * size], band)?;
+            for column in 0..columns {
+                for (row, value) in values[column * rows + first..][..count].iter_mut().enumerate() {
+                    *value = band[row * columns + column];
+                }
+            }
+        }
+        Ok(values)
+    }
+
+    /// Element type and bytes of a tensor that has the given shape.
+    fn expect(&self, name: &str, expected: &[usize]) -> Result<(Dtype, &[u8]), ModelError> {
         let (Some(found), Some((dtype, bytes))) = (self.shape(name), self.raw(name)) else {
             return Err(ModelError::MissingTensor {
                 file: self.file_of(name),
@@ -165,14 +195,27 @@ impl Checkpoint {
                 found: found.to_vec(),
             });
         }
+        Ok((dtype, bytes))
+    }
+
+    /// Widens stored values to f32.
+    fn widen(&self, name: &str, dtype: Dtype, bytes: &[u8], out: &mut [f32]) -> Result<(), ModelError> {
         let pairs = || bytes.chunks_exact(2).map(|pair| [pair[0], pair[1]]);
-        Ok(match dtype {
-            Dtype::F32 => bytes
-                .chunks_exact(4)
-                .map(|x| f32::from_le_bytes([x[0], x[1], x[2], x[3]]))
-                .collect(),
-            Dtype::F16 => pairs().map(|x| f16::from_le_bytes(x).to_f32()).collect(),
-            Dtype::BF16 => pairs().map(|x| bf16::from_le_bytes(x).to_f32()).collect(),
+        match dtype {
+            Dtype::F32 => {
+                let fours = bytes
+                    .chunks_exact(4)
+                    .map(|x| f32::from_le_bytes([x[0], x[1], x[2], x[3]]));
+                out.iter_mut().zip(fours).for_each(|(out, value)| *out = value);
+            }
+            Dtype::F16 => {
+                let values = pairs().map(|x| f16::from_le_bytes(x).to_f32());
+                out.iter_mut().zip(values).for_each(|(out, value)| *out = value);
+            }
+            Dtype::BF16 => {
+                let values = pairs().map(|x| bf16::from_le_bytes(x).to_f32());
+                out.iter_mut().zip(values).for_each(|(out, value)| *out = value);
+            }
             other => {
                 return Err(ModelError::Dtype {
                     file: self.file_of(name),
@@ -181,6 +224,19 @@ impl Checkpoint {
                     found: format!("{other:?}"),
                 });
             }
+        }
+        Ok(())
+    }
+
+    /// Refuses an alias whose values are not those of its target.
+    pub(crate) fn same(&self, alias: &str, target: &str) -> Result<(), ModelError> {
+        if self.shape(alias) == self.shape(target) && self.raw(alias) == self.raw(target) {
+            return Ok(());
+        }
+        Err(ModelError::Untied {
+            file: self.file_of(alias),
+            tensor: alias.to_owned(),
+            target: target.to_owned(),
         })
     }
 

@@ -129,3 +129,14 @@ pub enum ModelError {
         target: String,
     },
 }
+
+impl ModelError {
+    /// A field that cannot be built from.
+    pub(crate) fn config(field: &'static str, expected: impl ToString, found: impl ToString) -> Self {
+        Self::Config {
+            field,
+            expected: expected.to_string(),
+            found: found.to_string(),
+        }
+    }
+}

@@ -1,9 +1,12 @@
-//! T5 backbones on burn that take input embeddings, with Hugging Face weights.
+//! Backbones on burn that take input embeddings, with Hugging Face weights: T5, CodeGen, Llama.
 //!
 //! | module | what |
 //! |---|---|
 //! | [`traits`] | what an adapter needs from a backbone: embeddings in, logits out, and a key/value cache |
 //! | [`t5`] | T5 v1.0 and v1.1 (flan): configuration, modules, weights, initialisation |
+//! | [`codegen`] | CodeGen |
+//! | [`llama`] | Llama 2, 3, 3.1, 3.2, TinyLlama |
+//! | [`causal`] | what the last two share: maps, norms, rotary positions, the key/value cache |
 //! | [`checkpoint`] | `model.safetensors`, alone or in shards: memory-mapped, checked, fingerprinted, written |
 //! | [`generate`] | greedy decoding and the scoring of fixed answers |
 //! | [`loss`] | label shift and token cross-entropy |
@@ -13,17 +16,24 @@
 // A test that unwraps fails, as it should.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod causal;
 pub mod checkpoint;
+pub mod codegen;
 pub mod error;
 pub mod generate;
+mod json;
+pub mod llama;
 pub mod loss;
 mod random;
 mod stored;
 pub mod t5;
 pub mod traits;
 
+pub use codegen::{CodeGen, CodeGenConfig};
 pub use error::ModelError;
+pub use json::model_type;
+pub use llama::{Llama, LlamaConfig};
 pub use loss::{IGNORE_INDEX, cross_entropy, shift_right};
-pub use stored::StoredType;
-pub use t5::{Loaded, T5, T5Config};
+pub use stored::{Loaded, StoredType};
+pub use t5::{T5, T5Config};
 pub use traits::{Backbone, CausalBackbone, Seq2SeqBackbone, unfreeze};

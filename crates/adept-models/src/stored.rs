@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use adept_core::Fingerprint;
+
 use burn::module::{Param, ParamId};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -21,6 +23,15 @@ pub(crate) fn frozen<B: Backend, const D: usize>(
         ParamId::new(),
         Tensor::from_data(TensorData::new(values, shape), device),
     )
+}
+
+/// A backbone as read from a folder.
+#[derive(Debug)]
+pub struct Loaded<M> {
+    /// The model; nothing in it requires a gradient.
+    pub model: M,
+    /// Identity of the weights, for adapter files.
+    pub fingerprint: Fingerprint,
 }
 
 /// Element type of a written checkpoint.
@@ -46,7 +57,7 @@ impl StoredType {
 pub(crate) struct Stored<B: Backend> {
     shape: Vec<usize>,
     values: Values<B>,
-    pub element: StoredType,
+    element: StoredType,
 }
 
 enum Values<B: Backend> {
@@ -54,7 +65,12 @@ enum Values<B: Backend> {
     Rows(Tensor<B, 2>),
     /// A linear weight, which the file holds transposed.
     Linear(Tensor<B, 2>),
+    /// A linear weight, whose rows the file holds in another order.
+    Reordered(Tensor<B, 2>, Order),
 }
+
+/// Puts rows of a linear weight, `[out, in]`, into the order of a file.
+type Order = Box<dyn Fn(&[f32]) -> Vec<f32>>;
 
 impl<B: Backend> View for Stored<B> {
     fn dtype(&self) -> Dtype {
@@ -71,16 +87,18 @@ impl<B: Backend> View for Stored<B> {
     fn data(&self) -> Cow<'_, [u8]> {
         let data = match &self.values {
             Values::Vector(tensor) => tensor.to_data(),
-            Values::Rows(tensor) => tensor.to_data(),
-            Values::Linear(tensor) => tensor.to_data(),
+            Values::Rows(tensor) | Values::Linear(tensor) | Values::Reordered(tensor, _) => tensor.to_data(),
         };
         let mut values = data
             .convert::<f32>()
             .into_vec::<f32>()
             .expect("the line above converted it to f32");
-        if let Values::Linear(tensor) = &self.values {
+        if let Values::Linear(tensor) | Values::Reordered(tensor, _) = &self.values {
             let [inputs, outputs] = tensor.dims();
             values = transpose(&values, inputs, outputs);
+        }
+        if let Values::Reordered(_, order) = &self.values {
+            values = order(&values);
         }
         Cow::Owned(match self.element {
             StoredType::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
@@ -118,6 +136,24 @@ impl<B: Backend> Stored<B> {
             values: Values::Linear(weight.val()),
             element: StoredType::F32,
         }
+    }
+
+    /// A linear weight `[in, out]`, whose rows `[out, in]` the file holds as `order` puts them.
+    pub fn reordered(weight: &Param<Tensor<B, 2>>, order: impl Fn(&[f32]) -> Vec<f32> + 'static) -> Self {
+        let [inputs, outputs] = weight.dims();
+        Self {
+            shape: vec![outputs, inputs],
+            values: Values::Reordered(weight.val(), Box::new(order)),
+            element: StoredType::F32,
+        }
+    }
+
+    /// The same tensors in another element type.
+    pub fn all_as(mut tensors: Vec<(String, Self)>, element: StoredType) -> Vec<(String, Self)> {
+        for (_, stored) in &mut tensors {
+            stored.element = element;
+        }
+        tensors
     }
 
     /// A norm's weight, or a bias.

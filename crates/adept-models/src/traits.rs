@@ -88,7 +88,6 @@ pub trait Seq2SeqBackbone<B: Backend>: Backbone<B> {
 
 /// A decoder-only backbone: the adapter's output `[P; tokens]` enters the one stack there is.
 ///
-/// Implemented by later models; the signature is here so that callers are written against it.
 /// - Positions are given, not derived: left-padded rows count either slots or unmasked tokens (both conventions are
 ///   in use), and that choice is the caller's. They are `[batch, seq]`, relative to the row's own count.
 /// - [`read`](Self::read) takes embeddings, not ids: a token that is fed back passes through ADePT's offset like
@@ -113,6 +112,12 @@ pub trait CausalBackbone<B: Backend>: Backbone<B> {
 
     /// Logits `[rows, vocab]` of chosen hidden states `[rows, d_model]`.
     fn head(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2>;
+
+    /// Mean cross-entropy `[1]` of chosen hidden states `[rows, d_model]` against labels `[rows]` that are not negative;
+    /// a model may not need the logits for it.
+    fn head_loss(&self, hidden: Tensor<B, 2>, labels: Tensor<B, 1, Int>) -> Tensor<B, 1> {
+        adept_kernels::cross_entropy(self.head(hidden), labels)
+    }
 
     /// Logits `[batch, seq, vocab]` of every slot.
     fn forward(
@@ -149,8 +154,10 @@ pub trait CausalBackbone<B: Backend>: Backbone<B> {
         cache: &mut Self::Cache,
     ) -> Tensor<B, 2>;
 
-    /// The token that ends an answer.
-    fn eos_id(&self) -> u32;
+    /// Positions it was trained for; later ones are worked out like any other, but nobody knows what comes of them.
+    fn max_positions(&self) -> usize;
+    /// The tokens that end a text, at least one; the first is what a training row ends with.
+    fn eos_ids(&self) -> &[u32];
     /// The token that fills rows up (left of the prefix).
     fn pad_id(&self) -> u32;
 }

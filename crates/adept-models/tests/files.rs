@@ -63,7 +63,7 @@ fn write(path: &Path, tensors: &Tensors) {
     fs::write(path, safetensors::serialize(tensors.clone(), None).unwrap()).unwrap();
 }
 
-fn load(dir: &Path) -> Result<Loaded<B>, ModelError> {
+fn load(dir: &Path) -> Result<Loaded<T5<B>>, ModelError> {
     T5::load(dir, &Default::default())
 }
 

@@ -20,7 +20,7 @@ pub(crate) use layers::{Values, chosen, collect, resolve_values};
 pub use sections::{
     AdapterSection, CheckpointSection, EvaluationSection, FanInRule, GenerationSection, GroupSection, InputSection,
     ModelRate, ModelWord, OptimizerSection, PositionRule, PredictionMethod, PromptStart, Rounding, SelectionMetric,
-    TrainMethod, TrainSection,
+    TidyRule, TrainMethod, TrainSection,
 };
 
 /// Every field of a run. The meanings are those of [`fields::FIELDS`].

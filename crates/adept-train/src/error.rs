@@ -315,12 +315,28 @@ pub enum TrainError {
     /// The sandbox that programs run in could not be made or did not work.
     #[error("the sandbox: {0}")]
     Sandbox(#[from] adept_sandbox::SandboxError),
-    /// A task whose targets are programs, which a T5 is not trained on here.
-    #[error("task `{task}`: its targets are programs, which need a decoder-only backbone: not supported yet")]
+    /// A model could not write on.
+    #[error(transparent)]
+    Generate(#[from] adept_models::generate::GenerateError),
+    /// A family of backbones that is not known.
+    #[error("{}: expected a backbone of model_type t5, codegen or llama, found `{found}`", path.display())]
+    Family {
+        /// The backbone's folder.
+        path: PathBuf,
+        /// What its `config.json` says.
+        found: String,
+    },
+    /// A task whose targets are programs, which is trained on decoders alone.
+    #[error("task `{task}`: its targets are programs, which need a decoder-only backbone (CodeGen, Llama)")]
     Program {
         /// The task.
         task: String,
     },
+    /// A task of labels or texts on a decoder alone.
+    #[error(
+        "decoder-only backbones (CodeGen, Llama) are trained on tasks of programs (mbpp) only so far; others need a T5"
+    )]
+    NoProgram,
     /// A split without examples.
     #[error("task `{task}` has no {split} examples")]
     EmptySplit {

@@ -1,12 +1,16 @@
 //! What the training loop and evaluation ask of a backbone, whatever its family: a loss to train on, answers to score.
 
+mod causal;
 mod seq2seq;
 
 use std::path::Path;
 
 use adept_core::{Fingerprint, PromptAdapter};
 use adept_data::Batch;
-use adept_models::{Backbone, Seq2SeqBackbone as _, T5};
+use adept_models::checkpoint::Checkpoint;
+use adept_models::{
+    Backbone, CausalBackbone, CodeGen, Llama, ModelError, Seq2SeqBackbone as _, StoredType, T5, codegen, llama, t5,
+};
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
@@ -35,9 +39,92 @@ pub trait TaskModel<B: Backend>: Backbone<B> {
 
 /// A backbone of any family, as its `config.json` says.
 #[derive(Module, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one backbone in a process: a few hundred bytes are not worth a box"
+)]
 pub enum Model<B: Backend> {
     /// T5.
     T5(T5<B>),
+    /// CodeGen.
+    CodeGen(CodeGen<B>),
+    /// Llama.
+    Llama(Llama<B>),
+}
+
+/// What is done alike with a model of every family.
+macro_rules! each {
+    ($self:expr, $model:ident => $work:expr) => {
+        match $self {
+            Self::T5($model) => $work,
+            Self::CodeGen($model) => $work,
+            Self::Llama($model) => $work,
+        }
+    };
+}
+
+/// A family of backbones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// T5: an encoder and a decoder.
+    T5,
+    /// CodeGen: a decoder alone.
+    CodeGen,
+    /// Llama: a decoder alone.
+    Llama,
+}
+
+impl Family {
+    /// The family that a folder's `config.json` names; one that names none is a T5.
+    ///
+    /// # Errors
+    /// A file that cannot be read, and a family that is not known.
+    pub fn of(path: &Path) -> Result<Self, TrainError> {
+        match adept_models::model_type(path)?.as_deref() {
+            None | Some("t5") => Ok(Self::T5),
+            Some("codegen") => Ok(Self::CodeGen),
+            Some("llama") => Ok(Self::Llama),
+            Some(found) => Err(TrainError::Family {
+                path: path.to_owned(),
+                found: found.to_owned(),
+            }),
+        }
+    }
+
+    /// Whether it is a decoder alone, whose rows hold source and target one behind the other.
+    #[must_use]
+    pub fn is_causal(self) -> bool {
+        self != Self::T5
+    }
+}
+
+/// A checkpoint of any family that is not loaded.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its family.
+    pub family: Family,
+    /// Channels of an embedding.
+    pub d_model: usize,
+    /// Its files, without what takes no part in the model.
+    pub checkpoint: Checkpoint,
+}
+
+/// Opens a checkpoint without loading it.
+///
+/// # Errors
+/// As [`Model::load`].
+pub fn open(path: &Path) -> Result<Opened, TrainError> {
+    let family = Family::of(path)?;
+    let (d_model, checkpoint) = match family {
+        Family::T5 => t5::open(path).map(|(config, files)| (config.d_model, files))?,
+        Family::CodeGen => codegen::open(path).map(|(config, files)| (config.n_embd, files))?,
+        Family::Llama => llama::open(path).map(|(config, files)| (config.hidden_size, files))?,
+    };
+    Ok(Opened {
+        family,
+        d_model,
+        checkpoint,
+    })
 }
 
 impl<B: Backend> Model<B> {
@@ -46,8 +133,16 @@ impl<B: Backend> Model<B> {
     /// # Errors
     /// Files that cannot be read, and a family that is not known.
     pub fn load(path: &Path, device: &B::Device) -> Result<(Self, Fingerprint), TrainError> {
-        let loaded = T5::<B>::load(path, device)?;
-        Ok((Self::T5(loaded.model), loaded.fingerprint))
+        let loaded: Result<_, ModelError> = match Family::of(path)? {
+            Family::T5 => T5::<B>::load(path, device).map(|loaded| (Self::T5(loaded.model), loaded.fingerprint)),
+            Family::CodeGen => {
+                CodeGen::<B>::load(path, device).map(|loaded| (Self::CodeGen(loaded.model), loaded.fingerprint))
+            }
+            Family::Llama => {
+                Llama::<B>::load(path, device).map(|loaded| (Self::Llama(loaded.model), loaded.fingerprint))
+            }
+        };
+        Ok(loaded?)
     }
 
     /// Writes it as a checkpoint.
@@ -56,63 +151,67 @@ impl<B: Backend> Model<B> {
     /// Files that cannot be written.
     pub fn save_pretrained(&self, path: &Path) -> Result<(), TrainError> {
         match self {
-            Self::T5(model) => Ok(model.save_pretrained(path)?),
+            Self::T5(model) => model.save_pretrained(path)?,
+            Self::CodeGen(model) => model.save_pretrained(path, StoredType::F32)?,
+            Self::Llama(model) => model.save_pretrained(path, StoredType::F32)?,
+        }
+        Ok(())
+    }
+
+    /// Its family.
+    pub fn family(&self) -> Family {
+        match self {
+            Self::T5(_) => Family::T5,
+            Self::CodeGen(_) => Family::CodeGen,
+            Self::Llama(_) => Family::Llama,
         }
     }
 
     /// The rate of dropout in its configuration.
     pub fn dropout_rate(&self) -> f64 {
-        match self {
-            Self::T5(model) => model.config().dropout_rate,
-        }
+        each!(self, model => model.config().dropout_rate)
     }
 
     /// The token that fills rows up.
     pub fn pad_id(&self) -> u32 {
-        match self {
-            Self::T5(model) => model.pad_id(),
-        }
+        each!(self, model => model.pad_id())
     }
 
     /// The token that ends an answer.
     pub fn eos_id(&self) -> u32 {
         match self {
             Self::T5(model) => model.eos_id(),
+            Self::CodeGen(model) => first(model.eos_ids()),
+            Self::Llama(model) => first(model.eos_ids()),
         }
     }
 }
 
+fn first(ids: &[u32]) -> u32 {
+    *ids.first().expect("a configuration without an end token is refused")
+}
+
 impl<B: Backend> Backbone<B> for Model<B> {
     fn d_model(&self) -> usize {
-        match self {
-            Self::T5(model) => model.d_model(),
-        }
+        each!(self, model => model.d_model())
     }
 
     fn vocab_size(&self) -> usize {
-        match self {
-            Self::T5(model) => model.vocab_size(),
-        }
+        each!(self, model => model.vocab_size())
     }
 
     fn embed(&self, ids: Tensor<B, 2, Int>) -> Tensor<B, 3> {
-        match self {
-            Self::T5(model) => model.embed(ids),
-        }
+        each!(self, model => model.embed(ids))
     }
 
     fn embedding_weight(&self) -> Tensor<B, 2> {
-        match self {
-            Self::T5(model) => model.embedding_weight(),
-        }
+        each!(self, model => model.embedding_weight())
     }
 }
 
 impl<B: Backend> TaskModel<B> for Model<B> {
     fn loss(&self, adapter: &PromptAdapter<B>, batch: &Batch, dropout: f64, device: &B::Device) -> Tensor<B, 1> {
-        match self {
-            Self::T5(model) => model.loss(adapter, batch, dropout, device),
-        }
+        each!(self, model => model.loss(adapter, batch, dropout, device))
     }
 
     fn answers(
@@ -123,8 +222,40 @@ impl<B: Backend> TaskModel<B> for Model<B> {
         decode: &Decode<'_>,
         device: &B::Device,
     ) -> Result<Vec<String>, TrainError> {
-        match self {
-            Self::T5(model) => model.answers(adapter, batch, predictor, decode, device),
-        }
+        each!(self, model => model.answers(adapter, batch, predictor, decode, device))
+    }
+}
+
+impl<B: Backend> TaskModel<B> for CodeGen<B> {
+    fn loss(&self, adapter: &PromptAdapter<B>, batch: &Batch, dropout: f64, device: &B::Device) -> Tensor<B, 1> {
+        causal::loss(self, adapter, batch, dropout, device)
+    }
+
+    fn answers(
+        &self,
+        _: &PromptAdapter<B>,
+        _: &Batch,
+        _: &Predictor,
+        _: &Decode<'_>,
+        _: &B::Device,
+    ) -> Result<Vec<String>, TrainError> {
+        Err(TrainError::NoProgram)
+    }
+}
+
+impl<B: Backend> TaskModel<B> for Llama<B> {
+    fn loss(&self, adapter: &PromptAdapter<B>, batch: &Batch, dropout: f64, device: &B::Device) -> Tensor<B, 1> {
+        causal::loss(self, adapter, batch, dropout, device)
+    }
+
+    fn answers(
+        &self,
+        _: &PromptAdapter<B>,
+        _: &Batch,
+        _: &Predictor,
+        _: &Decode<'_>,
+        _: &B::Device,
+    ) -> Result<Vec<String>, TrainError> {
+        Err(TrainError::NoProgram)
     }
 }

@@ -5,9 +5,13 @@ mod judge;
 mod pass_at_k;
 mod prepare;
 mod text;
+mod train;
+mod write;
 
 pub use completions::{Completion, Completions};
 pub use judge::{Judged, Proceed, judge, scores};
 pub use pass_at_k::pass_at_k;
 pub use prepare::{PreparedPrograms, Problem, ProgramOptions, prepare_programs};
 pub use text::{end_of, tidied, truncated};
+pub(crate) use train::{batch_options, finish};
+pub(crate) use write::{Writer, write};

@@ -26,6 +26,7 @@ use crate::learner::{self, Job, Outcome};
 use crate::model::Model;
 use crate::observer::{Event, Observer};
 use crate::optim;
+use crate::program;
 use crate::record::{Line, RecordWriter, RunResult, Start, code_commit, code_version};
 use crate::target::{AdapterTarget, FullTarget, Target};
 use build::build_adapter;
@@ -113,9 +114,7 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
     ) -> Result<RunResult, TrainError> {
         match data {
             PreparedData::Rows(task) => finish(self, task, adapter, target, observer),
-            PreparedData::Programs(_) => Err(TrainError::Program {
-                task: self.resolved.config.task.clone(),
-            }),
+            PreparedData::Programs(programs) => program::finish(self, programs, adapter, target, observer),
         }
     }
 
@@ -346,7 +345,13 @@ fn copy_tokenizer(from: &Path, to: &Path) -> Result<(), TrainError> {
         "tokenizer.json",
         "tokenizer_config.json",
         "special_tokens_map.json",
+        "vocab.json",
+        "merges.txt",
+        "added_tokens.json",
         "spiece.model",
+        "vocab.json",
+        "merges.txt",
+        "added_tokens.json",
         "generation_config.json",
     ] {
         let source = from.join(name);

@@ -24,6 +24,9 @@ pub enum Reproduce {
     /// WinoGrande, Yelp, SciTail and PAWS, the right half of Table 4
     #[command(after_help = BENCHMARK)]
     Others(Runs),
+    /// MBPP on a decoder-only backbone, Table 7: programs are written, run in a sandbox and scored by pass@k
+    #[command(after_help = MBPP)]
+    Mbpp(Runs),
     /// Table 1: DePT scored with its offsets shifted by some positions, beside ADePT
     Table1(Table1),
     /// Table 2: how large the offsets of DePT and ADePT are beside the embeddings
@@ -60,7 +63,17 @@ DATA holds a folder for each task, named as in its official archive or on the hu
 that `adept fetch superglue` has brought are found in the hub's cache.
 Run the same command again to resume: what is done is skipped. Each run lies in OUT/TASK/METHOD/seed-N.";
 
-/// `adept reproduce glue`, `superglue`, `mrqa` and `others`.
+const MBPP: &str = "Examples:
+  adept reproduce mbpp --profile paper --data DATA --backbone codegen-350M-mono
+  adept reproduce mbpp --profile paper --data DATA --backbone codegen-350M-mono --methods adept --steps 200 --seeds 42,
+  adept reproduce mbpp --profile paper --data DATA --backbone DIR --set generation.samples=20 --set generation.temperature=0.6
+
+DATA holds mbpp_release_v1.jsonl, the MBXP form of MBPP. What a model writes is untrusted: it runs in a sandbox (Linux) which
+refuses to start where one of its layers is missing (--allow-missing-layers). Needed: python3.
+Run the same command again to resume: what is done is skipped. Each run lies in OUT/TASK/METHOD/seed-N, with what was written
+in completions.jsonl and what became of it in judged.json.";
+
+/// `adept reproduce glue`, `superglue`, `mrqa`, `others` and `mbpp`.
 #[derive(Debug, Args)]
 pub struct Runs {
     /// Size of the reproduction [default: sample; paper where --data and --backbone are given]
@@ -72,8 +85,8 @@ pub struct Runs {
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 
-    /// T5 checkpoint in Hugging Face form (config.json, model.safetensors, tokenizer.json), or the name of one in the hub's
-    /// cache (t5-base, owner/name) [default: the profile's]
+    /// T5 checkpoint, for mbpp one of CodeGen or Llama, in Hugging Face form (config.json, model.safetensors, tokenizer.json),
+    /// or the name of one in the hub's cache (t5-base, owner/name) [default: the profile's]
     #[arg(long, value_name = "DIR|NAME")]
     pub backbone: Option<PathBuf>,
 

@@ -1,5 +1,6 @@
 //! `adept fetch`: data and models from the hub into its cache.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 
@@ -20,6 +21,8 @@ struct Wanted {
     name: String,
     repository: Repository,
     folder: String,
+    /// Checksums that the task's card knows, by name below the folder.
+    checksums: BTreeMap<String, String>,
 }
 
 /// What is to come of one repository.
@@ -75,8 +78,11 @@ fn wanted(name: &str, revision: Option<&str>) -> Result<Vec<Wanted>, Failure> {
     if let Some(benchmark) = Benchmark::ALL.into_iter().find(|benchmark| benchmark.name() == name) {
         return benchmark.tasks().iter().map(|task| of_task(task, revision)).collect();
     }
-    if let Ok(task) = name.parse::<Task>() {
-        return Ok(vec![of_task(&task, revision)?]);
+    match name.parse::<Task>() {
+        Ok(task) => return Ok(vec![of_task(&task, revision)?]),
+        // The path of a card that cannot be used.
+        Err(cause) if name.ends_with(".toml") => return Err(Failure::input(cause)),
+        Err(_) => {}
     }
     let Some(repository) = model(name, revision.unwrap_or("main")) else {
         let short: Vec<&str> = MODELS.iter().map(|(short, _)| *short).collect();
@@ -91,6 +97,7 @@ fn wanted(name: &str, revision: Option<&str>) -> Result<Vec<Wanted>, Failure> {
         name: name.to_owned(),
         repository,
         folder: String::new(),
+        checksums: BTreeMap::new(),
     }])
 }
 
@@ -100,11 +107,17 @@ fn of_task(task: &Task, revision: Option<&str>) -> Result<Wanted, Failure> {
             "{task}: its card names no repository of the hub"
         )));
     };
+    // The card's checksums are those of its own revision.
+    let checksums = match revision {
+        Some(other) if other != hub.revision => BTreeMap::new(),
+        _ => hub.checksums.clone(),
+    };
     let revision = revision.unwrap_or(&hub.revision);
     Ok(Wanted {
         name: task.name().to_owned(),
         repository: Repository::new(Kind::Dataset, &hub.repository, revision).map_err(Failure::input)?,
         folder: hub.folder.clone(),
+        checksums,
     })
 }
 
@@ -115,6 +128,9 @@ fn plan(hub: &Hub, wanted: Wanted) -> Result<Planned, Failure> {
         Kind::Dataset => listing.data_files(&wanted.repository, &wanted.folder),
     };
     let files = files.map_err(failure)?;
+    listing
+        .check(&wanted.repository, &wanted.folder, &wanted.checksums)
+        .map_err(failure)?;
     Ok(Planned { wanted, listing, files })
 }
 

@@ -30,11 +30,23 @@ pub fn model(name: &str, revision: &str) -> Option<Repository> {
 /// A backbone's folder: the path that is given, or, where nothing is there, the model of that name in the hub's cache.
 ///
 /// # Errors
-/// The name of a model that is not in the cache. A path that is neither is handed back: whoever opens it says so.
+/// A path where nothing is that is no model's name either, and the name of a model that is not in the cache.
 pub fn backbone(given: &Path) -> Result<PathBuf, Failure> {
-    let named = given.to_str().filter(|_| !given.exists());
-    let Some((name, repository)) = named.and_then(|name| Some((name, model(name, "main")?))) else {
+    if given.exists() {
         return Ok(given.to_owned());
+    }
+    let named = given.to_str().and_then(|name| Some((name, model(name, "main")?)));
+    let Some((name, repository)) = named else {
+        let short: Vec<&str> = MODELS.iter().map(|(short, _)| *short).collect();
+        let message = format!(
+            "{}: there is no such folder, and no model of this name",
+            given.display()
+        );
+        return Err(Failure::input(message).hint(format_args!(
+            "--backbone takes a folder with config.json, model.safetensors and tokenizer.json, or a model in the hub's \
+             cache: {}, or owner/name",
+            short.join(", ")
+        )));
     };
     let hub = open()?;
     hub.cached(&repository).ok_or_else(|| {
@@ -59,6 +71,16 @@ pub fn task_and_data(task: &str, data: &Path) -> Result<(String, PathBuf), Failu
             Ok((task.to_owned(), self::data(&[named])?.remove(0)))
         }
         (true, false) if data.is_file() => Ok((OWN.to_owned(), data.to_owned())),
+        (true, false) if !data.exists() => Err(Failure::input(format!(
+            "{}: there is no such file or folder",
+            data.display()
+        ))
+        .hint("--data takes a file with rows of `source` and `target`, or with --task a folder of its files")),
+        (true, false) => Err(Failure::input(format!(
+            "`task` is not given, and {} is a folder: add --task NAME, or --task {OWN} for files train, validation and \
+             test with rows of `source` and `target`",
+            data.display()
+        ))),
         (true, _) => Err(Failure::input(
             "`task` is not given: add --task NAME (or --data FILE with rows of `source` and `target`), or name it in the \
              file of --config",

@@ -4,8 +4,9 @@ use std::io;
 use std::path::Path;
 
 use adept_core::file;
-use adept_models::t5;
+use adept_models::{CodeGenConfig, LlamaConfig, T5Config};
 use adept_train::folder::read_json;
+use adept_train::model::{self, Family, Opened};
 use adept_train::record::{self, Line, RunResult};
 use adept_train::report::text::{duration, thousands};
 use burn::tensor::backend::AutodiffBackend;
@@ -67,7 +68,9 @@ impl WithBackend for AdapterWork<'_> {
         row("DePT scale", config.scale)?;
         row("trainable parameters", thousands(config.trainable_parameters()))?;
         if let Some(backbone) = &self.0.backbone {
-            let (_, checkpoint) = t5::open(&hub::backbone(backbone)?).map_err(Failure::input)?;
+            let checkpoint = model::open(&hub::backbone(backbone)?)
+                .map_err(Failure::input)?
+                .checkpoint;
             about
                 .check_backbone(&checkpoint.fingerprint())
                 .map_err(Failure::input)?;
@@ -96,13 +99,7 @@ fn parameters(checkpoint: &adept_models::checkpoint::Checkpoint) -> usize {
     checkpoint.names().map(count).sum()
 }
 
-fn backbone(folder: &Path, tensors: bool) -> Result<(), Failure> {
-    let (config, checkpoint) = t5::open(folder).map_err(Failure::input)?;
-    row("backbone", folder.display())?;
-    row("parameters", thousands(parameters(&checkpoint)))?;
-    row("tensors", checkpoint.names().count())?;
-    row("fingerprint", checkpoint.fingerprint().as_str())?;
-    row("width d", config.d_model)?;
+fn t5_rows(config: &T5Config) -> Result<(), Failure> {
     row(
         "blocks",
         format_args!("{} encoder, {} decoder", config.num_layers, config.num_decoder_layers),
@@ -124,7 +121,73 @@ fn backbone(folder: &Path, tensors: bool) -> Result<(), Failure> {
             "separate"
         },
     )?;
-    row("dropout", config.dropout_rate)?;
+    row("dropout", config.dropout_rate)
+}
+
+fn codegen_rows(config: &CodeGenConfig) -> Result<(), Failure> {
+    row("blocks", config.n_layer)?;
+    row(
+        "heads",
+        format_args!(
+            "{} of {} channels, {} of them turned",
+            config.n_head,
+            config.head_channels(),
+            config.rotary_dim
+        ),
+    )?;
+    row("feed-forward", format_args!("{} channels, GELU", config.n_inner))?;
+    row("vocabulary", config.vocab_size)?;
+    row("positions", config.n_positions)?;
+    row("head", "separate")?;
+    row("dropout", config.dropout_rate)
+}
+
+fn llama_rows(config: &LlamaConfig) -> Result<(), Failure> {
+    row("blocks", config.num_hidden_layers)?;
+    row(
+        "heads",
+        format_args!(
+            "{} of {} channels, keys and values {}",
+            config.num_attention_heads, config.head_dim, config.num_key_value_heads
+        ),
+    )?;
+    row(
+        "feed-forward",
+        format_args!("{} channels, gated SiLU", config.intermediate_size),
+    )?;
+    row("vocabulary", config.vocab_size)?;
+    row("positions", config.max_position_embeddings)?;
+    row("rotary base", config.rope_theta)?;
+    if let Some(scaling) = config.rope_scaling {
+        row("rotary scaling", format_args!("{scaling:?}"))?;
+    }
+    row(
+        "head",
+        match config.tie_word_embeddings {
+            true => "tied to the embeddings",
+            false => "separate",
+        },
+    )?;
+    row("dropout", config.dropout_rate)
+}
+
+fn backbone(folder: &Path, tensors: bool) -> Result<(), Failure> {
+    let Opened {
+        family,
+        d_model,
+        checkpoint,
+    } = model::open(folder).map_err(Failure::input)?;
+    row("backbone", folder.display())?;
+    row("family", format_args!("{family:?}"))?;
+    row("parameters", thousands(parameters(&checkpoint)))?;
+    row("tensors", checkpoint.names().count())?;
+    row("fingerprint", checkpoint.fingerprint().as_str())?;
+    row("width d", d_model)?;
+    match family {
+        Family::T5 => t5_rows(&T5Config::from_dir(folder).map_err(Failure::input)?)?,
+        Family::CodeGen => codegen_rows(&CodeGenConfig::from_dir(folder).map_err(Failure::input)?)?,
+        Family::Llama => llama_rows(&LlamaConfig::from_dir(folder).map_err(Failure::input)?)?,
+    }
     row(
         "tokenizer",
         if folder.join("tokenizer.json").exists() {

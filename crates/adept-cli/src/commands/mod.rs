@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use adept_data::DataError;
 use adept_data::pretrain::PretrainError;
 use adept_train::TrainError;
+use adept_train::program::ProgramOptions;
 use adept_train::report::Benchmark;
 use adept_train::run::Means;
 
@@ -53,7 +54,13 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         loudness,
         means: Means {
             cache: data_cache(cli.data_cache),
-            ..Means::default()
+            programs: ProgramOptions {
+                sandbox: adept_sandbox::Settings {
+                    allow_missing: cli.allow_missing_layers,
+                    ..adept_sandbox::Settings::default()
+                },
+                ..ProgramOptions::default()
+            },
         },
     };
     match cli.command {
@@ -61,6 +68,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Reproduce(Reproduce::Superglue(runs)) => reproduce::benchmark(&setting, Benchmark::Superglue, runs),
         Command::Reproduce(Reproduce::Mrqa(runs)) => reproduce::benchmark(&setting, Benchmark::Mrqa, runs),
         Command::Reproduce(Reproduce::Others(runs)) => reproduce::benchmark(&setting, Benchmark::Others, runs),
+        Command::Reproduce(Reproduce::Mbpp(runs)) => reproduce::benchmark(&setting, Benchmark::Mbpp, runs),
         Command::Reproduce(Reproduce::Table1(arguments)) => analysis::table1(&setting, arguments),
         Command::Reproduce(Reproduce::Table2(arguments)) => analysis::table2(&setting, arguments),
         Command::Fetch(arguments) => fetch::run(&setting, &arguments),

@@ -40,7 +40,7 @@ pub(super) fn task_folder(root: &Path, task: &Task) -> Result<PathBuf, DataError
 /// The files of a split, in the order of their rows, in the first form that has any: in the task's folder, in its `data`
 /// folder, in its folder on the hub. Forms that call the very same files theirs follow it: what is in them decides.
 pub(super) fn split_files<'t>(folder: &Path, task: &'t Task, split: &str) -> Result<Vec<SplitFiles<'t>>, DataError> {
-    let folders = folders(folder, task);
+    let folders = folders(folder, task)?;
     let mut found: Vec<SplitFiles<'t>> = Vec::new();
     for form in &task.card().forms {
         if let Some(files) = form_files(&folders, form, split)? {
@@ -71,17 +71,29 @@ pub(super) fn split_files<'t>(folder: &Path, task: &'t Task, split: &str) -> Res
     })
 }
 
-/// The folders that a task's files may lie in, below its own and with it.
-fn folders(folder: &Path, task: &Task) -> Vec<PathBuf> {
-    let mut folders = vec![folder.to_path_buf()];
-    let hub = task.card().hub.as_ref().map(|hub| hub.folder.as_str());
-    for below in ["data", hub.unwrap_or_default()] {
-        let inner = folder.join(below);
-        if !below.is_empty() && inner.is_dir() && !folders.contains(&inner) {
-            folders.push(inner);
+/// The folders that a task's files may lie in, below its own and with it: `data`, and the one that has the name of the
+/// task's folder on the hub, in any case (SuperGLUE's archive has RTE in `RTE`).
+fn folders(folder: &Path, task: &Task) -> Result<Vec<PathBuf>, DataError> {
+    let hub = task
+        .card()
+        .hub
+        .as_ref()
+        .map(|hub| hub.folder.as_str())
+        .unwrap_or_default();
+    let mut folders = vec![folder.to_path_buf(), folder.join("data"), folder.join(hub)];
+    if !hub.is_empty() {
+        let alike = names(folder)?
+            .into_iter()
+            .filter(|name| plain_name(name) == plain_name(hub));
+        folders.extend(alike.map(|name| folder.join(name)));
+    }
+    let mut found: Vec<PathBuf> = Vec::new();
+    for folder in folders {
+        if folder.is_dir() && !found.contains(&folder) {
+            found.push(folder);
         }
     }
-    folders
+    Ok(found)
 }
 
 /// The files of a split in one form, in the first folder that has any.

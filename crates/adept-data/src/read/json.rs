@@ -22,13 +22,13 @@ pub(super) fn read_lines(reader: &mut dyn BufRead, rows: &mut Rows<'_>) -> Resul
         if json.trim().is_empty() {
             continue;
         }
-        let object: Map<String, Value> = serde_json::from_str(json).map_err(|source| {
-            let (file, column) = (path.clone(), source.column());
+        let object: Map<String, Value> = serde_json::from_str(json).map_err(|fault| {
+            let (file, column) = (path.clone(), fault.column());
             DataError::Json {
                 file,
                 line,
                 column,
-                source,
+                fault,
             }
         })?;
         let is_header = first && form.header_key.as_ref().is_some_and(|key| object.contains_key(key));

@@ -39,11 +39,13 @@ impl Plan {
         let card = task.card();
         let names = card.fields(reference);
         let at = |field: &str| names.iter().position(|name| *name == field).unwrap_or_default();
-        let piece = |piece: &Piece| PiecePlan {
-            marker: piece.marker.clone(),
-            field: at(piece.field(reference)),
-            transform: piece.transform,
-            further: piece.transform.further_fields().iter().map(|field| at(field)).collect(),
+        let piece = |piece: &Piece| {
+            Some(PiecePlan {
+                marker: piece.marker.clone(),
+                field: at(piece.field(reference)?),
+                transform: piece.transform,
+                further: piece.transform.further_fields().iter().map(|field| at(field)).collect(),
+            })
         };
         let (target, group, classes): (&str, &[String], &[String]) = match &card.target {
             TargetCard::Class { field, classes, group } => (
@@ -71,7 +73,7 @@ impl Plan {
         };
         Self {
             fields: names.iter().map(|name| ((*name).to_owned(), place(name))).collect(),
-            pieces: card.source.pieces.iter().map(piece).collect(),
+            pieces: card.source.pieces.iter().filter_map(piece).collect(),
             target: at(target),
             tests: tests.iter().map(|field| at(field)).collect(),
             entry_point: entry_point.map(at),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::form::{FormCard, Format, plain_table};
 use crate::{Metric, SplitRule};
 
 /// Scores further apart than this are no scores: every one of a card's, in steps, is a text that a target is measured by.
@@ -62,31 +63,6 @@ fn own() -> String {
     "own".to_owned()
 }
 
-fn plain_table() -> Vec<FormCard> {
-    vec![FormCard {
-        name: "table".to_owned(),
-        format: Format::Any,
-        files: plain_files(),
-        fields: BTreeMap::new(),
-        classes: Vec::new(),
-        header: Vec::new(),
-        each: Vec::new(),
-        header_key: None,
-    }]
-}
-
-/// What people call the files of the three splits.
-fn plain_files() -> BTreeMap<String, Vec<String>> {
-    [
-        ("train", vec!["train"]),
-        ("validation", vec!["validation", "valid", "val", "dev"]),
-        ("test", vec!["test"]),
-    ]
-    .into_iter()
-    .map(|(split, names)| (split.to_owned(), names.into_iter().map(str::to_owned).collect()))
-    .collect()
-}
-
 /// How the input text is put together: pieces joined by single spaces.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -114,7 +90,8 @@ pub struct Piece {
     /// What is done to the text.
     #[serde(default)]
     pub transform: Transform,
-    /// The field that the published reference puts here by a slip; used under `reference` only.
+    /// The field that the published reference puts here by a slip, or an empty name where it leaves the piece out; used
+    /// under `reference` only.
     #[serde(default)]
     pub reference_field: Option<String>,
 }
@@ -304,111 +281,14 @@ pub struct HubCard {
     /// Folder of the task's files in it; empty: the repository's root.
     #[serde(default)]
     pub folder: String,
-    /// SHA-256 of single files, by name below the folder, where known.
+    /// Checksums of single files at this revision as the hub lists them, by name below the folder, where known: SHA-256 of
+    /// large files, Git's blob id of others.
     #[serde(default)]
-    pub sha256: BTreeMap<String, String>,
+    pub checksums: BTreeMap<String, String>,
 }
 
 fn main_branch() -> String {
     "main".to_owned()
-}
-
-/// One form that a task's files come in.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FormCard {
-    /// What it is called.
-    pub name: String,
-    /// How the files are read.
-    #[serde(default)]
-    pub format: Format,
-    /// Names of a split's files, the preferred one first: with an ending, a file; without, the format's endings are
-    /// tried, and for the hub's forms parts and folders of parts as well. Every name may be followed by `.gz`.
-    #[serde(default = "plain_files")]
-    pub files: BTreeMap<String, Vec<String>>,
-    /// Where a field of the card stands in a row, if not in the column or key of its own name.
-    #[serde(default)]
-    pub fields: BTreeMap<String, Place>,
-    /// Names of the classes in these files, where they differ from the card's.
-    #[serde(default)]
-    pub classes: Vec<String>,
-    /// Columns of files that have no header line.
-    #[serde(default)]
-    pub header: Vec<String>,
-    /// Lists inside one row that are rows themselves, from the outermost: each of its items is bound to a name.
-    #[serde(default)]
-    pub each: Vec<Each>,
-    /// Key of a first line that is no row (MRQA's `header`).
-    #[serde(default)]
-    pub header_key: Option<String>,
-}
-
-/// A list whose items are rows.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Each {
-    /// The list, as a path from the row or from a name bound before.
-    pub path: String,
-    /// The name its items are bound to.
-    #[serde(rename = "as")]
-    pub name: String,
-}
-
-/// Where a field stands: a column, or a path of keys parted by dots; `[]` behind a key goes through a list.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(untagged)]
-pub enum Place {
-    /// A column or path.
-    Path(String),
-    /// A list made of another.
-    List(ListPlace),
-    /// A text made of paragraphs with titles.
-    Paragraphs(ParagraphsPlace),
-}
-
-/// A text made of paragraphs with titles: `[PAR] [TLE] title [SEP] sentences` each, as MRQA writes HotpotQA's contexts.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ParagraphsPlace {
-    /// The list of titles.
-    pub titles: String,
-    /// The list of the paragraphs' lists of sentences.
-    pub sentences: String,
-}
-
-/// A list made of another.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ListPlace {
-    /// The list.
-    pub path: String,
-    /// A text of which the list's items are parts: objects with `start` and `end`, the last character included.
-    #[serde(default)]
-    pub parts_of: Option<String>,
-    /// Whether the items are sorted and each is kept once.
-    #[serde(default)]
-    pub unique: bool,
-}
-
-/// How a file is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Format {
-    /// Tab-separated, without quoting.
-    Tsv,
-    /// Comma-separated, quoted as RFC 4180 says.
-    Csv,
-    /// One JSON object a line.
-    Jsonl,
-    /// One JSON document.
-    Json,
-    /// Parquet, also in parts.
-    Parquet,
-    /// What the hub holds: JSON lines or parquet.
-    Hub,
-    /// Any of them, as the file's ending says.
-    #[default]
-    Any,
 }
 
 impl TaskCard {
@@ -441,6 +321,15 @@ impl TaskCard {
         if self.source.pieces.is_empty() {
             return Err("`source.pieces`: expected at least one piece".to_owned());
         }
+        for reference in [false, true] {
+            let is_left_out = |piece: &&Piece| piece.field(reference).is_none();
+            let left_out = self.source.pieces.iter().filter(is_left_out).count();
+            if left_out == self.source.pieces.len() || (left_out > 0 && !reference) {
+                return Err(
+                    "`source.pieces`: expected a piece with the name of a field, found an empty name".to_owned(),
+                );
+            }
+        }
         if self.metrics.all.is_empty() {
             return Err("`metrics.all`: expected at least one metric".to_owned());
         }
@@ -465,6 +354,15 @@ impl TaskCard {
             return Err(format!(
                 "`target.max`: expected at most {WIDEST_SCORES} more than `target.min`, found {max} and {min}"
             ));
+        }
+        let checksums = self.hub.iter().flat_map(|hub| &hub.checksums);
+        for (name, hex) in checksums {
+            let is_hex = hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            if !is_hex || !matches!(hex.len(), 40 | 64) {
+                return Err(format!(
+                    "`hub.checksums` of `{name}`: expected 64 hex digits (SHA-256) or 40 (Git), lower-case, found `{hex}`"
+                ));
+            }
         }
         if self.forms.is_empty() {
             return Err("`forms`: expected at least one form".to_owned());
@@ -494,7 +392,10 @@ impl TaskCard {
     pub fn fields(&self, reference: bool) -> Vec<&str> {
         let mut fields: Vec<&str> = Vec::new();
         for piece in &self.source.pieces {
-            push(&mut fields, piece.field(reference));
+            let Some(field) = piece.field(reference) else {
+                continue;
+            };
+            push(&mut fields, field);
             for further in piece.transform.further_fields() {
                 push(&mut fields, further);
             }
@@ -526,12 +427,13 @@ fn push<'a>(fields: &mut Vec<&'a str>, field: &'a str) {
 }
 
 impl Piece {
-    /// The field that is read here.
-    pub fn field(&self, reference: bool) -> &str {
-        match &self.reference_field {
+    /// The field that is read here; none where the reference leaves the piece out.
+    pub fn field(&self, reference: bool) -> Option<&str> {
+        let field = match &self.reference_field {
             Some(field) if reference => field,
             _ => &self.field,
-        }
+        };
+        (!field.is_empty()).then_some(field)
     }
 }
 

@@ -1,14 +1,15 @@
 //! Tasks: a handle on a card, and the cards that are part of the program.
 
 mod card;
+mod form;
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 pub use card::{
-    Answers, Each, FormCard, Format, HubCard, ListPlace, MetricsCard, ParagraphsPlace, Piece, Place, RowsCard,
-    SourceCard, SplitCard, TargetCard, TaskCard, Transform,
+    Answers, HubCard, MetricsCard, Piece, RowsCard, SourceCard, SplitCard, TargetCard, TaskCard, Transform,
 };
+pub use form::{Each, FormCard, Format, ListPlace, ParagraphsPlace, Place};
 
 use sha2::{Digest, Sha256};
 
@@ -44,7 +45,9 @@ const CARDS: &[(&str, &str)] = cards![
     "wic",
     "wsc",
     "cb",
-    "record", // SuperGLUE
+    "record",
+    "copa",
+    "superglue_rte", // SuperGLUE
     "nq",
     "hotpotqa",
     "searchqa",
@@ -72,7 +75,8 @@ pub struct Task {
 }
 
 impl Task {
-    /// The paper's tasks over text in the order of its tables, SQuAD, and `text` for data of one's own.
+    /// The paper's tasks in the order of its tables, those of the same benchmarks that it leaves out, and `text` for data of
+    /// one's own.
     pub fn built_in() -> &'static [Self] {
         &BUILT_IN
     }

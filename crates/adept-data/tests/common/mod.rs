@@ -1,8 +1,14 @@
-//! Where the tests find real data. None of it is part of this repository: it is read from `$ADEPT_DATA`, or from
-//! `../shared/data` beside the workspace, and a test that finds neither says that it was skipped.
+//! What the tests share: folders of made-up files, and where real data is found. None of the latter is part of this
+//! repository: it is read from `$ADEPT_DATA`, or from `../shared/data` beside the workspace, and a test that finds neither
+//! says that it was skipped.
 #![allow(clippy::print_stderr, reason = "a skipped test has to say so")]
+#![allow(dead_code, reason = "each test binary uses its own part")]
 
+use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+
+use adept_data::{Example, Task};
 
 /// A path in the folder of real data, or a line that says that the test is skipped.
 pub fn real(path: &str) -> Option<PathBuf> {
@@ -26,4 +32,34 @@ pub fn sha256(bytes: &[u8]) -> String {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
+}
+
+/// A built-in task.
+pub fn named(name: &str) -> Task {
+    Task::named(name).expect("a task's name")
+}
+
+/// A folder with these files; names that end in `.gz` are compressed.
+pub fn folder(files: &[(&str, String)]) -> tempfile::TempDir {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    for (name, text) in files {
+        let path = root.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a writable folder");
+        if name.ends_with(".gz") {
+            let file = fs::File::create(path).expect("a writable folder");
+            let mut gzip = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+            gzip.write_all(text.as_bytes()).expect("a writable folder");
+            gzip.finish().expect("a writable folder");
+        } else {
+            fs::write(path, text).expect("a writable folder");
+        }
+    }
+    root
+}
+
+/// All rows in the order of their files.
+pub fn sorted(parts: &[&[Example]]) -> Vec<Example> {
+    let mut rows = parts.concat();
+    rows.sort_by_key(|row| row.id);
+    rows
 }

@@ -1,11 +1,12 @@
 //! Answers that are refusals, and answers that are to be refused.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
 use adept_hub::{HubError, Kind, Repository};
 
-use crate::server::{COMMIT, Fault, Server, git_blob, listed, listing};
+use crate::server::{COMMIT, Fault, Server, git_blob, listed, listing, sha256};
 use crate::{Heard, assert_clean, at, fetch, fetch_at, hub, hub_with};
 
 #[test]
@@ -230,4 +231,28 @@ fn a_token_stays_with_its_host() {
     let there = cdn.requests("/cdn/");
     assert_eq!(there.len(), 1);
     assert_eq!(there[0].authorization, None);
+}
+
+#[test]
+fn a_file_that_is_not_the_one_that_is_known_is_refused_before_it_comes() {
+    let server = Server::start(&[("rte/train.parquet", b"rows", true), ("rte/notes.txt", b"notes", false)]);
+    let folder = tempfile::tempdir().unwrap();
+    let listing = hub(&server, folder.path()).list(&at("main")).unwrap();
+    let check = |folder: &str, name: &str, hex: String| {
+        listing.check(&at("main"), folder, &BTreeMap::from([(name.to_owned(), hex)]))
+    };
+    check("rte", "train.parquet", sha256(b"rows")).unwrap();
+    check("", "rte/train.parquet", sha256(b"rows")).unwrap();
+    check("rte", "notes.txt", git_blob(b"notes")).unwrap();
+    check("rte", "missing.parquet", sha256(b"rows")).unwrap();
+    let error = check("rte", "train.parquet", sha256(b"other")).unwrap_err().to_string();
+    for part in [
+        "datasets/owner/name at main: rte/train.parquet: expected the checksum",
+        &sha256(b"other"),
+        &sha256(b"rows"),
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
+    assert!(check("rte", "notes.txt", git_blob(b"other")).is_err());
+    assert_eq!(server.requests("/resolve/").len(), 0);
 }

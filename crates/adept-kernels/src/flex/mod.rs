@@ -19,6 +19,7 @@ mod norm;
 mod optimizer;
 mod pool;
 mod rows;
+mod slots;
 
 pub(crate) use activation::{Gelu, Silu, gated, gelu, relu};
 pub(crate) use attention::attention;
@@ -31,3 +32,4 @@ pub(crate) use keys_values::keys_values;
 pub(crate) use loss::cross_entropy;
 pub(crate) use norm::rms_norm;
 pub(crate) use optimizer::{adamw, scale, sum_of_squares};
+pub(crate) use slots::write_slots;

@@ -1,7 +1,8 @@
-//! Linear maps and norms of decoder-only models. A linear weight is kept `[in, out]`, the transpose of Hugging Face's.
+//! Linear maps, norms and embeddings of decoder-only models. A linear weight is kept `[in, out]`, the transpose of Hugging
+//! Face's.
 
-use adept_kernels::rms_norm;
 use adept_kernels::sublayer;
+use adept_kernels::{layer_norm, rms_norm};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -24,6 +25,15 @@ impl<B: Backend> Linear<B> {
             None => y,
         }
     }
+
+    /// `[n, in]` to `[n, out]`.
+    pub fn forward_rows(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
+        let y = x.matmul(self.weight.val());
+        match &self.bias {
+            Some(bias) => y + bias.val().unsqueeze(),
+            None => y,
+        }
+    }
 }
 
 /// Layer norm with mean, weight and bias.
@@ -38,9 +48,7 @@ pub struct LayerNorm<B: Backend> {
 impl<B: Backend> LayerNorm<B> {
     /// `[b, n, d]` to the same shape.
     pub fn forward(&self, x: Tensor<B, 3>, epsilon: f64) -> Tensor<B, 3> {
-        let centred = x.clone() - x.mean_dim(2);
-        let inverse = (centred.clone() * centred.clone()).mean_dim(2).add_scalar(epsilon).sqrt().recip();
-        centred * inverse * self.weight.val().unsqueeze() + self.bias.val().unsqueeze()
+        layer_norm(x, self.weight.val(), self.bias.val(), epsilon)
     }
 }
 

@@ -12,4 +12,4 @@ pub use attention::CausalCache;
 pub(crate) use attention::{Reading, attend};
 pub use layer::{LayerNorm, Linear, RmsNorm};
 pub use rotary::Rotary;
-pub(crate) use source::{Builder, CheckpointSource, Source, linear_tensors, norm_tensors};
+pub(crate) use source::{Builder, CheckpointSource, Named, RandomSource, Source, linear_tensors, vector_tensor};

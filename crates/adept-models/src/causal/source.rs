@@ -1,76 +1,167 @@
-//! Parameters by name, from wherever their values come.
+//! Parameters by name, from wherever their values come: a checkpoint, or chance.
+
+use std::collections::BTreeSet;
 
 use burn::module::Param;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::layer::{LayerNorm, Linear, RmsNorm};
+use crate::checkpoint::Checkpoint;
 use crate::error::ModelError;
+use crate::random::named_normals;
 use crate::stored::{Stored, frozen, transpose};
 
-/// Where values come from: a name and its shape, `[out, in]` for linear maps, as in a checkpoint.
-pub(crate) type Source<'a> = dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, ModelError> + 'a;
-
-/// Makes modules of values by name.
-pub(crate) struct Filler<'a, B: Backend> {
-    pub device: &'a B::Device,
-    pub source: &'a mut Source<'a>,
+/// What a tensor is, which decides how it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Of an embedding or a linear map: normal values.
+    Matrix,
+    /// Of a norm: ones.
+    Scale,
+    /// Zeros.
+    Bias,
 }
 
-impl<B: Backend> Filler<'_, B> {
-    pub fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
-        (self.source)(name, shape)
+/// Where values come from, by the names and shapes of a checkpoint (`[out, in]` for linear maps).
+pub(crate) trait Source {
+    /// Values as they lie in a checkpoint.
+    fn values(&mut self, name: &str, shape: &[usize], role: Role) -> Result<Vec<f32>, ModelError>;
+
+    /// Values of a linear map's weight as `[in, out]`.
+    fn transposed(&mut self, name: &str, [outputs, inputs]: [usize; 2]) -> Result<Vec<f32>, ModelError> {
+        let values = self.values(name, &[outputs, inputs], Role::Matrix)?;
+        Ok(transpose(&values, outputs, inputs))
+    }
+}
+
+/// A checkpoint, which notes what has been taken from it.
+pub(crate) struct CheckpointSource<'a> {
+    checkpoint: &'a Checkpoint,
+    used: BTreeSet<String>,
+}
+
+impl<'a> CheckpointSource<'a> {
+    pub fn new(checkpoint: &'a Checkpoint) -> Self {
+        Self {
+            checkpoint,
+            used: BTreeSet::new(),
+        }
     }
 
+    /// Refuses tensors that nothing has taken.
+    pub fn finish(self) -> Result<(), ModelError> {
+        self.checkpoint.check_no_others(&self.used)
+    }
+}
+
+impl Source for CheckpointSource<'_> {
+    fn values(&mut self, name: &str, shape: &[usize], _: Role) -> Result<Vec<f32>, ModelError> {
+        self.used.insert(name.to_owned());
+        self.checkpoint.read(name, shape)
+    }
+
+    fn transposed(&mut self, name: &str, shape: [usize; 2]) -> Result<Vec<f32>, ModelError> {
+        self.used.insert(name.to_owned());
+        self.checkpoint.read_transposed(name, shape)
+    }
+}
+
+/// Random values: N(0, deviation²) for matrices, a stream for each name, so that a seed gives the same model everywhere.
+pub(crate) struct RandomSource {
+    pub seed: u64,
+    pub deviation: f64,
+}
+
+impl Source for RandomSource {
+    fn values(&mut self, name: &str, shape: &[usize], role: Role) -> Result<Vec<f32>, ModelError> {
+        let count = shape.iter().product();
+        Ok(match role {
+            Role::Matrix => named_normals(self.seed, name, count, self.deviation),
+            Role::Scale => vec![1.0; count],
+            Role::Bias => vec![0.0; count],
+        })
+    }
+}
+
+/// Makes frozen modules of values by name.
+pub(crate) struct Builder<'a, B: Backend> {
+    pub device: &'a B::Device,
+    pub source: &'a mut dyn Source,
+}
+
+impl<B: Backend> Builder<'_, B> {
+    /// A table whose rows stay as they are.
     pub fn rows(&mut self, name: &str, shape: [usize; 2]) -> Result<Param<Tensor<B, 2>>, ModelError> {
-        Ok(frozen((self.source)(name, &shape)?, shape, self.device))
+        let values = self.source.values(name, &shape, Role::Matrix)?;
+        Ok(frozen(values, shape, self.device))
     }
 
-    pub fn vector(&mut self, name: &str, length: usize) -> Result<Param<Tensor<B, 1>>, ModelError> {
-        Ok(frozen((self.source)(name, &[length])?, [length], self.device))
+    fn vector(&mut self, name: &str, length: usize, role: Role) -> Result<Param<Tensor<B, 1>>, ModelError> {
+        Ok(frozen(
+            self.source.values(name, &[length], role)?,
+            [length],
+            self.device,
+        ))
     }
 
     /// `name.weight`, and `name.bias` where there is one.
     pub fn linear(&mut self, name: &str, inputs: usize, outputs: usize, bias: bool) -> Result<Linear<B>, ModelError> {
-        let values = (self.source)(&format!("{name}.weight"), &[outputs, inputs])?;
+        let values = self.source.transposed(&format!("{name}.weight"), [outputs, inputs])?;
         let bias = match bias {
-            true => Some(self.vector(&format!("{name}.bias"), outputs)?),
+            true => Some(self.vector(&format!("{name}.bias"), outputs, Role::Bias)?),
             false => None,
         };
-        Ok(self.made(values, inputs, outputs, bias))
+        Ok(Linear {
+            weight: frozen(values, [inputs, outputs], self.device),
+            bias,
+        })
     }
 
-    /// Of values `[out, in]`.
-    pub fn made(
-        &self,
-        values: Vec<f32>,
+    /// `name.weight` without bias, whose rows `[out, in]` are put in another order first.
+    pub fn reordered(
+        &mut self,
+        name: &str,
         inputs: usize,
         outputs: usize,
-        bias: Option<Param<Tensor<B, 1>>>,
-    ) -> Linear<B> {
-        Linear {
-            weight: frozen(transpose(&values, outputs, inputs), [inputs, outputs], self.device),
-            bias,
-        }
+        order: impl Fn(&[f32]) -> Vec<f32>,
+    ) -> Result<Linear<B>, ModelError> {
+        let values = self
+            .source
+            .values(&format!("{name}.weight"), &[outputs, inputs], Role::Matrix)?;
+        let values = transpose(&order(&values), outputs, inputs);
+        Ok(Linear {
+            weight: frozen(values, [inputs, outputs], self.device),
+            bias: None,
+        })
     }
 
     pub fn layer_norm(&mut self, name: &str, d: usize) -> Result<LayerNorm<B>, ModelError> {
         Ok(LayerNorm {
-            weight: self.vector(&format!("{name}.weight"), d)?,
-            bias: self.vector(&format!("{name}.bias"), d)?,
+            weight: self.vector(&format!("{name}.weight"), d, Role::Scale)?,
+            bias: self.vector(&format!("{name}.bias"), d, Role::Bias)?,
         })
     }
 
     pub fn rms_norm(&mut self, name: &str, d: usize) -> Result<RmsNorm<B>, ModelError> {
         Ok(RmsNorm {
-            weight: self.vector(&format!("{name}.weight"), d)?,
+            weight: self.vector(&format!("{name}.weight"), d, Role::Scale)?,
         })
     }
 }
 
-/// A linear map's tensors by name, for a file.
-pub(crate) fn linear_tensors<B: Backend>(name: &str, linear: &Linear<B>) -> Vec<(String, Stored<B>)> {
-    let weight = (format!("{name}.weight"), Stored::linear(&linear.weight));
-    let bias = linear.bias.as_ref().map(|bias| (format!("{name}.bias"), Stored::vector(bias)));
-    std::iter::once(weight).chain(bias).collect()
+/// Parameters by name on their way into a file.
+pub(crate) type Named<B> = Vec<(String, Stored<B>)>;
+
+/// A linear map's tensors.
+pub(crate) fn linear_tensors<B: Backend>(out: &mut Named<B>, name: &str, linear: &Linear<B>) {
+    out.push((format!("{name}.weight"), Stored::linear(&linear.weight)));
+    if let Some(bias) = &linear.bias {
+        out.push((format!("{name}.bias"), Stored::vector(bias)));
+    }
+}
+
+/// A norm's weight.
+pub(crate) fn vector_tensor<B: Backend>(out: &mut Named<B>, name: &str, vector: &Param<Tensor<B, 1>>) {
+    out.push((name.to_owned(), Stored::vector(vector)));
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ModelError;
+use crate::json;
 
 /// The feed-forward layer's form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,11 +91,7 @@ struct File {
 impl T5Config {
     /// Reads `config.json` of a checkpoint folder.
     pub fn from_dir(dir: &Path) -> Result<Self, ModelError> {
-        let path = dir.join("config.json");
-        let text = std::fs::read_to_string(&path).map_err(|source| ModelError::Io {
-            path: path.clone(),
-            source,
-        })?;
+        let (path, text) = json::config_text(dir)?;
         Self::parse(&text, path)
     }
 
@@ -106,12 +103,12 @@ impl T5Config {
     fn parse(text: &str, path: PathBuf) -> Result<Self, ModelError> {
         let file: File = serde_json::from_str(text).map_err(|source| ModelError::Json { path, source })?;
         if let Some(found) = file.model_type.filter(|t| t != "t5") {
-            return Err(refuse("model_type", "t5", found));
+            return Err(ModelError::config("model_type", "t5", found));
         }
         let feed_forward_proj = match file.feed_forward_proj.as_deref() {
             None | Some("relu") => FeedForwardKind::Relu,
             Some("gated-gelu") => FeedForwardKind::GatedGelu,
-            Some(other) => return Err(refuse("feed_forward_proj", "relu or gated-gelu", other)),
+            Some(other) => return Err(ModelError::config("feed_forward_proj", "relu or gated-gelu", other)),
         };
         let tie_word_embeddings = file.tie_word_embeddings.unwrap_or(true);
         let pad_token_id = file.pad_token_id.unwrap_or(0);
@@ -141,7 +138,7 @@ impl T5Config {
 
     /// Refuses sizes that no model can have and token ids outside the vocabulary.
     pub fn validate(&self) -> Result<(), ModelError> {
-        for (field, value) in [
+        json::at_least_one(&[
             ("vocab_size", self.vocab_size),
             ("d_model", self.d_model),
             ("d_kv", self.d_kv),
@@ -149,15 +146,11 @@ impl T5Config {
             ("num_layers", self.num_layers),
             ("num_decoder_layers", self.num_decoder_layers),
             ("num_heads", self.num_heads),
-        ] {
-            if value == 0 {
-                return Err(refuse(field, "at least 1", value));
-            }
-        }
+        ])?;
         // Both halves of the bidirectional table need an exact and a logarithmic part.
         let buckets = self.relative_attention_num_buckets;
         if buckets < 4 || !buckets.is_multiple_of(4) {
-            return Err(refuse(
+            return Err(ModelError::config(
                 "relative_attention_num_buckets",
                 "a multiple of 4, at least 4",
                 buckets,
@@ -165,26 +158,20 @@ impl T5Config {
         }
         let distance = self.relative_attention_max_distance;
         if distance <= buckets / 2 {
-            return Err(refuse(
+            return Err(ModelError::config(
                 "relative_attention_max_distance",
                 format!("more than {}", buckets / 2),
                 distance,
             ));
         }
-        if !(self.layer_norm_epsilon > 0.0 && self.layer_norm_epsilon < 1.0) {
-            return Err(refuse("layer_norm_epsilon", "between 0 and 1", self.layer_norm_epsilon));
-        }
-        if !(0.0..1.0).contains(&self.dropout_rate) {
-            return Err(refuse("dropout_rate", "at least 0, below 1", self.dropout_rate));
-        }
+        json::open_unit("layer_norm_epsilon", self.layer_norm_epsilon)?;
+        json::rate("dropout_rate", self.dropout_rate)?;
         for (field, id) in [
             ("pad_token_id", self.pad_token_id),
             ("eos_token_id", self.eos_token_id),
             ("decoder_start_token_id", self.decoder_start_token_id),
         ] {
-            if id as usize >= self.vocab_size {
-                return Err(refuse(field, format!("below vocab_size {}", self.vocab_size), id));
-            }
+            json::token(field, id, self.vocab_size)?;
         }
         Ok(())
     }
@@ -266,14 +253,6 @@ impl T5Config {
             num_heads: 12,
             ..Self::t5_small()
         }
-    }
-}
-
-fn refuse(field: &'static str, expected: impl ToString, found: impl ToString) -> ModelError {
-    ModelError::Config {
-        field,
-        expected: expected.to_string(),
-        found: found.to_string(),
     }
 }
 

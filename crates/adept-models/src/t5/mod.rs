@@ -32,4 +32,4 @@ pub use layer::{Attention, FeedForward, Linear, Norm};
 pub use model::{Embedding, T5, T5Cache};
 pub use position::relative_position_bucket;
 pub use stack::{Block, Stack};
-pub use weights::{Loaded, open};
+pub use weights::open;

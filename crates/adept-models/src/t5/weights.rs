@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use adept_core::Fingerprint;
 use burn::module::Param;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -18,7 +17,7 @@ use super::model::{Embedding, T5};
 use super::stack::{Block, Stack};
 use crate::checkpoint::{self, Checkpoint};
 use crate::error::ModelError;
-use crate::stored::{Stored, StoredType, frozen, transpose};
+use crate::stored::{Loaded, Stored, StoredType, frozen, transpose};
 
 const SHARED: &str = "shared.weight";
 const HEAD: &str = "lm_head.weight";
@@ -26,15 +25,6 @@ const HEAD: &str = "lm_head.weight";
 const EMBEDDING_ALIASES: [&str; 2] = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
 /// The published v1.0 files hold this table, which no version of the model reads.
 const LEFTOVER: &str = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight";
-
-/// A backbone as read from a folder.
-#[derive(Debug)]
-pub struct Loaded<B: Backend> {
-    /// The model; nothing in it requires a gradient.
-    pub model: T5<B>,
-    /// Identity of the weights, for adapter files.
-    pub fingerprint: Fingerprint,
-}
 
 /// Opens a T5 checkpoint without building the model: its configuration, with the head decided by the weights, and its
 /// files, with aliases and leftovers set aside (so that [`Checkpoint::fingerprint`] is the one adapters carry).
@@ -51,13 +41,13 @@ pub fn open(dir: &Path) -> Result<(T5Config, Checkpoint), ModelError> {
     };
     for alias in EMBEDDING_ALIASES.into_iter().filter(|&alias| alias != shared) {
         if checkpoint.contains(alias) {
-            same(&checkpoint, alias, shared)?;
+            checkpoint.same(alias, shared)?;
             checkpoint.ignore(alias);
         }
     }
     checkpoint.ignore(LEFTOVER);
     if config.tie_word_embeddings && checkpoint.contains(HEAD) {
-        match (same(&checkpoint, HEAD, shared), config.scale_decoder_outputs) {
+        match (checkpoint.same(HEAD, shared), config.scale_decoder_outputs) {
             (Ok(()), _) => checkpoint.ignore(HEAD),
             // transformers 5 writes `tie_word_embeddings: true` for every T5; a head that is neither scaled nor equal to
             // the embedding is a v1.1 head.
@@ -66,18 +56,6 @@ pub fn open(dir: &Path) -> Result<(T5Config, Checkpoint), ModelError> {
         }
     }
     Ok((config, checkpoint))
-}
-
-/// Refuses an alias whose values are not those of its target.
-fn same(checkpoint: &Checkpoint, alias: &str, target: &str) -> Result<(), ModelError> {
-    if checkpoint.shape(alias) == checkpoint.shape(target) && checkpoint.raw(alias) == checkpoint.raw(target) {
-        return Ok(());
-    }
-    Err(ModelError::Untied {
-        file: checkpoint.file_of(alias),
-        tensor: alias.to_owned(),
-        target: target.to_owned(),
-    })
 }
 
 /// What a tensor is, which decides how it starts (see `init`).
@@ -208,7 +186,7 @@ pub(super) fn build<'a, B: Backend>(
 
 impl<B: Backend> T5<B> {
     /// Reads `config.json` and the weights of a folder; nothing requires a gradient.
-    pub fn load(dir: &Path, device: &B::Device) -> Result<Loaded<B>, ModelError> {
+    pub fn load(dir: &Path, device: &B::Device) -> Result<Loaded<Self>, ModelError> {
         let (config, checkpoint) = open(dir)?;
         let mut used = BTreeSet::new();
         let mut source = |name: &str, shape: &[usize], _: Role| {
@@ -239,10 +217,7 @@ impl<B: Backend> T5<B> {
     /// As [`save_pretrained`](Self::save_pretrained), in the element type given. In bf16, which keeps eight bits of every
     /// value and half of the bytes, values are rounded to the nearest, ties to even.
     pub fn save_pretrained_as(&self, dir: &Path, element: StoredType) -> Result<(), ModelError> {
-        let mut tensors = tensors(self);
-        for (_, stored) in &mut tensors {
-            stored.element = element;
-        }
+        let tensors = Stored::all_as(tensors(self), element);
         checkpoint::write(dir, &self.config.to_json_as(element.name()), tensors)
     }
 }

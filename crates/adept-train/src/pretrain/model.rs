@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use adept_models::t5::{FeedForwardKind, StoredType};
+use adept_models::StoredType;
+use adept_models::t5::FeedForwardKind;
 use adept_models::{ModelError, T5, T5Config};
 use burn::tensor::backend::Backend;
 

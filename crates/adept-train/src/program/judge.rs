@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use adept_sandbox::{Limits, Outcome, Program, Sandbox, SandboxError, run_all};
+use adept_sandbox::{Limits, Outcome, Program, Sandbox, SandboxError, Verdict, run_all};
 use serde::{Deserialize, Serialize};
 
 use super::{Completion, Problem, pass_at_k};
@@ -26,8 +26,11 @@ pub struct Judged {
     pub seconds: f64,
 }
 
-/// Counts done and all of them, and answers whether to go on.
-pub type Proceed<'a> = dyn Fn(usize, usize) -> bool + Sync + 'a;
+/// Told how many are done and how many there are, answers whether to go on.
+pub type Proceed<'a> = dyn FnMut(usize, usize) -> bool + 'a;
+
+/// Programs for each worker between two questions whether to go on.
+const PIECE: usize = 8;
 
 /// The limit of a reference solution, which is trusted to end.
 const REFERENCE_WALL: Duration = Duration::from_secs(60);
@@ -44,7 +47,7 @@ pub fn judge(
     problems: &[Problem],
     completions: &BTreeMap<(usize, usize), Completion>,
     workers: usize,
-    proceed: &Proceed<'_>,
+    proceed: &mut Proceed<'_>,
 ) -> Result<Option<Vec<Judged>>, TrainError> {
     let by_id: BTreeMap<usize, &Problem> = problems.iter().map(|problem| (problem.id, problem)).collect();
     let wanted: Vec<(&Problem, &Completion)> = completions
@@ -77,14 +80,14 @@ pub fn judge(
         .map(|((problem, solution), names)| (program(solution, problem, names), generous))
         .collect();
     let mut limits = Vec::with_capacity(problems.len());
-    for verdict in run_all(sandbox, &references, workers, &|done| proceed(done, all)) {
-        limits.push(match verdict {
-            Ok(verdict) if verdict.outcome.is_pass() => {
-                Limits::from_reference(Duration::from_secs_f64(verdict.seconds))
-            }
-            Ok(_) => Limits::default(),
-            Err(SandboxError::Stopped) => return Ok(None),
-            Err(cause) => return Err(cause.into()),
+    let Some(verdicts) = in_pieces(sandbox, &references, workers, &mut |done| proceed(done, all)) else {
+        return Ok(None);
+    };
+    for verdict in verdicts {
+        let verdict = verdict?;
+        limits.push(match verdict.outcome.is_pass() {
+            true => Limits::from_reference(Duration::from_secs_f64(verdict.seconds)),
+            false => Limits::default(),
         });
     }
 
@@ -101,13 +104,14 @@ pub fn judge(
         })
         .collect();
     let mut judged = Vec::with_capacity(wanted.len());
-    let verdicts = run_all(sandbox, &programs, workers, &|done| proceed(problems.len() + done, all));
+    let done_before = problems.len();
+    let Some(verdicts) = in_pieces(sandbox, &programs, workers, &mut |done| {
+        proceed(done_before + done, all)
+    }) else {
+        return Ok(None);
+    };
     for ((_, completion), verdict) in wanted.iter().zip(verdicts) {
-        let verdict = match verdict {
-            Ok(verdict) => verdict,
-            Err(SandboxError::Stopped) => return Ok(None),
-            Err(cause) => return Err(cause.into()),
-        };
+        let verdict = verdict?;
         let (outcome, message) = match verdict.outcome {
             Outcome::Pass => (adept_data::PASSED, String::new()),
             Outcome::Fail { message } => ("fail", message),
@@ -123,7 +127,25 @@ pub fn judge(
             seconds: verdict.seconds,
         });
     }
+    proceed(all, all);
     Ok(Some(judged))
+}
+
+/// Runs programs, as many at a time as there are workers; none where `proceed` has said to stop.
+fn in_pieces(
+    sandbox: &Sandbox,
+    programs: &[(Program<'_>, Limits)],
+    workers: usize,
+    proceed: &mut dyn FnMut(usize) -> bool,
+) -> Option<Vec<Result<Verdict, SandboxError>>> {
+    let mut verdicts = Vec::with_capacity(programs.len());
+    for piece in programs.chunks(PIECE * workers.max(1)) {
+        if !proceed(verdicts.len()) {
+            return None;
+        }
+        verdicts.extend(run_all(sandbox, piece, workers, &|_| true));
+    }
+    Some(verdicts)
 }
 
 fn program<'a>(solution: &'a str, problem: &'a Problem, names: &'a [&'a str]) -> Program<'a> {

@@ -98,7 +98,7 @@ pub fn estimate<AB: AutodiffBackend>(
         let config = &cell.resolved.config;
         prepared.read(config)?;
         let task = prepared.task(config).expect("it was read in the line above");
-        probe::<AB>(config, &prepared.backbone, task.rows()?, device, options)
+        probe::<AB>(config, &prepared.backbone, task, device, options)
     };
     if let Some(first) = first_of_tasks.first() {
         for cell in waiting.iter().filter(|cell| cell.task == first.task) {

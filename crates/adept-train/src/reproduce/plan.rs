@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use adept_core::Fingerprint;
 use adept_data::{Task, check_task};
-use adept_models::t5;
 
 use super::{Grid, GridError};
 use crate::TrainError;
 use crate::config::{self, Origin, Resolved, TrainMethod, chosen, fields};
 use crate::folder::read_json;
+use crate::model::{self, Opened};
 use crate::record::RunResult;
 use crate::report::{GRID_FILE, GridRecord};
 use crate::run;
@@ -118,7 +118,9 @@ pub fn plan(grid: &Grid) -> Result<Plan, GridError> {
         }
     }
     check_record(grid)?;
-    let (t5_config, checkpoint) = t5::open(&grid.backbone).map_err(TrainError::from)?;
+    let Opened {
+        d_model, checkpoint, ..
+    } = model::open(&grid.backbone)?;
     let fingerprint = checkpoint.fingerprint();
     let backbone_parameters = checkpoint.parameters();
     let mut parameters: BTreeMap<TrainMethod, Vec<usize>> = BTreeMap::new();
@@ -131,7 +133,7 @@ pub fn plan(grid: &Grid) -> Result<Plan, GridError> {
                 let count = match method.adapter() {
                     None => backbone_parameters,
                     Some(adapter) => {
-                        run::adapter_config(&cell.resolved.config, adapter, t5_config.d_model)?.trainable_parameters()
+                        run::adapter_config(&cell.resolved.config, adapter, d_model)?.trainable_parameters()
                     }
                 };
                 let counts = parameters.entry(*method).or_default();

@@ -59,8 +59,17 @@ pub fn adapter_config(
 /// Stands for "no micro-step" in the seeds of what is drawn before training.
 const INITIAL_VALUES: u64 = u64::MAX;
 const INITIAL_TOKENS: u64 = u64::MAX - 1;
-/// T5's tokenizer begins with pad, `</s>` and `<unk>`; ordinary tokens follow, the most frequent first.
-const FIRST_ORDINARY_TOKEN: u32 = 3;
+
+/// The first `count` ids below `end` that are not special, which `special` gives in ascending order; the last id where all
+/// are. Vocabularies begin with the most frequent tokens.
+fn ordinary_tokens(special: &[u32], end: u32, count: usize) -> Vec<u32> {
+    let ordinary = (0..end).filter(|id| special.binary_search(id).is_err());
+    let mut ids: Vec<u32> = ordinary.take(count).collect();
+    if ids.is_empty() && count > 0 {
+        ids.push(end.saturating_sub(1));
+    }
+    ids
+}
 
 /// The adapter as it is before the first step.
 pub(super) fn build_adapter<AB: AutodiffBackend>(
@@ -80,8 +89,7 @@ pub(super) fn build_adapter<AB: AutodiffBackend>(
         ),
         PromptStart::Vocabulary => {
             let end = backbone.tokenizer.vocab_size().min(backbone.model.vocab_size()) as u32;
-            let begin = FIRST_ORDINARY_TOKEN.min(end.saturating_sub(1));
-            let candidates: Vec<u32> = (begin..end).take(section.init_candidates).collect();
+            let candidates = ordinary_tokens(&backbone.tokenizer.special_ids(), end, section.init_candidates);
             Some(adept_core::sample_vocabulary(
                 &candidates,
                 adapter.virtual_tokens,
@@ -109,4 +117,23 @@ pub(super) fn build_adapter<AB: AutodiffBackend>(
         mix(config.seed, INITIAL_VALUES),
         device,
     )?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ordinary_tokens;
+
+    #[test]
+    fn candidates_leave_special_tokens_out() {
+        // T5: its three special tokens come first, and nothing else is left out.
+        let t5 = ordinary_tokens(&[0, 1, 2], 32_100, 5000);
+        assert_eq!(t5, (3..5003).collect::<Vec<u32>>());
+        assert_eq!(
+            ordinary_tokens(&[0, 1, 2], 32_100, 40_000),
+            (3..32_100).collect::<Vec<u32>>()
+        );
+        // Byte pairs: added behind the vocabulary, or among it.
+        assert_eq!(ordinary_tokens(&[4, 6, 7], 8, 100), [0, 1, 2, 3, 5]);
+        assert_eq!(ordinary_tokens(&[0, 1], 2, 10), [1]);
+    }
 }

@@ -133,8 +133,15 @@ pub fn prepare<B: Backend>(
     means: &Means,
 ) -> Result<PreparedData, TrainError> {
     if task_of(config)?.is_program() {
+        if !backbone.model.family().is_causal() {
+            let task = config.task.clone();
+            return Err(TrainError::Program { task });
+        }
         let end = backbone.model.eos_id();
         return prepare_programs(config, &backbone.tokenizer, end, &means.programs).map(PreparedData::Programs);
+    }
+    if backbone.model.family().is_causal() {
+        return Err(TrainError::NoProgram);
     }
     prepare_task(config, &backbone.tokenizer, means.cache.as_deref()).map(|rows| PreparedData::Rows(Box::new(rows)))
 }

@@ -6,13 +6,16 @@ use std::time::Instant;
 use adept_data::{Batch, Batcher, Encoded, Right};
 use burn::tensor::backend::AutodiffBackend;
 
-use super::{LoadedBackbone, PreparedTask, adapter_target, batch_options, full_target, predictor, selection_rows};
+use super::{
+    LoadedBackbone, PreparedData, PreparedTask, adapter_target, batch_options, full_target, predictor, selection_rows,
+};
 use crate::TrainError;
 use crate::config::RunConfig;
 use crate::evaluate::{self, EvaluationSet};
 use crate::learner::step_gradients;
 use crate::model::Model;
 use crate::optim::{AdamW, AdamWConfig, groups};
+use crate::program::{self, PreparedPrograms, Writer};
 use crate::target::Target;
 
 /// How thoroughly to measure.
@@ -50,19 +53,19 @@ const FEW_ROWS: usize = 2;
 pub fn probe<AB: AutodiffBackend>(
     config: &RunConfig,
     backbone: &LoadedBackbone<AB::InnerBackend>,
-    task: &PreparedTask,
+    data: &PreparedData,
     device: &AB::Device,
     options: ProbeOptions,
 ) -> Result<RunTime, TrainError> {
     match config.adapter.method.adapter() {
         Some(method) => {
             let target = adapter_target::<AB>(config, method, backbone, device)?;
-            time(config, backbone, task, &target, device, options)
+            time(config, backbone, data, &target, device, options)
         }
         None => time(
             config,
             backbone,
-            task,
+            data,
             &full_target::<AB>(backbone, device),
             device,
             options,
@@ -73,19 +76,89 @@ pub fn probe<AB: AutodiffBackend>(
 fn time<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     config: &RunConfig,
     backbone: &LoadedBackbone<AB::InnerBackend>,
-    task: &PreparedTask,
+    data: &PreparedData,
     target: &T,
     device: &AB::Device,
     options: ProbeOptions,
 ) -> Result<RunTime, TrainError> {
-    let prompt = config
-        .adapter
-        .method
-        .adapter()
-        .map_or(0, |_| config.adapter.virtual_tokens);
-    let work = |batch: &Batch| (batch.batch * (batch.source_width + prompt)) as f64;
-    let size = config.train.batch_size;
-    let train = Batcher::new(&task.train, batch_options(config, backbone, task, size))?;
+    let train = match data {
+        PreparedData::Rows(task) => {
+            let size = config.train.batch_size;
+            Batcher::new(&task.train, batch_options(config, backbone, task, size))?
+        }
+        PreparedData::Programs(programs) => Batcher::new(&programs.train, program::batch_options(config, backbone))?,
+    };
+    let step = time_step(config, backbone, &train, target, device, options)?;
+    match data {
+        PreparedData::Rows(task) => {
+            let (validation, test) = time_answers(config, backbone, task, target, device, options)?;
+            Ok(RunTime { step, validation, test })
+        }
+        PreparedData::Programs(programs) => Ok(RunTime {
+            step,
+            validation: 0.0,
+            test: time_writing(config, backbone, programs, target, device)?,
+        }),
+    }
+}
+
+/// Tokens that are written to see how long one takes.
+const FEW_TOKENS: usize = 4;
+/// Seconds that the sandbox takes for one program.
+const JUDGING: f64 = 0.2;
+
+/// Seconds of writing and judging all programs, were each as long as it may be.
+fn time_writing<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
+    config: &RunConfig,
+    backbone: &LoadedBackbone<AB::InnerBackend>,
+    programs: &PreparedPrograms,
+    target: &T,
+    device: &AB::Device,
+) -> Result<f64, TrainError> {
+    let (model, adapter) = target.inner_parts(&target.initial());
+    let writer = Writer::new(config, model.family(), &backbone.tokenizer);
+    let longest = writer.max_new_tokens();
+    let rows: Vec<_> = programs
+        .problems
+        .iter()
+        .take(config.evaluation.batch_size)
+        .map(|problem| (problem, 0))
+        .collect();
+    let seconds = |tokens: usize| -> Result<f64, TrainError> {
+        let started = Instant::now();
+        let writer = Writer::new(config, model.family(), &backbone.tokenizer).with_at_most(tokens);
+        match &model {
+            Model::CodeGen(model) => writer.batch(model, &adapter, &rows, device).map(|_| ())?,
+            Model::Llama(model) => writer.batch(model, &adapter, &rows, device).map(|_| ())?,
+            Model::T5(_) => {}
+        }
+        Ok(started.elapsed().as_secs_f64())
+    };
+    let first = seconds(1)?;
+    let each = (seconds(1 + FEW_TOKENS)? - first).max(0.0) / FEW_TOKENS as f64;
+    let all = programs.problems.len() * config.generation.samples;
+    let batches = all.div_ceil(config.evaluation.batch_size) as f64;
+    let judging = (programs.problems.len() + all) as f64 * JUDGING / programs.workers.max(1) as f64;
+    Ok(batches * (first + each * (longest - 1) as f64) + judging)
+}
+
+/// Tokens of a batch, the soft prompt included.
+fn work(config: &RunConfig, batch: &Batch) -> f64 {
+    let method = config.adapter.method.adapter();
+    let prompt = method.map_or(0, |_| config.adapter.virtual_tokens);
+    (batch.batch * (batch.source_width + prompt)) as f64
+}
+
+/// Seconds of one optimiser step.
+fn time_step<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
+    config: &RunConfig,
+    backbone: &LoadedBackbone<AB::InnerBackend>,
+    train: &Batcher<'_>,
+    target: &T,
+    device: &AB::Device,
+    options: ProbeOptions,
+) -> Result<f64, TrainError> {
+    let work = |batch: &Batch| work(config, batch);
     let passes = config.train.accumulation;
     let looked_at = LOOKED_AT
         .min(config.train.steps * passes)
@@ -124,8 +197,19 @@ fn time<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     let fastest = (0..options.steps.max(1))
         .map(|_| step(&batch))
         .fold(f64::INFINITY, f64::min);
-    let step = passes as f64 * fastest * mean / work(&batch);
+    Ok(passes as f64 * fastest * mean / work(&batch))
+}
 
+/// Seconds of an evaluation on the rows that choose the best step, and on the test split.
+fn time_answers<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
+    config: &RunConfig,
+    backbone: &LoadedBackbone<AB::InnerBackend>,
+    task: &PreparedTask,
+    target: &T,
+    device: &AB::Device,
+    options: ProbeOptions,
+) -> Result<(f64, f64), TrainError> {
+    let work = |batch: &Batch| work(config, batch);
     let size = config.evaluation.batch_size;
     let batches = |rows: &[Encoded]| -> Result<Vec<Batch>, TrainError> {
         Ok(Batcher::new(rows, batch_options(config, backbone, task, size))?.evaluation_batches()?)
@@ -155,11 +239,8 @@ fn time<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     let batch = fitting(nearest(&validation, mean, work), options.longest_pass, &mut predict);
     let rate = predict(&batch) / work(&batch);
     outcome?;
-    Ok(RunTime {
-        step,
-        validation: rate * validation.iter().map(work).sum::<f64>(),
-        test: rate * test.iter().map(work).sum::<f64>(),
-    })
+    let whole = |batches: &[Batch]| rate * batches.iter().map(work).sum::<f64>();
+    Ok((whole(&validation), whole(&test)))
 }
 
 /// The batch whose work is nearest to that.

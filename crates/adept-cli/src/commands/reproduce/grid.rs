@@ -81,8 +81,10 @@ fn profile_name(arguments: &Runs) -> Result<ProfileName, Failure> {
                 .hint("or --profile real-small for this project's own small backbone, which needs no --backbone"),
         ),
         (None, None, Some(_)) => Err(
-            Failure::input("--backbone alone: add --data DIR for the paper's setting")
-                .hint("or --profile sample for this project's own data, which need no --data"),
+            Failure::input("--backbone alone: add --data DIR for the paper's setting").hint(
+                "or --profile paper for the files that `adept fetch` has brought, or --profile sample for this \
+                     project's own data, which need no --data",
+            ),
         ),
     }
 }

@@ -1,5 +1,10 @@
-//! Hugging Face's `tokenizer.json`, with the truncation of `transformers`: a text that is too long loses tokens at its
-//! end, but what the tokenizer adds around it (T5: `</s>`) stays, so the last id is `</s>` whatever the length.
+//! Hugging Face's `tokenizer.json`, or GPT-2's `vocab.json` and `merges.txt`, with the truncation of `transformers`: a text
+//! that is too long loses tokens at its end (or, where that is asked for, at its beginning), but what the tokenizer adds
+//! around it stays (T5: `</s>` behind, Llama: `<|begin_of_text|>` in front).
+
+mod bpe;
+mod entries;
+mod stream;
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +17,9 @@ use crate::read::listing;
 use crate::task::TargetLength;
 use crate::{DataError, Encoded, Example};
 
+pub use bpe::BpeError;
+pub use stream::TextStream;
+
 /// Texts tokenised between two collections of their ids: the library's encodings hold far more than ids, and a whole
 /// training set of them would not be small.
 const CHUNK: usize = 4096;
@@ -19,9 +27,11 @@ const CHUNK: usize = 4096;
 /// A tokenizer for whole texts.
 pub struct TextTokenizer {
     tokenizer: Tokenizer,
+    /// Ids that it puts before every text (Llama: one, `<|begin_of_text|>`).
+    prefix: usize,
     /// Ids that it puts after every text (T5: one, `</s>`).
     suffix: usize,
-    /// SHA-256 of its file.
+    /// SHA-256 of its file or files.
     sha256: String,
 }
 
@@ -34,20 +44,31 @@ impl std::fmt::Debug for TextTokenizer {
 }
 
 impl TextTokenizer {
-    /// Loads `tokenizer.json` from a checkpoint's folder.
+    /// Loads the tokenizer of a checkpoint's folder: `tokenizer.json`, and where there is none `vocab.json` and `merges.txt`
+    /// of byte-level byte pairs (GPT-2, CodeGen), with what `added_tokens.json`, `special_tokens_map.json` and
+    /// `tokenizer_config.json` say beside them.
     ///
     /// # Errors
-    /// [`DataError::MissingTokenizer`] where there is none, [`DataError::Io`] and [`DataError::Tokenizer`] where it cannot
-    /// be read.
+    /// [`DataError::MissingTokenizer`] where there is none, [`DataError::Io`], [`DataError::Tokenizer`],
+    /// [`DataError::JsonDocument`] and [`DataError::Bpe`] where it cannot be read.
     pub fn from_dir(dir: &Path) -> Result<Self, DataError> {
         let file = dir.join("tokenizer.json");
-        if !file.is_file() {
+        if file.is_file() {
+            return Self::from_file(&file);
+        }
+        if !bpe::is_there(dir) {
             return Err(DataError::MissingTokenizer {
                 folder: dir.to_path_buf(),
                 found: listing(dir)?,
             });
         }
-        Self::from_file(&file)
+        let (tokenizer, parts) = bpe::read(dir)?;
+        // Each file under its name, so that the same bytes under another one are something else.
+        let mut hash = Sha256::new();
+        for (name, bytes) in &parts {
+            hash.update(format!("{name} {}\n", hex(&Sha256::digest(bytes))));
+        }
+        Self::probed(tokenizer, hex(&hash.finalize()), &dir.join(bpe::VOCABULARY))
     }
 
     /// Loads a tokenizer file. Truncation and padding that the file asks for are switched off: both are done here.
@@ -67,19 +88,28 @@ impl TextTokenizer {
         let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(failed)?;
         tokenizer.with_truncation(None).map_err(failed)?;
         tokenizer.with_padding(None);
-        // What is added stands around any text, so a one-letter text shows how much of it comes last.
-        let probe = tokenizer.encode_fast("a", true).map_err(failed)?;
+        Self::probed(tokenizer, hex(&Sha256::digest(&bytes)), path)
+    }
+
+    /// Finds out what the tokenizer adds. That stands around any text, so a one-letter text shows how much of it there is.
+    fn probed(tokenizer: Tokenizer, sha256: String, file: &Path) -> Result<Self, DataError> {
+        let probe = tokenizer
+            .encode_fast("a", true)
+            .map_err(|source| DataError::Tokenizer {
+                file: file.to_path_buf(),
+                source,
+            })?;
         let added = probe.get_special_tokens_mask();
-        let suffix = added.iter().rev().take_while(|&&special| special == 1).count();
-        let sha256 = hex(&Sha256::digest(&bytes));
+        let is_added = |special: &&u32| **special == 1;
         Ok(Self {
+            prefix: added.iter().take_while(is_added).count(),
+            suffix: added.iter().rev().take_while(is_added).count(),
             tokenizer,
-            suffix,
             sha256,
         })
     }
 
-    /// SHA-256 of the file it was loaded from, lower-case hex.
+    /// SHA-256 of the file it was loaded from, lower-case hex; of several files, that of the lines `name sha256` of each.
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
@@ -89,7 +119,7 @@ impl TextTokenizer {
         self.suffix
     }
 
-    /// Ids of one text, at most `max_tokens` of them, `</s>` included and last.
+    /// Ids of one text, at most `max_tokens` of them: those of its beginning, and what is added around it (T5: `</s>`).
     ///
     /// # Errors
     /// [`DataError::Tokenize`] where the tokenizer knows no id for a piece of the text (T5's always does).
@@ -99,6 +129,12 @@ impl TextTokenizer {
             .encode_fast(text, true)
             .map_err(|source| DataError::Tokenize { row: 0, source })?;
         Ok(cut(encoding.get_ids(), max_tokens, self.suffix))
+    }
+
+    /// Cuts ids of a text, as [`encode`](Self::encode) gives them, from the left: at most `max_tokens` stay, those of the
+    /// text's end and what is added around it. Where not even that fits, the last of it stays.
+    pub fn cut_left(&self, ids: &[u32], max_tokens: usize) -> Vec<u32> {
+        cut_left(ids, max_tokens, self.prefix)
     }
 
     /// Ids of a text that goes on where another ends: nothing is put around it.
@@ -163,6 +199,22 @@ impl TextTokenizer {
         self.tokenizer
             .decode(ids, skip_special)
             .map_err(|source| DataError::Tokenize { row: 0, source })
+    }
+
+    /// The text of ids that are still to come, one after the other; `skip_special` as in [`decode`](Self::decode).
+    pub fn stream(&self, skip_special: bool) -> TextStream<'_> {
+        TextStream::new(self, skip_special)
+    }
+
+    /// Ids of tokens that were added to the vocabulary and stand for no piece of ordinary text, ascending: the end of the
+    /// text, pads, Llama's reserved tokens. T5's sentinels are not among them: they stand for text, and pretraining has
+    /// seen them like words.
+    pub fn special_ids(&self) -> Vec<u32> {
+        let added = self.tokenizer.get_added_tokens_decoder().into_iter();
+        let special = added.filter(|(_, token)| !token.content.starts_with("<extra_id_"));
+        let mut ids: Vec<u32> = special.map(|(id, _)| id).collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// Entries of the vocabulary, added ones included. The backbone's matrix may have more rows (T5: 32,128 for 32,100).
@@ -230,4 +282,14 @@ pub(crate) fn cut(ids: &[u32], max_tokens: usize, suffix: usize) -> Vec<u32> {
     let suffix = &ids[ids.len() - suffix.min(max_tokens)..];
     let head = max_tokens - suffix.len();
     [&ids[..head], suffix].concat()
+}
+
+/// Cuts a text's own ids from the left and keeps the `prefix` ones that were added in front of them.
+fn cut_left(ids: &[u32], max_tokens: usize, prefix: usize) -> Vec<u32> {
+    if ids.len() <= max_tokens {
+        return ids.to_vec();
+    }
+    let prefix = &ids[..prefix.min(max_tokens)];
+    let tail = max_tokens - prefix.len();
+    [prefix, &ids[ids.len() - tail..]].concat()
 }

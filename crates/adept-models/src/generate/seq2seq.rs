@@ -1,10 +1,9 @@
-//! Greedy decoding with a key/value cache, and the scoring of fixed answers in one decoder pass.
-//!
-//! Run these on the plain backend, not under autodiff: nothing here is differentiated, and a graph would be kept.
+//! Encoder-decoders: greedy decoding with a key/value cache, and the scoring of fixed answers in one decoder pass.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, ElementConversion, Int, Tensor, TensorData};
 
+use super::top_and_margin;
 use crate::loss::IGNORE_INDEX;
 use crate::traits::Seq2SeqBackbone;
 
@@ -50,19 +49,6 @@ pub fn greedy_with_margins<B: Backend, M: Seq2SeqBackbone<B>>(
     };
     let (ids, margins) = decode(model, encoded, mask, max_new_tokens, stop_at_eos, pick);
     Generation { ids, margins }
-}
-
-/// The first largest value's place and its lead over the second.
-fn top_and_margin(logits: &[f32]) -> (u32, f32) {
-    let (mut best, mut first, mut second) = (0, f32::NEG_INFINITY, f32::NEG_INFINITY);
-    for (place, &value) in logits.iter().enumerate() {
-        if value > first {
-            (best, second, first) = (place, first, value);
-        } else if value > second {
-            second = value;
-        }
-    }
-    (best as u32, first - second)
 }
 
 /// The loop both forms share: `pick` chooses a token a row from logits `[batch, vocab]` and may note something on it.

@@ -1,0 +1,19 @@
+//! Writing into a store of slots: what a cache of keys and values does at every step of a generation.
+
+use burn::tensor::{Tensor, backend::Backend};
+
+/// Puts `new` `[b, n, d]` into the slots `at..at + n` of `into` `[b, room, d]`: in place where nobody else holds `into`, as
+/// backends that can do so do. (On flex burn's own assignment always copies all of it.)
+///
+/// # Panics
+/// Where the shapes do not fit each other.
+pub fn write_slots<B: Backend>(into: Tensor<B, 3>, at: usize, new: Tensor<B, 3>) -> Tensor<B, 3> {
+    let ([rows, room, d], [b, n, width]) = (into.dims(), new.dims());
+    assert_eq!((rows, d), (b, width), "write_slots: rows or channels differ");
+    assert!(at + n <= room, "write_slots: slots {at}..{} of {room}", at + n);
+    #[cfg(feature = "flex")]
+    if crate::flex::route::<B>() == Some(crate::flex::Route::Plain) {
+        return crate::flex::write_slots(into, at, new);
+    }
+    into.slice_assign([0..b, at..at + n, 0..d], new)
+}

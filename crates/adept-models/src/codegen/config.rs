@@ -1,0 +1,236 @@
+//! CodeGen's `config.json`: what is read, what may be absent, what is refused.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::error::ModelError;
+use crate::json;
+
+/// Rows of `qkv_proj` come in so many parts, each with queries, values and keys of its own: the model was trained on so
+/// many devices.
+pub(super) const PARTS: usize = 4;
+
+/// A CodeGen's shape and conventions, by Hugging Face's field names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CodeGenConfig {
+    /// Rows of the embedding matrix; larger than the tokenizer's vocabulary (51200 against 50295).
+    pub vocab_size: usize,
+    /// Positions it was trained for.
+    pub n_positions: usize,
+    /// Channels of the residual stream.
+    pub n_embd: usize,
+    /// Blocks.
+    pub n_layer: usize,
+    /// Attention heads.
+    pub n_head: usize,
+    /// Channels of a head that are turned by their position.
+    pub rotary_dim: usize,
+    /// Inner channels of the feed-forward layers.
+    pub n_inner: usize,
+    /// Added to the variance in every norm.
+    pub layer_norm_epsilon: f64,
+    /// Dropout of embeddings, attention weights and layers; used by the `reference` preset only. The published models say 0.
+    pub dropout_rate: f64,
+    /// Standard deviation of a random start.
+    pub initializer_range: f64,
+    /// The token that ends a text.
+    pub eos_token_id: u32,
+    /// The token that fills rows up: the file's, or the end token.
+    pub pad_token_id: u32,
+}
+
+/// `config.json` as it stands in the file; fields that models leave out are options.
+#[derive(Debug, Deserialize)]
+struct File {
+    model_type: Option<String>,
+    vocab_size: usize,
+    n_positions: Option<usize>,
+    n_embd: usize,
+    n_layer: usize,
+    n_head: usize,
+    rotary_dim: Option<usize>,
+    n_inner: Option<usize>,
+    activation_function: Option<String>,
+    layer_norm_epsilon: Option<f64>,
+    resid_pdrop: Option<f64>,
+    initializer_range: Option<f64>,
+    eos_token_id: Option<u32>,
+    pad_token_id: Option<u32>,
+    tie_word_embeddings: Option<bool>,
+}
+
+impl CodeGenConfig {
+    /// Reads `config.json` of a checkpoint folder.
+    ///
+    /// # Errors
+    /// A file that cannot be read or describes a model that cannot be built.
+    pub fn from_dir(dir: &Path) -> Result<Self, ModelError> {
+        let (path, text) = json::config_text(dir)?;
+        Self::parse(&text, path)
+    }
+
+    /// Reads the text of a `config.json`.
+    ///
+    /// # Errors
+    /// As [`from_dir`](Self::from_dir).
+    pub fn from_json(text: &str) -> Result<Self, ModelError> {
+        Self::parse(text, PathBuf::from("config.json"))
+    }
+
+    fn parse(text: &str, path: PathBuf) -> Result<Self, ModelError> {
+        let file: File = serde_json::from_str(text).map_err(|source| ModelError::Json { path, source })?;
+        if let Some(found) = file.model_type.filter(|found| found != "codegen") {
+            return Err(ModelError::config("model_type", "codegen", found));
+        }
+        if let Some(found) = file.activation_function.filter(|found| found != "gelu_new") {
+            return Err(ModelError::config("activation_function", "gelu_new", found));
+        }
+        if file.tie_word_embeddings == Some(true) {
+            return Err(ModelError::config("tie_word_embeddings", false, true));
+        }
+        let eos_token_id = file.eos_token_id.unwrap_or(50256);
+        let config = Self {
+            vocab_size: file.vocab_size,
+            n_positions: file.n_positions.unwrap_or(2048),
+            n_embd: file.n_embd,
+            n_layer: file.n_layer,
+            n_head: file.n_head,
+            rotary_dim: file.rotary_dim.unwrap_or(64),
+            n_inner: file.n_inner.unwrap_or(4 * file.n_embd),
+            layer_norm_epsilon: file.layer_norm_epsilon.unwrap_or(1e-5),
+            dropout_rate: file.resid_pdrop.unwrap_or(0.0),
+            initializer_range: file.initializer_range.unwrap_or(0.02),
+            eos_token_id,
+            pad_token_id: file.pad_token_id.unwrap_or(eos_token_id),
+        };
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Refuses sizes that no model can have and token ids outside the vocabulary.
+    ///
+    /// # Errors
+    /// The first field that does not fit.
+    pub fn validate(&self) -> Result<(), ModelError> {
+        json::at_least_one(&[
+            ("vocab_size", self.vocab_size),
+            ("n_positions", self.n_positions),
+            ("n_embd", self.n_embd),
+            ("n_layer", self.n_layer),
+            ("n_head", self.n_head),
+            ("n_inner", self.n_inner),
+        ])?;
+        if !self.n_head.is_multiple_of(PARTS) {
+            let expected = format!("a multiple of {PARTS}, the parts of qkv_proj");
+            return Err(ModelError::config("n_head", expected, self.n_head));
+        }
+        if !self.n_embd.is_multiple_of(self.n_head) {
+            let expected = format!("a multiple of n_head {}", self.n_head);
+            return Err(ModelError::config("n_embd", expected, self.n_embd));
+        }
+        let rotary = self.rotary_dim;
+        if rotary == 0 || !rotary.is_multiple_of(2) || rotary > self.head_channels() {
+            let expected = format!("even, from 2 to the {} channels of a head", self.head_channels());
+            return Err(ModelError::config("rotary_dim", expected, rotary));
+        }
+        json::open_unit("layer_norm_epsilon", self.layer_norm_epsilon)?;
+        json::rate("resid_pdrop", self.dropout_rate)?;
+        json::token("eos_token_id", self.eos_token_id, self.vocab_size)?;
+        json::token("pad_token_id", self.pad_token_id, self.vocab_size)
+    }
+
+    /// Channels of one head.
+    pub fn head_channels(&self) -> usize {
+        self.n_embd / self.n_head
+    }
+
+    /// The file's text as transformers reads it, for weights of an element type by PyTorch's name.
+    pub fn to_json_as(&self, torch_dtype: &str) -> String {
+        let value = serde_json::json!({
+            "activation_function": "gelu_new",
+            "architectures": ["CodeGenForCausalLM"],
+            "attn_pdrop": self.dropout_rate,
+            "bos_token_id": 1,
+            "embd_pdrop": self.dropout_rate,
+            "eos_token_id": self.eos_token_id,
+            "initializer_range": self.initializer_range,
+            "layer_norm_epsilon": self.layer_norm_epsilon,
+            "model_type": "codegen",
+            "n_ctx": self.n_positions,
+            "n_embd": self.n_embd,
+            "n_head": self.n_head,
+            "n_inner": self.n_inner,
+            "n_layer": self.n_layer,
+            "n_positions": self.n_positions,
+            "pad_token_id": self.pad_token_id,
+            "resid_pdrop": self.dropout_rate,
+            "rotary_dim": self.rotary_dim,
+            "tie_word_embeddings": false,
+            "torch_dtype": torch_dtype,
+            "use_cache": true,
+            "vocab_size": self.vocab_size,
+        });
+        format!("{value:#}\n")
+    }
+
+    /// The published CodeGen-350M: 356.7 M parameters.
+    pub fn codegen_350m() -> Self {
+        Self {
+            vocab_size: 51200,
+            n_positions: 2048,
+            n_embd: 1024,
+            n_layer: 20,
+            n_head: 16,
+            rotary_dim: 32,
+            n_inner: 4096,
+            layer_norm_epsilon: 1e-5,
+            dropout_rate: 0.0,
+            initializer_range: 0.02,
+            eos_token_id: 50256,
+            pad_token_id: 50256,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PUBLISHED: &str = r#"{"activation_function":"gelu_new","architectures":["CodeGenForCausalLM"],"attn_pdrop":0.0,
+        "bos_token_id":1,"embd_pdrop":0.0,"eos_token_id":50256,"gradient_checkpointing":false,"initializer_range":0.02,
+        "layer_norm_epsilon":1e-05,"model_type":"codegen","n_ctx":2048,"n_embd":1024,"n_head":16,"n_inner":null,
+        "n_layer":20,"n_positions":2048,"resid_pdrop":0.0,"rotary_dim":32,"scale_attn_weights":true,
+        "tie_word_embeddings":false,"use_cache":true,"vocab_size":51200}"#;
+
+    #[test]
+    fn the_published_config_reads_and_what_is_written_reads_back() {
+        let config = CodeGenConfig::from_json(PUBLISHED).unwrap();
+        assert_eq!(config, CodeGenConfig::codegen_350m());
+        assert_eq!(CodeGenConfig::from_json(&config.to_json_as("float32")).unwrap(), config);
+    }
+
+    #[test]
+    fn each_bad_field_is_named() {
+        for (from, to, field) in [
+            ("\"codegen\"", "\"gptj\"", "model_type"),
+            ("gelu_new", "relu", "activation_function"),
+            ("\"n_head\":16", "\"n_head\":6", "n_head"),
+            ("\"n_embd\":1024", "\"n_embd\":1020", "n_embd"),
+            ("\"rotary_dim\":32", "\"rotary_dim\":66", "rotary_dim"),
+            ("\"rotary_dim\":32", "\"rotary_dim\":31", "rotary_dim"),
+            ("\"eos_token_id\":50256", "\"eos_token_id\":51200", "eos_token_id"),
+            (
+                "\"tie_word_embeddings\":false",
+                "\"tie_word_embeddings\":true",
+                "tie_word_embeddings",
+            ),
+            ("1e-05", "0.0", "layer_norm_epsilon"),
+        ] {
+            let text = PUBLISHED.replace(from, to);
+            assert_ne!(text, PUBLISHED, "{from}");
+            let error = CodeGenConfig::from_json(&text).unwrap_err().to_string();
+            assert!(error.contains(field), "{field}: {error}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! CodeGen (Nijkamp et al. 2022, arXiv 2203.13474): a decoder-only model of programs. Attention and feed-forward layer stand
+//! side by side behind one layer norm, `x + attention(n) + mlp(n)` with `n = norm(x)`; rotary positions turn neighbouring
+//! channels, and only the first ones of a head; the output head is its own and has a bias.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), adept_models::ModelError> {
+//! use adept_models::CodeGen;
+//! let loaded = CodeGen::<burn_flex::Flex>::load("codegen-350M-mono".as_ref(), &Default::default())?;
+//! let layers = loaded.model.config().n_layer;
+//! # let _ = layers;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | file | what |
+//! |---|---|
+//! | `config` | `config.json` |
+//! | `model` | the modules and the backbone traits |
+//! | `weights` | Hugging Face's names: load, save, random start |
+
+mod config;
+mod model;
+mod weights;
+
+pub use config::CodeGenConfig;
+pub use model::{Attention, Block, CodeGen, Mlp};
+pub use weights::open;

@@ -1,0 +1,181 @@
+//! The model: embedding, blocks, head, and the backbone traits on top.
+
+use adept_kernels::sublayer::dropout;
+use adept_kernels::{RotaryAngles, RotaryPairs, gelu_tanh, rotary};
+use burn::module::{Module, Param};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Bool, Int, Tensor};
+
+use super::config::CodeGenConfig;
+use crate::causal::{CausalCache, LayerNorm, Linear, Reading, Rotary, attend};
+use crate::traits::{Backbone, CausalBackbone};
+
+/// `attn` of a block.
+#[derive(Module, Debug)]
+pub struct Attention<B: Backend> {
+    /// Queries, keys and values of all heads, in this order: `[d, 3·d]`. The checkpoint has them in four parts, each query,
+    /// value, key.
+    pub qkv_proj: Linear<B>,
+    /// `[d, d]`.
+    pub out_proj: Linear<B>,
+}
+
+/// `mlp` of a block.
+#[derive(Module, Debug)]
+pub struct Mlp<B: Backend> {
+    /// `[d, n_inner]`, with bias.
+    pub fc_in: Linear<B>,
+    /// `[n_inner, d]`, with bias.
+    pub fc_out: Linear<B>,
+}
+
+/// One block: both layers read the same normed states.
+#[derive(Module, Debug)]
+pub struct Block<B: Backend> {
+    /// The norm in front of both layers.
+    pub ln_1: LayerNorm<B>,
+    /// Attention.
+    pub attn: Attention<B>,
+    /// Feed-forward layer.
+    pub mlp: Mlp<B>,
+}
+
+/// CodeGen. Parameters are made frozen. Their paths are the checkpoint's names without `transformer.`.
+#[derive(Module, Debug)]
+pub struct CodeGen<B: Backend> {
+    /// Token embeddings, `[vocab, d]`.
+    pub wte: Param<Tensor<B, 2>>,
+    /// The blocks, in order.
+    pub h: Vec<Block<B>>,
+    /// The norm after the last block.
+    pub ln_f: LayerNorm<B>,
+    /// The output head, `[d, vocab]`, with bias.
+    pub lm_head: Linear<B>,
+    #[module(skip)]
+    pub(super) config: CodeGenConfig,
+}
+
+impl<B: Backend> CodeGen<B> {
+    /// The configuration it was built from.
+    pub fn config(&self) -> &CodeGenConfig {
+        &self.config
+    }
+
+    /// Rotary angles a position of its heads' first channels.
+    pub fn rotary(&self) -> Rotary {
+        Rotary::new(10000.0, self.config.rotary_dim)
+    }
+
+    /// States `[b, n, d]` after the final norm.
+    fn run(&self, embeddings: Tensor<B, 3>, positions: Tensor<B, 2, Int>, mut reading: Reading<'_, B>) -> Tensor<B, 3> {
+        let angles = self.rotary().angles(positions);
+        let rate = reading.dropout();
+        let epsilon = self.config.layer_norm_epsilon;
+        let mut x = dropout(embeddings, rate);
+        for (number, block) in self.h.iter().enumerate() {
+            let normed = block.ln_1.forward(x.clone(), epsilon);
+            let attended = block
+                .attn
+                .forward(number, normed.clone(), self.config.n_head, &angles, &mut reading);
+            let activated = block.mlp.forward(normed);
+            x = x + dropout(attended, rate) + dropout(activated, rate);
+        }
+        self.ln_f.forward(x, epsilon)
+    }
+}
+
+impl<B: Backend> Attention<B> {
+    fn forward(
+        &self,
+        number: usize,
+        x: Tensor<B, 3>,
+        heads: usize,
+        angles: &RotaryAngles<B>,
+        reading: &mut Reading<'_, B>,
+    ) -> Tensor<B, 3> {
+        let [_, _, d] = x.dims();
+        let qkv = self.qkv_proj.forward(x);
+        let part = |place: usize| qkv.clone().narrow(2, place * d, d);
+        let turned = |x| rotary(x, heads, angles, RotaryPairs::Neighbours);
+        let context = attend(number, turned(part(0)), turned(part(1)), part(2), heads, reading);
+        self.out_proj.forward(context)
+    }
+}
+
+impl<B: Backend> Mlp<B> {
+    fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+        self.fc_out.forward(gelu_tanh(self.fc_in.forward(x)))
+    }
+}
+
+impl<B: Backend> Backbone<B> for CodeGen<B> {
+    fn d_model(&self) -> usize {
+        self.config.n_embd
+    }
+
+    fn vocab_size(&self) -> usize {
+        self.config.vocab_size
+    }
+
+    fn embed(&self, ids: Tensor<B, 2, Int>) -> Tensor<B, 3> {
+        adept_kernels::embedding(self.wte.val(), ids)
+    }
+
+    fn embedding_weight(&self) -> Tensor<B, 2> {
+        self.wte.val()
+    }
+}
+
+impl<B: Backend> CausalBackbone<B> for CodeGen<B> {
+    type Cache = CausalCache<B>;
+
+    fn hidden(
+        &self,
+        embeddings: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        positions: Tensor<B, 2, Int>,
+        dropout: f64,
+    ) -> Tensor<B, 3> {
+        self.run(embeddings, positions, Reading::new(mask, None, dropout))
+    }
+
+    fn head(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2> {
+        self.lm_head.forward_rows(hidden)
+    }
+
+    fn new_cache(&self) -> CausalCache<B> {
+        CausalCache::new(self.config.n_layer)
+    }
+
+    fn repeat_cache(&self, cache: &CausalCache<B>, batch: usize) -> CausalCache<B> {
+        cache.repeated(batch)
+    }
+
+    fn select_cache(&self, cache: &CausalCache<B>, rows: Tensor<B, 1, Int>) -> CausalCache<B> {
+        cache.select(rows)
+    }
+
+    fn read(
+        &self,
+        embeddings: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        positions: Tensor<B, 2, Int>,
+        cache: &mut CausalCache<B>,
+    ) -> Tensor<B, 2> {
+        let [b, n, d] = embeddings.dims();
+        let hidden = self.run(embeddings, positions, Reading::new(mask, Some(cache), 0.0));
+        self.head(hidden.narrow(1, n - 1, 1).reshape([b, d]))
+    }
+
+    fn max_positions(&self) -> usize {
+        self.config.n_positions
+    }
+
+    fn eos_ids(&self) -> &[u32] {
+        std::slice::from_ref(&self.config.eos_token_id)
+    }
+
+    fn pad_id(&self) -> u32 {
+        self.config.pad_token_id
+    }
+}

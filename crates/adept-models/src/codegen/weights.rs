@@ -1,0 +1,161 @@
+//! Hugging Face's names and shapes, tensor by tensor, beside the modules they fill; loading and saving.
+
+use std::path::Path;
+
+use burn::tensor::backend::Backend;
+
+use super::config::{CodeGenConfig, PARTS};
+use super::model::{Attention, Block, CodeGen, Mlp};
+use crate::causal::{Builder, CheckpointSource, Named, RandomSource, Source, linear_tensors, vector_tensor};
+use crate::checkpoint::{self, Checkpoint};
+use crate::error::ModelError;
+use crate::stored::{Loaded, Stored, StoredType};
+
+const EMBEDDING: &str = "transformer.wte.weight";
+
+/// Opens a checkpoint without building the model; buffers that older files hold beside the weights are set aside.
+///
+/// # Errors
+/// Files that cannot be read, and a configuration of no CodeGen.
+pub fn open(dir: &Path) -> Result<(CodeGenConfig, Checkpoint), ModelError> {
+    let config = CodeGenConfig::from_dir(dir)?;
+    let mut checkpoint = Checkpoint::open(dir)?;
+    for number in 0..config.n_layer {
+        for buffer in ["causal_mask", "masked_bias", "bias"] {
+            checkpoint.ignore(&format!("transformer.h.{number}.attn.{buffer}"));
+        }
+    }
+    Ok((config, checkpoint))
+}
+
+/// Builds a model from a source of values.
+fn build<B: Backend>(
+    config: &CodeGenConfig,
+    device: &B::Device,
+    source: &mut dyn Source,
+) -> Result<CodeGen<B>, ModelError> {
+    config.validate()?;
+    let (d, inner) = (config.n_embd, config.n_inner);
+    let mut builder = Builder::<B> { device, source };
+    let wte = builder.rows(EMBEDDING, [config.vocab_size, d])?;
+    let mut h = Vec::with_capacity(config.n_layer);
+    for number in 0..config.n_layer {
+        let name = |part: &str| format!("transformer.h.{number}.{part}");
+        h.push(Block {
+            ln_1: builder.layer_norm(&name("ln_1"), d)?,
+            attn: Attention {
+                qkv_proj: builder.reordered(&name("attn.qkv_proj"), d, 3 * d, |rows| joined(rows, d))?,
+                out_proj: builder.linear(&name("attn.out_proj"), d, d, false)?,
+            },
+            mlp: Mlp {
+                fc_in: builder.linear(&name("mlp.fc_in"), d, inner, true)?,
+                fc_out: builder.linear(&name("mlp.fc_out"), inner, d, true)?,
+            },
+        });
+    }
+    Ok(CodeGen {
+        wte,
+        h,
+        ln_f: builder.layer_norm("transformer.ln_f", d)?,
+        lm_head: builder.linear("lm_head", d, config.vocab_size, true)?,
+        config: config.clone(),
+    })
+}
+
+/// Where each part of `qkv_proj` has its queries, keys and values, in rows of `d / PARTS`: the value comes second.
+const PLACES: [usize; 3] = [0, 2, 1];
+
+/// Rows `[3·d, d]` of a checkpoint in the order queries, keys, values of all heads.
+fn joined(rows: &[f32], d: usize) -> Vec<f32> {
+    reorder(rows, d, |kind, part| (3 * part + PLACES[kind], kind * PARTS + part))
+}
+
+/// The checkpoint's order again.
+fn parted(rows: &[f32], d: usize) -> Vec<f32> {
+    reorder(rows, d, |kind, part| (kind * PARTS + part, 3 * part + PLACES[kind]))
+}
+
+/// Moves pieces of `d / PARTS` rows; `places` says from where and whereto, for queries, keys, values (0, 1, 2) of a part.
+fn reorder(rows: &[f32], d: usize, places: impl Fn(usize, usize) -> (usize, usize)) -> Vec<f32> {
+    let piece = d / PARTS * d;
+    let mut out = vec![0.0; rows.len()];
+    for kind in 0..3 {
+        for part in 0..PARTS {
+            let (from, to) = places(kind, part);
+            out[to * piece..][..piece].copy_from_slice(&rows[from * piece..][..piece]);
+        }
+    }
+    out
+}
+
+impl<B: Backend> CodeGen<B> {
+    /// Reads `config.json` and the weights of a folder; nothing requires a gradient.
+    ///
+    /// # Errors
+    /// Files that cannot be read, and tensors that are missing, left over or of another shape.
+    pub fn load(dir: &Path, device: &B::Device) -> Result<Loaded<Self>, ModelError> {
+        let (config, checkpoint) = open(dir)?;
+        let mut source = CheckpointSource::new(&checkpoint);
+        let model = build(&config, device, &mut source)?;
+        source.finish()?;
+        Ok(Loaded {
+            model,
+            fingerprint: checkpoint.fingerprint(),
+        })
+    }
+
+    /// A model with random weights, as transformers begins one: N(0, `initializer_range`²) for matrices, norms of one,
+    /// biases of zero.
+    ///
+    /// # Errors
+    /// A configuration of a model that cannot be built.
+    pub fn random(config: &CodeGenConfig, seed: u64, device: &B::Device) -> Result<Self, ModelError> {
+        let deviation = config.initializer_range;
+        build(config, device, &mut RandomSource { seed, deviation })
+    }
+
+    /// Writes `config.json` and `model.safetensors` as Hugging Face lays them out, atomically.
+    ///
+    /// # Errors
+    /// Files that cannot be written.
+    pub fn save_pretrained(&self, dir: &Path, element: StoredType) -> Result<(), ModelError> {
+        let mut out: Named<B> = vec![(EMBEDDING.to_owned(), Stored::rows(&self.wte))];
+        let d = self.config.n_embd;
+        for (number, block) in self.h.iter().enumerate() {
+            let name = |part: &str| format!("transformer.h.{number}.{part}");
+            vector_tensor(&mut out, &name("ln_1.weight"), &block.ln_1.weight);
+            vector_tensor(&mut out, &name("ln_1.bias"), &block.ln_1.bias);
+            let qkv = Stored::reordered(&block.attn.qkv_proj.weight, move |rows| parted(rows, d));
+            out.push((name("attn.qkv_proj.weight"), qkv));
+            linear_tensors(&mut out, &name("attn.out_proj"), &block.attn.out_proj);
+            linear_tensors(&mut out, &name("mlp.fc_in"), &block.mlp.fc_in);
+            linear_tensors(&mut out, &name("mlp.fc_out"), &block.mlp.fc_out);
+        }
+        vector_tensor(&mut out, "transformer.ln_f.weight", &self.ln_f.weight);
+        vector_tensor(&mut out, "transformer.ln_f.bias", &self.ln_f.bias);
+        linear_tensors(&mut out, "lm_head", &self.lm_head);
+        checkpoint::write(
+            dir,
+            &self.config.to_json_as(element.name()),
+            Stored::all_as(out, element),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_queries_values_keys_become_queries_keys_values() {
+        // One row a piece: part p holds query 10p, value 10p + 1, key 10p + 2.
+        let d = PARTS;
+        let rows: Vec<f32> = (0..PARTS)
+            .flat_map(|part| (0..3).map(move |place| (10 * part + place) as f32))
+            .flat_map(|value| vec![value; d])
+            .collect();
+        let order: Vec<f32> = joined(&rows, d).chunks(d).map(|row| row[0]).collect();
+        assert_eq!(order, [0., 10., 20., 30., 2., 12., 22., 32., 1., 11., 21., 31.]);
+        assert_eq!(parted(&joined(&rows, d), d), rows);
+    }
+}

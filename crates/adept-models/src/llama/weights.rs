@@ -1,0 +1,148 @@
+//! Hugging Face's names and shapes, tensor by tensor, beside the modules they fill; loading and saving.
+//!
+//! A checkpoint of several shards is memory-mapped; each tensor is widened, turned and handed to the device by itself, so
+//! that besides the model one tensor is held at a time.
+
+use std::path::Path;
+
+use burn::tensor::backend::Backend;
+
+use super::config::LlamaConfig;
+use super::model::{Attention, Block, Llama, Mlp};
+use crate::causal::{Builder, CheckpointSource, Named, RandomSource, Source, linear_tensors, vector_tensor};
+use crate::checkpoint::{self, Checkpoint};
+use crate::error::ModelError;
+use crate::stored::{Loaded, Stored, StoredType};
+
+const EMBEDDING: &str = "model.embed_tokens.weight";
+const HEAD: &str = "lm_head.weight";
+
+/// Opens a checkpoint without building the model; a tied head that the file repeats and tables of older files are set
+/// aside.
+///
+/// # Errors
+/// Files that cannot be read, a configuration of no Llama, and a tied head that differs from the embedding.
+pub fn open(dir: &Path) -> Result<(LlamaConfig, Checkpoint), ModelError> {
+    let config = LlamaConfig::from_dir(dir)?;
+    let mut checkpoint = Checkpoint::open(dir)?;
+    for number in 0..config.num_hidden_layers {
+        checkpoint.ignore(&format!("model.layers.{number}.self_attn.rotary_emb.inv_freq"));
+    }
+    if config.tie_word_embeddings && checkpoint.contains(HEAD) {
+        checkpoint.same(HEAD, EMBEDDING)?;
+        checkpoint.ignore(HEAD);
+    }
+    Ok((config, checkpoint))
+}
+
+/// Builds a model from a source of values.
+fn build<B: Backend>(
+    config: &LlamaConfig,
+    device: &B::Device,
+    source: &mut dyn Source,
+) -> Result<Llama<B>, ModelError> {
+    config.validate()?;
+    let (d, f) = (config.hidden_size, config.intermediate_size);
+    let wide = config.num_attention_heads * config.head_dim;
+    let narrow = config.num_key_value_heads * config.head_dim;
+    let mut builder = Builder::<B> { device, source };
+    let embed_tokens = builder.rows(EMBEDDING, [config.vocab_size, d])?;
+    let mut layers = Vec::with_capacity(config.num_hidden_layers);
+    for number in 0..config.num_hidden_layers {
+        let name = |part: &str| format!("model.layers.{number}.{part}");
+        let bias = config.attention_bias;
+        layers.push(Block {
+            input_layernorm: builder.rms_norm(&name("input_layernorm"), d)?,
+            self_attn: Attention {
+                q_proj: builder.linear(&name("self_attn.q_proj"), d, wide, bias)?,
+                k_proj: builder.linear(&name("self_attn.k_proj"), d, narrow, bias)?,
+                v_proj: builder.linear(&name("self_attn.v_proj"), d, narrow, bias)?,
+                o_proj: builder.linear(&name("self_attn.o_proj"), wide, d, bias)?,
+            },
+            post_attention_layernorm: builder.rms_norm(&name("post_attention_layernorm"), d)?,
+            mlp: Mlp {
+                gate_proj: builder.linear(&name("mlp.gate_proj"), d, f, config.mlp_bias)?,
+                up_proj: builder.linear(&name("mlp.up_proj"), d, f, config.mlp_bias)?,
+                down_proj: builder.linear(&name("mlp.down_proj"), f, d, config.mlp_bias)?,
+            },
+        });
+    }
+    let norm = builder.rms_norm("model.norm", d)?;
+    let lm_head = match config.tie_word_embeddings {
+        true => None,
+        false => Some(builder.linear("lm_head", d, config.vocab_size, false)?),
+    };
+    Ok(Llama {
+        embed_tokens,
+        layers,
+        norm,
+        lm_head,
+        config: config.clone(),
+    })
+}
+
+impl<B: Backend> Llama<B> {
+    /// Reads `config.json` and the weights of a folder; nothing requires a gradient.
+    ///
+    /// # Errors
+    /// Files that cannot be read, and tensors that are missing, left over or of another shape.
+    pub fn load(dir: &Path, device: &B::Device) -> Result<Loaded<Self>, ModelError> {
+        let (config, checkpoint) = open(dir)?;
+        let mut source = CheckpointSource::new(&checkpoint);
+        let model = build(&config, device, &mut source)?;
+        source.finish()?;
+        Ok(Loaded {
+            model,
+            fingerprint: checkpoint.fingerprint(),
+        })
+    }
+
+    /// A model with random weights, as transformers begins one: N(0, `initializer_range`²) for matrices, norms of one,
+    /// biases of zero.
+    ///
+    /// # Errors
+    /// A configuration of a model that cannot be built.
+    pub fn random(config: &LlamaConfig, seed: u64, device: &B::Device) -> Result<Self, ModelError> {
+        let deviation = config.initializer_range;
+        build(config, device, &mut RandomSource { seed, deviation })
+    }
+
+    /// Writes `config.json` and `model.safetensors` as Hugging Face lays them out, atomically.
+    ///
+    /// # Errors
+    /// Files that cannot be written.
+    pub fn save_pretrained(&self, dir: &Path, element: StoredType) -> Result<(), ModelError> {
+        let mut out: Named<B> = vec![(EMBEDDING.to_owned(), Stored::rows(&self.embed_tokens))];
+        for (number, block) in self.layers.iter().enumerate() {
+            let name = |part: &str| format!("model.layers.{number}.{part}");
+            let norms = [
+                ("input_layernorm.weight", &block.input_layernorm),
+                ("post_attention_layernorm.weight", &block.post_attention_layernorm),
+            ];
+            for (part, norm) in norms {
+                vector_tensor(&mut out, &name(part), &norm.weight);
+            }
+            let (attention, mlp) = (&block.self_attn, &block.mlp);
+            for (part, linear) in [
+                ("self_attn.q_proj", &attention.q_proj),
+                ("self_attn.k_proj", &attention.k_proj),
+                ("self_attn.v_proj", &attention.v_proj),
+                ("self_attn.o_proj", &attention.o_proj),
+                ("mlp.gate_proj", &mlp.gate_proj),
+                ("mlp.up_proj", &mlp.up_proj),
+                ("mlp.down_proj", &mlp.down_proj),
+            ] {
+                linear_tensors(&mut out, &name(part), linear);
+            }
+        }
+        vector_tensor(&mut out, "model.norm.weight", &self.norm.weight);
+        if let Some(head) = &self.lm_head {
+            linear_tensors(&mut out, "lm_head", head);
+        }
+        checkpoint::write(
+            dir,
+            &self.config.to_json_as(element.name()),
+            Stored::all_as(out, element),
+        )
+    }
+}

@@ -1,0 +1,103 @@
+//! A run on a task of programs: training on joined rows, then writing, then judging.
+
+use adept_core::AdapterConfig;
+use adept_data::{BatchOptions, Batcher, Layout, Positions};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+
+use super::{Completions, PreparedPrograms, judge, scores, write};
+use crate::TrainError;
+use crate::config::{PositionRule, RunConfig};
+use crate::evaluate::Predictor;
+use crate::folder;
+use crate::learner::{self, Job};
+use crate::model::Model;
+use crate::observer::{Event, Observer, Split};
+use crate::optim;
+use crate::record::RunResult;
+use crate::run::{Begun, LoadedBackbone};
+use crate::target::Target;
+
+/// What was written, a line for each program.
+const COMPLETIONS: &str = "completions.jsonl";
+/// What became of each.
+const JUDGED: &str = "judged.json";
+
+/// How a run puts programs into batches: source and solution in one row.
+pub(crate) fn batch_options<B: Backend>(config: &RunConfig, backbone: &LoadedBackbone<B>) -> BatchOptions {
+    BatchOptions {
+        layout: Layout::Joined(match config.input.positions {
+            PositionRule::Tokens => Positions::Tokens,
+            PositionRule::Slots => Positions::Slots,
+        }),
+        batch_size: config.train.batch_size,
+        max_source_length: config.input.max_source_length,
+        buckets: config.input.widths(),
+        pad_to_max: config.input.pad_to_max,
+        pad_id: backbone.model.pad_id(),
+        target_width: 1,
+    }
+}
+
+/// Trains a target on programs, lets it write, and judges what it wrote.
+///
+/// # Errors
+/// What ends a run, and a sandbox that did not work.
+pub(crate) fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
+    begun: &Begun<'_, AB>,
+    programs: &PreparedPrograms,
+    adapter: Option<&AdapterConfig>,
+    target: &T,
+    observer: &mut dyn Observer,
+) -> Result<RunResult, TrainError> {
+    let (config, backbone) = (&begun.resolved.config, begun.backbone);
+    if !backbone.model.family().is_causal() {
+        return Err(TrainError::Program {
+            task: config.task.clone(),
+        });
+    }
+    let start = begun.start(adapter, target, [programs.train.len(), 0, programs.problems.len()]);
+    let job = Job {
+        identity: begun.identity,
+        start: start.clone(),
+        groups: optim::groups(config.adapter.method, &config.optimizer),
+        backbone_dropout: config.train.backbone_dropout.or(backbone.model.dropout_rate()),
+        train: Batcher::new(&programs.train, batch_options(config, backbone))?,
+        validation: None,
+        test: None,
+        metrics: &[],
+        predictor: Predictor::Generate { max_new_tokens: 0 },
+        decode: &|_| Ok(String::new()),
+    };
+    let mut outcome = learner::train::<AB, T>(job, target, begun.folder, begun.device, observer)?;
+
+    let step = config.train.steps;
+    let stopped = || Err(TrainError::Interrupted { step });
+    let best = target.load(&begun.folder.best(), begun.device)?;
+    let (model, adapter) = target.inner_parts(&best);
+    let mut file = Completions::open(&begun.folder.path().join(COMPLETIONS))?;
+    let mut proceed = |done, total| {
+        let split = Split::Test;
+        observer.event(&Event::EvaluationProgress { split, done, total });
+        done == total || !observer.stop_requested()
+    };
+    let (parts, problems) = ((&model, &adapter), &programs.problems);
+    let tokenizer = &backbone.tokenizer;
+    if !write(
+        config,
+        parts,
+        tokenizer,
+        problems,
+        &mut file,
+        begun.device,
+        &mut proceed,
+    )? {
+        return stopped();
+    }
+    let (sandbox, workers) = (&programs.sandbox, programs.workers);
+    let Some(judged) = judge(sandbox, problems, &file.into_all(), workers, &mut proceed)? else {
+        return stopped();
+    };
+    outcome.test = scores(&judged);
+    folder::write_json(&begun.folder.path().join(JUDGED), &judged)?;
+    begun.end(start, outcome, None, observer)
+}

@@ -1,0 +1,195 @@
+//! A model writes programs: for every problem and sample what goes on where the prompt ends, batch by batch.
+//!
+//! The soft prompt is read once for all of them ([`Prefix`]). Rows are written in the order of their lengths, so that
+//! batches hold few pads; what a row's draws depend on is the problem and the sample alone, so that neither the order nor
+//! a stop changes a program.
+
+use adept_core::PromptAdapter;
+use adept_data::TextTokenizer;
+use adept_models::CausalBackbone;
+use adept_models::generate::{
+    Choice, GenerationOptions, Part, Positions, Prefix, Request, Sampling, Written, complete,
+};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+use super::{Completion, Completions, Problem, end_of, tidied, truncated};
+use crate::TrainError;
+use crate::config::{GenerationSection, PositionRule, RunConfig, TidyRule};
+use crate::model::{Family, Model};
+
+/// Tokens that are written at most where the configuration does not say.
+const MAX_NEW_TOKENS: usize = 512;
+
+/// Writes what is not in `file` yet. `proceed(done, total)` is asked before every batch; where it says no, the answer is
+/// `false`.
+///
+/// # Errors
+/// A backbone that is no decoder alone, ids that cannot be decoded, a file that cannot be written.
+pub(crate) fn write<B: Backend>(
+    config: &RunConfig,
+    (model, adapter): (&Model<B>, &PromptAdapter<B>),
+    tokenizer: &TextTokenizer,
+    problems: &[Problem],
+    file: &mut Completions,
+    device: &B::Device,
+    proceed: &mut dyn FnMut(usize, usize) -> bool,
+) -> Result<bool, TrainError> {
+    let samples = config.generation.samples;
+    let mut waiting: Vec<(&Problem, usize)> = problems
+        .iter()
+        .flat_map(|problem| (0..samples).map(move |sample| (problem, sample)))
+        .filter(|(problem, sample)| !file.has(problem.id, *sample))
+        .collect();
+    waiting.sort_by_key(|(problem, sample)| (problem.ids.len(), problem.id, *sample));
+    let size = config.evaluation.batch_size;
+    let total = (problems.len() * samples).div_ceil(size);
+    let left = waiting.len().div_ceil(size);
+    let writer = Writer::new(config, model.family(), tokenizer);
+    for (batch, rows) in waiting.chunks(size).enumerate() {
+        if !proceed(total - left + batch, total) {
+            return Ok(false);
+        }
+        let written = match model {
+            Model::CodeGen(model) => writer.batch(model, adapter, rows, device)?,
+            Model::Llama(model) => writer.batch(model, adapter, rows, device)?,
+            Model::T5(_) => {
+                return Err(TrainError::Program {
+                    task: config.task.clone(),
+                });
+            }
+        };
+        file.append(written)?;
+    }
+    Ok(proceed(total, total))
+}
+
+/// What all batches of a run share.
+pub(crate) struct Writer<'a> {
+    options: GenerationOptions,
+    section: &'a GenerationSection,
+    max_prompt: usize,
+    tokenizer: &'a TextTokenizer,
+    is_tidied: bool,
+}
+
+impl<'a> Writer<'a> {
+    pub fn new(config: &'a RunConfig, family: Family, tokenizer: &'a TextTokenizer) -> Self {
+        let section = &config.generation;
+        Self {
+            options: GenerationOptions {
+                max_new_tokens: match config.evaluation.max_new_tokens {
+                    0 => MAX_NEW_TOKENS,
+                    given => given,
+                },
+                choice: match section.temperature > 0.0 {
+                    false => Choice::Greedy,
+                    true => Choice::Sample(Sampling {
+                        temperature: section.temperature,
+                        top_k: section.top_k,
+                        top_p: section.top_p,
+                        seed: config.seed,
+                    }),
+                },
+                end: Vec::new(),
+                positions: match config.input.positions {
+                    PositionRule::Tokens => Positions::Tokens,
+                    PositionRule::Slots => Positions::Slots,
+                },
+                width: match config.input.pad_to_max {
+                    true => config.input.max_source_length,
+                    false => 0,
+                },
+            },
+            section,
+            max_prompt: config.input.max_source_length,
+            tokenizer,
+            is_tidied: match section.tidy {
+                TidyRule::Always => true,
+                TidyRule::Never => false,
+                TidyRule::Auto => family == Family::Llama,
+            },
+        }
+    }
+
+    /// The same, with at most so many new tokens.
+    pub fn with_at_most(mut self, tokens: usize) -> Self {
+        self.options.max_new_tokens = self.options.max_new_tokens.min(tokens);
+        self
+    }
+
+    /// Tokens that a program may have.
+    pub fn max_new_tokens(&self) -> usize {
+        self.options.max_new_tokens
+    }
+
+    /// The programs of one batch.
+    pub fn batch<B: Backend, M: CausalBackbone<B>>(
+        &self,
+        model: &M,
+        adapter: &PromptAdapter<B>,
+        rows: &[(&Problem, usize)],
+        device: &B::Device,
+    ) -> Result<Vec<Completion>, TrainError> {
+        let prompts: Vec<Vec<u32>> = rows
+            .iter()
+            .map(|(problem, _)| self.tokenizer.cut_left(&problem.ids, self.max_prompt))
+            .collect();
+        let requests: Vec<Request<'_>> = rows
+            .iter()
+            .zip(&prompts)
+            .map(|((problem, sample), ids)| Request {
+                ids,
+                row: problem.id as u64,
+                sample: *sample as u64,
+            })
+            .collect();
+        let prompt = adapter.prompt.as_ref().map(|prompt| prompt.weight.val());
+        let prefix = Prefix::new(model, prompt);
+        let options = GenerationOptions {
+            end: model.eos_ids().to_vec(),
+            ..self.options.clone()
+        };
+        let embed = |ids, positions, part| -> Tensor<B, 3> {
+            let embeddings = model.embed(ids);
+            match part {
+                Part::New if !self.section.offset_new_tokens => embeddings,
+                Part::New | Part::Given => adapter.offset_at(embeddings, positions),
+            }
+        };
+        let mut texts: Vec<_> = rows.iter().map(|_| self.tokenizer.stream(true)).collect();
+        let mut failed = None;
+        let mut stop = |row: usize, ids: &[u32]| -> bool {
+            let last = ids.last().copied();
+            match last.map(|id| texts[row].push(id).map(|_| ())).transpose() {
+                Ok(_) => end_of(texts[row].text()).is_some(),
+                Err(cause) => {
+                    failed.get_or_insert(cause);
+                    true
+                }
+            }
+        };
+        let written = complete(model, &prefix, &requests, &options, &embed, &mut stop, device)?;
+        if let Some(cause) = failed {
+            return Err(cause.into());
+        }
+        rows.iter()
+            .zip(written)
+            .map(|((problem, sample), written)| self.completion(problem, *sample, &written))
+            .collect()
+    }
+
+    fn completion(&self, problem: &Problem, sample: usize, written: &Written) -> Result<Completion, TrainError> {
+        let text = self.tokenizer.decode(written.text_ids(), true)?;
+        let completion = truncated(&text);
+        Ok(Completion {
+            problem: problem.id,
+            sample,
+            completion: match self.is_tidied {
+                true => tidied(&problem.prompt, completion),
+                false => completion.to_owned(),
+            },
+            tokens: written.ids.len(),
+        })
+    }
+}
