@@ -1,118 +1,19 @@
-//! `adept_train::verify` on the project's own goldens: green as they are, red in exactly the group that is tampered with.
+//! `adept_train::verify` on the project's own T5 goldens: green as they are, red in exactly the group that is tampered with.
 //!
 //! Tampering is with files only (golden values, backbone weights, configuration). What verification says of a program that
 //! is itself broken is recorded in docs/measurements.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+mod goldens;
 
-use adept_train::verify::{VerifyError, VerifyReport, limit, verify};
+use adept_train::verify::{VerifyError, limit, verify};
 use burn::backend::{Autodiff, NdArray};
 use burn::tensor::backend::AutodiffBackend;
 use burn_flex::Flex;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use goldens::{Copy, change, failed, golden};
+use safetensors::tensor::Dtype;
 
 const FAMILIES: [&str; 2] = ["t5_v1_0", "t5_v1_1"];
-
-fn golden(family: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens").join(family)
-}
-
-fn run(backbone: &Path, golden: &Path) -> Result<VerifyReport, VerifyError> {
-    verify::<Autodiff<Flex>>(backbone, golden, &Default::default())
-}
-
-/// A copy of a golden folder that a test may change.
-struct Copy {
-    dir: tempfile::TempDir,
-}
-
-impl Copy {
-    fn of(family: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        copy_folder(&golden(family), dir.path());
-        Self { dir }
-    }
-
-    fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
-    /// Rewrites a safetensors file of the folder; `change` sees every tensor's type, shape and bytes.
-    fn rewrite(&self, file: &str, change: impl FnOnce(&mut BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>)) {
-        let path = self.path().join(file);
-        let bytes = std::fs::read(&path).unwrap();
-        let mut tensors: BTreeMap<_, _> = SafeTensors::deserialize(&bytes)
-            .unwrap()
-            .tensors()
-            .into_iter()
-            .map(|(name, view)| (name, (view.dtype(), view.shape().to_vec(), view.data().to_vec())))
-            .collect();
-        change(&mut tensors);
-        let views = tensors
-            .iter()
-            .map(|(name, (dtype, shape, data))| (name.as_str(), TensorView::new(*dtype, shape.clone(), data).unwrap()));
-        std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
-    }
-
-    /// Adds `by` to the second value of a tensor of the golden file (or flips an integer by one).
-    fn shift(&self, name: &str, by: f64) {
-        self.rewrite("golden.safetensors", |tensors| {
-            let (dtype, _, data) = tensors
-                .get_mut(name)
-                .unwrap_or_else(|| panic!("{name} is in the golden file"));
-            let index = usize::from(data.len() > dtype.bitsize() / 8);
-            match dtype {
-                Dtype::F32 => change::<4>(data, index, |word| (f32::from_le_bytes(word) + by as f32).to_le_bytes()),
-                Dtype::F64 => change::<8>(data, index, |word| (f64::from_le_bytes(word) + by).to_le_bytes()),
-                Dtype::I64 => change::<8>(data, index, |word| (i64::from_le_bytes(word) ^ 1).to_le_bytes()),
-                other => panic!("{name} is {other:?}"),
-            }
-        });
-    }
-
-    fn remove(&self, name: &str) {
-        self.rewrite("golden.safetensors", |tensors| {
-            tensors
-                .remove(name)
-                .unwrap_or_else(|| panic!("{name} is in the golden file"));
-        });
-    }
-
-    fn replace(&self, file: &str, from: &str, to: &str) {
-        let path = self.path().join(file);
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.contains(from), "{file} does not hold {from}");
-        std::fs::write(path, text.replacen(from, to, 1)).unwrap();
-    }
-
-    fn verify(&self) -> Result<VerifyReport, VerifyError> {
-        run(self.path(), self.path())
-    }
-}
-
-fn change<const N: usize>(data: &mut [u8], index: usize, f: impl Fn([u8; N]) -> [u8; N]) {
-    let word = &mut data[index * N..(index + 1) * N];
-    let new = f((&*word).try_into().unwrap());
-    word.copy_from_slice(&new);
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy_folder(&entry.path(), &target),
-            false => drop(std::fs::copy(entry.path(), target).unwrap()),
-        }
-    }
-}
-
-fn failed(report: &VerifyReport) -> Vec<&str> {
-    report.failed().map(|row| row.group.as_str()).collect()
-}
 
 #[track_caller]
 fn passes<AB: AutodiffBackend>(family: &str) {

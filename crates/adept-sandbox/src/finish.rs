@@ -89,6 +89,7 @@ impl Ended {
             b'S' => Ok(Outcome::SyntaxError { message }),
             b'T' => Err(SandboxError::Tests { message }),
             b'U' => Err(SandboxError::Unsupported { message }),
+            b'X' => Err(SandboxError::Judge { message }),
             b'G' => self.lost_player(limits),
             _ => Err(self.no_verdict()),
         }
@@ -99,14 +100,17 @@ impl Ended {
         let early = |how: String| Outcome::Fail {
             message: format!("the program ended before its tests: {how}"),
         };
+        // A stage that failed ends with a code of its own, which is not the program's.
+        if !errors(&self.player_report).is_empty() {
+            return Err(self.no_start());
+        }
         match end(&self.player_report) {
             Some((_, Some(KILLED))) => Ok(Outcome::Memory),
             Some((_, Some(OUT_OF_CPU))) => Ok(Outcome::Timeout { limit: limits.wall }),
             Some((_, Some(signal))) => Ok(early(named(signal))),
             Some((Some(code), None)) => Ok(early(format!("exit code {code}"))),
             // It closed its socket and went on: nothing else can be heard of it.
-            _ if errors(&self.player_report).is_empty() => Ok(early("it no longer answers".to_owned())),
-            _ => Err(self.no_start()),
+            _ => Ok(early("it no longer answers".to_owned())),
         }
     }
 
@@ -224,6 +228,63 @@ mod tests {
             ..ended(b"\x01\0\0\0P", "")
         };
         assert!(matches!(failed(never_up), SandboxError::Start { .. }));
+    }
+
+    /// A run that is over with this last message of the judge.
+    fn judged(message: &str) -> Result<Outcome, SandboxError> {
+        let mut bytes = b"\x01\0\0\0R".to_vec();
+        bytes.extend((message.len() as u32).to_le_bytes());
+        bytes.extend(message.bytes());
+        ended(&bytes, "").outcome(&Limits::default())
+    }
+
+    #[test]
+    fn each_message_of_the_judge_has_its_class() {
+        let message = "why".to_owned();
+        assert_eq!(judged("P").unwrap(), Outcome::Pass);
+        assert_eq!(judged("M").unwrap(), Outcome::Memory);
+        assert_eq!(
+            judged("Fwhy").unwrap(),
+            Outcome::Fail {
+                message: message.clone()
+            }
+        );
+        assert_eq!(judged("Swhy").unwrap(), Outcome::SyntaxError { message });
+        assert!(matches!(judged("Twhy"), Err(SandboxError::Tests { message }) if message == "why"));
+        assert!(matches!(judged("Uwhy"), Err(SandboxError::Unsupported { message }) if message == "why"));
+        assert!(matches!(judged("Xwhy"), Err(SandboxError::Judge { message }) if message == "why"));
+        assert!(matches!(judged("?"), Err(SandboxError::Judge { .. })));
+        assert!(matches!(judged(""), Err(SandboxError::Judge { .. })));
+    }
+
+    #[test]
+    fn time_that_is_up_is_a_time_out_whatever_came_of_the_program() {
+        let limits = Limits::default();
+        let late = Ended {
+            out_of_time: true,
+            ..ended(b"\x01\0\0\0R", r#"{"End":{"code":0,"signal":null}}"#)
+        };
+        assert_eq!(late.outcome(&limits).unwrap(), Outcome::Timeout { limit: limits.wall });
+    }
+
+    #[test]
+    fn a_stage_that_failed_is_no_program_that_ended() {
+        let report = "{\"Error\":{\"message\":\"wait: no\"}}\n{\"End\":{\"code\":1,\"signal\":null}}\n";
+        let error = ended(b"\x01\0\0\0R\x01\0\0\0G", report).outcome(&Limits::default());
+        assert_eq!(error.unwrap_err().to_string(), "the sandbox did not start: wait: no");
+    }
+
+    #[test]
+    fn the_layers_of_both_sandboxes_and_those_left_out_are_told() {
+        let held = r#"{"Layer":{"layer":"Net","held":true,"detail":""}}"#;
+        let failed = r#"{"Layer":{"layer":"Net","held":false,"detail":"EPERM"}}"#;
+        let run = Ended {
+            judge_report: held.as_bytes().to_vec(),
+            ..ended(b"", &format!("noise\n{failed}\n"))
+        };
+        let trials = trials(&run, [Layer::Uts].into_iter());
+        let told: Vec<_> = trials.iter().map(|trial| (trial.layer, trial.held)).collect();
+        assert_eq!(told, [(Layer::Net, true), (Layer::Net, false), (Layer::Uts, false)]);
     }
 
     #[test]

@@ -8,12 +8,18 @@ use std::process::{Command, Stdio};
 use crate::SandboxError;
 use crate::plan::Interpreter;
 
-/// Prints, a line each, the interpreter's own file, its prefix and the folders of its library.
+/// Prints, a line each, the interpreter's own file, its prefix, the folders of its library, and the files that it is made
+/// of: on some systems its loader and shared libraries lie at places of their own.
 const QUESTION: &str = "import os, sys
 print(os.path.realpath(getattr(sys, '_base_executable', sys.executable)))
 print(sys.base_prefix)
 for folder in sys.path:
     print(os.path.realpath(folder))
+with open('/proc/self/maps') as parts:
+    for part in parts:
+        name = part.rstrip('\\n').split(None, 5)[5:]
+        if name and os.path.isfile(name[0]):
+            print(name[0])
 ";
 
 /// Where shared libraries lie, and the loader's list of them.
@@ -56,14 +62,15 @@ fn root_links() -> Vec<(PathBuf, PathBuf)> {
 }
 
 /// The dynamic loaders: executing a program means executing its loader.
-fn loaders(folders: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
+fn loaders(readable: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
     let is_loader = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         name.starts_with("ld-") && name.contains(".so")
     };
-    let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let files: BTreeSet<PathBuf> = paths
+    let entries = readable.iter().filter_map(|path| fs::read_dir(path).ok()).flatten();
+    let in_folders = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let files: BTreeSet<PathBuf> = in_folders
+        .chain(readable.iter().cloned())
         .filter(is_loader)
         .filter_map(|path| fs::canonicalize(path).ok())
         .collect();

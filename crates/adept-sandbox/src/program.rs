@@ -118,7 +118,19 @@ mod tests {
     #[test]
     fn the_wall_clock_is_four_times_the_reference_and_one_second_at_least() {
         let wall = |milliseconds| Limits::from_reference(Duration::from_millis(milliseconds)).wall;
+        assert_eq!(wall(0), Duration::from_secs(1));
         assert_eq!(wall(3), Duration::from_secs(1));
+        assert_eq!(wall(250), Duration::from_secs(1));
+        assert_eq!(wall(251), Duration::from_millis(1004));
         assert_eq!(wall(4200), Duration::from_millis(16800));
+        let other = Limits {
+            wall: Duration::ZERO,
+            ..Limits::from_reference(Duration::from_secs(9))
+        };
+        let default = Limits {
+            wall: Duration::ZERO,
+            ..Limits::default()
+        };
+        assert_eq!(other, default, "nothing else depends on the reference");
     }
 }

@@ -45,6 +45,9 @@ pub(crate) fn start(
     let child = Command::new(helper)
         .args([OUTER, &text])
         .env_clear()
+        // A host program's allocator may reserve address space at its start (mimalloc: one GiB), of which the limits put on
+        // later would leave nothing to start the interpreter with.
+        .env("MIMALLOC_ARENA_RESERVE", "16384")
         .stdin(first)
         .stdout(second)
         .stderr(report_end)
@@ -115,7 +118,8 @@ impl Drop for Box {
     }
 }
 
-/// A folder that anyone can write in, for the interpreter may be another user.
+/// A folder that nobody else can write in. The interpreter is this user where it needs such a folder: root becomes
+/// another user only with a file tree of its own.
 fn scratch_folder() -> Result<PathBuf, SandboxError> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -125,8 +129,6 @@ fn scratch_folder() -> Result<PathBuf, SandboxError> {
     let name = format!("adept-sandbox-{}-{count}-{}", std::process::id(), clock.as_nanos());
     let folder = std::env::temp_dir().join(name);
     nix::unistd::mkdir(&folder, Mode::S_IRWXU).map_err(SandboxError::io("making a scratch folder"))?;
-    let all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-    std::fs::set_permissions(&folder, all).map_err(SandboxError::io("opening a scratch folder"))?;
     Ok(folder)
 }
 

@@ -37,6 +37,8 @@ const ROLES: [&str; 7] = [
 ];
 /// Those of them that [`END_OF_TEXT`] is.
 const DEFAULT_ROLES: usize = 3;
+/// Tokens by id, in the configuration.
+const DECODER: &str = "added_tokens_decoder";
 
 /// Why GPT-2's files make no tokenizer.
 #[derive(Debug, thiserror::Error)]
@@ -360,10 +362,15 @@ impl Files<'_> {
 
     /// The special tokens that the files name, in the order in which they are added.
     fn special(&self, map: &Object, config: &Object) -> Result<Vec<AddedToken>, DataError> {
+        // Which file counts has changed over the years: a configuration that lists tokens by id counts alone, else the map
+        // counts before the configuration.
+        let objects = match config.fields.contains_key(DECODER) {
+            true => vec![config],
+            false => vec![map, config],
+        };
         let mut tokens = Vec::new();
         for (place, role) in ROLES.iter().enumerate() {
-            // The configuration counts, then the map.
-            let said = [config, map].into_iter().find_map(|object| {
+            let said = objects.iter().find_map(|object| {
                 let value = object.fields.get(*role)?;
                 Some((object.name, value))
             });
@@ -375,7 +382,7 @@ impl Files<'_> {
             }
         }
         const MORE: &str = "additional_special_tokens";
-        for object in [config, map] {
+        for object in objects {
             match object.fields.get(MORE) {
                 None | Some(Value::Null) => {}
                 Some(Value::Array(values)) => {
@@ -400,7 +407,6 @@ impl Files<'_> {
         config: &Object,
     ) -> Result<(), DataError> {
         let special = self.special(map, config)?;
-        const DECODER: &str = "added_tokens_decoder";
         let mut tokens: BTreeMap<u32, AddedToken> = BTreeMap::new();
         let from = match config.fields.get(DECODER) {
             Some(Value::Object(entries)) => {

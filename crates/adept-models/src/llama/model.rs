@@ -6,6 +6,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
 
 use super::config::LlamaConfig;
+use super::rope::RopeScaling;
 use crate::causal::{CausalCache, Linear, Reading, RmsNorm, attend};
 use crate::traits::{Backbone, CausalBackbone};
 
@@ -65,6 +66,13 @@ impl<B: Backend> Llama<B> {
     /// The configuration it was built from.
     pub fn config(&self) -> &LlamaConfig {
         &self.config
+    }
+
+    /// The same weights with rotary frequencies changed in another way; not at all where there is none.
+    #[must_use]
+    pub fn with_rope_scaling(mut self, scaling: Option<RopeScaling>) -> Self {
+        self.config.rope_scaling = scaling;
+        self
     }
 
     /// States `[b, n, d]` after the final norm.

@@ -80,7 +80,11 @@ wire = Wire(player, export, Remote)
 
 
 def ask(what, *parts):
-    wire.send((what, *parts))
+    try:
+        wire.send((what, *parts))
+    except (ValueError, OverflowError, RecursionError) as error:
+        # What the tests hand over is too long, or holds itself: that says nothing about the program.
+        raise Unsupported(f"{type(error).__name__}: {error}") from None
     answer = wire.receive()
     if type(answer) is not tuple or not answer:
         raise Garbled("no answer")
@@ -93,16 +97,19 @@ def ask(what, *parts):
     if answer[0] == "syntax" and what == "load":
         raise SyntaxError(of_type(str, answer[1]))
     if answer[0] == "raised" and len(answer) == 4:
-        raise error_of(*answer[1:])
+        raise error_of(what, *answer[1:])
     raise Garbled("no answer")
 
 
-def error_of(name, said, is_exception):
+def error_of(what, name, said, is_exception):
     of_type(str, name), of_type(str, said)
     if not is_exception:
         return Ended(said)
     kind = BUILTINS.get(name)
     if not (isinstance(kind, type) and issubclass(kind, Exception)):
+        kind = RemoteError
+    if name in ("StopIteration", "StopAsyncIteration") and what != "next":
+        # Out of a call it would silently cut short a loop of the tests that runs over `map(candidate, ...)`.
         kind = RemoteError
     try:
         error = kind(said.partition(": ")[2])
@@ -143,7 +150,20 @@ def judge(solution, tests, names):
     except MemoryError:
         return b"M", ""
     except BaseException as error:
+        return failure(error, tests)
+
+
+def failure(error, tests):
+    """The verdict on an exception of the tests. Its text can hold values of the program's, which may object to being
+    printed: a number of too many digits, something that is asked for its name and ends. It is a failure all the same."""
+    try:
         return b"F", described(error, tests)
+    except Gone:
+        return b"G", ""
+    except MemoryError:
+        return b"M", ""
+    except BaseException:
+        return b"F", f"{type(error).__name__} (it cannot be printed)"
 
 
 def described(error, tests):
@@ -177,8 +197,13 @@ def main():
     for fd in (0, 1, 2):
         os.dup2(nothing, fd)
     tell(b"R")
-    solution, tests, names = (receive_frame(parent).decode("utf-8", "surrogatepass") for _ in range(3))
-    tell(*judge(solution, tests, names.split("\n") if names else []))
+    try:
+        solution, tests, names = (receive_frame(parent).decode("utf-8", "surrogatepass") for _ in range(3))
+        verdict = judge(solution, tests, names.split("\n") if names else [])
+    except BaseException as error:
+        # This program itself is wrong, and nothing else would hear of it: its standard error is closed by now.
+        verdict = b"X", type(error).__name__
+    tell(*verdict)
 
 
 main()

@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{chdir, sethostname};
 
 use super::{landlock, limits, mounts, put_on, refused, report, seccomp, user};
@@ -22,6 +22,8 @@ const PLAYER: &str = include_str!("../python/player.py");
 
 pub(super) fn run(plan: Plan) -> Result<ExitCode, String> {
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(refused("prctl(PR_SET_PDEATHSIG)"))?;
+    // What the stage outside waits for, and whatever this program's user had blocked, must reach a program as anywhere.
+    SigSet::empty().thread_set_mask().map_err(refused("sigprocmask"))?;
     let proc_self = user::proc_self()?;
     put_on(&plan, Layer::Net, || {
         namespace(CloneFlags::CLONE_NEWNET, "no interface is up")
@@ -56,7 +58,7 @@ pub(super) fn run(plan: Plan) -> Result<ExitCode, String> {
         &plan.scratch
     };
     chdir(scratch).map_err(refused("scratch folder"))?;
-    put_on(&plan, Layer::Landlock, || landlock::restrict(&plan, scratch))?;
+    put_on(&plan, Layer::Landlock, || landlock::restrict(&plan, scratch, own_tree))?;
     // Without a process namespace nothing ends what a program leaves behind, so it must not start anything.
     let is_first = plan.wanted.contains(&Layer::Pid);
     put_on(&plan, Layer::Seccomp, || seccomp::restrict(is_first))?;

@@ -13,7 +13,8 @@ use crate::plan::Plan;
 /// The newest version whose rights are asked for. An older kernel enforces those that it knows.
 const VERSION: ABI = ABI::V6;
 
-pub(super) fn restrict(plan: &Plan, scratch: &Path) -> Result<String, String> {
+/// `own_tree`: the scratch folder is one in memory.
+pub(super) fn restrict(plan: &Plan, scratch: &Path, own_tree: bool) -> Result<String, String> {
     let failed = || refused::<landlock::RulesetError>("landlock");
     let handled = Ruleset::default()
         .handle_access(AccessFs::from_all(VERSION))
@@ -36,15 +37,16 @@ pub(super) fn restrict(plan: &Plan, scratch: &Path) -> Result<String, String> {
     }
     allow(Path::new("/dev/null"), AccessFs::ReadFile | AccessFs::WriteFile)?;
     // No devices, sockets or pipes with a name, and no programs.
-    let scratch_access = read
+    let mut scratch_access = read
         | AccessFs::WriteFile
         | AccessFs::Truncate
         | AccessFs::MakeReg
-        | AccessFs::MakeDir
         | AccessFs::MakeSym
         | AccessFs::RemoveFile
         | AccessFs::RemoveDir
         | AccessFs::Refer;
+    // The parent removes a folder that is not in memory, and need not be able to remove a thousand levels of them.
+    scratch_access.set(AccessFs::MakeDir, own_tree);
     allow(scratch, scratch_access)?;
     let status = rules.restrict_self().map_err(failed())?;
     match status.ruleset {

@@ -15,7 +15,7 @@ use crate::plan::{INNER, Plan};
 pub(super) fn run(mut plan: Plan) -> Result<ExitCode, String> {
     // The thread that started this process waits for it: if it goes, so does the run.
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(refused("prctl(PR_SET_PDEATHSIG)"))?;
-    // Blocked before there is a child, so that none of them is missed. Children start with an empty mask.
+    // Blocked before there is a child, so that none of them is missed. The stage inside starts with them blocked, too.
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGTERM);
     signals.add(Signal::SIGCHLD);

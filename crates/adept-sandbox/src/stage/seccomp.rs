@@ -27,7 +27,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_close_range,
     libc::SYS_dup,
     libc::SYS_dup3,
-    libc::SYS_fcntl,
     libc::SYS_flock,
     libc::SYS_fsync,
     libc::SYS_fdatasync,
@@ -59,14 +58,13 @@ const ALLOWED: &[i64] = &[
     libc::SYS_umask,
     libc::SYS_statfs,
     libc::SYS_fstatfs,
-    // Waiting for files; sendto and recvfrom serve the pair of sockets that asyncio wakes itself with.
+    // Waiting for files; recvfrom, and below sendto, serve the pair of sockets that asyncio wakes itself with.
     libc::SYS_ppoll,
     libc::SYS_pselect6,
     libc::SYS_epoll_create1,
     libc::SYS_epoll_ctl,
     libc::SYS_epoll_pwait,
     libc::SYS_eventfd2,
-    libc::SYS_sendto,
     libc::SYS_recvfrom,
     libc::SYS_shutdown,
     // Memory.
@@ -90,7 +88,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_rt_sigpending,
     libc::SYS_rt_sigsuspend,
     libc::SYS_sigaltstack,
-    libc::SYS_tgkill,
     libc::SYS_restart_syscall,
     libc::SYS_sched_yield,
     libc::SYS_sched_getaffinity,
@@ -127,7 +124,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_getrusage,
     libc::SYS_getrlimit,
     libc::SYS_setrlimit,
-    libc::SYS_prlimit64,
     libc::SYS_times,
     libc::SYS_gettimeofday,
     libc::SYS_clock_gettime,
@@ -191,6 +187,21 @@ const IOCTLS: [u64; 5] = [
     libc::FIONBIO,
 ];
 
+/// What may be asked of an open file. Not among these: who is sent a signal, and which one, when something can be read.
+const FCNTLS: [i32; 10] = [
+    libc::F_DUPFD,
+    libc::F_DUPFD_CLOEXEC,
+    libc::F_GETFD,
+    libc::F_SETFD,
+    libc::F_GETFL,
+    libc::F_SETFL,
+    libc::F_GETLK,
+    libc::F_SETLK,
+    libc::F_SETLKW,
+    libc::F_GETPIPE_SZ,
+];
+
+/// `may_fork`: other processes can be started and signalled, which needs a process namespace to keep them in.
 pub(super) fn restrict(may_fork: bool) -> Result<String, String> {
     let rules = rules(may_fork).map_err(refused("seccomp"))?;
     let calls = rules.len();
@@ -221,13 +232,20 @@ fn rules(may_fork: bool) -> Result<Rules, seccompiler::BackendError> {
             only(*call, vec![]);
         }
     }
-    only(
-        libc::SYS_ioctl,
-        IOCTLS
-            .map(|request| any_of(1, request))
-            .into_iter()
-            .collect::<Result<_, _>>()?,
-    );
+    if may_fork {
+        only(libc::SYS_tgkill, vec![]);
+    } else {
+        // The interpreter is executed by this process and keeps its number.
+        only(libc::SYS_tgkill, vec![any_of(0, u64::from(std::process::id()))?]);
+    }
+    only(libc::SYS_prlimit64, vec![any_of(0, 0)?]);
+    // Without an address: a pair of sockets leads to nobody else.
+    let to_its_pair = Condition::new(4, Len::Qword, Is::Eq, 0)?;
+    only(libc::SYS_sendto, vec![SeccompRule::new(vec![to_its_pair])?]);
+    let of_files = FCNTLS.map(|command| any_of(1, command as u64));
+    only(libc::SYS_fcntl, of_files.into_iter().collect::<Result<_, _>>()?);
+    let of_terminals = IOCTLS.map(|request| any_of(1, request));
+    only(libc::SYS_ioctl, of_terminals.into_iter().collect::<Result<_, _>>()?);
     only(libc::SYS_socketpair, vec![any_of(0, libc::AF_UNIX as u64)?]);
     // Names of threads and of memory; not the signal that ends this process with its parent.
     let names = [

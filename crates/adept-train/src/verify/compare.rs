@@ -22,7 +22,9 @@ pub mod limit {
     pub const OFFSET_AFTER_3: f64 = 2e-6;
     /// Margins are differences of two logits.
     pub const MARGIN: f64 = 2.0 * LOGITS;
-    /// Ids, masks, bucket tables, tokenizer cases, the schedule: no difference at all.
+    /// Rotary frequencies, relative to the golden ones: float32 rounds a power and a reciprocal.
+    pub const FREQUENCY: f64 = 1e-5;
+    /// Ids, masks, positions, bucket tables, tokenizer cases, the schedule: no difference at all.
     pub const EXACT: f64 = 0.0;
 }
 
@@ -67,6 +69,28 @@ impl<'a> Group<'a> {
         let scalar = shape == [1] && self.golden.shape::<0>(&self.name, name).is_ok();
         let golden = self.golden.floats(&self.name, name, if scalar { &[] } else { shape })?;
         self.compare(name, golden, computed);
+        Ok(())
+    }
+
+    /// Compares a tensor `[rows, slots, values]` with the golden one of that name, but only slots that are `visible`
+    /// (`[rows, slots]`).
+    pub fn visible<B: Backend>(
+        &mut self,
+        name: &str,
+        tensor: Tensor<B, 3>,
+        visible: &[bool],
+    ) -> Result<(), VerifyError> {
+        let shape = tensor.dims();
+        let golden = self.golden.floats(&self.name, name, &shape)?;
+        let computed: Vec<f64> = read_back(name, tensor)?.iter::<f64>().collect();
+        let seen = |values: &[f64]| -> Vec<f64> {
+            let slots = values.chunks(shape[2]).zip(visible);
+            slots
+                .filter(|(_, visible)| **visible)
+                .flat_map(|(values, _)| values.iter().copied())
+                .collect()
+        };
+        self.compare(name, &seen(golden), &seen(&computed));
         Ok(())
     }
 

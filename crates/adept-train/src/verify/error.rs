@@ -118,6 +118,12 @@ pub enum VerifyError {
     /// The backbone could not be read.
     #[error(transparent)]
     Model(#[from] adept_models::ModelError),
+    /// The backbone's family is not known.
+    #[error(transparent)]
+    Family(Box<crate::TrainError>),
+    /// Nothing could be written on from a golden prompt.
+    #[error(transparent)]
+    Generate(#[from] adept_models::generate::GenerateError),
     /// The adapter could not be built.
     #[error(transparent)]
     Core(#[from] adept_core::CoreError),

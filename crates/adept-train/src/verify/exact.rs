@@ -1,10 +1,8 @@
-//! Checks without a limit: tokenizer, position buckets, schedule, label shift, the prompt that peft saved.
+//! Checks without a limit, of folders of every family: tokenizer, schedule, the prompt that peft saved.
 
 use std::path::Path;
 
 use adept_data::TextTokenizer;
-use adept_models::T5Config;
-use adept_models::t5::relative_position_bucket;
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 use serde::Deserialize;
@@ -14,6 +12,7 @@ use super::golden::{self, Golden};
 use super::subject::Subject;
 use super::{GroupRow, VerifyError};
 use crate::schedule::multiplier;
+use crate::target::TrainBackbone;
 
 /// Multipliers of the golden schedule: warm-up over 2 of 10 steps.
 pub(super) const WARMUP: usize = 2;
@@ -46,11 +45,8 @@ pub(super) fn tokenizer(backbone: &Path, folder: &Path, golden: &Golden) -> Resu
     let mut different = 0usize;
     let mut first = String::new();
     for (index, case) in cases.iter().enumerate() {
-        let ids = tokenizer.encode(&case.text, usize::MAX)?;
-        // `encode` ends every text with `</s>`; the ids before it are those without special tokens.
-        let bare = ids.split_last().map_or(&[][..], |(_, bare)| bare);
-        let equal = ids == case.ids
-            && bare == case.ids_no_special
+        let equal = tokenizer.encode(&case.text, usize::MAX)? == case.ids
+            && tokenizer.encode_continuation(&case.text)? == case.ids_no_special
             && tokenizer.decode(&case.ids, true)? == case.decoded
             && tokenizer.decode(&case.ids, false)? == case.decoded_with_special;
         if !equal {
@@ -64,26 +60,6 @@ pub(super) fn tokenizer(backbone: &Path, folder: &Path, golden: &Golden) -> Resu
     group.finish()
 }
 
-/// The buckets of T5's relative positions over the golden distances.
-pub(super) fn buckets(golden: &Golden, config: &T5Config) -> Result<GroupRow, VerifyError> {
-    const GROUP: &str = "rel.buckets";
-    let [count] = golden.shape(GROUP, "rel.distance")?;
-    let distances = golden.integers(GROUP, "rel.distance", &[count])?;
-    let mut group = Group::new(golden, GROUP, limit::EXACT);
-    for (name, bidirectional) in [("rel.bucket_bidirectional", true), ("rel.bucket_causal", false)] {
-        let (buckets, max) = (
-            config.relative_attention_num_buckets,
-            config.relative_attention_max_distance,
-        );
-        let computed: Vec<i64> = distances
-            .iter()
-            .map(|distance| relative_position_bucket(*distance, bidirectional, buckets, max) as i64)
-            .collect();
-        group.integers(name, &[count], &computed)?;
-    }
-    group.finish()
-}
-
 /// The learning-rate multipliers.
 pub(super) fn schedule(golden: &Golden) -> Result<GroupRow, VerifyError> {
     let computed: Vec<f64> = (0..=TOTAL).map(|step| multiplier(step, WARMUP, TOTAL)).collect();
@@ -92,19 +68,10 @@ pub(super) fn schedule(golden: &Golden) -> Result<GroupRow, VerifyError> {
     group.finish()
 }
 
-/// Labels shifted right.
-pub(super) fn decoder_input<AB: AutodiffBackend>(subject: &Subject<'_, AB>) -> Result<GroupRow, VerifyError> {
-    let name = "train.decoder_input_ids";
-    let ids = super::compare::read_integers(name, subject.decoder_ids())?;
-    let mut group = Group::new(subject.golden, "decoder_input", limit::EXACT);
-    group.integers(name, &[subject.batch.batch, subject.batch.target_width], &ids)?;
-    group.finish()
-}
-
 /// The prompt that peft saved, through the reader of adapter files.
-pub(super) fn peft_prompt<AB: AutodiffBackend>(
+pub(super) fn peft_prompt<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     folder: &Path,
-    subject: &Subject<'_, AB>,
+    subject: &Subject<'_, AB, M>,
 ) -> Result<GroupRow, VerifyError> {
     let (adapter, _) = adept_core::file::load::<AB::InnerBackend>(&folder.join("pt_peft"), subject.device)?;
     let mut group = Group::new(subject.golden, "pt_peft", limit::EXACT);

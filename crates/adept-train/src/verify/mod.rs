@@ -1,28 +1,34 @@
 //! `adept verify`: compares this program, on any backend, with values that PyTorch computed.
 //!
-//! A golden folder (its layout is described in `tests/generators/golden_t5.py`, which makes the project's own) holds a
-//! tiny random T5 and what transformers, peft and torch's AdamW make of it. Verification computes the same values with
-//! the parts that training and inference use — the backbone, the adapters, the loop's loss and gradients, the
-//! optimiser with its groups and schedule, generation, label scoring, the tokenizer — and reports the largest deviation
-//! of each group against its limit ([`limit`]). So a user sees on their own machine, with their own driver, whether a
-//! backend computes what the paper's equations say.
+//! A golden folder (its layout is described in `tests/generators/golden_t5.py` and `golden_causal.py`, which make the
+//! project's own) holds a tiny random T5, CodeGen or Llama and what transformers, peft and torch's AdamW make of it.
+//! Verification computes the same values with the parts that training and inference use — the backbone, the adapters, the
+//! batches of joined rows, the loop's loss and gradients, the optimiser with its groups and schedule, generation, label
+//! scoring, the tokenizer — and reports the largest deviation of each group against its limit ([`limit`]). So a user sees
+//! on their own machine, with their own driver, whether a backend computes what the paper's equations say.
 //!
 //! | file | what |
 //! |---|---|
 //! | `golden` | the golden file |
 //! | `subject` | backbone, batch and adapters under test |
-//! | `exact`, `forward`, `train` | the checks |
+//! | `seq2seq` | the checks of T5 |
+//! | `causal`, `greedy`, `rope` | the checks of CodeGen and Llama |
+//! | `exact`, `forward`, `train` | what families share of them |
 //! | `compare`, `report` | deviations, and the verdict |
 //!
 //! A group that cannot be checked because something is missing is an error, never a pass. LoRA, which golden folders
 //! hold as well, is not implemented by this program; the report says so.
 
+mod causal;
 mod compare;
 mod error;
 mod exact;
 mod forward;
 mod golden;
+mod greedy;
 mod report;
+mod rope;
+mod seq2seq;
 mod subject;
 mod train;
 
@@ -32,13 +38,14 @@ pub use report::{GroupRow, NotChecked, VerifyReport};
 
 use std::path::Path;
 
-use adept_core::Method;
+use adept_models::{CodeGen, Llama};
 use burn::tensor::backend::AutodiffBackend;
 
+use crate::model::Family;
 use golden::Golden;
-use subject::Subject;
 
-/// Checks the backbone in `backbone` against the golden folder (or its `golden.safetensors`) `golden` on `device`.
+/// Checks the backbone in `backbone`, of the family that its `config.json` names, against the golden folder (or its
+/// `golden.safetensors`) `golden` on `device`.
 ///
 /// # Errors
 /// Whatever keeps a group that should be checked from being checked. A deviation beyond its limit is not an error but
@@ -56,20 +63,20 @@ pub fn verify<AB: AutodiffBackend>(
         ),
     };
     let golden = Golden::open(&file)?;
-    let subject = Subject::<AB>::load(backbone, &golden, device)?;
-
-    let mut rows = vec![
-        exact::tokenizer(backbone, &folder, &golden)?,
-        exact::schedule(&golden)?,
-        exact::buckets(&golden, subject.inner.config())?,
-        exact::decoder_input(&subject)?,
-        exact::peft_prompt(&folder, &subject)?,
-    ];
-    rows.extend(forward::base(&subject)?);
-    for method in Method::ALL {
-        rows.extend(forward::adapted(method, &subject)?);
-        rows.extend(train::adapted(method, &subject)?);
-    }
+    let family = Family::of(backbone).map_err(|cause| VerifyError::Family(Box::new(cause)))?;
+    let rows = match family {
+        Family::T5 => seq2seq::check::<AB>(backbone, &folder, &golden, device)?,
+        Family::CodeGen => {
+            let model = CodeGen::<AB::InnerBackend>::load(backbone, device)?.model;
+            let tables = rope::codegen(&golden, &model, device)?;
+            causal::check::<AB, CodeGen<AB>>(backbone, &folder, &golden, (model, tables), device)?
+        }
+        Family::Llama => {
+            let model = Llama::<AB::InnerBackend>::load(backbone, device)?.model;
+            let tables = rope::llama(&golden, &model, device)?;
+            causal::check::<AB, Llama<AB>>(backbone, &folder, &golden, (model, tables), device)?
+        }
+    };
     Ok(VerifyReport {
         backbone: backbone.to_owned(),
         backend: AB::name(device),

@@ -1,18 +1,18 @@
 //! What is verified: a backbone on the plain and on the autodiff backend, the golden batch, and the golden adapters.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use adept_core::{AdaptedInput, AdapterConfig, Method, PromptAdapter};
 use adept_data::Batch;
-use adept_models::{Backbone, T5, shift_right};
-use burn::module::{AutodiffModule, Module};
+use adept_models::Backbone;
+use burn::module::Module;
+use burn::tensor::TensorData;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{Int, Tensor, TensorData};
 
 use super::VerifyError;
 use super::golden::Golden;
-use crate::evaluate::{label_tensor, source_tensors};
+use crate::evaluate::source_tensors;
+use crate::target::TrainBackbone;
 
 /// A tensor of an adapter under its three names.
 #[derive(Debug, Clone, Copy)]
@@ -54,29 +54,26 @@ pub(super) fn names(method: Method) -> &'static [Name] {
 }
 
 /// The backbone and the golden batch.
-pub(super) struct Subject<'a, AB: AutodiffBackend> {
+pub(super) struct Subject<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> {
     pub golden: &'a Golden,
     pub device: &'a AB::Device,
     /// For evaluation.
-    pub inner: T5<AB::InnerBackend>,
+    pub inner: M::Inner,
     /// For training: the same storage, no parameter tracked.
-    pub frozen: T5<AB>,
+    pub frozen: M,
     pub batch: Batch,
 }
 
-impl<'a, AB: AutodiffBackend> Subject<'a, AB> {
-    /// Loads the backbone and the batch.
-    pub fn load(backbone: &Path, golden: &'a Golden, device: &'a AB::Device) -> Result<Self, VerifyError> {
-        let inner = T5::<AB::InnerBackend>::load(backbone, device)?.model;
-        let frozen = Module::<AB>::no_grad(T5::<AB>::from_inner(inner.clone()));
-        let batch = batch(golden, inner.vocab_size())?;
-        Ok(Self {
+impl<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> Subject<'a, AB, M> {
+    /// A backbone, for evaluation and for training.
+    pub fn new(inner: M::Inner, golden: &'a Golden, batch: Batch, device: &'a AB::Device) -> Self {
+        Self {
             golden,
             device,
+            frozen: Module::<AB>::no_grad(M::from_inner(inner.clone())),
             inner,
-            frozen,
             batch,
-        })
+        }
     }
 
     /// Embedded source and its mask.
@@ -86,17 +83,6 @@ impl<'a, AB: AutodiffBackend> Subject<'a, AB> {
             embeddings: self.inner.embed(ids),
             mask,
         }
-    }
-
-    /// Labels `[batch, target]`, -100 where ignored.
-    pub fn labels(&self) -> Tensor<AB::InnerBackend, 2, Int> {
-        label_tensor(&self.batch, self.device)
-    }
-
-    /// Decoder input `[batch, target]`, as the training loop makes it from the labels.
-    pub fn decoder_ids(&self) -> Tensor<AB::InnerBackend, 2, Int> {
-        let config = self.inner.config();
-        shift_right(self.labels(), config.decoder_start_token_id, config.pad_token_id)
     }
 
     /// The golden adapter of a method on any backend over the same device.
@@ -132,8 +118,10 @@ impl<'a, AB: AutodiffBackend> Subject<'a, AB> {
     }
 }
 
-fn batch(golden: &Golden, vocabulary: usize) -> Result<Batch, VerifyError> {
+/// The golden batch as the file has it.
+pub(super) fn batch<B: Backend>(golden: &Golden, backbone: &impl Backbone<B>) -> Result<Batch, VerifyError> {
     const GROUP: &str = "batch";
+    let vocabulary = backbone.vocab_size();
     let [rows, source_width] = golden.shape(GROUP, "train.input_ids")?;
     let [_, target_width] = golden.shape(GROUP, "train.labels")?;
     let (source, target) = ([rows, source_width], [rows, target_width]);

@@ -2,24 +2,26 @@
 
 use adept_core::Method;
 use burn::module::AutodiffModule;
-use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::backend::{AutodiffBackend, Backend};
 
 use super::compare::{Group, limit, read_back};
 use super::exact::{TOTAL, WARMUP};
+use super::golden::Golden;
 use super::subject::{Name, Subject, names};
 use super::{GroupRow, VerifyError};
 use crate::config::{GroupSection, OptimizerSection, TrainMethod};
 use crate::gradient::GradientSet;
 use crate::learner::loss;
 use crate::optim::{AdamW, AdamWConfig, groups};
+use crate::target::TrainBackbone;
 
 /// Optimiser steps of the golden file.
 const STEPS: usize = 3;
 
 /// Gradients, tensors after three AdamW steps, and the losses on the way.
-pub(super) fn adapted<AB: AutodiffBackend>(
+pub(super) fn adapted<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     method: Method,
-    subject: &Subject<'_, AB>,
+    subject: &Subject<'_, AB, M>,
 ) -> Result<Vec<GroupRow>, VerifyError> {
     let golden = subject.golden;
     let mut adapter = subject.adapter::<AB>(method)?;
@@ -36,7 +38,7 @@ pub(super) fn adapted<AB: AutodiffBackend>(
         let gradients = GradientSet::collect::<AB, _>(&adapter, &mut raw);
         if step == 0 {
             for name in names(method) {
-                compare_gradient::<AB>(method, name, subject, &gradients, &mut gradient_group)?;
+                compare_gradient(method, name, golden, &gradients, &mut gradient_group)?;
             }
         }
         let rates = optimizer.rates(step, TOTAL);
@@ -97,18 +99,18 @@ fn optimizer<AB: AutodiffBackend>(method: Method) -> AdamW<AB::InnerBackend> {
 }
 
 /// A parameter without a gradient counts as one whose gradient is not a number: it would never be trained.
-fn compare_gradient<AB: AutodiffBackend>(
+fn compare_gradient<B: Backend>(
     method: Method,
     name: &Name,
-    subject: &Subject<'_, AB>,
-    gradients: &GradientSet<AB::InnerBackend>,
+    golden: &Golden,
+    gradients: &GradientSet<B>,
     group: &mut Group<'_>,
 ) -> Result<(), VerifyError> {
     let (tensor, full) = (
         format!("{method}.{}", name.golden),
         format!("{method}.grad.{}", name.golden),
     );
-    let shape = subject.golden.any_shape(&format!("{method}.gradients"), &tensor)?;
+    let shape = golden.any_shape(&format!("{method}.gradients"), &tensor)?;
     let values = match gradients.get(name.path) {
         Some(gradient) => read_back(&full, gradient.clone())?.iter::<f64>().collect(),
         None => vec![f64::NAN; shape.iter().product()],

@@ -172,6 +172,8 @@ fn greedy_texts_are_those_of_reading_everything_anew() {
 fn the_prompt_is_read_once_and_changes_what_is_written() {
     let model = model();
     let with = run(&model, 3, &requests(&ROWS), &options(30));
+    let tokens: std::collections::BTreeSet<u32> = ids_of(&with).concat().into_iter().collect();
+    assert!(tokens.len() > 8, "texts of {} tokens would test little", tokens.len());
     let without = run(&model, 0, &requests(&ROWS), &options(30));
     assert_ne!(ids_of(&with), ids_of(&without));
     let prefix = Prefix::new(&model, prompt(3));

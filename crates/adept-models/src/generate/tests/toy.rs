@@ -24,6 +24,8 @@ pub type Reads = std::sync::Mutex<Vec<[usize; 2]>>;
 pub struct Toy<B: Backend> {
     /// `[vocab, d]`
     embedding: Param<Tensor<B, 2>>,
+    /// `[d, vocab]`, not tied: a head that looks for what was read last would say it again and again.
+    head: Param<Tensor<B, 2>>,
     /// Queries, keys and values of each block, `[d, 3·d]`.
     maps: Vec<Param<Tensor<B, 2>>>,
     #[module(skip)]
@@ -38,6 +40,7 @@ impl<B: Backend> Toy<B> {
         };
         Self {
             embedding: values("embedding", [VOCAB, D], 1.0),
+            head: values("head", [D, VOCAB], 0.4),
             maps: (0..BLOCKS)
                 .map(|block| values(&format!("block {block}"), [D, 3 * D], 0.5))
                 .collect(),
@@ -93,7 +96,7 @@ impl<B: Backend> CausalBackbone<B> for Toy<B> {
     }
 
     fn head(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2> {
-        hidden.matmul(self.embedding.val().transpose()).mul_scalar(0.4)
+        hidden.matmul(self.head.val())
     }
 
     fn new_cache(&self) -> CausalCache<B> {

@@ -1,0 +1,132 @@
+//! What the tests of the sandbox share: a sandbox with every layer, what a program is expected to come to, and a piece of
+//! the world outside that a program must not touch.
+//!
+//! Where the machine has no such sandbox (another system, a kernel without user namespaces, no Python), a test says so
+//! and is skipped. With `ADEPT_SANDBOX_REQUIRED` in the environment it fails instead: for machines that are known to have
+//! every layer, on which a skipped test would hide a broken one.
+#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used)]
+#![allow(clippy::print_stderr, reason = "a skipped test has to say so")]
+
+pub mod outside;
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use adept_sandbox::{Layer, Limits, Outcome, Program, Sandbox, SandboxError, Settings, Verdict};
+
+/// What is expected of a program. A text is a part of the message.
+#[derive(Debug, Clone, Copy)]
+pub enum Expected {
+    Pass,
+    Fail(&'static str),
+    Timeout,
+    Memory,
+    Syntax(&'static str),
+}
+
+impl Expected {
+    pub fn is_met_by(self, outcome: &Outcome) -> bool {
+        match (self, outcome) {
+            (Self::Pass, Outcome::Pass) | (Self::Memory, Outcome::Memory) => true,
+            (Self::Timeout, Outcome::Timeout { .. }) => true,
+            (Self::Fail(part), Outcome::Fail { message }) => message.contains(part),
+            (Self::Syntax(part), Outcome::SyntaxError { message }) => message.contains(part),
+            _ => false,
+        }
+    }
+}
+
+/// The helper is the crate's own binary: a test program has no `main` of its own to hook into.
+pub fn settings() -> Settings {
+    Settings {
+        helper: Some(PathBuf::from(env!("CARGO_BIN_EXE_adept-sandbox"))),
+        ..Settings::default()
+    }
+}
+
+/// The sandbox with every layer, or a line that says that the test is skipped.
+pub fn sandbox() -> Option<&'static Sandbox> {
+    static SANDBOX: OnceLock<Result<Sandbox, SandboxError>> = OnceLock::new();
+    match SANDBOX.get_or_init(|| Sandbox::new(settings())) {
+        Ok(sandbox) => Some(sandbox),
+        Err(error) => skipped(error),
+    }
+}
+
+/// The sandbox without one layer, with all that hold all the same.
+pub fn without(layer: Layer) -> Option<Sandbox> {
+    // What is left out is to be the only thing that is missing.
+    sandbox()?;
+    let settings = Settings {
+        allow_missing: true,
+        leave_out: vec![layer],
+        ..settings()
+    };
+    Some(Sandbox::new(settings).unwrap())
+}
+
+#[track_caller]
+fn skipped<T>(error: &SandboxError) -> Option<T> {
+    let may_skip = std::env::var_os("ADEPT_SANDBOX_REQUIRED").is_none();
+    match error {
+        SandboxError::Missing(_) | SandboxError::Python { .. } | SandboxError::System { .. } if may_skip => {
+            eprintln!("skipped: {error}");
+            None
+        }
+        _ => panic!("{error}"),
+    }
+}
+
+/// Limits of a program that is expected to end by itself: a busy machine must not make a time-out of it.
+pub fn unhurried() -> Limits {
+    Limits {
+        wall: Duration::from_secs(20),
+        ..Limits::default()
+    }
+}
+
+/// Limits of a program that is expected not to end.
+pub fn hurried() -> Limits {
+    Limits {
+        wall: Duration::from_secs(1),
+        ..Limits::default()
+    }
+}
+
+pub fn limits(expected: Expected) -> Limits {
+    match expected {
+        Expected::Timeout => hurried(),
+        _ => unhurried(),
+    }
+}
+
+/// Runs a program whose function under test is `f`.
+pub fn run(sandbox: &Sandbox, solution: &str, tests: &str, limits: &Limits) -> Result<Verdict, SandboxError> {
+    let program = Program {
+        solution,
+        tests,
+        names: &["f"],
+    };
+    sandbox.run(&program, limits)
+}
+
+/// Runs a program whose function under test is `f`, and looks at what became of it.
+#[track_caller]
+pub fn check(solution: &str, tests: &str, expected: Expected) {
+    check_any(solution, tests, &[expected]);
+}
+
+/// The same where it depends on the version of Python which of some outcomes it is.
+#[track_caller]
+pub fn check_any(solution: &str, tests: &str, expected: &[Expected]) {
+    let Some(sandbox) = sandbox() else { return };
+    let verdict = run(sandbox, solution, tests, &limits(expected[0])).unwrap();
+    assert!(
+        expected.iter().any(|expected| expected.is_met_by(&verdict.outcome)),
+        "{expected:?} expected, but: {}\n{solution:.2000}\n{:.2000}",
+        verdict.outcome,
+        verdict.output
+    );
+}

@@ -1,0 +1,286 @@
+//! Programs that reach for the machine: files, network, other processes, the kernel. Each attack is run without the
+//! sandbox first, where it has to succeed, or the test would prove nothing.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)]
+#![allow(clippy::print_stderr, reason = "a skipped test has to say so")]
+
+mod common;
+
+use common::outside::{Outside, unprotected};
+use common::{Expected, check, limits, run, sandbox};
+use nix::libc;
+
+/// Runs an attack in the open, where it must touch the world outside in this way, and then in the sandbox, where it must
+/// come to what is expected and touch nothing.
+#[track_caller]
+fn check_contained(attack: &str, touches: &str, expected: Expected) {
+    let Some(sandbox) = sandbox() else { return };
+    let mut outside = Outside::new();
+    let said = unprotected(&outside.aim(attack));
+    let touched = outside.touched(&said);
+    assert!(
+        touched.iter().any(|what| what == touches),
+        "in the open: {touched:?} {said}"
+    );
+
+    let mut outside = Outside::new();
+    let verdict = run(sandbox, &outside.aim(attack), "f()", &limits(expected)).unwrap();
+    let said = format!("{} {}", verdict.output, verdict.outcome);
+    assert_eq!(outside.touched(&said), [""; 0], "{said}");
+    assert!(
+        expected.is_met_by(&verdict.outcome),
+        "{expected:?} expected, but: {said}"
+    );
+}
+
+const NO_FILE: Expected = Expected::Fail("FileNotFoundError");
+const REFUSED: Expected = Expected::Fail("PermissionError");
+
+#[test]
+fn files_outside_cannot_be_read() {
+    let read = "def f():\n    print(open(FOLDER + '/secret').read())";
+    check_contained(read, "secret read", NO_FILE);
+    let while_loading = "print(open(FOLDER + '/secret').read())\ndef f(): pass";
+    check_contained(while_loading, "secret read", NO_FILE);
+    let in_the_answer = "def f():\n    raise ValueError(open(FOLDER + '/secret').read())";
+    check_contained(in_the_answer, "secret read", NO_FILE);
+    let by_a_link = "import os
+def f():
+    name = 'link-' + str(os.getpid())
+    os.symlink(FOLDER + '/secret', name)
+    try:
+        print(open(name).read())
+    finally:
+        os.remove(name)";
+    check_contained(by_a_link, "secret read", NO_FILE);
+    let up_the_tree = "def f():\n    print(open('../' * 40 + FOLDER[1:] + '/secret').read())";
+    check_contained(up_the_tree, "secret read", NO_FILE);
+}
+
+#[test]
+fn files_outside_cannot_be_written() {
+    let make = "def f():\n    open(FOLDER + '/new', 'w').write('here')";
+    check_contained(make, "folder changed", NO_FILE);
+    let change = "def f():\n    open(FOLDER + '/secret', 'w').write('here')";
+    check_contained(change, "secret changed", NO_FILE);
+    let remove = "import os\ndef f():\n    os.remove(FOLDER + '/secret')";
+    check_contained(remove, "folder changed", NO_FILE);
+    let rename = "import os\ndef f():\n    os.rename(FOLDER + '/secret', FOLDER + '/other')";
+    check_contained(rename, "folder changed", NO_FILE);
+    let link = "import os\ndef f():\n    os.link(FOLDER + '/secret', FOLDER + '/other')";
+    check_contained(link, "folder changed", NO_FILE);
+}
+
+/// A thread swaps a link between a file that may be read and one that may not while others open it: a check that is made
+/// before the opening would be passed now and then.
+#[test]
+fn a_race_over_a_link_gains_nothing() {
+    let race = "import os, threading, time
+def f():
+    mine = 'mine-' + str(os.getpid())
+    link = 'link-' + str(os.getpid())
+    open(mine, 'w').write('nothing')
+    end = time.monotonic() + 1.5
+    def swap():
+        while time.monotonic() < end:
+            for target in (os.path.abspath(mine), FOLDER + '/secret'):
+                os.symlink(target, link + '.new')
+                os.replace(link + '.new', link)
+    def read():
+        while time.monotonic() < end:
+            try:
+                text = open(link).read()
+            except OSError:
+                continue
+            if text and text != 'nothing':
+                print(text)
+                return
+    threads = [threading.Thread(target=target) for target in (swap, read, read)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    os.remove(mine)
+    os.remove(link)";
+    check_contained(race, "secret read", Expected::Pass);
+}
+
+#[test]
+fn the_network_cannot_be_reached() {
+    let connect = "import socket\ndef f():\n    socket.create_connection(('127.0.0.1', TCP), 5)";
+    check_contained(connect, "tcp", REFUSED);
+    let send = "import socket
+def f():
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'here', ('127.0.0.1', UDP))";
+    check_contained(send, "udp", REFUSED);
+    let by_name = "import socket\ndef f():\n    socket.socket(socket.AF_UNIX).connect(FOLDER + '/stream')";
+    check_contained(by_name, "stream", REFUSED);
+    // A pair of sockets may be made; it must not lead anywhere else.
+    let by_a_pair = "import socket
+def f():
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    here.sendto(b'here', FOLDER + '/datagrams')";
+    check_contained(by_a_pair, "datagrams", REFUSED);
+    check(
+        "import asyncio\nasync def g():\n    await asyncio.sleep(0.01)\n    return 3\ndef f():\n    return asyncio.run(g())",
+        "assert f() == 3",
+        Expected::Pass,
+    );
+}
+
+#[test]
+fn no_other_process_can_be_signalled() {
+    let victim = "import os\ndef f():\n    os.kill(VICTIM, 9)";
+    check_contained(victim, "process ended", REFUSED);
+    let quietly = "import os
+def f():
+    for number in (VICTIM, os.getppid(), 1):
+        try:
+            os.kill(number, 9)
+        except OSError as error:
+            print(error)";
+    check(&quietly.replace("VICTIM", "2"), "f()", Expected::Pass);
+    // In the open this would end the test: it is run in the sandbox alone.
+    for target in ["os.getppid()", "1", "-1", "0"] {
+        let attack = format!("import os\ndef f():\n    os.kill({target}, 9)");
+        check(&attack, "f()", REFUSED);
+    }
+    check("import os\ndef f():\n    os.killpg(os.getpgid(0), 9)", "f()", REFUSED);
+}
+
+/// Calls that are refused, by number and arguments: what they would do matters less than that they do not exist.
+fn refused_calls() -> Vec<(&'static str, libc::c_long, Vec<i64>)> {
+    let one = |name, number, arguments: &[i64]| (name, number, arguments.to_vec());
+    vec![
+        one("ptrace(PTRACE_ATTACH, 1)", libc::SYS_ptrace, &[16, 1, 0, 0]),
+        one("ptrace(PTRACE_TRACEME)", libc::SYS_ptrace, &[0, 0, 0, 0]),
+        one("process_vm_readv", libc::SYS_process_vm_readv, &[1, 0, 0, 0, 0, 0]),
+        one("process_vm_writev", libc::SYS_process_vm_writev, &[1, 0, 0, 0, 0, 0]),
+        one("pidfd_open", libc::SYS_pidfd_open, &[1, 0]),
+        one("pidfd_getfd", libc::SYS_pidfd_getfd, &[0, 0, 0]),
+        one("pidfd_send_signal", libc::SYS_pidfd_send_signal, &[0, 0, 0, 0]),
+        one("kill", libc::SYS_kill, &[1, 0]),
+        one("tkill", libc::SYS_tkill, &[1, 0]),
+        one("rt_sigqueueinfo", libc::SYS_rt_sigqueueinfo, &[1, 0, 0]),
+        one("prlimit64 of another", libc::SYS_prlimit64, &[1, 7, 0, 0]),
+        one("fcntl(F_SETOWN)", libc::SYS_fcntl, &[0, libc::F_SETOWN.into(), 1]),
+        one("fcntl(F_SETSIG)", libc::SYS_fcntl, &[0, 10, 9]),
+        one(
+            "unshare(CLONE_NEWUSER)",
+            libc::SYS_unshare,
+            &[libc::CLONE_NEWUSER.into()],
+        ),
+        one("unshare(CLONE_NEWNS)", libc::SYS_unshare, &[libc::CLONE_NEWNS.into()]),
+        one(
+            "clone(CLONE_NEWUSER)",
+            libc::SYS_clone,
+            &[i64::from(libc::CLONE_NEWUSER | libc::SIGCHLD), 0, 0, 0, 0],
+        ),
+        one("setns", libc::SYS_setns, &[0, 0]),
+        one("mount", libc::SYS_mount, &[0, 0, 0, 0, 0]),
+        one("umount2", libc::SYS_umount2, &[0, 0]),
+        one("pivot_root", libc::SYS_pivot_root, &[0, 0]),
+        one("chroot", libc::SYS_chroot, &[0]),
+        one("open_tree", libc::SYS_open_tree, &[0, 0, 0]),
+        one("fsopen", libc::SYS_fsopen, &[0, 0]),
+        one("name_to_handle_at", libc::SYS_name_to_handle_at, &[0, 0, 0, 0, 0]),
+        one("open_by_handle_at", libc::SYS_open_by_handle_at, &[0, 0, 0]),
+        one("openat2", libc::SYS_openat2, &[0, 0, 0, 0]),
+        one("mknodat", libc::SYS_mknodat, &[0, 0, 0, 0]),
+        one("bpf", libc::SYS_bpf, &[0, 0, 0]),
+        one("perf_event_open", libc::SYS_perf_event_open, &[0, 0, 0, 0, 0]),
+        one("io_uring_setup", libc::SYS_io_uring_setup, &[1, 0]),
+        one("userfaultfd", libc::SYS_userfaultfd, &[0]),
+        one("keyctl", libc::SYS_keyctl, &[0, 0, 0, 0, 0]),
+        one("add_key", libc::SYS_add_key, &[0, 0, 0, 0, 0]),
+        one("memfd_create", libc::SYS_memfd_create, &[0, 0]),
+        one("socket(AF_INET)", libc::SYS_socket, &[2, 1, 0]),
+        one("socket(AF_UNIX)", libc::SYS_socket, &[1, 1, 0]),
+        one("socket(AF_NETLINK)", libc::SYS_socket, &[16, 3, 0]),
+        one("connect", libc::SYS_connect, &[0, 0, 0]),
+        one("sendmsg", libc::SYS_sendmsg, &[0, 0, 0]),
+        one("recvmsg", libc::SYS_recvmsg, &[0, 0, 0]),
+        one("sendto with an address", libc::SYS_sendto, &[0, 0, 0, 0, 1, 16]),
+        one("shmget", libc::SYS_shmget, &[1, 1, 0]),
+        one("msgget", libc::SYS_msgget, &[1, 0]),
+        one("setuid", libc::SYS_setuid, &[0]),
+        one("setresuid", libc::SYS_setresuid, &[0, 0, 0]),
+        one("capset", libc::SYS_capset, &[0, 0]),
+        one("seccomp", libc::SYS_seccomp, &[0, 0, 0]),
+        one("personality", libc::SYS_personality, &[0]),
+        one("prctl(PR_SET_PDEATHSIG)", libc::SYS_prctl, &[1, 0, 0, 0, 0]),
+        one("prctl(PR_SET_DUMPABLE)", libc::SYS_prctl, &[4, 1, 0, 0, 0]),
+        one("ioctl(TIOCSTI)", libc::SYS_ioctl, &[0, 0x5412, 0]),
+        one("sethostname", libc::SYS_sethostname, &[0, 0]),
+    ]
+}
+
+#[test]
+fn calls_that_lead_out_do_not_exist() {
+    let Some(sandbox) = sandbox() else { return };
+    let solution = "import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+def f(number, *arguments):
+    ctypes.set_errno(0)
+    result = libc.syscall(ctypes.c_long(number), *[ctypes.c_long(argument) for argument in arguments])
+    return result, ctypes.get_errno()";
+    let calls = refused_calls();
+    let mut listed: Vec<String> = calls
+        .iter()
+        .map(|(name, number, arguments)| format!("({name:?}, {number}, {arguments:?}, {})", libc::EPERM))
+        .collect();
+    // Its flags cannot be seen by a filter, and programs take `clone` where it does not exist.
+    listed.push(format!("('clone3', {}, [0, 0], {})", libc::SYS_clone3, libc::ENOSYS));
+    let tests = format!(
+        "wrong = []\nfor name, number, arguments, error in [{}]:
+    answer = f(number, *arguments)
+    if answer != (-1, error):
+        wrong.append((name, answer))
+assert f({}) > (0, 0), 'an allowed call'
+assert not wrong, wrong",
+        listed.join(", "),
+        libc::SYS_getpid
+    );
+    let verdict = run(sandbox, solution, &tests, &limits(Expected::Pass)).unwrap();
+    let said = verdict.outcome.to_string();
+    if said.contains("ImportError") || said.contains("ModuleNotFoundError") {
+        eprintln!("skipped: this Python has no ctypes: {said}");
+        return;
+    }
+    assert!(verdict.outcome.is_pass(), "{said}");
+}
+
+#[test]
+fn programs_of_the_machine_cannot_be_run() {
+    let shell = "import subprocess
+def f():
+    print(subprocess.run(['/bin/sh', '-c', 'cat ' + FOLDER + '/secret'], capture_output=True).stdout.decode())";
+    check_contained(shell, "secret read", NO_FILE);
+    // A program of one's own, made in the scratch folder from a file that can be read.
+    let own = "import os, subprocess, sys
+def f():
+    open('own', 'wb').write(open(sys.executable, 'rb').read(1 << 20))
+    os.chmod('own', 0o755)
+    subprocess.run(['./own', '-c', 'pass'])";
+    check(own, "f()", REFUSED);
+}
+
+#[test]
+fn what_is_inside_says_nothing_of_what_is_outside() {
+    for (inside, wanted) in [
+        (
+            "[name for name in ('/proc', '/sys', '/tmp', '/old', '/etc/passwd', '/dev/shm') if os.path.exists(name)]",
+            "f() == []",
+        ),
+        (
+            "list(os.environ)",
+            "not set(f()) & {'PATH', 'USER', 'HOSTNAME', 'CARGO_MANIFEST_DIR'}",
+        ),
+        ("os.uname().nodename", "f() == 'sandbox'"),
+        ("os.listdir('.')", "f() == []"),
+        ("os.getpid()", "f() < 10"),
+        ("os.getuid()", "f() == 0"),
+    ] {
+        let solution = format!("import os\ndef f():\n    return {inside}");
+        check(&solution, &format!("assert {wanted}, f()"), Expected::Pass);
+    }
+}
