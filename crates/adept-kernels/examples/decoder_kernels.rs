@@ -108,14 +108,17 @@ fn medians(mut forms: [&mut dyn FnMut(); 2]) -> [f64; 2] {
     })
 }
 
+/// One form of a case.
+type Form<'a, B, const N: usize> = &'a dyn Fn([Tensor<B, 3>; N]) -> Tensor<B, 3>;
+
 /// One case in both forms. Inputs are made anew for each run, as the products in front of a kernel make them: by `x + 0`,
 /// whose time is measured and taken away.
 fn case<const N: usize>(
     name: &str,
     shapes: [[usize; 3]; N],
-    fused: &dyn Fn([Tensor<Flex, 3>; N]) -> Tensor<Flex, 3>,
-    composed: &dyn Fn([Tensor<Flex, 3>; N]) -> Tensor<Flex, 3>,
-    tracked: Option<[&dyn Fn([Tensor<Tracked, 3>; N]) -> Tensor<Tracked, 3>; 2]>,
+    fused: Form<'_, Flex, N>,
+    composed: Form<'_, Flex, N>,
+    tracked: Option<[Form<'_, Tracked, N>; 2]>,
 ) {
     if !std::env::args().nth(1).is_none_or(|word| name.contains(&word)) {
         return;

@@ -27,6 +27,7 @@ fn additive<B: Backend>(keep: Tensor<B, 2, Bool>) -> Tensor<B, 2> {
 }
 
 /// Whether a fused kernel reads the parts where they lie.
+#[cfg_attr(not(feature = "flex"), expect(clippy::extra_unused_type_parameters))]
 fn is_fused<B: Backend>() -> bool {
     #[cfg(feature = "flex")]
     return crate::flex::route::<B>().is_some();

@@ -164,13 +164,7 @@ fn mapped(mut x: FlexTensor, change: impl Fn(f32) -> f32 + Sync) -> FlexTensor {
 }
 
 pub(crate) fn gelu<B: Backend, const D: usize>(route: Route, x: Tensor<B, D>) -> Tensor<B, D> {
-    let forward = |x| {
-        mapped(
-            x,
-            #[inline(always)]
-            |x| value::<Gelu>(x),
-        )
-    };
+    let forward = |x| mapped(x, value::<Gelu>);
     if route == Route::Plain {
         return from_plain(forward(contiguous(plain(x))));
     }

@@ -9,8 +9,9 @@ use super::rows::fast;
 
 /// Rows up to which this is the faster product.
 const ROWS: usize = 16;
-/// Columns of a task: sixteen rows of them take 32 KiB.
-const TILE: usize = 512;
+/// Columns of a task at least and at most, 1 to 8 KiB of a row: memory is read fastest in long pieces, and what the outputs
+/// of a piece add up to should stay in a cache. How many they are changes no sum.
+const COLUMNS: std::ops::RangeInclusive<usize> = 256..=2048;
 /// Rows of the weight that are taken together, so that an output is loaded and stored once for all of them.
 const TOGETHER: usize = 4;
 
@@ -26,9 +27,11 @@ pub(crate) fn linear<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tenso
     let (x, weight) = (contiguous(plain(x)), contiguous(plain(weight)));
     let (x, weight) = (elements(&x), elements(&weight));
     let mut out = vec![0.0; n * outputs];
-    let mut strips: Vec<Vec<&mut [f32]>> = (0..outputs.div_ceil(TILE)).map(|_| Vec::with_capacity(n)).collect();
+    let share = outputs.div_ceil(rayon::current_num_threads()).next_multiple_of(16);
+    let width = share.clamp(*COLUMNS.start(), *COLUMNS.end());
+    let mut strips: Vec<Vec<&mut [f32]>> = (0..outputs.div_ceil(width)).map(|_| Vec::with_capacity(n)).collect();
     for row in out.chunks_exact_mut(outputs) {
-        for (strip, piece) in strips.iter_mut().zip(row.chunks_mut(TILE)) {
+        for (strip, piece) in strips.iter_mut().zip(row.chunks_mut(width)) {
             strip.push(piece);
         }
     }
@@ -39,7 +42,7 @@ pub(crate) fn linear<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tenso
         |(i, mut strip): (usize, Vec<&mut [f32]>)| {
             fast(
                 #[inline(always)]
-                || columns(&mut strip, x, &weight[i * TILE..], inputs, outputs),
+                || columns(&mut strip, x, &weight[i * width..], inputs, outputs),
             );
         },
     );
