@@ -17,6 +17,10 @@ pub fn relu<B: Backend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
 
 /// The tanh approximation of GELU (`gelu_new`), written with a sigmoid, which is the same function and cheaper.
 pub fn gelu_tanh<B: Backend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
+    #[cfg(feature = "flex")]
+    if let Some(route) = crate::flex::route::<B>() {
+        return crate::flex::gelu(route, x);
+    }
     let inner = (x.clone() * x.clone()).mul_scalar(0.044715).add_scalar(1.0) * x.clone();
     x * sigmoid(inner.mul_scalar(GELU_SCALE))
 }
@@ -26,7 +30,7 @@ pub fn gated_gelu<B: Backend, const D: usize>(gate: Tensor<B, D>, up: Tensor<B, 
     assert_eq!(gate.dims(), up.dims(), "gated_gelu: gate and up differ in shape");
     #[cfg(feature = "flex")]
     if let Some(route) = crate::flex::route::<B>() {
-        return crate::flex::gated_gelu(route, gate, up);
+        return crate::flex::gated::<crate::flex::Gelu, B, D>(route, gate, up);
     }
     gelu_tanh(gate) * up
 }
@@ -34,5 +38,9 @@ pub fn gated_gelu<B: Backend, const D: usize>(gate: Tensor<B, D>, up: Tensor<B, 
 /// `silu(gate) · up` with `silu(x) = x · sigmoid(x)`, the gate of Llama's feed-forward layer.
 pub fn gated_silu<B: Backend, const D: usize>(gate: Tensor<B, D>, up: Tensor<B, D>) -> Tensor<B, D> {
     assert_eq!(gate.dims(), up.dims(), "gated_silu: gate and up differ in shape");
+    #[cfg(feature = "flex")]
+    if let Some(route) = crate::flex::route::<B>() {
+        return crate::flex::gated::<crate::flex::Silu, B, D>(route, gate, up);
+    }
     gate.clone() * sigmoid(gate) * up
 }

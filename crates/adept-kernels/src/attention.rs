@@ -124,6 +124,15 @@ pub fn attention<B: Backend>(
         "attention: {narrow} channels of keys are not shared evenly by {heads} heads of {channels}"
     );
     assert_eq!(key.dims(), value.dims(), "attention: keys and values differ in shape");
+    if let Some(past) = bias.past {
+        assert_eq!(past + q, k, "attention: the queries are not the last of the keys");
+    }
+    #[cfg(feature = "flex")]
+    if dropout == 0.0
+        && let Some(route) = crate::flex::route::<B>()
+    {
+        return crate::flex::attention(route, query, key, value, heads, bias);
+    }
     let every_head = |x: Tensor<B, 3>| {
         if groups == heads {
             return x;
@@ -134,12 +143,6 @@ pub fn attention<B: Backend>(
             .reshape([b, k, inner])
     };
     let (key, value) = (every_head(key), every_head(value));
-    #[cfg(feature = "flex")]
-    if dropout == 0.0
-        && let Some(route) = crate::flex::route::<B>()
-    {
-        return crate::flex::attention(route, query, key, value, heads, bias);
-    }
     let split = |x: Tensor<B, 3>| {
         let [b, n, _] = x.dims();
         x.reshape([b, n, heads, channels]).swap_dims(1, 2)

@@ -15,6 +15,10 @@ pub fn rms_norm<B: Backend>(x: Tensor<B, 3>, weight: Tensor<B, 1>, eps: f64) -> 
 /// `(x − mean(x)) / sqrt(var(x) + eps) · weight + bias` over the last dimension, the variance that of the whole row; `x` is
 /// `[b, n, d]`, `weight` and `bias` `[d]`.
 pub fn layer_norm<B: Backend>(x: Tensor<B, 3>, weight: Tensor<B, 1>, bias: Tensor<B, 1>, eps: f64) -> Tensor<B, 3> {
+    #[cfg(feature = "flex")]
+    if let Some(route) = crate::flex::route::<B>() {
+        return crate::flex::layer_norm(route, x, weight, bias, eps as f32);
+    }
     let centred = x.clone() - x.mean_dim(2);
     let variance = (centred.clone() * centred.clone()).mean_dim(2);
     centred * variance.add_scalar(eps).sqrt().recip() * weight.unsqueeze() + bias.unsqueeze()

@@ -39,6 +39,10 @@ pub fn rotary<B: Backend>(x: Tensor<B, 3>, heads: usize, angles: &RotaryAngles<B
         "rotary: {inner} channels do not split into {heads} heads"
     );
     assert!(2 * p <= c, "rotary: {p} pairs do not fit into {c} channels of a head");
+    #[cfg(feature = "flex")]
+    if let Some(route) = crate::flex::route::<B>() {
+        return crate::flex::rotary(route, x, heads, angles, pairs);
+    }
     let x = x.reshape([b, n, heads, c]);
     let turned = x.clone().slice([0..b, 0..n, 0..heads, 0..2 * p]);
     // Both layouts as `[b, n, h, p]` of firsts and seconds.

@@ -103,7 +103,17 @@ fn fused<B: Backend>(settings: Settings, weights: usize) -> Option<crate::flex::
 pub fn linear<B: Backend>(x: Tensor<B, 3>, weight: Tensor<B, 2>) -> Tensor<B, 3> {
     let [b, n, d] = x.dims();
     let [_, out] = weight.dims();
-    x.reshape([b * n, d]).matmul(weight).reshape([b, n, out])
+    linear_rows(x.reshape([b * n, d]), weight).reshape([b, n, out])
+}
+
+/// `[n, in]` to `[n, out]`. Few rows on the plain flex backend, as at every step of a generation, take a product of their
+/// own that reads the weight once.
+pub fn linear_rows<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tensor<B, 2> {
+    #[cfg(feature = "flex")]
+    if crate::flex::are_few(x.dims()[0]) && crate::flex::route::<B>() == Some(crate::flex::Route::Plain) {
+        return crate::flex::linear(x, weight);
+    }
+    x.matmul(weight)
 }
 
 /// Zeroes values with probability `rate` and scales the rest by `1/(1 - rate)`; draws from the device's stream.

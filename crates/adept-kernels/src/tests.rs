@@ -3,6 +3,7 @@
 //! Tolerance: both sides sum in float32 in different orders; with a few hundred terms of order one the difference stays
 //! below 2e-5 relative to the largest element.
 
+mod decoder;
 mod layers;
 
 use burn::backend::{Autodiff, NdArray};
@@ -125,10 +126,13 @@ mod fused {
 
     #[test]
     fn attention_with_bias_and_mask() {
-        check(
-            attention_figures::<Fused>(7, 21, true),
-            attention_figures::<Composed>(7, 21, true),
-        );
+        // One block of queries, several.
+        for (q, k) in [(7, 21), (140, 90)] {
+            check(
+                attention_figures::<Fused>(q, k, true),
+                attention_figures::<Composed>(q, k, true),
+            );
+        }
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Activations of the feed-forward layers, one pass each way.
 
+use std::fmt::Debug;
+use std::marker::PhantomData;
+
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
@@ -7,14 +10,59 @@ use burn::tensor::{Tensor, backend::Backend};
 use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
 
-use super::bridge::{Route, contiguous, elements, from_plain, from_tracked, plain, tensor, tracked};
+use super::blocks;
+use super::bridge::{Route, contiguous, elements, elements_mut, from_plain, from_tracked, plain, tensor, tracked};
 use super::rows::{fast, sigmoid};
 
 /// Elements that one task works on: 64 KiB, a part that stays in the first cache levels.
 const PART: usize = 16 * 1024;
+/// What an element costs, in multiplications.
+const COST: usize = 16;
 /// 2·sqrt(2/π), see the crate's `activation` module.
 const GELU_SCALE: f32 = 1.595_769;
 const GELU_CUBE: f32 = 0.044_715;
+
+/// `x · sigmoid(inner(x))`, which is what GELU's tanh form and SiLU have in common.
+pub(crate) trait Activation: Debug + Send + Sync + 'static {
+    /// What the sigmoid is taken of, and its slope.
+    fn inner(x: f32) -> (f32, f32);
+}
+
+/// The tanh form of GELU.
+#[derive(Debug)]
+pub(crate) struct Gelu;
+
+/// `x · sigmoid(x)`.
+#[derive(Debug)]
+pub(crate) struct Silu;
+
+impl Activation for Gelu {
+    #[inline(always)]
+    fn inner(x: f32) -> (f32, f32) {
+        let inner = GELU_SCALE * (x + GELU_CUBE * x * x * x);
+        (inner, GELU_SCALE * (1.0 + 3.0 * GELU_CUBE * x * x))
+    }
+}
+
+impl Activation for Silu {
+    #[inline(always)]
+    fn inner(x: f32) -> (f32, f32) {
+        (x, 1.0)
+    }
+}
+
+#[inline(always)]
+fn value<A: Activation>(x: f32) -> f32 {
+    x * sigmoid(A::inner(x).0)
+}
+
+/// Value and slope.
+#[inline(always)]
+fn value_and_slope<A: Activation>(x: f32) -> (f32, f32) {
+    let (inner, slope) = A::inner(x);
+    let s = sigmoid(inner);
+    (x * s, s + x * s * (1.0 - s) * slope)
+}
 
 pub(crate) fn relu<B: Backend, const D: usize>(route: Route, x: Tensor<B, D>) -> Tensor<B, D> {
     if route == Route::Plain {
@@ -54,18 +102,13 @@ impl Backward<Flex, 1> for Relu {
     }
 }
 
-fn relu_forward(mut x: FlexTensor) -> FlexTensor {
-    write(
-        &mut x,
+fn relu_forward(x: FlexTensor) -> FlexTensor {
+    // Written so that a NaN stays one.
+    mapped(
+        x,
         #[inline(always)]
-        |part, _| {
-            for x in part {
-                // Written so that a NaN stays one.
-                *x = if *x < 0.0 { 0.0 } else { *x };
-            }
-        },
-    );
-    x
+        |x| if x < 0.0 { 0.0 } else { x },
+    )
 }
 
 /// Changes a contiguous tensor part by part; in place where nobody else holds its storage. `work` gets a part and the
@@ -86,20 +129,96 @@ fn write(target: &mut FlexTensor, work: impl Fn(&mut [f32], usize) + Sync) {
         });
 }
 
-pub(crate) fn gated_gelu<B: Backend, const D: usize>(
+/// Every element of a contiguous tensor changed; in place where nobody else holds its storage.
+fn mapped(mut x: FlexTensor, change: impl Fn(f32) -> f32 + Sync) -> FlexTensor {
+    let work = elements(&x).len() * COST;
+    if x.is_unique() {
+        let tasks = elements_mut(&mut x).chunks_mut(PART).collect();
+        blocks::run(tasks, work, |part: &mut [f32]| {
+            fast(
+                #[inline(always)]
+                || {
+                    part.iter_mut().for_each(
+                        #[inline(always)]
+                        |x| *x = change(*x),
+                    )
+                },
+            );
+        });
+        return x;
+    }
+    let mut out = vec![0.0; elements(&x).len()];
+    let tasks = out.chunks_mut(PART).zip(elements(&x).chunks(PART)).collect();
+    blocks::run(tasks, work, |(out, x): (&mut [f32], &[f32])| {
+        fast(
+            #[inline(always)]
+            || {
+                out.iter_mut().zip(x).for_each(
+                    #[inline(always)]
+                    |(out, x)| *out = change(*x),
+                )
+            },
+        );
+    });
+    tensor(out, x.layout().shape().clone())
+}
+
+pub(crate) fn gelu<B: Backend, const D: usize>(route: Route, x: Tensor<B, D>) -> Tensor<B, D> {
+    let forward = |x| mapped(x, value::<Gelu>);
+    if route == Route::Plain {
+        return from_plain(forward(contiguous(plain(x))));
+    }
+    let x = tracked(x);
+    let prepared = Gelu.prepare::<NoCheckpointing>([x.node]).compute_bound();
+    let x = contiguous(x.primitive);
+    from_tracked::<B, D>(match prepared.stateful() {
+        OpsKind::Tracked(step) => {
+            let out = forward(x.clone());
+            step.finish(x, out)
+        }
+        OpsKind::UnTracked(step) => step.finish(forward(x)),
+    })
+}
+
+/// Keeps its input.
+impl Backward<Flex, 1> for Gelu {
+    type State = FlexTensor;
+
+    fn backward(self, ops: Ops<FlexTensor, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let mut grad = contiguous(grads.consume::<Flex>(&ops.node));
+        let [parent] = ops.parents;
+        let Some(node) = parent else { return };
+        let x = elements(&ops.state);
+        let tasks = elements_mut(&mut grad).chunks_mut(PART).zip(x.chunks(PART)).collect();
+        blocks::run(tasks, x.len() * COST, |(grad, x): (&mut [f32], &[f32])| {
+            fast(
+                #[inline(always)]
+                || {
+                    for (g, &x) in grad.iter_mut().zip(x) {
+                        *g *= value_and_slope::<Gelu>(x).1;
+                    }
+                },
+            );
+        });
+        grads.register::<Flex>(node.id, grad);
+    }
+}
+
+/// `activation(gate) · up`.
+pub(crate) fn gated<A: Activation, B: Backend, const D: usize>(
     route: Route,
     gate: Tensor<B, D>,
     up: Tensor<B, D>,
 ) -> Tensor<B, D> {
     if route == Route::Plain {
-        return from_plain(gated_forward(&contiguous(plain(gate)), &contiguous(plain(up))));
+        return from_plain(gated_forward::<A>(&contiguous(plain(gate)), &contiguous(plain(up))));
     }
     let (gate, up) = (tracked(gate), tracked(up));
-    let prepared = GatedGelu
+    let prepared = Gated::<A>(PhantomData)
         .prepare::<NoCheckpointing>([gate.node, up.node])
         .compute_bound();
     let kept = [contiguous(gate.primitive), contiguous(up.primitive)];
-    let out = gated_forward(&kept[0], &kept[1]);
+    let out = gated_forward::<A>(&kept[0], &kept[1]);
     from_tracked::<B, D>(match prepared.stateful() {
         OpsKind::Tracked(step) => step.finish(kept, out),
         OpsKind::UnTracked(step) => step.finish(out),
@@ -107,9 +226,9 @@ pub(crate) fn gated_gelu<B: Backend, const D: usize>(
 }
 
 #[derive(Debug)]
-struct GatedGelu;
+struct Gated<A>(PhantomData<A>);
 
-impl Backward<Flex, 2> for GatedGelu {
+impl<A: Activation> Backward<Flex, 2> for Gated<A> {
     type State = [FlexTensor; 2];
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
@@ -129,7 +248,7 @@ impl Backward<Flex, 2> for GatedGelu {
             .for_each(|((gate_grad, up_grad), ((gate, up), grad))| {
                 fast(
                     #[inline(always)]
-                    || gated_gelu_part_backward(gate, up, grad, gate_grad, up_grad),
+                    || gated_part_backward::<A>(gate, up, grad, gate_grad, up_grad),
                 );
             });
         let [gate_node, up_node] = ops.parents;
@@ -142,7 +261,7 @@ impl Backward<Flex, 2> for GatedGelu {
     }
 }
 
-fn gated_forward(gate: &FlexTensor, up: &FlexTensor) -> FlexTensor {
+fn gated_forward<A: Activation>(gate: &FlexTensor, up: &FlexTensor) -> FlexTensor {
     let (x, y) = (elements(gate), elements(up));
     let mut out = vec![0.0; x.len()];
     out.par_chunks_mut(PART)
@@ -151,23 +270,23 @@ fn gated_forward(gate: &FlexTensor, up: &FlexTensor) -> FlexTensor {
         .for_each(|((out, x), y)| {
             fast(
                 #[inline(always)]
-                || gated_gelu_part(out, x, y),
+                || gated_part::<A>(out, x, y),
             );
         });
     tensor(out, gate.layout().shape().clone())
 }
 
-/// `gelu_tanh(gate) · up` of one part.
+/// `activation(gate) · up` of one part.
 #[inline(always)]
-pub(super) fn gated_gelu_part(out: &mut [f32], gate: &[f32], up: &[f32]) {
+pub(super) fn gated_part<A: Activation>(out: &mut [f32], gate: &[f32], up: &[f32]) {
     for ((out, &x), &y) in out.iter_mut().zip(gate).zip(up) {
-        *out = x * sigmoid(GELU_SCALE * (x + GELU_CUBE * x * x * x)) * y;
+        *out = value::<A>(x) * y;
     }
 }
 
 /// The gradients of gate and up of one part.
 #[inline(always)]
-pub(super) fn gated_gelu_part_backward(
+pub(super) fn gated_part_backward<A: Activation>(
     gate: &[f32],
     up: &[f32],
     grad: &[f32],
@@ -176,9 +295,8 @@ pub(super) fn gated_gelu_part_backward(
 ) {
     let outputs = gate_grad.iter_mut().zip(up_grad);
     for ((gate_grad, up_grad), ((&x, &up), &g)) in outputs.zip(gate.iter().zip(up).zip(grad)) {
-        let s = sigmoid(GELU_SCALE * (x + GELU_CUBE * x * x * x));
-        let slope = s + x * s * (1.0 - s) * GELU_SCALE * (1.0 + 3.0 * GELU_CUBE * x * x);
+        let (value, slope) = value_and_slope::<A>(x);
         *gate_grad = g * up * slope;
-        *up_grad = g * x * s;
+        *up_grad = g * value;
     }
 }

@@ -1,4 +1,6 @@
-//! Attention, one batch row a task; see [`super::heads`] for what happens inside one.
+//! Attention, one head of a batch row a task, and on the way back one head of the keys with all that read it; see
+//! [`super::heads`] for what happens inside one. A head's sums do not depend on which thread makes them, nor do tasks share
+//! any.
 
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
@@ -6,9 +8,9 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::{Tensor, backend::Backend};
 use burn_flex::{Flex, FlexTensor};
-use rayon::prelude::*;
 
-use super::bridge::{Route, contiguous, elements, from_plain, from_tracked, plain, tensor, tracked};
+use super::blocks;
+use super::bridge::{Route, Rows, contiguous, elements, from_plain, from_tracked, in_rows, plain, tensor, tracked};
 use super::heads::{Heads, Row, Side, Softmax};
 use super::matmul::multiply;
 use super::pool::buffer;
@@ -22,12 +24,14 @@ pub(crate) fn attention<B: Backend>(
     heads: usize,
     bias: &AttentionBias<B>,
 ) -> Tensor<B, 3> {
-    let ([b, q, inner], [_, k, _]) = (query.dims(), key.dims());
+    let ([b, q, inner], [_, k, narrow]) = (query.dims(), key.dims());
+    let channels = inner / heads;
     let shape = Heads {
         q,
         k,
         heads,
-        channels: inner / heads,
+        groups: narrow / channels,
+        channels,
     };
     let (position, mask) = (bias.bias.clone(), bias.mask.clone());
     if let Some(position) = &position {
@@ -42,9 +46,9 @@ pub(crate) fn attention<B: Backend>(
     }
     if route == Route::Plain {
         let inputs = Inputs {
-            query: contiguous(plain(query)),
-            key: contiguous(plain(key)),
-            value: contiguous(plain(value)),
+            query: in_rows(plain(query)),
+            key: in_rows(plain(key)),
+            value: in_rows(plain(value)),
             bias: position.map(|bias| contiguous(plain(bias))),
             mask: mask.map(|mask| contiguous(plain(mask))),
             past: bias.past,
@@ -56,9 +60,9 @@ pub(crate) fn attention<B: Backend>(
     let position = position.map(tracked::<B, 4>);
     let position_node = position.as_ref().map(|bias| bias.node.clone());
     let inputs = Inputs {
-        query: contiguous(query.primitive),
-        key: contiguous(key.primitive),
-        value: contiguous(value.primitive),
+        query: in_rows(query.primitive),
+        key: in_rows(key.primitive),
+        value: in_rows(value.primitive),
         bias: position.map(|bias| contiguous(bias.primitive)),
         mask: mask.map(|mask| contiguous(tracked(mask).primitive)),
         past: bias.past,
@@ -92,7 +96,7 @@ pub(crate) fn attention<B: Backend>(
     })
 }
 
-/// Contiguous inputs: `[b, q, h·c]`, `[b, k, h·c]` twice, `[1, h, q, k]`, `[b, k]`.
+/// Queries `[b, q, h·c]`, keys and values `[b, k, g·c]`, whose rows may lie apart; `[1, h, q, k]` and `[b, k]`, contiguous.
 #[derive(Debug, Clone)]
 struct Inputs {
     query: FlexTensor,
@@ -106,15 +110,18 @@ struct Inputs {
 impl Inputs {
     /// The parts that belong to one batch row.
     fn row(&self, i: usize, shape: Heads) -> Row<'_> {
-        let side = |tensor, rows: usize| Side {
-            values: &elements(tensor)[i * rows * shape.inner()..][..rows * shape.inner()],
-            start: 0,
-            stride: shape.inner(),
-        };
+        let [query, key, value] = [&self.query, &self.key, &self.value].map(|tensor| {
+            let rows = Rows::of(tensor);
+            Side {
+                values: rows.values,
+                start: rows.start + i * rows.batch,
+                stride: rows.row,
+            }
+        });
         Row {
-            query: side(&self.query, shape.q),
-            key: side(&self.key, shape.k),
-            value: side(&self.value, shape.k),
+            query,
+            key,
+            value,
             bias: self.bias.as_ref().map(elements),
             mask: self.mask.as_ref().map(|mask| &elements(mask)[i * shape.k..][..shape.k]),
             past: self.past,
@@ -122,19 +129,67 @@ impl Inputs {
     }
 }
 
+/// `values` `[b, n, h·c]` by batch row and head: the `n` pieces `[c]` of each. Of nothing, as many empty lists.
+fn by_head(values: &mut [f32], b: usize, heads: usize, channels: usize) -> Vec<Vec<&mut [f32]>> {
+    let n = values.len() / (b * heads * channels);
+    let mut lists: Vec<_> = (0..b * heads).map(|_| Vec::with_capacity(n)).collect();
+    for (i, row) in values.chunks_exact_mut(heads * channels).enumerate() {
+        let first = i / n * heads;
+        for (list, piece) in lists[first..].iter_mut().zip(row.chunks_exact_mut(channels)) {
+            list.push(piece);
+        }
+    }
+    lists
+}
+
 /// The output `[b, q, h·c]` and the softmax of every batch row, head and query.
 fn forward(inputs: &Inputs, b: usize, shape: Heads) -> (FlexTensor, Vec<Softmax>) {
-    let Heads { q, heads, .. } = shape;
-    let mut out = vec![0.0; b * q * shape.inner()];
+    let Heads {
+        q,
+        heads,
+        groups,
+        channels,
+        ..
+    } = shape;
+    let inner = shape.inner();
+    let mut out = vec![0.0; b * q * inner];
     let mut softmax = vec![Softmax::default(); b * heads * q];
-    out.par_chunks_mut(q * shape.inner())
-        .zip(softmax.par_chunks_mut(heads * q))
-        .enumerate()
-        .for_each_init(
-            || buffer(shape.scratch()),
-            |scratch, (i, (out, softmax))| inputs.row(i, shape).forward(shape, out, softmax, scratch),
+    let work = b * heads * shape.work();
+    if q == 1 {
+        // As many pieces as there are threads: the longer the pieces of a key, the better for memory.
+        let some = groups.div_ceil(rayon::current_num_threads().div_ceil(b)).max(1);
+        let width = some * shape.sharing();
+        let tasks = out
+            .chunks_mut(inner)
+            .zip(softmax.chunks_mut(heads))
+            .enumerate()
+            .flat_map(|(i, (out, softmax))| {
+                let parts = out.chunks_mut(width * channels).zip(softmax.chunks_mut(width));
+                parts.enumerate().map(move |(part, outputs)| (i, part * some, outputs))
+            })
+            .collect();
+        blocks::run(
+            tasks,
+            work,
+            |(i, first, (out, softmax)): (_, _, (&mut [f32], &mut [Softmax]))| {
+                let groups = first..first + softmax.len() / shape.sharing();
+                inputs.row(i, shape).one_query(groups, shape, out, softmax);
+            },
         );
-    (tensor(out, [b, q, shape.inner()]), softmax)
+    } else {
+        let lists = by_head(&mut out, b, heads, channels);
+        let tasks = lists.into_iter().zip(softmax.chunks_exact_mut(q)).enumerate().collect();
+        blocks::run(
+            tasks,
+            work,
+            |(i, (out, softmax)): (usize, (Vec<&mut [f32]>, &mut [Softmax]))| {
+                inputs
+                    .row(i / heads, shape)
+                    .head(i % heads, shape, out.into_iter(), softmax);
+            },
+        );
+    }
+    (tensor(out, [b, q, inner]), softmax)
 }
 
 #[derive(Debug)]
@@ -181,77 +236,152 @@ fn backward(state: &State, grad: &FlexTensor, parents: [Option<NodeId>; 4], grad
         softmax,
     } = state;
     let (b, shape) = (*b, *shape);
-    let Heads { q, k, heads, .. } = shape;
-    let inner = shape.inner();
+    let Heads {
+        q,
+        k,
+        heads,
+        groups,
+        channels,
+    } = shape;
+    let (inner, narrow, sharing) = (shape.inner(), shape.narrow(), shape.sharing());
     let wanted = parents.map(|parent| parent.is_some());
-    // An empty vector stands for a gradient nobody asked for; its chunks are empty slices.
+    // An empty vector stands for a gradient nobody asked for; its pieces are empty lists.
     let room = |wanted: bool, size: usize| vec![0.0; if wanted { size } else { 0 }];
     let mut query_grad = room(wanted[0], b * q * inner);
-    let mut key_grad = room(wanted[1], b * k * inner);
-    let mut value_grad = room(wanted[2], b * k * inner);
+    let mut key_grad = room(wanted[1], b * k * narrow);
+    let mut value_grad = room(wanted[2], b * k * narrow);
     let mut bias_grad = room(wanted[3], b * heads * q * k);
-    let blocks = split(&mut query_grad, b)
-        .into_par_iter()
-        .zip(split(&mut key_grad, b))
-        .zip(split(&mut value_grad, b))
-        .zip(split(&mut bias_grad, b));
+    let mut queries = by_head(&mut query_grad, b, heads, channels).into_iter();
+    let tasks: Vec<_> = by_head(&mut key_grad, b, groups, channels)
+        .into_iter()
+        .zip(by_head(&mut value_grad, b, groups, channels))
+        .zip(blocks::pieces(&mut bias_grad, sharing * q * k, b * groups))
+        .enumerate()
+        .map(|(i, ((keys, values), bias))| Task {
+            row: i / groups,
+            group: i % groups,
+            queries: queries.by_ref().take(sharing).collect(),
+            keys,
+            values,
+            bias,
+        })
+        .collect();
     let (grad, output) = (elements(grad), elements(output));
-    blocks.enumerate().for_each_init(
-        || [buffer(shape.scratch()), buffer(shape.scratch())],
-        |[weights, slopes], (i, (((query_grad, key_grad), value_grad), bias_grad))| {
-            let row = inputs.row(i, shape);
-            let side = |values| Side {
-                values,
-                start: i * q * inner,
-                stride: inner,
-            };
-            for head in 0..heads {
-                let (queries, keys) = (row.queries(head, shape), row.keys(head, shape));
-                row.weights(head, shape, &softmax[(i * heads + head) * q..][..q], weights);
-                if wanted[2] {
-                    let transposed = shape.scores().transposed();
-                    let grad = &grad[i * q * inner..][..q * inner];
-                    multiply(value_grad, keys, weights, transposed, grad, queries, false);
-                }
-                if !(wanted[0] || wanted[1] || wanted[3]) {
-                    continue;
-                }
-                row.slopes(head, shape, weights, [side(grad), side(output)], slopes);
-                if wanted[0] {
-                    multiply(query_grad, queries, slopes, shape.scores(), row.key.values, keys, false);
-                }
-                if wanted[1] {
-                    let transposed = shape.scores().transposed();
-                    multiply(key_grad, keys, slopes, transposed, row.query.values, queries, false);
-                }
-                if wanted[3] {
-                    bias_grad[head * q * k..][..q * k].copy_from_slice(&slopes[..q * k]);
-                }
-            }
-        },
-    );
+    blocks::run(tasks, 2 * b * heads * shape.work(), |task| {
+        let row = inputs.row(task.row, shape);
+        let side = |values| Side {
+            values,
+            start: task.row * q * inner,
+            stride: inner,
+        };
+        let sides = [side(grad), side(output)];
+        let first = task.row * heads + task.group * sharing;
+        let softmax = &softmax[first * q..][..sharing * q];
+        task.run(&row, shape, wanted, sides, softmax);
+    });
     let [query, key, value, bias] = parents;
-    let sizes = [(query, query_grad, q), (key, key_grad, k), (value, value_grad, k)];
-    for (parent, values, rows) in sizes {
+    let sizes = [
+        (query, query_grad, [b, q, inner]),
+        (key, key_grad, [b, k, narrow]),
+        (value, value_grad, [b, k, narrow]),
+    ];
+    for (parent, values, shape) in sizes {
         if let Some(id) = parent {
-            grads.register::<Flex>(id, tensor(values, [b, rows, inner]));
+            grads.register::<Flex>(id, tensor(values, shape));
         }
     }
     if let Some(id) = bias {
-        let size = heads * q * k;
-        let mut total = bias_grad[..size].to_vec();
-        for part in bias_grad[size..].chunks_exact(size) {
-            total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
-        }
+        let total = blocks::summed(&bias_grad, heads * q * k);
         grads.register::<Flex>(id, tensor(total, [1, heads, q, k]));
     }
 }
 
-/// `parts` equal pieces; of nothing, as many empty ones.
-fn split(values: &mut [f32], parts: usize) -> Vec<&mut [f32]> {
-    if values.is_empty() {
-        return (0..parts).map(|_| Default::default()).collect();
+/// One head of the keys of one batch row, with the heads of the queries that read it: where their gradients go.
+struct Task<'a> {
+    row: usize,
+    group: usize,
+    /// A list a head of the queries.
+    queries: Vec<Vec<&'a mut [f32]>>,
+    keys: Vec<&'a mut [f32]>,
+    values: Vec<&'a mut [f32]>,
+    /// `[sharing, q, k]`
+    bias: &'a mut [f32],
+}
+
+impl Task<'_> {
+    /// The gradients of keys and values are summed over heads and blocks in their order, the blocks from the last on: it
+    /// sees all keys, so that it is the one that writes all rows.
+    fn run(self, row: &Row<'_>, shape: Heads, wanted: [bool; 4], sides: [Side<'_>; 2], softmax: &[Softmax]) {
+        let Heads { q, k, channels, .. } = shape;
+        let [grad, _] = sides;
+        let first = self.group * shape.sharing();
+        let turned = (row.turned_keys(first, shape), row.turned_values(first, shape));
+        let (mut weights, mut slopes) = (buffer(shape.scores()), buffer(shape.scores()));
+        let room = |wanted: bool, rows: usize| buffer(if wanted { rows * channels } else { 0 });
+        let mut query_grad = room(wanted[0], q);
+        let [mut key_grad, mut value_grad] = [room(wanted[1], k), room(wanted[2], k)];
+        let whole = blocks::matrix(k, channels);
+        let bias = self.bias;
+        let mut queries = self.queries.into_iter();
+        for (i, softmax) in softmax.chunks_exact(q).enumerate() {
+            let head = first + i;
+            let mut query_rows = queries.next().unwrap_or_default();
+            for (nth, block) in shape.blocks(head, row.past).rev().enumerate() {
+                let more = i > 0 || nth > 0;
+                let (scores, seen) = (block.scores(), block.seen(whole));
+                row.weights(shape, block, &turned.0, softmax, &mut weights);
+                if wanted[2] {
+                    let right = block.queries(grad.head(q, head, channels));
+                    multiply(
+                        &mut value_grad,
+                        seen,
+                        &weights,
+                        scores.transposed(),
+                        grad.values,
+                        right,
+                        more,
+                    );
+                }
+                if !(wanted[0] || wanted[1] || wanted[3]) {
+                    continue;
+                }
+                row.slopes(shape, block, &turned.1, &weights, sides, &mut slopes);
+                if wanted[0] {
+                    let place = blocks::matrix(block.rows, channels);
+                    let keys = block.seen(row.keys(head, shape));
+                    multiply(&mut query_grad, place, &slopes, scores, row.key.values, keys, false);
+                    for (out, made) in query_rows[block.first..]
+                        .iter_mut()
+                        .zip(query_grad.chunks_exact(channels))
+                        .take(block.rows)
+                    {
+                        out.copy_from_slice(made);
+                    }
+                }
+                if wanted[1] {
+                    let right = block.queries(row.queries(head, shape));
+                    multiply(
+                        &mut key_grad,
+                        seen,
+                        &slopes,
+                        scores.transposed(),
+                        row.query.values,
+                        right,
+                        more,
+                    );
+                }
+                if wanted[3] {
+                    let rows = bias[(i * q + block.first) * k..].chunks_exact_mut(k);
+                    for (out, slopes) in rows.zip(slopes.chunks_exact(block.keys)).take(block.rows) {
+                        out[..block.keys].copy_from_slice(slopes);
+                    }
+                }
+            }
+        }
+        for (pieces, made) in [(self.keys, &key_grad), (self.values, &value_grad)] {
+            for (out, made) in pieces.into_iter().zip(made.chunks_exact(channels)) {
+                out.copy_from_slice(made);
+            }
+        }
     }
-    let size = values.len() / parts;
-    values.chunks_exact_mut(size).collect()
 }

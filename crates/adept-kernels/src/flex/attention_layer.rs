@@ -42,6 +42,7 @@ pub(crate) fn attention_layer<B: Backend>(
         q: rows * n / b,
         k,
         heads,
+        groups: heads,
         channels: inner / heads,
     };
     let (position, mask) = (bias.bias.clone(), bias.mask.clone());
@@ -280,13 +281,11 @@ impl State {
                 weights.1,
                 false,
             );
-            let mut scratch = buffer(shape.scratch());
             let contexts = task.context.chunks_exact_mut(shape.q * inner);
             let softmax = task.softmax.chunks_exact_mut(shape.q * shape.heads);
             let projected = task.projected.chunks_exact(shape.q * wide);
             for (i, ((context, softmax), projected)) in contexts.zip(softmax).zip(projected).enumerate() {
-                self.row(task.first + i, projected)
-                    .forward(shape, context, softmax, &mut scratch);
+                self.row(task.first + i, projected).forward(shape, context, softmax);
             }
             multiply(
                 task.out,

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::bridge::{elements, tensor};
 use super::matmul::{View, transpose};
 use super::pool::{Buffer, buffer};
+use super::rows::fast;
 
 /// Tasks that a call is cut into at most. Fixed, so that what tasks sum up does not depend on the number of threads.
 const TASKS: usize = 16;
@@ -106,6 +107,45 @@ pub(super) fn summed(parts: &[f32], length: usize) -> Vec<f32> {
         total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
     }
     total
+}
+
+/// Rows whose sum one task makes; fixed, so that sums over rows do not depend on the number of threads.
+const SUMMED: usize = 32;
+
+/// Sums vectors of `d` elements over `n` rows: `add` adds what one row gives. Parts of a fixed number of rows are summed
+/// by themselves and then added in their order.
+pub(super) fn over_rows(n: usize, d: usize, add: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+    if n == 0 {
+        return vec![0.0; d];
+    }
+    let mut parts = buffer(n.div_ceil(SUMMED) * d);
+    let tasks = parts.chunks_exact_mut(d).enumerate().collect();
+    run(tasks, n * d, |(i, part): (usize, &mut [f32])| {
+        fast(
+            #[inline(always)]
+            || {
+                part.fill(0.0);
+                for row in i * SUMMED..n.min((i + 1) * SUMMED) {
+                    add(row, part);
+                }
+            },
+        );
+    });
+    summed(&parts, d)
+}
+
+/// The sum of all rows of `d` elements.
+pub(super) fn column_sums(values: &[f32], d: usize) -> Vec<f32> {
+    over_rows(
+        values.len() / d,
+        d,
+        #[inline(always)]
+        |row, total| {
+            for (total, x) in total.iter_mut().zip(&values[row * d..][..d]) {
+                *total += x;
+            }
+        },
+    )
 }
 
 /// Registers the gradients `[rows, columns]` of weights that were computed side by side or apart.

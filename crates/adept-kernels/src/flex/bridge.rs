@@ -89,3 +89,33 @@ pub(super) fn elements_mut(tensor: &mut FlexTensor) -> &mut [f32] {
         .expect("the tensor was made contiguous before");
     &mut tensor.storage_mut::<f32>()[start..end]
 }
+
+/// A tensor `[b, n, d]` each of whose rows of `d` lies in one piece: copied only where that is not so already. A part of a
+/// cache, some of the columns of one product and a batch row that is read many times are not copied.
+pub(super) fn in_rows(tensor: FlexTensor) -> FlexTensor {
+    match tensor.layout().strides() {
+        [batch, row, 1] if *batch >= 0 && *row >= tensor.layout().shape()[2] as isize => tensor,
+        _ => tensor.to_contiguous(),
+    }
+}
+
+/// Where the rows of a tensor lie that [`in_rows`] returned: row `(i, j)` from `start + i·batch + j·row` on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub values: &'a [f32],
+    pub start: usize,
+    pub batch: usize,
+    pub row: usize,
+}
+
+impl<'a> Rows<'a> {
+    pub fn of(tensor: &'a FlexTensor) -> Self {
+        let (layout, strides) = (tensor.layout(), tensor.layout().strides());
+        Self {
+            values: tensor.storage::<f32>(),
+            start: layout.start_offset(),
+            batch: strides[0] as usize,
+            row: strides[1] as usize,
+        }
+    }
+}

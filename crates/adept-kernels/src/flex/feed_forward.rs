@@ -10,7 +10,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::{Tensor, backend::Backend};
 use burn_flex::{Flex, FlexTensor};
 
-use super::activation::{gated_gelu_part, gated_gelu_part_backward};
+use super::activation::{Gelu, gated_part, gated_part_backward};
 use super::blocks::{self, Weights, matrix, register, summed, transposed, units_a_task};
 use super::bridge::{
     Route, Tracked, contiguous, elements, elements_mut, from_plain, from_tracked, plain, tensor, tracked,
@@ -198,7 +198,7 @@ impl State {
                 for (out, row) in scratch.chunks_exact_mut(f).zip(hidden.chunks_exact(wide)) {
                     fast(
                         #[inline(always)]
-                        || gated_gelu_part(out, &row[..f], &row[f..]),
+                        || gated_part::<Gelu>(out, &row[..f], &row[f..]),
                     );
                 }
                 &scratch
@@ -291,8 +291,8 @@ impl State {
                     fast(
                         #[inline(always)]
                         || {
-                            gated_gelu_part(activated, gate, up);
-                            gated_gelu_part_backward(gate, up, grad, gate_grad, up_grad);
+                            gated_part::<Gelu>(activated, gate, up);
+                            gated_part_backward::<Gelu>(gate, up, grad, gate_grad, up_grad);
                         },
                     );
                 }

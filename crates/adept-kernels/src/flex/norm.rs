@@ -7,10 +7,11 @@ use burn::tensor::{Tensor, backend::Backend};
 use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
 
+use super::blocks::over_rows;
 use super::bridge::{Route, contiguous, elements, elements_mut, from_plain, from_tracked, plain, tensor, tracked};
 use super::rows::{dot, fast, sum_of_squares};
 
-/// Rows that one task works on; fixed, so that sums over rows do not depend on the number of threads.
+/// Rows that one task works on.
 const ROWS: usize = 32;
 
 pub(crate) fn rms_norm<B: Backend>(route: Route, x: Tensor<B, 3>, weight: Tensor<B, 1>, eps: f32) -> Tensor<B, 3> {
@@ -132,26 +133,18 @@ fn input_gradient(x: &FlexTensor, weight: &FlexTensor, inverse: &FlexTensor, mut
     grad
 }
 
-/// `Σ x·r·g` over the rows: partial sums of a fixed number of rows, added in their order.
+/// `Σ x·r·g` over the rows.
 fn weight_gradient(x: &FlexTensor, inverse: &FlexTensor, grad: &FlexTensor) -> FlexTensor {
     let (values, inverse, grad) = (elements(x), elements(inverse), elements(grad));
     let d = values.len() / inverse.len();
-    let parts: Vec<Vec<f32>> = values
-        .par_chunks(ROWS * d)
-        .zip(grad.par_chunks(ROWS * d))
-        .zip(inverse.par_chunks(ROWS))
-        .map(|((x, grad), inverse)| {
-            let mut part = vec![0.0; d];
-            fast(
-                #[inline(always)]
-                || add_weight_gradient(x, inverse, grad, &mut part),
-            );
-            part
-        })
-        .collect();
-    let mut total = vec![0.0; d];
-    for part in parts {
-        total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
-    }
+    let total = over_rows(
+        inverse.len(),
+        d,
+        #[inline(always)]
+        |row, total| {
+            let place = row * d..(row + 1) * d;
+            add_weight_gradient(&values[place.clone()], &inverse[row..=row], &grad[place], total);
+        },
+    );
     tensor(total, [d])
 }

@@ -120,6 +120,53 @@ pub(super) fn maximum_of_sums(row: &mut [f32], bias: Option<&[f32]>, mask: Optio
     maximum(row)
 }
 
+/// `Σ term(x)` over a row, sixteen sums at a time.
+#[inline(always)]
+fn sum_of(row: &[f32], term: impl Fn(f32) -> f32) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let chunks = row.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for (acc, &x) in lanes.iter_mut().zip(chunk) {
+            *acc += term(x);
+        }
+    }
+    for (acc, &x) in lanes.iter_mut().zip(rest) {
+        *acc += term(x);
+    }
+    lanes.into_iter().sum()
+}
+
+#[inline(always)]
+pub(super) fn sum(row: &[f32]) -> f32 {
+    sum_of(
+        row,
+        #[inline(always)]
+        |x| x,
+    )
+}
+
+/// `Σ (x − mean)²`.
+#[inline(always)]
+pub(super) fn centred_squares(row: &[f32], mean: f32) -> f32 {
+    sum_of(
+        row,
+        #[inline(always)]
+        |x| (x - mean) * (x - mean),
+    )
+}
+
+/// `Σ left · (right − mean)`; both rows have the same length.
+#[inline(always)]
+pub(super) fn centred_dot(left: &[f32], right: &[f32], mean: f32) -> f32 {
+    dot_of(
+        left,
+        right,
+        #[inline(always)]
+        |x, y| x * (y - mean),
+    )
+}
+
 #[inline(always)]
 pub(super) fn sum_of_squares(row: &[f32]) -> f32 {
     dot(row, row)
@@ -128,16 +175,27 @@ pub(super) fn sum_of_squares(row: &[f32]) -> f32 {
 /// Sum of products; both rows have the same length.
 #[inline(always)]
 pub(super) fn dot(left: &[f32], right: &[f32]) -> f32 {
+    dot_of(
+        left,
+        right,
+        #[inline(always)]
+        |x, y| x * y,
+    )
+}
+
+/// `Σ term(left, right)` over two rows of the same length.
+#[inline(always)]
+fn dot_of(left: &[f32], right: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [0.0f32; LANES];
     let (l, r) = (left.chunks_exact(LANES), right.chunks_exact(LANES));
     let rest = (l.remainder(), r.remainder());
     for (a, b) in l.zip(r) {
         for ((acc, &x), &y) in lanes.iter_mut().zip(a).zip(b) {
-            *acc += x * y;
+            *acc += term(x, y);
         }
     }
     for ((acc, &x), &y) in lanes.iter_mut().zip(rest.0).zip(rest.1) {
-        *acc += x * y;
+        *acc += term(x, y);
     }
     lanes.into_iter().sum()
 }

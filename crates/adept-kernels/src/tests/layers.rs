@@ -159,8 +159,8 @@ fn embedding_figures<B: AutodiffBackend>() -> Figures {
 
 #[test]
 fn self_attention_sublayers() {
-    // One batch row a task, several, and a rest in the last task.
-    for (b, n) in [(3, 40), (5, 7), (35, 3)] {
+    // One batch row a task, several, and a rest in the last task; several blocks of queries.
+    for (b, n) in [(3, 40), (5, 7), (35, 3), (2, 150)] {
         check(
             self_attention_figures::<Fused>(b, n),
             self_attention_figures::<Composed>(b, n),
@@ -170,7 +170,7 @@ fn self_attention_sublayers() {
 
 #[test]
 fn cross_attention_sublayers() {
-    for (b, candidates, n, k) in [(3, 1, 33, 17), (35, 1, 2, 9), (4, 3, 2, 50)] {
+    for (b, candidates, n, k) in [(3, 1, 33, 17), (35, 1, 2, 9), (4, 3, 2, 50), (2, 1, 70, 31)] {
         check(
             cross_attention_figures::<Fused>(b, candidates, n, k),
             cross_attention_figures::<Composed>(b, candidates, n, k),

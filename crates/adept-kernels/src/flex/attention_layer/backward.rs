@@ -93,7 +93,7 @@ impl State {
                 false,
             );
             task.bias.fill(0.0);
-            let (mut weights, mut slopes) = (buffer(shape.scratch()), buffer(shape.scratch()));
+            let (mut weights, mut slopes) = (buffer(shape.scores()), buffer(shape.scores()));
             let context = &kept.context[part(inner)];
             let projected = &kept.projected[part(wide)];
             let softmax = &kept.softmax[part(heads)];
@@ -104,45 +104,43 @@ impl State {
                     start: i * q * inner,
                     stride: inner,
                 };
-                let scores = shape.scores();
                 for head in 0..heads {
-                    row.weights(head, shape, &softmax[(i * heads + head) * q..][..q], &mut weights);
-                    row.slopes(head, shape, &weights, [side(&context_grad), side(context)], &mut slopes);
+                    let softmax = &softmax[(i * heads + head) * q..][..q];
+                    let turned = (row.turned_keys(head, shape), row.turned_values(head, shape));
                     let (queries, keys) = (row.queries(head, shape), row.keys(head, shape));
-                    let context_view = View::rows(i * q * inner + head * shape.channels, q, shape.channels, inner);
-                    multiply(projected_grad, queries, &slopes, scores, row.key.values, keys, false);
                     // Keys and values have the same places in their gradient as in what was projected or given.
-                    let values_view = View {
+                    let values = View {
                         start: keys.start + inner,
                         ..keys
                     };
-                    let target: &mut [f32] = match &self.memory {
-                        None => projected_grad,
-                        Some(_) if task.memory.is_empty() => continue,
-                        Some(_) => &mut task.memory[i * k * 2 * inner..][..k * 2 * inner],
-                    };
-                    let turned = scores.transposed();
-                    multiply(target, keys, &slopes, turned, row.query.values, queries, false);
-                    multiply(
-                        target,
-                        values_view,
-                        &weights,
-                        turned,
-                        &context_grad,
-                        context_view,
-                        false,
-                    );
-                    if !task.bias.is_empty() {
-                        let total = &mut task.bias[head * q * k..][..q * k];
-                        fast(
-                            #[inline(always)]
-                            || {
-                                total
-                                    .iter_mut()
-                                    .zip(slopes.iter())
-                                    .for_each(|(total, slope)| *total += slope)
-                            },
-                        );
+                    let contexts = side(&context_grad).head(q, head, shape.channels);
+                    for (nth, block) in shape.blocks(head, None).enumerate() {
+                        row.weights(shape, block, &turned.0, softmax, &mut weights);
+                        let sides = [side(&context_grad), side(context)];
+                        row.slopes(shape, block, &turned.1, &weights, sides, &mut slopes);
+                        let (place, scores) = (block.queries(queries), block.scores());
+                        multiply(projected_grad, place, &slopes, scores, row.key.values, keys, false);
+                        if !task.bias.is_empty() {
+                            let total = &mut task.bias[(head * q + block.first) * k..][..block.rows * k];
+                            fast(
+                                #[inline(always)]
+                                || {
+                                    total
+                                        .iter_mut()
+                                        .zip(slopes.iter())
+                                        .for_each(|(total, slope)| *total += slope)
+                                },
+                            );
+                        }
+                        let target: &mut [f32] = match &self.memory {
+                            None => projected_grad,
+                            Some(_) if task.memory.is_empty() => continue,
+                            Some(_) => &mut task.memory[i * k * 2 * inner..][..k * 2 * inner],
+                        };
+                        let (turned, more) = (scores.transposed(), nth > 0);
+                        multiply(target, keys, &slopes, turned, row.query.values, place, more);
+                        let right = block.queries(contexts);
+                        multiply(target, values, &weights, turned, &context_grad, right, more);
                     }
                 }
             }
