@@ -63,7 +63,8 @@
 //! be [`Limits::processes`] of them); how much of the processor's time a run takes within its wall clock; secrets in
 //! files under the interpreter's library or `/usr/lib`, which can be read. Without a process namespace, programs cannot
 //! start other processes at all. Without a file tree of its own, Landlock alone keeps files shut (their names and sizes
-//! can be seen) and only the size of each file is limited.
+//! can be seen), no folders can be made, no file's mode or times can be changed, and only the size of each file is
+//! limited; for root, processes are not counted then either, because the kernel does not count root's.
 //!
 //! A run that the sandbox itself could not do is an [`Err`], never an [`Outcome`].
 

@@ -170,10 +170,14 @@ impl Stream {
     /// Reads what is there, if anything is: one piece, so that a program that never stops printing does not hold up the
     /// clock.
     fn read(&mut self) -> Result<(), SandboxError> {
-        let mut handles = [PollFd::new(self.handle(), PollFlags::POLLIN)];
-        let has_something = poll(&mut handles, PollTimeout::ZERO).map_err(SandboxError::io("looking at a stream"))? > 0;
-        if self.is_at_end || !has_something {
+        if self.is_at_end {
             return Ok(());
+        }
+        let mut handles = [PollFd::new(self.handle(), PollFlags::POLLIN)];
+        match poll(&mut handles, PollTimeout::ZERO) {
+            Ok(0) | Err(nix::errno::Errno::EINTR) => return Ok(()),
+            Ok(_) => {}
+            Err(error) => return Err(SandboxError::io("looking at a stream")(error)),
         }
         let mut piece = [0; 64 << 10];
         let count = match &mut self.source {

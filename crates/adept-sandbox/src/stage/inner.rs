@@ -61,7 +61,7 @@ pub(super) fn run(plan: Plan) -> Result<ExitCode, String> {
     put_on(&plan, Layer::Landlock, || landlock::restrict(&plan, scratch, own_tree))?;
     // Without a process namespace nothing ends what a program leaves behind, so it must not start anything.
     let is_first = plan.wanted.contains(&Layer::Pid);
-    put_on(&plan, Layer::Seccomp, || seccomp::restrict(is_first))?;
+    put_on(&plan, Layer::Seccomp, || seccomp::restrict(is_first, own_tree))?;
 
     let mut interpreter = interpreter(&plan, scratch)?;
     if !is_first {

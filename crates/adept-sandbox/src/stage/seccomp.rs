@@ -52,9 +52,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_renameat2,
     libc::SYS_symlinkat,
     libc::SYS_linkat,
-    libc::SYS_fchmod,
-    libc::SYS_fchmodat,
-    libc::SYS_utimensat,
     libc::SYS_umask,
     libc::SYS_statfs,
     libc::SYS_fstatfs,
@@ -147,7 +144,6 @@ const OLDER: &[i64] = &[
     libc::SYS_renameat,
     libc::SYS_symlink,
     libc::SYS_link,
-    libc::SYS_chmod,
     libc::SYS_dup2,
     libc::SYS_pipe,
     libc::SYS_poll,
@@ -162,6 +158,16 @@ const OLDER: &[i64] = &[
 ];
 #[cfg(not(target_arch = "x86_64"))]
 const OLDER: &[i64] = &[];
+
+/// Calls that change what is written about a file and not what is in it. Landlock does not hold them, so that they exist
+/// only in a file tree in which every file but the program's own is read-only.
+const MODES: &[i64] = &[
+    libc::SYS_fchmod,
+    libc::SYS_fchmodat,
+    libc::SYS_utimensat,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chmod,
+];
 
 /// Calls that make a process, under whose flags a thread can be told from it.
 #[cfg(target_arch = "x86_64")]
@@ -202,8 +208,9 @@ const FCNTLS: [i32; 10] = [
 ];
 
 /// `may_fork`: other processes can be started and signalled, which needs a process namespace to keep them in.
-pub(super) fn restrict(may_fork: bool) -> Result<String, String> {
-    let rules = rules(may_fork).map_err(refused("seccomp"))?;
+/// `own_tree`: the file tree is one of the sandbox's own.
+pub(super) fn restrict(may_fork: bool, own_tree: bool) -> Result<String, String> {
+    let rules = rules(may_fork, own_tree).map_err(refused("seccomp"))?;
     let calls = rules.len();
     let listed = compile(rules, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::Allow)?;
     // The flags of clone3 lie in memory, where a filter cannot see them. Where it does not exist, clone is taken instead.
@@ -215,8 +222,10 @@ pub(super) fn restrict(may_fork: bool) -> Result<String, String> {
     Ok(format!("{calls} calls allowed"))
 }
 
-fn rules(may_fork: bool) -> Result<Rules, seccompiler::BackendError> {
-    let mut rules: Rules = ALLOWED.iter().chain(OLDER).map(|call| (*call, vec![])).collect();
+fn rules(may_fork: bool, own_tree: bool) -> Result<Rules, seccompiler::BackendError> {
+    let modes = if own_tree { MODES } else { &[] };
+    let free = ALLOWED.iter().chain(OLDER).chain(modes);
+    let mut rules: Rules = free.map(|call| (*call, vec![])).collect();
     let mut only = |call: i64, rule: Vec<SeccompRule>| rules.insert(call, rule);
     // The other filter answers.
     only(libc::SYS_clone3, vec![]);

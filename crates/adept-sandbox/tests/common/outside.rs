@@ -91,6 +91,9 @@ impl Outside {
         note("secret read", said.contains(&self.secret));
         let kept = fs::read_to_string(self.folder.path().join("secret"));
         note("secret changed", !kept.is_ok_and(|kept| kept == self.secret));
+        // Root reads it whatever its mode is.
+        let mode = fs::metadata(self.folder.path().join("secret")).map(|about| about.permissions().mode() & 0o777);
+        note("mode changed", !mode.is_ok_and(|mode| mode == 0o666));
         let mut names: Vec<String> = fs::read_dir(self.folder.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
