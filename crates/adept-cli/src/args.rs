@@ -306,16 +306,17 @@ pub struct Verify {
 pub enum Bench {
     /// Forward, loss, backward, optimiser step
     Step(BenchCase),
-    /// Prediction by generation and by label scoring
+    /// Prediction: labels by generation and by scoring (T5), texts with the soft prompt read once and by every row
     Infer(BenchCase),
 }
 
 /// One case of `adept bench`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  adept bench step --size t5-base --tokens 256 --batch 16 --json")]
+  adept bench step --size t5-base --tokens 256 --batch 16 --json
+  adept bench infer --size codegen-350m --batch 8")]
 pub struct BenchCase {
-    /// Backbone: t5-small, t5-base or tiny
+    /// Backbone: t5-small, t5-base, codegen-350m, llama-3.2-1b, llama-3-8b; tiny, tiny-codegen, tiny-llama
     #[arg(long, default_value = "t5-small")]
     pub size: BenchSize,
 
@@ -327,12 +328,12 @@ pub struct BenchCase {
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub batch: usize,
 
-    /// Width of the source in tokens
+    /// Width of the source in tokens; of a decoder alone, of source and target together
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub tokens: usize,
 
-    /// Width of the target in tokens
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    /// Width of the target in tokens; 0: 2, of a decoder alone a third of the width
+    #[arg(long, value_name = "N", default_value_t = 0)]
     pub target_tokens: usize,
 
     /// Virtual tokens of the prompt
@@ -343,12 +344,12 @@ pub struct BenchCase {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub rank: usize,
 
-    /// Labels that are scored
+    /// Labels that are scored (T5)
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub labels: usize,
 
-    /// Tokens that are generated
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    /// Tokens that are generated; 0: 4, of a decoder alone 32
+    #[arg(long, value_name = "N", default_value_t = 0)]
     pub new_tokens: usize,
 
     /// Repetitions before the clock starts

@@ -315,6 +315,14 @@ pub enum TrainError {
     /// The sandbox that programs run in could not be made or did not work.
     #[error("the sandbox: {0}")]
     Sandbox(#[from] adept_sandbox::SandboxError),
+    /// A program could not be run, or what tests it could not.
+    #[error("problem {problem}: {source}")]
+    Judging {
+        /// Its row in the task's file.
+        problem: usize,
+        /// Why.
+        source: adept_sandbox::SandboxError,
+    },
     /// A model could not write on.
     #[error(transparent)]
     Generate(#[from] adept_models::generate::GenerateError),

@@ -23,6 +23,16 @@ pub enum BenchError {
         /// The smallest value that works.
         least: usize,
     },
+    /// The same, the other way round.
+    #[error("{option} is {found}, but must be at most {most}: half of tokens")]
+    TooLarge {
+        /// The option.
+        option: &'static str,
+        /// What was given.
+        found: usize,
+        /// The largest value that works.
+        most: usize,
+    },
     /// The prompt leaves no room for an offset of rank 1 in the budget.
     #[error(
         "{method} with {virtual_tokens} virtual tokens leaves no room for an offset in the budget of {budget_rows} \
@@ -53,6 +63,9 @@ pub enum BenchError {
     /// The backbone could not be built.
     #[error(transparent)]
     Model(#[from] adept_models::ModelError),
+    /// Nothing could be written.
+    #[error(transparent)]
+    Generate(#[from] adept_models::generate::GenerateError),
     /// The adapter could not be built.
     #[error(transparent)]
     Core(#[from] adept_core::CoreError),

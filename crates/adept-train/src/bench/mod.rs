@@ -1,16 +1,19 @@
-//! `adept bench`: times a training step and label prediction on a T5 with random weights.
+//! `adept bench`: times a training step and prediction on a backbone with random weights.
 //!
 //! What is timed is what runs use: the training loop's loss, gradients and optimiser, greedy generation and label
 //! scoring, at shapes that every run of a size shares. `bench/peer.py` times the same with PyTorch; `bench/compare.py`
 //! runs both in turns.
 //!
-//! Neither side applies dropout or clips gradients. Ids and padding follow one formula on both sides (see `batch` in
-//! `work`); they do not change the cost, but a mask that hides nothing could.
+//! Neither side applies dropout or clips gradients. Ids and padding follow one formula on both sides (see `batch`); they do
+//! not change the cost, but a mask that hides nothing could.
 
+mod batch;
 mod error;
 mod options;
 mod report;
+mod shape;
 mod work;
+mod write;
 
 pub use error::BenchError;
 pub use options::{BenchMethod, BenchOptions, BenchSize};
@@ -19,8 +22,9 @@ pub use report::{BenchReport, Timing};
 use std::time::{Duration, Instant};
 
 use adept_core::PromptAdapter;
+use adept_data::Batch;
 use adept_models::generate::{greedy, score_labels};
-use adept_models::{Backbone, Seq2SeqBackbone, T5, unfreeze};
+use adept_models::{Backbone, CausalBackbone, Seq2SeqBackbone, T5, unfreeze};
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Tensor};
@@ -29,28 +33,33 @@ use crate::config::TrainMethod;
 use crate::evaluate::source_tensors;
 use crate::gradient::GradientSet;
 use crate::learner::loss;
+use crate::model::Model;
+use write::Writing;
 
 /// Times training steps (forward, loss, backward, optimiser).
 ///
 /// # Errors
 /// Options that make no sense, or a loss that is not a number.
 pub fn step<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) -> Result<BenchReport, BenchError> {
-    let (options, config) = work::resolve(options)?;
-    let inner = T5::<AB::InnerBackend>::try_random(&config, options.seed, device)?;
-    let batch = work::batch(&options, config.vocab_size);
+    let (options, shape) = work::resolve(options)?;
+    let inner = shape.random::<AB::InnerBackend>(options.seed, device)?;
+    let batch = match options.size.is_causal() {
+        true => batch::joined(&options, shape.vocabulary()),
+        false => batch::pair(&options, shape.vocabulary()),
+    };
     let mut report = work::report::<AB>("step", &options, inner.num_params(), device);
-    let (durations, last) = match work::adapter_config(&options, config.d_model) {
+    let (durations, last) = match work::adapter_config(&options, shape.d_model()) {
         Some(adapter) => {
             let adapter: PromptAdapter<AB> = work::adapter(&adapter, options.seed, device)?;
             report.trainable_parameters = adapter.num_params();
-            let frozen = Module::<AB>::no_grad(T5::<AB>::from_inner(inner));
+            let frozen = Module::<AB>::no_grad(Model::<AB>::from_inner(inner));
             timed_steps::<AB, _>(&options, device, adapter, |adapter| {
                 loss::<AB, _>(&frozen, adapter, &batch, 0.0, device)
             })?
         }
         None => {
             report.trainable_parameters = report.backbone_parameters;
-            let (backbone, nothing) = (unfreeze(T5::<AB>::from_inner(inner)), PromptAdapter::identity());
+            let (backbone, nothing) = (unfreeze(Model::<AB>::from_inner(inner)), PromptAdapter::identity());
             timed_steps::<AB, _>(&options, device, backbone, |backbone| {
                 loss::<AB, _>(backbone, &nothing, &batch, 0.0, device)
             })?
@@ -62,44 +71,85 @@ pub fn step<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) ->
     Ok(report)
 }
 
-/// Times label prediction, by greedy decoding and by label scoring.
+/// Times prediction: of a T5, labels by greedy decoding and by scoring; of a decoder alone, greedy decoding with the soft
+/// prompt read once and read by every row.
 ///
 /// # Errors
 /// Options that make no sense.
 pub fn infer<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) -> Result<BenchReport, BenchError> {
-    let (options, config) = work::resolve(options)?;
-    let model = T5::<AB::InnerBackend>::try_random(&config, options.seed, device)?;
-    let batch = work::batch(&options, config.vocab_size);
+    let (options, shape) = work::resolve(options)?;
+    let model = shape.random::<AB::InnerBackend>(options.seed, device)?;
     let mut report = work::report::<AB>("infer", &options, model.num_params(), device);
-    let adapter: PromptAdapter<AB::InnerBackend> = match work::adapter_config(&options, config.d_model) {
+    let adapter: PromptAdapter<AB::InnerBackend> = match work::adapter_config(&options, shape.d_model()) {
         Some(adapter) => work::adapter(&adapter, options.seed, device)?,
         None => PromptAdapter::identity(),
     };
     report.trainable_parameters = adapter.num_params();
+    match &model {
+        Model::T5(model) => {
+            let batch = batch::pair(&options, shape.vocabulary());
+            time_labels::<AB>(&mut report, &options, (model, &adapter), &batch, device)?;
+        }
+        Model::CodeGen(model) => {
+            let batch = batch::joined(&options, shape.vocabulary());
+            time_writing::<AB, _>(&mut report, &options, (model, &adapter), &batch, device)?;
+        }
+        Model::Llama(model) => {
+            let batch = batch::joined(&options, shape.vocabulary());
+            time_writing::<AB, _>(&mut report, &options, (model, &adapter), &batch, device)?;
+        }
+    }
+    report.peak_rss_bytes = work::peak_rss_bytes();
+    Ok(report)
+}
 
+fn time_labels<AB: AutodiffBackend>(
+    report: &mut BenchReport,
+    options: &BenchOptions,
+    (model, adapter): (&T5<AB::InnerBackend>, &PromptAdapter<AB::InnerBackend>),
+    batch: &Batch,
+    device: &AB::Device,
+) -> Result<(), BenchError> {
     let encode = || {
-        let (ids, mask) = source_tensors::<AB::InnerBackend>(&batch, device);
+        let (ids, mask) = source_tensors::<AB::InnerBackend>(batch, device);
         let input = adapter.forward(model.embed(ids), mask);
         (model.encode(input.embeddings, input.mask.clone(), 0.0), input.mask)
     };
-    let durations = timed::<AB>(&options, device, || {
+    let durations = timed::<AB>(options, device, || {
         let (encoded, mask) = encode();
         // Reading the ids back waits for the device.
-        drop(greedy(&model, encoded, mask, options.new_tokens, false));
+        drop(greedy(model, encoded, mask, options.new_tokens, false));
         Ok(())
     })?;
     report.greedy = Some(Timing::new(&durations, options.batch));
-    let labels = work::labels(&batch, options.labels);
-    let durations = timed::<AB>(&options, device, || {
+    let labels = batch::labels(batch, options.labels);
+    let durations = timed::<AB>(options, device, || {
         let (encoded, mask) = encode();
-        let scores = score_labels(&model, encoded, mask, &labels);
+        let scores = score_labels(model, encoded, mask, &labels);
         scores.try_into_data().map(drop).map_err(|cause| BenchError::Device {
             cause: cause.to_string(),
         })
     })?;
     report.score = Some(Timing::new(&durations, options.batch));
-    report.peak_rss_bytes = work::peak_rss_bytes();
-    Ok(report)
+    Ok(())
+}
+
+fn time_writing<AB: AutodiffBackend, M: CausalBackbone<AB::InnerBackend>>(
+    report: &mut BenchReport,
+    options: &BenchOptions,
+    parts: (&M, &PromptAdapter<AB::InnerBackend>),
+    batch: &Batch,
+    device: &AB::Device,
+) -> Result<(), BenchError> {
+    let writing = Writing::new(parts, batch, options, device);
+    let prefix = writing.prefix();
+    let durations = timed::<AB>(options, device, || Ok(writing.behind(&prefix).map(drop)?))?;
+    report.greedy = Some(Timing::new(&durations, options.batch));
+    if options.virtual_tokens > 0 {
+        let durations = timed::<AB>(options, device, || Ok(writing.whole().map(drop)?))?;
+        report.reread = Some(Timing::new(&durations, options.batch));
+    }
+    Ok(())
 }
 
 /// Steps `trained` and returns the timed durations and the last loss.
@@ -178,13 +228,14 @@ mod tests {
 
     type AB = Autodiff<Flex>;
 
-    fn tiny(method: BenchMethod) -> BenchOptions {
+    fn tiny(size: BenchSize, method: BenchMethod) -> BenchOptions {
         BenchOptions {
-            size: BenchSize::Tiny,
+            size,
             method,
             batch: 3,
             tokens: 8,
             virtual_tokens: if method == BenchMethod::Full { 0 } else { 4 },
+            new_tokens: 3,
             warmup: 1,
             steps: 3,
             ..BenchOptions::default()
@@ -194,24 +245,35 @@ mod tests {
     #[test]
     fn every_method_is_timed() {
         for method in BenchMethod::ALL {
-            let options = tiny(method);
-            let report = step::<AB>(&options, &Default::default()).unwrap();
-            let timing = report.step.as_ref().unwrap();
-            assert_eq!(timing.all_ms.len(), 3, "{method}");
-            assert!(
-                timing.min_ms > 0.0 && timing.min_ms <= timing.median_ms,
-                "{method}: {timing:?}"
-            );
-            assert!(report.loss.is_some_and(f32::is_finite), "{method}");
-            assert!(report.trainable_parameters > 0 && report.trainable_parameters <= report.backbone_parameters);
-            serde_json::to_string(&report).unwrap();
-
-            let report = infer::<AB>(&options, &Default::default()).unwrap();
-            assert!(
-                report.greedy.is_some() && report.score.is_some() && report.step.is_none(),
-                "{method}"
-            );
+            is_timed(&tiny(BenchSize::Tiny, method));
         }
+        is_timed(&tiny(BenchSize::TinyCodeGen, BenchMethod::Adept));
+        is_timed(&tiny(BenchSize::TinyCodeGen, BenchMethod::Full));
+        is_timed(&tiny(BenchSize::TinyLlama, BenchMethod::Dept));
+    }
+
+    fn is_timed(options: &BenchOptions) {
+        let of = (options.size, options.method);
+        let report = step::<AB>(options, &Default::default()).unwrap();
+        let timing = report.step.as_ref().unwrap();
+        assert_eq!(timing.all_ms.len(), 3, "{of:?}");
+        assert!(
+            timing.min_ms > 0.0 && timing.min_ms <= timing.median_ms,
+            "{of:?}: {timing:?}"
+        );
+        assert!(report.loss.is_some_and(f32::is_finite), "{of:?}");
+        assert!(report.trainable_parameters > 0 && report.trainable_parameters <= report.backbone_parameters);
+        serde_json::to_string(&report).unwrap();
+
+        let report = infer::<AB>(options, &Default::default()).unwrap();
+        let found = [report.greedy.is_some(), report.score.is_some(), report.reread.is_some()];
+        let has_prompt = options.method != BenchMethod::Full;
+        assert_eq!(
+            found,
+            [true, !options.size.is_causal(), options.size.is_causal() && has_prompt],
+            "{of:?}"
+        );
+        assert!(report.step.is_none(), "{of:?}");
     }
 
     #[test]
@@ -221,13 +283,15 @@ mod tests {
             |options| options.tokens = 1,
             |options| options.steps = 0,
             |options| options.labels = 0,
-            |options| options.target_tokens = 0,
-            |options| options.new_tokens = 0,
+            |options| {
+                options.size = BenchSize::TinyLlama;
+                options.target_tokens = 5;
+            },
             |options| options.virtual_tokens = 0,
             // More prompt than the budget of 100 rows leaves no room for an offset.
             |options| options.virtual_tokens = 100,
         ] {
-            let mut options = tiny(BenchMethod::Adept);
+            let mut options = tiny(BenchSize::Tiny, BenchMethod::Adept);
             change(&mut options);
             assert!(step::<AB>(&options, &Default::default()).is_err(), "{options:?}");
         }

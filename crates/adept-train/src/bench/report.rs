@@ -68,9 +68,11 @@ pub struct BenchReport {
     pub trainable_parameters: usize,
     /// Forward, loss, backward and optimiser (`step` only).
     pub step: Option<Timing>,
-    /// Labels predicted by greedy decoding (`infer` only).
+    /// Tokens by greedy decoding (`infer` only); of a decoder alone, with the soft prompt read once, before the clock.
     pub greedy: Option<Timing>,
-    /// Labels predicted by scoring each in one decoder pass (`infer` only).
+    /// The same with the soft prompt read by every row (`infer` of a decoder alone).
+    pub reread: Option<Timing>,
+    /// Labels predicted by scoring each in one decoder pass (`infer` of a T5).
     pub score: Option<Timing>,
     /// Loss of the last timed step (`step` only): a reader sees that it is a number, and of which size.
     pub loss: Option<f32>,
@@ -87,7 +89,12 @@ impl fmt::Display for BenchReport {
             "{} {} {}: batch {}, {} source tokens, m {}, r {}, {} ({} threads)",
             self.kind, o.size, o.method, o.batch, o.tokens, o.virtual_tokens, o.rank, self.backend, self.threads
         )?;
-        for (name, timing) in [("step", &self.step), ("greedy", &self.greedy), ("score", &self.score)] {
+        for (name, timing) in [
+            ("step", &self.step),
+            ("greedy", &self.greedy),
+            ("reread", &self.reread),
+            ("score", &self.score),
+        ] {
             if let Some(timing) = timing {
                 writeln!(f, "  {name:<6} {timing}")?;
             }

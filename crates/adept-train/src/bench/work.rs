@@ -1,11 +1,10 @@
-//! The parts of a benchmark case: configuration, batch, adapter, optimiser, memory.
+//! The parts of a benchmark case: options, adapter, optimiser, memory.
 
 use adept_core::{AdapterConfig, FanIn, Method, PromptAdapter, PromptInit, budget};
-use adept_data::Batch;
-use adept_models::T5Config;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
-use super::{BenchError, BenchMethod, BenchOptions, BenchReport, BenchSize, Labels};
+use super::shape::Shape;
+use super::{BenchError, BenchMethod, BenchOptions, BenchReport};
 use crate::config::{GroupSection, OptimizerSection, TrainMethod};
 use crate::optim::{AdamW, AdamWConfig, groups};
 
@@ -16,44 +15,51 @@ const BUDGET_ROWS: usize = 100;
 /// DePT's table has a row for every position of the paper's longest inputs.
 const DEPT_LENGTH: usize = 256;
 
-/// Checks the options, fills in the rank, and finds the backbone's configuration.
-pub(super) fn resolve(options: &BenchOptions) -> Result<(BenchOptions, T5Config), BenchError> {
+/// Checks the options, fills in the rank, and finds the backbone's shape.
+pub(super) fn resolve(options: &BenchOptions) -> Result<(BenchOptions, Shape), BenchError> {
     let mut options = options.clone();
     let full = options.method == BenchMethod::Full;
+    let (target_tokens, new_tokens) = match options.size.is_causal() {
+        true => ((options.tokens / 3).max(1), 32),
+        false => (2, 4),
+    };
+    for (given, usual) in [
+        (&mut options.target_tokens, target_tokens),
+        (&mut options.new_tokens, new_tokens),
+    ] {
+        if *given == 0 {
+            *given = usual;
+        }
+    }
     for (option, found, least) in [
         ("batch", options.batch, 1),
         ("tokens", options.tokens, 2),
-        ("target-tokens", options.target_tokens, 1),
         ("virtual-tokens", options.virtual_tokens, usize::from(!full)),
         ("labels", options.labels, 1),
-        ("new-tokens", options.new_tokens, 1),
         ("steps", options.steps, 1),
     ] {
         if found < least {
             return Err(BenchError::TooSmall { option, found, least });
         }
     }
-    let config = match options.size {
-        BenchSize::T5Small => T5Config::t5_small(),
-        BenchSize::T5Base => T5Config::t5_base(),
-        BenchSize::Tiny => T5Config {
-            vocab_size: 320,
-            d_model: 32,
-            d_kv: 8,
-            d_ff: 64,
-            num_layers: 2,
-            num_decoder_layers: 2,
-            num_heads: 4,
-            ..T5Config::t5_small()
-        },
-    };
+    // The shortest row is just above half of the width, and its first label needs a token before it.
+    let most = options.tokens / 2;
+    if options.size.is_causal() && options.target_tokens > most {
+        return Err(BenchError::TooLarge {
+            option: "target-tokens",
+            found: options.target_tokens,
+            most,
+        });
+    }
+    let shape = Shape::of(options.size);
+    let d_model = shape.d_model();
     if full {
         options.virtual_tokens = 0;
     }
     if full || options.method == BenchMethod::Pt {
         options.rank = 0;
     } else if options.rank == 0 {
-        let (d, values, m) = (config.d_model, BUDGET_ROWS * config.d_model, options.virtual_tokens);
+        let (d, values, m) = (d_model, BUDGET_ROWS * d_model, options.virtual_tokens);
         let rank = match options.method {
             BenchMethod::Dept => budget::dept_rank(d, values, m, options.tokens.max(DEPT_LENGTH)),
             _ => budget::adept_bottleneck(d, values, m),
@@ -64,7 +70,7 @@ pub(super) fn resolve(options: &BenchOptions) -> Result<(BenchOptions, T5Config)
             budget_rows: BUDGET_ROWS,
         })?;
     }
-    Ok((options, config))
+    Ok((options, shape))
 }
 
 /// The adapter's configuration; `None` for full fine-tuning. `options` must be resolved.
@@ -92,56 +98,6 @@ pub(super) fn adapter<B: Backend>(
         seed,
         device,
     )?)
-}
-
-/// A batch whose first row fills the width and whose others are padded by up to half of it. `bench/peer.py` has the same
-/// formula.
-pub(super) fn batch(options: &BenchOptions, vocabulary: usize) -> Batch {
-    let (rows, width, target) = (options.batch, options.tokens, options.target_tokens);
-    // Ids 0 to 2 are pad, end and unknown.
-    let id = |row: usize, slot: usize| (3 + (row * 7919 + slot * 104_729 + 31) % (vocabulary - 3)) as i32;
-    let mut batch = Batch {
-        rows: (0..rows).collect(),
-        batch: rows,
-        source_width: width,
-        target_width: target,
-        input_ids: Vec::with_capacity(rows * width),
-        mask: Vec::with_capacity(rows * width),
-        labels: Vec::with_capacity(rows * target),
-        positions: Vec::new(),
-    };
-    for row in 0..rows {
-        let length = width - (row * 13) % (width / 2);
-        for slot in 0..width {
-            batch.input_ids.push(match slot {
-                _ if slot + 1 < length => id(row, slot),
-                _ if slot + 1 == length => 1,
-                _ => 0,
-            });
-            batch.mask.push(slot < length);
-        }
-        batch
-            .labels
-            .extend((0..target).map(|slot| if slot + 1 < target { id(row, width + slot) } else { 1 }));
-    }
-    batch
-}
-
-/// As many labels as asked for, each as wide as the batch's targets.
-pub(super) fn labels(batch: &Batch, count: usize) -> Labels {
-    let first = &batch.labels[..batch.target_width];
-    (0..count)
-        .map(|label| {
-            let other = |id: &i32| {
-                if *id == 1 {
-                    1
-                } else {
-                    id.unsigned_abs() + label as u32 % 100
-                }
-            };
-            first.iter().map(other).collect()
-        })
-        .collect()
 }
 
 /// The paper's optimiser.
@@ -184,6 +140,7 @@ pub(super) fn report<AB: AutodiffBackend>(
         trainable_parameters: 0,
         step: None,
         greedy: None,
+        reread: None,
         score: None,
         loss: None,
         peak_rss_bytes: None,
@@ -202,6 +159,7 @@ pub(super) fn peak_rss_bytes() -> Option<u64> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::bench::BenchSize;
 
     #[test]
     fn ranks_are_those_of_the_paper() {
@@ -218,28 +176,8 @@ mod tests {
                 virtual_tokens: m,
                 ..BenchOptions::default()
             };
-            let (resolved, config) = resolve(&options).unwrap();
-            assert_eq!((resolved.rank, config.d_model), (expected, 768), "{method} m={m}");
+            let (resolved, shape) = resolve(&options).unwrap();
+            assert_eq!((resolved.rank, shape.d_model()), (expected, 768), "{method} m={m}");
         }
-    }
-
-    #[test]
-    fn rows_end_in_the_end_token_and_pads_are_hidden() {
-        let options = BenchOptions {
-            batch: 5,
-            tokens: 8,
-            target_tokens: 3,
-            ..BenchOptions::default()
-        };
-        let batch = batch(&options, 320);
-        for (row, mask) in batch.mask.chunks(8).enumerate() {
-            let ids = &batch.input_ids[row * 8..(row + 1) * 8];
-            let length = mask.iter().filter(|attend| **attend).count();
-            assert_eq!(length, [8, 7, 6, 5, 8][row]);
-            assert_eq!(ids[length - 1], 1);
-            assert!(ids[..length - 1].iter().all(|id| (3..320).contains(id)), "{ids:?}");
-            assert!(ids[length..].iter().all(|id| *id == 0), "{ids:?}");
-        }
-        assert!(batch.labels.chunks(3).all(|labels| labels[2] == 1 && labels[0] > 2));
     }
 }

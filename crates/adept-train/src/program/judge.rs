@@ -41,7 +41,8 @@ const REFERENCE_WALL: Duration = Duration::from_secs(60);
 /// None where `proceed` has said to stop.
 ///
 /// # Errors
-/// A sandbox that did not work: that is never counted as a failure of a program.
+/// [`TrainError::Judging`]: a sandbox that did not work, or tests that cannot be run; that is never counted as a failure of
+/// a program.
 pub fn judge(
     sandbox: &Sandbox,
     problems: &[Problem],
@@ -79,12 +80,13 @@ pub fn judge(
         .zip(&names)
         .map(|((problem, solution), names)| (program(solution, problem, names), generous))
         .collect();
+    let broken = |problem: usize| move |source| TrainError::Judging { problem, source };
     let mut limits = Vec::with_capacity(problems.len());
     let Some(verdicts) = in_pieces(sandbox, &references, workers, &mut |done| proceed(done, all)) else {
         return Ok(None);
     };
-    for verdict in verdicts {
-        let verdict = verdict?;
+    for (problem, verdict) in problems.iter().zip(verdicts) {
+        let verdict = verdict.map_err(broken(problem.id))?;
         limits.push(match verdict.outcome.is_pass() {
             true => Limits::from_reference(Duration::from_secs_f64(verdict.seconds)),
             false => Limits::default(),
@@ -111,24 +113,36 @@ pub fn judge(
         return Ok(None);
     };
     for ((_, completion), verdict) in wanted.iter().zip(verdicts) {
-        let verdict = verdict?;
-        let (outcome, message) = match verdict.outcome {
-            Outcome::Pass => (adept_data::PASSED, String::new()),
-            Outcome::Fail { message } => ("fail", message),
-            Outcome::Timeout { limit } => ("timeout", format!("not done after {:.1} s", limit.as_secs_f64())),
-            Outcome::Memory => ("memory", String::new()),
-            Outcome::SyntaxError { message } => ("syntax error", message),
+        let (outcome, message, seconds) = match verdict {
+            Ok(Verdict { outcome, seconds, .. }) => {
+                let (outcome, message) = said(outcome);
+                (outcome, message, seconds)
+            }
+            // The same tests ran on the reference solution: what they now cannot hand over is an answer of this program.
+            Err(SandboxError::Unsupported { message }) => ("fail", message, 0.0),
+            Err(source) => return Err(broken(completion.problem)(source)),
         };
         judged.push(Judged {
             problem: completion.problem,
             sample: completion.sample,
             outcome: outcome.to_owned(),
             message,
-            seconds: verdict.seconds,
+            seconds,
         });
     }
     proceed(all, all);
     Ok(Some(judged))
+}
+
+/// An outcome's name, and what it says.
+fn said(outcome: Outcome) -> (&'static str, String) {
+    match outcome {
+        Outcome::Pass => (adept_data::PASSED, String::new()),
+        Outcome::Fail { message } => ("fail", message),
+        Outcome::Timeout { limit } => ("timeout", format!("not done after {:.1} s", limit.as_secs_f64())),
+        Outcome::Memory => ("memory", String::new()),
+        Outcome::SyntaxError { message } => ("syntax error", message),
+    }
 }
 
 /// Runs programs, as many at a time as there are workers; none where `proceed` has said to stop.

@@ -35,37 +35,69 @@ pub(crate) fn write<B: Backend>(
     device: &B::Device,
     proceed: &mut dyn FnMut(usize, usize) -> bool,
 ) -> Result<bool, TrainError> {
-    let samples = config.generation.samples;
-    let mut waiting: Vec<(&Problem, usize)> = problems
-        .iter()
-        .flat_map(|problem| (0..samples).map(move |sample| (problem, sample)))
-        .filter(|(problem, sample)| !file.has(problem.id, *sample))
-        .collect();
-    waiting.sort_by_key(|(problem, sample)| (problem.ids.len(), problem.id, *sample));
-    let size = config.evaluation.batch_size;
-    let total = (problems.len() * samples).div_ceil(size);
-    let left = waiting.len().div_ceil(size);
-    let writer = Writer::new(config, model.family(), tokenizer);
-    for (batch, rows) in waiting.chunks(size).enumerate() {
-        if !proceed(total - left + batch, total) {
-            return Ok(false);
-        }
-        let written = match model {
-            Model::CodeGen(model) => writer.batch(model, adapter, rows, device)?,
-            Model::Llama(model) => writer.batch(model, adapter, rows, device)?,
-            Model::T5(_) => {
-                return Err(TrainError::Program {
-                    task: config.task.clone(),
-                });
-            }
-        };
-        file.append(written)?;
+    let writing = Writing {
+        samples: config.generation.samples,
+        size: config.evaluation.batch_size,
+        problems,
+    };
+    let family = model.family();
+    match model {
+        Model::CodeGen(model) => writing.all(
+            &Writer::new(config, (model, family), adapter, tokenizer, device),
+            file,
+            proceed,
+        ),
+        Model::Llama(model) => writing.all(
+            &Writer::new(config, (model, family), adapter, tokenizer, device),
+            file,
+            proceed,
+        ),
+        Model::T5(_) => Err(TrainError::Program {
+            task: config.task.clone(),
+        }),
     }
-    Ok(proceed(total, total))
 }
 
-/// What all batches of a run share.
-pub(crate) struct Writer<'a> {
+/// What is to be written.
+struct Writing<'a> {
+    samples: usize,
+    /// Rows of a batch.
+    size: usize,
+    problems: &'a [Problem],
+}
+
+impl Writing<'_> {
+    fn all<B: Backend, M: CausalBackbone<B>>(
+        &self,
+        writer: &Writer<'_, B, M>,
+        file: &mut Completions,
+        proceed: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<bool, TrainError> {
+        let mut waiting: Vec<(&Problem, usize)> = self
+            .problems
+            .iter()
+            .flat_map(|problem| (0..self.samples).map(move |sample| (problem, sample)))
+            .filter(|(problem, sample)| !file.has(problem.id, *sample))
+            .collect();
+        waiting.sort_by_key(|(problem, sample)| (problem.ids.len(), problem.id, *sample));
+        let total = (self.problems.len() * self.samples).div_ceil(self.size);
+        let left = waiting.len().div_ceil(self.size);
+        for (batch, rows) in waiting.chunks(self.size).enumerate() {
+            if !proceed(total - left + batch, total) {
+                return Ok(false);
+            }
+            file.append(writer.batch(rows)?)?;
+        }
+        Ok(proceed(total, total))
+    }
+}
+
+/// What all batches of a run share, the soft prompt's keys and values among it.
+pub(crate) struct Writer<'a, B: Backend, M: CausalBackbone<B>> {
+    model: &'a M,
+    adapter: &'a PromptAdapter<B>,
+    prefix: Prefix<M::Cache>,
+    device: &'a B::Device,
     options: GenerationOptions,
     section: &'a GenerationSection,
     max_prompt: usize,
@@ -73,10 +105,21 @@ pub(crate) struct Writer<'a> {
     is_tidied: bool,
 }
 
-impl<'a> Writer<'a> {
-    pub fn new(config: &'a RunConfig, family: Family, tokenizer: &'a TextTokenizer) -> Self {
+impl<'a, B: Backend, M: CausalBackbone<B>> Writer<'a, B, M> {
+    pub fn new(
+        config: &'a RunConfig,
+        (model, family): (&'a M, Family),
+        adapter: &'a PromptAdapter<B>,
+        tokenizer: &'a TextTokenizer,
+        device: &'a B::Device,
+    ) -> Self {
         let section = &config.generation;
+        let prompt = adapter.prompt.as_ref().map(|prompt| prompt.weight.val());
         Self {
+            model,
+            adapter,
+            prefix: Prefix::new(model, prompt),
+            device,
             options: GenerationOptions {
                 max_new_tokens: match config.evaluation.max_new_tokens {
                     0 => MAX_NEW_TOKENS,
@@ -91,7 +134,7 @@ impl<'a> Writer<'a> {
                         seed: config.seed,
                     }),
                 },
-                end: Vec::new(),
+                end: model.eos_ids().to_vec(),
                 positions: match config.input.positions {
                     PositionRule::Tokens => Positions::Tokens,
                     PositionRule::Slots => Positions::Slots,
@@ -112,25 +155,22 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The same, with at most so many new tokens.
-    pub fn with_at_most(mut self, tokens: usize) -> Self {
-        self.options.max_new_tokens = self.options.max_new_tokens.min(tokens);
-        self
-    }
-
     /// Tokens that a program may have.
     pub fn max_new_tokens(&self) -> usize {
         self.options.max_new_tokens
     }
 
     /// The programs of one batch.
-    pub fn batch<B: Backend, M: CausalBackbone<B>>(
-        &self,
-        model: &M,
-        adapter: &PromptAdapter<B>,
-        rows: &[(&Problem, usize)],
-        device: &B::Device,
-    ) -> Result<Vec<Completion>, TrainError> {
+    pub fn batch(&self, rows: &[(&Problem, usize)]) -> Result<Vec<Completion>, TrainError> {
+        self.batch_of(rows, self.max_new_tokens())
+    }
+
+    /// The same with at most so many new tokens.
+    pub fn batch_of(&self, rows: &[(&Problem, usize)], max_new_tokens: usize) -> Result<Vec<Completion>, TrainError> {
+        let options = GenerationOptions {
+            max_new_tokens,
+            ..self.options.clone()
+        };
         let prompts: Vec<Vec<u32>> = rows
             .iter()
             .map(|(problem, _)| self.tokenizer.cut_left(&problem.ids, self.max_prompt))
@@ -144,17 +184,11 @@ impl<'a> Writer<'a> {
                 sample: *sample as u64,
             })
             .collect();
-        let prompt = adapter.prompt.as_ref().map(|prompt| prompt.weight.val());
-        let prefix = Prefix::new(model, prompt);
-        let options = GenerationOptions {
-            end: model.eos_ids().to_vec(),
-            ..self.options.clone()
-        };
         let embed = |ids, positions, part| -> Tensor<B, 3> {
-            let embeddings = model.embed(ids);
+            let embeddings = self.model.embed(ids);
             match part {
                 Part::New if !self.section.offset_new_tokens => embeddings,
-                Part::New | Part::Given => adapter.offset_at(embeddings, positions),
+                Part::New | Part::Given => self.adapter.offset_at(embeddings, positions),
             }
         };
         let mut texts: Vec<_> = rows.iter().map(|_| self.tokenizer.stream(true)).collect();
@@ -169,7 +203,8 @@ impl<'a> Writer<'a> {
                 }
             }
         };
-        let written = complete(model, &prefix, &requests, &options, &embed, &mut stop, device)?;
+        let (model, prefix) = (self.model, &self.prefix);
+        let written = complete(model, prefix, &requests, &options, &embed, &mut stop, self.device)?;
         if let Some(cause) = failed {
             return Err(cause.into());
         }

@@ -4,7 +4,8 @@
 use std::time::Instant;
 
 use adept_data::{Batch, Batcher, Encoded, Right};
-use burn::tensor::backend::AutodiffBackend;
+use adept_models::CausalBackbone;
+use burn::tensor::backend::{AutodiffBackend, Backend};
 
 use super::{
     LoadedBackbone, PreparedData, PreparedTask, adapter_target, batch_options, full_target, predictor, selection_rows,
@@ -116,7 +117,25 @@ fn time_writing<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     device: &AB::Device,
 ) -> Result<f64, TrainError> {
     let (model, adapter) = target.inner_parts(&target.initial());
-    let writer = Writer::new(config, model.family(), &backbone.tokenizer);
+    let family = model.family();
+    match &model {
+        Model::CodeGen(model) => {
+            let writer = Writer::new(config, (model, family), &adapter, &backbone.tokenizer, device);
+            time_writer(config, &writer, programs)
+        }
+        Model::Llama(model) => {
+            let writer = Writer::new(config, (model, family), &adapter, &backbone.tokenizer, device);
+            time_writer(config, &writer, programs)
+        }
+        Model::T5(_) => Ok(0.0),
+    }
+}
+
+fn time_writer<B: Backend, M: CausalBackbone<B>>(
+    config: &RunConfig,
+    writer: &Writer<'_, B, M>,
+    programs: &PreparedPrograms,
+) -> Result<f64, TrainError> {
     let longest = writer.max_new_tokens();
     let rows: Vec<_> = programs
         .problems
@@ -126,15 +145,10 @@ fn time_writing<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
         .collect();
     let seconds = |tokens: usize| -> Result<f64, TrainError> {
         let started = Instant::now();
-        let writer = Writer::new(config, model.family(), &backbone.tokenizer).with_at_most(tokens);
-        match &model {
-            Model::CodeGen(model) => writer.batch(model, &adapter, &rows, device).map(|_| ())?,
-            Model::Llama(model) => writer.batch(model, &adapter, &rows, device).map(|_| ())?,
-            Model::T5(_) => {}
-        }
+        writer.batch_of(&rows, tokens)?;
         Ok(started.elapsed().as_secs_f64())
     };
-    let first = seconds(1)?;
+    let first = seconds(1)?.min(seconds(1)?);
     let each = (seconds(1 + FEW_TOKENS)? - first).max(0.0) / FEW_TOKENS as f64;
     let all = programs.problems.len() * config.generation.samples;
     let batches = all.div_ceil(config.evaluation.batch_size) as f64;
