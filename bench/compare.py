@@ -18,7 +18,7 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-FIGURES = {"step": ["step"], "infer": ["greedy", "score"]}
+FIGURES = {"step": ["step"], "infer": ["greedy", "reread", "score"]}
 
 
 def run(command, environment):
@@ -38,6 +38,8 @@ def main():
     parser.add_argument("--method", nargs="+", default=["adept"])
     parser.add_argument("--tokens", nargs="+", type=int, default=[64, 256])
     parser.add_argument("--batch", type=int, default=32)
+    for name in ["target-tokens", "virtual-tokens", "rank", "new-tokens"]:
+        parser.add_argument(f"--{name}", type=int, help="as in `adept bench step --help`, where its default stands")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=5, help="timed steps or batches a run")
     parser.add_argument("--warmup", type=int, default=2)
@@ -63,6 +65,9 @@ def main():
     for kind, size, method, tokens in cases:
         arguments = [kind, "--size", size, "--method", method, "--tokens", str(tokens), "--batch", str(options.batch)]
         arguments += ["--steps", str(options.steps), "--warmup", str(options.warmup), "--json"]
+        for name in ["target_tokens", "virtual_tokens", "rank", "new_tokens"]:
+            if getattr(options, name) is not None:
+                arguments += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
         ours = [options.adept, "bench", *arguments, "--device", options.device]
         peer = [options.python, HERE / "peer.py", *arguments, "--threads", str(threads)]
         reports = {"adept": [], "torch": []}
@@ -77,6 +82,8 @@ def main():
             sys.exit(f"the two sides run different models: (backbone, trainable) parameters are {sorted(sizes)}")
         memory = {s: statistics.median(r["peak_rss_bytes"] or 0 for r in rs) / 2**20 for s, rs in reports.items()}
         for figure in FIGURES[kind]:
+            if not all(r.get(figure) for rs in reports.values() for r in rs):
+                continue  # T5s score labels, decoders alone read a prompt again.
             times = {side: [r[figure]["median_ms"] for r in rs] for side, rs in reports.items()}
             median = {side: statistics.median(values) for side, values in times.items()}
             ratios = [torch / adept for adept, torch in zip(times["adept"], times["torch"])]

@@ -2,7 +2,7 @@
 
     python bench/peer.py step --size t5-small --tokens 64 --threads 2 --json
 
-transformers' T5 with random weights in float32, no compile, no dropout; PT, DePT and ADePT written out by hand on
+transformers' T5, CodeGen (peer_causal.py) or Llama with random weights in float32, no compile, no dropout; PT, DePT and ADePT written out by hand on
 `inputs_embeds`; torch.optim.AdamW with two groups, no clipping. Batch, padding and options are those of
 `crates/adept-train/src/bench`. `infer` decodes greedily with `generate()` and its cache, and scores labels with one
 decoder pass over the encoder states repeated for each label.
@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 
+import peer_causal
 import torch
 import transformers
 from transformers import T5Config, T5ForConditionalGeneration
@@ -39,7 +40,7 @@ def rank(method, d, m, tokens):
 
 
 def make_batch(rows, width, target, vocabulary):
-    """The formula of `batch` in crates/adept-train/src/bench/work.rs."""
+    """The formula of `pair` in crates/adept-train/src/bench/batch.rs."""
     one = lambda row, slot: 3 + (row * 7919 + slot * 104_729 + 31) % (vocabulary - 3)
     ids, mask, labels = [], [], []
     for row in range(rows):
@@ -65,13 +66,24 @@ class Adapter(torch.nn.Module):
             self.w_down, self.b1 = parameter(d, r, std=r**-0.5), parameter(r)
             self.w_up, self.b2 = parameter(r, d), parameter(d)
 
+    def slots(self):
+        return 0 if self.method == "full" else self.prompt.shape[0]
+
+    def offset(self, x, positions):
+        """Embeddings with the offset; `positions` [rows, seq] are DePT's, without the prompt."""
+        if self.method == "dept":
+            # Behind the table there is no offset.
+            inside = positions < self.a.shape[0]
+            x = x + (self.a[positions.clamp(max=self.a.shape[0] - 1)] @ self.b) * inside[..., None]
+        if self.method == "adept":
+            x = x + torch.relu(x @ self.w_down + self.b1) @ self.w_up + self.b2
+        return x
+
     def forward(self, x, mask):
         if self.method == "full":
             return x, mask
-        if self.method == "dept":
-            x = x + self.a[: x.shape[1]] @ self.b
-        if self.method == "adept":
-            x = x + torch.relu(x @ self.w_down + self.b1) @ self.w_up + self.b2
+        # Pads on the left are not counted; pads on the right have some position that nobody sees.
+        x = self.offset(x, (mask.cumsum(1) - 1).clamp(min=0) if mask[:, 0].min() == 0 else torch.arange(x.shape[1])[None])
         prompt = self.prompt.expand(x.shape[0], -1, -1)
         ones = torch.ones(x.shape[0], prompt.shape[1], dtype=mask.dtype)
         return torch.cat([prompt, x], 1), torch.cat([ones, mask], 1)
@@ -91,6 +103,7 @@ def timed(work, options):
 
 def step(model, adapter, batch, options, report):
     ids, mask, labels = batch
+    causal = options.size in peer_causal.SIZES
     if options.method == "full":
         groups = [{"params": list(model.parameters()), "lr": 1e-4}]
     else:
@@ -103,8 +116,11 @@ def step(model, adapter, batch, options, report):
 
     def one():
         nonlocal last
-        embeds, full = adapter(model.shared(ids), mask)
-        loss = model(inputs_embeds=embeds, attention_mask=full, labels=labels, use_cache=False).loss
+        if causal:
+            loss = peer_causal.loss(model, adapter, batch)
+        else:
+            embeds, full = adapter(model.shared(ids), mask)
+            loss = model(inputs_embeds=embeds, attention_mask=full, labels=labels, use_cache=False).loss
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -113,6 +129,22 @@ def step(model, adapter, batch, options, report):
 
     report["step"] = timed(one, options)
     report["loss"] = last
+
+
+@torch.no_grad()
+def infer_causal(model, adapter, batch, options, report):
+    read = peer_causal.prefix(model, adapter.prompt if adapter.slots() else None)
+    written = {}
+    for name, read in {"greedy": read, "reread": None}.items():
+        if name == "reread" and not adapter.slots():
+            continue
+
+        def work(name=name, read=read):
+            written[name] = peer_causal.write(model, adapter, batch, options.new_tokens, read)
+
+        report[name] = timed(work, options)
+    if len(written) == 2 and (written["greedy"] != written["reread"]).any():
+        print("the two ways of reading the prompt differ in a token", file=sys.stderr)
 
 
 @torch.no_grad()
@@ -154,11 +186,11 @@ def infer(model, adapter, batch, options, report):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("kind", choices=["step", "infer"])
-    parser.add_argument("--size", choices=list(SIZES), default="t5-small")
+    parser.add_argument("--size", choices=[*SIZES, *peer_causal.SIZES], default="t5-small")
     parser.add_argument("--method", choices=["pt", "dept", "adept", "full"], default="adept")
     parser.add_argument("--rank", type=int, default=0)
     for name, value in {
-        "batch": 32, "tokens": 64, "target-tokens": 2, "virtual-tokens": 60, "labels": 2, "new-tokens": 4,
+        "batch": 32, "tokens": 64, "target-tokens": 0, "virtual-tokens": 60, "labels": 2, "new-tokens": 0,
         "warmup": 2, "steps": 10, "seed": 0,
     }.items():  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=value)
@@ -168,12 +200,19 @@ def main():
 
     torch.set_num_threads(options.threads or len(os_threads()))
     torch.manual_seed(options.seed)
-    config = SIZES[options.size]
-    d, m = config["d_model"], 0 if options.method == "full" else options.virtual_tokens
+    causal = options.size in peer_causal.SIZES
+    options.target_tokens = options.target_tokens or (max(options.tokens // 3, 1) if causal else 2)
+    options.new_tokens = options.new_tokens or (32 if causal else 4)
+    d = peer_causal.width(options.size) if causal else SIZES[options.size]["d_model"]
+    m = 0 if options.method == "full" else options.virtual_tokens
     r = options.rank or rank(options.method, d, m, options.tokens)
-    model = T5ForConditionalGeneration(T5Config(decoder_start_token_id=0, **config)).eval()
+    if causal:
+        model, make = peer_causal.build(options.size), peer_causal.make_batch
+    else:
+        model = T5ForConditionalGeneration(T5Config(decoder_start_token_id=0, **SIZES[options.size])).eval()
+        make = make_batch
     adapter = Adapter(options.method, d, m, r, options.tokens)
-    batch = make_batch(options.batch, options.tokens, options.target_tokens, config["vocab_size"])
+    batch = make(options.batch, options.tokens, options.target_tokens, model.config.vocab_size)
     trained = model if options.method == "full" and options.kind == "step" else adapter
     report = {
         "kind": options.kind,
@@ -183,13 +222,14 @@ def main():
         "backbone_parameters": sum(p.numel() for p in model.parameters()),
         "trainable_parameters": sum(p.numel() for p in trained.parameters()),
     }
-    {"step": step, "infer": infer}[options.kind](model, adapter, batch, options, report)
+    work = {"step": step, "infer": infer_causal if causal else infer}[options.kind]
+    work(model, adapter, batch, options, report)
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kibibytes.
     report["peak_rss_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     if options.json:
         print(json.dumps(report))
         return
-    for name in ("step", "greedy", "score"):
+    for name in ("step", "greedy", "reread", "score"):
         if name in report:
             t = report[name]
             print(f"{name:<6} median {t['median_ms']:.1f} ms, min {t['min_ms']:.1f} ms, {t['samples_per_second']:.1f} samples/s")

@@ -40,7 +40,7 @@ pub enum Profile {
     Sample,
     /// The tasks' own files (--data) on our own small T5: hours
     RealSmall,
-    /// The paper's setting: the tasks' own files (--data), T5-base (--backbone), its number of steps
+    /// The paper's setting: the tasks' own files (--data), its backbone (--backbone), its number of steps
     Paper,
 }
 

@@ -127,7 +127,7 @@ fn finish(grid: &Grid, loudness: Loudness) -> Result<(), Failure> {
         say(format_args!("  {}", real_small_command(grid.benchmark.name())))?;
     }
     if grid.profile.name != ProfileName::Paper.name() {
-        say("\nThe paper's setting (T5-base, the tasks' own files, its number of steps, three seeds):")?;
+        say("\nThe paper's setting (its backbone, the tasks' own files, its number of steps, three seeds):")?;
         say(format_args!("  {}", paper_command(grid.benchmark.name())))?;
     }
     Ok(())
