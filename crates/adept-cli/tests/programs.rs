@@ -209,3 +209,45 @@ fn tasks_and_backbones_that_do_not_go_together_are_refused() {
     run(Path::new("rte"), &sample().data, &codegen(), &out, &[]).failed(2, &["decoder", "T5"]);
     assert!(!out.join("result.json").exists());
 }
+
+/// MBPP's original form on its own card: a program of several functions, whose tests take what it defines and imports.
+#[test]
+fn programs_in_the_original_form_of_mbpp_are_read_and_judged() {
+    let (folder, out) = fresh("run");
+    let data = folder.path().join("data");
+    fs::create_dir_all(&data).expect("a writable folder");
+    let row = |number: usize| {
+        let row = value!({
+            "text": "Add.",
+            "code": format!("import math\r\ndef one():\r\n  return 1\r\ndef f(x):\r\n  return x + {number} * one()"),
+            "task_id": number,
+            "test_setup_code": "limit = math.inf",
+            "test_list": [format!("assert f(1) == {}", 1 + number), "assert f(1) < limit"],
+            "challenge_test_list": [],
+        });
+        format!("{row}\n")
+    };
+    let rows: String = (0..4).map(row).collect();
+    fs::write(data.join("mbpp.jsonl"), rows).expect("a writable folder");
+    let outcome = run(Path::new("mbpp_original"), &data, &codegen(), &out, &["--method=dept"]);
+    let Some(outcome) = holds(outcome) else { return };
+    outcome.succeeded();
+    let judged = json(&out.join("judged.json"));
+    let problems: Vec<usize> = judged
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| one["problem"].as_u64().expect("a number") as usize)
+        .collect();
+    assert_eq!(problems.len(), 2);
+    let ours = |number: &usize| {
+        let program = format!("def f(x):\n  return two(x) + {number}\ndef two(x):\n  return x\n");
+        let line = value!({"problem": number, "sample": 0, "completion": program, "tokens": 1});
+        format!("{line}\n")
+    };
+    let lines: String = problems.iter().map(ours).collect();
+    fs::write(out.join("completions.jsonl"), lines).expect("a writable folder");
+    fs::remove_file(out.join("result.json")).expect("it is there");
+    run(Path::new("mbpp_original"), &data, &codegen(), &out, &["--method=dept"]).succeeded();
+    assert_eq!(json(&out.join("result.json"))["test"], value!({"pass_at_1": 100.0}));
+}

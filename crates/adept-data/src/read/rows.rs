@@ -17,7 +17,7 @@ pub(super) struct Plan {
     /// The label's, score's or answers' field.
     pub target: usize,
     group: Vec<usize>,
-    /// Fields of a program's tests, and of the name that they are called with.
+    /// Fields of a program's tests, and of the name that they are called with, if there is one.
     tests: Vec<usize>,
     entry_point: Option<usize>,
     /// Names of the classes as this form writes them.
@@ -218,6 +218,10 @@ impl<'r> Rows<'r> {
                 Transform::RemoveMarkup => transform::remove_markup(&text),
                 Transform::Highlights => transform::highlights(&text),
                 Transform::MarkSpans => self.mark_spans(line, &text, &piece.further, cells)?,
+                Transform::Docstring => {
+                    let examples = self.items(line, piece.further[0], cells)?;
+                    transform::docstring(&text, &examples)
+                }
             };
             if !source.is_empty() {
                 source.push(' ');
@@ -264,26 +268,34 @@ impl<'r> Rows<'r> {
         Ok(transform::mark_spans(text, (&first.0, first.1), (&second.0, second.1)))
     }
 
-    /// What decides whether a program is right: its tests with the call that runs them, then the name that they take from
-    /// it.
+    /// The items of a list, or a text as the only one.
+    fn items(&self, line: usize, field: usize, cells: &[Cell<'_>]) -> Result<Vec<String>, DataError> {
+        let items = match &cells[field] {
+            Cell::List(items) => items.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        items.iter().map(|item| self.text(line, field, item)).collect()
+    }
+
+    /// What decides whether a program is right: its tests, then the names that they take from it. With an entry point
+    /// that is the one, and `check` is called with it; else what the solution defines, with its imports before the tests.
     fn test_program(&self, line: usize, cells: &[Cell<'_>]) -> Result<Vec<String>, DataError> {
         let mut program = String::new();
         for &field in &self.plan.tests {
-            let items = match &cells[field] {
-                Cell::List(items) => items.as_slice(),
-                one => std::slice::from_ref(one),
-            };
-            for item in items {
-                program.push_str(&self.text(line, field, item)?);
+            for item in self.items(line, field, cells)? {
+                program.push_str(&item);
                 program.push('\n');
             }
         }
-        let Some(field) = self.plan.entry_point else {
-            return Ok(vec![program]);
-        };
-        let name = self.text(line, field, &cells[field])?;
-        program += &format!("check({name})\n");
-        Ok(vec![program, name])
+        if let Some(field) = self.plan.entry_point {
+            let name = self.text(line, field, &cells[field])?;
+            program += &format!("check({name})\n");
+            return Ok(vec![program, name]);
+        }
+        let solution = self.text(line, self.plan.target, &cells[self.plan.target])?;
+        let program = transform::imports(&solution) + &program;
+        let names = transform::defined(&solution).into_iter().map(str::to_owned);
+        Ok(std::iter::once(program).chain(names).collect())
     }
 
     /// The row's number, or that of the first row of those that have the group's fields in common with it.

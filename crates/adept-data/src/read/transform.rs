@@ -93,6 +93,42 @@ fn mark(text: &str, (span, word): (&str, usize), with: char) -> Option<String> {
     Some(format!("{before}{with} {span} {with}{behind}"))
 }
 
+/// A Python docstring at the left margin that says what a program is to do and how it is called.
+pub(super) fn docstring(text: &str, examples: &[String]) -> String {
+    let mut docstring = format!("\"\"\"\n{text}\n");
+    for example in examples {
+        docstring.push_str(example);
+        docstring.push('\n');
+    }
+    docstring + "\"\"\"\n"
+}
+
+/// The lines of a Python program that import at the left margin.
+pub(super) fn imports(program: &str) -> String {
+    program
+        .lines()
+        .filter(|line| line.starts_with("import ") || line.starts_with("from "))
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
+/// Functions and classes that a Python program defines at the left margin, each once.
+pub(super) fn defined(program: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    for line in program.lines() {
+        let Some(rest) = line.strip_prefix("def ").or_else(|| line.strip_prefix("class ")) else {
+            continue;
+        };
+        let mut words = rest.split(|c: char| !c.is_alphanumeric() && c != '_');
+        if let Some(name) = words.find(|word| !word.is_empty())
+            && !names.contains(&name)
+        {
+            names.push(name);
+        }
+    }
+    names
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,5 +209,21 @@ mod tests {
             highlights("He left.\n@highlight\nShe stayed\n@highlight\nEnd\"\n@highlight\nX"),
             "He left. She stayed. End\" X"
         );
+    }
+
+    #[test]
+    fn what_a_program_defines_and_imports() {
+        let program = "import re\r\nfrom math import pi\n  import os\nclass Pair(object):\n  def first(self):\n    pass\n\
+                       def  add (a, b):\n  return a\ndef add(a):\n  pass\nundefined = 1\n";
+        assert_eq!(defined(program), ["Pair", "add"]);
+        assert_eq!(imports(program), "import re\nfrom math import pi\n");
+    }
+
+    #[test]
+    fn docstrings_hold_their_examples() {
+        let examples = ["assert f(1) == 2".to_owned(), "assert f(2) == 3".to_owned()];
+        let expected = "\"\"\"\nAdd one.\nassert f(1) == 2\nassert f(2) == 3\n\"\"\"\n";
+        assert_eq!(docstring("Add one.", &examples), expected);
+        assert_eq!(docstring("Add.", &[]), "\"\"\"\nAdd.\n\"\"\"\n");
     }
 }

@@ -111,6 +111,9 @@ pub enum Transform {
     Highlights,
     /// Two spans are marked; the fields `span1_text`, `span1_index`, `span2_text` and `span2_index` say which (WSC).
     MarkSpans,
+    /// A docstring at the left margin: the text, and behind it the items of the field `examples`, a line each (MBPP's
+    /// original form).
+    Docstring,
 }
 
 /// What the model is to write.
@@ -162,12 +165,24 @@ pub enum TargetCard {
         field: String,
         /// Fields of what is run behind source and solution, parted by line breaks; a list is one item a line.
         tests: Vec<String>,
-        /// The field of the function's name, which `check` is called with; none where the tests call it themselves.
+        /// The field of the function's name, which `check` is called with; none where the tests call themselves what the
+        /// solution defines. They then have the solution's imports too.
         #[serde(default)]
         entry_point: Option<String>,
+        /// What ends a program where a line, not its first, begins with it; left out: what begins a new statement at the
+        /// left margin ([`STATEMENTS`]).
+        #[serde(default = "statements")]
+        stops: Vec<String>,
         /// Longest target in tokens, the end of the text included.
         max_length: usize,
     },
+}
+
+/// What ends the body of a function at the left margin (Jain et al. 2024, as the paper follows them).
+pub const STATEMENTS: [&str; 8] = ["def", "class", "assert", "\"\"\"", "print", "if", "<|/", "```"];
+
+fn statements() -> Vec<String> {
+    STATEMENTS.map(str::to_owned).into()
 }
 
 fn label() -> String {
@@ -355,6 +370,11 @@ impl TaskCard {
                 "`target.max`: expected at most {WIDEST_SCORES} more than `target.min`, found {max} and {min}"
             ));
         }
+        if let TargetCard::Program { stops, .. } = &self.target
+            && stops.iter().any(String::is_empty)
+        {
+            return Err("`target.stops`: expected texts, found an empty one".to_owned());
+        }
         let checksums = self.hub.iter().flat_map(|hub| &hub.checksums);
         for (name, hex) in checksums {
             let is_hex = hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -442,6 +462,7 @@ impl Transform {
     pub fn further_fields(self) -> &'static [&'static str] {
         match self {
             Self::MarkSpans => &["span1_text", "span1_index", "span2_text", "span2_index"],
+            Self::Docstring => &["examples"],
             Self::None | Self::PadPunctuation | Self::RemoveMarkup | Self::Highlights => &[],
         }
     }

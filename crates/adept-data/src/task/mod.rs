@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 pub use card::{
-    Answers, HubCard, MetricsCard, Piece, RowsCard, SourceCard, SplitCard, TargetCard, TaskCard, Transform,
+    Answers, HubCard, MetricsCard, Piece, RowsCard, STATEMENTS, SourceCard, SplitCard, TargetCard, TaskCard, Transform,
 };
 pub use form::{Each, FormCard, Format, ListPlace, ParagraphsPlace, Place};
 
@@ -57,8 +57,9 @@ const CARDS: &[(&str, &str)] = cards![
     "yelp_polarity",
     "scitail",
     "paws", // others
-    "mbpp", // code
-    "text", // of one's own
+    "mbpp",
+    "mbpp_original", // code
+    "text",          // of one's own
 ];
 
 /// The strings that the reference measures a score's target length by, for scores from 0 to 5: 0.0, 0.2, … 5.0.

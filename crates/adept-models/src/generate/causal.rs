@@ -3,6 +3,8 @@
 //! A row is laid out `[P; pads; tokens]`. The soft prompt P comes first for every row, so its keys and values are the same
 //! for all of them: a [`Prefix`] reads it once. Rows that have ended leave the batch.
 
+use std::collections::BTreeSet;
+
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 
@@ -45,6 +47,10 @@ pub struct GenerationOptions {
     pub max_new_tokens: usize,
     /// How tokens are chosen.
     pub choice: Choice,
+    /// Above 1, tokens that the row has already, given or written, are less likely: a positive logit is divided by it, a
+    /// negative one multiplied (Keskar et al. 2019, section 4.1, as transformers has it). 1 changes nothing; another value
+    /// brings all logits to the host.
+    pub repetition_penalty: f64,
     /// Tokens that end a text; with none, all tokens are like any other.
     pub end: Vec<u32>,
     /// How slots are counted.
@@ -190,6 +196,14 @@ pub fn complete_with_margins<B: Backend, M: CausalBackbone<B>>(
 
 /// How tokens are drawn, if they are: a temperature of 0 is greedy.
 fn sampled(options: &GenerationOptions) -> Result<Option<Sampling>, GenerateError> {
+    let penalty = options.repetition_penalty;
+    if !(penalty.is_finite() && penalty > 0.0) {
+        return Err(GenerateError::Sampling {
+            option: "repetition_penalty",
+            expected: "a finite number above 0",
+            found: penalty,
+        });
+    }
     match options.choice {
         Choice::Greedy => Ok(None),
         Choice::Sample(sampling) => {
@@ -232,6 +246,31 @@ fn drawn<B: Backend>(
             .ok_or(GenerateError::NotFinite { row, token })
     };
     values.chunks(vocab).zip(waiting.rows).map(choose).collect()
+}
+
+/// Logits `[batch, vocab]` with those of the tokens that a row `had` made less likely, each once.
+fn penalised<'r, B: Backend, I: Iterator<Item = &'r u32>>(
+    logits: Tensor<B, 2>,
+    waits: &[Option<usize>],
+    had: impl Fn(usize) -> I,
+    penalty: f32,
+) -> Tensor<B, 2> {
+    let ([batch, vocab], device) = (logits.dims(), logits.device());
+    let mut values: Vec<f32> = logits.into_data().iter::<f32>().collect();
+    for (logits, row) in values.chunks_mut(vocab).zip(waits) {
+        let Some(row) = *row else { continue };
+        let had: BTreeSet<u32> = had(row).copied().collect();
+        for id in had {
+            if let Some(logit) = logits.get_mut(id as usize) {
+                *logit = if *logit > 0.0 {
+                    *logit / penalty
+                } else {
+                    *logit * penalty
+                };
+            }
+        }
+    }
+    Tensor::from_data(TensorData::new(values, [batch, vocab]), &device)
 }
 
 /// What becomes of a row.
@@ -296,6 +335,10 @@ fn decode<B: Backend, M: CausalBackbone<B>, N>(
             .map(|&row| rows[row].finish.is_none().then_some(row))
             .collect();
         let waiting = Waiting { rows: &waits, token };
+        if options.repetition_penalty != 1.0 {
+            let had = |row: usize| requests[row].ids.iter().chain(&rows[row].ids);
+            logits = penalised(logits, &waits, had, options.repetition_penalty as f32);
+        }
         for (row, (id, note)) in waits.iter().zip(pick(logits, &waiting)?) {
             let Some(row) = *row else { continue };
             let Row { ids, notes, finish } = &mut rows[row];

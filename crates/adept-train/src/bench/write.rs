@@ -41,6 +41,7 @@ impl<'a, B: Backend, M: CausalBackbone<B>> Writing<'a, B, M> {
             options: GenerationOptions {
                 max_new_tokens: options.new_tokens,
                 choice: Choice::Greedy,
+                repetition_penalty: 1.0,
                 end: Vec::new(),
                 positions: Positions::Tokens,
                 width: 0,

@@ -457,6 +457,13 @@ pub const FIELDS: &[Field] = &[
         "Tokens are drawn from so many of the likeliest. 0: from all.",
     ),
     field(
+        "generation.repetition_penalty",
+        number(1e-3, 1e3),
+        true,
+        "Logits of tokens that a text has already, its prompt included, are divided by it where they are positive and \
+         multiplied where they are negative. 1: none.",
+    ),
+    field(
         "generation.offset_new_tokens",
         Kind::Flag,
         true,

@@ -325,6 +325,10 @@ pub struct GenerationSection {
     pub top_p: f64,
     /// Number of tokens that are drawn from; 0: all.
     pub top_k: usize,
+    /// How much less likely tokens are that a row has already; 1: not at all. Records from before this was a setting lack
+    /// it.
+    #[serde(default = "none")]
+    pub repetition_penalty: f64,
     /// Whether new tokens pass the offset.
     pub offset_new_tokens: bool,
     /// Whether stray lines go and bodies are indented anew.
@@ -338,10 +342,16 @@ impl Default for GenerationSection {
             temperature: 0.0,
             top_p: 1.0,
             top_k: 0,
+            repetition_penalty: none(),
             offset_new_tokens: true,
             tidy: TidyRule::Auto,
         }
     }
+}
+
+/// The penalty that is none.
+fn none() -> f64 {
+    1.0
 }
 
 /// When completions are tidied.

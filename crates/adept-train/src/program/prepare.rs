@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use adept_data::task::TargetCard;
 use adept_data::{DataFile, Encoded, Example, LoadOptions, Task, TextTokenizer, load_task};
 
 use adept_sandbox::{Sandbox, Settings};
@@ -54,6 +55,8 @@ pub struct PreparedPrograms {
     pub train: Vec<Encoded>,
     /// The test split, in its order.
     pub problems: Vec<Problem>,
+    /// What ends a program where a line, not its first, begins with it.
+    pub stops: Vec<String>,
     /// Files the rows came from.
     pub files: Vec<DataFile>,
     /// What its loader was told.
@@ -105,8 +108,13 @@ pub fn prepare_programs(
             names: golds.collect(),
         })
     };
+    let stops = match &task.card().target {
+        TargetCard::Program { stops, .. } => stops.clone(),
+        _ => Vec::new(),
+    };
     Ok(PreparedPrograms {
         task,
+        stops,
         train: train.collect::<Result<_, TrainError>>()?,
         problems: data.test.into_iter().map(problem).collect::<Result<_, TrainError>>()?,
         files: data.files,

@@ -1,23 +1,20 @@
 //! Where a generated program ends, and what is left of it (Jain et al. 2024, as the paper follows them).
 //!
-//! A completion goes on where its prompt, a signature with a docstring, ends: it is the function's body. What begins a
-//! new statement at the left margin is no part of it.
+//! A completion goes on where its prompt ends, which is a signature with a docstring: it is the function's body, and what
+//! begins a new statement at the left margin is no part of it. The task's card says what does.
 
-/// What ends a completion, at the beginning of a line other than the first.
-const STOPS: [&str; 8] = ["def", "class", "assert", "\"\"\"", "print", "if", "<|/", "```"];
-
-/// Where the completion ends: the byte of the first line break that something follows which ends it; none where nothing
-/// does yet.
-pub fn end_of(completion: &str) -> Option<usize> {
+/// Where the completion ends: the byte of the first line break that something follows which ends it (one of `stops`); none
+/// where nothing does yet.
+pub fn end_of(completion: &str, stops: &[String]) -> Option<usize> {
     completion
         .match_indices('\n')
         .map(|(at, _)| at)
-        .find(|at| STOPS.iter().any(|stop| completion[at + 1..].starts_with(stop)))
+        .find(|at| stops.iter().any(|stop| completion[at + 1..].starts_with(stop.as_str())))
 }
 
 /// The completion up to where it ends.
-pub fn truncated(completion: &str) -> &str {
-    &completion[..end_of(completion).unwrap_or(completion.len())]
+pub fn truncated<'a>(completion: &'a str, stops: &[String]) -> &'a str {
+    &completion[..end_of(completion, stops).unwrap_or(completion.len())]
 }
 
 /// What begins a stray line: Llama writes such lines between a docstring and a body.
@@ -57,7 +54,10 @@ mod tests {
 
     #[track_caller]
     fn check(completion: &str, expected: &str) {
-        assert_eq!(truncated(completion), expected);
+        assert_eq!(
+            truncated(completion, &adept_data::task::STATEMENTS.map(str::to_owned)),
+            expected
+        );
     }
 
     #[test]
@@ -73,7 +73,7 @@ mod tests {
             "\tdefault = 'class'\n\tassert default",
             "\tdefault = 'class'\n\tassert default",
         );
-        for stop in STOPS {
+        for stop in adept_data::task::STATEMENTS {
             check(&format!("\tpass\n{stop} x"), "\tpass");
         }
         // The first of them counts, and at the very beginning there is no line before.

@@ -80,13 +80,13 @@ pub(crate) fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
         observer.event(&Event::EvaluationProgress { split, done, total });
         done == total || !observer.stop_requested()
     };
-    let (parts, problems) = ((&model, &adapter), &programs.problems);
+    let parts = (&model, &adapter);
     let tokenizer = &backbone.tokenizer;
     if !write(
         config,
         parts,
         tokenizer,
-        problems,
+        programs,
         &mut file,
         begun.device,
         &mut proceed,
@@ -94,7 +94,7 @@ pub(crate) fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
         return stopped();
     }
     let (sandbox, workers) = (&programs.sandbox, programs.workers);
-    let Some(judged) = judge(sandbox, problems, &file.into_all(), workers, &mut proceed)? else {
+    let Some(judged) = judge(sandbox, &programs.problems, &file.into_all(), workers, &mut proceed)? else {
         return stopped();
     };
     outcome.test = scores(&judged);

@@ -13,7 +13,7 @@ use adept_models::generate::{
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use super::{Completion, Completions, Problem, end_of, tidied, truncated};
+use super::{Completion, Completions, PreparedPrograms, Problem, end_of, tidied, truncated};
 use crate::TrainError;
 use crate::config::{GenerationSection, PositionRule, RunConfig, TidyRule};
 use crate::model::{Family, Model};
@@ -30,7 +30,7 @@ pub(crate) fn write<B: Backend>(
     config: &RunConfig,
     (model, adapter): (&Model<B>, &PromptAdapter<B>),
     tokenizer: &TextTokenizer,
-    problems: &[Problem],
+    programs: &PreparedPrograms,
     file: &mut Completions,
     device: &B::Device,
     proceed: &mut dyn FnMut(usize, usize) -> bool,
@@ -38,17 +38,18 @@ pub(crate) fn write<B: Backend>(
     let writing = Writing {
         samples: config.generation.samples,
         size: config.evaluation.batch_size,
-        problems,
+        problems: &programs.problems,
     };
+    let text = (tokenizer, programs.stops.as_slice());
     let family = model.family();
     match model {
         Model::CodeGen(model) => writing.all(
-            &Writer::new(config, (model, family), adapter, tokenizer, device),
+            &Writer::new(config, (model, family), adapter, text, device),
             file,
             proceed,
         ),
         Model::Llama(model) => writing.all(
-            &Writer::new(config, (model, family), adapter, tokenizer, device),
+            &Writer::new(config, (model, family), adapter, text, device),
             file,
             proceed,
         ),
@@ -102,6 +103,8 @@ pub(crate) struct Writer<'a, B: Backend, M: CausalBackbone<B>> {
     section: &'a GenerationSection,
     max_prompt: usize,
     tokenizer: &'a TextTokenizer,
+    /// What ends a program.
+    stops: &'a [String],
     is_tidied: bool,
 }
 
@@ -110,7 +113,7 @@ impl<'a, B: Backend, M: CausalBackbone<B>> Writer<'a, B, M> {
         config: &'a RunConfig,
         (model, family): (&'a M, Family),
         adapter: &'a PromptAdapter<B>,
-        tokenizer: &'a TextTokenizer,
+        (tokenizer, stops): (&'a TextTokenizer, &'a [String]),
         device: &'a B::Device,
     ) -> Self {
         let section = &config.generation;
@@ -134,6 +137,7 @@ impl<'a, B: Backend, M: CausalBackbone<B>> Writer<'a, B, M> {
                         seed: config.seed,
                     }),
                 },
+                repetition_penalty: section.repetition_penalty,
                 end: model.eos_ids().to_vec(),
                 positions: match config.input.positions {
                     PositionRule::Tokens => Positions::Tokens,
@@ -147,6 +151,7 @@ impl<'a, B: Backend, M: CausalBackbone<B>> Writer<'a, B, M> {
             section,
             max_prompt: config.input.max_source_length,
             tokenizer,
+            stops,
             is_tidied: match section.tidy {
                 TidyRule::Always => true,
                 TidyRule::Never => false,
@@ -196,7 +201,7 @@ impl<'a, B: Backend, M: CausalBackbone<B>> Writer<'a, B, M> {
         let mut stop = |row: usize, ids: &[u32]| -> bool {
             let last = ids.last().copied();
             match last.map(|id| texts[row].push(id).map(|_| ())).transpose() {
-                Ok(_) => end_of(texts[row].text()).is_some(),
+                Ok(_) => end_of(texts[row].text(), self.stops).is_some(),
                 Err(cause) => {
                     failed.get_or_insert(cause);
                     true
@@ -216,7 +221,7 @@ impl<'a, B: Backend, M: CausalBackbone<B>> Writer<'a, B, M> {
 
     fn completion(&self, problem: &Problem, sample: usize, written: &Written) -> Result<Completion, TrainError> {
         let text = self.tokenizer.decode(written.text_ids(), true)?;
-        let completion = truncated(&text);
+        let completion = truncated(&text, self.stops);
         Ok(Completion {
             problem: problem.id,
             sample,

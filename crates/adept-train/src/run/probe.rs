@@ -118,13 +118,14 @@ fn time_writing<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
 ) -> Result<f64, TrainError> {
     let (model, adapter) = target.inner_parts(&target.initial());
     let family = model.family();
+    let text = (&backbone.tokenizer, programs.stops.as_slice());
     match &model {
         Model::CodeGen(model) => {
-            let writer = Writer::new(config, (model, family), &adapter, &backbone.tokenizer, device);
+            let writer = Writer::new(config, (model, family), &adapter, text, device);
             time_writer(config, &writer, programs)
         }
         Model::Llama(model) => {
-            let writer = Writer::new(config, (model, family), &adapter, &backbone.tokenizer, device);
+            let writer = Writer::new(config, (model, family), &adapter, text, device);
             time_writer(config, &writer, programs)
         }
         Model::T5(_) => Ok(0.0),

@@ -111,6 +111,7 @@ fn check<B: Backend, M: CausalBackbone<B>>(
         let options = |end: Vec<u32>| GenerationOptions {
             max_new_tokens: NEW_TOKENS,
             choice: Choice::Greedy,
+            repetition_penalty: 1.0,
             end,
             positions: way.positions,
             width: given.width,

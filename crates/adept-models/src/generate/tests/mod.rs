@@ -46,6 +46,7 @@ fn options(max_new_tokens: usize) -> GenerationOptions {
     GenerationOptions {
         max_new_tokens,
         choice: Choice::Greedy,
+        repetition_penalty: 1.0,
         end: vec![],
         positions: Positions::Tokens,
         width: 0,
@@ -92,7 +93,7 @@ fn plainly(
     slots: usize,
     (row, pads): (&[u32], usize),
     positions: Positions,
-    count: usize,
+    (count, penalty): (usize, f32),
 ) -> (Vec<u32>, Vec<f32>) {
     let device = Default::default();
     let mut tokens: Vec<i32> = vec![PAD as i32; pads];
@@ -117,7 +118,12 @@ fn plainly(
         let mask = Tensor::from_data(TensorData::new(seen, [1, whole]), &device);
         let place = Tensor::from_data(TensorData::new(place, [1, whole]), &device);
         let logits = model.forward(all, mask, place, 0.0).narrow(1, whole - 1, 1);
-        let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
+        let mut logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
+        for (id, logit) in logits.iter_mut().enumerate() {
+            if tokens[pads..].contains(&(id as i32)) {
+                *logit *= if *logit > 0.0 { 1.0 / penalty } else { penalty };
+            }
+        }
         let (id, margin) = top_and_margin(&logits);
         out.push(id);
         margins.push(margin);
@@ -154,7 +160,7 @@ fn greedy_texts_are_those_of_reading_everything_anew() {
                 .unwrap();
                 for (row, (written, margins)) in ROWS.iter().zip(&found) {
                     let pads = longest.max(width) - row.len();
-                    let (expected, leads) = plainly(&model, slots, (row, pads), positions, 60);
+                    let (expected, leads) = plainly(&model, slots, (row, pads), positions, (60, 1.0));
                     assert_eq!(written.ids, expected, "{slots} {positions:?} {width}");
                     assert_eq!(written.finish, Finish::Length);
                     for (margin, lead) in margins.iter().zip(leads) {
@@ -165,6 +171,32 @@ fn greedy_texts_are_those_of_reading_everything_anew() {
                 assert_eq!(plain, found.into_iter().map(|(written, _)| written).collect::<Vec<_>>());
             }
         }
+    }
+}
+
+#[test]
+fn tokens_that_were_there_are_less_likely() {
+    let model = model();
+    let longest = ROWS.iter().map(|row| row.len()).max().unwrap();
+    let repeated = |written: &[Written]| -> usize {
+        let again = |ids: &[u32]| (1..ids.len()).filter(|&at| ids[..at].contains(&ids[at])).count();
+        written.iter().map(|written| again(&written.ids)).sum()
+    };
+    let requests = requests(&ROWS);
+    let none = run(&model, 2, &requests, &options(20));
+    for penalty in [0.7, 1.3, 4.0] {
+        let options = GenerationOptions {
+            repetition_penalty: penalty,
+            ..options(20)
+        };
+        let found = run(&model, 2, &requests, &options);
+        for (row, written) in ROWS.iter().zip(&found) {
+            let pads = longest - row.len();
+            let (expected, _) = plainly(&model, 2, (row, pads), Positions::Tokens, (20, penalty as f32));
+            assert_eq!(written.ids, expected, "{penalty}");
+        }
+        assert_ne!(found, none, "{penalty}");
+        assert_eq!(repeated(&found) < repeated(&none), penalty > 1.0, "{penalty}");
     }
 }
 
@@ -441,6 +473,15 @@ fn nothing_is_read_for_nothing_and_faults_are_named() {
         choice: cold,
         ..options(5)
     };
+    let penalty = GenerationOptions {
+        repetition_penalty: 0.0,
+        ..options(5)
+    };
+    let error = run(&[&[1]], &penalty).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "sampling: expected a finite number above 0 for repetition_penalty, found 0"
+    );
     let error = run(&[&[1]], &cold).unwrap_err().to_string();
     assert_eq!(
         error,
