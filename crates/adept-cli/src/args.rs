@@ -122,7 +122,7 @@ pub struct Train {
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
 
-    /// T5 checkpoint in Hugging Face form, or the name of one in the hub's cache (t5-base, owner/name)
+    /// T5, CodeGen or Llama checkpoint in Hugging Face form, or the name of one in the hub's cache (t5-base, owner/name)
     #[arg(long, value_name = "DIR|NAME")]
     pub backbone: Option<PathBuf>,
 

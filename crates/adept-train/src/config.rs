@@ -33,7 +33,7 @@ pub struct RunConfig {
     pub task: String,
     /// Folder of GLUE's own files.
     pub data: PathBuf,
-    /// Folder of the T5 checkpoint.
+    /// Folder of the backbone's checkpoint.
     pub backbone: PathBuf,
     /// Seed of initial values, order and dropout.
     pub seed: u64,

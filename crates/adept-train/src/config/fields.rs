@@ -129,8 +129,8 @@ pub const FIELDS: &[Field] = &[
         "backbone",
         Kind::Text,
         false,
-        "Folder of the T5 checkpoint in Hugging Face form, tokenizer included. Resuming compares the fingerprint of its \
-         weights, not this path.",
+        "Folder of the T5, CodeGen or Llama checkpoint in Hugging Face form, tokenizer included. Resuming compares the \
+         fingerprint of its weights, not this path.",
     ),
     field(
         "seed",
