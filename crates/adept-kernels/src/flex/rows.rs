@@ -71,18 +71,11 @@ pub(super) fn maximum(row: &[f32]) -> f32 {
 /// `Σ e^(x − top)`; a NaN in the row reaches the result.
 #[inline(always)]
 pub(super) fn sum_of_exponentials(row: &[f32], top: f32) -> f32 {
-    let mut lanes = [0.0f32; LANES];
-    let chunks = row.chunks_exact(LANES);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for (acc, &x) in lanes.iter_mut().zip(chunk) {
-            *acc += exp(x - top);
-        }
-    }
-    for (acc, &x) in lanes.iter_mut().zip(rest) {
-        *acc += exp(x - top);
-    }
-    lanes.into_iter().sum()
+    sum_of(
+        row,
+        #[inline(always)]
+        |x| exp(x - top),
+    )
 }
 
 /// Replaces every element by `e^(x − top)` and returns their sum.
