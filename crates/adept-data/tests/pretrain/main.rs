@@ -1,6 +1,6 @@
 //! What pretraining reads: corpora, tokenizer training, the token store, span corruption, mixtures and their batches.
 
-#[path = "../common/mod.rs"]
+#[path = "../all/common/mod.rs"]
 mod common;
 mod corpus;
 mod denoise;

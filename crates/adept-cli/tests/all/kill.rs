@@ -1,0 +1,131 @@
+//! Runs that are killed or interrupted and resumed give what a run never stopped gives, byte for byte.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::common::{adept, command, fresh, sample, train};
+
+/// How often the run is killed.
+const KILLS: usize = 10;
+
+/// A run long enough to be killed in any of its phases: a checkpoint after every step, an evaluation every fourth.
+fn arguments(out: &Path) -> Vec<String> {
+    let mut arguments = train(&sample().data, &sample().backbone, out);
+    arguments.extend(
+        [
+            "train.steps=96",
+            "evaluation.every=4",
+            "checkpoint.every=1",
+            "train.batch_size=8",
+            "train.backbone_dropout=0.1",
+        ]
+        .map(|set| format!("--set={set}")),
+    );
+    arguments
+}
+
+/// All that a run leaves besides times: the files of `best/`.
+fn best(out: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(out.join("best")).expect("the run is done");
+    let read = |entry: fs::DirEntry| {
+        (
+            entry.file_name().to_string_lossy().into_owned(),
+            fs::read(entry.path()).expect("it is readable"),
+        )
+    };
+    entries
+        .map(|entry| read(entry.expect("the folder is readable")))
+        .collect()
+}
+
+#[test]
+fn a_run_killed_ten_times_gives_the_same_adapter_byte_for_byte() {
+    let (_folder, root) = fresh("runs");
+    fs::create_dir_all(&root).expect("the folder is writable");
+    let whole = root.join("whole");
+    let began = Instant::now();
+    adept(arguments(&whole)).succeeded();
+    let took = began.elapsed();
+    let expected = best(&whole);
+    assert!(expected.contains_key("adapter_model.safetensors"));
+
+    // A linear congruential generator with a fixed seed: the moments are the same shares of the run every time.
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut share = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as f64 / f64::from(1_u32 << 31)
+    };
+    let (mut kills, mut round) = (0, 0);
+    while kills < KILLS {
+        round += 1;
+        assert!(round <= KILLS, "runs end before they can be killed");
+        let out = root.join(format!("killed-{round}"));
+        let mut resumed = 0;
+        while !out.join("result.json").exists() {
+            let mut running = command(arguments(&out))
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("the program is built by cargo for this test");
+            if kills < KILLS {
+                // Up to a fifth of the whole run, its start included: before, while and after it gets somewhere.
+                let until = Instant::now() + took.mul_f64(share() / 5.0);
+                while Instant::now() < until && running.try_wait().expect("it is our child").is_none() {
+                    sleep(Duration::from_millis(2));
+                }
+                if running.try_wait().expect("it is our child").is_none() {
+                    running.kill().expect("it is our child");
+                    kills += 1;
+                }
+            }
+            running.wait().expect("it is our child");
+            resumed += 1;
+            assert!(resumed < 4 * KILLS, "the run gets nowhere");
+        }
+        assert_eq!(best(&out), expected, "after {kills} kills in {resumed} sessions");
+    }
+}
+
+#[test]
+fn an_interrupted_run_saves_a_checkpoint_says_how_to_go_on_and_is_resumed() {
+    let (_folder, root) = fresh("runs");
+    let (whole, stopped) = (root.join("whole"), root.join("stopped"));
+    adept(arguments(&whole)).succeeded();
+
+    let running = command(arguments(&stopped))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program is built by cargo for this test");
+    let begun = Instant::now();
+    while !stopped.join("checkpoint").exists() && begun.elapsed() < Duration::from_secs(120) {
+        sleep(Duration::from_millis(5));
+    }
+    let sent = Command::new("kill")
+        .args(["-INT", &running.id().to_string()])
+        .status()
+        .expect("kill is there");
+    assert!(sent.success());
+    let output = running.wait_with_output().expect("the program ends");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{message}");
+    assert!(
+        message.contains("interrupted at step") && message.contains("run the same command again"),
+        "{message}"
+    );
+    assert!(!stopped.join("result.json").exists());
+
+    let shown = adept(["inspect".to_owned(), stopped.display().to_string()])
+        .succeeded()
+        .out;
+    assert!(shown.contains("begun, not done"), "{shown}");
+    let resumed = adept(arguments(&stopped)).succeeded();
+    assert!(resumed.err.contains("resumed at step"), "{}", resumed.err);
+    assert_eq!(best(&stopped), best(&whole));
+}

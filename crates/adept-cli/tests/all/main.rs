@@ -1,0 +1,18 @@
+//! The program, driven as a user drives it: one binary, so that what tests share is built and trained once.
+#![cfg(feature = "flex")]
+
+mod analysis;
+mod bad_input;
+mod cli;
+mod common;
+mod fetch;
+mod hub;
+#[cfg(unix)]
+mod kill;
+#[cfg(target_os = "linux")]
+mod memory;
+mod own_data;
+#[cfg(unix)]
+mod pretrain;
+mod programs;
+mod reproduce;

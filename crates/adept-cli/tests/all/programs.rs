@@ -1,0 +1,256 @@
+//! A task of programs on a decoder alone, from a card of one's own to pass@1, and what is refused.
+//!
+//! The backbone is CodeGen's golden folder, whose weights are random: what it writes is no Python. To see every verdict,
+//! a run that is done is made to judge programs of ours.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::common::{Outcome, command, finish, fresh, json, sample};
+use serde_json::{Value, json as value};
+
+/// A task whose problems are twelve functions that add or multiply: six to learn from, six to write.
+const CARD: &str = r#"
+name = "little"
+display = "Little"
+about = "Functions of one line."
+
+[source]
+max_length = 96
+pieces = [{ field = "prompt" }]
+
+[target]
+kind = "program"
+field = "solution"
+tests = ["test"]
+entry_point = "name"
+max_length = 24
+
+[split]
+rule = "halve-train"
+
+[metrics]
+all = ["pass_at_1"]
+
+[[forms]]
+name = "own"
+format = "jsonl"
+files = { train = ["problems"] }
+"#;
+const PROBLEMS: usize = 12;
+
+/// A folder with the card and its problems. `test_of` gives the body of a problem's `check`.
+fn task(folder: &Path, test_of: impl Fn(usize) -> String) -> (PathBuf, PathBuf) {
+    let (card, data) = (folder.join("little.toml"), folder.join("data/little"));
+    fs::create_dir_all(&data).expect("a writable folder");
+    fs::write(&card, CARD).expect("a writable folder");
+    let row = |number: usize| {
+        let row = value!({
+            "prompt": format!("def f{number}(x):\n"),
+            "solution": format!("    return x + {number}\n"),
+            "test": format!("def check(candidate):\n    {}\n", test_of(number)),
+            "name": format!("f{number}"),
+        });
+        format!("{row}\n")
+    };
+    let rows: String = (0..PROBLEMS).map(row).collect();
+    fs::write(data.join("problems.jsonl"), rows).expect("a writable folder");
+    (card, folder.join("data"))
+}
+
+/// The problem that is given a program which takes its time.
+const SLOW: usize = 10;
+
+/// The answer is handed back to the function. A pause gives programs more than the shortest limit, which is four times
+/// what the solution takes.
+fn twice(number: usize) -> String {
+    let pause = if number == SLOW {
+        "__import__('time').sleep(3)\n    "
+    } else {
+        ""
+    };
+    format!("{pause}assert candidate(candidate(1)) == {}", 1 + 2 * number)
+}
+
+fn codegen() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/goldens/codegen")
+}
+
+fn run(task: &Path, data: &Path, backbone: &Path, out: &Path, more: &[&str]) -> Outcome {
+    let mut arguments = vec!["train".to_owned()];
+    for (key, path) in [("task", task), ("data", data), ("backbone", backbone), ("out", out)] {
+        arguments.push(format!("--{key}={}", path.display()));
+    }
+    let short = [
+        "--set=train.steps=3",
+        "--set=train.batch_size=2",
+        "--set=adapter.virtual_tokens=4",
+        "--set=adapter.rank=2",
+        "--set=evaluation.batch_size=4",
+        "--set=evaluation.max_new_tokens=6",
+    ];
+    arguments.extend(short.iter().chain(more).map(ToString::to_string));
+    finish(command(arguments))
+}
+
+/// Whether the machine has what the sandbox needs; a test that is skipped says so.
+#[allow(clippy::print_stderr, reason = "a skipped test has to say so")]
+fn holds(outcome: Outcome) -> Option<Outcome> {
+    if outcome.code != Some(0) && outcome.err.contains("the sandbox: ") {
+        assert!(
+            std::env::var_os("ADEPT_SANDBOX_REQUIRED").is_none(),
+            "no sandbox here: {}",
+            outcome.err
+        );
+        eprintln!("skipped: {}", outcome.err);
+        return None;
+    }
+    Some(outcome)
+}
+
+#[test]
+fn programs_are_trained_on_written_and_judged() {
+    let (folder, out) = fresh("run");
+    let (card, data) = task(folder.path(), twice);
+    let more = ["--method=adept"];
+    let Some(outcome) = holds(run(&card, &data, &codegen(), &out, &more)) else {
+        return;
+    };
+    let first = outcome.succeeded();
+    assert!(first.out.contains("pass_at_1"), "{}", first.out);
+    let result = json(&out.join("result.json"));
+    assert_eq!(
+        result["test"],
+        value!({"pass_at_1": 0.0}),
+        "random weights write no Python"
+    );
+    let written = fs::read_to_string(out.join("completions.jsonl")).expect("they are kept");
+    let written: Vec<Value> = written
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("an object a line"))
+        .collect();
+    let judged = json(&out.join("judged.json"));
+    let judged = judged.as_array().expect("a list");
+    assert_eq!((written.len(), judged.len()), (PROBLEMS / 2, PROBLEMS / 2));
+    assert!(
+        written
+            .iter()
+            .all(|one| (1..=6).contains(&one["tokens"].as_u64().unwrap_or(0)))
+    );
+
+    // The same run with programs of ours in place of the model's.
+    let numbers: Vec<usize> = judged
+        .iter()
+        .map(|one| one["problem"].as_u64().expect("a number") as usize)
+        .collect();
+    assert_eq!(numbers[4], SLOW, "the second half, in its order");
+    let right = |place: usize| format!("    return x + {}", numbers[place]);
+    let ours = [
+        (right(0), "pass"),
+        (right(1), "pass"),
+        ("    return x".to_owned(), "fail"),
+        ("    while True: pass".to_owned(), "timeout"),
+        // An answer that just fits, and is too long to be handed back: its own fault, not the tests'.
+        ("    return 'x' * ((64 << 20) - 25)".to_owned(), "fail"),
+        ("    return x +".to_owned(), "syntax error"),
+    ];
+    let line = |(number, (program, _)): (&usize, &(String, &str))| {
+        let line = value!({"problem": number, "sample": 0, "completion": program, "tokens": 1});
+        format!("{line}\n")
+    };
+    let lines: String = numbers.iter().zip(&ours).map(line).collect();
+    fs::write(out.join("completions.jsonl"), lines).expect("a writable folder");
+    fs::remove_file(out.join("result.json")).expect("it is there");
+    run(&card, &data, &codegen(), &out, &more).succeeded();
+    let judged = json(&out.join("judged.json"));
+    let found = judged.as_array().expect("a list");
+    for (one, (program, expected)) in found.iter().zip(&ours) {
+        assert_eq!(one["outcome"], *expected, "{program}: {one}");
+    }
+    assert!(
+        found[4]["message"]
+            .as_str()
+            .is_some_and(|said| said.contains("too long to be handed over")),
+        "{}",
+        found[4]
+    );
+    let scores = &json(&out.join("result.json"))["test"];
+    assert_eq!(*scores, value!({"pass_at_1": 100.0 * 2.0 / 6.0}));
+}
+
+/// Tests that cannot hand over what they want to are the task's fault: the run ends and says which problem it is.
+#[test]
+fn tests_that_cannot_be_run_end_the_run() {
+    let (folder, out) = fresh("run");
+    let (card, data) = task(folder.path(), |_| "candidate(lambda: 1)".to_owned());
+    let Some(outcome) = holds(run(
+        &card,
+        &data,
+        &codegen(),
+        &out,
+        &["--method=pt", "--set=adapter.rank=0"],
+    )) else {
+        return;
+    };
+    outcome.failed(
+        2,
+        &["problem ", "a value of type function cannot be handed to the program"],
+    );
+    assert!(!out.join("result.json").exists());
+}
+
+#[test]
+fn tasks_and_backbones_that_do_not_go_together_are_refused() {
+    let (folder, out) = fresh("run");
+    let (card, data) = task(folder.path(), twice);
+    let outcome = run(&card, &data, &sample().backbone, &out, &[]);
+    let Some(outcome) = holds(outcome) else { return };
+    outcome.failed(
+        2,
+        &["little.toml`: its targets are programs, which need a decoder-only backbone (CodeGen, Llama)"],
+    );
+    run(Path::new("rte"), &sample().data, &codegen(), &out, &[]).failed(2, &["decoder", "T5"]);
+    assert!(!out.join("result.json").exists());
+}
+
+/// MBPP's original form on its own card: a program of several functions, whose tests take what it defines and imports.
+#[test]
+fn programs_in_the_original_form_of_mbpp_are_read_and_judged() {
+    let (folder, out) = fresh("run");
+    let data = folder.path().join("data");
+    fs::create_dir_all(&data).expect("a writable folder");
+    let row = |number: usize| {
+        let row = value!({
+            "text": "Add.",
+            "code": format!("import math\r\ndef one():\r\n  return 1\r\ndef f(x):\r\n  return x + {number} * one()"),
+            "task_id": number,
+            "test_setup_code": "limit = math.inf",
+            "test_list": [format!("assert f(1) == {}", 1 + number), "assert f(1) < limit"],
+            "challenge_test_list": [],
+        });
+        format!("{row}\n")
+    };
+    let rows: String = (0..4).map(row).collect();
+    fs::write(data.join("mbpp.jsonl"), rows).expect("a writable folder");
+    let outcome = run(Path::new("mbpp_original"), &data, &codegen(), &out, &["--method=dept"]);
+    let Some(outcome) = holds(outcome) else { return };
+    outcome.succeeded();
+    let judged = json(&out.join("judged.json"));
+    let problems: Vec<usize> = judged
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| one["problem"].as_u64().expect("a number") as usize)
+        .collect();
+    assert_eq!(problems.len(), 2);
+    let ours = |number: &usize| {
+        let program = format!("def f(x):\n  return two(x) + {number}\ndef two(x):\n  return x\n");
+        let line = value!({"problem": number, "sample": 0, "completion": program, "tokens": 1});
+        format!("{line}\n")
+    };
+    let lines: String = problems.iter().map(ours).collect();
+    fs::write(out.join("completions.jsonl"), lines).expect("a writable folder");
+    fs::remove_file(out.join("result.json")).expect("it is there");
+    run(Path::new("mbpp_original"), &data, &codegen(), &out, &["--method=dept"]).succeeded();
+    assert_eq!(json(&out.join("result.json"))["test"], value!({"pass_at_1": 100.0}));
+}

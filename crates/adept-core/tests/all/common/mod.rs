@@ -1,0 +1,63 @@
+//! What several test files need.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use adept_core::{AdapterConfig, FanIn, PromptAdapter, PromptInit};
+use burn::tensor::TensorData;
+use burn::tensor::backend::Backend;
+use safetensors::SafeTensors;
+
+/// A file or folder under `tests/fixtures`, made by `tests/generators/published_adapters.py`.
+pub fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// The f32 tensors of a safetensors file.
+pub fn tensors(path: &Path) -> BTreeMap<String, TensorData> {
+    let bytes = std::fs::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let read = |(name, view): (&str, safetensors::tensor::TensorView<'_>)| {
+        assert_eq!(view.dtype(), safetensors::Dtype::F32, "{name}");
+        let values: Vec<f32> = view
+            .data()
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&bytes| f32::from_le_bytes(bytes))
+            .collect();
+        (name.to_string(), TensorData::new(values, view.shape()))
+    };
+    file.iter().map(read).collect()
+}
+
+/// Configurations of the three methods with the sizes of the fixtures.
+pub fn configs() -> [AdapterConfig; 3] {
+    let dept = AdapterConfig {
+        scale: 0.5,
+        ..AdapterConfig::dept(6, 3, 2, 5)
+    };
+    [AdapterConfig::pt(6, 3), dept, AdapterConfig::adept(6, 3, 2)]
+}
+
+/// A new adapter with a random prompt.
+pub fn random<B: Backend>(config: &AdapterConfig, seed: u64) -> PromptAdapter<B> {
+    let prompt = PromptInit::Random { std: 1.0 };
+    PromptAdapter::new(config, prompt, FanIn::Reference, seed, &Default::default()).unwrap()
+}
+
+/// An adapter with every tensor at random, as if trained.
+pub fn trained<B: Backend>(config: &AdapterConfig, seed: u64) -> PromptAdapter<B> {
+    let fill = |(place, (name, shape)): (usize, (&str, Vec<usize>))| {
+        let count: usize = shape.iter().product();
+        let prompt = AdapterConfig::pt(count, 1);
+        let values = random::<B>(&prompt, seed + place as u64).tensors().remove(0).1;
+        (
+            name.to_string(),
+            TensorData::new(values.to_vec::<f32>().unwrap(), shape),
+        )
+    };
+    let tensors = config.tensor_shapes().into_iter().enumerate().map(fill).collect();
+    PromptAdapter::from_tensors(config, tensors, &Default::default()).unwrap()
+}

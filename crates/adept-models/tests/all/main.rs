@@ -1,0 +1,5 @@
+//! Checkpoints and forward passes from outside the crate.
+
+mod common;
+mod files;
+mod parity;

@@ -1,0 +1,9 @@
+//! Training, resuming, pretraining and analyses from outside the crate.
+
+mod adamw;
+mod analysis;
+mod common;
+mod learner;
+mod pretrain;
+mod resume;
+mod run;

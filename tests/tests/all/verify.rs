@@ -1,0 +1,320 @@
+//! `adept_train::verify` on the project's own T5 goldens: green as they are, red in exactly the group that is tampered with.
+//!
+//! Tampering is with files only (golden values, backbone weights, configuration). What verification says of a program that
+//! is itself broken is recorded in docs/measurements.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use crate::goldens::{Copy, change, failed, golden};
+use adept_train::verify::{VerifyError, limit, verify};
+use burn::backend::{Autodiff, NdArray};
+use burn::tensor::backend::AutodiffBackend;
+use burn_flex::Flex;
+use safetensors::tensor::Dtype;
+
+const FAMILIES: [&str; 2] = ["t5_v1_0", "t5_v1_1"];
+
+#[track_caller]
+fn passes<AB: AutodiffBackend>(family: &str) {
+    let folder = golden(family);
+    // A folder and the file in it mean the same.
+    for golden in [folder.clone(), folder.join("golden.safetensors")] {
+        let report = verify::<AB>(&folder, &golden, &Default::default()).unwrap();
+        println!("{report}\n");
+        assert!(report.passed(), "{report}");
+        assert_eq!(report.rows.len(), 5 + 8 + 11 + 12 + 12, "every group is there");
+        // What is left out is said, and it is LoRA alone.
+        let left: Vec<&str> = report.not_checked.iter().map(|left| left.group.as_str()).collect();
+        assert_eq!(left, ["lora"]);
+    }
+}
+
+#[test]
+fn goldens_pass_on_flex() {
+    for family in FAMILIES {
+        passes::<Autodiff<Flex>>(family);
+    }
+}
+
+#[test]
+fn goldens_pass_on_ndarray() {
+    for family in FAMILIES {
+        passes::<Autodiff<NdArray>>(family);
+    }
+}
+
+#[test]
+fn one_changed_value_fails_exactly_its_group() {
+    // Twice the limit, not more: the limits are what is tested. A whole unit where nothing may differ.
+    let cases: &[(&str, f64, &[&str])] = &[
+        ("schedule", 1e-6, &["schedule"]),
+        ("rel.bucket_bidirectional", 0.0, &["rel.buckets"]),
+        ("rel.bucket_causal", 0.0, &["rel.buckets"]),
+        ("train.decoder_input_ids", 0.0, &["decoder_input"]),
+        ("base.encoder_hidden.0", 2.0 * limit::LOGITS, &["base.hidden"]),
+        ("base.encoder_hidden.2", 2.0 * limit::LOGITS, &["base.hidden"]),
+        ("base.decoder_hidden.1", -2.0 * limit::LOGITS, &["base.hidden"]),
+        ("base.logits", 2.0 * limit::LOGITS, &["base.logits"]),
+        ("base.loss", -2.0 * limit::LOSS, &["base.loss"]),
+        ("base.loss_per_token", 2.0 * limit::LOSS, &["base.loss_per_token"]),
+        (
+            "base.loss_per_token",
+            2.0 * limit::LOGITS,
+            &["base.loss_per_token", "base.label_scores"],
+        ),
+        ("base.gen_ids", 0.0, &["base.gen_ids"]),
+        ("base.gen_ids_nostop", 0.0, &["base.gen_ids_nostop"]),
+        ("base.gen_margin", 2.0 * limit::MARGIN, &["base.gen_margin"]),
+    ];
+    for (tensor, by, expected) in cases {
+        let copy = Copy::of("t5_v1_1");
+        copy.shift(tensor, *by);
+        let report = copy.verify().unwrap();
+        assert_eq!(failed(&report), *expected, "{tensor} shifted by {by}\n{report}");
+    }
+}
+
+#[test]
+fn one_changed_value_of_an_adapter_fails_exactly_its_group() {
+    for method in ["pt", "dept", "adept"] {
+        let offset = if method == "dept" { "a" } else { "b2" };
+        let mut cases = vec![
+            ("inputs_embeds", "inputs_embeds", 2.0 * limit::LOGITS),
+            ("attention_mask", "attention_mask", 0.0),
+            ("encoder_out", "encoder_out", 2.0 * limit::LOGITS),
+            ("logits", "logits", 2.0 * limit::LOGITS),
+            ("loss", "loss", 2.0 * limit::LOSS),
+            ("gen_ids", "gen_ids", 0.0),
+            ("gen_ids_nostop", "gen_ids_nostop", 0.0),
+            ("grad.prompt", "gradients", 2.0 * limit::GRADIENTS),
+            ("after3.prompt", "prompt_after3", 2.0 * limit::PROMPT_AFTER_3),
+            ("step_losses", "step_losses", 2.0 * limit::LOSS),
+        ];
+        let (gradient, after) = (format!("grad.{offset}"), format!("after3.{offset}"));
+        if method != "pt" {
+            cases.push((&gradient, "gradients", -2.0 * limit::GRADIENTS));
+            cases.push((&after, "offset_after3", 2.0 * limit::OFFSET_AFTER_3));
+        }
+        for (tensor, group, by) in cases {
+            let copy = Copy::of("t5_v1_0");
+            copy.shift(&format!("{method}.{tensor}"), by);
+            let report = copy.verify().unwrap();
+            assert_eq!(
+                failed(&report),
+                [format!("{method}.{group}")],
+                "{method}.{tensor}\n{report}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_changed_offset_bias_fails_what_follows_from_it() {
+    for bias in ["adept.b1", "adept.b2"] {
+        let copy = Copy::of("t5_v1_0");
+        copy.shift(bias, 0.5);
+        let report = copy.verify().unwrap();
+        let failed = failed(&report);
+        for group in [
+            "inputs_embeds",
+            "encoder_out",
+            "logits",
+            "loss",
+            "gradients",
+            "offset_after3",
+            "step_losses",
+        ] {
+            assert!(
+                failed.contains(&format!("adept.{group}").as_str()),
+                "{bias}: {group} passes\n{report}"
+            );
+        }
+        assert!(
+            failed.iter().all(|group| group.starts_with("adept.")),
+            "{bias}\n{report}"
+        );
+    }
+}
+
+#[test]
+fn a_backbone_without_relative_bias_fails() {
+    for family in FAMILIES {
+        for stack in ["encoder", "decoder"] {
+            let copy = Copy::of(family);
+            let name = format!("{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight");
+            copy.rewrite("model.safetensors", |tensors| tensors.get_mut(&name).unwrap().2.fill(0));
+            let report = copy.verify().unwrap();
+            for prefix in ["base", "pt", "dept", "adept"] {
+                let group = format!("{prefix}.logits");
+                assert!(
+                    failed(&report).contains(&group.as_str()),
+                    "{family} {stack} {group}\n{report}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wrong_configuration_fails() {
+    let copy = Copy::of("t5_v1_1");
+    copy.replace(
+        "config.json",
+        "\"feed_forward_proj\": \"gated-gelu\"",
+        "\"feed_forward_proj\": \"relu\"",
+    );
+    assert!(
+        copy.verify().is_err(),
+        "a gated checkpoint does not fit a ReLU configuration"
+    );
+    let copy = Copy::of("t5_v1_0");
+    copy.replace(
+        "config.json",
+        "\"layer_norm_epsilon\": 1e-06",
+        "\"layer_norm_epsilon\": 0.1",
+    );
+    assert!(!copy.verify().unwrap().passed());
+}
+
+#[test]
+fn what_is_missing_is_an_error() {
+    for tensor in [
+        "train.input_ids",
+        "train.decoder_input_ids",
+        "schedule",
+        "rel.distance",
+        "base.logits",
+        "base.encoder_hidden.1",
+        "base.decoder_hidden.2",
+        "base.loss_per_token",
+        "base.gen_ids",
+        "base.gen_margin",
+        "pt.prompt",
+        "pt.logits",
+        "dept.a",
+        "dept.grad.b",
+        "dept.after3.prompt",
+        "adept.b1",
+        "adept.inputs_embeds",
+        "adept.attention_mask",
+        "adept.encoder_out",
+        "adept.grad.b2",
+        "adept.after3.w_up",
+        "adept.step_losses",
+        "adept.gen_ids_nostop",
+    ] {
+        let copy = Copy::of("t5_v1_0");
+        copy.remove(tensor);
+        match copy.verify() {
+            Err(VerifyError::MissingTensor { tensor: named, .. }) => assert_eq!(named, tensor),
+            other => panic!("{tensor} is missing: {other:?}"),
+        }
+    }
+    for file in [
+        "golden.safetensors",
+        "tokenizer_cases.json",
+        "tokenizer.json",
+        "config.json",
+        "model.safetensors",
+    ] {
+        let copy = Copy::of("t5_v1_0");
+        std::fs::remove_file(copy.path().join(file)).unwrap();
+        assert!(copy.verify().is_err(), "{file} is missing");
+    }
+    let copy = Copy::of("t5_v1_0");
+    std::fs::remove_dir_all(copy.path().join("pt_peft")).unwrap();
+    assert!(copy.verify().is_err(), "the prompt saved by peft is missing");
+}
+
+#[test]
+fn what_is_damaged_is_an_error() {
+    let truncated = Copy::of("t5_v1_0");
+    let path = truncated.path().join("golden.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    for length in [0, 7, 100, bytes.len() / 2, bytes.len() - 1] {
+        std::fs::write(&path, &bytes[..length]).unwrap();
+        let error = truncated.verify().unwrap_err();
+        assert!(
+            matches!(error, VerifyError::Safetensors { .. }),
+            "{length} bytes: {error}"
+        );
+    }
+
+    let copy = Copy::of("t5_v1_0");
+    copy.shift("base.logits", f64::NAN);
+    assert!(matches!(
+        copy.verify().unwrap_err(),
+        VerifyError::NotFinite { index: 1, .. }
+    ));
+
+    let copy = Copy::of("t5_v1_0");
+    copy.rewrite("golden.safetensors", |tensors| {
+        tensors.get_mut("adept.logits").unwrap().1 = vec![4, 160, 6];
+    });
+    assert!(matches!(copy.verify().unwrap_err(), VerifyError::Shape { .. }));
+
+    let copy = Copy::of("t5_v1_0");
+    copy.rewrite("golden.safetensors", |tensors| {
+        let loss = tensors.get_mut("adept.loss").unwrap();
+        *loss = (Dtype::I32, vec![], loss.2.clone());
+    });
+    assert!(matches!(copy.verify().unwrap_err(), VerifyError::Dtype { .. }));
+
+    let copy = Copy::of("t5_v1_0");
+    copy.rewrite("golden.safetensors", |tensors| {
+        let ids = &mut tensors.get_mut("train.input_ids").unwrap().2;
+        change::<8>(ids, 0, |_| 160i64.to_le_bytes());
+    });
+    assert!(matches!(
+        copy.verify().unwrap_err(),
+        VerifyError::Id {
+            id: 160,
+            vocabulary: 160,
+            ..
+        }
+    ));
+
+    let copy = Copy::of("t5_v1_0");
+    copy.rewrite("golden.safetensors", |tensors| {
+        let margins = &mut tensors.get_mut("pt.gen_margin").unwrap().2;
+        change::<4>(margins, 0, |_| 1e-4f32.to_le_bytes());
+    });
+    assert!(matches!(copy.verify().unwrap_err(), VerifyError::Margin { .. }));
+
+    let copy = Copy::of("t5_v1_0");
+    std::fs::write(copy.path().join("tokenizer_cases.json"), "[]").unwrap();
+    assert!(matches!(copy.verify().unwrap_err(), VerifyError::NoCases { .. }));
+}
+
+#[test]
+fn a_wrong_tokenizer_case_fails_the_tokenizer() {
+    for (from, to) in [
+        ("\"decoded\": \"the\"", "\"decoded\": \"thé\""),
+        (
+            "\"decoded_with_special\": \"the</s>\"",
+            "\"decoded_with_special\": \"the\"",
+        ),
+    ] {
+        let copy = Copy::of("t5_v1_0");
+        copy.replace("tokenizer_cases.json", from, to);
+        let report = copy.verify().unwrap();
+        assert_eq!(failed(&report), ["tokenizer"], "{report}");
+        assert_eq!(report.rows[0].deviation, 1.0, "{report}");
+    }
+}
+
+#[test]
+fn a_backbone_that_computes_nan_fails() {
+    let copy = Copy::of("t5_v1_0");
+    // Finite weights whose product is not: the loader has nothing to refuse, the comparison must.
+    copy.rewrite("model.safetensors", |tensors| {
+        let data = &mut tensors.get_mut("decoder.final_layer_norm.weight").unwrap().2;
+        for index in 0..data.len() / 4 {
+            change::<4>(data, index, |_| f32::MAX.to_le_bytes());
+        }
+    });
+    let report = copy.verify().unwrap();
+    let row = report.rows.iter().find(|row| row.group == "base.logits").unwrap();
+    assert!(!row.deviation.is_finite() && !row.pass, "{report}");
+    assert!(!report.passed());
+    serde_json::to_string(&report).unwrap();
+}
