@@ -1,0 +1,136 @@
+//! Reading of files that may not be what they should.
+//!
+//! Model and data folders are cloned, linked and downloaded, and each way leaves its own kind of stand-in where a file is
+//! expected: a Git LFS pointer, a link to nothing, a web page, a download that has not ended. A parser would call all of
+//! them damaged. [`StandIn`] recognises them and says the way out; [`read`] and [`read_text`] are `std::fs::read` with that
+//! check, and without the byte-order mark that some editors put in front of a text.
+
+// A test that unwraps fails, as it should.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod stand_in;
+
+use std::path::{Path, PathBuf};
+
+pub use stand_in::StandIn;
+
+/// Why a file cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// The system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// Something else is in the file's place.
+    #[error("{}: {what}", path.display())]
+    StandIn {
+        /// The file.
+        path: PathBuf,
+        /// What is there.
+        what: StandIn,
+    },
+    /// A text that is not UTF-8.
+    #[error("{}: expected UTF-8, found 0x{byte:02x} at byte {at}", path.display())]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// The first byte that does not fit.
+        byte: u8,
+        /// Its offset in the file, from 0.
+        at: usize,
+    },
+}
+
+impl FileError {
+    /// Whether there is no file, nor anything in its place.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+    }
+}
+
+/// Byte-order mark of UTF-8.
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// A text's bytes without the byte-order mark.
+#[must_use]
+pub fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(MARK).unwrap_or(bytes)
+}
+
+/// The bytes of a file that cannot be empty.
+///
+/// # Errors
+/// [`FileError::Io`] and [`FileError::StandIn`].
+pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    check(path)?;
+    std::fs::read(path).map_err(|source| FileError::Io {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// The text of a file that cannot be empty, without a byte-order mark.
+///
+/// # Errors
+/// Those of [`read`], and [`FileError::NotUtf8`].
+pub fn read_text(path: &Path) -> Result<String, FileError> {
+    let bytes = read(path)?;
+    let text = without_mark(&bytes);
+    let mark = bytes.len() - text.len();
+    match std::str::from_utf8(text) {
+        Ok(text) => Ok(text.to_owned()),
+        Err(cause) => Err(FileError::NotUtf8 {
+            path: path.to_owned(),
+            byte: text.get(cause.valid_up_to()).copied().unwrap_or_default(),
+            at: mark + cause.valid_up_to(),
+        }),
+    }
+}
+
+/// Refuses a file in whose place something else is. One that is missing passes: opening it says so.
+///
+/// # Errors
+/// [`FileError::StandIn`].
+pub fn check(path: &Path) -> Result<(), FileError> {
+    match StandIn::at(path) {
+        None => Ok(()),
+        Some(what) => Err(FileError::StandIn {
+            path: path.to_owned(),
+            what,
+        }),
+    }
+}
+
+/// Whether a file of this name is in its folder, be it a link to nothing or the beginning of a download: what opens it then
+/// says what is wrong, where `Path::exists` would call it absent.
+#[must_use]
+pub fn is_named(path: &Path) -> bool {
+    path.symlink_metadata().is_ok() || matches!(StandIn::at(path), Some(StandIn::Unfinished { .. }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_read_without_its_mark_and_a_wrong_byte_is_placed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        std::fs::write(&path, "\u{feff}{}").unwrap();
+        assert_eq!(read_text(&path).unwrap(), "{}");
+        std::fs::write(&path, "{}").unwrap();
+        assert_eq!(read_text(&path).unwrap(), "{}");
+        std::fs::write(&path, b"\xef\xbb\xbfab\xff").unwrap();
+        let error = read_text(&path).unwrap_err();
+        assert!(matches!(error, FileError::NotUtf8 { byte: 0xff, at: 5, .. }), "{error}");
+        std::fs::remove_file(&path).unwrap();
+        assert!(read_text(&path).unwrap_err().is_missing());
+        assert!(!is_named(&path));
+    }
+}

@@ -1,0 +1,224 @@
+//! What may be where a file is expected.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Something in a file's place. Its text says what is there and the way out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StandIn {
+    /// A link whose target is gone.
+    #[error(
+        "a link to {}, where nothing is; put the file there or bring it again (`adept fetch NAME`)",
+        target.display()
+    )]
+    Link {
+        /// Where it points.
+        target: PathBuf,
+    },
+    /// A file of no bytes.
+    #[error("an empty file; copy it again or bring it with `adept fetch NAME`")]
+    Empty,
+    /// What Git holds of a large file.
+    #[error(
+        "a Git LFS pointer, not the file{}; run `git lfs pull` in its folder or bring it with `adept fetch NAME`",
+        bytes.map(|bytes| format!(" of {bytes} bytes")).unwrap_or_default()
+    )]
+    LfsPointer {
+        /// Size of the file it stands for.
+        bytes: Option<u64>,
+    },
+    /// What Git holds of a file that git-annex keeps.
+    #[error("a git-annex pointer, not the file; run `git annex get` in its folder or bring it with `adept fetch NAME`")]
+    AnnexPointer,
+    /// A web page.
+    #[error(
+        "a web page (HTML or XML), not the file: the download was answered with a page; download the file itself \
+         (`adept fetch NAME`)"
+    )]
+    Markup,
+    /// A server's refusal, saved as if it were the file.
+    #[error("a server's answer, `{text}`, not the file; bring it with `adept fetch NAME`")]
+    Answer {
+        /// Its first line.
+        text: String,
+    },
+    /// The beginning of a download beside the missing file.
+    #[error("a download that has not ended: there is only {}; finish it or bring the file with `adept fetch NAME`", partial.display())]
+    Unfinished {
+        /// The file that is there.
+        partial: PathBuf,
+    },
+}
+
+/// First line of a Git LFS pointer, up to the version.
+const LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
+/// A pointer is smaller than this by its specification; so are the answers that are known.
+const SMALL: usize = 1024;
+/// How answers of the hub and of GitHub begin.
+const ANSWERS: [&str; 8] = [
+    "Entry not found",
+    "Repository not found",
+    "Invalid username or password",
+    "Invalid credentials",
+    "Unauthorized",
+    "Access to model",
+    "Access to dataset",
+    "404: Not Found",
+];
+/// How web pages begin, in lower case.
+const MARKUP: [&str; 4] = ["<!doctype html", "<html", "<head", "<?xml"];
+/// What downloads that have not ended are called, behind the file's own name.
+const UNFINISHED: [&str; 5] = [".incomplete", ".part", ".partial", ".crdownload", ".download"];
+
+impl StandIn {
+    /// What is in the place of the file `path`; none where it may well be the file itself, or where there is nothing.
+    #[must_use]
+    pub fn at(path: &Path) -> Option<Self> {
+        let Ok(about) = path.metadata() else {
+            return Self::in_place_of_missing(path);
+        };
+        if !about.is_file() {
+            return None;
+        }
+        if about.len() == 0 {
+            return Some(Self::Empty);
+        }
+        let mut start = Vec::with_capacity(SMALL);
+        // A file that cannot be read is no stand-in: whoever opens it gets the system's reason.
+        File::open(path).ok()?.take(SMALL as u64).read_to_end(&mut start).ok()?;
+        Self::of_start(&start)
+    }
+
+    /// What a file is by its first bytes, of which 1024 are enough; none where it may be the file itself. Empty ones may.
+    #[must_use]
+    pub fn of_start(start: &[u8]) -> Option<Self> {
+        if start.starts_with(LFS) {
+            return Some(Self::LfsPointer { bytes: lfs_size(start) });
+        }
+        if start.starts_with(b"/annex/objects/") {
+            return Some(Self::AnnexPointer);
+        }
+        let text = String::from_utf8_lossy(&start[..start.len().min(SMALL)]);
+        let text = text.trim_start_matches(|letter: char| letter.is_whitespace() || letter == '\u{feff}');
+        let lower = text.get(..16).unwrap_or(text).to_ascii_lowercase();
+        if MARKUP.iter().any(|begin| lower.starts_with(begin)) {
+            return Some(Self::Markup);
+        }
+        if start.len() < SMALL && ANSWERS.iter().any(|begin| text.starts_with(begin)) {
+            return Some(Self::Answer {
+                text: text.lines().next().unwrap_or_default().chars().take(80).collect(),
+            });
+        }
+        None
+    }
+
+    fn in_place_of_missing(path: &Path) -> Option<Self> {
+        if let Ok(target) = path.read_link() {
+            return Some(Self::Link { target });
+        }
+        let name = path.file_name()?;
+        let partial = |end: &str| {
+            let mut name = name.to_owned();
+            name.push(end);
+            path.with_file_name(name)
+        };
+        UNFINISHED
+            .into_iter()
+            .map(partial)
+            .find(|partial| partial.is_file())
+            .map(|partial| Self::Unfinished { partial })
+    }
+}
+
+/// `size` of a pointer.
+fn lfs_size(pointer: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(pointer).ok()?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("size ")?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(start: &[u8], expected: Option<StandIn>, words: &str) {
+        let found = StandIn::of_start(start);
+        assert_eq!(found, expected);
+        if let Some(found) = found {
+            assert!(found.to_string().contains(words), "{found}");
+        }
+    }
+
+    #[test]
+    fn the_first_bytes_tell() {
+        let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 891646390\n";
+        let lfs = |bytes| Some(StandIn::LfsPointer { bytes });
+        check(pointer, lfs(Some(891_646_390)), "891646390 bytes; run `git lfs pull`");
+        check(&pointer[..50], lfs(None), "git lfs pull");
+        check(
+            b"/annex/objects/SHA256E-s1--ab",
+            Some(StandIn::AnnexPointer),
+            "git annex get",
+        );
+        for page in [
+            "<!DOCTYPE html>",
+            "\n\u{feff} <html lang=en>",
+            "<?xml version=\"1.0\"?><Error/>",
+            "<html>",
+        ] {
+            check(page.as_bytes(), Some(StandIn::Markup), "web page");
+        }
+        let answer = StandIn::Answer {
+            text: "Entry not found".to_owned(),
+        };
+        check(b"Entry not found\n", Some(answer), "`Entry not found`");
+    }
+
+    #[test]
+    fn files_pass_for_what_they_are() {
+        let long = [b"Entry not found in a long text. ".as_slice(); 40].concat();
+        for file in [
+            b"".as_slice(),
+            b"{\"model_type\": \"t5\"}",
+            b"\x40\0\0\0\0\0\0\0{\"__metadata__\":{}}",
+            b"PK\x03\x04",
+            b"<s> is where a text begins",
+            &long,
+            "ä".repeat(600).as_bytes(),
+        ] {
+            check(file, None, "");
+        }
+    }
+
+    #[test]
+    fn places_tell_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        assert_eq!(StandIn::at(&path), None);
+        let partial = folder.path().join("model.safetensors.incomplete");
+        std::fs::write(&partial, "x").unwrap();
+        assert_eq!(StandIn::at(&path), Some(StandIn::Unfinished { partial }));
+        assert!(crate::is_named(&path));
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(StandIn::at(&path), Some(StandIn::Empty));
+        std::fs::write(&path, "<html>").unwrap();
+        assert_eq!(StandIn::at(&path), Some(StandIn::Markup));
+        std::fs::write(&path, "weights").unwrap();
+        assert_eq!(StandIn::at(&path), None);
+        assert_eq!(StandIn::at(folder.path()), None, "a folder is for whoever opens it");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_nothing_is_told_from_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        std::os::unix::fs::symlink("../blobs/ab", &path).unwrap();
+        let found = StandIn::at(&path).unwrap();
+        assert!(found.to_string().contains("../blobs/ab"), "{found}");
+        assert!(crate::is_named(&path) && !path.exists());
+    }
+}
