@@ -1,4 +1,5 @@
 //! Tests that cross crates: the golden folders on two backends, and pretraining against PyTorch.
+#![allow(clippy::unwrap_used)]
 
 mod goldens;
 mod pretrain;

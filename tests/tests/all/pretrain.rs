@@ -3,7 +3,6 @@
 //!
 //! The fixture is made by `tests/generators/golden_pretrain.py`, which says how far typical mistakes would move it; its
 //! limits are at least three times what float32 itself is off.
-#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 //!
 //! Tampering is with files only (golden values, backbone weights, configuration). What verification says of a program that
 //! is itself broken is recorded in docs/measurements.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::print_stdout)]
 
 use crate::goldens::{Copy, change, failed, golden};
 use adept_train::verify::{VerifyError, limit, verify};

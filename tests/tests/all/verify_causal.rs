@@ -1,6 +1,6 @@
 //! `adept_train::verify` on the project's own goldens of decoder-only models: green as they are, red where a value, a
 //! weight or a setting is tampered with.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::print_stdout)]
 
 use crate::goldens::{Copy, change, failed, golden};
 use adept_train::verify::{VerifyError, VerifyReport, limit, verify};
