@@ -69,6 +69,10 @@ pub enum CoreError {
         source: std::io::Error,
     },
 
+    /// A file is not what it should be: a Git LFS pointer, a web page, a link to nothing.
+    #[error(transparent)]
+    File(adept_files::FileError),
+
     /// No tensors beside the configuration.
     #[error("{path}: found neither adapter_model.safetensors nor adapter_model.bin", path = path.display())]
     NoTensorFile {
@@ -241,6 +245,15 @@ pub enum CoreError {
         /// Width of the backbone's embeddings.
         found: usize,
     },
+}
+
+impl From<adept_files::FileError> for CoreError {
+    fn from(error: adept_files::FileError) -> Self {
+        match error {
+            adept_files::FileError::Io { path, source } => Self::Io { path, source },
+            other => Self::File(other),
+        }
+    }
 }
 
 /// Why a pickle was refused. Nothing in a pickle is ever executed: what is not on the short list of a tensor dictionary

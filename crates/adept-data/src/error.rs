@@ -1,7 +1,7 @@
 //! Everything that can be wrong with data, as one enum whose variants carry the figures: file, line, field, what was
 //! expected and what was found. Lines and columns count from 1; rows of a parquet file count from 0 as its tools do.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why data could not be read, tokenised or batched.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,14 @@ pub enum DataError {
         file: PathBuf,
         /// The system's own words.
         source: std::io::Error,
+    },
+    /// A file is not what it should be: a Git LFS pointer, a web page, a link to nothing.
+    #[error("{}: {what}", file.display())]
+    StandIn {
+        /// The file.
+        file: PathBuf,
+        /// What is there.
+        what: adept_files::StandIn,
     },
     /// The operating system refused to write a file.
     #[error("{}: cannot be written: {source}", file.display())]
@@ -372,6 +380,17 @@ pub enum DataError {
 }
 
 impl DataError {
+    /// Refuses a file in whose place something else is.
+    pub(crate) fn check_stand_in(file: &Path) -> Result<(), Self> {
+        match adept_files::StandIn::at(file) {
+            None => Ok(()),
+            Some(what) => Err(Self::StandIn {
+                file: file.to_path_buf(),
+                what,
+            }),
+        }
+    }
+
     /// Whether a row lacks a field or has one of another kind: what a file of another form looks like.
     pub(crate) fn is_about_shape(&self) -> bool {
         matches!(

@@ -84,7 +84,7 @@ fn main() {
             std::hint::black_box(score_labels(&plain, encoded, mask.clone(), &labels).into_data());
         });
         let generated = infer(&|encoded| {
-            std::hint::black_box(greedy(&plain, encoded, mask.clone(), 10, false));
+            std::hint::black_box(greedy(&plain, encoded, mask.clone(), 10, false)).expect("finite logits");
         });
         println!(
             "{size} {seq} slots: forward {forward:.0} ms, backward {backward:.0} ms, step {:.0} ms; \

@@ -2,7 +2,11 @@
 //!
 //! Files are memory-mapped, so that a backbone is not held twice while it is converted. Guarantees after
 //! [`Checkpoint::open`]: every header parses, every file is exactly as long as its header says, every tensor of the index
-//! is in the shard the index names. Values are read by [`Checkpoint::read`], which checks shape and element type.
+//! is in the shard the index names. Values are read by [`Checkpoint::read`], which checks shape, element type and that all
+//! are finite.
+//!
+//! Tensors go by the names that a model has for them. Where a file has another one (a shared matrix under one of its other
+//! names, no prefix), a family says so once when it opens the checkpoint, and the fingerprint is the same for both files.
 //!
 //! Limits: a file that another program truncates *while* it is mapped faults, as with every memory map; a file that is
 //! replaced by renaming (as [`write()`] does) is safe, the map keeps the old one.
@@ -40,10 +44,18 @@ struct Shard {
 pub struct Checkpoint {
     dir: PathBuf,
     shards: Vec<Shard>,
-    /// Tensor name to shard.
-    tensors: BTreeMap<String, usize>,
+    /// Where tensors are, by the names that the model has for them.
+    tensors: BTreeMap<String, Place>,
     /// Names that take no part in the model: aliases of tied weights and leftovers.
     ignored: BTreeSet<String>,
+}
+
+/// Where a tensor is.
+#[derive(Debug)]
+struct Place {
+    shard: usize,
+    /// Its name in the file, which may be an older or shorter one.
+    stored: String,
 }
 
 #[derive(Deserialize)]
@@ -62,11 +74,13 @@ impl Checkpoint {
         };
         let single = dir.join(WEIGHTS);
         let index = dir.join(INDEX);
-        if single.exists() {
+        if adept_files::is_named(&single) {
             let shard = Shard::open(single)?;
-            this.tensors = shard.metadata.offset_keys().into_iter().map(|name| (name, 0)).collect();
+            for name in shard.metadata.offset_keys() {
+                this.place(name, 0);
+            }
             this.shards.push(shard);
-        } else if index.exists() {
+        } else if adept_files::is_named(&index) {
             this.open_sharded(&index)?;
         } else {
             return Err(ModelError::NoWeights { dir: dir.to_path_buf() });
@@ -75,10 +89,7 @@ impl Checkpoint {
     }
 
     fn open_sharded(&mut self, index: &Path) -> Result<(), ModelError> {
-        let text = std::fs::read_to_string(index).map_err(|source| ModelError::Io {
-            path: index.to_path_buf(),
-            source,
-        })?;
+        let text = adept_files::read_text(index)?;
         let parsed: Index = serde_json::from_str(&text).map_err(|source| ModelError::Json {
             path: index.to_path_buf(),
             source,
@@ -91,7 +102,7 @@ impl Checkpoint {
                     // A name with a folder in it could lead out of the checkpoint.
                     let plain = Path::new(shard).file_name().is_some_and(|name| name == shard.as_str());
                     let path = self.dir.join(shard);
-                    if !plain || !path.exists() {
+                    if !plain || !adept_files::is_named(&path) {
                         return Err(ModelError::MissingShard {
                             index: index.to_path_buf(),
                             shard: shard.clone(),
@@ -109,7 +120,49 @@ impl Checkpoint {
                     shard: shard.clone(),
                 });
             }
-            self.tensors.insert(tensor.clone(), number);
+            self.place(tensor.clone(), number);
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, name: String, shard: usize) {
+        let stored = name.clone();
+        self.tensors.insert(name, Place { shard, stored });
+    }
+
+    /// Takes tensors without a prefix for those with it, where no name has it; names that begin with one of `apart` never
+    /// do. A model that was saved without its head, or by older code, is stored that way.
+    pub(crate) fn add_prefix(&mut self, prefix: &str, apart: &[&str]) {
+        let is_apart = |name: &str| apart.iter().any(|begin| name.starts_with(begin));
+        if self.names().any(|name| name.starts_with(prefix)) {
+            return;
+        }
+        let tensors = std::mem::take(&mut self.tensors).into_iter();
+        self.tensors = tensors
+            .map(|(name, place)| match is_apart(&name) {
+                true => (name, place),
+                false => (format!("{prefix}{name}"), place),
+            })
+            .collect();
+    }
+
+    /// Takes a matrix that several names stand for under the first of them, wherever it is, and leaves its copies out.
+    /// Names that are not in the files are passed over.
+    ///
+    /// # Errors
+    /// [`ModelError::Untied`] where two of them hold different values.
+    pub(crate) fn tie(&mut self, names: &[&str]) -> Result<(), ModelError> {
+        let Some(found) = names.iter().find(|name| self.contains(name)) else {
+            return Ok(());
+        };
+        for alias in names.iter().filter(|alias| *alias != found) {
+            if self.contains(alias) {
+                self.same(alias, found)?;
+                self.ignore(alias);
+            }
+        }
+        if let Some(place) = self.tensors.remove(*found) {
+            self.tensors.insert(names[0].to_owned(), place);
         }
         Ok(())
     }
@@ -131,14 +184,16 @@ impl Checkpoint {
 
     /// Shape of a tensor.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        let shard = &self.shards[*self.tensors.get(name)?];
-        shard.metadata.info(name).map(|info| info.shape.as_slice())
+        let place = self.tensors.get(name)?;
+        let info = self.shards[place.shard].metadata.info(&place.stored)?;
+        Some(info.shape.as_slice())
     }
 
     /// Element type and raw bytes of a tensor, as stored.
     pub fn raw(&self, name: &str) -> Option<(Dtype, &[u8])> {
-        let shard = &self.shards[*self.tensors.get(name)?];
-        let info = shard.metadata.info(name)?;
+        let place = self.tensors.get(name)?;
+        let shard = &self.shards[place.shard];
+        let info = shard.metadata.info(&place.stored)?;
         let (begin, end) = info.data_offsets;
         Some((info.dtype, &shard.map[shard.start + begin..shard.start + end]))
     }
@@ -148,11 +203,36 @@ impl Checkpoint {
         self.ignored.insert(name.to_owned());
     }
 
+    /// As [`ignore`](Self::ignore), for all tensors whose names fit.
+    pub(crate) fn ignore_where(&mut self, fits: impl Fn(&str) -> bool) {
+        let names: Vec<String> = self.names().filter(|name| fits(name)).map(str::to_owned).collect();
+        self.ignored.extend(names);
+    }
+
+    /// Element types of the tensors that take part, each once, the most values first: by safetensors' names (`F32`, `BF16`).
+    pub fn element_types(&self) -> Vec<String> {
+        let mut values: BTreeMap<String, usize> = BTreeMap::new();
+        for name in self.taking_part() {
+            if let (Some((dtype, _)), Some(shape)) = (self.raw(name), self.shape(name)) {
+                *values.entry(format!("{dtype:?}")).or_default() += shape.iter().product::<usize>();
+            }
+        }
+        let mut types: Vec<(String, usize)> = values.into_iter().collect();
+        types.sort_by_key(|(_, values)| std::cmp::Reverse(*values));
+        types.into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// Names of the tensors that take part.
+    fn taking_part(&self) -> impl Iterator<Item = &str> {
+        self.names().filter(|name| !self.ignored.contains(*name))
+    }
+
     /// Values of a tensor of the given shape, widened to f32 from f32, f16 or bf16.
     pub fn read(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>, ModelError> {
         let (dtype, bytes) = self.expect(name, expected)?;
         let mut values = vec![0.0; expected.iter().product()];
         self.widen(name, dtype, bytes, &mut values)?;
+        self.check_finite(name, &values, 0)?;
         Ok(values)
     }
 
@@ -169,6 +249,7 @@ impl Checkpoint {
             let count = BAND.min(rows - first);
             let band = &mut band[..count * columns];
             self.widen(name, dtype, &bytes[first * size..][..count * size], band)?;
+            self.check_finite(name, band, first * columns)?;
             for column in 0..columns {
                 for (row, value) in values[column * rows + first..][..count].iter_mut().enumerate() {
                     *value = band[row * columns + column];
@@ -190,7 +271,7 @@ impl Checkpoint {
         if found != expected {
             return Err(ModelError::Shape {
                 file: self.file_of(name),
-                tensor: name.to_owned(),
+                tensor: self.stored(name).to_owned(),
                 expected: expected.to_vec(),
                 found: found.to_vec(),
             });
@@ -228,6 +309,37 @@ impl Checkpoint {
         Ok(())
     }
 
+    /// Refuses NaN and infinities among a tensor's values from `first` on: whatever such a model said would be noise.
+    fn check_finite(&self, name: &str, values: &[f32], first: usize) -> Result<(), ModelError> {
+        const EXPONENT: u32 = 0x7f80_0000;
+        // No branch a value: the compiler makes this a loop over vectors, which costs next to nothing beside the reading.
+        let is_off = |value: &f32| value.to_bits() & EXPONENT == EXPONENT;
+        if !values.iter().fold(false, |off, value| off | is_off(value)) {
+            return Ok(());
+        }
+        let place = values.iter().position(is_off).unwrap_or_default();
+        let mut rest = first + place;
+        let mut index: Vec<usize> = (self.shape(name).unwrap_or_default().iter().rev())
+            .map(|&size| {
+                let at = rest % size;
+                rest /= size;
+                at
+            })
+            .collect();
+        index.reverse();
+        Err(ModelError::NotFinite {
+            file: self.file_of(name),
+            tensor: self.stored(name).to_owned(),
+            index,
+            found: values[place],
+        })
+    }
+
+    /// A tensor's name in its file.
+    fn stored<'a>(&'a self, name: &'a str) -> &'a str {
+        self.tensors.get(name).map_or(name, |place| &place.stored)
+    }
+
     /// Refuses an alias whose values are not those of its target.
     pub(crate) fn same(&self, alias: &str, target: &str) -> Result<(), ModelError> {
         if self.shape(alias) == self.shape(target) && self.raw(alias) == self.raw(target) {
@@ -235,8 +347,8 @@ impl Checkpoint {
         }
         Err(ModelError::Untied {
             file: self.file_of(alias),
-            tensor: alias.to_owned(),
-            target: target.to_owned(),
+            tensor: self.stored(alias).to_owned(),
+            target: self.stored(target).to_owned(),
         })
     }
 
@@ -249,7 +361,7 @@ impl Checkpoint {
             None => Ok(()),
             Some(name) => Err(ModelError::UnexpectedTensor {
                 file: self.file_of(name),
-                tensor: name.to_owned(),
+                tensor: self.stored(name).to_owned(),
                 found: self.shape(name).unwrap_or_default().to_vec(),
             }),
         }
@@ -258,7 +370,7 @@ impl Checkpoint {
     /// The hash of all tensors that take part: the same for one file and for shards, another for another element type.
     pub fn fingerprint(&self) -> Fingerprint {
         let mut builder = FingerprintBuilder::new();
-        for name in self.names().filter(|name| !self.ignored.contains(*name)) {
+        for name in self.taking_part() {
             if let (Some(shape), Some((dtype, bytes))) = (self.shape(name), self.raw(name)) {
                 builder.tensor(name, &format!("{dtype:?}"), shape, bytes);
             }
@@ -268,8 +380,7 @@ impl Checkpoint {
 
     /// Number of values of all tensors that take part.
     pub fn parameters(&self) -> usize {
-        let taking_part = self.names().filter(|name| !self.ignored.contains(*name));
-        taking_part
+        self.taking_part()
             .filter_map(|name| self.shape(name))
             .map(|shape| shape.iter().product::<usize>())
             .sum()
@@ -278,7 +389,7 @@ impl Checkpoint {
     /// The file that holds a tensor; the folder where no file does and there are several.
     pub fn file_of(&self, name: &str) -> PathBuf {
         match (self.tensors.get(name), self.shards.as_slice()) {
-            (Some(&shard), shards) => shards[shard].path.clone(),
+            (Some(place), shards) => shards[place.shard].path.clone(),
             (None, [only]) => only.path.clone(),
             (None, _) => self.dir.clone(),
         }
@@ -287,6 +398,7 @@ impl Checkpoint {
 
 impl Shard {
     fn open(path: PathBuf) -> Result<Self, ModelError> {
+        adept_files::check(&path)?;
         let io = |source| ModelError::Io {
             path: path.clone(),
             source,

@@ -32,6 +32,21 @@ pub enum ModelError {
         /// What is there.
         found: String,
     },
+    /// A key of `config.json` or `generation_config.json` has a value that is not supported.
+    #[error("{}: `{key}`: expected {expected}, found {found}", file.display())]
+    Setting {
+        /// The file.
+        file: PathBuf,
+        /// The key.
+        key: String,
+        /// What would do.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// A file is not what it should be: a pointer, a web page, a link to nothing, a text that is not UTF-8.
+    #[error(transparent)]
+    File(adept_files::FileError),
     /// A folder holds no weights in a format this crate reads.
     #[error("{dir}: expected model.safetensors or model.safetensors.index.json, found neither")]
     NoWeights {
@@ -118,6 +133,18 @@ pub enum ModelError {
         /// Type in the file.
         found: String,
     },
+    /// A weight is NaN or infinite.
+    #[error("{file}: tensor `{tensor}`: the value at {index:?} is {found}, expected a finite number")]
+    NotFinite {
+        /// The file.
+        file: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Its first such place, an index a dimension.
+        index: Vec<usize>,
+        /// The value.
+        found: f32,
+    },
     /// Two names of one weight hold different values.
     #[error("{file}: tensor `{tensor}` is tied to `{target}` but holds other values")]
     Untied {
@@ -128,6 +155,15 @@ pub enum ModelError {
         /// The tensor it is an alias of.
         target: String,
     },
+}
+
+impl From<adept_files::FileError> for ModelError {
+    fn from(error: adept_files::FileError) -> Self {
+        match error {
+            adept_files::FileError::Io { path, source } => Self::Io { path, source },
+            other => Self::File(other),
+        }
+    }
 }
 
 impl ModelError {

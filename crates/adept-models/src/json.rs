@@ -1,37 +1,31 @@
 //! What reading a `config.json` shares between families.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::error::ModelError;
-
-/// Path and text of a folder's `config.json`.
-pub(crate) fn config_text(dir: &Path) -> Result<(PathBuf, String), ModelError> {
-    let path = dir.join("config.json");
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok((path, text)),
-        Err(source) => Err(ModelError::Io { path, source }),
-    }
-}
+use crate::files::ConfigFiles;
 
 /// The family that a folder's `config.json` names; none where it names none.
 ///
 /// # Errors
 /// A file that cannot be read or is no JSON object.
 pub fn model_type(dir: &Path) -> Result<Option<String>, ModelError> {
-    #[derive(Deserialize)]
-    struct Family {
-        model_type: Option<String>,
+    let files = ConfigFiles::from_dir(dir)?;
+    match files.config.get("model_type") {
+        None => Ok(None),
+        Some(Value::String(name)) => Ok(Some(name.clone())),
+        Some(other) => Err(files.config.refuse("model_type", "a text", other)),
     }
-    let (path, text) = config_text(dir)?;
-    let family: Family = serde_json::from_str(&text).map_err(|source| ModelError::Json { path, source })?;
-    Ok(family.model_type)
 }
 
-pub(crate) fn at_least_one(fields: &[(&'static str, usize)]) -> Result<(), ModelError> {
-    match fields.iter().find(|(_, value)| *value == 0) {
-        Some((field, value)) => Err(ModelError::config(field, "at least 1", value)),
+/// Largest size of a dimension: products of two of them fit into a `usize`.
+const LARGEST: usize = 1 << 30;
+
+pub(crate) fn sizes(fields: &[(&'static str, usize)]) -> Result<(), ModelError> {
+    match fields.iter().find(|(_, value)| !(1..=LARGEST).contains(value)) {
+        Some((field, value)) => Err(ModelError::config(field, format!("from 1 to {LARGEST}"), value)),
         None => Ok(()),
     }
 }
@@ -55,6 +49,13 @@ pub(crate) fn token(field: &'static str, id: u32, vocabulary: usize) -> Result<(
         return Ok(());
     }
     Err(ModelError::config(field, format!("below vocab_size {vocabulary}"), id))
+}
+
+pub(crate) fn tokens(field: &'static str, ids: &[u32], vocabulary: usize) -> Result<(), ModelError> {
+    match ids {
+        [] => Err(ModelError::config(field, "one token or more", "none")),
+        ids => ids.iter().try_for_each(|&id| token(field, id, vocabulary)),
+    }
 }
 
 /// What stands for a field that a file lacks in an error.

@@ -7,6 +7,7 @@
 //! | [`codegen`] | CodeGen |
 //! | [`llama`] | Llama 2, 3, 3.1, 3.2, TinyLlama |
 //! | [`causal`] | what the last two share: maps, norms, rotary positions, the key/value cache |
+//! | [`files`] | `config.json` and `generation_config.json`: what both state, and what is refused by name |
 //! | [`checkpoint`] | `model.safetensors`, alone or in shards: memory-mapped, checked, fingerprinted, written |
 //! | [`generate`] | texts, greedy or drawn, and the scoring of fixed answers |
 //! | [`loss`] | label shift and token cross-entropy |
@@ -20,6 +21,7 @@ pub mod causal;
 pub mod checkpoint;
 pub mod codegen;
 pub mod error;
+pub mod files;
 pub mod generate;
 mod json;
 pub mod llama;

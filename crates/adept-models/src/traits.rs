@@ -80,8 +80,8 @@ pub trait Seq2SeqBackbone<B: Backend>: Backbone<B> {
 
     /// The token a decoder begins with (T5: pad).
     fn decoder_start_id(&self) -> u32;
-    /// The token that ends an answer.
-    fn eos_id(&self) -> u32;
+    /// The tokens that end an answer, at least one.
+    fn eos_ids(&self) -> &[u32];
     /// The token that fills rows up.
     fn pad_id(&self) -> u32;
 }
@@ -154,7 +154,7 @@ pub trait CausalBackbone<B: Backend>: Backbone<B> {
         cache: &mut Self::Cache,
     ) -> Tensor<B, 2>;
 
-    /// Positions it was trained for; later ones are worked out like any other, but nobody knows what comes of them.
+    /// Positions it was trained for; quality beyond that length is unknown.
     fn max_positions(&self) -> usize;
     /// The tokens that end a text, at least one; the first is what a training row ends with.
     fn eos_ids(&self) -> &[u32];

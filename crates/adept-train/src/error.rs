@@ -279,6 +279,61 @@ pub enum TrainError {
         /// Rows of its embedding.
         expected: usize,
     },
+    /// A tokenizer that gives ids beyond the embedding.
+    #[error(
+        "{}: the tokenizer gives ids up to {found}, but the embedding has {rows} rows (ids up to {}): it is another \
+         model's, or tokens were added to it and not to the weights",
+        backbone.display(), rows - 1
+    )]
+    TokenWithoutRow {
+        /// The backbone's folder.
+        backbone: PathBuf,
+        /// Largest id of its tokenizer.
+        found: u32,
+        /// Rows of its embedding.
+        rows: usize,
+    },
+    /// A tokenizer that ends texts in another way than its model.
+    #[error(
+        "{}: the tokenizer puts {found} behind every text, expected an end token of the model, which config.json and \
+         generation_config.json say are {expected:?}",
+        backbone.display()
+    )]
+    EndToken {
+        /// The backbone's folder.
+        backbone: PathBuf,
+        /// `eos_token_id`.
+        expected: Vec<u32>,
+        /// What the tokenizer puts there.
+        found: String,
+    },
+    /// A row that is longer than the model's positions.
+    #[error(
+        "{what} {row}: {prompt} virtual tokens and {tokens} tokens of text, but the backbone has {positions} positions; lower \
+         `input.max_source_length` or `adapter.virtual_tokens`"
+    )]
+    Positions {
+        /// A training row or a problem.
+        what: &'static str,
+        /// The longest of them, from 0.
+        row: usize,
+        /// Its tokens as they are cut, pads counted where they have positions.
+        tokens: usize,
+        /// Virtual tokens before it.
+        prompt: usize,
+        /// Positions that the backbone was trained for.
+        positions: usize,
+    },
+    /// A loss outside of training that is not a number.
+    #[error("{what}: the loss is {found}, expected a finite number; rows {rows:?}")]
+    LossNotFinite {
+        /// What was scored.
+        what: String,
+        /// The loss.
+        found: f64,
+        /// Rows of the batch.
+        rows: Vec<usize>,
+    },
     /// A corpus or task file cannot be used.
     #[error("task `{label}` of the mixture: {source}")]
     MixtureTask {
@@ -372,6 +427,15 @@ pub enum TrainError {
 }
 
 impl TrainError {
+    /// The same for a row that goes by another number elsewhere; only errors of one row in a batch change.
+    #[must_use]
+    pub(crate) fn of_row(self, number: impl FnOnce(usize) -> usize) -> Self {
+        match self {
+            Self::Generate(error) => Self::Generate(error.of_row(number)),
+            other => other,
+        }
+    }
+
     /// Wraps a system error with what was tried on which path.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> TrainError {
         let path = path.to_owned();

@@ -58,6 +58,10 @@ pub fn label_tensor<B: Backend>(batch: &Batch, device: &B::Device) -> Tensor<B, 
 /// Predicts every row of `set`, in the order of its right answers.
 ///
 /// `proceed(done, total)` is called before every batch; where it says no, the answer is `None`.
+///
+/// # Errors
+/// Answers that cannot be decoded, rows that are longer than DePT's table of positions, and NaN or infinities among the
+/// logits or scores; the row is its place in `set`.
 pub fn predict<B: Backend, M: TaskModel<B>>(
     model: &M,
     adapter: &PromptAdapter<B>,
@@ -72,7 +76,9 @@ pub fn predict<B: Backend, M: TaskModel<B>>(
         if !proceed(done, set.batches.len()) {
             return Ok(None);
         }
-        let texts = model.answers(adapter, batch, predictor, decode, device)?;
+        adapter.check_width(batch.source_width)?;
+        let texts = model.answers(adapter, batch, predictor, decode, device);
+        let texts = texts.map_err(|error| error.of_row(|row| batch.rows[row]))?;
         for (row, text) in batch.rows.iter().zip(texts) {
             predictions[*row] = text;
         }

@@ -177,18 +177,16 @@ impl<B: Backend> Model<B> {
         each!(self, model => model.pad_id())
     }
 
-    /// The token that ends an answer.
+    /// The token that training appends, the first of [`eos_ids`](Self::eos_ids).
     pub fn eos_id(&self) -> u32 {
-        match self {
-            Self::T5(model) => model.eos_id(),
-            Self::CodeGen(model) => first(model.eos_ids()),
-            Self::Llama(model) => first(model.eos_ids()),
-        }
+        let first = self.eos_ids().first();
+        *first.expect("a configuration without an end token is refused")
     }
-}
 
-fn first(ids: &[u32]) -> u32 {
-    *ids.first().expect("a configuration without an end token is refused")
+    /// The tokens that end an answer, by `generation_config.json` and `config.json`.
+    pub fn eos_ids(&self) -> &[u32] {
+        each!(self, model => model.eos_ids())
+    }
 }
 
 impl<B: Backend> Backbone<B> for Model<B> {

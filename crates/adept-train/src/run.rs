@@ -4,6 +4,7 @@
 //! [`run_prepared`] for every method and seed; [`run`] does all three.
 
 mod build;
+mod door;
 mod prepare;
 mod probe;
 
@@ -33,6 +34,7 @@ use build::build_adapter;
 use prepare::check_prepared;
 
 pub use build::adapter_config;
+pub(crate) use door::check_positions;
 pub(crate) use prepare::load_options;
 pub use prepare::{LoadedBackbone, Means, PreparedData, PreparedTask, load_backbone, prepare, prepare_task, task_of};
 pub use probe::{ProbeOptions, RunTime, probe};

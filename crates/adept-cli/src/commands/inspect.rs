@@ -20,13 +20,15 @@ use crate::progress::scores;
 /// Prints what the folder holds.
 pub fn run(setting: &Setting, arguments: Inspect) -> Result<(), Failure> {
     let folder = &arguments.folder;
-    if folder.join("adapter_config.json").exists() {
+    // A link to nothing counts: whoever opens it says what is wrong.
+    let holds = |name: &str| adept_files::is_named(&folder.join(name));
+    if holds("adapter_config.json") {
         return with_backend(setting.device, AdapterWork(&arguments));
     }
-    if folder.join("record.jsonl").exists() || folder.join("result.json").exists() {
+    if holds("record.jsonl") || holds("result.json") {
         return run_folder(folder);
     }
-    if folder.join("config.json").exists() {
+    if holds("config.json") {
         return backbone(folder, arguments.tensors);
     }
     let found = match folder.read_dir() {
@@ -74,7 +76,7 @@ impl WithBackend for AdapterWork<'_> {
             about
                 .check_backbone(&checkpoint.fingerprint())
                 .map_err(Failure::input)?;
-            let all = parameters(&checkpoint) + config.trainable_parameters();
+            let all = checkpoint.parameters() + config.trainable_parameters();
             row("of all parameters", share(config.trainable_parameters(), all))?;
         }
         say("")?;
@@ -92,11 +94,6 @@ fn share(part: usize, all: usize) -> String {
         thousands(part),
         thousands(all)
     )
-}
-
-fn parameters(checkpoint: &adept_models::checkpoint::Checkpoint) -> usize {
-    let count = |name| checkpoint.shape(name).map_or(0, |shape| shape.iter().product());
-    checkpoint.names().map(count).sum()
 }
 
 fn t5_rows(config: &T5Config) -> Result<(), Failure> {
@@ -179,7 +176,7 @@ fn backbone(folder: &Path, tensors: bool) -> Result<(), Failure> {
     } = model::open(folder).map_err(Failure::input)?;
     row("backbone", folder.display())?;
     row("family", format_args!("{family:?}"))?;
-    row("parameters", thousands(parameters(&checkpoint)))?;
+    row("parameters", thousands(checkpoint.parameters()))?;
     row("tensors", checkpoint.names().count())?;
     row("fingerprint", checkpoint.fingerprint().as_str())?;
     row("width d", d_model)?;

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 
 use adept_data::DataError;
 use adept_data::pretrain::PretrainError;
+use adept_models::generate::GenerateError;
 use adept_train::TrainError;
 use adept_train::program::ProgramOptions;
 use adept_train::report::Benchmark;
@@ -129,6 +130,8 @@ pub fn run_failure(cause: TrainError) -> Failure {
         TrainError::Io { .. }
         | TrainError::NotFinite { .. }
         | TrainError::Diverged { .. }
+        | TrainError::LossNotFinite { .. }
+        | TrainError::Generate(GenerateError::NotFinite { .. } | GenerateError::Score { .. })
         | TrainError::BestChanged { .. }
         | TrainError::Data(DataError::Write { .. } | DataError::Pretrain(PretrainError::Write { .. })) => {
             Failure::run(cause)

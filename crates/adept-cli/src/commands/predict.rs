@@ -6,6 +6,7 @@ use std::path::Path;
 
 use adept_core::PromptAdapter;
 use adept_data::{BatchOptions, Batcher, Encoded, Layout, Right, Task, default_buckets};
+use adept_train::TrainError;
 use adept_train::evaluate::{self, EvaluationSet, Predictor};
 use adept_train::run::{self, LoadedBackbone};
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -49,6 +50,7 @@ impl WithBackend for Work {
             jsonl: arguments.jsonl,
         };
         loop {
+            let before = lines.number;
             let block = lines.read(&mut input)?;
             if block.is_empty() {
                 return Ok(());
@@ -71,10 +73,9 @@ impl WithBackend for Work {
                 pad_id: backbone.model.pad_id(),
                 target_width: 1,
             };
-            for (line, prediction) in block
-                .iter()
-                .zip(predict(&rows, options, &backbone, &adapter, &predictor, &device)?)
-            {
+            let place = |row: usize| format!("{}:{}", lines.name, before + row + 1);
+            let predictions = predict(&rows, options, &backbone, &adapter, &predictor, &device, &place)?;
+            for (line, prediction) in block.iter().zip(predictions) {
                 say(line.with(&prediction))?;
             }
         }
@@ -88,6 +89,7 @@ fn predict<B: Backend>(
     adapter: &PromptAdapter<B>,
     predictor: &Predictor,
     device: &B::Device,
+    place: &dyn Fn(usize) -> String,
 ) -> Result<Vec<String>, Failure> {
     let batches = Batcher::new(rows, options)
         .and_then(|batcher| batcher.evaluation_batches())
@@ -106,7 +108,18 @@ fn predict<B: Backend>(
         device,
         &mut |_, _| true,
     );
-    Ok(predictions.map_err(run_failure)?.unwrap_or_default())
+    let failed = |cause: TrainError| match cause {
+        TrainError::Generate(ref error) => {
+            let place = error.row().map(place);
+            let failure = run_failure(cause);
+            match place {
+                Some(place) => failure.context(place),
+                None => failure,
+            }
+        }
+        cause => run_failure(cause),
+    };
+    Ok(predictions.map_err(failed)?.unwrap_or_default())
 }
 
 /// The labels of the task where it has some, else free text.

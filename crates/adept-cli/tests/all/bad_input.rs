@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::common::{Outcome, adept, copy, fresh, sample, train};
+use crate::model_folder::fill;
 use tempfile::TempDir;
 
 /// What a case does to its copy of the sample.
@@ -147,7 +148,7 @@ fn harmless_differences_in_files_are_read() {
 
 #[test]
 fn backbones_that_cannot_be_used() {
-    let cases: [(&str, Damage, i32, &[&str]); 6] = [
+    let cases: [(&str, Damage, i32, &[&str]); 7] = [
         (
             "cut weights",
             |case| {
@@ -189,12 +190,13 @@ fn backbones_that_cannot_be_used() {
         ),
         (
             "a weight that is no number",
-            |case| {
-                edit(&case.backbone.join("model.safetensors"), |bytes| {
-                    let end = bytes.len();
-                    bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
-                });
-            },
+            |case| fill(&case.backbone, "decoder.final_layer_norm.weight", f32::NAN),
+            2,
+            &["model.safetensors", "`decoder.final_layer_norm.weight`", "is NaN"],
+        ),
+        (
+            "weights that make no number",
+            |case| fill(&case.backbone, "decoder.final_layer_norm.weight", 3e38),
             1,
             &["step 0", "loss NaN"],
         ),

@@ -11,6 +11,7 @@ mod hub;
 mod kill;
 #[cfg(target_os = "linux")]
 mod memory;
+mod model_folder;
 mod own_data;
 #[cfg(unix)]
 mod pretrain;

@@ -1,7 +1,6 @@
 //! Reading an adapter: safetensors, or the pickled file of older ones.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::TensorData;
@@ -9,7 +8,6 @@ use burn::tensor::backend::Backend;
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
 
-use super::save::io;
 use super::zip::TorchFile;
 use super::{AdapterMetadata, CONFIG_FILE, CONFIG_IN_HEADER, PICKLE_FILE, TENSOR_FILE, config};
 use crate::{CoreError, Fingerprint, FingerprintBuilder, PromptAdapter};
@@ -20,13 +18,13 @@ use crate::{CoreError, Fingerprint, FingerprintBuilder, PromptAdapter};
 /// dictionaries and executes nothing.
 ///
 /// # Errors
-/// Names file and tensor, expected and found: missing, unexpected or truncated files, other shapes or types than the
+/// Names file and tensor, expected and found: stand-ins for a file (a Git LFS pointer, a link to nothing), missing, unexpected or truncated files, other shapes or types than the
 /// configuration says, NaN and infinities, adapters of another kind, tensors that are not those the configuration was
 /// written with.
 pub fn load<B: Backend>(dir: &Path, device: &B::Device) -> Result<(PromptAdapter<B>, AdapterMetadata), CoreError> {
     let config_path = dir.join(CONFIG_FILE);
-    let text = fs::read(&config_path).map_err(|source| io(&config_path, source))?;
-    let (meta, written_with) = config::from_text(&config_path, &text)?;
+    let text = adept_files::read(&config_path)?;
+    let (meta, written_with) = config::from_text(&config_path, adept_files::without_mark(&text))?;
 
     let tensor_path = dir.join(TENSOR_FILE);
     let (meta, tensors) = match read_if_present(&tensor_path)? {
@@ -45,10 +43,10 @@ pub fn load<B: Backend>(dir: &Path, device: &B::Device) -> Result<(PromptAdapter
 }
 
 fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>, CoreError> {
-    match fs::read(path) {
+    match adept_files::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(io(path, source)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -151,13 +151,13 @@ pub(super) type Part = (&'static str, Vec<u8>);
 
 /// Whether a folder without a `tokenizer.json` is of this kind.
 pub(super) fn is_there(dir: &Path) -> bool {
-    dir.join(VOCABULARY).is_file() || dir.join(MERGES).is_file()
+    adept_files::is_named(&dir.join(VOCABULARY)) || adept_files::is_named(&dir.join(MERGES))
 }
 
 /// The tokenizer of a folder, and the files that it was read from, in an order of their own.
 pub(super) fn read(dir: &Path) -> Result<(Tokenizer, Vec<Part>), DataError> {
     for (there, missing) in [(VOCABULARY, MERGES), (MERGES, VOCABULARY)] {
-        if !dir.join(missing).is_file() {
+        if !adept_files::is_named(&dir.join(missing)) {
             let folder = dir.to_path_buf();
             return Err(BpeError::Missing { folder, there, missing }.into());
         }
@@ -165,7 +165,8 @@ pub(super) fn read(dir: &Path) -> Result<(Tokenizer, Vec<Part>), DataError> {
     let mut parts: Vec<Part> = Vec::new();
     for name in [VOCABULARY, MERGES, ADDED, SPECIAL, CONFIG] {
         let file = dir.join(name);
-        if file.is_file() {
+        if adept_files::is_named(&file) {
+            DataError::check_stand_in(&file)?;
             let bytes = std::fs::read(&file).map_err(|source| DataError::Io { file, source })?;
             parts.push((name, bytes));
         }

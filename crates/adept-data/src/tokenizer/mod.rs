@@ -31,6 +31,8 @@ pub struct TextTokenizer {
     prefix: usize,
     /// Ids that it puts after every text (T5: one, `</s>`).
     suffix: usize,
+    /// The last of them.
+    end: Option<u32>,
     /// SHA-256 of its file or files.
     sha256: String,
 }
@@ -53,7 +55,7 @@ impl TextTokenizer {
     /// [`DataError::JsonDocument`] and [`DataError::Bpe`] where it cannot be read.
     pub fn from_dir(dir: &Path) -> Result<Self, DataError> {
         let file = dir.join("tokenizer.json");
-        if file.is_file() {
+        if adept_files::is_named(&file) {
             return Self::from_file(&file);
         }
         if !bpe::is_there(dir) {
@@ -77,6 +79,7 @@ impl TextTokenizer {
     /// [`DataError::Io`] or [`DataError::Tokenizer`].
     pub fn from_file(path: &Path) -> Result<Self, DataError> {
         let file: PathBuf = path.to_path_buf();
+        DataError::check_stand_in(path)?;
         let bytes = std::fs::read(path).map_err(|source| DataError::Io {
             file: file.clone(),
             source,
@@ -101,9 +104,11 @@ impl TextTokenizer {
             })?;
         let added = probe.get_special_tokens_mask();
         let is_added = |special: &&u32| **special == 1;
+        let suffix = added.iter().rev().take_while(is_added).count();
         Ok(Self {
             prefix: added.iter().take_while(is_added).count(),
-            suffix: added.iter().rev().take_while(is_added).count(),
+            suffix,
+            end: probe.get_ids().last().copied().filter(|_| suffix > 0),
             tokenizer,
             sha256,
         })
@@ -117,6 +122,11 @@ impl TextTokenizer {
     /// Ids that it puts behind every text (T5: one, `</s>`); they stay when a text is cut.
     pub(crate) fn suffix(&self) -> usize {
         self.suffix
+    }
+
+    /// The last id that it puts behind every text (T5: that of `</s>`); none where it puts nothing there.
+    pub fn end_id(&self) -> Option<u32> {
+        self.end
     }
 
     /// Ids of one text, at most `max_tokens` of them: those of its beginning, and what is added around it (T5: `</s>`).
@@ -223,7 +233,7 @@ impl TextTokenizer {
     }
 
     /// The largest id that it gives.
-    pub(crate) fn largest_id(&self) -> u32 {
+    pub fn largest_id(&self) -> u32 {
         self.tokenizer.get_vocab(true).into_values().max().unwrap_or_default()
     }
 

@@ -1,10 +1,11 @@
 //! CodeGen's `config.json`: what is read, what may be absent, what is refused.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 
 use crate::error::ModelError;
+use crate::files::{ConfigFiles, Signs, one_or_many};
 use crate::json;
 
 /// Rows of `qkv_proj` come in so many parts, each with queries, values and keys of its own: the model was trained on so
@@ -34,8 +35,8 @@ pub struct CodeGenConfig {
     pub dropout_rate: f64,
     /// Standard deviation of a random start.
     pub initializer_range: f64,
-    /// The token that ends a text.
-    pub eos_token_id: u32,
+    /// The tokens that end a text; the first is what training appends.
+    pub eos_token_ids: Vec<u32>,
     /// The token that fills rows up: the file's, or the end token.
     pub pad_token_id: u32,
 }
@@ -43,7 +44,6 @@ pub struct CodeGenConfig {
 /// `config.json` as it stands in the file; fields that models leave out are options.
 #[derive(Debug, Deserialize)]
 struct File {
-    model_type: Option<String>,
     vocab_size: usize,
     n_positions: Option<usize>,
     n_embd: usize,
@@ -51,23 +51,26 @@ struct File {
     n_head: usize,
     rotary_dim: Option<usize>,
     n_inner: Option<usize>,
-    activation_function: Option<String>,
     layer_norm_epsilon: Option<f64>,
     resid_pdrop: Option<f64>,
+    embd_pdrop: Option<f64>,
+    attn_pdrop: Option<f64>,
     initializer_range: Option<f64>,
-    eos_token_id: Option<u32>,
-    pad_token_id: Option<u32>,
-    tie_word_embeddings: Option<bool>,
 }
 
+const SIGNS: Signs = Signs {
+    model_type: "codegen",
+    architecture: "codegen",
+    is_encoder_decoder: false,
+};
+
 impl CodeGenConfig {
-    /// Reads `config.json` of a checkpoint folder.
+    /// Reads `config.json` of a checkpoint folder, and what its `generation_config.json` says of tokens.
     ///
     /// # Errors
     /// A file that cannot be read or describes a model that cannot be built.
     pub fn from_dir(dir: &Path) -> Result<Self, ModelError> {
-        let (path, text) = json::config_text(dir)?;
-        Self::parse(&text, path)
+        Self::parse(&ConfigFiles::from_dir(dir)?)
     }
 
     /// Reads the text of a `config.json`.
@@ -75,21 +78,38 @@ impl CodeGenConfig {
     /// # Errors
     /// As [`from_dir`](Self::from_dir).
     pub fn from_json(text: &str) -> Result<Self, ModelError> {
-        Self::parse(text, PathBuf::from("config.json"))
+        Self::from_texts(text, None)
     }
 
-    fn parse(text: &str, path: PathBuf) -> Result<Self, ModelError> {
-        let file: File = serde_json::from_str(text).map_err(|source| ModelError::Json { path, source })?;
-        if let Some(found) = file.model_type.filter(|found| found != "codegen") {
-            return Err(ModelError::config("model_type", "codegen", found));
+    /// Reads the text of a `config.json`, and that of a `generation_config.json`.
+    ///
+    /// # Errors
+    /// As [`from_dir`](Self::from_dir).
+    pub fn from_texts(config: &str, generation: Option<&str>) -> Result<Self, ModelError> {
+        Self::parse(&ConfigFiles::from_texts(config, generation)?)
+    }
+
+    fn parse(files: &ConfigFiles) -> Result<Self, ModelError> {
+        files.check(SIGNS)?;
+        let file: File = files.fields()?;
+        let settings = &files.config;
+        settings.only("activation_function", &["gelu_new".into(), "gelu_pytorch_tanh".into()])?;
+        settings.only("scale_attn_weights", &[true.into()])?;
+        settings.only("tie_word_embeddings", &[false.into()])?;
+        // transformers turns all channels of the embedding then, across its heads.
+        if settings.is_null("rotary_dim") {
+            return Err(settings.refuse("rotary_dim", "a number", "null"));
         }
-        if let Some(found) = file.activation_function.filter(|found| found != "gelu_new") {
-            return Err(ModelError::config("activation_function", "gelu_new", found));
+        // One rate stands for all three.
+        let dropout = file.resid_pdrop.unwrap_or(0.0);
+        for (key, rate) in [("embd_pdrop", file.embd_pdrop), ("attn_pdrop", file.attn_pdrop)] {
+            if let Some(found) = rate.filter(|rate| *rate != dropout) {
+                return Err(settings.refuse(key, format!("{dropout} as resid_pdrop"), found));
+            }
         }
-        if file.tie_word_embeddings == Some(true) {
-            return Err(ModelError::config("tie_word_embeddings", false, true));
-        }
-        let eos_token_id = file.eos_token_id.unwrap_or(50256);
+        let tokens = files.tokens()?;
+        let eos_token_ids = tokens.eos.unwrap_or(vec![50256]);
+        let pad_token_id = tokens.pad.unwrap_or(eos_token_ids[0]);
         let config = Self {
             vocab_size: file.vocab_size,
             n_positions: file.n_positions.unwrap_or(2048),
@@ -97,14 +117,17 @@ impl CodeGenConfig {
             n_layer: file.n_layer,
             n_head: file.n_head,
             rotary_dim: file.rotary_dim.unwrap_or(64),
-            n_inner: file.n_inner.unwrap_or(4 * file.n_embd),
+            n_inner: file.n_inner.unwrap_or(file.n_embd.saturating_mul(4)),
             layer_norm_epsilon: file.layer_norm_epsilon.unwrap_or(1e-5),
-            dropout_rate: file.resid_pdrop.unwrap_or(0.0),
+            dropout_rate: dropout,
             initializer_range: file.initializer_range.unwrap_or(0.02),
-            eos_token_id,
-            pad_token_id: file.pad_token_id.unwrap_or(eos_token_id),
+            eos_token_ids,
+            pad_token_id,
         };
         config.validate()?;
+        if let Some(bos) = tokens.bos {
+            json::token("bos_token_id", bos, config.vocab_size)?;
+        }
         Ok(config)
     }
 
@@ -113,7 +136,7 @@ impl CodeGenConfig {
     /// # Errors
     /// The first field that does not fit.
     pub fn validate(&self) -> Result<(), ModelError> {
-        json::at_least_one(&[
+        json::sizes(&[
             ("vocab_size", self.vocab_size),
             ("n_positions", self.n_positions),
             ("n_embd", self.n_embd),
@@ -136,7 +159,7 @@ impl CodeGenConfig {
         }
         json::open_unit("layer_norm_epsilon", self.layer_norm_epsilon)?;
         json::rate("resid_pdrop", self.dropout_rate)?;
-        json::token("eos_token_id", self.eos_token_id, self.vocab_size)?;
+        json::tokens("eos_token_id", &self.eos_token_ids, self.vocab_size)?;
         json::token("pad_token_id", self.pad_token_id, self.vocab_size)
     }
 
@@ -153,7 +176,7 @@ impl CodeGenConfig {
             "attn_pdrop": self.dropout_rate,
             "bos_token_id": 1,
             "embd_pdrop": self.dropout_rate,
-            "eos_token_id": self.eos_token_id,
+            "eos_token_id": one_or_many(&self.eos_token_ids),
             "initializer_range": self.initializer_range,
             "layer_norm_epsilon": self.layer_norm_epsilon,
             "model_type": "codegen",
@@ -187,7 +210,7 @@ impl CodeGenConfig {
             layer_norm_epsilon: 1e-5,
             dropout_rate: 0.0,
             initializer_range: 0.02,
-            eos_token_id: 50256,
+            eos_token_ids: vec![50256],
             pad_token_id: 50256,
         }
     }
@@ -226,6 +249,16 @@ mod tests {
                 "tie_word_embeddings",
             ),
             ("1e-05", "0.0", "layer_norm_epsilon"),
+            ("\"rotary_dim\":32", "\"rotary_dim\":null", "rotary_dim"),
+            ("\"attn_pdrop\":0.0", "\"attn_pdrop\":0.1", "attn_pdrop"),
+            (
+                "scale_attn_weights\":true",
+                "scale_attn_weights\":false",
+                "scale_attn_weights",
+            ),
+            ("CodeGenForCausalLM", "GPTJForCausalLM", "architectures"),
+            ("\"n_embd\":1024", "\"n_embd\":4611686018427387904", "n_embd"),
+            ("\"bos_token_id\":1", "\"bos_token_id\":51200", "bos_token_id"),
         ] {
             let text = PUBLISHED.replace(from, to);
             assert_ne!(text, PUBLISHED, "{from}");

@@ -172,7 +172,7 @@ impl<B: Backend> CausalBackbone<B> for CodeGen<B> {
     }
 
     fn eos_ids(&self) -> &[u32] {
-        std::slice::from_ref(&self.config.eos_token_id)
+        &self.config.eos_token_ids
     }
 
     fn pad_id(&self) -> u32 {

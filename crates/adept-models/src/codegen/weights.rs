@@ -13,18 +13,19 @@ use crate::stored::{Loaded, Stored, StoredType};
 
 const EMBEDDING: &str = "transformer.wte.weight";
 
-/// Opens a checkpoint without building the model; buffers that older files hold beside the weights are set aside.
+/// Opens a checkpoint without building the model; buffers that older files hold beside the weights are set
+/// aside, and names without `transformer.` are found as well.
 ///
 /// # Errors
 /// Files that cannot be read, and a configuration of no CodeGen.
 pub fn open(dir: &Path) -> Result<(CodeGenConfig, Checkpoint), ModelError> {
     let config = CodeGenConfig::from_dir(dir)?;
     let mut checkpoint = Checkpoint::open(dir)?;
-    for number in 0..config.n_layer {
-        for buffer in ["causal_mask", "masked_bias", "bias"] {
-            checkpoint.ignore(&format!("transformer.h.{number}.attn.{buffer}"));
-        }
-    }
+    checkpoint.add_prefix("transformer.", &["lm_head."]);
+    checkpoint.ignore_where(|name| {
+        let buffers = [".attn.causal_mask", ".attn.masked_bias", ".attn.bias"];
+        buffers.iter().any(|buffer| name.ends_with(buffer))
+    });
     Ok((config, checkpoint))
 }
 
@@ -38,7 +39,8 @@ fn build<B: Backend>(
     let (d, inner) = (config.n_embd, config.n_inner);
     let mut builder = Builder::<B> { device, source };
     let wte = builder.rows(EMBEDDING, [config.vocab_size, d])?;
-    let mut h = Vec::with_capacity(config.n_layer);
+    // Not made for so many blocks: a file may name any number, and the first that is missing ends the loop.
+    let mut h = Vec::new();
     for number in 0..config.n_layer {
         let name = |part: &str| format!("transformer.h.{number}.{part}");
         h.push(Block {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 
-use super::{Draw, GenerateError, Sampling, top_and_margin};
+use super::{Draw, GenerateError, Sampling, Stage, first_not_finite, top_and_margin};
 use crate::traits::CausalBackbone;
 
 /// A text to go on from.
@@ -137,7 +137,7 @@ pub type Stop<'a> = dyn FnMut(usize, &[u32]) -> bool + 'a;
 /// Writes on from every request, in their order.
 ///
 /// # Errors
-/// [`GenerateError::EmptyRow`], [`GenerateError::Sampling`], and [`GenerateError::NotFinite`] where a token cannot be drawn.
+/// [`GenerateError::EmptyRow`], [`GenerateError::Sampling`], and [`GenerateError::NotFinite`] where logits are not finite.
 pub fn complete<B: Backend, M: CausalBackbone<B>>(
     model: &M,
     prefix: &Prefix<M::Cache>,
@@ -241,9 +241,11 @@ fn drawn<B: Backend>(
             sample,
             token: token as u64,
         };
-        sampling
-            .draw(logits, draw)
-            .ok_or(GenerateError::NotFinite { row, token })
+        sampling.draw(logits, draw).ok_or(GenerateError::NotFinite {
+            row,
+            token,
+            stage: Stage::Logits,
+        })
     };
     values.chunks(vocab).zip(waiting.rows).map(choose).collect()
 }
@@ -326,7 +328,8 @@ fn decode<B: Backend, M: CausalBackbone<B>, N>(
     };
     let first: Vec<i64> = (0..requests.len()).map(|row| -(uncounted(row) as i64)).collect();
     let (own, behind) = positions(&first, width);
-    let mut logits = model.read(embed(ids, own, Part::Given), mask, behind, &mut cache);
+    let mut entering = embed(ids, own, Part::Given);
+    let mut logits = model.read(entering.clone(), mask, behind, &mut cache);
 
     let mut live: Vec<usize> = (0..requests.len()).collect();
     for token in 0..options.max_new_tokens {
@@ -335,6 +338,17 @@ fn decode<B: Backend, M: CausalBackbone<B>, N>(
             .map(|&row| rows[row].finish.is_none().then_some(row))
             .collect();
         let waiting = Waiting { rows: &waits, token };
+        if let Some(place) = first_not_finite(&logits, |place| waits[place].is_some()) {
+            let stage = Stage::Logits;
+            let error = GenerateError::NotFinite {
+                row: place,
+                token,
+                stage,
+            };
+            return Err(error
+                .unless_finite(Stage::Embeddings, &entering)
+                .of_row(|place| live[place]));
+        }
         if options.repetition_penalty != 1.0 {
             let had = |row: usize| requests[row].ids.iter().chain(&rows[row].ids);
             logits = penalised(logits, &waits, had, options.repetition_penalty as f32);
@@ -374,7 +388,8 @@ fn decode<B: Backend, M: CausalBackbone<B>, N>(
             .collect();
         let (own, behind) = positions(&next, 1);
         let mask = Tensor::full([batch, 1], true, device);
-        logits = model.read(embed(ids, own, Part::New), mask, behind, &mut cache);
+        entering = embed(ids, own, Part::New);
+        logits = model.read(entering.clone(), mask, behind, &mut cache);
     }
     Ok(written(rows))
 }

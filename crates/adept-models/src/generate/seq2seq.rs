@@ -1,9 +1,9 @@
 //! Encoder-decoders: greedy decoding with a key/value cache, and the scoring of fixed answers in one decoder pass.
 
 use burn::tensor::backend::Backend;
-use burn::tensor::{Bool, ElementConversion, Int, Tensor, TensorData};
+use burn::tensor::{Bool, Int, Tensor, TensorData};
 
-use super::top_and_margin;
+use super::{GenerateError, Stage, first_not_finite, top_and_margin};
 use crate::loss::IGNORE_INDEX;
 use crate::traits::Seq2SeqBackbone;
 
@@ -20,36 +20,45 @@ pub struct Generation {
 ///
 /// With `stop_at_eos` a row holds pads after its end token and decoding stops when all rows have ended, so rows may be
 /// shorter than `max_new_tokens` (all alike); without it the end token is a token like any other.
+///
+/// # Errors
+/// [`GenerateError::NotFinite`].
 pub fn greedy<B: Backend, M: Seq2SeqBackbone<B>>(
     model: &M,
     encoded: Tensor<B, 3>,
     mask: Tensor<B, 2, Bool>,
     max_new_tokens: usize,
     stop_at_eos: bool,
-) -> Vec<Vec<u32>> {
+) -> Result<Vec<Vec<u32>>, GenerateError> {
     let pick = |logits: Tensor<B, 2>| {
         let ids = logits.argmax(1).into_data();
         ids.iter::<i64>().map(|id| (id as u32, ())).collect()
     };
-    decode(model, encoded, mask, max_new_tokens, stop_at_eos, pick).0
+    Ok(decode(model, encoded, mask, max_new_tokens, stop_at_eos, pick)?.0)
 }
 
 /// As [`greedy`], with the margin of each choice (which brings all logits to the host).
+///
+/// # Errors
+/// As [`greedy`].
 pub fn greedy_with_margins<B: Backend, M: Seq2SeqBackbone<B>>(
     model: &M,
     encoded: Tensor<B, 3>,
     mask: Tensor<B, 2, Bool>,
     max_new_tokens: usize,
     stop_at_eos: bool,
-) -> Generation {
+) -> Result<Generation, GenerateError> {
     let pick = |logits: Tensor<B, 2>| {
         let [_, vocab] = logits.dims();
         let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
         values.chunks(vocab).map(top_and_margin).collect()
     };
-    let (ids, margins) = decode(model, encoded, mask, max_new_tokens, stop_at_eos, pick);
-    Generation { ids, margins }
+    let (ids, margins) = decode(model, encoded, mask, max_new_tokens, stop_at_eos, pick)?;
+    Ok(Generation { ids, margins })
 }
+
+/// New tokens of all rows, and what was noted on each.
+type Decoded<N> = (Vec<Vec<u32>>, Vec<Vec<N>>);
 
 /// The loop both forms share: `pick` chooses a token a row from logits `[batch, vocab]` and may note something on it.
 fn decode<B: Backend, M: Seq2SeqBackbone<B>, N>(
@@ -59,20 +68,26 @@ fn decode<B: Backend, M: Seq2SeqBackbone<B>, N>(
     max_new_tokens: usize,
     stop_at_eos: bool,
     pick: impl Fn(Tensor<B, 2>) -> Vec<(u32, N)>,
-) -> (Vec<Vec<u32>>, Vec<Vec<N>>) {
+) -> Result<Decoded<N>, GenerateError> {
     let [batch, _, _] = encoded.dims();
     let device = encoded.device();
-    let mut cache = model.start(encoded, mask);
+    let mut cache = model.start(encoded.clone(), mask);
     let mut ids: Vec<Vec<u32>> = vec![Vec::new(); batch];
     let mut notes: Vec<Vec<N>> = (0..batch).map(|_| Vec::new()).collect();
     let mut ended = vec![false; batch];
     let mut last = vec![model.decoder_start_id(); batch];
-    for _ in 0..max_new_tokens {
+    for token in 0..max_new_tokens {
         let inputs: Vec<i32> = last.iter().map(|&id| id as i32).collect();
         let inputs = Tensor::<B, 2, Int>::from_data(TensorData::new(inputs, [batch, 1]), &device);
-        for (row, (chosen, note)) in pick(model.step(inputs, &mut cache)).into_iter().enumerate() {
+        let logits = model.step(inputs, &mut cache);
+        if let Some(row) = first_not_finite(&logits, |row| !ended[row]) {
+            let stage = Stage::Logits;
+            let error = GenerateError::NotFinite { row, token, stage };
+            return Err(error.unless_finite(Stage::Encoder, &encoded));
+        }
+        for (row, (chosen, note)) in pick(logits).into_iter().enumerate() {
             let id = if ended[row] { model.pad_id() } else { chosen };
-            ended[row] |= stop_at_eos && id == model.eos_id();
+            ended[row] |= stop_at_eos && model.eos_ids().contains(&id);
             ids[row].push(id);
             notes[row].push(note);
             last[row] = id;
@@ -81,7 +96,7 @@ fn decode<B: Backend, M: Seq2SeqBackbone<B>, N>(
             break;
         }
     }
-    (ids, notes)
+    Ok((ids, notes))
 }
 
 /// Summed log-probability of each label (token ids, end token included) for every row: `[batch, labels]`.
@@ -122,11 +137,22 @@ pub fn score_labels<B: Backend, M: Seq2SeqBackbone<B>>(
 }
 
 /// The place of each row's best label, `[batch]`.
-pub fn best_labels<B: Backend>(scores: Tensor<B, 2>) -> Vec<usize> {
-    scores
-        .argmax(1)
-        .into_data()
-        .iter::<i64>()
-        .map(|place| place.elem::<i64>() as usize)
-        .collect()
+///
+/// # Errors
+/// [`GenerateError::Score`].
+pub fn best_labels<B: Backend>(scores: Tensor<B, 2>) -> Result<Vec<usize>, GenerateError> {
+    let [_, labels] = scores.dims();
+    let values: Vec<f32> = scores.into_data().iter::<f32>().collect();
+    if let Some(place) = values.iter().position(|score| !score.is_finite()) {
+        return Err(GenerateError::Score {
+            row: place / labels,
+            label: place % labels,
+            found: values[place],
+            stage: Stage::Logits,
+        });
+    }
+    Ok(values
+        .chunks(labels)
+        .map(|row| top_and_margin(row).0 as usize)
+        .collect())
 }

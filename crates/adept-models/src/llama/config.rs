@@ -1,14 +1,18 @@
 //! Llama's `config.json`: what is read, what may be absent, what is refused.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::rope::{RopeFields, RopeScaling};
+use super::rope::{self, RopeFields, RopeScaling, Stated};
 use crate::causal::Rotary;
 use crate::error::ModelError;
+use crate::files::{ConfigFiles, Object, Signs, one_or_many};
 use crate::json;
+
+/// Positions of a model whose file does not say.
+const POSITIONS: usize = 2048;
 
 /// A Llama's shape and conventions, by Hugging Face's field names.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +60,6 @@ pub struct LlamaConfig {
 /// `config.json` as it stands in the file; fields that models leave out are options.
 #[derive(Debug, Deserialize)]
 struct File {
-    model_type: Option<String>,
     vocab_size: usize,
     hidden_size: usize,
     intermediate_size: usize,
@@ -67,35 +70,30 @@ struct File {
     max_position_embeddings: Option<usize>,
     rms_norm_eps: Option<f64>,
     rope_theta: Option<f64>,
+    /// Of the model before its positions were stretched; `rope_scaling` has it as well.
+    original_max_position_embeddings: Option<f64>,
     rope_scaling: Option<RopeFields>,
     rope_parameters: Option<RopeFields>,
-    hidden_act: Option<String>,
     attention_bias: Option<bool>,
     mlp_bias: Option<bool>,
     tie_word_embeddings: Option<bool>,
     attention_dropout: Option<f64>,
     initializer_range: Option<f64>,
-    bos_token_id: Option<u32>,
-    eos_token_id: Option<OneOrMany>,
-    /// −1 in the first published files: none.
-    pad_token_id: Option<i64>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(u32),
-    Many(Vec<u32>),
-}
+const SIGNS: Signs = Signs {
+    model_type: "llama",
+    architecture: "llama",
+    is_encoder_decoder: false,
+};
 
 impl LlamaConfig {
-    /// Reads `config.json` of a checkpoint folder.
+    /// Reads `config.json` of a checkpoint folder, and what its `generation_config.json` says of tokens.
     ///
     /// # Errors
     /// A file that cannot be read or describes a model that cannot be built.
     pub fn from_dir(dir: &Path) -> Result<Self, ModelError> {
-        let (path, text) = json::config_text(dir)?;
-        Self::parse(&text, path)
+        Self::parse(&ConfigFiles::from_dir(dir)?)
     }
 
     /// Reads the text of a `config.json`.
@@ -103,31 +101,37 @@ impl LlamaConfig {
     /// # Errors
     /// As [`from_dir`](Self::from_dir).
     pub fn from_json(text: &str) -> Result<Self, ModelError> {
-        Self::parse(text, PathBuf::from("config.json"))
+        Self::from_texts(text, None)
     }
 
-    fn parse(text: &str, path: PathBuf) -> Result<Self, ModelError> {
-        let file: File = serde_json::from_str(text).map_err(|source| ModelError::Json { path, source })?;
-        if let Some(found) = file.model_type.filter(|found| found != "llama") {
-            return Err(ModelError::config("model_type", "llama", found));
-        }
-        if let Some(found) = file.hidden_act.filter(|found| found != "silu") {
-            return Err(ModelError::config("hidden_act", "silu", found));
-        }
-        let rope = file.rope_parameters.or(file.rope_scaling);
-        let eos_token_ids = match file.eos_token_id {
-            None => vec![2],
-            Some(OneOrMany::One(id)) => vec![id],
-            Some(OneOrMany::Many(ids)) => ids,
-        };
-        let Some(&first_eos) = eos_token_ids.first() else {
-            return Err(ModelError::config("eos_token_id", "one token or more", "an empty list"));
-        };
-        let pad_token_id = match file.pad_token_id {
-            None | Some(-1) => first_eos,
-            Some(id) => u32::try_from(id)
-                .map_err(|_| ModelError::config("pad_token_id", format!("below vocab_size {}", file.vocab_size), id))?,
-        };
+    /// Reads the text of a `config.json`, and that of a `generation_config.json`.
+    ///
+    /// # Errors
+    /// As [`from_dir`](Self::from_dir).
+    pub fn from_texts(config: &str, generation: Option<&str>) -> Result<Self, ModelError> {
+        Self::parse(&ConfigFiles::from_texts(config, generation)?)
+    }
+
+    fn parse(files: &ConfigFiles) -> Result<Self, ModelError> {
+        files.check(SIGNS)?;
+        let file: File = files.fields()?;
+        let settings = &files.config;
+        settings.only("hidden_act", &["silu".into(), "swish".into()])?;
+        settings.only("partial_rotary_factor", &[1.into()])?;
+        check_window(settings, file.max_position_embeddings)?;
+        let rope = rope::resolve(
+            settings,
+            &Stated {
+                scaling: file.rope_scaling,
+                parameters: file.rope_parameters,
+                theta: file.rope_theta,
+                original: file.original_max_position_embeddings,
+                positions: file.max_position_embeddings.unwrap_or(POSITIONS),
+            },
+        )?;
+        let tokens = files.tokens()?;
+        let eos_token_ids = tokens.eos.unwrap_or(vec![2]);
+        let pad_token_id = tokens.pad.unwrap_or(eos_token_ids[0]);
         let heads = file.num_attention_heads;
         let config = Self {
             vocab_size: file.vocab_size,
@@ -137,20 +141,16 @@ impl LlamaConfig {
             num_attention_heads: heads,
             num_key_value_heads: file.num_key_value_heads.unwrap_or(heads),
             head_dim: file.head_dim.unwrap_or(file.hidden_size / heads.max(1)),
-            max_position_embeddings: file.max_position_embeddings.unwrap_or(2048),
+            max_position_embeddings: file.max_position_embeddings.unwrap_or(POSITIONS),
             rms_norm_eps: file.rms_norm_eps.unwrap_or(1e-6),
-            rope_theta: rope
-                .as_ref()
-                .and_then(|rope| rope.rope_theta)
-                .or(file.rope_theta)
-                .unwrap_or(10000.0),
-            rope_scaling: rope.map_or(Ok(None), |rope| rope.scaling())?,
+            rope_theta: rope.theta.unwrap_or(10000.0),
+            rope_scaling: rope.scaling,
             attention_bias: file.attention_bias.unwrap_or(false),
             mlp_bias: file.mlp_bias.unwrap_or(false),
             tie_word_embeddings: file.tie_word_embeddings.unwrap_or(false),
             dropout_rate: file.attention_dropout.unwrap_or(0.0),
             initializer_range: file.initializer_range.unwrap_or(0.02),
-            bos_token_id: file.bos_token_id,
+            bos_token_id: tokens.bos,
             eos_token_ids,
             pad_token_id,
         };
@@ -163,7 +163,7 @@ impl LlamaConfig {
     /// # Errors
     /// The first field that does not fit.
     pub fn validate(&self) -> Result<(), ModelError> {
-        json::at_least_one(&[
+        json::sizes(&[
             ("vocab_size", self.vocab_size),
             ("hidden_size", self.hidden_size),
             ("intermediate_size", self.intermediate_size),
@@ -188,8 +188,9 @@ impl LlamaConfig {
         }
         json::open_unit("rms_norm_eps", self.rms_norm_eps)?;
         json::rate("attention_dropout", self.dropout_rate)?;
-        for &id in &self.eos_token_ids {
-            json::token("eos_token_id", id, self.vocab_size)?;
+        json::tokens("eos_token_id", &self.eos_token_ids, self.vocab_size)?;
+        if let Some(bos) = self.bos_token_id {
+            json::token("bos_token_id", bos, self.vocab_size)?;
         }
         json::token("pad_token_id", self.pad_token_id, self.vocab_size)
     }
@@ -206,7 +207,7 @@ impl LlamaConfig {
     /// The file's text as transformers reads it, for weights of an element type by PyTorch's name.
     pub fn to_json_as(&self, torch_dtype: &str) -> String {
         let scaling = match self.rope_scaling {
-            None => serde_json::Value::Null,
+            None => Value::Null,
             Some(RopeScaling::Linear { factor }) => json!({ "rope_type": "linear", "factor": factor }),
             Some(RopeScaling::Llama3 {
                 factor,
@@ -221,16 +222,12 @@ impl LlamaConfig {
                 "original_max_position_embeddings": original_max_position_embeddings,
             }),
         };
-        let eos = match self.eos_token_ids.as_slice() {
-            [one] => json!(one),
-            many => json!(many),
-        };
         let value = json!({
             "architectures": ["LlamaForCausalLM"],
             "attention_bias": self.attention_bias,
             "attention_dropout": self.dropout_rate,
             "bos_token_id": self.bos_token_id,
-            "eos_token_id": eos,
+            "eos_token_id": one_or_many(&self.eos_token_ids),
             "head_dim": self.head_dim,
             "hidden_act": "silu",
             "hidden_size": self.hidden_size,
@@ -280,6 +277,26 @@ impl LlamaConfig {
     }
 }
 
+/// Refuses attention that does not reach back to a text's beginning. `Llama` in transformers has none, but files of models
+/// that were converted to it may ask for it.
+fn check_window(settings: &Object, positions: Option<usize>) -> Result<(), ModelError> {
+    let full = "full_attention";
+    if let Some(Value::Array(types)) = settings.get("layer_types")
+        && let Some(other) = types.iter().find(|layer| *layer != full)
+    {
+        return Err(settings.refuse("layer_types", full, other));
+    }
+    let is_used = settings.get("use_sliding_window") != Some(&Value::Bool(false));
+    let positions = positions.unwrap_or(POSITIONS);
+    match settings.get("sliding_window").filter(|_| is_used) {
+        Some(window) if window.as_u64().is_none_or(|window| window < positions as u64) => {
+            let expected = format!("nothing, or at least max_position_embeddings {positions}");
+            Err(settings.refuse("sliding_window", expected, window))
+        }
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -317,9 +334,80 @@ mod tests {
             .replace("\"rope_scaling\":null", &format!("\"rope_parameters\":{newer}"))
             .replace("\"rope_theta\":500000.0,\"tie", "\"tie");
         assert_eq!(LlamaConfig::from_json(&newer).unwrap(), older);
-        // The word `type` of older files.
+        // The word `type` of older files, alone and with the newer one.
         let word = format!("\"rope_scaling\":{}", SCALED.replace("rope_type", "type"));
         assert_eq!(with("\"rope_scaling\":null", &word).unwrap(), older);
+        let both = SCALED.replace('{', "{\"type\":\"llama3\",");
+        for text in [
+            format!("\"rope_scaling\":{both}"),
+            format!("\"rope_parameters\":{}", both.replace('{', "{\"rope_theta\":5e5,")),
+            format!("\"rope_scaling\":{SCALED},\"rope_parameters\":{both}"),
+            format!("\"rope_scaling\":null,\"rope_parameters\":{SCALED}"),
+            // Beside the scaling, and where nothing is said, of the model itself.
+            format!(
+                "\"original_max_position_embeddings\":8192,\"rope_scaling\":{}",
+                without(SCALED)
+            ),
+            format!("\"rope_scaling\":{}", without(SCALED)),
+        ] {
+            assert_eq!(with("\"rope_scaling\":null", &text).unwrap(), older, "{text}");
+        }
+    }
+
+    /// Scaling that does not say what it was scaled from.
+    fn without(scaling: &str) -> String {
+        let short = scaling.replace("\"original_max_position_embeddings\":8192,", "");
+        assert_ne!(short, scaling);
+        short
+    }
+
+    #[test]
+    fn each_kind_of_rotary_scaling_reads_under_either_word() {
+        for (fields, expected) in [
+            ("", None),
+            ("\"rope_type\":\"default\"", None),
+            ("\"type\":\"default\",\"factor\":8.0", None),
+            ("\"rope_type\":\"default\",\"type\":\"default\"", None),
+            (
+                "\"type\":\"linear\",\"factor\":4",
+                Some(RopeScaling::Linear { factor: 4.0 }),
+            ),
+            (
+                "\"rope_type\":\"linear\",\"type\":\"linear\",\"factor\":4.0",
+                Some(RopeScaling::Linear { factor: 4.0 }),
+            ),
+        ] {
+            for key in ["rope_scaling", "rope_parameters"] {
+                let config = with("\"rope_scaling\":null", &format!("\"{key}\":{{{fields}}}")).unwrap();
+                assert_eq!(
+                    (config.rope_scaling, config.rope_theta),
+                    (expected, 500_000.0),
+                    "{key} {fields}"
+                );
+            }
+        }
+        for (text, key) in [
+            (
+                "\"rope_scaling\":{\"type\":\"linear\",\"rope_type\":\"llama3\"}",
+                "rope_scaling.type",
+            ),
+            ("\"rope_parameters\":{\"rope_theta\":1e4}", "rope_theta"),
+            (
+                "\"rope_scaling\":{\"type\":\"linear\",\"factor\":2},\"rope_parameters\":{\"rope_type\":\"default\"}",
+                "rope_parameters",
+            ),
+            ("\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":2}", "dynamic"),
+            ("\"rope_parameters\":{\"rope_type\":\"longrope\"}", "longrope"),
+            ("\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":2}", "yarn"),
+            (
+                "\"rope_parameters\":{\"partial_rotary_factor\":0.5}",
+                "partial_rotary_factor",
+            ),
+            ("\"rope_scaling\":\"linear\"", "line"),
+        ] {
+            let error = with("\"rope_scaling\":null", text).unwrap_err().to_string();
+            assert!(error.contains(key), "{key}: {error}");
+        }
     }
 
     #[test]
@@ -350,6 +438,48 @@ mod tests {
                 "head_dim",
             ),
             ("\"eos_token_id\":128001", "\"eos_token_id\":[]", "eos_token_id"),
+            (
+                "\"eos_token_id\":128001",
+                "\"eos_token_id\":[1,\"</s>\"]",
+                "eos_token_id",
+            ),
+            ("\"bos_token_id\":128000", "\"bos_token_id\":128256", "bos_token_id"),
+            ("LlamaForCausalLM", "MistralForCausalLM", "architectures"),
+            ("\"bfloat16\"", "\"int8\"", "torch_dtype"),
+            (
+                "\"use_cache\":true",
+                "\"is_encoder_decoder\":true",
+                "is_encoder_decoder",
+            ),
+            (
+                "\"use_cache\":true",
+                "\"partial_rotary_factor\":0.5",
+                "partial_rotary_factor",
+            ),
+            ("\"use_cache\":true", "\"sliding_window\":4096", "sliding_window"),
+            (
+                "\"use_cache\":true",
+                "\"layer_types\":[\"sliding_attention\"]",
+                "layer_types",
+            ),
+            (
+                "\"use_cache\":true",
+                "\"quantization_config\":{\"quant_method\":\"gptq\"}",
+                "quantization_config",
+            ),
+            ("\"use_cache\":true", "\"scale_embedding\":true", "scale_embedding"),
+            (
+                "\"use_cache\":true",
+                "\"text_config\":{\"vocab_size\":3}",
+                "text_config",
+            ),
+            ("\"use_cache\":true", "\"suppress_tokens\":[3]", "suppress_tokens"),
+            ("\"vocab_size\":128256", "\"vocab_size\":1180591620717411303424", "line"),
+            (
+                "\"hidden_size\":4096",
+                "\"hidden_size\":9007199254740993",
+                "hidden_size",
+            ),
             ("\"eos_token_id\":128001", "\"eos_token_id\":128256", "eos_token_id"),
             (
                 "\"eos_token_id\":128001",

@@ -2,10 +2,11 @@
 
 use std::f64::consts::TAU;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::causal::Rotary;
 use crate::error::ModelError;
+use crate::files::Object;
 use crate::json;
 
 /// How frequencies are changed.
@@ -55,12 +56,13 @@ impl RopeScaling {
 }
 
 /// `rope_scaling` of a file, or `rope_parameters`, which newer versions of transformers write.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct RopeFields {
-    pub rope_theta: Option<f64>,
-    /// `type` in older files.
-    #[serde(alias = "type")]
-    pub rope_type: Option<String>,
+    rope_theta: Option<f64>,
+    rope_type: Option<String>,
+    /// The word of older files for `rope_type`; many have both.
+    #[serde(rename = "type")]
+    older_type: Option<String>,
     factor: Option<f64>,
     low_freq_factor: Option<f64>,
     high_freq_factor: Option<f64>,
@@ -68,48 +70,115 @@ pub(super) struct RopeFields {
     partial_rotary_factor: Option<f64>,
 }
 
-impl RopeFields {
-    /// What the fields say; none where frequencies stay as they are.
-    pub fn scaling(&self) -> Result<Option<RopeScaling>, ModelError> {
-        if let Some(found) = self.partial_rotary_factor.filter(|&part| part != 1.0) {
-            return Err(ModelError::config("rope_parameters.partial_rotary_factor", 1.0, found));
-        }
-        match self.rope_type.as_deref() {
-            None | Some("default") => Ok(None),
-            Some("linear") => Ok(Some(RopeScaling::Linear {
-                factor: positive("rope_scaling.factor", self.factor)?,
-            })),
-            Some("llama3") => {
-                let low = positive("rope_scaling.low_freq_factor", self.low_freq_factor)?;
-                let high = positive("rope_scaling.high_freq_factor", self.high_freq_factor)?;
-                if high <= low {
-                    let expected = format!("more than low_freq_factor {low}");
-                    return Err(ModelError::config("rope_scaling.high_freq_factor", expected, high));
-                }
-                Ok(Some(RopeScaling::Llama3 {
-                    factor: positive("rope_scaling.factor", self.factor)?,
-                    low_freq_factor: low,
-                    high_freq_factor: high,
-                    original_max_position_embeddings: positive(
-                        "rope_scaling.original_max_position_embeddings",
-                        self.original_max_position_embeddings,
-                    )?,
-                }))
+/// All that a file states of rotary positions.
+pub(super) struct Stated {
+    pub scaling: Option<RopeFields>,
+    pub parameters: Option<RopeFields>,
+    pub theta: Option<f64>,
+    /// `original_max_position_embeddings` beside them.
+    pub original: Option<f64>,
+    pub positions: usize,
+}
+
+/// What it comes to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Resolved {
+    pub theta: Option<f64>,
+    /// None where frequencies stay as they are.
+    pub scaling: Option<RopeScaling>,
+}
+
+/// Reads every valid form: either key or both, the type under either name or both, `rope_theta` inside or beside. What is
+/// stated twice must agree.
+pub(super) fn resolve(file: &Object, stated: &Stated) -> Result<Resolved, ModelError> {
+    let read = |key: &'static str, fields: &Option<RopeFields>| -> Result<Option<Resolved>, ModelError> {
+        fields
+            .as_ref()
+            .map(|fields| fields.resolve(file, key, stated))
+            .transpose()
+    };
+    let older = read("rope_scaling", &stated.scaling)?;
+    let newer = read("rope_parameters", &stated.parameters)?;
+    let rope = match (older, newer) {
+        (Some(older), Some(newer)) => {
+            if older.scaling != newer.scaling {
+                let expected = format!("what rope_scaling says, {:?}", older.scaling);
+                return Err(file.refuse("rope_parameters", expected, format!("{:?}", newer.scaling)));
             }
-            Some(other) => Err(ModelError::config(
-                "rope_scaling.rope_type",
-                "default, linear or llama3",
-                other,
-            )),
+            Resolved {
+                theta: agreed(file, "rope_theta", older.theta, newer.theta)?,
+                scaling: newer.scaling,
+            }
         }
+        (older, newer) => older.or(newer).unwrap_or(Resolved {
+            theta: None,
+            scaling: None,
+        }),
+    };
+    Ok(Resolved {
+        theta: agreed(file, "rope_theta", rope.theta, stated.theta)?,
+        scaling: rope.scaling,
+    })
+}
+
+/// A number that may be stated in two places.
+fn agreed(file: &Object, key: &str, one: Option<f64>, other: Option<f64>) -> Result<Option<f64>, ModelError> {
+    match (one, other) {
+        (Some(one), Some(other)) if one != other => {
+            Err(file.refuse(key, format!("{one}, as another place in the file says"), other))
+        }
+        (one, other) => Ok(one.or(other)),
     }
 }
 
-fn positive(field: &'static str, value: Option<f64>) -> Result<f64, ModelError> {
-    match value {
-        Some(value) if value > 0.0 && value.is_finite() => Ok(value),
-        Some(value) => Err(ModelError::config(field, "more than 0", value)),
-        None => Err(ModelError::config(field, "a number", json::ABSENT)),
+impl RopeFields {
+    fn resolve(&self, file: &Object, key: &'static str, stated: &Stated) -> Result<Resolved, ModelError> {
+        let name = |field: &str| format!("{key}.{field}");
+        if let Some(found) = self.partial_rotary_factor.filter(|&part| part != 1.0) {
+            return Err(file.refuse(&name("partial_rotary_factor"), 1, found));
+        }
+        let kind = match (&self.rope_type, &self.older_type) {
+            (Some(newer), Some(older)) if newer != older => {
+                return Err(file.refuse(&name("type"), format!("`{newer}` as rope_type"), older));
+            }
+            (newer, older) => newer.as_deref().or(older.as_deref()),
+        };
+        let positive = |field: &str, value: Option<f64>| match value {
+            Some(value) if value > 0.0 && value.is_finite() => Ok(value),
+            Some(value) => Err(file.refuse(&name(field), "more than 0", value)),
+            None => Err(file.refuse(&name(field), "a number", json::ABSENT)),
+        };
+        let scaling = match kind {
+            None | Some("default") => None,
+            Some("linear") => Some(RopeScaling::Linear {
+                factor: positive("factor", self.factor)?,
+            }),
+            Some("llama3") => {
+                let low = positive("low_freq_factor", self.low_freq_factor)?;
+                let high = positive("high_freq_factor", self.high_freq_factor)?;
+                if high <= low {
+                    let expected = format!("more than low_freq_factor {low}");
+                    return Err(file.refuse(&name("high_freq_factor"), expected, high));
+                }
+                let original = "original_max_position_embeddings";
+                let original_positions =
+                    agreed(file, original, self.original_max_position_embeddings, stated.original)?;
+                Some(RopeScaling::Llama3 {
+                    factor: positive("factor", self.factor)?,
+                    low_freq_factor: low,
+                    high_freq_factor: high,
+                    original_max_position_embeddings: positive(
+                        original,
+                        original_positions.or(Some(stated.positions as f64)),
+                    )?,
+                })
+            }
+            Some(other) => return Err(file.refuse(&name("rope_type"), "default, linear or llama3", other)),
+        };
+        Ok(Resolved {
+            theta: self.rope_theta,
+            scaling,
+        })
     }
 }
 

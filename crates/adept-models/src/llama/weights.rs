@@ -18,19 +18,17 @@ const EMBEDDING: &str = "model.embed_tokens.weight";
 const HEAD: &str = "lm_head.weight";
 
 /// Opens a checkpoint without building the model; a tied head that the file repeats and tables of older files are set
-/// aside.
+/// aside, and a model that was saved without its head (names without `model.`) is found as well.
 ///
 /// # Errors
 /// Files that cannot be read, a configuration of no Llama, and a tied head that differs from the embedding.
 pub fn open(dir: &Path) -> Result<(LlamaConfig, Checkpoint), ModelError> {
     let config = LlamaConfig::from_dir(dir)?;
     let mut checkpoint = Checkpoint::open(dir)?;
-    for number in 0..config.num_hidden_layers {
-        checkpoint.ignore(&format!("model.layers.{number}.self_attn.rotary_emb.inv_freq"));
-    }
-    if config.tie_word_embeddings && checkpoint.contains(HEAD) {
-        checkpoint.same(HEAD, EMBEDDING)?;
-        checkpoint.ignore(HEAD);
+    checkpoint.add_prefix("model.", &["lm_head."]);
+    checkpoint.ignore_where(|name| name.ends_with("rotary_emb.inv_freq"));
+    if config.tie_word_embeddings {
+        checkpoint.tie(&[EMBEDDING, HEAD])?;
     }
     Ok((config, checkpoint))
 }
@@ -47,7 +45,8 @@ fn build<B: Backend>(
     let narrow = config.num_key_value_heads * config.head_dim;
     let mut builder = Builder::<B> { device, source };
     let embed_tokens = builder.rows(EMBEDDING, [config.vocab_size, d])?;
-    let mut layers = Vec::with_capacity(config.num_hidden_layers);
+    // Not made for so many blocks: a file may name any number, and the first that is missing ends the loop.
+    let mut layers = Vec::new();
     for number in 0..config.num_hidden_layers {
         let name = |part: &str| format!("model.layers.{number}.{part}");
         let bias = config.attention_bias;

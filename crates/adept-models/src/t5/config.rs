@@ -5,11 +5,13 @@
 //! output is scaled by `d_model^-0.5`. Version 5 writes `tie_word_embeddings: true` for every T5 and the scale apart, as
 //! `scale_decoder_outputs`; then only the weights tell whether the head is tied (see [`super::weights`]).
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::error::ModelError;
+use crate::files::{ConfigFiles, Signs, one_or_many};
 use crate::json;
 
 /// The feed-forward layer's form.
@@ -58,8 +60,8 @@ pub struct T5Config {
     pub initializer_factor: f64,
     /// The token that fills rows up.
     pub pad_token_id: u32,
-    /// The token that ends an answer.
-    pub eos_token_id: u32,
+    /// The tokens that end an answer.
+    pub eos_token_ids: Vec<u32>,
     /// The token a decoder begins with.
     pub decoder_start_token_id: u32,
 }
@@ -67,7 +69,6 @@ pub struct T5Config {
 /// `config.json` as it stands in the file; fields that models leave out are options.
 #[derive(Debug, Deserialize)]
 struct File {
-    model_type: Option<String>,
     vocab_size: usize,
     d_model: usize,
     d_kv: usize,
@@ -83,35 +84,57 @@ struct File {
     scale_decoder_outputs: Option<bool>,
     dropout_rate: Option<f64>,
     initializer_factor: Option<f64>,
-    pad_token_id: Option<u32>,
-    eos_token_id: Option<u32>,
-    decoder_start_token_id: Option<u32>,
 }
 
+const SIGNS: Signs = Signs {
+    model_type: "t5",
+    architecture: "t5",
+    is_encoder_decoder: true,
+};
+
 impl T5Config {
-    /// Reads `config.json` of a checkpoint folder.
+    /// Reads `config.json` of a checkpoint folder, and what its `generation_config.json` says of tokens.
+    ///
+    /// # Errors
+    /// A file that cannot be read or describes a model that cannot be built.
     pub fn from_dir(dir: &Path) -> Result<Self, ModelError> {
-        let (path, text) = json::config_text(dir)?;
-        Self::parse(&text, path)
+        Self::parse(&ConfigFiles::from_dir(dir)?)
     }
 
     /// Reads the text of a `config.json`.
+    ///
+    /// # Errors
+    /// As [`from_dir`](Self::from_dir).
     pub fn from_json(text: &str) -> Result<Self, ModelError> {
-        Self::parse(text, PathBuf::from("config.json"))
+        Self::from_texts(text, None)
     }
 
-    fn parse(text: &str, path: PathBuf) -> Result<Self, ModelError> {
-        let file: File = serde_json::from_str(text).map_err(|source| ModelError::Json { path, source })?;
-        if let Some(found) = file.model_type.filter(|t| t != "t5") {
-            return Err(ModelError::config("model_type", "t5", found));
-        }
+    /// Reads the text of a `config.json`, and that of a `generation_config.json`.
+    ///
+    /// # Errors
+    /// As [`from_dir`](Self::from_dir).
+    pub fn from_texts(config: &str, generation: Option<&str>) -> Result<Self, ModelError> {
+        Self::parse(&ConfigFiles::from_texts(config, generation)?)
+    }
+
+    fn parse(files: &ConfigFiles) -> Result<Self, ModelError> {
+        files.check(SIGNS)?;
+        let file: File = files.fields()?;
         let feed_forward_proj = match file.feed_forward_proj.as_deref() {
             None | Some("relu") => FeedForwardKind::Relu,
             Some("gated-gelu") => FeedForwardKind::GatedGelu,
             Some(other) => return Err(ModelError::config("feed_forward_proj", "relu or gated-gelu", other)),
         };
+        // Written by transformers from the field above, and heeded by it where somebody has changed them.
+        let (act, gated) = match feed_forward_proj {
+            FeedForwardKind::Relu => (["relu", "relu"], false),
+            FeedForwardKind::GatedGelu => (["gelu_new", "gelu_pytorch_tanh"], true),
+        };
+        files.config.only("dense_act_fn", &act.map(Value::from))?;
+        files.config.only("is_gated_act", &[gated.into()])?;
         let tie_word_embeddings = file.tie_word_embeddings.unwrap_or(true);
-        let pad_token_id = file.pad_token_id.unwrap_or(0);
+        let tokens = files.tokens()?;
+        let pad_token_id = tokens.pad.unwrap_or(0);
         let config = Self {
             vocab_size: file.vocab_size,
             d_model: file.d_model,
@@ -129,16 +152,19 @@ impl T5Config {
             dropout_rate: file.dropout_rate.unwrap_or(0.1),
             initializer_factor: file.initializer_factor.unwrap_or(1.0),
             pad_token_id,
-            eos_token_id: file.eos_token_id.unwrap_or(1),
-            decoder_start_token_id: file.decoder_start_token_id.unwrap_or(pad_token_id),
+            eos_token_ids: tokens.eos.unwrap_or(vec![1]),
+            decoder_start_token_id: tokens.decoder_start.unwrap_or(pad_token_id),
         };
         config.validate()?;
+        if let Some(bos) = tokens.bos {
+            json::token("bos_token_id", bos, config.vocab_size)?;
+        }
         Ok(config)
     }
 
     /// Refuses sizes that no model can have and token ids outside the vocabulary.
     pub fn validate(&self) -> Result<(), ModelError> {
-        json::at_least_one(&[
+        json::sizes(&[
             ("vocab_size", self.vocab_size),
             ("d_model", self.d_model),
             ("d_kv", self.d_kv),
@@ -168,12 +194,11 @@ impl T5Config {
         json::rate("dropout_rate", self.dropout_rate)?;
         for (field, id) in [
             ("pad_token_id", self.pad_token_id),
-            ("eos_token_id", self.eos_token_id),
             ("decoder_start_token_id", self.decoder_start_token_id),
         ] {
             json::token(field, id, self.vocab_size)?;
         }
-        Ok(())
+        json::tokens("eos_token_id", &self.eos_token_ids, self.vocab_size)
     }
 
     /// Channels of all heads together.
@@ -197,7 +222,7 @@ impl T5Config {
             "decoder_start_token_id": self.decoder_start_token_id,
             "dense_act_fn": if gated { "gelu_new" } else { "relu" },
             "dropout_rate": self.dropout_rate,
-            "eos_token_id": self.eos_token_id,
+            "eos_token_id": one_or_many(&self.eos_token_ids),
             "feed_forward_proj": self.feed_forward_proj,
             "initializer_factor": self.initializer_factor,
             "is_encoder_decoder": true,
@@ -238,7 +263,7 @@ impl T5Config {
             dropout_rate: 0.1,
             initializer_factor: 1.0,
             pad_token_id: 0,
-            eos_token_id: 1,
+            eos_token_ids: vec![1],
             decoder_start_token_id: 0,
         }
     }

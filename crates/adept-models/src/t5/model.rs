@@ -262,8 +262,8 @@ impl<B: Backend> Seq2SeqBackbone<B> for T5<B> {
         self.config.decoder_start_token_id
     }
 
-    fn eos_id(&self) -> u32 {
-        self.config.eos_token_id
+    fn eos_ids(&self) -> &[u32] {
+        &self.config.eos_token_ids
     }
 
     fn pad_id(&self) -> u32 {

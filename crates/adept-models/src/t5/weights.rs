@@ -21,8 +21,11 @@ use crate::stored::{Loaded, Stored, StoredType, frozen, transpose};
 
 const SHARED: &str = "shared.weight";
 const HEAD: &str = "lm_head.weight";
-/// Names under which checkpoints may repeat the shared embedding.
-const EMBEDDING_ALIASES: [&str; 2] = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
+/// The shared embedding's names in checkpoints, the model's own first. Some exports have one of the others only, some repeat
+/// the matrix under several.
+const EMBEDDING: [&str; 3] = [SHARED, "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
+/// The same of a model whose head is the embedding.
+const TIED: [&str; 4] = [EMBEDDING[0], EMBEDDING[1], EMBEDDING[2], HEAD];
 /// The published v1.0 files hold this table, which no version of the model reads.
 const LEFTOVER: &str = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight";
 
@@ -31,28 +34,15 @@ const LEFTOVER: &str = "decoder.block.0.layer.1.EncDecAttention.relative_attenti
 pub fn open(dir: &Path) -> Result<(T5Config, Checkpoint), ModelError> {
     let mut config = T5Config::from_dir(dir)?;
     let mut checkpoint = Checkpoint::open(dir)?;
-    let shared = match checkpoint.contains(SHARED) {
-        true => SHARED,
-        // Some exports keep an alias only.
-        false => EMBEDDING_ALIASES
-            .into_iter()
-            .find(|name| checkpoint.contains(name))
-            .unwrap_or(SHARED),
-    };
-    for alias in EMBEDDING_ALIASES.into_iter().filter(|&alias| alias != shared) {
-        if checkpoint.contains(alias) {
-            checkpoint.same(alias, shared)?;
-            checkpoint.ignore(alias);
-        }
-    }
+    checkpoint.tie(&EMBEDDING)?;
     checkpoint.ignore(LEFTOVER);
-    if config.tie_word_embeddings && checkpoint.contains(HEAD) {
-        match (checkpoint.same(HEAD, shared), config.scale_decoder_outputs) {
-            (Ok(()), _) => checkpoint.ignore(HEAD),
-            // transformers 5 writes `tie_word_embeddings: true` for every T5; a head that is neither scaled nor equal to
-            // the embedding is a v1.1 head.
-            (Err(_), false) => config.tie_word_embeddings = false,
-            (Err(error), true) => return Err(error),
+    if config.tie_word_embeddings {
+        let is_other = checkpoint.contains(SHARED) && checkpoint.same(HEAD, SHARED).is_err();
+        // transformers 5 writes `tie_word_embeddings: true` for every T5; a head that is neither scaled nor equal to the
+        // embedding is a v1.1 head.
+        match checkpoint.contains(HEAD) && is_other && !config.scale_decoder_outputs {
+            true => config.tie_word_embeddings = false,
+            false => checkpoint.tie(&TIED)?,
         }
     }
     Ok((config, checkpoint))
@@ -139,7 +129,8 @@ impl<B: Backend> Builder<'_, B> {
         let table = [self.config.relative_attention_num_buckets, self.config.num_heads];
         let relative = format!("{name}.block.0.layer.0.SelfAttention.relative_attention_bias.weight");
         let relative_attention_bias = self.rows(&relative, table, Role::RelativeBias)?;
-        let mut block = Vec::with_capacity(blocks);
+        // Not made for so many blocks: a file may name any number, and the first that is missing ends the loop.
+        let mut block = Vec::new();
         for number in 0..blocks {
             let layer = |index: usize| format!("{name}.block.{number}.layer.{index}");
             block.push(Block {
@@ -190,15 +181,8 @@ impl<B: Backend> T5<B> {
         let (config, checkpoint) = open(dir)?;
         let mut used = BTreeSet::new();
         let mut source = |name: &str, shape: &[usize], _: Role| {
-            let stored = match name {
-                SHARED if !checkpoint.contains(SHARED) => EMBEDDING_ALIASES
-                    .into_iter()
-                    .find(|alias| checkpoint.contains(alias))
-                    .unwrap_or(SHARED),
-                name => name,
-            };
-            used.insert(stored.to_owned());
-            checkpoint.read(stored, shape)
+            used.insert(name.to_owned());
+            checkpoint.read(name, shape)
         };
         let model = build(&config, device, &mut source)?;
         checkpoint.check_no_others(&used)?;

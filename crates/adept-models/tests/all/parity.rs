@@ -203,7 +203,7 @@ fn cached_generation_equals_uncached_argmax() {
                 .map(|row| row.iter().map(|&id| id as u32).collect())
                 .collect()
         };
-        let free = greedy_with_margins(&model, encoded.clone(), expected.mask(), new_tokens, false);
+        let free = greedy_with_margins(&model, encoded.clone(), expected.mask(), new_tokens, false).unwrap();
         assert_eq!(free.ids, table("gen_ids"), "{family}");
         close(
             &format!("{family} margins"),
@@ -212,11 +212,11 @@ fn cached_generation_equals_uncached_argmax() {
             LOGITS,
         );
         assert_eq!(
-            greedy(&model, encoded.clone(), expected.mask(), new_tokens, false),
+            greedy(&model, encoded.clone(), expected.mask(), new_tokens, false).unwrap(),
             free.ids
         );
 
-        let stopped = greedy(&model, encoded.clone(), expected.mask(), new_tokens, true);
+        let stopped = greedy(&model, encoded.clone(), expected.mask(), new_tokens, true).unwrap();
         assert_eq!(stopped, table("gen_ids_stop"), "{family}");
         let ended = stopped.iter().filter(|row| row.contains(&1)).count();
         assert!(
@@ -232,7 +232,8 @@ fn cached_generation_equals_uncached_argmax() {
             expected.mask().narrow(0, row, 1),
             new_tokens,
             true,
-        );
+        )
+        .unwrap();
         assert_eq!(alone[0].last(), Some(&1));
         assert_eq!(alone[0], stopped[row][..alone[0].len()]);
     }

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use adept_core::PromptAdapter;
 use adept_data::Batch;
-use adept_models::generate::{greedy, score_labels};
+use adept_models::generate::{best_labels, greedy, score_labels};
 use adept_models::{Backbone, CausalBackbone, Seq2SeqBackbone, T5, unfreeze};
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::AutodiffBackend;
@@ -118,17 +118,15 @@ fn time_labels<AB: AutodiffBackend>(
     let durations = timed::<AB>(options, device, || {
         let (encoded, mask) = encode();
         // Reading the ids back waits for the device.
-        drop(greedy(model, encoded, mask, options.new_tokens, false));
+        drop(greedy(model, encoded, mask, options.new_tokens, false)?);
         Ok(())
     })?;
     report.greedy = Some(Timing::new(&durations, options.batch));
     let labels = batch::labels(batch, options.labels);
     let durations = timed::<AB>(options, device, || {
         let (encoded, mask) = encode();
-        let scores = score_labels(model, encoded, mask, &labels);
-        scores.try_into_data().map(drop).map_err(|cause| BenchError::Device {
-            cause: cause.to_string(),
-        })
+        drop(best_labels(score_labels(model, encoded, mask, &labels))?);
+        Ok(())
     })?;
     report.score = Some(Timing::new(&durations, options.batch));
     Ok(())

@@ -53,7 +53,7 @@ impl Shape {
                 n_layer: 2,
                 n_head: 4,
                 rotary_dim: 4,
-                eos_token_id: 1,
+                eos_token_ids: vec![1],
                 pad_token_id: 0,
                 ..CodeGenConfig::codegen_350m()
             }),

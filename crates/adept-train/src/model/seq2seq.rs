@@ -2,6 +2,7 @@
 
 use adept_core::PromptAdapter;
 use adept_data::Batch;
+use adept_models::generate::{GenerateError, Stage};
 use adept_models::{Backbone as _, Seq2SeqBackbone as _, T5, generate, shift_right};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -30,18 +31,21 @@ impl<B: Backend> TaskModel<B> for T5<B> {
     ) -> Result<Vec<String>, TrainError> {
         let (ids, mask) = source_tensors(batch, device);
         let adapted = adapter.forward(self.embed(ids), mask);
-        let encoded = self.encode(adapted.embeddings, adapted.mask.clone(), 0.0);
+        let encoded = self.encode(adapted.embeddings.clone(), adapted.mask.clone(), 0.0);
+        let blame = |error: GenerateError| error.unless_finite(Stage::Embeddings, &adapted.embeddings);
         match predictor {
             Predictor::Generate { max_new_tokens } => {
                 generate::greedy(self, encoded, adapted.mask, *max_new_tokens, true)
+                    .map_err(blame)?
                     .iter()
                     .map(|ids| decode(ids).map(|text| text.trim().to_owned()))
                     .collect()
             }
             Predictor::Labels { ids, texts } => {
-                let scores = generate::score_labels(self, encoded, adapted.mask, ids);
-                let best = generate::best_labels(scores).into_iter();
-                Ok(best.map(|label| texts[label].clone()).collect())
+                let scores = generate::score_labels(self, encoded.clone(), adapted.mask, ids);
+                let best = generate::best_labels(scores)
+                    .map_err(|error| blame(error.unless_finite(Stage::Encoder, &encoded)))?;
+                Ok(best.into_iter().map(|label| texts[label].clone()).collect())
             }
         }
     }

@@ -8,6 +8,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::record::TaskScore;
+use crate::TrainError;
 use crate::evaluate::{label_tensor, source_tensors};
 
 /// Rows of a task that are scored.
@@ -19,6 +20,9 @@ pub struct ScoredTask {
     /// Ids of its labels and, by row, which one is right; none where a target is no fixed label.
     pub labels: Option<(Vec<Vec<u32>>, Vec<usize>)>,
 }
+
+/// The held-out loss, and every task's score by its label.
+type PretrainScores = (f64, BTreeMap<String, TaskScore>);
 
 /// Everything an evaluation scores.
 pub struct Scored {
@@ -36,12 +40,15 @@ impl Scored {
 
     /// Scores a model: the held-out loss and every task's score. `proceed(done)` is called before every batch; where it
     /// says no, the answer is `None`.
+    ///
+    /// # Errors
+    /// A loss or a score that is not finite.
     pub fn score<B: Backend, M: Seq2SeqBackbone<B>>(
         &self,
         model: &M,
         device: &B::Device,
         proceed: &mut dyn FnMut(usize) -> bool,
-    ) -> Option<(f64, BTreeMap<String, TaskScore>)> {
+    ) -> Result<Option<PretrainScores>, TrainError> {
         let mut done = 0;
         let mut next = || {
             done += 1;
@@ -50,23 +57,24 @@ impl Scored {
         let mut text = Mean::default();
         for batch in &self.text {
             if !next() {
-                return None;
+                return Ok(None);
             }
-            text.add(loss(model, batch, device).0, batch);
+            text.add("held-out text", loss(model, batch, device).0, batch)?;
         }
         let mut tasks = BTreeMap::new();
         for task in &self.tasks {
             let (mut mean, mut right, mut rows) = (Mean::default(), 0, 0);
             for batch in &task.batches {
                 if !next() {
-                    return None;
+                    return Ok(None);
                 }
                 let (loss, encoded) = loss(model, batch, device);
-                mean.add(loss, batch);
+                mean.add(&task.label, loss, batch)?;
                 rows += batch.batch;
                 if let Some((ids, answers)) = &task.labels {
                     let (_, mask) = source_tensors(batch, device);
-                    let best = generate::best_labels(generate::score_labels(model, encoded, mask, ids));
+                    let scores = generate::score_labels(model, encoded, mask, ids);
+                    let best = generate::best_labels(scores)?;
                     right += best
                         .iter()
                         .zip(&batch.rows)
@@ -81,7 +89,7 @@ impl Scored {
             };
             tasks.insert(task.label.clone(), score);
         }
-        Some((text.value(), tasks))
+        Ok(Some((text.value(), tasks)))
     }
 }
 
@@ -105,10 +113,18 @@ struct Mean {
 }
 
 impl Mean {
-    fn add(&mut self, loss: f64, batch: &Batch) {
+    fn add(&mut self, what: &str, loss: f64, batch: &Batch) -> Result<(), TrainError> {
+        if !loss.is_finite() {
+            return Err(TrainError::LossNotFinite {
+                what: what.to_owned(),
+                found: loss,
+                rows: batch.rows.clone(),
+            });
+        }
         let tokens = batch.labels.iter().filter(|label| **label != IGNORED_LABEL).count();
         self.sum += loss * tokens as f64;
         self.tokens += tokens;
+        Ok(())
     }
 
     fn value(&self) -> f64 {

@@ -392,7 +392,7 @@ where
         let scores = self
             .job
             .scored
-            .score::<AB::InnerBackend, _>(&inner, self.device, &mut proceed);
+            .score::<AB::InnerBackend, _>(&inner, self.device, &mut proceed)?;
         let Some((held_out_loss, tasks)) = scores else {
             return Ok(false);
         };

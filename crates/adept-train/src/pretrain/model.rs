@@ -38,7 +38,7 @@ pub(super) fn architecture(config: &PretrainConfig, vocabulary: &Vocabulary) -> 
         scale_decoder_outputs: section.tie_word_embeddings,
         dropout_rate: section.dropout,
         pad_token_id: vocabulary.pad,
-        eos_token_id: vocabulary.eos,
+        eos_token_ids: vec![vocabulary.eos],
         decoder_start_token_id: vocabulary.pad,
         ..T5Config::t5_small()
     }
@@ -85,6 +85,14 @@ pub(super) fn initial<B: Backend>(
             expected: rows,
         });
     }
+    let ends = &loaded.model.config().eos_token_ids;
+    if !ends.contains(&vocabulary.eos) {
+        return Err(TrainError::EndToken {
+            backbone: path,
+            expected: ends.clone(),
+            found: vocabulary.eos.to_string(),
+        });
+    }
     Ok((loaded.model, Some(loaded.fingerprint.as_str().to_owned())))
 }
 
@@ -100,7 +108,7 @@ pub(super) fn write<B: Backend>(model: &T5<B>, tokenizer: &Path, path: &Path) ->
     let config = model.config();
     let generation = serde_json::json!({
         "decoder_start_token_id": config.decoder_start_token_id,
-        "eos_token_id": config.eos_token_id,
+        "eos_token_id": adept_models::files::one_or_many(&config.eos_token_ids),
         "pad_token_id": config.pad_token_id,
     });
     write_json(&path.join("generation_config.json"), &generation)?;

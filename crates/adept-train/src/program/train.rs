@@ -14,7 +14,7 @@ use crate::model::Model;
 use crate::observer::{Event, Observer, Split};
 use crate::optim;
 use crate::record::RunResult;
-use crate::run::{Begun, LoadedBackbone};
+use crate::run::{self, Begun, LoadedBackbone};
 use crate::target::Target;
 
 /// What was written, a line for each program.
@@ -38,6 +38,28 @@ pub(crate) fn batch_options<B: Backend>(config: &RunConfig, backbone: &LoadedBac
     }
 }
 
+/// Refuses rows that are longer than the backbone's positions: training rows, and problems that leave no room for a token.
+fn check_lengths<B: Backend>(
+    config: &RunConfig,
+    backbone: &LoadedBackbone<B>,
+    prompt: usize,
+    programs: &PreparedPrograms,
+) -> Result<(), TrainError> {
+    let (input, widths) = (&config.input, config.input.widths());
+    let slots = |tokens: usize| match input.positions {
+        PositionRule::Tokens => tokens,
+        // Pads count: a row reaches to the end of its batch.
+        PositionRule::Slots => widths.iter().copied().find(|width| *width >= tokens).unwrap_or(tokens),
+    };
+    let kept = |tokens: usize| slots(tokens.min(input.max_source_length));
+    let rows = programs.train.iter().enumerate();
+    let rows = rows.map(|(row, text)| (row, kept(text.source.len() + text.target.len())));
+    run::check_positions(&backbone.model, "training row", prompt, rows)?;
+    let problems = programs.problems.iter();
+    let problems = problems.map(|problem| (problem.id, problem.ids.len().min(input.max_source_length) + 1));
+    run::check_positions(&backbone.model, "problem", prompt, problems)
+}
+
 /// Trains a target on programs, lets it write, and judges what it wrote.
 ///
 /// # Errors
@@ -55,6 +77,12 @@ pub(crate) fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
             task: config.task.clone(),
         });
     }
+    check_lengths(
+        config,
+        backbone,
+        adapter.map_or(0, |adapter| adapter.virtual_tokens),
+        programs,
+    )?;
     let start = begun.start(adapter, target, [programs.train.len(), 0, programs.problems.len()]);
     let job = Job {
         identity: begun.identity,

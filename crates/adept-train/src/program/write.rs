@@ -196,9 +196,22 @@ impl<'a, B: Backend, M: CausalBackbone<B>> Writer<'a, B, M> {
                 Part::New | Part::Given => self.adapter.offset_at(embeddings, positions),
             }
         };
+        let prefix = &self.prefix;
         let mut texts: Vec<_> = rows.iter().map(|_| self.tokenizer.stream(true)).collect();
         let mut failed = None;
+        let width = prompts.iter().map(Vec::len).max().unwrap_or(0).max(options.width);
+        // A text ends with the model's last position. Each has its own, so that a program is the same in every batch.
+        let room = |row: usize| {
+            let before = match options.positions {
+                Positions::Tokens => prompts[row].len(),
+                Positions::Slots => width,
+            };
+            self.model.max_positions().saturating_sub(prefix.slots() + before)
+        };
         let mut stop = |row: usize, ids: &[u32]| -> bool {
+            if ids.len() >= room(row) {
+                return true;
+            }
             let last = ids.last().copied();
             match last.map(|id| texts[row].push(id).map(|_| ())).transpose() {
                 Ok(_) => end_of(texts[row].text(), self.stops).is_some(),
@@ -208,8 +221,9 @@ impl<'a, B: Backend, M: CausalBackbone<B>> Writer<'a, B, M> {
                 }
             }
         };
-        let (model, prefix) = (self.model, &self.prefix);
-        let written = complete(model, prefix, &requests, &options, &embed, &mut stop, self.device)?;
+        let model = self.model;
+        let written = complete(model, prefix, &requests, &options, &embed, &mut stop, self.device)
+            .map_err(|error| error.of_row(|row| rows[row].0.id))?;
         if let Some(cause) = failed {
             return Err(cause.into());
         }

@@ -9,6 +9,7 @@ use adept_data::{
 };
 use burn::tensor::backend::Backend;
 
+use super::door::check_tokenizer;
 use crate::TrainError;
 use crate::baseline::Majority;
 use crate::config::{ConfigError, Rounding, RunConfig};
@@ -27,13 +28,17 @@ pub struct LoadedBackbone<B: Backend> {
     pub path: PathBuf,
 }
 
-/// Reads a checkpoint and its tokenizer.
+/// Reads a checkpoint and its tokenizer, and holds them against each other.
+///
+/// # Errors
+/// Files that cannot be read, and a tokenizer that is not the checkpoint's.
 pub fn load_backbone<B: Backend>(path: &Path, device: &B::Device) -> Result<LoadedBackbone<B>, TrainError> {
     if path.as_os_str().is_empty() {
         return Err(ConfigError::Missing { key: "backbone" }.into());
     }
     let (model, fingerprint) = Model::load(path, device)?;
     let tokenizer = TextTokenizer::from_dir(path)?;
+    check_tokenizer(path, &model, &tokenizer)?;
     Ok(LoadedBackbone {
         model,
         fingerprint,

@@ -13,6 +13,9 @@ pub enum VerifyError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// A file is not what it should be: a Git LFS pointer, a web page, a link to nothing.
+    #[error(transparent)]
+    File(adept_files::FileError),
     /// `golden.safetensors` is truncated or otherwise not a safetensors file.
     #[error("{}: not a whole safetensors file: {source}", path.display())]
     Safetensors {
@@ -130,4 +133,13 @@ pub enum VerifyError {
     /// The tokenizer could not be read.
     #[error(transparent)]
     Data(#[from] adept_data::DataError),
+}
+
+impl From<adept_files::FileError> for VerifyError {
+    fn from(error: adept_files::FileError) -> Self {
+        match error {
+            adept_files::FileError::Io { path, source } => Self::Io { path, source },
+            other => Self::File(other),
+        }
+    }
 }

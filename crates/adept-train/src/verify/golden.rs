@@ -181,10 +181,7 @@ impl Golden {
 
 /// The bytes of a file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, VerifyError> {
-    std::fs::read(path).map_err(|source| VerifyError::Io {
-        path: path.to_owned(),
-        source,
-    })
+    Ok(adept_files::read(path)?)
 }
 
 /// Little-endian words; safetensors has checked that the bytes are a whole number of them.

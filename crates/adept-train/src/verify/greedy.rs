@@ -127,7 +127,7 @@ fn check<B: Backend, M: CausalBackbone<B>>(
             &ids,
         )?);
         if number == 0 {
-            let stopping = options(vec![end_id(model)]);
+            let stopping = options(model.eos_ids().to_vec());
             let written = complete(model, &prefix_read, &requests, &stopping, &embed, never, device)?;
             let ids = written.into_iter().map(|written| {
                 let mut ids = written.ids;

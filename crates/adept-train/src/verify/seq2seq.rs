@@ -202,8 +202,8 @@ fn generation<AB: AutodiffBackend>(
     encoded: &AdaptedInput<AB::InnerBackend>,
 ) -> Result<[GroupRow; 3], VerifyError> {
     let (states, mask) = (&encoded.embeddings, &encoded.mask);
-    let free = greedy_with_margins(&subject.inner, states.clone(), mask.clone(), NEW_TOKENS, false);
-    let mut stopped = greedy(&subject.inner, states.clone(), mask.clone(), NEW_TOKENS, true);
+    let free = greedy_with_margins(&subject.inner, states.clone(), mask.clone(), NEW_TOKENS, false)?;
+    let mut stopped = greedy(&subject.inner, states.clone(), mask.clone(), NEW_TOKENS, true)?;
     for row in &mut stopped {
         // Decoding stops when all rows have ended; the golden rows are all 20 tokens long.
         row.resize(NEW_TOKENS, subject.inner.pad_id());

@@ -373,8 +373,9 @@ fn pretrain_ends_at_a_loss_that_is_no_number() {
     let error = world
         .run("out", &[overrides.as_slice(), &more].concat(), &mut ())
         .unwrap_err();
+    // Whichever is looked at first: the losses of steps are read some steps later.
     assert!(
-        matches!(error, TrainError::Diverged { .. }),
+        matches!(error, TrainError::Diverged { .. } | TrainError::LossNotFinite { .. }),
         "learning rate 100 did not diverge: {error}"
     );
 }

@@ -490,18 +490,55 @@ fn nothing_is_read_for_nothing_and_faults_are_named() {
     assert!(model.reads.lock().unwrap().is_empty());
 
     let broken = |ids: Tensor<Flex, 2, Int>, _, _| model.embed(ids) * f32::NAN;
-    let drawn = GenerationOptions {
-        choice: sampling(0),
-        ..options(5)
+    let infinite = |ids: Tensor<Flex, 2, Int>, _, part| {
+        let embeddings = model.embed(ids);
+        match part {
+            Part::Given => embeddings,
+            Part::New => embeddings * f32::INFINITY,
+        }
     };
-    let found = complete(
-        &model,
-        &prefix,
-        &requests(&ROWS),
-        &drawn,
-        &broken,
-        &mut |_, _| false,
+    let ways: [(&causal::Embed<'_, Flex>, usize); 2] = [(&broken, 0), (&infinite, 1)];
+    for (embed, token) in ways {
+        for (choice, repetition_penalty) in [(Choice::Greedy, 1.0), (Choice::Greedy, 1.3), (sampling(0), 1.0)] {
+            let options = GenerationOptions {
+                choice,
+                repetition_penalty,
+                ..options(5)
+            };
+            let (requests, device) = (requests(&ROWS), Default::default());
+            let mut never = |_: usize, _: &[u32]| false;
+            let found = complete(&model, &prefix, &requests, &options, embed, &mut never, &device);
+            let stage = Stage::Embeddings;
+            assert_eq!(found, Err(GenerateError::NotFinite { row: 0, token, stage }));
+            let found = complete_with_margins(&model, &prefix, &requests, &options, embed, &mut never, &device);
+            assert!(
+                matches!(found, Err(GenerateError::NotFinite { row: 0, .. })),
+                "{found:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_row_that_is_not_finite_is_named_and_ended_ones_are_not_asked() {
+    let logits = Tensor::<Flex, 2>::from_data(
+        [[0.0, 1.0], [f32::NAN, 0.0], [f32::NEG_INFINITY, 0.0], [3e38, 3e38]],
         &Default::default(),
     );
-    assert_eq!(found, Err(GenerateError::NotFinite { row: 0, token: 0 }));
+    assert_eq!(first_not_finite(&logits, |_| true), Some(1));
+    assert_eq!(first_not_finite(&logits, |row| row != 1), Some(2));
+    // The last row's sum overflows, its values do not.
+    assert_eq!(first_not_finite(&logits, |row| row == 0 || row == 3), None);
+
+    let device = Default::default();
+    let scores = |values: [[f32; 2]; 2]| best_labels(Tensor::<Flex, 2>::from_data(values, &device));
+    assert_eq!(scores([[-1.0, -2.0], [-3.0, -2.5]]), Ok(vec![0, 1]));
+    for found in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let error = scores([[-1.0, -2.0], [-3.0, found]]).unwrap_err();
+        assert!(
+            matches!(error, GenerateError::Score { row: 1, label: 1, .. }),
+            "{error}"
+        );
+        assert_eq!(error.of_row(|row| row + 40).row(), Some(41));
+    }
 }

@@ -1,0 +1,342 @@
+//! `config.json` and `generation_config.json` of a folder, resolved as transformers does.
+//!
+//! Which tokens end a text, fill rows up or begin an answer stands in both files; transformers' `generate` follows
+//! `generation_config.json` where it states something, and `config.json` where it is silent or absent. What else such a
+//! file may say is read by the families, is refused here by name, or is ignored for a reason:
+//!
+//! | keys | |
+//! |---|---|
+//! | `do_sample`, `temperature`, `top_k`, `top_p`, `num_beams`, `max_length` and other ways to choose among texts | ignored: a run's own settings say how and how long a text is written |
+//! | `repetition_penalty` | ignored by decoders, whose runs set `generation.repetition_penalty`; refused otherwise |
+//! | what forces, forbids or delays tokens, and what ends a text besides its end tokens ([`ALTERS_TEXT`]) | refused unless neutral: `generate` would write something else |
+//! | `bos_token_id` | checked; a text begins as the tokenizer begins it |
+//! | `use_cache`, `pretraining_tp`, `transformers_version`, `task_specific_params`, … | ignored: the model is the same |
+
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::error::ModelError;
+
+/// File name of the settings of generation.
+pub const GENERATION_CONFIG: &str = "generation_config.json";
+/// File name of a model's configuration.
+pub const CONFIG: &str = "config.json";
+
+/// Keys of generation that change a greedy text, each with the number that changes nothing. `null`, `false` and empty
+/// lists do not either.
+pub const ALTERS_TEXT: [(&str, Option<f64>); 20] = [
+    ("bad_words_ids", None),
+    ("begin_suppress_tokens", None),
+    ("constraints", None),
+    ("dola_layers", None),
+    ("encoder_no_repeat_ngram_size", Some(0.0)),
+    ("encoder_repetition_penalty", Some(1.0)),
+    ("exponential_decay_length_penalty", None),
+    ("force_words_ids", None),
+    ("forced_bos_token_id", None),
+    ("forced_decoder_ids", None),
+    ("forced_eos_token_id", None),
+    ("guidance_scale", Some(1.0)),
+    ("min_length", Some(0.0)),
+    ("min_new_tokens", Some(0.0)),
+    ("no_repeat_ngram_size", Some(0.0)),
+    ("sequence_bias", None),
+    ("stop_strings", None),
+    ("suppress_tokens", None),
+    ("token_healing", None),
+    ("watermarking_config", None),
+];
+
+/// Keys of configurations that change what a model computes in other architectures than ours, each with the number that
+/// changes nothing.
+const ALTERS_MODEL: [(&str, Option<f64>); 24] = [
+    ("add_cross_attention", None),
+    ("alibi", None),
+    ("attention_multiplier", None),
+    ("attn_logit_softcapping", Some(0.0)),
+    ("embedding_multiplier", Some(1.0)),
+    ("embedding_scale", Some(1.0)),
+    ("final_logit_softcapping", Some(0.0)),
+    ("logit_scale", Some(1.0)),
+    ("logits_scaling", Some(1.0)),
+    ("num_experts", Some(0.0)),
+    ("num_local_experts", Some(0.0)),
+    ("pruned_heads", None),
+    ("qk_layernorm", None),
+    ("quantization_config", None),
+    ("residual_multiplier", Some(1.0)),
+    ("rope_interleaved", None),
+    ("scale_depth", Some(1.0)),
+    ("scale_emb", Some(1.0)),
+    ("scale_embedding", Some(1.0)),
+    ("text_config", None),
+    ("tie_encoder_decoder", None),
+    ("use_alibi", None),
+    ("use_qk_norm", None),
+    ("vision_config", None),
+];
+
+/// A model's settings as they stand in its files.
+#[derive(Debug)]
+pub(crate) struct ConfigFiles {
+    text: String,
+    pub config: Object,
+    generation: Option<Object>,
+}
+
+/// A file that holds a JSON object.
+#[derive(Debug)]
+pub(crate) struct Object {
+    pub path: PathBuf,
+    map: Map<String, Value>,
+}
+
+/// Special tokens, by what the files state.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct TokenIds {
+    pub bos: Option<u32>,
+    /// Not empty. The first is what a training row ends with: the first one of `config.json`, where it is among them.
+    pub eos: Option<Vec<u32>>,
+    pub pad: Option<u32>,
+    pub decoder_start: Option<u32>,
+}
+
+/// What sets a family's files apart.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Signs {
+    pub model_type: &'static str,
+    /// What names of its architectures hold, in lower case.
+    pub architecture: &'static str,
+    pub is_encoder_decoder: bool,
+}
+
+impl ConfigFiles {
+    /// Reads the files of a folder.
+    pub fn from_dir(dir: &Path) -> Result<Self, ModelError> {
+        let path = dir.join(CONFIG);
+        let text = adept_files::read_text(&path)?;
+        let generation = dir.join(GENERATION_CONFIG);
+        Ok(Self {
+            config: Object::parse(path, &text)?,
+            generation: match adept_files::is_named(&generation) {
+                true => Some(Object::parse(
+                    generation.clone(),
+                    &adept_files::read_text(&generation)?,
+                )?),
+                false => None,
+            },
+            text,
+        })
+    }
+
+    /// Takes the texts of the files.
+    pub fn from_texts(config: &str, generation: Option<&str>) -> Result<Self, ModelError> {
+        let generation = generation.map(|text| Object::parse(PathBuf::from(GENERATION_CONFIG), text));
+        Ok(Self {
+            text: config.to_owned(),
+            config: Object::parse(PathBuf::from(CONFIG), config)?,
+            generation: generation.transpose()?,
+        })
+    }
+
+    /// The fields that a family names. From the text and not from the object, so that an error has its line.
+    pub fn fields<T: DeserializeOwned>(&self) -> Result<T, ModelError> {
+        serde_json::from_str(&self.text).map_err(|source| ModelError::Json {
+            path: self.config.path.clone(),
+            source,
+        })
+    }
+
+    /// Refuses files of other models, and keys that would make the model compute or write something else.
+    pub fn check(&self, signs: Signs) -> Result<(), ModelError> {
+        let config = &self.config;
+        match config.get("model_type") {
+            None => {}
+            Some(Value::String(found)) if found == signs.model_type => {}
+            Some(found) => return Err(config.refuse("model_type", signs.model_type, found)),
+        }
+        if let Some(found) = config.get("architectures").filter(|found| !is_neutral(found, None)) {
+            let is_ours = |name: &Value| {
+                let name = name.as_str().unwrap_or_default().to_lowercase();
+                name.contains(signs.architecture)
+            };
+            if !found.as_array().is_some_and(|names| names.iter().any(is_ours)) {
+                let expected = format!("an architecture of {}", signs.model_type);
+                return Err(config.refuse("architectures", expected, found));
+            }
+        }
+        config.only("is_encoder_decoder", &[Value::Bool(signs.is_encoder_decoder)])?;
+        for (key, neutral) in ALTERS_MODEL {
+            config.neutral(key, neutral)?;
+        }
+        self.check_dtype()?;
+        let generation = self.generation.as_ref().unwrap_or(config);
+        for (key, neutral) in ALTERS_TEXT {
+            generation.neutral(key, neutral)?;
+        }
+        if signs.is_encoder_decoder {
+            generation.neutral("repetition_penalty", Some(1.0))?;
+        }
+        Ok(())
+    }
+
+    /// `torch_dtype`, which version 5 of transformers calls `dtype`: models compute in float32 whatever they are stored in,
+    /// but a type that is none of these belongs to quantised weights.
+    fn check_dtype(&self) -> Result<(), ModelError> {
+        const KNOWN: [&str; 5] = ["auto", "float32", "float16", "bfloat16", "float64"];
+        for key in ["torch_dtype", "dtype"] {
+            let Some(found) = self.config.get(key) else { continue };
+            let name = found.as_str().map(|name| name.trim_start_matches("torch."));
+            if !name.is_some_and(|name| KNOWN.contains(&name)) {
+                return Err(self.config.refuse(key, "float32, float16 or bfloat16", found));
+            }
+        }
+        Ok(())
+    }
+
+    /// Special tokens: what `generation_config.json` states, then what `config.json` does.
+    pub fn tokens(&self) -> Result<TokenIds, ModelError> {
+        let model = self.config.tokens()?;
+        let Some(file) = &self.generation else {
+            return Ok(model);
+        };
+        let generation = file.tokens()?;
+        if let (Some(trained), Some(written)) = (model.decoder_start, generation.decoder_start)
+            && trained != written
+        {
+            let expected = format!("{trained} as in {CONFIG}, which training begins answers with");
+            return Err(file.refuse("decoder_start_token_id", expected, written));
+        }
+        let eos = match (generation.eos, model.eos) {
+            (Some(mut written), Some(trained)) => {
+                // What rows were trained to end with goes first; sorting by a flag keeps the order of the others.
+                written.sort_by_key(|id| *id != trained[0]);
+                Some(written)
+            }
+            (written, trained) => written.or(trained),
+        };
+        Ok(TokenIds {
+            bos: generation.bos.or(model.bos),
+            eos,
+            pad: generation.pad.or(model.pad),
+            decoder_start: generation.decoder_start.or(model.decoder_start),
+        })
+    }
+}
+
+impl Object {
+    fn parse(path: PathBuf, text: &str) -> Result<Self, ModelError> {
+        match serde_json::from_str(text) {
+            Ok(map) => Ok(Self { path, map }),
+            Err(source) => Err(ModelError::Json { path, source }),
+        }
+    }
+
+    /// What stands under a key, `null` aside.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.map.get(key).filter(|value| !value.is_null())
+    }
+
+    /// Whether a key is there and holds `null`, which for some keys is not its default.
+    pub fn is_null(&self, key: &str) -> bool {
+        self.map.get(key).is_some_and(Value::is_null)
+    }
+
+    /// A value that is not supported.
+    pub fn refuse(&self, key: &str, expected: impl ToString, found: impl ToString) -> ModelError {
+        /// A whole object or list is of no use in a message.
+        const LONGEST: usize = 120;
+        let found = found.to_string();
+        ModelError::Setting {
+            file: self.path.clone(),
+            key: key.to_owned(),
+            expected: expected.to_string(),
+            found: match found.char_indices().nth(LONGEST) {
+                Some((end, _)) => format!("{} …", &found[..end]),
+                None => found,
+            },
+        }
+    }
+
+    /// Refuses what is stated and none of the values.
+    pub fn only(&self, key: &str, values: &[Value]) -> Result<(), ModelError> {
+        let Some(found) = self.get(key) else { return Ok(()) };
+        // 1 and 1.0 are the same number.
+        let is_same = |value: &Value| value == found || value.as_f64().is_some_and(|own| Some(own) == found.as_f64());
+        if values.iter().any(is_same) {
+            return Ok(());
+        }
+        let expected: Vec<String> = values.iter().map(ToString::to_string).collect();
+        Err(self.refuse(key, expected.join(" or "), found))
+    }
+
+    fn neutral(&self, key: &str, number: Option<f64>) -> Result<(), ModelError> {
+        let found = self.get(key).filter(|found| !is_neutral(found, number));
+        let Some(found) = found else { return Ok(()) };
+        let expected = match number {
+            Some(number) => format!("{number} or nothing (it is not supported)"),
+            None => "nothing (it is not supported)".to_owned(),
+        };
+        Err(self.refuse(key, expected, found))
+    }
+
+    fn tokens(&self) -> Result<TokenIds, ModelError> {
+        let eos = match self.get("eos_token_id") {
+            None => None,
+            Some(Value::Array(ids)) => {
+                let ids: Option<Vec<u32>> = ids.iter().map(id).collect();
+                let ids = ids.filter(|ids| !ids.is_empty());
+                let found = &self.map["eos_token_id"];
+                Some(ids.ok_or_else(|| self.refuse("eos_token_id", "a token id or a list of them", found))?)
+            }
+            Some(one) => {
+                Some(vec![id(one).ok_or_else(|| {
+                    self.refuse("eos_token_id", "a token id or a list of them", one)
+                })?])
+            }
+        };
+        // -1 in the first published Llamas: none.
+        let pad = match self.get("pad_token_id").and_then(Value::as_i64) {
+            Some(-1) => None,
+            _ => self.token("pad_token_id")?,
+        };
+        Ok(TokenIds {
+            bos: self.token("bos_token_id")?,
+            eos,
+            pad,
+            decoder_start: self.token("decoder_start_token_id")?,
+        })
+    }
+
+    fn token(&self, key: &str) -> Result<Option<u32>, ModelError> {
+        let Some(found) = self.get(key) else { return Ok(None) };
+        id(found).map(Some).ok_or_else(|| self.refuse(key, "a token id", found))
+    }
+}
+
+/// A token id.
+fn id(value: &Value) -> Option<u32> {
+    u32::try_from(value.as_u64()?).ok()
+}
+
+/// Whether a value switches nothing on.
+fn is_neutral(value: &Value, number: Option<f64>) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        Value::Number(found) => number.is_some() && found.as_f64() == number,
+        Value::Bool(true) | Value::String(_) => false,
+    }
+}
+
+/// One token as a number, several as a list: how configurations are written.
+#[must_use]
+pub fn one_or_many(ids: &[u32]) -> Value {
+    match ids {
+        [one] => Value::from(*one),
+        many => Value::from(many),
+    }
+}
