@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::Trial;
+use crate::remedy::FOLLOWS;
 
 /// What went wrong with the sandbox. It is never a program's failure: those are [`Outcome`](crate::Outcome)s.
 #[derive(Debug, thiserror::Error)]
@@ -20,17 +21,29 @@ pub enum SandboxError {
     )]
     NoHook,
     /// Layers that were promised do not hold.
-    #[error("the sandbox lacks {}", listed(.0))]
+    #[error("the sandbox lacks{}", listed(.0))]
     Missing(
         /// The layers and why they are missing.
         Vec<Trial>,
     ),
     /// No interpreter, or one that does not answer.
-    #[error("{}: {message}", python.display())]
+    #[error("{}: {message}; programs are run with it: install Python 3, or name another interpreter", python.display())]
     Python {
         /// The interpreter asked for.
         python: PathBuf,
         /// What happened.
+        message: String,
+    },
+    /// The control group that was named cannot be used.
+    #[error(
+        "{}: {message}; a folder is needed in which this process may make groups with the controller `memory` \
+        (`systemd-run --user --pty -p Delegate=yes -p DelegateSubgroup=main` hands one over, which is found unnamed)",
+        folder.display()
+    )]
+    Group {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong with it.
         message: String,
     },
     /// The sandbox did not come up.
@@ -87,9 +100,38 @@ impl SandboxError {
     }
 }
 
+/// A layer a line, where there is more than one, so that each is read with its remedy. Those that are missing because
+/// another one is share a line.
 fn listed(missing: &[Trial]) -> String {
-    let each = missing
-        .iter()
-        .map(|trial| format!("{} ({})", trial.layer, trial.detail));
-    each.collect::<Vec<_>>().join(", ")
+    let (followers, own): (Vec<&Trial>, Vec<&Trial>) = missing.iter().partition(|trial| trial.remedy == FOLLOWS);
+    let line_start = if missing.len() > 1 { "\n  " } else { " " };
+    let mut lines: String = own.iter().map(|trial| format!("{line_start}{trial}")).collect();
+    if !followers.is_empty() {
+        let names: Vec<&str> = followers.iter().map(|trial| trial.layer.name()).collect();
+        lines += &format!("{line_start}{} ({FOLLOWS})", names.join(", "));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Layer;
+
+    #[test]
+    fn layers_that_are_missing_are_listed_with_their_remedies() {
+        let trial = |layer, remedy: &str| Trial {
+            remedy: remedy.to_owned(),
+            ..Trial::new(layer, false, "EPERM")
+        };
+        let said = |missing: Vec<Trial>| SandboxError::Missing(missing).to_string();
+        assert_eq!(said(vec![trial(Layer::Net, "do")]), "the sandbox lacks net (EPERM): do");
+        let many = vec![
+            trial(Layer::User, "do"),
+            trial(Layer::Pid, FOLLOWS),
+            trial(Layer::Net, FOLLOWS),
+        ];
+        let lines = "the sandbox lacks\n  user (EPERM): do\n  pid, net (follows from `user`)";
+        assert_eq!(said(many), lines);
+    }
 }

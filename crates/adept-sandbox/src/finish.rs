@@ -1,23 +1,14 @@
 //! What a run comes to: a verdict where the judge gave one, an outcome where the player's end is known, else an error.
 
+use nix::sys::signal::Signal;
+
+use crate::layers::LEFT_OUT;
 use crate::plan::Report;
+use crate::text::shown;
 use crate::{Layer, Limits, Outcome, SandboxError, Trial, Verdict};
 
-/// Signals that a program can die of, by number: they are the same on every Linux.
-const SIGNALS: [(i32, &str); 8] = [
-    (4, "SIGILL"),
-    (5, "SIGTRAP"),
-    (6, "SIGABRT"),
-    (7, "SIGBUS"),
-    (8, "SIGFPE"),
-    (11, "SIGSEGV"),
-    (14, "SIGALRM"),
-    (31, "SIGSYS"),
-];
-/// What the kernel sends where memory runs out.
-const KILLED: i32 = 9;
-/// What the kernel sends where processor time runs out.
-const OUT_OF_CPU: i32 = 24;
+/// How much less of the processor's time than its limit the kernel may have counted when it ends a process for that.
+const TICK: f64 = 0.1;
 
 /// A run that is over.
 pub(crate) struct Ended {
@@ -28,6 +19,12 @@ pub(crate) struct Ended {
     /// Whether both interpreters were up.
     pub was_ready: bool,
     pub out_of_time: bool,
+    /// The watchdog has ended it.
+    pub out_of_memory: bool,
+    /// The kernel has ended processes of one of its control groups for want of memory.
+    pub ran_out: bool,
+    /// The kernel has ended some process of the machine for want of memory meanwhile.
+    pub machine_ran_out: bool,
     pub seconds: f64,
 }
 
@@ -50,13 +47,14 @@ pub(crate) fn trials(ended: &Ended, left_out: impl Iterator<Item = Layer>) -> Ve
         .into_iter()
         .flat_map(|bytes| reports(bytes));
     let tried = reports.filter_map(|report| match report {
-        Report::Layer { layer, held, detail } => Some(Trial { layer, held, detail }),
+        Report::Layer { layer, held, detail } => Some(Trial::new(layer, held, detail)),
         _ => None,
     });
     let left_out = left_out.map(|layer| Trial {
         layer,
         held: false,
-        detail: "left out by the settings".to_owned(),
+        detail: LEFT_OUT.to_owned(),
+        remedy: String::new(),
     });
     tried.chain(left_out).collect()
 }
@@ -74,14 +72,17 @@ impl Ended {
         if !self.was_ready {
             return Err(self.no_start());
         }
+        if self.out_of_memory {
+            return Ok(Outcome::Memory);
+        }
         if self.out_of_time {
             return Ok(Outcome::Timeout { limit: limits.wall });
         }
         let frames = frames(&self.messages);
         let Some((kind, text)) = frames.last().and_then(|frame| frame.split_first()) else {
-            return Err(self.no_verdict());
+            return self.no_verdict();
         };
-        let message = String::from_utf8_lossy(text).into_owned();
+        let message = shown(&String::from_utf8_lossy(text));
         match kind {
             b'P' => Ok(Outcome::Pass),
             b'F' => Ok(Outcome::Fail { message }),
@@ -91,7 +92,7 @@ impl Ended {
             b'U' => Err(SandboxError::Unsupported { message }),
             b'X' => Err(SandboxError::Judge { message }),
             b'G' => self.lost_player(limits),
-            _ => Err(self.no_verdict()),
+            _ => self.no_verdict(),
         }
     }
 
@@ -105,10 +106,16 @@ impl Ended {
             return Err(self.no_start());
         }
         match end(&self.player_report) {
-            Some((_, Some(KILLED))) => Ok(Outcome::Memory),
-            Some((_, Some(OUT_OF_CPU))) => Ok(Outcome::Timeout { limit: limits.wall }),
-            Some((_, Some(signal))) => Ok(early(named(signal))),
-            Some((Some(code), None)) => Ok(early(format!("exit code {code}"))),
+            Some(end) if end.is_by(&[Signal::SIGXCPU, Signal::SIGKILL]) && end.used_up(limits) => {
+                Ok(Outcome::Timeout { limit: limits.wall })
+            }
+            Some(end) if end.is_by(&[Signal::SIGKILL]) && (self.ran_out || self.machine_ran_out) => Ok(Outcome::Memory),
+            Some(End {
+                signal: Some(signal), ..
+            }) => Ok(early(named(signal))),
+            Some(End { code: Some(code), .. }) => Ok(early(format!("exit code {code}"))),
+            // A control group ends the stages too, which cannot say so then.
+            None if self.ran_out => Ok(Outcome::Memory),
             // It closed its socket and went on: nothing else can be heard of it.
             _ => Ok(early("it no longer answers".to_owned())),
         }
@@ -123,29 +130,48 @@ impl Ended {
             said.push("the interpreters do not answer".to_owned());
         }
         SandboxError::Start {
-            message: said.join("; "),
+            message: shown(&said.join("; ")),
         }
     }
 
-    fn no_verdict(&self) -> SandboxError {
+    fn no_verdict(&self) -> Result<Outcome, SandboxError> {
         let how = match end(&self.judge_report) {
-            Some((_, Some(signal))) => named(signal),
-            Some((Some(code), _)) => format!("exit code {code}"),
+            // Its control group has run out of memory with it.
+            None if self.ran_out => return Ok(Outcome::Memory),
+            Some(End {
+                signal: Some(signal), ..
+            }) => named(signal),
+            Some(End { code: Some(code), .. }) => format!("exit code {code}"),
             _ => "nothing is known".to_owned(),
         };
         let said = other_lines(&self.judge_report);
-        SandboxError::Judge {
-            message: [how, said].join(" ").trim().to_owned(),
-        }
+        Err(SandboxError::Judge {
+            message: shown([how, said].join(" ").trim()),
+        })
+    }
+}
+
+/// How an interpreter ended.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    code: Option<i32>,
+    signal: Option<i32>,
+    cpu_seconds: f64,
+}
+
+impl End {
+    fn is_by(&self, signals: &[Signal]) -> bool {
+        signals.iter().any(|signal| self.signal == Some(*signal as i32))
+    }
+
+    /// Whether it had all of its processor time, so that the signal is the kernel's and not its own.
+    fn used_up(&self, limits: &Limits) -> bool {
+        self.cpu_seconds + TICK >= limits.cpu_seconds() as f64
     }
 }
 
 fn named(signal: i32) -> String {
-    let name = SIGNALS
-        .iter()
-        .find(|(number, _)| *number == signal)
-        .map(|(_, name)| *name);
-    name.map_or_else(|| format!("signal {signal}"), str::to_owned)
+    Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |signal| signal.as_str().to_owned())
 }
 
 fn reports(bytes: &[u8]) -> impl Iterator<Item = Report> {
@@ -155,9 +181,17 @@ fn reports(bytes: &[u8]) -> impl Iterator<Item = Report> {
 }
 
 /// How the interpreter ended: the first word on it is that of the stage that started it.
-fn end(report: &[u8]) -> Option<(Option<i32>, Option<i32>)> {
+fn end(report: &[u8]) -> Option<End> {
     reports(report).find_map(|report| match report {
-        Report::End { code, signal } => Some((code, signal)),
+        Report::End {
+            code,
+            signal,
+            cpu_seconds,
+        } => Some(End {
+            code,
+            signal,
+            cpu_seconds,
+        }),
         _ => None,
     })
 }
@@ -192,6 +226,9 @@ mod tests {
             player_report: player_report.as_bytes().to_vec(),
             was_ready: true,
             out_of_time: false,
+            out_of_memory: false,
+            ran_out: false,
+            machine_ran_out: false,
             seconds: 0.0,
         }
     }
@@ -258,6 +295,41 @@ mod tests {
     }
 
     #[test]
+    fn memory_that_is_used_up_together_is_an_end_of_memory() {
+        let limits = Limits::default();
+        let watched = Ended {
+            out_of_memory: true,
+            ..ended(b"\x01\0\0\0R", "")
+        };
+        assert_eq!(watched.outcome(&limits).unwrap(), Outcome::Memory);
+        // A control group takes the stages with it.
+        for messages in [b"\x01\0\0\0R\x01\0\0\0G".as_slice(), b"\x01\0\0\0R"] {
+            let group = Ended {
+                ran_out: true,
+                ..ended(messages, "")
+            };
+            assert_eq!(group.outcome(&limits).unwrap(), Outcome::Memory);
+        }
+        // Where it is the machine that has run out of it, nothing is known of this program.
+        let elsewhere = |messages: &[u8]| Ended {
+            machine_ran_out: true,
+            ..ended(messages, "")
+        };
+        assert!(elsewhere(b"\x01\0\0\0R\x01\0\0\0P").outcome(&limits).unwrap().is_pass());
+        assert!(elsewhere(b"\x01\0\0\0R").outcome(&limits).is_err());
+    }
+
+    #[test]
+    fn messages_cannot_write_on_a_terminal() {
+        assert_eq!(
+            judged("F\u{1b}[2J\n9 of 9 pass").unwrap().to_string(),
+            "fail: \\u{1b}[2J\\n9 of 9 pass"
+        );
+        assert!(judged("S\u{7}").unwrap().to_string().ends_with("\\u{7}"));
+        assert!(judged("U\u{9b}").unwrap_err().to_string().ends_with("\\u{9b}"));
+    }
+
+    #[test]
     fn time_that_is_up_is_a_time_out_whatever_came_of_the_program() {
         let limits = Limits::default();
         let late = Ended {
@@ -290,15 +362,28 @@ mod tests {
     #[test]
     fn the_kernels_signals_are_told_apart() {
         let limits = Limits::default();
-        let died = |signal: i32| {
-            let report = format!(r#"{{"End":{{"code":null,"signal":{signal}}}}}"#);
-            ended(b"\x01\0\0\0R\x01\0\0\0G", &report).outcome(&limits).unwrap()
+        let died = |signal: i32, cpu_seconds: f64, machine_ran_out| {
+            let report = format!(r#"{{"End":{{"code":null,"signal":{signal},"cpu_seconds":{cpu_seconds}}}}}"#);
+            let run = Ended {
+                machine_ran_out,
+                ..ended(b"\x01\0\0\0R\x01\0\0\0G", &report)
+            };
+            run.outcome(&limits).unwrap()
         };
-        assert_eq!(died(9), Outcome::Memory);
-        assert_eq!(died(24), Outcome::Timeout { limit: limits.wall });
+        let fails = |name: &str| Outcome::Fail {
+            message: format!("the program ended before its tests: {name}"),
+        };
+        let late = Outcome::Timeout { limit: limits.wall };
+        assert_eq!(died(9, 0.1, true), Outcome::Memory);
+        assert_eq!((died(24, 3.0, false), died(9, 4.0, false)), (late.clone(), late));
+        // What a program sends itself is its own doing.
         assert_eq!(
-            died(11).to_string(),
-            "fail: the program ended before its tests: SIGSEGV"
+            (died(9, 0.1, false), died(24, 0.1, false)),
+            (fails("SIGKILL"), fails("SIGXCPU"))
+        );
+        assert_eq!(
+            (died(11, 0.1, true), died(15, 9.0, false)),
+            (fails("SIGSEGV"), fails("SIGTERM"))
         );
     }
 }

@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::remedy::Surroundings;
+
+/// Why a layer is missing that the settings leave out.
+pub(crate) const LEFT_OUT: &str = "left out by the settings";
+
 /// One layer. The order is the one in which they are put on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -30,11 +35,13 @@ pub enum Layer {
     Landlock,
     /// Seccomp: a list of the system calls that exist; all others are refused.
     Seccomp,
+    /// What all processes of a run hold together is bounded, by a control group or by a watchdog outside.
+    Memory,
 }
 
 impl Layer {
     /// All layers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::User,
         Self::Pid,
         Self::Mount,
@@ -47,6 +54,7 @@ impl Layer {
         Self::Rlimits,
         Self::Landlock,
         Self::Seccomp,
+        Self::Memory,
     ];
 
     /// Its name in reports.
@@ -64,6 +72,7 @@ impl Layer {
             Self::Rlimits => "rlimits",
             Self::Landlock => "landlock",
             Self::Seccomp => "seccomp",
+            Self::Memory => "memory",
         }
     }
 
@@ -88,6 +97,31 @@ pub struct Trial {
     pub held: bool,
     /// How far it reaches, or why it is missing, in the kernel's words.
     pub detail: String,
+    /// What to do about a layer that is missing; empty where it holds or was left out.
+    pub remedy: String,
+}
+
+impl Trial {
+    pub(crate) fn new(layer: Layer, held: bool, detail: impl Into<String>) -> Self {
+        Self {
+            layer,
+            held,
+            detail: detail.into(),
+            remedy: String::new(),
+        }
+    }
+}
+
+/// The layer, why it is missing, and what to do about it.
+impl std::fmt::Display for Trial {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(to, "{} ({})", self.layer, self.detail)?;
+        if self.remedy.is_empty() {
+            Ok(())
+        } else {
+            write!(to, ": {}", self.remedy)
+        }
+    }
 }
 
 /// Which layers hold on this machine, measured by putting them on.
@@ -97,16 +131,23 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// Every layer is in the report: one that nobody spoke of is missing.
-    pub(crate) fn new(found: Vec<Trial>) -> Self {
-        let trials = Layer::ALL.map(|layer| {
-            let of_layer = found.iter().filter(|trial| trial.layer == layer);
+    /// Every layer is in the report: one that nobody spoke of is missing. What can be done about those that are missing
+    /// depends on what surrounds this process.
+    pub(crate) fn new(found: Vec<Trial>, around: &Surroundings) -> Self {
+        let of = |layer| {
+            let of_layer = found.iter().filter(move |trial| trial.layer == layer);
             // A layer that failed once does not hold.
-            of_layer.min_by_key(|trial| trial.held).cloned().unwrap_or(Trial {
-                layer,
-                held: false,
-                detail: "not reached".to_owned(),
-            })
+            of_layer.min_by_key(|trial| trial.held)
+        };
+        let has_user = of(Layer::User).is_some_and(|trial| trial.held);
+        let trials = Layer::ALL.map(|layer| {
+            let mut trial = of(layer)
+                .cloned()
+                .unwrap_or_else(|| Trial::new(layer, false, "not reached"));
+            if !trial.held && trial.detail != LEFT_OUT {
+                trial.remedy = around.remedy(layer, &trial.detail, has_user);
+            }
+            trial
         });
         Self {
             trials: trials.to_vec(),
@@ -141,6 +182,9 @@ impl std::fmt::Display for Layers {
             let line_end = if index == 0 { "" } else { "\n" };
             let holds = if trial.held { "holds" } else { "MISSING" };
             write!(to, "{line_end}{:<18} {holds:<8} {}", trial.layer.name(), trial.detail)?;
+            if !trial.remedy.is_empty() {
+                write!(to, "\n{:<27} {}", "", trial.remedy)?;
+            }
         }
         Ok(())
     }
@@ -151,12 +195,9 @@ impl std::fmt::Display for Layers {
 mod tests {
     use super::*;
 
-    fn trial(layer: Layer, held: bool) -> Trial {
-        Trial {
-            layer,
-            held,
-            detail: String::new(),
-        }
+    fn layers(found: &[(Layer, bool)]) -> Layers {
+        let found = found.iter().map(|(layer, held)| Trial::new(*layer, *held, ""));
+        Layers::new(found.collect(), &Surroundings::default())
     }
 
     #[test]
@@ -169,16 +210,29 @@ mod tests {
 
     #[test]
     fn a_layer_that_failed_once_or_was_never_tried_is_missing() {
-        let layers = Layers::new(vec![
-            trial(Layer::Net, true),
-            trial(Layer::Seccomp, true),
-            trial(Layer::Seccomp, false),
-        ]);
+        let layers = layers(&[(Layer::Net, true), (Layer::Seccomp, true), (Layer::Seccomp, false)]);
         assert_eq!(layers.held(), [Layer::Net]);
         assert!(
             !layers.holds(Layer::Seccomp),
             "the judge's side held, the program's did not"
         );
         assert_eq!(layers.missing().len(), Layer::ALL.len() - 1);
+    }
+
+    #[test]
+    fn every_layer_that_is_missing_has_a_remedy() {
+        let layers = layers(&[(Layer::Net, true)]);
+        for trial in layers.trials() {
+            assert_eq!(trial.remedy.is_empty(), trial.held, "{trial}");
+            assert!(layers.to_string().contains(&trial.remedy), "{layers}");
+        }
+        let left_out = vec![Trial::new(Layer::Net, false, LEFT_OUT)];
+        let layers = Layers::new(left_out, &Surroundings::default());
+        assert!(
+            layers
+                .missing()
+                .iter()
+                .any(|trial| trial.layer == Layer::Net && trial.remedy.is_empty())
+        );
     }
 }

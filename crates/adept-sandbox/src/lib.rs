@@ -29,8 +29,8 @@
 //! | attacking the judge | separate process namespaces, and a socket on which the judge reads length-prefixed data that it never evaluates |
 //!
 //! What a solution can still do: answer calls with any data it likes, for instance with answers that it knows by heart
-//! or read in its prompt. Equality among objects *of the solution's own classes*, and their truth, length, iteration and
-//! attributes, are the solution's word.
+//! or read in its prompt. Equality among objects *of the solution's own classes*, and their truth, length, iteration
+//! and attributes, are the solution's word.
 //!
 //! The price: arguments and answers are copies. Tests that look at what a call did to an argument in place, or that
 //! hand over functions of their own, are not run the same as in one interpreter: the latter are refused
@@ -38,7 +38,8 @@
 //!
 //! # Touching the machine
 //! Each interpreter is under these [`Layer`]s, put on in this order by a helper that is this very program
-//! ([`child_main`]); what one misses the next ones hold:
+//! ([`child_main`]); what one misses the next ones hold. Before any of them, the helper closes every handle that it was
+//! born with but its own three: files, folders, connections, locks and pipes that the host program has open.
 //!
 //! | layer | holds |
 //! |---|---|
@@ -48,33 +49,60 @@
 //! | net | no interface, loopback included |
 //! | ipc, uts, cgroup | no shared memory or queues, host name or control groups of the host |
 //! | capabilities, no-new-privileges | no power over the namespaces themselves, and none to be gained |
-//! | rlimits | address space, processor time, file size, open files, processes, core dumps |
-//! | landlock | the same files once more, no execution but the interpreter's, no TCP, no signals to the outside |
-//! | seccomp | a list of allowed calls; no sockets, traces, mounts, namespaces, keys, rings, no signals to others |
+//! | rlimits | of each process: address space, processor time, file size, open files, processes, core dumps |
+//! | landlock | the same files once more, no `execve` but of the interpreter and the system's loader, no TCP, no signals to the outside |
+//! | seccomp | a list of allowed calls; no sockets, traces, mounts, namespaces, keys, rings, no signals to others, no shared memory without a file; locks on files are pretended |
+//! | memory | the parent's: memory that all processes of a sandbox hold together, see below |
 //! | wall clock | the parent's: both process namespaces are ended, and the run returns when the kernel says that they are empty |
 //! | output | the parent's: what is beyond the cap is read and thrown away |
 //!
 //! [`Sandbox::new`] finds out which layers hold by putting all of them on, and refuses to make a sandbox where one is
-//! missing ([`SandboxError::Missing`]); [`Settings::allow_missing`] runs with those that hold, and [`Sandbox::layers`]
-//! says which. Where it was made, a layer that fails later ends that run with an error. Root and ordinary users can use
-//! it alike; it needs no program that is installed with special rights.
+//! missing ([`SandboxError::Missing`], which says what to do about each); [`Settings::allow_missing`] runs with those
+//! that hold, and [`Sandbox::layers`] says which. Where it was made, a layer that fails later ends that run with an
+//! error. Root and ordinary users can use it alike; it needs no program that is installed with special rights.
 //!
-//! Not held: a fault of the kernel itself; memory as a sum (each process has the limit of address space, and there can
-//! be [`Limits::processes`] of them); how much of the processor's time a run takes within its wall clock; secrets in
-//! files under the interpreter's library or `/usr/lib`, which can be read. Without a process namespace, programs cannot
-//! start other processes at all. Without a file tree of its own, Landlock alone keeps files shut (their names and sizes
-//! can be seen), no folders can be made, no file's mode or times can be changed, and only the size of each file is
-//! limited; for root, processes are not counted then either, because the kernel does not count root's.
+//! # Memory
+//! [`Limits::memory`] bounds each process's address space (rlimits) and what all of them hold together. One process
+//! cannot hold more than its address space: shared memory that has no file could, and is refused. For the sum there are
+//! two means:
+//!
+//! - **A control group** (version 2, or `memory` of version 1), in [`Settings::group`] or in a group that systemd has
+//!   handed over. The kernel ends the run at the limit, the scratch folder's size and 32 MiB for the helper's stages.
+//!   It counts everything: pages, page tables, pipes, the scratch folder, cached files (which it gives back first).
+//! - **A watchdog**, everywhere. The parent adds up what the processes of a sandbox hold: pages of their own, those
+//!   that forked processes share once, and what is swapped out. A sum over the limit in three looks 20 ms apart ends
+//!   the run. Until then it can be exceeded, by as much as the processes can fill in that time and at most to the limit
+//!   of each. Not counted: the scratch folder (limited by [`Limits::scratch`]), pipes and pairs of sockets (by their
+//!   number, some 200 KiB each), page tables. Where the kernel does not show the watchdog what is shared, shared pages
+//!   count for each process.
+//!
+//! Either way the run is [`Outcome::Memory`]. Both interpreters have the limit, each for itself. Where the machine
+//! itself runs out of memory, the kernel ends a sandbox's processes first.
+//!
+//! # What is not held
+//! A fault of the kernel itself; how much of the processor's time a run takes within its wall clock; secrets in files
+//! under the interpreter's library or `/usr/lib`, which can be read. Native code runs, in the interpreter (`ctypes`)
+//! and by the system's loader, which starts any program that it can read: the ones under `/usr/lib`. They have the same
+//! layers on and gain nothing. A lock on a file is granted to everybody who asks, so that two processes of one program
+//! do not keep each other out by it. Without a process namespace, programs cannot start other processes at all. Without
+//! a file tree of its own, Landlock alone keeps files shut (their names and sizes can be seen), no folders can be made,
+//! no file's mode or times can be changed, and only the size of each file is limited; for root, processes are not
+//! counted then either, because the kernel does not count root's.
 //!
 //! A run that the sandbox itself could not do is an [`Err`], never an [`Outcome`].
 
 mod error;
 mod layers;
 mod program;
+mod remedy;
 mod settings;
 
 #[cfg(target_os = "linux")]
+mod family;
+#[cfg(target_os = "linux")]
 mod finish;
+#[cfg(target_os = "linux")]
+mod group;
 #[cfg(target_os = "linux")]
 mod interpreter;
 #[cfg(target_os = "linux")]
@@ -87,6 +115,10 @@ mod sandbox;
 mod spawn;
 #[cfg(target_os = "linux")]
 mod stage;
+#[cfg(target_os = "linux")]
+mod text;
+#[cfg(target_os = "linux")]
+mod watchdog;
 
 #[cfg(not(target_os = "linux"))]
 #[path = "elsewhere.rs"]

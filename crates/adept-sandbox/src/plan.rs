@@ -57,6 +57,8 @@ pub(crate) struct Plan {
     pub scratch: PathBuf,
     /// Set by the first stage: this is root, with root's powers.
     pub privileged: bool,
+    /// The file by which the first stage enters its control group, where there is one.
+    pub group: Option<PathBuf>,
 }
 
 /// One line on the report pipe, which no interpreter inside a sandbox of a program has.
@@ -66,6 +68,11 @@ pub(crate) enum Report {
     Layer { layer: Layer, held: bool, detail: String },
     /// The sandbox cannot be set up.
     Error { message: String },
-    /// The interpreter ended.
-    End { code: Option<i32>, signal: Option<i32> },
+    /// The interpreter ended, having had this much of the processor's time.
+    End {
+        code: Option<i32>,
+        signal: Option<i32>,
+        #[serde(default)]
+        cpu_seconds: f64,
+    },
 }

@@ -20,7 +20,7 @@ pub struct Program<'a> {
 pub struct Limits {
     /// Wall clock, from the moment that both interpreters are up until the verdict.
     pub wall: Duration,
-    /// Address space of each process, in bytes.
+    /// Address space of each process, and memory that all of them hold together, in bytes.
     pub memory: u64,
     /// Size of the scratch folder and of any file, in bytes.
     pub scratch: u64,
@@ -46,6 +46,13 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Processor time of each process, in seconds: more than one thread can use up in the time by the clock, so that
+    /// what sleeps and what works end alike.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn cpu_seconds(&self) -> u64 {
+        self.wall.as_secs() + 2
+    }
+
     /// The default limits with a wall clock made from the time of a reference solution: four times that, and one second
     /// at least.
     pub fn from_reference(reference: Duration) -> Self {
@@ -107,7 +114,7 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// Seconds from the moment that both interpreters were up.
     pub seconds: f64,
-    /// What the program printed, as far as it was kept.
+    /// What the program printed, as far as it was kept: as it is, escape sequences and all.
     pub output: String,
 }
 

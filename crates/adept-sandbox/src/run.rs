@@ -10,6 +10,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::finish::Ended;
 use crate::plan::{Plan, Role};
+use crate::sandbox::MemoryBounds;
+use crate::watchdog::Watchdog;
 use crate::{Limits, Program, SandboxError, spawn};
 
 /// How long both interpreters may take to come up. A busy machine is slow; a program does not run yet.
@@ -23,15 +25,21 @@ const REPORT: usize = 64 << 10;
 pub(crate) fn run(
     helper: &Path,
     plan: impl Fn(Role) -> Plan,
+    bounds: &MemoryBounds,
     program: &Program<'_>,
     limits: &Limits,
 ) -> Result<Ended, SandboxError> {
+    let killed_before = out_of_memory_kills();
     let pair = || UnixStream::pair().map_err(SandboxError::io("making a pair of sockets"));
     let (mut parent, judge_parent) = pair()?;
     let (judge_player, player_judge) = pair()?;
     let (output, output_end) = std::io::pipe().map_err(SandboxError::io("making a pipe"))?;
-    let (mut player, player_report) = spawn::start(helper, plan(Role::Player), player_judge.into(), output_end.into())?;
-    let (mut judge, judge_report) = spawn::start(helper, plan(Role::Judge), judge_parent.into(), judge_player.into())?;
+    let start = |role, first, second| spawn::start(helper, plan(role), bounds.groups.as_ref(), first, second);
+    let (mut player, player_report) = start(Role::Player, player_judge.into(), output_end.into())?;
+    let (mut judge, judge_report) = start(Role::Judge, judge_parent.into(), judge_player.into())?;
+    let dogs = bounds
+        .watch
+        .map(|lookup| [&player, &judge].map(|one| Watchdog::new(one.top(), one.has_stage(), limits.memory, lookup)));
 
     parent
         .set_write_timeout(Some(START))
@@ -49,10 +57,11 @@ pub(crate) fn run(
         Stream::new(Source::Pipe(judge_report), REPORT),
         Stream::new(Source::Pipe(player_report), REPORT),
     ];
-    let watched = watch(&mut streams, limits.wall);
+    let watched = watch(&mut streams, dogs, limits.wall);
     // Both are ended whatever happened, before anything is said about it.
     let ends = [player.end(), judge.end()];
     let watched = watched?;
+    let ran_out = [&player, &judge].into_iter().any(spawn::Box::ran_out);
     ends.into_iter().collect::<Result<(), _>>()?;
     for stream in &mut streams {
         stream.read()?;
@@ -64,9 +73,22 @@ pub(crate) fn run(
         judge_report,
         player_report,
         was_ready: watched.was_ready,
-        out_of_time: watched.out_of_time,
+        out_of_time: watched.end == End::Time,
+        out_of_memory: watched.end == End::Memory,
+        ran_out,
+        machine_ran_out: out_of_memory_kills() > killed_before,
         seconds: watched.seconds,
     })
+}
+
+/// How often the kernel has ended a process of this machine for want of memory. None where it does not count.
+fn out_of_memory_kills() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/vmstat").ok()?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("oom_kill "))?
+        .trim()
+        .parse()
+        .ok()
 }
 
 fn send(to: &mut UnixStream, text: &[u8]) -> std::io::Result<()> {
@@ -77,12 +99,21 @@ fn send(to: &mut UnixStream, text: &[u8]) -> std::io::Result<()> {
 
 struct Watched {
     was_ready: bool,
-    out_of_time: bool,
+    end: End,
     seconds: f64,
 }
 
+/// Why a run is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// A verdict, or an end of one of the interpreters.
+    Word,
+    Time,
+    Memory,
+}
+
 /// Reads what comes until the run is over.
-fn watch(streams: &mut [Stream; 4], wall: Duration) -> Result<Watched, SandboxError> {
+fn watch(streams: &mut [Stream; 4], mut dogs: Option<[Watchdog; 2]>, wall: Duration) -> Result<Watched, SandboxError> {
     let begin = Instant::now();
     let mut ready: Option<Instant> = None;
     let mut until = begin + START;
@@ -90,14 +121,25 @@ fn watch(streams: &mut [Stream; 4], wall: Duration) -> Result<Watched, SandboxEr
     loop {
         let now = Instant::now();
         let seconds = |end: Instant| end.duration_since(ready.unwrap_or(begin)).as_secs_f64();
+        let over = |end| Watched {
+            was_ready: ready.is_some(),
+            end,
+            seconds: seconds(verdict.unwrap_or(now)),
+        };
         if now >= until {
-            return Ok(Watched {
-                was_ready: ready.is_some(),
-                out_of_time: verdict.is_none(),
-                seconds: seconds(verdict.unwrap_or(now)),
-            });
+            let end = if verdict.is_none() { End::Time } else { End::Word };
+            return Ok(over(end));
         }
-        wait(streams, until - now)?;
+        // Nothing of a program runs before both are ready.
+        let watching = dogs.as_mut().filter(|_| ready.is_some());
+        let mut next = until;
+        if let Some(dogs) = watching {
+            if dogs.iter_mut().any(Watchdog::is_over) {
+                return Ok(over(End::Memory));
+            }
+            next = dogs.iter().map(Watchdog::next).fold(until, Instant::min);
+        }
+        wait(streams, next.saturating_duration_since(now))?;
         for stream in streams.iter_mut() {
             stream.read()?;
         }
@@ -111,7 +153,8 @@ fn watch(streams: &mut [Stream; 4], wall: Duration) -> Result<Watched, SandboxEr
         let has_lost = last == Some(b'G');
         if streams[0].is_at_end || last.is_some_and(|kind| kind != b'R') {
             let first = *verdict.get_or_insert(now);
-            // What a lost player died of is on its own report, which ends with it. A judge that has died leaves one too.
+            // What a lost player died of is on its own report, which ends with it. A judge that has died leaves one
+            // too.
             let waits_for = if has_lost { &streams[3] } else { &streams[2] };
             if (has_lost || last.is_none_or(|kind| kind == b'R')) && !waits_for.is_at_end {
                 until = first + AFTERMATH;

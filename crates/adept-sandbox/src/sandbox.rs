@@ -4,8 +4,11 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::family::Lookup;
+use crate::group::Parent;
 use crate::plan::{Bounds, Interpreter, Plan, Role};
-use crate::{HOOKED, Layer, Layers, Limits, Outcome, Program, SandboxError, Settings, Verdict};
+use crate::remedy::Surroundings;
+use crate::{HOOKED, Layer, Layers, Limits, Outcome, Program, SandboxError, Settings, Trial, Verdict};
 use crate::{finish, interpreter, run};
 
 /// A place to run untrusted programs in.
@@ -14,6 +17,16 @@ pub struct Sandbox {
     helper: PathBuf,
     interpreter: Interpreter,
     layers: Layers,
+    bounds: MemoryBounds,
+}
+
+/// How the memory of a run is bounded as a sum.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryBounds {
+    /// Where control groups are made.
+    pub groups: Option<Parent>,
+    /// How the watchdog finds the processes.
+    pub watch: Option<Lookup>,
 }
 
 impl Sandbox {
@@ -28,10 +41,21 @@ impl Sandbox {
             None => return Err(SandboxError::NoHook),
         };
         let interpreter = interpreter::find(&settings.python)?;
+        let bounds = match settings.leave_out.contains(&Layer::Memory) {
+            true => MemoryBounds::default(),
+            false => MemoryBounds {
+                groups: match &settings.group {
+                    Some(folder) => Some(Parent::named(folder)?),
+                    None => Parent::delegated(),
+                },
+                watch: Lookup::find().ok(),
+            },
+        };
         let mut sandbox = Self {
             helper,
             interpreter,
-            layers: Layers::new(Vec::new()),
+            layers: Layers::new(Vec::new(), &Surroundings::default()),
+            bounds,
         };
         let mut wanted = Layer::ALL.to_vec();
         wanted.retain(|layer| !settings.leave_out.contains(layer));
@@ -50,7 +74,7 @@ impl Sandbox {
     /// Runs a program within limits. It returns when nothing of it runs any more.
     pub fn run(&self, program: &Program<'_>, limits: &Limits) -> Result<Verdict, SandboxError> {
         let plan = |role| self.plan(role, limits, self.layers.held(), true);
-        run::run(&self.helper, plan, program, limits)?.verdict(limits)
+        run::run(&self.helper, plan, &self.bounds, program, limits)?.verdict(limits)
     }
 
     /// How long a reference solution takes, for [`Limits::from_reference`]. It has to pass its tests.
@@ -74,9 +98,14 @@ impl Sandbox {
             names: &[],
         };
         let plan = |role| self.plan(role, &limits, wanted.to_vec(), false);
-        let ended = run::run(&self.helper, plan, &nothing, &limits)?;
+        let ended = run::run(&self.helper, plan, &self.bounds, &nothing, &limits)?;
         let left_out = Layer::ALL.into_iter().filter(|layer| !wanted.contains(layer));
-        let layers = Layers::new(finish::trials(&ended, left_out));
+        let mut trials = finish::trials(&ended, left_out);
+        if wanted.contains(&Layer::Memory) {
+            let (held, detail) = self.bounds.described();
+            trials.push(Trial::new(Layer::Memory, held, detail));
+        }
+        let layers = Layers::new(trials, &Surroundings::find());
         match ended.verdict(&limits)?.outcome {
             Outcome::Pass => Ok(layers),
             outcome => Err(SandboxError::Start {
@@ -94,12 +123,28 @@ impl Sandbox {
                 scratch: limits.scratch,
                 processes: limits.processes,
                 open_files: limits.open_files,
-                cpu_seconds: limits.wall.as_secs() + 2,
+                cpu_seconds: limits.cpu_seconds(),
             },
             wanted,
             strict,
             scratch: PathBuf::new(),
             privileged: false,
+            group: None,
+        }
+    }
+}
+
+impl MemoryBounds {
+    /// Whether there is a bound, and which.
+    fn described(&self) -> (bool, String) {
+        let watch = self.watch.map(|lookup| match lookup {
+            Lookup::Lists => "a watchdog",
+            Lookup::Scan => "a watchdog, slow: the kernel keeps no lists of children",
+        });
+        match (&self.groups, watch) {
+            (Some(parent), _) => (true, format!("control groups in {}", parent.folder().display())),
+            (None, Some(watch)) => (true, watch.to_owned()),
+            (None, None) => (false, "neither a control group nor `/proc`".to_owned()),
         }
     }
 }

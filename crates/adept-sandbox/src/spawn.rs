@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
+use crate::group::{Group, Parent};
 use crate::plan::{OUTER, Plan};
 use crate::{Layer, SandboxError};
 
@@ -23,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Box {
     child: Child,
     scratch: Option<PathBuf>,
+    group: Option<Group>,
+    has_stage: bool,
     ended: bool,
 }
 
@@ -30,9 +33,15 @@ pub(crate) struct Box {
 pub(crate) fn start(
     helper: &Path,
     mut plan: Plan,
+    groups: Option<&Parent>,
     first: OwnedFd,
     second: OwnedFd,
 ) -> Result<(Box, PipeReader), SandboxError> {
+    let bounds = &plan.bounds;
+    let group = groups
+        .map(|parent| parent.make(bounds.memory, bounds.scratch))
+        .transpose()?;
+    plan.group = group.as_ref().map(Group::entrance);
     let (report, report_end) = std::io::pipe().map_err(SandboxError::io("making a pipe"))?;
     // Where there is no file tree of its own. With one, the scratch folder is in it.
     let scratch = if plan.wanted.contains(&Layer::Mount) && plan.strict {
@@ -45,8 +54,8 @@ pub(crate) fn start(
     let child = Command::new(helper)
         .args([OUTER, &text])
         .env_clear()
-        // A host program's allocator may reserve address space at its start (mimalloc: one GiB), of which the limits put on
-        // later would leave nothing to start the interpreter with.
+        // A host program's allocator may reserve address space at its start (mimalloc: one GiB), of which the limits
+        // put on later would leave nothing to start the interpreter with.
         .env("MIMALLOC_ARENA_RESERVE", "16384")
         .stdin(first)
         .stdout(second)
@@ -59,6 +68,8 @@ pub(crate) fn start(
             Box {
                 child,
                 scratch,
+                group,
+                has_stage: plan.wanted.contains(&Layer::Pid),
                 ended: false,
             },
             report,
@@ -74,6 +85,21 @@ pub(crate) fn start(
 }
 
 impl Box {
+    /// The stage outside, which every process of the sandbox descends from.
+    pub(crate) fn top(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether the stage inside stays beside the interpreter, as the first process of its namespace.
+    pub(crate) fn has_stage(&self) -> bool {
+        self.has_stage
+    }
+
+    /// Whether the kernel has ended processes of the sandbox's control group for want of memory.
+    pub(crate) fn ran_out(&self) -> bool {
+        self.group.as_ref().is_some_and(Group::ran_out)
+    }
+
     /// Ends everything in the sandbox, and returns when nothing of it runs any more.
     pub(crate) fn end(&mut self) -> Result<(), SandboxError> {
         if std::mem::replace(&mut self.ended, true) {

@@ -7,12 +7,21 @@
 
 mod common;
 
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use common::outside::{Outside, unprotected};
 use common::{Expected, check, limits, run, sandbox};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
 
-/// Runs an attack in the open, where it must touch the world outside in this way, and then in the sandbox, where it must
-/// come to what is expected and touch nothing.
+/// Runs an attack in the open, where it must touch the world outside in this way, and then in the sandbox, where it
+/// must come to what is expected and touch nothing.
 #[track_caller]
 fn check_contained(attack: &str, touches: &str, expected: Expected) {
     let Some(sandbox) = sandbox() else { return };
@@ -72,8 +81,8 @@ fn files_outside_cannot_be_written() {
     check_contained(link, "folder changed", NO_FILE);
 }
 
-/// A thread swaps a link between a file that may be read and one that may not while others open it: a check that is made
-/// before the opening would be passed now and then.
+/// A thread swaps a link between a file that may be read and one that may not while others open it: a check that is
+/// made before the opening would be passed now and then.
 #[test]
 fn a_race_over_a_link_gains_nothing() {
     let race = "import os, threading, time
@@ -283,4 +292,211 @@ fn what_is_inside_says_nothing_of_what_is_outside() {
         let solution = format!("import os\ndef f():\n    return {inside}");
         check(&solution, &format!("assert {wanted}, f()"), Expected::Pass);
     }
+}
+
+/// What a careless host program has open without close-on-exec, of every kind that a handle can be of.
+struct Inherited {
+    folder: tempfile::TempDir,
+    lock: File,
+    _kept: Vec<OwnedFd>,
+    inodes: Vec<(u64, u64)>,
+}
+
+impl Inherited {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| File::create_new(folder.path().join(name)).unwrap();
+        let (lock, open) = (file("lock"), file("open"));
+        lock.lock().unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
+        let (here, there) = UnixStream::pair().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let copy = lock.as_fd().try_clone_to_owned().unwrap();
+        let kept: Vec<OwnedFd> = vec![
+            copy,
+            open.into(),
+            File::open(folder.path()).unwrap().into(),
+            reader.into(),
+            writer.into(),
+            here.into(),
+            there.into(),
+            listener.into(),
+            client.into(),
+        ];
+        let mut inodes = Vec::new();
+        for handle in &kept {
+            fcntl(handle, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+            let about = nix::sys::stat::fstat(handle).unwrap();
+            inodes.push((about.st_dev, about.st_ino));
+        }
+        Self {
+            folder,
+            lock,
+            _kept: kept,
+            inodes,
+        }
+    }
+}
+
+#[test]
+fn handles_of_the_host_program_are_closed() {
+    let Some(sandbox) = sandbox() else { return };
+    let outside = Inherited::new();
+    // The tests' interpreter has as little to do with them as the program's.
+    let seen = "import os
+def seen(wanted):
+    found = []
+    for handle in range(1024):
+        try:
+            about = os.fstat(handle)
+        except OSError:
+            continue
+        if (about.st_dev, about.st_ino) in wanted:
+            found.append(handle)
+    return found
+";
+    let solution = format!("{seen}def f(wanted):\n    return seen(wanted)");
+    let wanted = &outside.inodes;
+    let tests =
+        format!("{seen}\nassert f({wanted:?}) == [], f({wanted:?})\nassert seen({wanted:?}) == [], 'the tests'");
+    let verdict = run(sandbox, &solution, &tests, &limits(Expected::Pass)).unwrap();
+    assert_eq!(verdict.outcome, adept_sandbox::Outcome::Pass);
+    assert_eq!(wanted.len(), 9);
+}
+
+#[test]
+fn what_a_program_does_to_any_handle_changes_nothing_outside() {
+    let Some(sandbox) = sandbox() else { return };
+    let outside = Inherited::new();
+    let everything = "import fcntl, os
+def f():
+    for handle in range(3, 1024):
+        for attack in (
+            lambda: fcntl.flock(handle, fcntl.LOCK_UN),
+            lambda: os.utime(handle, (1, 1)),
+            lambda: os.fchmod(handle, 0),
+            lambda: os.mkdir('new', dir_fd=handle),
+            lambda: os.ftruncate(handle, 7),
+        ):
+            try: attack()
+            except OSError: pass";
+    let verdict = run(sandbox, everything, "f()", &limits(Expected::Pass)).unwrap();
+    assert_eq!(verdict.outcome, adept_sandbox::Outcome::Pass);
+    let file = outside.folder.path().join("lock");
+    assert!(File::open(&file).unwrap().try_lock().is_err(), "the lock was given up");
+    let about = outside.lock.metadata().unwrap();
+    assert!(
+        about.len() == 0 && about.mode() & 0o777 != 0 && about.mtime() != 1,
+        "{about:?}"
+    );
+    assert!(!outside.folder.path().join("new").exists());
+}
+
+/// Its own handles a program may hand to what it starts.
+#[test]
+fn handles_of_the_program_are_inherited_as_it_says() {
+    let hand_over = "import os, subprocess, sys
+def f():
+    reader, writer = os.pipe()
+    text = f'import os; os.write({writer}, b\"ok\")'
+    subprocess.run([sys.executable, '-S', '-c', text], pass_fds=[writer], check=True)
+    os.set_inheritable(reader, True)
+    return os.read(reader, 2), os.get_inheritable(reader)";
+    check(hand_over, "assert f() == (b'ok', True)", Expected::Pass);
+}
+
+/// Where the interpreter's own `os.py` lies.
+fn library_file() -> PathBuf {
+    let output = std::process::Command::new("python3")
+        .args([
+            "-I",
+            "-S",
+            "-c",
+            "import os; print(os.path.realpath(os.__file__), end='')",
+        ])
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap().into()
+}
+
+/// A lock on a file of the library would keep the whole machine's programs from it, and be a wire between two runs.
+#[test]
+fn locks_on_the_library_keep_nobody_out() {
+    let Some(sandbox) = sandbox() else { return };
+    let library = File::open(library_file()).unwrap();
+    for lock in [
+        "fcntl.flock(handle, fcntl.LOCK_EX)",
+        "fcntl.lockf(handle, fcntl.LOCK_SH)",
+    ] {
+        let solution = format!(
+            "import fcntl, os, time
+def f():
+    handle = os.open(os.__file__, os.O_RDONLY)
+    {lock}
+    print('locked', flush=True)
+    time.sleep(1)"
+        );
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let watcher = scope.spawn(|| {
+                let mut refused = 0;
+                while !is_over.load(Ordering::Relaxed) {
+                    match library.try_lock() {
+                        Ok(()) => library.unlock().unwrap(),
+                        Err(_) => refused += 1,
+                    }
+                    let mut question = libc::flock {
+                        l_type: libc::F_WRLCK as i16,
+                        l_whence: 0,
+                        l_start: 0,
+                        l_len: 0,
+                        l_pid: 0,
+                    };
+                    fcntl(&library, FcntlArg::F_GETLK(&mut question)).unwrap();
+                    refused += usize::from(question.l_type != libc::F_UNLCK as i16);
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                refused
+            });
+            let verdict = run(sandbox, &solution, "f()", &limits(Expected::Pass)).unwrap();
+            is_over.store(true, Ordering::Relaxed);
+            assert_eq!(verdict.outcome, adept_sandbox::Outcome::Pass, "{}", verdict.output);
+            assert_eq!(watcher.join().unwrap(), 0, "{lock}");
+        });
+    }
+    // What locks files of its own works as anywhere.
+    let database = "import sqlite3
+def f():
+    with sqlite3.connect('own.db') as base:
+        base.execute('create table numbers (one int)')
+        base.execute('insert into numbers values (3)')
+    return sqlite3.connect('own.db').execute('select one from numbers').fetchall()";
+    common::check_any(
+        database,
+        "assert f() == [(3,)]",
+        &[Expected::Pass, Expected::Fail("ModuleNotFoundError")],
+    );
+}
+
+/// Pages of it stay when all but one byte of it is unmapped, so that the limit of the address space would not hold it.
+#[test]
+fn there_is_no_shared_memory_without_a_file() {
+    let map = |arguments: &str| format!("import mmap\ndef f():\n    mmap.mmap({arguments})[0] = 1");
+    check(&map("-1, 4096"), "f()", REFUSED);
+    check(&map("-1, 4096, mmap.MAP_SHARED | mmap.MAP_ANONYMOUS"), "f()", REFUSED);
+    check(
+        &map("-1, 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS"),
+        "f()",
+        Expected::Pass,
+    );
+    let file = "import mmap
+def f():
+    with open('file', 'w+b') as file:
+        file.write(bytes(4096))
+        file.flush()
+        mmap.mmap(file.fileno(), 4096)[0] = 7
+        file.seek(0)
+        return file.read(1)";
+    check(file, "assert f() == b'\\x07'", Expected::Pass);
 }

@@ -6,10 +6,13 @@
 mod common;
 
 use std::path::Path;
+use std::process::Command;
 
 use adept_sandbox::{Layer, Outcome, Sandbox, SandboxError, Settings};
 use common::outside::Outside;
 use common::{run, sandbox, settings, unhurried, without};
+use nix::libc;
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
 #[test]
 fn a_layer_that_is_missing_is_refused() {
@@ -65,8 +68,8 @@ fn one_layer_less_lets_nothing_out() {
     }
 }
 
-/// Where there is no file tree of its own the scratch folder is in the system's temporary one. It goes with the run, and
-/// links in it are not followed.
+/// Where there is no file tree of its own the scratch folder is in the system's temporary one. It goes with the run,
+/// and links in it are not followed.
 #[test]
 fn a_scratch_folder_on_disk_is_removed_without_what_it_leads_to() {
     let Some(sandbox) = without(Layer::Mount) else { return };
@@ -156,4 +159,149 @@ fn what_is_missing_on_the_machine_is_said() {
         ..settings()
     };
     assert!(Sandbox::new(wrong_helper).is_err());
+}
+
+/// What the program of this crate says, which puts on every layer that it can, when it is started by a thread under a
+/// filter that gives these calls this error: containers and services have such filters.
+fn said_under_a_filter(calls: &[i64], errno: i32) -> String {
+    let rules = calls.iter().map(|call| (*call, vec![])).collect();
+    let arch = std::env::consts::ARCH.try_into().unwrap();
+    let (otherwise, matched) = (SeccompAction::Allow, SeccompAction::Errno(errno as u32));
+    let filter: BpfProgram = SeccompFilter::new(rules, otherwise, matched, arch)
+        .unwrap()
+        .try_into()
+        .unwrap();
+    std::thread::spawn(move || {
+        seccompiler::apply_filter(&filter).unwrap();
+        said(Command::new(env!("CARGO_BIN_EXE_adept-sandbox")))
+    })
+    .join()
+    .unwrap()
+}
+
+fn said(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// The lines about a layer: whether it holds and why not, then what to do.
+#[track_caller]
+fn about<'a>(said: &'a str, layer: &str) -> (&'a str, &'a str) {
+    let mut lines = said.lines().skip_while(|line| line.split(' ').next() != Some(layer));
+    (lines.next().unwrap(), lines.next().unwrap_or_default().trim())
+}
+
+#[test]
+fn the_reason_and_the_remedy_are_those_of_what_is_in_the_way() {
+    if sandbox().is_none() {
+        return;
+    }
+    // A filter on this process, in a container or not.
+    const FILTER: &str = "--security-opt seccomp=unconfined";
+    let landlock = libc::SYS_landlock_create_ruleset;
+    for (calls, errno, layer, reason, remedy) in [
+        (&[libc::SYS_mount][..], libc::EACCES, "mount", "EACCES", FILTER),
+        (
+            &[landlock],
+            libc::ENOSYS,
+            "landlock",
+            "not in this kernel, or hidden by a filter",
+            FILTER,
+        ),
+        (&[landlock], libc::EOPNOTSUPP, "landlock", "not switched on", "`lsm=`"),
+        (
+            &[libc::SYS_seccomp],
+            libc::ENOSYS,
+            "seccomp",
+            "Function not implemented",
+            FILTER,
+        ),
+    ] {
+        let said = said_under_a_filter(calls, errno);
+        let (first, second) = about(&said, layer);
+        assert!(first.contains("MISSING") && first.contains(reason), "{said}");
+        assert!(second.contains(remedy), "{said}");
+        assert_eq!(said.matches("MISSING").count(), 1, "{said}");
+    }
+    // Docker's. What follows from another layer is not told as a trouble of its own.
+    let said = said_under_a_filter(&[libc::SYS_unshare, libc::SYS_mount, libc::SYS_pivot_root], libc::EPERM);
+    let (first, second) = about(&said, "user");
+    assert!(first.contains("EPERM") && second.contains(FILTER), "{said}");
+    let (first, second) = about(&said, "net");
+    assert!(first.contains("unshare(CLONE_NEWNET)"), "{said}");
+    let is_root = nix::unistd::Uid::effective().is_root();
+    assert!(
+        second.contains(if is_root { FILTER } else { "follows from `user`" }),
+        "{said}"
+    );
+}
+
+#[test]
+fn limits_of_the_shell_are_named() {
+    if sandbox().is_none() {
+        return;
+    }
+    for (limit, name, figure) in [("n 16", "RLIMIT_NOFILE", "16"), ("v 900000", "RLIMIT_AS", "921600000")] {
+        let mut shell = Command::new("sh");
+        shell.args([
+            "-c",
+            &format!("ulimit -{limit} && exec \"$0\""),
+            env!("CARGO_BIN_EXE_adept-sandbox"),
+        ]);
+        let said = said(shell);
+        let (first, second) = about(&said, "rlimits");
+        assert!(
+            first.contains(&format!("{name}: this process may have {figure} at most")),
+            "{said}"
+        );
+        assert!(second.contains("ulimit"), "{said}");
+    }
+}
+
+/// The root of a user namespace with one user in it can become nobody else; it is as good as an ordinary user.
+#[test]
+fn root_of_a_namespace_of_one_user_has_every_layer() {
+    if sandbox().is_none() {
+        return;
+    }
+    let mut nested = Command::new("unshare");
+    nested.args(["-r", env!("CARGO_BIN_EXE_adept-sandbox")]);
+    // It may be missing, or forbidden.
+    if Command::new("unshare")
+        .args(["-r", "true"])
+        .status()
+        .is_ok_and(|status| status.success())
+    {
+        let said = said(nested);
+        assert!(said.starts_with("user ") && !said.contains("MISSING"), "{said}");
+    }
+}
+
+#[test]
+fn a_refusal_says_what_to_do() {
+    let missing = |python: &str| {
+        let settings = Settings {
+            python: python.into(),
+            ..settings()
+        };
+        Sandbox::new(settings).unwrap_err().to_string()
+    };
+    assert!(missing("/nowhere/python3").contains("install Python 3"));
+    let group = |folder: &Path| {
+        let settings = Settings {
+            group: Some(folder.to_owned()),
+            ..settings()
+        };
+        Sandbox::new(settings).unwrap_err().to_string()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    for folder in [folder.path(), Path::new("/nowhere")] {
+        if sandbox().is_some() {
+            let said = group(folder);
+            assert!(
+                said.contains("not a control group of memory") && said.contains("Delegate=yes"),
+                "{said}"
+            );
+        }
+    }
 }

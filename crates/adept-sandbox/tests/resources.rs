@@ -96,6 +96,111 @@ fn memory_runs_out() {
     );
 }
 
+/// Limits of a quarter of a GiB for each process and for all of them.
+fn little_memory() -> Limits {
+    Limits {
+        memory: 256 << 20,
+        ..unhurried()
+    }
+}
+
+/// Runs a program of several processes that has a quarter of a GiB.
+#[track_caller]
+fn check_sum(solution: &str, expected: Expected) {
+    let Some(sandbox) = sandbox() else { return };
+    let verdict = run(sandbox, solution, "f()", &little_memory()).unwrap();
+    assert!(
+        expected.is_met_by(&verdict.outcome),
+        "{} {}",
+        verdict.outcome,
+        verdict.output
+    );
+}
+
+/// Each of the processes has less than the limit, all of them have more.
+#[test]
+fn memory_is_bounded_as_a_sum() {
+    let children = "import os, time
+def f():
+    for _ in range(6):
+        if os.fork() == 0:
+            kept = bytearray(b'x') * (100 << 20)
+            time.sleep(600)
+    time.sleep(6)";
+    check_sum(children, Expected::Memory);
+    let that_left_home = "import os, time
+def f():
+    for _ in range(6):
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                kept = bytearray(b'x') * (100 << 20)
+                time.sleep(600)
+            os._exit(0)
+    time.sleep(6)";
+    check_sum(that_left_home, Expected::Memory);
+    let other_interpreters = "import subprocess, sys, time
+def f():
+    text = \"import time; kept = bytearray(b'x') * (100 << 20); time.sleep(600)\"
+    kept = [subprocess.Popen([sys.executable, '-S', '-c', text]) for _ in range(6)]
+    time.sleep(6)";
+    check_sum(other_interpreters, Expected::Memory);
+    // What such a process holds is not to be seen where a process's memory usually is.
+    let without_a_first_thread = "import ctypes, os, threading, time
+def hold():
+    kept = bytearray(b'x') * (100 << 20)
+    time.sleep(600)
+def f():
+    for _ in range(5):
+        if os.fork() == 0:
+            threading.Thread(target=hold).start()
+            time.sleep(0.2)
+            ctypes.CDLL(None).syscall(60 if os.uname().machine == 'x86_64' else 93, 0)
+    time.sleep(6)";
+    check_sum(without_a_first_thread, Expected::Memory);
+}
+
+#[test]
+fn memory_that_processes_share_counts_once() {
+    let forked = "import os, time
+def f():
+    kept = bytearray(b'x') * (150 << 20)
+    for _ in range(6):
+        if os.fork() == 0:
+            time.sleep(600)
+    time.sleep(1)";
+    check_sum(forked, Expected::Pass);
+    let borrowed = "import subprocess, sys
+def f():
+    kept = bytearray(b'x') * (150 << 20)
+    for _ in range(10):
+        subprocess.run([sys.executable, '-S', '-c', 'pass'], check=True)";
+    check_sum(borrowed, Expected::Pass);
+    let each_in_its_turn = "import os
+def f():
+    for _ in range(6):
+        child = os.fork()
+        if child == 0:
+            kept = bytearray(b'x') * (100 << 20)
+            os._exit(0)
+        os.waitpid(child, 0)";
+    check_sum(each_in_its_turn, Expected::Pass);
+}
+
+/// The kernel sends these where memory or processor time runs out; sent by the program itself they mean neither.
+#[test]
+fn a_signal_of_ones_own_is_a_failure() {
+    let raise = |signal: &str| format!("import signal\ndef f():\n    signal.raise_signal(signal.{signal})");
+    check(&raise("SIGKILL"), "f()", Expected::Fail("its tests: SIGKILL"));
+    check(&raise("SIGXCPU"), "f()", Expected::Fail("its tests: SIGXCPU"));
+    check(&raise("SIGTERM"), "f()", Expected::Fail("its tests: SIGTERM"));
+    let less_time = "import resource
+def f():
+    resource.setrlimit(resource.RLIMIT_CPU, (1, 1))
+    while True: pass";
+    check(less_time, "f()", Expected::Fail("its tests: SIG"));
+}
+
 #[test]
 fn the_stack_runs_out() {
     check(
@@ -162,8 +267,8 @@ def f():
     assert_eq!(verdict.outcome, Outcome::Pass);
 }
 
-/// Runs a program that starts processes with a marker in their arguments: they are seen while it runs, and gone when the
-/// run has returned.
+/// Runs a program that starts processes with a marker in their arguments: they are seen while it runs, and gone when
+/// the run has returned.
 #[track_caller]
 fn check_gone(solution: &str, limits: &Limits, expected: &[Expected]) {
     let Some(sandbox) = sandbox() else { return };

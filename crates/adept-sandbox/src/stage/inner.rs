@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
@@ -11,9 +11,9 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{chdir, sethostname};
 
-use super::{landlock, limits, mounts, put_on, refused, report, seccomp, user};
+use super::{landlock, limits, mounts, put_on, refused, report_end, seccomp, user};
 use crate::Layer;
-use crate::plan::{Plan, Report, Role};
+use crate::plan::{Plan, Role};
 
 /// What both interpreters speak with each other, and what each does.
 const WIRE: &str = include_str!("../python/wire.py");
@@ -69,15 +69,15 @@ pub(super) fn run(plan: Plan) -> Result<ExitCode, String> {
     }
     let mut child = interpreter.spawn().map_err(refused("starting the interpreter"))?;
     let status = child.wait().map_err(refused("waiting for the interpreter"))?;
-    report(&Report::End {
-        code: status.code(),
-        signal: status.signal(),
-    });
+    report_end(status)?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn namespace(kind: CloneFlags, what: &str) -> Result<String, String> {
-    unshare(kind).map_err(refused(&format!("unshare({kind:?})")))?;
+    unshare(kind).map_err(refused(&format!(
+        "unshare({})",
+        kind.iter_names().map(|(name, _)| name).collect::<String>()
+    )))?;
     Ok(what.to_owned())
 }
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
-    RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, PathFd, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetStatus, Scope,
 };
 
 use super::refused;
@@ -52,6 +52,9 @@ pub(super) fn restrict(plan: &Plan, scratch: &Path, own_tree: bool) -> Result<St
     match status.ruleset {
         RulesetStatus::FullyEnforced => Ok(format!("all rights of {VERSION:?}")),
         RulesetStatus::PartiallyEnforced => Ok(format!("some rights of {VERSION:?}: the kernel is older")),
-        RulesetStatus::NotEnforced => Err("the kernel has none".to_owned()),
+        RulesetStatus::NotEnforced => Err(match status.landlock {
+            LandlockStatus::NotEnabled => "EOPNOTSUPP: the kernel has it, not switched on".to_owned(),
+            _ => "ENOSYS: not in this kernel, or hidden by a filter".to_owned(),
+        }),
     }
 }

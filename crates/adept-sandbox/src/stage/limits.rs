@@ -1,6 +1,6 @@
 //! The kernel's limits of one process.
 
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::refused;
 use crate::plan::Bounds;
@@ -18,6 +18,13 @@ pub(super) fn set(bounds: &Bounds) -> Result<String, String> {
         (Resource::RLIMIT_MSGQUEUE, 0, 0),
     ];
     for (resource, soft, hard) in each {
+        let (_, highest) = getrlimit(resource).map_err(refused(&format!("{resource:?}")))?;
+        // It could be left at that, but then a verdict would depend on the shell that it was made from.
+        if hard > highest {
+            return Err(format!(
+                "{resource:?}: this process may have {highest} at most, a program is promised {hard}"
+            ));
+        }
         setrlimit(resource, soft, hard).map_err(refused(&format!("{resource:?}")))?;
     }
     Ok(format!("{} limits", each.len()))

@@ -4,8 +4,9 @@
 //! The second is the first process inside: it puts on the other layers one by one, starts the interpreter and waits, so
 //! that the interpreter is an ordinary process with ordinary signals. Nothing here runs threads or needs unsafe code.
 //!
-//! Handles of a stage: 0 and 1 belong to the interpreter, 2 is the report pipe.
+//! Handles of a stage: 0 and 1 belong to the interpreter, 2 is the report pipe. The first stage closes all others.
 
+mod handles;
 mod inner;
 mod landlock;
 mod limits;
@@ -16,7 +17,11 @@ mod user;
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::process::ExitCode;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitCode, ExitStatus};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::{TimeVal, TimeValLike};
 
 use crate::Layer;
 use crate::plan::{INNER, OUTER, Plan, Report};
@@ -45,6 +50,18 @@ fn report(report: &Report) {
         // Nobody reads where the parent is gone; the kernel ends this process then.
         let _ = writeln!(std::io::stderr(), "{line}");
     }
+}
+
+/// Says how the interpreter ended. It is the only child that was waited for.
+fn report_end(status: ExitStatus) -> Result<(), String> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(refused("getrusage"))?;
+    let seconds = |time: TimeVal| time.num_microseconds() as f64 / 1e6;
+    report(&Report::End {
+        code: status.code(),
+        signal: status.signal(),
+        cpu_seconds: seconds(usage.user_time()) + seconds(usage.system_time()),
+    });
+    Ok(())
 }
 
 /// Puts a layer on where it is wanted, and tells whether it holds. An error where it must hold and does not.

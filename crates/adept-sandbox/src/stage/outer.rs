@@ -1,6 +1,6 @@
 //! The stage outside: it makes the namespaces that only a child can enter, starts the stage inside, and waits.
 
-use std::os::unix::process::ExitStatusExt;
+use std::fs;
 use std::process::{Child, Command, ExitCode};
 
 use nix::sched::{CloneFlags, unshare};
@@ -8,11 +8,18 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Gid, Uid};
 
-use super::{put_on, refused, user};
+use super::{handles, put_on, refused, report_end, user};
 use crate::Layer;
 use crate::plan::{INNER, Plan};
 
 pub(super) fn run(mut plan: Plan) -> Result<ExitCode, String> {
+    handles::close_inherited()?;
+    if let Some(entrance) = &plan.group {
+        fs::write(entrance, "0").map_err(refused(&entrance.to_string_lossy()))?;
+    }
+    // Where the machine runs out of memory this run goes before the programs of its user. It is a favour to them: where
+    // it cannot be done, the run is as it is without.
+    let _ = fs::write("/proc/self/oom_score_adj", "1000");
     // The thread that started this process waits for it: if it goes, so does the run.
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(refused("prctl(PR_SET_PDEATHSIG)"))?;
     // Blocked before there is a child, so that none of them is missed. The stage inside starts with them blocked, too.
@@ -57,10 +64,7 @@ fn wait(mut child: Child, signals: &SigSet) -> Result<ExitCode, String> {
             }
             _ => {
                 if let Some(status) = child.try_wait().map_err(refused("wait"))? {
-                    super::report(&crate::plan::Report::End {
-                        code: status.code(),
-                        signal: status.signal(),
-                    });
+                    report_end(status)?;
                     return Ok(ExitCode::SUCCESS);
                 }
             }
@@ -68,7 +72,8 @@ fn wait(mut child: Child, signals: &SigSet) -> Result<ExitCode, String> {
     }
 }
 
-/// Whether this is root with the power to make namespaces. A container's root may lack it.
+/// Whether this is root with the power to make namespaces and to become nobody. A container's root may lack it, and in
+/// a user namespace that knows one user alone there is nobody to become.
 fn has_powers() -> bool {
     let needed = [
         caps::Capability::CAP_SYS_ADMIN,
@@ -76,5 +81,5 @@ fn has_powers() -> bool {
         caps::Capability::CAP_SETGID,
     ];
     let has = |capability| caps::has_cap(None, caps::CapSet::Effective, capability).unwrap_or(false);
-    Uid::effective().is_root() && needed.into_iter().all(has)
+    Uid::effective().is_root() && needed.into_iter().all(has) && user::knows_nobody()
 }

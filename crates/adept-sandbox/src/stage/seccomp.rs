@@ -12,8 +12,8 @@ use super::refused;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// Calls without conditions. Sockets cannot be made, nor can traces, mounts, namespaces, keys, rings or programs for the
-/// kernel; nobody can be signalled but one's own threads.
+/// Calls without conditions. Sockets cannot be made, nor can traces, mounts, namespaces, keys, rings or programs for
+/// the kernel; nobody can be signalled but one's own threads.
 const ALLOWED: &[i64] = &[
     // Files that are open, and files by name.
     libc::SYS_read,
@@ -65,7 +65,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_recvfrom,
     libc::SYS_shutdown,
     // Memory.
-    libc::SYS_mmap,
     libc::SYS_munmap,
     libc::SYS_mprotect,
     libc::SYS_mremap,
@@ -159,8 +158,14 @@ const OLDER: &[i64] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const OLDER: &[i64] = &[];
 
-/// Calls that change what is written about a file and not what is in it. Landlock does not hold them, so that they exist
-/// only in a file tree in which every file but the program's own is read-only.
+/// Calls that do nothing and say that they did: locks on files. A lock on a file of the library would keep every other
+/// process of the machine from it, and be heard by other runs; the scratch folder's files are this run's alone, and
+/// what asks for a lock on them (sqlite does) need not fail for that.
+const PRETENDED: &[i64] = &[libc::SYS_flock];
+const PRETENDED_FCNTLS: [i32; 2] = [libc::F_SETLK, libc::F_SETLKW];
+
+/// Calls that change what is written about a file and not what is in it. Landlock does not hold them, so that they
+/// exist only in a file tree in which every file but the program's own is read-only.
 const MODES: &[i64] = &[
     libc::SYS_fchmod,
     libc::SYS_fchmodat,
@@ -185,11 +190,12 @@ const NAMESPACES: i32 = libc::CLONE_NEWUSER
     | libc::CLONE_NEWCGROUP;
 
 /// What may be asked of a terminal or a file.
-const IOCTLS: [u64; 5] = [
+const IOCTLS: [u64; 6] = [
     libc::TCGETS,
     libc::TIOCGWINSZ,
     libc::FIONREAD,
     libc::FIOCLEX,
+    libc::FIONCLEX,
     libc::FIONBIO,
 ];
 
@@ -213,10 +219,14 @@ pub(super) fn restrict(may_fork: bool, own_tree: bool) -> Result<String, String>
     let rules = rules(may_fork, own_tree).map_err(refused("seccomp"))?;
     let calls = rules.len();
     let listed = compile(rules, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::Allow)?;
-    // The flags of clone3 lie in memory, where a filter cannot see them. Where it does not exist, clone is taken instead.
+    // The flags of clone3 lie in memory, where a filter cannot see them. Where it does not exist, clone is taken
+    // instead.
     let clone3 = Rules::from([(libc::SYS_clone3, vec![])]);
     let hidden = compile(clone3, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS as u32))?;
-    for program in [&hidden, &listed] {
+    let locks = pretended().map_err(refused("seccomp"))?;
+    // An error without a number is no error.
+    let pretended = compile(locks, SeccompAction::Allow, SeccompAction::Errno(0))?;
+    for program in [&hidden, &pretended, &listed] {
         seccompiler::apply_filter(program).map_err(refused("seccomp"))?;
     }
     Ok(format!("{calls} calls allowed"))
@@ -248,6 +258,15 @@ fn rules(may_fork: bool, own_tree: bool) -> Result<Rules, seccompiler::BackendEr
         only(libc::SYS_tgkill, vec![any_of(0, u64::from(std::process::id()))?]);
     }
     only(libc::SYS_prlimit64, vec![any_of(0, 0)?]);
+    // Memory that is shared and has no file lives on in pages that no process shows any more, which nothing here
+    // counts.
+    let flags = |mask: i32, value: i32| Condition::new(3, Len::Dword, Is::MaskedEq(mask as u64), value as u64);
+    let of_a_file = flags(libc::MAP_ANONYMOUS, 0)?;
+    let private = flags(libc::MAP_SHARED | libc::MAP_PRIVATE, libc::MAP_PRIVATE)?;
+    only(
+        libc::SYS_mmap,
+        vec![SeccompRule::new(vec![of_a_file])?, SeccompRule::new(vec![private])?],
+    );
     // Without an address: a pair of sockets leads to nobody else.
     let to_its_pair = Condition::new(4, Len::Qword, Is::Eq, 0)?;
     only(libc::SYS_sendto, vec![SeccompRule::new(vec![to_its_pair])?]);
@@ -269,6 +288,14 @@ fn rules(may_fork: bool, own_tree: bool) -> Result<Rules, seccompiler::BackendEr
             .into_iter()
             .collect::<Result<_, _>>()?,
     );
+    Ok(rules)
+}
+
+/// The locks that are only pretended.
+fn pretended() -> Result<Rules, seccompiler::BackendError> {
+    let mut rules: Rules = PRETENDED.iter().map(|call| (*call, vec![])).collect();
+    let commands = PRETENDED_FCNTLS.map(|command| any_of(1, command as u64));
+    rules.insert(libc::SYS_fcntl, commands.into_iter().collect::<Result<_, _>>()?);
     Ok(rules)
 }
 

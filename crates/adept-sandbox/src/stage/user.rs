@@ -1,5 +1,6 @@
 //! Who runs inside: nobody that the system outside knows.
 
+use std::fs;
 use std::os::fd::OwnedFd;
 
 use nix::fcntl::{OFlag, open, openat};
@@ -22,6 +23,23 @@ pub(super) fn proc_self() -> Result<OwnedFd, String> {
         Mode::empty(),
     )
     .map_err(refused("/proc/self"))
+}
+
+/// Whether this user namespace has the user and the group that own nothing, and lets its root give up other groups.
+pub(super) fn knows_nobody() -> bool {
+    let text = |file: &str| fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default();
+    has_id(&text("uid_map"), NOBODY) && has_id(&text("gid_map"), NOBODY) && text("setgroups").trim() != "deny"
+}
+
+/// Whether a map of ids has this one inside: each line is the first inside, the first outside, and how many there are.
+fn has_id(map: &str, id: u32) -> bool {
+    map.lines().any(|line| {
+        let numbers: Vec<u64> = line
+            .split_whitespace()
+            .map_while(|number| number.parse().ok())
+            .collect();
+        matches!(numbers[..], [first, _, count] if (first..first.saturating_add(count)).contains(&id.into()))
+    })
 }
 
 /// Makes `uid` and `gid` outside root inside, and nobody else anybody. An ordinary user can map no one but themselves.
@@ -75,4 +93,17 @@ pub(super) fn drop_capabilities() -> Result<String, String> {
         caps::clear(None, set).map_err(refused("capset"))?;
     }
     Ok(format!("none left, {} out of reach", all.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_in_a_map_that_reaches_that_far() {
+        assert!(has_id("         0          0 4294967295\n", NOBODY));
+        assert!(!has_id("         0       1000          1\n", NOBODY));
+        assert!(has_id("0 1000 1\n1 100000 65536\n", NOBODY));
+        assert!(!has_id("", NOBODY));
+    }
 }
