@@ -46,11 +46,17 @@ pub struct Cli {
     #[arg(long, global = true, value_name = "DIR|none")]
     pub data_cache: Option<PathBuf>,
 
-    /// Run what a model has written even where a layer of the sandbox is missing on this machine
+    /// Run what a model has written even where a layer of the sandbox is missing on this machine; which ones is said
+    /// and stands in the record
     #[arg(long, global = true)]
     pub allow_missing_layers: bool,
 
-    /// No progress and no remarks, results and errors only
+    /// Control group of memory in which programs are run, a folder in which this user may make groups; without one, a
+    /// watchdog bounds what the processes of a program hold together
+    #[arg(long, global = true, value_name = "DIR", env = "ADEPT_SANDBOX_CGROUP")]
+    pub sandbox_cgroup: Option<PathBuf>,
+
+    /// No progress and no remarks: results, warnings and errors only
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
 
@@ -117,12 +123,14 @@ pub struct Train {
     #[arg(long, value_name = "NAME|FILE")]
     pub task: Option<Task>,
 
-    /// Folder of the task's files, or a file of one's own: jsonl, json, csv, tsv or parquet [default: the hub's cache, which
+    /// Folder of the task's files, or a file of one's own: jsonl, json, csv, tsv or parquet [default: the hub's cache,
+    /// which
     /// `adept fetch TASK` fills]
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
 
-    /// T5, CodeGen or Llama checkpoint in Hugging Face form, or the name of one in the hub's cache (t5-base, owner/name)
+    /// T5, CodeGen or Llama checkpoint in Hugging Face form, or the name of one in the hub's cache (t5-base,
+    /// owner/name)
     #[arg(long, value_name = "DIR|NAME")]
     pub backbone: Option<PathBuf>,
 

@@ -1,8 +1,8 @@
-//! What a person sees of a grid of runs: one bar over all of them on a terminal, elsewhere a line at the end of each run
-//! and every so often between. All of it goes to standard error.
+//! What a person sees of a grid of runs: one bar over all of them on a terminal, elsewhere a line at the end of each
+//! run and every so often between. All of it goes to standard error.
 //!
-//! The bar moves by expected seconds, so that a run of a slow task or method is longer on it than one of a fast one; the
-//! time left is what is expected of the rest, at the pace so far.
+//! The bar moves by expected seconds, so that a run of a slow task or method is longer on it than one of a fast one;
+//! the time left is what is expected of the rest, at the pace so far.
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal as _};
@@ -18,7 +18,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::remark;
 use crate::interrupt;
-use crate::progress::{Loudness, Progress, scores};
+use crate::progress::{Loudness, Progress, missing_layers, scores};
 
 /// Time between two plain lines.
 const PLAIN_EVERY: Duration = Duration::from_secs(30);
@@ -59,6 +59,7 @@ impl GridProgress {
             last_line: Instant::now(),
             label: String::new(),
             loss: None,
+            warned: false,
         };
         Self {
             loudness,
@@ -149,6 +150,8 @@ struct Whole {
     /// The run in progress.
     label: String,
     loss: Option<f64>,
+    /// It was said that the sandbox is not whole.
+    warned: bool,
 }
 
 impl Whole {
@@ -184,6 +187,13 @@ impl Whole {
             Event::End(result) => {
                 self.tally.run().done = true;
                 self.end(result);
+            }
+            // Where lines were asked for, they have it. Once is enough for all runs of a grid.
+            Event::Start(start) if self.loudness != Loudness::Verbose && !self.warned => {
+                if let Some(warning) = missing_layers(start) {
+                    self.warned = true;
+                    self.line(&warning, true);
+                }
             }
             Event::Start(_) | Event::Resume(_) | Event::Checkpoint { .. } => {}
         }

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
 use adept_train::observer::{Event, Observer, Split};
-use adept_train::record::{Evaluation, RunResult, Scores};
+use adept_train::record::{Evaluation, RunResult, Scores, Start};
 use adept_train::report::text::{duration, thousands};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -119,6 +119,21 @@ impl Progress {
     }
 }
 
+/// What is said, however quiet it is to be, where programs will run in a sandbox that is not whole.
+pub fn missing_layers(start: &Start) -> Option<String> {
+    if start.missing_layers.is_empty() {
+        return None;
+    }
+    let each = start.missing_layers.iter().map(|missing| {
+        let remedy = if missing.remedy.is_empty() { "" } else { ": " };
+        format!("\n  {} ({}){remedy}{}", missing.layer, missing.reason, missing.remedy)
+    });
+    let each: String = each.collect();
+    Some(format!(
+        "warning: what the model writes will run in a sandbox that lacks{each}"
+    ))
+}
+
 /// `accuracy 91.20, f1 90.11`.
 pub fn scores(scores: &Scores) -> String {
     let parts: Vec<String> = scores
@@ -131,13 +146,22 @@ pub fn scores(scores: &Scores) -> String {
 impl Observer for Progress {
     fn event(&mut self, event: &Event<'_>) {
         match event {
-            Event::Start(start) if self.loudness == Loudness::Verbose => self.line(&format!(
-                "{} of {} parameters are trained, on {}",
-                thousands(start.trainable_parameters),
-                thousands(start.backbone_parameters),
-                start.device
-            )),
-            Event::Start(_) => {}
+            Event::Start(start) => {
+                if let Some(warning) = missing_layers(start) {
+                    match &self.bar {
+                        Some(bar) => bar.println(warning),
+                        None => remark(warning),
+                    }
+                }
+                if self.loudness == Loudness::Verbose {
+                    self.line(&format!(
+                        "{} of {} parameters are trained, on {}",
+                        thousands(start.trainable_parameters),
+                        thousands(start.backbone_parameters),
+                        start.device
+                    ));
+                }
+            }
             Event::Resume(resume) => {
                 for damaged in &resume.damaged {
                     self.line(&format!("left aside a damaged checkpoint: {damaged}"));

@@ -63,6 +63,33 @@ pub struct Start {
     pub virtual_tokens: usize,
     /// Bottleneck or rank r, solved if it was left to the budget.
     pub rank: usize,
+    /// Layers of the sandbox that are missing, where programs are run in one all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_layers: Vec<MissingLayer>,
+}
+
+/// A layer of the sandbox that did not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingLayer {
+    /// Its name, such as `landlock`.
+    pub layer: String,
+    /// Why it is missing.
+    pub reason: String,
+    /// What to do about it; empty where it was left out on purpose.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub remedy: String,
+}
+
+impl MissingLayer {
+    /// What a sandbox lacks.
+    pub fn all(layers: &adept_sandbox::Layers) -> Vec<Self> {
+        let missing = layers.missing().into_iter().map(|trial| Self {
+            layer: trial.layer.name().to_owned(),
+            reason: trial.detail,
+            remedy: trial.remedy,
+        });
+        missing.collect()
+    }
 }
 
 /// A continuation.
@@ -165,6 +192,9 @@ pub struct RunResult {
     pub code_version: String,
     /// Backend and device.
     pub device: String,
+    /// Layers that the sandbox lacked in which programs were judged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_layers: Vec<MissingLayer>,
 }
 
 /// Version of this program.

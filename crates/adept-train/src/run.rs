@@ -140,6 +140,7 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
             backbone_parameters: self.backbone.model.num_params(),
             virtual_tokens: adapter.map_or(0, |adapter| adapter.virtual_tokens),
             rank: adapter.map_or(0, |adapter| adapter.rank),
+            missing_layers: Vec::new(),
         }
     }
 
@@ -172,6 +173,7 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
             samples_per_second: outcome.progress.samples as f64 / outcome.progress.seconds.max(1e-9),
             code_version: start.code_version,
             device: start.device,
+            missing_layers: start.missing_layers,
         };
         let mut record = RecordWriter::open(&self.folder.record(), u64::MAX)?;
         record.write(&Line::End(Box::new(result.clone())))?;

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use adept_data::DataError;
 use adept_data::pretrain::PretrainError;
 use adept_models::generate::GenerateError;
+use adept_sandbox::SandboxError;
 use adept_train::TrainError;
 use adept_train::program::ProgramOptions;
 use adept_train::report::Benchmark;
@@ -58,6 +59,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             programs: ProgramOptions {
                 sandbox: adept_sandbox::Settings {
                     allow_missing: cli.allow_missing_layers,
+                    group: cli.sandbox_cgroup,
                     ..adept_sandbox::Settings::default()
                 },
                 ..ProgramOptions::default()
@@ -127,6 +129,9 @@ pub fn run_failure(cause: TrainError) -> Failure {
                 None => failure,
             }
         }
+        TrainError::Sandbox(SandboxError::Missing(_)) => Failure::input(cause).hint(
+            "`--allow-missing-layers` runs programs in what is left of the sandbox: for texts that you trust only",
+        ),
         TrainError::Io { .. }
         | TrainError::NotFinite { .. }
         | TrainError::Diverged { .. }

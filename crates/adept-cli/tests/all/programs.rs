@@ -254,3 +254,69 @@ fn programs_in_the_original_form_of_mbpp_are_read_and_judged() {
     run(Path::new("mbpp_original"), &data, &codegen(), &out, &["--method=dept"]).succeeded();
     assert_eq!(json(&out.join("result.json"))["test"], value!({"pass_at_1": 100.0}));
 }
+
+/// The shell lets a program have fewer open files than the sandbox promises.
+#[test]
+fn a_sandbox_that_is_not_whole_is_refused_or_named() {
+    let (folder, out) = fresh("run");
+    let (card, data) = task(folder.path(), twice);
+    let run = |more: &[&str]| {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", "ulimit -n 60 && exec \"$0\" \"$@\""]);
+        let paths = [
+            ("task", &card),
+            ("data", &data),
+            ("backbone", &codegen()),
+            ("out", &out),
+        ];
+        let paths = paths.map(|(key, path)| format!("--{key}={}", path.display()));
+        let short = [
+            "--set=train.steps=1",
+            "--set=train.batch_size=2",
+            "--set=evaluation.max_new_tokens=2",
+            "-q",
+        ];
+        let adept = command(std::iter::empty::<&str>());
+        shell
+            .arg(adept.get_program())
+            .arg("train")
+            .args(paths)
+            .args(short)
+            .args(more);
+        for (name, value) in adept.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        finish(shell)
+    };
+    let refused = run(&[]);
+    if !refused.err.contains("the sandbox lacks rlimits (") {
+        holds(refused);
+        return;
+    }
+    refused.failed(
+        2,
+        &["may have 60 at most", "`ulimit`", "hint: `--allow-missing-layers`"],
+    );
+    assert!(!out.join("result.json").exists());
+    let outcome = run(&["--allow-missing-layers"]).succeeded();
+    let warning = "warning: what the model writes will run in a sandbox that lacks\n  rlimits (RLIMIT_NOFILE: ";
+    assert!(outcome.err.contains(warning), "{}", outcome.err);
+    let record = fs::read_to_string(out.join("record.jsonl")).expect("a record");
+    let start: Value = serde_json::from_str(record.lines().next().unwrap_or_default()).expect("an object a line");
+    for missing in [
+        &start["missing_layers"],
+        &json(&out.join("result.json"))["missing_layers"],
+    ] {
+        assert_eq!(missing.as_array().map(Vec::len), Some(1), "{missing}");
+        assert_eq!(missing[0]["layer"], "rlimits");
+        assert!(
+            missing[0]["remedy"]
+                .as_str()
+                .is_some_and(|said| said.contains("ulimit")),
+            "{missing}"
+        );
+    }
+}

@@ -13,7 +13,7 @@ use crate::learner::{self, Job};
 use crate::model::Model;
 use crate::observer::{Event, Observer, Split};
 use crate::optim;
-use crate::record::RunResult;
+use crate::record::{MissingLayer, RunResult};
 use crate::run::{self, Begun, LoadedBackbone};
 use crate::target::Target;
 
@@ -83,7 +83,8 @@ pub(crate) fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
         adapter.map_or(0, |adapter| adapter.virtual_tokens),
         programs,
     )?;
-    let start = begun.start(adapter, target, [programs.train.len(), 0, programs.problems.len()]);
+    let mut start = begun.start(adapter, target, [programs.train.len(), 0, programs.problems.len()]);
+    start.missing_layers = MissingLayer::all(programs.sandbox.layers());
     let job = Job {
         identity: begun.identity,
         start: start.clone(),

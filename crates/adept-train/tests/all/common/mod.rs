@@ -202,6 +202,7 @@ pub fn train<T: Target<AB>>(
         backbone_parameters: 0,
         virtual_tokens: 4,
         rank: 3,
+        missing_layers: Vec::new(),
     };
     let job = Job {
         identity: &identity,
