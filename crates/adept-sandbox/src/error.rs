@@ -64,8 +64,9 @@ pub enum SandboxError {
         /// The interpreter's words.
         message: String,
     },
-    /// The tests hand the program something that cannot cross from one interpreter to the other.
-    #[error("the tests cannot be run apart from the program: {message}")]
+    /// No verdict: the tests ask something of the program that cannot be asked from one interpreter to the other. It says
+    /// nothing about the program, and nothing about the next one.
+    #[error("no verdict: {message}")]
     Unsupported {
         /// What it was.
         message: String,

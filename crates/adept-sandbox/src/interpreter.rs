@@ -22,8 +22,15 @@ with open('/proc/self/maps') as parts:
             print(name[0])
 ";
 
-/// Where shared libraries lie, and the loader's list of them.
-const LIBRARIES: [&str; 5] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache"];
+/// Where shared libraries lie, the loader's list of them, and the time zones that the library reads.
+const LIBRARIES: [&str; 6] = [
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+    "/etc/ld.so.cache",
+    "/usr/share/zoneinfo",
+];
 
 pub(crate) fn find(python: &Path) -> Result<Interpreter, SandboxError> {
     let failed = |message: String| SandboxError::Python {

@@ -22,19 +22,64 @@
 //! | trick of a solution | why it does not help |
 //! |---|---|
 //! | printing a verdict, writing to every handle | the player's handles lead to its output, which nobody reads for a verdict, and to the judge, which reads answers there; bytes that are no answer are a failure |
-//! | `sys.exit(0)`, `os._exit(0)`, `SystemExit`, `atexit` | the player's end is never a pass |
+//! | `sys.exit(0)`, `os._exit(0)`, `SystemExit`, `atexit` | the player's end is never a pass. A player that has ended, or made no sense once, has decided the verdict: tests that catch everything (`except:`) cannot undo it |
 //! | redefining `check`, patching `builtins`, `sys.modules`, `unittest`, frames, `gc`, `ctypes` | that changes the player; the tests run in the judge, and take from the solution only the names in [`Program::names`] |
-//! | values that are equal to everything, subclasses of `int` or `list` with their own `==` | values cross as plain data; whatever else crosses as a reference, and is equal to itself alone |
+//! | answering with `exec`, `eval`, `vars`, a class, a function | whatever is no data is a stand-in in the judge: a call of it is a question to the player. What has a name of its own there are classes that only make data (`int`, `list`, `collections.deque`) and exceptions |
+//! | values that are equal to everything, subclasses of `int` or `list` with their own `==` | see below: the word of such a class is not asked about data |
+//! | claiming to be no Python | the text is compiled before any of it runs, and only then is that answer taken |
 //! | looking for what is expected in arguments, environment, files, frames | it is not there: arguments of calls are all that the player is sent |
-//! | attacking the judge | separate process namespaces, and a socket on which the judge reads length-prefixed data that it never evaluates |
+//! | attacking the judge | separate process namespaces, and a socket on which the judge reads length-prefixed data that it never evaluates. The player may ask for two things while it answers: to call a function, and to take the next item of an iterator, that the tests have handed over |
+//!
+//! # Equality, and what else could decide
+//! Data crosses as data, and the judge compares it. For an object of a class of the solution's, the class decides in
+//! one interpreter. Here:
+//!
+//! - *Two objects of the solution's* are compared by their class, in the player. Both were made there, so nothing that
+//!   the tests know is told; but it is the solution's word, as its attributes, methods, truth, length and iteration are.
+//!   Tests whose right side is made by the solution's own classes trust those classes, here as in one interpreter.
+//! - *An object of the solution's and data*: `==`, `<`, `in`, `+`, `-` and the like would tell the class what is
+//!   expected and let it decide (`abs(f(3) - 3.14) < 1e-9` with a `-` that is always 0). The class is not asked.
+//!   Where it has no such method, the judge does what Python does then. Where it has, it is asked about a value that the
+//!   tests do not know: a class that is equal to that too, or contains it, or is less and more than it, is treated as
+//!   an object of some other type, so that the assertion fails; for any other there is no verdict
+//!   ([`SandboxError::Unsupported`]). `==` of a data class is known to be with its own kind alone.
+//! - *Data in a class of the solution's* (`class N(int)`, a named tuple, an `IntEnum`) is data: the judge has the number
+//!   or the items themselves, and an attribute or method that the class adds is asked for. An own `==` is treated as
+//!   above.
+//! - `isinstance` is the claim of the player's side, and gives an object none of a type's behaviour.
 //!
 //! What a solution can still do: answer calls with any data it likes, for instance with answers that it knows by heart
-//! or read in its prompt. Equality among objects *of the solution's own classes*, and their truth, length, iteration
-//! and attributes, are the solution's word.
+//! or read in its prompt.
 //!
-//! The price: arguments and answers are copies. Tests that look at what a call did to an argument in place, or that
-//! hand over functions of their own, are not run the same as in one interpreter: the latter are refused
-//! ([`SandboxError::Unsupported`]). All tests of MBPP, in both of its forms, are of the kind that is.
+//! # What crosses
+//! One side runs at a time, and each message first says what has changed since the last one:
+//!
+//! - *Data* with its exact types: numbers, texts, `list`, `tuple`, `dict`, `set`, `range`, views of dicts, and of the
+//!   library `collections`, `array`, `decimal`, `fractions`, `datetime` (with time zones), `uuid`, paths. A list, dict
+//!   or set that both sides hold stays one object: changes in place are seen on the other side, whoever makes them, and
+//!   `is` holds. A set keeps the order in which it is iterated.
+//! - *Functions and iterators of the tests* are called and read in the judge, when the solution asks.
+//! - *Classes, objects, functions, generators, coroutines of the solution* are stand-ins with the class's name, bases
+//!   and special methods, so that `isinstance`, `with`, `for`, `await`, `sorted`, attributes and `except` work.
+//! - *Exceptions* have their class, its bases, arguments, attributes, message and cause.
+//! - *What is printed* where the tests have put a text buffer in place of `sys.stdout`; the state of `random` where they
+//!   seed it.
+//!
+//! # What does not cross
+//! There is no verdict, with the reason, where the tests: hand over an object or class of their own, or one that their
+//! names do not lead to (an open file, `functools.cmp_to_key`); derive a class from one of the solution's; compare an
+//! object of the solution's with data that its class would have to be told; look at the signature of a function or the
+//! fields of a data class; copy data in a class of the solution's; put something in place of `input`, `print`, `open` or
+//! `sys.stdin`; catch a `StopIteration` that comes out of a call; fail after they have used a file (the program has files
+//! of its own); and where the order of a set cannot be made again. Values nested deeper than 400 levels and messages
+//! over 128 MiB are a failure of the solution.
+//!
+//! Differences that are not noticed: `is` between equal immutable values that are not an argument of the call itself;
+//! the traceback and `__context__` of an exception; a module that the tests change (`mock.patch` of anything but the
+//! names above); library classes that are not in the list above, which are equal to nothing of the judge's and are no
+//! bases of the solution's classes to `issubclass`; concurrent coroutines and threads of the tests, which the player
+//! answers one after another; what the solution does in threads of its own while the tests do not ask; the
+//! environment, time zone and decimal context of the other side.
 //!
 //! # Touching the machine
 //! Each interpreter is under these [`Layer`]s, put on in this order by a helper that is this very program
@@ -107,6 +152,8 @@ mod group;
 mod interpreter;
 #[cfg(target_os = "linux")]
 mod plan;
+#[cfg(target_os = "linux")]
+mod python;
 #[cfg(target_os = "linux")]
 mod run;
 #[cfg(target_os = "linux")]

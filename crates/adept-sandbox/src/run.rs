@@ -10,6 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::finish::Ended;
 use crate::plan::{Plan, Role};
+use crate::python::Programs;
 use crate::sandbox::MemoryBounds;
 use crate::watchdog::Watchdog;
 use crate::{Limits, Program, SandboxError, spawn};
@@ -24,6 +25,7 @@ const REPORT: usize = 64 << 10;
 /// Runs a program and ends everything that it started.
 pub(crate) fn run(
     helper: &Path,
+    programs: &Programs,
     plan: impl Fn(Role) -> Plan,
     bounds: &MemoryBounds,
     program: &Program<'_>,
@@ -32,25 +34,22 @@ pub(crate) fn run(
     let killed_before = out_of_memory_kills();
     let pair = || UnixStream::pair().map_err(SandboxError::io("making a pair of sockets"));
     let (mut parent, judge_parent) = pair()?;
-    let (judge_player, player_judge) = pair()?;
+    let (mut judge_player, player_judge) = pair()?;
     let (output, output_end) = std::io::pipe().map_err(SandboxError::io("making a pipe"))?;
     let start = |role, first, second| spawn::start(helper, plan(role), bounds.groups.as_ref(), first, second);
     let (mut player, player_report) = start(Role::Player, player_judge.into(), output_end.into())?;
+    // Its code comes by the way that the judge's questions come, before there is a judge.
+    let code = programs.code(Role::Player);
+    write(&mut judge_player, &[code])?;
     let (mut judge, judge_report) = start(Role::Judge, judge_parent.into(), judge_player.into())?;
     let dogs = bounds
         .watch
         .map(|lookup| [&player, &judge].map(|one| Watchdog::new(one.top(), one.has_stage(), limits.memory, lookup)));
 
-    parent
-        .set_write_timeout(Some(START))
-        .map_err(SandboxError::io("setting up a socket"))?;
     let names = program.names.join("\n");
-    for text in [program.solution, program.tests, &names] {
-        if send(&mut parent, text.as_bytes()).is_err() {
-            // The judge has ended; its report says why.
-            break;
-        }
-    }
+    let texts = [program.solution, program.tests, &names].map(str::as_bytes);
+    let [solution, tests, names] = texts;
+    write(&mut parent, &[programs.code(Role::Judge), solution, tests, names])?;
     let mut streams = [
         Stream::new(Source::Judge(parent), REPORT),
         Stream::new(Source::Pipe(output), limits.output),
@@ -89,6 +88,21 @@ fn out_of_memory_kills() -> Option<u64> {
         .trim()
         .parse()
         .ok()
+}
+
+/// Writes texts to an interpreter. One that does not take them has ended or does not come up; its report says why.
+fn write(to: &mut UnixStream, texts: &[&[u8]]) -> Result<(), SandboxError> {
+    let set_up = |stream: &UnixStream, limit| {
+        let set = stream.set_write_timeout(limit);
+        set.map_err(SandboxError::io("setting up a socket"))
+    };
+    set_up(to, Some(START))?;
+    for text in texts {
+        if send(to, text).is_err() {
+            break;
+        }
+    }
+    set_up(to, None)
 }
 
 fn send(to: &mut UnixStream, text: &[u8]) -> std::io::Result<()> {

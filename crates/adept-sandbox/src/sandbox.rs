@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::family::Lookup;
 use crate::group::Parent;
 use crate::plan::{Bounds, Interpreter, Plan, Role};
+use crate::python::Programs;
 use crate::remedy::Surroundings;
 use crate::{HOOKED, Layer, Layers, Limits, Outcome, Program, SandboxError, Settings, Trial, Verdict};
 use crate::{finish, interpreter, run};
@@ -16,6 +17,7 @@ use crate::{finish, interpreter, run};
 pub struct Sandbox {
     helper: PathBuf,
     interpreter: Interpreter,
+    programs: Programs,
     layers: Layers,
     bounds: MemoryBounds,
 }
@@ -41,6 +43,7 @@ impl Sandbox {
             None => return Err(SandboxError::NoHook),
         };
         let interpreter = interpreter::find(&settings.python)?;
+        let programs = Programs::compile(&interpreter.program)?;
         let bounds = match settings.leave_out.contains(&Layer::Memory) {
             true => MemoryBounds::default(),
             false => MemoryBounds {
@@ -54,6 +57,7 @@ impl Sandbox {
         let mut sandbox = Self {
             helper,
             interpreter,
+            programs,
             layers: Layers::new(Vec::new(), &Surroundings::default()),
             bounds,
         };
@@ -74,7 +78,7 @@ impl Sandbox {
     /// Runs a program within limits. It returns when nothing of it runs any more.
     pub fn run(&self, program: &Program<'_>, limits: &Limits) -> Result<Verdict, SandboxError> {
         let plan = |role| self.plan(role, limits, self.layers.held(), true);
-        run::run(&self.helper, plan, &self.bounds, program, limits)?.verdict(limits)
+        run::run(&self.helper, &self.programs, plan, &self.bounds, program, limits)?.verdict(limits)
     }
 
     /// How long a reference solution takes, for [`Limits::from_reference`]. It has to pass its tests.
@@ -98,7 +102,7 @@ impl Sandbox {
             names: &[],
         };
         let plan = |role| self.plan(role, &limits, wanted.to_vec(), false);
-        let ended = run::run(&self.helper, plan, &self.bounds, &nothing, &limits)?;
+        let ended = run::run(&self.helper, &self.programs, plan, &self.bounds, &nothing, &limits)?;
         let left_out = Layer::ALL.into_iter().filter(|layer| !wanted.contains(layer));
         let mut trials = finish::trials(&ended, left_out);
         if wanted.contains(&Layer::Memory) {

@@ -1,9 +1,21 @@
-# What the two interpreters say to each other: plain data, byte by byte, and numbers that stand for everything else.
-# The side that judges reads bytes that a hostile program may have written, so nothing here is ever evaluated.
+# What the two interpreters say to each other: plain data byte by byte, and numbers that stand for everything else.
+# The side that judges reads bytes that a hostile program may have written: nothing here is ever evaluated, and what is
+# looked up by a name comes from the lists below.
+#
+# Lists, dicts and sets that both sides hold have a number as well. Only one side runs at a time, so each message first
+# says what has changed in them since the last one: a change in place is seen on the other side, and so is identity.
 import os
 import sys
 
-LONGEST = 64 << 20
+# Their own names, whatever a program puts in their place later.
+from builtins import *  # noqa: F403
+from _operator import is_
+
+# What a message may have of bytes at most. The side that judges may send longer ones, and deeper ones: what it has got
+# it can hand back.
+LONGEST = 160 << 20
+# Calls that the deepest value takes.
+ROOM = 5000
 
 
 class Gone(BaseException):
@@ -14,133 +26,289 @@ class Garbled(BaseException):
     """The other side does not keep to the protocol."""
 
 
-class Wire:
-    """Frames over one socket. `export` and `resolve` turn what is not plain data into numbers and back."""
+class Reader:
+    """A place in a message."""
 
-    def __init__(self, fd, export, resolve):
-        self.fd, self.export, self.resolve = fd, export, resolve
+    def __init__(self, body):
+        self.body, self.at, self.depth = body, 0, 0
+
+    def take(self, count):
+        self.at += count
+        text = self.body[self.at - count : self.at]
+        if len(text) != count:
+            raise Garbled("a value is cut off")
+        return text
+
+    def number(self):
+        return int.from_bytes(self.take(4), "little")
+
+    def text(self):
+        return self.take(self.number())
+
+
+class Wire:
+    """Frames over one socket. A side adds what it does with values that are no data (`other`, `read_other`)."""
+
+    first, deepest, longest = 0, 0, LONGEST
+
+    def __init__(self, fd):
+        self.fd = fd
+        # What has a number. Mirrored things are on both sides and have a state; the rest is on one. Where it matters
+        # when the other side lets go of a thing, it is counted how often it was told of it.
+        self.things, self.numbers, self.state, self.sent = {}, {}, {}, {}
+        self.added, self.releases = [], []
+        self.next = self.first + 2
+        # How often an object is counted that nobody but this code holds, found out the way that it is used.
+        self.alone = self.lonely = sys.maxsize
+        self.things[0] = []
+        self.alone = min(count for _, count in self.counts())
+        del self.things[0]
+        self.calibrate(("", []))
+
+    def calibrate(self, value):
+        self.lonely = None
+        self.encode(value, [], True, 0)
+
+    def counts(self):
+        return [(number, sys.getrefcount(thing)) for number, thing in self.things.items()]
+
+    # Sending
 
     def send(self, value):
-        out = []
-        self.encode(value, out)
-        body = b"".join(out)
-        if len(body) > LONGEST:
-            raise ValueError(f"a value of {len(body)} bytes is too long to be handed over")
+        limit = sys.getrecursionlimit()
+        # A value that may cross can be read and written however deep the program itself is.
+        sys.setrecursionlimit(limit + ROOM)
+        try:
+            body = self.message(value)
+        finally:
+            sys.setrecursionlimit(limit)
+        del value
         send_frame(self.fd, body)
+
+    def message(self, value):
+        self.added, out, states = [], [], {}
+        let_go = [number for number, count in self.counts() if count <= self.alone] if self.state else ()
+        let_go = [number for number in let_go if number in self.state and self.may_let_go(number)]
+        try:
+            changed = [(number, parts) for number, parts in self.now() if differ(parts, self.state[number])]
+            out.append(word(len(changed)))
+            for number, parts in changed:
+                out.append(word(number))
+                self.extra(self.things[number], out, 0)
+                self.items(parts, out, False, 0)
+                states[number] = parts
+            releases = self.releases + [(number, 0) for number in let_go]
+            out.append(word(len(releases)))
+            out.extend(word(number) + word(count) for number, count in releases)
+            self.encode(value, out, True, 0)
+            body = b"".join(out)
+            if len(body) > self.longest:
+                raise ValueError(f"a value of {len(body)} bytes is too long to be handed over")
+        except BaseException:
+            # The other side has not heard of any of it.
+            for number in self.added:
+                self.forget(number)
+            raise
+        del self.releases[: len(releases) - len(let_go)]
+        self.state.update(states)
+        for number in let_go:
+            self.forget(number)
+        return body
+
+    def may_let_go(self, number):
+        return True
+
+    def now(self):
+        for number in list(self.state):
+            thing = self.things[number]
+            yield number, MUTABLE[base_of(thing)][0](thing)
+
+    def forget(self, number):
+        thing = self.things.pop(number, None)
+        self.numbers.pop(id(thing), None)
+        self.state.pop(number, None)
+        self.sent.pop(number, None)
+
+    def keep(self, thing, number=None):
+        """Gives a thing a number of this side's, or that of the other side."""
+        if number is None:
+            number = self.next
+            self.next += 2
+            self.added.append(number)
+        self.things[number] = thing
+        self.numbers[id(thing)] = number
+        return number
+
+    def encode(self, value, out, fresh, depth):
+        kind = type(value)
+        plain = PLAIN.get(kind)
+        if plain is not None:
+            return plain(value, out)
+        if depth > self.deepest:
+            raise RecursionError("a value is nested too deep to be handed over")
+        number = self.numbers.get(id(value))
+        if number is not None and number not in self.sent:
+            out.append(b"R" + word(number))
+        elif kind is tuple:
+            out.append(b"t")
+            self.items(value, out, fresh, depth + 1)
+        elif kind is frozenset:
+            out.append(b"z" + word(value.__sizeof__()))
+            self.items(list(value), out, fresh, depth + 1)
+        else:
+            name = known(kind)
+            if name in MUTABLE:
+                return self.mutable(value, b"M", name, None, out, fresh, depth)
+            parts = FROZEN[name][0](value) if name in FROZEN else None
+            if parts is None:
+                return self.other(value, kind, out, fresh, depth)
+            out.append(b"k")
+            sized(name.encode(), out)
+            self.encode(parts, out, fresh, depth + 1)
+
+    def mutable(self, value, tag, name, owner, out, fresh, depth):
+        """A value that can be changed. One that nobody else holds is not mirrored: nothing can change it."""
+        count = sys.getrefcount(value)
+        if self.lonely is None:
+            self.lonely = count
+        parts = None
+        if owner is None and fresh and count <= self.lonely:
+            number = 0
+        else:
+            number, fresh = self.keep(value), False
+            parts = self.state[number] = MUTABLE[name][0](value)
+        out.append(tag + word(number))
+        sized(name.encode(), out)
+        if owner is not None:
+            self.encode(owner, out, False, depth + 1)
+        self.extra(value, out, depth)
+        if parts is None and name == "list" and packed(value, out):
+            return
+        self.items(parts if parts is not None else MUTABLE[name][0](value), out, fresh, depth + 1)
+
+    def extra(self, value, out, depth):
+        self.encode(MUTABLE[base_of(value)][1](value), out, False, depth + 1)
+
+    def items(self, parts, out, fresh, depth):
+        if type(parts) is bytes:
+            out.append(b"b")
+            return sized(parts, out)
+        if packed(parts, out):
+            return
+        if type(parts) is not list:
+            parts = list(parts)
+        out.append(b"*" + word(len(parts)))
+        for item in parts:
+            self.encode(item, out, fresh, depth)
+
+    # Receiving
 
     def receive(self):
         body = receive_frame(self.fd)
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(limit + ROOM)
         try:
-            value, end = self.decode(body, 0)
-        except (Garbled, MemoryError):
+            return self.read(Reader(body))
+        except (Gone, Garbled, MemoryError):
             raise
         except Exception as error:
             raise Garbled(f"{type(error).__name__}: {error}") from None
-        if end != len(body):
+        finally:
+            sys.setrecursionlimit(limit)
+
+    def read(self, reader):
+        for _ in range(reader.number()):
+            number = reader.number()
+            if number not in self.state:
+                raise Garbled("a change of something that is not shared")
+            thing = self.things[number]
+            extra = self.decode(reader)
+            parts = self.read_items(reader)
+            MUTABLE[base_of(thing)][3](thing, extra, parts)
+            self.state[number] = MUTABLE[base_of(thing)][0](thing)
+        for _ in range(reader.number()):
+            number, count = reader.number(), reader.number()
+            self.released(number, count)
+        value = self.decode(reader)
+        if reader.at != len(reader.body):
             raise Garbled("more than a value")
         return value
 
-    def encode(self, value, out):
-        kind = type(value)
-        if value is None:
-            out.append(b"N")
-        elif kind is bool:
-            out.append(b"T" if value else b"F")
-        elif value is Ellipsis:
-            out.append(b"E")
-        elif kind in KNOWN:
-            name, parts = KNOWN[kind]
-            out.append(b"k")
-            sized(name.encode(), out)
-            self.encode(parts(value), out)
-        elif kind.__module__ in LATER and f"{kind.__module__}.{kind.__qualname__}" in LATER[kind.__module__]:
-            name = f"{kind.__module__}.{kind.__qualname__}"
-            parts = LATER[kind.__module__][name](value)
-            if parts is None:
-                return self.opaque(value, out)
-            out.append(b"k")
-            sized(name.encode(), out)
-            self.encode(parts, out)
-        elif issubclass(kind, int):
-            out.append(b"i")
-            sized(b"%x" % int.__add__(value, 0), out)
-        elif issubclass(kind, float):
-            out.append(b"d")
-            sized(float.__repr__(value).encode(), out)
-        elif issubclass(kind, complex):
-            out.append(b"c")
-            self.encode(complex.__getattribute__(value, "real"), out)
-            self.encode(complex.__getattribute__(value, "imag"), out)
-        elif issubclass(kind, str):
-            out.append(b"s")
-            sized(str.encode(value, "utf-8", "surrogatepass"), out)
-        elif issubclass(kind, bytes):
-            out.append(b"b")
-            sized(bytes.join(b"", [value]), out)
-        elif issubclass(kind, bytearray):
-            out.append(b"y")
-            sized(bytes(memoryview(value)), out)
-        elif issubclass(kind, dict):
-            items = list(dict.items(value))
-            out.append(b"m" + len(items).to_bytes(4, "little"))
-            for key, item in items:
-                self.encode(key, out)
-                self.encode(item, out)
-        else:
-            for tag, base in SEQUENCES:
-                if issubclass(kind, base):
-                    items = list(base.__iter__(value))
-                    out.append(tag + len(items).to_bytes(4, "little"))
-                    for item in items:
-                        self.encode(item, out)
-                    return
-            self.opaque(value, out)
+    def released(self, number, count):
+        if number in self.state:
+            self.forget(number)
+        elif number in self.sent:
+            self.sent[number] -= count
+            if self.sent[number] <= 0:
+                self.forget(number)
 
-    def opaque(self, value, out):
-        # Only what has such a type is asked for its name: anything else may answer what it likes.
-        if type(value) in (type, type(len)) and BUILTINS.get(value.__name__) is value:
-            out.append(b"n")
-            sized(value.__name__.encode(), out)
-        else:
-            out.append(b"h" + self.export(value).to_bytes(4, "little"))
-
-    def decode(self, body, at):
-        tag = body[at : at + 1]
-        at += 1
+    def decode(self, reader):
+        tag = reader.take(1)
         if tag in SINGLE:
-            return SINGLE[tag], at
-        if tag == b"c":
-            real, at = self.decode(body, at)
-            imag, at = self.decode(body, at)
-            return complex(real, imag), at
-        if len(body) < at + 4:
-            raise Garbled("a value is cut off")
-        size = int.from_bytes(body[at : at + 4], "little")
-        at += 4
-        if tag == b"h":
-            return self.resolve(size), at
-        if tag in MANY:
-            items = []
-            for _ in range(size):
-                item, at = self.decode(body, at)
-                items.append(item)
-            return MANY[tag](items), at
-        if tag == b"m":
-            items = {}
-            for _ in range(size):
-                key, at = self.decode(body, at)
-                items[key], at = self.decode(body, at)
-            return items, at
-        text = body[at : at + size]
-        at += size
-        if len(text) != size:
-            raise Garbled("a value is cut off")
-        if tag == b"k":
-            parts, at = self.decode(body, at)
-            return rebuild(text.decode(), parts), at
+            return SINGLE[tag]
         if tag in TEXT:
-            return TEXT[tag](text), at
+            return TEXT[tag](reader.text())
+        reader.depth += 1
+        if reader.depth > 2 * self.deepest + 50:
+            raise Garbled("a value is nested too deep")
+        try:
+            if tag == b"c":
+                return complex(self.decode(reader), self.decode(reader))
+            if tag == b"t":
+                return tuple(self.read_items(reader))
+            if tag == b"z":
+                size = reader.number()
+                return arranged(frozenset, self.read_items(reader), size)
+            if tag == b"R":
+                return self.resolve(reader.number())
+            if tag == b"M":
+                number, name = reader.number(), reader.text().decode()
+                return self.read_mutable(reader, number, name, None)
+            if tag == b"k":
+                name = reader.text().decode()
+                if name not in FROZEN:
+                    raise Garbled("an unknown kind of value")
+                return FROZEN[name][1](standard(name), self.decode(reader))
+            return self.read_other(tag, reader)
+        finally:
+            reader.depth -= 1
+
+    def read_mutable(self, reader, number, name, owner):
+        if name not in MUTABLE or number in self.things:
+            raise Garbled("a value that cannot be")
+        _, _, make, fill = MUTABLE[name]
+        extra = self.decode(reader)
+        thing = make(standard(name), extra) if owner is None else owner(number)
+        if number:
+            # A value that holds itself mentions its number among its parts.
+            self.keep(thing, number)
+            self.state[number] = []
+        fill(thing, extra, self.read_items(reader))
+        if number:
+            self.state[number] = MUTABLE[name][0](thing)
+        return thing
+
+    def read_items(self, reader):
+        tag = reader.take(1)
+        if tag == b"*":
+            return [self.decode(reader) for _ in range(reader.number())]
+        if tag == b"b":
+            return reader.text()
+        if tag in (b"q", b"d"):
+            numbers = standard("array.array")(tag.decode())
+            numbers.frombytes(memoryview(reader.body)[reader.at + 4 : reader.at + 4 + 8 * reader.number()])
+            reader.take(8 * len(numbers))
+            return numbers.tolist()
         raise Garbled("an unknown kind of value")
+
+    def resolve(self, number):
+        if number not in self.things:
+            raise Garbled("a number that stands for nothing")
+        return self.things[number]
+
+
+def word(number):
+    return number.to_bytes(4, "little")
 
 
 def sized(text, out):
@@ -148,13 +316,41 @@ def sized(text, out):
     out.append(text)
 
 
+def differ(parts, before):
+    if type(parts) is bytes:
+        return parts != before
+    return len(parts) != len(before) or not all(map(is_, parts, before))
+
+
+def packed(parts, out):
+    """Many whole or many broken numbers in a row, which take long one by one."""
+    if len(parts) < 32:
+        return False
+    kinds = set(map(type, parts))
+    if kinds != {int} and kinds != {float}:
+        return False
+    code = "q" if kinds == {int} else "d"
+    try:
+        body = standard("array.array")(code, parts)
+    except OverflowError:
+        return False
+    out.append(code.encode() + word(len(body)))
+    out.append(memoryview(body).cast("B"))
+    return True
+
+
 def send_frame(fd, body):
-    rest = memoryview(len(body).to_bytes(4, "little") + body)
-    while rest:
-        try:
-            rest = rest[os.write(fd, rest) :]
-        except (BrokenPipeError, ConnectionResetError):
-            raise Gone from None
+    if len(body) < 65536:
+        rest = memoryview(len(body).to_bytes(4, "little") + body)
+        pieces = [rest]
+    else:
+        pieces = [memoryview(len(body).to_bytes(4, "little")), memoryview(body)]
+    for rest in pieces:
+        while rest:
+            try:
+                rest = rest[os.write(fd, rest) :]
+            except (BrokenPipeError, ConnectionResetError):
+                raise Gone from None
 
 
 def receive_frame(fd):
@@ -176,56 +372,3 @@ def receive_bytes(fd, count):
         parts.append(part)
         count -= len(part)
     return b"".join(parts)
-
-
-SEQUENCES = ((b"l", list), (b"t", tuple), (b"S", set), (b"z", frozenset))
-MANY = {b"l": list, b"t": tuple, b"S": set, b"z": frozenset}
-SINGLE = {b"N": None, b"T": True, b"F": False, b"E": Ellipsis}
-BUILTINS = {name: item for name, item in vars(sys.modules["builtins"]).items() if not name.startswith("_")}
-TEXT = {
-    b"i": lambda text: int(text, 16),
-    b"d": lambda text: float(text),
-    b"s": lambda text: text.decode("utf-8", "surrogatepass"),
-    b"b": bytes,
-    b"y": bytearray,
-    b"n": lambda text: BUILTINS[text.decode()],
-}
-# Values of the standard library that are data: what they are made from. The interpreter knows the first without an
-# import; the others exist only where a program has imported their module.
-KNOWN = {
-    range: ("range", lambda value: (value.start, value.stop, value.step)),
-    type({}.keys()): ("dict_keys", lambda value: (list(value),)),
-    type({}.items()): ("dict_items", lambda value: (list(value),)),
-}
-LATER = {
-    "collections": {
-        "collections.deque": lambda value: (list(value), value.maxlen),
-        "collections.OrderedDict": lambda value: (list(value.items()),),
-        "collections.Counter": lambda value: (dict(value.items()),),
-    },
-    "decimal": {"decimal.Decimal": lambda value: (str(value),)},
-    "fractions": {"fractions.Fraction": lambda value: (value.numerator, value.denominator)},
-    "datetime": {
-        "datetime.date": lambda value: (value.year, value.month, value.day),
-        "datetime.timedelta": lambda value: (value.days, value.seconds, value.microseconds),
-        "datetime.datetime": lambda value: None
-        if value.tzinfo
-        else (value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond),
-        "datetime.time": lambda value: None
-        if value.tzinfo
-        else (value.hour, value.minute, value.second, value.microsecond),
-    },
-}
-
-
-def rebuild(name, parts):
-    if name == "range":
-        return range(*parts)
-    if name == "dict_keys":
-        return dict.fromkeys(*parts).keys()
-    if name == "dict_items":
-        return dict(*parts).items()
-    module, _, kind = name.partition(".")
-    if name not in LATER.get(module, ()):
-        raise Garbled("an unknown kind of value")
-    return getattr(__import__(module), kind)(*parts)

@@ -12,13 +12,8 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{chdir, sethostname};
 
 use super::{landlock, limits, mounts, put_on, refused, report_end, seccomp, user};
-use crate::Layer;
 use crate::plan::{Plan, Role};
-
-/// What both interpreters speak with each other, and what each does.
-const WIRE: &str = include_str!("../python/wire.py");
-const JUDGE: &str = include_str!("../python/judge.py");
-const PLAYER: &str = include_str!("../python/player.py");
+use crate::{Layer, python};
 
 pub(super) fn run(plan: Plan) -> Result<ExitCode, String> {
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(refused("prctl(PR_SET_PDEATHSIG)"))?;
@@ -82,19 +77,15 @@ fn namespace(kind: CloneFlags, what: &str) -> Result<String, String> {
 }
 
 fn interpreter(plan: &Plan, scratch: &Path) -> Result<Command, String> {
-    let own = match plan.role {
-        Role::Judge => JUDGE,
-        Role::Player => PLAYER,
-    };
     let mut command = Command::new(&plan.interpreter.program);
-    command
-        .args(["-S", "-s", "-B", "-c", &format!("{WIRE}\n{own}")])
-        .env_clear();
+    command.args(["-S", "-s", "-B", "-c", python::BOOT]).env_clear();
     let environment = [
         ("PYTHONHASHSEED", "0"),
         ("PYTHONUTF8", "1"),
         ("PYTHONSAFEPATH", "1"),
         ("LANG", "C.UTF-8"),
+        // glibc reserves 64 MiB of address space for the heap of each thread, of which the limits leave few.
+        ("MALLOC_ARENA_MAX", "2"),
     ];
     command.envs(environment).env("HOME", scratch).env("TMPDIR", scratch);
     if plan.role == Role::Player {
