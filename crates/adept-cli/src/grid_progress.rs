@@ -18,7 +18,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::remark;
 use crate::interrupt;
-use crate::progress::{Loudness, Progress, missing_layers, scores};
+use crate::progress::{Loudness, Progress, missing_layers, scores, unjudged};
 
 /// Time between two plain lines.
 const PLAIN_EVERY: Duration = Duration::from_secs(30);
@@ -219,6 +219,9 @@ impl Whole {
         };
         self.last_line = Instant::now();
         self.line(&line, false);
+        if let (Loudness::Usual, Some(text)) = (self.loudness, unjudged(result)) {
+            self.line(&format!("{}: {text}", self.label), false);
+        }
         self.show();
     }
 

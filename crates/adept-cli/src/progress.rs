@@ -116,6 +116,9 @@ impl Progress {
             duration(result.training_seconds),
             result.samples_per_second
         ));
+        if let Some(text) = unjudged(result) {
+            self.line(&text);
+        }
     }
 }
 
@@ -131,6 +134,16 @@ pub fn missing_layers(start: &Start) -> Option<String> {
     let each: String = each.collect();
     Some(format!(
         "warning: what the model writes will run in a sandbox that lacks{each}"
+    ))
+}
+
+/// How many programs the sandbox could not judge, and why.
+pub fn unjudged(result: &RunResult) -> Option<String> {
+    let programs = result.programs.as_ref()?;
+    Some(format!(
+        "{} programs were not judged and count as not passed, most often because: {}",
+        thousands(programs.unjudged()),
+        programs.reason()?
     ))
 }
 

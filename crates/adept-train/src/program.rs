@@ -9,7 +9,7 @@ mod train;
 mod write;
 
 pub use completions::{Completion, Completions};
-pub use judge::{Judged, Proceed, judge, scores};
+pub use judge::{Judged, Proceed, judge, scores, tally};
 pub use pass_at_k::pass_at_k;
 pub use prepare::{PreparedPrograms, Problem, ProgramOptions, prepare_programs};
 pub use text::{end_of, tidied, truncated};

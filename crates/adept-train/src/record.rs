@@ -150,6 +150,31 @@ pub struct Selection {
     pub files: BTreeMap<String, String>,
 }
 
+/// What became of the programs that a run has written.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ProgramTally {
+    /// Programs by outcome, as in `judged.json`.
+    pub outcomes: BTreeMap<String, usize>,
+    /// Why programs could not be judged, and how many each time. pass@k counts them as programs that do not pass.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unsupported: BTreeMap<String, usize>,
+}
+
+impl ProgramTally {
+    /// How many programs could not be judged.
+    #[must_use]
+    pub fn unjudged(&self) -> usize {
+        self.unsupported.values().sum()
+    }
+
+    /// The most frequent reason for that.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        let most = self.unsupported.iter().rev().max_by_key(|(_, count)| **count);
+        most.map(|(reason, _)| reason.as_str())
+    }
+}
+
 /// What came out of a run: the content of `result.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
@@ -184,6 +209,9 @@ pub struct RunResult {
     /// What the most frequent training label scores on test; records made before this was measured lack it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub majority: Option<Majority>,
+    /// What became of the programs that were written, for a task of programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub programs: Option<ProgramTally>,
     /// Seconds of training, evaluation not counted.
     pub training_seconds: f64,
     /// Training examples a second.

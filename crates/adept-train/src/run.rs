@@ -28,7 +28,7 @@ use crate::model::Model;
 use crate::observer::{Event, Observer};
 use crate::optim;
 use crate::program;
-use crate::record::{Line, RecordWriter, RunResult, Start, code_commit, code_version};
+use crate::record::{Line, ProgramTally, RecordWriter, RunResult, Start, code_commit, code_version};
 use crate::target::{AdapterTarget, FullTarget, Target};
 use build::build_adapter;
 use prepare::check_prepared;
@@ -150,6 +150,7 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
         start: Start,
         outcome: Outcome,
         majority: Option<Majority>,
+        programs: Option<ProgramTally>,
         observer: &mut dyn Observer,
     ) -> Result<RunResult, TrainError> {
         let config = &self.resolved.config;
@@ -169,6 +170,7 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
             validation: outcome.selection.scores,
             test: outcome.test,
             majority,
+            programs,
             training_seconds: outcome.progress.seconds,
             samples_per_second: outcome.progress.samples as f64 / outcome.progress.seconds.max(1e-9),
             code_version: start.code_version,
@@ -268,7 +270,7 @@ fn finish<AB: AutodiffBackend, T: Target<AB>>(
         decode: &decode,
     };
     let outcome = learner::train::<AB, T>(job, target, begun.folder, begun.device, observer)?;
-    begun.end(start, outcome, Some(task.majority.clone()), observer)
+    begun.end(start, outcome, Some(task.majority.clone()), None, observer)
 }
 
 /// The rows of the validation split that choose the best step: all, or `limit` of them evenly over the split.

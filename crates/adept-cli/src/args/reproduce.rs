@@ -71,7 +71,8 @@ const MBPP: &str = "Examples:
 DATA holds mbpp_release_v1.jsonl, the MBXP form of MBPP. What a model writes is untrusted: it runs in a sandbox (Linux) which
 refuses to start where one of its layers is missing (--allow-missing-layers). Needed: python3.
 Run the same command again to resume: what is done is skipped. Each run lies in OUT/TASK/METHOD/seed-N, with what was written
-in completions.jsonl and what became of it in judged.json.";
+in completions.jsonl and what became of it in judged.json. Programs whose tests cannot be run apart from them are
+`unsupported` there: they are counted with their reasons, and pass@k counts them as not passed.";
 
 /// `adept reproduce glue`, `superglue`, `mrqa`, `others` and `mbpp`.
 #[derive(Debug, Args)]

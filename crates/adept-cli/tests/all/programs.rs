@@ -150,8 +150,8 @@ fn programs_are_trained_on_written_and_judged() {
         (right(1), "pass"),
         ("    return x".to_owned(), "fail"),
         ("    while True: pass".to_owned(), "timeout"),
-        // An answer that just fits, and is too long to be handed back: its own fault, not the tests'.
-        ("    return 'x' * ((64 << 20) - 25)".to_owned(), "fail"),
+        // A long answer is handed back; one that is too long is its own fault, not the tests'.
+        ("    return 'x' * ((128 << 20) + 1)".to_owned(), "fail"),
         ("    return x +".to_owned(), "syntax error"),
     ];
     let line = |(number, (program, _)): (&usize, &(String, &str))| {
@@ -178,11 +178,57 @@ fn programs_are_trained_on_written_and_judged() {
     assert_eq!(*scores, value!({"pass_at_1": 100.0 * 2.0 / 6.0}));
 }
 
-/// Tests that cannot hand over what they want to are the task's fault: the run ends and says which problem it is.
+/// Tests that cannot be run from one interpreter to the other leave programs without a verdict: they are counted, with the
+/// reason, and the run goes on.
 #[test]
-fn tests_that_cannot_be_run_end_the_run() {
+fn programs_without_a_verdict_are_counted_and_named() {
     let (folder, out) = fresh("run");
-    let (card, data) = task(folder.path(), |_| "candidate(lambda: 1)".to_owned());
+    let (card, data) = task(folder.path(), |number| match number % 2 {
+        0 => "candidate(object())".to_owned(),
+        _ => twice(number),
+    });
+    let more = ["--method=pt", "--set=adapter.rank=0"];
+    let Some(outcome) = holds(run(&card, &data, &codegen(), &out, &more)) else {
+        return;
+    };
+    outcome.succeeded();
+    let numbers: Vec<usize> = (PROBLEMS / 2..PROBLEMS).collect();
+    let line = |number: &usize| {
+        let program = format!("    return x + {number}");
+        let line = value!({"problem": number, "sample": 0, "completion": program, "tokens": 1});
+        format!("{line}\n")
+    };
+    let lines: String = numbers.iter().map(line).collect();
+    fs::write(out.join("completions.jsonl"), lines).expect("a writable folder");
+    fs::remove_file(out.join("result.json")).expect("it is there");
+    let again = run(&card, &data, &codegen(), &out, &more).succeeded();
+    assert!(
+        again.err.contains("3 programs were not judged and count as not passed"),
+        "{}",
+        again.err
+    );
+    let judged = json(&out.join("judged.json"));
+    for one in judged.as_array().expect("a list") {
+        let is_odd = one["problem"].as_u64().expect("a number") % 2 == 1;
+        let expected = if is_odd { "pass" } else { "unsupported" };
+        assert_eq!(one["outcome"], expected, "{one}");
+        let said = one["message"].as_str().unwrap_or_default();
+        assert_eq!(said.contains("a value of type object"), !is_odd, "{one}");
+    }
+    let result = json(&out.join("result.json"));
+    assert_eq!(result["test"], value!({"pass_at_1": 50.0}), "of all six");
+    let reason = "a value of type object cannot be handed to the program";
+    assert_eq!(
+        result["programs"],
+        value!({"outcomes": {"pass": 3, "unsupported": 3}, "unsupported": {reason: 3}})
+    );
+}
+
+/// Tests that are no Python are the task's fault: the run ends and says which problem it is.
+#[test]
+fn tests_that_cannot_be_read_end_the_run() {
+    let (folder, out) = fresh("run");
+    let (card, data) = task(folder.path(), |_| "candidate(".to_owned());
     let Some(outcome) = holds(run(
         &card,
         &data,
@@ -192,11 +238,41 @@ fn tests_that_cannot_be_run_end_the_run() {
     )) else {
         return;
     };
-    outcome.failed(
-        2,
-        &["problem ", "a value of type function cannot be handed to the program"],
-    );
+    outcome.failed(2, &["problem ", "the tests cannot be read: SyntaxError"]);
     assert!(!out.join("result.json").exists());
+}
+
+/// A class whose method becomes `exec` once another gives it text that would tell of a pass: the text is run where there
+/// is nothing to be told.
+#[test]
+fn a_forged_pass_is_none() {
+    let (folder, out) = fresh("run");
+    let uses = "s = candidate()\n    s.push(1)\n    s.push(s.pop())\n    assert s.pop() == 1";
+    let (card, data) = task(folder.path(), |_| uses.to_owned());
+    let more = ["--method=pt", "--set=adapter.rank=0"];
+    let Some(outcome) = holds(run(&card, &data, &codegen(), &out, &more)) else {
+        return;
+    };
+    outcome.succeeded();
+    let forgery = "__import__('sys').modules['__main__'].tell(b'P') or __import__('os')._exit(0)";
+    let line = |number: usize| {
+        let (push, pop) = match number % 2 {
+            0 => ("self.push = exec".to_owned(), format!("return {forgery:?}")),
+            _ => ("self.x = x".to_owned(), "return self.x".to_owned()),
+        };
+        let program = format!("    pass\nclass f{number}:\n    def push(self, x): {push}\n    def pop(self): {pop}\n");
+        let line = value!({"problem": number, "sample": 0, "completion": program, "tokens": 1});
+        format!("{line}\n")
+    };
+    let lines: String = (PROBLEMS / 2..PROBLEMS).map(line).collect();
+    fs::write(out.join("completions.jsonl"), lines).expect("a writable folder");
+    fs::remove_file(out.join("result.json")).expect("it is there");
+    run(&card, &data, &codegen(), &out, &more).succeeded();
+    assert_eq!(
+        json(&out.join("result.json"))["test"],
+        value!({"pass_at_1": 50.0}),
+        "the honest half"
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Completion, Problem, pass_at_k};
 use crate::TrainError;
-use crate::record::Scores;
+use crate::record::{ProgramTally, Scores};
 
 /// What became of one program.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,9 +17,10 @@ pub struct Judged {
     pub problem: usize,
     /// Which of the problem's samples it is, from 0.
     pub sample: usize,
-    /// `pass`, `fail`, `timeout`, `memory` or `syntax error`.
+    /// `pass`, `fail`, `timeout`, `memory`, `syntax error`, or `unsupported`: the tests ask of the program what cannot be
+    /// asked from one interpreter to the other, so that there is no verdict.
     pub outcome: String,
-    /// What a failure said.
+    /// What a failure said; why there is no verdict.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// Seconds that it ran.
@@ -35,13 +36,16 @@ const PIECE: usize = 8;
 /// The limit of a reference solution, which is trusted to end.
 const REFERENCE_WALL: Duration = Duration::from_secs(60);
 
+/// The outcome of a program on which there is no verdict.
+const UNSUPPORTED: &str = "unsupported";
+
 /// Runs every completion. The time limit of a problem is four times that of its own solution, and one second at least; a
 /// solution that does not pass its tests here (a module that is not installed, say) leaves one second.
 ///
 /// None where `proceed` has said to stop.
 ///
 /// # Errors
-/// [`TrainError::Judging`]: a sandbox that did not work, or tests that cannot be run; that is never counted as a failure of
+/// [`TrainError::Judging`]: a sandbox that did not work, or tests that are no Python; that is never counted as a failure of
 /// a program.
 pub fn judge(
     sandbox: &Sandbox,
@@ -86,10 +90,12 @@ pub fn judge(
         return Ok(None);
     };
     for (problem, verdict) in problems.iter().zip(verdicts) {
-        let verdict = verdict.map_err(broken(problem.id))?;
-        limits.push(match verdict.outcome.is_pass() {
-            true => Limits::from_reference(Duration::from_secs_f64(verdict.seconds)),
-            false => Limits::default(),
+        limits.push(match verdict {
+            Ok(verdict) if verdict.outcome.is_pass() => {
+                Limits::from_reference(Duration::from_secs_f64(verdict.seconds))
+            }
+            Ok(_) | Err(SandboxError::Unsupported { .. }) => Limits::default(),
+            Err(source) => return Err(broken(problem.id)(source)),
         });
     }
 
@@ -118,8 +124,7 @@ pub fn judge(
                 let (outcome, message) = said(outcome);
                 (outcome, message, seconds)
             }
-            // The same tests ran on the reference solution: what they now cannot hand over is an answer of this program.
-            Err(SandboxError::Unsupported { message }) => ("fail", message, 0.0),
+            Err(SandboxError::Unsupported { message }) => (UNSUPPORTED, message, 0.0),
             Err(source) => return Err(broken(completion.problem)(source)),
         };
         judged.push(Judged {
@@ -173,7 +178,20 @@ fn program<'a>(solution: &'a str, problem: &'a Problem, names: &'a [&'a str]) ->
 /// The numbers of samples that pass@k is reported for.
 const REPORTED: [usize; 3] = [1, 10, 100];
 
+/// How many programs came to what, and why there was no verdict on some.
+pub fn tally(judged: &[Judged]) -> ProgramTally {
+    let mut tally = ProgramTally::default();
+    for one in judged {
+        *tally.outcomes.entry(one.outcome.clone()).or_default() += 1;
+        if one.outcome == UNSUPPORTED {
+            *tally.unsupported.entry(one.message.clone()).or_default() += 1;
+        }
+    }
+    tally
+}
+
 /// pass@1, pass@10 and pass@100, times 100, as means over the problems: those of them that there are samples enough for.
+/// A program on which there is no verdict counts as one that does not pass, so that a score is never too high.
 pub fn scores(judged: &[Judged]) -> Scores {
     let mut by_problem: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
     for one in judged {
@@ -229,5 +247,33 @@ mod tests {
             "{found:?}"
         );
         assert_eq!(scores(&[]), Scores::new());
+    }
+
+    #[test]
+    fn programs_without_a_verdict_are_counted_with_their_reasons_and_do_not_pass() {
+        let judged = |problem, outcome: &str, message: &str| Judged {
+            problem,
+            sample: 0,
+            outcome: outcome.to_owned(),
+            message: message.to_owned(),
+            seconds: 0.0,
+        };
+        let all = [
+            judged(1, "pass", ""),
+            judged(2, "unsupported", "a class"),
+            judged(3, "fail", "AssertionError"),
+            judged(4, "unsupported", "a file"),
+            judged(5, "unsupported", "a file"),
+        ];
+        let found = tally(&all);
+        let outcomes = [("fail", 1), ("pass", 1), ("unsupported", 3)].map(|(name, count)| (name.to_owned(), count));
+        assert_eq!(found.outcomes, outcomes.into());
+        assert_eq!((found.unjudged(), found.reason()), (3, Some("a file")));
+        assert_eq!(
+            found.unsupported["a class"], 1,
+            "the reasons of failures are not among them"
+        );
+        assert_eq!(scores(&all)["pass_at_1"], 20.0, "of all five");
+        assert_eq!(tally(&all[..1]).reason(), None);
     }
 }

@@ -4,7 +4,7 @@ use adept_core::AdapterConfig;
 use adept_data::{BatchOptions, Batcher, Layout, Positions};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
-use super::{Completions, PreparedPrograms, judge, scores, write};
+use super::{Completions, PreparedPrograms, judge, scores, tally, write};
 use crate::TrainError;
 use crate::config::{PositionRule, RunConfig};
 use crate::evaluate::Predictor;
@@ -128,5 +128,5 @@ pub(crate) fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     };
     outcome.test = scores(&judged);
     folder::write_json(&begun.folder.path().join(JUDGED), &judged)?;
-    begun.end(start, outcome, None, observer)
+    begun.end(start, outcome, None, Some(tally(&judged)), observer)
 }

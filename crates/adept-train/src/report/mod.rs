@@ -165,7 +165,20 @@ fn notes(grid: Option<&GridRecord>, runs: &[RunSummary], table: &PaperTable, tas
             table.tasks.len()
         ));
     }
+    notes.extend(runs.iter().filter_map(unjudged));
     notes
+}
+
+/// What a run says about programs on which there is no verdict.
+fn unjudged(run: &RunSummary) -> Option<String> {
+    let programs = run.programs.as_ref()?;
+    let all: usize = programs.outcomes.values().sum();
+    Some(format!(
+        "{}: {} of {all} programs were not judged and count as not passed, most often because: {}.",
+        run.folder,
+        programs.unjudged(),
+        programs.reason()?
+    ))
 }
 
 /// The runs' metrics in words, with the tasks of all but the most frequent one.
@@ -220,6 +233,7 @@ mod tests {
             test,
             majority: Some(50.0),
             test_metrics: [("accuracy".to_owned(), test)].into(),
+            programs: None,
             selection_metric: "accuracy".to_owned(),
             best_validation: Some(test + 1.0),
             best_step: 200,

@@ -142,6 +142,7 @@ fn read_run(
             .as_ref()
             .and_then(|majority| majority.test.get(&metric).copied()),
         test_metrics: result.test.clone(),
+        programs: result.programs.clone(),
         best_validation,
         best_step: result.best_step,
         steps: result.config.train.steps,

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::record::ProgramTally;
+
 /// What a report holds of one finished run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunSummary {
@@ -23,6 +25,9 @@ pub struct RunSummary {
     pub majority: Option<f64>,
     /// All metrics on the test split, times 100.
     pub test_metrics: BTreeMap<String, f64>,
+    /// What became of the programs that were written, for a task of programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub programs: Option<ProgramTally>,
     /// The metric that chose the checkpoint.
     pub selection_metric: String,
     /// Its best value on the validation split, times 100; none where there is no such split.
