@@ -9,6 +9,7 @@ use std::io::{self, IsTerminal as _};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use adept_data::SplitLosses;
 use adept_train::TrainError;
 use adept_train::observer::{Event, Observer};
 use adept_train::record::RunResult;
@@ -59,6 +60,7 @@ impl GridProgress {
             last_line: Instant::now(),
             label: String::new(),
             loss: None,
+            losses: Vec::new(),
         };
         Self {
             loudness,
@@ -149,6 +151,8 @@ struct Whole {
     /// The run in progress.
     label: String,
     loss: Option<f64>,
+    /// What was said to be lost.
+    losses: Vec<Vec<SplitLosses>>,
 }
 
 impl Whole {
@@ -185,7 +189,20 @@ impl Whole {
                 self.tally.run().done = true;
                 self.end(result);
             }
+            // Line after line, a run says this itself.
+            Event::Start(start) if self.loudness == Loudness::Usual => self.losses(&start.losses),
             Event::Start(_) | Event::Resume(_) | Event::Checkpoint { .. } => {}
+        }
+    }
+
+    /// What a task's texts lose, once for all of its runs.
+    fn losses(&mut self, losses: &[SplitLosses]) {
+        if losses.is_empty() || self.losses.iter().any(|known| known == losses) {
+            return;
+        }
+        self.losses.push(losses.to_vec());
+        for line in losses.iter().flat_map(SplitLosses::lines) {
+            self.line(&format!("{}: {line}", self.label), false);
         }
     }
 

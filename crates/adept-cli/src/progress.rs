@@ -4,6 +4,7 @@
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
+use adept_data::SplitLosses;
 use adept_train::observer::{Event, Observer, Split};
 use adept_train::record::{Evaluation, RunResult, Scores};
 use adept_train::report::text::{duration, thousands};
@@ -131,13 +132,19 @@ pub fn scores(scores: &Scores) -> String {
 impl Observer for Progress {
     fn event(&mut self, event: &Event<'_>) {
         match event {
-            Event::Start(start) if self.loudness == Loudness::Verbose => self.line(&format!(
-                "{} of {} parameters are trained, on {}",
-                thousands(start.trainable_parameters),
-                thousands(start.backbone_parameters),
-                start.device
-            )),
-            Event::Start(_) => {}
+            Event::Start(start) => {
+                if self.loudness == Loudness::Verbose {
+                    self.line(&format!(
+                        "{} of {} parameters are trained, on {}",
+                        thousands(start.trainable_parameters),
+                        thousands(start.backbone_parameters),
+                        start.device
+                    ));
+                }
+                for line in start.losses.iter().flat_map(SplitLosses::lines) {
+                    self.line(&line);
+                }
+            }
             Event::Resume(resume) => {
                 for damaged in &resume.damaged {
                     self.line(&format!("left aside a damaged checkpoint: {damaged}"));
