@@ -394,7 +394,9 @@ def write(family, folder, known):
     inputs["position_ids"] = found["base.position_ids"]
     generator = torch.Generator().manual_seed(seed)
     tensors |= common.lora(model, inputs, generator, folder / "lora", "CAUSAL_LM", targets)
-    common.write_golden(folder, family, seed, tensors | tables(family, model, batch))
+    written = written_out(family, model, torch.float64)
+    double = compute(written, table(model), adapters, batch, dtype=torch.float64)
+    common.write_golden(folder, family, seed, tensors | tables(family, model, batch), double)
 
 
 if __name__ == "__main__":

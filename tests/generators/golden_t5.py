@@ -385,7 +385,8 @@ def write(family, folder, known):
         tensors |= {f"{method}.{name}": tensor for name, tensor in parameters.items()}
     generator = torch.Generator().manual_seed(seed)
     tensors |= found | common.lora(model, inputs, generator, folder / "lora", "SEQ_2_SEQ_LM", ["q", "v"]) | tables(model)
-    common.write_golden(folder, family, seed, tensors)
+    double = compute(copy.deepcopy(model).double(), adapters, batch, dtype=torch.float64)
+    common.write_golden(folder, family, seed, tensors, double)
     tokenizer.save(str(folder / "tokenizer.json"))
     common.write_json(
         folder / "tokenizer_config.json",

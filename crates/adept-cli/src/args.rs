@@ -202,7 +202,7 @@ pub struct Eval {
     #[arg(long, value_name = "DIR|NAME")]
     pub backbone: PathBuf,
 
-    /// Task by name, or a card by path [default: text, of a file of one's own]
+    /// Task by name, or a card by path [default: what the model was trained on; text, where it does not say]
     #[arg(long, value_name = "NAME|FILE")]
     pub task: Option<Task>,
 
@@ -248,21 +248,25 @@ pub struct Predict {
     #[arg(long)]
     pub jsonl: bool,
 
-    /// Task whose labels are the possible answers [default: the one the adapter was trained for]
-    #[arg(long, value_name = "NAME")]
+    /// Task whose labels are the possible answers [default: the one that the model was trained on]
+    #[arg(long, value_name = "NAME|FILE")]
     pub task: Option<Task>,
 
-    /// Let the model write freely instead of choosing among labels
-    #[arg(long)]
+    /// Let the model write freely instead of choosing among labels [default: as in its training]
+    #[arg(long, conflicts_with = "labels")]
     pub generate: bool,
 
-    /// Source tokens kept
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(2..))]
-    pub max_source_length: u16,
+    /// Choose among the task's labels [default: as in the model's training; by labels, where it does not say]
+    #[arg(long)]
+    pub labels: bool,
 
-    /// Longest answer in tokens
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
-    pub max_new_tokens: u16,
+    /// Source tokens kept [default: as in the model's training; 256, where it does not say]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..))]
+    pub max_source_length: Option<u16>,
+
+    /// Longest answer in tokens [default: as in the model's training; 20, where it does not say]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_new_tokens: Option<u16>,
 
     /// Texts of one pass
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]

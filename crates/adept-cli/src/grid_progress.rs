@@ -9,6 +9,7 @@ use std::io::{self, IsTerminal as _};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use adept_data::SplitLosses;
 use adept_train::TrainError;
 use adept_train::observer::{Event, Observer};
 use adept_train::record::RunResult;
@@ -60,6 +61,7 @@ impl GridProgress {
             label: String::new(),
             loss: None,
             warned: false,
+            losses: Vec::new(),
         };
         Self {
             loudness,
@@ -152,6 +154,8 @@ struct Whole {
     loss: Option<f64>,
     /// It was said that the sandbox is not whole.
     warned: bool,
+    /// What was said to be lost.
+    losses: Vec<Vec<SplitLosses>>,
 }
 
 impl Whole {
@@ -188,14 +192,31 @@ impl Whole {
                 self.tally.run().done = true;
                 self.end(result);
             }
-            // Where lines were asked for, they have it. Once is enough for all runs of a grid.
-            Event::Start(start) if self.loudness != Loudness::Verbose && !self.warned => {
-                if let Some(warning) = missing_layers(start) {
-                    self.warned = true;
-                    self.line(&warning, true);
+            // Where lines were asked for, each run says both itself.
+            Event::Start(start) => {
+                if self.loudness == Loudness::Usual {
+                    self.losses(&start.losses);
+                }
+                if self.loudness != Loudness::Verbose && !self.warned {
+                    // Once is enough for all runs of a grid.
+                    if let Some(warning) = missing_layers(start) {
+                        self.warned = true;
+                        self.line(&warning, true);
+                    }
                 }
             }
-            Event::Start(_) | Event::Resume(_) | Event::Checkpoint { .. } => {}
+            Event::Resume(_) | Event::Checkpoint { .. } => {}
+        }
+    }
+
+    /// What a task's texts lose, once for all of its runs.
+    fn losses(&mut self, losses: &[SplitLosses]) {
+        if losses.is_empty() || self.losses.iter().any(|known| known == losses) {
+            return;
+        }
+        self.losses.push(losses.to_vec());
+        for line in losses.iter().flat_map(SplitLosses::lines) {
+            self.line(&format!("{}: {line}", self.label), false);
         }
     }
 

@@ -4,6 +4,7 @@
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
+use adept_data::SplitLosses;
 use adept_train::observer::{Event, Observer, Split};
 use adept_train::record::{Evaluation, RunResult, Scores, Start};
 use adept_train::report::text::{duration, thousands};
@@ -173,6 +174,9 @@ impl Observer for Progress {
                         thousands(start.backbone_parameters),
                         start.device
                     ));
+                }
+                for line in start.losses.iter().flat_map(SplitLosses::lines) {
+                    self.line(&line);
                 }
             }
             Event::Resume(resume) => {

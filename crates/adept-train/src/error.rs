@@ -175,6 +175,14 @@ pub enum TrainError {
     /// The backbone.
     #[error(transparent)]
     Model(#[from] adept_models::ModelError),
+    /// What a model was trained with cannot be read.
+    #[error("{}: {message}", path.display())]
+    Trained {
+        /// The file that says it.
+        path: PathBuf,
+        /// Which field, what was expected and found.
+        message: String,
+    },
     /// A file of the run folder.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

@@ -34,6 +34,7 @@ pub mod reproduce;
 pub mod run;
 pub mod schedule;
 pub mod target;
+pub mod trained;
 pub mod verify;
 
 pub use error::TrainError;

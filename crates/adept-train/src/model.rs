@@ -91,6 +91,16 @@ impl Family {
         }
     }
 
+    /// Name as `model_type` of a `config.json` has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::T5 => "t5",
+            Self::CodeGen => "codegen",
+            Self::Llama => "llama",
+        }
+    }
+
     /// Whether it is a decoder alone, whose rows hold source and target one behind the other.
     #[must_use]
     pub fn is_causal(self) -> bool {

@@ -14,4 +14,4 @@ pub use pass_at_k::pass_at_k;
 pub use prepare::{PreparedPrograms, Problem, ProgramOptions, prepare_programs};
 pub use text::{end_of, tidied, truncated};
 pub(crate) use train::{batch_options, finish};
-pub(crate) use write::{Writer, write};
+pub(crate) use write::{Writer, in_order, write};

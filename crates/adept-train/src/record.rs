@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use adept_data::DataFile;
+use adept_data::{DataFile, SplitLosses, Task};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -51,8 +51,14 @@ pub struct Start {
     pub resolved: Resolved,
     /// Files the examples came from.
     pub data: Vec<DataFile>,
+    /// Text of the task's card, where it is the user's own; the program knows the others by their names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<String>,
     /// Examples that train, that choose the best step, and in test.
     pub examples: [usize; 3],
+    /// What texts lose as token ids, of each split that loses something; records made before this was counted lack it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<SplitLosses>,
     /// Identity of the backbone's weights.
     pub fingerprint: String,
     /// Values that are trained.
@@ -178,8 +184,11 @@ impl ProgramTally {
 /// What came out of a run: the content of `result.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
-    /// Task by reference name.
+    /// The task's name.
     pub task: String,
+    /// Text of its card, where it is the user's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<String>,
     /// Method.
     pub method: TrainMethod,
     /// Seed.
@@ -223,6 +232,18 @@ pub struct RunResult {
     /// Layers that the sandbox lacked in which programs were judged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_layers: Vec<MissingLayer>,
+}
+
+impl RunResult {
+    /// The task: of the card that the record holds, else the built-in one of that name; none where a newer program knows
+    /// it.
+    #[must_use]
+    pub fn own_task(&self) -> Option<Task> {
+        match &self.card {
+            Some(card) => Task::from_card(card).ok(),
+            None => Task::named(&self.task).ok(),
+        }
+    }
 }
 
 /// Version of this program.

@@ -30,13 +30,17 @@ use crate::optim;
 use crate::program;
 use crate::record::{Line, ProgramTally, RecordWriter, RunResult, Start, code_commit, code_version};
 use crate::target::{AdapterTarget, FullTarget, Target};
+use crate::trained::Trained;
 use build::build_adapter;
 use prepare::check_prepared;
 
 pub use build::adapter_config;
 pub(crate) use door::check_positions;
 pub(crate) use prepare::load_options;
-pub use prepare::{LoadedBackbone, Means, PreparedData, PreparedTask, load_backbone, prepare, prepare_task, task_of};
+pub use prepare::{
+    LabelIds, LoadedBackbone, Means, PreparedData, PreparedTask, label_ids, load_backbone, prepare, prepare_task,
+    target_width, task_of,
+};
 pub use probe::{ProbeOptions, RunTime, probe};
 
 /// Loads everything and runs.
@@ -85,15 +89,17 @@ pub fn run_prepared<AB: AutodiffBackend>(
         folder: &folder,
         identity: &identity,
         backbone,
+        data,
         device,
     };
+    let trained = trained_with(config, backbone, data);
     match config.adapter.method.adapter() {
         Some(method) => {
             let adapter_config = adapter_config(config, method, backbone.model.d_model())?;
-            let target = adapter_target::<AB>(config, method, backbone, device)?;
+            let target = adapter_target::<AB>(config, method, backbone, &trained, device)?;
             begun.finish(data, Some(&adapter_config), &target, observer)
         }
-        None => begun.finish(data, None, &full_target::<AB>(backbone, device), observer),
+        None => begun.finish(data, None, &full_target::<AB>(backbone, trained, device), observer),
     }
 }
 
@@ -103,6 +109,7 @@ pub(crate) struct Begun<'a, AB: AutodiffBackend> {
     pub folder: &'a RunFolder,
     pub identity: &'a Identity,
     pub backbone: &'a LoadedBackbone<AB::InnerBackend>,
+    pub data: &'a PreparedData,
     pub device: &'a AB::Device,
 }
 
@@ -134,7 +141,9 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             resolved: self.resolved.clone(),
             data: self.identity.data.clone(),
+            card: self.data.task().own_card().map(str::to_owned),
             examples,
+            losses: self.data.losses().to_vec(),
             fingerprint: self.identity.fingerprint.clone(),
             trainable_parameters: Module::<AB>::num_params(&target.initial()),
             backbone_parameters: self.backbone.model.num_params(),
@@ -155,7 +164,8 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
     ) -> Result<RunResult, TrainError> {
         let config = &self.resolved.config;
         let result = RunResult {
-            task: config.task.clone(),
+            task: self.data.task().name().to_owned(),
+            card: start.card,
             method: config.adapter.method,
             seed: config.seed,
             config: config.clone(),
@@ -187,31 +197,48 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
     }
 }
 
+/// What the model of a run is trained with.
+fn trained_with<B: Backend>(config: &RunConfig, backbone: &LoadedBackbone<B>, data: &PreparedData) -> Trained {
+    let target_tokens = match data {
+        PreparedData::Rows(task) => Some(task.target_width),
+        PreparedData::Programs(_) => None,
+    };
+    Trained::new(config, data.task(), backbone.model.family(), target_tokens)
+}
+
 /// A new adapter on the frozen backbone.
 fn adapter_target<AB: AutodiffBackend>(
     config: &RunConfig,
     method: adept_core::Method,
     backbone: &LoadedBackbone<AB::InnerBackend>,
+    trained: &Trained,
     device: &AB::Device,
 ) -> Result<AdapterTarget<AB, Model<AB>>, TrainError> {
     let adapter_config = adapter_config(config, method, backbone.model.d_model())?;
     let adapter = build_adapter::<AB>(config, &adapter_config, backbone, device)?;
-    let metadata = AdapterMetadata {
+    let mut metadata = AdapterMetadata {
         fingerprint: Some(backbone.fingerprint.clone()),
-        task: Some(config.task.clone()),
+        task: Some(trained.task.clone()),
+        trained: Some(trained.to_map()),
         ..AdapterMetadata::new(adapter_config, backbone_name(&backbone.path))
     };
+    if backbone.model.family().is_causal() {
+        // peft builds the class that this names.
+        metadata.extra.insert("task_type".to_owned(), "CAUSAL_LM".into());
+    }
     Ok(AdapterTarget::new(&backbone.model, adapter, metadata))
 }
 
 /// All of the backbone, saved with its tokenizer so that a trained copy loads by itself.
 fn full_target<AB: AutodiffBackend>(
     backbone: &LoadedBackbone<AB::InnerBackend>,
+    trained: Trained,
     device: &AB::Device,
 ) -> FullTarget<AB, Model<AB>> {
     let (source, load_device) = (backbone.path.clone(), device.clone());
     let save = move |model: &Model<AB::InnerBackend>, path: &Path| {
         model.save_pretrained(path)?;
+        trained.write(path)?;
         copy_tokenizer(&source, path)
     };
     let load = move |path: &Path| Ok(Model::load(path, &load_device)?.0);
@@ -323,7 +350,12 @@ pub fn metrics(config: &RunConfig, task: &Task) -> Vec<Metric> {
 
 /// How answers are made.
 pub fn predictor(config: &RunConfig, task: &PreparedTask) -> Predictor {
-    match (&config.evaluation.method, &task.labels) {
+    answers(config, task.labels.as_ref(), task.target_width)
+}
+
+/// How answers are made to a task of these labels (texts and their ids), of targets of `target_width` tokens.
+pub fn answers(config: &RunConfig, labels: Option<&LabelIds>, target_width: usize) -> Predictor {
+    match (&config.evaluation.method, labels) {
         (PredictionMethod::Labels | PredictionMethod::Auto, Some((texts, ids))) => Predictor::Labels {
             ids: ids.clone(),
             texts: texts.clone(),
@@ -331,7 +363,7 @@ pub fn predictor(config: &RunConfig, task: &PreparedTask) -> Predictor {
         _ => {
             let given = config.evaluation.max_new_tokens;
             Predictor::Generate {
-                max_new_tokens: if given == 0 { task.target_width } else { given },
+                max_new_tokens: if given == 0 { target_width } else { given },
             }
         }
     }

@@ -442,3 +442,69 @@ fn what_is_missing_or_damaged_is_an_error() {
         "{error}"
     );
 }
+
+/// A model of real size: values so large that float32 itself is further off than the absolute limits. They are the golden
+/// ones times a power of two, which float32 scales without rounding, and so is its noise.
+#[test]
+fn large_values_pass_by_the_noise_that_the_folder_holds_and_mistakes_do_not() {
+    const SCALE: f32 = 1024.0;
+    let copy = Copy::of("llama");
+    copy.rewrite("model.safetensors", |tensors| {
+        let (_, _, head) = tensors.get_mut("lm_head.weight").expect("a head of its own");
+        for word in head.as_chunks_mut::<2>().0 {
+            // A bfloat16 is the upper half of a float32.
+            let value = f32::from_bits(u32::from(u16::from_le_bytes(*word)) << 16) * SCALE;
+            *word = ((value.to_bits() >> 16) as u16).to_le_bytes();
+        }
+    });
+    let is_logits = |name: &str| name.contains(".logits");
+    copy.rewrite("golden.safetensors", |tensors| {
+        for (_, (_, _, data)) in tensors
+            .iter_mut()
+            .filter(|(name, _)| is_logits(name) && !name.starts_with("lora"))
+        {
+            for word in data.as_chunks_mut::<4>().0 {
+                *word = (f32::from_le_bytes(*word) * SCALE).to_le_bytes();
+            }
+        }
+    });
+    let logits = |report: &VerifyReport| -> Vec<(String, bool, f64)> {
+        let rows = report.rows.iter().filter(|row| is_logits(&row.group));
+        rows.map(|row| (row.group.clone(), row.pass, row.deviation)).collect()
+    };
+    let without = logits(&copy.verify().unwrap());
+    assert_eq!(without.len(), 9);
+    assert!(without.iter().any(|(_, pass, _)| !pass), "{without:?}");
+
+    // PyTorch's float32 is about as far from float64 as this program's; the two are at most both noises apart.
+    let noise = without
+        .iter()
+        .map(|(name, _, deviation)| format!("\"{name}\": {{\"noise\": {:e}, \"scale\": 4096.0}}", deviation / 2.0));
+    let noise = format!("{{\"tensors\": {{{}}}}}", noise.collect::<Vec<_>>().join(", "));
+    std::fs::write(copy.path().join("noise.json"), noise).unwrap();
+    let report = copy.verify().unwrap();
+    assert!(logits(&report).iter().all(|(_, pass, _)| *pass), "{report}");
+    assert!(
+        report.to_string().contains("times the float32 noise of PyTorch"),
+        "{report}"
+    );
+
+    // Frequencies of another scaling, and a single weight of all: both are found.
+    copy.replace("config.json", "\"factor\": 8.0", "\"factor\": 4.0");
+    let wrong = logits(&copy.verify().unwrap());
+    let scaled = wrong.iter().filter(|(name, ..)| !name.contains("unscaled"));
+    assert!(scaled.clone().all(|(_, pass, _)| !pass), "{wrong:?}");
+    copy.replace("config.json", "\"factor\": 4.0", "\"factor\": 8.0");
+    copy.rewrite("model.safetensors", |tensors| {
+        let (_, _, weight) = tensors.get_mut("model.layers.0.mlp.down_proj.weight").expect("a layer");
+        change::<2>(weight, 0, half_more);
+    });
+    let wrong = logits(&copy.verify().unwrap());
+    assert!(wrong.iter().all(|(_, pass, _)| !pass), "{wrong:?}");
+}
+
+/// A bfloat16 and half of it more.
+fn half_more(word: [u8; 2]) -> [u8; 2] {
+    let value = f32::from_bits(u32::from(u16::from_le_bytes(word)) << 16) * 1.5;
+    ((value.to_bits() >> 16) as u16).to_le_bytes()
+}

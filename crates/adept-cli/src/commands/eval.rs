@@ -2,27 +2,27 @@
 
 use std::path::{Path, PathBuf};
 
-use adept_core::{AdapterMetadata, PromptAdapter, file};
 use adept_data::{BatchOptions, Batcher, Layout, Task};
-use adept_models::Backbone as _;
-use adept_train::config::{self, Resolved};
+use adept_train::config::{self, RunConfig};
 use adept_train::evaluate::{self, EvaluationSet};
-use adept_train::run::{self, LoadedBackbone};
+use adept_train::run;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use serde_json::json;
 
 use super::settings::overrides;
+use super::trained::{self, Subject};
 use super::{Setting, hub, run_failure};
 use crate::args::{Eval, Split};
 use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, say};
-use crate::progress::scores;
+use crate::progress::{Loudness, scores};
 
 /// Scores an adapter and prints the metrics.
 pub fn run(setting: &Setting, arguments: Eval) -> Result<(), Failure> {
     let work = Work {
         backbone: hub::backbone(&arguments.backbone)?,
         cache: setting.means.cache.clone(),
+        loudness: setting.loudness,
         arguments,
     };
     with_backend(setting.device, work)
@@ -32,16 +32,21 @@ struct Work {
     arguments: Eval,
     backbone: PathBuf,
     cache: Option<PathBuf>,
+    loudness: Loudness,
 }
 
 impl WithBackend for Work {
     fn run<AB: AutodiffBackend>(self, device: AB::Device) -> Result<(), Failure> {
-        let arguments = self.arguments;
+        let (arguments, loudness) = (self.arguments, self.loudness);
         let backbone = run::load_backbone::<AB::InnerBackend>(&self.backbone, &device).map_err(run_failure)?;
-        let (adapter, about) = load_adapter(arguments.adapter.as_deref(), &backbone, &device)?;
-        let resolved = settings(&arguments, about.as_ref())?;
-        let config = &resolved.config;
-        let task = run::prepare_task(config, &backbone.tokenizer, self.cache.as_deref()).map_err(run_failure)?;
+        let subject = trained::load(arguments.adapter.as_deref(), &backbone, &device)?;
+        let (task, config) = settings(&arguments, loudness, &subject)?;
+        let task = run::prepare_task(task, &config, &backbone.tokenizer, self.cache.as_deref()).map_err(run_failure)?;
+        let split = match arguments.split {
+            Split::Validation => "validation",
+            Split::Test => "test",
+        };
+        trained::say_losses(loudness, task.losses.iter().filter(|losses| losses.split == split));
         let (rows, right) = match arguments.split {
             Split::Validation => &task.validation,
             Split::Test => &task.test,
@@ -62,11 +67,11 @@ impl WithBackend for Work {
             batches,
             right: right.clone(),
         };
-        let predictor = run::predictor(config, &task);
+        let predictor = run::predictor(&config, &task);
         let decode = |ids: &[u32]| Ok(backbone.tokenizer.decode(ids, true)?);
         let predictions = evaluate::predict(
             &backbone.model,
-            &adapter,
+            &subject.adapter,
             &set,
             &predictor,
             &decode,
@@ -74,54 +79,63 @@ impl WithBackend for Work {
             &mut |_, _| true,
         );
         let predictions = predictions.map_err(run_failure)?.unwrap_or_default();
-        let found = evaluate::scores(&run::metrics(config, &task.task), &predictions, &set.right);
-        let split = match arguments.split {
-            Split::Validation => "validation",
-            Split::Test => "test",
-        };
+        let found = evaluate::scores(&run::metrics(&config, &task.task), &predictions, &set.right);
+        let task = task.task.name();
         if arguments.json {
-            let object = json!({ "task": config.task, "split": split, "examples": set.right.len(), "scores": found });
+            let object = json!({ "task": task, "split": split, "examples": set.right.len(), "scores": found });
             return say(object);
         }
         say(format_args!(
-            "{} {split}, {} examples: {}",
-            config.task,
+            "{task} {split}, {} examples: {}",
             set.right.len(),
             scores(&found)
         ))
     }
 }
 
-/// The settings of the evaluation. DePT's offsets exist for as many positions as it was trained with, so that the
-/// source length is the adapter's unless it is given.
-fn settings(arguments: &Eval, about: Option<&AdapterMetadata>) -> Result<Resolved, Failure> {
-    let task = arguments.task.as_ref().map(Task::reference).unwrap_or_default();
-    let (task, data) = hub::task_and_data(&task, arguments.data.as_deref().unwrap_or(Path::new("")))?;
+/// The task and the settings of the evaluation: those of the training, where the model says what it was trained with, and
+/// what is told otherwise.
+fn settings<B: Backend>(
+    arguments: &Eval,
+    loudness: Loudness,
+    subject: &Subject<B>,
+) -> Result<(Task, RunConfig), Failure> {
+    let data = arguments.data.as_deref().unwrap_or(Path::new(""));
+    let known = subject.trained.as_ref().map(|trained| &trained.task);
+    let (task, data) = match arguments.task.as_ref().or(known) {
+        Some(task) => (task.clone(), hub::data_of(task, data)?),
+        None => {
+            let (task, data) = hub::task_and_data("", data)?;
+            (task.parse().map_err(Failure::input)?, data)
+        }
+    };
     let mut first = vec![
-        format!("task={task}"),
         format!("data={}", data.display()),
         format!("backbone={}", arguments.backbone.display()),
     ];
-    let length = about
-        .map(|about| about.config.max_source_length)
-        .filter(|length| *length > 1);
-    first.extend(length.map(|length| format!("input.max_source_length={length}")));
-    config::resolve(None, &overrides(&arguments.settings, first)).map_err(Failure::input)
-}
-
-/// Reads an adapter and checks that it belongs to the backbone; without a folder, the adapter that changes nothing.
-pub fn load_adapter<B: Backend>(
-    folder: Option<&Path>,
-    backbone: &LoadedBackbone<B>,
-    device: &B::Device,
-) -> Result<(PromptAdapter<B>, Option<AdapterMetadata>), Failure> {
-    let Some(folder) = folder else {
-        return Ok((PromptAdapter::identity(), None));
+    // A card that came with the model has no file that a setting could name.
+    let named = task.own_card().is_none() || arguments.task.is_some();
+    first.extend(named.then(|| format!("task={}", task.reference())));
+    let config = match &subject.trained {
+        Some(trained) => {
+            let told = overrides(&arguments.settings, first);
+            let (resolved, told) = trained.resolve(&task, &told).map_err(run_failure)?;
+            trained::say_told(loudness, trained, Some(&task), &told);
+            resolved.config
+        }
+        None => {
+            let length = subject.source_length();
+            first.extend(length.map(|length| format!("input.max_source_length={length}")));
+            let resolved = config::resolve(None, &overrides(&arguments.settings, first));
+            resolved.map_err(Failure::input)?.config
+        }
     };
-    let (adapter, about) = file::load::<B>(folder, device).map_err(Failure::input)?;
-    let belongs = about
-        .check_d_model(backbone.model.d_model())
-        .and_then(|()| about.check_backbone(&backbone.fingerprint));
-    belongs.map_err(|cause| Failure::input(cause).context(folder.display()))?;
-    Ok((adapter, Some(about)))
+    let asked = config.input.max_source_length;
+    match subject.most_source_tokens() {
+        Some(most) if asked > most => Err(Failure::input(format!(
+            "`input.max_source_length` is {asked}, and this DePT adapter has offsets for {most} positions"
+        ))
+        .hint(format_args!("--set input.max_source_length={most}, or leave it out"))),
+        _ => Ok((task, config)),
+    }
 }

@@ -68,7 +68,7 @@ pub fn task_and_data(task: &str, data: &Path) -> Result<(String, PathBuf), Failu
         (false, false) => Ok((task.to_owned(), data.to_owned())),
         (false, true) => {
             let named: Task = task.parse().map_err(Failure::input)?;
-            Ok((task.to_owned(), self::data(&[named])?.remove(0)))
+            Ok((task.to_owned(), data_of(&named, data)?))
         }
         (true, false) if data.is_file() => Ok((OWN.to_owned(), data.to_owned())),
         (true, false) if !data.exists() => Err(Failure::input(format!(
@@ -85,6 +85,17 @@ pub fn task_and_data(task: &str, data: &Path) -> Result<(String, PathBuf), Failu
             "`task` is not given: add --task NAME (or --data FILE with rows of `source` and `target`), or name it in the \
              file of --config",
         )),
+    }
+}
+
+/// The files of a task: the path that is given, else what the hub's cache has.
+///
+/// # Errors
+/// Files that are not in the cache.
+pub fn data_of(task: &Task, given: &Path) -> Result<PathBuf, Failure> {
+    match given.as_os_str().is_empty() {
+        false => Ok(given.to_owned()),
+        true => Ok(data(std::slice::from_ref(task))?.remove(0)),
     }
 }
 

@@ -1,17 +1,22 @@
 //! `adept inspect`: what a folder holds. An adapter, a backbone and a run are told apart by their files.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
 use adept_core::file;
+use adept_data::task::TargetCard;
+use adept_data::{SplitLosses, TextTokenizer};
+use adept_models::checkpoint::Checkpoint;
 use adept_models::{CodeGenConfig, LlamaConfig, T5Config};
 use adept_train::folder::read_json;
 use adept_train::model::{self, Family, Opened};
 use adept_train::record::{self, Line, RunResult};
 use adept_train::report::text::{duration, thousands};
+use adept_train::trained::TrainedWith;
 use burn::tensor::backend::AutodiffBackend;
 
-use super::{Setting, hub};
+use super::{Setting, hub, run_failure};
 use crate::args::Inspect;
 use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, say};
@@ -54,7 +59,10 @@ impl WithBackend for AdapterWork<'_> {
         let config = &about.config;
         row("adapter", folder.display())?;
         row("method", config.method)?;
-        row("task", about.task.as_deref().unwrap_or("not named"))?;
+        let trained = TrainedWith::of_adapter(folder, &about).map_err(run_failure)?;
+        if trained.is_none() {
+            row("task", about.task.as_deref().unwrap_or("not named"))?;
+        }
         row("base model", &about.base_model)?;
         row(
             "backbone fingerprint",
@@ -69,6 +77,9 @@ impl WithBackend for AdapterWork<'_> {
         row("max source length", config.max_source_length)?;
         row("DePT scale", config.scale)?;
         row("trainable parameters", thousands(config.trainable_parameters()))?;
+        if let Some(trained) = &trained {
+            trained_rows(trained)?;
+        }
         if let Some(backbone) = &self.0.backbone {
             let checkpoint = model::open(&hub::backbone(backbone)?)
                 .map_err(Failure::input)?
@@ -85,6 +96,78 @@ impl WithBackend for AdapterWork<'_> {
         }
         Ok(())
     }
+}
+
+/// What a model was trained with.
+fn trained_rows(with: &TrainedWith) -> Result<(), Failure> {
+    let (trained, card) = (&with.trained, with.task.card());
+    row("trained on", format_args!("a backbone of family {}", trained.family))?;
+    let origin = match with.task.own_card() {
+        Some(_) => "a card of its own",
+        None => "built in",
+    };
+    row("task", format_args!("{} ({}), {origin}", card.name, card.display))?;
+    let pieces: Vec<String> = card
+        .source
+        .pieces
+        .iter()
+        .map(|piece| format!("{}{{{}}}", spaced(&piece.marker), piece.field))
+        .collect();
+    row("source", pieces.join(" "))?;
+    if let TargetCard::Class { classes, .. } = &card.target {
+        let classes = classes.iter().zip(trained.labels.iter().flatten());
+        let labels: Vec<String> = classes.map(|(class, label)| format!("{label} {class}")).collect();
+        row("labels", labels.join(", "))?;
+    }
+    if let Some(tokens) = trained.target_tokens {
+        row("max target length", tokens)?;
+    }
+    let metrics: Vec<&str> = with.task.metrics().iter().map(|metric| metric.name()).collect();
+    row("metrics", metrics.join(", "))?;
+    for (key, value) in &trained.settings {
+        row("", format_args!("{key} = {value}"))?;
+    }
+    Ok(())
+}
+
+/// A marker with the space behind it; nothing where there is none.
+fn spaced(marker: &str) -> String {
+    match marker {
+        "" => String::new(),
+        marker => format!("{marker} "),
+    }
+}
+
+/// The types that a checkpoint's tensors are stored in, with how many values have each, the most frequent first.
+fn stored_types(checkpoint: &Checkpoint) -> String {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for name in checkpoint.names() {
+        let values: usize = checkpoint.shape(name).map_or(0, |shape| shape.iter().product());
+        let dtype = checkpoint.raw(name).map(|(dtype, _)| format!("{dtype:?}"));
+        *counts.entry(dtype.unwrap_or_default()).or_default() += values;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    match &counts[..] {
+        [(dtype, _)] => dtype.clone(),
+        all => {
+            let part = |(dtype, count): &(String, usize)| format!("{dtype} ({} values)", thousands(*count));
+            all.iter().map(part).collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
+/// Ids of end tokens, with their texts where the folder has a tokenizer.
+fn end_tokens(folder: &Path, ids: &[u32]) -> String {
+    let tokenizer = TextTokenizer::from_dir(folder).ok();
+    let token = |id: &u32| match tokenizer
+        .as_ref()
+        .and_then(|tokenizer| tokenizer.decode(&[*id], false).ok())
+    {
+        Some(text) if !text.is_empty() => format!("{id} {text:?}"),
+        _ => id.to_string(),
+    };
+    ids.iter().map(token).collect::<Vec<_>>().join(", ")
 }
 
 fn share(part: usize, all: usize) -> String {
@@ -179,12 +262,26 @@ fn backbone(folder: &Path, tensors: bool) -> Result<(), Failure> {
     row("parameters", thousands(checkpoint.parameters()))?;
     row("tensors", checkpoint.names().count())?;
     row("fingerprint", checkpoint.fingerprint().as_str())?;
+    row("stored as", stored_types(&checkpoint))?;
     row("width d", d_model)?;
-    match family {
-        Family::T5 => t5_rows(&T5Config::from_dir(folder).map_err(Failure::input)?)?,
-        Family::CodeGen => codegen_rows(&CodeGenConfig::from_dir(folder).map_err(Failure::input)?)?,
-        Family::Llama => llama_rows(&LlamaConfig::from_dir(folder).map_err(Failure::input)?)?,
-    }
+    let ends = match family {
+        Family::T5 => {
+            let config = T5Config::from_dir(folder).map_err(Failure::input)?;
+            t5_rows(&config)?;
+            config.eos_token_ids
+        }
+        Family::CodeGen => {
+            let config = CodeGenConfig::from_dir(folder).map_err(Failure::input)?;
+            codegen_rows(&config)?;
+            config.eos_token_ids
+        }
+        Family::Llama => {
+            let config = LlamaConfig::from_dir(folder).map_err(Failure::input)?;
+            llama_rows(&config)?;
+            config.eos_token_ids
+        }
+    };
+    row("end tokens", end_tokens(folder, &ends))?;
     row(
         "tokenizer",
         if folder.join("tokenizer.json").exists() {
@@ -193,6 +290,9 @@ fn backbone(folder: &Path, tensors: bool) -> Result<(), Failure> {
             "none in this folder"
         },
     )?;
+    if let Some(trained) = TrainedWith::of_backbone(folder).map_err(run_failure)? {
+        trained_rows(&trained)?;
+    }
     if tensors {
         say("")?;
         for name in checkpoint.names() {
@@ -238,6 +338,9 @@ fn run_folder(folder: &Path) -> Result<(), Failure> {
             }
             row("code", code(start))?;
             row("device", &start.device)?;
+            for line in start.losses.iter().flat_map(SplitLosses::lines) {
+                row("lost", line)?;
+            }
         }
     }
     let evaluations = lines.iter().filter_map(|line| match line {

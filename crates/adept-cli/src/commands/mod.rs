@@ -11,6 +11,7 @@ mod pretrain;
 mod reproduce;
 mod settings;
 mod train;
+mod trained;
 mod verify;
 
 use std::env;

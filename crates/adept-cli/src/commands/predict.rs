@@ -5,62 +5,79 @@ use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use adept_core::PromptAdapter;
-use adept_data::{BatchOptions, Batcher, Encoded, Layout, Right, Task, default_buckets};
+use adept_data::{
+    BatchOptions, Batcher, Encoded, Layout, LossCounter, LossyText, Right, Task, default_buckets, split_losses,
+};
 use adept_train::TrainError;
+use adept_train::config::{self, Told};
 use adept_train::evaluate::{self, EvaluationSet, Predictor};
 use adept_train::run::{self, LoadedBackbone};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use serde_json::{Map, Value};
 
-use super::eval::load_adapter;
+use super::trained::{self, Subject};
 use super::{Setting, hub, run_failure};
 use crate::args::Predict;
 use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, say};
+use crate::progress::Loudness;
 
 /// Texts that are read before any is predicted: enough to group them by length, few enough to hold.
 const BLOCK: usize = 2048;
 
+/// Source tokens kept, and tokens of the longest answer, where neither the training nor the command line says.
+const SOURCE_TOKENS: usize = 256;
+const NEW_TOKENS: usize = 20;
+
 /// Reads texts and prints predictions.
 pub fn run(setting: &Setting, arguments: Predict) -> Result<(), Failure> {
-    with_backend(setting.device, Work(arguments))
+    let loudness = setting.loudness;
+    with_backend(setting.device, Work { arguments, loudness })
 }
 
-struct Work(Predict);
+struct Work {
+    arguments: Predict,
+    loudness: Loudness,
+}
 
 impl WithBackend for Work {
     fn run<AB: AutodiffBackend>(self, device: AB::Device) -> Result<(), Failure> {
-        let arguments = self.0;
+        let (arguments, loudness) = (self.arguments, self.loudness);
         let mut input = open(&arguments.input)?;
         let backbone = run::load_backbone::<AB::InnerBackend>(&hub::backbone(&arguments.backbone)?, &device)
             .map_err(run_failure)?;
-        let (adapter, about) = load_adapter(arguments.adapter.as_deref(), &backbone, &device)?;
-        let trained_for = about.as_ref().and_then(|about| about.task.as_deref()?.parse().ok());
-        let predictor = predictor(&arguments, arguments.task.clone().or(trained_for), &backbone)?;
-        // DePT has offsets for as many positions as it was trained with.
-        let limit = about
-            .map(|about| about.config.max_source_length)
-            .filter(|limit| *limit > 1);
-        let given = usize::from(arguments.max_source_length);
-        let width = limit.map_or(given, |limit| limit.min(given));
+        let subject = trained::load(arguments.adapter.as_deref(), &backbone, &device)?;
+        let (width, predictor) = settings(&arguments, loudness, &backbone, &subject)?;
 
         let mut lines = Lines {
             name: arguments.input.display().to_string(),
             number: 0,
             jsonl: arguments.jsonl,
         };
+        let mut losses = LossCounter::new(LossyText::Source, width);
+        let mut read = 0;
         loop {
             let before = lines.number;
             let block = lines.read(&mut input)?;
             if block.is_empty() {
+                trained::say_losses(loudness, &split_losses("input", read, [losses]));
                 return Ok(());
             }
             let texts: Vec<&str> = block.iter().map(|line| line.source.as_str()).collect();
-            let encoded = backbone.tokenizer.encode_batch(&texts, width).map_err(Failure::input)?;
+            let encoded = backbone
+                .tokenizer
+                .encode_batch(&texts, usize::MAX)
+                .map_err(Failure::input)?;
+            for (text, ids) in texts.iter().zip(&encoded) {
+                losses
+                    .add(&backbone.tokenizer, read, text, ids)
+                    .map_err(Failure::input)?;
+                read += 1;
+            }
             let rows: Vec<Encoded> = encoded
                 .into_iter()
                 .map(|source| Encoded {
-                    source,
+                    source: backbone.tokenizer.cut(&source, width),
                     target: vec![backbone.model.eos_id()],
                 })
                 .collect();
@@ -74,12 +91,103 @@ impl WithBackend for Work {
                 target_width: 1,
             };
             let place = |row: usize| format!("{}:{}", lines.name, before + row + 1);
-            let predictions = predict(&rows, options, &backbone, &adapter, &predictor, &device, &place)?;
+            let predictions = predict(&rows, options, &backbone, &subject.adapter, &predictor, &device, &place)?;
             for (line, prediction) in block.iter().zip(predictions) {
                 say(line.with(&prediction))?;
             }
         }
     }
+}
+
+/// Source tokens kept and how answers are made: as in the training, where the model says what it was trained with, and
+/// otherwise where that is told.
+fn settings<B: Backend>(
+    arguments: &Predict,
+    loudness: Loudness,
+    backbone: &LoadedBackbone<B>,
+    subject: &Subject<B>,
+) -> Result<(usize, Predictor), Failure> {
+    let trained = subject.trained.as_ref();
+    // Adapters of before say the name of their task alone.
+    let named = || subject.about.as_ref()?.task.as_deref()?.parse().ok();
+    let task: Option<Task> = arguments
+        .task
+        .clone()
+        .or_else(|| trained.map(|trained| trained.task.clone()))
+        .or_else(named);
+    let is_trained_on = trained
+        .zip(task.as_ref())
+        .is_some_and(|(trained, task)| task.has_card_of(&trained.task));
+    let method = match (arguments.generate, arguments.labels) {
+        (true, _) => Some("generate"),
+        (_, true) => Some("labels"),
+        _ if is_trained_on => None,
+        _ => Some("auto"),
+    };
+    let mut told: Vec<String> = method
+        .map(|method| format!("evaluation.method={method}"))
+        .into_iter()
+        .collect();
+    let (mut config, mut differing) = match trained.zip(task.as_ref()) {
+        Some((trained, task)) => {
+            let (resolved, told) = trained.resolve(task, &told).map_err(run_failure)?;
+            (resolved.config, told)
+        }
+        None => {
+            told.push(format!("evaluation.max_new_tokens={NEW_TOKENS}"));
+            (config::resolve(None, &told).map_err(Failure::input)?.config, Vec::new())
+        }
+    };
+    if trained.is_none() {
+        config.input.max_source_length = subject.source_length().unwrap_or(SOURCE_TOKENS);
+    }
+    let (labels, target_width) = match &task {
+        None => (None, NEW_TOKENS),
+        Some(task) => {
+            let width = run::target_width(&config, task, &backbone.tokenizer).map_err(run_failure)?;
+            let labels = run::label_ids(task, &backbone.tokenizer, width).map_err(run_failure)?;
+            (labels, width)
+        }
+    };
+    if config.evaluation.max_new_tokens == 0 {
+        config.evaluation.max_new_tokens = target_width;
+    }
+    let mut tell = |key: &str, value: &mut usize, given: Option<u16>| {
+        let Some(given) = given.map(usize::from) else { return };
+        if given != *value {
+            let number = |value| i64::try_from(value).unwrap_or(i64::MAX).into();
+            differing.push(Told {
+                key: key.to_owned(),
+                told: number(given),
+                trained: number(*value),
+            });
+        }
+        *value = given;
+    };
+    let (input, evaluation) = (&mut config.input, &mut config.evaluation);
+    tell(
+        "input.max_source_length",
+        &mut input.max_source_length,
+        arguments.max_source_length,
+    );
+    tell(
+        "evaluation.max_new_tokens",
+        &mut evaluation.max_new_tokens,
+        arguments.max_new_tokens,
+    );
+    if let Some(trained) = trained {
+        trained::say_told(loudness, trained, task.as_ref(), &differing);
+    }
+    let width = config.input.max_source_length;
+    let width = subject.most_source_tokens().map_or(width, |most| width.min(most));
+    if arguments.labels && labels.is_none() {
+        let message = match &task {
+            Some(task) => format!("--labels: the task {task} has no labels"),
+            None => "--labels: no task is known: add --task NAME".to_owned(),
+        };
+        return Err(Failure::input(message));
+    }
+    Ok((width, run::answers(&config, labels.as_ref(), target_width)))
 }
 
 fn predict<B: Backend>(
@@ -120,28 +228,6 @@ fn predict<B: Backend>(
         cause => run_failure(cause),
     };
     Ok(predictions.map_err(failed)?.unwrap_or_default())
-}
-
-/// The labels of the task where it has some, else free text.
-fn predictor<B: Backend>(
-    arguments: &Predict,
-    task: Option<Task>,
-    backbone: &LoadedBackbone<B>,
-) -> Result<Predictor, Failure> {
-    let max_new_tokens = usize::from(arguments.max_new_tokens);
-    let labels = task.and_then(|task| task.labels()).filter(|_| !arguments.generate);
-    let Some(labels) = labels else {
-        return Ok(Predictor::Generate { max_new_tokens });
-    };
-    let ids: Result<Vec<_>, _> = labels
-        .iter()
-        .map(|label| backbone.tokenizer.encode(label, usize::MAX))
-        .collect();
-    let texts = labels.iter().map(ToString::to_string).collect();
-    Ok(Predictor::Labels {
-        ids: ids.map_err(Failure::input)?,
-        texts,
-    })
 }
 
 fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {

@@ -138,7 +138,9 @@ pub(super) fn grid_failure(cause: GridError) -> Failure {
         GridError::Train(cause) => run_failure(cause),
         GridError::Run { run, source } => run_failure(*source).context(run),
         GridError::Report(_) => Failure::run(cause),
-        GridError::Coordinate { .. } | GridError::OtherGrid { .. } => Failure::input(cause),
+        GridError::Coordinate { .. } | GridError::SameName { .. } | GridError::OtherGrid { .. } => {
+            Failure::input(cause)
+        }
     }
 }
 

@@ -64,10 +64,8 @@ impl WithBackend for Work<'_> {
     fn run<AB: AutodiffBackend>(self, device: AB::Device) -> Result<(), Failure> {
         let out = &self.arguments.out;
         let config = &self.resolved.config;
-        let mut progress = Progress::new(
-            self.setting.loudness,
-            format!("{} {}", config.task, config.adapter.method),
-        );
+        let task = run::task_of(config).map_err(run_failure)?;
+        let mut progress = Progress::new(self.setting.loudness, format!("{task} {}", config.adapter.method));
         let result =
             run::run::<AB>(&self.resolved, out, &self.setting.means, &device, &mut progress).map_err(run_failure)?;
         drop(progress);

@@ -73,6 +73,16 @@ fn an_adapter_is_trained_scored_inspected_and_used() {
     for expected in ["adept", "578", "prompt_embeddings", "[4, 64]", "sha256:", "0.23"] {
         assert!(shown.contains(expected), "{expected}: {shown}");
     }
+    // And what it was trained with.
+    for expected in [
+        "a backbone of family t5",
+        "rte (RTE), built in",
+        "0 entailment, 1 not_entailment",
+        "input.max_source_length = 32",
+        "evaluation.method = \"generate\"",
+    ] {
+        assert!(shown.contains(expected), "{expected}: {shown}");
+    }
     let shown = adept(["inspect", &out.display().to_string()]).succeeded().out;
     assert!(shown.contains("done") && shown.contains("train.steps = 3"), "{shown}");
     let shown = adept(["inspect", &sample().backbone.display().to_string(), "--tensors"])
@@ -82,6 +92,9 @@ fn an_adapter_is_trained_scored_inspected_and_used() {
         shown.contains("shared.weight") && shown.contains("[192, 64]"),
         "{shown}"
     );
+    let row = |name: &str| shown.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+    assert!(row("stored as").ends_with("F32"), "{shown}");
+    assert!(row("end tokens").contains("1 \"</s>\""), "{shown}");
 
     // A finished run is not trained again.
     let again = adept(train(&sample().data, &sample().backbone, &out)).succeeded();
@@ -89,16 +102,20 @@ fn an_adapter_is_trained_scored_inspected_and_used() {
     assert_eq!(again.out, trained.out);
 
     let lines = "sentence1: the sailor liked a film . sentence2: the sailor liked a film .\n\nthird\n";
-    for mode in [None, Some("--generate")] {
+    let predicted = |mode: Option<&str>| {
         let mut arguments = vec!["predict", adapter.as_str(), backbone.as_str()];
         arguments.extend(mode);
         let predicted = with_input(&arguments, lines.as_bytes());
         assert_eq!(predicted.lines().count(), 3, "one line for each: {predicted}");
-        assert!(
-            mode.is_some() || predicted.lines().all(|line| ["0", "1"].contains(&line)),
-            "{predicted}"
-        );
-    }
+        predicted
+    };
+    assert_eq!(
+        predicted(None),
+        predicted(Some("--generate")),
+        "it was trained and scored like that"
+    );
+    let labels = predicted(Some("--labels"));
+    assert!(labels.lines().all(|line| ["0", "1"].contains(&line)), "{labels}");
     let predicted = with_input(
         &["predict", &adapter, &backbone, "--jsonl"],
         b"{\"id\":7,\"source\":\"the film\"}\n",

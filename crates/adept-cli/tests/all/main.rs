@@ -17,3 +17,4 @@ mod own_data;
 mod pretrain;
 mod programs;
 mod reproduce;
+mod trained_with;

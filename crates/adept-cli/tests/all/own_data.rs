@@ -47,7 +47,6 @@ fn one_file_is_trained_on_and_scored() {
         &format!("--data={}", file.display()),
         &format!("--backbone={}", sample().backbone.display()),
         &format!("--adapter={}", out.join("best").display()),
-        "--set=input.max_target_length=4",
         "--json",
     ])
     .succeeded();

@@ -124,6 +124,17 @@ fn programs_are_trained_on_written_and_judged() {
         value!({"pass_at_1": 0.0}),
         "random weights write no Python"
     );
+    let adapter = json(&out.join("best/adapter_config.json"));
+    assert_eq!(
+        adapter["task_type"], "CAUSAL_LM",
+        "peft builds the class that this names"
+    );
+    let trained = &adapter["adept"]["trained"];
+    assert_eq!(
+        (&trained["family"], &trained["task"]),
+        (&value!("codegen"), &value!("little"))
+    );
+    assert_eq!(trained["settings"]["generation.repetition_penalty"], 1.0);
     let written = fs::read_to_string(out.join("completions.jsonl")).expect("they are kept");
     let written: Vec<Value> = written
         .lines()

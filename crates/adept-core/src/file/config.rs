@@ -7,8 +7,9 @@ use serde_json::{Map, Value, json};
 use super::AdapterMetadata;
 use crate::{AdapterConfig, CoreError, Fingerprint, Method};
 
-/// Version of what stands under the key `adept`. A reader refuses newer ones.
-const FORMAT_VERSION: u64 = 1;
+/// Version of what stands under the key `adept`. A reader refuses newer ones. Files of version 1 do not say what the
+/// adapter was trained with.
+const FORMAT_VERSION: u64 = 2;
 
 /// DePT's `lora_alpha` where the configuration does not give one, as in the published code.
 const DEFAULT_ALPHA: f64 = 8.0;
@@ -79,18 +80,19 @@ fn essential(meta: &AdapterMetadata, tensors: &Fingerprint) -> Map<String, Value
     if config.method == Method::Dept {
         put("lora_alpha", exact(config.scale * (config.rank as f64).sqrt()));
     }
-    put(
-        "adept",
-        json!({
-            "dropout": exact(config.dropout),
-            "fingerprint": meta.fingerprint,
-            "format_version": FORMAT_VERSION,
-            "max_source_length": config.max_source_length,
-            "scale": exact(config.scale),
-            "task": meta.task,
-            "tensors": tensors,
-        }),
-    );
+    let mut own = json!({
+        "dropout": exact(config.dropout),
+        "fingerprint": meta.fingerprint,
+        "format_version": FORMAT_VERSION,
+        "max_source_length": config.max_source_length,
+        "scale": exact(config.scale),
+        "task": meta.task,
+        "tensors": tensors,
+    });
+    if let Some(trained) = &meta.trained {
+        own["trained"] = Value::Object(trained.clone());
+    }
+    put("adept", own);
     map
 }
 
@@ -193,6 +195,7 @@ pub(super) fn from_text(path: &Path, text: &[u8]) -> Result<(AdapterMetadata, Op
     let fingerprint = own.fingerprint("fingerprint")?;
     let tensors = own.fingerprint("tensors")?;
     let task = own.text("task")?;
+    let trained = own.take("trained", "an object", |value| value.as_object().cloned())?;
     let usual = boilerplate();
     top.map.retain(|key, value| usual.get(key) != Some(value));
     let meta = AdapterMetadata {
@@ -200,6 +203,7 @@ pub(super) fn from_text(path: &Path, text: &[u8]) -> Result<(AdapterMetadata, Op
         base_model,
         fingerprint,
         task,
+        trained,
         extra: top.map,
     };
     Ok((meta, tensors))

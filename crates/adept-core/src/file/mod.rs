@@ -42,8 +42,11 @@ pub struct AdapterMetadata {
     pub base_model: String,
     /// The weights it was trained on; adapters from elsewhere have none.
     pub fingerprint: Option<Fingerprint>,
-    /// The task it was trained for.
+    /// Name of the task it was trained for.
     pub task: Option<String>,
+    /// What it was trained with (task card, lengths, generation), in the form of the program that trained it; this crate
+    /// keeps it as it is. Adapters from elsewhere and files of format version 1 have none.
+    pub trained: Option<Map<String, Value>>,
     /// Further keys of `adapter_config.json`, kept as they are: `task_type`, `prompt_tuning_init`, `num_layers`, ..
     /// (`task_type` is `SEQ_2_SEQ_LM` where nothing is said). Keys that follow from the other fields are ignored here.
     pub extra: Map<String, Value>,
@@ -57,6 +60,7 @@ impl AdapterMetadata {
             base_model: base_model.into(),
             fingerprint: None,
             task: None,
+            trained: None,
             extra: Map::new(),
         }
     }

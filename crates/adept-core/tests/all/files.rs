@@ -26,6 +26,9 @@ fn described(config: &AdapterConfig) -> AdapterMetadata {
     AdapterMetadata {
         fingerprint: Some(backbone("shared.weight")),
         task: Some("sst2".to_string()),
+        trained: json!({ "family": "t5", "settings": { "input.max_target_length": 80 } })
+            .as_object()
+            .cloned(),
         ..AdapterMetadata::new(config.clone(), "t5-base")
     }
 }
@@ -90,6 +93,30 @@ fn awkward_scales_come_back_exactly() {
 }
 
 #[test]
+fn files_of_the_first_version_load_and_say_nothing_of_their_training() {
+    for config in configs() {
+        let dir = saved(&config);
+        let path = dir.path().join(CONFIG_FILE);
+        let mut value: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        value["adept"]["format_version"] = json!(1);
+        value["adept"].as_object_mut().unwrap().remove("trained");
+        fs::write(&path, serde_json::to_vec(&value).unwrap()).unwrap();
+        let (adapter, meta) = load(dir.path()).unwrap();
+        let expected = AdapterMetadata {
+            trained: None,
+            ..described(&config)
+        };
+        assert_eq!(meta, expected);
+        assert_eq!(adapter.tensors(), trained::<B>(&config, 5).tensors());
+    }
+    let error = load_changed(&configs()[0], |map| map["adept"]["trained"] = json!("no object"));
+    assert!(
+        matches!(&error, CoreError::ConfigField { field, .. } if field == "adept.trained"),
+        "{error}"
+    );
+}
+
+#[test]
 fn other_keys_are_kept() {
     let config = &configs()[0];
     let mut meta = described(config);
@@ -125,7 +152,7 @@ fn prompt_tuning_is_written_as_peft_does() {
         "tokenizer_name_or_path": null,
     });
     assert_eq!(value, expected);
-    assert_eq!(own["format_version"], 1);
+    assert_eq!(own["format_version"], 2);
     assert_eq!(own["fingerprint"], backbone("shared.weight").as_str());
     let keys: Vec<_> = value.as_object().unwrap().keys().collect();
     assert!(keys.is_sorted(), "peft sorts the keys");
@@ -382,7 +409,7 @@ fn unfit_configurations_are_refused_by_field() {
         matches!(&error, CoreError::ConfigField { field, .. } if field == "lora_alpha"),
         "{error}"
     );
-    let error = load_changed(&pt, |map| map["adept"]["format_version"] = json!(2));
+    let error = load_changed(&pt, |map| map["adept"]["format_version"] = json!(3));
     assert!(
         matches!(&error, CoreError::ConfigField { field, .. } if field == "adept.format_version"),
         "{error}"

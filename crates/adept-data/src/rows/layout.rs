@@ -10,11 +10,11 @@
 //! | 4 | version | | 8 | group |
 //! | 4 | bytes of a token id | | 4 | source ids |
 //! | 8 | examples | | 4 | target ids |
-//! | 8 | bytes of all examples | | … | source ids, target ids, neither cut |
-//! | 4 | files | | 4 | texts |
-//! | 4 | ids that the tokenizer puts behind every text | | … | target and right answers: 4 bytes of length, UTF-8 |
-//! | 16 | unused, zero | | | |
-//! | 32 | what the examples were made of ([`super::key`]) | | | |
+//! | 8 | bytes of all examples | | 4 | what its texts lose ([`lost`]) |
+//! | 4 | files | | … | source ids, target ids, neither cut |
+//! | 4 | ids that the tokenizer puts behind every text | | 4 | texts |
+//! | 16 | unused, zero | | … | target and right answers: 4 bytes of length, UTF-8 |
+//! | 32 | what the examples were made of ([`super::key`]) | | … | of each text that loses something two excerpts, source first |
 //! | 32 | SHA-256 of all that follows, then of the header before it | | | |
 //!
 //! A store is written beside its place and renamed when it is whole. It is read to the last byte when it is opened, and
@@ -24,14 +24,16 @@ use std::io::Read;
 
 use sha2::{Digest, Sha256};
 
+use crate::loss::LossKind;
+
 const MAGIC: [u8; 8] = *b"ADEPTROW";
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// Bytes of the header.
 pub(super) const HEADER: usize = 120;
 /// Bytes of the header that its digest covers.
 pub(super) const COVERED: usize = 88;
 /// Bytes of an example before its ids.
-pub(super) const HEAD: u64 = 24;
+pub(super) const HEAD: u64 = 28;
 /// Bytes for a file at the end.
 pub(super) const FILE: usize = 24;
 
@@ -81,12 +83,48 @@ impl Header {
     }
 }
 
-/// Where an example lies, and how long it is.
+/// What an example's source and target lose, as it is written: two bits for each.
+pub(super) fn lost(kinds: [Option<LossKind>; 2]) -> u8 {
+    let bits = |kind| match kind {
+        Some(LossKind::Unknown) => 1,
+        Some(LossKind::Altered) => 2,
+        // What is cut depends on the lengths that a store is opened with.
+        Some(LossKind::Cut) | None => 0,
+    };
+    bits(kinds[0]) | bits(kinds[1]) << 2
+}
+
+/// Where an example lies, how long it is, and what its texts lose: sixteen bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
-    pub offset: u64,
+    /// The offset, and in the lowest byte what is lost.
+    place: u64,
     pub source: u32,
     pub target: u32,
+}
+
+impl Entry {
+    fn new(offset: u64, lost: u8, source: u32, target: u32) -> Self {
+        Self {
+            place: offset << 8 | u64::from(lost),
+            source,
+            target,
+        }
+    }
+
+    pub(super) fn offset(&self) -> u64 {
+        self.place >> 8
+    }
+
+    /// What source and target lose.
+    pub(super) fn lost(&self) -> [Option<LossKind>; 2] {
+        let kind = |bits| match bits & 3 {
+            1 => Some(LossKind::Unknown),
+            2 => Some(LossKind::Altered),
+            _ => None,
+        };
+        [kind(self.place), kind(self.place >> 2)]
+    }
 }
 
 /// What follows the header, hashed as it is read.
@@ -158,7 +196,7 @@ pub(super) fn index<R: Read>(from: &mut Hashed<'_, R>, header: &Header) -> std::
             return Ok(None);
         }
         let (id, _) = (from.long()?, from.long()?);
-        let (source, target) = (from.word()?, from.word()?);
+        let (source, target, lost) = (from.word()?, from.word()?, from.word()?);
         let tokens = (u64::from(source) + u64::from(target)) * header.width as u64;
         if !fits(from.at, tokens + 4) {
             return Ok(None);
@@ -182,7 +220,7 @@ pub(super) fn index<R: Read>(from: &mut Hashed<'_, R>, header: &Header) -> std::
         if !rows_have_one {
             ids.push(usize::try_from(id).unwrap_or(usize::MAX));
         }
-        entries.push(Entry { offset, source, target });
+        entries.push(Entry::new(offset, lost as u8, source, target));
     }
     let whole = entries.len() as u64 == header.examples;
     Ok(whole.then_some((entries, (!rows_have_one).then_some(ids))))

@@ -22,6 +22,7 @@ use store::{RowStore, read_failed};
 use write::RowWriter;
 
 use crate::file::{beside, hex};
+use crate::loss::{LossCounter, LossyText, SplitLosses, split_losses};
 use crate::read::{Sources, SplitFiles, hash};
 use crate::split::{self, Division, Official, Picks, RowsOf, TRAIN};
 use crate::tokenizer::cut;
@@ -49,6 +50,8 @@ pub struct TaskRows {
     pub files: Vec<DataFile>,
     /// How the store of each official split came to be.
     pub origins: BTreeMap<String, RowsOrigin>,
+    /// What texts lose as token ids, of each split that loses something: training, validation, test.
+    pub losses: Vec<SplitLosses>,
 }
 
 /// Examples of a split, read from disk one by one.
@@ -180,6 +183,12 @@ pub fn open_task(
         let store = &stores[&train.split];
         train = split::few_shot(task, &train, few, |example| Ok(store.texts(example)?.target))?;
     }
+    let mut losses = Vec::new();
+    for (name, picks) in [("training", &train), ("validation", &validation), ("test", &test)] {
+        if let Some(store) = stores.get(&picks.split) {
+            losses.extend(lost(name, store, picks, tokenizer, lengths)?);
+        }
+    }
     let held = |picks: Picks| -> Result<(Vec<Encoded>, Right), DataError> {
         let (mut rows, mut right) = (Vec::new(), Right::default());
         let Some(store) = stores.get(&picks.split) else {
@@ -204,7 +213,41 @@ pub fn open_task(
         },
         files,
         origins,
+        losses,
     })
+}
+
+/// What the texts of a split lose when they are cut to `lengths`, and what they have lost as token ids.
+fn lost(
+    name: &str,
+    store: &RowStore,
+    picks: &Picks,
+    tokenizer: &TextTokenizer,
+    lengths: Lengths,
+) -> Result<Option<SplitLosses>, DataError> {
+    let mut counters = [
+        LossCounter::new(LossyText::Source, lengths.source),
+        LossCounter::new(LossyText::Target, lengths.target),
+    ];
+    let mut examples = picks.examples.clone();
+    // The example that is shown is the first in the file.
+    examples.sort_unstable();
+    for example in examples {
+        let row = store.row(example);
+        let tokens: [usize; 2] = store.lengths(example).into();
+        let limits = [lengths.source, lengths.target];
+        for (which, counter) in counters.iter_mut().enumerate() {
+            if let Some(kind) = store.lost(example)[which] {
+                let excerpts = || Ok(store.texts(example)?.excerpts[which].take().unwrap_or_default());
+                counter.note(kind, row, excerpts)?;
+            }
+            counter.add_length(row, tokens[which], || {
+                let ids: [Vec<u32>; 2] = store.ids(example)?.into();
+                tokenizer.cut_excerpts(&ids[which], &tokenizer.cut(&ids[which], limits[which]))
+            })?;
+        }
+    }
+    Ok(split_losses(name, picks.examples.len(), counters))
 }
 
 /// The store of one official split, and the files it was made of.

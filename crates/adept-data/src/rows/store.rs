@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::layout::{Entry, FILE, HEAD, HEADER, Hashed, Header, index};
 use crate::DataError;
+use crate::loss::LossKind;
 
 /// How a store came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub(super) struct Texts {
     pub group: usize,
     pub target: String,
     pub golds: Vec<String>,
+    /// Of source and target, where they lose something: the text and what the model sees, around that place.
+    pub excerpts: [Option<(String, String)>; 2],
 }
 
 impl RowStore {
@@ -115,6 +118,16 @@ impl RowStore {
         (entry.source as usize, entry.target as usize)
     }
 
+    /// What an example's source and target lose besides being cut.
+    pub(super) fn lost(&self, example: usize) -> [Option<LossKind>; 2] {
+        self.entries[example].lost()
+    }
+
+    /// An example's row.
+    pub(super) fn row(&self, example: usize) -> usize {
+        self.ids.as_ref().map_or(example, |ids| ids[example])
+    }
+
     /// Reads an example's ids.
     pub(super) fn ids(&self, example: usize) -> Result<(Vec<u32>, Vec<u32>), DataError> {
         let (source, target) = self.lengths(example);
@@ -126,7 +139,7 @@ impl RowStore {
         Ok((ids.by_ref().take(source).collect(), ids.collect()))
     }
 
-    /// Reads an example's target and right answers.
+    /// Reads an example's texts.
     pub(super) fn texts(&self, example: usize) -> Result<Texts, DataError> {
         let (source, target) = self.lengths(example);
         let bytes = self.bytes(example, 0, None)?;
@@ -144,17 +157,24 @@ impl RowStore {
             rest = after;
         }
         let mut texts = texts.into_iter();
+        let target = texts.next().unwrap_or_default();
+        let lost = self.lost(example);
+        let excerpts = 2 * lost.iter().flatten().count();
+        let answers = texts.len().checked_sub(excerpts).ok_or_else(torn)?;
+        let golds = texts.by_ref().take(answers).collect();
+        let mut pair = |kind: Option<LossKind>| kind.and_then(|_| texts.next().zip(texts.next()));
         Ok(Texts {
             group: group.map(u64::from_le_bytes).ok_or_else(torn)? as usize,
-            target: texts.next().unwrap_or_default(),
-            golds: texts.collect(),
+            target,
+            golds,
+            excerpts: [pair(lost[0]), pair(lost[1])],
         })
     }
 
     /// Bytes of an example from its byte `from` on; to its end where their number is not given.
     fn bytes(&self, example: usize, from: u64, count: Option<usize>) -> Result<Vec<u8>, DataError> {
-        let start = self.entries[example].offset + from;
-        let end = self.entries.get(example + 1).map_or(self.end, |next| next.offset);
+        let start = self.entries[example].offset() + from;
+        let end = self.entries.get(example + 1).map_or(self.end, Entry::offset);
         let mut bytes = vec![0; count.unwrap_or((end - start) as usize)];
         // Every read seeks first, so what a thread that panicked has left behind does not matter.
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);

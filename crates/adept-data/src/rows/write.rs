@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::layout::{COVERED, HEADER, Header};
+use super::layout::{COVERED, HEADER, Header, lost};
+use crate::loss::LossyText;
 use crate::{DataError, DataFile, Example, TextTokenizer};
 
 /// Examples tokenised at a time, and bytes of their texts: enough to keep all cores busy, little enough to keep memory
@@ -106,20 +107,31 @@ impl<'a, W: Write + Seek> RowWriter<'a, W> {
                 },
                 other => other,
             })?;
+        let both = || self.waiting.iter().zip(&rows);
+        let sources = both().map(|(example, row)| (example.source.as_str(), row.source.as_slice()));
+        let targets = both().map(|(example, row)| (example.target.as_str(), row.target.as_slice()));
+        let source_losses = self.tokenizer.losses(LossyText::Source, sources)?;
+        let target_losses = self.tokenizer.losses(LossyText::Target, targets)?;
         let width = self.header.width;
         let out = &mut self.encoded;
         out.clear();
-        for (example, row) in self.waiting.iter().zip(&rows) {
+        let losses = source_losses.into_iter().zip(target_losses);
+        for ((example, row), losses) in self.waiting.iter().zip(&rows).zip(losses) {
+            let losses: [Option<_>; 2] = losses.into();
             out.extend_from_slice(&(example.id as u64).to_le_bytes());
             out.extend_from_slice(&(example.group as u64).to_le_bytes());
             for ids in [&row.source, &row.target] {
                 out.extend_from_slice(&length(ids.len(), &self.path)?);
             }
+            let kinds = losses.each_ref().map(|loss| loss.as_ref().map(|(kind, _)| *kind));
+            out.extend_from_slice(&u32::from(lost(kinds)).to_le_bytes());
+            let excerpts = || losses.iter().flatten().flat_map(|(_, (before, after))| [before, after]);
             for id in row.source.iter().chain(&row.target) {
                 out.extend_from_slice(&id.to_le_bytes()[..width]);
             }
-            out.extend_from_slice(&length(1 + example.golds.len(), &self.path)?);
-            for text in std::iter::once(&example.target).chain(&example.golds) {
+            let texts = || std::iter::once(&example.target).chain(&example.golds).chain(excerpts());
+            out.extend_from_slice(&length(texts().count(), &self.path)?);
+            for text in texts() {
                 out.extend_from_slice(&length(text.len(), &self.path)?);
                 out.extend_from_slice(text.as_bytes());
             }

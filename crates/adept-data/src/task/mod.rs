@@ -69,6 +69,8 @@ const LENGTH_STEP: f32 = 0.2;
 #[derive(Debug, Clone)]
 pub struct Task {
     card: Arc<TaskCard>,
+    /// The card's text.
+    text: Arc<str>,
     /// SHA-256 of the card's text, lower-case hex.
     sha256: Arc<str>,
     /// The file that the card was read from; none where it is part of the program.
@@ -137,6 +139,7 @@ impl Task {
     fn parse(text: &str, file: Option<&Path>) -> Result<Self, String> {
         Ok(Self {
             card: Arc::new(TaskCard::parse(text)?),
+            text: text.into(),
             sha256: hex(&Sha256::digest(text)).into(),
             file: file.map(Arc::from),
         })
@@ -150,6 +153,22 @@ impl Task {
     /// Its card.
     pub fn card(&self) -> &TaskCard {
         &self.card
+    }
+
+    /// Its card's text, from which [`from_card`](Self::from_card) makes the same task.
+    pub fn card_text(&self) -> &str {
+        &self.text
+    }
+
+    /// The text of a card of the user's own; none where the card is part of the program.
+    pub fn own_card(&self) -> Option<&str> {
+        let built_in = Self::built_in().iter().any(|task| task.has_card_of(self));
+        (!built_in).then_some(&*self.text)
+    }
+
+    /// Whether another task has the same card.
+    pub fn has_card_of(&self, other: &Self) -> bool {
+        self.sha256 == other.sha256
     }
 
     /// What names it in a configuration: its name, or the path of its card. [`str::parse`] gives the task back.

@@ -13,6 +13,7 @@ use tokenizers::pre_tokenizers::metaspace::PrependScheme;
 use tokenizers::{AddedToken, ModelWrapper, NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
 
 use crate::file::hex;
+use crate::loss::{LossyText, Lost, excerpts, text_loss};
 use crate::read::listing;
 use crate::task::TargetLength;
 use crate::{DataError, Encoded, Example};
@@ -33,6 +34,8 @@ pub struct TextTokenizer {
     suffix: usize,
     /// The last of them.
     end: Option<u32>,
+    /// The token of what the vocabulary cannot write, where there is one.
+    unknown: Option<(u32, String)>,
     /// SHA-256 of its file or files.
     sha256: String,
 }
@@ -109,6 +112,7 @@ impl TextTokenizer {
             prefix: added.iter().take_while(is_added).count(),
             suffix,
             end: probe.get_ids().last().copied().filter(|_| suffix > 0),
+            unknown: unknown_token(&tokenizer),
             tokenizer,
             sha256,
         })
@@ -200,6 +204,58 @@ impl TextTokenizer {
             .collect())
     }
 
+    /// Cuts ids of a text, as [`encode`](Self::encode) gives them: at most `max_tokens` stay, those of the text's beginning
+    /// and what is added behind it.
+    pub fn cut(&self, ids: &[u32], max_tokens: usize) -> Vec<u32> {
+        cut(ids, max_tokens, self.suffix)
+    }
+
+    /// What a text loses in its uncut [own](Self::own) ids, with the place where it does.
+    pub(crate) fn loss(&self, which: LossyText, text: &str, own: &[u32]) -> Result<Lost, DataError> {
+        let read_back = self.decode(own, false)?;
+        let kind = text_loss(which, text, &read_back, self.has_unknown(text, own));
+        Ok(kind.map(|kind| (kind, excerpts(text, &read_back))))
+    }
+
+    /// As [`loss`](Self::loss) for many texts with their whole ids, worked out on all cores.
+    pub(crate) fn losses<'a>(
+        &self,
+        which: LossyText,
+        texts: impl Iterator<Item = (&'a str, &'a [u32])>,
+    ) -> Result<Vec<Lost>, DataError> {
+        let (texts, own): (Vec<&str>, Vec<&[u32]>) = texts.map(|(text, ids)| (text, self.own(ids))).unzip();
+        let read_back = self
+            .tokenizer
+            .decode_batch(&own, false)
+            .map_err(|source| DataError::Tokenize { row: 0, source })?;
+        let loss = |((text, own), read_back): ((&str, &[u32]), String)| {
+            let kind = text_loss(which, text, &read_back, self.has_unknown(text, own));
+            kind.map(|kind| (kind, excerpts(text, &read_back)))
+        };
+        Ok(texts.into_iter().zip(own).zip(read_back).map(loss).collect())
+    }
+
+    /// A text around the place where it is cut, whole and cut.
+    pub(crate) fn cut_excerpts(&self, ids: &[u32], kept: &[u32]) -> Result<(String, String), DataError> {
+        Ok(excerpts(
+            &self.decode(self.own(ids), false)?,
+            &self.decode(self.own(kept), false)?,
+        ))
+    }
+
+    /// Ids of a text without those that are added around it.
+    pub fn own<'a>(&self, ids: &'a [u32]) -> &'a [u32] {
+        let from = self.prefix.min(ids.len());
+        &ids[from..ids.len().saturating_sub(self.suffix).max(from)]
+    }
+
+    /// Whether a text's own ids hold the unknown token where the text does not write it.
+    fn has_unknown(&self, text: &str, own: &[u32]) -> bool {
+        self.unknown
+            .as_ref()
+            .is_some_and(|(id, token)| own.contains(id) && !text.contains(token))
+    }
+
     /// Text of ids. Ids beyond the vocabulary (a backbone's embedding matrix may have more rows) give nothing;
     /// `skip_special` leaves out `<pad>`, `</s>`, `<unk>` and the like.
     ///
@@ -281,6 +337,19 @@ impl TextTokenizer {
             && matches!(self.tokenizer.get_model(), ModelWrapper::Unigram(_))
             && !added.values().any(reaches_out)
     }
+}
+
+/// The token that stands for what a vocabulary cannot write.
+fn unknown_token(tokenizer: &Tokenizer) -> Option<(u32, String)> {
+    let named = match tokenizer.get_model() {
+        ModelWrapper::BPE(model) => model.unk_token.clone(),
+        ModelWrapper::WordPiece(model) => Some(model.unk_token.clone()),
+        ModelWrapper::WordLevel(model) => Some(model.unk_token.clone()),
+        // The library does not show a unigram model's; T5 and its kin call it this.
+        ModelWrapper::Unigram(_) => Some("<unk>".to_owned()),
+    };
+    let token = named?;
+    Some((tokenizer.token_to_id(&token)?, token))
 }
 
 /// Cuts a text's own ids and keeps the `suffix` ones that were added behind them. Where not even those fit, the last of

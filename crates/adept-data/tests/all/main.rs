@@ -7,6 +7,7 @@ mod common;
 mod faults;
 mod formats;
 mod forms;
+mod losses;
 mod metrics;
 mod own_tasks;
 mod real_files;

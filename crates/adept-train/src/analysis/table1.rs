@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use adept_data::Task;
 use serde::Serialize;
 
 use super::record::{Lengths, ShiftRecord};
@@ -214,7 +213,7 @@ fn task(name: &str, records: &[ShiftRecord]) -> Option<TaskShifts> {
     let own = || records.iter().filter(|record| record.subject.run.task == name);
     let of = |method: TrainMethod| own().filter(move |record| record.subject.run.method == method);
     let first = own().next()?;
-    let task: Task = name.parse().ok()?;
+    let task = first.subject.run.own_task()?;
     let metric = task.report_metric().name();
     let shifts: std::collections::BTreeSet<usize> = own().flat_map(|record| record.shifts.keys().copied()).collect();
     let at = |record: &ShiftRecord, shift: usize| {

@@ -28,6 +28,16 @@ differ from the preset, are written to `config.toml` in the run's folder and to 
 A run that is continued must have the same values as when it was begun, except in the fields marked *free*: those
 cannot change what is trained.
 
+What a model was trained with travels with it: the text of the task's card, labels, lengths, the method of answering and,
+of decoder-only backbones, the section `[generation]`, in `adapter_config.json` under `adept.trained`, and for method
+`full` in `best/trained.json`. `adept eval` and `adept predict` start from it in place of a preset; options and `--set`
+still win, and what they change is said. No path of a card, of data or of a backbone is among it.
+
+Before training starts, a run says how many sources and targets of each split lose something as token ids: tokens beyond
+a limit, characters that the vocabulary has no token for, and text that does not come back from the tokenizer as it was
+written (collapsed white space, line breaks, replaced characters). The counts are in the record too, `losses` of its
+first line.
+
 ";
 
 const TAIL: &str = "

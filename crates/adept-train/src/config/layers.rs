@@ -30,6 +30,11 @@ pub enum Origin {
         /// Its line, from 1.
         line: usize,
     },
+    /// What an adapter or a backbone was trained with, as its file says.
+    Trained {
+        /// The file.
+        path: PathBuf,
+    },
     /// A `key=value` override.
     Override,
 }
@@ -39,6 +44,7 @@ impl fmt::Display for Origin {
         match self {
             Origin::Preset => write!(f, "preset"),
             Origin::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Origin::Trained { path } => write!(f, "{}", path.display()),
             Origin::Override => write!(f, "--set"),
         }
     }
@@ -92,6 +98,47 @@ pub(crate) fn chosen(schema: &Schema, file: Option<&Path>, overrides: &[String])
 /// defaults below.
 pub fn resolve(file: Option<&Path>, overrides: &[String]) -> Result<Resolved, ConfigError> {
     resolve_values(chosen(&fields::RUN, file, overrides)?)
+}
+
+/// A value that was told and is not the one of the training.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// Dotted key.
+    pub key: String,
+    /// The value in force.
+    pub told: Value,
+    /// The value of the training.
+    pub trained: Value,
+}
+
+/// Resolves a configuration over the settings of a training, and says which of those are told otherwise. `path` is the
+/// file that the settings come from.
+pub(crate) fn resolve_over(
+    path: &Path,
+    trained: impl IntoIterator<Item = (String, Value)>,
+    overrides: &[String],
+) -> Result<(Resolved, Vec<Told>), ConfigError> {
+    let origin = Origin::Trained { path: path.to_owned() };
+    let mut values = Values::new();
+    for (key, value) in trained {
+        let field = fields::RUN
+            .find(&key)
+            .ok_or_else(|| unknown(&fields::RUN, &key, &origin))?;
+        let value = check(&key, field.kind, value, &origin)?;
+        values.insert(key, (value, origin.clone()));
+    }
+    let told = chosen(&fields::RUN, None, overrides)?;
+    let differs = |(key, (value, _)): (&String, &(Value, Origin))| {
+        let (trained, _) = values.get(key)?;
+        (trained != value).then(|| Told {
+            key: key.clone(),
+            told: value.clone(),
+            trained: trained.clone(),
+        })
+    };
+    let differences = told.iter().filter_map(differs).collect();
+    values.extend(told);
+    Ok((resolve_values(values)?, differences))
 }
 
 /// Resolves a configuration from what was chosen above the preset.

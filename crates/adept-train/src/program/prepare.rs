@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use adept_data::task::TargetCard;
-use adept_data::{DataFile, Encoded, Example, LoadOptions, Task, TextTokenizer, load_task};
+use adept_data::{
+    DataFile, Encoded, Example, LoadOptions, LossCounter, LossyText, SplitLosses, Task, TextTokenizer, load_task,
+    split_losses,
+};
 
 use adept_sandbox::{Sandbox, Settings};
 
@@ -61,6 +64,8 @@ pub struct PreparedPrograms {
     pub files: Vec<DataFile>,
     /// What its loader was told.
     pub options: LoadOptions,
+    /// What texts lose as token ids, of each split that loses something.
+    pub losses: Vec<SplitLosses>,
     /// Where programs are run; made before anything is trained, so that a machine on which it does not hold says so.
     pub sandbox: Arc<Sandbox>,
     /// Programs that run at a time.
@@ -89,6 +94,7 @@ pub fn prepare_programs(
             return Err(TrainError::EmptySplit { task, split });
         }
     }
+    let longest = config.input.max_source_length;
     let train = data.train.iter().map(|row| {
         let mut target = tokenizer.encode_continuation(&row.target)?;
         target.push(end);
@@ -97,6 +103,9 @@ pub fn prepare_programs(
             target,
         })
     });
+    let train = train.collect::<Result<Vec<_>, TrainError>>()?;
+    let mut losses = Vec::new();
+    losses.extend(joined_losses(&data.train, &train, tokenizer, longest)?);
     let problem = |row: Example| {
         let mut golds = row.golds.into_iter();
         Ok(Problem {
@@ -112,14 +121,50 @@ pub fn prepare_programs(
         TargetCard::Program { stops, .. } => stops.clone(),
         _ => Vec::new(),
     };
+    let problems = data.test.into_iter().map(problem);
+    let problems = problems.collect::<Result<Vec<_>, TrainError>>()?;
+    let mut prompts = LossCounter::new(LossyText::Source, longest);
+    for problem in &problems {
+        prompts.add_text(tokenizer, problem.id, &problem.prompt, tokenizer.own(&problem.ids))?;
+        let kept = || tokenizer.cut_left(&problem.ids, longest);
+        prompts.add_cut(tokenizer, problem.id, &problem.ids, kept)?;
+    }
+    losses.extend(split_losses("test", problems.len(), [prompts]));
     Ok(PreparedPrograms {
         task,
         stops,
-        train: train.collect::<Result<_, TrainError>>()?,
-        problems: data.test.into_iter().map(problem).collect::<Result<_, TrainError>>()?,
+        train,
+        problems,
+        losses,
         files: data.files,
         options,
         sandbox: Arc::new(Sandbox::new(programs.sandbox.clone())?),
         workers: programs.workers,
     })
+}
+
+/// What joined rows lose. A row of more than `longest` tokens loses its source's beginning, then its target's end
+/// ([`Layout::Joined`](adept_data::Layout::Joined)), so that what is left of either depends on the other.
+fn joined_losses(
+    examples: &[Example],
+    rows: &[Encoded],
+    tokenizer: &TextTokenizer,
+    longest: usize,
+) -> Result<Option<SplitLosses>, TrainError> {
+    let mut sources = LossCounter::new(LossyText::Source, usize::MAX);
+    let mut targets = LossCounter::new(LossyText::Target, usize::MAX);
+    let mut joined = LossCounter::new(LossyText::Row, longest);
+    for (example, Encoded { source, target }) in examples.iter().zip(rows) {
+        sources.add_text(tokenizer, example.id, &example.source, tokenizer.own(source))?;
+        // The token that ends the text is no part of it.
+        let own = &target[..target.len().saturating_sub(1)];
+        targets.add_text(tokenizer, example.id, &example.target, own)?;
+        let whole = [source.as_slice(), target].concat();
+        joined.add_cut(tokenizer, example.id, &whole, || {
+            let target = &target[..target.len().min(longest)];
+            let room = longest - target.len();
+            [&source[source.len().saturating_sub(room)..], target].concat()
+        })?;
+    }
+    Ok(split_losses("training", rows.len(), [sources, targets, joined]))
 }

@@ -74,13 +74,8 @@ impl Writing<'_> {
         file: &mut Completions,
         proceed: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<bool, TrainError> {
-        let mut waiting: Vec<(&Problem, usize)> = self
-            .problems
-            .iter()
-            .flat_map(|problem| (0..self.samples).map(move |sample| (problem, sample)))
-            .filter(|(problem, sample)| !file.has(problem.id, *sample))
-            .collect();
-        waiting.sort_by_key(|(problem, sample)| (problem.ids.len(), problem.id, *sample));
+        let mut waiting = in_order(self.problems, self.samples);
+        waiting.retain(|(problem, sample)| !file.has(problem.id, *sample));
         let total = (self.problems.len() * self.samples).div_ceil(self.size);
         let left = waiting.len().div_ceil(self.size);
         for (batch, rows) in waiting.chunks(self.size).enumerate() {
@@ -91,6 +86,16 @@ impl Writing<'_> {
         }
         Ok(proceed(total, total))
     }
+}
+
+/// Every sample of every problem, in the order of writing.
+pub(crate) fn in_order(problems: &[Problem], samples: usize) -> Vec<(&Problem, usize)> {
+    let mut all: Vec<(&Problem, usize)> = problems
+        .iter()
+        .flat_map(|problem| (0..samples).map(move |sample| (problem, sample)))
+        .collect();
+    all.sort_by_key(|(problem, sample)| (problem.ids.len(), problem.id, *sample));
+    all
 }
 
 /// What all batches of a run share, the soft prompt's keys and values among it.

@@ -41,7 +41,8 @@ pub(super) fn scan(out: &Path) -> Result<Scanned, ReportError> {
     let grid = if grid.exists() { Some(read_json(&grid)?) } else { None };
     let (mut runs, mut unfinished) = (Vec::new(), Vec::new());
     for (task, task_folder) in folders(out)? {
-        let Ok(task) = Task::from_str(&task) else { continue };
+        // A task of the user's own is known by its runs, whose records hold its card.
+        let task = Task::named(&task).map_or(task, |task| task.name().to_owned());
         for (method, method_folder) in folders(&task_folder)? {
             let Ok(method) = TrainMethod::from_str(&method) else {
                 continue;
@@ -88,14 +89,14 @@ fn folders(path: &Path) -> Result<Vec<(String, PathBuf)>, ReportError> {
 fn read_run(
     folder: &Path,
     name: String,
-    task: &Task,
+    task: &str,
     method: TrainMethod,
     seed: u64,
 ) -> Result<RunSummary, ReportError> {
     let path = folder.join("result.json");
     let result: RunResult = read_json(&path)?;
     let fields = [
-        ("task", task.to_string(), result.task.clone()),
+        ("task", task.to_owned(), result.task.clone()),
         ("method", method.to_string(), result.method.to_string()),
         ("seed", seed.to_string(), result.seed.to_string()),
     ];
@@ -107,7 +108,11 @@ fn read_run(
             found,
         });
     }
-    let metric = task.report_metric().to_string();
+    let own = result.own_task().ok_or_else(|| ReportError::Incomplete {
+        path: path.clone(),
+        expected: format!("the card of task `{task}`"),
+    })?;
+    let metric = own.report_metric().to_string();
     let score = |scores: &record::Scores, split: &str, metric: &str| {
         let expected = || format!("the {split} score `{metric}`");
         scores.get(metric).copied().ok_or_else(|| ReportError::Incomplete {

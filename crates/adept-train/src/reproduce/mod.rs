@@ -114,6 +114,16 @@ pub enum GridError {
         /// What decides it.
         instead: &'static str,
     },
+    /// Two tasks whose runs would lie in one folder.
+    #[error("the card {card} and {other} have the same name, `{name}`: change the `name` in the card")]
+    SameName {
+        /// The name.
+        name: String,
+        /// The card.
+        card: String,
+        /// The other task.
+        other: String,
+    },
     /// The folder holds something else.
     #[error("{} holds a grid of profile `{found}`, this one is `{expected}`: choose another folder", path.display())]
     OtherGrid {

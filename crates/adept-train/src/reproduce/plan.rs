@@ -117,6 +117,7 @@ pub fn plan(grid: &Grid) -> Result<Plan, GridError> {
             return Err(GridError::Coordinate { key, instead });
         }
     }
+    check_names(&grid.tasks)?;
     check_record(grid)?;
     let Opened {
         d_model, checkpoint, ..
@@ -160,6 +161,32 @@ pub fn plan(grid: &Grid) -> Result<Plan, GridError> {
     })
 }
 
+/// Refuses tasks whose runs would lie in one folder: two cards of one name, and a card with the name of a built-in task,
+/// whose results would be taken for that task's.
+fn check_names(tasks: &[Task]) -> Result<(), GridError> {
+    for (index, task) in tasks.iter().enumerate() {
+        let refuse = |other: &Task| {
+            Err(GridError::SameName {
+                name: task.name().to_owned(),
+                card: task.reference(),
+                other: match other.own_card() {
+                    Some(_) => other.reference(),
+                    None => format!("the built-in task {other}"),
+                },
+            })
+        };
+        if let Some(other) = tasks[..index].iter().find(|other| other.name() == task.name()) {
+            return refuse(other);
+        }
+        if let Ok(built_in) = Task::named(task.name())
+            && !built_in.has_card_of(task)
+        {
+            return refuse(&built_in);
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a folder that was begun with another profile: its runs would be mixed with these.
 fn check_record(grid: &Grid) -> Result<(), GridError> {
     let path = grid.out.join(GRID_FILE);
@@ -195,7 +222,7 @@ fn cell(
         .join(task.to_string())
         .join(method.to_string())
         .join(format!("seed-{seed}"));
-    let state = state(&folder, &resolved, fingerprint)?;
+    let state = state(&folder, task, &resolved, fingerprint)?;
     Ok(Cell {
         task: task.clone(),
         method,
@@ -233,7 +260,7 @@ fn resolve(grid: &Grid, task: &Task, method: TrainMethod, seed: u64) -> Result<R
 
 /// Looks at a run's folder. A finished run is compared with what would be run; a begun one is compared by
 /// [`run::run_prepared`] when it is resumed. The data files of finished runs are not read again.
-fn state(folder: &Path, resolved: &Resolved, fingerprint: &Fingerprint) -> Result<State, GridError> {
+fn state(folder: &Path, task: &Task, resolved: &Resolved, fingerprint: &Fingerprint) -> Result<State, GridError> {
     let result = folder.join("result.json");
     if !result.exists() {
         return Ok(if folder.join("record.jsonl").exists() {
@@ -246,6 +273,13 @@ fn state(folder: &Path, resolved: &Resolved, fingerprint: &Fingerprint) -> Resul
     }
     let result: RunResult = read_json(&result)?;
     let mut differences = resolved.config.differences(&result.config);
+    if result.own_task().is_some_and(|found| !found.has_card_of(task)) && task.own_card().is_some() {
+        differences.push((
+            "task's card".to_owned(),
+            task.reference(),
+            "one of the same name with other content".to_owned(),
+        ));
+    }
     if result.fingerprint != fingerprint.as_str() {
         differences.push((
             "backbone fingerprint".to_owned(),

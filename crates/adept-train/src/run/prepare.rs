@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use adept_core::Fingerprint;
 use adept_data::{
-    DataFile, Encoded, FewShot, Lengths, LoadOptions, Right, ScoreRounding, StoredRows, TargetLength, Task, TaskRows,
-    TextTokenizer, open_task,
+    DataFile, Encoded, FewShot, Lengths, LoadOptions, Right, ScoreRounding, SplitLosses, StoredRows, TargetLength,
+    Task, TaskRows, TextTokenizer, open_task,
 };
 use burn::tensor::backend::Backend;
 
@@ -59,7 +59,7 @@ pub struct PreparedTask {
     /// Test examples and their right answers.
     pub test: (Vec<Encoded>, Right),
     /// The task's labels and their ids; none where targets are scores or answers.
-    pub labels: Option<(Vec<String>, Vec<Vec<u32>>)>,
+    pub labels: Option<LabelIds>,
     /// Width of the targets in tokens, `</s>` included.
     pub target_width: usize,
     /// What the most frequent training label scores.
@@ -72,7 +72,12 @@ pub struct PreparedTask {
     pub max_target_length: usize,
     /// What its loader was told.
     pub options: LoadOptions,
+    /// What texts lose as token ids, of each split that loses something.
+    pub losses: Vec<SplitLosses>,
 }
+
+/// Labels and the token ids of each.
+pub type LabelIds = (Vec<String>, Vec<Vec<u32>>);
 
 /// A task as a run needs it.
 #[derive(Debug, Clone)]
@@ -80,7 +85,7 @@ pub enum PreparedData {
     /// Targets are labels, scores or texts.
     Rows(Box<PreparedTask>),
     /// Targets are programs.
-    Programs(PreparedPrograms),
+    Programs(Box<PreparedPrograms>),
 }
 
 impl PreparedData {
@@ -97,6 +102,14 @@ impl PreparedData {
         match self {
             Self::Rows(rows) => &rows.files,
             Self::Programs(programs) => &programs.files,
+        }
+    }
+
+    /// What texts lose as token ids, of each split that loses something.
+    pub fn losses(&self) -> &[SplitLosses] {
+        match self {
+            Self::Rows(rows) => &rows.losses,
+            Self::Programs(programs) => &programs.losses,
         }
     }
 
@@ -143,12 +156,15 @@ pub fn prepare<B: Backend>(
             return Err(TrainError::Program { task });
         }
         let end = backbone.model.eos_id();
-        return prepare_programs(config, &backbone.tokenizer, end, &means.programs).map(PreparedData::Programs);
+        return prepare_programs(config, &backbone.tokenizer, end, &means.programs)
+            .map(|programs| PreparedData::Programs(Box::new(programs)));
     }
     if backbone.model.family().is_causal() {
         return Err(TrainError::NoProgram);
     }
-    prepare_task(config, &backbone.tokenizer, means.cache.as_deref()).map(|rows| PreparedData::Rows(Box::new(rows)))
+    let task = task_of(config)?;
+    prepare_task(task, config, &backbone.tokenizer, means.cache.as_deref())
+        .map(|rows| PreparedData::Rows(Box::new(rows)))
 }
 
 /// The task of a configuration.
@@ -159,22 +175,41 @@ pub fn task_of(config: &RunConfig) -> Result<Task, TrainError> {
     Ok(config.task.parse()?)
 }
 
+/// The width of a task's targets in tokens, their end included: the card's, or what the settings say.
+///
+/// # Errors
+/// Labels that the tokenizer cannot encode.
+pub fn target_width(config: &RunConfig, task: &Task, tokenizer: &TextTokenizer) -> Result<usize, TrainError> {
+    Ok(match (task.target_length(), config.input.max_target_length) {
+        (TargetLength::Tokens(_), given @ 1..) => given,
+        (length, _) => tokenizer.target_length(&length)?,
+    })
+}
+
+/// A task's labels and their ids; none where targets are scores or answers.
+///
+/// # Errors
+/// Labels that the tokenizer cannot encode.
+pub fn label_ids(task: &Task, tokenizer: &TextTokenizer, width: usize) -> Result<Option<LabelIds>, TrainError> {
+    let Some(labels) = task.labels() else { return Ok(None) };
+    let ids = labels.iter().map(|label| tokenizer.encode(label, width));
+    let ids = ids.collect::<Result<_, _>>()?;
+    Ok(Some((labels, ids)))
+}
+
 /// Reads and tokenises a task, or takes it as it was tokenised before from `cache`, a folder that is made where it is not
 /// there. Without one, token ids lie in a temporary file.
 pub fn prepare_task(
+    task: Task,
     config: &RunConfig,
     tokenizer: &TextTokenizer,
     cache: Option<&Path>,
 ) -> Result<PreparedTask, TrainError> {
-    let task = task_of(config)?;
     if config.data.as_os_str().is_empty() {
         return Err(ConfigError::Missing { key: "data" }.into());
     }
     let options = load_options(config);
-    let target_width = match (task.target_length(), config.input.max_target_length) {
-        (TargetLength::Tokens(_), given @ 1..) => given,
-        (length, _) => tokenizer.target_length(&length)?,
-    };
+    let target_width = target_width(config, &task, tokenizer)?;
     let max_source_length = config.input.max_source_length;
     let lengths = Lengths {
         source: max_source_length,
@@ -185,6 +220,7 @@ pub fn prepare_task(
         validation,
         test,
         files,
+        losses,
         ..
     } = open_task(&task, &config.data, &options, tokenizer, lengths, cache)?;
     for (split, rows) in [
@@ -194,21 +230,12 @@ pub fn prepare_task(
     ] {
         if rows == 0 {
             return Err(TrainError::EmptySplit {
-                task: config.task.clone(),
+                task: task.name().to_owned(),
                 split,
             });
         }
     }
-    let labels = match task.labels() {
-        None => None,
-        Some(labels) => {
-            let ids = labels
-                .iter()
-                .map(|label| tokenizer.encode(label, target_width))
-                .collect::<Result<_, _>>()?;
-            Some((labels, ids))
-        }
-    };
+    let labels = label_ids(&task, tokenizer, target_width)?;
     let majority = Majority::of(&task, &train, &test.1)?;
     Ok(PreparedTask {
         task,
@@ -222,6 +249,7 @@ pub fn prepare_task(
         max_source_length,
         max_target_length: config.input.max_target_length,
         options,
+        losses,
     })
 }
 

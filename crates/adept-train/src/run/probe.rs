@@ -3,12 +3,13 @@
 
 use std::time::Instant;
 
-use adept_data::{Batch, Batcher, Encoded, Right};
+use adept_data::{Batch, Batcher, Encoded, Right, TextTokenizer};
 use adept_models::CausalBackbone;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
 use super::{
     LoadedBackbone, PreparedData, PreparedTask, adapter_target, batch_options, full_target, predictor, selection_rows,
+    trained_with,
 };
 use crate::TrainError;
 use crate::config::RunConfig;
@@ -16,7 +17,7 @@ use crate::evaluate::{self, EvaluationSet};
 use crate::learner::step_gradients;
 use crate::model::Model;
 use crate::optim::{AdamW, AdamWConfig, groups};
-use crate::program::{self, PreparedPrograms, Writer};
+use crate::program::{self, PreparedPrograms, Problem, Writer};
 use crate::target::Target;
 
 /// How thoroughly to measure.
@@ -58,16 +59,17 @@ pub fn probe<AB: AutodiffBackend>(
     device: &AB::Device,
     options: ProbeOptions,
 ) -> Result<RunTime, TrainError> {
+    let trained = trained_with(config, backbone, data);
     match config.adapter.method.adapter() {
         Some(method) => {
-            let target = adapter_target::<AB>(config, method, backbone, device)?;
+            let target = adapter_target::<AB>(config, method, backbone, &trained, device)?;
             time(config, backbone, data, &target, device, options)
         }
         None => time(
             config,
             backbone,
             data,
-            &full_target::<AB>(backbone, device),
+            &full_target::<AB>(backbone, trained, device),
             device,
             options,
         ),
@@ -108,7 +110,11 @@ const FEW_TOKENS: usize = 4;
 /// Seconds that the sandbox takes for one program.
 const JUDGING: f64 = 0.2;
 
-/// Seconds of writing and judging all programs, were each as long as it may be.
+/// Tokens behind a program's own that show that it has ended: those that begin the next statement.
+const ENDING: usize = 4;
+
+/// Seconds of writing and judging all programs, were each as long as the solution that comes with its problem. (A model
+/// that has learnt nothing may write on to the last token that it is allowed; one that has ends about there.)
 fn time_writing<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     config: &RunConfig,
     backbone: &LoadedBackbone<AB::InnerBackend>,
@@ -122,11 +128,11 @@ fn time_writing<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     match &model {
         Model::CodeGen(model) => {
             let writer = Writer::new(config, (model, family), &adapter, text, device);
-            time_writer(config, &writer, programs)
+            time_writer(config, &writer, programs, &backbone.tokenizer)
         }
         Model::Llama(model) => {
             let writer = Writer::new(config, (model, family), &adapter, text, device);
-            time_writer(config, &writer, programs)
+            time_writer(config, &writer, programs, &backbone.tokenizer)
         }
         Model::T5(_) => Ok(0.0),
     }
@@ -136,25 +142,47 @@ fn time_writer<B: Backend, M: CausalBackbone<B>>(
     config: &RunConfig,
     writer: &Writer<'_, B, M>,
     programs: &PreparedPrograms,
+    tokenizer: &TextTokenizer,
 ) -> Result<f64, TrainError> {
-    let longest = writer.max_new_tokens();
-    let rows: Vec<_> = programs
-        .problems
-        .iter()
-        .take(config.evaluation.batch_size)
-        .map(|problem| (problem, 0))
-        .collect();
+    let order = program::in_order(&programs.problems, config.generation.samples);
+    let tokens = program_tokens(&order, tokenizer, writer.max_new_tokens())?;
+    let size = config.evaluation.batch_size;
+    let batches: Vec<&[(&Problem, usize)]> = order.chunks(size).collect();
+    // Prompts become longer from batch to batch: the one in the middle is like most.
+    let Some(rows) = batches.get(batches.len() / 2) else {
+        return Ok(0.0);
+    };
     let seconds = |tokens: usize| -> Result<f64, TrainError> {
         let started = Instant::now();
-        writer.batch_of(&rows, tokens)?;
+        writer.batch_of(rows, tokens)?;
         Ok(started.elapsed().as_secs_f64())
     };
     let first = seconds(1)?.min(seconds(1)?);
     let each = (seconds(1 + FEW_TOKENS)? - first).max(0.0) / FEW_TOKENS as f64;
-    let all = programs.problems.len() * config.generation.samples;
-    let batches = all.div_ceil(config.evaluation.batch_size) as f64;
-    let judging = (programs.problems.len() + all) as f64 * JUDGING / programs.workers.max(1) as f64;
-    Ok(batches * (first + each * (longest - 1) as f64) + judging)
+    let (passes, steps) = passes_and_steps(&tokens, size);
+    let judging = (programs.problems.len() + order.len()) as f64 * JUDGING / programs.workers.max(1) as f64;
+    Ok(passes as f64 * first + steps as f64 * each + judging)
+}
+
+/// Tokens that are expected of each program, in that order.
+fn program_tokens(
+    order: &[(&Problem, usize)],
+    tokenizer: &TextTokenizer,
+    longest: usize,
+) -> Result<Vec<usize>, TrainError> {
+    let tokens = |(problem, _): &(&Problem, usize)| {
+        let own = tokenizer.encode_continuation(&problem.solution)?.len();
+        Ok((own + ENDING).min(longest))
+    };
+    order.iter().map(tokens).collect()
+}
+
+/// Batches of programs of so many tokens, and the tokens that are written one after the other behind their first ones: a
+/// batch ends with its longest program.
+fn passes_and_steps(tokens: &[usize], size: usize) -> (usize, usize) {
+    let batches = tokens.chunks(size);
+    let steps = |batch: &[usize]| batch.iter().max().map_or(0, |longest| longest.saturating_sub(1));
+    (batches.len(), batches.map(steps).sum())
 }
 
 /// Tokens of a batch, the soft prompt included.
@@ -291,5 +319,47 @@ fn first_rows(batch: &Batch, rows: usize) -> Batch {
             .take(rows * batch.source_width)
             .copied()
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn problem(id: usize, prompt: usize, solution: &str) -> Problem {
+        Problem {
+            id,
+            prompt: String::new(),
+            ids: vec![1; prompt],
+            solution: solution.to_owned(),
+            tests: String::new(),
+            names: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn programs_are_expected_to_be_as_long_as_solutions_and_batches_as_their_longest() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/goldens/codegen");
+        let tokenizer = TextTokenizer::from_dir(&folder).expect("a tokenizer of the repository");
+        let short = "    return x";
+        let long = format!("    return {}", "x + ".repeat(100));
+        let own = |text: &str| tokenizer.encode_continuation(text).expect("text").len();
+        let problems = [problem(0, 9, &long), problem(1, 3, short), problem(2, 5, short)];
+        let order = program::in_order(&problems, 1);
+        assert_eq!(
+            order.iter().map(|(problem, _)| problem.id).collect::<Vec<_>>(),
+            [1, 2, 0]
+        );
+        let tokens = program_tokens(&order, &tokenizer, 512).expect("text");
+        let expected = [own(short) + ENDING, own(short) + ENDING, own(&long) + ENDING];
+        assert_eq!(tokens, expected);
+        // A third of what three programs of the greatest length would take, and less.
+        let (batches, steps) = passes_and_steps(&tokens, 2);
+        assert_eq!((batches, steps), (2, expected[0] + expected[2] - 2));
+        assert!(steps < 2 * 511);
+        assert_eq!(program_tokens(&order, &tokenizer, 6).expect("text"), [6, 6, 6]);
+        assert_eq!(passes_and_steps(&[], 2), (0, 0));
     }
 }

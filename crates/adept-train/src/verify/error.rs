@@ -110,6 +110,21 @@ pub enum VerifyError {
         /// The smallest margin that float32 noise cannot bridge.
         least: f64,
     },
+    /// What the folder calls float32 noise is too much to be rounding.
+    #[error(
+        "{}: tensor `{tensor}`: expected a noise from 0 to {most:e}, a thousandth of its scale, found {found:e}",
+        path.display()
+    )]
+    Noise {
+        /// The file.
+        path: PathBuf,
+        /// The tensor's name.
+        tensor: String,
+        /// The noise in the file.
+        found: f64,
+        /// The most that can be rounding.
+        most: f64,
+    },
     /// The device did not hand a tensor back.
     #[error("reading `{tensor}` back from the device: {cause}")]
     Device {

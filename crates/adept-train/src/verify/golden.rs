@@ -5,8 +5,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
 
 use super::VerifyError;
+
+/// File beside the golden one that says how far PyTorch's float32 is from its float64; older folders have none.
+const NOISE_FILE: &str = "noise.json";
+
+/// The largest share of a tensor's scale that may be called noise. Half of float32's digits are left then; what is off by
+/// more is no rounding.
+const MOST_NOISE: f64 = 1e-3;
+
+/// What the noise file holds.
+#[derive(Debug, Deserialize)]
+struct NoiseFile {
+    tensors: BTreeMap<String, TensorNoise>,
+}
+
+/// One tensor of PyTorch in float32 beside the same in float64.
+#[derive(Debug, Deserialize)]
+struct TensorNoise {
+    /// The largest deviation.
+    noise: f64,
+    /// The largest absolute value.
+    scale: f64,
+}
 
 /// Values of one tensor in row-major order.
 #[derive(Debug)]
@@ -28,6 +51,7 @@ struct Entry {
 pub(super) struct Golden {
     path: PathBuf,
     entries: BTreeMap<String, Entry>,
+    noise: BTreeMap<String, f64>,
     read: RefCell<BTreeSet<String>>,
 }
 
@@ -63,6 +87,7 @@ impl Golden {
         Ok(Self {
             path: path.to_owned(),
             entries,
+            noise: noise(&path.with_file_name(NOISE_FILE))?,
             read: RefCell::default(),
         })
     }
@@ -70,6 +95,11 @@ impl Golden {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// PyTorch's own float32 noise in a tensor, where the folder says.
+    pub fn noise(&self, name: &str) -> Option<f64> {
+        self.noise.get(name).copied()
     }
 
     /// Shape of a tensor that `group` needs, with the expected number of axes.
@@ -177,6 +207,29 @@ impl Golden {
             found: found.to_vec(),
         }
     }
+}
+
+/// The noise of each tensor; nothing where there is no such file.
+fn noise(path: &Path) -> Result<BTreeMap<String, f64>, VerifyError> {
+    if !path.exists() {
+        return Ok(BTreeMap::new());
+    }
+    let file: NoiseFile = serde_json::from_slice(&read(path)?).map_err(|source| VerifyError::Json {
+        path: path.to_owned(),
+        source,
+    })?;
+    let checked = |(tensor, TensorNoise { noise, scale }): (String, TensorNoise)| {
+        if noise >= 0.0 && noise <= MOST_NOISE * scale && scale.is_finite() {
+            return Ok((tensor, noise));
+        }
+        Err(VerifyError::Noise {
+            path: path.to_owned(),
+            tensor,
+            found: noise,
+            most: MOST_NOISE * scale,
+        })
+    };
+    file.tensors.into_iter().map(checked).collect()
 }
 
 /// The bytes of a file.

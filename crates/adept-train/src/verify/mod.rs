@@ -16,6 +16,10 @@
 //! | `exact`, `forward`, `train` | what families share of them |
 //! | `compare`, `report` | deviations, and the verdict |
 //!
+//! Limits are absolute, made for the tiny models of this repository. Where the folder holds `noise.json` (how far PyTorch's
+//! own float32 is from its float64, tensor by tensor, and how large the values are), they grow with that noise
+//! ([`limit::NOISE`]), so that a model of real size can be checked too.
+//!
 //! A group that cannot be checked because something is missing is an error, never a pass. LoRA, which golden folders
 //! hold as well, is not implemented by this program; the report says so.
 

@@ -67,7 +67,8 @@ fn frequencies(golden: &Golden, config: &LlamaConfig) -> Result<GroupRow, Verify
             .zip(expected)
             .map(|(computed, expected)| f64::from(*computed) / expected)
             .collect();
-        group.derived(name, &vec![1.0; ratios.len()], &ratios);
+        // A ratio has no scale that noise could be a part of.
+        group.derived(name, &vec![1.0; ratios.len()], &ratios, 0);
     }
     group.finish()
 }

@@ -191,7 +191,7 @@ fn label_scores<AB: AutodiffBackend>(
     // Row i's own label is candidate i.
     let own: Vec<f64> = (0..batch.batch).map(|row| scores[row * batch.batch + row]).collect();
     let mut group = Group::new(subject.golden, name, limit::LOGITS);
-    group.derived("base.loss_per_token", &expected, &own);
+    group.derived("base.loss_per_token", &expected, &own, batch.target_width);
     group.finish()
 }
 

@@ -3,6 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use adept_data::Task;
 use adept_train::report::Benchmark;
 use adept_train::reproduce::{DataPlace, Grid, Profile, ProfileName, datasets};
 
@@ -35,9 +36,9 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
         return Err(Failure::input(message).hint(format_args!("for instance: {}", paper_command(table))));
     }
     let tasks = if profile.tasks.is_empty() {
-        chosen(&arguments.tasks, &benchmark.tasks())
+        chosen_by(&arguments.tasks, &benchmark.tasks(), Task::has_card_of)
     } else {
-        chosen(&arguments.tasks, &profile.tasks)
+        chosen_by(&arguments.tasks, &profile.tasks, Task::has_card_of)
     };
     let data = if arguments.data.is_none() && profile.data.is_none() {
         let folders = hub::data(&tasks).map_err(|failure| failure.context(format_args!("the profile {name}")))?;
@@ -121,9 +122,15 @@ fn folder(given: Option<&Path>, shipped: Option<&Path>, file: &str, name: Profil
 
 /// What was asked for, each once and in its order; where nothing was, what the profile says.
 fn chosen<T: PartialEq + Clone>(asked: &[T], profile: &[T]) -> Vec<T> {
-    let mut kept = Vec::new();
+    chosen_by(asked, profile, T::eq)
+}
+
+/// As [`chosen`], where `same` says what is the same: tasks are equal by their names, and two cards of one name must not
+/// become one.
+fn chosen_by<T: Clone>(asked: &[T], profile: &[T], same: impl Fn(&T, &T) -> bool) -> Vec<T> {
+    let mut kept: Vec<T> = Vec::new();
     for value in if asked.is_empty() { profile } else { asked } {
-        if !kept.contains(value) {
+        if !kept.iter().any(|known| same(known, value)) {
             kept.push(value.clone());
         }
     }

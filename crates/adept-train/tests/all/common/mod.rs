@@ -197,6 +197,8 @@ pub fn train<T: Target<AB>>(
         resolved: resolved.clone(),
         data: Vec::new(),
         examples: [64, 32, 32],
+        card: None,
+        losses: Vec::new(),
         fingerprint: identity.fingerprint.clone(),
         trainable_parameters: 0,
         backbone_parameters: 0,

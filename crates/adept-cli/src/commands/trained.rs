@@ -1,0 +1,87 @@
+//! What `eval` and `predict` take from a model's training, and what they say of it.
+
+use std::path::Path;
+
+use adept_core::{AdapterMetadata, Method, PromptAdapter, file};
+use adept_data::{SplitLosses, Task};
+use adept_models::Backbone as _;
+use adept_train::config::Told;
+use adept_train::run::LoadedBackbone;
+use adept_train::trained::TrainedWith;
+use burn::tensor::backend::Backend;
+
+use super::run_failure;
+use crate::failure::{Failure, remark};
+use crate::progress::Loudness;
+
+/// An adapter on its backbone, and what they were trained with.
+pub struct Subject<B: Backend> {
+    /// The adapter; without a folder the one that changes nothing.
+    pub adapter: PromptAdapter<B>,
+    /// What its file says.
+    pub about: Option<AdapterMetadata>,
+    /// What the adapter was trained with, or without one the backbone, where it was trained whole.
+    pub trained: Option<TrainedWith>,
+}
+
+/// Reads an adapter and checks that it belongs to the backbone.
+pub fn load<B: Backend>(
+    folder: Option<&Path>,
+    backbone: &LoadedBackbone<B>,
+    device: &B::Device,
+) -> Result<Subject<B>, Failure> {
+    let Some(folder) = folder else {
+        return Ok(Subject {
+            adapter: PromptAdapter::identity(),
+            about: None,
+            trained: TrainedWith::of_backbone(&backbone.path).map_err(run_failure)?,
+        });
+    };
+    let (adapter, about) = file::load::<B>(folder, device).map_err(Failure::input)?;
+    let belongs = about
+        .check_d_model(backbone.model.d_model())
+        .and_then(|()| about.check_backbone(&backbone.fingerprint));
+    belongs.map_err(|cause| Failure::input(cause).context(folder.display()))?;
+    Ok(Subject {
+        adapter,
+        trained: TrainedWith::of_adapter(folder, &about).map_err(run_failure)?,
+        about: Some(about),
+    })
+}
+
+impl<B: Backend> Subject<B> {
+    /// Source tokens that the adapter's own sizes name; none of a bare backbone, and of files that name none.
+    pub fn source_length(&self) -> Option<usize> {
+        let length = self.about.as_ref()?.config.max_source_length;
+        (length > 1).then_some(length)
+    }
+
+    /// Source tokens beyond which the adapter has nothing to add: DePT's offsets belong to positions.
+    pub fn most_source_tokens(&self) -> Option<usize> {
+        let config = &self.about.as_ref()?.config;
+        (config.method == Method::Dept).then_some(config.max_source_length)
+    }
+}
+
+/// What is told otherwise than in training, in one line.
+pub fn say_told(loudness: Loudness, trained: &TrainedWith, task: Option<&Task>, told: &[Told]) {
+    let other = task.filter(|task| !task.has_card_of(&trained.task));
+    let other = other.map(|task| match task == &trained.task {
+        true => format!("the card of task {task} is another one"),
+        false => format!("task {task} ({} in training)", trained.task),
+    });
+    let settings = told
+        .iter()
+        .map(|told| format!("{} = {} ({} in training)", told.key, told.told, told.trained));
+    let all: Vec<String> = other.into_iter().chain(settings).collect();
+    if !all.is_empty() && loudness != Loudness::Quiet {
+        remark(format_args!("told otherwise than in training: {}", all.join(", ")));
+    }
+}
+
+/// What texts lose on their way into the model, a line for each kind.
+pub fn say_losses<'a>(loudness: Loudness, losses: impl IntoIterator<Item = &'a SplitLosses>) {
+    if loudness != Loudness::Quiet {
+        losses.into_iter().flat_map(SplitLosses::lines).for_each(remark);
+    }
+}

@@ -1,0 +1,323 @@
+//! What texts lose on their way into token ids: tokens beyond a limit, characters that no token stands for, and whatever
+//! the tokenizer puts in place of what was written (collapsed white space, line breaks, replaced characters).
+//!
+//! Nothing here stops a run. The counts say what a model was never shown, so that a target it cannot learn is noticed
+//! before hours of training, not after.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{DataError, TextTokenizer};
+
+/// Characters of an excerpt on either side of the first difference.
+const AROUND: usize = 24;
+
+/// Which text of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LossyText {
+    /// The input.
+    Source,
+    /// What the model is to write.
+    Target,
+    /// Both, concatenated for a decoder-only backbone.
+    Row,
+}
+
+/// How something is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LossKind {
+    /// Tokens beyond the limit.
+    Cut,
+    /// Characters that the vocabulary has no token for.
+    Unknown,
+    /// Characters that come back as others, or not at all.
+    Altered,
+}
+
+/// One kind of loss in the texts of a split.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// Which text of the rows.
+    pub text: LossyText,
+    /// What is lost.
+    pub kind: LossKind,
+    /// Rows that lose it.
+    pub rows: usize,
+    /// The limit in tokens, of [`LossKind::Cut`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Tokens of the longest text, of [`LossKind::Cut`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest: Option<usize>,
+    /// The first such row.
+    pub example: LossExample,
+}
+
+/// A row that loses something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossExample {
+    /// Its number in its file or input, from 1.
+    pub row: usize,
+    /// What is written there, around the first place where something is lost.
+    pub before: String,
+    /// The same place as the model sees it.
+    pub after: String,
+}
+
+/// What the texts of a split lose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SplitLosses {
+    /// The split: `training`, `validation` or `test`.
+    pub split: String,
+    /// Rows of the split.
+    pub rows: usize,
+    /// What is lost, sources first.
+    pub losses: Vec<Loss>,
+}
+
+impl SplitLosses {
+    /// A line for each kind of loss.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.losses
+            .iter()
+            .map(|loss| format!("{} of {} {} {loss}", loss.rows, self.rows, self.split))
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.text {
+            LossyText::Source => f.write_str("sources ")?,
+            LossyText::Target => f.write_str("targets ")?,
+            LossyText::Row => f.write_str("rows of source and target ")?,
+        }
+        match self.kind {
+            LossKind::Cut => {
+                let (limit, longest) = (self.limit.unwrap_or_default(), self.longest.unwrap_or_default());
+                write!(f, "are cut to {limit} tokens (the longest has {longest})")?;
+            }
+            LossKind::Unknown => f.write_str("have characters that the vocabulary has no token for (<unk>)")?,
+            LossKind::Altered => f.write_str("do not come back from the tokenizer as they were written")?,
+        }
+        let LossExample { row, before, after } = &self.example;
+        write!(f, "; row {row}: {before:?} becomes {after:?}")
+    }
+}
+
+/// What a text loses, and the place where it does: as it is written, and as the model sees it.
+pub(crate) type Lost = Option<(LossKind, (String, String))>;
+
+/// What a text loses whatever its limit is, by the text that its ids are read back as; none where that is the same.
+///
+/// White space around a source says nothing to a model and is passed over. Around a target it does: a prediction can
+/// never equal it.
+pub(crate) fn text_loss(which: LossyText, text: &str, read_back: &str, has_unknown: bool) -> Option<LossKind> {
+    if has_unknown {
+        return Some(LossKind::Unknown);
+    }
+    let same = match which {
+        LossyText::Source => text.trim() == read_back.trim(),
+        LossyText::Target | LossyText::Row => text == read_back,
+    };
+    (!same).then_some(LossKind::Altered)
+}
+
+/// Two texts around the first place where they differ, shortened.
+pub(crate) fn excerpts(before: &str, after: &str) -> (String, String) {
+    let common: usize = before
+        .chars()
+        .zip(after.chars())
+        .take_while(|(left, right)| left == right)
+        .map(|(left, _)| left.len_utf8())
+        .sum();
+    (around(before, common), around(after, common))
+}
+
+/// The characters on both sides of byte `place`.
+fn around(text: &str, place: usize) -> String {
+    let (left, right) = text.split_at(place);
+    let from = left.char_indices().rev().nth(AROUND - 1).map_or(0, |(index, _)| index);
+    let to = right.char_indices().nth(AROUND).map_or(right.len(), |(index, _)| index);
+    format!(
+        "{}{}{}{}",
+        if from > 0 { "…" } else { "" },
+        &left[from..],
+        &right[..to],
+        if to < right.len() { "…" } else { "" }
+    )
+}
+
+/// The losses of one text of a split's rows while they are counted.
+#[derive(Debug, Clone)]
+pub struct LossCounter {
+    text: LossyText,
+    limit: usize,
+    found: [Option<Loss>; 3],
+}
+
+impl LossCounter {
+    /// No row seen yet. Texts of more than `limit` tokens are cut.
+    #[must_use]
+    pub fn new(text: LossyText, limit: usize) -> Self {
+        Self {
+            text,
+            limit,
+            found: [None, None, None],
+        }
+    }
+
+    /// Counts a text (row number from 0) whose uncut ids are `ids`, as [`TextTokenizer::encode`] gives them, and which is
+    /// cut at its end.
+    ///
+    /// # Errors
+    /// As [`TextTokenizer::decode`].
+    pub fn add(&mut self, tokenizer: &TextTokenizer, row: usize, text: &str, ids: &[u32]) -> Result<(), DataError> {
+        self.add_text(tokenizer, row, text, tokenizer.own(ids))?;
+        let limit = self.limit;
+        self.add_length(row, ids.len(), || {
+            tokenizer.cut_excerpts(ids, &tokenizer.cut(ids, limit))
+        })
+    }
+
+    /// Counts what a text loses besides being cut; `own` are its [own](TextTokenizer::own) ids.
+    ///
+    /// # Errors
+    /// As [`TextTokenizer::decode`].
+    pub fn add_text(
+        &mut self,
+        tokenizer: &TextTokenizer,
+        row: usize,
+        text: &str,
+        own: &[u32],
+    ) -> Result<(), DataError> {
+        match tokenizer.loss(self.text, text, own)? {
+            Some((kind, excerpts)) => self.note(kind, row, || Ok(excerpts)),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts a text of which `kept` stays where it is longer than the limit.
+    ///
+    /// # Errors
+    /// As [`TextTokenizer::decode`].
+    pub fn add_cut(
+        &mut self,
+        tokenizer: &TextTokenizer,
+        row: usize,
+        ids: &[u32],
+        kept: impl FnOnce() -> Vec<u32>,
+    ) -> Result<(), DataError> {
+        self.add_length(row, ids.len(), || tokenizer.cut_excerpts(ids, &kept()))
+    }
+
+    /// Counts a text of that many tokens; `excerpts` is asked where it is the first that is cut.
+    pub(crate) fn add_length(
+        &mut self,
+        row: usize,
+        tokens: usize,
+        excerpts: impl FnOnce() -> Result<(String, String), DataError>,
+    ) -> Result<(), DataError> {
+        if tokens <= self.limit {
+            return Ok(());
+        }
+        self.note(LossKind::Cut, row, excerpts)?;
+        if let Some(loss) = &mut self.found[LossKind::Cut as usize] {
+            loss.limit = Some(self.limit);
+            loss.longest = loss.longest.max(Some(tokens));
+        }
+        Ok(())
+    }
+
+    /// Counts a loss of that kind.
+    pub(crate) fn note(
+        &mut self,
+        kind: LossKind,
+        row: usize,
+        excerpts: impl FnOnce() -> Result<(String, String), DataError>,
+    ) -> Result<(), DataError> {
+        let text = self.text;
+        match &mut self.found[kind as usize] {
+            Some(loss) => loss.rows += 1,
+            none => {
+                let (before, after) = excerpts()?;
+                *none = Some(Loss {
+                    text,
+                    kind,
+                    rows: 1,
+                    limit: None,
+                    longest: None,
+                    example: LossExample {
+                        row: row + 1,
+                        before,
+                        after,
+                    },
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// What was found.
+    fn finish(self) -> impl Iterator<Item = Loss> {
+        self.found.into_iter().flatten()
+    }
+}
+
+/// The losses of a split that were counted, in that order; none where nothing is lost.
+#[must_use]
+pub fn split_losses(split: &str, rows: usize, counters: impl IntoIterator<Item = LossCounter>) -> Option<SplitLosses> {
+    let losses: Vec<Loss> = counters.into_iter().flat_map(LossCounter::finish).collect();
+    (!losses.is_empty()).then(|| SplitLosses {
+        split: split.to_owned(),
+        rows,
+        losses,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn excerpts_show_the_place_and_not_the_text() {
+        assert_eq!(excerpts("a\nb", "a b"), ("a\nb".to_owned(), "a b".to_owned()));
+        let long = format!("{}é!{}", "x".repeat(100), "y".repeat(100));
+        let (before, after) = excerpts(&long, &format!("{}é", "x".repeat(100)));
+        assert_eq!(before, format!("…{}é!{}…", "x".repeat(23), "y".repeat(23)));
+        assert_eq!(after, format!("…{}é", "x".repeat(23)));
+        assert_eq!(excerpts("", ""), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn white_space_around_a_source_is_no_loss() {
+        let kind = text_loss;
+        assert_eq!(kind(LossyText::Source, "a film ", "a film", false), None);
+        assert_eq!(
+            kind(LossyText::Target, "a film ", "a film", false),
+            Some(LossKind::Altered)
+        );
+        assert_eq!(
+            kind(LossyText::Source, "a  film", "a film", false),
+            Some(LossKind::Altered)
+        );
+        assert_eq!(kind(LossyText::Target, "{", "<unk>", true), Some(LossKind::Unknown));
+    }
+
+    #[test]
+    fn a_line_says_how_many_of_what_and_shows_one() {
+        let mut counter = LossCounter::new(LossyText::Target, 4);
+        for (row, tokens) in [(3, 9), (5, 4), (7, 12)] {
+            let excerpts = || Ok(("one two".to_owned(), "one".to_owned()));
+            counter.add_length(row, tokens, excerpts).expect("nothing is decoded");
+        }
+        let losses =
+            split_losses("training", 9, [LossCounter::new(LossyText::Source, 9), counter]).expect("two are cut");
+        assert_eq!(
+            losses.lines().collect::<Vec<_>>(),
+            ["2 of 9 training targets are cut to 4 tokens (the longest has 12); row 4: \"one two\" becomes \"one\""]
+        );
+    }
+}
