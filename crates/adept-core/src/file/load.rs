@@ -9,7 +9,6 @@ use burn::tensor::backend::Backend;
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
 
-use super::save::io;
 use super::zip::TorchFile;
 use super::{AdapterMetadata, CONFIG_FILE, CONFIG_IN_HEADER, PICKLE_FILE, TENSOR_FILE, config};
 use crate::{CoreError, Fingerprint, FingerprintBuilder, PromptAdapter};
@@ -42,6 +41,13 @@ pub fn load<B: Backend>(dir: &Path, device: &B::Device) -> Result<(PromptAdapter
     };
     let adapter = PromptAdapter::from_tensors(&meta.config, tensors, device)?;
     Ok((adapter, meta))
+}
+
+fn io(path: &Path, source: std::io::Error) -> CoreError {
+    CoreError::Io {
+        path: path.to_path_buf(),
+        source,
+    }
 }
 
 fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>, CoreError> {
