@@ -142,9 +142,13 @@ pub struct Train {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: Option<u64>,
 
-    /// Folder of the run
+    /// Folder of the run: new, empty, or the run's own
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+
+    /// Remove what an earlier run wrote in OUT and begin anew; other files stay
+    #[arg(long)]
+    pub overwrite: bool,
 
     #[command(flatten)]
     pub settings: Settings,
@@ -167,9 +171,13 @@ pub struct Pretrain {
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 
-    /// Folder of the run
+    /// Folder of the run: new, empty, or the run's own
     #[arg(long, value_name = "DIR", required_unless_present = "plan")]
     pub out: Option<PathBuf>,
+
+    /// Remove what an earlier run wrote in OUT, tokenizer and tokens among it, and begin anew; other files stay
+    #[arg(long, conflicts_with = "plan")]
+    pub overwrite: bool,
 
     /// Any field of docs/pretraining.md; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]

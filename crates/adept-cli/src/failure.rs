@@ -132,6 +132,16 @@ impl Display for Failure {
     }
 }
 
+/// Prints what clap has to say, help included, and gives its exit code: 2 for a usage error.
+pub fn usage(told: &clap::Error) -> ExitCode {
+    match told.print() {
+        Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
+            Failure::run(cause).context("standard output").report()
+        }
+        _ => ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(2)),
+    }
+}
+
 /// Prints a line on standard output. A reader who has gone away ends the command quietly.
 pub fn say(text: impl Display) -> Result<(), Failure> {
     match writeln!(io::stdout().lock(), "{text}") {

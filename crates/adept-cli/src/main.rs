@@ -22,8 +22,10 @@ fn main() -> ExitCode {
         return code;
     }
     allocator::keep_freed_pages();
-    // clap prints its own messages and ends with code 2 on a usage error.
-    let cli = args::Cli::parse();
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => return failure::usage(&told),
+    };
     // From inside the thread pool: a thread that hands work out then does its share of it, where one from outside would
     // sleep until others have been woken and are done. Steps of small models take 5 to 9 % less.
     match rayon::scope(|_| failure::guarded(|| commands::run(cli))) {

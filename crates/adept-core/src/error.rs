@@ -60,7 +60,7 @@ pub enum CoreError {
         found: Vec<usize>,
     },
 
-    /// The operating system refused to read or write.
+    /// The operating system refused to read.
     #[error("{path}: {source}", path = path.display())]
     Io {
         /// The file or folder.
@@ -72,6 +72,26 @@ pub enum CoreError {
     /// A file is not what it should be: a Git LFS pointer, a web page, a link to nothing.
     #[error(transparent)]
     File(adept_files::FileError),
+    /// The operating system refused to write.
+    #[error("{path}: cannot be written: {source}", path = path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+
+    /// An adapter is to be saved over files that this crate did not write.
+    #[error(
+        "{path}: holds {found}, which adept did not write; nothing was written; choose a new or an empty folder",
+        path = path.display()
+    )]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// The file.
+        found: &'static str,
+    },
 
     /// No tensors beside the configuration.
     #[error("{path}: found neither adapter_model.safetensors nor adapter_model.bin", path = path.display())]

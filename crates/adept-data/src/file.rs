@@ -90,9 +90,10 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// A new file in `folder` that is to be renamed once it is whole, with the permissions of any other new file: a temporary
-/// file is its owner's alone otherwise.
+/// file is its owner's alone otherwise. Its name, `.adept-`, six letters or digits, `.tmp`, says whose it is.
 pub(crate) fn beside(folder: &Path) -> std::io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
+    builder.prefix(".adept-").suffix(".tmp");
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

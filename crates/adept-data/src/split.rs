@@ -225,6 +225,8 @@ pub(crate) fn few_shot(
     }
     let mut left: BTreeMap<&str, usize> = labels.iter().map(|label| (label.as_str(), of_each)).collect();
     let wanted = of_each * labels.len();
+    // Before there is room for them: the number may be any.
+    enough(task, TRAIN, wanted, train.examples.len())?;
     let mut examples = Vec::with_capacity(wanted);
     while examples.len() < wanted {
         let Some(example) = order.next() else { break };

@@ -78,6 +78,13 @@ impl Folder {
         if fs::read_link(&file).is_ok_and(|there| there == target) {
             return Ok(file);
         }
+        let blob = self.blob(hex);
+        match is_the_same(&file, &blob) {
+            // A copy, as programs put it where there are no links.
+            Some(true) => return Ok(file),
+            Some(false) => return Err(HubError::Foreign { file }),
+            None => {}
+        }
         self.put(&file, |own| name_bytes(&target, &self.blob(hex), own))?;
         Ok(file)
     }
@@ -125,6 +132,16 @@ impl Folder {
             }
         }
     }
+}
+
+/// Whether a file that is no link holds the bytes of another; none where there is no such file.
+fn is_the_same(file: &Path, other: &Path) -> Option<bool> {
+    let there = fs::symlink_metadata(file).ok()?;
+    if there.is_symlink() {
+        return None;
+    }
+    let same_length = there.is_file() && fs::metadata(other).is_ok_and(|other| other.len() == there.len());
+    Some(same_length && matches!((fs::read(file), fs::read(other)), (Ok(file), Ok(other)) if file == other))
 }
 
 /// Whether a name stays below the folder it is joined to, on every system, and can be shown on a terminal.
@@ -268,6 +285,33 @@ mod tests {
             accepted += 1;
         }
         assert!(accepted > 100, "only {accepted} revisions were accepted");
+    }
+
+    /// Somebody has put a file of their own where a download's name is: it stays, and the fetch says so.
+    #[test]
+    fn a_file_of_somebody_elses_is_not_replaced_by_a_link() {
+        let cache = tempfile::tempdir().unwrap();
+        let repository = Repository::new(Kind::Model, "a/b", "main").unwrap();
+        let folder = Folder::new(cache.path(), &repository);
+        let (commit, hex) = ("c".repeat(40), "d".repeat(64));
+        let blob = folder.blob(&hex);
+        create_parent(&blob).unwrap();
+        fs::write(&blob, "theirs").unwrap();
+        let file = folder.link(&commit, "config.json", &hex).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"theirs");
+        for (text, is_kept) in [("mine!!", true), ("longer than theirs", true), ("theirs", false)] {
+            fs::remove_file(&file).unwrap();
+            fs::write(&file, text).unwrap();
+            let linked = folder.link(&commit, "config.json", &hex);
+            assert_eq!(matches!(linked, Err(HubError::Foreign { .. })), is_kept, "{text}");
+            assert_eq!(fs::read(&file).unwrap(), text.as_bytes());
+        }
+        // A link that leads elsewhere is a link of an earlier fetch.
+        fs::remove_file(&file).unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("../../blobs/gone", &file).unwrap();
+        folder.link(&commit, "config.json", &hex).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"theirs");
     }
 
     #[test]

@@ -128,6 +128,12 @@ pub enum HubError {
     /// [`Progress::proceed`](crate::Progress::proceed) asked to stop. What has come is kept.
     #[error("stopped as asked")]
     Stopped,
+    /// A file that no download put into the cache, where the name of one is.
+    #[error("{}: is no link to the download, and holds other bytes; nothing was written; move it elsewhere", file.display())]
+    Foreign {
+        /// The file.
+        file: PathBuf,
+    },
     /// The operating system refused something.
     #[error("{}: {source}", file.display())]
     Io {

@@ -451,23 +451,32 @@ fn expected_size(bytes: &[u8]) -> Option<u64> {
     data.checked_add(ends.max().unwrap_or(0))
 }
 
+/// Key of `config.json` that says that this crate wrote the folder's model, as `transformers_version` does for that library.
+const VERSION_KEY: &str = "adept_version";
+
 /// Writes `config.json` and [`WEIGHTS`] into a folder, so that no half-written checkpoint can be taken for a whole one.
 ///
 /// A new folder is written beside its final place and renamed there; in a folder that exists each file is replaced by a
-/// rename, and shards of an older checkpoint are left alone (the single file is preferred over them).
+/// rename where this crate wrote it, and other files are left alone.
+///
+/// # Errors
+/// [`ModelError::Foreign`] where the folder holds another model, [`ModelError::Write`] where the disk refuses.
 pub fn write<V: View>(dir: &Path, config: &str, tensors: Vec<(String, V)>) -> Result<(), ModelError> {
+    refuse_foreign(dir)?;
     let parent = match dir.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
         _ => PathBuf::from("."),
     };
     let io = |path: &Path| {
         let path = path.to_path_buf();
-        move |source| ModelError::Io { path, source }
+        move |source| ModelError::Write { path, source }
     };
     std::fs::create_dir_all(&parent).map_err(io(&parent))?;
-    // On the same file system as the target, so that renames are atomic; removed on every early return.
+    // On the same file system as the target, so that renames are atomic; removed on every early return. The name is that
+    // of all temporary entries of the program.
     let staging = tempfile::Builder::new()
-        .prefix(".saving-")
+        .prefix(".adept-")
+        .suffix(".tmp")
         .tempdir_in(&parent)
         .map_err(io(&parent))?;
     let inner = staging.path().join("checkpoint");
@@ -476,7 +485,7 @@ pub fn write<V: View>(dir: &Path, config: &str, tensors: Vec<(String, V)>) -> Re
     let weights = inner.join(WEIGHTS);
     let about = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     safetensors::serialize_to_file(tensors, Some(about), &weights).map_err(|error| match error {
-        SafeTensorError::IoError(source) => ModelError::Io {
+        SafeTensorError::IoError(source) => ModelError::Write {
             path: dir.join(WEIGHTS),
             source,
         },
@@ -485,8 +494,8 @@ pub fn write<V: View>(dir: &Path, config: &str, tensors: Vec<(String, V)>) -> Re
             source,
         },
     })?;
-    let settings = inner.join("config.json");
-    std::fs::write(&settings, config).map_err(io(&settings))?;
+    let settings = inner.join(SETTINGS);
+    std::fs::write(&settings, signed(dir, config)?).map_err(io(&dir.join(SETTINGS)))?;
     // The weights are for whoever may read the folder (the umask decides), as the settings are; the library that wrote
     // them keeps them to the owner.
     let readers = std::fs::metadata(&settings).map_err(io(&settings))?.permissions();
@@ -495,7 +504,7 @@ pub fn write<V: View>(dir: &Path, config: &str, tensors: Vec<(String, V)>) -> Re
         File::open(path).and_then(|file| file.sync_all()).map_err(io(path))?;
     }
     if dir.exists() {
-        for name in [WEIGHTS, "config.json"] {
+        for name in [WEIGHTS, SETTINGS] {
             std::fs::rename(inner.join(name), dir.join(name)).map_err(io(&dir.join(name)))?;
         }
         File::open(dir).and_then(|folder| folder.sync_all()).map_err(io(dir))?;
@@ -505,4 +514,38 @@ pub fn write<V: View>(dir: &Path, config: &str, tensors: Vec<(String, V)>) -> Re
     File::open(&parent)
         .and_then(|folder| folder.sync_all())
         .map_err(io(&parent))
+}
+
+const SETTINGS: &str = "config.json";
+
+/// Refuses a folder with a model that this crate did not write.
+fn refuse_foreign(dir: &Path) -> Result<(), ModelError> {
+    let is_ours = || {
+        let text = std::fs::read(dir.join(SETTINGS)).ok()?;
+        let config: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&text).ok()?;
+        config.contains_key(VERSION_KEY).then_some(())
+    };
+    let there = [SETTINGS, WEIGHTS, INDEX]
+        .into_iter()
+        .find(|name| dir.join(name).exists());
+    match there {
+        Some(found) if is_ours().is_none() => Err(ModelError::Foreign {
+            dir: dir.to_path_buf(),
+            found,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The configuration with the version of this program in it.
+fn signed(dir: &Path, config: &str) -> Result<String, ModelError> {
+    let json = |source| ModelError::Json {
+        path: dir.join(SETTINGS),
+        source,
+    };
+    let mut config: serde_json::Map<String, serde_json::Value> = serde_json::from_str(config).map_err(json)?;
+    config.insert(VERSION_KEY.to_owned(), env!("CARGO_PKG_VERSION").into());
+    let mut text = serde_json::to_string_pretty(&config).map_err(json)?;
+    text.push('\n');
+    Ok(text)
 }

@@ -6,13 +6,29 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// The system refused to read or write a file.
+    /// The system refused to read a file.
     #[error("{path}: {source}")]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// The system's reason.
         source: std::io::Error,
+    },
+    /// The system refused to write a file.
+    #[error("{path}: cannot be written: {source}")]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A model is to be saved over files that this crate did not write.
+    #[error("{dir}: holds {found}, which adept did not write; nothing was written; choose a new or an empty folder")]
+    Foreign {
+        /// The folder.
+        dir: PathBuf,
+        /// The file.
+        found: &'static str,
     },
     /// A JSON file does not parse, or a field has the wrong type.
     #[error("{path}: not the JSON that was expected: {source}")]

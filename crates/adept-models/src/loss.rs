@@ -10,6 +10,10 @@ pub const IGNORE_INDEX: i32 = -100;
 pub fn shift_right<B: Backend>(labels: Tensor<B, 2, Int>, start_id: u32, pad_id: u32) -> Tensor<B, 2, Int> {
     let [batch, target] = labels.dims();
     let start = Tensor::<B, 2, Int>::full([batch, 1], start_id, &labels.device());
+    if target == 1 {
+        // Nothing is left of the labels, and no backend has tensors of width 0.
+        return start;
+    }
     let shifted = Tensor::cat(vec![start, labels.narrow(1, 0, target - 1)], 1);
     let ignored = shifted.clone().equal_elem(IGNORE_INDEX);
     shifted.mask_fill(ignored, pad_id)

@@ -28,7 +28,7 @@ use sha2::{Digest, Sha256};
 use crate::TrainError;
 use crate::config::RunConfig;
 use crate::error::CheckpointProblem;
-use crate::folder::{file_sha256, hex, remove_tree, sync_folder, sync_tree};
+use crate::folder::{file_sha256, hex, remove_empty, remove_files, sync_folder, sync_tree};
 use crate::gradient::PathStack;
 use crate::optim::OptimizerState;
 use tensors::{Flat, Reader, TensorFile, Writer};
@@ -37,6 +37,9 @@ use tensors::{Flat, Reader, TensorFile, Writer};
 const FORMAT: u32 = 1;
 const STATE: &str = "state.json";
 const TENSORS: &str = "tensors.safetensors";
+/// Files of a checkpoint, in the order in which they are written.
+const FILES: [&str; 2] = [TENSORS, STATE];
+const UNFINISHED: &str = "unfinished";
 
 /// What a run is made of. It goes on only with the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -159,9 +162,9 @@ where
     I: Serialize + Clone,
 {
     let path = folder.join(format!("step-{:08}", progress.step()));
-    let temporary = folder.join("unfinished");
+    let temporary = folder.join(UNFINISHED);
     fs::create_dir_all(folder).map_err(TrainError::io("create", folder))?;
-    remove_tree(&temporary)?;
+    remove_files(&temporary, &FILES)?;
     let written = write::<AB, M, O, P, I>(&temporary, progress, identity, module, optimizer);
     if let Err(error) = written {
         // A full disk is the likely cause; what is left of the attempt only makes it fuller.
@@ -169,13 +172,30 @@ where
         return Err(error);
     }
     // The same step is written twice where an evaluation follows an interruption; the later state replaces the earlier.
-    remove_tree(&path)?;
-    fs::rename(&temporary, &path).map_err(TrainError::io("rename", &temporary))?;
+    remove_files(&path, &FILES)?;
+    if path.exists() {
+        // It holds files that are not ours. A kill between the two leaves a checkpoint whose checksums do not hold.
+        for name in FILES {
+            let from = temporary.join(name);
+            fs::rename(&from, path.join(name)).map_err(TrainError::io("rename", &from))?;
+        }
+        remove_empty(&temporary)?;
+    } else {
+        fs::rename(&temporary, &path).map_err(TrainError::io("rename", &temporary))?;
+    }
     sync_folder(folder)?;
     for old in list(folder)?.into_iter().skip(keep) {
-        remove_tree(&old)?;
+        remove_files(&old, &FILES)?;
     }
     Ok(path)
+}
+
+/// Removes all checkpoints of a folder, and the folder where nothing else is in it.
+pub(crate) fn remove_all(folder: &Path) -> Result<(), TrainError> {
+    for path in list(folder)?.into_iter().chain([folder.join(UNFINISHED)]) {
+        remove_files(&path, &FILES)?;
+    }
+    remove_empty(folder)
 }
 
 fn write<AB, M, O, P, I>(path: &Path, progress: &P, identity: &I, module: &M, optimizer: &O) -> Result<(), TrainError>
@@ -234,21 +254,31 @@ fn state_sha256<P: Serialize, I: Serialize>(state: &State<P, I>) -> Result<Strin
     Ok(hex(&Sha256::digest(serde_json::to_vec(state)?)))
 }
 
+/// The step of a checkpoint's name: eight digits or more, as [`save`] writes them.
+fn step_of(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix("step-")?;
+    let is_ours = digits.len() >= 8 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_ours)
+}
+
 /// Checkpoints of a folder, newest first.
 fn list(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(TrainError::io("list", folder)(error)),
+        Err(error) => return Err(TrainError::read("list", folder)(error)),
     };
     let mut found = Vec::new();
     for entry in entries {
-        let path = entry.map_err(TrainError::io("list", folder))?.path();
+        let path = entry.map_err(TrainError::read("list", folder))?.path();
         let name = path
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
-        if let Some(step) = name.strip_prefix("step-").and_then(|step| step.parse::<u64>().ok()) {
+        // A folder that holds neither file is what was left of one: files that somebody else put there.
+        if let Some(step) = step_of(&name)
+            && FILES.iter().any(|file| path.join(file).exists())
+        {
             found.push((step, path));
         }
     }

@@ -93,6 +93,14 @@ impl RunConfig {
                 });
             }
         }
+        if self.input.max_target_length == 1 {
+            return Err(ConfigError::Conflict {
+                key: "input.max_target_length",
+                found: "1".to_owned(),
+                expected: "must be 0, or from 2 to 16384: of one token, `</s>`, every target would be the same"
+                    .to_owned(),
+            });
+        }
         if self.adapter.method == TrainMethod::Pt && self.adapter.virtual_tokens == 0 {
             return Err(ConfigError::NothingToTrain);
         }

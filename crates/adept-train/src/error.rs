@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::TrainMethod;
+use crate::folder::FolderError;
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -183,9 +184,22 @@ pub enum TrainError {
         /// Which field, what was expected and found.
         message: String,
     },
-    /// A file of the run folder.
+    /// A folder that is not ours to write into.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// A file or folder could not be written, flushed, renamed or removed.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file or folder could not be read.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Read {
         /// What was tried.
         action: &'static str,
         /// The file or folder.
@@ -212,7 +226,7 @@ pub enum TrainError {
         pid: String,
     },
     /// The folder has checkpoints and none can be read.
-    #[error("no usable checkpoint in {}: {}; remove the folder to start over", path.display(), tried.join("; "))]
+    #[error("no usable checkpoint in {}: {}", path.display(), tried.join("; "))]
     NoUsableCheckpoint {
         /// Folder of the checkpoints.
         path: PathBuf,
@@ -444,9 +458,37 @@ impl TrainError {
         }
     }
 
-    /// Wraps a system error with what was tried on which path.
+    /// Wraps the system's error with what was tried on which path, where something was written.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> TrainError {
         let path = path.to_owned();
         move |source| TrainError::Io { action, path, source }
+    }
+
+    /// As [`io`](Self::io), where something was read.
+    pub(crate) fn read(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> TrainError {
+        let path = path.to_owned();
+        move |source| TrainError::Read { action, path, source }
+    }
+
+    /// Whether the system refused to write, however deep the cause lies: a full disk, a quota, a read-only file system.
+    /// What was written before is whole.
+    #[must_use]
+    pub fn is_write(&self) -> bool {
+        use adept_core::CoreError;
+        use adept_data::DataError;
+        use adept_data::pretrain::PretrainError;
+        use adept_models::ModelError;
+        let of_data = |error: &DataError| {
+            matches!(
+                error,
+                DataError::Write { .. } | DataError::Pretrain(PretrainError::Write { .. })
+            )
+        };
+        match self {
+            Self::Io { .. } | Self::Core(CoreError::Write { .. }) | Self::Model(ModelError::Write { .. }) => true,
+            Self::Data(error) => of_data(error),
+            Self::MixtureTask { source, .. } => of_data(source),
+            _ => false,
+        }
     }
 }

@@ -1,26 +1,54 @@
-//! A run's folder: its lock, its atomic writes, and the adapter or model kept as the best so far.
+//! A run's folder: whose it is, its lock, its atomic writes, and the adapter or model kept as the best so far.
 //!
 //! | entry | what |
 //! |---|---|
+//! | `adept-folder.json` | says that the folder is ours and what it is; written first |
 //! | `config.toml` | resolved configuration |
 //! | `record.jsonl` | one event a line ([`crate::record`]) |
 //! | `checkpoint/step-<n>/` | what is needed to continue ([`crate::checkpoint`]); removed when the run is done |
 //! | `best/` | best adapter in PEFT's layout, or the backbone for method `full`, with `selection.json` |
+//! | `completions.jsonl`, `judged.json` | tasks of programs: what was written, and what became of it |
 //! | `result.json` | scores; written last, so that its presence means the run is done |
 //! | `run.lock` | held by the process that runs here; the system frees it when that process ends, however it ends |
 //!
+//! A run begins only in a folder that is new, empty or its own ([`check`]); completions of programs may be there
+//! beforehand, and what they hold is not written again. In its own folder a run writes and removes the entries above and
+//! what it calls `.adept-…`, and nothing else.
+//!
 //! Every file or folder above is written under another name, flushed to disk and renamed: it exists whole or not at all.
 
+mod owner;
+mod replace;
+mod write;
+
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
+pub(crate) use owner::check_report;
+pub use owner::{FolderError, FolderKind, MARKER, check};
+pub(crate) use replace::{TOKENIZER_FILES, finish_replacement, replace_folder};
+pub(crate) use write::{copy_files, file_sha256, hex, names, remove_empty, remove_files, sync_folder, sync_tree};
+pub use write::{read_json, write_atomic, write_json};
 
 use crate::TrainError;
+use crate::checkpoint;
+use crate::program::{COMPLETIONS, JUDGED};
 use crate::record::Selection;
+use owner::{Marker, Standing};
+use write::{is_temporary, remove_file, remove_tree};
+
+const LOCK: &str = "run.lock";
+const SELECTION: &str = "selection.json";
+
+/// Makes a folder of several runs ours.
+///
+/// # Errors
+/// [`FolderError`] where it is not ours to write into.
+pub(crate) fn claim_grid(path: &Path) -> Result<(), TrainError> {
+    owner::claim(path, FolderKind::Grid).map(drop)
+}
 
 /// A run's folder, locked for this process while the value lives.
 #[derive(Debug)]
@@ -31,13 +59,22 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Creates the folder where it is missing and locks it.
+    /// Creates the folder of a run where it is missing and locks it.
     ///
     /// # Errors
-    /// [`TrainError::Locked`] where another process (or another run of this one) holds it.
+    /// [`FolderError`] where it holds something that is no run of ours; [`TrainError::Locked`] where another process
+    /// (or another run of this one) holds it.
     pub fn open(path: &Path) -> Result<Self, TrainError> {
-        fs::create_dir_all(path).map_err(TrainError::io("create", path))?;
-        let lock = path.join("run.lock");
+        Self::open_as(path, FolderKind::Run)
+    }
+
+    /// As [`open`](Self::open), for a run of either kind.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn open_as(path: &Path, kind: FolderKind) -> Result<Self, TrainError> {
+        owner::claim(path, kind)?;
+        let lock = path.join(LOCK);
         let mut file = File::options()
             .create(true)
             .truncate(false)
@@ -75,19 +112,15 @@ impl RunFolder {
 
     /// Removes the temporary files and folders that a killed process left behind; the lock says that nobody uses them.
     fn clear_temporaries(&self) -> Result<(), TrainError> {
-        for entry in fs::read_dir(&self.path).map_err(TrainError::io("list", &self.path))? {
-            let path = entry.map_err(TrainError::io("list", &self.path))?.path();
-            let name = path
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned())
-                .unwrap_or_default();
-            if !name.starts_with(".tmp") && !name.starts_with(".saving-") {
+        for name in names(&self.path)? {
+            if !name.to_str().is_some_and(is_temporary) {
                 continue;
             }
+            let path = self.path.join(name);
             if path.is_dir() {
                 remove_tree(&path)?;
             } else {
-                fs::remove_file(&path).map_err(TrainError::io("remove", &path))?;
+                remove_file(&path)?;
             }
         }
         Ok(())
@@ -152,7 +185,7 @@ impl RunFolder {
     pub fn verify_best(&self, selection: &Selection) -> Result<(), TrainError> {
         for (name, expected) in &selection.files {
             let path = self.best().join(name);
-            let found = file_sha256(&path).map_err(TrainError::io("read", &path))?;
+            let found = file_sha256(&path).map_err(TrainError::read("read", &path))?;
             if found != *expected {
                 return Err(TrainError::BestChanged {
                     path,
@@ -166,157 +199,87 @@ impl RunFolder {
 
     /// Removes what a run leaves behind before its first checkpoint.
     pub fn clear_best(&self) -> Result<(), TrainError> {
-        remove_tree(&self.best())
+        replace::remove_written(&self.best())
     }
 }
 
-const SELECTION: &str = "selection.json";
-
-/// Replaces the folder `name` of `parent`: `write` makes a folder at the path it is given, which then takes the place of
-/// the one before. A kill at any moment leaves the old one, the new one, or what [`finish_replacement`] completes.
-pub(crate) fn replace_folder(
-    parent: &Path,
-    name: &str,
-    write: impl FnOnce(&Path) -> Result<(), TrainError>,
-) -> Result<(), TrainError> {
-    let (temporary, new) = (parent.join(format!("{name}.tmp")), parent.join(format!("{name}.new")));
-    remove_tree(&temporary)?;
-    if let Err(error) = write(&temporary).and_then(|()| sync_tree(&temporary)) {
-        // A full disk is the likely cause; what is left of the attempt only makes it fuller.
-        let _ = fs::remove_dir_all(&temporary);
-        return Err(error);
-    }
-    fs::rename(&temporary, &new).map_err(TrainError::io("rename", &temporary))?;
-    finish_replacement(parent, name)
+/// What [`clear`] did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cleared {
+    /// Whether there was a run.
+    pub had_run: bool,
+    /// Entries that are not ours and stay.
+    pub kept: Vec<String>,
 }
 
-/// Completes a replacement that was cut short, and clears what an unfinished one left.
-pub(crate) fn finish_replacement(parent: &Path, name: &str) -> Result<(), TrainError> {
-    let (new, current, old) = (
-        parent.join(format!("{name}.new")),
-        parent.join(name),
-        parent.join(format!("{name}.old")),
-    );
-    remove_tree(&parent.join(format!("{name}.tmp")))?;
-    if new.exists() {
-        if current.exists() {
-            remove_tree(&old)?;
-            fs::rename(&current, &old).map_err(TrainError::io("rename", &current))?;
+/// Removes what a run of ours has written in a folder, so that the next one begins anew. Everything else stays.
+///
+/// # Errors
+/// [`FolderError`] where the folder holds something that is no run of ours, [`TrainError::Locked`] where a run is in it.
+pub fn clear(path: &Path, kind: FolderKind) -> Result<Cleared, TrainError> {
+    let marker = match owner::standing(path, kind)? {
+        Standing::Free { .. } => return Ok(Cleared::default()),
+        Standing::Ours(marker) => marker,
+    };
+    let folder = RunFolder::open_as(path, kind)?;
+    // The result goes first: without it, what a kill leaves of the rest is a run that was begun.
+    for name in ["result.json", "record.jsonl", "config.toml", JUDGED] {
+        remove_file(&path.join(name))?;
+    }
+    checkpoint::remove_all(&folder.checkpoints())?;
+    folder.clear_best()?;
+    if kind == FolderKind::Pretraining {
+        for name in ["model", "tokenizer"] {
+            replace::remove_written(&path.join(name))?;
         }
-        fs::rename(&new, &current).map_err(TrainError::io("rename", &new))?;
-        sync_folder(parent)?;
+        for name in ["tokens.bin", "tokenizer-made-of.json"] {
+            remove_file(&path.join(name))?;
+        }
     }
-    remove_tree(&old)
+    clear_completions(path, marker.as_ref())?;
+    let kept = names(path)?
+        .iter()
+        .map(|name| name.to_string_lossy().into_owned())
+        .filter(|name| name != MARKER && name != LOCK)
+        .collect();
+    Ok(Cleared { had_run: true, kept })
+}
+
+/// Cuts completions back to what was there before the run; where nobody knows, they are set aside.
+fn clear_completions(folder: &Path, marker: Option<&Marker>) -> Result<(), TrainError> {
+    let path = folder.join(COMPLETIONS);
+    if !path.exists() {
+        return Ok(());
+    }
+    let Some(marker) = marker else {
+        let free = |number: &usize| !folder.join(format!("completions-{number}.jsonl")).exists();
+        let number = (1..)
+            .find(free)
+            .expect("a folder holds fewer files than there are numbers");
+        let aside = folder.join(format!("completions-{number}.jsonl"));
+        return fs::rename(&path, &aside).map_err(TrainError::io("rename", &path));
+    };
+    match marker.given.get(COMPLETIONS) {
+        None => remove_file(&path),
+        Some(bytes) => File::options()
+            .write(true)
+            .open(&path)
+            .and_then(|file| file.set_len(*bytes))
+            .map_err(TrainError::io("cut", &path)),
+    }
 }
 
 /// SHA-256 of each file directly inside a folder, by name.
-fn checksums(folder: &Path) -> Result<std::collections::BTreeMap<String, String>, TrainError> {
-    let mut sums = std::collections::BTreeMap::new();
-    for entry in fs::read_dir(folder).map_err(TrainError::io("list", folder))? {
-        let path = entry.map_err(TrainError::io("list", folder))?.path();
+fn checksums(folder: &Path) -> Result<BTreeMap<String, String>, TrainError> {
+    let mut sums = BTreeMap::new();
+    for name in names(folder)? {
+        let path = folder.join(&name);
         if path.is_file() {
-            let name = path
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned())
-                .unwrap_or_default();
-            sums.insert(name, file_sha256(&path).map_err(TrainError::io("read", &path))?);
+            let sum = file_sha256(&path).map_err(TrainError::io("read back", &path))?;
+            sums.insert(name.to_string_lossy().into_owned(), sum);
         }
     }
     Ok(sums)
-}
-
-/// SHA-256 of a file, lower-case hex, read in pieces.
-pub(crate) fn file_sha256(path: &Path) -> std::io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let count = file.read(&mut buffer)?;
-        if count == 0 {
-            return Ok(hex(&hasher.finalize()));
-        }
-        hasher.update(&buffer[..count]);
-    }
-}
-
-/// Lower-case hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Writes a file whole or not at all.
-pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    let folder = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    // A temporary file is the owner's alone by default; a result is for whoever may read the folder (the umask decides).
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut temporary = builder
-        .tempfile_in(folder)
-        .map_err(TrainError::io("create a file in", folder))?;
-    temporary.write_all(bytes).map_err(TrainError::io("write", path))?;
-    temporary.as_file().sync_all().map_err(TrainError::io("flush", path))?;
-    temporary
-        .persist(path)
-        .map_err(|error| TrainError::io("rename onto", path)(error.error))?;
-    sync_folder(folder)
-}
-
-/// Writes a value as indented JSON, whole or not at all.
-pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), TrainError> {
-    let json = |source| TrainError::Json {
-        path: path.to_owned(),
-        line: 1,
-        source,
-    };
-    let mut text = serde_json::to_vec_pretty(value).map_err(json)?;
-    text.push(b'\n');
-    write_atomic(path, &text)
-}
-
-/// Reads a JSON file.
-pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, TrainError> {
-    let text = fs::read_to_string(path).map_err(TrainError::io("read", path))?;
-    serde_json::from_str(&text).map_err(|source| TrainError::Json {
-        path: path.to_owned(),
-        line: source.line(),
-        source,
-    })
-}
-
-/// Removes a folder and all in it, if it is there.
-pub(crate) fn remove_tree(path: &Path) -> Result<(), TrainError> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(TrainError::io("remove", path)(error)),
-        _ => Ok(()),
-    }
-}
-
-/// Flushes every file of a folder, then the folder.
-pub(crate) fn sync_tree(path: &Path) -> Result<(), TrainError> {
-    for entry in fs::read_dir(path).map_err(TrainError::io("list", path))? {
-        let inner = entry.map_err(TrainError::io("list", path))?.path();
-        if inner.is_file() {
-            File::open(&inner)
-                .and_then(|file| file.sync_all())
-                .map_err(TrainError::io("flush", &inner))?;
-        }
-    }
-    sync_folder(path)
-}
-
-/// Makes renames inside a folder durable. Only Unix lets a folder be flushed.
-pub(crate) fn sync_folder(path: &Path) -> Result<(), TrainError> {
-    #[cfg(unix)]
-    File::open(path)
-        .and_then(|folder| folder.sync_all())
-        .map_err(TrainError::io("flush", path))?;
-    #[cfg(not(unix))]
-    let _ = path;
-    Ok(())
 }
 
 #[cfg(test)]
@@ -390,8 +353,8 @@ mod tests {
             put(&folder, 2);
             let (best, new, old) = (
                 folder.best(),
-                root.path().join("best.new"),
-                root.path().join("best.old"),
+                root.path().join(".adept-best.new"),
+                root.path().join(".adept-best.old"),
             );
             match cut {
                 "best is still the old one" => {
@@ -404,16 +367,16 @@ mod tests {
                 }
                 _ => fs::rename(root.path().join("first"), &old).unwrap(),
             }
-            fs::create_dir(root.path().join("best.tmp")).unwrap();
-            fs::create_dir(root.path().join(".saving-abc")).unwrap();
-            fs::write(root.path().join(".tmpabc"), "torn").unwrap();
+            let left = [".adept-best.tmp", ".adept-Ab1cde.tmp"].map(|name| root.path().join(name));
+            left.iter().for_each(|path| fs::create_dir(path).unwrap());
+            let mine = [".tmp_drafts", "best.old", "best.tmp", ".adept-notes"].map(|name| root.path().join(name));
+            mine.iter().for_each(|path| fs::create_dir(path).unwrap());
             drop(folder);
             let folder = RunFolder::open(root.path()).unwrap();
             assert_eq!(folder.selection().unwrap().unwrap().step, 2, "{cut}");
-            assert!(
-                !new.exists() && !old.exists() && !root.path().join("best.tmp").exists(),
-                "{cut}"
-            );
+            assert!(!new.exists() && !old.exists(), "{cut}");
+            assert!(left.iter().all(|path| !path.exists()), "{cut}");
+            assert!(mine.iter().all(|path| path.exists()), "{cut}");
         }
     }
 
@@ -430,6 +393,6 @@ mod tests {
         });
         assert!(matches!(failed, Err(TrainError::Io { .. })));
         assert_eq!(folder.selection().unwrap().unwrap().step, 1);
-        assert!(!root.path().join("best.tmp").exists());
+        assert!(!root.path().join(".adept-best.tmp").exists());
     }
 }

@@ -459,7 +459,7 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> Run<'a, AB, T> {
     fn score_best(mut self, trained: &T::Trained) -> Result<Outcome, TrainError> {
         let selection = self.folder.selection()?.ok_or_else(|| {
             let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-            TrainError::io("read the best module in", &self.folder.best())(missing)
+            TrainError::read("read the best module in", &self.folder.best())(missing)
         })?;
         self.folder.verify_best(&selection)?;
         let test = match self.job.test {

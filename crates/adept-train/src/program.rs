@@ -13,5 +13,5 @@ pub use judge::{Judged, Proceed, judge, scores, tally};
 pub use pass_at_k::pass_at_k;
 pub use prepare::{PreparedPrograms, Problem, ProgramOptions, prepare_programs};
 pub use text::{end_of, tidied, truncated};
-pub(crate) use train::{batch_options, finish};
+pub(crate) use train::{COMPLETIONS, JUDGED, batch_options, finish};
 pub(crate) use write::{Writer, in_order, write};

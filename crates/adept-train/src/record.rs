@@ -319,7 +319,7 @@ pub fn read(path: &Path) -> Result<Vec<Line>, TrainError> {
 
 /// As [`read`], for a record of other lines.
 pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, TrainError> {
-    let text = std::fs::read_to_string(path).map_err(TrainError::io("read", path))?;
+    let text = std::fs::read_to_string(path).map_err(TrainError::read("read", path))?;
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     whole
         .lines()

@@ -8,7 +8,6 @@ mod door;
 mod prepare;
 mod probe;
 
-use std::fs;
 use std::path::Path;
 
 use adept_core::{AdapterConfig, AdapterMetadata};
@@ -22,7 +21,7 @@ use crate::baseline::Majority;
 use crate::checkpoint::{self, Identity, Progress};
 use crate::config::{PredictionMethod, Resolved, RunConfig, SelectionMetric};
 use crate::evaluate::{EvaluationSet, Predictor};
-use crate::folder::{self, RunFolder};
+use crate::folder::{self, FolderKind, RunFolder};
 use crate::learner::{self, Job, Outcome};
 use crate::model::Model;
 use crate::observer::{Event, Observer};
@@ -51,6 +50,8 @@ pub fn run<AB: AutodiffBackend>(
     device: &AB::Device,
     observer: &mut dyn Observer,
 ) -> Result<RunResult, TrainError> {
+    // Before anything is read that takes long.
+    folder::check(folder, FolderKind::Run)?;
     let backbone = load_backbone::<AB::InnerBackend>(&resolved.config.backbone, device)?;
     let data = prepare(&resolved.config, &backbone, means)?;
     run_prepared::<AB>(resolved, folder, &backbone, &data, device, observer)
@@ -191,7 +192,7 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
         record.write(&Line::End(Box::new(result.clone())))?;
         record.flush()?;
         folder::write_json(&self.folder.result(), &result)?;
-        folder::remove_tree(&self.folder.checkpoints())?;
+        checkpoint::remove_all(&self.folder.checkpoints())?;
         observer.event(&Event::End(&result));
         Ok(result)
     }
@@ -239,7 +240,7 @@ fn full_target<AB: AutodiffBackend>(
     let save = move |model: &Model<AB::InnerBackend>, path: &Path| {
         model.save_pretrained(path)?;
         trained.write(path)?;
-        copy_tokenizer(&source, path)
+        folder::copy_files(&folder::TOKENIZER_FILES, &source, path)
     };
     let load = move |path: &Path| Ok(Model::load(path, &load_device)?.0);
     FullTarget::new(&backbone.model, Box::new(save), Box::new(load))
@@ -375,29 +376,6 @@ fn backbone_name(path: &Path) -> String {
     whole
         .file_name()
         .map_or_else(|| "backbone".to_owned(), |name| name.to_string_lossy().into_owned())
-}
-
-/// Copies what a backbone's folder holds besides its weights, so that a trained copy loads by itself.
-fn copy_tokenizer(from: &Path, to: &Path) -> Result<(), TrainError> {
-    for name in [
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-        "vocab.json",
-        "merges.txt",
-        "added_tokens.json",
-        "spiece.model",
-        "vocab.json",
-        "merges.txt",
-        "added_tokens.json",
-        "generation_config.json",
-    ] {
-        let source = from.join(name);
-        if source.exists() {
-            fs::copy(&source, to.join(name)).map_err(TrainError::io("copy", &source))?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -79,6 +79,10 @@ pub struct TableRuns {
     #[arg(long, value_name = "DIR")]
     pub reuse: Option<PathBuf>,
 
+    /// Begin every run of this command anew: what earlier ones wrote in its folder is removed, other files stay
+    #[arg(long)]
+    pub overwrite: bool,
+
     #[command(flatten)]
     pub settings: Settings,
 

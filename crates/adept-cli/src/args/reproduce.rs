@@ -114,6 +114,10 @@ pub struct Runs {
     #[command(flatten)]
     pub settings: Settings,
 
+    /// Begin every run of this command anew: what earlier ones wrote in its folder is removed, other files stay
+    #[arg(long)]
+    pub overwrite: bool,
+
     /// After an error in one run go on with the others; failures are listed at the end
     #[arg(long)]
     pub keep_going: bool,

@@ -59,6 +59,7 @@ fn table(setting: &Setting, table: TableName, shifts: Vec<usize>, runs: TableRun
             out: None,
             settings: runs.settings,
             keep_going: false,
+            overwrite: runs.overwrite,
             plan: runs.plan,
         },
         Benchmark::Glue,

@@ -15,20 +15,20 @@ mod trained;
 mod verify;
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use adept_data::DataError;
-use adept_data::pretrain::PretrainError;
 use adept_models::generate::GenerateError;
 use adept_sandbox::SandboxError;
 use adept_train::TrainError;
+use adept_train::folder::{self, FolderKind};
 use adept_train::program::ProgramOptions;
-use adept_train::report::Benchmark;
+use adept_train::report::{Benchmark, REPORT_FILES, ReportError};
 use adept_train::run::Means;
 
 use crate::args::{Cli, Command, Config, Report, Reproduce};
 use crate::device::DeviceName;
-use crate::failure::{Failure, say};
+use crate::failure::{Failure, remark, say};
 use crate::progress::Loudness;
 
 /// Names the folder that tokenised tasks are kept in.
@@ -104,8 +104,8 @@ fn data_cache(given: Option<PathBuf>) -> Option<PathBuf> {
 
 /// `adept report`.
 fn report(arguments: &Report) -> Result<(), Failure> {
-    adept_train::report::build(&arguments.out).map_err(Failure::input)?;
-    for name in ["results.json", "report.md", "report.html"] {
+    adept_train::report::build(&arguments.out).map_err(report_failure)?;
+    for name in REPORT_FILES {
         say(arguments.out.join(name).display())?;
     }
     Ok(())
@@ -116,6 +116,22 @@ fn config(arguments: &Config) -> Result<(), Failure> {
     let overrides = settings::overrides(&arguments.settings, Vec::new());
     let resolved = adept_train::config::resolve(None, &overrides).map_err(Failure::input)?;
     say(resolved.to_toml().trim_end())
+}
+
+/// `--overwrite`: removes what an earlier run has written, and names what stays.
+fn clear(setting: &Setting, out: &Path, kind: FolderKind) -> Result<(), Failure> {
+    let cleared = folder::clear(out, kind).map_err(run_failure)?;
+    if cleared.had_run && setting.loudness != Loudness::Quiet {
+        let kept = match cleared.kept.as_slice() {
+            [] => String::new(),
+            kept => format!("; not of that run, and kept: {}", kept.join(", ")),
+        };
+        remark(format_args!(
+            "{}: removed what an earlier run wrote{kept}",
+            out.display()
+        ));
+    }
+    Ok(())
 }
 
 /// The exit code of a failed run: what the reader gave (2), what happened on the way (1), or Ctrl-C (130).
@@ -133,15 +149,29 @@ pub fn run_failure(cause: TrainError) -> Failure {
         TrainError::Sandbox(SandboxError::Missing(_)) => Failure::input(cause).hint(
             "`--allow-missing-layers` runs programs in what is left of the sandbox: for texts that you trust only",
         ),
-        TrainError::Io { .. }
-        | TrainError::NotFinite { .. }
+        _ if cause.is_write() => Failure::run(cause).hint(WHAT_REMAINS),
+        TrainError::OtherRun { .. } | TrainError::NoUsableCheckpoint { .. } => {
+            Failure::input(cause).hint("--overwrite removes what that run wrote and begins anew")
+        }
+        TrainError::NotFinite { .. }
         | TrainError::Diverged { .. }
         | TrainError::LossNotFinite { .. }
         | TrainError::Generate(GenerateError::NotFinite { .. } | GenerateError::Score { .. })
-        | TrainError::BestChanged { .. }
-        | TrainError::Data(DataError::Write { .. } | DataError::Pretrain(PretrainError::Write { .. })) => {
+        | TrainError::BestChanged { .. } => {
             Failure::run(cause)
         }
         _ => Failure::input(cause),
+    }
+}
+
+/// Said where the system refused to write.
+const WHAT_REMAINS: &str =
+    "what was written before is whole; free some space, or write elsewhere, and run the same command again";
+
+/// The exit code of a report that could not be made: its runs (2), or the disk (1).
+pub fn report_failure(cause: ReportError) -> Failure {
+    match cause {
+        ReportError::File(cause) => run_failure(cause),
+        cause => Failure::input(cause),
     }
 }

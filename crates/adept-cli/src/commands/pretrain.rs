@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use adept_train::folder::{self, FolderKind};
 use adept_train::pretrain::{self, Plan, ResolvedPretrain, Roots};
 use adept_train::report::text::thousands;
 use burn::tensor::backend::AutodiffBackend;
 
-use super::{Setting, run_failure};
+use super::{Setting, clear, run_failure};
 use crate::args::Pretrain;
 use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, remark, say};
@@ -25,6 +26,12 @@ pub fn run(setting: &Setting, arguments: Pretrain) -> Result<(), Failure> {
     let Some(out) = arguments.out else {
         return Err(Failure::input("--out DIR is not given; --plan alone needs none"));
     };
+    if arguments.overwrite {
+        folder::check(&out, FolderKind::Pretraining).map_err(run_failure)?;
+        // The earlier run goes only where corpus and tasks can be read.
+        pretrain::plan(&resolved.config, &roots).map_err(run_failure)?;
+        clear(setting, &out, FolderKind::Pretraining)?;
+    }
     interrupt::listen()?;
     let work = Work {
         setting,

@@ -9,7 +9,7 @@ use adept_train::report::{self, Benchmark};
 use adept_train::reproduce::{Estimate, Grid, GridError, Plan, Prepared, ProfileName, estimate, plan, run_grid};
 use burn::tensor::backend::AutodiffBackend;
 
-use super::{Setting, run_failure};
+use super::{Setting, report_failure, run_failure};
 use crate::args::Runs;
 use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, remark, say};
@@ -113,7 +113,7 @@ pub(super) fn measure<AB: AutodiffBackend>(
 
 /// The table, where the report is, and how to get to the paper's setting.
 fn finish(grid: &Grid, loudness: Loudness) -> Result<(), Failure> {
-    let report = report::build(&grid.out).map_err(Failure::run)?;
+    let report = report::build(&grid.out).map_err(report_failure)?;
     say(report.results_table().trim_end())?;
     say("\nReport:")?;
     for name in ["report.html", "report.md", "results.json"] {
@@ -137,7 +137,7 @@ pub(super) fn grid_failure(cause: GridError) -> Failure {
     match cause {
         GridError::Train(cause) => run_failure(cause),
         GridError::Run { run, source } => run_failure(*source).context(run),
-        GridError::Report(_) => Failure::run(cause),
+        GridError::Report(cause) => report_failure(cause),
         GridError::Coordinate { .. } | GridError::SameName { .. } | GridError::OtherGrid { .. } => {
             Failure::input(cause)
         }

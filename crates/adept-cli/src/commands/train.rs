@@ -2,11 +2,12 @@
 
 use adept_data::Task;
 use adept_train::config::{self, Resolved};
+use adept_train::folder::{self, FolderKind};
 use adept_train::run;
 use burn::tensor::backend::AutodiffBackend;
 
 use super::settings::{option, overrides, path};
-use super::{Setting, hub, run_failure};
+use super::{Setting, clear, hub, run_failure};
 use crate::args::Train;
 use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, remark, say};
@@ -37,7 +38,9 @@ pub fn run(setting: &Setting, arguments: Train) -> Result<(), Failure> {
         format!("backbone={}", hub::backbone(&asked.backbone)?.display()),
     ]);
     let resolved = resolve(&overrides)?;
-    if arguments.out.join("result.json").exists() && setting.loudness != Loudness::Quiet {
+    folder::check(&arguments.out, FolderKind::Run).map_err(run_failure)?;
+    let is_done = !arguments.overwrite && arguments.out.join("result.json").exists();
+    if is_done && setting.loudness != Loudness::Quiet {
         remark(format_args!(
             "{} holds a finished run: nothing is trained again",
             arguments.out.display()
@@ -66,8 +69,16 @@ impl WithBackend for Work<'_> {
         let config = &self.resolved.config;
         let task = run::task_of(config).map_err(run_failure)?;
         let mut progress = Progress::new(self.setting.loudness, format!("{task} {}", config.adapter.method));
-        let result =
-            run::run::<AB>(&self.resolved, out, &self.setting.means, &device, &mut progress).map_err(run_failure)?;
+        let result = if self.arguments.overwrite {
+            // The earlier run goes only once there is something to take its place.
+            let backbone = run::load_backbone::<AB::InnerBackend>(&config.backbone, &device).map_err(run_failure)?;
+            let data = run::prepare(config, &backbone, &self.setting.means).map_err(run_failure)?;
+            clear(self.setting, out, FolderKind::Run)?;
+            run::run_prepared::<AB>(&self.resolved, out, &backbone, &data, &device, &mut progress)
+        } else {
+            run::run::<AB>(&self.resolved, out, &self.setting.means, &device, &mut progress)
+        };
+        let result = result.map_err(run_failure)?;
         drop(progress);
         say(format_args!(
             "validation {} (step {})",

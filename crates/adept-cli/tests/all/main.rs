@@ -6,6 +6,9 @@ mod bad_input;
 mod cli;
 mod common;
 mod fetch;
+mod folders;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod hub;
 #[cfg(unix)]
 mod kill;

@@ -9,30 +9,50 @@ use burn::tensor::backend::Backend;
 use serde_json::{Map, Value, json};
 
 use super::load::first_not_finite;
-use super::{AdapterMetadata, CONFIG_FILE, CONFIG_IN_HEADER, TENSOR_FILE, config};
+use super::{AdapterMetadata, CONFIG_FILE, CONFIG_IN_HEADER, PICKLE_FILE, TENSOR_FILE, config};
 use crate::{CoreError, Fingerprint, FingerprintBuilder, Offset, PromptAdapter};
 
-/// Writes the adapter into the folder `dir`, which is made where it does not exist; an adapter that is there already is
-/// replaced, other files are left alone.
+/// Writes the adapter into the folder `dir`, which is made where it does not exist; an adapter that [`save`] has written
+/// there before is replaced, other files are left alone.
 ///
 /// Each file is written beside its place, synced to disk and moved over in one step (the module's header says what that
 /// guarantees). The same adapter and metadata give the same bytes.
 ///
 /// # Errors
-/// Where metadata and adapter do not describe the same thing, where a value is NaN or infinite, or where the disk
-/// refuses.
+/// Where metadata and adapter do not describe the same thing, where a value is NaN or infinite, where an adapter from
+/// elsewhere is in the folder ([`CoreError::Foreign`]), or where the disk refuses ([`CoreError::Write`]).
 pub fn save<B: Backend>(dir: &Path, adapter: &PromptAdapter<B>, meta: &AdapterMetadata) -> Result<(), CoreError> {
     let tensor_path = dir.join(TENSOR_FILE);
     let tensors = checked_tensors(&tensor_path, adapter, meta)?;
     let config_text = config::to_text(meta, &hash(&tensors));
     let tensor_bytes = safetensors_bytes(&tensors, &config_text);
 
-    fs::create_dir_all(dir).map_err(|source| io(dir, source))?;
+    refuse_foreign(dir)?;
+    fs::create_dir_all(dir).map_err(|source| failed(dir, source))?;
     // The tensors first: a reader takes the configuration first, so it can meet an old one with new tensors, which it
     // recognises and mends, but never the reverse.
     replace(dir, TENSOR_FILE, &tensor_bytes)?;
     replace(dir, CONFIG_FILE, config_text.as_bytes())?;
     sync_folder(dir)
+}
+
+/// Refuses a folder with an adapter from elsewhere: this crate's have the key `adept`.
+fn refuse_foreign(dir: &Path) -> Result<(), CoreError> {
+    let is_ours = || {
+        let text = fs::read(dir.join(CONFIG_FILE)).ok()?;
+        let config: Map<String, Value> = serde_json::from_slice(&text).ok()?;
+        config.contains_key("adept").then_some(())
+    };
+    let there = [CONFIG_FILE, TENSOR_FILE, PICKLE_FILE]
+        .into_iter()
+        .find(|name| dir.join(name).exists());
+    match there {
+        Some(found) if is_ours().is_none() => Err(CoreError::Foreign {
+            path: dir.to_path_buf(),
+            found,
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn checked_tensors<B: Backend>(
@@ -148,10 +168,10 @@ fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), CoreError> {
     let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);
     #[cfg(unix)]
     builder.permissions(permissions);
-    let mut file = builder.tempfile_in(dir).map_err(|source| io(&path, source))?;
-    file.write_all(bytes).map_err(|source| io(&path, source))?;
-    file.as_file().sync_all().map_err(|source| io(&path, source))?;
-    file.persist(&path).map_err(|failed| io(&path, failed.error))?;
+    let mut file = builder.tempfile_in(dir).map_err(|source| failed(&path, source))?;
+    file.write_all(bytes).map_err(|source| failed(&path, source))?;
+    file.as_file().sync_all().map_err(|source| failed(&path, source))?;
+    file.persist(&path).map_err(|error| failed(&path, error.error))?;
     Ok(())
 }
 
@@ -160,13 +180,13 @@ fn sync_folder(dir: &Path) -> Result<(), CoreError> {
     if cfg!(unix) {
         File::open(dir)
             .and_then(|folder| folder.sync_all())
-            .map_err(|source| io(dir, source))?;
+            .map_err(|source| failed(dir, source))?;
     }
     Ok(())
 }
 
-pub(super) fn io(path: &Path, source: std::io::Error) -> CoreError {
-    CoreError::Io {
+fn failed(path: &Path, source: std::io::Error) -> CoreError {
+    CoreError::Write {
         path: path.to_path_buf(),
         source,
     }

@@ -483,5 +483,29 @@ fn a_folder_that_cannot_be_written_is_named() {
     let file = dir.path().join("file");
     fs::write(&file, "in the way").unwrap();
     let error = file::save(&file, &trained::<B>(&configs()[0], 0), &described(&configs()[0])).unwrap_err();
-    assert!(matches!(&error, CoreError::Io { path, .. } if *path == file), "{error}");
+    assert!(
+        matches!(&error, CoreError::Write { path, .. } if *path == file),
+        "{error}"
+    );
+}
+
+/// An adapter is never saved over one from elsewhere, a LoRA of peft's for instance.
+#[test]
+fn an_adapter_from_elsewhere_is_not_replaced() {
+    let [pt, ..] = configs();
+    for name in [CONFIG_FILE, "adapter_model.safetensors", "adapter_model.bin"] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(name), "{\"peft_type\": \"LORA\"}").unwrap();
+        let error = file::save(dir.path(), &trained::<B>(&pt, 0), &described(&pt)).unwrap_err();
+        assert!(
+            matches!(&error, CoreError::Foreign { found, .. } if *found == name),
+            "{error}"
+        );
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "{name}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("README.md"), "mine").unwrap();
+    file::save(dir.path(), &trained::<B>(&pt, 0), &described(&pt)).unwrap();
+    file::save(dir.path(), &trained::<B>(&pt, 1), &described(&pt)).unwrap();
+    assert_eq!(fs::read(dir.path().join("README.md")).unwrap(), b"mine");
 }

@@ -2,6 +2,7 @@
 //! own is a card like them (docs/tasks.md). The readers know no task, only cards.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 
@@ -178,6 +179,9 @@ pub enum TargetCard {
     },
 }
 
+/// Lengths that sources and targets may be cut to, in tokens: of one token, `</s>`, every text would be the same.
+pub const LENGTHS: RangeInclusive<usize> = 2..=16_384;
+
 /// What ends the body of a function at the left margin (Jain et al. 2024, as the paper follows them).
 pub const STATEMENTS: [&str; 8] = ["def", "class", "assert", "\"\"\"", "print", "if", "<|/", "```"];
 
@@ -343,6 +347,22 @@ impl TaskCard {
                 return Err(
                     "`source.pieces`: expected a piece with the name of a field, found an empty name".to_owned(),
                 );
+            }
+        }
+        let target = match self.target {
+            TargetCard::Answer { max_length, .. } | TargetCard::Program { max_length, .. } => Some(max_length),
+            TargetCard::Class { .. } | TargetCard::Score { .. } => None,
+        };
+        for (key, length) in [
+            ("source.max_length", Some(self.source.max_length)),
+            ("target.max_length", target),
+        ] {
+            if let Some(found) = length.filter(|length| !LENGTHS.contains(length)) {
+                return Err(format!(
+                    "`{key}`: expected {} to {} tokens, of which one is `</s>`, found {found}",
+                    LENGTHS.start(),
+                    LENGTHS.end()
+                ));
             }
         }
         if self.metrics.all.is_empty() {

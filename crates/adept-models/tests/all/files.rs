@@ -423,7 +423,29 @@ fn saving_into_a_place_that_cannot_be_names_it() {
     let model = load(&fixtures().join("t5_relu")).unwrap().model;
     let error = model.save_pretrained(&blocked.join("model")).unwrap_err();
     assert!(
-        matches!(&error, ModelError::Io { path, .. } if path == &blocked),
+        matches!(&error, ModelError::Write { path, .. } if path == &blocked),
         "{error}"
     );
+}
+
+/// A model is never saved over one from elsewhere, whichever of its files is there.
+#[test]
+fn a_model_from_elsewhere_is_not_replaced() {
+    let model = load(&fixtures().join("t5_relu")).unwrap().model;
+    for name in ["config.json", "model.safetensors", "model.safetensors.index.json"] {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join(name), "{\"model_type\": \"t5\"}").unwrap();
+        let error = model.save_pretrained(root.path()).unwrap_err();
+        assert!(
+            matches!(&error, ModelError::Foreign { found, .. } if *found == name),
+            "{error}"
+        );
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1, "{name}");
+    }
+    // Files of another kind are left alone.
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("tokenizer.json"), "{}").unwrap();
+    model.save_pretrained(root.path()).unwrap();
+    model.save_pretrained(root.path()).unwrap();
+    assert_eq!(fs::read(root.path().join("tokenizer.json")).unwrap(), b"{}");
 }

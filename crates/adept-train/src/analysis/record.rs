@@ -117,7 +117,7 @@ pub fn path(out: &Path, table: TableName, cell: &Cell) -> PathBuf {
 /// The checksum of the adapter that a run kept as its best.
 pub(super) fn adapter_sha256(folder: &Path) -> Result<String, TrainError> {
     let file = folder.join("best").join(TENSOR_FILE);
-    file_sha256(&file).map_err(TrainError::io("read", &file))
+    file_sha256(&file).map_err(TrainError::read("read", &file))
 }
 
 /// The record of a finished run, where there is one and it is of this run.

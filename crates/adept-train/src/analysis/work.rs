@@ -14,7 +14,7 @@ use super::{
     TokenCounts, magnitude, plan, shift,
 };
 use crate::TrainError;
-use crate::folder::{read_json, write_atomic, write_json};
+use crate::folder::{FolderKind, claim_grid, clear, read_json, write_atomic, write_json};
 use crate::observer::Observer;
 use crate::record::{RunResult, code_commit, code_version};
 use crate::report::GRID_FILE;
@@ -89,6 +89,7 @@ pub fn run<AB: AutodiffBackend>(
 ) -> Result<Table, AnalysisError> {
     let grid = &analysis.grid;
     let records = grid.out.join(analysis.table.name());
+    claim_grid(&grid.out)?;
     fs::create_dir_all(&records).map_err(TrainError::io("create", &records))?;
     write_json(&grid.out.join(GRID_FILE), &grid.record())?;
     let total = plan.runs.waiting().count();
@@ -114,6 +115,9 @@ pub fn run<AB: AutodiffBackend>(
                 // It is not run again: only that data and backbone are still the same is checked.
                 Box::new(())
             } else {
+                if grid.overwrite {
+                    clear(&cell.folder, FolderKind::Run)?;
+                }
                 position += 1;
                 observer.begin(&cell, position - 1, total)
             };

@@ -24,7 +24,7 @@ pub enum BenchError {
         least: usize,
     },
     /// The same, the other way round.
-    #[error("{option} is {found}, but must be at most {most}: half of tokens")]
+    #[error("{option} is {found}, but must be at most {most}{}", if *of_tokens { ": half of tokens" } else { "" })]
     TooLarge {
         /// The option.
         option: &'static str,
@@ -32,6 +32,8 @@ pub enum BenchError {
         found: usize,
         /// The largest value that works.
         most: usize,
+        /// Whether the limit follows from the width of the rows.
+        of_tokens: bool,
     },
     /// The prompt leaves no room for an offset of rank 1 in the budget.
     #[error(

@@ -15,6 +15,13 @@ const BUDGET_ROWS: usize = 100;
 /// DePT's table has a row for every position of the paper's longest inputs.
 const DEPT_LENGTH: usize = 256;
 
+/// Limits of what is worth timing: beyond them figures overflow or a machine's memory ends, and neither says which option
+/// was meant.
+const MOST_ROWS: usize = 65_536;
+const MOST_TOKENS: usize = 16_384;
+const MOST_SLOTS: usize = 1 << 24;
+const MOST_REPETITIONS: usize = 1_000_000;
+
 /// Checks the options, fills in the rank, and finds the backbone's shape.
 pub(super) fn resolve(options: &BenchOptions) -> Result<(BenchOptions, Shape), BenchError> {
     let mut options = options.clone();
@@ -42,6 +49,32 @@ pub(super) fn resolve(options: &BenchOptions) -> Result<(BenchOptions, Shape), B
             return Err(BenchError::TooSmall { option, found, least });
         }
     }
+    for (option, found, most) in [
+        ("batch", options.batch, MOST_ROWS),
+        ("tokens", options.tokens, MOST_TOKENS),
+        ("target-tokens", options.target_tokens, MOST_TOKENS),
+        ("virtual-tokens", options.virtual_tokens, MOST_TOKENS),
+        ("new-tokens", options.new_tokens, MOST_TOKENS),
+        ("rank", options.rank, MOST_ROWS),
+        ("labels", options.labels, MOST_ROWS),
+        ("warmup", options.warmup, MOST_REPETITIONS),
+        ("steps", options.steps, MOST_REPETITIONS),
+        (
+            "batch x tokens",
+            options.batch.saturating_mul(options.tokens.max(options.target_tokens)),
+            MOST_SLOTS,
+        ),
+    ] {
+        if found > most {
+            let of_tokens = false;
+            return Err(BenchError::TooLarge {
+                option,
+                found,
+                most,
+                of_tokens,
+            });
+        }
+    }
     // The shortest row is just above half of the width, and its first label needs a token before it.
     let most = options.tokens / 2;
     if options.size.is_causal() && options.target_tokens > most {
@@ -49,6 +82,7 @@ pub(super) fn resolve(options: &BenchOptions) -> Result<(BenchOptions, Shape), B
             option: "target-tokens",
             found: options.target_tokens,
             most,
+            of_tokens: true,
         });
     }
     let shape = Shape::of(options.size);

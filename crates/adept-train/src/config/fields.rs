@@ -247,8 +247,8 @@ pub const FIELDS: &[Field] = &[
         "input.max_target_length",
         Kind::Integer { min: 0, max: 16384 },
         true,
-        "Target tokens kept, `</s>` included, of tasks whose targets are free text. 0: as on the task's card (20). Labels \
-         and scores are never cut.",
+        "Target tokens kept, `</s>` included, of tasks whose targets are free text; at least 2. 0: as on the task's card \
+         (20). Labels and scores are never cut.",
     ),
     field(
         "input.positions",

@@ -1,18 +1,19 @@
 //! The T5 that is trained: its start, and the folder it is written to.
 
-use std::fs;
 use std::path::Path;
 
 use adept_models::StoredType;
 use adept_models::t5::FeedForwardKind;
-use adept_models::{ModelError, T5, T5Config};
+use adept_models::{T5, T5Config};
 use burn::tensor::backend::Backend;
 
 use super::config::PretrainConfig;
 use super::prepare::{Roots, Vocabulary};
 use crate::TrainError;
-use crate::folder::write_json;
+use crate::folder::{TOKENIZER_FILES, copy_files, write_json};
 use crate::learner::mix;
+
+const GENERATION_FILE: &str = "generation_config.json";
 
 /// Stands for "no pass" in the seed of the initial weights.
 const INITIAL_VALUES: u64 = u64::MAX;
@@ -98,27 +99,20 @@ pub(super) fn initial<B: Backend>(
 
 /// Writes a model and its tokenizer into the folder `path`, which this creates.
 pub(super) fn write<B: Backend>(model: &T5<B>, tokenizer: &Path, path: &Path) -> Result<(), TrainError> {
-    model
-        .save_pretrained_as(path, StoredType::Bf16)
-        .map_err(|error| match error {
-            // A full disk is the run's trouble, not its input's.
-            ModelError::Io { path, source } => TrainError::io("write", &path)(source),
-            other => other.into(),
-        })?;
+    model.save_pretrained_as(path, StoredType::Bf16)?;
     let config = model.config();
     let generation = serde_json::json!({
         "decoder_start_token_id": config.decoder_start_token_id,
         "eos_token_id": adept_models::files::one_or_many(&config.eos_token_ids),
         "pad_token_id": config.pad_token_id,
     });
-    write_json(&path.join("generation_config.json"), &generation)?;
-    for entry in fs::read_dir(tokenizer).map_err(TrainError::io("list", tokenizer))? {
-        let file = entry.map_err(TrainError::io("list", tokenizer))?.path();
-        if let Some(name) = file.file_name().filter(|_| file.is_file()) {
-            fs::copy(&file, path.join(name)).map_err(TrainError::io("copy", &file))?;
-        }
-    }
-    Ok(())
+    write_json(&path.join(GENERATION_FILE), &generation)?;
+    // `generation_config.json` is the one that was just written.
+    let names: Vec<&str> = TOKENIZER_FILES
+        .into_iter()
+        .filter(|name| *name != GENERATION_FILE)
+        .collect();
+    copy_files(&names, tokenizer, path)
 }
 
 #[cfg(test)]

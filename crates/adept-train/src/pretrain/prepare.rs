@@ -22,7 +22,7 @@ use super::feed::Source;
 use super::observer::{Phase, PretrainEvent, PretrainObserver};
 use super::record::TaskRecord;
 use crate::TrainError;
-use crate::folder::{file_sha256, finish_replacement, read_json, replace_folder, write_json};
+use crate::folder::{copy_files, file_sha256, finish_replacement, read_json, replace_folder, write_json};
 
 /// Where relative paths of a configuration begin.
 #[derive(Debug, Clone)]
@@ -191,7 +191,7 @@ pub(super) fn tokenizer(
 
 fn tokenizer_sha256(folder: &Path) -> Result<String, TrainError> {
     let file = folder.join("tokenizer.json");
-    file_sha256(&file).map_err(TrainError::io("read", &file))
+    file_sha256(&file).map_err(TrainError::read("read", &file))
 }
 
 /// Copies a tokenizer's files where the run's folder does not hold the same.
@@ -204,18 +204,13 @@ fn copy_tokenizer(from: &Path, out: &Path) -> Result<(), TrainError> {
     }
     replace_folder(out, "tokenizer", |path| {
         fs::create_dir(path).map_err(TrainError::io("create", path))?;
-        for name in [
+        let names = [
             "tokenizer.json",
             "tokenizer_config.json",
             "special_tokens_map.json",
             "spiece.model",
-        ] {
-            let source = from.join(name);
-            if source.exists() {
-                fs::copy(&source, path.join(name)).map_err(TrainError::io("copy", &source))?;
-            }
-        }
-        Ok(())
+        ];
+        copy_files(&names, from, path)
     })
 }
 

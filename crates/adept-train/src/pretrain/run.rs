@@ -17,7 +17,7 @@ use super::prepare::{self, Roots, Vocabulary};
 use super::record::{PretrainEnd, PretrainIdentity, PretrainLine, PretrainStart, TaskRecord};
 use crate::TrainError;
 use crate::checkpoint;
-use crate::folder::{self, RunFolder};
+use crate::folder::{self, FolderKind, RunFolder};
 use crate::record::{RecordWriter, code_commit, code_version, read_lines};
 
 /// What came out of a run.
@@ -38,7 +38,7 @@ pub fn run<AB: AutodiffBackend>(
     observer: &mut dyn PretrainObserver,
 ) -> Result<Outcome, TrainError> {
     let config = &resolved.config;
-    let folder = RunFolder::open(out)?;
+    let folder = RunFolder::open_as(out, FolderKind::Pretraining)?;
     folder::finish_replacement(out, "model")?;
     let found: Option<Checkpoint> = checkpoint::newest(&folder.checkpoints())?;
     if let Some(found) = &found {

@@ -32,7 +32,7 @@ pub struct Completions {
 }
 
 impl Completions {
-    /// Opens or begins it. A last line that was cut short is taken off.
+    /// Opens or begins it. A last line that was cut short is taken off; one that lacks its line break alone stays.
     ///
     /// # Errors
     /// A file that cannot be read or written, and a line in its midst that is no completion.
@@ -47,24 +47,37 @@ impl Completions {
             .map_err(failed)?;
         let (mut found, mut whole) = (BTreeMap::new(), 0);
         let mut reader = BufReader::new(&mut file);
-        let mut line = String::new();
+        let (mut line, mut is_open) = (Vec::new(), false);
         for number in 1.. {
             line.clear();
-            let bytes = reader.read_line(&mut line).map_err(TrainError::io("read", path))?;
-            if bytes == 0 || !line.ends_with('\n') {
-                break;
-            }
-            let completion: Completion = serde_json::from_str(&line).map_err(|cause| {
-                TrainError::io("read", path)(std::io::Error::new(
-                    std::io::ErrorKind::InvalidData,
-                    format!("line {number}: {cause}"),
-                ))
-            })?;
+            let bytes = reader
+                .read_until(b'\n', &mut line)
+                .map_err(TrainError::read("read", path))?;
+            is_open = bytes > 0 && !line.ends_with(b"\n");
+            let completion: Completion = match serde_json::from_slice(&line) {
+                _ if bytes == 0 => break,
+                Ok(completion) => completion,
+                Err(_) if is_open => {
+                    is_open = false;
+                    break;
+                }
+                Err(source) => {
+                    let path = path.to_owned();
+                    return Err(TrainError::Json {
+                        path,
+                        line: number,
+                        source,
+                    });
+                }
+            };
             found.insert((completion.problem, completion.sample), completion);
             whole += bytes as u64;
         }
-        file.set_len(whole).map_err(TrainError::io("write", path))?;
-        file.seek(SeekFrom::End(0)).map_err(TrainError::io("write", path))?;
+        let failed = TrainError::io("write", path);
+        file.set_len(whole)
+            .and_then(|()| file.seek(SeekFrom::End(0)))
+            .and_then(|_| file.write_all(if is_open { b"\n" } else { b"" }))
+            .map_err(failed)?;
         Ok(Self {
             path: path.to_owned(),
             file,
@@ -132,8 +145,11 @@ mod tests {
         for cut in 1..20 {
             std::fs::write(&path, &whole[..whole.len() - cut]).expect("a writable folder");
             let mut again = Completions::open(&path).expect("a torn file");
-            assert!(again.has(3, 1) && !again.has(4, 0), "{cut}");
-            again.append(vec![completion(4, 0)]).expect("a writable folder");
+            // Without its line break alone the last one is whole.
+            assert!(again.has(3, 1) && again.has(4, 0) == (cut == 1), "{cut}");
+            if cut > 1 {
+                again.append(vec![completion(4, 0)]).expect("a writable folder");
+            }
             assert_eq!(std::fs::read(&path).expect("the file"), whole);
         }
         let all = Completions::open(&path).expect("a whole file").into_all();

@@ -17,10 +17,10 @@ use crate::record::{MissingLayer, RunResult};
 use crate::run::{self, Begun, LoadedBackbone};
 use crate::target::Target;
 
-/// What was written, a line for each program.
-const COMPLETIONS: &str = "completions.jsonl";
+/// What was written, a line for each program. It may be there before the run: what it holds is not written again.
+pub(crate) const COMPLETIONS: &str = "completions.jsonl";
 /// What became of each.
-const JUDGED: &str = "judged.json";
+pub(crate) const JUDGED: &str = "judged.json";
 
 /// How a run puts programs into batches: source and solution in one row.
 pub(crate) fn batch_options<B: Backend>(config: &RunConfig, backbone: &LoadedBackbone<B>) -> BatchOptions {

@@ -23,7 +23,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::folder::{write_atomic, write_json};
+use crate::folder::{check_report, write_atomic, write_json};
 
 pub use benchmark::Benchmark;
 pub use error::ReportError;
@@ -32,6 +32,9 @@ pub use scan::{GRID_FILE, GridRecord};
 pub use statistics::Spread;
 pub use summary::RunSummary;
 pub use table::{Baseline, Cell, Row};
+
+/// Files of a report.
+pub const REPORT_FILES: [&str; 3] = ["results.json", "report.md", "report.html"];
 
 /// Everything a report says; `results.json` is this.
 #[derive(Debug, Clone, Serialize)]
@@ -115,10 +118,12 @@ pub fn build(out: &Path) -> Result<Report, ReportError> {
     if runs.is_empty() && unfinished.is_empty() {
         return Err(ReportError::NoRuns { path: out.to_owned() });
     }
+    check_report(out)?;
     let report = Report::new(grid.as_ref(), runs, unfinished);
-    write_json(&out.join("results.json"), &report)?;
-    write_atomic(&out.join("report.md"), markdown::render(&report).as_bytes())?;
-    write_atomic(&out.join("report.html"), html::render(&report).as_bytes())?;
+    let [results, page, site] = REPORT_FILES.map(|name| out.join(name));
+    write_json(&results, &report)?;
+    write_atomic(&page, markdown::render(&report).as_bytes())?;
+    write_atomic(&site, html::render(&report).as_bytes())?;
     Ok(report)
 }
 

@@ -1,12 +1,10 @@
 //! Runs what a plan left to do, task after task, with a report after every run.
 
-use std::fs;
-
 use burn::tensor::backend::AutodiffBackend;
 
 use super::{Cell, Grid, GridError, Plan, Prepared};
 use crate::TrainError;
-use crate::folder::write_json;
+use crate::folder::{FolderKind, claim_grid, clear, write_json};
 use crate::observer::Observer;
 use crate::report::{self, GRID_FILE};
 use crate::run;
@@ -36,7 +34,7 @@ pub fn run_grid<AB: AutodiffBackend>(
     device: &AB::Device,
     observer: &mut dyn GridObserver,
 ) -> Result<Vec<String>, GridError> {
-    fs::create_dir_all(&grid.out).map_err(TrainError::io("create", &grid.out))?;
+    claim_grid(&grid.out)?;
     write_json(&grid.out.join(GRID_FILE), &grid.record())?;
     let waiting: Vec<&Cell> = plan.waiting().collect();
     let mut failed = Vec::new();
@@ -50,7 +48,7 @@ pub fn run_grid<AB: AutodiffBackend>(
     };
     for (position, cell) in waiting.iter().enumerate() {
         let mut watching = observer.begin(cell, position, waiting.len());
-        let outcome = run_cell::<AB>(cell, &mut prepared, device, &mut *watching);
+        let outcome = run_cell::<AB>(cell, grid.overwrite, &mut prepared, device, &mut *watching);
         drop(watching);
         if cell.folder.join("record.jsonl").exists() {
             report::build(&grid.out)?;
@@ -77,6 +75,7 @@ pub fn run_grid<AB: AutodiffBackend>(
 
 fn run_cell<AB: AutodiffBackend>(
     cell: &Cell,
+    overwrite: bool,
     prepared: &mut Prepared<AB::InnerBackend>,
     device: &AB::Device,
     observer: &mut dyn Observer,
@@ -84,5 +83,8 @@ fn run_cell<AB: AutodiffBackend>(
     let config = &cell.resolved.config;
     prepared.read(config)?;
     let task = prepared.task(config).expect("it was read in the line above");
+    if overwrite {
+        clear(&cell.folder, FolderKind::Run)?;
+    }
     run::run_prepared::<AB>(&cell.resolved, &cell.folder, &prepared.backbone, task, device, observer).map(drop)
 }

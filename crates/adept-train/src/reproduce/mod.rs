@@ -55,6 +55,8 @@ pub struct Grid {
     pub steps: Option<usize>,
     /// `key=value` overrides of every run, over all else.
     pub settings: Vec<String>,
+    /// Begin every run anew: what earlier ones wrote in its folder is removed.
+    pub overwrite: bool,
 }
 
 /// Where the files of a grid's tasks are.

@@ -10,7 +10,7 @@ use adept_data::{Task, check_task};
 use super::{Grid, GridError};
 use crate::TrainError;
 use crate::config::{self, Origin, Resolved, TrainMethod, chosen, fields};
-use crate::folder::read_json;
+use crate::folder::{self, FolderKind, read_json};
 use crate::model::{self, Opened};
 use crate::record::RunResult;
 use crate::report::{GRID_FILE, GridRecord};
@@ -118,6 +118,7 @@ pub fn plan(grid: &Grid) -> Result<Plan, GridError> {
         }
     }
     check_names(&grid.tasks)?;
+    folder::check(&grid.out, FolderKind::Grid)?;
     check_record(grid)?;
     let Opened {
         d_model, checkpoint, ..
@@ -222,7 +223,11 @@ fn cell(
         .join(task.to_string())
         .join(method.to_string())
         .join(format!("seed-{seed}"));
-    let state = state(&folder, task, &resolved, fingerprint)?;
+    folder::check(&folder, FolderKind::Run)?;
+    let state = match grid.overwrite {
+        true => State::New,
+        false => state(&folder, task, &resolved, fingerprint)?,
+    };
     Ok(Cell {
         task: task.clone(),
         method,

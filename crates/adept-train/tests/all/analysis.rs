@@ -159,6 +159,7 @@ fn analysis(table: TableName, (data, backbone): &(PathBuf, PathBuf), out: &Path)
             seeds: vec![1, 2],
             steps: None,
             settings: Vec::new(),
+            overwrite: false,
         },
         shifts: vec![1, 3, 24],
         reuse: None,
@@ -399,5 +400,8 @@ fn a_shift_reaches_the_answers_and_another_adapter_is_measured_anew() {
     );
     fs::remove_dir_all(&best).unwrap();
     let error = make(&analysis, &mut Seen::default()).unwrap_err();
-    assert!(matches!(error, AnalysisError::Train(TrainError::Io { .. })), "{error}");
+    assert!(
+        matches!(error, AnalysisError::Train(TrainError::Read { .. })),
+        "{error}"
+    );
 }

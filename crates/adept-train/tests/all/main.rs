@@ -3,6 +3,8 @@
 mod adamw;
 mod analysis;
 mod common;
+mod edges;
+mod folders;
 mod learner;
 mod pretrain;
 mod resume;

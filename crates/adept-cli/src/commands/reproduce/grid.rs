@@ -68,6 +68,7 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
             .map_or_else(|| profile.seeds.clone(), |seeds| seeds.0),
         steps: arguments.steps.map(|steps| steps as usize),
         settings: overrides(&arguments.settings, Vec::new()),
+        overwrite: arguments.overwrite,
         profile,
     })
 }

@@ -1,0 +1,459 @@
+//! Whose a folder is. We write only into a folder that is new, empty, or ours.
+//!
+//! [`MARKER`] is the first file that is written into a folder and says what the folder is. It appears under its name in
+//! one step and never replaces another, so two programs that begin in one folder agree on it. A folder without one is
+//! ours where an earlier version, which wrote no marker, left its traces there: the start of a record, a result, or the
+//! lock beside a resolved configuration. Anything else is somebody else's and stays as it is.
+//!
+//! Inside a folder of ours the names that [`super`] lists are ours; other entries are never touched.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+use super::write::{beside, folder_of, is_temporary, json, names, read_json, sync_folder};
+use crate::TrainError;
+use crate::program::{COMPLETIONS, Completion};
+use crate::report::{GRID_FILE, GridRecord, REPORT_FILES};
+
+/// The file that says whose a folder is.
+pub const MARKER: &str = "adept-folder.json";
+/// Version of the marker.
+const FORMAT: u32 = 1;
+/// Bytes of a record's first line that are looked at, several times those of the longest configuration.
+const FIRST_LINE: u64 = 1 << 22;
+/// Entries of a refused folder that a message names.
+const NAMED: usize = 5;
+
+/// What is kept in a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FolderKind {
+    /// One run of `train`, or of a grid.
+    Run,
+    /// One run of `pretrain`.
+    Pretraining,
+    /// The runs of `reproduce`, their report, and the tables made from them.
+    Grid,
+}
+
+impl fmt::Display for FolderKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Run => "a run",
+            Self::Pretraining => "a pretraining run",
+            Self::Grid => "a grid of runs",
+        })
+    }
+}
+
+/// Why nothing is written into a folder.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// Files that are not ours.
+    #[error(
+        "{} holds files, and no {} of ours: {}; nothing was written; choose a new or an empty folder",
+        path.display(), kind.to_string().trim_start_matches("a "), listed(found, *more)
+    )]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// What was to be written there.
+        kind: FolderKind,
+        /// Some of its entries.
+        found: Vec<String>,
+        /// How many it has besides.
+        more: usize,
+    },
+    /// Something else of ours.
+    #[error("{} holds {found}; {expected} needs a folder of its own", path.display())]
+    OtherKind {
+        /// The folder.
+        path: PathBuf,
+        /// What was to be written there.
+        expected: FolderKind,
+        /// What is there.
+        found: FolderKind,
+    },
+    /// A marker of a later version.
+    #[error(
+        "{}: format {found}, this version knows {}; use the version that made the folder, or another folder",
+        path.display(), FORMAT
+    )]
+    Newer {
+        /// The marker.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// A file, a device or a dangling link where a folder is needed.
+    #[error("{}: expected a folder or nothing, found {found}", path.display())]
+    NoFolder {
+        /// The path.
+        path: PathBuf,
+        /// What is there.
+        found: &'static str,
+    },
+    /// An entry of a folder of ours that is in the way of one that we write.
+    #[error("{}: expected a folder or nothing, found a file; move it elsewhere", path.display())]
+    InTheWay {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Completions that were put into a folder and cannot be read as such.
+    #[error("{}, line {line}: expected a completion (problem, sample, completion, tokens), found {found}", path.display())]
+    Completions {
+        /// The file.
+        path: PathBuf,
+        /// Its first line that is no completion, from 1.
+        line: usize,
+        /// What the parser said.
+        found: String,
+    },
+    /// Files with the names of a report's beside runs, in a folder that is no grid's.
+    #[error(
+        "{} holds {}, which no report of ours wrote; nothing was written; move it elsewhere",
+        path.display(), listed(found, 0)
+    )]
+    ForeignReport {
+        /// The folder.
+        path: PathBuf,
+        /// The files.
+        found: Vec<String>,
+    },
+}
+
+fn listed(found: &[String], more: usize) -> String {
+    let names: Vec<String> = found.iter().map(|name| format!("`{name}`")).collect();
+    let rest = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    format!("{}{rest}", names.join(", "))
+}
+
+/// What the marker says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Marker {
+    /// What the folder is.
+    adept: FolderKind,
+    format: u32,
+    /// Bytes of the files that were there before the run and that it appends to.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) given: BTreeMap<String, u64>,
+}
+
+/// How a folder stands to what is to be written there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// New or empty, but for files that may be given to a run.
+    Free { given: BTreeMap<String, u64> },
+    /// Ours; without a marker where an earlier version made it.
+    Ours(Option<Marker>),
+}
+
+/// Refuses a folder that what is to be written there may not be written into. Writes nothing.
+///
+/// # Errors
+/// [`FolderError`], and a folder that cannot be listed.
+pub fn check(path: &Path, kind: FolderKind) -> Result<(), TrainError> {
+    standing(path, kind).map(drop)
+}
+
+/// Refuses to write a report into a folder that is no grid's and has files of a report's names from elsewhere.
+pub(crate) fn check_report(path: &Path) -> Result<(), TrainError> {
+    if matches!(standing(path, FolderKind::Grid), Ok(Standing::Ours(_))) || is_report(path) {
+        return Ok(());
+    }
+    let there = REPORT_FILES.iter().filter(|name| path.join(name).exists());
+    let found: Vec<String> = there.map(ToString::to_string).collect();
+    if found.is_empty() {
+        return Ok(());
+    }
+    let path = path.to_owned();
+    Err(FolderError::ForeignReport { path, found }.into())
+}
+
+/// Makes a folder ours: creates it where it is missing and writes the marker where there is none.
+pub(super) fn claim(path: &Path, kind: FolderKind) -> Result<Marker, TrainError> {
+    let given = match standing(path, kind)? {
+        Standing::Ours(Some(marker)) => return Ok(marker),
+        Standing::Ours(None) => BTreeMap::new(),
+        Standing::Free { given } => given,
+    };
+    fs::create_dir_all(path).map_err(TrainError::io("create", path))?;
+    let marker = Marker {
+        adept: kind,
+        format: FORMAT,
+        given,
+    };
+    let file = path.join(MARKER);
+    match beside(&file, &json(&file, &marker)?)?.persist_noclobber(&file) {
+        Ok(_) => {
+            sync_folder(folder_of(&file))?;
+            Ok(marker)
+        }
+        // Another program was faster.
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => match standing(path, kind)? {
+            Standing::Ours(Some(marker)) => Ok(marker),
+            _ => Err(TrainError::io("create", &file)(error.error)),
+        },
+        Err(error) => Err(TrainError::io("create", &file)(error.error)),
+    }
+}
+
+pub(super) fn standing(path: &Path, kind: FolderKind) -> Result<Standing, TrainError> {
+    let none = || Standing::Free { given: BTreeMap::new() };
+    match fs::metadata(path) {
+        Ok(there) if there.is_dir() => {}
+        Ok(there) => {
+            let found = if there.is_file() { "a file" } else { "no folder" };
+            return Err(no_folder(path, found));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return match fs::symlink_metadata(path) {
+                Ok(_) => Err(no_folder(path, "a link that leads nowhere")),
+                Err(_) => Ok(none()),
+            };
+        }
+        // A part of the path is a file, or may not be passed.
+        Err(error) => return Err(TrainError::read("look into", path)(error)),
+    }
+    if let Some(marker) = marker(path)? {
+        return match marker.adept == kind {
+            true => Ok(Standing::Ours(Some(marker))),
+            false => Err(other_kind(path, kind, marker.adept)),
+        };
+    }
+    let entries = names(path)?;
+    let mut entries: Vec<String> = entries
+        .iter()
+        .map(|name| name.to_string_lossy().into_owned())
+        .filter(|name| !is_temporary(name))
+        .collect();
+    match earlier(path, &entries) {
+        Some(Earlier::Of(found)) if found != kind => return Err(other_kind(path, kind, found)),
+        Some(_) => return Ok(Standing::Ours(None)),
+        None => {}
+    }
+    let mut given = BTreeMap::new();
+    if kind == FolderKind::Run && entries == [COMPLETIONS] {
+        given.insert(entries.remove(0), completions_bytes(path)?);
+    }
+    if entries.is_empty() {
+        return Ok(Standing::Free { given });
+    }
+    let more = entries.len().saturating_sub(NAMED);
+    entries.truncate(NAMED);
+    Err(FolderError::Foreign {
+        path: path.to_owned(),
+        kind,
+        found: entries,
+        more,
+    }
+    .into())
+}
+
+fn no_folder(path: &Path, found: &'static str) -> TrainError {
+    let path = path.to_owned();
+    FolderError::NoFolder { path, found }.into()
+}
+
+fn other_kind(path: &Path, expected: FolderKind, found: FolderKind) -> TrainError {
+    FolderError::OtherKind {
+        path: path.to_owned(),
+        expected,
+        found,
+    }
+    .into()
+}
+
+/// The marker, where there is one of ours.
+fn marker(folder: &Path) -> Result<Option<Marker>, TrainError> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        #[serde(rename = "adept")]
+        _adept: String,
+        format: u32,
+    }
+    let path = folder.join(MARKER);
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(TrainError::read("read", &path)(error)),
+    };
+    match serde_json::from_slice::<Versioned>(&text) {
+        Ok(versioned) if versioned.format > FORMAT => Err(FolderError::Newer {
+            path,
+            found: versioned.format,
+        }
+        .into()),
+        // What does not parse is somebody else's file.
+        Ok(_) => Ok(serde_json::from_slice(&text).ok()),
+        Err(_) => Ok(None),
+    }
+}
+
+/// What an earlier version left.
+enum Earlier {
+    /// Something of this kind.
+    Of(FolderKind),
+    /// A lock alone.
+    Begun,
+}
+
+/// Looks for the traces of a version that wrote no marker.
+fn earlier(folder: &Path, entries: &[String]) -> Option<Earlier> {
+    if read_json::<GridRecord>(&folder.join(GRID_FILE)).is_ok() {
+        return Some(Earlier::Of(FolderKind::Grid));
+    }
+    if read_json::<ResultTrace>(&folder.join("result.json")).is_ok() {
+        return Some(Earlier::Of(FolderKind::Run));
+    }
+    if let Some(kind) = of_record(&folder.join("record.jsonl")) {
+        return Some(Earlier::Of(kind));
+    }
+    if is_lock(&folder.join("run.lock")) {
+        if let Some(kind) = of_config(&folder.join("config.toml")) {
+            return Some(Earlier::Of(kind));
+        }
+        if read_json::<StampTrace>(&folder.join("tokenizer-made-of.json")).is_ok() {
+            return Some(Earlier::Of(FolderKind::Pretraining));
+        }
+        if entries == ["run.lock"] {
+            return Some(Earlier::Begun);
+        }
+    }
+    holds_runs_only(folder, entries).then_some(Earlier::Of(FolderKind::Grid))
+}
+
+/// Enough of a `result.json` to know it.
+#[derive(Deserialize)]
+struct ResultTrace {
+    #[serde(rename = "fingerprint")]
+    _fingerprint: String,
+    #[serde(rename = "code_version")]
+    _code_version: String,
+    #[serde(rename = "best_step")]
+    _best_step: u64,
+    #[serde(rename = "config")]
+    _config: BTreeMap<String, IgnoredAny>,
+}
+
+/// Enough of the stamp beside a trained tokenizer.
+#[derive(Deserialize)]
+struct StampTrace {
+    #[serde(rename = "code_version")]
+    _code_version: String,
+    #[serde(rename = "tokenizer_sha256")]
+    _tokenizer_sha256: String,
+}
+
+/// Whose record begins with such a line.
+fn of_record(path: &Path) -> Option<FolderKind> {
+    #[derive(Deserialize)]
+    struct Trace {
+        event: String,
+        #[serde(rename = "code_version")]
+        _code_version: String,
+        #[serde(rename = "resolved")]
+        _resolved: BTreeMap<String, IgnoredAny>,
+        fingerprint: Option<String>,
+        corpus_tokens: Option<u64>,
+    }
+    let mut line = Vec::new();
+    let mut reader = BufReader::new(File::open(path).ok()?.take(FIRST_LINE));
+    reader.read_until(b'\n', &mut line).ok()?;
+    let trace: Trace = serde_json::from_slice(&line).ok()?;
+    match (trace.event.as_str(), trace.fingerprint, trace.corpus_tokens) {
+        ("start", Some(_), _) => Some(FolderKind::Run),
+        ("start", _, Some(_)) => Some(FolderKind::Pretraining),
+        _ => None,
+    }
+}
+
+/// Whether a file is a lock of ours: a process's number, or nothing where it was killed before it wrote that.
+fn is_lock(path: &Path) -> bool {
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(32).read_to_end(&mut text));
+    let digits = text.strip_suffix(b"\n").unwrap_or(&text);
+    read.is_ok() && digits.len() < 20 && digits.iter().all(u8::is_ascii_digit)
+}
+
+/// Whose resolved configuration it is.
+fn of_config(path: &Path) -> Option<FolderKind> {
+    let text = fs::read_to_string(path).ok()?;
+    let head = text.strip_prefix("# Resolved configuration of a ")?;
+    text.parse::<toml::Table>().ok()?;
+    match head {
+        _ if head.starts_with("run: preset `") => Some(FolderKind::Run),
+        _ if head.starts_with("pretraining run") => Some(FolderKind::Pretraining),
+        _ => None,
+    }
+}
+
+/// Whether a folder holds `TASK/METHOD/seed-N` with runs of ours, their report, and nothing else.
+fn holds_runs_only(folder: &Path, entries: &[String]) -> bool {
+    let mut runs = 0;
+    for entry in entries {
+        let path = folder.join(entry);
+        if REPORT_FILES.contains(&entry.as_str()) && is_report(folder) {
+            continue;
+        }
+        let Some(found) = runs_below(&path, 2) else {
+            return false;
+        };
+        runs += found;
+    }
+    runs > 0
+}
+
+/// Runs so many folders below a folder that has nothing else; none where it has.
+fn runs_below(folder: &Path, depth: usize) -> Option<usize> {
+    if depth == 0 {
+        return matches!(standing(folder, FolderKind::Run), Ok(Standing::Ours(_))).then_some(1);
+    }
+    let below = names(folder).ok()?.into_iter().map(|name| folder.join(name));
+    below.map(|inner| runs_below(&inner, depth - 1)).sum()
+}
+
+/// Whether the report beside runs is one of ours.
+fn is_report(folder: &Path) -> bool {
+    #[derive(Deserialize)]
+    struct Trace {
+        #[serde(rename = "benchmark")]
+        _benchmark: IgnoredAny,
+        #[serde(rename = "notes")]
+        _notes: Vec<String>,
+        #[serde(rename = "tasks")]
+        _tasks: Vec<String>,
+        #[serde(rename = "rows")]
+        _rows: Vec<IgnoredAny>,
+        #[serde(rename = "runs")]
+        _runs: Vec<IgnoredAny>,
+    }
+    read_json::<Trace>(&folder.join(REPORT_FILES[0])).is_ok()
+}
+
+/// The size of completions that were put into a folder before its run.
+fn completions_bytes(folder: &Path) -> Result<u64, TrainError> {
+    let path = folder.join(COMPLETIONS);
+    let failed = |error| TrainError::read("read", &path)(error);
+    let file = File::open(&path).map_err(failed)?;
+    let bytes = file.metadata().map_err(failed)?.len();
+    for (index, line) in BufReader::new(file).split(b'\n').enumerate() {
+        let line = line.map_err(failed)?;
+        serde_json::from_slice::<Completion>(&line).map_err(|cause| FolderError::Completions {
+            path: path.clone(),
+            line: index + 1,
+            found: cause.to_string(),
+        })?;
+    }
+    Ok(bytes)
+}
