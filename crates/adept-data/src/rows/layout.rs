@@ -25,7 +25,7 @@ use std::io::Read;
 use sha2::{Digest, Sha256};
 
 const MAGIC: [u8; 8] = *b"ADEPTROW";
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// Bytes of the header.
 pub(super) const HEADER: usize = 120;
 /// Bytes of the header that its digest covers.
