@@ -15,6 +15,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use adept_data::text::decoded;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -279,8 +280,8 @@ pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), TrainError
 
 /// Reads a JSON file.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, TrainError> {
-    let text = fs::read_to_string(path).map_err(TrainError::io("read", path))?;
-    serde_json::from_str(&text).map_err(|source| TrainError::Json {
+    let bytes = fs::read(path).map_err(TrainError::io("read", path))?;
+    serde_json::from_str(decoded(path, &bytes)?).map_err(|source| TrainError::Json {
         path: path.to_owned(),
         line: source.line(),
         source,

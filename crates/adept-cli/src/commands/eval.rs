@@ -11,7 +11,7 @@ use adept_train::run::{self, LoadedBackbone};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use serde_json::json;
 
-use super::settings::overrides;
+use super::settings::{overrides, path};
 use super::{Setting, hub, run_failure};
 use crate::args::{Eval, Split};
 use crate::device::{WithBackend, with_backend};
@@ -97,11 +97,9 @@ impl WithBackend for Work {
 fn settings(arguments: &Eval, about: Option<&AdapterMetadata>) -> Result<Resolved, Failure> {
     let task = arguments.task.as_ref().map(Task::reference).unwrap_or_default();
     let (task, data) = hub::task_and_data(&task, arguments.data.as_deref().unwrap_or(Path::new("")))?;
-    let mut first = vec![
-        format!("task={task}"),
-        format!("data={}", data.display()),
-        format!("backbone={}", arguments.backbone.display()),
-    ];
+    let mut first = vec![format!("task={task}")];
+    first.extend(path("data", Some(&data)));
+    first.extend(path("backbone", Some(&arguments.backbone)));
     let length = about
         .map(|about| about.config.max_source_length)
         .filter(|length| *length > 1);

@@ -2,6 +2,7 @@
 
 mod analysis;
 mod bench;
+mod environment;
 mod eval;
 mod fetch;
 mod hub;
@@ -12,9 +13,6 @@ mod reproduce;
 mod settings;
 mod train;
 mod verify;
-
-use std::env;
-use std::path::PathBuf;
 
 use adept_data::DataError;
 use adept_data::pretrain::PretrainError;
@@ -28,9 +26,6 @@ use crate::args::{Cli, Command, Config, Report, Reproduce};
 use crate::device::DeviceName;
 use crate::failure::{Failure, say};
 use crate::progress::Loudness;
-
-/// Names the folder that tokenised tasks are kept in.
-const CACHE_VARIABLE: &str = "ADEPT_CACHE";
 
 /// What every command knows besides its own arguments.
 #[derive(Debug, Clone)]
@@ -54,7 +49,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         device: cli.device.unwrap_or_default(),
         loudness,
         means: Means {
-            cache: data_cache(cli.data_cache),
+            cache: environment::data_cache(cli.data_cache)?,
             programs: ProgramOptions {
                 sandbox: adept_sandbox::Settings {
                     allow_missing: cli.allow_missing_layers,
@@ -83,20 +78,6 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Report(arguments) => report(&arguments),
         Command::Config(arguments) => config(&arguments),
     }
-}
-
-/// The folder that tokenised tasks are kept in, as given, as the environment says, or the user's own.
-fn data_cache(given: Option<PathBuf>) -> Option<PathBuf> {
-    let variable = || {
-        env::var_os(CACHE_VARIABLE)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    let users = || dirs::cache_dir().map(|caches| caches.join("adept"));
-    given
-        .or_else(variable)
-        .or_else(users)
-        .filter(|folder| folder.as_os_str() != "none")
 }
 
 /// `adept report`.

@@ -31,11 +31,13 @@ pub fn run(setting: &Setting, arguments: Train) -> Result<(), Failure> {
         return Err(Failure::input(message));
     }
     let (task, data) = hub::task_and_data(&asked.task, &asked.data)?;
-    overrides.extend([
-        format!("task={task}"),
-        format!("data={}", data.display()),
-        format!("backbone={}", hub::backbone(&asked.backbone)?.display()),
-    ]);
+    let backbone = hub::backbone(&asked.backbone)?;
+    let found = [
+        option("task", Some(task)),
+        path("data", Some(&data)),
+        path("backbone", Some(&backbone)),
+    ];
+    overrides.extend(found.into_iter().flatten());
     let resolved = resolve(&overrides)?;
     if arguments.out.join("result.json").exists() && setting.loudness != Loudness::Quiet {
         remark(format_args!(
