@@ -5,7 +5,8 @@ Writes crates/adept-data/tests/fixtures/metrics.json. Every case is generated he
 
     python tests/generators/metrics_reference.py
 
-Written with scikit-learn 1.9.1, scipy 1.17.1, numpy's PCG64 seeded by 7.
+Written with scikit-learn 1.9.1, scipy 1.17.1, numpy's PCG64 seeded by 7; the scores of the cases "not a number" with
+`statistics.correlation` of Python 3.11, which agrees with scipy on all other cases to 1e-9.
 """
 
 import json
@@ -34,8 +35,9 @@ def f1_multiclass(predictions, targets):
 
 
 def number(text):
+    # Words such as nan and inf, and numbers beyond all, are no numbers here.
     try:
-        return float(text)
+        return float(text) if math.isfinite(float(text)) else -1.0
     except ValueError:
         return -1.0
 

@@ -4,11 +4,13 @@ mod analysis;
 mod fetch;
 mod reproduce;
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
-use adept_data::Task;
+use adept_data::{DataError, Task, path_text};
 use adept_train::bench::{BenchMethod, BenchSize};
 use adept_train::config::{Preset, TrainMethod};
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::device::DeviceName;
@@ -120,7 +122,7 @@ pub struct Train {
     pub config: Option<PathBuf>,
 
     /// Task by name, or a card by path [default: text, of a file of one's own]
-    #[arg(long, value_name = "NAME|FILE")]
+    #[arg(long, value_name = "NAME|FILE", value_parser = OsStringValueParser::new().try_map(task))]
     pub task: Option<Task>,
 
     /// Folder of the task's files, or a file of one's own: jsonl, json, csv, tsv or parquet [default: the hub's cache,
@@ -211,7 +213,7 @@ pub struct Eval {
     pub backbone: PathBuf,
 
     /// Task by name, or a card by path [default: what the model was trained on; text, where it does not say]
-    #[arg(long, value_name = "NAME|FILE")]
+    #[arg(long, value_name = "NAME|FILE", value_parser = OsStringValueParser::new().try_map(task))]
     pub task: Option<Task>,
 
     /// Folder of the task's files, or a file of one's own [default: the hub's cache, which `adept fetch TASK` fills]
@@ -257,7 +259,7 @@ pub struct Predict {
     pub jsonl: bool,
 
     /// Task whose labels are the possible answers [default: the one that the model was trained on]
-    #[arg(long, value_name = "NAME|FILE")]
+    #[arg(long, value_name = "NAME|FILE", value_parser = OsStringValueParser::new().try_map(task))]
     pub task: Option<Task>,
 
     /// Let the model write freely instead of choosing among labels [default: as in its training]
@@ -404,6 +406,11 @@ pub struct Report {
 pub struct Config {
     #[command(flatten)]
     pub settings: Settings,
+}
+
+/// A task by its name or its card's path, which need not be UTF-8.
+fn task(name: OsString) -> Result<Task, DataError> {
+    path_text::to_text(Path::new(&name)).parse()
 }
 
 fn preset(text: &str) -> Result<Preset, String> {

@@ -3,6 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
+use adept_files::NotText;
+
+use crate::table::TableFault;
+
 /// Why data could not be read, tokenised or batched.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -90,6 +94,36 @@ pub enum DataError {
         /// The offending byte.
         byte: u8,
     },
+    /// A file that is no UTF-8 text from its first bytes on.
+    #[error("{}: {what}", file.display())]
+    NotText {
+        /// The file.
+        file: PathBuf,
+        /// What it is instead.
+        what: NotText,
+    },
+    /// A table or JSON text that is malformed.
+    #[error("{}:{line}: {fault}", file.display())]
+    Table {
+        /// The file.
+        file: PathBuf,
+        /// Line or row.
+        line: usize,
+        /// What is wrong.
+        fault: TableFault,
+    },
+    /// A needed column that stands twice in the header or schema.
+    #[error("{}: expected one column `{column}`, found two, columns {first} and {second}", file.display())]
+    DoubleColumn {
+        /// The file.
+        file: PathBuf,
+        /// The column.
+        column: String,
+        /// The first of them, from 1.
+        first: usize,
+        /// The second.
+        second: usize,
+    },
     /// A row with too few or too many columns.
     #[error("{}:{line}: expected {expected} columns, found {found}", file.display())]
     ColumnCount {
@@ -150,6 +184,25 @@ pub enum DataError {
         /// The label found.
         found: Box<str>,
     },
+    /// A label that may mean either of two things.
+    #[error(
+        "{}:{line}: field `{field}`: expected the name of a class, found `{found}`, which may mean `{class}` by its number, \
+         or {other}", file.display()
+    )]
+    AmbiguousLabel {
+        /// The file.
+        file: PathBuf,
+        /// Line or row.
+        line: usize,
+        /// The label's column.
+        field: String,
+        /// The label found.
+        found: Box<str>,
+        /// The class of this number.
+        class: Box<str>,
+        /// What else it may mean.
+        other: Box<str>,
+    },
     /// A label that its makers hide (-1), in a split that needs one.
     #[error("{}:{line}: field `{field}`: expected {expected}, found the hidden label -1", file.display())]
     HiddenLabel {
@@ -203,6 +256,19 @@ pub enum DataError {
         file: PathBuf,
         /// Its size.
         bytes: u64,
+    },
+    /// A parquet column whose compression is not read.
+    #[error(
+        "{}: column `{column}`: expected a codec that is read (none, snappy, gzip, brotli, zstd, lz4), found {codec}; write \
+         the file anew with one of them", file.display()
+    )]
+    ParquetCodec {
+        /// The file.
+        file: PathBuf,
+        /// The column.
+        column: String,
+        /// Its codec.
+        codec: String,
     },
     /// Parquet columns of different lengths.
     #[error("{}: column `{column}`: expected {expected} rows, found {found}", file.display())]
@@ -399,6 +465,7 @@ impl DataError {
                 | Self::MissingField { .. }
                 | Self::FieldType { .. }
                 | Self::ColumnCount { .. }
+                | Self::Table { .. }
                 | Self::Json { .. }
                 | Self::JsonDocument { .. }
         )

@@ -8,11 +8,14 @@ use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
+use crate::DataError;
+use crate::text::Begun;
+
 /// Bytes read at a time.
 const CHUNK: usize = 1 << 16;
 
 /// The first bytes of a gzip file.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
+pub(crate) const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// The bytes of a file, counted and hashed as they are read.
 #[derive(Debug)]
@@ -31,26 +34,34 @@ impl Read for Hashed {
     }
 }
 
-/// A file's text, whatever its form.
+/// A file's text, whatever its form, without its byte-order mark.
 #[derive(Debug)]
 pub(crate) enum TextFile {
-    Plain(BufReader<Hashed>),
-    Gzip(Box<BufReader<MultiGzDecoder<BufReader<Hashed>>>>),
+    Plain(Box<Begun<BufReader<Hashed>>>),
+    Gzip(Box<Begun<BufReader<MultiGzDecoder<BufReader<Hashed>>>>>),
 }
 
 impl TextFile {
     /// Opens a file; its first bytes say whether it is gzip.
-    pub(crate) fn open(path: &Path) -> std::io::Result<Self> {
+    ///
+    /// # Errors
+    /// [`DataError::Io`], and [`DataError::NotText`] where it is no UTF-8 text from its beginning on.
+    pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
+        let failed = |source| DataError::Io {
+            file: path.to_path_buf(),
+            source,
+        };
         let hashed = Hashed {
-            file: File::open(path)?,
+            file: File::open(path).map_err(failed)?,
             hash: Sha256::new(),
             bytes: 0,
         };
         let mut bytes = BufReader::with_capacity(CHUNK, hashed);
-        Ok(if bytes.fill_buf()?.starts_with(&GZIP) {
-            Self::Gzip(Box::new(BufReader::with_capacity(CHUNK, MultiGzDecoder::new(bytes))))
+        Ok(if bytes.fill_buf().map_err(failed)?.starts_with(&GZIP) {
+            let text = BufReader::with_capacity(CHUNK, MultiGzDecoder::new(bytes));
+            Self::Gzip(Box::new(Begun::new(path, text)?))
         } else {
-            Self::Plain(bytes)
+            Self::Plain(Box::new(Begun::new(path, bytes)?))
         })
     }
 
@@ -64,8 +75,8 @@ impl TextFile {
 
     fn hashed(&mut self) -> &mut BufReader<Hashed> {
         match self {
-            Self::Plain(reader) => reader,
-            Self::Gzip(reader) => reader.get_mut().get_mut(),
+            Self::Plain(reader) => reader.rest_mut(),
+            Self::Gzip(reader) => reader.rest_mut().get_mut().get_mut(),
         }
     }
 

@@ -1,8 +1,10 @@
 //! Metrics over decoded strings (tasks.md, "Metrics"), as the published reference computes them with
 //! scikit-learn and scipy. Every score is in hundredths: 100 is perfect.
 //!
-//! Where a metric is undefined (a constant column, no rows) the score is 0 and never NaN.
+//! Where a metric is undefined (a constant column, no rows) the score is 0 and never NaN. A prediction such as `nan`,
+//! `-inf` or `1e999` is no number, whatever Python's `float` makes of it.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use crate::Example;
@@ -234,13 +236,32 @@ fn matthews(predictions: &[&str], targets: &[&str]) -> f64 {
     covariance as f64 / ((spread.0 as f64).sqrt() * (spread.1 as f64).sqrt())
 }
 
-/// Numbers as the reference reads them: what is none is -1.
-fn numbers(texts: &[&str]) -> Vec<f64> {
-    texts.iter().map(|text| text.parse().unwrap_or(-1.0)).collect()
+/// The number that a text is; none where it is a word that stands for no finite number (`nan`, `Infinity`) or a number
+/// beyond all of them (`1e999`).
+pub(crate) fn finite_number(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
-/// Pearson's correlation, 0 where it is undefined (a constant column, an infinite or undefined value).
+/// Numbers as the reference reads them: what is none is -1.
+fn numbers(texts: &[&str]) -> Vec<f64> {
+    texts.iter().map(|text| finite_number(text).unwrap_or(-1.0)).collect()
+}
+
+/// Squares of numbers beyond this, or of their inverses, are no numbers or zero.
+const SQUARABLE: f64 = 1e150;
+
+/// Numbers so small that their squares are numbers; the correlation is the same.
+fn squarable(values: &[f64]) -> Cow<'_, [f64]> {
+    let largest = values.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+    if largest == 0.0 || (SQUARABLE.recip()..=SQUARABLE).contains(&largest) {
+        return Cow::Borrowed(values);
+    }
+    values.iter().map(|value| value / largest).collect()
+}
+
+/// Pearson's correlation, 0 where it is undefined (a constant column).
 fn pearson(x: &[f64], y: &[f64]) -> f64 {
+    let (x, y) = (&*squarable(x), &*squarable(y));
     if is_constant(x) || is_constant(y) {
         return 0.0;
     }
@@ -263,9 +284,6 @@ fn is_constant(values: &[f64]) -> bool {
 }
 
 fn spearman(x: &[f64], y: &[f64]) -> f64 {
-    if x.iter().chain(y).any(|value| value.is_nan()) {
-        return 0.0;
-    }
     pearson(&average_ranks(x), &average_ranks(y))
 }
 

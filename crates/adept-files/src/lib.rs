@@ -8,10 +8,12 @@
 // A test that unwraps fails, as it should.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod not_text;
 mod stand_in;
 
 use std::path::{Path, PathBuf};
 
+pub use not_text::NotText;
 pub use stand_in::StandIn;
 
 /// Why a file cannot be read.
@@ -33,6 +35,14 @@ pub enum FileError {
         path: PathBuf,
         /// What is there.
         what: StandIn,
+    },
+    /// A file that is no UTF-8 text from its first bytes on.
+    #[error("{}: {what}", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        what: NotText,
     },
     /// A text that is not UTF-8.
     #[error("{}: expected UTF-8, found 0x{byte:02x} at byte {at}", path.display())]
@@ -78,9 +88,13 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
 /// The text of a file that cannot be empty, without a byte-order mark.
 ///
 /// # Errors
-/// Those of [`read`], and [`FileError::NotUtf8`].
+/// Those of [`read`], [`FileError::NotText`] and [`FileError::NotUtf8`].
 pub fn read_text(path: &Path) -> Result<String, FileError> {
     let bytes = read(path)?;
+    if let Some(what) = NotText::of_start(&bytes) {
+        let path = path.to_owned();
+        return Err(FileError::NotText { path, what });
+    }
     let text = without_mark(&bytes);
     let mark = bytes.len() - text.len();
     match std::str::from_utf8(text) {

@@ -65,7 +65,9 @@ impl<'a> Download<'a> {
         blob: &Path,
         watch: &'a Watch<'a>,
     ) -> Result<Self, HubError> {
-        let part = PathBuf::from(format!("{}.incomplete", blob.display()));
+        let mut part = blob.as_os_str().to_owned();
+        part.push(".incomplete");
+        let part = PathBuf::from(part);
         let opened = File::options().create(true).append(true).open(&part);
         let (out, have) = opened
             .and_then(|out| out.metadata().map(|there| (out, there.len())))
@@ -131,7 +133,7 @@ impl<'a> Download<'a> {
                     message,
                     tries: patience.tried(),
                 };
-                patience.again(fault, None)?;
+                patience.again(fault)?;
             }
         }
         Ok(())

@@ -58,7 +58,7 @@ impl Folder {
             return Some(revision.to_owned());
         }
         let commit = fs::read_to_string(self.root.join("refs").join(revision)).ok()?;
-        let commit = commit.trim();
+        let commit = commit.trim_start_matches('\u{feff}').trim();
         is_hex(commit, 40).then(|| commit.to_owned())
     }
 

@@ -19,6 +19,12 @@ pub enum HubError {
     /// No variable says where the cache is.
     #[error("the cache's folder is not known: set HF_HOME (or HOME)")]
     NoHome,
+    /// A path that begins with the home of another user.
+    #[error("`{value}`: homes of other users are not looked up: write the folder out")]
+    OtherHome {
+        /// The variable's value.
+        value: String,
+    },
     /// The network must not be used and the cache lacks something.
     #[error("{what} is not in the cache {}, and HF_HUB_OFFLINE forbids asking for it", cache.display())]
     Offline {
@@ -54,6 +60,23 @@ pub enum HubError {
         status: u16,
         /// Tries made.
         tries: u32,
+    },
+    /// A server that wants to be waited for longer than is waited.
+    #[error(
+        "{url}: the server answers {status}{}{}; {waited} s have been waited and {longest} s at most are: try again later",
+        reason(*status), asks(*asked)
+    )]
+    Busy {
+        /// The address.
+        url: String,
+        /// The HTTP status: 429 or 503.
+        status: u16,
+        /// Seconds that it asks to wait from now on, where it says.
+        asked: Option<u64>,
+        /// Seconds waited for it.
+        waited: u64,
+        /// Seconds that are waited at most.
+        longest: u64,
     },
     /// No answer, or none that came to its end, after all tries.
     #[error("{url}: {message} ({})", tried(*tries))]
@@ -160,6 +183,10 @@ fn reason(status: u16) -> String {
         .ok()
         .and_then(|status| status.canonical_reason());
     reason.map(|reason| format!(" {reason}")).unwrap_or_default()
+}
+
+fn asks(seconds: Option<u64>) -> String {
+    seconds.map_or_else(String::new, |seconds| format!(" and asks to wait {seconds} s"))
 }
 
 fn tried(tries: u32) -> String {

@@ -26,6 +26,7 @@ mod blob;
 mod cache;
 mod checksum;
 mod error;
+mod expand;
 mod fetch;
 mod listing;
 mod patience;
@@ -38,6 +39,7 @@ mod tree;
 
 pub use checksum::Checksum;
 pub use error::HubError;
+pub use expand::expand;
 pub use fetch::Fetched;
 pub use listing::{Listing, RemoteFile};
 pub use progress::Progress;

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use crate::cache::stays_below;
 use crate::checksum::is_hex;
 use crate::patience::Patience;
-use crate::progress::{Silent, Watch};
+use crate::progress::Watch;
 use crate::tree::{Entry, Tree};
-use crate::{Checksum, Hub, HubError, Repository};
+use crate::{Checksum, Hub, HubError, Progress, Repository};
 
 /// Largest listing that is read, in bytes.
 const LARGEST: u64 = 64 << 20;
@@ -61,14 +61,14 @@ struct Lfs {
 }
 
 impl Hub {
-    /// What a repository holds at its revision. Writes nothing. The listing of a commit that was fetched from before is
+    /// What a repository holds at its revision. Writes nothing. `progress` hears of waits, and may end them. The listing of a commit that was fetched from before is
     /// not asked for again, since it cannot change. Without network the cache's own knowledge answers: the listing of
     /// what the revision last meant, or the files that are there.
     ///
     /// # Errors
     /// [`HubError::Offline`] where the network must not be used and the cache knows nothing of the repository at this
-    /// revision; [`HubError::Path`] where a file's name would lead out of the cache; whatever the hub or the network say.
-    pub fn list(&self, repository: &Repository) -> Result<Listing, HubError> {
+    /// revision; [`HubError::Stopped`] where `progress` said so; [`HubError::Path`] where a file's name would lead out of the cache; whatever the hub or the network say.
+    pub fn list(&self, repository: &Repository, progress: &dyn Progress) -> Result<Listing, HubError> {
         let folder = self.folder(repository);
         let is_pinned = is_hex(repository.revision(), 40);
         if (is_pinned || self.settings.offline)
@@ -96,18 +96,18 @@ impl Hub {
                 cache: self.settings.cache.clone(),
             });
         }
-        self.ask(repository)
+        self.ask(repository, progress)
     }
 
     /// The hub's answer.
-    fn ask(&self, repository: &Repository) -> Result<Listing, HubError> {
+    fn ask(&self, repository: &Repository, progress: &dyn Progress) -> Result<Listing, HubError> {
         let url = self.listing_address(repository);
         let wrong = |expected, found| HubError::Protocol {
             url: url.clone(),
             expected,
             found,
         };
-        let text = self.read(&url)?;
+        let text = self.read(&url, progress)?;
         if text.len() as u64 > LARGEST {
             return Err(wrong("a listing of at most 64 MiB", "a longer one".to_owned()));
         }
@@ -139,22 +139,19 @@ impl Hub {
     }
 
     /// All bytes behind an address, or one more than the largest listing has.
-    fn read(&self, url: &str) -> Result<Vec<u8>, HubError> {
-        let watch = Watch::new(&Silent);
+    fn read(&self, url: &str, progress: &dyn Progress) -> Result<Vec<u8>, HubError> {
+        let watch = Watch::new(progress);
         let mut patience = Patience::new(&self.settings, &watch);
         loop {
             let body = self.get(url, 0, &mut patience)?.into_body();
             let mut text = Vec::new();
             match body.into_reader().take(LARGEST + 1).read_to_end(&mut text) {
                 Ok(_) => return Ok(text),
-                Err(error) => patience.again(
-                    HubError::Network {
-                        url: url.to_owned(),
-                        message: error.to_string(),
-                        tries: patience.tried(),
-                    },
-                    None,
-                )?,
+                Err(error) => patience.again(HubError::Network {
+                    url: url.to_owned(),
+                    message: error.to_string(),
+                    tries: patience.tried(),
+                })?,
             }
         }
     }

@@ -2,11 +2,16 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use ureq::http::HeaderMap;
+
 use crate::progress::Watch;
 use crate::{HubError, Settings};
 
 /// The first pause between two tries; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// A reset further off is no number of seconds.
+const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// How often a pause looks up whether it is to end.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -15,8 +20,11 @@ const GLANCE: Duration = Duration::from_millis(100);
 pub(crate) struct Patience<'a> {
     settings: &'a Settings,
     watch: &'a Watch<'a>,
-    /// Tries made, the present one included.
+    /// Tries made, the present one included, without those that a busy server put off.
     tried: u32,
+    /// How often, and how long in all, a busy server was waited for.
+    put_off: u32,
+    waited: Duration,
 }
 
 impl<'a> Patience<'a> {
@@ -25,6 +33,8 @@ impl<'a> Patience<'a> {
             settings,
             watch,
             tried: 1,
+            put_off: 0,
+            waited: Duration::ZERO,
         }
     }
 
@@ -35,29 +45,102 @@ impl<'a> Patience<'a> {
 
     /// Counts anew: the present try was worth it.
     pub(crate) fn renew(&mut self) {
-        self.tried = 1;
+        (self.tried, self.put_off, self.waited) = (1, 0, Duration::ZERO);
     }
 
-    /// Waits before another try: as long as the server `asked`, else twice as long as before; never longer than the
-    /// settings allow.
+    /// Waits before another try after a fault, twice as long as before.
     ///
     /// # Errors
     /// `fault` after the last try, [`HubError::Stopped`] where the fetch is to end.
-    pub(crate) fn again(&mut self, fault: HubError, asked: Option<Duration>) -> Result<(), HubError> {
+    pub(crate) fn again(&mut self, fault: HubError) -> Result<(), HubError> {
         if self.tried >= self.settings.tries {
             return Err(fault);
         }
-        let doubled = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.tried - 1));
-        let pause = asked.unwrap_or(doubled).min(self.settings.longest_pause);
-        self.watch.progress.waiting(&fault, pause.as_secs_f64());
+        self.pause(&fault, self.doubled(self.tried - 1))?;
+        self.tried += 1;
+        Ok(())
+    }
+
+    /// Waits for a server that is busy: as long as it `asked`, else twice as long as before.
+    ///
+    /// # Errors
+    /// [`HubError::Busy`] where that is longer than the settings allow, [`HubError::Stopped`] where the fetch is to end.
+    pub(crate) fn wait_for(&mut self, fault: HubError, status: u16, asked: Option<Duration>) -> Result<(), HubError> {
+        // A server that asks for no wait at all would be asked without end.
+        let asked = asked.filter(|asked| !asked.is_zero());
+        let pause = asked.unwrap_or_else(|| self.doubled(self.put_off));
+        let waited = self.waited.saturating_add(pause);
+        if waited > self.settings.longest_wait {
+            let HubError::Status { url, .. } = fault else {
+                return Err(fault);
+            };
+            return Err(HubError::Busy {
+                url,
+                status,
+                asked: asked.map(|asked| asked.as_secs()),
+                waited: self.waited.as_secs(),
+                longest: self.settings.longest_wait.as_secs(),
+            });
+        }
+        self.pause(&fault, pause)?;
+        (self.put_off, self.waited) = (self.put_off.saturating_add(1), waited);
+        Ok(())
+    }
+
+    /// The pause after so many others.
+    fn doubled(&self, before: u32) -> Duration {
+        let doubled = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(before));
+        doubled.min(self.settings.longest_pause)
+    }
+
+    fn pause(&self, why: &HubError, pause: Duration) -> Result<(), HubError> {
+        self.watch.progress.waiting(why, pause.as_secs_f64());
         let begun = Instant::now();
         while let Some(left) = pause.checked_sub(begun.elapsed()).filter(|left| !left.is_zero()) {
             self.watch.go_on()?;
             std::thread::sleep(left.min(GLANCE));
         }
-        self.tried += 1;
         Ok(())
     }
+}
+
+/// How long an answer asks to wait: the longest of what its headers say.
+pub(crate) fn asked(headers: &HeaderMap) -> Option<Duration> {
+    let all = |name| {
+        let values = headers.get_all(name).into_iter();
+        values.filter_map(|value| value.to_str().ok().map(str::trim))
+    };
+    let limits = all("ratelimit").filter_map(rate_limit);
+    let resets = ["ratelimit-reset", "x-ratelimit-reset"].into_iter();
+    let resets = resets.flat_map(|name| all(name).filter_map(|seconds| seconds.parse().ok().map(Duration::from_secs)));
+    let waits = all("retry-after").filter_map(retry_after).chain(limits);
+    // A reset counts alone: some servers write a point in time there.
+    waits.max().or_else(|| resets.filter(|reset| *reset <= A_DAY).max())
+}
+
+/// How long a `RateLimit` header asks to wait: until a quota that is used up is renewed. Both of its drafts' forms are
+/// read, `"api";r=0;t=12` (the hub's) and `limit=100, remaining=0, reset=12`.
+fn rate_limit(text: &str) -> Option<Duration> {
+    let is_used_up = |remaining: Option<u64>| remaining.is_none_or(|remaining| remaining == 0);
+    let (mut longest, mut remaining, mut reset) = (None, None, None);
+    for item in text.split(',') {
+        let (mut left, mut renewed) = (None, None);
+        for (key, value) in item.split(';').filter_map(|part| part.split_once('=')) {
+            let number = value.trim().parse::<u64>().ok();
+            match key.trim() {
+                "r" => left = number,
+                "t" => renewed = number,
+                "remaining" => remaining = number,
+                "reset" => reset = number,
+                _ => {}
+            }
+        }
+        if is_used_up(left) {
+            longest = longest.max(renewed);
+        }
+    }
+    let old = reset.filter(|_| is_used_up(remaining));
+    longest.max(old).map(Duration::from_secs)
 }
 
 /// How long a `Retry-After` header asks to wait, as a number of seconds or as a date.
@@ -120,5 +203,45 @@ mod tests {
         assert!(years.is_some_and(|years| years > 900), "{years:?}");
         assert_eq!(retry_after("-5"), None);
         assert_eq!(retry_after(""), None);
+    }
+
+    #[test]
+    fn headers_say_how_long_to_wait() {
+        let wait = |headers: &[(&'static str, &str)]| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.append(*name, value.parse().expect("a header's value"));
+            }
+            asked(&map).map(|wait| wait.as_secs())
+        };
+        let limit = |value| wait(&[("ratelimit", value)]);
+        assert_eq!(limit("\"api\";r=0;t=12"), Some(12));
+        assert_eq!(
+            limit("\"api\"; r=0; t=12, \"pages\";r=0;t=200, \"resolvers\";r=7;t=999"),
+            Some(200)
+        );
+        assert_eq!(limit("\"api\";t=12"), Some(12));
+        assert_eq!(limit("limit=100, remaining=0, reset=50"), Some(50));
+        for value in [
+            "\"api\";r=3;t=12",
+            "limit=100, remaining=5, reset=50",
+            "\"api\";r=0",
+            "\"api\";t=-1",
+            "",
+        ] {
+            assert_eq!(limit(value), None, "{value}");
+        }
+        assert_eq!(
+            wait(&[("retry-after", "5"), ("ratelimit", "\"api\";r=0;t=12")]),
+            Some(12)
+        );
+        assert_eq!(
+            wait(&[("retry-after", "20"), ("ratelimit", "\"api\";r=0;t=12")]),
+            Some(20)
+        );
+        assert_eq!(wait(&[("ratelimit-reset", "30")]), Some(30));
+        assert_eq!(wait(&[("x-ratelimit-reset", "1700000000")]), None, "a point in time");
+        assert_eq!(wait(&[("ratelimit-reset", "30"), ("retry-after", "2")]), Some(2));
+        assert_eq!(wait(&[]), None);
     }
 }

@@ -21,15 +21,6 @@ pub trait Progress: Sync {
     }
 }
 
-/// Hears nothing.
-pub(crate) struct Silent;
-
-impl Progress for Silent {
-    fn arrived(&self, _bytes: i64) {}
-
-    fn finished(&self, _file: &RemoteFile) {}
-}
-
 /// One fetch as its parts see it: whom to tell, and whether another part has failed.
 pub(crate) struct Watch<'a> {
     pub(crate) progress: &'a dyn Progress,

@@ -7,7 +7,7 @@ use ureq::config::RedirectAuthHeaders;
 use ureq::http::{HeaderMap, Response, header};
 use ureq::{Agent, Body};
 
-use crate::patience::{Patience, retry_after};
+use crate::patience::{Patience, asked};
 use crate::{Hub, HubError, Kind, Repository};
 
 /// The client: no status is an error by itself, a token goes to its own host only.
@@ -52,10 +52,20 @@ impl Hub {
     /// An answer of status 200, 206 or 416, after as many tries as patience allows. Asks for the bytes from `from` on.
     pub(crate) fn get(&self, url: &str, from: u64, patience: &mut Patience) -> Result<Response<Body>, HubError> {
         loop {
-            let (fault, asked) = match self.request(url, from) {
+            let fault = match self.request(url, from) {
                 Ok(response) => match self.refusal(url, &response, patience.tried()) {
                     None => return Ok(response),
-                    Some(fault) => (fault, text(response.headers(), "retry-after").and_then(retry_after)),
+                    Some(fault) => {
+                        let asked = asked(response.headers());
+                        // A server that limits requests, or says when it is back, is no server that fails.
+                        if let HubError::Status { status, .. } = fault
+                            && (status == 429 || (status == 503 && asked.is_some()))
+                        {
+                            patience.wait_for(fault, status, asked)?;
+                            continue;
+                        }
+                        fault
+                    }
                 },
                 Err(error) => {
                     let fault = HubError::Network {
@@ -66,18 +76,18 @@ impl Hub {
                     if !may_pass(&error) {
                         return Err(fault);
                     }
-                    (fault, None)
+                    fault
                 }
             };
             match fault {
                 HubError::Network { .. } => {}
                 HubError::Status {
-                    status: 408 | 425 | 429 | 500..=599,
+                    status: 408 | 425 | 500..=599,
                     ..
                 } => {}
                 fault => return Err(fault),
             }
-            patience.again(fault, asked)?;
+            patience.again(fault)?;
         }
     }
 

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::HubError;
+use crate::{HubError, expand};
 
 /// The public hub.
 const ENDPOINT: &str = "https://huggingface.co";
@@ -23,8 +23,11 @@ pub struct Settings {
     pub offline: bool,
     /// Tries before something is given up. Those of a file are counted anew with every MiB that has come.
     pub tries: u32,
-    /// The longest pause between two tries, whatever a server asks for.
+    /// The longest pause before another try where a server does not say how long to wait.
     pub longest_pause: Duration,
+    /// How long a server that is busy or limits requests is waited for in all, before each answer (of a file: before each
+    /// MiB). One that asks for more is given up.
+    pub longest_wait: Duration,
     /// How long a connection, an answer or further bytes of it are waited for.
     pub timeout: Duration,
 }
@@ -38,18 +41,20 @@ impl std::fmt::Debug for Settings {
             .field("offline", &self.offline)
             .field("tries", &self.tries)
             .field("longest_pause", &self.longest_pause)
+            .field("longest_wait", &self.longest_wait)
             .field("timeout", &self.timeout)
             .finish()
     }
 }
 
 impl Settings {
-    /// As the environment says: 5 tries, pauses of up to 5 minutes (the hub counts requests in windows of that length),
-    /// and half a minute of waiting.
+    /// As the environment says: 5 tries, pauses of up to a minute, a quarter of an hour for a busy server (the hub counts
+    /// requests in windows of 5 minutes), and half a minute for an answer. Paths may begin with `~` and hold variables, as
+    /// Python reads them ([`expand`]).
     ///
     /// # Errors
-    /// [`HubError::NoHome`] where no variable says where the cache is, [`HubError::Io`] where a token's file is there and
-    /// cannot be read.
+    /// [`HubError::NoHome`] where no variable says where the cache is, [`HubError::OtherHome`], [`HubError::Io`] where a
+    /// token's file is there and cannot be read.
     pub fn from_env() -> Result<Self, HubError> {
         Self::from_variables(&|name| env::var_os(name))
     }
@@ -60,23 +65,25 @@ impl Settings {
     /// As [`Self::from_env`].
     pub fn from_variables(variable: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, HubError> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let path = |name: &str| set(name).map(PathBuf::from);
+        let path = |name: &str| set(name).map(|value| expand(&value, variable)).transpose();
         let text = |name: &str| set(name).map(|value| value.to_string_lossy().into_owned());
         let flag = |name: &str| {
             text(name).is_some_and(|value| matches!(value.to_ascii_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE"))
         };
-        let home = || {
-            let below = |folder: PathBuf| folder.join("huggingface");
-            path("HF_HOME")
-                .or_else(|| path("XDG_CACHE_HOME").map(below))
-                .or_else(|| {
-                    path("HOME")
-                        .or_else(|| path("USERPROFILE"))
-                        .map(|home| below(home.join(".cache")))
-                })
-                .ok_or(HubError::NoHome)
+        let home = || -> Result<PathBuf, HubError> {
+            if let Some(home) = path("HF_HOME")? {
+                return Ok(home);
+            }
+            let caches = match path("XDG_CACHE_HOME")? {
+                Some(caches) => caches,
+                None => expand("~/.cache".as_ref(), variable)?,
+            };
+            Ok(caches.join("huggingface"))
         };
-        let cache = match path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE")) {
+        let either = |first: &str, second: &str| {
+            path(first).and_then(|found| found.map_or_else(|| path(second), |path| Ok(Some(path))))
+        };
+        let cache = match either("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")? {
             Some(cache) => cache,
             None => home()?.join("hub"),
         };
@@ -84,7 +91,7 @@ impl Settings {
             Some(token) => Some(token),
             None => {
                 let below_home = || home().ok().map(|home| home.join("token"));
-                match path("HF_TOKEN_PATH").or_else(below_home) {
+                match path("HF_TOKEN_PATH")?.or_else(below_home) {
                     Some(file) => read_token(file)?,
                     None => None,
                 }
@@ -96,12 +103,13 @@ impl Settings {
                 .trim_end_matches('/')
                 .to_owned(),
             token: token
-                .map(|token| token.trim().to_owned())
+                .map(|token| token.trim_start_matches('\u{feff}').trim().to_owned())
                 .filter(|token| !token.is_empty()),
             cache,
             offline: flag("HF_HUB_OFFLINE") || flag("TRANSFORMERS_OFFLINE"),
             tries: 5,
-            longest_pause: Duration::from_secs(300),
+            longest_pause: Duration::from_secs(60),
+            longest_wait: Duration::from_secs(900),
             timeout: Duration::from_secs(30),
         })
     }

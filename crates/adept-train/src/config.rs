@@ -32,8 +32,10 @@ pub struct RunConfig {
     /// GLUE task by reference name.
     pub task: String,
     /// Folder of GLUE's own files.
+    #[serde(with = "adept_data::path_text")]
     pub data: PathBuf,
     /// Folder of the backbone's checkpoint.
+    #[serde(with = "adept_data::path_text")]
     pub backbone: PathBuf,
     /// Seed of initial values, order and dropout.
     pub seed: u64,

@@ -8,14 +8,9 @@ use crate::folder::FolderError;
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read the configuration {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    /// The file cannot be read, or is no UTF-8 text.
+    #[error("the configuration {0}")]
+    Read(#[from] adept_data::DataError),
     /// The file is not TOML.
     #[error("{place}: not TOML: {message}")]
     Syntax {

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use adept_data::text::decoded;
 use adept_data::{DataFile, SplitLosses, Task};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -319,7 +320,8 @@ pub fn read(path: &Path) -> Result<Vec<Line>, TrainError> {
 
 /// As [`read`], for a record of other lines.
 pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, TrainError> {
-    let text = std::fs::read_to_string(path).map_err(TrainError::read("read", path))?;
+    let bytes = std::fs::read(path).map_err(TrainError::read("read", path))?;
+    let text = decoded(path, &bytes)?;
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     whole
         .lines()

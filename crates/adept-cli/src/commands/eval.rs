@@ -9,7 +9,7 @@ use adept_train::run;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use serde_json::json;
 
-use super::settings::overrides;
+use super::settings::{overrides, path};
 use super::trained::{self, Subject};
 use super::{Setting, hub, run_failure};
 use crate::args::{Eval, Split};
@@ -109,10 +109,8 @@ fn settings<B: Backend>(
             (task.parse().map_err(Failure::input)?, data)
         }
     };
-    let mut first = vec![
-        format!("data={}", data.display()),
-        format!("backbone={}", arguments.backbone.display()),
-    ];
+    let mut first: Vec<String> = path("data", Some(&data)).into_iter().collect();
+    first.extend(path("backbone", Some(&arguments.backbone)));
     // A card that came with the model has no file that a setting could name.
     let named = task.own_card().is_none() || arguments.task.is_some();
     first.extend(named.then(|| format!("task={}", task.reference())));

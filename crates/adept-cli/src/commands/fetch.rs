@@ -44,15 +44,20 @@ pub fn run(setting: &Setting, arguments: &Fetch) -> Result<(), Failure> {
         .iter()
         .map(|name| wanted(name, arguments.revision.as_deref()))
         .collect::<Result<Vec<_>, _>>()?;
+    interrupt::listen()?;
+    // A listing has nothing to count, but may have to be waited for.
+    let listing = Bar {
+        loudness: setting.loudness,
+        bar: None,
+    };
     let planned = wanted
         .into_iter()
         .flatten()
-        .map(|wanted| plan(&hub, wanted))
+        .map(|wanted| plan(&hub, wanted, &listing))
         .collect::<Result<Vec<_>, _>>()?;
     if arguments.dry_run {
         return describe(&hub, &planned);
     }
-    interrupt::listen()?;
     let total = planned
         .iter()
         .flat_map(|planned| &planned.files)
@@ -121,8 +126,8 @@ fn of_task(task: &Task, revision: Option<&str>) -> Result<Wanted, Failure> {
     })
 }
 
-fn plan(hub: &Hub, wanted: Wanted) -> Result<Planned, Failure> {
-    let listing = hub.list(&wanted.repository).map_err(failure)?;
+fn plan(hub: &Hub, wanted: Wanted, progress: &Bar) -> Result<Planned, Failure> {
+    let listing = hub.list(&wanted.repository, progress).map_err(failure)?;
     let files = match wanted.repository.kind() {
         Kind::Model => listing.model_files(&wanted.repository),
         Kind::Dataset => listing.data_files(&wanted.repository, &wanted.folder),
@@ -168,6 +173,7 @@ fn failure(cause: HubError) -> Failure {
         HubError::Stopped => Failure::interrupted("interrupted; the same command goes on where it stopped"),
         HubError::Network { .. }
         | HubError::Status { .. }
+        | HubError::Busy { .. }
         | HubError::Size { .. }
         | HubError::Checksum { .. }
         | HubError::Io { .. } => Failure::run(cause).hint("the same command goes on where it stopped"),

@@ -2,6 +2,7 @@
 
 mod analysis;
 mod bench;
+mod environment;
 mod eval;
 mod fetch;
 mod hub;
@@ -14,8 +15,7 @@ mod train;
 mod trained;
 mod verify;
 
-use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use adept_data::DataError;
 use adept_models::generate::GenerateError;
@@ -30,9 +30,6 @@ use crate::args::{Cli, Command, Config, Report, Reproduce};
 use crate::device::DeviceName;
 use crate::failure::{Failure, remark, say};
 use crate::progress::Loudness;
-
-/// Names the folder that tokenised tasks are kept in.
-const CACHE_VARIABLE: &str = "ADEPT_CACHE";
 
 /// What every command knows besides its own arguments.
 #[derive(Debug, Clone)]
@@ -56,7 +53,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         device: cli.device.unwrap_or_default(),
         loudness,
         means: Means {
-            cache: data_cache(cli.data_cache),
+            cache: environment::data_cache(cli.data_cache)?,
             programs: ProgramOptions {
                 sandbox: adept_sandbox::Settings {
                     allow_missing: cli.allow_missing_layers,
@@ -86,20 +83,6 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Report(arguments) => report(&arguments),
         Command::Config(arguments) => config(&arguments),
     }
-}
-
-/// The folder that tokenised tasks are kept in, as given, as the environment says, or the user's own.
-fn data_cache(given: Option<PathBuf>) -> Option<PathBuf> {
-    let variable = || {
-        env::var_os(CACHE_VARIABLE)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    let users = || dirs::cache_dir().map(|caches| caches.join("adept"));
-    given
-        .or_else(variable)
-        .or_else(users)
-        .filter(|folder| folder.as_os_str() != "none")
 }
 
 /// `adept report`.

@@ -1,8 +1,6 @@
 //! `adept predict`: one prediction for each source text, in the order of the input.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
-use std::path::Path;
+mod input;
 
 use adept_core::PromptAdapter;
 use adept_data::{
@@ -13,7 +11,7 @@ use adept_train::config::{self, Told};
 use adept_train::evaluate::{self, EvaluationSet, Predictor};
 use adept_train::run::{self, LoadedBackbone};
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use serde_json::{Map, Value};
+use input::Input;
 
 use super::trained::{self, Subject};
 use super::{Setting, hub, run_failure};
@@ -21,9 +19,6 @@ use crate::args::Predict;
 use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, say};
 use crate::progress::Loudness;
-
-/// Texts that are read before any is predicted: enough to group them by length, few enough to hold.
-const BLOCK: usize = 2048;
 
 /// Source tokens kept, and tokens of the longest answer, where neither the training nor the command line says.
 const SOURCE_TOKENS: usize = 256;
@@ -43,22 +38,17 @@ struct Work {
 impl WithBackend for Work {
     fn run<AB: AutodiffBackend>(self, device: AB::Device) -> Result<(), Failure> {
         let (arguments, loudness) = (self.arguments, self.loudness);
-        let mut input = open(&arguments.input)?;
+        let mut input = Input::open(&arguments.input, arguments.jsonl)?;
         let backbone = run::load_backbone::<AB::InnerBackend>(&hub::backbone(&arguments.backbone)?, &device)
             .map_err(run_failure)?;
         let subject = trained::load(arguments.adapter.as_deref(), &backbone, &device)?;
         let (width, predictor) = settings(&arguments, loudness, &backbone, &subject)?;
 
-        let mut lines = Lines {
-            name: arguments.input.display().to_string(),
-            number: 0,
-            jsonl: arguments.jsonl,
-        };
         let mut losses = LossCounter::new(LossyText::Source, width);
         let mut read = 0;
         loop {
-            let before = lines.number;
-            let block = lines.read(&mut input)?;
+            let before = input.lines_read();
+            let block = input.block()?;
             if block.is_empty() {
                 trained::say_losses(loudness, &split_losses("input", read, [losses]));
                 return Ok(());
@@ -90,7 +80,7 @@ impl WithBackend for Work {
                 pad_id: backbone.model.pad_id(),
                 target_width: 1,
             };
-            let place = |row: usize| format!("{}:{}", lines.name, before + row + 1);
+            let place = |row: usize| format!("{}:{}", arguments.input.display(), before + row + 1);
             let predictions = predict(&rows, options, &backbone, &subject.adapter, &predictor, &device, &place)?;
             for (line, prediction) in block.iter().zip(predictions) {
                 say(line.with(&prediction))?;
@@ -230,135 +220,4 @@ fn predict<B: Backend>(
     Ok(predictions.map_err(failed)?.unwrap_or_default())
 }
 
-fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
-    if path == Path::new("-") {
-        return Ok(Box::new(BufReader::new(io::stdin())));
-    }
-    let file = File::open(path).map_err(|cause| Failure::input(cause).context(path.display()))?;
-    Ok(Box::new(BufReader::new(file)))
-}
-
-/// One line of the input.
-struct Line {
-    source: String,
-    /// The object that the source came from, for `--jsonl`.
-    object: Option<Map<String, Value>>,
-}
-
-impl Line {
-    /// The line of the output.
-    fn with(&self, prediction: &str) -> String {
-        match &self.object {
-            Some(object) => {
-                let mut object = object.clone();
-                object.insert("prediction".to_owned(), prediction.into());
-                Value::Object(object).to_string()
-            }
-            // One line a text, whatever a model writes.
-            None => prediction.replace(['\n', '\r'], " "),
-        }
-    }
-}
-
-/// Reads lines and counts them for messages.
-struct Lines {
-    name: String,
-    number: usize,
-    jsonl: bool,
-}
-
-impl Lines {
-    /// The next block; empty at the end.
-    fn read(&mut self, input: &mut dyn BufRead) -> Result<Vec<Line>, Failure> {
-        let mut block = Vec::new();
-        let mut bytes = Vec::new();
-        while block.len() < BLOCK {
-            bytes.clear();
-            let read = input.read_until(b'\n', &mut bytes);
-            self.number += 1;
-            if read.map_err(|cause| Failure::input(cause).context(self.place()))? == 0 {
-                break;
-            }
-            while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
-                bytes.pop();
-            }
-            let text = std::str::from_utf8(&bytes).map_err(|cause| {
-                let found = bytes.get(cause.valid_up_to()).copied().unwrap_or_default();
-                let byte = cause.valid_up_to() + 1;
-                Failure::input(format!("expected UTF-8, found 0x{found:02x} at byte {byte}")).context(self.place())
-            })?;
-            block.push(self.line(text)?);
-        }
-        Ok(block)
-    }
-
-    fn line(&self, text: &str) -> Result<Line, Failure> {
-        if !self.jsonl {
-            return Ok(Line {
-                source: text.to_owned(),
-                object: None,
-            });
-        }
-        let object: Map<String, Value> =
-            serde_json::from_str(text).map_err(|cause| Failure::input(cause).context(self.place()))?;
-        let found = match object.get("source") {
-            Some(Value::String(source)) => {
-                return Ok(Line {
-                    source: source.clone(),
-                    object: Some(object),
-                });
-            }
-            Some(other) => other.to_string(),
-            None => "nothing".to_owned(),
-        };
-        Err(Failure::input(format!("field `source`: expected text, found {found}")).context(self.place()))
-    }
-
-    fn place(&self) -> String {
-        format!("{}:{}", self.name, self.number)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(input: &[u8], jsonl: bool, expected: Result<&[&str], &str>) {
-        let mut lines = Lines {
-            name: "in".to_owned(),
-            number: 0,
-            jsonl,
-        };
-        let found = lines
-            .read(&mut io::Cursor::new(input))
-            .map_err(|failure| failure.to_string());
-        let found = found.map(|block| block.iter().map(|line| line.with("7")).collect::<Vec<_>>());
-        match expected {
-            Ok(expected) => assert_eq!(found.expect("the input is well formed"), expected),
-            Err(expected) => assert!(found.expect_err("the input is bad").contains(expected)),
-        }
-    }
-
-    #[test]
-    fn every_line_gives_a_line_and_bad_ones_are_named() {
-        check(b"one\r\n\nthree", false, Ok(&["7", "7", "7"]));
-        check(b"", false, Ok(&[]));
-        check(
-            b"one\ntw\xff\n",
-            false,
-            Err("in:2: expected UTF-8, found 0xff at byte 3"),
-        );
-        check(
-            b"{\"id\":1,\"source\":\"a\"}\n",
-            true,
-            Ok(&["{\"id\":1,\"source\":\"a\",\"prediction\":\"7\"}"]),
-        );
-        check(
-            b"{\"id\":1}\n",
-            true,
-            Err("in:1: field `source`: expected text, found nothing"),
-        );
-        check(b"{\"id\":\n", true, Err("in:1"));
-    }
 }

@@ -7,7 +7,7 @@ use adept_train::pretrain::{self, Plan, ResolvedPretrain, Roots};
 use adept_train::report::text::thousands;
 use burn::tensor::backend::AutodiffBackend;
 
-use super::{Setting, clear, run_failure};
+use super::{Setting, clear, environment, run_failure};
 use crate::args::Pretrain;
 use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, remark, say};
@@ -18,7 +18,7 @@ use crate::progress::Loudness;
 /// Trains, resumes, or finds that there is nothing left to do.
 pub fn run(setting: &Setting, arguments: Pretrain) -> Result<(), Failure> {
     let resolved = pretrain::resolve(Some(&arguments.config), &arguments.set).map_err(Failure::input)?;
-    let roots = roots(&arguments);
+    let roots = roots(&arguments)?;
     if arguments.plan {
         let plan = pretrain::plan(&resolved.config, &roots).map_err(run_failure)?;
         return show(&resolved, &plan);
@@ -43,17 +43,19 @@ pub fn run(setting: &Setting, arguments: Pretrain) -> Result<(), Failure> {
 }
 
 /// Where the configuration's relative paths begin.
-fn roots(arguments: &Pretrain) -> Roots {
+fn roots(arguments: &Pretrain) -> Result<Roots, Failure> {
     let config = match arguments.config.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
     };
-    let told = arguments.data.clone();
-    let data = told.or_else(|| std::env::var_os("ADEPT_DATA").map(PathBuf::from));
-    Roots {
+    let data = match &arguments.data {
+        Some(told) => Some(told.clone()),
+        None => environment::folder("ADEPT_DATA")?,
+    };
+    Ok(Roots {
         data: data.unwrap_or_else(|| config.clone()),
         config,
-    }
+    })
 }
 
 fn show(resolved: &ResolvedPretrain, plan: &Plan) -> Result<(), Failure> {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use adept_data::path_text;
+
 use crate::args::Settings;
 
 /// The overrides of a command: its preset, then `first`, then what `--set` says.
@@ -23,5 +25,5 @@ pub fn option(key: &str, value: Option<impl std::fmt::Display>) -> Option<String
 
 /// A path as an override's value.
 pub fn path(key: &str, path: Option<&Path>) -> Option<String> {
-    path.map(|path| format!("{key}={}", path.display()))
+    path.map(|path| format!("{key}={}", path_text::to_text(path)))
 }

@@ -32,11 +32,13 @@ pub fn run(setting: &Setting, arguments: Train) -> Result<(), Failure> {
         return Err(Failure::input(message));
     }
     let (task, data) = hub::task_and_data(&asked.task, &asked.data)?;
-    overrides.extend([
-        format!("task={task}"),
-        format!("data={}", data.display()),
-        format!("backbone={}", hub::backbone(&asked.backbone)?.display()),
-    ]);
+    let backbone = hub::backbone(&asked.backbone)?;
+    let found = [
+        option("task", Some(task)),
+        path("data", Some(&data)),
+        path("backbone", Some(&backbone)),
+    ];
+    overrides.extend(found.into_iter().flatten());
     let resolved = resolve(&overrides)?;
     folder::check(&arguments.out, FolderKind::Run).map_err(run_failure)?;
     let is_done = !arguments.overwrite && arguments.out.join("result.json").exists();

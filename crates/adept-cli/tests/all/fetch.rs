@@ -151,3 +151,60 @@ fn a_cut_is_mended_and_what_is_wrong_is_said() {
     finish(fetch(&server, &other, &["nonsense"])).failed(2, &["`nonsense` is no task, benchmark or model", "t5-base"]);
     finish(fetch(&server, &other, &["text"])).failed(2, &["text: its card names no repository of the hub"]);
 }
+
+/// A hub that limits requests is waited for, in listings and in files, and the waits are said.
+#[test]
+fn a_busy_hub_is_waited_for() {
+    let (folder, _) = fresh("run");
+    let cache = folder.path().join("hub");
+    let (server, rte) = (rte_server(), card(folder.path()));
+    let busy = |header: &str| Fault::Status(429, format!("{header}\r\n"));
+    server.listing_fault(&[busy("RateLimit: \"api\";r=0;t=1")]);
+    server.fault(&[busy("Retry-After: 1"), Fault::status(429)]);
+    let fetched = finish(fetch(&server, &cache, &[&rte, "--at-once=1"])).succeeded();
+    assert_eq!(
+        fetched.err.matches("429 Too Many Requests").count(),
+        3,
+        "{}",
+        fetched.err
+    );
+    assert_eq!(
+        fetched.err.matches("tried again in 1.0 s").count(),
+        2,
+        "{}",
+        fetched.err
+    );
+
+    server.listing_fault(&[busy("Retry-After: 3600")]);
+    let failed = fetch(&server, &folder.path().join("other"), &[&rte]);
+    finish(failed).failed(
+        1,
+        &[
+            "429 Too Many Requests and asks to wait 3600 s",
+            "900 s at most",
+            "try again later",
+        ],
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_wait_for_the_hub_can_be_ended() {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::Stdio;
+
+    let (folder, _) = fresh("run");
+    let (server, rte) = (rte_server(), card(folder.path()));
+    server.listing_fault(&[Fault::Status(429, "Retry-After: 600\r\n".to_owned())]);
+    let mut waiting = fetch(&server, &folder.path().join("hub"), &[&rte])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program is built by cargo for this test");
+    let mut said = BufReader::new(waiting.stderr.take().expect("a pipe")).lines();
+    let first = said.next().expect("a line").expect("text");
+    assert!(first.contains("tried again in 600.0 s"), "{first}");
+    let sent = Command::new("kill").arg("-INT").arg(waiting.id().to_string()).status();
+    assert!(sent.expect("kill is there").success());
+    let rest: Vec<String> = said.map_while(Result::ok).collect();
+    assert_eq!(waiting.wait().expect("it ends").code(), Some(130), "{rest:?}");
+}

@@ -17,6 +17,8 @@ mod memory;
 mod model_folder;
 mod own_data;
 #[cfg(unix)]
+mod paths;
+#[cfg(unix)]
 mod pretrain;
 mod programs;
 mod reproduce;

@@ -41,11 +41,7 @@ pub(super) struct Paragraphs {
 
 impl Paragraphs {
     pub(super) fn open(path: &Path) -> Result<Self, DataError> {
-        let failed = |source| DataError::Io {
-            file: path.to_path_buf(),
-            source,
-        };
-        let mut text = TextFile::open(path).map_err(failed)?;
+        let mut text = TextFile::open(path)?;
         let mut head = Vec::new();
         let head_fault = text.reader().take(LONGEST as u64).read_to_end(&mut head).err();
         Ok(Self {
@@ -78,11 +74,7 @@ impl Paragraphs {
     pub(super) fn next(&mut self) -> Result<Option<&str>, DataError> {
         self.paragraph.clear();
         while self.read_piece()? {
-            let mut piece = checked(&self.path, self.line, self.before, &self.raw[..self.end])?;
-            if self.line == 1 && self.before == 0 {
-                piece = piece.strip_prefix('\u{feff}').unwrap_or(piece);
-            }
-            let piece = piece.trim();
+            let piece = checked(&self.path, self.line, self.before, &self.raw[..self.end])?.trim();
             if !piece.is_empty() && !self.paragraph.is_empty() {
                 self.paragraph.push(' ');
             }

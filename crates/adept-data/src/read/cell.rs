@@ -20,6 +20,14 @@ impl<'a> Cell<'a> {
         Self::Text(Cow::Borrowed(text))
     }
 
+    /// The value itself, of texts and numbers.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::Text(text) => text.to_string(),
+            other => other.described(),
+        }
+    }
+
     /// The value as an error shows it.
     pub(super) fn described(&self) -> String {
         match self {

@@ -1,5 +1,6 @@
 //! Comma-separated files, quoted as RFC 4180 says: a field in quotation marks may hold commas, line ends and doubled
-//! quotation marks. Columns are found by the header's names, or by the card's where the files have no header line.
+//! quotation marks. What the parser forgives, a text behind a closing quotation mark and a quotation mark that is never
+//! closed, is refused. Columns are found by the header's names, or by the card's where the files have no header line.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, Read};
@@ -10,6 +11,7 @@ use csv::{ErrorKind, Position};
 use super::cell::Cell;
 use super::rows::Rows;
 use crate::DataError;
+use crate::table::TableFault;
 
 /// Reads a whole file into `rows`.
 pub(super) fn read(reader: &mut dyn BufRead, rows: &mut Rows<'_>) -> Result<(), DataError> {
@@ -52,6 +54,13 @@ pub(super) fn read(reader: &mut dyn BufRead, rows: &mut Rows<'_>) -> Result<(), 
 
 /// What the parser says, with the line in which its row begins.
 fn fault(error: csv::Error, path: &Path, starts: &mut Starts<'_>) -> DataError {
+    if let (Some((line, fault)), ErrorKind::Io(_)) = (starts.fault.take(), error.kind()) {
+        return DataError::Table {
+            file: path.to_path_buf(),
+            line,
+            fault,
+        };
+    }
     let (file, line) = (path.to_path_buf(), starts.line_of(error.position()));
     match error.into_kind() {
         ErrorKind::Io(source) => DataError::Io { file, source },
@@ -74,8 +83,22 @@ fn fault(error: csv::Error, path: &Path, starts: &mut Starts<'_>) -> DataError {
     }
 }
 
+/// Where a byte stands in its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Before the first byte of a field.
+    FieldStart,
+    /// In a field without quotation marks around it, where a quotation mark is a character like any other.
+    Bare,
+    Quoted,
+    /// Behind a quotation mark in a quoted field: the closing one, or the first of two.
+    Closed,
+}
+
 /// Passes bytes on and remembers where lines with something in them begin: the parser counts LF alone, and takes the blank
 /// lines before a row for a part of it. It reads a little ahead of the rows it gives, and only those lines are kept.
+///
+/// What is wrong with quotation marks ends the bytes, so that the rows before it come first.
 struct Starts<'a> {
     reader: &'a mut dyn BufRead,
     /// First byte and number of each filled line from the current row's on.
@@ -86,6 +109,11 @@ struct Starts<'a> {
     after_return: bool,
     /// Whether nothing of the line has been seen.
     at_start: bool,
+    place: Place,
+    /// The field from 1, and the line that its quotation mark stands in.
+    column: usize,
+    quoted_from: usize,
+    fault: Option<(usize, TableFault)>,
 }
 
 impl<'a> Starts<'a> {
@@ -97,6 +125,10 @@ impl<'a> Starts<'a> {
             line: 1,
             after_return: false,
             at_start: true,
+            place: Place::FieldStart,
+            column: 1,
+            quoted_from: 1,
+            fault: None,
         }
     }
 
@@ -108,28 +140,83 @@ impl<'a> Starts<'a> {
         }
         self.filled.front().map_or(self.line, |&(_, line)| line)
     }
+
+    /// Takes note of a byte of the current line; false where a field goes on behind its closing quotation mark.
+    fn follow(&mut self, byte: u8) -> bool {
+        self.place = match (self.place, byte) {
+            (Place::FieldStart, b'"') => {
+                self.quoted_from = self.line;
+                Place::Quoted
+            }
+            (Place::Quoted, b'"') => Place::Closed,
+            (Place::Quoted, _) | (Place::Closed, b'"') => Place::Quoted,
+            (_, b',') => {
+                self.column += 1;
+                Place::FieldStart
+            }
+            (Place::Closed, _) => return false,
+            _ => Place::Bare,
+        };
+        true
+    }
+
+    /// Takes note of bytes without a line end. Gives how many of them are right.
+    fn pass(&mut self, bytes: &[u8]) -> usize {
+        if self.at_start {
+            self.filled.push_back((self.bytes, self.line));
+        }
+        (self.at_start, self.after_return) = (false, false);
+        bytes.iter().position(|&byte| !self.follow(byte)).unwrap_or(bytes.len())
+    }
+
+    /// Takes note of a line end.
+    fn end_line(&mut self, byte: u8) {
+        // The LF of a CRLF belongs to the end that the CR has made.
+        self.line += usize::from(byte == b'\r' || !self.after_return);
+        (self.at_start, self.after_return) = (true, byte == b'\r');
+        if self.place != Place::Quoted {
+            (self.place, self.column) = (Place::FieldStart, 1);
+        }
+    }
 }
 
 impl Read for Starts<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.fault.is_some() {
+            return Err(std::io::ErrorKind::InvalidData.into());
+        }
         let count = self.reader.read(buffer)?;
-        let mut rest = &buffer[..count];
-        while let Some(&first) = rest.first() {
+        if count == 0 && !buffer.is_empty() && self.place == Place::Quoted {
+            let fault = TableFault::OpenQuote { column: self.column };
+            self.fault = Some((self.quoted_from, fault));
+            return Err(std::io::ErrorKind::InvalidData.into());
+        }
+        let mut passed = 0;
+        while passed < count {
+            let rest = &buffer[passed..count];
             let length = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
             let length = length.unwrap_or(rest.len());
-            if length > 0 {
-                if self.at_start {
-                    self.filled.push_back((self.bytes, self.line));
-                }
-                (self.at_start, self.after_return) = (false, false);
-            } else {
-                // The LF of a CRLF belongs to the end that the CR has made.
-                self.line += usize::from(first == b'\r' || !self.after_return);
-                (self.at_start, self.after_return) = (true, first == b'\r');
+            if length == 0 {
+                self.end_line(rest[0]);
+                passed += 1;
+                self.bytes += 1;
+                continue;
             }
-            let used = length.max(1);
-            self.bytes += used as u64;
-            rest = &rest[used..];
+            let right = self.pass(&rest[..length]);
+            passed += right;
+            self.bytes += right as u64;
+            if right < length {
+                let found = String::from_utf8_lossy(&rest[right..]).chars().next();
+                let fault = TableFault::BehindQuote {
+                    column: self.column,
+                    found: found.unwrap_or(char::REPLACEMENT_CHARACTER),
+                };
+                self.fault = Some((self.line, fault));
+                return match passed {
+                    0 => Err(std::io::ErrorKind::InvalidData.into()),
+                    _ => Ok(passed),
+                };
+            }
         }
         Ok(count)
     }

@@ -1,13 +1,18 @@
 //! Where a task's files are. The folder given holds one folder a task (named as in the official archive or as on the hub),
 //! or is the task's own; the card's forms say which names a split's files go by.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::DataError;
+use crate::file::TextFile;
 use crate::task::{FormCard, Format, Task, plain_name};
 
 /// Names an error lists before it says no more.
 const LISTED: usize = 12;
+
+/// Endings of compressed files that are not read; what they hold is told by their first bytes.
+const ARCHIVES: [&str; 6] = ["zst", "bz2", "xz", "zip", "lz4", "7z"];
 
 /// How a file is read, with the hub's choice made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +57,9 @@ pub(super) fn split_files<'t>(folder: &Path, task: &'t Task, split: &str) -> Res
     }
     if !found.is_empty() {
         return Ok(found);
+    }
+    if let Some(fault) = packed(&folders, task, split) {
+        return Err(fault);
     }
     let mut expected = Vec::new();
     if !task.is_called(&plain_name(&folder.file_name().unwrap_or_default().to_string_lossy())) {
@@ -123,6 +131,16 @@ fn form_files(folders: &[PathBuf], form: &FormCard, split: &str) -> Result<Optio
     Ok(None)
 }
 
+/// What is wrong with a split's file that goes by one of its names and the ending of an archive; none where there is none.
+fn packed(folders: &[PathBuf], task: &Task, split: &str) -> Option<DataError> {
+    let names = task.card().forms.iter().flat_map(|form| expected_names(form, split));
+    let names = names.flat_map(|name| ARCHIVES.map(|ending| format!("{name}.{ending}")));
+    names
+        .flat_map(|name| folders.iter().map(move |folder| folder.join(&name)))
+        .filter(|file| file.is_file())
+        .find_map(|file| TextFile::open(&file).err())
+}
+
 fn stems<'f>(form: &'f FormCard, split: &str) -> &'f [String] {
     form.files.get(split).map(Vec::as_slice).unwrap_or_default()
 }
@@ -162,6 +180,10 @@ pub(super) fn forms_of_file<'t>(file: &Path, task: &'t Task) -> Result<Vec<Split
         })
         .collect();
     if found.is_empty() {
+        // An archive is called that before its name is.
+        if ARCHIVES.contains(&ending) {
+            TextFile::open(file)?;
+        }
         let mut expected: Vec<&str> = task
             .card()
             .forms
@@ -218,9 +240,10 @@ fn reader(format: Format, ending: &str) -> Reader {
 
 /// `stem-00000-of-00003.parquet` and its fellows, all of them.
 fn numbered_parts(folder: &Path, stem: &str) -> Result<Vec<(PathBuf, Reader)>, DataError> {
-    let mut parts: Vec<(usize, usize, String)> = Vec::new();
-    for name in names(folder)? {
-        let number = name
+    let mut parts: Vec<(usize, usize, OsString)> = Vec::new();
+    for name in entries(folder)? {
+        let text = name.to_string_lossy().into_owned();
+        let number = text
             .strip_prefix(stem)
             .and_then(|rest| rest.strip_prefix('-'))
             .and_then(|rest| rest.strip_suffix(".parquet"))
@@ -256,7 +279,10 @@ fn numbered_parts(folder: &Path, stem: &str) -> Result<Vec<(PathBuf, Reader)>, D
             folder: folder.to_path_buf(),
             split: stem.to_owned(),
             part: pair[0].1,
-            files: pair.iter().map(|(.., name)| name.clone()).collect(),
+            files: pair
+                .iter()
+                .map(|(.., name)| name.to_string_lossy().into_owned())
+                .collect(),
         });
     }
     Ok(parts
@@ -270,8 +296,8 @@ fn folder_of_parts(folder: &Path) -> Result<Vec<(PathBuf, Reader)>, DataError> {
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
-    let mut found = names(folder)?;
-    found.retain(|name| name.ends_with(".parquet"));
+    let mut found = entries(folder)?;
+    found.retain(|name| Path::new(name).extension().is_some_and(|ending| ending == "parquet"));
     Ok(found
         .into_iter()
         .map(|name| (folder.join(name), Reader::Parquet))
@@ -289,15 +315,21 @@ pub(crate) fn listing(folder: &Path) -> Result<Vec<String>, DataError> {
     Ok(names)
 }
 
-/// Sorted names in a folder.
+/// Sorted names in a folder, as text to show and to compare with names that are known.
 fn names(folder: &Path) -> Result<Vec<String>, DataError> {
+    let entries = entries(folder)?.into_iter();
+    Ok(entries.map(|name| name.to_string_lossy().into_owned()).collect())
+}
+
+/// Sorted names in a folder, as the system has them.
+fn entries(folder: &Path) -> Result<Vec<OsString>, DataError> {
     let failed = |source| DataError::Io {
         file: folder.to_path_buf(),
         source,
     };
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
-        names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
+        names.push(entry.map_err(failed)?.file_name());
     }
     names.sort();
     Ok(names)

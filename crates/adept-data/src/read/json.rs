@@ -1,36 +1,31 @@
 //! JSON: one object a line, or one document whose outermost list of rows is read item by item. A blank line is passed
 //! over.
 
-use std::io::{BufRead, Read};
+use std::io::BufRead;
 
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::lines::{BYTE_ORDER_MARK, Lines};
+use super::lines::TextLines;
+use super::once::Once;
 use super::path::{Absent, Scope};
 use super::rows::Rows;
 use crate::DataError;
+use crate::table::TableFault;
 use crate::task::Each;
+use crate::text::json_object;
 
 /// Reads one object a line.
 pub(super) fn read_lines(reader: &mut dyn BufRead, rows: &mut Rows<'_>) -> Result<(), DataError> {
     let path = rows.file.clone();
     let form = rows.form();
-    let mut lines = Lines::new(reader, &path);
+    let mut lines = TextLines::new(reader, &path);
     let mut first = true;
     while let Some((line, json)) = lines.next_filled()? {
         if json.trim().is_empty() {
             continue;
         }
-        let object: Map<String, Value> = serde_json::from_str(json).map_err(|fault| {
-            let (file, column) = (path.clone(), fault.column());
-            DataError::Json {
-                file,
-                line,
-                column,
-                fault,
-            }
-        })?;
+        let object = json_object(&path, line, json)?;
         let is_header = first && form.header_key.as_ref().is_some_and(|key| object.contains_key(key));
         first = false;
         if !is_header {
@@ -45,17 +40,7 @@ pub(super) fn read_lines(reader: &mut dyn BufRead, rows: &mut Rows<'_>) -> Resul
 pub(super) fn read_document(reader: &mut dyn BufRead, rows: &mut Rows<'_>) -> Result<(), DataError> {
     let path = rows.file.clone();
     let mut fault = None;
-    // The parser takes a byte-order mark for a syntax error.
-    let mut start = Vec::with_capacity(BYTE_ORDER_MARK.len());
-    let mut first = reader.take(BYTE_ORDER_MARK.len() as u64);
-    first.read_to_end(&mut start).map_err(|source| DataError::Io {
-        file: path.clone(),
-        source,
-    })?;
-    if start == BYTE_ORDER_MARK {
-        start.clear();
-    }
-    let mut parser = serde_json::Deserializer::from_reader(start.chain(first.into_inner()));
+    let mut parser = serde_json::Deserializer::from_reader(reader);
     let document = Document {
         rows,
         fault: &mut fault,
@@ -138,6 +123,11 @@ impl<'de> Visitor<'de> for Document<'_, '_> {
         };
         let mut found = false;
         while let Some(key) = map.next_key::<String>()? {
+            if key == each.path && found {
+                return Err(serde::de::Error::custom(format_args!(
+                    "expected every key once, found `{key}` twice"
+                )));
+            }
             if key == each.path {
                 found = true;
                 map.next_value_seed(Items {
@@ -195,7 +185,16 @@ impl<'de> Visitor<'de> for Items<'_, '_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         let mut number = 0;
-        while let Some(item) = list.next_element::<Value>()? {
+        let mut twice = None;
+        loop {
+            let item = list.next_element_seed(Once(&mut twice)).inspect_err(|_| {
+                *self.fault = twice.take().map(|key| DataError::Table {
+                    file: self.rows.file.clone(),
+                    line: number,
+                    fault: TableFault::DoubleKey { key },
+                });
+            })?;
+            let Some(item) = item else { return Ok(()) };
             // The item is bound by wrapping it: the outermost list of a document is a list of one here.
             let (object, each) = match self.each.first() {
                 Some(first) => (
@@ -218,6 +217,5 @@ impl<'de> Visitor<'de> for Items<'_, '_, '_> {
             }
             number += 1;
         }
-        Ok(())
     }
 }

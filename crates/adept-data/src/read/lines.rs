@@ -1,19 +1,19 @@
 //! Lines of a text file as the readers count them: they end with LF, CRLF or CR (Python's universal newlines, which
-//! Hugging Face's loader reads official files with), and a byte-order mark at the start is dropped. One line is held at
-//! a time.
+//! Hugging Face's loader reads official files with). One line is held at a time.
 
-use std::io::{BufRead, Error};
-use std::path::Path;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Error, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::bufread::MultiGzDecoder;
 
 use crate::DataError;
+use crate::text::Begun;
 
-/// The mark that some editors put at a file's start.
-pub(super) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-
-/// The lines of one file.
-pub(super) struct Lines<'a> {
-    reader: &'a mut dyn BufRead,
-    path: &'a Path,
+/// The lines of a text without its byte-order mark, counted from 1.
+pub struct TextLines<R = Box<dyn BufRead>> {
+    reader: R,
+    path: PathBuf,
     line: Vec<u8>,
     number: usize,
     /// Whether the line before ended with CR, so that an LF now belongs to its end.
@@ -21,11 +21,43 @@ pub(super) struct Lines<'a> {
     ended: bool,
 }
 
-impl<'a> Lines<'a> {
-    pub(super) fn new(reader: &'a mut dyn BufRead, path: &'a Path) -> Self {
+impl TextLines {
+    /// Of a file, plain or gzip.
+    ///
+    /// # Errors
+    /// [`DataError::Io`], and [`DataError::NotText`] where it is no UTF-8 text from its beginning on.
+    pub fn open(path: &Path) -> Result<Self, DataError> {
+        let file = File::open(path).map_err(|source| DataError::Io {
+            file: path.to_path_buf(),
+            source,
+        })?;
+        Self::of(file, path)
+    }
+
+    /// Of any bytes, plain or gzip; `name` is what errors call them.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn of(bytes: impl Read + 'static, name: &Path) -> Result<Self, DataError> {
+        let mut bytes = BufReader::new(bytes);
+        let start = bytes.fill_buf().map_err(|source| DataError::Io {
+            file: name.to_path_buf(),
+            source,
+        })?;
+        let text: Box<dyn BufRead> = match start.starts_with(&crate::file::GZIP) {
+            true => Box::new(Begun::new(name, BufReader::new(MultiGzDecoder::new(bytes)))?),
+            false => Box::new(Begun::new(name, bytes)?),
+        };
+        Ok(Self::new(text, name))
+    }
+}
+
+impl<R: BufRead> TextLines<R> {
+    /// Of a text whose byte-order mark is gone.
+    pub(super) fn new(reader: R, path: &Path) -> Self {
         Self {
             reader,
-            path,
+            path: path.to_path_buf(),
             line: Vec::new(),
             number: 0,
             after_return: false,
@@ -33,25 +65,44 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// The next line with something in it, and its number, from 1.
+    /// The next line with something in it, and its number.
     pub(super) fn next_filled(&mut self) -> Result<Option<(usize, &str)>, DataError> {
-        self.line.clear();
-        while !self.ended {
-            self.read_line().map_err(|source| DataError::Io {
-                file: self.path.to_path_buf(),
-                source,
-            })?;
+        while self.advance()? {
             if !self.line.is_empty() {
-                break;
+                return self.text().map(Some);
             }
         }
-        if self.line.is_empty() {
-            return Ok(None);
+        Ok(None)
+    }
+
+    /// The next line without its end, and its number; none at the end.
+    ///
+    /// # Errors
+    /// [`DataError::Io`], and [`DataError::NotUtf8`] with line and byte.
+    pub fn next_line(&mut self) -> Result<Option<(usize, &str)>, DataError> {
+        match self.advance()? {
+            true => self.text().map(Some),
+            false => Ok(None),
         }
+    }
+
+    /// Reads a line; false where there is none.
+    fn advance(&mut self) -> Result<bool, DataError> {
+        if self.ended {
+            return Ok(false);
+        }
+        self.read_line().map_err(|source| DataError::Io {
+            file: self.path.clone(),
+            source,
+        })?;
+        Ok(!self.ended || !self.line.is_empty())
+    }
+
+    fn text(&self) -> Result<(usize, &str), DataError> {
         match std::str::from_utf8(&self.line) {
-            Ok(text) => Ok(Some((self.number, text))),
+            Ok(text) => Ok((self.number, text)),
             Err(error) => Err(DataError::NotUtf8 {
-                file: self.path.to_path_buf(),
+                file: self.path.clone(),
                 line: self.number,
                 column: error.valid_up_to() + 1,
                 byte: self.line[error.valid_up_to()],
@@ -82,17 +133,12 @@ impl<'a> Lines<'a> {
             self.reader.consume(skipped + end + 1);
             break;
         }
-        if self.number == 1 && self.line.starts_with(BYTE_ORDER_MARK) {
-            self.line.drain(..BYTE_ORDER_MARK.len());
-        }
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::BufReader;
-
     use super::*;
 
     #[test]
@@ -103,14 +149,36 @@ mod tests {
             .into_iter()
             .flat_map(|size| texts.each_ref().map(|text| (size, text)))
         {
-            let mut reader = BufReader::with_capacity(capacity, text.as_bytes());
-            let mut lines = Lines::new(&mut reader, Path::new("file"));
-            let mut found = Vec::new();
-            while let Some((number, line)) = lines.next_filled().expect("readable") {
+            let lines = || {
+                let reader = BufReader::with_capacity(capacity, text.as_bytes());
+                TextLines::new(Begun::new(Path::new("file"), reader).expect("text"), Path::new("file"))
+            };
+            let (mut filled, mut all) = (lines(), lines());
+            let (mut found, mut every) = (Vec::new(), Vec::new());
+            while let Some((number, line)) = filled.next_filled().expect("readable") {
                 found.push((number, line.to_owned()));
+            }
+            while let Some((number, line)) = all.next_line().expect("readable") {
+                every.push((number, line.to_owned()));
             }
             let expected = [(1, "a\tb"), (3, "c"), (4, "d")].map(|(number, line)| (number, line.to_owned()));
             assert_eq!(found, expected, "capacity {capacity}");
+            let expected = [(1, "a\tb"), (2, ""), (3, "c"), (4, "d")].map(|(number, line)| (number, line.to_owned()));
+            assert_eq!(every, expected, "capacity {capacity}");
         }
+    }
+
+    #[test]
+    fn compressed_lines_are_read_like_plain_ones() {
+        use std::io::Write as _;
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all("\u{feff}one\r\rtwo".as_bytes()).expect("memory");
+        let bytes = std::io::Cursor::new(gzip.finish().expect("memory"));
+        let mut lines = TextLines::of(bytes, Path::new("file")).expect("text");
+        let mut found = Vec::new();
+        while let Some((_, line)) = lines.next_line().expect("readable") {
+            found.push(line.to_owned());
+        }
+        assert_eq!(found, ["one", "", "two"]);
     }
 }

@@ -9,7 +9,9 @@ mod csv;
 mod find;
 mod footer;
 mod json;
+mod label;
 mod lines;
+mod once;
 mod pages;
 mod parquet;
 mod path;
@@ -22,8 +24,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub(crate) use find::{SplitFiles, listing};
+pub use lines::TextLines;
+pub(crate) use once::Once;
 pub(crate) use rows::Sink;
-use rows::{Plan, Rows};
+use rows::{Plan, Rows, SplitRows};
 pub(crate) use source::hash;
 
 use crate::split::{self, Division, Official, Picks, RowsOf, TRAIN};
@@ -215,12 +219,12 @@ impl<'a> Sources<'a> {
         sink: &mut Sink<'_>,
     ) -> Result<Vec<DataFile>, DataError> {
         let plan = Plan::new(self.task, found.form, self.options.reference);
-        let mut files = Vec::new();
+        let (mut files, mut split) = (Vec::new(), SplitRows::default());
         for (file, reader) in &found.files {
-            let mut rows = Rows::new(self.task, found.form, &plan, self.options, file, *rows_read, sink);
+            let mut rows = Rows::new(self.task, found.form, &plan, self.options, file, &mut split, sink);
             let read = source::read(*reader, &mut rows);
             let (kept, skipped, empty_fields) = (rows.kept, rows.skipped, rows.empty_fields);
-            *rows_read += kept;
+            *rows_read = split.rows;
             let (sha256, bytes) = read?;
             if kept == 0 {
                 let file = file.clone();

@@ -3,7 +3,8 @@
 //! so much memory the whole program ends. So a page that announces more than its file can hold is refused here, and reading
 //! beyond the file is an error.
 //!
-//! What is left to a damaged file is one page's size after decompression, which is a 32-bit number: 2 GiB for a moment.
+//! What is left to a damaged file is one page's size after decompression. It is announced as a 32-bit number, 2 GiB for a
+//! moment; the decoders of gzip and brotli give what there is, whatever was announced.
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use parquet::basic::Type;
+use parquet::basic::{Compression, ConvertedType, Type};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType};
 use parquet::errors::ParquetError;
@@ -90,6 +90,8 @@ struct Leaf {
     present: i16,
     /// Definition level of a null that stands where a value would; none where the schema allows none.
     null: Option<i16>,
+    /// Digits behind the point of a decimal number that is written as a whole one.
+    scale: Option<i32>,
 }
 
 /// Finds a field's column by its path without the names of list levels.
@@ -118,6 +120,14 @@ fn leaf(rows: &Rows<'_>, schema: &SchemaDescriptor, place: &Place) -> Result<Lea
             found: names,
         });
     };
+    if let Some(behind) = names[column + 1..].iter().position(|name| *name == field) {
+        return Err(DataError::DoubleColumn {
+            file: rows.file.clone(),
+            column: field,
+            first: column + 1,
+            second: column + behind + 2,
+        });
+    }
     let descriptor = schema.column(column);
     let present = descriptor.max_def_level();
     Ok(Leaf {
@@ -126,6 +136,10 @@ fn leaf(rows: &Rows<'_>, schema: &SchemaDescriptor, place: &Place) -> Result<Lea
         is_list: descriptor.max_rep_level() > 0,
         present,
         null: descriptor.self_type().is_optional().then(|| present - 1),
+        scale: match descriptor.converted_type() {
+            ConvertedType::DECIMAL => Some(descriptor.type_scale()),
+            _ => None,
+        },
     })
 }
 
@@ -172,6 +186,13 @@ struct Group<'a, 'r> {
 impl Group<'_, '_> {
     fn column(&self, leaf: &Leaf) -> Result<Column, DataError> {
         let chunk = self.group.metadata().column(leaf.column);
+        if let codec @ Compression::LZO = chunk.compression() {
+            return Err(DataError::ParquetCodec {
+                file: self.rows.file.clone(),
+                column: leaf.field.clone(),
+                codec: codec.to_string(),
+            });
+        }
         let (start, length) = chunk.byte_range();
         if start.checked_add(length).is_none_or(|end| end > self.bytes) {
             let beyond = format!("column `{}` of {length} bytes at byte {start}", leaf.field);
@@ -184,8 +205,8 @@ impl Group<'_, '_> {
         let pages = Bounded::new(pages, chunk.column_descr_ptr(), self.bytes);
         match get_column_reader(chunk.column_descr_ptr(), Box::new(pages)) {
             ColumnReader::ByteArrayColumnReader(reader) => self.texts(leaf, reader),
-            ColumnReader::Int64ColumnReader(reader) => self.typed(leaf, reader, Column::Integers, |n| n),
-            ColumnReader::Int32ColumnReader(reader) => self.typed(leaf, reader, Column::Integers, i64::from),
+            ColumnReader::Int64ColumnReader(reader) => self.whole_numbers(leaf, reader, |n| n),
+            ColumnReader::Int32ColumnReader(reader) => self.whole_numbers(leaf, reader, i64::from),
             ColumnReader::FloatColumnReader(reader) => self.typed(leaf, reader, Column::Numbers, f64::from),
             ColumnReader::DoubleColumnReader(reader) => self.typed(leaf, reader, Column::Numbers, |n| n),
             ColumnReader::BoolColumnReader(reader) => self.typed(leaf, reader, Column::Flags, |flag| flag),
@@ -220,12 +241,27 @@ impl Group<'_, '_> {
         )
     }
 
+    fn whole_numbers<T: DataType>(
+        &self,
+        leaf: &Leaf,
+        reader: ColumnReaderImpl<T>,
+        convert: fn(T::T) -> i64,
+    ) -> Result<Column, DataError> {
+        match leaf.scale {
+            None => self.typed(leaf, reader, Column::Integers, convert),
+            // Parted rather than multiplied by a tenth, so that 425 hundredths are 4.25 to the bit.
+            Some(scale) => self.typed(leaf, reader, Column::Numbers, |n| {
+                convert(n) as f64 / 10_f64.powi(scale)
+            }),
+        }
+    }
+
     fn typed<T: DataType, U>(
         &self,
         leaf: &Leaf,
         reader: ColumnReaderImpl<T>,
         column: fn(Vec<U>) -> Column,
-        convert: fn(T::T) -> U,
+        convert: impl Fn(T::T) -> U,
     ) -> Result<Column, DataError> {
         let raw = self.raw(leaf, reader)?;
         let count = raw.values.len();

@@ -1,10 +1,15 @@
 //! From a row's fields to examples: the one place where labels are understood and sources and targets are put together,
 //! whatever the file's format.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use super::cell::Cell;
+use super::label::{ClassNames, Meaning};
 use super::transform;
+use crate::table::TableFault;
 use crate::task::{Answers, FormCard, Piece, Place, TargetCard, Task, Transform};
 use crate::{DataError, Example, LoadOptions, score_target};
 
@@ -21,7 +26,7 @@ pub(super) struct Plan {
     tests: Vec<usize>,
     entry_point: Option<usize>,
     /// Names of the classes as this form writes them.
-    classes: Vec<Vec<String>>,
+    classes: ClassNames,
 }
 
 /// A piece of the source.
@@ -78,10 +83,12 @@ impl Plan {
             tests: tests.iter().map(|field| at(field)).collect(),
             entry_point: entry_point.map(at),
             group: group.iter().map(|field| at(field)).collect(),
-            classes: classes
-                .iter()
-                .map(|names| names.split('|').map(str::to_owned).collect())
-                .collect(),
+            classes: ClassNames(
+                classes
+                    .iter()
+                    .map(|names| names.split('|').map(str::to_owned).collect())
+                    .collect(),
+            ),
         }
     }
 
@@ -98,6 +105,15 @@ impl Plan {
 /// Takes examples as they are made.
 pub(crate) type Sink<'a> = dyn FnMut(Example) -> Result<(), DataError> + 'a;
 
+/// What is known of a split's rows while its files are read.
+#[derive(Debug, Default)]
+pub(super) struct SplitRows {
+    /// Rows kept so far, which ids count on from.
+    pub rows: usize,
+    /// The first row of each group, by a hash of what its rows have in common.
+    groups: HashMap<[u8; 16], usize>,
+}
+
 /// Makes the examples of one file.
 pub(super) struct Rows<'r> {
     task: &'r Task,
@@ -105,16 +121,12 @@ pub(super) struct Rows<'r> {
     plan: &'r Plan,
     options: &'r LoadOptions,
     pub(super) file: PathBuf,
-    /// Rows of the split before this file's, which ids count on from.
-    first_id: usize,
-    /// Rows kept so far.
+    split: &'r mut SplitRows,
+    /// Rows of this file that were kept so far.
     pub(super) kept: usize,
     sink: &'r mut Sink<'r>,
     pub(super) skipped: usize,
     pub(super) empty_fields: usize,
-    /// The group of the row before, and what its rows have in common.
-    group: usize,
-    in_common: Vec<String>,
 }
 
 impl<'r> Rows<'r> {
@@ -124,7 +136,7 @@ impl<'r> Rows<'r> {
         plan: &'r Plan,
         options: &'r LoadOptions,
         file: &Path,
-        first_id: usize,
+        split: &'r mut SplitRows,
         sink: &'r mut Sink<'r>,
     ) -> Self {
         Self {
@@ -133,13 +145,11 @@ impl<'r> Rows<'r> {
             plan,
             options,
             file: file.to_path_buf(),
-            first_id,
+            split,
             kept: 0,
             sink,
             skipped: 0,
             empty_fields: 0,
-            group: first_id,
-            in_common: Vec::new(),
         }
     }
 
@@ -159,21 +169,41 @@ impl<'r> Rows<'r> {
     pub(super) fn columns(&self, names: &[&str]) -> Result<Vec<usize>, DataError> {
         let position = |field: usize| {
             let expected = self.plan.shown(field);
-            let column = names.iter().position(|name| *name == expected);
-            column.ok_or_else(|| DataError::MissingColumn {
-                file: self.file.clone(),
-                expected,
-                found: names.iter().map(ToString::to_string).collect(),
-            })
+            let Some(column) = names.iter().position(|name| *name == expected) else {
+                return Err(DataError::MissingColumn {
+                    file: self.file.clone(),
+                    expected,
+                    found: names.iter().map(ToString::to_string).collect(),
+                });
+            };
+            match names[column + 1..].iter().position(|name| *name == expected) {
+                None => Ok(column),
+                Some(behind) => Err(DataError::DoubleColumn {
+                    file: self.file.clone(),
+                    column: expected,
+                    first: column + 1,
+                    second: column + behind + 2,
+                }),
+            }
         };
         (0..self.plan.fields.len()).map(position).collect()
     }
 
     /// Adds a row: `cells` in the order of the plan's fields. `line` is what an error calls it.
     pub(super) fn push(&mut self, line: usize, cells: &[Cell<'_>]) -> Result<(), DataError> {
+        let unlabelled = match &cells[self.plan.target] {
+            Cell::Text(text) => text.is_empty(),
+            cell => *cell == Cell::Null,
+        };
+        if unlabelled && self.skips_unlabelled() {
+            self.skipped += 1;
+            return Ok(());
+        }
+        self.refuse_header(line, cells)?;
         let source = self.source(line, cells)?;
         let targets = self.targets(line, &cells[self.plan.target])?;
-        let id = self.first_id + self.kept;
+        let id = self.split.rows;
+        self.split.rows += 1;
         self.kept += 1;
         let group = self.group_of(id, line, cells)?;
         let golds = match &self.task.card().target {
@@ -298,21 +328,41 @@ impl<'r> Rows<'r> {
         Ok(std::iter::once(program).chain(names).collect())
     }
 
-    /// The row's number, or that of the first row of those that have the group's fields in common with it.
+    /// Refuses a header line in a file that should have none: it would be a row of names.
+    fn refuse_header(&self, line: usize, cells: &[Cell<'_>]) -> Result<(), DataError> {
+        let is_name = |(field, cell): (usize, &Cell<'_>)| *cell == Cell::text(&self.plan.shown(field));
+        if self.kept > 0 || self.form.header.is_empty() || !cells.iter().enumerate().all(is_name) {
+            return Ok(());
+        }
+        Err(DataError::Table {
+            file: self.file.clone(),
+            line,
+            fault: TableFault::HeaderRow {
+                form: self.form.name.clone(),
+            },
+        })
+    }
+
+    /// The row's number, or that of the first row of the split that has the group's fields in common with it.
     fn group_of(&mut self, id: usize, line: usize, cells: &[Cell<'_>]) -> Result<usize, DataError> {
         if self.plan.group.is_empty() {
             return Ok(id);
         }
-        let in_common = self
-            .plan
-            .group
-            .iter()
-            .map(|&field| self.text(line, field, &cells[field]))
-            .collect::<Result<Vec<_>, _>>()?;
-        if in_common != self.in_common {
-            (self.group, self.in_common) = (id, in_common);
+        let mut hash = Sha256::new();
+        for &field in &self.plan.group {
+            // A number is the same key in every format.
+            let key = match &cells[field] {
+                Cell::Integer(number) => number.to_string(),
+                Cell::Number(number) => number.to_string(),
+                Cell::Flag(flag) => flag.to_string(),
+                cell => self.text(line, field, cell)?,
+            };
+            hash.update((key.len() as u64).to_le_bytes());
+            hash.update(key);
         }
-        Ok(self.group)
+        let mut key = [0; 16];
+        key.copy_from_slice(&hash.finalize()[..16]);
+        Ok(*self.split.groups.entry(key).or_insert(id))
     }
 
     /// All right answers; of classes and scores there is one.
@@ -350,26 +400,27 @@ impl<'r> Rows<'r> {
             .ok_or_else(|| self.unknown_label(line, cell))
     }
 
-    /// A class's number as its digit, from its name, its digit or its number; none where the label is no class.
+    /// A class's number as its digit; none where the label is no class.
     fn class(&self, line: usize, cell: &Cell<'_>) -> Result<Option<String>, DataError> {
-        let classes = &self.plan.classes;
-        let named = |name: &str| classes.iter().position(|names| names.iter().any(|known| known == name));
-        let number = match cell {
-            Cell::Text(text) => named(text).or_else(|| digits(text)),
-            // Where the form has names of its own for the classes, a number is a name as well.
-            Cell::Integer(number) if !self.form.classes.is_empty() => named(&number.to_string()),
-            Cell::Integer(number) => usize::try_from(*number).ok(),
-            Cell::Flag(flag) if classes.len() == 2 => Some(usize::from(*flag)),
-            Cell::Number(_) | Cell::Flag(_) => None,
-            other => return Err(self.wrong_kind(line, self.plan.target, "a number or a class name", other)),
-        };
-        Ok(number.filter(|&n| n < classes.len()).map(|number| number.to_string()))
+        match self.plan.classes.meaning(cell) {
+            Some(Meaning::Class(class)) => Ok(Some(class.to_string())),
+            Some(Meaning::None) => Ok(None),
+            Some(Meaning::Either(class, other)) => Err(DataError::AmbiguousLabel {
+                file: self.file.clone(),
+                line,
+                field: self.plan.shown(self.plan.target),
+                found: cell.shown().into(),
+                class: self.plan.classes.0[class][0].as_str().into(),
+                other: other.into(),
+            }),
+            None => Err(self.wrong_kind(line, self.plan.target, "a number or a class name", cell)),
+        }
     }
 
     fn score(&self, line: usize, cell: &Cell<'_>, min: f32, max: f32) -> Result<Option<String>, DataError> {
         // The hub keeps scores as 32-bit floats, and the reference rounds those: 2.35 is 2.3499999 there.
         let score = match cell {
-            Cell::Text(text) => text.parse::<f32>().ok(),
+            Cell::Text(text) => text.trim().parse::<f64>().ok().map(|score| score as f32),
             Cell::Integer(number) => Some(*number as f32),
             Cell::Number(number) => Some(*number as f32),
             other => return Err(self.wrong_kind(line, self.plan.target, "a number", other)),
@@ -385,11 +436,8 @@ impl<'r> Rows<'r> {
             self.plan.shown(self.plan.target),
             self.expected_label(),
         );
-        let found = match cell {
-            Cell::Text(text) => text.to_string(),
-            other => other.described(),
-        };
-        if found == "-1" {
+        let found = cell.shown();
+        if matches!(found.trim(), "-1" | "-1.0") {
             return DataError::HiddenLabel {
                 file,
                 line,
@@ -410,7 +458,7 @@ impl<'r> Rows<'r> {
         if let TargetCard::Score { min, max, .. } = self.task.card().target {
             return format!("a score from {min} to {max}");
         }
-        let classes = self.plan.classes.iter().enumerate();
+        let classes = self.plan.classes.0.iter().enumerate();
         let names: Vec<String> = classes
             .map(|(number, names)| format!("{number} ({})", names.join(" or ")))
             .collect();
@@ -425,14 +473,5 @@ impl<'r> Rows<'r> {
             expected,
             found: found.described(),
         }
-    }
-}
-
-/// A number written in plain digits.
-fn digits(text: &str) -> Option<usize> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        text.parse().ok()
-    } else {
-        None
     }
 }

@@ -11,6 +11,10 @@ use super::rows::Rows;
 use super::{csv, json, parquet, tsv};
 use crate::DataError;
 use crate::file::{TextFile, hex};
+use crate::text::check_pointer;
+
+/// Bytes that tell what Git holds in a file's place.
+const POINTER: u64 = 1024;
 
 /// Bytes hashed at a time.
 const CHUNK: usize = 1 << 16;
@@ -25,7 +29,7 @@ pub(super) fn read(reader: Reader, rows: &mut Rows<'_>) -> Result<(String, u64),
         file: path.clone(),
         source,
     };
-    let mut file = TextFile::open(&path).map_err(failed)?;
+    let mut file = TextFile::open(&path)?;
     let text = file.reader();
     match reader {
         Reader::Tsv => tsv::read(text, rows)?,
@@ -44,7 +48,14 @@ fn read_parquet(rows: &mut Rows<'_>) -> Result<(String, u64), DataError> {
     if bytes == 0 {
         return Err(DataError::EmptyFile { file: path, bytes });
     }
-    let file = File::open(&path).map_err(|source| DataError::Io { file: path, source })?;
+    let failed = |source| DataError::Io {
+        file: path.clone(),
+        source,
+    };
+    let mut file = File::open(&path).map_err(failed)?;
+    let mut start = Vec::new();
+    (&mut file).take(POINTER).read_to_end(&mut start).map_err(failed)?;
+    check_pointer(&path, &start)?;
     parquet::read(file, bytes, rows)?;
     Ok((sha256, bytes))
 }
@@ -70,7 +81,5 @@ pub(crate) fn hash(path: &Path) -> Result<(String, u64), DataError> {
 
 /// Whether a text begins a list, which is a document whatever the file's name says.
 fn begins_list(text: &mut dyn BufRead) -> std::io::Result<bool> {
-    let start = text.fill_buf()?;
-    let start = start.strip_prefix("\u{feff}".as_bytes()).unwrap_or(start);
-    Ok(start.trim_ascii_start().starts_with(b"["))
+    Ok(text.fill_buf()?.trim_ascii_start().starts_with(b"["))
 }

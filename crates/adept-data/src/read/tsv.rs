@@ -4,14 +4,14 @@
 use std::io::BufRead;
 
 use super::cell::Cell;
-use super::lines::Lines;
+use super::lines::TextLines;
 use super::rows::Rows;
 use crate::DataError;
 
 /// Reads a whole file into `rows`.
 pub(super) fn read(reader: &mut dyn BufRead, rows: &mut Rows<'_>) -> Result<(), DataError> {
     let path = rows.file.clone();
-    let mut lines = Lines::new(reader, &path);
+    let mut lines = TextLines::new(reader, &path);
     let header = &rows.form().header;
     let (width, columns) = if header.is_empty() {
         let Some((_, line)) = lines.next_filled()? else {

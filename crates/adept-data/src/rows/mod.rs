@@ -23,6 +23,7 @@ use write::RowWriter;
 
 use crate::file::{beside, hex};
 use crate::loss::{LossCounter, LossyText, SplitLosses, split_losses};
+use crate::metric::finite_number;
 use crate::read::{Sources, SplitFiles, hash};
 use crate::split::{self, Division, Official, Picks, RowsOf, TRAIN};
 use crate::tokenizer::cut;
@@ -106,7 +107,7 @@ impl StoredRows {
     pub fn mean_target(&self) -> Result<Option<f64>, DataError> {
         let (mut sum, mut count) = (0.0, 0_u32);
         for row in 0..self.len() {
-            if let Ok(number) = self.target(row)?.parse::<f64>() {
+            if let Some(number) = finite_number(&self.target(row)?) {
                 sum += number;
                 count += 1;
             }

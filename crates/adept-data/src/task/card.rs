@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 
-use super::form::{FormCard, Format, plain_table};
+use super::form::{FormCard, Format, check_names, plain_table};
 use crate::{Metric, SplitRule};
 
 /// Scores further apart than this are no scores: every one of a card's, in steps, is a text that a target is measured by.
@@ -376,6 +376,9 @@ impl TaskCard {
                 classes.len()
             ));
         }
+        if let TargetCard::Class { classes, .. } = &self.target {
+            check_names("target.classes", classes)?;
+        }
         if let TargetCard::Score { min, max, .. } = self.target
             && min.partial_cmp(&max) != Some(std::cmp::Ordering::Less)
         {
@@ -416,6 +419,12 @@ impl TaskCard {
                         form.name
                     ));
                 }
+            }
+            for reference in [false, true] {
+                form.check_header(&self.fields(reference))?;
+            }
+            if let TargetCard::Class { classes, .. } = &self.target {
+                form.check_classes(classes)?;
             }
             let lists = matches!(form.format, Format::Jsonl | Format::Json | Format::Hub | Format::Any);
             if !form.each.is_empty() && !lists {

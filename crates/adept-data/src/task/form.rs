@@ -34,6 +34,53 @@ pub struct FormCard {
     pub header_key: Option<String>,
 }
 
+impl FormCard {
+    /// Refuses a header with one of these fields' columns twice.
+    pub(super) fn check_header(&self, fields: &[&str]) -> Result<(), String> {
+        let columns = fields.iter().filter_map(|field| match self.fields.get(*field) {
+            None => Some(*field),
+            Some(Place::Path(column)) => Some(column.as_str()),
+            Some(Place::List(_) | Place::Paragraphs(_)) => None,
+        });
+        for column in columns {
+            if self.header.iter().filter(|name| *name == column).count() > 1 {
+                return Err(format!(
+                    "`forms.header` of form `{}`: expected the column `{column}` once, found it twice",
+                    self.name
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses names of its own for other classes than the card's.
+    pub(super) fn check_classes(&self, classes: &[String]) -> Result<(), String> {
+        let key = format!("forms.classes` of form `{}", self.name);
+        if !self.classes.is_empty() && self.classes.len() != classes.len() {
+            let (expected, found) = (classes.len(), self.classes.len());
+            return Err(format!(
+                "`{key}`: expected {expected} classes as the card has, found {found}"
+            ));
+        }
+        check_names(&key, &self.classes)
+    }
+}
+
+/// Refuses a name that stands for two classes.
+pub(super) fn check_names(key: &str, classes: &[String]) -> Result<(), String> {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for (class, names) in classes.iter().enumerate() {
+        for name in names.split('|') {
+            if let Some(first) = seen.insert(name, class) {
+                return Err(format!(
+                    "`{key}`: expected every name once, found `{name}` for classes {first} and {class}"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// A list whose items are rows.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -14,7 +14,8 @@ pub use form::{Each, FormCard, Format, ListPlace, ParagraphsPlace, Place};
 use sha2::{Digest, Sha256};
 
 use crate::file::hex;
-use crate::{DataError, DataFile, Metric};
+use crate::text::read_text;
+use crate::{DataError, DataFile, Metric, path_text};
 
 /// The paper's tasks, suite by suite, in the order of its tables, and a plain one.
 static BUILT_IN: LazyLock<Vec<Task>> = LazyLock::new(|| {
@@ -118,10 +119,7 @@ impl Task {
     /// # Errors
     /// [`DataError::Io`] and [`DataError::Card`].
     pub fn from_file(file: &Path) -> Result<Self, DataError> {
-        let text = std::fs::read_to_string(file).map_err(|source| DataError::Io {
-            file: file.to_owned(),
-            source,
-        })?;
+        let text = read_text(file)?;
         Self::parse(&text, Some(file)).map_err(|message| DataError::Card {
             file: file.to_owned(),
             message,
@@ -171,10 +169,11 @@ impl Task {
         self.sha256 == other.sha256
     }
 
-    /// What names it in a configuration: its name, or the path of its card. [`str::parse`] gives the task back.
+    /// What names it in a configuration: its name, or the path of its card as [`path_text`] has it. [`str::parse`] gives
+    /// the task back.
     pub fn reference(&self) -> String {
         match &self.file {
-            Some(file) => file.display().to_string(),
+            Some(file) => path_text::to_text(file),
             None => self.name().to_owned(),
         }
     }
@@ -295,7 +294,7 @@ impl std::str::FromStr for Task {
     /// A built-in task's name (`sst2`, `SST-2`), or the path of a card, which ends in `.toml`.
     fn from_str(name: &str) -> Result<Self, DataError> {
         if name.ends_with(".toml") {
-            Self::from_file(Path::new(name))
+            Self::from_file(&path_text::from_text(name))
         } else {
             Self::named(name)
         }

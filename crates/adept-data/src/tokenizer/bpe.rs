@@ -14,6 +14,7 @@ use tokenizers::{AddedToken, Tokenizer};
 
 use super::entries::Entries;
 use crate::DataError;
+use crate::text::without_mark;
 
 /// Tokens by id.
 pub(super) const VOCABULARY: &str = "vocab.json";
@@ -167,7 +168,11 @@ pub(super) fn read(dir: &Path) -> Result<(Tokenizer, Vec<Part>), DataError> {
         let file = dir.join(name);
         if adept_files::is_named(&file) {
             DataError::check_stand_in(&file)?;
-            let bytes = std::fs::read(&file).map_err(|source| DataError::Io { file, source })?;
+            let bytes = std::fs::read(&file).map_err(|source| DataError::Io {
+                file: file.clone(),
+                source,
+            })?;
+            without_mark(&file, &bytes)?;
             parts.push((name, bytes));
         }
     }
@@ -175,7 +180,7 @@ pub(super) fn read(dir: &Path) -> Result<(Tokenizer, Vec<Part>), DataError> {
         parts
             .iter()
             .find(|(part, _)| *part == name)
-            .map(|(_, bytes)| &bytes[..])
+            .map(|(_, bytes)| adept_files::without_mark(bytes))
     };
     let files = Files { dir };
 

@@ -16,6 +16,7 @@ use crate::file::hex;
 use crate::loss::{LossyText, Lost, excerpts, text_loss};
 use crate::read::listing;
 use crate::task::TargetLength;
+use crate::text::without_mark;
 use crate::{DataError, Encoded, Example};
 
 pub use bpe::BpeError;
@@ -79,7 +80,7 @@ impl TextTokenizer {
     /// Loads a tokenizer file. Truncation and padding that the file asks for are switched off: both are done here.
     ///
     /// # Errors
-    /// [`DataError::Io`] or [`DataError::Tokenizer`].
+    /// [`DataError::Io`], [`DataError::NotText`] or [`DataError::Tokenizer`].
     pub fn from_file(path: &Path) -> Result<Self, DataError> {
         let file: PathBuf = path.to_path_buf();
         DataError::check_stand_in(path)?;
@@ -91,7 +92,7 @@ impl TextTokenizer {
             file: file.clone(),
             source,
         };
-        let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(failed)?;
+        let mut tokenizer = Tokenizer::from_bytes(without_mark(path, &bytes)?).map_err(failed)?;
         tokenizer.with_truncation(None).map_err(failed)?;
         tokenizer.with_padding(None);
         Self::probed(tokenizer, hex(&Sha256::digest(&bytes)), path)

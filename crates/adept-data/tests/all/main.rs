@@ -3,11 +3,17 @@
 mod answers;
 mod batches;
 mod bpe;
+mod classes;
+mod codecs;
 mod common;
+mod encodings;
+mod every_file;
 mod faults;
 mod formats;
 mod forms;
+mod groups;
 mod losses;
+mod malformed;
 mod metrics;
 mod own_tasks;
 mod real_files;

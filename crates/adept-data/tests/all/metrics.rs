@@ -59,8 +59,53 @@ fn what_is_undefined_is_zero() {
     ] {
         check(metric, &[], &[], 0.0);
     }
-    check(Metric::Pearson, &["inf", "1.0"], &["1.0", "2.0"], 0.0);
-    check(Metric::Spearman, &["nan", "1.0"], &["1.0", "2.0"], 0.0);
     check(Metric::Spearman, &["1.0"], &["1.0"], 0.0);
     check(Metric::Pearson, &["nan", "nan"], &["1.0", "2.0"], 0.0);
+    check(Metric::Pearson, &["3", "3"], &["1.0", "2.0"], 0.0);
+    check(Metric::Pearson, &["1e-300", "2e-300"], &["4", "4"], 0.0);
+}
+
+/// Words that Python's `float` takes for numbers are predictions that are none, as `n/a` is, and so are numbers beyond all.
+#[test]
+fn words_are_no_numbers() {
+    let targets = ["0.0", "1.0", "2.0", "3.0"];
+    let words = [
+        "nan",
+        "NaN",
+        "-nan",
+        "inf",
+        "-inf",
+        "+Inf",
+        "Infinity",
+        "-INFINITY",
+        "1e999",
+        "-1e999",
+    ];
+    for metric in [Metric::Pearson, Metric::Spearman] {
+        let with = |word: &str| {
+            let predictions = ["0.0", word, "2.5", "1.5"].map(str::to_owned);
+            score(
+                metric,
+                &predictions,
+                &Right::of_targets(targets.map(str::to_owned).into()),
+            )
+        };
+        let expected = with("n/a");
+        assert!(expected.is_finite() && expected != 0.0);
+        for word in words {
+            assert_eq!(with(word), expected, "{metric} of {word}");
+        }
+    }
+}
+
+/// Squares of these are infinite or zero; the correlation is that of the same numbers on another scale.
+#[test]
+fn numbers_of_any_size_have_a_correlation() {
+    for scale in ["e300", "e-300", "e160", "e-170"] {
+        let scaled = ["1", "3", "2"].map(|number| format!("{number}{scale}"));
+        let targets = Right::of_targets(["1", "2", "3"].map(str::to_owned).into());
+        let found = score(Metric::Pearson, &scaled, &targets);
+        assert!((found - 50.0).abs() <= 1e-9, "{found} with {scale}");
+    }
+    check(Metric::Pearson, &["1e308", "-1e308", "1e308"], &["1", "0", "1"], 100.0);
 }

@@ -149,6 +149,10 @@ impl Feed {
             | E::Io { file, .. }
             | E::MissingColumn { file, .. }
             | E::JsonDocument { file, .. }
+            | E::NotText { file, .. }
+            | E::StandIn { file, .. }
+            | E::DoubleColumn { file, .. }
+            | E::ParquetCodec { file, .. }
             | E::Parquet { file, .. }
             | E::ParquetDamaged { file, .. }
             | E::ParquetRows { file, .. } => (file, None, None),
@@ -156,11 +160,13 @@ impl Feed {
             | E::NotUtf8 { file, line, .. }
             | E::NotUtf8Field { file, line, .. }
             | E::Json { file, line, .. }
+            | E::Table { file, line, .. }
             | E::Csv { file, line, .. } => (file, Some(*line), None),
             E::FieldType { file, line, field, .. }
             | E::EmptyField { file, line, field }
             | E::UnknownLabel { file, line, field, .. }
             | E::HiddenLabel { file, line, field, .. }
+            | E::AmbiguousLabel { file, line, field, .. }
             | E::NoAnswer { file, line, field } => (file, Some(*line), Some(field)),
             E::MissingField {
                 file, line, expected, ..

@@ -15,7 +15,7 @@ fn what_is_there_is_not_asked_for_again() {
     let server = Server::start(&[("a.txt", b"a", false), ("b.bin", b"b", true)]);
     let folder = tempfile::tempdir().unwrap();
     let hub = hub(&server, folder.path());
-    let listing = hub.list(&at("main")).unwrap();
+    let listing = hub.list(&at("main"), &Heard::default()).unwrap();
     assert!(!listing.files.iter().any(|file| hub.has(&at("main"), file)));
     assert_eq!(
         fs::read_dir(folder.path()).unwrap().count(),
@@ -89,11 +89,11 @@ fn without_network_only_the_cache_is_used() {
     );
 
     // One of two files: the listing is known, the other file is missing.
-    let listing = hub.list(&at("main")).unwrap();
+    let listing = hub.list(&at("main"), &Heard::default()).unwrap();
     let first = &listing.files[..1];
     let fetched = hub.fetch(&at("main"), &listing, first, 1, &Heard::default()).unwrap();
     let before = server.requests("/").len();
-    assert_eq!(offline.list(&at("main")).unwrap(), listing);
+    assert_eq!(offline.list(&at("main"), &Heard::default()).unwrap(), listing);
     let again = offline.fetch(&at("main"), &listing, first, 1, &Heard::default());
     assert_eq!(again.unwrap(), fetched);
     assert_eq!(offline.cached(&at("main")), Some(fetched.folder));
@@ -104,10 +104,13 @@ fn without_network_only_the_cache_is_used() {
             .starts_with("data/b.txt of datasets/owner/name at main is not in the cache"),
         "{error}"
     );
-    let error = offline.list(&at("v1.0")).unwrap_err();
+    let error = offline.list(&at("v1.0"), &Heard::default()).unwrap_err();
     assert!(error.to_string().contains("datasets/owner/name at v1.0"), "{error}");
     let other = Repository::new(Kind::Model, "owner/name", "main").unwrap();
-    assert!(offline.list(&other).is_err(), "a model is not a dataset");
+    assert!(
+        offline.list(&other, &Heard::default()).is_err(),
+        "a model is not a dataset"
+    );
     assert_eq!(server.requests("/").len(), before, "nothing was asked for");
 }
 
@@ -118,7 +121,7 @@ fn without_network_files_of_other_programs_are_found_by_their_links() {
     let folder = tempfile::tempdir().unwrap();
     fetch(&hub(&server, folder.path())).unwrap();
     let offline = hub_with(&server, folder.path(), |settings| settings.offline = true);
-    let listing = offline.list(&at("main")).unwrap();
+    let listing = offline.list(&at("main"), &Heard::default()).unwrap();
     let trees = root(folder.path()).join("trees");
     for text in [None, Some("{}"), Some("{\"format_version\": 2, \"files\": {}}")] {
         fs::remove_dir_all(&trees).unwrap();
@@ -132,7 +135,10 @@ fn without_network_files_of_other_programs_are_found_by_their_links() {
     }
     // A link to bytes that are gone is no file.
     fs::remove_file(root(folder.path()).join("blobs").join(git_blob(b"a"))).unwrap();
-    assert_eq!(offline.list(&at("main")).unwrap().files, listing.files[1..]);
+    assert_eq!(
+        offline.list(&at("main"), &Heard::default()).unwrap().files,
+        listing.files[1..]
+    );
 }
 
 #[test]
@@ -147,7 +153,9 @@ fn a_listing_in_the_cache_is_not_trusted_with_paths() {
         text.replace(&git_blob(b"a"), "../../evil"),
     ] {
         fs::write(&tree, changed).unwrap();
-        let listing = hub(&server, folder.path()).list(&at(COMMIT)).unwrap();
+        let listing = hub(&server, folder.path())
+            .list(&at(COMMIT), &Heard::default())
+            .unwrap();
         assert_eq!(listing.files[0].name, "a.txt", "the hub is asked again");
     }
     assert_eq!(server.requests("/api/").len(), 3);
@@ -183,7 +191,9 @@ fn the_files_that_are_wanted_are_chosen_by_name() {
         let files: Vec<(&str, &[u8], bool)> = names.iter().map(|name| (*name, name.as_bytes(), false)).collect();
         let server = Server::start(&files);
         let folder = tempfile::tempdir().unwrap();
-        hub(&server, folder.path()).list(&at("main")).unwrap()
+        hub(&server, folder.path())
+            .list(&at("main"), &Heard::default())
+            .unwrap()
     };
     let names =
         |files: Vec<adept_hub::RemoteFile>| -> Vec<String> { files.into_iter().map(|file| file.name).collect() };

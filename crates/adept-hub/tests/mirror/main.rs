@@ -55,6 +55,7 @@ fn settings(server: &Server, cache: &Path) -> Settings {
         offline: false,
         tries: 3,
         longest_pause: Duration::from_millis(10),
+        longest_wait: Duration::from_secs(2),
         timeout: Duration::from_secs(20),
     }
 }
@@ -80,7 +81,7 @@ fn large() -> Vec<u8> {
 
 /// Lists and fetches everything at a revision, three files at a time.
 fn fetch_at(hub: &Hub, revision: &str, heard: &Heard) -> Result<(Listing, Fetched), HubError> {
-    let listing = hub.list(&at(revision))?;
+    let listing = hub.list(&at(revision), heard)?;
     let fetched = hub.fetch(&at(revision), &listing, &listing.files, 3, heard)?;
     assert_eq!(fetched.files.len(), listing.files.len());
     Ok((listing, fetched))

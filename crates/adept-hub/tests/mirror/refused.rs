@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use adept_hub::{HubError, Kind, Repository};
+use adept_hub::{HubError, Kind, Repository, Settings};
 
 use crate::server::{COMMIT, Fault, Server, git_blob, listed, listing, sha256};
 use crate::{Heard, assert_clean, at, fetch, fetch_at, hub, hub_with};
@@ -62,7 +62,7 @@ fn what_is_not_there_is_named() {
     let hub = hub(&server, folder.path());
     let nowhere = Repository::new(Kind::Dataset, "owner/other", "main").unwrap();
     for (repository, part) in [(nowhere, "owner/other"), (at("no-such-branch"), "no-such-branch")] {
-        let error = hub.list(&repository).unwrap_err();
+        let error = hub.list(&repository, &Heard::default()).unwrap_err();
         assert!(matches!(error, HubError::NotFound { .. }), "{error}");
         assert!(error.to_string().contains(part), "{error}");
     }
@@ -75,7 +75,9 @@ fn a_status_that_will_not_pass_is_asked_for_once() {
     let server = Server::start(&[("a.txt", b"a", false)]);
     let folder = tempfile::tempdir().unwrap();
     server.listing_fault(&[Fault::status(400)]);
-    let error = hub(&server, folder.path()).list(&at("main")).unwrap_err();
+    let error = hub(&server, folder.path())
+        .list(&at("main"), &Heard::default())
+        .unwrap_err();
     let is_400 = matches!(
         error,
         HubError::Status {
@@ -117,36 +119,103 @@ fn what_passes_is_tried_again() {
     );
 }
 
-#[test]
-fn pauses_are_as_long_as_a_server_asks_within_bounds() {
-    let server = Server::start(&[("a.txt", b"a", false)]);
-    let asks = |header: &str| Fault::Status(429, format!("Retry-After: {header}\r\n"));
-    let waits = |longest: Duration| {
-        let folder = tempfile::tempdir().unwrap();
-        let hub = hub_with(&server, folder.path(), |settings| settings.longest_pause = longest);
-        let (heard, begun) = (Heard::default(), Instant::now());
-        fetch_at(&hub, "main", &heard).unwrap();
-        assert_clean(folder.path());
-        let waits = heard.waits.into_inner().unwrap();
-        assert!(waits.iter().all(|(why, _)| why.contains("429 Too Many Requests")));
-        let seconds: Vec<f64> = waits.into_iter().map(|(_, seconds)| seconds).collect();
-        (seconds, begun.elapsed().as_secs_f64())
-    };
+/// The waits of a whole fetch, and how long it took in seconds.
+fn waits(server: &Server, change: impl FnOnce(&mut Settings)) -> Result<(Vec<f64>, f64), HubError> {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = hub_with(server, folder.path(), change);
+    let (heard, begun) = (Heard::default(), Instant::now());
+    fetch_at(&hub, "main", &heard)?;
+    assert_clean(folder.path());
+    let waits = heard.waits.into_inner().unwrap();
+    let is_busy = |why: &str| why.contains("429 Too Many Requests") || why.contains("503 Service Unavailable");
+    assert!(waits.iter().all(|(why, _)| is_busy(why)), "{waits:?}");
+    let seconds = waits.into_iter().map(|(_, seconds)| seconds).collect();
+    Ok((seconds, begun.elapsed().as_secs_f64()))
+}
 
-    server.fault(&[asks("1")]);
-    let (seconds, took) = waits(Duration::from_secs(5));
-    assert_eq!(seconds, [1.0]);
-    assert!(took >= 1.0, "it was not waited for");
-    // A date that has passed, one far off, and a number that is too large.
+fn busy(status: u16, header: &str) -> Fault {
+    Fault::Status(status, format!("{header}\r\n"))
+}
+
+#[test]
+fn busy_servers_are_waited_for_as_long_as_they_ask() {
+    let server = Server::start(&[("a.txt", b"a", false)]);
+    let hub_s = "RateLimit: \"api\";r=0;t=1\r\nRateLimit-Policy: \"fixed window\";\"api\";q=500;w=300";
+    for (status, header) in [(429, "Retry-After: 1"), (503, "Retry-After: 1"), (429, hub_s)] {
+        // A listing and a file alike.
+        server.listing_fault(&[busy(status, header)]);
+        server.fault(&[busy(status, header)]);
+        let (seconds, took) = waits(&server, |_| {}).unwrap();
+        assert_eq!(seconds, [1.0, 1.0]);
+        assert!(took >= 2.0, "it was not waited for");
+    }
+    // A date that has passed, and a server that says nothing useful: as if it had not asked.
     server.fault(&[
-        asks("Thu, 29 Feb 2024 12:00:00 GMT"),
-        asks("Fri, 01 Jan 2999 00:00:00 GMT"),
+        busy(429, "Retry-After: Thu, 29 Feb 2024 12:00:00 GMT"),
+        busy(429, "Retry-After: soon"),
+        busy(429, "RateLimit: \"api\";r=7;t=99"),
     ]);
-    let (seconds, took) = waits(Duration::from_millis(200));
-    assert_eq!(seconds, [0.0, 0.2]);
-    assert!(took < 20.0, "{took}");
-    server.fault(&[asks("86400"), asks("soon")]);
-    assert_eq!(waits(Duration::from_millis(600)).0, [0.6, 0.6]);
+    assert_eq!(waits(&server, |_| {}).unwrap().0, [0.01; 3]);
+}
+
+#[test]
+fn tries_are_not_spent_on_a_busy_server() {
+    let server = Server::start(&[("a.txt", b"a", false)]);
+    let without_headers = vec![Fault::status(429); 12];
+    server.listing_fault(&without_headers);
+    server.fault(&without_headers);
+    let (seconds, _) = waits(&server, |settings| {
+        settings.tries = 1;
+        settings.longest_pause = Duration::from_millis(20);
+    })
+    .unwrap();
+    assert_eq!(seconds.len(), 24);
+}
+
+#[test]
+fn a_server_that_asks_for_too_much_is_given_up() {
+    let server = Server::start(&[("a.txt", b"a", false)]);
+    for (header, words) in [
+        ("Retry-After: Fri, 01 Jan 2999 00:00:00 GMT", "and asks to wait "),
+        (
+            "Retry-After: 86400",
+            "and asks to wait 86400 s; 0 s have been waited and 2 s at most are",
+        ),
+        (
+            "RateLimit: \"api\";r=0;t=3",
+            "429 Too Many Requests and asks to wait 3 s; ",
+        ),
+    ] {
+        server.fault(&[busy(429, header)]);
+        let error = waits(&server, |_| {}).unwrap_err();
+        assert!(matches!(error, HubError::Busy { status: 429, .. }), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    // Nor is one waited for without end that does not say.
+    server.listing_fault(&vec![Fault::status(429); 50]);
+    let error = waits(&server, |settings| settings.longest_wait = Duration::from_millis(45)).unwrap_err();
+    assert!(matches!(error, HubError::Busy { asked: None, .. }), "{error}");
+}
+
+#[test]
+fn a_wait_can_be_ended() {
+    let server = Server::start(&[("a.txt", b"a", false)]);
+    let folder = tempfile::tempdir().unwrap();
+    let hub = hub_with(&server, folder.path(), |settings| {
+        settings.longest_wait = Duration::from_secs(60)
+    });
+    server.listing_fault(&[busy(429, "Retry-After: 50")]);
+    let heard = Heard::default();
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(200));
+            heard.stopped.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        let error = hub.list(&at("main"), &heard).unwrap_err();
+        assert!(matches!(error, HubError::Stopped), "{error}");
+    });
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -160,7 +229,7 @@ fn nobody_at_the_address_is_an_error() {
     let hub = hub_with(&server, folder.path(), |settings| {
         settings.endpoint = format!("http://{free}");
     });
-    let error = hub.list(&at("main")).unwrap_err();
+    let error = hub.list(&at("main"), &Heard::default()).unwrap_err();
     assert!(matches!(error, HubError::Network { tries: 3, .. }), "{error}");
 }
 
@@ -237,7 +306,9 @@ fn a_token_stays_with_its_host() {
 fn a_file_that_is_not_the_one_that_is_known_is_refused_before_it_comes() {
     let server = Server::start(&[("rte/train.parquet", b"rows", true), ("rte/notes.txt", b"notes", false)]);
     let folder = tempfile::tempdir().unwrap();
-    let listing = hub(&server, folder.path()).list(&at("main")).unwrap();
+    let listing = hub(&server, folder.path())
+        .list(&at("main"), &Heard::default())
+        .unwrap();
     let check = |folder: &str, name: &str, hex: String| {
         listing.check(&at("main"), folder, &BTreeMap::from([(name.to_owned(), hex)]))
     };

@@ -53,3 +53,27 @@ fn what_is_missing_or_cannot_be_read_is_named() {
     assert!(matches!(error, HubError::Io { .. }), "{error}");
     assert!(error.to_string().contains(path), "{error}");
 }
+
+#[test]
+fn homes_and_variables_are_put_into_paths() {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir_all(home.path().join("hf")).unwrap();
+    fs::write(home.path().join("hf/token"), "\u{feff}t0ken\n").unwrap();
+    let at_home = ("HOME", home.path().to_str().unwrap());
+    for value in ["~/hf", "$HOME/hf", "${HOME}/hf"] {
+        let found = settings(&[at_home, ("HF_HOME", value)]).unwrap();
+        assert_eq!(found.cache, home.path().join("hf/hub"), "{value}");
+        assert_eq!(found.token.as_deref(), Some("t0ken"), "{value}");
+        let found = settings(&[at_home, ("HF_HUB_CACHE", value)]).unwrap();
+        assert_eq!(found.cache, home.path().join("hf"), "{value}");
+        let found = settings(&[at_home, ("HUGGINGFACE_HUB_CACHE", value)]).unwrap();
+        assert_eq!(found.cache, home.path().join("hf"), "{value}");
+        let found = settings(&[at_home, ("XDG_CACHE_HOME", value)]).unwrap();
+        assert_eq!(found.cache, home.path().join("hf/huggingface/hub"), "{value}");
+        let token = format!("{value}/token");
+        let found = settings(&[at_home, ("HF_TOKEN_PATH", &token)]).unwrap();
+        assert_eq!(found.token.as_deref(), Some("t0ken"), "{value}");
+    }
+    let error = settings(&[at_home, ("HF_HOME", "~ann/hf")]).unwrap_err();
+    assert!(error.to_string().contains("write the folder out"), "{error}");
+}

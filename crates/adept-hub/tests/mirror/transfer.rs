@@ -239,7 +239,7 @@ fn bytes_behind_the_announced_end_are_not_taken_for_an_answer() {
     server.fault(&[Fault::Trailing(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged")]);
     let folder = tempfile::tempdir().unwrap();
     let hub = hub(&server, folder.path());
-    let listing = hub.list(&crate::at("main")).unwrap();
+    let listing = hub.list(&crate::at("main"), &Heard::default()).unwrap();
     // One after the other, so that the second file could come over the first one's connection.
     let fetched = hub
         .fetch(&crate::at("main"), &listing, &listing.files, 1, &Heard::default())
@@ -299,7 +299,7 @@ fn a_fault_ends_the_other_files_as_well() {
     server.fault(&[later, Fault::status(404)]);
     let folder = tempfile::tempdir().unwrap();
     let hub = hub_with(&server, folder.path(), |settings| {
-        settings.longest_pause = Duration::from_secs(60);
+        settings.longest_wait = Duration::from_secs(60);
     });
     let begun = Instant::now();
     let error = fetch(&hub).unwrap_err();

@@ -20,6 +20,7 @@ use crate::reproduce::Cell;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Subject {
     /// The run's folder, as it was given.
+    #[serde(with = "adept_data::path_text")]
     pub folder: PathBuf,
     /// The content of its `result.json`.
     pub run: RunResult,

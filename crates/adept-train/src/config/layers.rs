@@ -9,6 +9,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use adept_data::Task;
+use adept_data::text::read_text;
 use serde::{Deserialize, Serialize};
 use toml::Value;
 use toml::de::{DeTable, DeValue};
@@ -26,6 +27,7 @@ pub enum Origin {
     /// A line of a configuration file.
     File {
         /// The file.
+        #[serde(with = "adept_data::path_text")]
         path: PathBuf,
         /// Its line, from 1.
         line: usize,
@@ -79,10 +81,7 @@ pub(crate) type Values = BTreeMap<String, (Value, Origin)>;
 pub(crate) fn chosen(schema: &Schema, file: Option<&Path>, overrides: &[String]) -> Result<Values, ConfigError> {
     let mut chosen = Values::new();
     if let Some(path) = file {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text = read_text(path)?;
         chosen.extend(parse_file(schema, path, &text)?);
     }
     for assignment in overrides {
@@ -271,12 +270,16 @@ fn parse_override(schema: &Schema, assignment: &str) -> Result<(String, Value), 
     let (key, text) = assignment.split_once('=').ok_or_else(|| ConfigError::Assignment {
         text: assignment.to_owned(),
     })?;
-    let (key, text) = (key.trim(), text.trim());
+    // `key = value` is set apart by spaces. Without one before the sign a text is taken to the letter: a path may begin
+    // or end with a space.
+    let spaced = key.ends_with(char::is_whitespace);
+    let (key, verbatim, text) = (key.trim(), if spaced { text.trim() } else { text }, text.trim());
     let field = schema
         .find(key)
         .ok_or_else(|| unknown(schema, key, &Origin::Override))?;
     let value = match field.kind {
-        Kind::Text | Kind::Choice(_) | Kind::Task | Kind::Tables(_) => Value::String(text.to_owned()),
+        Kind::Text | Kind::Task => Value::String(verbatim.to_owned()),
+        Kind::Choice(_) | Kind::Tables(_) => Value::String(text.to_owned()),
         Kind::Flag => text
             .parse()
             .map_or_else(|_| Value::String(text.to_owned()), Value::Boolean),

@@ -21,8 +21,9 @@ pub(crate) const TOKENIZER_FILES: [&str; 8] = [
 ];
 
 /// Other files that stand in such folders.
-const OTHER_FILES: [&str; 5] = [
+const OTHER_FILES: [&str; 6] = [
     super::SELECTION,
+    crate::trained::TRAINED_FILE,
     "adapter_config.json",
     "adapter_model.safetensors",
     "config.json",

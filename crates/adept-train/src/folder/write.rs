@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;
 
+use adept_data::text::decoded;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -90,8 +91,8 @@ pub(super) fn json<T: Serialize>(path: &Path, value: &T) -> Result<Vec<u8>, Trai
 
 /// Reads a JSON file.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, TrainError> {
-    let text = fs::read_to_string(path).map_err(TrainError::read("read", path))?;
-    serde_json::from_str(&text).map_err(|source| TrainError::Json {
+    let bytes = fs::read(path).map_err(TrainError::read("read", path))?;
+    serde_json::from_str(decoded(path, &bytes)?).map_err(|source| TrainError::Json {
         path: path.to_owned(),
         line: source.line(),
         source,

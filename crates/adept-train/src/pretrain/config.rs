@@ -39,6 +39,7 @@ pub struct PretrainConfig {
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)] // The schema has each field's meaning; so for the sections below.
 pub struct ModelSection {
+    #[serde(with = "adept_data::path_text")]
     pub init: PathBuf,
     pub d_model: usize,
     pub d_kv: usize,
@@ -57,6 +58,7 @@ pub struct ModelSection {
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
 pub struct TokenizerSection {
+    #[serde(with = "adept_data::path_text")]
     pub path: PathBuf,
     pub vocab_size: usize,
     pub sentinels: usize,
@@ -70,6 +72,7 @@ pub struct TokenizerSection {
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
 pub struct TextSection {
+    #[serde(with = "adept_data::path_text::list")]
     pub files: Vec<PathBuf>,
     pub tasks: bool,
     pub min_characters: usize,
@@ -87,6 +90,7 @@ pub struct TextSection {
 #[allow(missing_docs)]
 pub struct TaskSection {
     pub name: String,
+    #[serde(with = "adept_data::path_text")]
     pub data: PathBuf,
     pub label: String,
     pub prefix: String,

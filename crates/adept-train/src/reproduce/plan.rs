@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use adept_core::Fingerprint;
-use adept_data::{Task, check_task};
+use adept_data::{Task, check_task, path_text};
 
 use super::{Grid, GridError};
 use crate::TrainError;
@@ -244,8 +244,8 @@ fn resolve(grid: &Grid, task: &Task, method: TrainMethod, seed: u64) -> Result<R
         format!("task={}", task.reference()),
         format!("adapter.method={method}"),
         format!("seed={seed}"),
-        format!("data={}", grid.data.of(task).display()),
-        format!("backbone={}", grid.backbone.display()),
+        format!("data={}", path_text::to_text(grid.data.of(task))),
+        format!("backbone={}", path_text::to_text(&grid.backbone)),
     ];
     let with = |overrides: &[String]| {
         let mut values = grid.profile.values(task, method);

@@ -63,8 +63,10 @@ pub struct NotChecked {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct VerifyReport {
     /// The backbone folder.
+    #[serde(with = "adept_data::path_text")]
     pub backbone: PathBuf,
     /// The golden file.
+    #[serde(with = "adept_data::path_text")]
     pub golden: PathBuf,
     /// burn's name of the backend that was verified.
     pub backend: String,

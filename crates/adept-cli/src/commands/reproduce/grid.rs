@@ -10,7 +10,7 @@ use adept_train::reproduce::{DataPlace, Grid, Profile, ProfileName, datasets};
 use super::{paper_command, real_small_command, shown};
 use crate::args::{self, Runs};
 use crate::commands::settings::overrides;
-use crate::commands::{Setting, hub};
+use crate::commands::{Setting, environment, hub};
 use crate::failure::Failure;
 
 /// A file of the project's own backbone, and one of its own data.
@@ -97,9 +97,7 @@ fn folder(given: Option<&Path>, shipped: Option<&Path>, file: &str, name: Profil
     let Some(shipped) = shipped.filter(|_| given.is_none()) else {
         return Ok(given.map(Path::to_owned).unwrap_or_default());
     };
-    let variable = env::var_os(datasets::VARIABLE)
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from);
+    let variable = environment::folder(datasets::VARIABLE)?;
     let here = env::current_dir().map_err(|cause| Failure::input(cause).context("the current folder"))?;
     let found = datasets::find(variable.as_deref(), &here, &shipped.join(file)).map_err(|cause| {
         let hint = match &variable {

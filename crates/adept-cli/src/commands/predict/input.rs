@@ -1,0 +1,177 @@
+//! What `adept predict` reads: one text a line, or one JSON object a line. Lines end and bytes are understood as in files
+//! of data: LF, CRLF and CR, no byte-order mark, plain or gzip.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use adept_data::TextLines;
+use adept_data::text::json_object;
+use serde_json::{Map, Value};
+
+use crate::failure::Failure;
+
+/// Texts that are read before any is predicted: enough to group them by length, few enough to hold.
+const BLOCK: usize = 2048;
+
+/// One line of the input.
+pub struct Line {
+    /// The text to predict for.
+    pub source: String,
+    /// The object that the source came from, for `--jsonl`.
+    object: Option<Map<String, Value>>,
+}
+
+impl Line {
+    /// The line of the output.
+    pub fn with(&self, prediction: &str) -> String {
+        match &self.object {
+            Some(object) => {
+                let mut object = object.clone();
+                object.insert("prediction".to_owned(), prediction.into());
+                Value::Object(object).to_string()
+            }
+            // One line a text, whatever a model writes.
+            None => prediction.replace(['\n', '\r'], " "),
+        }
+    }
+}
+
+/// The lines of the input, read block by block.
+pub struct Input {
+    lines: TextLines,
+    name: PathBuf,
+    jsonl: bool,
+    read: usize,
+}
+
+impl Input {
+    /// Of a file, or of standard input where the path is `-`.
+    pub fn open(path: &Path, jsonl: bool) -> Result<Self, Failure> {
+        match path == Path::new("-") {
+            true => Self::of(io::stdin(), path, jsonl),
+            false => Ok(Self {
+                lines: TextLines::open(path).map_err(Failure::input)?,
+                name: path.to_owned(),
+                jsonl,
+                read: 0,
+            }),
+        }
+    }
+
+    fn of(bytes: impl io::Read + 'static, name: &Path, jsonl: bool) -> Result<Self, Failure> {
+        Ok(Self {
+            lines: TextLines::of(bytes, name).map_err(Failure::input)?,
+            name: name.to_owned(),
+            jsonl,
+            read: 0,
+        })
+    }
+
+    /// Lines that have been read.
+    pub fn lines_read(&self) -> usize {
+        self.read
+    }
+
+    /// The next block; empty at the end.
+    pub fn block(&mut self) -> Result<Vec<Line>, Failure> {
+        let mut block = Vec::new();
+        while block.len() < BLOCK {
+            let Some((number, text)) = self.lines.next_line().map_err(Failure::input)? else {
+                break;
+            };
+            self.read = number;
+            block.push(match self.jsonl {
+                true => object(&self.name, number, text)?,
+                false => Line {
+                    source: text.to_owned(),
+                    object: None,
+                },
+            });
+        }
+        Ok(block)
+    }
+}
+
+fn object(file: &Path, line: usize, text: &str) -> Result<Line, Failure> {
+    let object = json_object(file, line, text).map_err(Failure::input)?;
+    let found = match object.get("source") {
+        Some(Value::String(source)) => {
+            return Ok(Line {
+                source: source.clone(),
+                object: Some(object),
+            });
+        }
+        Some(other) => other.to_string(),
+        None => "nothing".to_owned(),
+    };
+    let place = format!("{}:{line}", file.display());
+    Err(Failure::input(format!("field `source`: expected text, found {found}")).context(place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(input: &'static [u8], jsonl: bool, expected: Result<&[&str], &str>) {
+        let found = Input::of(io::Cursor::new(input), Path::new("in"), jsonl).and_then(|mut input| input.block());
+        let found = found.map_err(|failure| failure.to_string());
+        let found = found.map(|block| block.iter().map(|line| line.with("7")).collect::<Vec<_>>());
+        match expected {
+            Ok(expected) => assert_eq!(found.expect("the input is well formed"), expected),
+            Err(expected) => {
+                let message = found.expect_err("the input is bad");
+                assert!(message.contains(expected), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_line_gives_a_line_and_bad_ones_are_named() {
+        check(b"one\r\n\nthree", false, Ok(&["7", "7", "7"]));
+        check(b"one\rtwo\r\rfour\r", false, Ok(&["7", "7", "7", "7"]));
+        check(b"", false, Ok(&[]));
+        check(
+            b"one\ntw\xff\n",
+            false,
+            Err("in:2: expected UTF-8, found byte 0xff at byte 3 of the line"),
+        );
+        check(
+            b"{\"id\":1,\"source\":\"a\"}\n",
+            true,
+            Ok(&["{\"id\":1,\"source\":\"a\",\"prediction\":\"7\"}"]),
+        );
+        check(
+            b"{\"id\":1}\n",
+            true,
+            Err("in:1: field `source`: expected text, found nothing"),
+        );
+        check(b"{\"id\":\n", true, Err("in:1"));
+        check(
+            b"{\"source\":\"a\"}\n{\"source\":\"a\",\"source\":\"b\"}\n",
+            true,
+            Err("in:2: expected every key once, found `source` twice"),
+        );
+    }
+
+    #[test]
+    fn marks_and_encodings_are_those_of_data_files() {
+        let sources = |bytes: &'static [u8], jsonl| {
+            let mut input = Input::of(io::Cursor::new(bytes), Path::new("in"), jsonl).expect("text");
+            let block = input.block().expect("lines").into_iter();
+            block.map(|line| line.source).collect::<Vec<_>>()
+        };
+        assert_eq!(sources(b"\xef\xbb\xbfone\ntwo", false), ["one", "two"]);
+        assert_eq!(sources(b"\xef\xbb\xbf{\"source\":\"one\"}\n", true), ["one"]);
+        check(
+            b"\xff\xfeo\0n\0e\0",
+            false,
+            Err("in: expected UTF-8, found UTF-16 (little-endian)"),
+        );
+        check(
+            b"\x28\xb5\x2f\xfd\0",
+            true,
+            Err("in: expected text, plain or gzip, found zstd"),
+        );
+    }
+}
