@@ -140,9 +140,7 @@ pub fn run_failure(cause: TrainError) -> Failure {
         | TrainError::Diverged { .. }
         | TrainError::LossNotFinite { .. }
         | TrainError::Generate(GenerateError::NotFinite { .. } | GenerateError::Score { .. })
-        | TrainError::BestChanged { .. } => {
-            Failure::run(cause)
-        }
+        | TrainError::BestChanged { .. } => Failure::run(cause),
         _ => Failure::input(cause),
     }
 }

@@ -219,5 +219,3 @@ fn predict<B: Backend>(
     };
     Ok(predictions.map_err(failed)?.unwrap_or_default())
 }
-
-}
