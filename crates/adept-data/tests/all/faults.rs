@@ -431,15 +431,21 @@ fn tokenizer_files() {
         "{message}"
     );
     let file = root.path().join("tokenizer.json");
-    for bytes in [&b""[..], b"{", b"{}", b"\xff", b"[1, 2]"] {
+    let format = "expected a tokenizer file of Hugging Face's tokenizers: ";
+    for (bytes, expected) in [
+        (&b""[..], "an empty file"),
+        (b"<!DOCTYPE html>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        (b"{", format),
+        (b"{}", format),
+        (b"\xff", format),
+        (b"[1, 2]", format),
+    ] {
         fs::write(&file, bytes).expect("a writable folder");
         let message = TextTokenizer::from_dir(root.path())
             .expect_err("no tokenizer")
             .to_string();
-        assert!(
-            message.contains("tokenizer.json: expected a tokenizer file of Hugging Face's tokenizers: "),
-            "{message}"
-        );
+        assert!(message.contains(&format!("tokenizer.json: {expected}")), "{message}");
     }
     assert!(TextTokenizer::from_file(&root.path().join("none.json")).is_err());
 }
