@@ -115,11 +115,11 @@
 //!   handed over. The kernel ends the run at the limit, the scratch folder's size and 32 MiB for the helper's stages.
 //!   It counts everything: pages, page tables, pipes, the scratch folder, cached files (which it gives back first).
 //! - **A watchdog**, everywhere. The parent adds up what the processes of a sandbox hold: pages of their own, those
-//!   that forked processes share once, and what is swapped out. A sum over the limit in three looks 20 ms apart ends
-//!   the run. Until then it can be exceeded, by as much as the processes can fill in that time and at most to the limit
-//!   of each. Not counted: the scratch folder (limited by [`Limits::scratch`]), pipes and pairs of sockets (by their
-//!   number, some 200 KiB each), page tables. Where the kernel does not show the watchdog what is shared, shared pages
-//!   count for each process.
+//!   that forked processes share once, and what is swapped out. A look every 20 ms; two or three in a row that find
+//!   more than the limit end the run. Until then it can be exceeded, by as much as the processes can fill in that time
+//!   and at most to the limit of each. Not counted: the scratch folder (limited by [`Limits::scratch`]), pipes and
+//!   pairs of sockets (by their number, some 200 KiB each), page tables. Where the kernel does not show the watchdog
+//!   what is shared, shared pages count for each process.
 //!
 //! Either way the run is [`Outcome::Memory`]. Both interpreters have the limit, each for itself. Where the machine
 //! itself runs out of memory, the kernel ends a sandbox's processes first.

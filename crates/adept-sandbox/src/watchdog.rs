@@ -9,9 +9,12 @@ use crate::family::{self, Lookup};
 pub(crate) const LISTS: Duration = Duration::from_millis(20);
 /// The same where each look goes through all processes of the machine.
 const SCAN: Duration = Duration::from_millis(200);
-/// Looks that must find too much before a run is ended: between `vfork` and `exec` a process has its parent's memory,
-/// which is counted twice then.
-pub(crate) const LOOKS: u32 = 3;
+/// Time to the next look after one that found too much, however long that one took.
+const SOON: Duration = Duration::from_millis(5);
+/// What looks must add up to before a run is ended. Between `vfork` and `exec` a process has its parent's memory, which
+/// is counted twice then: a look that this could explain counts as one, another that finds too much as two, and one
+/// that does not takes one back.
+const ENOUGH: u32 = 3;
 
 /// What is known of one sandbox's processes.
 #[derive(Debug)]
@@ -23,8 +26,8 @@ pub(crate) struct Watchdog {
     limit: u64,
     lookup: Lookup,
     next: Instant,
-    /// Looks that found too much, less those that did not.
-    over: u32,
+    /// What the looks so far add up to.
+    found: u32,
 }
 
 impl Watchdog {
@@ -35,7 +38,7 @@ impl Watchdog {
             limit,
             lookup,
             next: Instant::now() + interval(lookup),
-            over: 0,
+            found: 0,
         }
     }
 
@@ -50,20 +53,24 @@ impl Watchdog {
         if begin < self.next {
             return false;
         }
-        let is_over = self.looks_over();
-        self.over = if is_over {
-            self.over + 1
+        let found = self.look();
+        self.found = if found == 0 {
+            self.found.saturating_sub(1)
         } else {
-            self.over.saturating_sub(1)
+            self.found + found
         };
-        // What takes long is done less often: looking must not be what the processor is busy with.
         let end = Instant::now();
-        self.next = end + interval(self.lookup).max(4 * (end - begin));
-        self.over >= LOOKS
+        self.next = if found > 0 {
+            end + SOON
+        } else {
+            // What takes long is done less often: looking must not be what the processor is busy with.
+            end + interval(self.lookup).max(4 * (end - begin))
+        };
+        self.found >= ENOUGH
     }
 
     /// Asks the cheapest question first: most programs are one process, whose address space is limited.
-    fn looks_over(&self) -> bool {
+    fn look(&self) -> u32 {
         // The first is the child of the stage outside.
         let inside = self.lookup.descendants(self.top);
         let each: Vec<(u32, u64, u64)> = inside
@@ -72,9 +79,25 @@ impl Watchdog {
             .filter_map(|process| family::size(*process).map(|(space, own)| (*process, space, own)))
             .collect();
         let exceeds = |part: &dyn Fn(&(u32, u64, u64)) -> u64| each.iter().map(part).sum::<u64>() > self.limit;
-        exceeds(&|(_, space, _)| *space)
-            && exceeds(&|(_, _, own)| *own)
-            && exceeds(&|(process, _, own)| family::share(*process).unwrap_or(*own))
+        if !exceeds(&|(_, space, _)| *space) || !exceeds(&|(_, _, own)| *own) {
+            return 0;
+        }
+        let shares = each
+            .iter()
+            .map(|(process, _, own)| family::share(*process).unwrap_or(*own));
+        weight(&shares.collect::<Vec<_>>(), self.limit)
+    }
+}
+
+/// How much a look counts that found these shares.
+fn weight(shares: &[u64], limit: u64) -> u32 {
+    let sum: u64 = shares.iter().sum();
+    let largest = shares.iter().copied().max().unwrap_or(0);
+    match (sum > limit, sum - largest > limit) {
+        (false, _) => 0,
+        // The largest could be counted twice.
+        (true, false) => 1,
+        (true, true) => 2,
     }
 }
 
@@ -82,5 +105,20 @@ fn interval(lookup: Lookup) -> Duration {
     match lookup {
         Lookup::Lists => LISTS,
         Lookup::Scan => SCAN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_counted_twice_needs_more_looks() {
+        assert_eq!(
+            (weight(&[], 100), weight(&[100], 100), weight(&[60, 40], 100)),
+            (0, 0, 0)
+        );
+        assert_eq!((weight(&[90, 90], 100), weight(&[90, 90, 10], 100)), (1, 1));
+        assert_eq!((weight(&[90, 90, 11], 100), weight(&[30; 5], 100)), (2, 2));
     }
 }
