@@ -185,7 +185,7 @@ fn what_an_earlier_version_left_is_ours() {
     let (data, backbone) = world(root.path());
     let resolved = settings(&data, &backbone);
     let out = root.path().join("run");
-    let stopped = go(&resolved, &out, &mut Watcher::stopping_at(12)).unwrap_err();
+    let stopped = go(&resolved, &out, &mut Watcher::stopping_at(5)).unwrap_err();
     assert!(matches!(stopped, TrainError::Interrupted { .. }), "{stopped}");
     let forget = |more: &[&str]| {
         for name in [&[MARKER], more].concat() {
@@ -242,7 +242,7 @@ fn somebody_elses_files_in_a_run_stay() {
     let (data, backbone) = world(root.path());
     let resolved = settings(&data, &backbone);
     let out = root.path().join("run");
-    go(&resolved, &out, &mut Watcher::stopping_at(12)).unwrap_err();
+    go(&resolved, &out, &mut Watcher::stopping_at(5)).unwrap_err();
     let checkpoint = fs::read_dir(out.join("checkpoint")).unwrap().next().unwrap().unwrap();
     let in_checkpoint = format!("checkpoint/{}/why.md", checkpoint.file_name().to_string_lossy());
     let mine = [
