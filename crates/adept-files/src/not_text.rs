@@ -111,13 +111,15 @@ mod tests {
 
     #[test]
     fn marks_are_dropped_once() {
-        check("a mark\n".as_bytes(), Ok("a mark\n"));
-        check("\u{feff}a mark\n".as_bytes(), Ok("a mark\n"));
-        check("\u{feff}\u{feff}two".as_bytes(), Ok("\u{feff}two"));
-        check("\u{feff}".as_bytes(), Ok(""));
-        check(b"", Ok(""));
-        let long = format!("\u{feff}{}", "long ".repeat(100));
-        check(long.as_bytes(), Ok(&long['\u{feff}'.len_utf8()..]));
+        #[track_caller]
+        fn check(text: &str, expected: &str) {
+            assert_eq!(crate::without_mark(text.as_bytes()), expected.as_bytes());
+        }
+        check("a mark\n", "a mark\n");
+        check("\u{feff}a mark\n", "a mark\n");
+        check("\u{feff}\u{feff}two", "\u{feff}two");
+        check("\u{feff}", "");
+        check("", "");
     }
 
     #[test]

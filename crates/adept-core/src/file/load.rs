@@ -42,13 +42,6 @@ pub fn load<B: Backend>(dir: &Path, device: &B::Device) -> Result<(PromptAdapter
     Ok((adapter, meta))
 }
 
-fn io(path: &Path, source: std::io::Error) -> CoreError {
-    CoreError::Io {
-        path: path.to_path_buf(),
-        source,
-    }
-}
-
 fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>, CoreError> {
     match adept_files::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
