@@ -186,8 +186,8 @@ pub enum DataError {
     },
     /// A label that may mean either of two things.
     #[error(
-        "{}:{line}: field `{field}`: expected the name of a class, found `{found}`, which may mean `{class}` by its number, \
-         or {other}", file.display()
+        "{}:{line}: field `{field}`: expected the name of a class, found `{found}`, which may mean `{}` by its number, \
+         or {}", file.display(), meanings[0], meanings[1]
     )]
     AmbiguousLabel {
         /// The file.
@@ -198,10 +198,8 @@ pub enum DataError {
         field: String,
         /// The label found.
         found: Box<str>,
-        /// The class of this number.
-        class: Box<str>,
-        /// What else it may mean.
-        other: Box<str>,
+        /// The class of this number, and what else it may mean.
+        meanings: Box<[String; 2]>,
     },
     /// A label that its makers hide (-1), in a split that needs one.
     #[error("{}:{line}: field `{field}`: expected {expected}, found the hidden label -1", file.display())]

@@ -1,5 +1,6 @@
 //! A disk that is full, a file system that is read-only, a standard output that takes no more: exit code 1, the path, and
 //! what remains. A small file system of its own is mounted for each attempt, in a namespace of its own (`unshare`).
+#![allow(clippy::print_stderr, reason = "a skipped test has to say so")]
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

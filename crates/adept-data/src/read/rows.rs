@@ -410,8 +410,7 @@ impl<'r> Rows<'r> {
                 line,
                 field: self.plan.shown(self.plan.target),
                 found: cell.shown().into(),
-                class: self.plan.classes.0[class][0].as_str().into(),
-                other: other.into(),
+                meanings: Box::new([self.plan.classes.0[class][0].clone(), other]),
             }),
             None => Err(self.wrong_kind(line, self.plan.target, "a number or a class name", cell)),
         }
