@@ -71,8 +71,8 @@
 //! object of the solution's with data that its class would have to be told; look at the signature of a function or the
 //! fields of a data class; copy data in a class of the solution's; put something in place of `input`, `print`, `open` or
 //! `sys.stdin`; catch a `StopIteration` that comes out of a call; fail after they have used a file (the program has files
-//! of its own); and where the order of a set cannot be made again. Values nested deeper than 400 levels and messages
-//! over 128 MiB are a failure of the solution.
+//! of its own); where the program starts more threads than [`Limits::processes`]; and where the order of a set cannot be
+//! made again. Values nested deeper than 400 levels and messages over 128 MiB are a failure of the solution.
 //!
 //! Differences that are not noticed: `is` between equal immutable values that are not an argument of the call itself;
 //! the traceback and `__context__` of an exception; a module that the tests change (`mock.patch` of anything but the

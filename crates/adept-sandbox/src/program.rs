@@ -39,7 +39,7 @@ impl Default for Limits {
             memory: 1 << 30,
             scratch: 16 << 20,
             output: 64 << 10,
-            processes: 64,
+            processes: 16,
             open_files: 64,
         }
     }

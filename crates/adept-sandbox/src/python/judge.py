@@ -272,6 +272,8 @@ def raised(what, error, said):
         if "StopIteration" in Final.names or "StopAsyncIteration" in Final.names:
             return unsupported("a StopIteration out of a call, which would also end a loop of the tests")
         error = Stopped(*error.args)
+    if type(error) is RuntimeError and error.args == ("can't start new thread",):
+        return unsupported("the program starts more threads than the sandbox lets it have")
     Final.error, Final.said = error, said
     return error
 

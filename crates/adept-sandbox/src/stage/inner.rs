@@ -84,8 +84,6 @@ fn interpreter(plan: &Plan, scratch: &Path) -> Result<Command, String> {
         ("PYTHONUTF8", "1"),
         ("PYTHONSAFEPATH", "1"),
         ("LANG", "C.UTF-8"),
-        // glibc reserves 64 MiB of address space for the heap of each thread, of which the limits leave few.
-        ("MALLOC_ARENA_MAX", "2"),
     ];
     command.envs(environment).env("HOME", scratch).env("TMPDIR", scratch);
     if plan.role == Role::Player {

@@ -376,6 +376,11 @@ fn what_cannot_be_carried_has_no_verdict() {
         "import dataclasses\nassert dataclasses.asdict(P(1)) == {'x': 1}",
         "`__dataclass_",
     );
+    has_no_verdict(
+        "import threading, time\ndef f(n):\n    for _ in range(n): threading.Thread(target=time.sleep, args=(1,)).start()",
+        "f(40)",
+        "more threads than the sandbox",
+    );
     // Tests that catch it, and a program that catches it, get no verdict all the same.
     has_no_verdict(same, "try: f(object())\nexcept: pass", "a value of type object");
     has_no_verdict(
