@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use adept_fuzz::feed::Shape;
-use adept_fuzz::{Feeds, let_the_decoder_panic};
+use adept_fuzz::{Feeds, let_libraries_panic};
 
 static FEEDS: LazyLock<Feeds> = LazyLock::new(|| {
     Feeds::new(
@@ -19,4 +19,4 @@ static FEEDS: LazyLock<Feeds> = LazyLock::new(|| {
     )
 });
 
-libfuzzer_sys::fuzz_target!(init: let_the_decoder_panic(), |bytes: &[u8]| FEEDS.check(bytes));
+libfuzzer_sys::fuzz_target!(init: let_libraries_panic(), |bytes: &[u8]| FEEDS.check(bytes));

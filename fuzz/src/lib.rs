@@ -1,11 +1,23 @@
-//! What the fuzz targets share: an input is given to several tasks, each of which must load it or say what is at fault.
-//! How an input is judged is the property tests' own (`crates/adept-data/tests/properties/feed.rs`).
+//! What the fuzz targets share. How an input is judged is the property tests' own code: each reader's `feed` takes any bytes,
+//! and must give what they hold or say what is at fault. Data files go to several tasks ([`Feeds`]).
 
+#[path = "../../crates/adept-core/tests/all/feed.rs"]
+pub mod adapter;
+#[path = "../../crates/adept-models/tests/all/feed.rs"]
+pub mod backbone;
 #[path = "../../crates/adept-data/tests/properties/feed.rs"]
 pub mod feed;
+#[path = "../../crates/adept-data/tests/properties/input.rs"]
+pub mod input;
+mod memory;
+#[path = "../../crates/adept-train/tests/all/feed.rs"]
+pub mod run;
+#[path = "../../crates/adept-data/tests/properties/tokenizer_feed.rs"]
+pub mod tokenizer;
 
 use adept_data::Task;
 use feed::{Feed, Shape};
+pub use memory::measured;
 
 /// Tasks that an input is given to, made once a run.
 pub struct Feeds(Vec<Feed>);
@@ -34,11 +46,15 @@ impl Feeds {
     }
 }
 
-/// Lets the parquet decoder panic, which the reader takes for a damaged file; a panic of our own still ends the run.
-pub fn let_the_decoder_panic() {
+/// Lets libraries panic, which the readers take for damaged files where they know of it: only what nobody catches ends the
+/// run, as a panic of our own does at once.
+pub fn let_libraries_panic() {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if panic.location().is_none_or(|place| place.file().contains("adept-data")) {
+        if panic
+            .location()
+            .is_none_or(|place| !place.file().contains("/registry/src/"))
+        {
             hook(panic);
         }
     }));

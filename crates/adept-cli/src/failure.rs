@@ -13,6 +13,7 @@ use std::fmt::{self, Display};
 use std::io::{self, Write};
 use std::panic;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 /// A cause of any kind.
 pub type Cause = Box<dyn Error + Send + Sync>;
@@ -157,21 +158,39 @@ pub fn remark(text: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// What the last panic in a library of others had to say, until it is known whether anybody catches it.
+static IN_A_LIBRARY: Mutex<Option<String>> = Mutex::new(None);
+
 /// Runs a command and turns a panic, which is always a bug, into a short message and exit code 1.
+///
+/// Readers of damaged files catch panics of the libraries that decode them and say what is wrong with the file. Those are no
+/// bugs of ours, so a panic in a library is reported only where it comes through to here.
 pub fn guarded(work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
-    panic::set_hook(Box::new(|info| {
+    let held = || IN_A_LIBRARY.lock().unwrap_or_else(PoisonError::into_inner);
+    panic::set_hook(Box::new(move |info| {
         let message = info.payload_as_str().unwrap_or("no message");
         let place = info.location().map(|place| format!(" ({place})")).unwrap_or_default();
-        remark(format_args!(
-            "error: internal failure, a bug in adept: {message}{place}"
-        ));
         let backtrace = Backtrace::capture();
-        match backtrace.status() {
-            BacktraceStatus::Captured => remark(backtrace),
-            _ => remark("  hint: RUST_BACKTRACE=1 shows where; saved checkpoints are whole, the same command resumes"),
+        let more = match backtrace.status() {
+            BacktraceStatus::Captured => backtrace.to_string(),
+            _ => "  hint: RUST_BACKTRACE=1 shows where; saved checkpoints are whole, the same command resumes".into(),
+        };
+        let report = format!("error: internal failure, a bug in adept: {message}{place}\n{more}");
+        if info
+            .location()
+            .is_some_and(|place| place.file().contains("/registry/src/"))
+        {
+            *held() = Some(report);
+        } else {
+            remark(report);
         }
     }));
-    panic::catch_unwind(panic::AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Failure::check()))
+    panic::catch_unwind(panic::AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        if let Some(report) = held().take() {
+            remark(report);
+        }
+        Err(Failure::check())
+    })
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use adept_data::text::decoded;
 use adept_data::{DataFile, SplitLosses, Task};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::TrainError;
 use crate::baseline::Majority;
@@ -154,7 +154,20 @@ pub struct Selection {
     /// All metrics on validation.
     pub scores: Scores,
     /// SHA-256 of each file beside this one.
+    #[serde(deserialize_with = "files_beside")]
     pub files: BTreeMap<String, String>,
+}
+
+/// Files by name, none of which leads out of its folder: they are read from end to end, and a device has none.
+fn files_beside<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let files = BTreeMap::<String, String>::deserialize(deserializer)?;
+    let is_plain = |name: &str| Path::new(name).file_name().is_some_and(|plain| plain == name);
+    match files.keys().find(|name| !is_plain(name)) {
+        Some(name) => Err(serde::de::Error::custom(format_args!(
+            "expected the name of a file beside this one, found `{name}`"
+        ))),
+        None => Ok(files),
+    }
 }
 
 /// What became of the programs that a run has written.
@@ -168,10 +181,16 @@ pub struct ProgramTally {
 }
 
 impl ProgramTally {
+    /// How many programs there are.
+    #[must_use]
+    pub fn all(&self) -> usize {
+        total(&self.outcomes)
+    }
+
     /// How many programs could not be judged.
     #[must_use]
     pub fn unjudged(&self) -> usize {
-        self.unsupported.values().sum()
+        total(&self.unsupported)
     }
 
     /// The most frequent reason for that.
@@ -180,6 +199,11 @@ impl ProgramTally {
         let most = self.unsupported.iter().rev().max_by_key(|(_, count)| **count);
         most.map(|(reason, _)| reason.as_str())
     }
+}
+
+/// A sum of counts from a file, which may be any.
+fn total(counts: &BTreeMap<String, usize>) -> usize {
+    counts.values().fold(0, |sum, count| sum.saturating_add(*count))
 }
 
 /// What came out of a run: the content of `result.json`.

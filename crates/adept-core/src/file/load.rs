@@ -22,24 +22,32 @@ use crate::{CoreError, Fingerprint, FingerprintBuilder, PromptAdapter};
 /// configuration says, NaN and infinities, adapters of another kind, tensors that are not those the configuration was
 /// written with.
 pub fn load<B: Backend>(dir: &Path, device: &B::Device) -> Result<(PromptAdapter<B>, AdapterMetadata), CoreError> {
+    let (meta, tensors) = read(dir)?;
+    let adapter = PromptAdapter::from_tensors(&meta.config, tensors, device)?;
+    Ok((adapter, meta))
+}
+
+/// As [`load`], with the tensors by name in f32 as they stand in the file, on no device: for what only looks at an adapter.
+///
+/// # Errors
+/// As [`load`].
+pub fn read(dir: &Path) -> Result<(AdapterMetadata, BTreeMap<String, TensorData>), CoreError> {
     let config_path = dir.join(CONFIG_FILE);
     let text = adept_files::read(&config_path)?;
     let (meta, written_with) = config::from_text(&config_path, adept_files::without_mark(&text))?;
 
     let tensor_path = dir.join(TENSOR_FILE);
-    let (meta, tensors) = match read_if_present(&tensor_path)? {
-        Some(bytes) => from_safetensors(&tensor_path, &bytes, meta, written_with)?,
+    match read_if_present(&tensor_path)? {
+        Some(bytes) => from_safetensors(&tensor_path, &bytes, meta, written_with),
         None => {
             let path = dir.join(PICKLE_FILE);
             let bytes = read_if_present(&path)?.ok_or_else(|| CoreError::NoTensorFile {
                 path: dir.to_path_buf(),
             })?;
             let tensors = collect(&meta, &mut TorchFile::open(&path, bytes)?)?;
-            (meta, tensors)
+            Ok((meta, tensors))
         }
-    };
-    let adapter = PromptAdapter::from_tensors(&meta.config, tensors, device)?;
-    Ok((adapter, meta))
+    }
 }
 
 fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>, CoreError> {

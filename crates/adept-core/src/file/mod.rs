@@ -16,7 +16,7 @@ mod pickle;
 mod save;
 mod zip;
 
-pub use load::load;
+pub use load::{load, read};
 pub use save::save;
 
 use serde_json::{Map, Value};

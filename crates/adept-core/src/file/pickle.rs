@@ -44,6 +44,9 @@ pub(super) enum StorageType {
 /// An adapter has at most five tensors, none of more than two dimensions.
 const MAX_TENSORS: usize = 64;
 const MAX_DIMENSIONS: usize = 8;
+/// Values, and remembered ones, that a pickle may make: [`MAX_TENSORS`] tensors take about 1,500. One byte of a pickle makes
+/// one, and a value takes many more.
+const MAX_VALUES: usize = 2048;
 /// PyTorch's keys are numbers and its functions take six or seven arguments. The limits keep what one instruction copies
 /// small.
 const MAX_KEY: usize = 64;
@@ -62,8 +65,8 @@ enum Value {
     List,
     Dict(Vec<(Ref, Ref)>),
     Global(Global),
-    Storage(Storage),
-    Tensor(PickledTensor),
+    Storage(Box<Storage>),
+    Tensor(Box<PickledTensor>),
 }
 
 impl Value {
@@ -160,19 +163,19 @@ impl<'a> Machine<'a> {
             0x95 => drop(self.take::<8>()?),
             b'(' => self.marks.push(self.stack.len()),
             b'.' => return self.pop().map(Some),
-            b'N' => self.push(Value::None),
-            0x88 | 0x89 => self.push(Value::Bool),
+            b'N' => self.push(Value::None)?,
+            0x88 | 0x89 => self.push(Value::Bool)?,
             b'J' => {
                 let value = i32::from_le_bytes(self.take()?);
-                self.push(Value::Int(value.into()));
+                self.push(Value::Int(value.into()))?;
             }
             b'K' => {
                 let [value] = self.take()?;
-                self.push(Value::Int(value.into()));
+                self.push(Value::Int(value.into()))?;
             }
             b'M' => {
                 let value = u16::from_le_bytes(self.take()?);
-                self.push(Value::Int(value.into()));
+                self.push(Value::Int(value.into()))?;
             }
             0x8a => self.long()?,
             b'X' => {
@@ -183,16 +186,16 @@ impl<'a> Machine<'a> {
                 let [length] = self.take()?;
                 self.text(length.into())?;
             }
-            b')' => self.push(Value::Tuple(vec![])),
+            b')' => self.push(Value::Tuple(vec![]))?,
             0x85 => self.tuple(1)?,
             0x86 => self.tuple(2)?,
             0x87 => self.tuple(3)?,
             b't' => {
                 let items = self.pop_to_mark()?;
-                self.push(Value::Tuple(items));
+                self.push(Value::Tuple(items))?;
             }
-            b']' => self.push(Value::List),
-            b'}' => self.push(Value::Dict(vec![])),
+            b']' => self.push(Value::List)?,
+            b'}' => self.push(Value::Dict(vec![]))?,
             b's' => {
                 let value = self.pop()?;
                 let key = self.pop()?;
@@ -205,14 +208,14 @@ impl<'a> Machine<'a> {
             b'c' => {
                 let module = self.line()?;
                 let name = self.line()?;
-                self.push(Value::Global(global(module, name)?));
+                self.push(Value::Global(global(module, name)?))?;
             }
             // STACK_GLOBAL, of later protocols.
             0x93 => {
                 let name = self.pop()?;
                 let module = self.pop()?;
                 let found = global(self.text_at(module)?, self.text_at(name)?)?;
-                self.push(Value::Global(found));
+                self.push(Value::Global(found))?;
             }
             b'R' => self.reduce(start)?,
             b'b' => self.build()?,
@@ -263,8 +266,7 @@ impl<'a> Machine<'a> {
         let bytes = rest.get(..length).ok_or(PickleProblem::Truncated)?;
         self.position += length;
         let text = std::str::from_utf8(bytes).map_err(|error| unexpected("UTF-8 text", error))?;
-        self.push(Value::Text(text.to_string()));
-        Ok(())
+        self.push(Value::Text(text.to_string()))
     }
 
     /// LONG1: an integer of a given number of bytes, little-endian two's complement.
@@ -280,13 +282,14 @@ impl<'a> Machine<'a> {
         let negative = bytes.last().is_some_and(|&byte| byte >= 0x80);
         let mut whole = [if negative { 0xff } else { 0 }; 8];
         whole[..length].copy_from_slice(bytes);
-        self.push(Value::Int(i64::from_le_bytes(whole)));
-        Ok(())
+        self.push(Value::Int(i64::from_le_bytes(whole)))
     }
 
-    fn push(&mut self, value: Value) {
+    fn push(&mut self, value: Value) -> Result<(), PickleProblem> {
+        within("the number of values", self.arena.len() + 1, MAX_VALUES)?;
         self.stack.push(self.arena.len());
         self.arena.push(value);
+        Ok(())
     }
 
     fn pop(&mut self) -> Result<Ref, PickleProblem> {
@@ -306,8 +309,7 @@ impl<'a> Machine<'a> {
     fn tuple(&mut self, count: usize) -> Result<(), PickleProblem> {
         let mut items = (0..count).map(|_| self.pop()).collect::<Result<Vec<_>, _>>()?;
         items.reverse();
-        self.push(Value::Tuple(items));
-        Ok(())
+        self.push(Value::Tuple(items))
     }
 
     fn remember(&mut self, key: u64) -> Result<(), PickleProblem> {
@@ -316,6 +318,7 @@ impl<'a> Machine<'a> {
             .last()
             .copied()
             .ok_or_else(|| unexpected("a value", "an empty stack"))?;
+        within("the number of remembered values", self.memo.len() + 1, MAX_VALUES)?;
         self.memo.insert(key, top);
         Ok(())
     }
@@ -357,7 +360,7 @@ impl<'a> Machine<'a> {
         let made = match (&self.arena[callable], arguments) {
             (Value::Global(Global::OrderedDict), []) => Value::Dict(vec![]),
             (Value::Global(Global::RebuildTensor), [storage, offset, shape, strides, ..]) => {
-                Value::Tensor(self.tensor(position, *storage, *offset, *shape, *strides)?)
+                Value::Tensor(Box::new(self.tensor(position, *storage, *offset, *shape, *strides)?))
             }
             (Value::Global(Global::RebuildParameter), [tensor, ..]) => match &self.arena[*tensor] {
                 Value::Tensor(tensor) => Value::Tensor(tensor.clone()),
@@ -366,8 +369,7 @@ impl<'a> Machine<'a> {
             (Value::Global(_), _) => return Err(unexpected("the arguments of a tensor", "others")),
             (other, _) => return Err(unexpected("a function", other.kind())),
         };
-        self.push(made);
-        Ok(())
+        self.push(made)
     }
 
     /// BUILD: PyTorch hangs a `_metadata` dictionary on its OrderedDict. It is dropped.
@@ -402,8 +404,7 @@ impl<'a> Machine<'a> {
             key: self.text_at(key)?.to_string(),
             length: self.count_at(length)?,
         };
-        self.push(Value::Storage(storage));
-        Ok(())
+        self.push(Value::Storage(Box::new(storage)))
     }
 
     fn tensor(
@@ -415,7 +416,7 @@ impl<'a> Machine<'a> {
         strides: Ref,
     ) -> Result<PickledTensor, PickleProblem> {
         let storage = match &self.arena[storage] {
-            Value::Storage(storage) => storage.clone(),
+            Value::Storage(storage) => Storage::clone(storage),
             other => return Err(unexpected("a storage", other.kind())),
         };
         let shape = self.counts_at(shape)?;
@@ -441,7 +442,7 @@ impl<'a> Machine<'a> {
         };
         within("the number of tensors", entries.len(), MAX_TENSORS)?;
         let entry = |&(key, value): &(Ref, Ref)| match &self.arena[value] {
-            Value::Tensor(tensor) => Ok((self.text_at(key)?.to_string(), tensor.clone())),
+            Value::Tensor(tensor) => Ok((self.text_at(key)?.to_string(), PickledTensor::clone(tensor))),
             other => Err(unexpected("a tensor", other.kind())),
         };
         entries.iter().map(entry).collect()

@@ -13,8 +13,8 @@ use super::load::{Element, TensorSource};
 use super::pickle::{self, PickledTensor, StorageType};
 use crate::{CoreError, PickleProblem};
 
-/// An adapter's pickle is about 1 KB.
-const MAX_PICKLE: usize = 1 << 20;
+/// An adapter's pickle is about 1 KB. The limit is low because a compressed one may be a thousand times as long as the file.
+const MAX_PICKLE: usize = 1 << 16;
 
 /// An open archive whose pickle has been read; values are read when asked for.
 pub(super) struct TorchFile {

@@ -1,7 +1,13 @@
 //! Offsets, prompts and adapter files from outside the crate.
 
 mod common;
+#[path = "../../../adept-data/tests/properties/damage.rs"]
+mod damage;
+mod feed;
 mod files;
 mod forward;
+mod hostile;
+#[path = "../../../adept-data/tests/properties/input.rs"]
+mod input;
 mod published;
 mod shift;

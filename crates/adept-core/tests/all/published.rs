@@ -200,6 +200,31 @@ fn nested_sharing_costs_nothing() {
     );
 }
 
+/// One byte of a pickle makes a value of many: how many there may be is limited, and so is what a compressed pickle grows to.
+#[test]
+fn a_small_file_cannot_make_a_large_pickle() {
+    let limit = |what| PickleProblem::Limit { what, limit: 2048 };
+    for opcode in [b'N', b')', b'}', b']', 0x88] {
+        let pickle = [vec![opcode; 2049], b".".to_vec()].concat();
+        assert_eq!(refusal(&pickle), limit("the number of values"));
+    }
+    let remembered = [b"N".to_vec(), vec![0x94; 2049], b".".to_vec()].concat();
+    assert_eq!(refusal(&remembered), limit("the number of remembered values"));
+
+    use std::io::Write;
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file("archive/data.pkl", zip::write::SimpleFileOptions::default())
+        .unwrap();
+    zip.write_all(&[b'('; (1 << 16) + 1]).unwrap();
+    let bytes = zip.finish().unwrap().into_inner();
+    assert!(bytes.len() < 1000, "it is compressed: {} bytes", bytes.len());
+    let error = Folder::new("pt").load(&bytes).unwrap_err().to_string();
+    assert!(
+        error.ends_with("archive/data.pkl is larger than 65536 bytes"),
+        "{error}"
+    );
+}
+
 /// The pickle of one f32 tensor named prompt_embeddings with a storage `0` of `length` elements.
 fn tensor_pickle(length: u8, offset: u8, shape: [u8; 2], strides: [u8; 2]) -> Vec<u8> {
     let mut pickle = b"}X\x11\x00\x00\x00prompt_embeddingsctorch._utils\n_rebuild_tensor_v2\n(".to_vec();

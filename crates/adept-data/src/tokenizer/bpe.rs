@@ -13,6 +13,7 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Tokenizer};
 
 use super::entries::Entries;
+use super::guarded;
 use crate::DataError;
 use crate::text::without_mark;
 
@@ -205,10 +206,7 @@ pub(super) fn read(dir: &Path) -> Result<(Tokenizer, Vec<Part>), DataError> {
         source,
     };
     let vocabulary: Vocab = vocabulary.into_iter().collect();
-    let model = BPE::builder()
-        .vocab_and_merges(vocabulary, merges)
-        .build()
-        .map_err(failed)?;
+    let model = guarded(|| BPE::builder().vocab_and_merges(vocabulary, merges).build()).map_err(failed)?;
     let mut tokenizer = Tokenizer::new(model);
     tokenizer
         .with_pre_tokenizer(Some(ByteLevel::new(spaced, true, true)))
@@ -438,7 +436,7 @@ impl Files<'_> {
         let known: BTreeSet<String> = tokens.values().map(|token| token.content.clone()).collect();
         for (found, token) in tokens {
             let content = token.content.clone();
-            tokenizer.add_tokens([token]).map_err(failed)?;
+            guarded(|| tokenizer.add_tokens([token])).map_err(failed)?;
             let expected = tokenizer.token_to_id(&content).unwrap_or_default();
             if expected != found {
                 let (file, token) = (self.dir.join(from), content);
@@ -452,7 +450,7 @@ impl Files<'_> {
             }
         }
         let more = special.into_iter().filter(|token| !known.contains(&token.content));
-        tokenizer.add_special_tokens(more).map_err(failed)?;
+        guarded(|| tokenizer.add_special_tokens(more)).map_err(failed)?;
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ mod bpe;
 mod entries;
 mod stream;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -92,7 +93,8 @@ impl TextTokenizer {
             file: file.clone(),
             source,
         };
-        let mut tokenizer = Tokenizer::from_bytes(without_mark(path, &bytes)?).map_err(failed)?;
+        let text = without_mark(path, &bytes)?;
+        let mut tokenizer = guarded(|| Tokenizer::from_bytes(text)).map_err(failed)?;
         tokenizer.with_truncation(None).map_err(failed)?;
         tokenizer.with_padding(None);
         Self::probed(tokenizer, hex(&Sha256::digest(&bytes)), path)
@@ -100,12 +102,10 @@ impl TextTokenizer {
 
     /// Finds out what the tokenizer adds. That stands around any text, so a one-letter text shows how much of it there is.
     fn probed(tokenizer: Tokenizer, sha256: String, file: &Path) -> Result<Self, DataError> {
-        let probe = tokenizer
-            .encode_fast("a", true)
-            .map_err(|source| DataError::Tokenizer {
-                file: file.to_path_buf(),
-                source,
-            })?;
+        let probe = guarded(|| tokenizer.encode_fast("a", true)).map_err(|source| DataError::Tokenizer {
+            file: file.to_path_buf(),
+            source,
+        })?;
         let added = probe.get_special_tokens_mask();
         let is_added = |special: &&u32| **special == 1;
         let suffix = added.iter().rev().take_while(is_added).count();
@@ -139,9 +139,7 @@ impl TextTokenizer {
     /// # Errors
     /// [`DataError::Tokenize`] where the tokenizer knows no id for a piece of the text (T5's always does).
     pub fn encode(&self, text: &str, max_tokens: usize) -> Result<Vec<u32>, DataError> {
-        let encoding = self
-            .tokenizer
-            .encode_fast(text, true)
+        let encoding = guarded(|| self.tokenizer.encode_fast(text, true))
             .map_err(|source| DataError::Tokenize { row: 0, source })?;
         Ok(cut(encoding.get_ids(), max_tokens, self.suffix))
     }
@@ -157,9 +155,7 @@ impl TextTokenizer {
     /// # Errors
     /// As [`encode`](Self::encode).
     pub fn encode_continuation(&self, text: &str) -> Result<Vec<u32>, DataError> {
-        let encoding = self
-            .tokenizer
-            .encode_fast(text, false)
+        let encoding = guarded(|| self.tokenizer.encode_fast(text, false))
             .map_err(|source| DataError::Tokenize { row: 0, source })?;
         Ok(encoding.get_ids().to_vec())
     }
@@ -171,9 +167,7 @@ impl TextTokenizer {
     pub fn encode_batch(&self, texts: &[&str], max_tokens: usize) -> Result<Vec<Vec<u32>>, DataError> {
         let mut ids = Vec::with_capacity(texts.len());
         for chunk in texts.chunks(CHUNK) {
-            let encodings = self
-                .tokenizer
-                .encode_batch_fast(chunk.to_vec(), true)
+            let encodings = guarded(|| self.tokenizer.encode_batch_fast(chunk.to_vec(), true))
                 .map_err(|source| DataError::Tokenize { row: ids.len(), source })?;
             ids.extend(
                 encodings
@@ -225,9 +219,7 @@ impl TextTokenizer {
         texts: impl Iterator<Item = (&'a str, &'a [u32])>,
     ) -> Result<Vec<Lost>, DataError> {
         let (texts, own): (Vec<&str>, Vec<&[u32]>) = texts.map(|(text, ids)| (text, self.own(ids))).unzip();
-        let read_back = self
-            .tokenizer
-            .decode_batch(&own, false)
+        let read_back = guarded(|| self.tokenizer.decode_batch(&own, false))
             .map_err(|source| DataError::Tokenize { row: 0, source })?;
         let loss = |((text, own), read_back): ((&str, &[u32]), String)| {
             let kind = text_loss(which, text, &read_back, self.has_unknown(text, own));
@@ -263,9 +255,7 @@ impl TextTokenizer {
     /// # Errors
     /// [`DataError::Tokenize`] where the decoder fails (T5's cannot).
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String, DataError> {
-        self.tokenizer
-            .decode(ids, skip_special)
-            .map_err(|source| DataError::Tokenize { row: 0, source })
+        guarded(|| self.tokenizer.decode(ids, skip_special)).map_err(|source| DataError::Tokenize { row: 0, source })
     }
 
     /// The text of ids that are still to come, one after the other; `skip_special` as in [`decode`](Self::decode).
@@ -351,6 +341,13 @@ fn unknown_token(tokenizer: &Tokenizer) -> Option<(u32, String)> {
     };
     let token = named?;
     Some((tokenizer.token_to_id(&token)?, token))
+}
+
+/// Lets the library do a part of its work. It trusts a tokenizer's file in places (the index into a table of characters, an
+/// id that a template names) and panics where the file is wrong: that is a fault of the file and no slip of the program.
+fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> tokenizers::Result<T> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err("the tokenizer's file says something that cannot be carried out: it is damaged".into()))
 }
 
 /// Cuts a text's own ids and keeps the `suffix` ones that were added behind them. Where not even those fit, the last of

@@ -8,10 +8,9 @@ use adept_data::Task;
 use adept_data::task::{Format, Place};
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
-use proptest::sample::Index;
 use serde_json::{Map, Value, json};
 
-use crate::config;
+use crate::damage::{Damage, apply, config, damage};
 use crate::feed::{Feed, Shape};
 use crate::formats::{Layout, Row, layout, rows, text, without_separators, write};
 
@@ -62,54 +61,6 @@ fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// Damage to a file.
-#[derive(Debug, Clone)]
-enum Damage {
-    Flip(Index, u8),
-    Byte(Index, u8),
-    Insert(Index, Vec<u8>),
-    Remove(Index, usize),
-    Cut(Index),
-    Repeat(Index, usize),
-}
-
-fn damage() -> impl Strategy<Value = Damage> {
-    let index = any::<Index>;
-    prop_oneof![
-        4 => (index(), 0..8_u8).prop_map(|(at, bit)| Damage::Flip(at, bit)),
-        2 => (index(), any::<u8>()).prop_map(|(at, byte)| Damage::Byte(at, byte)),
-        2 => (index(), prop::sample::select(&PIECES[..])).prop_map(|(at, piece)| Damage::Insert(at, piece.to_vec())),
-        2 => (index(), 1..9_usize).prop_map(|(at, count)| Damage::Remove(at, count)),
-        1 => index().prop_map(Damage::Cut),
-        1 => (index(), 1..40_usize).prop_map(|(at, count)| Damage::Repeat(at, count)),
-    ]
-}
-
-fn apply(damage: &Damage, bytes: &mut Vec<u8>) {
-    if bytes.is_empty() {
-        return;
-    }
-    let some = |at: &Index, count: usize, bytes: &[u8]| {
-        let at = at.index(bytes.len());
-        at..bytes.len().min(at + count)
-    };
-    match damage {
-        Damage::Flip(at, bit) => *at.get_mut(bytes) ^= 1 << bit,
-        Damage::Byte(at, byte) => *at.get_mut(bytes) = *byte,
-        Damage::Insert(at, piece) => {
-            let at = at.index(bytes.len());
-            bytes.splice(at..at, piece.iter().copied());
-        }
-        Damage::Remove(at, count) => drop(bytes.drain(some(at, *count, bytes))),
-        Damage::Cut(at) => bytes.truncate(at.index(bytes.len())),
-        Damage::Repeat(at, count) => {
-            let again = bytes[some(at, *count, bytes)].to_vec();
-            let at = at.index(bytes.len());
-            bytes.splice(at..at, again);
-        }
-    }
-}
-
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(bytes).expect("memory");
@@ -156,7 +107,7 @@ fn damaged_files_are_rows_or_an_error() {
         proptest!(config(800), |(
             rows in rows(1..6),
             layout in layout(),
-            damages in prop::collection::vec(damage(), 1..5),
+            damages in prop::collection::vec(damage(&PIECES), 1..5),
             compress in 0..6_u8,
         )| {
             let _ = feed.check(&damaged(shape, &rows, &layout, &damages, compress));
@@ -179,7 +130,7 @@ fn damaged_parquet_files_of_another_writer_are_rows_or_an_error() {
         let task = Task::named(task).expect("a built-in task");
         let hub = task.card().forms.iter().position(|form| form.format == Format::Hub);
         let feed = Feed::of(task.clone(), hub.expect("a form of the hub"), true);
-        proptest!(config(400), |(damages in prop::collection::vec(damage(), 1..4))| {
+        proptest!(config(400), |(damages in prop::collection::vec(damage(&PIECES), 1..4))| {
             let mut bytes = whole.clone();
             damages.iter().for_each(|damage| apply(damage, &mut bytes));
             let _ = feed.check(&bytes);

@@ -171,6 +171,7 @@ impl LlamaConfig {
             ("num_attention_heads", self.num_attention_heads),
             ("num_key_value_heads", self.num_key_value_heads),
             ("max_position_embeddings", self.max_position_embeddings),
+            ("head_dim", self.head_dim),
         ])?;
         if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
             let expected = format!("a divisor of num_attention_heads {}", self.num_attention_heads);
@@ -180,7 +181,7 @@ impl LlamaConfig {
                 self.num_key_value_heads,
             ));
         }
-        if self.head_dim == 0 || !self.head_dim.is_multiple_of(2) {
+        if !self.head_dim.is_multiple_of(2) {
             return Err(ModelError::config("head_dim", "even, at least 2", self.head_dim));
         }
         if !(self.rope_theta > 0.0 && self.rope_theta.is_finite()) {

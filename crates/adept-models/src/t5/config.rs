@@ -172,6 +172,8 @@ impl T5Config {
             ("num_layers", self.num_layers),
             ("num_decoder_layers", self.num_decoder_layers),
             ("num_heads", self.num_heads),
+            ("relative_attention_num_buckets", self.relative_attention_num_buckets),
+            ("relative_attention_max_distance", self.relative_attention_max_distance),
         ])?;
         // Both halves of the bidirectional table need an exact and a logarithmic part.
         let buckets = self.relative_attention_num_buckets;

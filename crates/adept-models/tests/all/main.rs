@@ -1,6 +1,12 @@
 //! Checkpoints and forward passes from outside the crate.
 
 mod common;
+#[path = "../../../adept-data/tests/properties/damage.rs"]
+mod damage;
+mod feed;
 mod files;
 mod folder;
+mod hostile;
+#[path = "../../../adept-data/tests/properties/input.rs"]
+mod input;
 mod parity;

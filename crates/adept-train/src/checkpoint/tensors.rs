@@ -57,23 +57,29 @@ pub(super) struct TensorFile {
 }
 
 impl TensorFile {
+    /// Reads the header. A file with the right checksum may still have been written by somebody else: what the header
+    /// accounts for must be there, so that no tensor is larger than the file.
     pub(super) fn open(path: &Path) -> Result<Self, CheckpointProblem> {
         let unreadable = |source| CheckpointProblem::Unreadable { file: TENSORS, source };
-        let mut file = BufReader::new(File::open(path).map_err(unreadable)?);
+        let refused = |source| CheckpointProblem::Header { source };
+        let file = File::open(path).map_err(unreadable)?;
+        let found = file.metadata().map_err(unreadable)?.len();
+        let mut file = BufReader::new(file);
         let mut length = [0; 8];
         file.read_exact(&mut length).map_err(unreadable)?;
         let length = u64::from_le_bytes(length);
+        let start = length
+            .checked_add(8)
+            .filter(|&start| start <= found)
+            .ok_or_else(|| refused(SafeTensorError::InvalidHeaderLength))?;
         let mut header = Vec::new();
         (&mut file).take(length).read_to_end(&mut header).map_err(unreadable)?;
-        // The file's checksum was verified, so its header is the one that was written.
-        let metadata = serde_json::from_slice(&header).map_err(|error| CheckpointProblem::Header {
-            source: SafeTensorError::InvalidHeaderDeserialization(error),
-        })?;
-        Ok(Self {
-            file,
-            metadata,
-            start: 8 + length,
-        })
+        let metadata: Metadata = serde_json::from_slice(&header)
+            .map_err(|error| refused(SafeTensorError::InvalidHeaderDeserialization(error)))?;
+        if start.checked_add(metadata.data_len() as u64) != Some(found) {
+            return Err(refused(SafeTensorError::MetadataIncompleteBuffer));
+        }
+        Ok(Self { file, metadata, start })
     }
 
     pub(super) fn contains(&self, name: &str) -> bool {

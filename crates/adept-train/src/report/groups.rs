@@ -80,11 +80,13 @@ impl RunSummary {
     /// Trainable parameters in percent of all that take part.
     #[must_use]
     pub fn share(&self) -> f64 {
+        // Counts come from a file and may be any: sums of floats do not overflow.
+        let (trainable, backbone) = (self.trainable_parameters as f64, self.backbone_parameters as f64);
         let all = if self.method == "full" {
-            self.backbone_parameters
+            backbone
         } else {
-            self.backbone_parameters + self.trainable_parameters
+            backbone + trainable
         };
-        100.0 * self.trainable_parameters as f64 / all.max(1) as f64
+        100.0 * trainable / all.max(1.0)
     }
 }

@@ -177,11 +177,11 @@ fn notes(grid: Option<&GridRecord>, runs: &[RunSummary], table: &PaperTable, tas
 /// What a run says about programs on which there is no verdict.
 fn unjudged(run: &RunSummary) -> Option<String> {
     let programs = run.programs.as_ref()?;
-    let all: usize = programs.outcomes.values().sum();
     Some(format!(
-        "{}: {} of {all} programs were not judged and count as not passed, most often because: {}.",
+        "{}: {} of {} programs were not judged and count as not passed, most often because: {}.",
         run.folder,
         programs.unjudged(),
+        programs.all(),
         programs.reason()?
     ))
 }

@@ -1,0 +1,108 @@
+//! Folders of a backbone that hold any bytes, and what is asked of whatever comes back. The property tests here and the
+//! fuzz targets (`fuzz/` at the repository's root) share this file.
+
+use std::collections::BTreeSet;
+
+use adept_models::checkpoint::{Checkpoint, INDEX, WEIGHTS};
+use adept_models::{CodeGenConfig, LlamaConfig, ModelError, T5Config, model_type};
+
+use crate::input::Folder;
+
+/// A folder that configurations are read from.
+pub struct ConfigFeed(Folder);
+
+impl ConfigFeed {
+    /// For inputs that hold the two files.
+    #[expect(clippy::new_without_default, reason = "it makes a folder")]
+    pub fn new() -> Self {
+        Self(Folder::new(&["config.json", "generation_config.json"]))
+    }
+
+    /// Reads the configuration as that of every family. True where it is one of them.
+    ///
+    /// # Panics
+    /// Where a reader does, where an error names neither file nor field, and where what was read is not what is written
+    /// and read again.
+    pub fn check(&self, input: &[u8]) -> bool {
+        let folder = self.0.fill(input);
+        let named = |error: ModelError| {
+            let message = error.to_string();
+            let place = folder.display().to_string();
+            assert!(
+                message.contains(&place) || message.contains("field `"),
+                "neither file nor field: {message}"
+            );
+        };
+        let _ = model_type(folder).map_err(named);
+        let t5 = T5Config::from_dir(folder).map_err(named);
+        if let Ok(config) = &t5 {
+            assert_eq!(T5Config::from_json(&config.to_json()).ok().as_ref(), Some(config));
+            assert!(config.inner() >= config.d_kv);
+        }
+        let codegen = CodeGenConfig::from_dir(folder).map_err(named);
+        if let Ok(config) = &codegen {
+            let again = CodeGenConfig::from_json(&config.to_json_as("float32"));
+            assert_eq!(again.ok().as_ref(), Some(config));
+            assert_eq!(config.head_channels() * config.n_head, config.n_embd);
+        }
+        let llama = LlamaConfig::from_dir(folder).map_err(named);
+        if let Ok(config) = &llama {
+            let again = LlamaConfig::from_json(&config.to_json_as("float32"));
+            assert_eq!(again.ok().as_ref(), Some(config));
+            assert!(config.num_attention_heads >= config.num_key_value_heads);
+        }
+        t5.is_ok() || codegen.is_ok() || llama.is_ok()
+    }
+}
+
+/// A folder that weights are read from.
+pub struct CheckpointFeed(Folder);
+
+impl CheckpointFeed {
+    /// For inputs that hold one file of weights, or an index and two shards.
+    #[expect(clippy::new_without_default, reason = "it makes a folder")]
+    pub fn new() -> Self {
+        Self(Folder::new(&[WEIGHTS, INDEX, "a.safetensors", "b.safetensors"]))
+    }
+
+    /// Opens the weights and reads every tensor.
+    ///
+    /// # Panics
+    /// Where the reader does, where an error does not name a file of the folder, and where values are not as many as the
+    /// shape says.
+    pub fn check(&self, input: &[u8]) -> Result<Checkpoint, ModelError> {
+        let folder = self.0.fill(input);
+        let named = |error: &ModelError| {
+            let message = error.to_string();
+            let place = folder.display().to_string();
+            assert!(message.starts_with(&place), "no file of the folder: {message}");
+        };
+        let checkpoint = Checkpoint::open(folder).inspect_err(named)?;
+        let names: BTreeSet<String> = checkpoint.names().map(str::to_owned).collect();
+        let mut values = 0;
+        for name in &names {
+            let shape = checkpoint.shape(name).expect("a tensor that is named").to_vec();
+            let count: usize = shape.iter().product();
+            values += count;
+            match checkpoint.read(name, &shape).inspect_err(named) {
+                Ok(read) => assert_eq!(read.len(), count, "{name}"),
+                Err(error) => assert!(matches!(error, ModelError::Dtype { .. }), "{error}"),
+            }
+            if let [rows, columns] = shape[..] {
+                let read = checkpoint.read_transposed(name, [rows, columns]);
+                assert!(read.inspect_err(named).is_ok_and(|read| read.len() == count) || !is_float(&checkpoint, name));
+            }
+        }
+        assert_eq!(checkpoint.parameters(), values);
+        checkpoint.check_no_others(&names).expect("no others");
+        checkpoint.fingerprint();
+        Ok(checkpoint)
+    }
+}
+
+fn is_float(checkpoint: &Checkpoint, name: &str) -> bool {
+    use safetensors::Dtype::{BF16, F16, F32};
+    checkpoint
+        .raw(name)
+        .is_some_and(|(dtype, _)| matches!(dtype, F32 | F16 | BF16))
+}

@@ -1,0 +1,169 @@
+//! Folders of runs that hold any bytes, and what is asked of whatever comes back. The property tests here and the fuzz
+//! targets (`fuzz/` at the repository's root) share this file.
+
+use std::fs;
+use std::path::Path;
+
+use adept_train::TrainError;
+use adept_train::checkpoint::{self, Identity, Loaded, Progress};
+use adept_train::folder::{RunFolder, read_json};
+use adept_train::pretrain::record::PretrainLine;
+use adept_train::record::{self, Line, RunResult, Selection};
+use adept_train::report::{self, Report, ReportError};
+
+use crate::input::Folder;
+
+const STATE: &str = "step-00000010/state.json";
+const TENSORS: &str = "step-00000010/tensors.safetensors";
+
+/// A folder of checkpoints, one of which is an input's.
+pub struct ManifestFeed(Folder);
+
+impl ManifestFeed {
+    /// For inputs that hold a checkpoint's two files.
+    #[expect(clippy::new_without_default, reason = "it makes a folder")]
+    pub fn new() -> Self {
+        Self(Folder::new(&[STATE, TENSORS]))
+    }
+
+    /// Looks for the newest checkpoint. Checksums that do not hold are set right, so that damage to the rest is seen.
+    ///
+    /// # Panics
+    /// Where the reader does, and where an error does not name the file at fault.
+    pub fn check(&self, input: &[u8]) -> Result<Loaded, TrainError> {
+        let folder = self.0.fill(input);
+        for _ in 0..3 {
+            let found = newest(folder);
+            let Some((wrong, right)) = found.as_ref().err().and_then(checksums) else {
+                return found;
+            };
+            let file = self.0.file(STATE);
+            let text = fs::read_to_string(&file).expect("it was parsed a moment ago");
+            fs::write(file, text.replace(&wrong, &right)).expect("a writable folder");
+        }
+        newest(folder)
+    }
+}
+
+fn newest(folder: &Path) -> Result<Loaded, TrainError> {
+    let found = checkpoint::newest::<Progress, Identity>(folder);
+    if let Err(error) = &found {
+        let message = error.to_string();
+        let named = ["step-00000010: state.json: ", "step-00000010: tensors.safetensors: "];
+        assert!(named.iter().any(|name| message.contains(name)), "no file: {message}");
+    }
+    Ok(found?.expect("there is a folder of a checkpoint"))
+}
+
+/// The checksum that a file states, and the one that it has.
+fn checksums(error: &TrainError) -> Option<(String, String)> {
+    let TrainError::NoUsableCheckpoint { tried, .. } = error else {
+        return None;
+    };
+    let (_, sums) = tried.first()?.split_once(": checksum ")?;
+    let (right, wrong) = sums.split_once(", expected ")?;
+    (!wrong.is_empty()).then(|| (wrong.to_owned(), right.to_owned()))
+}
+
+/// A run's folder.
+pub struct RecordFeed(Folder);
+
+/// What of a run's folder could be read.
+#[derive(Debug, Default)]
+pub struct RecordFiles {
+    pub lines: Option<Vec<Line>>,
+    pub pretrain_lines: Option<Vec<PretrainLine>>,
+    pub result: Option<RunResult>,
+    pub selection: Option<Selection>,
+}
+
+impl RecordFeed {
+    /// For inputs that hold a record, a result and what `best/` says of itself.
+    #[expect(clippy::new_without_default, reason = "it makes a folder")]
+    pub fn new() -> Self {
+        Self(Folder::new(&[
+            "record.jsonl",
+            "result.json",
+            "best/selection.json",
+            "best/weights",
+        ]))
+    }
+
+    /// Reads each of them.
+    ///
+    /// # Panics
+    /// Where a reader does, where an error does not name its file, and where a line is not the one that is written again.
+    pub fn check(&self, input: &[u8]) -> RecordFiles {
+        let folder = self.0.fill(input);
+        let named = |error: &TrainError| {
+            let message = error.to_string();
+            assert!(
+                message.contains(&folder.display().to_string()),
+                "no file of the folder: {message}"
+            );
+        };
+        let record = self.0.file("record.jsonl");
+        let lines = record::read(&record).inspect_err(named).ok();
+        for line in lines.iter().flatten() {
+            let text = serde_json::to_string(line).expect("a line that was read");
+            assert_eq!(serde_json::from_str::<Line>(&text).ok().as_ref(), Some(line));
+        }
+        let selection = match RunFolder::open(folder) {
+            Ok(run) => {
+                let selection = run.selection().inspect_err(named).ok().flatten();
+                if let Some(selection) = &selection {
+                    let _ = run.verify_best(selection).inspect_err(named);
+                }
+                selection
+            }
+            Err(error) => {
+                named(&error);
+                None
+            }
+        };
+        RecordFiles {
+            lines,
+            pretrain_lines: record::read_lines(&record).inspect_err(named).ok(),
+            result: read_json(&self.0.file("result.json")).inspect_err(named).ok(),
+            selection,
+        }
+    }
+}
+
+/// A folder of runs.
+pub struct ReportFeed(Folder);
+
+impl ReportFeed {
+    /// For inputs that hold a grid's file, two finished runs and a begun one.
+    #[expect(clippy::new_without_default, reason = "it makes a folder")]
+    pub fn new() -> Self {
+        Self(Folder::new(&[
+            "reproduce.json",
+            "rte/adept/seed-42/record.jsonl",
+            "rte/adept/seed-42/result.json",
+            "rte/pt/seed-7/record.jsonl",
+            "rte/pt/seed-7/result.json",
+            "cola/full/seed-1/record.jsonl",
+        ]))
+    }
+
+    /// Makes the report.
+    ///
+    /// # Panics
+    /// Where that does, and where an error does not name a file of the folder.
+    pub fn check(&self, input: &[u8]) -> Result<Report, ReportError> {
+        let folder = self.0.fill(input);
+        let report = report::build(folder);
+        match &report {
+            Ok(report) => drop(report.results_table()),
+            Err(error) => {
+                let message = error.to_string();
+                assert!(
+                    message.contains(&folder.display().to_string()),
+                    "no file of the folder: {message}"
+                );
+            }
+        }
+        report
+    }
+}

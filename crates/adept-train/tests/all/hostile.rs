@@ -1,0 +1,140 @@
+//! No bytes make the readers of runs panic: damaged checkpoints, records and folders of runs are read, or refused by file.
+//! The feeds judge; the good inputs are the fuzz targets' seeds.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+
+use adept_train::folder::read_json;
+use adept_train::record::Selection;
+use proptest::prelude::*;
+
+use crate::damage::{config, damaged, seeds};
+use crate::feed::{ManifestFeed, RecordFeed, ReportFeed};
+
+/// What the files are made of.
+const PIECES: [&[u8]; 16] = [
+    b"\"event\":\"step\"",
+    b"\"data_offsets\":[0,18446744073709551615]",
+    b"18446744073709551615",
+    b"1e308",
+    b"1e999",
+    b"-1",
+    b"null",
+    b"\"files\":{\"/dev/zero\":\"\"}",
+    b"[",
+    b"{",
+    b"}",
+    b",",
+    b"\n",
+    b"\xff",
+    b"\xef\xbb\xbf",
+    b"\0\0\0\0\0\0\0\0",
+];
+
+fn inputs(target: &str) -> Vec<Vec<u8>> {
+    seeds(target).into_iter().map(|(_, bytes)| bytes).collect()
+}
+
+#[test]
+fn every_seed_is_read() {
+    let (manifests, records, reports) = (ManifestFeed::new(), RecordFeed::new(), ReportFeed::new());
+    for (name, bytes) in seeds("manifest") {
+        manifests
+            .check(&bytes)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    for (name, bytes) in seeds("record") {
+        let found = records.check(&bytes);
+        assert!(found.lines.is_some() || found.pretrain_lines.is_some(), "{name}");
+        assert!(found.result.is_some() || found.lines.is_none(), "{name}");
+    }
+    for (name, bytes) in seeds("run_folder") {
+        let report = reports.check(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(!report.runs.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn damaged_checkpoints_are_read_or_refused() {
+    let feed = ManifestFeed::new();
+    proptest!(config(1000), |(input in damaged(inputs("manifest"), &PIECES))| {
+        let _ = feed.check(&input);
+    });
+}
+
+#[test]
+fn damaged_records_are_read_or_refused() {
+    let feed = RecordFeed::new();
+    proptest!(config(1000), |(input in damaged(inputs("record"), &PIECES))| {
+        feed.check(&input);
+    });
+}
+
+#[test]
+fn damaged_folders_of_runs_are_reported_or_refused() {
+    let feed = ReportFeed::new();
+    proptest!(config(600), |(input in damaged(inputs("run_folder"), &PIECES))| {
+        let _ = feed.check(&input);
+    });
+}
+
+/// What a selection names is read from end to end: a device has no end, and other folders are not its business.
+#[test]
+fn a_selection_names_files_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("selection.json");
+    let read = |name: &str| {
+        let files = serde_json::json!({ name: "" });
+        let text = serde_json::json!({"step": 1, "metric": "m", "score": 1, "scores": {}, "files": files}).to_string();
+        fs::write(&path, text).unwrap();
+        read_json::<Selection>(&path)
+    };
+    read("adapter_config.json").unwrap();
+    for name in ["/dev/zero", "../result.json", "..", "", "best/weights", "weights/"] {
+        let error = read(name).unwrap_err().to_string();
+        let cause = format!("expected the name of a file beside this one, found `{name}`");
+        assert!(error.contains("selection.json") && error.contains(&cause), "{error}");
+    }
+}
+
+/// Counts of parameters are a file's word and may be any number.
+#[test]
+fn counts_of_any_size_are_reported() {
+    let (name, seed) = seeds("run_folder").into_iter().next().unwrap();
+    let text = String::from_utf8(seed).unwrap();
+    let count = text.split("\"backbone_parameters\":").nth(1).unwrap();
+    let count = &count[..count.find(',').unwrap()];
+    let huge = text.replace(
+        &format!("\"backbone_parameters\":{count}"),
+        &format!("\"backbone_parameters\":{}", usize::MAX),
+    );
+    assert_ne!(huge, text, "{name}");
+    let report = ReportFeed::new().check(huge.as_bytes()).unwrap();
+    assert_eq!(report.runs[0].backbone_parameters, usize::MAX);
+    assert!(report.runs[0].share() < 1e-9);
+}
+
+/// A checksum keeps accidents out and nobody who writes a file on purpose: what the header of the tensors says is held
+/// against the file.
+#[test]
+fn a_header_that_claims_more_than_its_file_is_refused() {
+    let (_, seed) = seeds("manifest").into_iter().next().unwrap();
+    let mark = b"\n==> step-00000010/tensors.safetensors\n";
+    let at = seed.windows(mark.len()).position(|window| window == mark).unwrap() + mark.len();
+    let feed = ManifestFeed::new();
+    feed.check(&seed).unwrap();
+    let (whole, cut) = (&seed[..], &seed[..seed.len() - 4]);
+    let claims = |length: u64| [&seed[..at], &length.to_le_bytes(), &seed[at + 8..]].concat();
+    for (input, cause) in [
+        (cut.to_vec(), "incomplete metadata"),
+        ([whole, b"more"].concat(), "incomplete metadata"),
+        (claims(u64::MAX), "invalid header length"),
+        (claims(1 << 40), "invalid header length"),
+    ] {
+        let error = feed.check(&input).unwrap_err().to_string();
+        assert!(
+            error.contains("tensors.safetensors: ") && error.contains(cause),
+            "{error}"
+        );
+    }
+}

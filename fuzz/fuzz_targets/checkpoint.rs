@@ -1,0 +1,19 @@
+//! A backbone's weights: safetensors headers, and the index of shards.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use adept_fuzz::backbone::CheckpointFeed;
+use adept_fuzz::measured;
+
+/// Bytes held whatever the input.
+const BASE: usize = 16 << 10;
+
+static FEED: LazyLock<CheckpointFeed> = LazyLock::new(CheckpointFeed::new);
+
+libfuzzer_sys::fuzz_target!(
+    init: {
+        let _ = FEED.check(b"");
+    },
+    |bytes: &[u8]| measured(bytes, BASE, || FEED.check(bytes))
+);

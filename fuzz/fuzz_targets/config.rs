@@ -1,0 +1,19 @@
+//! `config.json` and `generation_config.json`, as every family's.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use adept_fuzz::backbone::ConfigFeed;
+use adept_fuzz::measured;
+
+/// Bytes held whatever the input.
+const BASE: usize = 16 << 10;
+
+static FEED: LazyLock<ConfigFeed> = LazyLock::new(ConfigFeed::new);
+
+libfuzzer_sys::fuzz_target!(
+    init: {
+        let _ = FEED.check(b"");
+    },
+    |bytes: &[u8]| measured(bytes, BASE, || FEED.check(bytes))
+);

@@ -1,0 +1,20 @@
+//! `tokenizer.json`, and texts for the tokenizer that comes of it.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use adept_fuzz::tokenizer::TokenizerFeed;
+use adept_fuzz::{let_libraries_panic, measured};
+
+/// Bytes held whatever the input.
+const BASE: usize = 1 << 20;
+
+static FEED: LazyLock<TokenizerFeed> = LazyLock::new(TokenizerFeed::json);
+
+libfuzzer_sys::fuzz_target!(
+    init: {
+        let_libraries_panic();
+        let _ = FEED.check(b"");
+    },
+    |bytes: &[u8]| measured(bytes, BASE, || FEED.check(bytes))
+);

@@ -1,0 +1,19 @@
+//! PyTorch's archives: an adapter's `adapter_model.bin` beside a configuration that fits.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use adept_fuzz::adapter::AdapterFeed;
+use adept_fuzz::measured;
+
+/// Bytes held whatever the input: mostly the decompressor's window and tables.
+const BASE: usize = 64 << 10;
+
+static FEED: LazyLock<AdapterFeed> = LazyLock::new(AdapterFeed::pickled);
+
+libfuzzer_sys::fuzz_target!(
+    init: {
+        let _ = FEED.check_file(b"");
+    },
+    |bytes: &[u8]| measured(bytes, BASE, || FEED.check_file(bytes))
+);
