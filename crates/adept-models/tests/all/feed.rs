@@ -13,7 +13,7 @@ pub struct ConfigFeed(Folder);
 
 impl ConfigFeed {
     /// For inputs that hold the two files.
-    #[expect(clippy::new_without_default, reason = "it makes a folder")]
+    #[allow(clippy::new_without_default, reason = "it makes a folder")]
     pub fn new() -> Self {
         Self(Folder::new(&["config.json", "generation_config.json"]))
     }
@@ -60,7 +60,7 @@ pub struct CheckpointFeed(Folder);
 
 impl CheckpointFeed {
     /// For inputs that hold one file of weights, or an index and two shards.
-    #[expect(clippy::new_without_default, reason = "it makes a folder")]
+    #[allow(clippy::new_without_default, reason = "it makes a folder")]
     pub fn new() -> Self {
         Self(Folder::new(&[WEIGHTS, INDEX, "a.safetensors", "b.safetensors"]))
     }

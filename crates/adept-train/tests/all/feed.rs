@@ -21,7 +21,7 @@ pub struct ManifestFeed(Folder);
 
 impl ManifestFeed {
     /// For inputs that hold a checkpoint's two files.
-    #[expect(clippy::new_without_default, reason = "it makes a folder")]
+    #[allow(clippy::new_without_default, reason = "it makes a folder")]
     pub fn new() -> Self {
         Self(Folder::new(&[STATE, TENSORS]))
     }
@@ -79,7 +79,7 @@ pub struct RecordFiles {
 
 impl RecordFeed {
     /// For inputs that hold a record, a result and what `best/` says of itself.
-    #[expect(clippy::new_without_default, reason = "it makes a folder")]
+    #[allow(clippy::new_without_default, reason = "it makes a folder")]
     pub fn new() -> Self {
         Self(Folder::new(&[
             "record.jsonl",
@@ -135,7 +135,7 @@ pub struct ReportFeed(Folder);
 
 impl ReportFeed {
     /// For inputs that hold a grid's file, two finished runs and a begun one.
-    #[expect(clippy::new_without_default, reason = "it makes a folder")]
+    #[allow(clippy::new_without_default, reason = "it makes a folder")]
     pub fn new() -> Self {
         Self(Folder::new(&[
             "reproduce.json",

@@ -46,6 +46,7 @@ fn every_seed_is_read() {
     for (name, bytes) in seeds("record") {
         let found = records.check(&bytes);
         assert!(found.lines.is_some() || found.pretrain_lines.is_some(), "{name}");
+        assert_eq!(found.result.is_some(), found.selection.is_some(), "{name}");
         assert!(found.result.is_some() || found.lines.is_none(), "{name}");
     }
     for (name, bytes) in seeds("run_folder") {
