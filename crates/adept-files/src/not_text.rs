@@ -150,10 +150,6 @@ mod tests {
         check(b"\xfd7zXZ\0\0", Some("found xz: "));
         check(b"PK\x03\x04\x14", Some("found a zip archive: unpack it"));
         check(b"PAR1\x15\x04", Some("found parquet: its name has to end in .parquet"));
-        check(
-            b"version https://git-lfs.github.com/spec/v1\noid",
-            Some("Git LFS pointer"),
-        );
         check(b"BZh9 is a text", None);
     }
 }

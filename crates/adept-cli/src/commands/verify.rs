@@ -1,6 +1,6 @@
 //! `adept verify`: this machine's backend against golden numbers from PyTorch.
 
-use adept_train::verify::verify;
+use adept_train::verify::{VerifyError, verify};
 use burn::tensor::backend::AutodiffBackend;
 
 use super::Setting;
@@ -17,7 +17,11 @@ struct Work(Verify);
 
 impl WithBackend for Work {
     fn run<AB: AutodiffBackend>(self, device: AB::Device) -> Result<(), Failure> {
-        let report = verify::<AB>(&self.0.backbone, &self.0.golden, &device).map_err(Failure::input)?;
+        let report = verify::<AB>(&self.0.backbone, &self.0.golden, &device).map_err(|cause| match cause {
+            // The files are in order; what this backend makes of them is not.
+            VerifyError::Generate(_) => Failure::run(cause),
+            _ => Failure::input(cause),
+        })?;
         if self.0.json {
             say(serde_json::to_string_pretty(&report).map_err(Failure::run)?)?;
         } else {

@@ -170,7 +170,7 @@ fn a_busy_hub_is_waited_for() {
     );
     assert_eq!(
         fetched.err.matches("tried again in 1.0 s").count(),
-        2,
+        3,
         "{}",
         fetched.err
     );

@@ -195,7 +195,7 @@ fn an_output_that_takes_no_more_ends_with_1_and_a_closed_one_quietly() {
     let (_folder, text) = fresh("sources.txt");
     fs::write(&text, "sentence1: the film sentence2: a song\n".repeat(50)).expect("the folder is writable");
     let input = format!("--input={}", text.display());
-    let length = "--set=input.max_source_length=16";
+    let length = "--set=input.max_source_length=32";
     let inspected = sample.backbone.display().to_string();
     let calls: [&[&str]; 6] = [
         &["eval", "--task=rte", &data, &backbone, length],

@@ -53,14 +53,13 @@ impl Completions {
             let bytes = reader
                 .read_until(b'\n', &mut line)
                 .map_err(TrainError::read("read", path))?;
-            is_open = bytes > 0 && !line.ends_with(b"\n");
+            if bytes == 0 {
+                break;
+            }
+            let is_torn = !line.ends_with(b"\n");
             let completion: Completion = match serde_json::from_slice(&line) {
-                _ if bytes == 0 => break,
                 Ok(completion) => completion,
-                Err(_) if is_open => {
-                    is_open = false;
-                    break;
-                }
+                Err(_) if is_torn => break,
                 Err(source) => {
                     let path = path.to_owned();
                     return Err(TrainError::Json {
@@ -72,6 +71,7 @@ impl Completions {
             };
             found.insert((completion.problem, completion.sample), completion);
             whole += bytes as u64;
+            is_open = is_torn;
         }
         let failed = TrainError::io("write", path);
         file.set_len(whole)
