@@ -216,7 +216,10 @@ pub fn train<T: Target<AB>>(
         test: Some(&rows.test),
         metrics: &[Metric::Accuracy],
         predictor: Predictor::Generate {
-            max_new_tokens: TARGET_WIDTH,
+            max_new_tokens: match resolved.config.evaluation.max_new_tokens {
+                0 => TARGET_WIDTH,
+                given => given,
+            },
         },
         decode: &decode,
     };
