@@ -1,5 +1,5 @@
-//! What the fuzz targets share. How an input is judged is the property tests' own code: each reader's `feed` takes any bytes,
-//! and must give what they hold or say what is at fault. Data files go to several tasks ([`Feeds`]).
+//! What the fuzz targets share. How an input is judged is the property tests' own code: each reader's `feed` takes any
+//! bytes, and must give what they hold or say what is at fault. Data files go to several tasks ([`Feeds`]).
 
 #[path = "../../crates/adept-core/tests/all/feed.rs"]
 pub mod adapter;
@@ -46,8 +46,8 @@ impl Feeds {
     }
 }
 
-/// Lets libraries panic, which the readers take for damaged files where they know of it: only what nobody catches ends the
-/// run, as a panic of our own does at once.
+/// Lets libraries panic, which the readers take for damaged files where they know of it: only what nobody catches ends
+/// the run, as a panic of our own does at once.
 pub fn let_libraries_panic() {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

@@ -49,8 +49,8 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Gives an input to `check`, which may hold `base` bytes whatever the input, and 64 for each byte of it. The most that was
-/// held, and the largest multiple of an input beside the base, are printed when either grows by a twentieth.
+/// Gives an input to `check`, which may hold `base` bytes whatever the input, and 64 for each byte of it. The most that
+/// was held, and the largest multiple of an input beside the base, are printed when either grows by a twentieth.
 ///
 /// # Panics
 /// Where more was held at a time.

@@ -121,13 +121,12 @@ pub struct Train {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Task by name, or a card by path [default: text, of a file of one's own]
+    /// Task by name, or a card by path [default: text, for your own file]
     #[arg(long, value_name = "NAME|FILE", value_parser = OsStringValueParser::new().try_map(task))]
     pub task: Option<Task>,
 
-    /// Folder of the task's files, or a file of one's own: jsonl, json, csv, tsv or parquet [default: the hub's cache,
-    /// which
-    /// `adept fetch TASK` fills]
+    /// Folder of the task's files, or your own file: jsonl, json, csv, tsv or parquet [default: the hub's cache,
+    /// which `adept fetch TASK` fills]
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
 
@@ -216,7 +215,7 @@ pub struct Eval {
     #[arg(long, value_name = "NAME|FILE", value_parser = OsStringValueParser::new().try_map(task))]
     pub task: Option<Task>,
 
-    /// Folder of the task's files, or a file of one's own [default: the hub's cache, which `adept fetch TASK` fills]
+    /// Folder of the task's files, or your own file [default: the hub's cache, which `adept fetch TASK` fills]
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
 

@@ -163,8 +163,8 @@ static IN_A_LIBRARY: Mutex<Option<String>> = Mutex::new(None);
 
 /// Runs a command and turns a panic, which is always a bug, into a short message and exit code 1.
 ///
-/// Readers of damaged files catch panics of the libraries that decode them and say what is wrong with the file. Those are no
-/// bugs of ours, so a panic in a library is reported only where it comes through to here.
+/// Readers of damaged files catch panics of the libraries that decode them and say what is wrong with the file. Those
+/// are no bugs of ours, so a panic in a library is reported only where it comes through to here.
 pub fn guarded(work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
     let held = || IN_A_LIBRARY.lock().unwrap_or_else(PoisonError::into_inner);
     panic::set_hook(Box::new(move |info| {

@@ -1,5 +1,5 @@
-//! What texts lose on their way into token ids: tokens beyond a limit, characters that no token stands for, and whatever
-//! the tokenizer puts in place of what was written (collapsed white space, line breaks, replaced characters).
+//! What texts lose on their way into token ids: tokens beyond a limit, characters that no token stands for, and
+//! whatever the tokenizer puts in place of what was written (collapsed white space, line breaks, replaced characters).
 //!
 //! Nothing here stops a run. The counts say what a model was never shown, so that a target it cannot learn is noticed
 //! before hours of training, not after.
@@ -169,8 +169,8 @@ impl LossCounter {
         }
     }
 
-    /// Counts a text (row number from 0) whose uncut ids are `ids`, as [`TextTokenizer::encode`] gives them, and which is
-    /// cut at its end.
+    /// Counts a text (row number from 0) whose uncut ids are `ids`, as [`TextTokenizer::encode`] gives them, and which
+    /// is cut at its end.
     ///
     /// # Errors
     /// As [`TextTokenizer::decode`].

@@ -1,8 +1,8 @@
 //! Paths as text, and back: a path is bytes, and configurations and records are text. A path that is UTF-8 is its own
 //! text. Another one is `bytes:` and its bytes, all but plain ASCII as `%` and two hex digits: `bytes:caf%E9.jsonl`.
 //!
-//! The functions [`serialize`] and [`deserialize`] are for `#[serde(with = "adept_data::path_text")]`; serde's own refuse
-//! a path that is not UTF-8.
+//! The functions [`serialize`] and [`deserialize`] are for `#[serde(with = "adept_data::path_text")]`; serde's own
+//! refuse a path that is not UTF-8.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! The beginning of a text: a byte-order mark is dropped wherever text is read, and what is no UTF-8 text from its first
-//! bytes on (UTF-16, UTF-32, an archive, a stand-in for a file) is refused by its name, with the way out.
+//! The beginning of a text: a byte-order mark is dropped wherever text is read, and what is no UTF-8 text from its
+//! first bytes on (UTF-16, UTF-32, an archive, a stand-in for a file) is refused by its name, with the way out.
 
 use std::io::{BufRead, Cursor, Read};
 use std::path::Path;

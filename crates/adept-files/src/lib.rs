@@ -1,9 +1,9 @@
 //! Reading of files that may not be what they should.
 //!
-//! Model and data folders are cloned, linked and downloaded, and each way leaves its own kind of stand-in where a file is
-//! expected: a Git LFS pointer, a link to nothing, a web page, a download that has not ended. A parser would call all of
-//! them damaged. [`StandIn`] recognises them and says the way out; [`read`] and [`read_text`] are `std::fs::read` with that
-//! check, and without the byte-order mark that some editors put in front of a text.
+//! Model and data folders are cloned, linked and downloaded, and each way leaves its own kind of stand-in where a file
+//! is expected: a Git LFS pointer, a link to nothing, a web page, a download that has not ended. A parser would call
+//! all of them damaged. [`StandIn`] recognises them and says the way out; [`read`] and [`read_text`] are
+//! `std::fs::read` with that check, and without the byte-order mark that some editors put in front of a text.
 
 // A test that unwraps fails, as it should.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -121,8 +121,8 @@ pub fn check(path: &Path) -> Result<(), FileError> {
     }
 }
 
-/// Whether a file of this name is in its folder, be it a link to nothing or the beginning of a download: what opens it then
-/// says what is wrong, where `Path::exists` would call it absent.
+/// Whether a file of this name is in its folder, be it a link to nothing or the beginning of a download: what opens it
+/// then says what is wrong, where `Path::exists` would call it absent.
 #[must_use]
 pub fn is_named(path: &Path) -> bool {
     path.symlink_metadata().is_ok() || matches!(StandIn::at(path), Some(StandIn::Unfinished { .. }))

@@ -45,7 +45,8 @@ const MAGIC: [(&[u8], &str, &str); 6] = [
 const PI: [u8; 6] = [0x31, 0x41, 0x59, 0x26, 0x53, 0x59];
 
 impl NotText {
-    /// What a file is by its first bytes, of which 64 are enough; none where it may be UTF-8 text, with or without a mark.
+    /// What a file is by its first bytes, of which 64 are enough; none where it may be UTF-8 text, with or without a
+    /// mark.
     #[must_use]
     pub fn of_start(start: &[u8]) -> Option<Self> {
         let head = &start[..start.len().min(LOOKED_AT)];

@@ -91,7 +91,8 @@ impl StandIn {
         Self::of_start(&start)
     }
 
-    /// What a file is by its first bytes, of which 1024 are enough; none where it may be the file itself. Empty ones may.
+    /// What a file is by its first bytes, of which 1024 are enough; none where it may be the file itself. Empty ones
+    /// may.
     #[must_use]
     pub fn of_start(start: &[u8]) -> Option<Self> {
         if start.starts_with(LFS) {

@@ -1,5 +1,5 @@
-//! `~`, `$NAME` and `${NAME}` in variables that name folders, as Python's `os.path.expandvars(os.path.expanduser(…))` reads
-//! them: a shell has not, where a variable is set in a unit file, a container or between quotation marks.
+//! `~`, `$NAME` and `${NAME}` in variables that name folders, as Python's `os.path.expandvars(os.path.expanduser(…))`
+//! reads them: a shell has not, where a variable is set in a unit file, a container or between quotation marks.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -9,8 +9,8 @@ use crate::HubError;
 /// The path that a variable's value means. An unknown `$NAME` stays as it is, and so does what is put in its place.
 ///
 /// # Errors
-/// [`HubError::NoHome`] for `~` where no variable says where the home folder is, [`HubError::OtherHome`] for the home of
-/// another user (`~name`), which is not looked up.
+/// [`HubError::NoHome`] for `~` where no variable says where the home folder is, [`HubError::OtherHome`] for the home
+/// of another user (`~name`), which is not looked up.
 pub fn expand(value: &OsStr, variable: &dyn Fn(&str) -> Option<OsString>) -> Result<PathBuf, HubError> {
     let Some(bytes) = bytes(value) else {
         return Ok(PathBuf::from(value));

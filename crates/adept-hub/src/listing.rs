@@ -61,13 +61,14 @@ struct Lfs {
 }
 
 impl Hub {
-    /// What a repository holds at its revision. Writes nothing. `progress` hears of waits, and may end them. The listing of a commit that was fetched from before is
-    /// not asked for again, since it cannot change. Without network the cache's own knowledge answers: the listing of
-    /// what the revision last meant, or the files that are there.
+    /// What a repository holds at its revision. Writes nothing. `progress` hears of waits, and may end them. The
+    /// listing of a commit that was fetched from before is not asked for again, since it cannot change. Without network
+    /// the cache's own knowledge answers: the listing of what the revision last meant, or the files that are there.
     ///
     /// # Errors
     /// [`HubError::Offline`] where the network must not be used and the cache knows nothing of the repository at this
-    /// revision; [`HubError::Stopped`] where `progress` said so; [`HubError::Path`] where a file's name would lead out of the cache; whatever the hub or the network say.
+    /// revision; [`HubError::Stopped`] where `progress` said so; [`HubError::Path`] where a file's name would lead out
+    /// of the cache; whatever the hub or the network say.
     pub fn list(&self, repository: &Repository, progress: &dyn Progress) -> Result<Listing, HubError> {
         let folder = self.folder(repository);
         let is_pinned = is_hex(repository.revision(), 40);

@@ -64,7 +64,8 @@ impl<'a> Patience<'a> {
     /// Waits for a server that is busy: as long as it `asked`, else twice as long as before.
     ///
     /// # Errors
-    /// [`HubError::Busy`] where that is longer than the settings allow, [`HubError::Stopped`] where the fetch is to end.
+    /// [`HubError::Busy`] where that is longer than the settings allow, [`HubError::Stopped`] where the fetch is to
+    /// end.
     pub(crate) fn wait_for(&mut self, fault: HubError, status: u16, asked: Option<Duration>) -> Result<(), HubError> {
         // A server that asks for no wait at all would be asked without end.
         let asked = asked.filter(|asked| !asked.is_zero());

@@ -25,8 +25,8 @@ pub struct Settings {
     pub tries: u32,
     /// The longest pause before another try where a server does not say how long to wait.
     pub longest_pause: Duration,
-    /// How long a server that is busy or limits requests is waited for in all, before each answer (of a file: before each
-    /// MiB). One that asks for more is given up.
+    /// How long a server that is busy or limits requests is waited for in all, before each answer (of a file: before
+    /// each MiB). One that asks for more is given up.
     pub longest_wait: Duration,
     /// How long a connection, an answer or further bytes of it are waited for.
     pub timeout: Duration,
@@ -48,13 +48,13 @@ impl std::fmt::Debug for Settings {
 }
 
 impl Settings {
-    /// As the environment says: 5 tries, pauses of up to a minute, a quarter of an hour for a busy server (the hub counts
-    /// requests in windows of 5 minutes), and half a minute for an answer. Paths may begin with `~` and hold variables, as
-    /// Python reads them ([`expand`]).
+    /// As the environment says: 5 tries, pauses of up to a minute, a quarter of an hour for a busy server (the hub
+    /// counts requests in windows of 5 minutes), and half a minute for an answer. Paths may begin with `~` and hold
+    /// variables, as Python reads them ([`expand`]).
     ///
     /// # Errors
-    /// [`HubError::NoHome`] where no variable says where the cache is, [`HubError::OtherHome`], [`HubError::Io`] where a
-    /// token's file is there and cannot be read.
+    /// [`HubError::NoHome`] where no variable says where the cache is, [`HubError::OtherHome`], [`HubError::Io`] where
+    /// a token's file is there and cannot be read.
     pub fn from_env() -> Result<Self, HubError> {
         Self::from_variables(&|name| env::var_os(name))
     }

@@ -1,12 +1,13 @@
 //! Hugging Face checkpoints on disk: `model.safetensors`, or shards named by `model.safetensors.index.json`.
 //!
 //! Files are memory-mapped, so that a backbone is not held twice while it is converted. Guarantees after
-//! [`Checkpoint::open`]: every header parses, every file is exactly as long as its header says, every tensor of the index
-//! is in the shard the index names. Values are read by [`Checkpoint::read`], which checks shape, element type and that all
-//! are finite.
+//! [`Checkpoint::open`]: every header parses, every file is exactly as long as its header says, every tensor of the
+//! index is in the shard the index names. Values are read by [`Checkpoint::read`], which checks shape, element type and
+//! that all are finite.
 //!
-//! Tensors go by the names that a model has for them. Where a file has another one (a shared matrix under one of its other
-//! names, no prefix), a family says so once when it opens the checkpoint, and the fingerprint is the same for both files.
+//! Tensors go by the names that a model has for them. Where a file has another one (a shared matrix under one of its
+//! other names, no prefix), a family says so once when it opens the checkpoint, and the fingerprint is the same for
+//! both files.
 //!
 //! Limits: a file that another program truncates *while* it is mapped faults, as with every memory map; a file that is
 //! replaced by renaming (as [`write()`] does) is safe, the map keeps the old one.
@@ -130,8 +131,8 @@ impl Checkpoint {
         self.tensors.insert(name, Place { shard, stored });
     }
 
-    /// Takes tensors without a prefix for those with it, where no name has it; names that begin with one of `apart` never
-    /// do. A model that was saved without its head, or by older code, is stored that way.
+    /// Takes tensors without a prefix for those with it, where no name has it; names that begin with one of `apart`
+    /// never do. A model that was saved without its head, or by older code, is stored that way.
     pub(crate) fn add_prefix(&mut self, prefix: &str, apart: &[&str]) {
         let is_apart = |name: &str| apart.iter().any(|begin| name.starts_with(begin));
         if self.names().any(|name| name.starts_with(prefix)) {
@@ -209,7 +210,8 @@ impl Checkpoint {
         self.ignored.extend(names);
     }
 
-    /// Element types of the tensors that take part, each once, the most values first: by safetensors' names (`F32`, `BF16`).
+    /// Element types of the tensors that take part, each once, the most values first: by safetensors' names (`F32`,
+    /// `BF16`).
     pub fn element_types(&self) -> Vec<String> {
         let mut values: BTreeMap<String, usize> = BTreeMap::new();
         for name in self.taking_part() {
@@ -236,8 +238,8 @@ impl Checkpoint {
         Ok(values)
     }
 
-    /// As [`read`](Self::read) for a matrix `[rows, columns]`, with the values as `[columns, rows]`. No second copy of the
-    /// matrix is held on the way: bands of rows are widened one after the other.
+    /// As [`read`](Self::read) for a matrix `[rows, columns]`, with the values as `[columns, rows]`. No second copy of
+    /// the matrix is held on the way: bands of rows are widened one after the other.
     pub fn read_transposed(&self, name: &str, [rows, columns]: [usize; 2]) -> Result<Vec<f32>, ModelError> {
         /// Rows widened at a time: a cache line of the output holds as many values.
         const BAND: usize = 16;
@@ -312,7 +314,8 @@ impl Checkpoint {
     /// Refuses NaN and infinities among a tensor's values from `first` on: whatever such a model said would be noise.
     fn check_finite(&self, name: &str, values: &[f32], first: usize) -> Result<(), ModelError> {
         const EXPONENT: u32 = 0x7f80_0000;
-        // No branch a value: the compiler makes this a loop over vectors, which costs next to nothing beside the reading.
+        // No branch a value: the compiler makes this a loop over vectors, which costs next to nothing beside the
+        // reading.
         let is_off = |value: &f32| value.to_bits() & EXPONENT == EXPONENT;
         if !values.iter().fold(false, |off, value| off | is_off(value)) {
             return Ok(());
@@ -413,7 +416,8 @@ impl Shard {
             });
         }
         // SAFETY: the map is read-only and private to this struct. What could break it is another process that shortens
-        // the file while it is mapped; the module header states this limit, and no reader of checkpoints can exclude it.
+        // the file while it is mapped; the module header states this limit, and no reader of checkpoints can exclude
+        // it.
         #[allow(unsafe_code)]
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;
         match SafeTensors::read_metadata(&map) {
@@ -456,7 +460,8 @@ fn expected_size(bytes: &[u8]) -> Option<u64> {
     data.checked_add(ends.max().unwrap_or(0))
 }
 
-/// Key of `config.json` that says that this crate wrote the folder's model, as `transformers_version` does for that library.
+/// Key of `config.json` that says that this crate wrote the folder's model, as `transformers_version` does for that
+/// library.
 const VERSION_KEY: &str = "adept_version";
 
 /// Writes `config.json` and [`WEIGHTS`] into a folder, so that no half-written checkpoint can be taken for a whole one.
@@ -477,8 +482,8 @@ pub fn write<V: View>(dir: &Path, config: &str, tensors: Vec<(String, V)>) -> Re
         move |source| ModelError::Write { path, source }
     };
     std::fs::create_dir_all(&parent).map_err(io(&parent))?;
-    // On the same file system as the target, so that renames are atomic; removed on every early return. The name is that
-    // of all temporary entries of the program.
+    // On the same file system as the target, so that renames are atomic; removed on every early return. The name is
+    // that of all temporary entries of the program.
     let staging = tempfile::Builder::new()
         .prefix(".adept-")
         .suffix(".tmp")

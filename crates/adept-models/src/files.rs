@@ -182,8 +182,8 @@ impl ConfigFiles {
         Ok(())
     }
 
-    /// `torch_dtype`, which version 5 of transformers calls `dtype`: models compute in float32 whatever they are stored in,
-    /// but a type that is none of these belongs to quantised weights.
+    /// `torch_dtype`, which version 5 of transformers calls `dtype`: models compute in float32 whatever they are stored
+    /// in, but a type that is none of these belongs to quantised weights.
     fn check_dtype(&self) -> Result<(), ModelError> {
         const KNOWN: [&str; 5] = ["auto", "float32", "float16", "bfloat16", "float64"];
         for key in ["torch_dtype", "dtype"] {

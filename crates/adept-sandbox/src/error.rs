@@ -64,8 +64,8 @@ pub enum SandboxError {
         /// The interpreter's words.
         message: String,
     },
-    /// No verdict: the tests ask something of the program that cannot be asked from one interpreter to the other. It says
-    /// nothing about the program, and nothing about the next one.
+    /// No verdict: the tests ask something of the program that cannot be asked from one interpreter to the other. It
+    /// says nothing about the program, and nothing about the next one.
     #[error("no verdict: {message}")]
     Unsupported {
         /// What it was.

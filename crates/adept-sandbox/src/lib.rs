@@ -35,17 +35,17 @@
 //! one interpreter. Here:
 //!
 //! - *Two objects of the solution's* are compared by their class, in the player. Both were made there, so nothing that
-//!   the tests know is told; but it is the solution's word, as its attributes, methods, truth, length and iteration are.
-//!   Tests whose right side is made by the solution's own classes trust those classes, here as in one interpreter.
+//!   the tests know is told; but it is the solution's word, as its attributes, methods, truth, length and iteration
+//!   are. Tests whose right side is made by the solution's own classes trust those classes, here as in one interpreter.
 //! - *An object of the solution's and data*: `==`, `<`, `in`, `+`, `-` and the like would tell the class what is
 //!   expected and let it decide (`abs(f(3) - 3.14) < 1e-9` with a `-` that is always 0). The class is not asked.
-//!   Where it has no such method, the judge does what Python does then. Where it has, it is asked about a value that the
-//!   tests do not know: a class that is equal to that too, or contains it, or is less and more than it, is treated as
-//!   an object of some other type, so that the assertion fails; for any other there is no verdict
+//!   Where it has no such method, the judge does what Python does then. Where it has, it is asked about a value that
+//!   the tests do not know: a class that is equal to that too, or contains it, or is less and more than it, is treated
+//!   as an object of some other type, so that the assertion fails; for any other there is no verdict
 //!   ([`SandboxError::Unsupported`]). `==` of a data class is known to be with its own kind alone.
-//! - *Data in a class of the solution's* (`class N(int)`, a named tuple, an `IntEnum`) is data: the judge has the number
-//!   or the items themselves, and an attribute or method that the class adds is asked for. An own `==` is treated as
-//!   above.
+//! - *Data in a class of the solution's* (`class N(int)`, a named tuple, an `IntEnum`) is data: the judge has the
+//!   number or the items themselves, and an attribute or method that the class adds is asked for. An own `==` is
+//!   treated as above.
 //! - `isinstance` is the claim of the player's side, and gives an object none of a type's behaviour.
 //!
 //! What a solution can still do: answer calls with any data it likes, for instance with answers that it knows by heart
@@ -62,17 +62,17 @@
 //! - *Classes, objects, functions, generators, coroutines of the solution* are stand-ins with the class's name, bases
 //!   and special methods, so that `isinstance`, `with`, `for`, `await`, `sorted`, attributes and `except` work.
 //! - *Exceptions* have their class, its bases, arguments, attributes, message and cause.
-//! - *What is printed* where the tests have put a text buffer in place of `sys.stdout`; the state of `random` where they
-//!   seed it.
+//! - *What is printed* where the tests have put a text buffer in place of `sys.stdout`; the state of `random` where
+//!   they seed it.
 //!
 //! # What does not cross
 //! There is no verdict, with the reason, where the tests: hand over an object or class of their own, or one that their
 //! names do not lead to (an open file, `functools.cmp_to_key`); derive a class from one of the solution's; compare an
 //! object of the solution's with data that its class would have to be told; look at the signature of a function or the
-//! fields of a data class; copy data in a class of the solution's; put something in place of `input`, `print`, `open` or
-//! `sys.stdin`; catch a `StopIteration` that comes out of a call; fail after they have used a file (the program has files
-//! of its own); where the program starts more threads than [`Limits::processes`]; and where the order of a set cannot be
-//! made again. Values nested deeper than 400 levels and messages over 128 MiB are a failure of the solution.
+//! fields of a data class; copy data in a class of the solution's; put something in place of `input`, `print`, `open`
+//! or `sys.stdin`; catch a `StopIteration` that comes out of a call; fail after they have used a file (the program has
+//! files of its own); where the program starts more threads than [`Limits::processes`]; and where the order of a set
+//! cannot be made again. Values nested deeper than 400 levels and messages over 128 MiB are a failure of the solution.
 //!
 //! Differences that are not noticed: `is` between equal immutable values that are not an argument of the call itself;
 //! the traceback and `__context__` of an exception; a module that the tests change (`mock.patch` of anything but the

@@ -16,9 +16,9 @@ use adept_sandbox::{Limits, Program, run_all};
 use serde_json::Value;
 
 /// Tasks whose own solution does not pass its own tests, in plain Python either: an entry point that is called `check`
-/// like the tests' function (56, 349, 899, 967), names that no text defines (367, 601, 927), wrong indentation (64, 966),
-/// and answers that are not those of the tests (160, 341, 596, 607, 631, 642). 341 depends on the order of a set, which is
-/// another since Python 3.9.
+/// like the tests' function (56, 349, 899, 967), names that no text defines (367, 601, 927), wrong indentation (64,
+/// 966), and answers that are not those of the tests (160, 341, 596, 607, 631, 642). 341 depends on the order of a set,
+/// which is another since Python 3.9.
 const BROKEN: [usize; 15] = [56, 64, 160, 341, 349, 367, 596, 601, 607, 631, 642, 899, 927, 966, 967];
 
 fn file() -> Option<PathBuf> {

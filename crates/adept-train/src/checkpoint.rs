@@ -1,10 +1,10 @@
 //! Checkpoints: everything that is needed to go on bit for bit, whole and verified or not there.
 //!
 //! A checkpoint is a folder `step-<n>` with `tensors.safetensors` (parameters and the optimiser's state, exact) and
-//! `state.json` (step, best so far, length of the record, what the run is made of, and the SHA-256 of the tensors and of
-//! itself). It is written under another name, flushed and renamed, so a kill or a full disk leaves the ones before it
-//! as they were. Loading verifies both checksums and the tensors' header, and falls back to the one before where they do
-//! not hold.
+//! `state.json` (step, best so far, length of the record, what the run is made of, and the SHA-256 of the tensors and
+//! of itself). It is written under another name, flushed and renamed, so a kill or a full disk leaves the ones before
+//! it as they were. Loading verifies both checksums and the tensors' header, and falls back to the one before where
+//! they do not hold.
 //!
 //! Tensors stream to disk one by one: writing takes no more memory than the largest of them.
 //!

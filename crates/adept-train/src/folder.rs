@@ -12,10 +12,11 @@
 //! | `run.lock` | held by the process that runs here; the system frees it when that process ends, however it ends |
 //!
 //! A run begins only in a folder that is new, empty or its own ([`check`]); completions of programs may be there
-//! beforehand, and what they hold is not written again. In its own folder a run writes and removes the entries above and
-//! what it calls `.adept-…`, and nothing else.
+//! beforehand, and what they hold is not written again. In its own folder a run writes and removes the entries above
+//! and what it calls `.adept-…`, and nothing else.
 //!
-//! Every file or folder above is written under another name, flushed to disk and renamed: it exists whole or not at all.
+//! Every file or folder above is written under another name, flushed to disk and renamed: it exists whole or not at
+//! all.
 
 mod owner;
 mod replace;
@@ -215,7 +216,8 @@ pub struct Cleared {
 /// Removes what a run of ours has written in a folder, so that the next one begins anew. Everything else stays.
 ///
 /// # Errors
-/// [`FolderError`] where the folder holds something that is no run of ours, [`TrainError::Locked`] where a run is in it.
+/// [`FolderError`] where the folder holds something that is no run of ours, [`TrainError::Locked`] where a run is in
+/// it.
 pub fn clear(path: &Path, kind: FolderKind) -> Result<Cleared, TrainError> {
     let marker = match owner::standing(path, kind)? {
         Standing::Free { .. } => return Ok(Cleared::default()),

@@ -260,8 +260,8 @@ pub struct RunResult {
 }
 
 impl RunResult {
-    /// The task: of the card that the record holds, else the built-in one of that name; none where a newer program knows
-    /// it.
+    /// The task: of the card that the record holds, else the built-in one of that name; none where a newer program
+    /// knows it.
     #[must_use]
     pub fn own_task(&self) -> Option<Task> {
         match &self.card {

@@ -1,8 +1,8 @@
-//! What a model was trained with, as it travels with it: in an adapter's `adapter_config.json` under `adept.trained`, or
-//! in `trained.json` beside a backbone that was trained whole.
+//! What a model was trained with, as it travels with it: in an adapter's `adapter_config.json` under `adept.trained`,
+//! or in `trained.json` beside a backbone that was trained whole.
 //!
-//! Evaluation and prediction start from it, so that an adapter of answers of 80 tokens is not cut at the 20 of a default,
-//! and knows its labels without the card that it was trained on. It names no path: a card travels as its text.
+//! Evaluation and prediction start from it, so that an adapter of answers of 80 tokens is not cut at the 20 of a
+//! default, and knows its labels without the card that it was trained on. It names no path: a card travels as its text.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

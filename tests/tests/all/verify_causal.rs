@@ -443,8 +443,8 @@ fn what_is_missing_or_damaged_is_an_error() {
     );
 }
 
-/// A model of real size: values so large that float32 itself is further off than the absolute limits. They are the golden
-/// ones times a power of two, which float32 scales without rounding, and so is its noise.
+/// A model of real size: values so large that float32 itself is further off than the absolute limits. They are the
+/// golden ones times a power of two, which float32 scales without rounding, and so is its noise.
 #[test]
 fn large_values_pass_by_the_noise_that_the_folder_holds_and_mistakes_do_not() {
     const SCALE: f32 = 1024.0;

@@ -93,8 +93,8 @@ impl WithBackend for Work {
     }
 }
 
-/// The task and the settings of the evaluation: those of the training, where the model says what it was trained with, and
-/// what is told otherwise.
+/// The task and the settings of the evaluation: those of the training, where the model says what it was trained with,
+/// and what is told otherwise.
 fn settings<B: Backend>(
     arguments: &Eval,
     loudness: Loudness,

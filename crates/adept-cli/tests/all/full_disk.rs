@@ -1,5 +1,5 @@
-//! A disk that is full, a file system that is read-only, a standard output that takes no more: exit code 1, the path, and
-//! what remains. A small file system of its own is mounted for each attempt, in a namespace of its own (`unshare`).
+//! A disk that is full, a file system that is read-only, a standard output that takes no more: exit code 1, the path,
+//! and what remains. A small file system of its own is mounted for each attempt, in a namespace of its own (`unshare`).
 #![allow(clippy::print_stderr, reason = "a skipped test has to say so")]
 
 use std::fs::{self, File};
@@ -31,8 +31,8 @@ impl Disk {
         }
     }
 
-    /// Runs the program with a file system of that many KiB in place; none where this machine lets nobody mount one. What
-    /// is in `before` is on it at first.
+    /// Runs the program with a file system of that many KiB in place; none where this machine lets nobody mount one.
+    /// What is in `before` is on it at first.
     fn run(&self, options: &str, before: Option<&Path>, arguments: &[String]) -> Option<Outcome> {
         let script = "mount -t tmpfs -o size=16m tmpfs \"$1\" || exit 77
             if test -n \"$3\"; then cp -a \"$3/.\" \"$1\" || exit 77; fi
@@ -81,8 +81,8 @@ fn scores(out: &Path) -> Vec<serde_json::Value> {
         .into()
 }
 
-/// The disk is fuller with every attempt less: each fails at another file, and says which; what is left of the last one is
-/// resumed to the result of a run that was never stopped.
+/// The disk is fuller with every attempt less: each fails at another file, and says which; what is left of the last one
+/// is resumed to the result of a run that was never stopped.
 #[track_caller]
 fn fills_up(method: &str, places: &[&str]) {
     let sample = sample();

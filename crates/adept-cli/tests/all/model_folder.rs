@@ -1,5 +1,5 @@
-//! One truth about a model's folder: its tokenizer, embedding, configurations and adapter are held against each other before
-//! anything is computed, and a model whose logits are not finite gives no answer.
+//! One truth about a model's folder: its tokenizer, embedding, configurations and adapter are held against each other
+//! before anything is computed, and a model whose logits are not finite gives no answer.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! A path is bytes: names that begin or end with a space, and names that are not UTF-8, work wherever a path is given, from
-//! the command line to a run's record and back. Marks at the beginning of texts are dropped.
+//! A path is bytes: names that begin or end with a space, and names that are not UTF-8, work wherever a path is given,
+//! from the command line to a run's record and back. Marks at the beginning of texts are dropped.
 
 use std::ffi::OsString;
 use std::fs;

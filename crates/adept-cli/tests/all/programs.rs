@@ -1,7 +1,7 @@
 //! A task of programs on a decoder alone, from a card of one's own to pass@1, and what is refused.
 //!
-//! The backbone is CodeGen's golden folder, whose weights are random: what it writes is no Python. To see every verdict,
-//! a run that is done is made to judge programs of ours.
+//! The backbone is CodeGen's golden folder, whose weights are random: what it writes is no Python. To see every
+//! verdict, a run that is done is made to judge programs of ours.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -189,8 +189,8 @@ fn programs_are_trained_on_written_and_judged() {
     assert_eq!(*scores, value!({"pass_at_1": 100.0 * 2.0 / 6.0}));
 }
 
-/// Tests that cannot be run from one interpreter to the other leave programs without a verdict: they are counted, with the
-/// reason, and the run goes on.
+/// Tests that cannot be run from one interpreter to the other leave programs without a verdict: they are counted, with
+/// the reason, and the run goes on.
 #[test]
 fn programs_without_a_verdict_are_counted_and_named() {
     let (folder, out) = fresh("run");
@@ -253,8 +253,8 @@ fn tests_that_cannot_be_read_end_the_run() {
     assert!(!out.join("result.json").exists());
 }
 
-/// A class whose method becomes `exec` once another gives it text that would tell of a pass: the text is run where there
-/// is nothing to be told.
+/// A class whose method becomes `exec` once another gives it text that would tell of a pass: the text is run where
+/// there is nothing to be told.
 #[test]
 fn a_forged_pass_is_none() {
     let (folder, out) = fresh("run");

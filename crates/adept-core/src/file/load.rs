@@ -14,20 +14,21 @@ use crate::{CoreError, Fingerprint, FingerprintBuilder, PromptAdapter};
 
 /// Reads the adapter in the folder `dir`; f16 and bf16 values become f32.
 ///
-/// `adapter_model.safetensors` is preferred; a published `adapter_model.bin` is read by an interpreter that knows tensor
-/// dictionaries and executes nothing.
+/// `adapter_model.safetensors` is preferred; a published `adapter_model.bin` is read by an interpreter that knows
+/// tensor dictionaries and executes nothing.
 ///
 /// # Errors
-/// Names file and tensor, expected and found: stand-ins for a file (a Git LFS pointer, a link to nothing), missing, unexpected or truncated files, other shapes or types than the
-/// configuration says, NaN and infinities, adapters of another kind, tensors that are not those the configuration was
-/// written with.
+/// Names file and tensor, expected and found: stand-ins for a file (a Git LFS pointer, a link to nothing), missing,
+/// unexpected or truncated files, other shapes or types than the configuration says, NaN and infinities, adapters of
+/// another kind, tensors that are not those the configuration was written with.
 pub fn load<B: Backend>(dir: &Path, device: &B::Device) -> Result<(PromptAdapter<B>, AdapterMetadata), CoreError> {
     let (meta, tensors) = read(dir)?;
     let adapter = PromptAdapter::from_tensors(&meta.config, tensors, device)?;
     Ok((adapter, meta))
 }
 
-/// As [`load`], with the tensors by name in f32 as they stand in the file, on no device: for what only looks at an adapter.
+/// As [`load`], with the tensors by name in f32 as they stand in the file, on no device: for what only looks at an
+/// adapter.
 ///
 /// # Errors
 /// As [`load`].

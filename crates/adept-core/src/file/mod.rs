@@ -5,10 +5,10 @@
 //! `adapter_model.bin` is read as well. What this crate records beyond that stands under the one key `adept`, which
 //! peft leaves alone with a warning.
 //!
-//! **Guarantee.** [`save`] replaces each file in one step and writes the same bytes for the same adapter. A reader never
-//! takes a half-written adapter for a whole one: the tensors carry a copy of the configuration, and the configuration
-//! carries a hash of the tensors. Where a crash fell between the two files, [`load`] notices and takes the new, whole
-//! adapter from the tensor file alone. **Cost.** Three syncs to disk for each save.
+//! **Guarantee.** [`save`] replaces each file in one step and writes the same bytes for the same adapter. A reader
+//! never takes a half-written adapter for a whole one: the tensors carry a copy of the configuration, and the
+//! configuration carries a hash of the tensors. Where a crash fell between the two files, [`load`] notices and takes
+//! the new, whole adapter from the tensor file alone. **Cost.** Three syncs to disk for each save.
 
 mod config;
 mod load;
@@ -44,8 +44,8 @@ pub struct AdapterMetadata {
     pub fingerprint: Option<Fingerprint>,
     /// Name of the task it was trained for.
     pub task: Option<String>,
-    /// What it was trained with (task card, lengths, generation), in the form of the program that trained it; this crate
-    /// keeps it as it is. Adapters from elsewhere and files of format version 1 have none.
+    /// What it was trained with (task card, lengths, generation), in the form of the program that trained it; this
+    /// crate keeps it as it is. Adapters from elsewhere and files of format version 1 have none.
     pub trained: Option<Map<String, Value>>,
     /// Further keys of `adapter_config.json`, kept as they are: `task_type`, `prompt_tuning_init`, `num_layers`, ..
     /// (`task_type` is `SEQ_2_SEQ_LM` where nothing is said). Keys that follow from the other fields are ignored here.

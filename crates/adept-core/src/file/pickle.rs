@@ -44,11 +44,11 @@ pub(super) enum StorageType {
 /// An adapter has at most five tensors, none of more than two dimensions.
 const MAX_TENSORS: usize = 64;
 const MAX_DIMENSIONS: usize = 8;
-/// Values, and remembered ones, that a pickle may make: [`MAX_TENSORS`] tensors take about 1,500. One byte of a pickle makes
-/// one, and a value takes many more.
+/// Values, and remembered ones, that a pickle may make: [`MAX_TENSORS`] tensors take about 1,500. One byte of a pickle
+/// makes one, and a value takes many more.
 const MAX_VALUES: usize = 2048;
-/// PyTorch's keys are numbers and its functions take six or seven arguments. The limits keep what one instruction copies
-/// small.
+/// PyTorch's keys are numbers and its functions take six or seven arguments. The limits keep what one instruction
+/// copies small.
 const MAX_KEY: usize = 64;
 const MAX_ARGUMENTS: usize = 16;
 

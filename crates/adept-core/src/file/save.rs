@@ -12,8 +12,8 @@ use super::load::first_not_finite;
 use super::{AdapterMetadata, CONFIG_FILE, CONFIG_IN_HEADER, PICKLE_FILE, TENSOR_FILE, config};
 use crate::{CoreError, Fingerprint, FingerprintBuilder, Offset, PromptAdapter};
 
-/// Writes the adapter into the folder `dir`, which is made where it does not exist; an adapter that [`save`] has written
-/// there before is replaced, other files are left alone.
+/// Writes the adapter into the folder `dir`, which is made where it does not exist; an adapter that [`save`] has
+/// written there before is replaced, other files are left alone.
 ///
 /// Each file is written beside its place, synced to disk and moved over in one step (the module's header says what that
 /// guarantees). The same adapter and metadata give the same bytes.

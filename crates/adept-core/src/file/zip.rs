@@ -1,8 +1,8 @@
 //! PyTorch's `.bin`: a zip archive with `data.pkl` (what the tensors are) and one file for each storage (their values).
 //!
 //! Hostile files are expected. What is held in memory is bounded by the size of the file: storages must be stored
-//! without compression (PyTorch never compresses them), the pickle is limited, and no tensor may have more elements than
-//! its storage.
+//! without compression (PyTorch never compresses them), the pickle is limited, and no tensor may have more elements
+//! than its storage.
 
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,8 @@ use super::load::{Element, TensorSource};
 use super::pickle::{self, PickledTensor, StorageType};
 use crate::{CoreError, PickleProblem};
 
-/// An adapter's pickle is about 1 KB. The limit is low because a compressed one may be a thousand times as long as the file.
+/// An adapter's pickle is about 1 KB. The limit is low because a compressed one may be a thousand times as long as the
+/// file.
 const MAX_PICKLE: usize = 1 << 16;
 
 /// An open archive whose pickle has been read; values are read when asked for.

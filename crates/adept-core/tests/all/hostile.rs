@@ -1,5 +1,6 @@
 //! No bytes make the reader of adapters panic or hold more than a small multiple of them: damaged folders, archives and
-//! pickles are adapters or errors that name a file. [`AdapterFeed`] judges; the good inputs are the fuzz targets' seeds.
+//! pickles are adapters or errors that name a file. [`AdapterFeed`] judges; the good inputs are the fuzz targets'
+//! seeds.
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;

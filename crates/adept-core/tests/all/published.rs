@@ -200,7 +200,8 @@ fn nested_sharing_costs_nothing() {
     );
 }
 
-/// One byte of a pickle makes a value of many: how many there may be is limited, and so is what a compressed pickle grows to.
+/// One byte of a pickle makes a value of many: how many there may be is limited, and so is what a compressed pickle
+/// grows to.
 #[test]
 fn a_small_file_cannot_make_a_large_pickle() {
     let limit = |what| PickleProblem::Limit { what, limit: 2048 };

@@ -1,5 +1,5 @@
-//! Where a task's files are. The folder given holds one folder a task (named as in the official archive or as on the hub),
-//! or is the task's own; the card's forms say which names a split's files go by.
+//! Where a task's files are. The folder given holds one folder a task (named as in the official archive or as on the
+//! hub), or is the task's own; the card's forms say which names a split's files go by.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -42,8 +42,9 @@ pub(super) fn task_folder(root: &Path, task: &Task) -> Result<PathBuf, DataError
         .map_or_else(|| root.to_path_buf(), |name| root.join(name)))
 }
 
-/// The files of a split, in the order of their rows, in the first form that has any: in the task's folder, in its `data`
-/// folder, in its folder on the hub. Forms that call the very same files theirs follow it: what is in them decides.
+/// The files of a split, in the order of their rows, in the first form that has any: in the task's folder, in its
+/// `data` folder, in its folder on the hub. Forms that call the very same files theirs follow it: what is in them
+/// decides.
 pub(super) fn split_files<'t>(folder: &Path, task: &'t Task, split: &str) -> Result<Vec<SplitFiles<'t>>, DataError> {
     let folders = folders(folder, task)?;
     let mut found: Vec<SplitFiles<'t>> = Vec::new();
@@ -131,7 +132,8 @@ fn form_files(folders: &[PathBuf], form: &FormCard, split: &str) -> Result<Optio
     Ok(None)
 }
 
-/// What is wrong with a split's file that goes by one of its names and the ending of an archive; none where there is none.
+/// What is wrong with a split's file that goes by one of its names and the ending of an archive; none where there is
+/// none.
 fn packed(folders: &[PathBuf], task: &Task, split: &str) -> Option<DataError> {
     let names = task.card().forms.iter().flat_map(|form| expected_names(form, split));
     let names = names.flat_map(|name| ARCHIVES.map(|ending| format!("{name}.{ending}")));

@@ -1,5 +1,5 @@
-//! What a value means among a task's classes, the same in every format: a name first, then a class's number. `True` of a
-//! CSV file, `true` of JSON and parquet's flag are one value, and so are `1`, `"1"` and `1.0`.
+//! What a value means among a task's classes, the same in every format: a name first, then a class's number. `True` of
+//! a CSV file, `true` of JSON and parquet's flag are one value, and so are `1`, `"1"` and `1.0`.
 
 use super::cell::Cell;
 
@@ -104,8 +104,8 @@ fn affirmative(name: &str) -> Option<bool> {
 mod tests {
     use super::*;
 
-    /// What a value means among these names, by the class's number; `?` where it may mean either of two, `-` where it is
-    /// no class.
+    /// What a value means among these names, by the class's number; `?` where it may mean either of two, `-` where it
+    /// is no class.
     #[track_caller]
     fn check(names: &[&str], cells: &[Cell<'_>], expected: &str) {
         let names = ClassNames(

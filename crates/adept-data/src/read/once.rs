@@ -1,5 +1,5 @@
-//! A JSON value all of whose objects have every key once. The parser's own values keep the last of two, so that the first is
-//! lost without a word.
+//! A JSON value all of whose objects have every key once. The parser's own values keep the last of two, so that the
+//! first is lost without a word.
 
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};

@@ -1,10 +1,10 @@
-//! A parquet file on its way to the decoder, which believes what a file says of itself: it makes room for as many values as a
-//! page announces, and passes over as many items as a page's header announces, at the file's end as well. Where there is not
-//! so much memory the whole program ends. So a page that announces more than its file can hold is refused here, and reading
-//! beyond the file is an error.
+//! A parquet file on its way to the decoder, which believes what a file says of itself: it makes room for as many
+//! values as a page announces, and passes over as many items as a page's header announces, at the file's end as well.
+//! Where there is not so much memory the whole program ends. So a page that announces more than its file can hold is
+//! refused here, and reading beyond the file is an error.
 //!
-//! What is left to a damaged file is one page's size after decompression. It is announced as a 32-bit number, 2 GiB for a
-//! moment; the decoders of gzip and brotli give what there is, whatever was announced.
+//! What is left to a damaged file is one page's size after decompression. It is announced as a 32-bit number, 2 GiB for
+//! a moment; the decoders of gzip and brotli give what there is, whatever was announced.
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
@@ -154,8 +154,8 @@ fn enough(is_enough: bool, found: impl FnOnce() -> String) -> Result<()> {
     }
 }
 
-/// What follows a list of numbers in Parquet's delta encoding (its specification's `DELTA_BINARY_PACKED`); none where they
-/// are more than `most` or do not end within the bytes.
+/// What follows a list of numbers in Parquet's delta encoding (its specification's `DELTA_BINARY_PACKED`); none where
+/// they are more than `most` or do not end within the bytes.
 fn after_numbers(mut bytes: &[u8], most: u64) -> Option<&[u8]> {
     let block = variable(&mut bytes)?;
     let parts = usize::try_from(variable(&mut bytes)?).ok()?;

@@ -1,8 +1,8 @@
 //! Examples of one official split as token ids on disk, so that text is tokenised once and memory holds no more than
 //! sixteen bytes an example, however large the files are.
 //!
-//! Layout, all little-endian: 120 bytes of header, the examples one after the other, then 24 bytes for each file they were
-//! read from (rows, rows skipped, empty fields).
+//! Layout, all little-endian: 120 bytes of header, the examples one after the other, then 24 bytes for each file they
+//! were read from (rows, rows skipped, empty fields).
 //!
 //! | bytes | header | | bytes | example |
 //! |---|---|---|---|---|

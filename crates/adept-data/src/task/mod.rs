@@ -79,8 +79,8 @@ pub struct Task {
 }
 
 impl Task {
-    /// The paper's tasks in the order of its tables, those of the same benchmarks that it leaves out, and `text` for data of
-    /// one's own.
+    /// The paper's tasks in the order of its tables, those of the same benchmarks that it leaves out, and `text` for
+    /// data of one's own.
     pub fn built_in() -> &'static [Self] {
         &BUILT_IN
     }
@@ -169,8 +169,8 @@ impl Task {
         self.sha256 == other.sha256
     }
 
-    /// What names it in a configuration: its name, or the path of its card as [`path_text`] has it. [`str::parse`] gives
-    /// the task back.
+    /// What names it in a configuration: its name, or the path of its card as [`path_text`] has it. [`str::parse`]
+    /// gives the task back.
     pub fn reference(&self) -> String {
         match &self.file {
             Some(file) => path_text::to_text(file),

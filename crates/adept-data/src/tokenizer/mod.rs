@@ -1,6 +1,6 @@
-//! Hugging Face's `tokenizer.json`, or GPT-2's `vocab.json` and `merges.txt`, with the truncation of `transformers`: a text
-//! that is too long loses tokens at its end (or, where that is asked for, at its beginning), but what the tokenizer adds
-//! around it stays (T5: `</s>` behind, Llama: `<|begin_of_text|>` in front).
+//! Hugging Face's `tokenizer.json`, or GPT-2's `vocab.json` and `merges.txt`, with the truncation of `transformers`: a
+//! text that is too long loses tokens at its end (or, where that is asked for, at its beginning), but what the
+//! tokenizer adds around it stays (T5: `</s>` behind, Llama: `<|begin_of_text|>` in front).
 
 mod bpe;
 mod entries;
@@ -51,9 +51,9 @@ impl std::fmt::Debug for TextTokenizer {
 }
 
 impl TextTokenizer {
-    /// Loads the tokenizer of a checkpoint's folder: `tokenizer.json`, and where there is none `vocab.json` and `merges.txt`
-    /// of byte-level byte pairs (GPT-2, CodeGen), with what `added_tokens.json`, `special_tokens_map.json` and
-    /// `tokenizer_config.json` say beside them.
+    /// Loads the tokenizer of a checkpoint's folder: `tokenizer.json`, and where there is none `vocab.json` and
+    /// `merges.txt` of byte-level byte pairs (GPT-2, CodeGen), with what `added_tokens.json`, `special_tokens_map.json`
+    /// and `tokenizer_config.json` say beside them.
     ///
     /// # Errors
     /// [`DataError::MissingTokenizer`] where there is none, [`DataError::Io`], [`DataError::Tokenizer`],
@@ -100,7 +100,8 @@ impl TextTokenizer {
         Self::probed(tokenizer, hex(&Sha256::digest(&bytes)), path)
     }
 
-    /// Finds out what the tokenizer adds. That stands around any text, so a one-letter text shows how much of it there is.
+    /// Finds out what the tokenizer adds. That stands around any text, so a one-letter text shows how much of it there
+    /// is.
     fn probed(tokenizer: Tokenizer, sha256: String, file: &Path) -> Result<Self, DataError> {
         let probe = guarded(|| tokenizer.encode_fast("a", true)).map_err(|source| DataError::Tokenizer {
             file: file.to_path_buf(),
@@ -119,7 +120,8 @@ impl TextTokenizer {
         })
     }
 
-    /// SHA-256 of the file it was loaded from, lower-case hex; of several files, that of the lines `name sha256` of each.
+    /// SHA-256 of the file it was loaded from, lower-case hex; of several files, that of the lines `name sha256` of
+    /// each.
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
@@ -144,8 +146,8 @@ impl TextTokenizer {
         Ok(cut(encoding.get_ids(), max_tokens, self.suffix))
     }
 
-    /// Cuts ids of a text, as [`encode`](Self::encode) gives them, from the left: at most `max_tokens` stay, those of the
-    /// text's end and what is added around it. Where not even that fits, the last of it stays.
+    /// Cuts ids of a text, as [`encode`](Self::encode) gives them, from the left: at most `max_tokens` stay, those of
+    /// the text's end and what is added around it. Where not even that fits, the last of it stays.
     pub fn cut_left(&self, ids: &[u32], max_tokens: usize) -> Vec<u32> {
         cut_left(ids, max_tokens, self.prefix)
     }
@@ -199,8 +201,8 @@ impl TextTokenizer {
             .collect())
     }
 
-    /// Cuts ids of a text, as [`encode`](Self::encode) gives them: at most `max_tokens` stay, those of the text's beginning
-    /// and what is added behind it.
+    /// Cuts ids of a text, as [`encode`](Self::encode) gives them: at most `max_tokens` stay, those of the text's
+    /// beginning and what is added behind it.
     pub fn cut(&self, ids: &[u32], max_tokens: usize) -> Vec<u32> {
         cut(ids, max_tokens, self.suffix)
     }
@@ -263,9 +265,9 @@ impl TextTokenizer {
         TextStream::new(self, skip_special)
     }
 
-    /// Ids of tokens that were added to the vocabulary and stand for no piece of ordinary text, ascending: the end of the
-    /// text, pads, Llama's reserved tokens. T5's sentinels are not among them: they stand for text, and pretraining has
-    /// seen them like words.
+    /// Ids of tokens that were added to the vocabulary and stand for no piece of ordinary text, ascending: the end of
+    /// the text, pads, Llama's reserved tokens. T5's sentinels are not among them: they stand for text, and pretraining
+    /// has seen them like words.
     pub fn special_ids(&self) -> Vec<u32> {
         let added = self.tokenizer.get_added_tokens_decoder().into_iter();
         let special = added.filter(|(_, token)| !token.content.starts_with("<extra_id_"));
@@ -274,7 +276,8 @@ impl TextTokenizer {
         ids
     }
 
-    /// Entries of the vocabulary, added ones included. The backbone's matrix may have more rows (T5: 32,128 for 32,100).
+    /// Entries of the vocabulary, added ones included. The backbone's matrix may have more rows (T5: 32,128 for
+    /// 32,100).
     pub fn vocab_size(&self) -> usize {
         self.tokenizer.get_vocab_size(true)
     }
@@ -343,8 +346,9 @@ fn unknown_token(tokenizer: &Tokenizer) -> Option<(u32, String)> {
     Some((tokenizer.token_to_id(&token)?, token))
 }
 
-/// Lets the library do a part of its work. It trusts a tokenizer's file in places (the index into a table of characters, an
-/// id that a template names) and panics where the file is wrong: that is a fault of the file and no slip of the program.
+/// Lets the library do a part of its work. It trusts a tokenizer's file in places (the index into a table of
+/// characters, an id that a template names) and panics where the file is wrong: that is a fault of the file and no slip
+/// of the program.
 fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> tokenizers::Result<T> {
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err("the tokenizer's file says something that cannot be carried out: it is damaged".into()))

@@ -1,5 +1,5 @@
-//! Every file of the folder of real data is read, with the rows that Python's own readers find in it: what is refused of
-//! malformed files is in none of them. Skipped, with a word, where the data is not there.
+//! Every file of the folder of real data is read, with the rows that Python's own readers find in it: what is refused
+//! of malformed files is in none of them. Skipped, with a word, where the data is not there.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! What texts lose on their way into token ids: counted per split, with an example, from a new store and from a kept one.
+//! What texts lose on their way into token ids: counted per split, with an example, from a new store and from a kept
+//! one.
 
 use std::fs;
 use std::path::Path;

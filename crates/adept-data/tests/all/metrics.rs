@@ -65,7 +65,8 @@ fn what_is_undefined_is_zero() {
     check(Metric::Pearson, &["1e-300", "2e-300"], &["4", "4"], 0.0);
 }
 
-/// Words that Python's `float` takes for numbers are predictions that are none, as `n/a` is, and so are numbers beyond all.
+/// Words that Python's `float` takes for numbers are predictions that are none, as `n/a` is, and so are numbers beyond
+/// all.
 #[test]
 fn words_are_no_numbers() {
     let targets = ["0.0", "1.0", "2.0", "3.0"];

@@ -14,8 +14,8 @@ use crate::input::{join, parts};
 /// Cases that [`config`]'s numbers are meant for.
 const DEFAULT_CASES: u32 = 256;
 
-/// The configuration of a property with so many cases by default. Cases come from a fixed seed, so that a run repeats the
-/// one before; `PROPTEST_CASES` (as a share of 256) and `PROPTEST_RNG_SEED` change both.
+/// The configuration of a property with so many cases by default. Cases come from a fixed seed, so that a run repeats
+/// the one before; `PROPTEST_CASES` (as a share of 256) and `PROPTEST_RNG_SEED` change both.
 pub fn config(cases: u32) -> Config {
     let mut config = Config {
         failure_persistence: None,
@@ -168,8 +168,8 @@ pub fn damaged(seeds: Vec<Vec<u8>>, pieces: &'static [&'static [u8]]) -> impl St
     })
 }
 
-/// The input with one of its JSON documents changed: a file that is one, or the header of a file of tensors. As it is where
-/// it holds none.
+/// The input with one of its JSON documents changed: a file that is one, or the header of a file of tensors. As it is
+/// where it holds none.
 fn with_json(input: &[u8], at: &Index, change: impl FnOnce(&mut Value)) -> Vec<u8> {
     let mut parts = parts(input);
     let document = |bytes: &[u8]| -> Option<(Value, usize)> {

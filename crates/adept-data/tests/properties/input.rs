@@ -1,5 +1,5 @@
-//! A folder of files that one input fills: a line `==> NAME` begins a file, which ends where the next such line begins. The
-//! property tests of every crate and the fuzz targets (`fuzz/` at the repository's root) share this file.
+//! A folder of files that one input fills: a line `==> NAME` begins a file, which ends where the next such line begins.
+//! The property tests of every crate and the fuzz targets (`fuzz/` at the repository's root) share this file.
 // Each user needs a part of it.
 #![allow(dead_code)]
 

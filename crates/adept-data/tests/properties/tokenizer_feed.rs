@@ -1,5 +1,5 @@
-//! A folder of a tokenizer's files that hold any bytes, and what is asked of the tokenizer that comes of them. The property
-//! tests here and the fuzz targets (`fuzz/` at the repository's root) share this file.
+//! A folder of a tokenizer's files that hold any bytes, and what is asked of the tokenizer that comes of them. The
+//! property tests here and the fuzz targets (`fuzz/` at the repository's root) share this file.
 
 use adept_data::{DataError, TextTokenizer};
 
@@ -24,8 +24,8 @@ impl TokenizerFeed {
         Self(Folder::new(&["tokenizer.json"]))
     }
 
-    /// For inputs that hold the files of byte-level byte pairs; a vocabulary of the bytes alone stands in for one that is
-    /// left out, and no merges for theirs.
+    /// For inputs that hold the files of byte-level byte pairs; a vocabulary of the bytes alone stands in for one that
+    /// is left out, and no merges for theirs.
     pub fn byte_pairs() -> Self {
         let folder = Folder::new(&[
             "vocab.json",
@@ -44,8 +44,8 @@ impl TokenizerFeed {
     /// Loads the tokenizer and gives it texts.
     ///
     /// # Panics
-    /// Where the tokenizer does, where an error of loading names no file of the folder, and where a text comes back longer
-    /// than was asked for.
+    /// Where the tokenizer does, where an error of loading names no file of the folder, and where a text comes back
+    /// longer than was asked for.
     pub fn check(&self, input: &[u8]) -> Result<TextTokenizer, DataError> {
         let folder = self.0.fill(input);
         let tokenizer = TextTokenizer::from_dir(folder).inspect_err(|error| {
@@ -77,7 +77,8 @@ impl TokenizerFeed {
     }
 }
 
-/// The `vocab.json` of the 256 bytes: those that are printed stand for themselves, the others for characters from U+0100 on.
+/// The `vocab.json` of the 256 bytes: those that are printed stand for themselves, the others for characters from
+/// U+0100 on.
 fn byte_vocabulary() -> String {
     let is_plain = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
     let mut next = 0x100;

@@ -1,5 +1,5 @@
-//! Tokenizers: no bytes make their reader panic, nor a tokenizer that was read. [`TokenizerFeed`] judges; the good inputs are
-//! the fuzz targets' seeds.
+//! Tokenizers: no bytes make their reader panic, nor a tokenizer that was read. [`TokenizerFeed`] judges; the good
+//! inputs are the fuzz targets' seeds.
 
 use proptest::prelude::*;
 

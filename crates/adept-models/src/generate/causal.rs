@@ -1,7 +1,7 @@
 //! Texts that a decoder-only model writes on, many at a time.
 //!
-//! A row is laid out `[P; pads; tokens]`. The soft prompt P comes first for every row, so its keys and values are the same
-//! for all of them: a [`Prefix`] reads it once. Rows that have ended leave the batch.
+//! A row is laid out `[P; pads; tokens]`. The soft prompt P comes first for every row, so its keys and values are the
+//! same for all of them: a [`Prefix`] reads it once. Rows that have ended leave the batch.
 
 use std::collections::BTreeSet;
 
@@ -47,9 +47,9 @@ pub struct GenerationOptions {
     pub max_new_tokens: usize,
     /// How tokens are chosen.
     pub choice: Choice,
-    /// Above 1, tokens that the row has already, given or written, are less likely: a positive logit is divided by it, a
-    /// negative one multiplied (Keskar et al. 2019, section 4.1, as transformers has it). 1 changes nothing; another value
-    /// brings all logits to the host.
+    /// Above 1, tokens that the row has already, given or written, are less likely: a positive logit is divided by it,
+    /// a negative one multiplied (Keskar et al. 2019, section 4.1, as transformers has it). 1 changes nothing; another
+    /// value brings all logits to the host.
     pub repetition_penalty: f64,
     /// Tokens that end a text; with none, all tokens are like any other.
     pub end: Vec<u32>,
@@ -137,7 +137,8 @@ pub type Stop<'a> = dyn FnMut(usize, &[u32]) -> bool + 'a;
 /// Writes on from every request, in their order.
 ///
 /// # Errors
-/// [`GenerateError::EmptyRow`], [`GenerateError::Sampling`], and [`GenerateError::NotFinite`] where logits are not finite.
+/// [`GenerateError::EmptyRow`], [`GenerateError::Sampling`], and [`GenerateError::NotFinite`] where logits are not
+/// finite.
 pub fn complete<B: Backend, M: CausalBackbone<B>>(
     model: &M,
     prefix: &Prefix<M::Cache>,
@@ -166,8 +167,8 @@ pub fn complete<B: Backend, M: CausalBackbone<B>>(
     Ok(rows.into_iter().map(|(written, _)| written).collect())
 }
 
-/// As [`complete`], with the lead of the largest logit over the second for each new token (which brings all logits to the
-/// host): how safe each greedy choice was.
+/// As [`complete`], with the lead of the largest logit over the second for each new token (which brings all logits to
+/// the host): how safe each greedy choice was.
 ///
 /// # Errors
 /// As [`complete`].
@@ -282,8 +283,8 @@ struct Row<N> {
     finish: Option<Finish>,
 }
 
-/// The loop that all forms share: `pick` chooses a token for each row of logits `[batch, vocab]`, what it chooses for rows
-/// that have ended is not used, and may note something on it.
+/// The loop that all forms share: `pick` chooses a token for each row of logits `[batch, vocab]`, what it chooses for
+/// rows that have ended is not used, and may note something on it.
 fn decode<B: Backend, M: CausalBackbone<B>, N>(
     model: &M,
     prefix: &Prefix<M::Cache>,
@@ -394,8 +395,8 @@ fn decode<B: Backend, M: CausalBackbone<B>, N>(
     Ok(written(rows))
 }
 
-/// Whether the rows that have ended are enough for the others to move: moving copies their cache once, which then must be
-/// earned by the steps that follow.
+/// Whether the rows that have ended are enough for the others to move: moving copies their cache once, which then must
+/// be earned by the steps that follow.
 fn is_worth_leaving(ended: usize, rows: usize) -> bool {
     ended > 0 && ended * 4 >= rows
 }
@@ -431,8 +432,8 @@ fn padded<B: Backend>(
     )
 }
 
-/// Positions `[rows, width]` that count on from each row's first one. Pads may stand before the first position: where they
-/// are is never seen, but it must be somewhere.
+/// Positions `[rows, width]` that count on from each row's first one. Pads may stand before the first position: where
+/// they are is never seen, but it must be somewhere.
 fn positions_tensor<B: Backend>(first: &[i64], width: usize, device: &B::Device) -> Tensor<B, 2, Int> {
     let positions: Vec<i32> = first
         .iter()

@@ -87,8 +87,8 @@ impl GenerateError {
         }
     }
 
-    /// The same error, with `stage` where `input` `[batch, ..]`, which comes before what was blamed, is not finite in the
-    /// row already.
+    /// The same error, with `stage` where `input` `[batch, ..]`, which comes before what was blamed, is not finite in
+    /// the row already.
     #[must_use]
     pub fn unless_finite<B: Backend, const D: usize>(mut self, stage: Stage, input: &Tensor<B, D>) -> Self {
         if let Self::NotFinite { row, stage: blamed, .. } | Self::Score { row, stage: blamed, .. } = &mut self

@@ -51,7 +51,8 @@ pub struct LlamaConfig {
     pub initializer_range: f64,
     /// The token that begins a text.
     pub bos_token_id: Option<u32>,
-    /// The tokens that end a text: one, or several for models that hold conversations. The first is what training appends.
+    /// The tokens that end a text: one, or several for models that hold conversations. The first is what training
+    /// appends.
     pub eos_token_ids: Vec<u32>,
     /// The token that fills rows up: the file's, or the first end token.
     pub pad_token_id: u32,
@@ -278,8 +279,8 @@ impl LlamaConfig {
     }
 }
 
-/// Refuses attention that does not reach back to a text's beginning. `Llama` in transformers has none, but files of models
-/// that were converted to it may ask for it.
+/// Refuses attention that does not reach back to a text's beginning. `Llama` in transformers has none, but files of
+/// models that were converted to it may ask for it.
 fn check_window(settings: &Object, positions: Option<usize>) -> Result<(), ModelError> {
     let full = "full_attention";
     if let Some(Value::Array(types)) = settings.get("layer_types")

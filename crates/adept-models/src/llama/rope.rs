@@ -88,8 +88,8 @@ pub(super) struct Resolved {
     pub scaling: Option<RopeScaling>,
 }
 
-/// Reads every valid form: either key or both, the type under either name or both, `rope_theta` inside or beside. What is
-/// stated twice must agree.
+/// Reads every valid form: either key or both, the type under either name or both, `rope_theta` inside or beside. What
+/// is stated twice must agree.
 pub(super) fn resolve(file: &Object, stated: &Stated) -> Result<Resolved, ModelError> {
     let read = |key: &'static str, fields: &Option<RopeFields>| -> Result<Option<Resolved>, ModelError> {
         fields

@@ -21,8 +21,8 @@ use crate::stored::{Loaded, Stored, StoredType, frozen, transpose};
 
 const SHARED: &str = "shared.weight";
 const HEAD: &str = "lm_head.weight";
-/// The shared embedding's names in checkpoints, the model's own first. Some exports have one of the others only, some repeat
-/// the matrix under several.
+/// The shared embedding's names in checkpoints, the model's own first. Some exports have one of the others only, some
+/// repeat the matrix under several.
 const EMBEDDING: [&str; 3] = [SHARED, "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
 /// The same of a model whose head is the embedding.
 const TIED: [&str; 4] = [EMBEDDING[0], EMBEDDING[1], EMBEDDING[2], HEAD];
@@ -38,8 +38,8 @@ pub fn open(dir: &Path) -> Result<(T5Config, Checkpoint), ModelError> {
     checkpoint.ignore(LEFTOVER);
     if config.tie_word_embeddings {
         let is_other = checkpoint.contains(SHARED) && checkpoint.same(HEAD, SHARED).is_err();
-        // transformers 5 writes `tie_word_embeddings: true` for every T5; a head that is neither scaled nor equal to the
-        // embedding is a v1.1 head.
+        // transformers 5 writes `tie_word_embeddings: true` for every T5; a head that is neither scaled nor equal to
+        // the embedding is a v1.1 head.
         match checkpoint.contains(HEAD) && is_other && !config.scale_decoder_outputs {
             true => config.tie_word_embeddings = false,
             false => checkpoint.tie(&TIED)?,
@@ -198,8 +198,8 @@ impl<B: Backend> T5<B> {
         self.save_pretrained_as(dir, StoredType::F32)
     }
 
-    /// As [`save_pretrained`](Self::save_pretrained), in the element type given. In bf16, which keeps eight bits of every
-    /// value and half of the bytes, values are rounded to the nearest, ties to even.
+    /// As [`save_pretrained`](Self::save_pretrained), in the element type given. In bf16, which keeps eight bits of
+    /// every value and half of the bytes, values are rounded to the nearest, ties to even.
     pub fn save_pretrained_as(&self, dir: &Path, element: StoredType) -> Result<(), ModelError> {
         let tensors = Stored::all_as(tensors(self), element);
         checkpoint::write(dir, &self.config.to_json_as(element.name()), tensors)

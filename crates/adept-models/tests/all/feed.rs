@@ -68,8 +68,8 @@ impl CheckpointFeed {
     /// Opens the weights and reads every tensor.
     ///
     /// # Panics
-    /// Where the reader does, where an error does not name a file of the folder, and where values are not as many as the
-    /// shape says.
+    /// Where the reader does, where an error does not name a file of the folder, and where values are not as many as
+    /// the shape says.
     pub fn check(&self, input: &[u8]) -> Result<Checkpoint, ModelError> {
         let folder = self.0.fill(input);
         let named = |error: &ModelError| {

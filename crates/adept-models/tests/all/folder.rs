@@ -1,5 +1,5 @@
-//! One truth about a model's folder: what its two configurations state together, one matrix under any of its names, and what
-//! may be in a file's place.
+//! One truth about a model's folder: what its two configurations state together, one matrix under any of its names, and
+//! what may be in a file's place.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

@@ -1,6 +1,6 @@
-//! No bytes make the readers of backbones panic or ask for memory that no model has: damaged configurations and weights are
-//! read or refused by file, tensor or field. [`ConfigFeed`] and [`CheckpointFeed`] judge; the good inputs are the fuzz
-//! targets' seeds.
+//! No bytes make the readers of backbones panic or ask for memory that no model has: damaged configurations and weights
+//! are read or refused by file, tensor or field. [`ConfigFeed`] and [`CheckpointFeed`] judge; the good inputs are the
+//! fuzz targets' seeds.
 #![allow(clippy::unwrap_used)]
 
 use adept_models::{CodeGenConfig, LlamaConfig, T5Config};

@@ -15,8 +15,8 @@ const BUDGET_ROWS: usize = 100;
 /// DePT's table has a row for every position of the paper's longest inputs.
 const DEPT_LENGTH: usize = 256;
 
-/// Limits of what is worth timing: beyond them figures overflow or a machine's memory ends, and neither says which option
-/// was meant.
+/// Limits of what is worth timing: beyond them figures overflow or a machine's memory ends, and neither says which
+/// option was meant.
 const MOST_ROWS: usize = 65_536;
 const MOST_TOKENS: usize = 16_384;
 const MOST_SLOTS: usize = 1 << 24;

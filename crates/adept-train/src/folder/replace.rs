@@ -40,9 +40,9 @@ fn written(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Replaces the folder `name` of `parent`: `write` makes a folder at the path it is given, which then takes the place of
-/// the one before. A kill at any moment leaves the old one, the new one, or what [`finish_replacement`] completes. Files
-/// that somebody else put beside ours move into the new folder.
+/// Replaces the folder `name` of `parent`: `write` makes a folder at the path it is given, which then takes the place
+/// of the one before. A kill at any moment leaves the old one, the new one, or what [`finish_replacement`] completes.
+/// Files that somebody else put beside ours move into the new folder.
 pub(crate) fn replace_folder(
     parent: &Path,
     name: &str,

@@ -47,7 +47,8 @@ pub(super) fn beside(path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFil
     let folder = folder_of(path);
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
-    // A temporary file is the owner's alone by default; a result is for whoever may read the folder (the umask decides).
+    // A temporary file is the owner's alone by default; a result is for whoever may read the folder (the umask
+    // decides).
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut temporary = builder

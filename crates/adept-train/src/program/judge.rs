@@ -1,4 +1,5 @@
-//! What running the programs has found: every completion behind its prompt, against the problem's tests, in the sandbox.
+//! What running the programs has found: every completion behind its prompt, against the problem's tests, in the
+//! sandbox.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,8 +18,8 @@ pub struct Judged {
     pub problem: usize,
     /// Which of the problem's samples it is, from 0.
     pub sample: usize,
-    /// `pass`, `fail`, `timeout`, `memory`, `syntax error`, or `unsupported`: the tests ask of the program what cannot be
-    /// asked from one interpreter to the other, so that there is no verdict.
+    /// `pass`, `fail`, `timeout`, `memory`, `syntax error`, or `unsupported`: the tests ask of the program what cannot
+    /// be asked from one interpreter to the other, so that there is no verdict.
     pub outcome: String,
     /// What a failure said; why there is no verdict.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -39,14 +40,14 @@ const REFERENCE_WALL: Duration = Duration::from_secs(60);
 /// The outcome of a program on which there is no verdict.
 const UNSUPPORTED: &str = "unsupported";
 
-/// Runs every completion. The time limit of a problem is four times that of its own solution, and one second at least; a
-/// solution that does not pass its tests here (a module that is not installed, say) leaves one second.
+/// Runs every completion. The time limit of a problem is four times that of its own solution, and one second at least;
+/// a solution that does not pass its tests here (a module that is not installed, say) leaves one second.
 ///
 /// None where `proceed` has said to stop.
 ///
 /// # Errors
-/// [`TrainError::Judging`]: a sandbox that did not work, or tests that are no Python; that is never counted as a failure of
-/// a program.
+/// [`TrainError::Judging`]: a sandbox that did not work, or tests that are no Python; that is never counted as a
+/// failure of a program.
 pub fn judge(
     sandbox: &Sandbox,
     problems: &[Problem],
@@ -190,8 +191,8 @@ pub fn tally(judged: &[Judged]) -> ProgramTally {
     tally
 }
 
-/// pass@1, pass@10 and pass@100, times 100, as means over the problems: those of them that there are samples enough for.
-/// A program on which there is no verdict counts as one that does not pass, so that a score is never too high.
+/// pass@1, pass@10 and pass@100, times 100, as means over the problems: those of them that there are samples enough
+/// for. A program on which there is no verdict counts as one that does not pass, so that a score is never too high.
 pub fn scores(judged: &[Judged]) -> Scores {
     let mut by_problem: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
     for one in judged {

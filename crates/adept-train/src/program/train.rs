@@ -38,7 +38,8 @@ pub(crate) fn batch_options<B: Backend>(config: &RunConfig, backbone: &LoadedBac
     }
 }
 
-/// Refuses rows that are longer than the backbone's positions: training rows, and problems that leave no room for a token.
+/// Refuses rows that are longer than the backbone's positions: training rows, and problems that leave no room for a
+/// token.
 fn check_lengths<B: Backend>(
     config: &RunConfig,
     backbone: &LoadedBackbone<B>,

@@ -162,8 +162,8 @@ pub fn plan(grid: &Grid) -> Result<Plan, GridError> {
     })
 }
 
-/// Refuses tasks whose runs would lie in one folder: two cards of one name, and a card with the name of a built-in task,
-/// whose results would be taken for that task's.
+/// Refuses tasks whose runs would lie in one folder: two cards of one name, and a card with the name of a built-in
+/// task, whose results would be taken for that task's.
 fn check_names(tasks: &[Task]) -> Result<(), GridError> {
     for (index, task) in tasks.iter().enumerate() {
         let refuse = |other: &Task| {

@@ -12,8 +12,8 @@ use crate::model::Model;
 
 /// Refuses a tokenizer that gives ids without a row in the embedding, and one whose texts do not end as the model's do.
 ///
-/// An encoder-decoder learns to end an answer from the token that the tokenizer puts behind every target: were that none of
-/// the model's end tokens, no answer would ever end.
+/// An encoder-decoder learns to end an answer from the token that the tokenizer puts behind every target: were that
+/// none of the model's end tokens, no answer would ever end.
 pub(super) fn check_tokenizer<B: Backend>(
     path: &Path,
     model: &Model<B>,
@@ -42,8 +42,8 @@ pub(super) fn check_tokenizer<B: Backend>(
     })
 }
 
-/// Refuses texts that reach beyond a decoder's positions; T5 counts distances and has no last one. `tokens` are those of
-/// each row, in the order of the rows' numbers.
+/// Refuses texts that reach beyond a decoder's positions; T5 counts distances and has no last one. `tokens` are those
+/// of each row, in the order of the rows' numbers.
 pub(crate) fn check_positions<B: Backend>(
     model: &Model<B>,
     what: &'static str,

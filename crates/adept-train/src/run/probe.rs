@@ -177,8 +177,8 @@ fn program_tokens(
     order.iter().map(tokens).collect()
 }
 
-/// Batches of programs of so many tokens, and the tokens that are written one after the other behind their first ones: a
-/// batch ends with its longest program.
+/// Batches of programs of so many tokens, and the tokens that are written one after the other behind their first ones:
+/// a batch ends with its longest program.
 fn passes_and_steps(tokens: &[usize], size: usize) -> (usize, usize) {
     let batches = tokens.chunks(size);
     let steps = |batch: &[usize]| batch.iter().max().map_or(0, |longest| longest.saturating_sub(1));

@@ -6,9 +6,10 @@ use burn::tensor::{Int, Tensor, TensorData};
 use super::golden::Golden;
 use super::{GroupRow, VerifyError};
 
-/// Limits of the comparison (conventions.md of the specification). float32 noise of tiny models against float64 was seen
-/// a factor of ten below them, typical mistakes a factor of ten and more above. Of models of real size, whose logits are
-/// larger and whose sums are longer, a golden folder says itself how far float32 is from float64 ([`limit::NOISE`]).
+/// Limits of the comparison (conventions.md of the specification). float32 noise of tiny models against float64 was
+/// seen a factor of ten below them, typical mistakes a factor of ten and more above. Of models of real size, whose
+/// logits are larger and whose sums are longer, a golden folder says itself how far float32 is from float64
+/// ([`limit::NOISE`]).
 pub mod limit {
     /// Logits, and the activations that lead to them.
     pub const LOGITS: f64 = 1e-4;
@@ -27,9 +28,9 @@ pub mod limit {
     pub const FREQUENCY: f64 = 1e-5;
     /// Ids, masks, positions, bucket tables, tokenizer cases, the schedule: no difference at all.
     pub const EXACT: f64 = 0.0;
-    /// Multiple of PyTorch's own float32 noise in a tensor that passes, where a golden folder holds the noise and this is
-    /// more than the limits above. Golden values are PyTorch's float32: a program that is as far from float64 as PyTorch
-    /// is up to twice the noise away from them, and sums of another order may be as far off again.
+    /// Multiple of PyTorch's own float32 noise in a tensor that passes, where a golden folder holds the noise and this
+    /// is more than the limits above. Golden values are PyTorch's float32: a program that is as far from float64 as
+    /// PyTorch is up to twice the noise away from them, and sums of another order may be as far off again.
     pub const NOISE: f64 = 4.0;
 }
 

@@ -12,8 +12,8 @@ use super::VerifyError;
 /// File beside the golden one that says how far PyTorch's float32 is from its float64; older folders have none.
 const NOISE_FILE: &str = "noise.json";
 
-/// The largest share of a tensor's scale that may be called noise. Half of float32's digits are left then; what is off by
-/// more is no rounding.
+/// The largest share of a tensor's scale that may be called noise. Half of float32's digits are left then; what is off
+/// by more is no rounding.
 const MOST_NOISE: f64 = 1e-3;
 
 /// What the noise file holds.

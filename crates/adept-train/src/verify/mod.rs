@@ -2,10 +2,10 @@
 //!
 //! A golden folder (its layout is described in `tests/generators/golden_t5.py` and `golden_causal.py`, which make the
 //! project's own) holds a tiny random T5, CodeGen or Llama and what transformers, peft and torch's AdamW make of it.
-//! Verification computes the same values with the parts that training and inference use — the backbone, the adapters, the
-//! batches of joined rows, the loop's loss and gradients, the optimiser with its groups and schedule, generation, label
-//! scoring, the tokenizer — and reports the largest deviation of each group against its limit ([`limit`]). So a user sees
-//! on their own machine, with their own driver, whether a backend computes what the paper's equations say.
+//! Verification computes the same values with the parts that training and inference use — the backbone, the adapters,
+//! the batches of joined rows, the loop's loss and gradients, the optimiser with its groups and schedule, generation,
+//! label scoring, the tokenizer — and reports the largest deviation of each group against its limit ([`limit`]). So a
+//! user sees on their own machine, with their own driver, whether a backend computes what the paper's equations say.
 //!
 //! | file | what |
 //! |---|---|
@@ -16,9 +16,9 @@
 //! | `exact`, `forward`, `train` | what families share of them |
 //! | `compare`, `report` | deviations, and the verdict |
 //!
-//! Limits are absolute, made for the tiny models of this repository. Where the folder holds `noise.json` (how far PyTorch's
-//! own float32 is from its float64, tensor by tensor, and how large the values are), they grow with that noise
-//! ([`limit::NOISE`]), so that a model of real size can be checked too.
+//! Limits are absolute, made for the tiny models of this repository. Where the folder holds `noise.json` (how far
+//! PyTorch's own float32 is from its float64, tensor by tensor, and how large the values are), they grow with that
+//! noise ([`limit::NOISE`]), so that a model of real size can be checked too.
 //!
 //! A group that cannot be checked because something is missing is an error, never a pass. LoRA, which golden folders
 //! hold as well, is not implemented by this program; the report says so.

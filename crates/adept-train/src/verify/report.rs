@@ -19,13 +19,14 @@ pub struct GroupRow {
     /// Largest absolute deviation; for ids and tokenizer cases the number of ids or cases that differ. NaN where a
     /// computed value is NaN (`null` in JSON).
     pub deviation: f64,
-    /// The largest deviation that passes: conventions.md of the specification, 0 for ids and tokenizer cases; more where
-    /// the golden folder says that float32 itself is further off.
+    /// The largest deviation that passes: conventions.md of the specification, 0 for ids and tokenizer cases; more
+    /// where the golden folder says that float32 itself is further off.
     pub limit: f64,
     /// PyTorch's own float32 noise in that tensor, where the limit follows from it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise: Option<f64>,
-    /// `deviation / limit`: 1 is the limit itself. Infinite (`null` in JSON) where the limit is 0 and something differs.
+    /// `deviation / limit`: 1 is the limit itself. Infinite (`null` in JSON) where the limit is 0 and something
+    /// differs.
     pub relative: f64,
     /// Whether the deviation is within the limit. A NaN never is.
     pub pass: bool,

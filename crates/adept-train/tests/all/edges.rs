@@ -1,5 +1,5 @@
-//! Edge values of every numeric setting, and data of hardly any rows: a run, or a refusal that names what is wrong and what
-//! would do. Never a panic.
+//! Edge values of every numeric setting, and data of hardly any rows: a run, or a refusal that names what is wrong and
+//! what would do. Never a panic.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

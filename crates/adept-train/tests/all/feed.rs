@@ -92,7 +92,8 @@ impl RecordFeed {
     /// Reads each of them.
     ///
     /// # Panics
-    /// Where a reader does, where an error does not name its file, and where a line is not the one that is written again.
+    /// Where a reader does, where an error does not name its file, and where a line is not the one that is written
+    /// again.
     pub fn check(&self, input: &[u8]) -> RecordFiles {
         let folder = self.0.fill(input);
         let named = |error: &TrainError| {

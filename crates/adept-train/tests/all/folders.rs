@@ -1,5 +1,5 @@
-//! Whose a folder is: what is not ours is refused and stays, what an earlier version left is ours, and in a folder of ours
-//! somebody else's files stay.
+//! Whose a folder is: what is not ours is refused and stays, what an earlier version left is ours, and in a folder of
+//! ours somebody else's files stay.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;

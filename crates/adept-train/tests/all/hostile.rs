@@ -1,5 +1,5 @@
-//! No bytes make the readers of runs panic: damaged checkpoints, records and folders of runs are read, or refused by file.
-//! The feeds judge; the good inputs are the fuzz targets' seeds.
+//! No bytes make the readers of runs panic: damaged checkpoints, records and folders of runs are read, or refused by
+//! file. The feeds judge; the good inputs are the fuzz targets' seeds.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

@@ -1,5 +1,5 @@
-//! What `adept predict` reads: one text a line, or one JSON object a line. Lines end and bytes are understood as in files
-//! of data: LF, CRLF and CR, no byte-order mark, plain or gzip.
+//! What `adept predict` reads: one text a line, or one JSON object a line. Lines end and bytes are understood as in
+//! files of data: LF, CRLF and CR, no byte-order mark, plain or gzip.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -124,8 +124,8 @@ fn chosen<T: PartialEq + Clone>(asked: &[T], profile: &[T]) -> Vec<T> {
     chosen_by(asked, profile, T::eq)
 }
 
-/// As [`chosen`], where `same` says what is the same: tasks are equal by their names, and two cards of one name must not
-/// become one.
+/// As [`chosen`], where `same` says what is the same: tasks are equal by their names, and two cards of one name must
+/// not become one.
 fn chosen_by<T: Clone>(asked: &[T], profile: &[T], same: impl Fn(&T, &T) -> bool) -> Vec<T> {
     let mut kept: Vec<T> = Vec::new();
     for value in if asked.is_empty() { profile } else { asked } {
