@@ -349,11 +349,11 @@ pub struct BenchCase {
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub batch: usize,
 
-    /// Width of the source in tokens; of a decoder alone, of source and target together
+    /// Width of the source in tokens; decoder-only: of source and target together
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub tokens: usize,
 
-    /// Width of the target in tokens; 0: 2, of a decoder alone a third of the width
+    /// Width of the target in tokens; 0 means 2, or a third of the width if decoder-only
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub target_tokens: usize,
 
@@ -369,7 +369,7 @@ pub struct BenchCase {
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub labels: usize,
 
-    /// Tokens that are generated; 0: 4, of a decoder alone 32
+    /// Tokens to generate; 0 means 4, or 32 if decoder-only
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub new_tokens: usize,
 

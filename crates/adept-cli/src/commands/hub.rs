@@ -17,7 +17,7 @@ pub const MODELS: [(&str, &str); 5] = [
     ("codegen-350m-mono", "Salesforce/codegen-350M-mono"),
 ];
 
-/// The task of data of one's own that have no card.
+/// The task of your own data that has no card.
 const OWN: &str = "text";
 
 /// The repository of a model's name, where it is one.
