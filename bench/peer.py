@@ -4,7 +4,7 @@
 
 transformers' T5, CodeGen (peer_causal.py) or Llama with random weights in float32, no compile, no dropout; PT, DePT and ADePT written out by hand on
 `inputs_embeds`; torch.optim.AdamW with two groups, no clipping. Batch, padding and options are those of
-`crates/adept-train/src/bench`. `infer` decodes greedily with `generate()` and its cache, and scores labels with one
+`crates/adept-lab/src/bench`. `infer` decodes greedily with `generate()` and its cache, and scores labels with one
 decoder pass over the encoder states repeated for each label.
 """
 
@@ -40,7 +40,7 @@ def rank(method, d, m, tokens):
 
 
 def make_batch(rows, width, target, vocabulary):
-    """The formula of `pair` in crates/adept-train/src/bench/batch.rs."""
+    """The formula of `pair` in crates/adept-lab/src/bench/batch.rs."""
     one = lambda row, slot: 3 + (row * 7919 + slot * 104_729 + 31) % (vocabulary - 3)
     ids, mask, labels = [], [], []
     for row in range(rows):

@@ -44,7 +44,7 @@ def body(model):
 
 
 def make_batch(rows, slots, target, vocabulary):
-    """The formula of `joined` in crates/adept-train/src/bench/batch.rs."""
+    """The formula of `joined` in crates/adept-lab/src/bench/batch.rs."""
     one = lambda row, slot: 3 + (row * 7919 + slot * 104_729 + 31) % (vocabulary - 3)
     ids, mask = [], []
     for row in range(rows):

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use adept_fuzz::measured;
-use adept_fuzz::run::ReportFeed;
+use adept_fuzz::report::ReportFeed;
 
 /// Bytes held whatever the input.
 const BASE: usize = 1 << 20;

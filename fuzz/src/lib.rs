@@ -10,6 +10,8 @@ pub mod feed;
 #[path = "../../crates/adept-data/tests/properties/input.rs"]
 pub mod input;
 mod memory;
+#[path = "../../crates/adept-lab/tests/all/feed.rs"]
+pub mod report;
 #[path = "../../crates/adept-train/tests/all/feed.rs"]
 pub mod run;
 #[path = "../../crates/adept-data/tests/properties/tokenizer_feed.rs"]

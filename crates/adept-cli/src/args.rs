@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use adept_data::{DataError, Task, path_text};
-use adept_train::bench::{BenchMethod, BenchSize};
+use adept_lab::bench::{BenchMethod, BenchSize};
 use adept_train::config::{Preset, TrainMethod};
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};

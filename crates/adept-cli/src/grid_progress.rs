@@ -10,11 +10,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use adept_data::SplitLosses;
+use adept_lab::report::text::{duration, thousands};
+use adept_lab::reproduce::{Cell, CellTime, Estimate, GridObserver, Plan};
 use adept_train::TrainError;
 use adept_train::observer::{Event, Observer};
 use adept_train::record::RunResult;
-use adept_train::report::text::{duration, thousands};
-use adept_train::reproduce::{Cell, CellTime, Estimate, GridObserver, Plan};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::remark;

@@ -3,9 +3,9 @@
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
+use adept_lab::report::text::{duration, thousands};
 use adept_train::pretrain::record::{PretrainEvaluation, PretrainStep};
 use adept_train::pretrain::{Phase, PretrainEvent, PretrainObserver};
-use adept_train::report::text::{duration, thousands};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::remark;

@@ -5,9 +5,9 @@ use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
 use adept_data::SplitLosses;
+use adept_lab::report::text::{duration, thousands};
 use adept_train::observer::{Event, Observer, Split};
 use adept_train::record::{Evaluation, RunResult, Scores, Start};
-use adept_train::report::text::{duration, thousands};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::remark;

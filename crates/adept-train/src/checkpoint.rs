@@ -192,7 +192,7 @@ where
 }
 
 /// Removes all checkpoints of a folder, and the folder where nothing else is in it.
-pub(crate) fn remove_all(folder: &Path) -> Result<(), TrainError> {
+pub fn remove_all(folder: &Path) -> Result<(), TrainError> {
     for path in list(folder)?.into_iter().chain([folder.join(UNFINISHED)]) {
         remove_files(&path, &FILES)?;
     }

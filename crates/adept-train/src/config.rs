@@ -15,8 +15,9 @@ use toml::{Table, Value};
 
 pub use crate::error::ConfigError;
 pub use crate::preset::Preset;
+pub(crate) use layers::resolve_over;
 pub use layers::{Origin, Override, Resolved, Told, resolve};
-pub(crate) use layers::{Values, chosen, collect, resolve_over, resolve_values};
+pub use layers::{Values, chosen, collect, resolve_values};
 pub use sections::{
     AdapterSection, CheckpointSection, EvaluationSection, FanInRule, GenerationSection, GroupSection, InputSection,
     ModelRate, ModelWord, OptimizerSection, PositionRule, PredictionMethod, PromptStart, Rounding, SelectionMetric,

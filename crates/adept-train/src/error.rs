@@ -454,13 +454,13 @@ impl TrainError {
     }
 
     /// Wraps the system's error with what was tried on which path, where something was written.
-    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> TrainError {
+    pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> TrainError {
         let path = path.to_owned();
         move |source| TrainError::Io { action, path, source }
     }
 
     /// As [`io`](Self::io), where something was read.
-    pub(crate) fn read(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> TrainError {
+    pub fn read(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> TrainError {
         let path = path.to_owned();
         move |source| TrainError::Read { action, path, source }
     }

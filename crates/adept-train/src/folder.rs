@@ -27,11 +27,11 @@ use std::fs::{self, File, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-pub(crate) use owner::check_report;
-pub use owner::{FolderError, FolderKind, MARKER, check};
-pub(crate) use replace::{TOKENIZER_FILES, finish_replacement, replace_folder};
-pub(crate) use write::{copy_files, file_sha256, hex, names, remove_empty, remove_files, sync_folder, sync_tree};
-pub use write::{read_json, write_atomic, write_json};
+pub use owner::{FolderError, FolderKind, GRID_FILE, MARKER, REPORT_FILES, check, check_report};
+pub use replace::TOKENIZER_FILES;
+pub(crate) use replace::{finish_replacement, replace_folder};
+pub use write::{copy_files, file_sha256, read_json, write_atomic, write_json};
+pub(crate) use write::{hex, names, remove_empty, remove_files, sync_folder, sync_tree};
 
 use crate::TrainError;
 use crate::checkpoint;
@@ -47,7 +47,7 @@ const SELECTION: &str = "selection.json";
 ///
 /// # Errors
 /// [`FolderError`] where it is not ours to write into.
-pub(crate) fn claim_grid(path: &Path) -> Result<(), TrainError> {
+pub fn claim_grid(path: &Path) -> Result<(), TrainError> {
     owner::claim(path, FolderKind::Grid).map(drop)
 }
 

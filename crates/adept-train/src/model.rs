@@ -1,6 +1,6 @@
 //! What the training loop and evaluation ask of a backbone, whatever its family: a loss to train on, answers to score.
 
-pub(crate) mod causal;
+pub mod causal;
 mod seq2seq;
 
 use std::path::Path;

@@ -5,13 +5,11 @@ mod judge;
 mod pass_at_k;
 mod prepare;
 mod text;
-mod train;
 mod write;
 
-pub use completions::{Completion, Completions};
-pub use judge::{Judged, Proceed, judge, scores, tally};
+pub use completions::{COMPLETIONS, Completion, Completions};
+pub use judge::{JUDGED, Judged, Proceed, judge, scores, tally};
 pub use pass_at_k::pass_at_k;
 pub use prepare::{PreparedPrograms, Problem, ProgramOptions, prepare_programs};
 pub use text::{end_of, tidied, truncated};
-pub(crate) use train::{COMPLETIONS, JUDGED, batch_options, finish};
-pub(crate) use write::{Writer, in_order, write};
+pub use write::{Writer, in_order, write};

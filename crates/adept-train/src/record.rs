@@ -15,11 +15,19 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::TrainError;
-use crate::baseline::Majority;
 use crate::config::{Resolved, RunConfig, TrainMethod};
 
 /// Scores by metric name, times 100.
 pub type Scores = BTreeMap<String, f64>;
+
+/// The majority baseline: the constant answer of a task (its most frequent training label, or the mean) and what it scores.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Majority {
+    /// The answer.
+    pub answer: String,
+    /// The task's metrics of that answer on the test split, times 100.
+    pub test: Scores,
+}
 
 /// One line of `record.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

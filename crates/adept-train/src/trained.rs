@@ -97,7 +97,7 @@ impl Trained {
     }
 
     /// As an adapter's file has it.
-    pub(crate) fn to_map(&self) -> Map<String, Value> {
+    pub fn to_map(&self) -> Map<String, Value> {
         match serde_json::to_value(self) {
             Ok(Value::Object(map)) => map,
             _ => unreachable!("a struct of JSON values is a JSON object"),
@@ -105,7 +105,7 @@ impl Trained {
     }
 
     /// Writes it beside a backbone.
-    pub(crate) fn write(&self, folder: &Path) -> Result<(), TrainError> {
+    pub fn write(&self, folder: &Path) -> Result<(), TrainError> {
         write_json(&folder.join(TRAINED_FILE), self)
     }
 }

@@ -1,12 +1,12 @@
-//! `adept_train::verify` on the project's own T5 goldens: green as they are, red in exactly the group that is tampered with.
+//! `adept_lab::verify` on the project's own T5 goldens: green as they are, red in exactly the group that is tampered with.
 //!
 //! Tampering is with files only (golden values, backbone weights, configuration). What verification says of a program that
 //! is itself broken is recorded in docs/measurements.
 #![allow(clippy::print_stdout)]
 
 use crate::goldens::{Copy, change, failed, golden};
+use adept_lab::verify::{VerifyError, limit, verify};
 use adept_models::generate::GenerateError;
-use adept_train::verify::{VerifyError, limit, verify};
 use burn::backend::{Autodiff, NdArray};
 use burn::tensor::backend::AutodiffBackend;
 use burn_flex::Flex;

@@ -1,9 +1,9 @@
-//! `adept_train::verify` on the project's own goldens of decoder-only models: green as they are, red where a value, a
+//! `adept_lab::verify` on the project's own goldens of decoder-only models: green as they are, red where a value, a
 //! weight or a setting is tampered with.
 #![allow(clippy::print_stdout)]
 
 use crate::goldens::{Copy, change, failed, golden};
-use adept_train::verify::{VerifyError, VerifyReport, limit, verify};
+use adept_lab::verify::{VerifyError, VerifyReport, limit, verify};
 use burn::backend::{Autodiff, NdArray};
 use burn::tensor::backend::AutodiffBackend;
 use burn_flex::Flex;

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use adept_data::Task;
-use adept_train::analysis::{self, Analysis, AnalysisError, AnalysisObserver, AnalysisPlan, METHODS, TASKS, TableName};
+use adept_lab::analysis::{self, Analysis, AnalysisError, AnalysisObserver, AnalysisPlan, METHODS, TASKS, TableName};
+use adept_lab::report::Benchmark;
+use adept_lab::reproduce::{Cell, GridObserver as _};
 use adept_train::observer::Observer;
-use adept_train::report::Benchmark;
-use adept_train::reproduce::{Cell, GridObserver as _};
 use burn::tensor::backend::AutodiffBackend;
 
 use super::reproduce::{self, describe, grid_failure};

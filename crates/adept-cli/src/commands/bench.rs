@@ -1,6 +1,6 @@
 //! `adept bench`: times a training step or inference with random weights.
 
-use adept_train::bench::{self, BenchError, BenchOptions};
+use adept_lab::bench::{self, BenchError, BenchOptions};
 use burn::tensor::backend::AutodiffBackend;
 
 use super::Setting;

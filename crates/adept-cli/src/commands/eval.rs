@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use adept_data::{BatchOptions, Batcher, Layout, Task};
+use adept_lab::run;
 use adept_train::config::{self, RunConfig};
 use adept_train::evaluate::{self, EvaluationSet};
-use adept_train::run;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use serde_json::json;
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use adept_data::Task;
 use adept_hub::{Hub, HubError, Kind, Listing, Progress, RemoteFile, Repository, Settings};
-use adept_train::report::Benchmark;
+use adept_lab::report::Benchmark;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Setting;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use adept_data::Task;
 use adept_hub::{Hub, Kind, Repository, Settings};
-use adept_train::report::Benchmark;
+use adept_lab::report::Benchmark;
 
 use crate::failure::Failure;
 

@@ -7,12 +7,12 @@ use std::path::Path;
 use adept_core::file;
 use adept_data::task::TargetCard;
 use adept_data::{SplitLosses, TextTokenizer};
+use adept_lab::report::text::{duration, thousands};
 use adept_models::checkpoint::Checkpoint;
 use adept_models::{CodeGenConfig, LlamaConfig, T5Config};
 use adept_train::folder::read_json;
 use adept_train::model::{self, Family, Opened};
 use adept_train::record::{self, Line, RunResult};
-use adept_train::report::text::{duration, thousands};
 use adept_train::trained::TrainedWith;
 use burn::tensor::backend::AutodiffBackend;
 

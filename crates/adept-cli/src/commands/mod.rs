@@ -18,13 +18,13 @@ mod verify;
 use std::path::Path;
 
 use adept_data::DataError;
+use adept_lab::report::{Benchmark, ReportError};
+use adept_lab::run::Means;
 use adept_models::generate::GenerateError;
 use adept_sandbox::SandboxError;
 use adept_train::TrainError;
-use adept_train::folder::{self, FolderKind};
+use adept_train::folder::{self, FolderKind, REPORT_FILES};
 use adept_train::program::ProgramOptions;
-use adept_train::report::{Benchmark, REPORT_FILES, ReportError};
-use adept_train::run::Means;
 
 use crate::args::{Cli, Command, Config, Report, Reproduce};
 use crate::device::DeviceName;
@@ -87,7 +87,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
 
 /// `adept report`.
 fn report(arguments: &Report) -> Result<(), Failure> {
-    adept_train::report::build(&arguments.out).map_err(report_failure)?;
+    adept_lab::report::build(&arguments.out).map_err(report_failure)?;
     for name in REPORT_FILES {
         say(arguments.out.join(name).display())?;
     }

@@ -6,10 +6,11 @@ use adept_core::PromptAdapter;
 use adept_data::{
     BatchOptions, Batcher, Encoded, Layout, LossCounter, LossyText, Right, Task, default_buckets, split_losses,
 };
+use adept_lab::run::{self, LoadedBackbone};
 use adept_train::TrainError;
 use adept_train::config::{self, Told};
 use adept_train::evaluate::{self, EvaluationSet, Predictor};
-use adept_train::run::{self, LoadedBackbone};
+use adept_train::task::{label_ids, target_width};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use input::Input;
 
@@ -134,8 +135,8 @@ fn settings<B: Backend>(
     let (labels, target_width) = match &task {
         None => (None, NEW_TOKENS),
         Some(task) => {
-            let width = run::target_width(&config, task, &backbone.tokenizer).map_err(run_failure)?;
-            let labels = run::label_ids(task, &backbone.tokenizer, width).map_err(run_failure)?;
+            let width = target_width(&config, task, &backbone.tokenizer).map_err(run_failure)?;
+            let labels = label_ids(task, &backbone.tokenizer, width).map_err(run_failure)?;
             (labels, width)
         }
     };

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use adept_lab::report::text::thousands;
 use adept_train::folder::{self, FolderKind};
 use adept_train::pretrain::{self, Plan, ResolvedPretrain, Roots};
-use adept_train::report::text::thousands;
 use burn::tensor::backend::AutodiffBackend;
 
 use super::{Setting, clear, environment, run_failure};

@@ -5,8 +5,8 @@ pub(super) mod grid;
 
 use std::path::Path;
 
-use adept_train::report::{self, Benchmark};
-use adept_train::reproduce::{Estimate, Grid, GridError, Plan, Prepared, ProfileName, estimate, plan, run_grid};
+use adept_lab::report::{self, Benchmark};
+use adept_lab::reproduce::{Estimate, Grid, GridError, Plan, Prepared, ProfileName, estimate, plan, run_grid};
 use burn::tensor::backend::AutodiffBackend;
 
 use super::{Setting, report_failure, run_failure};

@@ -1,9 +1,10 @@
 //! `adept train`: one run, from settings to a scored adapter.
 
 use adept_data::Task;
+use adept_lab::run;
 use adept_train::config::{self, Resolved};
 use adept_train::folder::{self, FolderKind};
-use adept_train::run;
+use adept_train::task::task_of;
 use burn::tensor::backend::AutodiffBackend;
 
 use super::settings::{option, overrides, path};
@@ -69,7 +70,7 @@ impl WithBackend for Work<'_> {
     fn run<AB: AutodiffBackend>(self, device: AB::Device) -> Result<(), Failure> {
         let out = &self.arguments.out;
         let config = &self.resolved.config;
-        let task = run::task_of(config).map_err(run_failure)?;
+        let task = task_of(config).map_err(run_failure)?;
         let mut progress = Progress::new(self.setting.loudness, format!("{task} {}", config.adapter.method));
         let result = if self.arguments.overwrite {
             // The earlier run goes only once there is something to take its place.

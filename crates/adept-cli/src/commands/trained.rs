@@ -4,9 +4,9 @@ use std::path::Path;
 
 use adept_core::{AdapterMetadata, Method, PromptAdapter, file};
 use adept_data::{SplitLosses, Task};
+use adept_lab::run::LoadedBackbone;
 use adept_models::Backbone as _;
 use adept_train::config::Told;
-use adept_train::run::LoadedBackbone;
 use adept_train::trained::TrainedWith;
 use burn::tensor::backend::Backend;
 

@@ -1,6 +1,6 @@
 //! `adept verify`: this machine's backend against golden numbers from PyTorch.
 
-use adept_train::verify::{VerifyError, verify};
+use adept_lab::verify::{VerifyError, verify};
 use burn::tensor::backend::AutodiffBackend;
 
 use super::Setting;

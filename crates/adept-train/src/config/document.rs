@@ -19,7 +19,7 @@ A value comes from the uppermost of three layers that names it:
 2. a TOML file, whose sections are the dots of the keys below (`train.steps` is `steps` under `[train]`);
 3. `--set key=value` on the command line, the last one winning.
 
-`adept reproduce` takes no file. Its profile (`crates/adept-train/profiles`) stands in that place, with values for all runs,
+`adept reproduce` takes no file. Its profile (`crates/adept-lab/profiles`) stands in that place, with values for all runs,
 for single methods and for single tasks.
 
 Unknown keys and values out of range are errors that name the file and line. The resolved values, and which of them

@@ -83,7 +83,8 @@ pub struct Field {
     pub meaning: &'static str,
 }
 
-pub(crate) const fn field(key: &'static str, kind: Kind, decides: bool, meaning: &'static str) -> Field {
+/// A field of that key.
+pub const fn field(key: &'static str, kind: Kind, decides: bool, meaning: &'static str) -> Field {
     Field {
         key,
         kind,

@@ -75,10 +75,10 @@ pub struct Resolved {
 }
 
 /// Values by dotted key, each with where it came from.
-pub(crate) type Values = BTreeMap<String, (Value, Origin)>;
+pub type Values = BTreeMap<String, (Value, Origin)>;
 
 /// What a file and overrides say, the last one winning.
-pub(crate) fn chosen(schema: &Schema, file: Option<&Path>, overrides: &[String]) -> Result<Values, ConfigError> {
+pub fn chosen(schema: &Schema, file: Option<&Path>, overrides: &[String]) -> Result<Values, ConfigError> {
     let mut chosen = Values::new();
     if let Some(path) = file {
         let text = read_text(path)?;
@@ -141,7 +141,7 @@ pub(crate) fn resolve_over(
 }
 
 /// Resolves a configuration from what was chosen above the preset.
-pub(crate) fn resolve_values(chosen: Values) -> Result<Resolved, ConfigError> {
+pub fn resolve_values(chosen: Values) -> Result<Resolved, ConfigError> {
     let word = |key: &str| chosen.get(key).and_then(|(value, _)| value.as_str());
     let preset = match word("preset") {
         Some("reference") => Preset::Reference,
@@ -189,7 +189,7 @@ pub(crate) fn parse_file(schema: &Schema, path: &Path, text: &str) -> Result<Val
 }
 
 /// Walks one table of the file and adds its values, each checked and with its place.
-pub(crate) fn collect(
+pub fn collect(
     schema: &Schema,
     table: &DeTable<'_>,
     prefix: &str,

@@ -19,10 +19,13 @@ use serde::{Deserialize, Serialize};
 use super::write::{beside, folder_of, is_temporary, json, names, read_json, sync_folder};
 use crate::TrainError;
 use crate::program::{COMPLETIONS, Completion};
-use crate::report::{GRID_FILE, GridRecord, REPORT_FILES};
 
 /// The file that says whose a folder is.
 pub const MARKER: &str = "adept-folder.json";
+/// The file that says what a grid of runs is.
+pub const GRID_FILE: &str = "reproduce.json";
+/// Files of a report, which stands in a grid's folder.
+pub const REPORT_FILES: [&str; 3] = ["results.json", "report.md", "report.html"];
 /// Version of the marker.
 const FORMAT: u32 = 1;
 /// Bytes of a record's first line that are looked at, several times those of the longest configuration.
@@ -167,7 +170,10 @@ pub fn check(path: &Path, kind: FolderKind) -> Result<(), TrainError> {
 }
 
 /// Refuses to write a report into a folder that is no grid's and has files of a report's names from elsewhere.
-pub(crate) fn check_report(path: &Path) -> Result<(), TrainError> {
+///
+/// # Errors
+/// [`FolderError::ForeignReport`].
+pub fn check_report(path: &Path) -> Result<(), TrainError> {
     if matches!(standing(path, FolderKind::Grid), Ok(Standing::Ours(_))) || is_report(path) {
         return Ok(());
     }
@@ -310,7 +316,7 @@ enum Earlier {
 
 /// Looks for the traces of a version that wrote no marker.
 fn earlier(folder: &Path, entries: &[String]) -> Option<Earlier> {
-    if read_json::<GridRecord>(&folder.join(GRID_FILE)).is_ok() {
+    if read_json::<GridTrace>(&folder.join(GRID_FILE)).is_ok() {
         return Some(Earlier::Of(FolderKind::Grid));
     }
     if read_json::<ResultTrace>(&folder.join("result.json")).is_ok() {
@@ -331,6 +337,17 @@ fn earlier(folder: &Path, entries: &[String]) -> Option<Earlier> {
         }
     }
     holds_runs_only(folder, entries).then_some(Earlier::Of(FolderKind::Grid))
+}
+
+/// Enough of a grid's file to know it.
+#[derive(Deserialize)]
+struct GridTrace {
+    #[serde(rename = "benchmark")]
+    _benchmark: String,
+    #[serde(rename = "profile")]
+    _profile: String,
+    #[serde(rename = "sample")]
+    _sample: bool,
 }
 
 /// Enough of a `result.json` to know it.

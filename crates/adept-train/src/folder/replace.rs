@@ -9,7 +9,7 @@ use crate::TrainError;
 use crate::record::Selection;
 
 /// Files of a tokenizer and of how a model generates, which are copied where they are.
-pub(crate) const TOKENIZER_FILES: [&str; 8] = [
+pub const TOKENIZER_FILES: [&str; 8] = [
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",

@@ -24,7 +24,7 @@ pub(crate) fn is_temporary(name: &str) -> bool {
 }
 
 /// SHA-256 of a file, lower-case hex, read in pieces.
-pub(crate) fn file_sha256(path: &Path) -> std::io::Result<String> {
+pub fn file_sha256(path: &Path) -> std::io::Result<String> {
     let mut file = File::open(path)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
@@ -101,7 +101,7 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, TrainError> {
 }
 
 /// Copies those of the named files that are there. What cannot be read and what cannot be written are different errors.
-pub(crate) fn copy_files(names: &[&str], from: &Path, to: &Path) -> Result<(), TrainError> {
+pub fn copy_files(names: &[&str], from: &Path, to: &Path) -> Result<(), TrainError> {
     for name in names {
         let (source, target) = (from.join(name), to.join(name));
         match fs::read(&source) {

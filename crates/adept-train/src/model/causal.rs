@@ -36,7 +36,7 @@ pub(super) fn loss<B: Backend, M: CausalBackbone<B>>(
 }
 
 /// Positions `[batch, prompt + slots]`: the soft prompt's first, the rows' own behind it.
-pub(crate) fn positions<B: Backend>(batch: &Batch, prompt: usize, device: &B::Device) -> Tensor<B, 2, Int> {
+pub fn positions<B: Backend>(batch: &Batch, prompt: usize, device: &B::Device) -> Tensor<B, 2, Int> {
     let width = prompt + batch.source_width;
     let mut positions = Vec::with_capacity(batch.batch * width);
     for row in batch.positions.chunks(batch.source_width) {

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 
+/// The file of a run's folder that holds what was written, a line for each program. It may be there before the run: what it holds is not written again.
+pub const COMPLETIONS: &str = "completions.jsonl";
+
 /// A program that was written for a problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Completion {

@@ -11,6 +11,9 @@ use super::{Completion, Problem, pass_at_k};
 use crate::TrainError;
 use crate::record::{ProgramTally, Scores};
 
+/// The file of a run's folder that says what became of each program.
+pub const JUDGED: &str = "judged.json";
+
 /// What became of one program.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judged {

@@ -12,7 +12,7 @@ use adept_sandbox::{Sandbox, Settings};
 
 use crate::TrainError;
 use crate::config::{ConfigError, RunConfig};
-use crate::run;
+use crate::task;
 
 /// A problem of the test split.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,11 +82,11 @@ pub fn prepare_programs(
     end: u32,
     programs: &ProgramOptions,
 ) -> Result<PreparedPrograms, TrainError> {
-    let task = run::task_of(config)?;
+    let task = task::task_of(config)?;
     if config.data.as_os_str().is_empty() {
         return Err(ConfigError::Missing { key: "data" }.into());
     }
-    let options = run::load_options(config);
+    let options = task::load_options(config);
     let data = load_task(&task, &config.data, &options)?;
     for (split, rows) in [("training", &data.train), ("test", &data.test)] {
         if rows.is_empty() {

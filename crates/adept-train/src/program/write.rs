@@ -26,7 +26,7 @@ const MAX_NEW_TOKENS: usize = 512;
 ///
 /// # Errors
 /// A backbone that is no decoder alone, ids that cannot be decoded, a file that cannot be written.
-pub(crate) fn write<B: Backend>(
+pub fn write<B: Backend>(
     config: &RunConfig,
     (model, adapter): (&Model<B>, &PromptAdapter<B>),
     tokenizer: &TextTokenizer,
@@ -89,7 +89,7 @@ impl Writing<'_> {
 }
 
 /// Every sample of every problem, in the order of writing.
-pub(crate) fn in_order(problems: &[Problem], samples: usize) -> Vec<(&Problem, usize)> {
+pub fn in_order(problems: &[Problem], samples: usize) -> Vec<(&Problem, usize)> {
     let mut all: Vec<(&Problem, usize)> = problems
         .iter()
         .flat_map(|problem| (0..samples).map(move |sample| (problem, sample)))
@@ -99,7 +99,7 @@ pub(crate) fn in_order(problems: &[Problem], samples: usize) -> Vec<(&Problem, u
 }
 
 /// What all batches of a run share, the soft prompt's keys and values among it.
-pub(crate) struct Writer<'a, B: Backend, M: CausalBackbone<B>> {
+pub struct Writer<'a, B: Backend, M: CausalBackbone<B>> {
     model: &'a M,
     adapter: &'a PromptAdapter<B>,
     prefix: Prefix<M::Cache>,
@@ -114,6 +114,7 @@ pub(crate) struct Writer<'a, B: Backend, M: CausalBackbone<B>> {
 }
 
 impl<'a, B: Backend, M: CausalBackbone<B>> Writer<'a, B, M> {
+    /// Reads the adapter's soft prompt. `text` is the tokenizer and what ends a program.
     pub fn new(
         config: &'a RunConfig,
         (model, family): (&'a M, Family),

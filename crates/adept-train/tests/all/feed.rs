@@ -9,7 +9,6 @@ use adept_train::checkpoint::{self, Identity, Loaded, Progress};
 use adept_train::folder::{RunFolder, read_json};
 use adept_train::pretrain::record::PretrainLine;
 use adept_train::record::{self, Line, RunResult, Selection};
-use adept_train::report::{self, Report, ReportError};
 
 use crate::input::Folder;
 
@@ -128,43 +127,5 @@ impl RecordFeed {
             result: read_json(&self.0.file("result.json")).inspect_err(named).ok(),
             selection,
         }
-    }
-}
-
-/// A folder of runs.
-pub struct ReportFeed(Folder);
-
-impl ReportFeed {
-    /// For inputs that hold a grid's file, two finished runs and a begun one.
-    #[allow(clippy::new_without_default, reason = "it makes a folder")]
-    pub fn new() -> Self {
-        Self(Folder::new(&[
-            "reproduce.json",
-            "rte/adept/seed-42/record.jsonl",
-            "rte/adept/seed-42/result.json",
-            "rte/pt/seed-7/record.jsonl",
-            "rte/pt/seed-7/result.json",
-            "cola/full/seed-1/record.jsonl",
-        ]))
-    }
-
-    /// Makes the report.
-    ///
-    /// # Panics
-    /// Where that does, and where an error does not name a file of the folder.
-    pub fn check(&self, input: &[u8]) -> Result<Report, ReportError> {
-        let folder = self.0.fill(input);
-        let report = report::build(folder);
-        match &report {
-            Ok(report) => drop(report.results_table()),
-            Err(error) => {
-                let message = error.to_string();
-                assert!(
-                    message.contains(&folder.display().to_string()),
-                    "no file of the folder: {message}"
-                );
-            }
-        }
-        report
     }
 }

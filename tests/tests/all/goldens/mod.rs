@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use adept_train::verify::{VerifyError, VerifyReport, verify};
+use adept_lab::verify::{VerifyError, VerifyReport, verify};
 use burn::backend::Autodiff;
 use burn_flex::Flex;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};

@@ -1,7 +1,7 @@
 //! A plan in words.
 
-use adept_train::report::text::{duration, short_fingerprint, thousands};
-use adept_train::reproduce::{Cell, DataPlace, Estimate, Grid, Plan, State, changes};
+use adept_lab::report::text::{duration, short_fingerprint, thousands};
+use adept_lab::reproduce::{Cell, DataPlace, Estimate, Grid, Plan, State, changes};
 
 use super::shown;
 use crate::device::DeviceName;

@@ -4,8 +4,8 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use adept_data::Task;
-use adept_train::report::Benchmark;
-use adept_train::reproduce::{DataPlace, Grid, Profile, ProfileName, datasets};
+use adept_lab::report::Benchmark;
+use adept_lab::reproduce::{DataPlace, Grid, Profile, ProfileName, datasets};
 
 use super::{paper_command, real_small_command, shown};
 use crate::args::{self, Runs};

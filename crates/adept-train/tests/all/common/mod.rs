@@ -5,8 +5,6 @@
 // Each test file uses its part.
 #![allow(clippy::unwrap_used)]
 
-pub mod world;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -153,7 +151,7 @@ pub fn adapter_config(resolved: &Resolved) -> AdapterConfig {
     let mut resolved = resolved.config.clone();
     resolved.input.max_source_length = WIDTH;
     let method = resolved.adapter.method.adapter().unwrap();
-    adept_train::run::adapter_config(&resolved, method, t5_config().d_model).unwrap()
+    adept_train::initial::adapter_config(&resolved, method, t5_config().d_model).unwrap()
 }
 
 pub fn adapter_target(resolved: &Resolved, backbone: &T5<Flex>) -> Adapter {

@@ -1,0 +1,151 @@
+//! What a token's place means to DePT (paper, section 3.2 and Table 1): its trained offsets are shifted cyclically to
+//! the left and the test split is scored again.
+//!
+//! To ADePT a token's place means nothing: there is nothing to shift, its score stands beside for comparison.
+
+use adept_core::{Offset, PromptAdapter};
+use adept_data::Batcher;
+use adept_train::TrainError;
+use adept_train::config::RunConfig;
+use adept_train::evaluate::{self, EvaluationSet};
+use adept_train::record::Scores;
+use burn::tensor::backend::Backend;
+use serde::{Deserialize, Serialize};
+
+use super::TokenCounts;
+use crate::run::{self, LoadedBackbone, PreparedTask};
+
+/// The paper's shifts, and the number of positions that they are shifts of.
+pub const PAPER_SHIFTS: [usize; 4] = [50, 100, 150, 200];
+/// Positions of the paper's offsets.
+pub const PAPER_POSITIONS: usize = 256;
+
+/// Shifts that keep most tokens of a short sentence on positions that training has reached.
+pub const SMALL_SHIFTS: [usize; 4] = [1, 2, 4, 8];
+
+/// The shifts that are measured unless others are asked for: none, a few small ones, and the paper's as the same
+/// fractions of `positions`, rounded down.
+///
+/// The small ones are there because a sentence of the smaller GLUE tasks has about 10 to 60 tokens. A shift by more
+/// than that, as all of the paper's are, gives its tokens rows of A that few training sources or none have reached, as
+/// random as on the first day; a shift by a few gives them the trained rows of their neighbours, which is what the
+/// paper's argument is about (a few meaningless words in front). [`reach`] tells the two apart.
+#[must_use]
+pub fn default_shifts(positions: usize) -> Vec<usize> {
+    let fractions = PAPER_SHIFTS.map(|shift| shift * positions / PAPER_POSITIONS);
+    let mut shifts: Vec<usize> = [0]
+        .into_iter()
+        .chain(SMALL_SHIFTS)
+        .chain(fractions)
+        .filter(|shift| *shift < positions.max(1))
+        .collect();
+    shifts.sort_unstable();
+    shifts.dedup();
+    shifts
+}
+
+/// The same adapter with DePT's offsets shifted; none where its offset is not DePT's.
+#[must_use]
+pub fn shifted<B: Backend>(adapter: &PromptAdapter<B>, shift: usize) -> Option<PromptAdapter<B>> {
+    match &adapter.offset {
+        Some(Offset::Positional(offset)) => Some(PromptAdapter {
+            prompt: adapter.prompt.clone(),
+            offset: Some(Offset::Positional(offset.rolled(shift))),
+        }),
+        Some(Offset::Adaptive(_)) | None => None,
+    }
+}
+
+/// The test split under one shift.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Shifted {
+    /// The task's metrics, times 100.
+    pub scores: Scores,
+    /// How much training the offsets have seen that the test split's tokens get, 0 to 1 ([`reach`]).
+    pub reach: f64,
+}
+
+/// How much training the offsets have seen that a shift gives to the tokens of `test`: the share of the training
+/// sources that reach the offset's position, averaged over the tokens.
+#[must_use]
+pub fn reach(test: &TokenCounts, training: &TokenCounts, positions: usize, shift: usize) -> f64 {
+    let at = |slot: usize| training.slots.get(slot).copied().unwrap_or(0) as f64 / training.rows.max(1) as f64;
+    let slots = test.slots.iter().enumerate();
+    let sum: f64 = slots
+        .map(|(slot, count)| *count as f64 * at((slot + shift) % positions.max(1)))
+        .sum();
+    sum / test.tokens().max(1) as f64
+}
+
+/// The test split of a task as batches, under a run's settings.
+///
+/// # Errors
+/// Settings that make no batches.
+pub fn test_set<B: Backend>(
+    config: &RunConfig,
+    backbone: &LoadedBackbone<B>,
+    task: &PreparedTask,
+) -> Result<EvaluationSet, TrainError> {
+    let options = run::batch_options(config, backbone, task, config.evaluation.batch_size);
+    Ok(EvaluationSet {
+        batches: Batcher::new(&task.test.0, options)?.evaluation_batches()?,
+        right: task.test.1.clone(),
+    })
+}
+
+/// Scores the test split. `proceed(done, total)` is asked before every batch; where it says no, the answer is `None`.
+///
+/// # Errors
+/// Where an answer cannot be decoded.
+pub fn score<B: Backend>(
+    config: &RunConfig,
+    backbone: &LoadedBackbone<B>,
+    task: &PreparedTask,
+    adapter: &PromptAdapter<B>,
+    set: &EvaluationSet,
+    device: &B::Device,
+    proceed: &mut dyn FnMut(usize, usize) -> bool,
+) -> Result<Option<Scores>, TrainError> {
+    let decode = |ids: &[u32]| Ok(backbone.tokenizer.decode(ids, true)?);
+    let predictor = run::predictor(config, task);
+    let predictions = evaluate::predict(&backbone.model, adapter, set, &predictor, &decode, device, proceed)?;
+    Ok(predictions.map(|predictions| evaluate::scores(task.task.metrics(), &predictions, &set.right)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_shifts_are_the_papers_at_its_length_and_fractions_elsewhere() {
+        assert_eq!(default_shifts(256), [0, 1, 2, 4, 8, 50, 100, 150, 200]);
+        assert_eq!(default_shifts(128), [0, 1, 2, 4, 8, 25, 50, 75, 100]);
+        assert_eq!(default_shifts(32), [0, 1, 2, 4, 6, 8, 12, 18, 25]);
+        assert_eq!(default_shifts(4), [0, 1, 2, 3]);
+        assert_eq!(default_shifts(1), [0]);
+    }
+
+    #[test]
+    fn the_reach_of_training_is_counted_by_hand() {
+        // Two tests: slots 0 and 1 hold two tokens each, slot 2 one. Of two training sources both reach slots 0 and 1,
+        // one reaches slot 2, none slots 3 to 7.
+        let counts = |slots: &[u64]| TokenCounts {
+            slots: slots.to_vec(),
+            rows: 2,
+            ..TokenCounts::default()
+        };
+        let (test, training) = (counts(&[2, 2, 1]), counts(&[2, 2, 1]));
+        for (shift, expected) in [
+            (0, 4.5),
+            (1, 3.0),
+            (2, 1.0),
+            (3, 0.0),
+            (5, 0.0),
+            (6, 1.0),
+            (7, 3.0),
+            (8, 4.5),
+        ] {
+            assert_eq!(reach(&test, &training, 8, shift), expected / 5.0, "shift {shift}");
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Table 1 from the records of its runs.
+
+use std::collections::BTreeMap;
+
+use adept_train::config::TrainMethod;
+use serde::Serialize;
+
+use super::record::{Lengths, ShiftRecord};
+use super::render::{self, NOTHING};
+use super::{PaperShifts, TASKS};
+use crate::report::console::aligned;
+use crate::report::{GridRecord, Spread};
+
+/// Scores of DePT under shifted offsets beside ADePT's; `table1.json` is this.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Table1 {
+    /// The profile of the runs.
+    pub profile: String,
+    /// Whether the data were written by a program.
+    pub synthetic: bool,
+    /// What is measured and what is quoted, in plain words.
+    pub notes: Vec<String>,
+    /// One task each, in the order they were asked for.
+    pub tasks: Vec<TaskShifts>,
+    /// The paper's figures.
+    pub paper: PaperShifts,
+    /// The records that everything above was made from.
+    pub records: Vec<ShiftRecord>,
+}
+
+/// One task.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TaskShifts {
+    /// Reference name.
+    pub task: String,
+    /// The metric of the scores.
+    pub metric: String,
+    /// Positions that DePT has offsets for.
+    pub positions: usize,
+    /// The training split's sources.
+    pub training: Lengths,
+    /// The test split's sources.
+    pub test: Lengths,
+    /// DePT, by shift.
+    pub dept: BTreeMap<usize, ShiftCell>,
+    /// Whether DePT's unshifted scores are those that training recorded; other devices round otherwise.
+    pub unshifted_as_recorded: bool,
+    /// ADePT, as training recorded it.
+    pub adept: Option<SeedScores>,
+    /// The score of the most frequent training label.
+    pub majority: Option<f64>,
+}
+
+/// Scores by seed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SeedScores {
+    /// Mean and spread.
+    pub score: Spread,
+    /// By seed.
+    pub values: BTreeMap<u64, f64>,
+}
+
+impl SeedScores {
+    fn of(values: BTreeMap<u64, f64>) -> Option<Self> {
+        let score = Spread::of(&values.values().copied().collect::<Vec<_>>())?;
+        Some(Self { score, values })
+    }
+}
+
+/// DePT under one shift.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ShiftCell {
+    /// Test scores.
+    #[serde(flatten)]
+    pub scores: SeedScores,
+    /// How much they differ from the same seed's without a shift.
+    pub change: Option<Spread>,
+    /// How much training the offsets have seen that the test tokens get, 0 to 1: the share of training sources that
+    /// reach the offset's position, averaged over the tokens.
+    pub reach: f64,
+}
+
+impl Table1 {
+    /// The table of these runs.
+    #[must_use]
+    pub fn of(grid: &GridRecord, records: Vec<ShiftRecord>) -> Self {
+        let names = render::tasks(records.iter().map(|record| &record.subject));
+        let tasks: Vec<TaskShifts> = names.iter().filter_map(|name| task(name, &records)).collect();
+        let paper = PaperShifts::table();
+        Self {
+            profile: grid.profile.clone(),
+            synthetic: grid.sample,
+            notes: notes(grid, &tasks, &paper),
+            tasks,
+            paper,
+            records,
+        }
+    }
+
+    /// The table for a terminal.
+    #[must_use]
+    pub fn console(&self) -> String {
+        format!(
+            "DePT with its offsets shifted to the left by (j) positions, and ADePT: test scores, times 100; \"change\" from \
+             the\nsame seeds without a shift; \"reach\": the share of training sources that reach the position an offset \
+             comes from.\n\n\
+             {}\nThe paper's figures ({}, real tasks):\n\n{}",
+            aligned(&self.lines()),
+            self.paper.backbone,
+            aligned(&self.paper_lines())
+        )
+    }
+
+    /// The page of the table.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let mut page = String::from("# Table 1: what a token's place means to DePT\n\n");
+        render::notes(&mut page, &self.notes);
+        page.push_str("## Test scores\n\n");
+        render::markdown_table(&mut page, &self.lines());
+        page.push_str("## Lengths\n\n");
+        render::markdown_table(&mut page, &self.length_lines());
+        page.push_str("## The paper's figures\n\n");
+        render::markdown_table(&mut page, &self.paper_lines());
+        render::runs(&mut page, self.records.iter().map(|record| &record.subject));
+        page
+    }
+
+    fn lines(&self) -> Vec<Vec<String>> {
+        let mut names = vec![String::new()];
+        for task in &self.tasks {
+            names.extend([render::task_label(&task.task), "change".to_owned(), "reach".to_owned()]);
+        }
+        let mut shifts: Vec<usize> = self.tasks.iter().flat_map(|task| task.dept.keys().copied()).collect();
+        shifts.sort_unstable();
+        shifts.dedup();
+        let mut lines = vec![names];
+        for shift in shifts {
+            let mut cells = vec![format!("DePT ({shift})")];
+            for task in &self.tasks {
+                let cell = task.dept.get(&shift);
+                let change = cell.and_then(|cell| cell.change.as_ref());
+                cells.push(cell.map_or_else(|| NOTHING.to_owned(), |cell| render::score(&cell.scores.score)));
+                cells.push(change.map_or_else(String::new, render::change));
+                cells.push(cell.map_or_else(String::new, |cell| render::percent(cell.reach)));
+            }
+            lines.push(cells);
+        }
+        let mut row = |label: &str, figure: &dyn Fn(&TaskShifts) -> Option<String>| {
+            if self.tasks.iter().any(|task| figure(task).is_some()) {
+                let mut cells = vec![label.to_owned()];
+                for task in &self.tasks {
+                    cells.extend([
+                        figure(task).unwrap_or_else(|| NOTHING.to_owned()),
+                        String::new(),
+                        String::new(),
+                    ]);
+                }
+                lines.push(cells);
+            }
+        };
+        row("ADePT", &|task| {
+            task.adept.as_ref().map(|adept| render::score(&adept.score))
+        });
+        row("Majority label", &|task| {
+            task.majority.map(|score| format!("{score:.1}"))
+        });
+        lines
+    }
+
+    fn length_lines(&self) -> Vec<Vec<String>> {
+        let names = [
+            "Task",
+            "Metric",
+            "Positions",
+            "Tests",
+            "Tokens a test",
+            "Longest test",
+            "Longest in training",
+        ];
+        let rows = self.tasks.iter().map(|task| {
+            vec![
+                render::task_label(&task.task),
+                task.metric.clone(),
+                task.positions.to_string(),
+                task.test.rows.to_string(),
+                format!("{:.1}", task.test.mean),
+                task.test.longest.to_string(),
+                task.training.longest.to_string(),
+            ]
+        });
+        std::iter::once(names.map(str::to_owned).to_vec()).chain(rows).collect()
+    }
+
+    fn paper_lines(&self) -> Vec<Vec<String>> {
+        let paper = &self.paper;
+        let line = |label: String, figures: &dyn Fn(usize) -> f64| {
+            let figures = (0..paper.tasks.len()).map(|task| format!("{:.1}", figures(task)));
+            std::iter::once(label).chain(figures).collect::<Vec<_>>()
+        };
+        let names = paper.tasks.iter().map(|task| task.label.clone());
+        let mut lines = vec![std::iter::once(String::new()).chain(names).collect()];
+        for (index, shift) in paper.shifts.iter().enumerate() {
+            lines.push(line(format!("DePT ({shift})"), &|task| paper.tasks[task].dept[index]));
+        }
+        lines.push(line("ADePT".to_owned(), &|task| paper.tasks[task].adept));
+        lines
+    }
+}
+
+/// One task's figures; none where there is no record of DePT to say how long its sources are.
+fn task(name: &str, records: &[ShiftRecord]) -> Option<TaskShifts> {
+    let own = || records.iter().filter(|record| record.subject.run.task == name);
+    let of = |method: TrainMethod| own().filter(move |record| record.subject.run.method == method);
+    let first = own().next()?;
+    let task = first.subject.run.own_task()?;
+    let metric = task.report_metric().name();
+    let shifts: std::collections::BTreeSet<usize> = own().flat_map(|record| record.shifts.keys().copied()).collect();
+    let at = |record: &ShiftRecord, shift: usize| {
+        let scores = &record.shifts.get(&shift)?.scores;
+        scores.get(metric).copied()
+    };
+    let seed = |record: &ShiftRecord| record.subject.run.seed;
+    let cell = |shift: usize| -> Option<(usize, ShiftCell)> {
+        let values = of(TrainMethod::Dept).filter_map(|record| Some((seed(record), at(record, shift)?)));
+        let changes = of(TrainMethod::Dept).filter_map(|record| Some(at(record, shift)? - at(record, 0)?));
+        let changes: Vec<f64> = changes.collect();
+        let reach = own().find_map(|record| Some(record.shifts.get(&shift)?.reach))?;
+        let cell = ShiftCell {
+            scores: SeedScores::of(values.collect())?,
+            change: if shift == 0 { None } else { Spread::of(&changes) },
+            reach,
+        };
+        Some((shift, cell))
+    };
+    let recorded = |record: &ShiftRecord| record.subject.run.test.get(metric).copied();
+    let adept = of(TrainMethod::Adept).filter_map(|record| Some((seed(record), recorded(record)?)));
+    Some(TaskShifts {
+        task: name.to_owned(),
+        metric: metric.to_owned(),
+        positions: first.positions,
+        training: first.training,
+        test: first.test,
+        unshifted_as_recorded: of(TrainMethod::Dept).all(|record| at(record, 0) == recorded(record)),
+        dept: shifts.into_iter().filter_map(cell).collect(),
+        adept: SeedScores::of(adept.collect()),
+        majority: first
+            .subject
+            .run
+            .majority
+            .as_ref()
+            .and_then(|majority| majority.test.get(metric).copied()),
+    })
+}
+
+fn notes(grid: &GridRecord, tasks: &[TaskShifts], paper: &PaperShifts) -> Vec<String> {
+    let mut notes: Vec<String> = render::data_note(grid).into_iter().collect();
+    notes.push(format!(
+        "DePT (j): the trained offsets were cyclically left-shifted by j positions, so that the token at position i gets \
+         what position i + j was trained for, and the test split was scored again; nothing was trained anew. \"change\" \
+         is the difference from the same seeds without a shift. ADePT's offset belongs to the token and cannot be \
+         shifted. The paper shifts by {} of {} positions; other lengths get the same fractions.",
+        paper.shifts[1..].iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        paper.positions
+    ));
+    notes.push(
+        "\"reach\" says how much training the shifted offsets have seen: the share of the training sources that are long \
+         enough to reach the position an offset comes from, averaged over the test tokens. Where it is near 0, a shift \
+         replaces the offsets of whole sentences by rows that are as random as before training. A shift by 1, 2, 4 or \
+         8 gives each token the trained offset of a neighbour, which is nearer to the paper's argument: a few \
+         meaningless tokens in front."
+            .to_owned(),
+    );
+    if tasks.iter().any(|task| task.task == TASKS[1]) {
+        notes.push(
+            "The paper's second task, BoolQ, is not among GLUE's: QNLI, a question and a sentence of a passage, stands \
+             in for it and must not be compared with it."
+                .to_owned(),
+        );
+    }
+    let differing: Vec<String> = tasks
+        .iter()
+        .filter(|task| !task.unshifted_as_recorded)
+        .map(|task| render::task_label(&task.task))
+        .collect();
+    notes.push(if differing.is_empty() {
+        "Check: with a shift of 0 every adapter scores what its training recorded.".to_owned()
+    } else {
+        format!(
+            "Check: with a shift of 0 adapters of {} score otherwise than their training recorded, as another device or \
+             program may.",
+            differing.join(", ")
+        )
+    });
+    notes.push(render::paper_note(&paper.source, &paper.backbone));
+    notes
+}

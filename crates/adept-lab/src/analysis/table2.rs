@@ -1,0 +1,235 @@
+//! Table 2 from the records of its runs.
+
+use std::collections::BTreeMap;
+
+use adept_train::config::TrainMethod;
+use serde::Serialize;
+
+use super::record::{Lengths, MagnitudeRecord};
+use super::render::{self, NOTHING};
+use super::{PaperMagnitudes, PaperMoments, Summary, TASKS};
+use crate::report::console::aligned;
+use crate::report::{GridRecord, Spread};
+
+/// Sizes of embeddings and offsets; `table2.json` is this.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Table2 {
+    /// The profile of the runs.
+    pub profile: String,
+    /// Whether the data were written by a program.
+    pub synthetic: bool,
+    /// What is measured and what is quoted, in plain words.
+    pub notes: Vec<String>,
+    /// One task each, in the order they were asked for.
+    pub tasks: Vec<TaskMagnitudes>,
+    /// The paper's figures.
+    pub paper: PaperMagnitudes,
+    /// The records that everything above was made from.
+    pub records: Vec<MagnitudeRecord>,
+}
+
+/// One task.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TaskMagnitudes {
+    /// Reference name.
+    pub task: String,
+    /// The training split's sources.
+    pub training: Lengths,
+    /// How many different tokens they hold.
+    pub distinct_tokens: usize,
+    /// Absolute values of the embeddings' elements; the same for every run on one backbone.
+    pub embeddings: Summary,
+    /// DePT's offsets.
+    pub dept: Option<OffsetSizes>,
+    /// ADePT's offsets.
+    pub adept: Option<OffsetSizes>,
+}
+
+/// Absolute values of the elements of one method's offsets, over seeds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OffsetSizes {
+    /// Their mean.
+    pub mean: Spread,
+    /// Their variance.
+    pub variance: Spread,
+    /// Their mean as a share of the embeddings' mean.
+    pub share: Spread,
+    /// By seed.
+    pub values: BTreeMap<u64, Summary>,
+}
+
+impl Table2 {
+    /// The table of these runs.
+    #[must_use]
+    pub fn of(grid: &GridRecord, records: Vec<MagnitudeRecord>) -> Self {
+        let names = render::tasks(records.iter().map(|record| &record.subject));
+        let tasks: Vec<TaskMagnitudes> = names.iter().filter_map(|name| task(name, &records)).collect();
+        let paper = PaperMagnitudes::table();
+        Self {
+            profile: grid.profile.clone(),
+            synthetic: grid.sample,
+            notes: notes(grid, &tasks, &paper),
+            tasks,
+            paper,
+            records,
+        }
+    }
+
+    /// The table for a terminal.
+    #[must_use]
+    pub fn console(&self) -> String {
+        format!(
+            "Absolute values of the elements of embeddings and offsets over all tokens of the training split;\n\
+             \"share\" is the offsets' mean beside the embeddings'.\n\n{}\nThe paper's figures ({}, real tasks):\n\n{}",
+            aligned(&self.lines()),
+            self.paper.backbone,
+            aligned(&self.paper_lines())
+        )
+    }
+
+    /// The page of the table.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let mut page = String::from("# Table 2: how large offsets are beside embeddings\n\n");
+        render::notes(&mut page, &self.notes);
+        page.push_str("## Absolute values over all tokens of the training split\n\n");
+        render::markdown_table(&mut page, &self.lines());
+        page.push_str("## Tokens\n\n");
+        render::markdown_table(&mut page, &self.token_lines());
+        page.push_str("## The paper's figures\n\n");
+        render::markdown_table(&mut page, &self.paper_lines());
+        render::runs(&mut page, self.records.iter().map(|record| &record.subject));
+        page
+    }
+
+    fn lines(&self) -> Vec<Vec<String>> {
+        let mut names = vec![String::new()];
+        let mut embeddings = vec![EMBEDDINGS.to_owned()];
+        for task in &self.tasks {
+            let label = render::task_label(&task.task);
+            names.extend([
+                format!("Mean ({label})"),
+                format!("Variance ({label})"),
+                "share".to_owned(),
+            ]);
+            let figures = [task.embeddings.mean, task.embeddings.variance].map(|value| render::significant(value, 3));
+            embeddings.extend(figures);
+            embeddings.push(String::new());
+        }
+        let offsets = |label: &str, of: &dyn Fn(&TaskMagnitudes) -> Option<&OffsetSizes>| {
+            let mut cells = vec![label.to_owned()];
+            for task in &self.tasks {
+                cells.extend(match of(task) {
+                    None => [NOTHING; 3].map(str::to_owned),
+                    Some(sizes) => [
+                        render::size(&sizes.mean),
+                        render::size(&sizes.variance),
+                        render::percent(sizes.share.mean),
+                    ],
+                });
+            }
+            cells
+        };
+        vec![
+            names,
+            embeddings,
+            offsets(DEPT, &|task| task.dept.as_ref()),
+            offsets(ADEPT, &|task| task.adept.as_ref()),
+        ]
+    }
+
+    fn token_lines(&self) -> Vec<Vec<String>> {
+        let names = [
+            "Task",
+            "Training sources",
+            "Tokens",
+            "Different tokens",
+            "Tokens a source",
+            "Longest source",
+        ];
+        let rows = self.tasks.iter().map(|task| {
+            vec![
+                render::task_label(&task.task),
+                task.training.rows.to_string(),
+                task.training.tokens.to_string(),
+                task.distinct_tokens.to_string(),
+                format!("{:.1}", task.training.mean),
+                task.training.longest.to_string(),
+            ]
+        });
+        std::iter::once(names.map(str::to_owned).to_vec()).chain(rows).collect()
+    }
+
+    fn paper_lines(&self) -> Vec<Vec<String>> {
+        let tasks = &self.paper.tasks;
+        let names = tasks
+            .iter()
+            .flat_map(|task| [format!("Mean ({})", task.label), format!("Variance ({})", task.label)]);
+        let line = |label: &str, of: &dyn Fn(usize) -> PaperMoments| {
+            let figures = (0..tasks.len())
+                .map(of)
+                .flat_map(|moments| [moments.mean, moments.variance]);
+            let figures = figures.map(|figure| format!("{figure:.2}"));
+            std::iter::once(label.to_owned()).chain(figures).collect::<Vec<_>>()
+        };
+        vec![
+            std::iter::once(String::new()).chain(names).collect(),
+            line(EMBEDDINGS, &|task| tasks[task].embeddings),
+            line(DEPT, &|task| tasks[task].dept),
+            line(ADEPT, &|task| tasks[task].adept),
+        ]
+    }
+}
+
+const EMBEDDINGS: &str = "Input embeddings";
+const DEPT: &str = "Offsets of DePT";
+const ADEPT: &str = "Offsets of ADePT";
+
+fn task(name: &str, records: &[MagnitudeRecord]) -> Option<TaskMagnitudes> {
+    let own = || records.iter().filter(|record| record.subject.run.task == name);
+    let first = own().next()?;
+    let of = |method: TrainMethod| -> Option<OffsetSizes> {
+        let runs: Vec<&MagnitudeRecord> = own().filter(|record| record.subject.run.method == method).collect();
+        let spread = |figure: &dyn Fn(&MagnitudeRecord) -> f64| {
+            Spread::of(&runs.iter().map(|record| figure(record)).collect::<Vec<_>>())
+        };
+        Some(OffsetSizes {
+            mean: spread(&|record| record.offsets.mean)?,
+            variance: spread(&|record| record.offsets.variance)?,
+            share: spread(&|record| record.offsets.mean / record.embeddings.mean.max(f64::MIN_POSITIVE))?,
+            values: runs
+                .iter()
+                .map(|record| (record.subject.run.seed, record.offsets))
+                .collect(),
+        })
+    };
+    Some(TaskMagnitudes {
+        task: name.to_owned(),
+        training: first.training,
+        distinct_tokens: first.distinct_tokens,
+        embeddings: first.embeddings,
+        dept: of(TrainMethod::Dept),
+        adept: of(TrainMethod::Adept),
+    })
+}
+
+fn notes(grid: &GridRecord, tasks: &[TaskMagnitudes], paper: &PaperMagnitudes) -> Vec<String> {
+    let mut notes: Vec<String> = render::data_note(grid).into_iter().collect();
+    notes.push(
+        "Mean and variance of the absolute values of all elements: every token of every training source counts with each \
+         element of its embedding and of its offset, the closing </s> too, padding and soft prompt not. DePT's offset is \
+         that of the token's position with its factor s, ADePT's that of the token. The adapters are those that were best \
+         on validation."
+            .to_owned(),
+    );
+    notes.push(
+        "Embeddings of different backbones differ in size by orders of magnitude: the share, the offsets' mean divided \
+         by the embeddings' mean, is what can be compared."
+            .to_owned(),
+    );
+    if tasks.iter().any(|task| task.task == TASKS[1]) {
+        notes.push("The paper's second task, BoolQ, is not among GLUE's: QNLI stands in for it.".to_owned());
+    }
+    notes.push(render::paper_note(&paper.source, &paper.backbone));
+    notes
+}

@@ -1,0 +1,317 @@
+//! `adept bench`: times a training step and prediction on a backbone with random weights.
+//!
+//! What is timed is what runs use: the training loop's loss, gradients and optimiser, greedy generation and label
+//! scoring, at shapes that every run of a size shares. `bench/peer.py` times the same with PyTorch; `bench/compare.py`
+//! runs both in turns.
+//!
+//! Neither side applies dropout or clips gradients. Ids and padding follow one formula on both sides (see `batch`); they do
+//! not change the cost, but a mask that hides nothing could.
+
+mod batch;
+mod error;
+mod options;
+mod report;
+mod shape;
+mod work;
+mod write;
+
+pub use error::BenchError;
+pub use options::{BenchMethod, BenchOptions, BenchSize};
+pub use report::{BenchReport, Timing};
+
+use std::time::{Duration, Instant};
+
+use adept_core::PromptAdapter;
+use adept_data::Batch;
+use adept_models::generate::{best_labels, greedy, score_labels};
+use adept_models::{Backbone, CausalBackbone, Seq2SeqBackbone, T5, unfreeze};
+use adept_train::config::TrainMethod;
+use adept_train::evaluate::source_tensors;
+use adept_train::gradient::GradientSet;
+use adept_train::learner::loss;
+use adept_train::model::Model;
+use burn::module::{AutodiffModule, Module};
+use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::{ElementConversion, Tensor};
+
+use write::Writing;
+
+/// Times training steps (forward, loss, backward, optimiser).
+///
+/// # Errors
+/// Options that make no sense, or a loss that is not a number.
+pub fn step<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) -> Result<BenchReport, BenchError> {
+    let (options, shape) = work::resolve(options)?;
+    let inner = shape.random::<AB::InnerBackend>(options.seed, device)?;
+    let batch = match options.size.is_causal() {
+        true => batch::joined(&options, shape.vocabulary()),
+        false => batch::pair(&options, shape.vocabulary()),
+    };
+    let mut report = work::report::<AB>("step", &options, inner.num_params(), device);
+    let (durations, last) = match work::adapter_config(&options, shape.d_model()) {
+        Some(adapter) => {
+            let adapter: PromptAdapter<AB> = work::adapter(&adapter, options.seed, device)?;
+            report.trainable_parameters = adapter.num_params();
+            let frozen = Module::<AB>::no_grad(Model::<AB>::from_inner(inner));
+            timed_steps::<AB, _>(&options, device, adapter, |adapter| {
+                loss::<AB, _>(&frozen, adapter, &batch, 0.0, device)
+            })?
+        }
+        None => {
+            report.trainable_parameters = report.backbone_parameters;
+            let (backbone, nothing) = (unfreeze(Model::<AB>::from_inner(inner)), PromptAdapter::identity());
+            timed_steps::<AB, _>(&options, device, backbone, |backbone| {
+                loss::<AB, _>(backbone, &nothing, &batch, 0.0, device)
+            })?
+        }
+    };
+    report.step = Some(Timing::new(&durations, options.batch));
+    report.loss = Some(last);
+    report.peak_rss_bytes = work::peak_rss_bytes();
+    Ok(report)
+}
+
+/// Times prediction: of a T5, labels by greedy decoding and by scoring; of a decoder alone, greedy decoding with the soft
+/// prompt read once and read by every row.
+///
+/// # Errors
+/// Options that make no sense.
+pub fn infer<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) -> Result<BenchReport, BenchError> {
+    let (options, shape) = work::resolve(options)?;
+    let model = shape.random::<AB::InnerBackend>(options.seed, device)?;
+    let mut report = work::report::<AB>("infer", &options, model.num_params(), device);
+    let adapter: PromptAdapter<AB::InnerBackend> = match work::adapter_config(&options, shape.d_model()) {
+        Some(adapter) => work::adapter(&adapter, options.seed, device)?,
+        None => PromptAdapter::identity(),
+    };
+    report.trainable_parameters = adapter.num_params();
+    match &model {
+        Model::T5(model) => {
+            let batch = batch::pair(&options, shape.vocabulary());
+            time_labels::<AB>(&mut report, &options, (model, &adapter), &batch, device)?;
+        }
+        Model::CodeGen(model) => {
+            let batch = batch::joined(&options, shape.vocabulary());
+            time_writing::<AB, _>(&mut report, &options, (model, &adapter), &batch, device)?;
+        }
+        Model::Llama(model) => {
+            let batch = batch::joined(&options, shape.vocabulary());
+            time_writing::<AB, _>(&mut report, &options, (model, &adapter), &batch, device)?;
+        }
+    }
+    report.peak_rss_bytes = work::peak_rss_bytes();
+    Ok(report)
+}
+
+fn time_labels<AB: AutodiffBackend>(
+    report: &mut BenchReport,
+    options: &BenchOptions,
+    (model, adapter): (&T5<AB::InnerBackend>, &PromptAdapter<AB::InnerBackend>),
+    batch: &Batch,
+    device: &AB::Device,
+) -> Result<(), BenchError> {
+    let encode = || {
+        let (ids, mask) = source_tensors::<AB::InnerBackend>(batch, device);
+        let input = adapter.forward(model.embed(ids), mask);
+        (model.encode(input.embeddings, input.mask.clone(), 0.0), input.mask)
+    };
+    let durations = timed::<AB>(options, device, || {
+        let (encoded, mask) = encode();
+        // Reading the ids back waits for the device.
+        drop(greedy(model, encoded, mask, options.new_tokens, false)?);
+        Ok(())
+    })?;
+    report.greedy = Some(Timing::new(&durations, options.batch));
+    let labels = batch::labels(batch, options.labels);
+    let durations = timed::<AB>(options, device, || {
+        let (encoded, mask) = encode();
+        drop(best_labels(score_labels(model, encoded, mask, &labels))?);
+        Ok(())
+    })?;
+    report.score = Some(Timing::new(&durations, options.batch));
+    Ok(())
+}
+
+fn time_writing<AB: AutodiffBackend, M: CausalBackbone<AB::InnerBackend>>(
+    report: &mut BenchReport,
+    options: &BenchOptions,
+    parts: (&M, &PromptAdapter<AB::InnerBackend>),
+    batch: &Batch,
+    device: &AB::Device,
+) -> Result<(), BenchError> {
+    let writing = Writing::new(parts, batch, options, device);
+    let prefix = writing.prefix();
+    let durations = timed::<AB>(options, device, || Ok(writing.behind(&prefix).map(drop)?))?;
+    report.greedy = Some(Timing::new(&durations, options.batch));
+    if options.virtual_tokens > 0 {
+        let durations = timed::<AB>(options, device, || Ok(writing.whole().map(drop)?))?;
+        report.reread = Some(Timing::new(&durations, options.batch));
+    }
+    Ok(())
+}
+
+/// Steps `trained` and returns the timed durations and the last loss.
+fn timed_steps<AB, T>(
+    options: &BenchOptions,
+    device: &AB::Device,
+    trained: T,
+    forward: impl Fn(&T) -> Tensor<AB, 1>,
+) -> Result<(Vec<Duration>, f32), BenchError>
+where
+    AB: AutodiffBackend,
+    T: AutodiffModule<AB>,
+{
+    let mut optimizer = work::optimizer::<AB>(match options.method {
+        BenchMethod::Pt => TrainMethod::Pt,
+        BenchMethod::Dept => TrainMethod::Dept,
+        BenchMethod::Adept => TrainMethod::Adept,
+        BenchMethod::Full => TrainMethod::Full,
+    });
+    // The module moves through the optimiser at every step.
+    let mut module = Some(trained);
+    let (mut steps, mut last) = (0, f32::NAN);
+    let durations = timed::<AB>(options, device, || {
+        let trained = module.take().expect("every step puts the module back");
+        let value = forward(&trained);
+        let figure = value.clone().inner();
+        let mut raw = value.backward();
+        let gradients = GradientSet::collect::<AB, _>(&trained, &mut raw);
+        let rates = optimizer.rates(steps, work::TOTAL_STEPS);
+        module = Some(optimizer.step::<AB, _>(trained, gradients, &rates));
+        steps += 1;
+        last = figure.into_scalar().elem::<f32>();
+        if last.is_finite() {
+            Ok(())
+        } else {
+            Err(BenchError::Loss { steps, loss: last })
+        }
+    })?;
+    Ok((durations, last))
+}
+
+/// Runs `work` for the warm-up and then once for every duration that is returned. The device is idle before and after
+/// each.
+fn timed<AB: AutodiffBackend>(
+    options: &BenchOptions,
+    device: &AB::Device,
+    mut work: impl FnMut() -> Result<(), BenchError>,
+) -> Result<Vec<Duration>, BenchError> {
+    let sync = || {
+        AB::sync(device).map_err(|cause| BenchError::Device {
+            cause: cause.to_string(),
+        })
+    };
+    let mut durations = Vec::with_capacity(options.steps);
+    for repetition in 0..options.warmup + options.steps {
+        sync()?;
+        let start = Instant::now();
+        work()?;
+        sync()?;
+        if repetition >= options.warmup {
+            durations.push(start.elapsed());
+        }
+    }
+    Ok(durations)
+}
+
+/// Label ids as `score_labels` takes them.
+type Labels = Vec<Vec<u32>>;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use burn::backend::Autodiff;
+    use burn_flex::Flex;
+
+    type AB = Autodiff<Flex>;
+
+    fn tiny(size: BenchSize, method: BenchMethod) -> BenchOptions {
+        BenchOptions {
+            size,
+            method,
+            batch: 3,
+            tokens: 8,
+            virtual_tokens: if method == BenchMethod::Full { 0 } else { 4 },
+            new_tokens: 3,
+            warmup: 1,
+            steps: 3,
+            ..BenchOptions::default()
+        }
+    }
+
+    #[test]
+    fn every_method_is_timed() {
+        for method in BenchMethod::ALL {
+            is_timed(&tiny(BenchSize::Tiny, method));
+        }
+        is_timed(&tiny(BenchSize::TinyCodeGen, BenchMethod::Adept));
+        is_timed(&tiny(BenchSize::TinyCodeGen, BenchMethod::Full));
+        is_timed(&tiny(BenchSize::TinyLlama, BenchMethod::Dept));
+    }
+
+    fn is_timed(options: &BenchOptions) {
+        let of = (options.size, options.method);
+        let report = step::<AB>(options, &Default::default()).unwrap();
+        let timing = report.step.as_ref().unwrap();
+        assert_eq!(timing.all_ms.len(), 3, "{of:?}");
+        assert!(
+            timing.min_ms > 0.0 && timing.min_ms <= timing.median_ms,
+            "{of:?}: {timing:?}"
+        );
+        assert!(report.loss.is_some_and(f32::is_finite), "{of:?}");
+        assert!(report.trainable_parameters > 0 && report.trainable_parameters <= report.backbone_parameters);
+        serde_json::to_string(&report).unwrap();
+
+        let report = infer::<AB>(options, &Default::default()).unwrap();
+        let found = [report.greedy.is_some(), report.score.is_some(), report.reread.is_some()];
+        let has_prompt = options.method != BenchMethod::Full;
+        assert_eq!(
+            found,
+            [true, !options.size.is_causal(), options.size.is_causal() && has_prompt],
+            "{of:?}"
+        );
+        assert!(report.step.is_none(), "{of:?}");
+    }
+
+    #[test]
+    fn senseless_options_are_refused() {
+        for change in [
+            (|options| options.batch = 0) as fn(&mut BenchOptions),
+            |options| options.tokens = 1,
+            |options| options.steps = 0,
+            |options| options.labels = 0,
+            |options| {
+                options.size = BenchSize::TinyLlama;
+                options.target_tokens = 5;
+            },
+            |options| options.virtual_tokens = 0,
+            // More prompt than the budget of 100 rows leaves no room for an offset.
+            |options| options.virtual_tokens = 100,
+        ] {
+            let mut options = tiny(BenchSize::Tiny, BenchMethod::Adept);
+            change(&mut options);
+            assert!(step::<AB>(&options, &Default::default()).is_err(), "{options:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_the_command_line() {
+        for size in BenchSize::ALL {
+            assert_eq!(size.name().parse::<BenchSize>().unwrap(), size);
+        }
+        assert!("t5-11b".parse::<BenchSize>().is_err());
+        for method in BenchMethod::ALL {
+            assert_eq!(method.name().parse::<BenchMethod>().unwrap(), method);
+        }
+    }
+
+    #[test]
+    fn medians() {
+        let timing = |ms: &[u64]| Timing::new(&ms.iter().map(|ms| Duration::from_millis(*ms)).collect::<Vec<_>>(), 32);
+        assert_eq!(timing(&[30, 10, 20]).median_ms, 20.0);
+        assert_eq!(timing(&[40, 10, 20, 30]).median_ms, 25.0);
+        assert_eq!(timing(&[40, 10]).min_ms, 10.0);
+        assert_eq!(timing(&[20]).samples_per_second, 1600.0);
+    }
+}

@@ -1,0 +1,100 @@
+//! What a benchmark's sizes are: a configuration of one of the families.
+
+use adept_models::{CodeGen, CodeGenConfig, Llama, LlamaConfig, T5, T5Config};
+use adept_train::model::Model;
+use burn::tensor::backend::Backend;
+
+use super::{BenchError, BenchSize};
+
+/// A backbone's configuration.
+#[derive(Debug, Clone)]
+pub(super) enum Shape {
+    T5(T5Config),
+    CodeGen(CodeGenConfig),
+    Llama(LlamaConfig),
+}
+
+impl BenchSize {
+    /// Whether it is a decoder alone.
+    pub fn is_causal(self) -> bool {
+        !matches!(Shape::of(self), Shape::T5(_))
+    }
+}
+
+impl Shape {
+    pub fn of(size: BenchSize) -> Self {
+        match size {
+            BenchSize::T5Small => Self::T5(T5Config::t5_small()),
+            BenchSize::T5Base => Self::T5(T5Config::t5_base()),
+            BenchSize::CodeGen350M => Self::CodeGen(CodeGenConfig::codegen_350m()),
+            BenchSize::Llama32Of1B => Self::Llama(LlamaConfig {
+                hidden_size: 2048,
+                intermediate_size: 8192,
+                num_hidden_layers: 16,
+                head_dim: 64,
+                tie_word_embeddings: true,
+                ..LlamaConfig::llama_3_8b()
+            }),
+            BenchSize::Llama3Of8B => Self::Llama(LlamaConfig::llama_3_8b()),
+            BenchSize::Tiny => Self::T5(T5Config {
+                vocab_size: 320,
+                d_model: 32,
+                d_kv: 8,
+                d_ff: 64,
+                num_layers: 2,
+                num_decoder_layers: 2,
+                num_heads: 4,
+                ..T5Config::t5_small()
+            }),
+            BenchSize::TinyCodeGen => Self::CodeGen(CodeGenConfig {
+                vocab_size: 320,
+                n_embd: 32,
+                n_inner: 64,
+                n_layer: 2,
+                n_head: 4,
+                rotary_dim: 4,
+                eos_token_ids: vec![1],
+                pad_token_id: 0,
+                ..CodeGenConfig::codegen_350m()
+            }),
+            BenchSize::TinyLlama => Self::Llama(LlamaConfig {
+                vocab_size: 320,
+                hidden_size: 32,
+                intermediate_size: 64,
+                num_hidden_layers: 2,
+                num_attention_heads: 4,
+                num_key_value_heads: 2,
+                head_dim: 8,
+                bos_token_id: None,
+                eos_token_ids: vec![1],
+                pad_token_id: 0,
+                ..LlamaConfig::llama_3_8b()
+            }),
+        }
+    }
+
+    pub fn d_model(&self) -> usize {
+        match self {
+            Self::T5(config) => config.d_model,
+            Self::CodeGen(config) => config.n_embd,
+            Self::Llama(config) => config.hidden_size,
+        }
+    }
+
+    pub fn vocabulary(&self) -> usize {
+        match self {
+            Self::T5(config) => config.vocab_size,
+            Self::CodeGen(config) => config.vocab_size,
+            Self::Llama(config) => config.vocab_size,
+        }
+    }
+
+    /// A model with random weights, frozen.
+    pub fn random<B: Backend>(&self, seed: u64, device: &B::Device) -> Result<Model<B>, BenchError> {
+        Ok(match self {
+            Self::T5(config) => Model::T5(T5::try_random(config, seed, device)?),
+            Self::CodeGen(config) => Model::CodeGen(CodeGen::random(config, seed, device)?),
+            Self::Llama(config) => Model::Llama(Llama::random(config, seed, device)?),
+        })
+    }
+}

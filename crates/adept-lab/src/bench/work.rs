@@ -1,0 +1,217 @@
+//! The parts of a benchmark case: options, adapter, optimiser, memory.
+
+use adept_core::{AdapterConfig, FanIn, Method, PromptAdapter, PromptInit, budget};
+use adept_train::config::{GroupSection, OptimizerSection, TrainMethod};
+use adept_train::optim::{AdamW, AdamWConfig, groups};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+
+use super::shape::Shape;
+use super::{BenchError, BenchMethod, BenchOptions, BenchReport};
+
+/// Steps of the paper's runs, for the schedule.
+pub(super) const TOTAL_STEPS: usize = 30_000;
+/// Prompt rows whose values are the budget of every method in the paper.
+const BUDGET_ROWS: usize = 100;
+/// DePT's table has a row for every position of the paper's longest inputs.
+const DEPT_LENGTH: usize = 256;
+
+/// Limits of what is worth timing: beyond them figures overflow or a machine's memory ends, and neither says which
+/// option was meant.
+const MOST_ROWS: usize = 65_536;
+const MOST_TOKENS: usize = 16_384;
+const MOST_SLOTS: usize = 1 << 24;
+const MOST_REPETITIONS: usize = 1_000_000;
+
+/// Checks the options, fills in the rank, and finds the backbone's shape.
+pub(super) fn resolve(options: &BenchOptions) -> Result<(BenchOptions, Shape), BenchError> {
+    let mut options = options.clone();
+    let full = options.method == BenchMethod::Full;
+    let (target_tokens, new_tokens) = match options.size.is_causal() {
+        true => ((options.tokens / 3).max(1), 32),
+        false => (2, 4),
+    };
+    for (given, usual) in [
+        (&mut options.target_tokens, target_tokens),
+        (&mut options.new_tokens, new_tokens),
+    ] {
+        if *given == 0 {
+            *given = usual;
+        }
+    }
+    for (option, found, least) in [
+        ("batch", options.batch, 1),
+        ("tokens", options.tokens, 2),
+        ("virtual-tokens", options.virtual_tokens, usize::from(!full)),
+        ("labels", options.labels, 1),
+        ("steps", options.steps, 1),
+    ] {
+        if found < least {
+            return Err(BenchError::TooSmall { option, found, least });
+        }
+    }
+    for (option, found, most) in [
+        ("batch", options.batch, MOST_ROWS),
+        ("tokens", options.tokens, MOST_TOKENS),
+        ("target-tokens", options.target_tokens, MOST_TOKENS),
+        ("virtual-tokens", options.virtual_tokens, MOST_TOKENS),
+        ("new-tokens", options.new_tokens, MOST_TOKENS),
+        ("rank", options.rank, MOST_ROWS),
+        ("labels", options.labels, MOST_ROWS),
+        ("warmup", options.warmup, MOST_REPETITIONS),
+        ("steps", options.steps, MOST_REPETITIONS),
+        (
+            "batch x tokens",
+            options.batch.saturating_mul(options.tokens.max(options.target_tokens)),
+            MOST_SLOTS,
+        ),
+    ] {
+        if found > most {
+            let of_tokens = false;
+            return Err(BenchError::TooLarge {
+                option,
+                found,
+                most,
+                of_tokens,
+            });
+        }
+    }
+    // The shortest row is just above half of the width, and its first label needs a token before it.
+    let most = options.tokens / 2;
+    if options.size.is_causal() && options.target_tokens > most {
+        return Err(BenchError::TooLarge {
+            option: "target-tokens",
+            found: options.target_tokens,
+            most,
+            of_tokens: true,
+        });
+    }
+    let shape = Shape::of(options.size);
+    let d_model = shape.d_model();
+    if full {
+        options.virtual_tokens = 0;
+    }
+    if full || options.method == BenchMethod::Pt {
+        options.rank = 0;
+    } else if options.rank == 0 {
+        let (d, values, m) = (d_model, BUDGET_ROWS * d_model, options.virtual_tokens);
+        let rank = match options.method {
+            BenchMethod::Dept => budget::dept_rank(d, values, m, options.tokens.max(DEPT_LENGTH)),
+            _ => budget::adept_bottleneck(d, values, m),
+        };
+        options.rank = rank.filter(|rank| *rank > 0).ok_or(BenchError::NoRank {
+            method: options.method,
+            virtual_tokens: m,
+            budget_rows: BUDGET_ROWS,
+        })?;
+    }
+    Ok((options, shape))
+}
+
+/// The adapter's configuration; `None` for full fine-tuning. `options` must be resolved.
+pub(super) fn adapter_config(options: &BenchOptions, d_model: usize) -> Option<AdapterConfig> {
+    let (m, rank) = (options.virtual_tokens, options.rank);
+    match options.method {
+        BenchMethod::Pt => Some(AdapterConfig::pt(d_model, m)),
+        BenchMethod::Dept => Some(AdapterConfig::dept(d_model, m, rank, options.tokens.max(DEPT_LENGTH))),
+        BenchMethod::Adept => Some(AdapterConfig::adept(d_model, m, rank)),
+        BenchMethod::Full => None,
+    }
+}
+
+/// A new adapter with a random prompt.
+pub(super) fn adapter<B: Backend>(
+    config: &AdapterConfig,
+    seed: u64,
+    device: &B::Device,
+) -> Result<PromptAdapter<B>, BenchError> {
+    debug_assert!(config.method != Method::Pt || config.rank == 0);
+    Ok(PromptAdapter::new(
+        config,
+        PromptInit::Random { std: 1.0 },
+        FanIn::Reference,
+        seed,
+        device,
+    )?)
+}
+
+/// The paper's optimiser.
+pub(super) fn optimizer<AB: AutodiffBackend>(method: TrainMethod) -> AdamW<AB::InnerBackend> {
+    let section = |learning_rate| GroupSection {
+        learning_rate,
+        weight_decay: 0.01,
+        warmup_steps: 500,
+    };
+    let section = OptimizerSection {
+        beta1: 0.9,
+        beta2: 0.98,
+        epsilon: 1e-6,
+        clip_norm: 0.0,
+        prompt: section(0.3),
+        offset: section(1e-4),
+        full: section(1e-4),
+    };
+    let config = AdamWConfig {
+        beta1: section.beta1,
+        beta2: section.beta2,
+        epsilon: section.epsilon,
+    };
+    AdamW::new(config, groups(method, &section))
+}
+
+/// A report without figures.
+pub(super) fn report<AB: AutodiffBackend>(
+    kind: &'static str,
+    options: &BenchOptions,
+    backbone_parameters: usize,
+    device: &AB::Device,
+) -> BenchReport {
+    BenchReport {
+        kind,
+        options: options.clone(),
+        backend: AB::name(device),
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        backbone_parameters,
+        trainable_parameters: 0,
+        step: None,
+        greedy: None,
+        reread: None,
+        score: None,
+        loss: None,
+        peak_rss_bytes: None,
+    }
+}
+
+/// Largest resident memory of this process so far (Linux; elsewhere none).
+pub(super) fn peak_rss_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::bench::BenchSize;
+
+    #[test]
+    fn ranks_are_those_of_the_paper() {
+        for (method, m, expected) in [
+            (BenchMethod::Adept, 20, 39),
+            (BenchMethod::Adept, 60, 19),
+            (BenchMethod::Dept, 40, 45),
+            (BenchMethod::Dept, 60, 30),
+            (BenchMethod::Pt, 100, 0),
+        ] {
+            let options = BenchOptions {
+                size: BenchSize::T5Base,
+                method,
+                virtual_tokens: m,
+                ..BenchOptions::default()
+            };
+            let (resolved, shape) = resolve(&options).unwrap();
+            assert_eq!((resolved.rank, shape.d_model()), (expected, 768), "{method} m={m}");
+        }
+    }
+}

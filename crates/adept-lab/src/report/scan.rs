@@ -1,0 +1,207 @@
+//! Finds the runs below a folder and reads their records.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+
+use adept_data::Task;
+use adept_train::config::{RunConfig, TrainMethod};
+use adept_train::folder::{GRID_FILE, read_json};
+use adept_train::record::{self, Line, RunResult, Start};
+use serde::{Deserialize, Serialize};
+
+use super::benchmark::Benchmark;
+use super::error::ReportError;
+use super::summary::RunSummary;
+
+/// What a folder of runs is, written when its grid is begun.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GridRecord {
+    /// The benchmark.
+    pub benchmark: Benchmark,
+    /// The profile that was asked for.
+    pub profile: String,
+    /// Whether the data were written by a program.
+    pub sample: bool,
+}
+
+/// What a folder holds: what it says it is, its finished runs, and the folders of begun ones.
+pub(super) type Scanned = (Option<GridRecord>, Vec<RunSummary>, Vec<String>);
+
+/// Settings that a grid sets for each run: where a run stands in the grid, not how it differs from the preset.
+const COORDINATES: &[&str] = &["preset", "task", "data", "backbone", "seed", "adapter.method"];
+
+/// Reads everything below `out`.
+pub(super) fn scan(out: &Path) -> Result<Scanned, ReportError> {
+    let grid = out.join(GRID_FILE);
+    let grid = if grid.exists() { Some(read_json(&grid)?) } else { None };
+    let (mut runs, mut unfinished) = (Vec::new(), Vec::new());
+    for (task, task_folder) in folders(out)? {
+        // A task of the user's own is known by its runs, whose records hold its card.
+        let task = Task::named(&task).map_or(task, |task| task.name().to_owned());
+        for (method, method_folder) in folders(&task_folder)? {
+            let Ok(method) = TrainMethod::from_str(&method) else {
+                continue;
+            };
+            for (seed, folder) in folders(&method_folder)? {
+                let Some(seed) = seed.strip_prefix("seed-").and_then(|seed| seed.parse().ok()) else {
+                    continue;
+                };
+                let name = format!("{task}/{method}/seed-{seed}");
+                if folder.join("result.json").exists() {
+                    runs.push(read_run(&folder, name, &task, method, seed)?);
+                } else if folder.join("record.jsonl").exists() {
+                    unfinished.push(name);
+                }
+            }
+        }
+    }
+    Ok((grid, runs, unfinished))
+}
+
+/// The folders in a folder, by name; none where it does not exist.
+fn folders(path: &Path) -> Result<Vec<(String, PathBuf)>, ReportError> {
+    let list = |source| ReportError::List {
+        path: path.to_owned(),
+        source,
+    };
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(cause) => return Err(list(cause)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(list)?;
+        if entry.path().is_dir() {
+            found.push((entry.file_name().to_string_lossy().into_owned(), entry.path()));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// One finished run.
+fn read_run(
+    folder: &Path,
+    name: String,
+    task: &str,
+    method: TrainMethod,
+    seed: u64,
+) -> Result<RunSummary, ReportError> {
+    let path = folder.join("result.json");
+    let result: RunResult = read_json(&path)?;
+    let fields = [
+        ("task", task.to_owned(), result.task.clone()),
+        ("method", method.to_string(), result.method.to_string()),
+        ("seed", seed.to_string(), result.seed.to_string()),
+    ];
+    if let Some((field, expected, found)) = fields.into_iter().find(|(_, expected, found)| expected != found) {
+        return Err(ReportError::Misplaced {
+            path,
+            field,
+            expected,
+            found,
+        });
+    }
+    let own = result.own_task().ok_or_else(|| ReportError::Incomplete {
+        path: path.clone(),
+        expected: format!("the card of task `{task}`"),
+    })?;
+    let metric = own.report_metric().to_string();
+    let score = |scores: &record::Scores, split: &str, metric: &str| {
+        let expected = || format!("the {split} score `{metric}`");
+        scores.get(metric).copied().ok_or_else(|| ReportError::Incomplete {
+            path: path.clone(),
+            expected: expected(),
+        })
+    };
+    let test = score(&result.test, "test", &metric)?;
+    let best_validation = match result.validation.is_empty() {
+        true => None,
+        false => Some(score(&result.validation, "validation", &result.selection_metric)?),
+    };
+
+    let record = folder.join("record.jsonl");
+    let lines = record::read(&record)?;
+    let start = start(&lines).ok_or_else(|| ReportError::Incomplete {
+        path: record.clone(),
+        expected: "a line of event `start`".to_owned(),
+    })?;
+    let curve = lines.iter().filter_map(|line| match line {
+        Line::Evaluation(evaluation) => evaluation
+            .scores
+            .get(&result.selection_metric)
+            .map(|score| (evaluation.step, *score)),
+        _ => None,
+    });
+    Ok(RunSummary {
+        folder: name,
+        test,
+        majority: result
+            .majority
+            .as_ref()
+            .and_then(|majority| majority.test.get(&metric).copied()),
+        test_metrics: result.test.clone(),
+        programs: result.programs.clone(),
+        best_validation,
+        best_step: result.best_step,
+        steps: result.config.train.steps,
+        virtual_tokens: result.virtual_tokens,
+        rank: result.rank,
+        trainable_parameters: result.trainable_parameters,
+        backbone_parameters: result.backbone_parameters,
+        backbone: backbone_name(&result.config),
+        fingerprint: result.fingerprint.clone(),
+        preset: result.config.preset.to_string(),
+        overrides: overrides(start),
+        device: result.device.clone(),
+        code_version: match &start.code_commit {
+            Some(commit) => format!("{} ({commit})", result.code_version),
+            None => result.code_version.clone(),
+        },
+        seconds: result.training_seconds,
+        samples_per_second: result.samples_per_second,
+        curve: curve.collect(),
+        task: result.task,
+        method: method.to_string(),
+        seed,
+        metric,
+        selection_metric: result.selection_metric,
+    })
+}
+
+fn start(lines: &[Line]) -> Option<&Start> {
+    lines.iter().find_map(|line| match line {
+        Line::Start(start) => Some(&**start),
+        _ => None,
+    })
+}
+
+/// What was changed from the preset, as `key=value`.
+fn overrides(start: &Start) -> Vec<String> {
+    let changed = start
+        .resolved
+        .overrides
+        .iter()
+        .filter(|change| !COORDINATES.contains(&change.key.as_str()));
+    changed
+        .map(|change| format!("{}={}", change.key, change.value))
+        .collect()
+}
+
+/// A backbone's name for readers: the last part of its path; for a trained one also the run that it came from.
+fn backbone_name(config: &RunConfig) -> String {
+    let parts: Vec<String> = config
+        .backbone
+        .components()
+        .map(|part| part.as_os_str().to_string_lossy().into_owned())
+        .collect();
+    let kept = if parts.last().is_some_and(|last| last == "best") {
+        4
+    } else {
+        1
+    };
+    parts[parts.len().saturating_sub(kept)..].join("/")
+}

@@ -1,0 +1,221 @@
+//! How long a plan will take on this machine, measured by a few seconds of the work itself.
+//!
+//! Every task is measured under the first method that waits, as far as the time for it goes; the other methods are
+//! measured on the first task, and their ratio is taken for all. Tasks that were not measured (large ones, whose files
+//! take long to read) count as the mean of those that were. What is read for it is kept for the runs.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use adept_data::Task;
+use adept_train::TrainError;
+use adept_train::config::TrainMethod;
+use burn::tensor::backend::AutodiffBackend;
+
+use super::{Cell, Plan, Prepared, State};
+use crate::run::{ProbeOptions, RunTime, probe};
+
+/// More training rows in the paper than this take long to read.
+const LARGE: usize = 70_000;
+
+/// How long measuring may take before the tasks that are left are guessed.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// The first measurement also pays for what a machine does once: memory, kernels, tuning.
+const FIRST: ProbeOptions = ProbeOptions {
+    warmup: 2,
+    steps: 3,
+    longest_pass: 0.5,
+};
+const LATER: ProbeOptions = ProbeOptions {
+    warmup: 0,
+    steps: 2,
+    longest_pass: 0.25,
+};
+
+/// Expected seconds of one run, what is done already left out.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct CellTime {
+    /// Training.
+    pub training: f64,
+    /// All evaluations, that of the test split included.
+    pub evaluation: f64,
+}
+
+impl CellTime {
+    /// Both together.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.training + self.evaluation
+    }
+}
+
+/// How long a plan will take.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Estimate {
+    /// Of each run that is not done, in the plan's order.
+    pub cells: Vec<CellTime>,
+    /// Tasks that were measured.
+    pub measured: usize,
+    /// Tasks that have a run to do.
+    pub tasks: usize,
+    /// Seconds that measuring took, reading the data included.
+    pub spent: f64,
+}
+
+impl Estimate {
+    /// Expected seconds of all runs.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.cells.iter().map(CellTime::seconds).sum()
+    }
+}
+
+/// Measures what is not done.
+///
+/// # Errors
+/// Data or settings that would keep a measured run from starting.
+pub fn estimate<AB: AutodiffBackend>(
+    plan: &Plan,
+    prepared: &mut Prepared<AB::InnerBackend>,
+    device: &AB::Device,
+) -> Result<Estimate, TrainError> {
+    let began = Instant::now();
+    let waiting: Vec<&Cell> = plan.waiting().collect();
+    let mut first_of_tasks: Vec<&Cell> = Vec::new();
+    for cell in &waiting {
+        if first_of_tasks.iter().all(|known| known.task != cell.task) {
+            first_of_tasks.push(cell);
+        }
+    }
+    let tasks = first_of_tasks.len();
+    // Reading the largest files takes longer than all measuring together: they come last and may be guessed.
+    first_of_tasks.sort_by_key(|cell| is_large(&cell.task));
+
+    let mut by_task: BTreeMap<Task, (TrainMethod, RunTime)> = BTreeMap::new();
+    let mut by_method: BTreeMap<TrainMethod, RunTime> = BTreeMap::new();
+    let mut measure = |cell: &Cell, options| -> Result<RunTime, TrainError> {
+        let config = &cell.resolved.config;
+        prepared.read(config)?;
+        let task = prepared.task(config).expect("it was read in the line above");
+        probe::<AB>(config, &prepared.backbone, task, device, options)
+    };
+    if let Some(first) = first_of_tasks.first() {
+        for cell in waiting.iter().filter(|cell| cell.task == first.task) {
+            if !by_method.contains_key(&cell.method) {
+                let options = if by_method.is_empty() { FIRST } else { LATER };
+                by_method.insert(cell.method, measure(cell, options)?);
+            }
+        }
+        by_task.insert(first.task.clone(), (first.method, by_method[&first.method]));
+    }
+    for cell in first_of_tasks.iter().skip(1) {
+        if began.elapsed() > PATIENCE {
+            break;
+        }
+        by_task.insert(cell.task.clone(), (cell.method, measure(cell, LATER)?));
+    }
+    let cells = waiting
+        .iter()
+        .map(|cell| expected(cell, &by_task, &by_method))
+        .collect();
+    Ok(Estimate {
+        cells,
+        measured: by_task.len(),
+        tasks,
+        spent: began.elapsed().as_secs_f64(),
+    })
+}
+
+/// Tasks of many training rows in the paper.
+fn is_large(task: &Task) -> bool {
+    let rows = task.card().counts.get("train");
+    rows.is_some_and(|rows| *rows > LARGE)
+}
+
+/// The expected time of one run from the measured ones.
+fn expected(
+    cell: &Cell,
+    by_task: &BTreeMap<Task, (TrainMethod, RunTime)>,
+    by_method: &BTreeMap<TrainMethod, RunTime>,
+) -> CellTime {
+    let of_method = |method: &TrainMethod, part: fn(&RunTime) -> f64| {
+        let known = by_method.get(method).map(part);
+        // A method that no run of the first task waits for counts as the mean of the others.
+        known.unwrap_or_else(|| mean(by_method.values().map(part)))
+    };
+    let time = |part: fn(&RunTime) -> f64| {
+        let under_own = |(method, measured): &(TrainMethod, RunTime)| {
+            part(measured) * of_method(&cell.method, part) / of_method(method, part).max(f64::MIN_POSITIVE)
+        };
+        let known = by_task.get(&cell.task).map(under_own);
+        known.unwrap_or_else(|| mean(by_task.values().map(under_own)))
+    };
+    let config = &cell.resolved.config;
+    let (steps, every) = (config.train.steps, config.evaluation.every);
+    let done = match cell.state {
+        State::New => 0,
+        State::Begun { step } => step,
+        State::Done => return CellTime::default(),
+    };
+    let evaluations = steps.div_ceil(every) - done / every;
+    CellTime {
+        training: steps.saturating_sub(done) as f64 * time(|run| run.step),
+        evaluation: evaluations as f64 * time(|run| run.validation) + time(|run| run.test),
+    }
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let values: Vec<f64> = values.collect();
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use adept_train::config::resolve;
+
+    fn named(task: &str) -> Task {
+        Task::named(task).expect("it is built in")
+    }
+
+    fn cell(task: Task, method: TrainMethod, state: State) -> Cell {
+        let set = ["train.steps=100", "evaluation.every=30"].map(str::to_owned);
+        Cell {
+            task,
+            method,
+            seed: 1,
+            folder: PathBuf::new(),
+            resolved: resolve(None, &set).expect("the settings are well formed"),
+            state,
+        }
+    }
+
+    #[test]
+    fn a_run_that_was_not_measured_is_put_together_from_those_that_were() {
+        use TrainMethod::{Adept, Pt};
+        let time = |step| RunTime {
+            step,
+            validation: 10.0 * step,
+            test: step,
+        };
+        let by_method = [(Pt, time(1.0)), (Adept, time(3.0))].into();
+        let by_task = [(named("rte"), (Pt, time(1.0))), (named("cola"), (Pt, time(2.0)))].into();
+        let check = |task: &str, method, state, training, evaluation| {
+            let found = expected(&cell(named(task), method, state), &by_task, &by_method);
+            assert_eq!(
+                (found.training, found.evaluation),
+                (training, evaluation),
+                "{task} {method} {state:?}"
+            );
+        };
+        // Evaluations after 30, 60, 90 and 100 steps, and the test split.
+        check("rte", Pt, State::New, 100.0, 41.0);
+        check("cola", Adept, State::New, 600.0, 246.0);
+        check("sst2", Pt, State::New, 150.0, 61.5);
+        check("rte", Pt, State::Begun { step: 60 }, 40.0, 21.0);
+        check("rte", Pt, State::Done, 0.0, 0.0);
+    }
+}

@@ -1,0 +1,379 @@
+//! What a grid would do: every run with its settings, its folder and what that holds already.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use adept_core::Fingerprint;
+use adept_data::{Task, check_task, path_text};
+use adept_train::TrainError;
+use adept_train::config::{self, Origin, Resolved, TrainMethod, chosen, fields};
+use adept_train::folder::{self, FolderKind, GRID_FILE, read_json};
+use adept_train::initial::adapter_config;
+use adept_train::model::{self, Opened};
+use adept_train::record::RunResult;
+
+use super::{Grid, GridError};
+use crate::report::GridRecord;
+
+/// One run of a grid.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cell {
+    /// The task.
+    pub task: Task,
+    /// The method.
+    pub method: TrainMethod,
+    /// The seed.
+    pub seed: u64,
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// Its settings.
+    pub resolved: Resolved,
+    /// What the folder holds.
+    pub state: State,
+}
+
+impl Cell {
+    /// `sst2/adept/seed-42`, the folder's name below the grid's.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}/{}/seed-{}", self.task, self.method, self.seed)
+    }
+
+    /// Optimiser steps that are done already.
+    #[must_use]
+    pub fn steps_done(&self) -> usize {
+        match self.state {
+            State::New => 0,
+            State::Begun { step } => step,
+            State::Done => self.resolved.config.train.steps,
+        }
+    }
+}
+
+/// What a run's folder holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Nothing.
+    New,
+    /// A run that can be resumed.
+    Begun {
+        /// Steps of its newest checkpoint, as the checkpoint's name says.
+        step: usize,
+    },
+    /// A run with its result.
+    Done,
+}
+
+/// What a grid would do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Every run, in order.
+    pub cells: Vec<Cell>,
+    /// Values that each method trains, by method; tasks may differ in them.
+    pub parameters: Vec<(TrainMethod, Vec<usize>)>,
+    /// Values of the backbone.
+    pub backbone_parameters: usize,
+    /// Identity of the backbone's weights.
+    pub fingerprint: Fingerprint,
+}
+
+impl Plan {
+    /// How many runs have nothing yet, were begun, are done.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize, usize) {
+        let count = |wanted: fn(&State) -> bool| self.cells.iter().filter(|cell| wanted(&cell.state)).count();
+        (
+            count(|state| *state == State::New),
+            count(|state| matches!(state, State::Begun { .. })),
+            count(|state| *state == State::Done),
+        )
+    }
+
+    /// The runs that are not done, in order.
+    pub fn waiting(&self) -> impl Iterator<Item = &Cell> {
+        self.cells.iter().filter(|cell| cell.state != State::Done)
+    }
+}
+
+/// Settings that a grid decides itself, and what decides them.
+const COORDINATES: [(&str, &str); 5] = [
+    ("task", "--tasks"),
+    ("adapter.method", "--methods"),
+    ("seed", "--seeds"),
+    ("data", "--data"),
+    ("backbone", "--backbone"),
+];
+
+/// Resolves every run and looks at what is there already, for the data of every run that is not done too.
+///
+/// # Errors
+/// Settings that make no sense, a backbone that cannot be read, a task whose files are not there, a folder that holds
+/// runs of other settings or of another backbone.
+pub fn plan(grid: &Grid) -> Result<Plan, GridError> {
+    for (key, instead) in COORDINATES {
+        let sets = |setting: &String| setting.split_once('=').is_some_and(|(name, _)| name.trim() == key);
+        if grid.settings.iter().any(sets) {
+            return Err(GridError::Coordinate { key, instead });
+        }
+    }
+    check_names(&grid.tasks)?;
+    folder::check(&grid.out, FolderKind::Grid)?;
+    check_record(grid)?;
+    let Opened {
+        d_model, checkpoint, ..
+    } = model::open(&grid.backbone)?;
+    let fingerprint = checkpoint.fingerprint();
+    let backbone_parameters = checkpoint.parameters();
+    let mut parameters: BTreeMap<TrainMethod, Vec<usize>> = BTreeMap::new();
+    let mut cells = Vec::new();
+    for task in &grid.tasks {
+        let first = cells.len();
+        for method in &grid.methods {
+            for seed in &grid.seeds {
+                let cell = cell(grid, task, *method, *seed, &fingerprint)?;
+                let count = match method.adapter() {
+                    None => backbone_parameters,
+                    Some(adapter) => adapter_config(&cell.resolved.config, adapter, d_model)?.trainable_parameters(),
+                };
+                let counts = parameters.entry(*method).or_default();
+                if !counts.contains(&count) {
+                    counts.push(count);
+                }
+                cells.push(cell);
+            }
+        }
+        // A missing file is better found now than hours later, when the task's turn comes.
+        if cells[first..].iter().any(|cell| cell.state != State::Done) {
+            check_task(task, grid.data.of(task)).map_err(TrainError::from)?;
+        }
+    }
+    let parameters = grid
+        .methods
+        .iter()
+        .map(|method| (*method, parameters.remove(method).unwrap_or_default()));
+    Ok(Plan {
+        parameters: parameters.collect(),
+        cells,
+        backbone_parameters,
+        fingerprint,
+    })
+}
+
+/// Refuses tasks whose runs would lie in one folder: two cards of one name, and a card with the name of a built-in
+/// task, whose results would be taken for that task's.
+fn check_names(tasks: &[Task]) -> Result<(), GridError> {
+    for (index, task) in tasks.iter().enumerate() {
+        let refuse = |other: &Task| {
+            Err(GridError::SameName {
+                name: task.name().to_owned(),
+                card: task.reference(),
+                other: match other.own_card() {
+                    Some(_) => other.reference(),
+                    None => format!("the built-in task {other}"),
+                },
+            })
+        };
+        if let Some(other) = tasks[..index].iter().find(|other| other.name() == task.name()) {
+            return refuse(other);
+        }
+        if let Ok(built_in) = Task::named(task.name())
+            && !built_in.has_card_of(task)
+        {
+            return refuse(&built_in);
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a folder that was begun with another profile: its runs would be mixed with these.
+fn check_record(grid: &Grid) -> Result<(), GridError> {
+    let path = grid.out.join(GRID_FILE);
+    if !path.exists() {
+        return Ok(());
+    }
+    let (ours, found): (GridRecord, GridRecord) = (grid.record(), read_json(&path)?);
+    if found == ours {
+        return Ok(());
+    }
+    let name = |record: GridRecord| match (record.sample, record.profile.as_str()) {
+        // The same profile on data of the user's.
+        (false, "sample") => "sample on other data".to_owned(),
+        _ => record.profile,
+    };
+    Err(GridError::OtherGrid {
+        path: grid.out.clone(),
+        expected: name(ours),
+        found: name(found),
+    })
+}
+
+fn cell(
+    grid: &Grid,
+    task: &Task,
+    method: TrainMethod,
+    seed: u64,
+    fingerprint: &Fingerprint,
+) -> Result<Cell, GridError> {
+    let resolved = resolve(grid, task, method, seed).map_err(TrainError::from)?;
+    let folder = grid
+        .out
+        .join(task.to_string())
+        .join(method.to_string())
+        .join(format!("seed-{seed}"));
+    folder::check(&folder, FolderKind::Run)?;
+    let state = match grid.overwrite {
+        true => State::New,
+        false => state(&folder, task, &resolved, fingerprint)?,
+    };
+    Ok(Cell {
+        task: task.clone(),
+        method,
+        seed,
+        folder,
+        resolved,
+        state,
+    })
+}
+
+/// The settings of one run: the profile's over the preset's, `--steps` over those, the user's over all.
+fn resolve(grid: &Grid, task: &Task, method: TrainMethod, seed: u64) -> Result<Resolved, config::ConfigError> {
+    let coordinates = [
+        format!("task={}", task.reference()),
+        format!("adapter.method={method}"),
+        format!("seed={seed}"),
+        format!("data={}", path_text::to_text(grid.data.of(task))),
+        format!("backbone={}", path_text::to_text(&grid.backbone)),
+    ];
+    let with = |overrides: &[String]| {
+        let mut values = grid.profile.values(task, method);
+        values.extend(chosen(&fields::RUN, None, overrides)?);
+        config::resolve_values(values)
+    };
+    let mut overrides: Vec<String> = Vec::new();
+    if let Some(steps) = grid.steps {
+        let preset = grid.settings.iter().filter(|setting| setting.starts_with("preset="));
+        let whole = with(&preset.cloned().chain(coordinates.clone()).collect::<Vec<_>>())?;
+        overrides.extend(shortened(&whole, steps));
+    }
+    overrides.extend(grid.settings.iter().cloned());
+    overrides.extend(coordinates);
+    with(&overrides)
+}
+
+/// Looks at a run's folder. A finished run is compared with what would be run; a begun one is compared by
+/// [`run_prepared`](crate::run::run_prepared) when it is resumed. The data files of finished runs are not read again.
+fn state(folder: &Path, task: &Task, resolved: &Resolved, fingerprint: &Fingerprint) -> Result<State, GridError> {
+    let result = folder.join("result.json");
+    if !result.exists() {
+        return Ok(if folder.join("record.jsonl").exists() {
+            State::Begun {
+                step: newest_step(&folder.join("checkpoint")),
+            }
+        } else {
+            State::New
+        });
+    }
+    let result: RunResult = read_json(&result)?;
+    let mut differences = resolved.config.differences(&result.config);
+    if result.own_task().is_some_and(|found| !found.has_card_of(task)) && task.own_card().is_some() {
+        differences.push((
+            "task's card".to_owned(),
+            task.reference(),
+            "one of the same name with other content".to_owned(),
+        ));
+    }
+    if result.fingerprint != fingerprint.as_str() {
+        differences.push((
+            "backbone fingerprint".to_owned(),
+            fingerprint.to_string(),
+            result.fingerprint.clone(),
+        ));
+    }
+    match differences.into_iter().next() {
+        None => Ok(State::Done),
+        Some((field, here, there)) => Err(TrainError::OtherRun {
+            path: folder.to_owned(),
+            field,
+            there,
+            here,
+        }
+        .into()),
+    }
+}
+
+/// The step of the newest checkpoint by the names in its folder. A run that goes on verifies it; a plan need not.
+fn newest_step(folder: &Path) -> usize {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return 0;
+    };
+    let step = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_prefix("step-")?.parse().ok();
+    entries.flatten().filter_map(step).max().unwrap_or(0)
+}
+
+/// Evaluations of a run that `--steps` has shortened, at most.
+const EVALUATIONS: usize = 10;
+
+/// Overrides that make a run of `steps` steps of one that is set out for more or fewer: as many evaluations as before,
+/// at most ten, and a warm-up of at most a tenth; where the run was set out with less it stays.
+#[must_use]
+pub fn shortened(whole: &Resolved, steps: usize) -> Vec<String> {
+    let config = &whole.config;
+    let evaluations = (config.train.steps / config.evaluation.every).clamp(1, EVALUATIONS);
+    let every = (steps / evaluations).max(1).min(config.evaluation.every);
+    let tenth = (steps / 10).max(1);
+    let groups = &config.optimizer;
+    let mut overrides = vec![format!("train.steps={steps}"), format!("evaluation.every={every}")];
+    overrides.extend(
+        [
+            ("prompt", &groups.prompt),
+            ("offset", &groups.offset),
+            ("full", &groups.full),
+        ]
+        .map(|(name, group)| format!("optimizer.{name}.warmup_steps={}", group.warmup_steps.min(tenth))),
+    );
+    overrides
+}
+
+/// The values of a run that stand over its preset and come from the profile or the user, as (key, value, preset's).
+#[must_use]
+pub fn changes(cell: &Cell) -> Vec<(&str, String, String)> {
+    let decided = |key: &str| COORDINATES.iter().any(|(known, _)| *known == key);
+    let changes = cell.resolved.overrides.iter();
+    changes
+        .filter(|change| change.origin != Origin::Preset && !decided(&change.key))
+        .map(|change| (change.key.as_str(), change.value.to_string(), change.preset.to_string()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use adept_train::config::resolve;
+
+    #[test]
+    fn shortened_runs_warm_up_and_are_evaluated_in_time() {
+        let check = |whole: &[&str], steps, every: &str, warmup: &str| {
+            let whole: Vec<String> = whole.iter().map(ToString::to_string).collect();
+            let found = shortened(&resolve(None, &whole).expect("the settings are well formed"), steps);
+            let expected = [
+                format!("train.steps={steps}"),
+                format!("evaluation.every={every}"),
+                format!("optimizer.prompt.warmup_steps={warmup}"),
+            ];
+            assert_eq!(found[..3], expected);
+        };
+        // The paper's 30,000 steps with 30 evaluations and 500 steps of warm-up.
+        check(&[], 300, "30", "30");
+        check(&[], 1, "1", "1");
+        check(&[], 60_000, "1000", "500");
+        let five = [
+            "train.steps=250",
+            "evaluation.every=50",
+            "optimizer.prompt.warmup_steps=25",
+        ];
+        check(&five, 250, "50", "25");
+        check(&five, 100, "20", "10");
+        check(&five, 3, "1", "1");
+    }
+}

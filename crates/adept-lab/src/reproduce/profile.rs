@@ -1,0 +1,412 @@
+//! How large a reproduction is: what it runs on, which methods and seeds, and which settings it lays over the preset.
+//!
+//! The profiles are TOML files in `profiles/`, part of the program. Their values are checked against the schema of a
+//! run where they are read, so that a slip names file and line; a run's record names them as the origin of its values.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use adept_data::Task;
+use adept_train::config::fields::{self, Field, Kind, Schema, field};
+use adept_train::config::{ConfigError, Origin, TrainMethod, Values, collect};
+use toml::Value;
+use toml::de::{DeTable, DeValue};
+
+use crate::report::Benchmark;
+
+/// The name of a profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProfileName {
+    /// Our own data and backbone: minutes.
+    Sample,
+    /// The user's GLUE files on our own backbone: hours.
+    RealSmall,
+    /// The paper's setting: days on a processor.
+    Paper,
+}
+
+impl ProfileName {
+    /// All of them, the smallest first.
+    pub const ALL: [Self; 3] = [Self::Sample, Self::RealSmall, Self::Paper];
+
+    /// The name as in `--profile`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sample => "sample",
+            Self::RealSmall => "real-small",
+            Self::Paper => "paper",
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Sample => include_str!("../../profiles/sample.toml"),
+            Self::RealSmall => include_str!("../../profiles/real-small.toml"),
+            Self::Paper => include_str!("../../profiles/paper.toml"),
+        }
+    }
+}
+
+impl fmt::Display for ProfileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What a profile says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Profile {
+    /// Its name, as records have it.
+    pub name: String,
+    /// One line for readers.
+    pub about: String,
+    /// Folder of GLUE's files below the datasets folder; none where the user gives it.
+    pub data: Option<PathBuf>,
+    /// Folder of the backbone below the datasets folder; none where the user gives it.
+    pub backbone: Option<PathBuf>,
+    /// Whether `data` was written by a program.
+    pub synthetic: bool,
+    /// Where runs and report go unless told otherwise; `BENCHMARK` in it stands for the benchmark's name.
+    pub out: PathBuf,
+    /// Methods, in the order of running.
+    pub methods: Vec<TrainMethod>,
+    /// Tasks, in the order of running; none: all of the benchmark's.
+    pub tasks: Vec<Task>,
+    /// Seeds, in the order of running.
+    pub seeds: Vec<u64>,
+    layers: Layers,
+}
+
+/// Settings over the preset's, the later ones winning.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Layers {
+    common: Values,
+    methods: BTreeMap<TrainMethod, Values>,
+    tasks: BTreeMap<Task, Values>,
+    /// Of one method on one task.
+    cells: BTreeMap<(Task, TrainMethod), Values>,
+}
+
+/// What a profile says besides settings.
+const HEAD: Schema = Schema {
+    fields: &[
+        head("about", Kind::Text, "One line for readers."),
+        head(
+            "data",
+            Kind::Text,
+            "Folder of the tasks' files below the datasets folder.",
+        ),
+        head(
+            "backbone",
+            Kind::Text,
+            "Folder of the T5 checkpoint below the datasets folder.",
+        ),
+        head("synthetic", Kind::Flag, "Whether the data were written by a program."),
+        head("out", Kind::Text, "Folder of runs and report."),
+        head("methods", Kind::Texts, "Methods, in the order of running."),
+        head(
+            "tasks",
+            Kind::Texts,
+            "Tasks, in the order of running; left out: all of the benchmark's.",
+        ),
+        head("seeds", Kind::Widths, "Seeds, in the order of running."),
+    ],
+    page: "the head of crates/adept-lab/profiles/sample.toml",
+};
+
+const fn head(key: &'static str, kind: Kind, meaning: &'static str) -> Field {
+    field(key, kind, true, meaning)
+}
+
+impl Profile {
+    /// The profile of that name.
+    #[must_use]
+    pub fn of(name: ProfileName) -> Self {
+        Self::parse(name.name(), name.text()).expect("the profiles are part of the program; a test reads each")
+    }
+
+    /// Reads a profile.
+    ///
+    /// # Errors
+    /// What is not TOML, an unknown key, method or task, a value out of range, a missing `about`, `out`, `methods` or
+    /// `seeds`; all but the last with file and line.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
+        let file = PathBuf::from("profiles").join(name).with_extension("toml");
+        let place = |offset: usize| origin(&file, text, offset);
+        let document = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
+            place: place(error.span().map_or(0, |span| span.start)).to_string(),
+            message: error.message().to_owned(),
+        })?;
+        let (mut rest, mut layers) = (DeTable::new(), Layers::default());
+        for (key, value) in document.get_ref() {
+            let origin = place(key.span().start);
+            match (key.get_ref().as_ref(), value.get_ref()) {
+                ("common", DeValue::Table(table)) => layers.common = settings(table, &place)?,
+                ("method", DeValue::Table(table)) => {
+                    for (name, inner) in table {
+                        let method = word(name.get_ref(), "method", &place(name.span().start))?;
+                        layers.methods.insert(
+                            method,
+                            settings(inner_table(inner.get_ref(), "method", &origin)?, &place)?,
+                        );
+                    }
+                }
+                ("task", DeValue::Table(table)) => {
+                    for (name, inner) in table {
+                        let task = word(name.get_ref(), "task", &place(name.span().start))?;
+                        layers.task(task, inner_table(inner.get_ref(), "task", &origin)?, &place)?;
+                    }
+                }
+                _ => {
+                    rest.insert(key.clone(), value.clone());
+                }
+            }
+        }
+        let mut head = Values::new();
+        collect(&HEAD, &rest, "", &place, &mut head)?;
+        Self::build(name, &head, layers)
+    }
+
+    fn build(name: &str, head: &Values, layers: Layers) -> Result<Self, ConfigError> {
+        let missing = |key| ConfigError::Missing { key };
+        let text = |key: &str| {
+            head.get(key)
+                .and_then(|(value, _)| value.as_str())
+                .map(ToOwned::to_owned)
+        };
+        let list = |key: &'static str| -> Result<Option<Vec<(&str, &Origin)>>, ConfigError> {
+            let Some((value, origin)) = head.get(key) else {
+                return Ok(None);
+            };
+            let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
+            Ok(Some(
+                items
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .map(|item| (item, origin))
+                    .collect(),
+            ))
+        };
+        let methods = list("methods")?.ok_or_else(|| missing("methods"))?;
+        let methods = methods.into_iter().map(|(name, origin)| word(name, "methods", origin));
+        let tasks = match list("tasks")? {
+            None => Vec::new(),
+            Some(names) => names
+                .into_iter()
+                .map(|(name, origin)| word(name, "tasks", origin))
+                .collect::<Result<_, _>>()?,
+        };
+        let (seeds, _) = head.get("seeds").ok_or_else(|| missing("seeds"))?;
+        let seeds = seeds.as_array().map(Vec::as_slice).unwrap_or_default();
+        Ok(Self {
+            name: name.to_owned(),
+            about: text("about").ok_or_else(|| missing("about"))?,
+            data: text("data").map(PathBuf::from),
+            backbone: text("backbone").map(PathBuf::from),
+            synthetic: head
+                .get("synthetic")
+                .is_some_and(|(value, _)| value.as_bool() == Some(true)),
+            out: text("out").map(PathBuf::from).ok_or_else(|| missing("out"))?,
+            methods: methods.collect::<Result<_, _>>()?,
+            tasks,
+            seeds: seeds
+                .iter()
+                .filter_map(Value::as_integer)
+                .filter_map(|seed| u64::try_from(seed).ok())
+                .collect(),
+            layers,
+        })
+    }
+
+    /// Where runs and report of a benchmark go unless told otherwise.
+    #[must_use]
+    pub fn out_of(&self, benchmark: Benchmark) -> PathBuf {
+        PathBuf::from(self.out.to_string_lossy().replace("BENCHMARK", benchmark.name()))
+    }
+
+    /// The settings of one method on one task that stand over the preset's.
+    pub(crate) fn values(&self, task: &Task, method: TrainMethod) -> Values {
+        let Layers {
+            common,
+            methods,
+            tasks,
+            cells,
+        } = &self.layers;
+        let mut values = common.clone();
+        for layer in [
+            methods.get(&method),
+            tasks.get(task),
+            cells.get(&(task.clone(), method)),
+        ] {
+            values.extend(
+                layer
+                    .into_iter()
+                    .flatten()
+                    .map(|(key, value)| (key.clone(), value.clone())),
+            );
+        }
+        values
+    }
+}
+
+impl Layers {
+    /// `[task.NAME]`: settings, and tables of single methods among them.
+    fn task(&mut self, task: Task, table: &DeTable<'_>, place: &dyn Fn(usize) -> Origin) -> Result<(), ConfigError> {
+        let mut common = DeTable::new();
+        for (key, value) in table {
+            match (key.get_ref().parse::<TrainMethod>(), value.get_ref()) {
+                (Ok(method), DeValue::Table(inner)) => {
+                    self.cells.insert((task.clone(), method), settings(inner, place)?);
+                }
+                _ => {
+                    common.insert(key.clone(), value.clone());
+                }
+            }
+        }
+        self.tasks.insert(task, settings(&common, place)?);
+        Ok(())
+    }
+}
+
+/// Settings of a run, checked.
+fn settings(table: &DeTable<'_>, place: &dyn Fn(usize) -> Origin) -> Result<Values, ConfigError> {
+    let mut values = Values::new();
+    collect(&fields::RUN, table, "", place, &mut values)?;
+    Ok(values)
+}
+
+/// A method or a task by its name.
+fn word<T: std::str::FromStr>(name: &str, key: &str, origin: &Origin) -> Result<T, ConfigError> {
+    name.parse().map_err(|_| ConfigError::Value {
+        place: origin.to_string(),
+        key: key.to_owned(),
+        expected: if key.starts_with("method") {
+            "one of full, pt, dept, adept".to_owned()
+        } else {
+            Kind::Task.describe()
+        },
+        found: format!("{name:?}"),
+    })
+}
+
+fn inner_table<'a, 'b>(value: &'a DeValue<'b>, key: &str, origin: &Origin) -> Result<&'a DeTable<'b>, ConfigError> {
+    match value {
+        DeValue::Table(table) => Ok(table),
+        _ => Err(ConfigError::Value {
+            place: origin.to_string(),
+            key: key.to_owned(),
+            expected: "a table of settings for each name".to_owned(),
+            found: "a value".to_owned(),
+        }),
+    }
+}
+
+/// File and line of a byte of the text.
+fn origin(file: &Path, text: &str, offset: usize) -> Origin {
+    let before = &text.as_bytes()[..offset.min(text.len())];
+    Origin::File {
+        path: file.to_owned(),
+        line: before.iter().filter(|byte| **byte == b'\n').count() + 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use adept_train::config::resolve_values;
+
+    const HEAD_LINES: &str = "about = \"x\"\nout = \"runs/x\"\nmethods = [\"pt\"]\nseeds = [1]\n";
+
+    fn parse(rest: &str) -> Result<Profile, ConfigError> {
+        Profile::parse("test", &format!("{HEAD_LINES}{rest}"))
+    }
+
+    #[test]
+    fn every_profile_is_read_and_every_cell_of_it_resolves() {
+        for name in ProfileName::ALL {
+            let profile = Profile::of(name);
+            assert_eq!(profile.name, name.name());
+            assert!(profile.tasks.is_empty(), "{name}: a benchmark's own tasks");
+            for task in Task::built_in() {
+                for method in &profile.methods {
+                    let mut values = profile.values(task, *method);
+                    for (key, word) in [("task", task.name()), ("adapter.method", method.name())] {
+                        values.insert(key.to_owned(), (Value::String(word.to_owned()), Origin::Override));
+                    }
+                    let resolved = resolve_values(values).expect("a profile's settings fit together");
+                    assert!(
+                        resolved.config.evaluation.every <= resolved.config.train.steps,
+                        "{name} {task} {method}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_narrower_layer_wins_and_keeps_its_line() {
+        let profile = parse(
+            "[common]\ntrain.steps = 1\ntrain.batch_size = 1\nseed = 1\n[method.pt]\ntrain.steps = 2\nseed = 2\n\
+             [task.rte]\nseed = 3\ntrain.log_every = 9\n[task.rte.pt]\ntrain.log_every = 4\n",
+        )
+        .expect("it is well formed");
+        let rte = &Task::named("rte").expect("it is built in");
+        let cola = &Task::named("cola").expect("it is built in");
+        let value = |task, method, key: &str| profile.values(task, method).get(key).map(|(value, _)| value.clone());
+        use TrainMethod::{Full, Pt};
+        for (task, method, key, expected) in [
+            (cola, Full, "train.steps", Some(1)),
+            (cola, Pt, "train.steps", Some(2)),
+            (rte, Pt, "train.batch_size", Some(1)),
+            (rte, Pt, "seed", Some(3)),
+            (rte, Full, "train.log_every", Some(9)),
+            (rte, Pt, "train.log_every", Some(4)),
+            (cola, Pt, "train.log_every", None),
+        ] {
+            assert_eq!(
+                value(task, method, key),
+                expected.map(Value::Integer),
+                "{task} {method} {key}"
+            );
+        }
+        let (_, origin) = &profile.values(rte, Pt)["train.log_every"];
+        assert_eq!(origin.to_string(), "profiles/test.toml:16");
+    }
+
+    #[test]
+    fn slips_are_named_with_their_line() {
+        for (text, expected) in [
+            (
+                "dat = \"x\"\n",
+                "profiles/test.toml:5: unknown key `dat`; the nearest is `data`",
+            ),
+            (
+                "[common]\ntrain.step = 3\n",
+                "profiles/test.toml:6: unknown key `train.step`; the nearest is `train.steps`",
+            ),
+            (
+                "[method.lora]\n",
+                "profiles/test.toml:5: `method` must be one of full, pt, dept, adept, found \"lora\"",
+            ),
+            ("[task.xyz]\n", "profiles/test.toml:5: `task` must be one of mnli"),
+            (
+                "[task.rte.pt]\ntrain.steps = 0\n",
+                "profiles/test.toml:6: `train.steps` must be a whole number from 1",
+            ),
+            (
+                "tasks = [\"rte\", \"no\"]\n",
+                "profiles/test.toml:5: `tasks` must be one of mnli",
+            ),
+            ("common = 3\n", "profiles/test.toml:5: unknown key `common`"),
+            ("[method]\npt = 3\n", "profiles/test.toml:5: `method` must be a table"),
+            ("seeds =\n", "profiles/test.toml:5: not TOML"),
+        ] {
+            let error = parse(text).expect_err(text).to_string();
+            assert!(error.starts_with(expected), "\n found: {error}\nwanted: {expected}");
+        }
+        let error = Profile::parse("test", "about = \"x\"\n").expect_err("nothing else is there");
+        assert!(error.to_string().starts_with("`methods` has no default"), "{error}");
+    }
+}

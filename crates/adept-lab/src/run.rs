@@ -1,0 +1,398 @@
+//! One run from configuration to result: data, backbone, adapter, training, `result.json`.
+//!
+//! A grid of runs loads the backbone once ([`load_backbone`]) and encodes a task once ([`prepare_task`]), then calls
+//! [`run_prepared`] for every method and seed; [`run`] does all three.
+
+mod door;
+mod prepare;
+mod probe;
+mod programs;
+
+use std::path::Path;
+
+use adept_core::{AdapterConfig, AdapterMetadata};
+use adept_data::{BatchOptions, Batcher, Encoded, Layout, Metric, Right, Task};
+use adept_models::Backbone;
+use adept_train::TrainError;
+use adept_train::checkpoint::{self, Identity, Progress};
+use adept_train::config::{PredictionMethod, Resolved, RunConfig, SelectionMetric};
+use adept_train::evaluate::{EvaluationSet, Predictor};
+use adept_train::folder::{self, FolderKind, RunFolder};
+use adept_train::initial::{adapter_config, build_adapter};
+use adept_train::learner::{self, Job, Outcome};
+use adept_train::model::Model;
+use adept_train::observer::{Event, Observer};
+use adept_train::optim;
+use adept_train::record::{Line, Majority, ProgramTally, RecordWriter, RunResult, Start, code_commit, code_version};
+use adept_train::target::{AdapterTarget, FullTarget, Target};
+use adept_train::task::LabelIds;
+use adept_train::trained::Trained;
+use burn::module::Module;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+
+use prepare::check_prepared;
+
+use door::check_positions;
+pub use prepare::{LoadedBackbone, Means, PreparedData, PreparedTask, load_backbone, prepare, prepare_task};
+pub use probe::{ProbeOptions, RunTime, probe};
+
+/// Loads everything and runs.
+pub fn run<AB: AutodiffBackend>(
+    resolved: &Resolved,
+    folder: &Path,
+    means: &Means,
+    device: &AB::Device,
+    observer: &mut dyn Observer,
+) -> Result<RunResult, TrainError> {
+    // Before anything is read that takes long.
+    folder::check(folder, FolderKind::Run)?;
+    let backbone = load_backbone::<AB::InnerBackend>(&resolved.config.backbone, device)?;
+    let data = prepare(&resolved.config, &backbone, means)?;
+    run_prepared::<AB>(resolved, folder, &backbone, &data, device, observer)
+}
+
+/// Runs on a backbone and a task that are loaded already.
+///
+/// A folder with a `result.json` of the same run is not run again; one with a checkpoint is gone on with; one of
+/// another configuration, data or backbone is refused.
+pub fn run_prepared<AB: AutodiffBackend>(
+    resolved: &Resolved,
+    path: &Path,
+    backbone: &LoadedBackbone<AB::InnerBackend>,
+    data: &PreparedData,
+    device: &AB::Device,
+    observer: &mut dyn Observer,
+) -> Result<RunResult, TrainError> {
+    let config = &resolved.config;
+    check_prepared(config, data)?;
+    let identity = Identity {
+        config: config.clone(),
+        data: data.files().to_vec(),
+        fingerprint: backbone.fingerprint.as_str().to_owned(),
+    };
+    let folder = RunFolder::open(path)?;
+    if let Some(result) = finished(&folder, &identity)? {
+        return Ok(result);
+    }
+    if let Some(found) = checkpoint::newest::<Progress, Identity>(&folder.checkpoints())? {
+        check_identity(&folder, &identity, &found.identity)?;
+    }
+    folder::write_atomic(&folder.config(), resolved.to_toml().as_bytes())?;
+
+    let begun = Begun {
+        resolved,
+        folder: &folder,
+        identity: &identity,
+        backbone,
+        data,
+        device,
+    };
+    let trained = trained_with(config, backbone, data);
+    match config.adapter.method.adapter() {
+        Some(method) => {
+            let adapter_config = adapter_config(config, method, backbone.model.d_model())?;
+            let target = adapter_target::<AB>(config, method, backbone, &trained, device)?;
+            begun.finish(data, Some(&adapter_config), &target, observer)
+        }
+        None => begun.finish(data, None, &full_target::<AB>(backbone, trained, device), observer),
+    }
+}
+
+/// A run whose folder is open.
+struct Begun<'a, AB: AutodiffBackend> {
+    pub resolved: &'a Resolved,
+    pub folder: &'a RunFolder,
+    pub identity: &'a Identity,
+    pub backbone: &'a LoadedBackbone<AB::InnerBackend>,
+    pub data: &'a PreparedData,
+    pub device: &'a AB::Device,
+}
+
+impl<AB: AutodiffBackend> Begun<'_, AB> {
+    fn finish<T: Target<AB, Backbone = Model<AB>>>(
+        &self,
+        data: &PreparedData,
+        adapter: Option<&AdapterConfig>,
+        target: &T,
+        observer: &mut dyn Observer,
+    ) -> Result<RunResult, TrainError> {
+        match data {
+            PreparedData::Rows(task) => finish(self, task, adapter, target, observer),
+            PreparedData::Programs(programs) => programs::finish(self, programs, adapter, target, observer),
+        }
+    }
+
+    /// The first line of the record: what is trained on how many examples of each split.
+    fn start<T: Target<AB>>(&self, adapter: Option<&AdapterConfig>, target: &T, examples: [usize; 3]) -> Start {
+        Start {
+            code_version: code_version(),
+            code_commit: code_commit(),
+            device: format!("{} {:?}", AB::InnerBackend::name(self.device), self.device),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            resolved: self.resolved.clone(),
+            data: self.identity.data.clone(),
+            card: self.data.task().own_card().map(str::to_owned),
+            examples,
+            losses: self.data.losses().to_vec(),
+            fingerprint: self.identity.fingerprint.clone(),
+            trainable_parameters: Module::<AB>::num_params(&target.initial()),
+            backbone_parameters: self.backbone.model.num_params(),
+            virtual_tokens: adapter.map_or(0, |adapter| adapter.virtual_tokens),
+            rank: adapter.map_or(0, |adapter| adapter.rank),
+            missing_layers: Vec::new(),
+        }
+    }
+
+    /// Writes a run's result, from what its loop has handed back and what the kept module scores.
+    fn end(
+        &self,
+        start: Start,
+        outcome: Outcome,
+        majority: Option<Majority>,
+        programs: Option<ProgramTally>,
+        observer: &mut dyn Observer,
+    ) -> Result<RunResult, TrainError> {
+        let config = &self.resolved.config;
+        let result = RunResult {
+            task: self.data.task().name().to_owned(),
+            card: start.card,
+            method: config.adapter.method,
+            seed: config.seed,
+            config: config.clone(),
+            virtual_tokens: start.virtual_tokens,
+            rank: start.rank,
+            trainable_parameters: start.trainable_parameters,
+            backbone_parameters: start.backbone_parameters,
+            fingerprint: start.fingerprint,
+            data: start.data,
+            best_step: outcome.selection.step,
+            selection_metric: outcome.selection.metric,
+            validation: outcome.selection.scores,
+            test: outcome.test,
+            majority,
+            programs,
+            training_seconds: outcome.progress.seconds,
+            samples_per_second: outcome.progress.samples as f64 / outcome.progress.seconds.max(1e-9),
+            code_version: start.code_version,
+            device: start.device,
+            missing_layers: start.missing_layers,
+        };
+        let mut record = RecordWriter::open(&self.folder.record(), u64::MAX)?;
+        record.write(&Line::End(Box::new(result.clone())))?;
+        record.flush()?;
+        folder::write_json(&self.folder.result(), &result)?;
+        checkpoint::remove_all(&self.folder.checkpoints())?;
+        observer.event(&Event::End(&result));
+        Ok(result)
+    }
+}
+
+/// What the model of a run is trained with.
+fn trained_with<B: Backend>(config: &RunConfig, backbone: &LoadedBackbone<B>, data: &PreparedData) -> Trained {
+    let target_tokens = match data {
+        PreparedData::Rows(task) => Some(task.target_width),
+        PreparedData::Programs(_) => None,
+    };
+    Trained::new(config, data.task(), backbone.model.family(), target_tokens)
+}
+
+/// A new adapter on the frozen backbone.
+fn adapter_target<AB: AutodiffBackend>(
+    config: &RunConfig,
+    method: adept_core::Method,
+    backbone: &LoadedBackbone<AB::InnerBackend>,
+    trained: &Trained,
+    device: &AB::Device,
+) -> Result<AdapterTarget<AB, Model<AB>>, TrainError> {
+    let adapter_config = adapter_config(config, method, backbone.model.d_model())?;
+    let adapter = build_adapter::<AB, _>(config, &adapter_config, &backbone.model, &backbone.tokenizer, device)?;
+    let mut metadata = AdapterMetadata {
+        fingerprint: Some(backbone.fingerprint.clone()),
+        task: Some(trained.task.clone()),
+        trained: Some(trained.to_map()),
+        ..AdapterMetadata::new(adapter_config, backbone_name(&backbone.path))
+    };
+    if backbone.model.family().is_causal() {
+        // peft builds the class that this names.
+        metadata.extra.insert("task_type".to_owned(), "CAUSAL_LM".into());
+    }
+    Ok(AdapterTarget::new(&backbone.model, adapter, metadata))
+}
+
+/// All of the backbone, saved with its tokenizer so that a trained copy loads by itself.
+fn full_target<AB: AutodiffBackend>(
+    backbone: &LoadedBackbone<AB::InnerBackend>,
+    trained: Trained,
+    device: &AB::Device,
+) -> FullTarget<AB, Model<AB>> {
+    let (source, load_device) = (backbone.path.clone(), device.clone());
+    let save = move |model: &Model<AB::InnerBackend>, path: &Path| {
+        model.save_pretrained(path)?;
+        trained.write(path)?;
+        folder::copy_files(&folder::TOKENIZER_FILES, &source, path)
+    };
+    let load = move |path: &Path| Ok(Model::load(path, &load_device)?.0);
+    FullTarget::new(&backbone.model, Box::new(save), Box::new(load))
+}
+
+/// How a run puts rows into batches of that size.
+pub(crate) fn batch_options<B: Backend>(
+    config: &RunConfig,
+    backbone: &LoadedBackbone<B>,
+    task: &PreparedTask,
+    batch_size: usize,
+) -> BatchOptions {
+    BatchOptions {
+        layout: Layout::Apart,
+        batch_size,
+        max_source_length: config.input.max_source_length,
+        buckets: config.input.widths(),
+        pad_to_max: config.input.pad_to_max,
+        pad_id: backbone.model.pad_id(),
+        target_width: task.target_width,
+    }
+}
+
+/// Trains a target on rows and writes the result.
+fn finish<AB: AutodiffBackend, T: Target<AB>>(
+    begun: &Begun<'_, AB>,
+    task: &PreparedTask,
+    adapter: Option<&AdapterConfig>,
+    target: &T,
+    observer: &mut dyn Observer,
+) -> Result<RunResult, TrainError> {
+    let (config, backbone) = (&begun.resolved.config, begun.backbone);
+    let options = |batch_size| batch_options(config, backbone, task, batch_size);
+    let evaluation_set = |rows: &[Encoded], right: Right| -> Result<EvaluationSet, TrainError> {
+        let batches = Batcher::new(rows, options(config.evaluation.batch_size))?.evaluation_batches()?;
+        Ok(EvaluationSet { batches, right })
+    };
+    let (rows, right) = selection_rows(&task.validation, config.evaluation.validation_rows);
+    let validation = evaluation_set(&rows, right)?;
+    let test = evaluation_set(&task.test.0, task.test.1.clone())?;
+    let examples = [task.train.len(), validation.right.len(), test.right.len()];
+    let start = begun.start(adapter, target, examples);
+    let decode = |ids: &[u32]| -> Result<String, TrainError> { Ok(backbone.tokenizer.decode(ids, true)?) };
+    let metrics = metrics(config, &task.task);
+    let job = Job {
+        identity: begun.identity,
+        start: start.clone(),
+        groups: optim::groups(config.adapter.method, &config.optimizer),
+        backbone_dropout: config.train.backbone_dropout.or(backbone.model.dropout_rate()),
+        train: Batcher::new(&task.train, options(config.train.batch_size))?,
+        validation: Some(&validation),
+        test: Some(&test),
+        metrics: &metrics,
+        predictor: predictor(config, task),
+        decode: &decode,
+    };
+    let outcome = learner::train::<AB, T>(job, target, begun.folder, begun.device, observer)?;
+    begun.end(start, outcome, Some(task.majority.clone()), None, observer)
+}
+
+/// The rows of the validation split that choose the best step: all, or `limit` of them evenly over the split.
+fn selection_rows(split: &(Vec<Encoded>, Right), limit: usize) -> (Vec<Encoded>, Right) {
+    let count = split.0.len();
+    if limit == 0 || limit >= count {
+        return split.clone();
+    }
+    let chosen: Vec<usize> = (0..limit).map(|index| index * count / limit).collect();
+    let rows = chosen.iter().map(|&row| split.0[row].clone()).collect();
+    (rows, split.1.at(&chosen))
+}
+
+/// The result that stands in the folder, if it is of the same run.
+fn finished(folder: &RunFolder, identity: &Identity) -> Result<Option<RunResult>, TrainError> {
+    if !folder.result().exists() {
+        return Ok(None);
+    }
+    let result: RunResult = folder::read_json(&folder.result())?;
+    let there = Identity {
+        config: result.config.clone(),
+        data: result.data.clone(),
+        fingerprint: result.fingerprint.clone(),
+    };
+    check_identity(folder, identity, &there)?;
+    Ok(Some(result))
+}
+
+fn check_identity(folder: &RunFolder, here: &Identity, there: &Identity) -> Result<(), TrainError> {
+    match here.difference(there) {
+        None => Ok(()),
+        Some((field, there, here)) => Err(TrainError::OtherRun {
+            path: folder.path().to_owned(),
+            field,
+            there,
+            here,
+        }),
+    }
+}
+
+/// The metrics of a run: the one that chooses the best step, then the others of the task's card.
+pub fn metrics(config: &RunConfig, task: &Task) -> Vec<Metric> {
+    let mut metrics = task.metrics().to_vec();
+    if let SelectionMetric::Metric(chosen) = config.evaluation.metric {
+        metrics.retain(|metric| *metric != chosen);
+        metrics.insert(0, chosen);
+    }
+    metrics
+}
+
+/// How answers are made.
+pub fn predictor(config: &RunConfig, task: &PreparedTask) -> Predictor {
+    answers(config, task.labels.as_ref(), task.target_width)
+}
+
+/// How answers are made to a task of these labels (texts and their ids), of targets of `target_width` tokens.
+pub fn answers(config: &RunConfig, labels: Option<&LabelIds>, target_width: usize) -> Predictor {
+    match (&config.evaluation.method, labels) {
+        (PredictionMethod::Labels | PredictionMethod::Auto, Some((texts, ids))) => Predictor::Labels {
+            ids: ids.clone(),
+            texts: texts.clone(),
+        },
+        _ => {
+            let given = config.evaluation.max_new_tokens;
+            Predictor::Generate {
+                max_new_tokens: if given == 0 { target_width } else { given },
+            }
+        }
+    }
+}
+
+/// Name of a backbone in adapter files: its folder's name, so that a file says nothing of the machine it was made on.
+fn backbone_name(path: &Path) -> String {
+    let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    whole
+        .file_name()
+        .map_or_else(|| "backbone".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_choose_the_best_step_are_spread_over_the_split() {
+        let row = |id: u32| Encoded {
+            source: vec![id],
+            target: vec![1],
+        };
+        let targets = (0..10).map(|id| id.to_string()).collect();
+        let split = ((0..10).map(row).collect(), Right::of_targets(targets));
+        for (limit, expected) in [
+            (0, "0123456789"),
+            (4, "0257"),
+            (1, "0"),
+            (10, "0123456789"),
+            (99, "0123456789"),
+        ] {
+            let (rows, right) = selection_rows(&split, limit);
+            assert_eq!(right.targets.concat(), expected);
+            assert!(
+                rows.iter()
+                    .zip(&right.targets)
+                    .all(|(row, target)| row.source[0].to_string() == *target)
+            );
+        }
+    }
+}

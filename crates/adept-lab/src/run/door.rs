@@ -1,0 +1,67 @@
+//! The door: a backbone's tokenizer, embedding table and configuration are held against each other before anything is
+//! computed, and the lengths of rows against the model's positions.
+
+use std::path::Path;
+
+use adept_data::TextTokenizer;
+use adept_models::{Backbone as _, CausalBackbone as _};
+use adept_train::TrainError;
+use adept_train::model::Model;
+use burn::tensor::backend::Backend;
+
+/// Refuses a tokenizer that gives ids without a row in the embedding, and one whose texts do not end as the model's do.
+///
+/// An encoder-decoder learns to end an answer from the token that the tokenizer puts behind every target: were that
+/// none of the model's end tokens, no answer would ever end.
+pub(super) fn check_tokenizer<B: Backend>(
+    path: &Path,
+    model: &Model<B>,
+    tokenizer: &TextTokenizer,
+) -> Result<(), TrainError> {
+    let rows = model.vocab_size();
+    let largest = tokenizer.largest_id();
+    if largest as usize >= rows {
+        return Err(TrainError::TokenWithoutRow {
+            backbone: path.to_owned(),
+            found: largest,
+            rows,
+        });
+    }
+    if model.family().is_causal() {
+        return Ok(());
+    }
+    let found = tokenizer.end_id();
+    if found.is_some_and(|id| model.eos_ids().contains(&id)) {
+        return Ok(());
+    }
+    Err(TrainError::EndToken {
+        backbone: path.to_owned(),
+        expected: model.eos_ids().to_vec(),
+        found: found.map_or_else(|| "nothing".to_owned(), |id| id.to_string()),
+    })
+}
+
+/// Refuses texts that reach beyond a decoder's positions; T5 counts distances and has no last one. `tokens` are those
+/// of each row, in the order of the rows' numbers.
+pub(super) fn check_positions<B: Backend>(
+    model: &Model<B>,
+    what: &'static str,
+    prompt: usize,
+    tokens: impl IntoIterator<Item = (usize, usize)>,
+) -> Result<(), TrainError> {
+    let positions = match model {
+        Model::T5(_) => return Ok(()),
+        Model::CodeGen(model) => model.max_positions(),
+        Model::Llama(model) => model.max_positions(),
+    };
+    match tokens.into_iter().max_by_key(|(_, tokens)| *tokens) {
+        Some((row, tokens)) if prompt.saturating_add(tokens) > positions => Err(TrainError::Positions {
+            what,
+            row,
+            tokens,
+            prompt,
+            positions,
+        }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,264 @@
+//! What a grid of runs reads once: a backbone with its tokenizer, and a task as token ids.
+
+use std::path::{Path, PathBuf};
+
+use adept_core::Fingerprint;
+use adept_data::{
+    DataFile, Encoded, Lengths, LoadOptions, Right, SplitLosses, StoredRows, Task, TaskRows, TextTokenizer, open_task,
+};
+use adept_train::TrainError;
+use adept_train::config::{ConfigError, RunConfig};
+use adept_train::model::Model;
+use adept_train::program::{PreparedPrograms, ProgramOptions, prepare_programs};
+use adept_train::record::Majority;
+use adept_train::task::{LabelIds, label_ids, load_options, target_width, task_of};
+use burn::tensor::backend::Backend;
+
+use super::door::check_tokenizer;
+use crate::baseline;
+
+/// A backbone with its tokenizer.
+pub struct LoadedBackbone<B: Backend> {
+    /// The model, frozen.
+    pub model: Model<B>,
+    /// Identity of its weights.
+    pub fingerprint: Fingerprint,
+    /// Its tokenizer.
+    pub tokenizer: TextTokenizer,
+    /// Folder it was read from.
+    pub path: PathBuf,
+}
+
+/// Reads a checkpoint and its tokenizer, and holds them against each other.
+///
+/// # Errors
+/// Files that cannot be read, and a tokenizer that is not the checkpoint's.
+pub fn load_backbone<B: Backend>(path: &Path, device: &B::Device) -> Result<LoadedBackbone<B>, TrainError> {
+    if path.as_os_str().is_empty() {
+        return Err(ConfigError::Missing { key: "backbone" }.into());
+    }
+    let (model, fingerprint) = Model::load(path, device)?;
+    let tokenizer = TextTokenizer::from_dir(path)?;
+    check_tokenizer(path, &model, &tokenizer)?;
+    Ok(LoadedBackbone {
+        model,
+        fingerprint,
+        tokenizer,
+        path: path.to_owned(),
+    })
+}
+
+/// A task as token ids.
+#[derive(Debug, Clone)]
+pub struct PreparedTask {
+    /// The task.
+    pub task: Task,
+    /// Training examples, on disk.
+    pub train: StoredRows,
+    /// Validation examples and their right answers.
+    pub validation: (Vec<Encoded>, Right),
+    /// Test examples and their right answers.
+    pub test: (Vec<Encoded>, Right),
+    /// The task's labels and their ids; none where targets are scores or answers.
+    pub labels: Option<LabelIds>,
+    /// Width of the targets in tokens, `</s>` included.
+    pub target_width: usize,
+    /// What the most frequent training label scores.
+    pub majority: Majority,
+    /// Files the examples came from.
+    pub files: Vec<DataFile>,
+    /// Source tokens kept.
+    pub max_source_length: usize,
+    /// What the configuration says of the targets' length.
+    pub max_target_length: usize,
+    /// What its loader was told.
+    pub options: LoadOptions,
+    /// What texts lose as token ids, of each split that loses something.
+    pub losses: Vec<SplitLosses>,
+}
+
+/// A task as a run needs it.
+#[derive(Debug, Clone)]
+pub enum PreparedData {
+    /// Targets are labels, scores or texts.
+    Rows(Box<PreparedTask>),
+    /// Targets are programs.
+    Programs(Box<PreparedPrograms>),
+}
+
+impl PreparedData {
+    /// The task.
+    pub fn task(&self) -> &Task {
+        match self {
+            Self::Rows(rows) => &rows.task,
+            Self::Programs(programs) => &programs.task,
+        }
+    }
+
+    /// Files the examples came from.
+    pub fn files(&self) -> &[DataFile] {
+        match self {
+            Self::Rows(rows) => &rows.files,
+            Self::Programs(programs) => &programs.files,
+        }
+    }
+
+    /// What texts lose as token ids, of each split that loses something.
+    pub fn losses(&self) -> &[SplitLosses] {
+        match self {
+            Self::Rows(rows) => &rows.losses,
+            Self::Programs(programs) => &programs.losses,
+        }
+    }
+
+    /// Its rows, for what has no meaning for programs.
+    ///
+    /// # Errors
+    /// [`TrainError::Program`].
+    pub fn rows(&self) -> Result<&PreparedTask, TrainError> {
+        match self {
+            Self::Rows(rows) => Ok(rows),
+            Self::Programs(programs) => Err(TrainError::Program {
+                task: programs.task.name().to_owned(),
+            }),
+        }
+    }
+
+    /// Whether it was prepared with these settings.
+    pub fn is_of(&self, config: &RunConfig) -> bool {
+        check_prepared(config, self).is_ok()
+    }
+}
+
+/// What preparing a task needs besides its configuration and a tokenizer.
+#[derive(Debug, Clone, Default)]
+pub struct Means {
+    /// Folder that tokenised tasks are kept in; none: nowhere.
+    pub cache: Option<PathBuf>,
+    /// What programs are run with.
+    pub programs: ProgramOptions,
+}
+
+/// Reads and tokenises a task of either kind.
+///
+/// # Errors
+/// Data that cannot be read or encoded, and for programs a sandbox that does not hold.
+pub fn prepare<B: Backend>(
+    config: &RunConfig,
+    backbone: &LoadedBackbone<B>,
+    means: &Means,
+) -> Result<PreparedData, TrainError> {
+    if task_of(config)?.is_program() {
+        if !backbone.model.family().is_causal() {
+            let task = config.task.clone();
+            return Err(TrainError::Program { task });
+        }
+        let end = backbone.model.eos_id();
+        return prepare_programs(config, &backbone.tokenizer, end, &means.programs)
+            .map(|programs| PreparedData::Programs(Box::new(programs)));
+    }
+    if backbone.model.family().is_causal() {
+        return Err(TrainError::NoProgram);
+    }
+    let task = task_of(config)?;
+    prepare_task(task, config, &backbone.tokenizer, means.cache.as_deref())
+        .map(|rows| PreparedData::Rows(Box::new(rows)))
+}
+
+/// Reads and tokenises a task, or takes it as it was tokenised before from `cache`, a folder that is made where it is not
+/// there. Without one, token ids lie in a temporary file.
+pub fn prepare_task(
+    task: Task,
+    config: &RunConfig,
+    tokenizer: &TextTokenizer,
+    cache: Option<&Path>,
+) -> Result<PreparedTask, TrainError> {
+    if config.data.as_os_str().is_empty() {
+        return Err(ConfigError::Missing { key: "data" }.into());
+    }
+    let options = load_options(config);
+    let target_width = target_width(config, &task, tokenizer)?;
+    let max_source_length = config.input.max_source_length;
+    let lengths = Lengths {
+        source: max_source_length,
+        target: target_width,
+    };
+    let TaskRows {
+        train,
+        validation,
+        test,
+        files,
+        losses,
+        ..
+    } = open_task(&task, &config.data, &options, tokenizer, lengths, cache)?;
+    for (split, rows) in [
+        ("training", train.len()),
+        ("validation", validation.0.len()),
+        ("test", test.0.len()),
+    ] {
+        if rows == 0 {
+            return Err(TrainError::EmptySplit {
+                task: task.name().to_owned(),
+                split,
+            });
+        }
+    }
+    let labels = label_ids(&task, tokenizer, target_width)?;
+    let majority = baseline::majority(&task, &train, &test.1)?;
+    Ok(PreparedTask {
+        task,
+        train,
+        validation,
+        test,
+        labels,
+        target_width,
+        majority,
+        files,
+        max_source_length,
+        max_target_length: config.input.max_target_length,
+        options,
+        losses,
+    })
+}
+
+/// Refuses a task that was prepared with other settings.
+pub(super) fn check_prepared(config: &RunConfig, data: &PreparedData) -> Result<(), TrainError> {
+    let refuse = |field, prepared: String, wanted: String| {
+        Err(TrainError::Prepared {
+            field,
+            prepared,
+            wanted,
+        })
+    };
+    let options = load_options(config);
+    if data.task().reference() != config.task {
+        return refuse("task", data.task().name().to_owned(), config.task.clone());
+    }
+    let found = match data {
+        PreparedData::Rows(rows) => rows.options,
+        PreparedData::Programs(programs) => programs.options,
+    };
+    if found != options {
+        return refuse("input", format!("{found:?}"), format!("{options:?}"));
+    }
+    let PreparedData::Rows(task) = data else {
+        return Ok(());
+    };
+    for (field, prepared, wanted) in [
+        (
+            "input.max_source_length",
+            task.max_source_length,
+            config.input.max_source_length,
+        ),
+        (
+            "input.max_target_length",
+            task.max_target_length,
+            config.input.max_target_length,
+        ),
+    ] {
+        if prepared != wanted {
+            return refuse(field, prepared.to_string(), wanted.to_string());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,365 @@
+//! How long a run's steps and evaluations take on this machine, by doing a few of them. Nothing of it is kept: the
+//! module that is stepped is thrown away, and a run seeds the device's random numbers itself before each pass.
+
+use std::time::Instant;
+
+use adept_data::{Batch, Batcher, Encoded, Right, TextTokenizer};
+use adept_models::CausalBackbone;
+use adept_train::TrainError;
+use adept_train::config::RunConfig;
+use adept_train::evaluate::{self, EvaluationSet};
+use adept_train::learner::step_gradients;
+use adept_train::model::Model;
+use adept_train::optim::{AdamW, AdamWConfig, groups};
+use adept_train::program::{PreparedPrograms, Problem, Writer, in_order};
+use adept_train::target::Target;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+
+use super::{
+    LoadedBackbone, PreparedData, PreparedTask, adapter_target, batch_options, full_target, predictor, programs,
+    selection_rows, trained_with,
+};
+
+/// How thoroughly to measure.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ProbeOptions {
+    /// Steps before the clock starts.
+    pub warmup: usize,
+    /// Steps that are timed; the fastest counts.
+    pub steps: usize,
+    /// Seconds that one pass may take; a batch that would take longer is cut to fewer rows.
+    pub longest_pass: f64,
+}
+
+/// What a run costs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RunTime {
+    /// Seconds of one optimiser step, all its passes included.
+    pub step: f64,
+    /// Seconds of one evaluation on the rows that choose the best step.
+    pub validation: f64,
+    /// Seconds of scoring the test split.
+    pub test: f64,
+}
+
+/// Batches whose widths say what the batches of a run are like.
+const LOOKED_AT: usize = 64;
+
+/// Rows of the pass that tells whether a whole batch takes too long.
+const FEW_ROWS: usize = 2;
+
+/// Measures a run: a few steps on a batch of usual width, and one evaluation batch.
+///
+/// # Errors
+/// What would keep the run from starting.
+pub fn probe<AB: AutodiffBackend>(
+    config: &RunConfig,
+    backbone: &LoadedBackbone<AB::InnerBackend>,
+    data: &PreparedData,
+    device: &AB::Device,
+    options: ProbeOptions,
+) -> Result<RunTime, TrainError> {
+    let trained = trained_with(config, backbone, data);
+    match config.adapter.method.adapter() {
+        Some(method) => {
+            let target = adapter_target::<AB>(config, method, backbone, &trained, device)?;
+            time(config, backbone, data, &target, device, options)
+        }
+        None => time(
+            config,
+            backbone,
+            data,
+            &full_target::<AB>(backbone, trained, device),
+            device,
+            options,
+        ),
+    }
+}
+
+fn time<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
+    config: &RunConfig,
+    backbone: &LoadedBackbone<AB::InnerBackend>,
+    data: &PreparedData,
+    target: &T,
+    device: &AB::Device,
+    options: ProbeOptions,
+) -> Result<RunTime, TrainError> {
+    let train = match data {
+        PreparedData::Rows(task) => {
+            let size = config.train.batch_size;
+            Batcher::new(&task.train, batch_options(config, backbone, task, size))?
+        }
+        PreparedData::Programs(programs) => Batcher::new(&programs.train, programs::batch_options(config, backbone))?,
+    };
+    let step = time_step(config, backbone, &train, target, device, options)?;
+    match data {
+        PreparedData::Rows(task) => {
+            let (validation, test) = time_answers(config, backbone, task, target, device, options)?;
+            Ok(RunTime { step, validation, test })
+        }
+        PreparedData::Programs(programs) => Ok(RunTime {
+            step,
+            validation: 0.0,
+            test: time_writing(config, backbone, programs, target, device)?,
+        }),
+    }
+}
+
+/// Tokens that are written to see how long one takes.
+const FEW_TOKENS: usize = 4;
+/// Seconds that the sandbox takes for one program.
+const JUDGING: f64 = 0.2;
+
+/// Tokens behind a program's own that show that it has ended: those that begin the next statement.
+const ENDING: usize = 4;
+
+/// Seconds of writing and judging all programs, were each as long as the solution that comes with its problem. (A model
+/// that has learnt nothing may write on to the last token that it is allowed; one that has ends about there.)
+fn time_writing<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
+    config: &RunConfig,
+    backbone: &LoadedBackbone<AB::InnerBackend>,
+    programs: &PreparedPrograms,
+    target: &T,
+    device: &AB::Device,
+) -> Result<f64, TrainError> {
+    let (model, adapter) = target.inner_parts(&target.initial());
+    let family = model.family();
+    let text = (&backbone.tokenizer, programs.stops.as_slice());
+    match &model {
+        Model::CodeGen(model) => {
+            let writer = Writer::new(config, (model, family), &adapter, text, device);
+            time_writer(config, &writer, programs, &backbone.tokenizer)
+        }
+        Model::Llama(model) => {
+            let writer = Writer::new(config, (model, family), &adapter, text, device);
+            time_writer(config, &writer, programs, &backbone.tokenizer)
+        }
+        Model::T5(_) => Ok(0.0),
+    }
+}
+
+fn time_writer<B: Backend, M: CausalBackbone<B>>(
+    config: &RunConfig,
+    writer: &Writer<'_, B, M>,
+    programs: &PreparedPrograms,
+    tokenizer: &TextTokenizer,
+) -> Result<f64, TrainError> {
+    let order = in_order(&programs.problems, config.generation.samples);
+    let tokens = program_tokens(&order, tokenizer, writer.max_new_tokens())?;
+    let size = config.evaluation.batch_size;
+    let batches: Vec<&[(&Problem, usize)]> = order.chunks(size).collect();
+    // Prompts become longer from batch to batch: the one in the middle is like most.
+    let Some(rows) = batches.get(batches.len() / 2) else {
+        return Ok(0.0);
+    };
+    let seconds = |tokens: usize| -> Result<f64, TrainError> {
+        let started = Instant::now();
+        writer.batch_of(rows, tokens)?;
+        Ok(started.elapsed().as_secs_f64())
+    };
+    let first = seconds(1)?.min(seconds(1)?);
+    let each = (seconds(1 + FEW_TOKENS)? - first).max(0.0) / FEW_TOKENS as f64;
+    let (passes, steps) = passes_and_steps(&tokens, size);
+    let judging = (programs.problems.len() + order.len()) as f64 * JUDGING / programs.workers.max(1) as f64;
+    Ok(passes as f64 * first + steps as f64 * each + judging)
+}
+
+/// Tokens that are expected of each program, in that order.
+fn program_tokens(
+    order: &[(&Problem, usize)],
+    tokenizer: &TextTokenizer,
+    longest: usize,
+) -> Result<Vec<usize>, TrainError> {
+    let tokens = |(problem, _): &(&Problem, usize)| {
+        let own = tokenizer.encode_continuation(&problem.solution)?.len();
+        Ok((own + ENDING).min(longest))
+    };
+    order.iter().map(tokens).collect()
+}
+
+/// Batches of programs of so many tokens, and the tokens that are written one after the other behind their first ones:
+/// a batch ends with its longest program.
+fn passes_and_steps(tokens: &[usize], size: usize) -> (usize, usize) {
+    let batches = tokens.chunks(size);
+    let steps = |batch: &[usize]| batch.iter().max().map_or(0, |longest| longest.saturating_sub(1));
+    (batches.len(), batches.map(steps).sum())
+}
+
+/// Tokens of a batch, the soft prompt included.
+fn work(config: &RunConfig, batch: &Batch) -> f64 {
+    let method = config.adapter.method.adapter();
+    let prompt = method.map_or(0, |_| config.adapter.virtual_tokens);
+    (batch.batch * (batch.source_width + prompt)) as f64
+}
+
+/// Seconds of one optimiser step.
+fn time_step<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
+    config: &RunConfig,
+    backbone: &LoadedBackbone<AB::InnerBackend>,
+    train: &Batcher<'_>,
+    target: &T,
+    device: &AB::Device,
+    options: ProbeOptions,
+) -> Result<f64, TrainError> {
+    let work = |batch: &Batch| work(config, batch);
+    let passes = config.train.accumulation;
+    let looked_at = LOOKED_AT
+        .min(config.train.steps * passes)
+        .min(train.batches_per_epoch());
+    let batches: Vec<Batch> = (0..looked_at)
+        .map(|step| train.train_batch(config.seed, step))
+        .collect::<Result<_, _>>()?;
+    let mean = batches.iter().map(work).sum::<f64>() / batches.len() as f64;
+    let usual = nearest(&batches, mean, work);
+
+    let section = &config.optimizer;
+    let constants = AdamWConfig {
+        beta1: section.beta1,
+        beta2: section.beta2,
+        epsilon: section.epsilon,
+    };
+    let mut optimizer = AdamW::new(constants, groups(config.adapter.method, section));
+    let dropout = config.train.backbone_dropout.or(backbone.model.dropout_rate());
+    let mut trained = Some(target.initial());
+    let mut step = |batch: &Batch| -> f64 {
+        let started = Instant::now();
+        let module = trained.take().expect("every step puts it back");
+        let batches = std::slice::from_ref(batch);
+        let (loss, gradients) = step_gradients::<AB, T>(target, &module, batches, dropout, device, &mut |_| true)
+            .expect("nothing asks the probe to stop");
+        let rates = optimizer.rates(0, config.train.steps);
+        trained = Some(optimizer.step::<AB, _>(module, gradients, &rates));
+        // Reading the loss waits for the device.
+        drop(loss.into_data());
+        started.elapsed().as_secs_f64()
+    };
+    let batch = fitting(usual, options.longest_pass, &mut step);
+    for _ in 0..options.warmup {
+        step(&batch);
+    }
+    let fastest = (0..options.steps.max(1))
+        .map(|_| step(&batch))
+        .fold(f64::INFINITY, f64::min);
+    Ok(passes as f64 * fastest * mean / work(&batch))
+}
+
+/// Seconds of an evaluation on the rows that choose the best step, and on the test split.
+fn time_answers<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
+    config: &RunConfig,
+    backbone: &LoadedBackbone<AB::InnerBackend>,
+    task: &PreparedTask,
+    target: &T,
+    device: &AB::Device,
+    options: ProbeOptions,
+) -> Result<(f64, f64), TrainError> {
+    let work = |batch: &Batch| work(config, batch);
+    let size = config.evaluation.batch_size;
+    let batches = |rows: &[Encoded]| -> Result<Vec<Batch>, TrainError> {
+        Ok(Batcher::new(rows, batch_options(config, backbone, task, size))?.evaluation_batches()?)
+    };
+    let (chosen, _) = selection_rows(&task.validation, config.evaluation.validation_rows);
+    let (validation, test) = (batches(&chosen)?, batches(&task.test.0)?);
+    let mean = validation.iter().map(work).sum::<f64>() / validation.len() as f64;
+    let (inner, adapter) = target.inner_parts(&target.initial());
+    let answers = predictor(config, task);
+    let decode = |ids: &[u32]| -> Result<String, TrainError> { Ok(backbone.tokenizer.decode(ids, true)?) };
+    let mut outcome = Ok(());
+    let mut predict = |batch: &Batch| -> f64 {
+        let started = Instant::now();
+        let set = EvaluationSet {
+            batches: vec![Batch {
+                rows: (0..batch.batch).collect(),
+                ..batch.clone()
+            }],
+            right: Right::of_targets(vec![String::new(); batch.batch]),
+        };
+        let predicted = evaluate::predict(&inner, &adapter, &set, &answers, &decode, device, &mut |_, _| true);
+        if let Err(error) = predicted {
+            outcome = Err(error);
+        }
+        started.elapsed().as_secs_f64()
+    };
+    let batch = fitting(nearest(&validation, mean, work), options.longest_pass, &mut predict);
+    let rate = predict(&batch) / work(&batch);
+    outcome?;
+    let whole = |batches: &[Batch]| rate * batches.iter().map(work).sum::<f64>();
+    Ok((whole(&validation), whole(&test)))
+}
+
+/// The batch whose work is nearest to that.
+fn nearest(batches: &[Batch], wanted: f64, work: impl Fn(&Batch) -> f64) -> &Batch {
+    let distance = |batch: &&Batch| (work(batch) - wanted).abs();
+    batches
+        .iter()
+        .min_by(|left, right| distance(left).total_cmp(&distance(right)))
+        .expect("a split has a row, so it has a batch")
+}
+
+/// The batch, or as many of its rows as fit into the time, judged by a pass of few rows.
+fn fitting(batch: &Batch, longest: f64, pass: &mut impl FnMut(&Batch) -> f64) -> Batch {
+    let few = FEW_ROWS.min(batch.batch);
+    let seconds = pass(&first_rows(batch, few));
+    let rows = (longest / seconds.max(1e-9) * few as f64) as usize;
+    first_rows(batch, rows.clamp(few, batch.batch))
+}
+
+/// The first rows of a batch.
+fn first_rows(batch: &Batch, rows: usize) -> Batch {
+    Batch {
+        rows: batch.rows[..rows].to_vec(),
+        batch: rows,
+        source_width: batch.source_width,
+        target_width: batch.target_width,
+        input_ids: batch.input_ids[..rows * batch.source_width].to_vec(),
+        mask: batch.mask[..rows * batch.source_width].to_vec(),
+        labels: batch.labels[..rows * batch.target_width].to_vec(),
+        positions: batch
+            .positions
+            .iter()
+            .take(rows * batch.source_width)
+            .copied()
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn problem(id: usize, prompt: usize, solution: &str) -> Problem {
+        Problem {
+            id,
+            prompt: String::new(),
+            ids: vec![1; prompt],
+            solution: solution.to_owned(),
+            tests: String::new(),
+            names: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn programs_are_expected_to_be_as_long_as_solutions_and_batches_as_their_longest() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/goldens/codegen");
+        let tokenizer = TextTokenizer::from_dir(&folder).expect("a tokenizer of the repository");
+        let short = "    return x";
+        let long = format!("    return {}", "x + ".repeat(100));
+        let own = |text: &str| tokenizer.encode_continuation(text).expect("text").len();
+        let problems = [problem(0, 9, &long), problem(1, 3, short), problem(2, 5, short)];
+        let order = in_order(&problems, 1);
+        assert_eq!(
+            order.iter().map(|(problem, _)| problem.id).collect::<Vec<_>>(),
+            [1, 2, 0]
+        );
+        let tokens = program_tokens(&order, &tokenizer, 512).expect("text");
+        let expected = [own(short) + ENDING, own(short) + ENDING, own(&long) + ENDING];
+        assert_eq!(tokens, expected);
+        // A third of what three programs of the greatest length would take, and less.
+        let (batches, steps) = passes_and_steps(&tokens, 2);
+        assert_eq!((batches, steps), (2, expected[0] + expected[2] - 2));
+        assert!(steps < 2 * 511);
+        assert_eq!(program_tokens(&order, &tokenizer, 6).expect("text"), [6, 6, 6]);
+        assert_eq!(passes_and_steps(&[], 2), (0, 0));
+    }
+}

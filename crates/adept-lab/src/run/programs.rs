@@ -1,0 +1,128 @@
+//! A run on a task of programs: training on joined rows, then writing, then judging.
+
+use adept_core::AdapterConfig;
+use adept_data::{BatchOptions, Batcher, Layout, Positions};
+use adept_train::TrainError;
+use adept_train::config::{PositionRule, RunConfig};
+use adept_train::evaluate::Predictor;
+use adept_train::folder;
+use adept_train::learner::{self, Job};
+use adept_train::model::Model;
+use adept_train::observer::{Event, Observer, Split};
+use adept_train::optim;
+use adept_train::record::{MissingLayer, RunResult};
+use adept_train::target::Target;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+
+use super::{Begun, LoadedBackbone, check_positions};
+use adept_train::program::{COMPLETIONS, Completions, JUDGED, PreparedPrograms, judge, scores, tally, write};
+
+/// How a run puts programs into batches: source and solution in one row.
+pub(super) fn batch_options<B: Backend>(config: &RunConfig, backbone: &LoadedBackbone<B>) -> BatchOptions {
+    BatchOptions {
+        layout: Layout::Joined(match config.input.positions {
+            PositionRule::Tokens => Positions::Tokens,
+            PositionRule::Slots => Positions::Slots,
+        }),
+        batch_size: config.train.batch_size,
+        max_source_length: config.input.max_source_length,
+        buckets: config.input.widths(),
+        pad_to_max: config.input.pad_to_max,
+        pad_id: backbone.model.pad_id(),
+        target_width: 1,
+    }
+}
+
+/// Refuses rows that are longer than the backbone's positions: training rows, and problems that leave no room for a
+/// token.
+fn check_lengths<B: Backend>(
+    config: &RunConfig,
+    backbone: &LoadedBackbone<B>,
+    prompt: usize,
+    programs: &PreparedPrograms,
+) -> Result<(), TrainError> {
+    let (input, widths) = (&config.input, config.input.widths());
+    let slots = |tokens: usize| match input.positions {
+        PositionRule::Tokens => tokens,
+        // Pads count: a row reaches to the end of its batch.
+        PositionRule::Slots => widths.iter().copied().find(|width| *width >= tokens).unwrap_or(tokens),
+    };
+    let kept = |tokens: usize| slots(tokens.min(input.max_source_length));
+    let rows = programs.train.iter().enumerate();
+    let rows = rows.map(|(row, text)| (row, kept(text.source.len() + text.target.len())));
+    check_positions(&backbone.model, "training row", prompt, rows)?;
+    let problems = programs.problems.iter();
+    let problems = problems.map(|problem| (problem.id, problem.ids.len().min(input.max_source_length) + 1));
+    check_positions(&backbone.model, "problem", prompt, problems)
+}
+
+/// Trains a target on programs, lets it write, and judges what it wrote.
+///
+/// # Errors
+/// What ends a run, and a sandbox that did not work.
+pub(super) fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
+    begun: &Begun<'_, AB>,
+    programs: &PreparedPrograms,
+    adapter: Option<&AdapterConfig>,
+    target: &T,
+    observer: &mut dyn Observer,
+) -> Result<RunResult, TrainError> {
+    let (config, backbone) = (&begun.resolved.config, begun.backbone);
+    if !backbone.model.family().is_causal() {
+        return Err(TrainError::Program {
+            task: config.task.clone(),
+        });
+    }
+    check_lengths(
+        config,
+        backbone,
+        adapter.map_or(0, |adapter| adapter.virtual_tokens),
+        programs,
+    )?;
+    let mut start = begun.start(adapter, target, [programs.train.len(), 0, programs.problems.len()]);
+    start.missing_layers = MissingLayer::all(programs.sandbox.layers());
+    let job = Job {
+        identity: begun.identity,
+        start: start.clone(),
+        groups: optim::groups(config.adapter.method, &config.optimizer),
+        backbone_dropout: config.train.backbone_dropout.or(backbone.model.dropout_rate()),
+        train: Batcher::new(&programs.train, batch_options(config, backbone))?,
+        validation: None,
+        test: None,
+        metrics: &[],
+        predictor: Predictor::Generate { max_new_tokens: 0 },
+        decode: &|_| Ok(String::new()),
+    };
+    let mut outcome = learner::train::<AB, T>(job, target, begun.folder, begun.device, observer)?;
+
+    let step = config.train.steps;
+    let stopped = || Err(TrainError::Interrupted { step });
+    let best = target.load(&begun.folder.best(), begun.device)?;
+    let (model, adapter) = target.inner_parts(&best);
+    let mut file = Completions::open(&begun.folder.path().join(COMPLETIONS))?;
+    let mut proceed = |done, total| {
+        let split = Split::Test;
+        observer.event(&Event::EvaluationProgress { split, done, total });
+        done == total || !observer.stop_requested()
+    };
+    let parts = (&model, &adapter);
+    let tokenizer = &backbone.tokenizer;
+    if !write(
+        config,
+        parts,
+        tokenizer,
+        programs,
+        &mut file,
+        begun.device,
+        &mut proceed,
+    )? {
+        return stopped();
+    }
+    let (sandbox, workers) = (&programs.sandbox, programs.workers);
+    let Some(judged) = judge(sandbox, &programs.problems, &file.into_all(), workers, &mut proceed)? else {
+        return stopped();
+    };
+    outcome.test = scores(&judged);
+    folder::write_json(&begun.folder.path().join(JUDGED), &judged)?;
+    begun.end(start, outcome, None, Some(tally(&judged)), observer)
+}

@@ -1,0 +1,267 @@
+//! Checks of decoders alone (CodeGen, Llama): batches, positions counted both ways, logits, losses, greedy output.
+//!
+//! Logits are compared where the mask is 1 alone: a pad of the bare model sees nothing, and what comes of it is arbitrary.
+
+use std::path::Path;
+
+use adept_core::{Method, PromptAdapter};
+use adept_data::{Batch, BatchOptions, Batcher, Encoded, IGNORED_LABEL, Layout, Positions};
+use adept_models::CausalBackbone;
+use adept_train::evaluate::{label_tensor, source_tensors};
+use adept_train::model::{TaskModel, causal};
+use adept_train::target::TrainBackbone;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Bool, Int, Tensor};
+
+use super::compare::{Group, limit, read_integers};
+use super::forward::{self, single};
+use super::golden::Golden;
+use super::subject::{self, Subject};
+use super::{GroupRow, VerifyError, exact, greedy, train};
+
+/// The golden batch as the batcher makes it, positions counted both ways.
+pub(super) struct Batches {
+    /// Pads count: what is trained on.
+    slots: Batch,
+    /// Pads do not count.
+    tokens: Batch,
+}
+
+impl Batches {
+    /// Batches of the rows of the golden file.
+    pub fn new<B: Backend>(golden: &Golden, backbone: &impl CausalBackbone<B>) -> Result<Self, VerifyError> {
+        let given = subject::batch(golden, backbone)?;
+        let width = given.source_width;
+        let rows: Vec<Encoded> = (0..given.batch).map(|row| encoded(&given, row)).collect();
+        let made = |positions| -> Result<Batch, VerifyError> {
+            let options = BatchOptions {
+                layout: Layout::Joined(positions),
+                batch_size: given.batch,
+                max_source_length: width,
+                buckets: vec![width],
+                pad_to_max: true,
+                pad_id: end_id(backbone),
+                target_width: width,
+            };
+            Ok(Batcher::new(&rows, options)?.evaluation_batches()?.remove(0))
+        };
+        Ok(Self {
+            slots: made(Positions::Slots)?,
+            tokens: made(Positions::Tokens)?,
+        })
+    }
+
+    /// Whether the batcher's rows are the golden ones.
+    fn check(&self, golden: &Golden) -> Result<GroupRow, VerifyError> {
+        let batch = &self.slots;
+        let shape = [batch.batch, batch.source_width];
+        let mut group = Group::new(golden, "batch", limit::EXACT);
+        let wide = |values: &[i32]| -> Vec<i64> { values.iter().map(|value| i64::from(*value)).collect() };
+        let mask: Vec<i64> = batch.mask.iter().map(|attend| i64::from(*attend)).collect();
+        group.integers("train.input_ids", &shape, &wide(&batch.input_ids))?;
+        group.integers("train.attention_mask", &shape, &mask)?;
+        group.integers("train.labels", &shape, &wide(&batch.labels))?;
+        group.finish()
+    }
+}
+
+/// What a row was made of: its tokens without a label, then those with one.
+fn encoded(batch: &Batch, row: usize) -> Encoded {
+    let slots = row * batch.source_width..(row + 1) * batch.source_width;
+    let labels = &batch.labels[row * batch.target_width..(row + 1) * batch.target_width];
+    let own = batch.input_ids[slots.clone()]
+        .iter()
+        .zip(&batch.mask[slots])
+        .zip(labels);
+    let source = own
+        .filter(|((_, attend), label)| **attend && **label == IGNORED_LABEL)
+        .map(|((id, _), _)| id.unsigned_abs());
+    let target = labels.iter().filter(|label| **label != IGNORED_LABEL);
+    Encoded {
+        source: source.collect(),
+        target: target.map(|label| label.unsigned_abs()).collect(),
+    }
+}
+
+/// The token that golden rows are padded with and end with.
+pub(super) fn end_id<B: Backend>(backbone: &impl CausalBackbone<B>) -> u32 {
+    let first = backbone.eos_ids().first();
+    *first.expect("a configuration without an end token is refused")
+}
+
+/// All groups of a golden folder. `tables` are the family's own ones.
+pub(super) fn check<AB, M>(
+    backbone: &Path,
+    folder: &Path,
+    golden: &Golden,
+    (inner, tables): (M::Inner, Vec<GroupRow>),
+    device: &AB::Device,
+) -> Result<Vec<GroupRow>, VerifyError>
+where
+    AB: AutodiffBackend,
+    M: TrainBackbone<AB>,
+    M::Inner: CausalBackbone<AB::InnerBackend>,
+{
+    let batches = Batches::new(golden, &inner)?;
+    let subject = Subject::<AB, M>::new(inner, golden, batches.slots.clone(), device);
+    let mut rows = vec![
+        exact::tokenizer(backbone, folder, golden)?,
+        exact::schedule(golden)?,
+        batches.check(golden)?,
+        exact::peft_prompt(folder, &subject)?,
+    ];
+    rows.extend(tables);
+    rows.extend(base(&subject, &batches)?);
+    for method in Method::ALL {
+        rows.extend(adapted(method, &subject, &batches)?);
+        rows.extend(train::adapted(method, &subject)?);
+    }
+    Ok(rows)
+}
+
+/// The bare model.
+fn base<AB, M>(subject: &Subject<'_, AB, M>, batches: &Batches) -> Result<Vec<GroupRow>, VerifyError>
+where
+    AB: AutodiffBackend,
+    M: TrainBackbone<AB>,
+    M::Inner: CausalBackbone<AB::InnerBackend>,
+{
+    let bare = PromptAdapter::identity();
+    let pass = Pass::new(subject, batches, &bare);
+    let mut rows = pass.check("base", subject, &bare)?;
+    let labels = label_tensor::<AB::InnerBackend>(&subject.batch, subject.device);
+    let [batch, width] = labels.dims();
+    // A slot's logits are for the next slot's label.
+    let logits = pass.logits.narrow(1, 0, width - 1);
+    let labels = labels.slice([0..batch, 1..width]);
+    rows.push(forward::loss_per_token(subject.golden, logits, labels)?);
+    rows.extend(greedy::base(subject)?);
+    Ok(rows)
+}
+
+/// The model with an adapter.
+fn adapted<AB, M>(method: Method, subject: &Subject<'_, AB, M>, batches: &Batches) -> Result<Vec<GroupRow>, VerifyError>
+where
+    AB: AutodiffBackend,
+    M: TrainBackbone<AB>,
+    M::Inner: CausalBackbone<AB::InnerBackend>,
+{
+    let adapter = subject.adapter::<AB::InnerBackend>(method)?;
+    let pass = Pass::new(subject, batches, &adapter);
+    let mut rows = forward::input(method, subject.golden, &pass.input)?.to_vec();
+    rows.extend(pass.check(method.name(), subject, &adapter)?);
+    rows.extend(greedy::adapted(method, subject, &adapter)?);
+    Ok(rows)
+}
+
+/// One pass over the golden batch.
+struct Pass<B: Backend> {
+    input: adept_core::AdaptedInput<B>,
+    /// Positions `[batch, prompt + slots]`: pads count.
+    slots: Tensor<B, 2, Int>,
+    /// Positions: pads do not count.
+    tokens: Tensor<B, 2, Int>,
+    /// `[batch, prompt + slots, vocab]`.
+    logits: Tensor<B, 3>,
+}
+
+impl<B: Backend> Pass<B> {
+    fn new<AB, M>(subject: &Subject<'_, AB, M>, batches: &Batches, adapter: &PromptAdapter<B>) -> Self
+    where
+        AB: AutodiffBackend<InnerBackend = B, Device = B::Device>,
+        M: TrainBackbone<AB>,
+        M::Inner: CausalBackbone<B>,
+    {
+        let (device, prompt) = (subject.device, adapter.virtual_tokens());
+        let source = subject.source();
+        let own = causal::positions::<B>(&batches.slots, 0, device);
+        let input = adapter.forward_at(source.embeddings, source.mask, own);
+        let slots = causal::positions::<B>(&batches.slots, prompt, device);
+        let logits = subject
+            .inner
+            .forward(input.embeddings.clone(), input.mask.clone(), slots.clone(), 0.0);
+        Self {
+            input,
+            slots,
+            tokens: causal::positions::<B>(&batches.tokens, prompt, device),
+            logits,
+        }
+    }
+
+    /// Positions, logits with both kinds of them, and the training loop's loss.
+    fn check<AB, M>(
+        &self,
+        prefix: &str,
+        subject: &Subject<'_, AB, M>,
+        adapter: &PromptAdapter<B>,
+    ) -> Result<Vec<GroupRow>, VerifyError>
+    where
+        AB: AutodiffBackend<InnerBackend = B, Device = B::Device>,
+        M: TrainBackbone<AB>,
+        M::Inner: CausalBackbone<B>,
+    {
+        let golden = subject.golden;
+        let visible = visible(prefix, self.input.mask.clone())?;
+        let name = format!("{prefix}.logits");
+        let mut logits = Group::new(golden, &name, limit::LOGITS);
+        logits.visible(&name, self.logits.clone(), &visible)?;
+
+        let name = format!("{prefix}.logits_maskpos_last");
+        let input = self.input.clone();
+        let other = subject
+            .inner
+            .forward(input.embeddings, input.mask, self.tokens.clone(), 0.0);
+        let [batch, width, vocabulary] = other.dims();
+        let last = other.narrow(1, width - 1, 1).reshape([batch, vocabulary]);
+
+        let loss = TaskModel::loss(&subject.inner, adapter, &subject.batch, 0.0, subject.device);
+        Ok(vec![
+            self.positions(prefix, golden, &visible)?,
+            logits.finish()?,
+            single(golden, &name, limit::LOGITS, last)?,
+            single(golden, &format!("{prefix}.loss"), limit::LOSS, loss)?,
+        ])
+    }
+
+    /// Positions counted both ways. Where pads do not count, nobody sees what theirs are.
+    fn positions(&self, prefix: &str, golden: &Golden, visible: &[bool]) -> Result<GroupRow, VerifyError> {
+        let mut group = Group::new(golden, format!("{prefix}.positions"), limit::EXACT);
+        let shape = self.slots.dims();
+        let name = format!("{prefix}.position_ids");
+        group.integers(&name, &shape, &read_integers(&name, self.slots.clone())?)?;
+        let name = format!("{prefix}.position_ids_mask");
+        let computed = read_integers(&name, self.tokens.clone())?;
+        let expected = golden.integers(&format!("{prefix}.positions"), &name, &shape)?;
+        let differ = expected
+            .iter()
+            .zip(&computed)
+            .zip(visible)
+            .filter(|((expected, computed), visible)| **visible && expected != computed)
+            .count();
+        group.note(&name, differ as f64);
+        group.finish()
+    }
+}
+
+/// The mask's values.
+fn visible<B: Backend>(prefix: &str, mask: Tensor<B, 2, Bool>) -> Result<Vec<bool>, VerifyError> {
+    let ones = read_integers(&format!("{prefix}.attention_mask"), mask.int())?;
+    Ok(ones.into_iter().map(|one| one != 0).collect())
+}
+
+/// Logits of the bare model against a golden tensor of any name.
+pub(super) fn bare_logits<B: Backend>(
+    golden: &Golden,
+    name: &str,
+    model: &impl CausalBackbone<B>,
+    device: &B::Device,
+) -> Result<GroupRow, VerifyError> {
+    let batches = Batches::new(golden, model)?;
+    let (ids, mask) = source_tensors::<B>(&batches.slots, device);
+    let positions = causal::positions::<B>(&batches.slots, 0, device);
+    let seen = visible(name, mask.clone())?;
+    let logits = model.forward(model.embed(ids), mask, positions, 0.0);
+    let mut group = Group::new(golden, name, limit::LOGITS);
+    group.visible(name, logits, &seen)?;
+    group.finish()
+}

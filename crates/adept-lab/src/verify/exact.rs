@@ -1,0 +1,82 @@
+//! Checks without a limit, of folders of every family: tokenizer, schedule, the prompt that peft saved.
+
+use std::path::Path;
+
+use adept_data::TextTokenizer;
+use adept_train::schedule::multiplier;
+use adept_train::target::TrainBackbone;
+use burn::tensor::Tensor;
+use burn::tensor::backend::AutodiffBackend;
+use serde::Deserialize;
+
+use super::compare::{Group, limit};
+use super::golden::{self, Golden};
+use super::subject::Subject;
+use super::{GroupRow, VerifyError};
+
+/// Multipliers of the golden schedule: warm-up over 2 of 10 steps.
+pub(super) const WARMUP: usize = 2;
+pub(super) const TOTAL: usize = 10;
+
+#[derive(Deserialize)]
+struct Case {
+    text: String,
+    ids: Vec<u32>,
+    ids_no_special: Vec<u32>,
+    decoded: String,
+    decoded_with_special: String,
+}
+
+/// Text to ids and back, both with and without special tokens.
+pub(super) fn tokenizer(backbone: &Path, folder: &Path, golden: &Golden) -> Result<GroupRow, VerifyError> {
+    let path = folder.join("tokenizer_cases.json");
+    let cases: Vec<Case> = serde_json::from_slice(&golden::read(&path)?).map_err(|source| VerifyError::Json {
+        path: path.clone(),
+        source,
+    })?;
+    if cases.is_empty() {
+        return Err(VerifyError::NoCases {
+            path,
+            group: "tokenizer".to_owned(),
+        });
+    }
+    let tokenizer = TextTokenizer::from_dir(backbone)?;
+    let mut group = Group::new(golden, "tokenizer", limit::EXACT);
+    let mut different = 0usize;
+    let mut first = String::new();
+    for (index, case) in cases.iter().enumerate() {
+        let equal = tokenizer.encode(&case.text, usize::MAX)? == case.ids
+            && tokenizer.encode_continuation(&case.text)? == case.ids_no_special
+            && tokenizer.decode(&case.ids, true)? == case.decoded
+            && tokenizer.decode(&case.ids, false)? == case.decoded_with_special;
+        if !equal {
+            different += 1;
+            if first.is_empty() {
+                first = format!("case {index}: {:.40?}", case.text);
+            }
+        }
+    }
+    group.count(cases.len(), &first, different);
+    group.finish()
+}
+
+/// The learning-rate multipliers.
+pub(super) fn schedule(golden: &Golden) -> Result<GroupRow, VerifyError> {
+    let computed: Vec<f64> = (0..=TOTAL).map(|step| multiplier(step, WARMUP, TOTAL)).collect();
+    let mut group = Group::new(golden, "schedule", limit::EXACT);
+    group.values("schedule", &[TOTAL + 1], &computed)?;
+    group.finish()
+}
+
+/// The prompt that peft saved, through the reader of adapter files.
+pub(super) fn peft_prompt<AB: AutodiffBackend, M: TrainBackbone<AB>>(
+    folder: &Path,
+    subject: &Subject<'_, AB, M>,
+) -> Result<GroupRow, VerifyError> {
+    let (adapter, _) = adept_core::file::load::<AB::InnerBackend>(&folder.join("pt_peft"), subject.device)?;
+    let mut group = Group::new(subject.golden, "pt_peft", limit::EXACT);
+    let prompt = adapter.prompt.map(|prompt| prompt.weight.val());
+    let prompt = prompt.unwrap_or_else(|| Tensor::zeros([0, 0], subject.device));
+    group.tensor("pt.prompt", prompt)?;
+    group.finish()
+}

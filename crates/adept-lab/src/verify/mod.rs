@@ -1,0 +1,109 @@
+//! `adept verify`: compares this program, on any backend, with values that PyTorch computed.
+//!
+//! A golden folder (its layout is described in `tests/generators/golden_t5.py` and `golden_causal.py`, which make the
+//! project's own) holds a tiny random T5, CodeGen or Llama and what transformers, peft and torch's AdamW make of it.
+//! Verification computes the same values with the parts that training and inference use — the backbone, the adapters,
+//! the batches of joined rows, the loop's loss and gradients, the optimiser with its groups and schedule, generation,
+//! label scoring, the tokenizer — and reports the largest deviation of each group against its limit ([`limit`]). So a
+//! user sees on their own machine, with their own driver, whether a backend computes what the paper's equations say.
+//!
+//! | file | what |
+//! |---|---|
+//! | `golden` | the golden file |
+//! | `subject` | backbone, batch and adapters under test |
+//! | `seq2seq` | the checks of T5 |
+//! | `causal`, `greedy`, `rope` | the checks of CodeGen and Llama |
+//! | `exact`, `forward`, `train` | what families share of them |
+//! | `compare`, `report` | deviations, and the verdict |
+//!
+//! Limits are absolute, made for the tiny models of this repository. Where the folder holds `noise.json` (how far
+//! PyTorch's own float32 is from its float64, tensor by tensor, and how large the values are), they grow with that
+//! noise ([`limit::NOISE`]), so that a model of real size can be checked too.
+//!
+//! A group that cannot be checked because something is missing is an error, never a pass. LoRA, which golden folders
+//! hold as well, is not implemented by this program; the report says so.
+
+mod causal;
+mod compare;
+mod error;
+mod exact;
+mod forward;
+mod golden;
+mod greedy;
+mod report;
+mod rope;
+mod seq2seq;
+mod subject;
+mod train;
+
+pub use compare::limit;
+pub use error::VerifyError;
+pub use report::{GroupRow, NotChecked, VerifyReport};
+
+use std::path::Path;
+
+use adept_models::{CodeGen, Llama};
+use adept_train::model::Family;
+use burn::tensor::backend::AutodiffBackend;
+
+use golden::Golden;
+
+/// Checks the backbone in `backbone`, of the family that its `config.json` names, against the golden folder (or its
+/// `golden.safetensors`) `golden` on `device`.
+///
+/// # Errors
+/// Whatever keeps a group that should be checked from being checked. A deviation beyond its limit is not an error but
+/// a row that did not pass.
+pub fn verify<AB: AutodiffBackend>(
+    backbone: &Path,
+    golden: &Path,
+    device: &AB::Device,
+) -> Result<VerifyReport, VerifyError> {
+    let (folder, file) = match golden.is_dir() {
+        true => (golden.to_owned(), golden.join("golden.safetensors")),
+        false => (
+            golden.parent().map(Path::to_owned).unwrap_or_default(),
+            golden.to_owned(),
+        ),
+    };
+    let golden = Golden::open(&file)?;
+    let family = Family::of(backbone).map_err(|cause| VerifyError::Family(Box::new(cause)))?;
+    let rows = match family {
+        Family::T5 => seq2seq::check::<AB>(backbone, &folder, &golden, device)?,
+        Family::CodeGen => {
+            let model = CodeGen::<AB::InnerBackend>::load(backbone, device)?.model;
+            let tables = rope::codegen(&golden, &model, device)?;
+            causal::check::<AB, CodeGen<AB>>(backbone, &folder, &golden, (model, tables), device)?
+        }
+        Family::Llama => {
+            let model = Llama::<AB::InnerBackend>::load(backbone, device)?.model;
+            let tables = rope::llama(&golden, &model, device)?;
+            causal::check::<AB, Llama<AB>>(backbone, &folder, &golden, (model, tables), device)?
+        }
+    };
+    Ok(VerifyReport {
+        backbone: backbone.to_owned(),
+        backend: AB::name(device),
+        not_checked: not_checked(&golden),
+        golden: file,
+        rows,
+    })
+}
+
+/// What the file holds beyond the groups that were checked.
+fn not_checked(golden: &Golden) -> Vec<NotChecked> {
+    let (lora, unknown): (Vec<&str>, Vec<&str>) = golden.unread().partition(|name| name.starts_with("lora."));
+    let mut left = Vec::new();
+    if !lora.is_empty() {
+        let reason = format!("LoRA is not implemented by this program ({} tensors).", lora.len());
+        left.push(NotChecked {
+            group: "lora".to_owned(),
+            reason,
+        });
+    }
+    left.extend(unknown.into_iter().map(|name| NotChecked {
+        group: name.to_owned(),
+        reason: "This program does not know the tensor.".to_owned(),
+    }));
+    left
+}

@@ -1,0 +1,143 @@
+//! What is verified: a backbone on the plain and on the autodiff backend, the golden batch, and the golden adapters.
+
+use std::collections::BTreeMap;
+
+use adept_core::{AdaptedInput, AdapterConfig, Method, PromptAdapter};
+use adept_data::Batch;
+use adept_models::Backbone;
+use adept_train::evaluate::source_tensors;
+use adept_train::target::TrainBackbone;
+use burn::module::Module;
+use burn::tensor::TensorData;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+
+use super::VerifyError;
+use super::golden::Golden;
+
+/// A tensor of an adapter under its three names.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Name {
+    /// In the golden file.
+    pub golden: &'static str,
+    /// In adapter files.
+    pub file: &'static str,
+    /// The path of the module's parameter, which parameter groups go by.
+    pub path: &'static str,
+}
+
+const fn name(golden: &'static str, file: &'static str, path: &'static str) -> Name {
+    Name { golden, file, path }
+}
+
+const PROMPT: Name = name("prompt", "prompt_embeddings", "prompt.weight");
+const PT: &[Name] = &[PROMPT];
+const DEPT: &[Name] = &[
+    PROMPT,
+    name("a", "lora_embedding_A", "offset.Positional.a"),
+    name("b", "lora_embedding_B", "offset.Positional.b"),
+];
+const ADEPT: &[Name] = &[
+    PROMPT,
+    name("w_down", "lora_embedding_A", "offset.Adaptive.w_down"),
+    name("b1", "lora_embedding_a", "offset.Adaptive.b1"),
+    name("w_up", "lora_embedding_B", "offset.Adaptive.w_up"),
+    name("b2", "lora_embedding_b", "offset.Adaptive.b2"),
+];
+
+/// The tensors of a method's adapter, prompt first.
+pub(super) fn names(method: Method) -> &'static [Name] {
+    match method {
+        Method::Pt => PT,
+        Method::Dept => DEPT,
+        Method::Adept => ADEPT,
+    }
+}
+
+/// The backbone and the golden batch.
+pub(super) struct Subject<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> {
+    pub golden: &'a Golden,
+    pub device: &'a AB::Device,
+    /// For evaluation.
+    pub inner: M::Inner,
+    /// For training: the same storage, no parameter tracked.
+    pub frozen: M,
+    pub batch: Batch,
+}
+
+impl<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> Subject<'a, AB, M> {
+    /// A backbone, for evaluation and for training.
+    pub fn new(inner: M::Inner, golden: &'a Golden, batch: Batch, device: &'a AB::Device) -> Self {
+        Self {
+            golden,
+            device,
+            frozen: Module::<AB>::no_grad(M::from_inner(inner.clone())),
+            inner,
+            batch,
+        }
+    }
+
+    /// Embedded source and its mask.
+    pub fn source(&self) -> AdaptedInput<AB::InnerBackend> {
+        let (ids, mask) = source_tensors::<AB::InnerBackend>(&self.batch, self.device);
+        AdaptedInput {
+            embeddings: self.inner.embed(ids),
+            mask,
+        }
+    }
+
+    /// The golden adapter of a method on any backend over the same device.
+    pub fn adapter<B: Backend<Device = AB::Device>>(&self, method: Method) -> Result<PromptAdapter<B>, VerifyError> {
+        let config = self.adapter_config(method)?;
+        let shapes: BTreeMap<_, _> = config.tensor_shapes().into_iter().collect();
+        let mut tensors = BTreeMap::new();
+        for name in names(method) {
+            let shape = &shapes[name.file];
+            let values = self
+                .golden
+                .floats(method.name(), &format!("{method}.{}", name.golden), shape)?;
+            let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
+            tensors.insert(name.file.to_owned(), TensorData::new(values, shape.clone()));
+        }
+        Ok(PromptAdapter::from_tensors(&config, tensors, self.device)?)
+    }
+
+    fn adapter_config(&self, method: Method) -> Result<AdapterConfig, VerifyError> {
+        let d_model = self.inner.d_model();
+        let [m, _] = self.golden.shape(method.name(), &format!("{method}.prompt"))?;
+        Ok(match method {
+            Method::Pt => AdapterConfig::pt(d_model, m),
+            Method::Dept => {
+                let [rank, _] = self.golden.shape("dept", "dept.b")?;
+                AdapterConfig::dept(d_model, m, rank, self.batch.source_width)
+            }
+            Method::Adept => {
+                let [rank] = self.golden.shape("adept", "adept.b1")?;
+                AdapterConfig::adept(d_model, m, rank)
+            }
+        })
+    }
+}
+
+/// The golden batch as the file has it.
+pub(super) fn batch<B: Backend>(golden: &Golden, backbone: &impl Backbone<B>) -> Result<Batch, VerifyError> {
+    const GROUP: &str = "batch";
+    let vocabulary = backbone.vocab_size();
+    let [rows, source_width] = golden.shape(GROUP, "train.input_ids")?;
+    let [_, target_width] = golden.shape(GROUP, "train.labels")?;
+    let (source, target) = ([rows, source_width], [rows, target_width]);
+    let ids = golden.ids(GROUP, "train.input_ids", &source, vocabulary, false)?;
+    let mask = golden.integers(GROUP, "train.attention_mask", &source)?;
+    let labels = golden.ids(GROUP, "train.labels", &target, vocabulary, true)?;
+    // `ids` are below the vocabulary's size, which is an embedding matrix's row count: they fit.
+    let narrow = |ids: &[i64]| ids.iter().map(|id| *id as i32).collect();
+    Ok(Batch {
+        rows: (0..rows).collect(),
+        batch: rows,
+        source_width,
+        target_width,
+        input_ids: narrow(ids),
+        mask: mask.iter().map(|attend| *attend != 0).collect(),
+        labels: narrow(labels),
+        positions: Vec::new(),
+    })
+}

@@ -1,0 +1,16 @@
+//! Runs, their folders, analyses and reports from outside the crate.
+
+mod analysis;
+#[path = "../../../adept-train/tests/all/common/mod.rs"]
+#[allow(dead_code, reason = "shared with the trainer's tests, which use the rest")]
+mod common;
+#[path = "../../../adept-data/tests/properties/damage.rs"]
+mod damage;
+mod edges;
+mod feed;
+mod folders;
+mod hostile;
+#[path = "../../../adept-data/tests/properties/input.rs"]
+mod input;
+mod run;
+mod world;
