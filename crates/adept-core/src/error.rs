@@ -21,6 +21,95 @@ pub enum CoreError {
         found: String,
     },
 
+    /// A budget that leaves no room for an offset.
+    #[error(
+        "method {method}: a budget of {budget_tokens} tokens of width {d_model} leaves no room for an offset beside \
+         {virtual_tokens} virtual tokens"
+    )]
+    NoRoom {
+        /// The method.
+        method: Method,
+        /// The budget, in rows.
+        budget_tokens: usize,
+        /// Width of a row.
+        d_model: usize,
+        /// Rows that the prompt takes.
+        virtual_tokens: usize,
+    },
+
+    /// An adapter of another method than its description.
+    #[error("the description is of a {expected} adapter, the adapter is {found}")]
+    OtherMethod {
+        /// The method described.
+        expected: Method,
+        /// The adapter's method.
+        found: Method,
+    },
+
+    /// A target that no linear map of the model has.
+    #[error("{method}: target module {target} matches none of the model's linear maps, which end with: {modules}")]
+    NoTarget {
+        /// The method.
+        method: Method,
+        /// The name or pattern.
+        target: String,
+        /// Last parts of the maps' names.
+        modules: String,
+    },
+
+    /// A pattern of targets that is no regular expression.
+    #[error("{method}: target_modules {pattern:?} is not a regular expression that this program knows: {source}")]
+    TargetPattern {
+        /// The method.
+        method: Method,
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        source: Box<regex::Error>,
+    },
+
+    /// An adapter made for a model with other modules.
+    #[error(
+        "{method} adapter: tensor {tensor} belongs to a module that this model does not have; its modules are named like {example:?}"
+    )]
+    UnknownModule {
+        /// The method.
+        method: Method,
+        /// Name of the tensor.
+        tensor: String,
+        /// Name of the model's first linear map.
+        example: String,
+    },
+
+    /// A factor of a channel that this kind of adapter does not change.
+    #[error(
+        "tensor {tensor}: channel {channel} has the factor {found}, expected 1: the adapter scales keys and values alone"
+    )]
+    FixedFactor {
+        /// Name of the tensor.
+        tensor: String,
+        /// The channel, in the model's order.
+        channel: usize,
+        /// Its factor.
+        found: f32,
+    },
+
+    /// A merged factor of zero: what it was multiplied with is lost.
+    #[error("module {module}: a factor is 0, so the weights that it was merged into cannot be recovered")]
+    ZeroFactor {
+        /// The linear map.
+        module: String,
+    },
+
+    /// A method that cannot be merged.
+    #[error("{method}: cannot be merged into the weights: {reason}")]
+    CannotMerge {
+        /// The method.
+        method: Method,
+        /// Why not.
+        reason: String,
+    },
+
     /// An input longer than DePT's table of positions.
     #[error(
         "the input is {found} tokens wide, but this DePT adapter has offsets for {limit} positions only: \
@@ -123,10 +212,7 @@ pub enum CoreError {
     },
 
     /// An adapter of another kind.
-    #[error(
-        "{path}: peft_type is {found}, expected PROMPT_TUNING (PT), PROMPT_TUNING_LORA (DePT) or PROMPT_TUNING_LORAX (ADePT)",
-        path = path.display()
-    )]
+    #[error("{path}: peft_type is {found}, expected one of {}", peft_types(), path = path.display())]
     UnknownPeftType {
         /// The file.
         path: PathBuf,
@@ -265,6 +351,15 @@ pub enum CoreError {
         /// Width of the backbone's embeddings.
         found: usize,
     },
+}
+
+/// The `peft_type` of every method, with the method's title.
+fn peft_types() -> String {
+    let types: Vec<String> = Method::ALL
+        .iter()
+        .map(|method| format!("{} ({})", method.info().peft_type, method.info().title))
+        .collect();
+    types.join(", ")
 }
 
 impl From<adept_files::FileError> for CoreError {

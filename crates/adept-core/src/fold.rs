@@ -6,7 +6,7 @@
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use crate::{Offset, PromptAdapter};
+use crate::{Adapter, Method, Offset};
 
 /// Why a vocabulary could not be folded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +14,12 @@ pub enum FoldError {
     /// DePT's offsets depend on the position of a token: there is no one row for it.
     #[error("DePT's offsets depend on the position of a token: they cannot be folded into a vocabulary table")]
     Positional,
+    /// The method acts inside the model: a table of embeddings cannot hold it.
+    #[error("{method} acts inside the model: it cannot be folded into a vocabulary table")]
+    Inside {
+        /// The method.
+        method: Method,
+    },
     /// The table has another width than the adapter.
     #[error("the vocabulary table is {found} wide, the adapter {expected}")]
     Width {
@@ -32,14 +38,19 @@ pub enum FoldError {
 /// (`AutodiffModule::valid`): on an autodiff backend the whole table would be part of the graph.
 ///
 /// # Errors
-/// For DePT, and for a table of another width.
+/// For DePT, for methods that act inside the model, and for a table of another width.
 pub fn fold<B: Backend>(
-    adapter: &PromptAdapter<B>,
+    adapter: &Adapter<B>,
     embedding: Tensor<B, 2>,
     chunk: usize,
 ) -> Result<Tensor<B, 2>, FoldError> {
     let [vocabulary, d] = embedding.dims();
-    let offset = match &adapter.offset {
+    let Some(prompt) = adapter.as_prompt() else {
+        return Err(FoldError::Inside {
+            method: adapter.method(),
+        });
+    };
+    let offset = match &prompt.offset {
         None => return Ok(embedding),
         Some(Offset::Positional(_)) => return Err(FoldError::Positional),
         Some(Offset::Adaptive(offset)) => offset,

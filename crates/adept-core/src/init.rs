@@ -102,13 +102,25 @@ pub fn sample_vocabulary(candidates: &[u32], m: usize, seed: u64) -> Vec<u32> {
 
 /// The uniform start of `W_down` or `A`, `[inputs, r]`.
 pub(crate) fn uniform_matrix(shape: [usize; 2], fan_in: FanIn, seed: u64) -> TensorData {
-    let mut rng = stream(seed, Stream::Offset);
-    let bound = fan_in.bound(shape);
+    uniform(shape, fan_in.bound(shape), stream(seed, Stream::Offset))
+}
+
+/// The uniform start, within `±bound`, of a matrix that belongs to the model's place number `place`.
+pub(crate) fn site_matrix(shape: [usize; 2], bound: f64, seed: u64, place: usize) -> TensorData {
+    let mut rng = ChaCha12Rng::seed_from_u64(seed);
+    rng.set_stream(FIRST_PLACE + place as u64);
+    uniform(shape, bound, rng)
+}
+
+fn uniform(shape: [usize; 2], bound: f64, mut rng: ChaCha12Rng) -> TensorData {
     let values: Vec<f32> = (0..shape[0] * shape[1])
         .map(|_| (bound * (2.0 * unit(&mut rng) - 1.0)) as f32)
         .collect();
     TensorData::new(values, shape)
 }
+
+/// The stream of the model's first place; those of [`Stream`] come before.
+const FIRST_PLACE: u64 = 1 << 16;
 
 /// What a stream of random numbers is for; the number is part of the result for a seed and never changes.
 enum Stream {

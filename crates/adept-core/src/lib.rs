@@ -1,14 +1,17 @@
-//! Soft prompts, token-embedding offsets and adapter files: the ADePT family for any burn model.
+//! Methods that adapt a frozen model: prompts, offsets, changes of weights, and their files, for any burn model.
 //!
-//! The crate knows embeddings and attention masks, nothing of tokenizers, data sets or architectures. A model that can
-//! be run on input embeddings can be adapted: look its tokens up, pass the result through [`PromptAdapter::forward`],
-//! and run the model on what comes back.
+//! The crate knows embeddings, attention masks and linear maps, nothing of tokenizers, data sets or architectures. A model
+//! that can be run on input embeddings can be adapted: look its tokens up, pass the result through
+//! [`Intervention::forward`], and run the model on what comes back; each of its linear maps asks
+//! [`Intervention::linear`] for its change.
 //!
-//! | method | what the model sees | trainable |
+//! | method | what the model computes with | trainable |
 //! |---|---|---|
 //! | PT | `[P; E]` | P |
 //! | DePT | `[P; E + s·A·B]` | P, A, B |
 //! | ADePT | `[P; E + relu(E·W_down + b1)·W_up + b2]` | P, W_down, b1, W_up, b2 |
+//! | LoRA | `W + (alpha/r)·A·B` | A, B of each chosen weight |
+//! | (IA)³ | `l ⊙ (x·W)`, or `(l ⊙ x)·W` | l of each chosen weight |
 //!
 //! Shape legend, used in every comment: `batch` rows of `seq` tokens of width `d` (the model's width), a prompt of `m`
 //! virtual tokens, a bottleneck or rank of `r`, a DePT table of `max_len` rows.
@@ -16,23 +19,33 @@
 //! Everything is generic over [`burn::tensor::backend::Backend`]. On an autodiff backend the adapter's parameters
 //! require gradients; `AutodiffModule::valid` gives the adapter without them, for evaluation.
 
-mod adapter;
 pub mod budget;
-mod config;
+mod change;
 mod error;
 pub mod file;
 mod fingerprint;
 mod fold;
 mod init;
+mod intervention;
+mod method;
 mod offset;
 mod prompt;
+mod site;
+mod target;
 
-pub use adapter::{AdaptedInput, PromptAdapter};
-pub use config::{AdapterConfig, Method, UnknownMethod};
+pub use change::{LinearChange, LowRank};
 pub use error::{CoreError, PickleProblem};
 pub use file::AdapterMetadata;
 pub use fingerprint::{Fingerprint, FingerprintBuilder, MalformedFingerprint};
 pub use fold::{FoldError, fold};
 pub use init::{FanIn, PromptInit, sample_vocabulary};
+pub use intervention::{AdaptedInput, Intervention, Unchanged};
+pub use method::{
+    Adapter, AdapterConfig, AdeptConfig, DeptConfig, GroupDefaults, Ia3, Ia3Config, Lora, LoraConfig, Merge, Method,
+    MethodInfo, MethodSettings, ParameterGroup, PromptAdapter, PtConfig, Setting, SettingKind, Shape, Start,
+    UnknownMethod,
+};
 pub use offset::{AdaptiveOffset, Offset, PositionalOffset};
 pub use prompt::SoftPrompt;
+pub use site::{Fused, LinearMap, LinearPart, LinearSite, ModelSites, Stack};
+pub use target::TargetModules;

@@ -10,7 +10,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::init::uniform_matrix;
-use crate::{AdapterConfig, CoreError, FanIn};
+use crate::{AdeptConfig, CoreError, DeptConfig, FanIn};
 
 /// ADePT's network, shared by all tokens: `f(e) = relu(e·W_down + b1)·W_up + b2`.
 ///
@@ -32,7 +32,7 @@ pub struct AdaptiveOffset<B: Backend> {
 
 impl<B: Backend> AdaptiveOffset<B> {
     /// A network whose offset is zero: `W_down` uniform, all else zeros.
-    pub fn new(config: &AdapterConfig, fan_in: FanIn, seed: u64, device: &B::Device) -> Self {
+    pub fn new(config: &AdeptConfig, fan_in: FanIn, seed: u64, device: &B::Device) -> Self {
         let (d, r) = (config.d_model, config.rank);
         Self::from_tensors(
             Tensor::from_data(uniform_matrix([d, r], fan_in, seed), device),
@@ -81,7 +81,7 @@ pub struct PositionalOffset<B: Backend> {
 
 impl<B: Backend> PositionalOffset<B> {
     /// Offsets of zero: `A` uniform, `B` zeros.
-    pub fn new(config: &AdapterConfig, fan_in: FanIn, seed: u64, device: &B::Device) -> Self {
+    pub fn new(config: &DeptConfig, fan_in: FanIn, seed: u64, device: &B::Device) -> Self {
         let shape = [config.max_source_length, config.rank];
         Self::from_tensors(
             Tensor::from_data(uniform_matrix(shape, fan_in, seed), device),

@@ -6,13 +6,13 @@
 //! | [`t5`] | T5 v1.0 and v1.1 (flan): configuration, modules, weights, initialisation |
 //! | [`codegen`] | CodeGen |
 //! | [`llama`] | Llama 2, 3, 3.1, 3.2, TinyLlama |
-//! | [`causal`] | what the last two share: maps, norms, rotary positions, the key/value cache |
+//! | [`causal`] | what the last two share: norms, rotary positions, the key/value cache |
 //! | [`files`] | `config.json` and `generation_config.json`: what both state, and what is refused by name |
 //! | [`checkpoint`] | `model.safetensors`, alone or in shards: memory-mapped, checked, fingerprinted, written |
 //! | [`generate`] | texts, greedy or drawn, and the scoring of fixed answers |
 //! | [`loss`] | label shift and token cross-entropy |
 //!
-//! Nothing here knows a data set, an adapter or an optimiser. All is generic over burn's `Backend`.
+//! Nothing here knows a data set, a method or an optimiser: what a method changes is asked of an [`adept_core::Intervention`]. All is generic over burn's `Backend`.
 
 // A test that unwraps fails, as it should.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -24,6 +24,7 @@ pub mod error;
 pub mod files;
 pub mod generate;
 mod json;
+mod linear;
 pub mod llama;
 pub mod loss;
 mod random;
@@ -34,8 +35,9 @@ pub mod traits;
 pub use codegen::{CodeGen, CodeGenConfig};
 pub use error::ModelError;
 pub use json::model_type;
+pub use linear::{Linear, MergeDirection};
 pub use llama::{Llama, LlamaConfig};
 pub use loss::{IGNORE_INDEX, cross_entropy, shift_right};
 pub use stored::{Loaded, StoredType};
 pub use t5::{T5, T5Config};
-pub use traits::{Backbone, CausalBackbone, Seq2SeqBackbone, unfreeze};
+pub use traits::{Backbone, CausalBackbone, LinearPlace, Seq2SeqBackbone, VisitLinear, unfreeze};

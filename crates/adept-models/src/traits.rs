@@ -5,9 +5,14 @@
 //! Shapes: `batch` rows, `seq` input slots (prompt tokens included), `target` output slots, `d_model` channels.
 //! Masks are `[batch, seq]`, true where a slot may be attended to.
 
+use std::borrow::Cow;
+
+use adept_core::{CoreError, Fused, Intervention, LinearMap, LinearSite, ModelSites};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
+
+use crate::linear::{Linear, MergeDirection};
 
 /// What every backbone has: a vocabulary and its embedding matrix.
 pub trait Backbone<B: Backend>: Module<B> {
@@ -19,7 +24,80 @@ pub trait Backbone<B: Backend>: Module<B> {
     fn embed(&self, ids: Tensor<B, 2, Int>) -> Tensor<B, 3>;
     /// The embedding matrix `[vocab, d_model]`.
     fn embedding_weight(&self) -> Tensor<B, 2>;
+
+    /// Shows every linear map of the blocks, in the model's order; the output head is none of them. A model without this
+    /// can be adapted by its embeddings alone.
+    fn for_each_linear(&mut self, visit: &mut VisitLinear<'_, B>) {
+        let _ = visit;
+    }
+
+    /// What a method has to know of the model.
+    fn sites(&self) -> ModelSites {
+        let mut linears = Vec::new();
+        // A copy shares its storage: nothing but handles is made anew.
+        self.clone().for_each_linear(&mut |place, linear| {
+            let [input, output] = linear.weight.dims();
+            linears.push(LinearMap {
+                site: place.site,
+                name: place.name,
+                input,
+                output,
+                fused: place.fused,
+            });
+        });
+        ModelSites {
+            d_model: self.d_model(),
+            linears,
+        }
+    }
+
+    /// The model with a method's changes of its linear maps; itself where there are none. Weights are shared.
+    fn adapted(&self, intervention: &dyn Intervention<B>) -> Cow<'_, Self> {
+        if !intervention.changes_linears() {
+            return Cow::Borrowed(self);
+        }
+        let mut adapted = self.clone();
+        adapted.for_each_linear(&mut |place, linear| linear.change = intervention.linear(place.site));
+        Cow::Owned(adapted)
+    }
+
+    /// A plain model that computes what this one does with a method's changes, or, in the other direction, the one that
+    /// they were merged into.
+    ///
+    /// # Errors
+    /// [`CoreError::ZeroFactor`] where a change that is to be taken out has no reverse.
+    fn merged(&self, intervention: &dyn Intervention<B>, direction: MergeDirection) -> Result<Self, CoreError> {
+        let mut merged = self.clone();
+        let mut failed = None;
+        merged.for_each_linear(&mut |place, linear| {
+            let Some(change) = intervention.linear(place.site) else {
+                return;
+            };
+            match direction == MergeDirection::Out && change.has_zero_factor() {
+                true => failed = failed.take().or(Some(place.name)),
+                false => linear.merge(&change, direction),
+            }
+        });
+        match failed {
+            Some(module) => Err(CoreError::ZeroFactor { module }),
+            None => Ok(merged),
+        }
+    }
 }
+
+/// Where a linear map stands in a model.
+#[derive(Debug, Clone)]
+pub struct LinearPlace {
+    /// What it does.
+    pub site: LinearSite,
+    /// Its name in the checkpoint, without `.weight`.
+    pub name: String,
+    /// How its output is divided, where it is several maps in one.
+    pub fused: Option<Fused>,
+}
+
+/// What is called with each linear map of a model.
+pub type VisitLinear<'a, B> = dyn FnMut(LinearPlace, &mut Linear<B>) + 'a;
 
 /// An encoder-decoder: the adapter's output enters the encoder, the decoder sees plain token embeddings.
 pub trait Seq2SeqBackbone<B: Backend>: Backbone<B> {

@@ -11,34 +11,14 @@ use crate::{AdapterConfig, CoreError, Fingerprint, Method};
 /// adapter was trained with.
 const FORMAT_VERSION: u64 = 2;
 
-/// DePT's `lora_alpha` where the configuration does not give one, as in the published code.
-const DEFAULT_ALPHA: f64 = 8.0;
-
-/// The tables of ADePT and PT have no length; files from elsewhere may still not say one.
-const DEFAULT_LENGTH: usize = 256;
-
-fn peft_type(method: Method) -> &'static str {
-    match method {
-        Method::Pt => "PROMPT_TUNING",
-        Method::Dept => "PROMPT_TUNING_LORA",
-        Method::Adept => "PROMPT_TUNING_LORAX",
-    }
-}
-
-/// Keys that peft 0.21 writes for every prompt and which say nothing about the adapter's forward pass.
+/// Keys that peft 0.21 writes for every adapter and which say nothing about its forward pass.
 fn boilerplate() -> Map<String, Value> {
     let value = json!({
         "auto_mapping": null,
         "inference_mode": true,
         "modules_to_save": null,
-        "num_attention_heads": null,
-        "num_layers": null,
-        "prompt_tuning_init": "RANDOM",
-        "prompt_tuning_init_text": null,
         "revision": null,
         "task_type": "SEQ_2_SEQ_LM",
-        "tokenizer_kwargs": null,
-        "tokenizer_name_or_path": null,
     });
     match value {
         Value::Object(map) => map,
@@ -46,59 +26,61 @@ fn boilerplate() -> Map<String, Value> {
     }
 }
 
-/// The text of the file: keys sorted, two spaces of indentation, as peft writes it.
-pub(super) fn to_text(meta: &AdapterMetadata, tensors: &Fingerprint) -> String {
+/// The text of the file: keys sorted, two spaces of indentation, as peft writes it. `method` are the method's own keys.
+pub(super) fn to_text(meta: &AdapterMetadata, method: Map<String, Value>, tensors: &Fingerprint) -> String {
     let mut map = boilerplate();
+    map.extend(method.clone());
     map.extend(meta.extra.clone());
-    for (key, value) in essential(meta, tensors) {
-        map.insert(key, value);
-    }
+    // What follows from the configuration is never what `extra` says.
+    map.extend(
+        method
+            .into_iter()
+            .filter(|(key, _)| !DESCRIPTIVE.contains(&key.as_str())),
+    );
+    map.extend(essential(meta, tensors));
     map.sort_keys();
     let mut text = serde_json::to_string_pretty(&map).expect("a map of JSON values always serialises");
     text.push('\n');
     text
 }
 
+/// Keys of prompt methods that say how a prompt began or which tokenizer it was made with: kept as a file has them.
+const DESCRIPTIVE: [&str; 6] = [
+    "num_attention_heads",
+    "num_layers",
+    "prompt_tuning_init",
+    "prompt_tuning_init_text",
+    "tokenizer_kwargs",
+    "tokenizer_name_or_path",
+];
+
 /// The keys that follow from the metadata's own fields.
 fn essential(meta: &AdapterMetadata, tensors: &Fingerprint) -> Map<String, Value> {
     let config = &meta.config;
     let mut map = Map::new();
-    let mut put = |key: &str, value: Value| map.insert(key.to_string(), value);
     let base_model = match meta.base_model.as_str() {
         "" => Value::Null,
         name => name.into(),
     };
-    put("base_model_name_or_path", base_model);
-    put("num_transformer_submodules", 1.into());
-    put("num_virtual_tokens", config.virtual_tokens.into());
-    put("peft_type", peft_type(config.method).into());
-    put("token_dim", config.d_model.into());
-    if config.method != Method::Pt {
-        put("max_length", config.max_source_length.into());
-        put("r", config.rank.into());
-    }
-    if config.method == Method::Dept {
-        put("lora_alpha", exact(config.scale * (config.rank as f64).sqrt()));
-    }
-    let mut own = json!({
-        "dropout": exact(config.dropout),
-        "fingerprint": meta.fingerprint,
-        "format_version": FORMAT_VERSION,
-        "max_source_length": config.max_source_length,
-        "scale": exact(config.scale),
-        "task": meta.task,
-        "tensors": tensors,
-    });
+    map.insert("base_model_name_or_path".to_owned(), base_model);
+    map.insert("peft_type".to_owned(), config.method().info().peft_type.into());
+    let mut own = config.own_keys();
+    let mut put = |key: &str, value: Value| own.insert(key.to_owned(), value);
+    put("fingerprint", json!(meta.fingerprint));
+    put("format_version", FORMAT_VERSION.into());
+    put("task", json!(meta.task));
+    put("tensors", json!(tensors));
     if let Some(trained) = &meta.trained {
-        own["trained"] = Value::Object(trained.clone());
+        put("trained", Value::Object(trained.clone()));
     }
-    put("adept", own);
+    own.sort_keys();
+    map.insert("adept".to_owned(), Value::Object(own));
     map
 }
 
 /// A number that reads back bit for bit. JSON readers may round the last digit of a long fraction: those are written as
 /// text.
-fn exact(number: f64) -> Value {
+pub(crate) fn exact(number: f64) -> Value {
     let text = number.to_string();
     match serde_json::from_str::<f64>(&text) {
         Ok(read) if read.to_bits() == number.to_bits() => number.into(),
@@ -131,53 +113,7 @@ pub(super) fn from_text(path: &Path, text: &[u8]) -> Result<(AdapterMetadata, Op
         return Err(field_error(path, "adept.format_version", &expected, &version.into()));
     }
     let method = method(path, &mut top)?;
-    if let Some(submodules) = top.count("num_transformer_submodules")?
-        && submodules != 1
-    {
-        let expected = "1 (a prompt for the encoder or decoder-only input alone)";
-        return Err(field_error(
-            path,
-            "num_transformer_submodules",
-            expected,
-            &submodules.into(),
-        ));
-    }
-    let virtual_tokens = top.required_count("num_virtual_tokens")?;
-    let d_model = top.required_count("token_dim")?;
-    let (mut rank, mut max_source_length, mut scale) = (0, DEFAULT_LENGTH, 1.0);
-    if method != Method::Pt {
-        rank = top.required_count("r")?;
-        max_source_length = match method {
-            Method::Dept => top.required_count("max_length")?,
-            _ => top.count("max_length")?.unwrap_or(DEFAULT_LENGTH),
-        };
-    }
-    if method == Method::Dept {
-        scale = top.number("lora_alpha")?.unwrap_or(DEFAULT_ALPHA) / (rank as f64).sqrt();
-    }
-    if let Some(exact) = own.number("scale")? {
-        // The two say the same thing twice; where somebody changed one of them, neither can be trusted.
-        if method == Method::Dept && (exact - scale).abs() > 1e-9 * exact.abs() {
-            let expected = format!("{exact} times the square root of r, to agree with adept.scale");
-            let alpha = scale * (rank as f64).sqrt();
-            return Err(field_error(path, "lora_alpha", &expected, &alpha.into()));
-        }
-        scale = exact;
-    }
-    if let Some(length) = own.count("max_source_length")?
-        && method != Method::Dept
-    {
-        max_source_length = length;
-    }
-    let config = AdapterConfig {
-        method,
-        d_model,
-        virtual_tokens,
-        rank,
-        max_source_length,
-        scale,
-        dropout: own.number("dropout")?.unwrap_or(0.0),
-    };
+    let config = AdapterConfig::from_keys(method, &mut top, &mut own)?;
     let invalid = |error: CoreError| match error {
         CoreError::InvalidConfig {
             field, expected, found, ..
@@ -211,13 +147,11 @@ pub(super) fn from_text(path: &Path, text: &[u8]) -> Result<(AdapterMetadata, Op
 
 fn method(path: &Path, top: &mut Fields<'_>) -> Result<Method, CoreError> {
     let found = top.required_text("peft_type")?;
-    Method::ALL
-        .into_iter()
-        .find(|&method| peft_type(method) == found)
-        .ok_or_else(|| CoreError::UnknownPeftType {
-            path: path.to_path_buf(),
-            found,
-        })
+    let known = Method::ALL.iter().find(|method| method.info().peft_type == found);
+    known.copied().ok_or_else(|| CoreError::UnknownPeftType {
+        path: path.to_path_buf(),
+        found,
+    })
 }
 
 fn field_error(path: &Path, field: &str, expected: &str, found: &Value) -> CoreError {
@@ -233,14 +167,14 @@ fn field_error(path: &Path, field: &str, expected: &str, found: &Value) -> CoreE
 }
 
 /// Takes typed values out of a JSON object; what is left in it is what nobody asked for.
-struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     path: &'a Path,
     section: &'static str,
     map: Map<String, Value>,
 }
 
 impl Fields<'_> {
-    fn take<T>(
+    pub(crate) fn take<T>(
         &mut self,
         key: &str,
         expected: &str,
@@ -256,20 +190,20 @@ impl Fields<'_> {
         }
     }
 
-    fn error(&self, key: &str, expected: &str, found: &Value) -> CoreError {
+    pub(crate) fn error(&self, key: &str, expected: &str, found: &Value) -> CoreError {
         field_error(self.path, &format!("{}{key}", self.section), expected, found)
     }
 
-    fn count(&mut self, key: &str) -> Result<Option<usize>, CoreError> {
+    pub(crate) fn count(&mut self, key: &str) -> Result<Option<usize>, CoreError> {
         self.take(key, "a whole number", |value| usize::try_from(value.as_u64()?).ok())
     }
 
-    fn required_count(&mut self, key: &str) -> Result<usize, CoreError> {
+    pub(crate) fn required_count(&mut self, key: &str) -> Result<usize, CoreError> {
         self.count(key)?
             .ok_or_else(|| self.error(key, "a whole number", &Value::Null))
     }
 
-    fn number(&mut self, key: &str) -> Result<Option<f64>, CoreError> {
+    pub(crate) fn number(&mut self, key: &str) -> Result<Option<f64>, CoreError> {
         let read = |value: &Value| match value {
             Value::String(text) => text.parse().ok(),
             other => other.as_f64(),
@@ -279,15 +213,39 @@ impl Fields<'_> {
         })
     }
 
-    fn text(&mut self, key: &str) -> Result<Option<String>, CoreError> {
+    pub(crate) fn text(&mut self, key: &str) -> Result<Option<String>, CoreError> {
         self.take(key, "a text", |value| value.as_str().map(str::to_string))
     }
 
-    fn required_text(&mut self, key: &str) -> Result<String, CoreError> {
+    pub(crate) fn required_text(&mut self, key: &str) -> Result<String, CoreError> {
         self.text(key)?.ok_or_else(|| self.error(key, "a text", &Value::Null))
     }
 
-    fn fingerprint(&mut self, key: &str) -> Result<Option<Fingerprint>, CoreError> {
+    pub(crate) fn flag(&mut self, key: &str) -> Result<Option<bool>, CoreError> {
+        self.take(key, "true or false", Value::as_bool)
+    }
+
+    /// A value that stays where it is.
+    pub(crate) fn peek(&self, key: &str) -> Option<&Value> {
+        self.map.get(key)
+    }
+
+    /// Values by pattern, in the file's order; none where the key is missing.
+    pub(crate) fn pattern<T>(
+        &mut self,
+        key: &str,
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Vec<(String, T)>, CoreError> {
+        let values = self.take(key, "an object of numbers", |value| {
+            let map = value.as_object()?;
+            map.iter()
+                .map(|(pattern, value)| Some((pattern.clone(), read(value)?)))
+                .collect()
+        })?;
+        Ok(values.unwrap_or_default())
+    }
+
+    pub(crate) fn fingerprint(&mut self, key: &str) -> Result<Option<Fingerprint>, CoreError> {
         self.take(key, "sha256: and 64 hexadecimal digits", |value| {
             value.as_str()?.parse().ok()
         })

@@ -10,9 +10,10 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::zip::TorchFile;
 use super::{AdapterMetadata, CONFIG_FILE, CONFIG_IN_HEADER, PICKLE_FILE, TENSOR_FILE, config};
-use crate::{CoreError, Fingerprint, FingerprintBuilder, PromptAdapter};
+use crate::{Adapter, CoreError, Fingerprint, FingerprintBuilder, ModelSites};
 
-/// Reads the adapter in the folder `dir`; f16 and bf16 values become f32.
+/// Reads the adapter in the folder `dir` for a model; f16 and bf16 values become f32. Methods that change embeddings
+/// alone need no more of the model than [`ModelSites::embeddings`].
 ///
 /// `adapter_model.safetensors` is preferred; a published `adapter_model.bin` is read by an interpreter that knows
 /// tensor dictionaries and executes nothing.
@@ -20,10 +21,15 @@ use crate::{CoreError, Fingerprint, FingerprintBuilder, PromptAdapter};
 /// # Errors
 /// Names file and tensor, expected and found: stand-ins for a file (a Git LFS pointer, a link to nothing), missing,
 /// unexpected or truncated files, other shapes or types than the configuration says, NaN and infinities, adapters of
-/// another kind, tensors that are not those the configuration was written with.
-pub fn load<B: Backend>(dir: &Path, device: &B::Device) -> Result<(PromptAdapter<B>, AdapterMetadata), CoreError> {
+/// another kind, tensors that are not those the configuration was written with, a model of another width or without a
+/// place that the adapter changes.
+pub fn load<B: Backend>(
+    dir: &Path,
+    sites: &ModelSites,
+    device: &B::Device,
+) -> Result<(Adapter<B>, AdapterMetadata), CoreError> {
     let (meta, tensors) = read(dir)?;
-    let adapter = PromptAdapter::from_tensors(&meta.config, tensors, device)?;
+    let adapter = Adapter::from_tensors(&meta.config, sites, tensors, device)?;
     Ok((adapter, meta))
 }
 
@@ -193,7 +199,11 @@ fn plain_name(name: &str) -> &str {
 fn collect(meta: &AdapterMetadata, source: &mut dyn TensorSource) -> Result<BTreeMap<String, TensorData>, CoreError> {
     let path: PathBuf = source.path().to_path_buf();
     let entries = source.entries();
-    let expected = meta.config.tensor_shapes();
+    let found: Vec<_> = entries
+        .iter()
+        .map(|(name, _, shape)| (plain_name(name).to_owned(), shape.clone()))
+        .collect();
+    let expected = meta.config.file_shapes(&found);
     let mut taken = vec![false; entries.len()];
     let mut tensors = BTreeMap::new();
     for (tensor, expected) in expected {

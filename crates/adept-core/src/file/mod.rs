@@ -1,6 +1,6 @@
 //! Adapter files in PEFT's layout: a folder with `adapter_config.json` and `adapter_model.safetensors`.
 //!
-//! PT adapters are what peft 0.21 writes for `PROMPT_TUNING` and its loader reads them. DePT and ADePT use the keys and
+//! PT, LoRA and (IA)³ adapters are what peft 0.21 writes for `PROMPT_TUNING`, `LORA` and `IA3`, and its loader reads them. DePT and ADePT use the keys and
 //! tensor names of their published code (`PROMPT_TUNING_LORA`, `PROMPT_TUNING_LORAX`), whose pickled
 //! `adapter_model.bin` is read as well. What this crate records beyond that stands under the one key `adept`, which
 //! peft leaves alone with a warning.
@@ -16,6 +16,7 @@ mod pickle;
 mod save;
 mod zip;
 
+pub(crate) use config::{Fields, exact};
 pub use load::{load, read};
 pub use save::save;
 
@@ -84,11 +85,9 @@ impl AdapterMetadata {
     /// # Errors
     /// [`CoreError::WrongWidth`] with both widths.
     pub fn check_d_model(&self, found: usize) -> Result<(), CoreError> {
-        let expected = self.config.d_model;
-        if expected == found {
-            Ok(())
-        } else {
-            Err(CoreError::WrongWidth { expected, found })
+        match self.config.d_model() {
+            Some(expected) if expected != found => Err(CoreError::WrongWidth { expected, found }),
+            _ => Ok(()),
         }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::load::first_not_finite;
 use super::{AdapterMetadata, CONFIG_FILE, CONFIG_IN_HEADER, PICKLE_FILE, TENSOR_FILE, config};
-use crate::{CoreError, Fingerprint, FingerprintBuilder, Offset, PromptAdapter};
+use crate::{Adapter, CoreError, Fingerprint, FingerprintBuilder};
 
 /// Writes the adapter into the folder `dir`, which is made where it does not exist; an adapter that [`save`] has
 /// written there before is replaced, other files are left alone.
@@ -21,10 +21,12 @@ use crate::{CoreError, Fingerprint, FingerprintBuilder, Offset, PromptAdapter};
 /// # Errors
 /// Where metadata and adapter do not describe the same thing, where a value is NaN or infinite, where an adapter from
 /// elsewhere is in the folder ([`CoreError::Foreign`]), or where the disk refuses ([`CoreError::Write`]).
-pub fn save<B: Backend>(dir: &Path, adapter: &PromptAdapter<B>, meta: &AdapterMetadata) -> Result<(), CoreError> {
+pub fn save<B: Backend>(dir: &Path, adapter: &Adapter<B>, meta: &AdapterMetadata) -> Result<(), CoreError> {
     let tensor_path = dir.join(TENSOR_FILE);
+    meta.config.validate()?;
+    let method = meta.config.describe(adapter)?;
     let tensors = checked_tensors(&tensor_path, adapter, meta)?;
-    let config_text = config::to_text(meta, &hash(&tensors));
+    let config_text = config::to_text(meta, method, &hash(&tensors));
     let tensor_bytes = safetensors_bytes(&tensors, &config_text);
 
     refuse_foreign(dir)?;
@@ -57,50 +59,24 @@ fn refuse_foreign(dir: &Path) -> Result<(), CoreError> {
 
 fn checked_tensors<B: Backend>(
     path: &Path,
-    adapter: &PromptAdapter<B>,
+    adapter: &Adapter<B>,
     meta: &AdapterMetadata,
-) -> Result<Vec<(&'static str, TensorData)>, CoreError> {
-    let config = &meta.config;
-    config.validate()?;
-    let (scale, dropout) = match &adapter.offset {
-        Some(Offset::Positional(offset)) => (offset.scale, config.dropout),
-        Some(Offset::Adaptive(offset)) => (config.scale, offset.dropout.prob),
-        None => (config.scale, config.dropout),
-    };
-    for (field, described, held) in [("scale", config.scale, scale), ("dropout", config.dropout, dropout)] {
-        if described != held {
-            return Err(CoreError::InvalidConfig {
-                method: config.method,
-                field,
-                expected: "the value the adapter computes with",
-                found: format!("{described} (the adapter's is {held})"),
-            });
-        }
-    }
-
+) -> Result<Vec<(String, TensorData)>, CoreError> {
     let tensors = adapter.tensors();
-    let described = config.tensor_shapes();
-    let shape_of = |name: &str| {
-        tensors
-            .iter()
-            .find(|(held, _)| *held == name)
-            .map(|(_, data)| data.shape.to_vec())
-    };
-    let expected_of = |name: &str| {
-        described
-            .iter()
-            .find(|(held, _)| *held == name)
-            .map(|(_, shape)| shape.clone())
-    };
-    let names = described
+    let held: Vec<_> = tensors
         .iter()
-        .map(|(name, _)| *name)
-        .chain(tensors.iter().map(|(name, _)| *name));
-    for name in names {
-        let (expected, found) = (expected_of(name), shape_of(name));
+        .map(|(name, data)| (name.clone(), data.shape.to_vec()))
+        .collect();
+    let described = meta.config.file_shapes(&held);
+    let shape_in = |shapes: &[(String, Vec<usize>)], name: &str| {
+        let found = shapes.iter().find(|(known, _)| known == name);
+        found.map(|(_, shape)| shape.clone())
+    };
+    for (name, _) in described.iter().chain(&held) {
+        let (expected, found) = (shape_in(&described, name), shape_in(&held, name));
         if expected != found {
             return Err(CoreError::AdapterMismatch {
-                tensor: name.to_string(),
+                tensor: name.clone(),
                 expected: expected.unwrap_or_default(),
                 found: found.unwrap_or_default(),
             });
@@ -111,7 +87,7 @@ fn checked_tensors<B: Backend>(
         if let Some((index, found)) = first_not_finite(values, &data.shape) {
             return Err(CoreError::NotFinite {
                 path: path.to_path_buf(),
-                tensor: name.to_string(),
+                tensor: name.clone(),
                 index,
                 found,
             });
@@ -125,7 +101,7 @@ fn little_endian(data: &TensorData) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-fn hash(tensors: &[(&'static str, TensorData)]) -> Fingerprint {
+fn hash(tensors: &[(String, TensorData)]) -> Fingerprint {
     let mut builder = FingerprintBuilder::new();
     for (name, data) in tensors {
         builder.tensor(name, "F32", &data.shape, &little_endian(data));
@@ -135,7 +111,7 @@ fn hash(tensors: &[(&'static str, TensorData)]) -> Fingerprint {
 
 /// The safetensors file. Written here because the crate keeps the header's metadata in a hash map, whose order differs
 /// from run to run: length of the header (u64), header (JSON, padded to 8 bytes), values.
-fn safetensors_bytes(tensors: &[(&'static str, TensorData)], config_text: &str) -> Vec<u8> {
+fn safetensors_bytes(tensors: &[(String, TensorData)], config_text: &str) -> Vec<u8> {
     let mut header = Map::new();
     header.insert(
         "__metadata__".to_string(),
@@ -146,7 +122,7 @@ fn safetensors_bytes(tensors: &[(&'static str, TensorData)], config_text: &str) 
         let begin = values.len();
         values.extend_from_slice(&little_endian(data));
         let entry = json!({ "dtype": "F32", "shape": data.shape.to_vec(), "data_offsets": [begin, values.len()] });
-        header.insert((*name).to_string(), entry);
+        header.insert(name.clone(), entry);
     }
     let mut header = serde_json::to_vec(&Value::Object(header)).expect("a map of JSON values always serialises");
     header.resize(header.len().next_multiple_of(8), b' ');

@@ -3,8 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::common::{configs, fixture, random, tensors, trained};
-use adept_core::{AdapterConfig, CoreError, FoldError, Method, Offset, PromptAdapter, fold};
+use crate::common::{configs, fixture, prompt, random, sites, tensors, trained};
+use adept_core::{
+    Adapter, AdapterConfig, AdeptConfig, CoreError, DeptConfig, FoldError, Intervention, Method, Offset, Unchanged,
+    fold,
+};
 use burn::backend::Autodiff;
 use burn::module::{AutodiffModule, Module, ModuleVisitor, Param};
 use burn::tensor::backend::Backend;
@@ -38,10 +41,14 @@ fn forward_and_gradients_equal_pytorch() {
     let device = Default::default();
     let file = tensors(&fixture("forward.safetensors"));
     for config in configs() {
-        let method = config.method;
-        let named = |(name, _): &(&str, Vec<usize>)| (name.to_string(), file[&format!("{method}.{name}")].clone());
-        let given: BTreeMap<_, _> = config.tensor_shapes().iter().map(named).collect();
-        let adapter = PromptAdapter::<Ad>::from_tensors(&config, given, &device).unwrap();
+        let method = config.method();
+        let named = |(name, _): (String, Vec<usize>)| {
+            let values = file[&format!("{method}.{name}")].clone();
+            (name, values)
+        };
+        let shapes = config.tensor_shapes(&sites(&config)).unwrap();
+        let given: BTreeMap<_, _> = shapes.into_iter().map(named).collect();
+        let adapter = Adapter::<Ad>::from_tensors(&config, &sites(&config), given, &device).unwrap();
 
         let embeddings = Tensor::<Ad, 3>::from_data(file["embeddings"].clone(), &device);
         let adapted = adapter.forward(embeddings, mask_of(file["mask"].clone()));
@@ -56,9 +63,10 @@ fn forward_and_gradients_equal_pytorch() {
         let check = |name: &str, found: TensorData| {
             found.assert_approx_eq(&file[&format!("{method}.grad.{name}")], tolerance);
         };
-        let prompt = adapter.prompt.as_ref().unwrap();
-        check("prompt_embeddings", prompt.weight.grad(&gradients).unwrap().into_data());
-        match adapter.offset.as_ref() {
+        let parts = prompt(&adapter);
+        let soft = parts.prompt.as_ref().unwrap();
+        check("prompt_embeddings", soft.weight.grad(&gradients).unwrap().into_data());
+        match parts.offset.as_ref() {
             None => assert_eq!(method, Method::Pt),
             Some(Offset::Adaptive(offset)) => {
                 check("lora_embedding_A", offset.w_down.grad(&gradients).unwrap().into_data());
@@ -96,7 +104,8 @@ fn adaptive_offset_by_hand() {
         .into_iter()
         .map(|(name, data)| (name.to_string(), data))
         .collect();
-    let adapter = PromptAdapter::<B>::from_tensors(&AdapterConfig::adept(2, 0, 1), tensors, &device).unwrap();
+    let config = AdapterConfig::adept(2, 0, 1);
+    let adapter = Adapter::<B>::from_tensors(&config, &sites(&config), tensors, &device).unwrap();
     // (1, -2): 3 - 2 + 0.5 = 1.5, so + (3, -6) + (10, 20). (-1, 0): relu(-2.5) = 0, so + (10, 20) alone.
     let input = Tensor::<B, 3>::from_data([[[1.0, -2.0], [-1.0, 0.0]]], &device);
     assert_eq!(values(adapter.offset(input, 0)), [14.0, 12.0, 9.0, 20.0]);
@@ -117,10 +126,10 @@ fn the_mask_grows_by_the_prompt_in_front() {
 #[test]
 fn identity_changes_nothing() {
     let input = embeddings::<B>(2, 3, 4);
-    let adapted = PromptAdapter::identity().forward(input.clone(), all_attended(2, 3));
+    let adapted = Unchanged.forward(input.clone(), all_attended(2, 3));
     assert_eq!(values(adapted.embeddings), values(input));
     assert_eq!(adapted.mask.dims(), [2, 3]);
-    assert!(PromptAdapter::<B>::identity().check_width(1 << 40).is_ok());
+    assert!(Intervention::<B>::check_width(&Unchanged, 1 << 40).is_ok());
 }
 
 #[test]
@@ -138,12 +147,12 @@ fn every_method_starts_as_plain_prompt_tuning() {
 fn the_seed_decides_the_start() {
     for config in configs() {
         let start = |seed| random::<B>(&config, seed).tensors();
-        assert_eq!(start(1), start(1), "{}", config.method);
-        assert_ne!(start(1), start(2), "{}", config.method);
+        assert_eq!(start(1), start(1), "{}", config.method());
+        assert_ne!(start(1), start(2), "{}", config.method());
         // Autodiff draws the same.
-        assert_eq!(start(1), random::<Ad>(&config, 1).tensors(), "{}", config.method);
+        assert_eq!(start(1), random::<Ad>(&config, 1).tensors(), "{}", config.method());
         let count: usize = start(1).iter().map(|(_, data)| data.num_elements()).sum();
-        assert_eq!(count, config.trainable_parameters());
+        assert_eq!(count, config.trainable_parameters(&sites(&config)).unwrap());
         assert_eq!(random::<B>(&config, 1).num_params(), count);
     }
 }
@@ -163,7 +172,15 @@ fn gradients_reach_the_adapter_alone() {
         assert!(gradient.is_none(), "{name}");
     }
     assert!(embeddings.grad(&gradients).is_none());
-    assert!(adapter.prompt.unwrap().weight.grad(&gradients).is_some());
+    assert!(
+        prompt(&adapter)
+            .prompt
+            .as_ref()
+            .unwrap()
+            .weight
+            .grad(&gradients)
+            .is_some()
+    );
 }
 
 #[test]
@@ -185,30 +202,48 @@ fn parameter_paths_tell_prompt_and_offset_apart() {
         }
     }
     let expected: [&[&str]; 3] = [
-        &["prompt.weight"],
-        &["prompt.weight", "offset.Positional.a", "offset.Positional.b"],
+        &["Pt.prompt.weight"],
         &[
-            "prompt.weight",
-            "offset.Adaptive.w_down",
-            "offset.Adaptive.b1",
-            "offset.Adaptive.w_up",
-            "offset.Adaptive.b2",
+            "Dept.prompt.weight",
+            "Dept.offset.Positional.a",
+            "Dept.offset.Positional.b",
+        ],
+        &[
+            "Adept.prompt.weight",
+            "Adept.offset.Adaptive.w_down",
+            "Adept.offset.Adaptive.b1",
+            "Adept.offset.Adaptive.w_up",
+            "Adept.offset.Adaptive.b2",
         ],
     ];
     for (config, expected) in configs().iter().zip(expected) {
         let mut paths = Paths::default();
         random::<B>(config, 0).visit(&mut paths);
         assert_eq!(paths.found, expected);
+        // Each parameter belongs to one of the method's groups.
+        let prefixes: Vec<String> = config
+            .method()
+            .info()
+            .groups
+            .iter()
+            .map(|group| config.method().group_prefix(group) + ".")
+            .collect();
+        assert!(
+            paths
+                .found
+                .iter()
+                .all(|path| prefixes.iter().any(|prefix| path.starts_with(prefix)))
+        );
     }
 }
 
 #[test]
 fn dropout_acts_in_training_only() {
-    let config = AdapterConfig {
+    let config = AdeptConfig {
         dropout: 0.5,
-        ..AdapterConfig::adept(6, 0, 32)
+        ..AdeptConfig::new(6, 0, 32)
     };
-    let adapter = trained::<Ad>(&config, 2);
+    let adapter = trained::<Ad>(&config.into(), 2);
     let input = embeddings::<Ad>(1, 4, 6);
     let outputs = [0, 1].map(|_| values(adapter.offset(input.clone(), 0)));
     assert_ne!(outputs[0], outputs[1], "two training passes");
@@ -291,7 +326,6 @@ fn folding_equals_looking_up_first() {
 
 #[test]
 fn senseless_configurations_are_refused() {
-    let good = AdapterConfig::adept(6, 3, 2);
     let check = |config: AdapterConfig, expected: &str| {
         let error = config.validate().unwrap_err();
         assert!(
@@ -299,63 +333,36 @@ fn senseless_configurations_are_refused() {
             "{error}"
         );
     };
-    assert!(good.validate().is_ok());
+    assert!(AdapterConfig::adept(6, 3, 2).validate().is_ok());
     assert!(AdapterConfig::adept(6, 0, 2).validate().is_ok());
-    check(
-        AdapterConfig {
-            d_model: 0,
-            ..good.clone()
-        },
-        "d_model",
-    );
-    check(
-        AdapterConfig {
-            rank: 0,
-            ..good.clone()
-        },
-        "rank",
-    );
-    check(
-        AdapterConfig {
-            dropout: 1.0,
-            ..good.clone()
-        },
-        "dropout",
-    );
-    check(
-        AdapterConfig {
-            scale: f64::NAN,
-            ..good.clone()
-        },
-        "scale",
-    );
-    check(
-        AdapterConfig {
-            virtual_tokens: usize::MAX,
-            ..good
-        },
-        "d_model",
-    );
+    check(AdapterConfig::adept(0, 3, 2), "d_model");
+    check(AdapterConfig::adept(6, 3, 0), "rank");
+    let dropout = AdeptConfig {
+        dropout: 1.0,
+        ..AdeptConfig::new(6, 3, 2)
+    };
+    check(dropout.into(), "dropout");
+    let scale = DeptConfig {
+        scale: f64::NAN,
+        ..DeptConfig::new(6, 3, 2, 5)
+    };
+    check(scale.into(), "scale");
+    check(AdapterConfig::adept(6, usize::MAX, 2), "d_model");
     check(AdapterConfig::pt(6, 0), "virtual_tokens");
-    check(
-        AdapterConfig {
-            rank: 1,
-            ..AdapterConfig::pt(6, 3)
-        },
-        "rank",
-    );
     check(AdapterConfig::dept(6, 3, 2, 0), "max_source_length");
+    check(AdapterConfig::lora(0, 1.0), "rank");
+    check(AdapterConfig::lora(2, f64::NAN), "alpha");
 }
 
 #[test]
 fn method_names_go_there_and_back() {
-    for method in Method::ALL {
+    for &method in Method::ALL {
         assert_eq!(method.to_string().parse::<Method>(), Ok(method));
         assert_eq!(serde_json::to_value(method).unwrap(), method.name());
     }
-    let error = "lora".parse::<Method>().unwrap_err();
+    let error = "loha".parse::<Method>().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "unknown method `lora`: expected one of pt, dept, adept"
+        "unknown method `loha`: expected one of pt, dept, adept, lora, ia3"
     );
 }

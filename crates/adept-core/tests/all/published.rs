@@ -6,15 +6,17 @@ use std::path::Path;
 
 use crate::common::{fixture, tensors};
 use adept_core::file::{self, CONFIG_FILE, PICKLE_FILE};
-use adept_core::{AdapterConfig, AdapterMetadata, CoreError, PickleProblem, PromptAdapter};
+use adept_core::{
+    Adapter, AdapterConfig, AdapterMetadata, AdeptConfig, CoreError, DeptConfig, ModelSites, PickleProblem,
+};
 use burn_flex::Flex;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 type B = Flex;
 
-fn load(dir: &Path) -> Result<(PromptAdapter<B>, AdapterMetadata), CoreError> {
-    file::load::<B>(dir, &Default::default())
+fn load(dir: &Path) -> Result<(Adapter<B>, AdapterMetadata), CoreError> {
+    file::load::<B>(dir, &ModelSites::embeddings(6), &Default::default())
 }
 
 /// A folder with the configuration of a published adapter and the given `.bin`.
@@ -31,7 +33,7 @@ impl Folder {
         Self(dir)
     }
 
-    fn load(&self, bytes: &[u8]) -> Result<(PromptAdapter<B>, AdapterMetadata), CoreError> {
+    fn load(&self, bytes: &[u8]) -> Result<(Adapter<B>, AdapterMetadata), CoreError> {
         fs::write(self.0.path().join(PICKLE_FILE), bytes).unwrap();
         load(self.0.path())
     }
@@ -45,17 +47,17 @@ fn published_adapters_are_read() {
         ("pt_bf16", AdapterConfig::pt(6, 3)),
         (
             "dept",
-            AdapterConfig {
+            AdapterConfig::from(DeptConfig {
                 scale,
-                ..AdapterConfig::dept(6, 3, 2, 5)
-            },
+                ..DeptConfig::new(6, 3, 2, 5)
+            }),
         ),
         (
             "adept",
-            AdapterConfig {
+            AdapterConfig::from(AdeptConfig {
                 max_source_length: 5,
-                ..AdapterConfig::adept(6, 3, 2)
-            },
+                ..AdeptConfig::new(6, 3, 2)
+            }),
         ),
     ];
     for (name, config) in cases {
@@ -69,7 +71,7 @@ fn published_adapters_are_read() {
         let found: Vec<_> = adapter.tensors();
         assert_eq!(found.len(), expected.len());
         for (tensor, data) in found {
-            assert_eq!(data, expected[tensor], "{name}: {tensor}");
+            assert_eq!(data, expected[&tensor], "{name}: {tensor}");
         }
 
         // And they can be saved in today's form.
@@ -253,7 +255,7 @@ fn storages_are_checked() {
     assert_eq!(read(tensor_pickle(20, 0, [3, 6], [1, 3])), transposed);
 
     let check = |result: Result<_, CoreError>, expected: &str| {
-        let text = Result::<(PromptAdapter<B>, AdapterMetadata), _>::unwrap_err(result).to_string();
+        let text = Result::<(Adapter<B>, AdapterMetadata), _>::unwrap_err(result).to_string();
         assert!(text.contains(expected), "{text}");
     };
     check(

@@ -10,6 +10,6 @@ mod source;
 
 pub use attention::CausalCache;
 pub(crate) use attention::{Reading, attend};
-pub use layer::{LayerNorm, Linear, RmsNorm};
+pub use layer::{LayerNorm, RmsNorm};
 pub use rotary::Rotary;
 pub(crate) use source::{Builder, CheckpointSource, Named, RandomSource, Source, linear_tensors, vector_tensor};

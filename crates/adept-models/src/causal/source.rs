@@ -6,9 +6,10 @@ use burn::module::Param;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use super::layer::{LayerNorm, Linear, RmsNorm};
+use super::layer::{LayerNorm, RmsNorm};
 use crate::checkpoint::Checkpoint;
 use crate::error::ModelError;
+use crate::linear::Linear;
 use crate::random::named_normals;
 use crate::stored::{Stored, frozen, transpose};
 
@@ -112,10 +113,7 @@ impl<B: Backend> Builder<'_, B> {
             true => Some(self.vector(&format!("{name}.bias"), outputs, Role::Bias)?),
             false => None,
         };
-        Ok(Linear {
-            weight: frozen(values, [inputs, outputs], self.device),
-            bias,
-        })
+        Ok(Linear::new(frozen(values, [inputs, outputs], self.device), bias))
     }
 
     /// `name.weight` without bias, whose rows `[out, in]` are put in another order first.
@@ -130,10 +128,7 @@ impl<B: Backend> Builder<'_, B> {
             .source
             .values(&format!("{name}.weight"), &[outputs, inputs], Role::Matrix)?;
         let values = transpose(&order(&values), outputs, inputs);
-        Ok(Linear {
-            weight: frozen(values, [inputs, outputs], self.device),
-            bias: None,
-        })
+        Ok(Linear::new(frozen(values, [inputs, outputs], self.device), None))
     }
 
     pub fn layer_norm(&mut self, name: &str, d: usize) -> Result<LayerNorm<B>, ModelError> {

@@ -77,6 +77,18 @@ fn parted(rows: &[f32], d: usize) -> Vec<f32> {
     reorder(rows, d, |kind, part| (kind * PARTS + part, 3 * part + PLACES[kind]))
 }
 
+/// The row of a checkpoint's `qkv_proj` that is each of the model's output channels.
+pub(super) fn checkpoint_order(d: usize) -> Vec<usize> {
+    let piece = d / PARTS;
+    let rows = |kind: usize, part: usize| {
+        let first = (3 * part + PLACES[kind]) * piece;
+        first..first + piece
+    };
+    (0..3)
+        .flat_map(|kind| (0..PARTS).flat_map(move |part| rows(kind, part)))
+        .collect()
+}
+
 /// Moves pieces of `d / PARTS` rows; `places` says from where and whereto, for queries, keys, values (0, 1, 2) of a part.
 fn reorder(rows: &[f32], d: usize, places: impl Fn(usize, usize) -> (usize, usize)) -> Vec<f32> {
     let piece = d / PARTS * d;
@@ -159,5 +171,7 @@ mod tests {
         let order: Vec<f32> = joined(&rows, d).chunks(d).map(|row| row[0]).collect();
         assert_eq!(order, [0., 10., 20., 30., 2., 12., 22., 32., 1., 11., 21., 31.]);
         assert_eq!(parted(&joined(&rows, d), d), rows);
+        let order: Vec<f32> = checkpoint_order(d).iter().map(|&row| rows[row * d]).collect();
+        assert_eq!(order, [0., 10., 20., 30., 2., 12., 22., 32., 1., 11., 21., 31.]);
     }
 }

@@ -1,27 +1,15 @@
-//! The layers of a T5 block: linear maps, norm, attention, feed-forward.
+//! The layers of a T5 block: norm, attention, feed-forward.
 //!
-//! A linear weight is kept `[in, out]`, the transpose of Hugging Face's `[out, in]`, and contiguous: `x.matmul(w)` then
-//! reads it along its rows. Shapes: `b` batch, `n` slots, `d` d_model, `i` heads × channels of a head.
+//! A layer in which a method changes nothing is one call of a fused sublayer; one with a changed map is composed of its
+//! maps. Shapes: `b` batch, `n` slots, `d` d_model, `i` heads × channels of a head.
 
-use adept_kernels::sublayer::{self, AttentionWeights, FeedForwardWeights, KeysValues, Settings};
-use adept_kernels::{AttentionBias, attention, rms_norm};
+use adept_kernels::sublayer::{self, AttentionWeights, FeedForwardWeights, KeysValues, Settings, dropout};
+use adept_kernels::{AttentionBias, attention, gated_gelu, relu, rms_norm};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-/// A linear map without bias.
-#[derive(Module, Debug)]
-pub struct Linear<B: Backend> {
-    /// `[in, out]`: the transpose of the checkpoint's.
-    pub weight: Param<Tensor<B, 2>>,
-}
-
-impl<B: Backend> Linear<B> {
-    /// `[b, n, in]` to `[b, n, out]`.
-    pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
-        sublayer::linear(x, self.weight.val())
-    }
-}
+use crate::linear::Linear;
 
 /// T5's LayerNorm: root mean square only, no mean, no bias.
 #[derive(Module, Debug)]
@@ -55,11 +43,20 @@ pub struct Attention<B: Backend> {
 impl<B: Backend> Attention<B> {
     /// Keys and values of (already normed) states `[b, n, d]`.
     pub(super) fn keys_values(&self, states: Tensor<B, 3>, pass: Settings) -> KeysValues<B> {
+        if self.k.is_changed() || self.v.is_changed() {
+            return KeysValues::Apart(self.k.forward(states.clone()), self.v.forward(states));
+        }
         KeysValues::new(states, self.k.weight.val(), self.v.weight.val(), pass)
     }
 
     /// Self-attention with its residual.
     pub(super) fn self_attention(&self, x: Tensor<B, 3>, bias: &AttentionBias<B>, pass: Settings) -> Tensor<B, 3> {
+        if [&self.q, &self.k, &self.v, &self.o].into_iter().any(Linear::is_changed) {
+            let normed = self.layer_norm.forward(x.clone(), pass.epsilon);
+            let [query, key, value] = [&self.q, &self.k, &self.v].map(|map| map.forward(normed.clone()));
+            let context = attention(query, key, value, pass.heads, bias, pass.dropout);
+            return x + dropout(self.o.forward(context), pass.dropout);
+        }
         let inputs = [&self.q, &self.k, &self.v].map(|map| map.weight.val());
         sublayer::self_attention(x, self.weights(inputs.into()), bias, pass)
     }
@@ -72,6 +69,16 @@ impl<B: Backend> Attention<B> {
         bias: &AttentionBias<B>,
         pass: Settings,
     ) -> Tensor<B, 3> {
+        if self.q.is_changed() || self.o.is_changed() {
+            let [rows, n, d] = x.dims();
+            let (keys, values) = memory.clone().apart();
+            let b = keys.dims()[0];
+            let normed = self.layer_norm.forward(x.clone(), pass.epsilon);
+            let query = self.q.forward(normed.reshape([b, rows / b * n, d]));
+            let context = attention(query, keys, values, pass.heads, bias, pass.dropout);
+            let added = dropout(self.o.forward(context), pass.dropout);
+            return x + added.reshape([rows, n, d]);
+        }
         sublayer::cross_attention(x, self.weights(vec![self.q.weight.val()]), memory, bias, pass)
     }
 
@@ -119,6 +126,15 @@ pub struct FeedForward<B: Backend> {
 impl<B: Backend> FeedForward<B> {
     /// The layer with its residual, `[b, n, d]` to the same shape.
     pub(super) fn forward(&self, x: Tensor<B, 3>, pass: Settings) -> Tensor<B, 3> {
+        let gate_is_changed = self.wi_1.as_ref().is_some_and(Linear::is_changed);
+        if self.wi.is_changed() || self.wo.is_changed() || gate_is_changed {
+            let normed = self.layer_norm.forward(x.clone(), pass.epsilon);
+            let hidden = match &self.wi_1 {
+                None => relu(self.wi.forward(normed)),
+                Some(up) => gated_gelu(self.wi.forward(normed.clone()), up.forward(normed)),
+            };
+            return x + dropout(self.wo.forward(dropout(hidden, pass.dropout)), pass.dropout);
+        }
         let weights = FeedForwardWeights {
             norm: self.layer_norm.weight.val(),
             wi: self.wi.weight.val(),

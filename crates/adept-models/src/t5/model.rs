@@ -1,15 +1,16 @@
 //! The model: embedding, encoder, decoder, head, and the backbone traits on top.
 
+use adept_core::Stack as StackKind;
 use adept_kernels::sublayer::Settings;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
 
 use super::config::T5Config;
-use super::layer::Linear;
 use super::stack::{Memory, Past, Stack};
+use crate::linear::Linear;
 use crate::loss::label_log_probabilities;
-use crate::traits::{Backbone, Seq2SeqBackbone};
+use crate::traits::{Backbone, Seq2SeqBackbone, VisitLinear};
 
 /// A table of embeddings, `[vocab, d_model]`.
 #[derive(Module, Debug)]
@@ -168,6 +169,15 @@ impl<B: Backend> Backbone<B> for T5<B> {
 
     fn embedding_weight(&self) -> Tensor<B, 2> {
         self.shared.weight.val()
+    }
+
+    fn for_each_linear(&mut self, visit: &mut VisitLinear<'_, B>) {
+        for (stack, kind, name) in [
+            (&mut self.encoder, StackKind::Encoder, "encoder"),
+            (&mut self.decoder, StackKind::Decoder, "decoder"),
+        ] {
+            stack.for_each_linear(kind, name, visit);
+        }
     }
 }
 

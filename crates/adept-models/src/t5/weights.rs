@@ -12,11 +12,12 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::config::{FeedForwardKind, T5Config};
-use super::layer::{Attention, FeedForward, Linear, Norm};
+use super::layer::{Attention, FeedForward, Norm};
 use super::model::{Embedding, T5};
 use super::stack::{Block, Stack};
 use crate::checkpoint::{self, Checkpoint};
 use crate::error::ModelError;
+use crate::linear::Linear;
 use crate::stored::{Loaded, Stored, StoredType, frozen, transpose};
 
 const SHARED: &str = "shared.weight";
@@ -79,9 +80,8 @@ impl<B: Backend> Builder<'_, B> {
 
     fn linear(&mut self, name: &str, inputs: usize, outputs: usize, role: Role) -> Result<Linear<B>, ModelError> {
         let values = (self.source)(&format!("{name}.weight"), &[outputs, inputs], role)?;
-        Ok(Linear {
-            weight: frozen(transpose(&values, outputs, inputs), [inputs, outputs], self.device),
-        })
+        let weight = frozen(transpose(&values, outputs, inputs), [inputs, outputs], self.device);
+        Ok(Linear::new(weight, None))
     }
 
     fn norm(&mut self, name: &str) -> Result<Norm<B>, ModelError> {

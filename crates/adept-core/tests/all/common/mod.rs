@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use adept_core::{AdapterConfig, FanIn, PromptAdapter, PromptInit};
+use adept_core::{Adapter, AdapterConfig, DeptConfig, FanIn, ModelSites, PromptAdapter, PromptInit, Start};
 use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
 use safetensors::SafeTensors;
@@ -32,32 +32,49 @@ pub fn tensors(path: &Path) -> BTreeMap<String, TensorData> {
     file.iter().map(read).collect()
 }
 
-/// Configurations of the three methods with the sizes of the fixtures.
+/// Configurations of the prompt methods with the sizes of the fixtures.
 pub fn configs() -> [AdapterConfig; 3] {
-    let dept = AdapterConfig {
+    let dept = DeptConfig {
         scale: 0.5,
-        ..AdapterConfig::dept(6, 3, 2, 5)
+        ..DeptConfig::new(6, 3, 2, 5)
     };
-    [AdapterConfig::pt(6, 3), dept, AdapterConfig::adept(6, 3, 2)]
+    [AdapterConfig::pt(6, 3), dept.into(), AdapterConfig::adept(6, 3, 2)]
+}
+
+/// What a prompt method has to know of its model.
+pub fn sites(config: &AdapterConfig) -> ModelSites {
+    ModelSites::embeddings(config.d_model().unwrap())
+}
+
+/// The start of the tests: a random prompt.
+pub fn start<B: Backend>(seed: u64) -> Start<B> {
+    Start {
+        prompt: PromptInit::Random { std: 1.0 },
+        fan_in: FanIn::Reference,
+        seed,
+    }
 }
 
 /// A new adapter with a random prompt.
-pub fn random<B: Backend>(config: &AdapterConfig, seed: u64) -> PromptAdapter<B> {
-    let prompt = PromptInit::Random { std: 1.0 };
-    PromptAdapter::new(config, prompt, FanIn::Reference, seed, &Default::default()).unwrap()
+pub fn random<B: Backend>(config: &AdapterConfig, seed: u64) -> Adapter<B> {
+    Adapter::new(config, &sites(config), start(seed), &Default::default()).unwrap()
+}
+
+/// The prompt and the offset of an adapter.
+pub fn prompt<B: Backend>(adapter: &Adapter<B>) -> &PromptAdapter<B> {
+    adapter.as_prompt().unwrap()
 }
 
 /// An adapter with every tensor at random, as if trained.
-pub fn trained<B: Backend>(config: &AdapterConfig, seed: u64) -> PromptAdapter<B> {
-    let fill = |(place, (name, shape)): (usize, (&str, Vec<usize>))| {
+pub fn trained<B: Backend>(config: &AdapterConfig, seed: u64) -> Adapter<B> {
+    let sites = sites(config);
+    let fill = |(place, (name, shape)): (usize, (String, Vec<usize>))| {
         let count: usize = shape.iter().product();
         let prompt = AdapterConfig::pt(count, 1);
         let values = random::<B>(&prompt, seed + place as u64).tensors().remove(0).1;
-        (
-            name.to_string(),
-            TensorData::new(values.to_vec::<f32>().unwrap(), shape),
-        )
+        (name, TensorData::new(values.to_vec::<f32>().unwrap(), shape))
     };
-    let tensors = config.tensor_shapes().into_iter().enumerate().map(fill).collect();
-    PromptAdapter::from_tensors(config, tensors, &Default::default()).unwrap()
+    let shapes = config.tensor_shapes(&sites).unwrap();
+    let tensors = shapes.into_iter().enumerate().map(fill).collect();
+    Adapter::from_tensors(config, &sites, tensors, &Default::default()).unwrap()
 }

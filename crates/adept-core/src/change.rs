@@ -1,0 +1,132 @@
+//! A change of one linear map, in the form that every method inside a model can be brought to:
+//!
+//! `y = ((s_in ⊙ x)·W + b + scale · drop(x)·A·B) ⊙ s_out`
+//!
+//! Shapes: `x` `[batch, seq, in]`, `W` `[in, out]`, `A` `[in, r]`, `B` `[r, out]`, `s_in` `[in]`, `s_out` `[out]`.
+
+use burn::module::Module;
+use burn::nn::{Dropout, DropoutConfig};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+/// A product of low rank beside a weight (LoRA).
+#[derive(Module, Debug)]
+pub struct LowRank<B: Backend> {
+    /// `[in, r]`.
+    pub a: Tensor<B, 2>,
+    /// `[r, out]`.
+    pub b: Tensor<B, 2>,
+    /// Factor of the product.
+    pub scale: f64,
+    /// On the product's input alone; does nothing off autodiff backends.
+    pub dropout: Dropout,
+}
+
+impl<B: Backend> LowRank<B> {
+    /// A product of `a` `[in, r]` and `b` `[r, out]`.
+    pub fn new(a: Tensor<B, 2>, b: Tensor<B, 2>, scale: f64, dropout: f64) -> Self {
+        Self {
+            a,
+            b,
+            scale,
+            dropout: DropoutConfig::new(dropout).init(),
+        }
+    }
+
+    /// What is added for inputs `[n, in]`: `[n, out]`.
+    fn added(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
+        // Scaling the thin factor costs r values a row instead of `out`.
+        let thin = self.dropout.forward(x).matmul(self.a.clone());
+        let thin = if self.scale == 1.0 { thin } else { thin * self.scale };
+        thin.matmul(self.b.clone())
+    }
+
+    /// The whole product, `[in, out]`.
+    fn product(&self) -> Tensor<B, 2> {
+        (self.a.clone() * self.scale).matmul(self.b.clone())
+    }
+}
+
+/// What a method changes about one linear map; parts that are not there change nothing.
+#[derive(Module, Debug)]
+pub struct LinearChange<B: Backend> {
+    /// Factors of the input's channels, `[in]`.
+    pub input_scale: Option<Tensor<B, 1>>,
+    /// A product beside the weight.
+    pub low_rank: Option<LowRank<B>>,
+    /// Factors of the output's channels, `[out]`.
+    pub output_scale: Option<Tensor<B, 1>>,
+}
+
+impl<B: Backend> LinearChange<B> {
+    /// No change.
+    pub fn none() -> Self {
+        Self {
+            input_scale: None,
+            low_rank: None,
+            output_scale: None,
+        }
+    }
+
+    /// The changed map for inputs `[batch, seq, in]`; `linear` is the unchanged one, bias included.
+    pub fn apply(&self, x: Tensor<B, 3>, linear: impl FnOnce(Tensor<B, 3>) -> Tensor<B, 3>) -> Tensor<B, 3> {
+        let [batch, seq, input] = x.dims();
+        let scaled = match &self.input_scale {
+            Some(scale) => x.clone() * scale.clone().unsqueeze(),
+            None => x.clone(),
+        };
+        let mut y = linear(scaled);
+        if let Some(low_rank) = &self.low_rank {
+            let added = low_rank.added(x.reshape([batch * seq, input]));
+            y = y.clone() + added.reshape(y.dims());
+        }
+        match &self.output_scale {
+            Some(scale) => y * scale.clone().unsqueeze(),
+            None => y,
+        }
+    }
+
+    /// The weight `[in, out]` and bias `[out]` of a plain map that computes the same (without dropout).
+    pub fn merged(&self, weight: Tensor<B, 2>, bias: Option<Tensor<B, 1>>) -> (Tensor<B, 2>, Option<Tensor<B, 1>>) {
+        let mut weight = match &self.input_scale {
+            Some(scale) => weight * scale.clone().unsqueeze_dim(1),
+            None => weight,
+        };
+        if let Some(low_rank) = &self.low_rank {
+            weight = weight + low_rank.product();
+        }
+        match &self.output_scale {
+            Some(scale) => (
+                weight * scale.clone().unsqueeze(),
+                bias.map(|bias| bias * scale.clone()),
+            ),
+            None => (weight, bias),
+        }
+    }
+
+    /// The reverse of [`LinearChange::merged`], but for rounding; factors of zero have no reverse.
+    pub fn unmerged(&self, weight: Tensor<B, 2>, bias: Option<Tensor<B, 1>>) -> (Tensor<B, 2>, Option<Tensor<B, 1>>) {
+        let (mut weight, bias) = match &self.output_scale {
+            Some(scale) => (
+                weight / scale.clone().unsqueeze(),
+                bias.map(|bias| bias / scale.clone()),
+            ),
+            None => (weight, bias),
+        };
+        if let Some(low_rank) = &self.low_rank {
+            weight = weight - low_rank.product();
+        }
+        match &self.input_scale {
+            Some(scale) => (weight / scale.clone().unsqueeze_dim(1), bias),
+            None => (weight, bias),
+        }
+    }
+
+    /// Whether [`LinearChange::unmerged`] would divide by zero. Reads the factors from the device.
+    pub fn has_zero_factor(&self) -> bool {
+        [&self.input_scale, &self.output_scale]
+            .into_iter()
+            .flatten()
+            .any(|scale| scale.to_data().iter::<f32>().any(|factor| factor == 0.0))
+    }
+}

@@ -1,0 +1,183 @@
+//! ADePT: `[P; E + relu(E·W_down + b1)·W_up + b2]`, an offset by token (paper, equations 3 and 4).
+
+use std::collections::BTreeMap;
+
+use burn::tensor::TensorData;
+use burn::tensor::backend::Backend;
+use serde_json::{Map, Value, json};
+
+use super::prompt::{self, Given, OFFSET_GROUP, PROMPT_GROUP, PromptAdapter, object, refuse};
+use super::{Merge, MethodConfig, MethodInfo, MethodSettings, Setting, Shape, Start};
+use crate::file::Fields;
+use crate::{AdaptiveOffset, CoreError, Method, ModelSites, Offset, budget};
+
+/// Sizes of a prompt and of the network shared by all tokens.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdeptConfig {
+    /// Width `d` of the token embeddings of the model that the adapter is for.
+    pub d_model: usize,
+    /// Virtual tokens `m`; may be 0 (paper, Table 14).
+    pub virtual_tokens: usize,
+    /// Bottleneck `r` of the network.
+    pub rank: usize,
+    /// Longest source in training; kept for the record.
+    pub max_source_length: usize,
+    /// Dropout on the bottleneck before its ReLU, active on autodiff backends alone. The paper has none; one version of
+    /// the published script has 0.1.
+    pub dropout: f64,
+}
+
+impl AdeptConfig {
+    /// ADePT as in the paper, without dropout.
+    pub fn new(d_model: usize, virtual_tokens: usize, rank: usize) -> Self {
+        Self {
+            d_model,
+            virtual_tokens,
+            rank,
+            max_source_length: prompt::DEFAULT_LENGTH,
+            dropout: 0.0,
+        }
+    }
+}
+
+impl MethodConfig for AdeptConfig {
+    type Module<B: Backend> = PromptAdapter<B>;
+
+    const INFO: MethodInfo = MethodInfo {
+        title: "ADePT",
+        summary: "a shorter prompt and an offset by token, `[P; E + f(E)]`",
+        peft_type: "PROMPT_TUNING_LORAX",
+        groups: &[PROMPT_GROUP, OFFSET_GROUP],
+        merge: Merge::Table,
+        citation: "Tang et al., ADePT: Adaptive Decomposed Prompt Tuning for Parameter-Efficient Fine-tuning, ICLR 2025",
+    };
+
+    const SETTINGS: &'static [Setting] = &[];
+
+    fn from_settings(settings: &MethodSettings<'_>) -> Result<Self, CoreError> {
+        let (d_model, m) = (settings.sites.d_model, settings.virtual_tokens);
+        let rank = settings.rank_or(Method::Adept, |values| budget::adept_bottleneck(d_model, values, m))?;
+        Ok(Self {
+            max_source_length: settings.max_source_length,
+            dropout: settings.bottleneck_dropout,
+            ..Self::new(d_model, m, rank)
+        })
+    }
+
+    fn validate(&self) -> Result<(), CoreError> {
+        let length = self.max_source_length;
+        prompt::validate(
+            Method::Adept,
+            self.d_model,
+            self.virtual_tokens,
+            Some(self.rank),
+            length,
+        )?;
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err(refuse(Method::Adept, "dropout", "at least 0 and below 1", self.dropout));
+        }
+        Ok(())
+    }
+
+    fn tensor_shapes(&self, _: &ModelSites) -> Result<Vec<Shape>, CoreError> {
+        Ok(self.file_shapes(&[]))
+    }
+
+    fn file_shapes(&self, _: &[Shape]) -> Vec<Shape> {
+        let (d, r) = (self.d_model, self.rank);
+        let offset = [
+            ("lora_embedding_A", vec![d, r]),
+            ("lora_embedding_a", vec![r]),
+            ("lora_embedding_B", vec![r, d]),
+            ("lora_embedding_b", vec![d]),
+        ];
+        prompt::shapes(self.virtual_tokens, d, offset)
+    }
+
+    fn start<B: Backend>(
+        &self,
+        _: &ModelSites,
+        start: Start<B>,
+        device: &B::Device,
+    ) -> Result<PromptAdapter<B>, CoreError> {
+        let offset = AdaptiveOffset::new(self, start.fan_in, start.seed, device);
+        let offset = Some(Offset::Adaptive(offset));
+        PromptAdapter::start(self.virtual_tokens, self.d_model, offset, start, device)
+    }
+
+    fn from_tensors<B: Backend>(
+        &self,
+        _: &ModelSites,
+        tensors: BTreeMap<String, TensorData>,
+        device: &B::Device,
+    ) -> Result<PromptAdapter<B>, CoreError> {
+        let shapes = self.file_shapes(&[]);
+        let mut given = Given::new(tensors, &shapes)?;
+        let offset = AdaptiveOffset::from_tensors(
+            given.take("lora_embedding_A", device),
+            given.take("lora_embedding_a", device),
+            given.take("lora_embedding_B", device),
+            given.take("lora_embedding_b", device),
+            self.dropout,
+        );
+        Ok(PromptAdapter {
+            prompt: given.prompt(device),
+            offset: Some(Offset::Adaptive(offset)),
+        })
+    }
+
+    fn tensors<B: Backend>(module: &PromptAdapter<B>) -> Vec<(String, TensorData)> {
+        module.tensors()
+    }
+
+    fn check_constants<B: Backend>(&self, module: &PromptAdapter<B>) -> Result<(), CoreError> {
+        match &module.offset {
+            Some(Offset::Adaptive(offset)) if offset.dropout.prob != self.dropout => Err(refuse(
+                Method::Adept,
+                "dropout",
+                "the value the adapter computes with",
+                format!("{} (the adapter's is {})", self.dropout, offset.dropout.prob),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn peft_keys<B: Backend>(&self, _: &PromptAdapter<B>) -> Map<String, Value> {
+        let mut keys = prompt::peft_keys(self.virtual_tokens, self.d_model);
+        keys.extend(object(json!({ "max_length": self.max_source_length, "r": self.rank })));
+        keys
+    }
+
+    fn own_keys(&self) -> Map<String, Value> {
+        prompt::own_keys(self.max_source_length, 1.0, self.dropout)
+    }
+
+    fn from_keys(top: &mut Fields<'_>, own: &mut Fields<'_>) -> Result<Self, CoreError> {
+        let (virtual_tokens, d_model) = prompt::sizes(top)?;
+        let rank = top.required_count("r")?;
+        let length = top.count("max_length")?;
+        own.number("scale")?;
+        let length = own.count("max_source_length")?.or(length);
+        Ok(Self {
+            max_source_length: length.unwrap_or(prompt::DEFAULT_LENGTH),
+            dropout: own.number("dropout")?.unwrap_or(0.0),
+            ..Self::new(d_model, virtual_tokens, rank)
+        })
+    }
+
+    fn d_model(&self) -> Option<usize> {
+        Some(self.d_model)
+    }
+
+    fn virtual_tokens(&self) -> usize {
+        self.virtual_tokens
+    }
+
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn max_source_length(&self) -> Option<usize> {
+        Some(self.max_source_length)
+    }
+}

@@ -1,0 +1,587 @@
+//! Methods: one file each, and the registry that makes them values of one type.
+//!
+//! A file holds a method's configuration, its trained tensors with their names and shapes, its parameter groups, its form
+//! in PEFT's files, what it can be merged into, and where it comes from. A line in [`methods!`] below makes it known to
+//! everything else: configurations, runs, tables, files, documentation.
+
+mod adept;
+mod dept;
+mod ia3;
+mod lora;
+mod prompt;
+mod pt;
+mod settings;
+mod weights;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use burn::module::Module;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::file::Fields;
+use crate::init::{FanIn, PromptInit};
+use crate::site::{LinearSite, ModelSites};
+use crate::{CoreError, Intervention, LinearChange};
+
+pub use adept::AdeptConfig;
+pub use dept::DeptConfig;
+pub use ia3::{Ia3, Ia3Config};
+pub use lora::{Lora, LoraConfig};
+pub use prompt::PromptAdapter;
+pub use pt::PtConfig;
+pub use settings::{MethodSettings, Setting, SettingKind};
+
+/// A tensor's name and shape.
+pub type Shape = (String, Vec<usize>);
+
+/// A parameter group: which parameters it holds, and how they are trained unless a configuration says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ParameterGroup {
+    /// Name in configurations and records.
+    pub name: &'static str,
+    /// First part of the parameters' paths in the method's module.
+    pub prefix: &'static str,
+    /// Highest learning rate, where the group has settings of its own (`optimizer.NAME`); none for groups that presets
+    /// give values to.
+    pub defaults: Option<GroupDefaults>,
+}
+
+/// How a parameter group is trained by default.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GroupDefaults {
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Steps of linear warm-up.
+    pub warmup_steps: usize,
+}
+
+/// What a trained adapter can be merged into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Merge {
+    /// The backbone's weights: the merged model is a plain one.
+    Weights,
+    /// A table of input embeddings ([`crate::fold()`]); what else there is stays beside the model.
+    Table,
+    /// Nothing, for this reason.
+    No(&'static str),
+}
+
+/// What a method is, whatever its sizes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MethodInfo {
+    /// Its name in tables.
+    pub title: &'static str,
+    /// What is trained, in a line.
+    pub summary: &'static str,
+    /// `peft_type` of its files.
+    pub peft_type: &'static str,
+    /// Parameter groups, in the order of records.
+    pub groups: &'static [ParameterGroup],
+    /// What it can be merged into.
+    pub merge: Merge,
+    /// Where it comes from.
+    pub citation: &'static str,
+}
+
+/// How a new adapter starts.
+#[derive(Debug, Clone)]
+pub struct Start<B: Backend> {
+    /// Values of a soft prompt, for the methods that have one.
+    pub prompt: PromptInit<B>,
+    /// Range of an offset's first matrix.
+    pub fan_in: FanIn,
+    /// Decides every random value.
+    pub seed: u64,
+}
+
+/// The configuration of a method, and all that follows from it.
+pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
+    /// The trained tensors.
+    type Module<B: Backend>: Intervention<B>;
+
+    /// What the method is.
+    const INFO: MethodInfo;
+
+    /// Keys of the section that a run's configuration has for this method alone (`adapter.NAME`).
+    const SETTINGS: &'static [Setting];
+
+    /// The configuration that a run's settings ask for.
+    ///
+    /// # Errors
+    /// Settings that describe no adapter of this method.
+    fn from_settings(settings: &MethodSettings<'_>) -> Result<Self, CoreError>;
+
+    /// Checks that every field makes sense.
+    ///
+    /// # Errors
+    /// [`CoreError::InvalidConfig`] names the first field that does not.
+    fn validate(&self) -> Result<(), CoreError>;
+
+    /// The tensors of an adapter of that model as files hold them.
+    ///
+    /// # Errors
+    /// A model that has no place for the method.
+    fn tensor_shapes(&self, sites: &ModelSites) -> Result<Vec<Shape>, CoreError>;
+
+    /// How many values an adapter of that model trains.
+    ///
+    /// # Errors
+    /// As [`MethodConfig::tensor_shapes`].
+    fn trainable_parameters(&self, sites: &ModelSites) -> Result<usize, CoreError> {
+        let shapes = self.tensor_shapes(sites)?;
+        Ok(shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum())
+    }
+
+    /// The tensors that a file must hold which holds `found`.
+    fn file_shapes(&self, found: &[Shape]) -> Vec<Shape>;
+
+    /// An adapter before its first step, which changes nothing but for a soft prompt.
+    ///
+    /// # Errors
+    /// A start that does not fit, and as [`MethodConfig::tensor_shapes`].
+    fn start<B: Backend>(
+        &self,
+        sites: &ModelSites,
+        start: Start<B>,
+        device: &B::Device,
+    ) -> Result<Self::Module<B>, CoreError>;
+
+    /// An adapter of tensors as [`MethodConfig::file_shapes`] names them.
+    ///
+    /// # Errors
+    /// [`CoreError::AdapterMismatch`] where a tensor is missing, left over or of another shape than the model needs.
+    fn from_tensors<B: Backend>(
+        &self,
+        sites: &ModelSites,
+        tensors: BTreeMap<String, TensorData>,
+        device: &B::Device,
+    ) -> Result<Self::Module<B>, CoreError>;
+
+    /// The tensors of an adapter as f32 in the order of files. Reads them from the device.
+    fn tensors<B: Backend>(module: &Self::Module<B>) -> Vec<(String, TensorData)>;
+
+    /// Checks that an adapter computes with this configuration's constants.
+    ///
+    /// # Errors
+    /// [`CoreError::InvalidConfig`] names the constant that differs.
+    fn check_constants<B: Backend>(&self, module: &Self::Module<B>) -> Result<(), CoreError>;
+
+    /// Keys of `adapter_config.json` as PEFT has them.
+    fn peft_keys<B: Backend>(&self, module: &Self::Module<B>) -> Map<String, Value>;
+
+    /// Keys of the section `adept` of that file.
+    fn own_keys(&self) -> Map<String, Value>;
+
+    /// Reads both.
+    ///
+    /// # Errors
+    /// Fields that are missing or make no sense.
+    fn from_keys(top: &mut Fields<'_>, own: &mut Fields<'_>) -> Result<Self, CoreError>;
+
+    /// Width of the embeddings that the adapter is for, where it names one.
+    fn d_model(&self) -> Option<usize> {
+        None
+    }
+
+    /// Virtual tokens in front of every input.
+    fn virtual_tokens(&self) -> usize {
+        0
+    }
+
+    /// Rank or bottleneck.
+    fn rank(&self) -> usize {
+        0
+    }
+
+    /// Longest source that the adapter was made for, where its file says one.
+    fn max_source_length(&self) -> Option<usize> {
+        None
+    }
+}
+
+/// Declares [`Method`], [`AdapterConfig`] and [`Adapter`] of a list of methods.
+macro_rules! methods {
+    ($($(#[$doc:meta])* $variant:ident $name:literal ($config:ident, $module:ident);)*) => {
+        /// A method.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        pub enum Method {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Method {
+            /// Every method, in the order of tables.
+            pub const ALL: &'static [Method] = &[$(Method::$variant),*];
+
+            /// What it is.
+            pub fn info(self) -> &'static MethodInfo {
+                match self {
+                    $(Method::$variant => &<$config as MethodConfig>::INFO,)*
+                }
+            }
+
+            /// Keys of its own section of a run's configuration.
+            pub fn settings(self) -> &'static [Setting] {
+                match self {
+                    $(Method::$variant => <$config as MethodConfig>::SETTINGS,)*
+                }
+            }
+
+            /// The name used in configurations and on the command line.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Method::$variant => $name,)*
+                }
+            }
+
+            /// Name of its variant, with which the paths of its parameters begin.
+            fn variant(self) -> &'static str {
+                match self {
+                    $(Method::$variant => stringify!($variant),)*
+                }
+            }
+        }
+
+        /// The size of an adapter and the constants of its forward pass.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum AdapterConfig {
+            $($(#[$doc])* $variant($config),)*
+        }
+
+        /// What is done alike with the configuration of every method.
+        macro_rules! each_config {
+            ($self_:expr, $c:ident => $work:expr) => {
+                match $self_ {
+                    $(AdapterConfig::$variant($c) => $work,)*
+                }
+            };
+        }
+
+        impl AdapterConfig {
+            /// Its method.
+            pub fn method(&self) -> Method {
+                match self {
+                    $(Self::$variant(_) => Method::$variant,)*
+                }
+            }
+
+            /// The configuration that a run's settings ask for.
+            ///
+            /// # Errors
+            /// Settings that describe no adapter of the method.
+            pub fn from_settings(method: Method, settings: &MethodSettings<'_>) -> Result<Self, CoreError> {
+                let config = match method {
+                    $(Method::$variant => Self::$variant(MethodConfig::from_settings(settings)?),)*
+                };
+                config.validate()?;
+                Ok(config)
+            }
+
+            pub(crate) fn from_keys(
+                method: Method,
+                top: &mut Fields<'_>,
+                own: &mut Fields<'_>,
+            ) -> Result<Self, CoreError> {
+                Ok(match method {
+                    $(Method::$variant => Self::$variant(MethodConfig::from_keys(top, own)?),)*
+                })
+            }
+
+            /// Checks that an adapter computes with this configuration's constants, and gives its keys in PEFT's files.
+            pub(crate) fn describe<B: Backend>(&self, adapter: &Adapter<B>) -> Result<Map<String, Value>, CoreError> {
+                match (self, adapter) {
+                    $((Self::$variant(config), Adapter::$variant(module)) => {
+                        config.check_constants(module)?;
+                        Ok(config.peft_keys(module))
+                    })*
+                    _ => Err(CoreError::OtherMethod {
+                        expected: self.method(),
+                        found: adapter.method(),
+                    }),
+                }
+            }
+        }
+
+        $(impl From<$config> for AdapterConfig {
+            fn from(config: $config) -> Self {
+                Self::$variant(config)
+            }
+        })*
+
+        /// A trained adapter of any method.
+        ///
+        /// Paths of its parameters begin with the method's variant (`Adept.prompt.weight`).
+        #[derive(Module, Debug)]
+        #[allow(
+            clippy::large_enum_variant,
+            reason = "there are few adapters in a process: some hundred bytes are not worth a box"
+        )]
+        pub enum Adapter<B: Backend> {
+            $($(#[$doc])* $variant($module<B>),)*
+        }
+
+        /// What is done alike with the module of every method.
+        macro_rules! each_module {
+            ($self_:expr, $m:ident => $work:expr) => {
+                match $self_ {
+                    $(Adapter::$variant($m) => $work,)*
+                }
+            };
+        }
+
+        impl<B: Backend> Adapter<B> {
+            /// Its method.
+            pub fn method(&self) -> Method {
+                match self {
+                    $(Self::$variant(_) => Method::$variant,)*
+                }
+            }
+
+            /// An adapter before its first step, which changes nothing but for a soft prompt.
+            ///
+            /// # Errors
+            /// A configuration that makes no sense, a start that does not fit it, and a model without a place for the
+            /// method.
+            pub fn new(
+                config: &AdapterConfig,
+                sites: &ModelSites,
+                start: Start<B>,
+                device: &B::Device,
+            ) -> Result<Self, CoreError> {
+                config.check_sites(sites)?;
+                Ok(match config {
+                    $(AdapterConfig::$variant(config) => Self::$variant(config.start(sites, start, device)?),)*
+                })
+            }
+
+            /// An adapter of given tensors under their names in the file.
+            ///
+            /// # Errors
+            /// [`CoreError::AdapterMismatch`] where a tensor is missing, not expected, or of another shape.
+            pub fn from_tensors(
+                config: &AdapterConfig,
+                sites: &ModelSites,
+                tensors: BTreeMap<String, TensorData>,
+                device: &B::Device,
+            ) -> Result<Self, CoreError> {
+                config.check_sites(sites)?;
+                Ok(match config {
+                    $(AdapterConfig::$variant(config) => Self::$variant(config.from_tensors(sites, tensors, device)?),)*
+                })
+            }
+
+            /// The tensors as f32 under their names in the file. Reads them from the device.
+            pub fn tensors(&self) -> Vec<(String, TensorData)> {
+                let tensors = match self {
+                    $(Self::$variant(module) => <$config as MethodConfig>::tensors(module),)*
+                };
+                tensors
+                    .into_iter()
+                    .map(|(name, data)| (name, data.convert::<f32>()))
+                    .collect()
+            }
+        }
+    };
+}
+
+methods! {
+    /// Prompt tuning: a soft prompt alone (paper, equation 1).
+    Pt "pt" (PtConfig, PromptAdapter);
+    /// Decomposed prompt tuning: a shorter prompt and an offset that depends on the position (equation 2).
+    Dept "dept" (DeptConfig, PromptAdapter);
+    /// Adaptive decomposed prompt tuning: a shorter prompt and an offset that depends on the token (equation 3).
+    Adept "adept" (AdeptConfig, PromptAdapter);
+    /// Low-rank adaptation: products of low rank beside chosen weights.
+    Lora "lora" (LoraConfig, Lora);
+    /// (IA)³: factors of keys, values and the inner channels of feed-forward layers.
+    Ia3 "ia3" (Ia3Config, Ia3);
+}
+
+impl Method {
+    /// The path prefix of a parameter group: the variant's name, then the group's own.
+    pub fn group_prefix(self, group: &ParameterGroup) -> String {
+        match group.prefix {
+            "" => self.variant().to_owned(),
+            prefix => format!("{}.{prefix}", self.variant()),
+        }
+    }
+
+    /// The names of all methods, as messages list them.
+    pub fn names() -> String {
+        let names: Vec<&str> = Self::ALL.iter().map(|method| method.name()).collect();
+        names.join(", ")
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.name())
+    }
+}
+
+/// A method name that is not known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown method `{found}`: expected one of {}", Method::names())]
+pub struct UnknownMethod {
+    /// The name as it was given.
+    pub found: String,
+}
+
+impl FromStr for Method {
+    type Err = UnknownMethod;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let found = Method::ALL.iter().find(|method| method.name() == name);
+        found.copied().ok_or_else(|| UnknownMethod { found: name.to_owned() })
+    }
+}
+
+impl AdapterConfig {
+    /// Prompt tuning with `virtual_tokens` virtual tokens.
+    pub fn pt(d_model: usize, virtual_tokens: usize) -> Self {
+        PtConfig::new(d_model, virtual_tokens).into()
+    }
+
+    /// DePT with the paper's plain product (scale 1).
+    pub fn dept(d_model: usize, virtual_tokens: usize, rank: usize, max_source_length: usize) -> Self {
+        DeptConfig::new(d_model, virtual_tokens, rank, max_source_length).into()
+    }
+
+    /// ADePT as in the paper, without dropout.
+    pub fn adept(d_model: usize, virtual_tokens: usize, rank: usize) -> Self {
+        AdeptConfig::new(d_model, virtual_tokens, rank).into()
+    }
+
+    /// LoRA of that rank on the maps that it changes by default, with a scale of `alpha / rank`.
+    pub fn lora(rank: usize, alpha: f64) -> Self {
+        LoraConfig::new(rank, alpha).into()
+    }
+
+    /// (IA)³ on the maps that it changes by default.
+    pub fn ia3() -> Self {
+        Ia3Config::default().into()
+    }
+
+    /// Checks that every field makes sense for the method.
+    ///
+    /// # Errors
+    /// [`CoreError::InvalidConfig`] names the first field that does not.
+    pub fn validate(&self) -> Result<(), CoreError> {
+        each_config!(self, config => config.validate())
+    }
+
+    /// Checks the configuration, and that the model's embeddings have the width it names.
+    fn check_sites(&self, sites: &ModelSites) -> Result<(), CoreError> {
+        self.validate()?;
+        match self.d_model() {
+            Some(expected) if expected != sites.d_model => Err(CoreError::WrongWidth {
+                expected,
+                found: sites.d_model,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Names and shapes of an adapter's tensors for that model, in the order of files.
+    ///
+    /// # Errors
+    /// A model that has no place for the method, or another width than the configuration names.
+    pub fn tensor_shapes(&self, sites: &ModelSites) -> Result<Vec<Shape>, CoreError> {
+        self.check_sites(sites)?;
+        each_config!(self, config => config.tensor_shapes(sites))
+    }
+
+    /// How many values an adapter of that model trains.
+    ///
+    /// ```
+    /// # use adept_core::{AdapterConfig, ModelSites};
+    /// // The paper's ADePT for T5-base, and a prompt of 100 tokens beside it.
+    /// let sites = ModelSites::embeddings(768);
+    /// assert_eq!(AdapterConfig::adept(768, 60, 19).trainable_parameters(&sites)?, 76_051);
+    /// assert_eq!(AdapterConfig::pt(768, 100).trainable_parameters(&sites)?, 76_800);
+    /// # Ok::<(), adept_core::CoreError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`AdapterConfig::tensor_shapes`].
+    pub fn trainable_parameters(&self, sites: &ModelSites) -> Result<usize, CoreError> {
+        self.check_sites(sites)?;
+        each_config!(self, config => config.trainable_parameters(sites))
+    }
+
+    /// The tensors that a file must hold which holds `found`.
+    pub(crate) fn file_shapes(&self, found: &[Shape]) -> Vec<Shape> {
+        each_config!(self, config => config.file_shapes(found))
+    }
+
+    pub(crate) fn own_keys(&self) -> Map<String, Value> {
+        each_config!(self, config => config.own_keys())
+    }
+
+    /// Width of the embeddings that the adapter is for, where it names one.
+    pub fn d_model(&self) -> Option<usize> {
+        each_config!(self, config => config.d_model())
+    }
+
+    /// Virtual tokens in front of every input.
+    pub fn virtual_tokens(&self) -> usize {
+        each_config!(self, config => config.virtual_tokens())
+    }
+
+    /// Rank or bottleneck; 0 where the method has none.
+    pub fn rank(&self) -> usize {
+        each_config!(self, config => config.rank())
+    }
+
+    /// Longest source that the adapter was made for, where its file says one.
+    pub fn max_source_length(&self) -> Option<usize> {
+        each_config!(self, config => config.max_source_length())
+    }
+}
+
+impl<B: Backend> Adapter<B> {
+    /// The soft prompt and the offset, of methods that have one.
+    pub fn as_prompt(&self) -> Option<&PromptAdapter<B>> {
+        match self {
+            Self::Pt(adapter) | Self::Dept(adapter) | Self::Adept(adapter) => Some(adapter),
+            _ => None,
+        }
+    }
+}
+
+impl<B: Backend> Intervention<B> for Adapter<B> {
+    fn offset(&self, embeddings: Tensor<B, 3>, first_position: usize) -> Tensor<B, 3> {
+        each_module!(self, module => module.offset(embeddings, first_position))
+    }
+
+    fn offset_at(&self, embeddings: Tensor<B, 3>, positions: Tensor<B, 2, Int>) -> Tensor<B, 3> {
+        each_module!(self, module => module.offset_at(embeddings, positions))
+    }
+
+    fn prompt(&self) -> Option<Tensor<B, 2>> {
+        each_module!(self, module => module.prompt())
+    }
+
+    fn linear(&self, site: LinearSite) -> Option<LinearChange<B>> {
+        each_module!(self, module => module.linear(site))
+    }
+
+    fn changes_linears(&self) -> bool {
+        each_module!(self, module => module.changes_linears())
+    }
+
+    fn check_width(&self, seq: usize) -> Result<(), CoreError> {
+        each_module!(self, module => module.check_width(seq))
+    }
+
+    fn virtual_tokens(&self) -> usize {
+        each_module!(self, module => module.virtual_tokens())
+    }
+}

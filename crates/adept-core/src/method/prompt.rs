@@ -1,0 +1,243 @@
+//! What the prompt methods of this family share: a soft prompt and an offset composed over embeddings and a mask (paper,
+//! equations 1, 2 and 4), `[P; E + offset(E)]`.
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor, TensorData};
+use serde_json::{Map, Value, json};
+
+use super::{GroupDefaults, ParameterGroup, Shape, Start};
+use crate::file::{Fields, exact};
+use crate::{CoreError, Intervention, Method, Offset, SoftPrompt};
+
+/// Name of the soft prompt in files.
+pub(super) const PROMPT: &str = "prompt_embeddings";
+
+/// Files without a length get this one.
+pub(super) const DEFAULT_LENGTH: usize = 256;
+
+/// The soft prompt's parameters.
+pub(super) const PROMPT_GROUP: ParameterGroup = group("prompt");
+/// The offset's parameters.
+pub(super) const OFFSET_GROUP: ParameterGroup = group("offset");
+
+const fn group(name: &'static str) -> ParameterGroup {
+    ParameterGroup {
+        name,
+        prefix: name,
+        defaults: None::<GroupDefaults>,
+    }
+}
+
+/// A soft prompt and an offset, either of which may be absent.
+///
+/// Parameter paths start with `prompt.` for the prompt (`prompt.weight`) and with `offset.` for all else
+/// (`offset.Adaptive.w_down`, `offset.Positional.a`, ..), so that an optimiser can tell them apart.
+#[derive(Module, Debug)]
+pub struct PromptAdapter<B: Backend> {
+    /// The virtual tokens; none where m = 0.
+    pub prompt: Option<SoftPrompt<B>>,
+    /// The offset; none for PT.
+    pub offset: Option<Offset<B>>,
+}
+
+impl<B: Backend> PromptAdapter<B> {
+    /// The prompt as it starts, with an offset.
+    pub(super) fn start(
+        virtual_tokens: usize,
+        d_model: usize,
+        offset: Option<Offset<B>>,
+        start: Start<B>,
+        device: &B::Device,
+    ) -> Result<Self, CoreError> {
+        let prompt = match virtual_tokens {
+            0 => None,
+            m => Some(SoftPrompt::new(start.prompt.values(m, d_model, start.seed, device)?)),
+        };
+        Ok(Self { prompt, offset })
+    }
+
+    /// The tensors under their names in files, prompt first.
+    pub(super) fn tensors(&self) -> Vec<(String, TensorData)> {
+        let prompt = self
+            .prompt
+            .iter()
+            .map(|prompt| (PROMPT, prompt.weight.val().into_data()));
+        let offset = self.offset.iter().flat_map(Offset::tensors);
+        prompt
+            .chain(offset)
+            .map(|(name, data)| (name.to_owned(), data))
+            .collect()
+    }
+}
+
+impl<B: Backend> Intervention<B> for PromptAdapter<B> {
+    fn offset(&self, embeddings: Tensor<B, 3>, first_position: usize) -> Tensor<B, 3> {
+        match &self.offset {
+            Some(offset) => offset.apply(embeddings, first_position),
+            None => embeddings,
+        }
+    }
+
+    fn offset_at(&self, embeddings: Tensor<B, 3>, positions: Tensor<B, 2, Int>) -> Tensor<B, 3> {
+        match &self.offset {
+            Some(Offset::Positional(offset)) => embeddings + offset.at(positions),
+            Some(offset) => offset.apply(embeddings, 0),
+            None => embeddings,
+        }
+    }
+
+    fn prompt(&self) -> Option<Tensor<B, 2>> {
+        self.prompt.as_ref().map(|prompt| prompt.weight.val())
+    }
+
+    fn check_width(&self, seq: usize) -> Result<(), CoreError> {
+        match &self.offset {
+            Some(Offset::Positional(offset)) => offset.check_width(seq),
+            Some(Offset::Adaptive(_)) | None => Ok(()),
+        }
+    }
+
+    fn virtual_tokens(&self) -> usize {
+        self.prompt.as_ref().map_or(0, SoftPrompt::virtual_tokens)
+    }
+}
+
+/// Takes given tensors of checked shapes, each once.
+pub(super) struct Given<'a> {
+    tensors: BTreeMap<String, TensorData>,
+    shapes: &'a [Shape],
+}
+
+impl<'a> Given<'a> {
+    /// Refuses tensors that are missing, left over or of another shape than `shapes` names.
+    pub(super) fn new(tensors: BTreeMap<String, TensorData>, shapes: &'a [Shape]) -> Result<Self, CoreError> {
+        for (name, expected) in shapes {
+            let found = tensors.get(name).map_or(vec![], |data| data.shape.to_vec());
+            if found != *expected {
+                return Err(mismatch(name, expected, &found));
+            }
+        }
+        let known = |name: &String| shapes.iter().any(|(known, _)| known == name);
+        match tensors.iter().find(|(name, _)| !known(name)) {
+            Some((name, data)) => Err(mismatch(name, &[], &data.shape)),
+            None => Ok(Self { tensors, shapes }),
+        }
+    }
+
+    /// The tensor of that name.
+    pub(super) fn take<B: Backend, const D: usize>(&mut self, name: &str, device: &B::Device) -> Tensor<B, D> {
+        debug_assert!(self.shapes.iter().any(|(known, _)| known == name));
+        let data = self.tensors.remove(name);
+        Tensor::from_data(data.expect("presence and shape were checked before"), device)
+    }
+
+    /// The soft prompt, where there is one.
+    pub(super) fn prompt<B: Backend>(&mut self, device: &B::Device) -> Option<SoftPrompt<B>> {
+        let has_one = self.tensors.contains_key(PROMPT);
+        has_one.then(|| SoftPrompt::new(self.take(PROMPT, device)))
+    }
+}
+
+fn mismatch(tensor: &str, expected: &[usize], found: &[usize]) -> CoreError {
+    CoreError::AdapterMismatch {
+        tensor: tensor.to_string(),
+        expected: expected.to_vec(),
+        found: found.to_vec(),
+    }
+}
+
+/// The soft prompt's shape, where there is one, and those of an offset.
+pub(super) fn shapes<const N: usize>(m: usize, d: usize, offset: [(&str, Vec<usize>); N]) -> Vec<Shape> {
+    let prompt = (m > 0).then(|| (PROMPT.to_owned(), vec![m, d]));
+    let offset = offset.into_iter().map(|(name, shape)| (name.to_owned(), shape));
+    prompt.into_iter().chain(offset).collect()
+}
+
+/// An error of a field.
+pub(super) fn refuse(method: Method, field: &'static str, expected: &'static str, found: impl ToString) -> CoreError {
+    CoreError::InvalidConfig {
+        method,
+        field,
+        expected,
+        found: found.to_string(),
+    }
+}
+
+/// Checks the sizes that prompt methods share.
+pub(super) fn validate(
+    method: Method,
+    d_model: usize,
+    virtual_tokens: usize,
+    rank: Option<usize>,
+    max_source_length: usize,
+) -> Result<(), CoreError> {
+    if d_model == 0 {
+        return Err(refuse(method, "d_model", "at least 1", 0));
+    }
+    match rank {
+        None if virtual_tokens == 0 => {
+            let expected = "at least 1 (the prompt is all there is)";
+            return Err(refuse(method, "virtual_tokens", expected, 0));
+        }
+        Some(0) => return Err(refuse(method, "rank", "at least 1", 0)),
+        _ => {}
+    }
+    // Files from elsewhere may say anything.
+    let size = || {
+        let prompt = virtual_tokens.checked_mul(d_model)?;
+        let rows = d_model.checked_add(max_source_length)?.checked_mul(2)?;
+        let bytes = rank.unwrap_or(0).checked_add(1)?.checked_mul(rows)?;
+        let bytes = bytes.checked_add(prompt)?.checked_mul(8)?;
+        (bytes <= isize::MAX as usize).then_some(())
+    };
+    size().ok_or_else(|| refuse(method, "d_model", "a size that fits in memory", d_model))
+}
+
+/// PEFT's keys of every prompt method.
+pub(super) fn peft_keys(virtual_tokens: usize, d_model: usize) -> Map<String, Value> {
+    object(json!({
+        "num_attention_heads": null,
+        "num_layers": null,
+        "num_transformer_submodules": 1,
+        "num_virtual_tokens": virtual_tokens,
+        "prompt_tuning_init": "RANDOM",
+        "prompt_tuning_init_text": null,
+        "token_dim": d_model,
+        "tokenizer_kwargs": null,
+        "tokenizer_name_or_path": null,
+    }))
+}
+
+/// Own keys of every prompt method.
+pub(super) fn own_keys(max_source_length: usize, scale: f64, dropout: f64) -> Map<String, Value> {
+    object(json!({
+        "dropout": exact(dropout),
+        "max_source_length": max_source_length,
+        "scale": exact(scale),
+    }))
+}
+
+/// The map of a JSON object.
+pub(super) fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => unreachable!("only written with objects"),
+    }
+}
+
+/// Virtual tokens and width of a file.
+pub(super) fn sizes(top: &mut Fields<'_>) -> Result<(usize, usize), CoreError> {
+    if let Some(submodules) = top.count("num_transformer_submodules")?
+        && submodules != 1
+    {
+        let expected = "1 (a prompt for the encoder or decoder-only input alone)";
+        return Err(top.error("num_transformer_submodules", expected, &submodules.into()));
+    }
+    Ok((
+        top.required_count("num_virtual_tokens")?,
+        top.required_count("token_dim")?,
+    ))
+}

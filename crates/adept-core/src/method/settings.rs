@@ -1,0 +1,94 @@
+//! What a run's configuration says to a method.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::{CoreError, Method, ModelSites};
+
+/// A key of a method's own section.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Setting {
+    /// The key, without the section's name.
+    pub key: &'static str,
+    /// What values it takes.
+    pub kind: SettingKind,
+    /// The value where nothing is said, as TOML.
+    pub default: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+/// What values a key takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum SettingKind {
+    /// A whole number within `min ..= max`.
+    Integer {
+        /// Smallest value allowed.
+        min: i64,
+        /// Largest value allowed.
+        max: i64,
+    },
+    /// A finite number within `min ..= max`.
+    Number {
+        /// Smallest value allowed.
+        min: f64,
+        /// Largest value allowed.
+        max: f64,
+    },
+    /// `true` or `false`.
+    Flag,
+    /// A list of names.
+    Names,
+}
+
+/// The settings of a run, and the model that it adapts.
+#[derive(Debug, Clone, Copy)]
+pub struct MethodSettings<'a> {
+    /// The model.
+    pub sites: &'a ModelSites,
+    /// Virtual tokens m of methods with a soft prompt.
+    pub virtual_tokens: usize,
+    /// Rank or bottleneck of an offset; 0: the largest that the budget allows.
+    pub rank: usize,
+    /// Budget of trainable values, in rows of the model's width.
+    pub budget_tokens: usize,
+    /// Longest source in tokens, prompt not counted.
+    pub max_source_length: usize,
+    /// DePT's alpha; 0: its product is not scaled.
+    pub dept_alpha: f64,
+    /// ADePT's dropout before the activation.
+    pub bottleneck_dropout: f64,
+    /// The method's own section, every key of it.
+    pub own: &'a Map<String, Value>,
+}
+
+impl MethodSettings<'_> {
+    /// The value of a key of the method's own section.
+    ///
+    /// # Errors
+    /// [`CoreError::InvalidConfig`] for one of another type.
+    pub(crate) fn own<T: DeserializeOwned>(&self, method: Method, setting: &Setting) -> Result<T, CoreError> {
+        let value = self.own.get(setting.key).cloned().unwrap_or(Value::Null);
+        let text = value.to_string();
+        serde_json::from_value(value).map_err(|_| CoreError::InvalidConfig {
+            method,
+            field: setting.key,
+            expected: "a value of the documented type",
+            found: text,
+        })
+    }
+
+    /// The rank that the settings name, or else the largest that the budget allows, which `solve` computes from the
+    /// number of values.
+    pub(crate) fn rank_or(&self, method: Method, solve: impl Fn(usize) -> Option<usize>) -> Result<usize, CoreError> {
+        match self.rank {
+            0 => solve(self.budget_tokens * self.sites.d_model).ok_or(CoreError::NoRoom {
+                method,
+                budget_tokens: self.budget_tokens,
+                d_model: self.sites.d_model,
+                virtual_tokens: self.virtual_tokens,
+            }),
+            rank => Ok(rank),
+        }
+    }
+}
