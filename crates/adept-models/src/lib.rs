@@ -40,4 +40,4 @@ pub use llama::{Llama, LlamaConfig};
 pub use loss::{IGNORE_INDEX, cross_entropy, shift_right};
 pub use stored::{Loaded, StoredType};
 pub use t5::{T5, T5Config};
-pub use traits::{Backbone, CausalBackbone, LinearPlace, Seq2SeqBackbone, VisitLinear, unfreeze};
+pub use traits::{Backbone, CausalBackbone, Seq2SeqBackbone, unfreeze};

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use adept_core::{CoreError, Fused, Intervention, LinearMap, LinearSite, ModelSites};
+use adept_core::{CoreError, Intervention, ModelSites};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
@@ -25,30 +25,14 @@ pub trait Backbone<B: Backend>: Module<B> {
     /// The embedding matrix `[vocab, d_model]`.
     fn embedding_weight(&self) -> Tensor<B, 2>;
 
-    /// Shows every linear map of the blocks, in the model's order; the output head is none of them. A model without this
-    /// can be adapted by its embeddings alone.
-    fn for_each_linear(&mut self, visit: &mut VisitLinear<'_, B>) {
-        let _ = visit;
+    /// What a method has to know of the model. One that names no linear maps can be adapted by its embeddings alone.
+    fn sites(&self) -> ModelSites {
+        ModelSites::embeddings(self.d_model())
     }
 
-    /// What a method has to know of the model.
-    fn sites(&self) -> ModelSites {
-        let mut linears = Vec::new();
-        // A copy shares its storage: nothing but handles is made anew.
-        self.clone().for_each_linear(&mut |place, linear| {
-            let [input, output] = linear.weight.dims();
-            linears.push(LinearMap {
-                site: place.site,
-                name: place.name,
-                input,
-                output,
-                fused: place.fused,
-            });
-        });
-        ModelSites {
-            d_model: self.d_model(),
-            linears,
-        }
+    /// The linear maps that [`Backbone::sites`] names, in its order.
+    fn linears_mut(&mut self) -> Vec<&mut Linear<B>> {
+        Vec::new()
     }
 
     /// The model with a method's changes of its linear maps; itself where there are none. Weights are shared.
@@ -56,8 +40,12 @@ pub trait Backbone<B: Backend>: Module<B> {
         if !intervention.changes_linears() {
             return Cow::Borrowed(self);
         }
+        // A copy shares its storage: nothing but handles is made anew.
         let mut adapted = self.clone();
-        adapted.for_each_linear(&mut |place, linear| linear.change = intervention.linear(place.site));
+        let maps = self.sites().linears;
+        for (map, linear) in maps.iter().zip(adapted.linears_mut()) {
+            linear.change = intervention.linear(map.site);
+        }
         Cow::Owned(adapted)
     }
 
@@ -68,36 +56,19 @@ pub trait Backbone<B: Backend>: Module<B> {
     /// [`CoreError::ZeroFactor`] where a change that is to be taken out has no reverse.
     fn merged(&self, intervention: &dyn Intervention<B>, direction: MergeDirection) -> Result<Self, CoreError> {
         let mut merged = self.clone();
-        let mut failed = None;
-        merged.for_each_linear(&mut |place, linear| {
-            let Some(change) = intervention.linear(place.site) else {
-                return;
+        let maps = self.sites().linears;
+        for (map, linear) in maps.into_iter().zip(merged.linears_mut()) {
+            let Some(change) = intervention.linear(map.site) else {
+                continue;
             };
-            match direction == MergeDirection::Out && change.has_zero_factor() {
-                true => failed = failed.take().or(Some(place.name)),
-                false => linear.merge(&change, direction),
+            if direction == MergeDirection::Out && change.has_zero_factor() {
+                return Err(CoreError::ZeroFactor { module: map.name });
             }
-        });
-        match failed {
-            Some(module) => Err(CoreError::ZeroFactor { module }),
-            None => Ok(merged),
+            linear.merge(&change, direction);
         }
+        Ok(merged)
     }
 }
-
-/// Where a linear map stands in a model.
-#[derive(Debug, Clone)]
-pub struct LinearPlace {
-    /// What it does.
-    pub site: LinearSite,
-    /// Its name in the checkpoint, without `.weight`.
-    pub name: String,
-    /// How its output is divided, where it is several maps in one.
-    pub fused: Option<Fused>,
-}
-
-/// What is called with each linear map of a model.
-pub type VisitLinear<'a, B> = dyn FnMut(LinearPlace, &mut Linear<B>) + 'a;
 
 /// An encoder-decoder: the adapter's output enters the encoder, the decoder sees plain token embeddings.
 pub trait Seq2SeqBackbone<B: Backend>: Backbone<B> {

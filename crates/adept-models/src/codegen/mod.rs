@@ -20,6 +20,7 @@
 
 mod config;
 mod model;
+mod sites;
 mod weights;
 
 pub use config::CodeGenConfig;

@@ -1,6 +1,6 @@
 //! The model: embedding, blocks, head, and the backbone traits on top.
 
-use adept_core::{Fused, LinearPart, LinearSite, Stack};
+use adept_core::ModelSites;
 use adept_kernels::sublayer::dropout;
 use adept_kernels::{RotaryAngles, RotaryPairs, gelu_tanh, rotary};
 use burn::module::{Module, Param};
@@ -8,10 +8,9 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
 
 use super::config::CodeGenConfig;
-use super::weights::checkpoint_order;
 use crate::causal::{CausalCache, LayerNorm, Reading, Rotary, attend};
 use crate::linear::Linear;
-use crate::traits::{Backbone, CausalBackbone, LinearPlace, VisitLinear};
+use crate::traits::{Backbone, CausalBackbone};
 
 /// `attn` of a block.
 #[derive(Module, Debug)]
@@ -128,35 +127,18 @@ impl<B: Backend> Backbone<B> for CodeGen<B> {
         self.wte.val()
     }
 
-    fn for_each_linear(&mut self, visit: &mut VisitLinear<'_, B>) {
-        let d = self.config.n_embd;
-        let fused = Fused {
-            parts: vec![
-                (LinearPart::Query, 0..d),
-                (LinearPart::Key, d..2 * d),
-                (LinearPart::Value, 2 * d..3 * d),
-            ],
-            order: Some(checkpoint_order(d).into()),
-        };
-        for (number, block) in self.h.iter_mut().enumerate() {
-            for (part, module, linear) in [
-                (LinearPart::QueryKeyValue, "attn.qkv_proj", &mut block.attn.qkv_proj),
-                (LinearPart::Output, "attn.out_proj", &mut block.attn.out_proj),
-                (LinearPart::Up, "mlp.fc_in", &mut block.mlp.fc_in),
-                (LinearPart::Down, "mlp.fc_out", &mut block.mlp.fc_out),
-            ] {
-                let place = LinearPlace {
-                    site: LinearSite {
-                        stack: Stack::Decoder,
-                        block: number,
-                        part,
-                    },
-                    name: format!("transformer.h.{number}.{module}"),
-                    fused: (part == LinearPart::QueryKeyValue).then(|| fused.clone()),
-                };
-                visit(place, linear);
-            }
+    fn sites(&self) -> ModelSites {
+        self.config.sites()
+    }
+
+    fn linears_mut(&mut self) -> Vec<&mut Linear<B>> {
+        let mut linears = Vec::new();
+        for block in &mut self.h {
+            let Attention { qkv_proj, out_proj } = &mut block.attn;
+            let Mlp { fc_in, fc_out } = &mut block.mlp;
+            linears.extend([qkv_proj, out_proj, fc_in, fc_out]);
         }
+        linears
     }
 }
 

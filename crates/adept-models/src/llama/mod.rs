@@ -22,6 +22,7 @@
 mod config;
 mod model;
 mod rope;
+mod sites;
 mod weights;
 
 pub use config::LlamaConfig;

@@ -1,6 +1,6 @@
 //! The model: embedding, blocks, head, and the backbone traits on top.
 
-use adept_core::{LinearPart, LinearSite, Stack};
+use adept_core::ModelSites;
 use adept_kernels::{RotaryAngles, RotaryPairs, gated_silu, rotary};
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
@@ -10,7 +10,7 @@ use super::config::LlamaConfig;
 use super::rope::RopeScaling;
 use crate::causal::{CausalCache, Reading, RmsNorm, attend};
 use crate::linear::Linear;
-use crate::traits::{Backbone, CausalBackbone, LinearPlace, VisitLinear};
+use crate::traits::{Backbone, CausalBackbone};
 
 /// `self_attn` of a block.
 #[derive(Module, Debug)]
@@ -135,30 +135,27 @@ impl<B: Backend> Backbone<B> for Llama<B> {
         self.embed_tokens.val()
     }
 
-    fn for_each_linear(&mut self, visit: &mut VisitLinear<'_, B>) {
-        for (number, block) in self.layers.iter_mut().enumerate() {
-            let (attention, mlp) = (&mut block.self_attn, &mut block.mlp);
-            for (part, module, linear) in [
-                (LinearPart::Query, "self_attn.q_proj", &mut attention.q_proj),
-                (LinearPart::Key, "self_attn.k_proj", &mut attention.k_proj),
-                (LinearPart::Value, "self_attn.v_proj", &mut attention.v_proj),
-                (LinearPart::Output, "self_attn.o_proj", &mut attention.o_proj),
-                (LinearPart::Gate, "mlp.gate_proj", &mut mlp.gate_proj),
-                (LinearPart::Up, "mlp.up_proj", &mut mlp.up_proj),
-                (LinearPart::Down, "mlp.down_proj", &mut mlp.down_proj),
-            ] {
-                let place = LinearPlace {
-                    site: LinearSite {
-                        stack: Stack::Decoder,
-                        block: number,
-                        part,
-                    },
-                    name: format!("model.layers.{number}.{module}"),
-                    fused: None,
-                };
-                visit(place, linear);
-            }
+    fn sites(&self) -> ModelSites {
+        self.config.sites()
+    }
+
+    fn linears_mut(&mut self) -> Vec<&mut Linear<B>> {
+        let mut linears = Vec::new();
+        for block in &mut self.layers {
+            let Attention {
+                q_proj,
+                k_proj,
+                v_proj,
+                o_proj,
+            } = &mut block.self_attn;
+            let Mlp {
+                gate_proj,
+                up_proj,
+                down_proj,
+            } = &mut block.mlp;
+            linears.extend([q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj]);
         }
+        linears
     }
 }
 

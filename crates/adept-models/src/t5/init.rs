@@ -160,9 +160,8 @@ mod tests {
         let values = |tensor: burn::tensor::Tensor<burn_flex::Flex, 2>| -> Vec<f32> {
             tensor.into_data().into_vec().expect("float32 values")
         };
-        let columns = |linear: &crate::linear::Linear<burn_flex::Flex>, range| {
-            values(linear.weight.val().slice([0..24, range]))
-        };
+        let columns =
+            |linear: &crate::linear::Linear<burn_flex::Flex>, range| values(linear.weight.val().slice([0..24, range]));
         let mut matching: Vec<_> = model.encoder.block.iter().map(|block| &block.self_attention).collect();
         matching.extend(
             model

@@ -16,6 +16,7 @@
 //! |---|---|
 //! | `config` | `config.json` |
 //! | `position` | relative position buckets and bias |
+//! | `sites` | its linear maps, for methods that change them |
 //! | `layer`, `stack`, `model` | the modules, bottom to top |
 //! | `weights` | Hugging Face's names: load, save, random start |
 
@@ -24,6 +25,7 @@ mod init;
 mod layer;
 mod model;
 mod position;
+mod sites;
 mod stack;
 mod weights;
 

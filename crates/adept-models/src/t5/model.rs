@@ -1,6 +1,6 @@
 //! The model: embedding, encoder, decoder, head, and the backbone traits on top.
 
-use adept_core::Stack as StackKind;
+use adept_core::ModelSites;
 use adept_kernels::sublayer::Settings;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
@@ -10,7 +10,7 @@ use super::config::T5Config;
 use super::stack::{Memory, Past, Stack};
 use crate::linear::Linear;
 use crate::loss::label_log_probabilities;
-use crate::traits::{Backbone, Seq2SeqBackbone, VisitLinear};
+use crate::traits::{Backbone, Seq2SeqBackbone};
 
 /// A table of embeddings, `[vocab, d_model]`.
 #[derive(Module, Debug)]
@@ -171,13 +171,13 @@ impl<B: Backend> Backbone<B> for T5<B> {
         self.shared.weight.val()
     }
 
-    fn for_each_linear(&mut self, visit: &mut VisitLinear<'_, B>) {
-        for (stack, kind, name) in [
-            (&mut self.encoder, StackKind::Encoder, "encoder"),
-            (&mut self.decoder, StackKind::Decoder, "decoder"),
-        ] {
-            stack.for_each_linear(kind, name, visit);
-        }
+    fn sites(&self) -> ModelSites {
+        self.config.sites()
+    }
+
+    fn linears_mut(&mut self) -> Vec<&mut Linear<B>> {
+        let stacks = [&mut self.encoder, &mut self.decoder];
+        stacks.into_iter().flat_map(Stack::linears_mut).collect()
     }
 }
 

@@ -3,7 +3,6 @@
 //! The relative bias table belongs to block 0 in the checkpoint and serves every self-attention of its stack, so it is
 //! kept by the stack. Bias and mask are combined once a pass.
 
-use adept_core::{LinearPart, LinearSite, Stack as StackKind};
 use adept_kernels::AttentionBias;
 use adept_kernels::sublayer::{KeysValues, Settings, dropout};
 use burn::module::{Module, Param};
@@ -13,7 +12,6 @@ use burn::tensor::{Bool, Tensor};
 use super::layer::{Attention, FeedForward, Norm};
 use super::position;
 use crate::linear::Linear;
-use crate::traits::{LinearPlace, VisitLinear};
 
 /// One block: self-attention, in the decoder also cross-attention, feed-forward.
 #[derive(Module, Debug)]
@@ -48,41 +46,22 @@ pub(super) struct Memory<B: Backend> {
 }
 
 impl<B: Backend> Stack<B> {
-    /// Shows every linear map, with its name in the checkpoint.
-    pub(super) fn for_each_linear(&mut self, stack: StackKind, name: &str, visit: &mut VisitLinear<'_, B>) {
-        use LinearPart::{CrossKey, CrossOutput, CrossQuery, CrossValue, Down, Gate, Key, Output, Query, Up, Value};
-        for (block, modules) in self.block.iter_mut().enumerate() {
-            let mut show = |part: LinearPart, layer: usize, module: &str, linear: &mut Linear<B>| {
-                let place = LinearPlace {
-                    site: LinearSite { stack, block, part },
-                    name: format!("{name}.block.{block}.layer.{layer}.{module}"),
-                    fused: None,
+    /// Every linear map, in the order of [`super::T5Config::sites`].
+    pub(super) fn linears_mut(&mut self) -> Vec<&mut Linear<B>> {
+        let mut linears = Vec::new();
+        for block in &mut self.block {
+            for attention in [Some(&mut block.self_attention), block.cross_attention.as_mut()] {
+                let Some(Attention { q, k, v, o, .. }) = attention else {
+                    continue;
                 };
-                visit(place, linear);
-            };
-            let attention = &mut modules.self_attention;
-            show(Query, 0, "SelfAttention.q", &mut attention.q);
-            show(Key, 0, "SelfAttention.k", &mut attention.k);
-            show(Value, 0, "SelfAttention.v", &mut attention.v);
-            show(Output, 0, "SelfAttention.o", &mut attention.o);
-            let mut last = 1;
-            if let Some(attention) = &mut modules.cross_attention {
-                show(CrossQuery, 1, "EncDecAttention.q", &mut attention.q);
-                show(CrossKey, 1, "EncDecAttention.k", &mut attention.k);
-                show(CrossValue, 1, "EncDecAttention.v", &mut attention.v);
-                show(CrossOutput, 1, "EncDecAttention.o", &mut attention.o);
-                last = 2;
+                linears.extend([q, k, v, o]);
             }
-            let FeedForward { wi, wi_1, wo, .. } = &mut modules.feed_forward;
-            match wi_1 {
-                None => show(Up, last, "DenseReluDense.wi", wi),
-                Some(up) => {
-                    show(Gate, last, "DenseReluDense.wi_0", wi);
-                    show(Up, last, "DenseReluDense.wi_1", up);
-                }
-            }
-            show(Down, last, "DenseReluDense.wo", wo);
+            let FeedForward { wi, wi_1, wo, .. } = &mut block.feed_forward;
+            linears.push(wi);
+            linears.extend(wi_1.as_mut());
+            linears.push(wo);
         }
+        linears
     }
 
     /// Bidirectional pass over embeddings `[b, n, d]`; returns the states after the final norm.
