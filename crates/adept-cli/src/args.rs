@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use adept_data::{DataError, Task, path_text};
-use adept_lab::bench::{BenchMethod, BenchSize};
+use adept_lab::bench::BenchSize;
 use adept_train::config::{Preset, TrainMethod};
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -135,7 +135,7 @@ pub struct Train {
     #[arg(long, value_name = "DIR|NAME")]
     pub backbone: Option<PathBuf>,
 
-    /// pt, dept, adept or full
+    /// What is trained or attached: full, pt, dept, adept, lora, ia3
     #[arg(long, value_name = "NAME")]
     pub method: Option<TrainMethod>,
 
@@ -341,9 +341,9 @@ pub struct BenchCase {
     #[arg(long, default_value = "t5-small")]
     pub size: BenchSize,
 
-    /// pt, dept, adept or full
+    /// What is trained or attached: full, pt, dept, adept, lora, ia3
     #[arg(long, default_value = "adept")]
-    pub method: BenchMethod,
+    pub method: TrainMethod,
 
     /// Rows of a batch
     #[arg(long, value_name = "N", default_value_t = 32)]

@@ -9,8 +9,8 @@
 use std::error::Error;
 
 use adept_core::{
-    Adapter, AdapterConfig, AdapterMetadata, FanIn, Intervention, LinearMap, LinearPart, LinearSite, ModelSites,
-    PromptInit, Stack, Start, Unchanged, file,
+    Adapter, AdapterConfig, AdapterInit, AdapterMetadata, FanIn, Intervention, LinearMap, LinearPart, LinearSite,
+    ModelSites, PromptInit, Stack, Unchanged, file,
 };
 use burn::backend::Autodiff;
 use burn::module::{AutodiffModule, Module};
@@ -84,7 +84,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut lora = adept_core::LoraConfig::new(4, 8.0);
     lora.target_modules = adept_core::TargetModules::Names(vec!["hidden".into()]);
     for config in [AdapterConfig::adept(32, 4, 4), lora.into()] {
-        let start = Start {
+        let start = AdapterInit {
             prompt: PromptInit::Random { std: 1.0 },
             fan_in: FanIn::Reference,
             seed: 7,

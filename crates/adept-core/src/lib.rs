@@ -41,8 +41,8 @@ pub use fold::{FoldError, fold};
 pub use init::{FanIn, PromptInit, sample_vocabulary};
 pub use intervention::{AdaptedInput, Intervention, Unchanged};
 pub use method::{
-    Adapter, AdapterConfig, AdeptConfig, DeptConfig, GroupDefaults, Ia3, Ia3Config, Lora, LoraConfig, Merge, Method,
-    MethodInfo, MethodSettings, ParameterGroup, PromptAdapter, PtConfig, Setting, SettingKind, Shape, Start,
+    Adapter, AdapterConfig, AdapterInit, AdeptConfig, DeptConfig, GroupDefaults, Ia3, Ia3Config, Lora, LoraConfig,
+    Merge, Method, MethodInfo, MethodSettings, ParameterGroup, PromptAdapter, PtConfig, Setting, SettingKind, Shape,
     UnknownMethod,
 };
 pub use offset::{AdaptiveOffset, Offset, PositionalOffset};

@@ -1,5 +1,7 @@
 //! PEFT's `target_modules`: which linear maps of a model a method changes.
 
+use std::fmt;
+
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +25,16 @@ pub enum TargetModules {
 impl Default for TargetModules {
     fn default() -> Self {
         Self::Names(Vec::new())
+    }
+}
+
+impl fmt::Display for TargetModules {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            _ if self.is_default() => formatter.write_str("the method's default"),
+            Self::Names(names) => formatter.write_str(&names.join(", ")),
+            Self::Pattern(pattern) => formatter.write_str(pattern),
+        }
     }
 }
 

@@ -90,7 +90,7 @@ pub fn run_prepared<AB: AutodiffBackend>(
     let trained = trained_with(config, backbone, data);
     match config.adapter.method.adapter() {
         Some(method) => {
-            let adapter_config = adapter_config(config, method, backbone.model.d_model())?;
+            let adapter_config = adapter_config(config, method, &backbone.model.sites())?;
             let target = adapter_target::<AB>(config, method, backbone, &trained, device)?;
             begun.finish(data, Some(&adapter_config), &target, observer)
         }
@@ -137,8 +137,8 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
             fingerprint: self.identity.fingerprint.clone(),
             trainable_parameters: Module::<AB>::num_params(&target.initial()),
             backbone_parameters: self.backbone.model.num_params(),
-            virtual_tokens: adapter.map_or(0, |adapter| adapter.virtual_tokens),
-            rank: adapter.map_or(0, |adapter| adapter.rank),
+            virtual_tokens: adapter.map_or(0, AdapterConfig::virtual_tokens),
+            rank: adapter.map_or(0, AdapterConfig::rank),
             missing_layers: Vec::new(),
         }
     }
@@ -204,7 +204,7 @@ fn adapter_target<AB: AutodiffBackend>(
     trained: &Trained,
     device: &AB::Device,
 ) -> Result<AdapterTarget<AB, Model<AB>>, TrainError> {
-    let adapter_config = adapter_config(config, method, backbone.model.d_model())?;
+    let adapter_config = adapter_config(config, method, &backbone.model.sites())?;
     let adapter = build_adapter::<AB, _>(config, &adapter_config, &backbone.model, &backbone.tokenizer, device)?;
     let mut metadata = AdapterMetadata {
         fingerprint: Some(backbone.fingerprint.clone()),
@@ -277,7 +277,7 @@ fn finish<AB: AutodiffBackend, T: Target<AB>>(
     let job = Job {
         identity: begun.identity,
         start: start.clone(),
-        groups: optim::groups(config.adapter.method, &config.optimizer),
+        groups: optim::groups(config.adapter.method, &config.optimizer).map_err(TrainError::from)?,
         backbone_dropout: config.train.backbone_dropout.or(backbone.model.dropout_rate()),
         train: Batcher::new(&task.train, options(config.train.batch_size))?,
         validation: Some(&validation),

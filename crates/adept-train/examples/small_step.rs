@@ -10,7 +10,7 @@
 
 use std::time::Instant;
 
-use adept_core::{AdapterConfig, AdapterMetadata, FanIn, PromptAdapter, PromptInit};
+use adept_core::{Adapter, AdapterConfig, AdapterInit, AdapterMetadata, FanIn, PromptInit};
 use adept_data::Batch;
 use adept_models::generate::score_labels;
 use adept_models::{Backbone, Seq2SeqBackbone, T5, T5Config};
@@ -76,17 +76,22 @@ fn work() {
             train(&target, &batch, steps, TrainMethod::Full);
         }
         name => {
-            let (config, method) = match name {
-                "pt" => (AdapterConfig::pt(d_model, prompt), TrainMethod::Pt),
-                "adept" => (AdapterConfig::adept(d_model, prompt, 8), TrainMethod::Adept),
-                "dept" => (
-                    AdapterConfig::dept(d_model, prompt, 8, source.max(64)),
-                    TrainMethod::Dept,
-                ),
-                other => panic!("method {other}: expected full, pt, dept or adept"),
+            let config = match name {
+                "pt" => AdapterConfig::pt(d_model, prompt),
+                "adept" => AdapterConfig::adept(d_model, prompt, 8),
+                "dept" => AdapterConfig::dept(d_model, prompt, 8, source.max(64)),
+                "lora" => AdapterConfig::lora(8, 8.0),
+                "ia3" => AdapterConfig::ia3(),
+                other => panic!("method {other}: expected full, pt, dept, adept, lora or ia3"),
             };
-            let adapter = PromptAdapter::new(&config, PromptInit::Random { std: 1.0 }, FanIn::Reference, 1, &device)
-                .expect("the sizes make sense");
+            let start = AdapterInit {
+                prompt: PromptInit::Random { std: 1.0 },
+                fan_in: FanIn::Reference,
+                seed: 1,
+            };
+            let method = TrainMethod::Adapter(config.method());
+            let sites = backbone.config().sites();
+            let adapter = Adapter::new(&config, &sites, start, &device).expect("the sizes make sense");
             let metadata = AdapterMetadata::new(config, "");
             train(
                 &AdapterTarget::<AB, T5<AB>>::new(&backbone, adapter, metadata),

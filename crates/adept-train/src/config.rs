@@ -10,6 +10,7 @@ mod sections;
 
 use std::path::PathBuf;
 
+use adept_core::Method;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -24,7 +25,7 @@ pub use sections::{
     TidyRule, TrainMethod, TrainSection,
 };
 
-/// Every field of a run. The meanings are those of [`fields::FIELDS`].
+/// Every field of a run. The meanings are those of [`fields::fields`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
@@ -104,7 +105,7 @@ impl RunConfig {
                     .to_owned(),
             });
         }
-        if self.adapter.method == TrainMethod::Pt && self.adapter.virtual_tokens == 0 {
+        if self.adapter.method == TrainMethod::Adapter(Method::Pt) && self.adapter.virtual_tokens == 0 {
             return Err(ConfigError::NothingToTrain);
         }
         if self.adapter.init == PromptStart::Text && self.adapter.init_text.is_empty() {
@@ -186,17 +187,16 @@ mod tests {
 
     #[test]
     fn schema_and_struct_name_the_same_fields() {
-        let mut schema: Vec<_> = fields::FIELDS.iter().map(|field| field.key.to_owned()).collect();
-        let mut fields: Vec<_> = resolve(None, &[])
-            .unwrap()
-            .config
-            .values()
-            .into_iter()
-            .map(|(key, _)| key)
-            .collect();
-        schema.sort();
-        fields.sort();
-        assert_eq!(schema, fields);
+        for method in TrainMethod::all() {
+            let is_meant = |field: &&fields::Field| field.method.is_none_or(|own| Some(own) == method.adapter());
+            let meant = fields::fields().iter().filter(is_meant);
+            let mut schema: Vec<_> = meant.map(|field| field.key.to_owned()).collect();
+            let resolved = resolve(None, &[format!("adapter.method={method}")]).unwrap();
+            let mut fields: Vec<_> = resolved.config.values().into_iter().map(|(key, _)| key).collect();
+            schema.sort();
+            fields.sort();
+            assert_eq!(schema, fields, "{method}");
+        }
     }
 
     #[test]

@@ -31,6 +31,24 @@ pub enum ConfigError {
         /// Page of the documentation with all keys.
         page: &'static str,
     },
+    /// A key of another method's own section.
+    #[error("{place}: `{key}` belongs to another method than the run's, which is {method}")]
+    OtherMethod {
+        /// File and line, or `--set`.
+        place: String,
+        /// The key as written.
+        key: String,
+        /// The run's method.
+        method: String,
+    },
+    /// A section that the method needs is missing, as in records of older versions.
+    #[error("the section `{key}`, which method {method} needs, is missing")]
+    NoGroup {
+        /// The section.
+        key: String,
+        /// The method.
+        method: &'static str,
+    },
     /// A value of the wrong type or out of range.
     #[error("{place}: `{key}` must be {expected}, found {found}")]
     Value {

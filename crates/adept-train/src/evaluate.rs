@@ -2,7 +2,7 @@
 //!
 //! Everything here runs on a plain backend: a tracked forward pass whose loss is dropped would keep its graph alive.
 
-use adept_core::PromptAdapter;
+use adept_core::Intervention;
 use adept_data::{Batch, Metric, Right};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
@@ -64,13 +64,14 @@ pub fn label_tensor<B: Backend>(batch: &Batch, device: &B::Device) -> Tensor<B, 
 /// logits or scores; the row is its place in `set`.
 pub fn predict<B: Backend, M: TaskModel<B>>(
     model: &M,
-    adapter: &PromptAdapter<B>,
+    adapter: &dyn Intervention<B>,
     set: &EvaluationSet,
     predictor: &Predictor,
     decode: &Decode<'_>,
     device: &B::Device,
     proceed: &mut dyn FnMut(usize, usize) -> bool,
 ) -> Result<Option<Vec<String>>, TrainError> {
+    let model = model.adapted(adapter);
     let mut predictions = vec![String::new(); set.right.len()];
     for (done, batch) in set.batches.iter().enumerate() {
         if !proceed(done, set.batches.len()) {

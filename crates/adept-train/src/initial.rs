@@ -1,6 +1,8 @@
 //! The adapter before its first step: sizes from the budget, a prompt from text, vocabulary or chance.
 
-use adept_core::{AdapterConfig, FanIn, PromptAdapter, PromptInit, budget};
+use adept_core::{
+    Adapter, AdapterConfig, AdapterInit, CoreError, FanIn, Method, MethodSettings, ModelSites, PromptInit,
+};
 use adept_data::TextTokenizer;
 use adept_models::Backbone;
 use burn::tensor::backend::AutodiffBackend;
@@ -10,50 +12,39 @@ use crate::TrainError;
 use crate::config::{FanInRule, PromptStart, RunConfig};
 use crate::learner::mix;
 
-/// Sizes and constants of the adapter; a rank of 0 becomes the largest that the budget allows.
-pub fn adapter_config(
-    config: &RunConfig,
-    method: adept_core::Method,
-    d_model: usize,
-) -> Result<AdapterConfig, TrainError> {
+/// Sizes and constants of the adapter for a model; a rank of 0 becomes the largest that the budget allows.
+///
+/// # Errors
+/// Settings that describe no adapter of the method, and a model without a place for it.
+pub fn adapter_config(config: &RunConfig, method: Method, sites: &ModelSites) -> Result<AdapterConfig, TrainError> {
     let section = &config.adapter;
-    let (m, values) = (section.virtual_tokens, section.budget_tokens * d_model);
-    let max_source_length = config.input.max_source_length;
-    let solved = || match method {
-        adept_core::Method::Pt => Some(0),
-        adept_core::Method::Dept => budget::dept_rank(d_model, values, m, max_source_length),
-        adept_core::Method::Adept => budget::adept_bottleneck(d_model, values, m),
+    let none = serde_json::Map::new();
+    let settings = MethodSettings {
+        sites,
+        virtual_tokens: section.virtual_tokens,
+        rank: section.rank,
+        budget_tokens: section.budget_tokens,
+        max_source_length: config.input.max_source_length,
+        dept_alpha: section.dept_alpha,
+        bottleneck_dropout: section.bottleneck_dropout,
+        own: section.own.get(method.name()).unwrap_or(&none),
     };
-    let rank = match (method, section.rank) {
-        (adept_core::Method::Pt, _) => 0,
-        (_, 0) => solved().ok_or(TrainError::NoRoom {
-            method: section.method,
-            budget_tokens: section.budget_tokens,
+    let adapter = AdapterConfig::from_settings(method, &settings).map_err(|error| match error {
+        CoreError::NoRoom {
+            budget_tokens,
             d_model,
-            virtual_tokens: m,
-        })?,
-        (_, rank) => rank,
-    };
-    let scale = match method {
-        adept_core::Method::Dept if section.dept_alpha > 0.0 => section.dept_alpha / (rank as f64).sqrt(),
-        _ => 1.0,
-    };
-    let dropout = if method == adept_core::Method::Adept {
-        section.bottleneck_dropout
-    } else {
-        0.0
-    };
-    let config = AdapterConfig {
-        method,
-        d_model,
-        virtual_tokens: m,
-        rank,
-        max_source_length,
-        scale,
-        dropout,
-    };
-    config.validate()?;
-    Ok(config)
+            virtual_tokens,
+            ..
+        } => TrainError::NoRoom {
+            method: section.method,
+            budget_tokens,
+            d_model,
+            virtual_tokens,
+        },
+        other => other.into(),
+    })?;
+    adapter.tensor_shapes(sites)?;
+    Ok(adapter)
 }
 
 /// Stands for "no micro-step" in the seeds of what is drawn before training.
@@ -81,10 +72,10 @@ pub fn build_adapter<AB: AutodiffBackend, M: Backbone<AB::InnerBackend>>(
     backbone: &M,
     tokenizer: &TextTokenizer,
     device: &AB::Device,
-) -> Result<PromptAdapter<AB>, TrainError> {
+) -> Result<Adapter<AB>, TrainError> {
     let section = &config.adapter;
     let tokens = match section.init {
-        _ if adapter.virtual_tokens == 0 => None,
+        _ if adapter.virtual_tokens() == 0 => None,
         PromptStart::Random => None,
         PromptStart::Text => Some(tokenizer.encode(&section.init_text, config.input.max_source_length)?),
         PromptStart::Vocabulary => {
@@ -92,7 +83,7 @@ pub fn build_adapter<AB: AutodiffBackend, M: Backbone<AB::InnerBackend>>(
             let candidates = ordinary_tokens(&tokenizer.special_ids(), end, section.init_candidates);
             Some(adept_core::sample_vocabulary(
                 &candidates,
-                adapter.virtual_tokens,
+                adapter.virtual_tokens(),
                 mix(config.seed, INITIAL_TOKENS),
             ))
         }
@@ -100,7 +91,7 @@ pub fn build_adapter<AB: AutodiffBackend, M: Backbone<AB::InnerBackend>>(
     let prompt = match tokens {
         None => PromptInit::Random { std: section.init_std },
         Some(tokens) => {
-            let (count, d_model) = (tokens.len(), adapter.d_model);
+            let (count, d_model) = (tokens.len(), backbone.d_model());
             let ids: Vec<i32> = tokens.into_iter().map(|id| id as i32).collect();
             let ids: Tensor<AB::InnerBackend, 2, Int> = Tensor::from_data(TensorData::new(ids, [1, count]), device);
             PromptInit::Rows(Tensor::from_inner(backbone.embed(ids).reshape([count, d_model])))
@@ -110,13 +101,12 @@ pub fn build_adapter<AB: AutodiffBackend, M: Backbone<AB::InnerBackend>>(
         FanInRule::Reference => FanIn::Reference,
         FanInRule::Standard => FanIn::Standard,
     };
-    Ok(PromptAdapter::new(
-        adapter,
+    let start = AdapterInit {
         prompt,
         fan_in,
-        mix(config.seed, INITIAL_VALUES),
-        device,
-    )?)
+        seed: mix(config.seed, INITIAL_VALUES),
+    };
+    Ok(Adapter::new(adapter, &backbone.sites(), start, device)?)
 }
 
 #[cfg(test)]

@@ -421,7 +421,7 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> Run<'a, AB, T> {
         let job = &self.job;
         let predictions = evaluate::predict::<AB::InnerBackend, _>(
             &backbone,
-            &adapter,
+            &*adapter,
             set,
             &job.predictor,
             job.decode,

@@ -5,11 +5,12 @@ mod seq2seq;
 
 use std::path::Path;
 
-use adept_core::{Fingerprint, PromptAdapter};
+use adept_core::{Fingerprint, Intervention, ModelSites};
 use adept_data::Batch;
 use adept_models::checkpoint::Checkpoint;
 use adept_models::{
-    Backbone, CausalBackbone, CodeGen, Llama, ModelError, Seq2SeqBackbone as _, StoredType, T5, codegen, llama, t5,
+    Backbone, CausalBackbone, CodeGen, Linear, Llama, ModelError, Seq2SeqBackbone as _, StoredType, T5, codegen, llama,
+    t5,
 };
 use burn::module::Module;
 use burn::tensor::backend::Backend;
@@ -21,7 +22,7 @@ use crate::evaluate::{Decode, Predictor};
 /// A backbone that a task can be trained on and scored with.
 pub trait TaskModel<B: Backend>: Backbone<B> {
     /// Mean cross-entropy `[1]` of a batch over its labels that count. `dropout` is the backbone's own.
-    fn loss(&self, adapter: &PromptAdapter<B>, batch: &Batch, dropout: f64, device: &B::Device) -> Tensor<B, 1>;
+    fn loss(&self, adapter: &dyn Intervention<B>, batch: &Batch, dropout: f64, device: &B::Device) -> Tensor<B, 1>;
 
     /// The answer to each row of a batch, in the batch's order; not differentiated.
     ///
@@ -29,7 +30,7 @@ pub trait TaskModel<B: Backend>: Backbone<B> {
     /// Ids that cannot be decoded, and a way of answering that the family has not.
     fn answers(
         &self,
-        adapter: &PromptAdapter<B>,
+        adapter: &dyn Intervention<B>,
         batch: &Batch,
         predictor: &Predictor,
         decode: &Decode<'_>,
@@ -113,8 +114,8 @@ impl Family {
 pub struct Opened {
     /// Its family.
     pub family: Family,
-    /// Channels of an embedding.
-    pub d_model: usize,
+    /// What a method has to know of it.
+    pub sites: ModelSites,
     /// Its files, without what takes no part in the model.
     pub checkpoint: Checkpoint,
 }
@@ -125,14 +126,14 @@ pub struct Opened {
 /// As [`Model::load`].
 pub fn open(path: &Path) -> Result<Opened, TrainError> {
     let family = Family::of(path)?;
-    let (d_model, checkpoint) = match family {
-        Family::T5 => t5::open(path).map(|(config, files)| (config.d_model, files))?,
-        Family::CodeGen => codegen::open(path).map(|(config, files)| (config.n_embd, files))?,
-        Family::Llama => llama::open(path).map(|(config, files)| (config.hidden_size, files))?,
+    let (sites, checkpoint) = match family {
+        Family::T5 => t5::open(path).map(|(config, files)| (config.sites(), files))?,
+        Family::CodeGen => codegen::open(path).map(|(config, files)| (config.sites(), files))?,
+        Family::Llama => llama::open(path).map(|(config, files)| (config.sites(), files))?,
     };
     Ok(Opened {
         family,
-        d_model,
+        sites,
         checkpoint,
     })
 }
@@ -215,16 +216,24 @@ impl<B: Backend> Backbone<B> for Model<B> {
     fn embedding_weight(&self) -> Tensor<B, 2> {
         each!(self, model => model.embedding_weight())
     }
+
+    fn sites(&self) -> ModelSites {
+        each!(self, model => model.sites())
+    }
+
+    fn linears_mut(&mut self) -> Vec<&mut Linear<B>> {
+        each!(self, model => model.linears_mut())
+    }
 }
 
 impl<B: Backend> TaskModel<B> for Model<B> {
-    fn loss(&self, adapter: &PromptAdapter<B>, batch: &Batch, dropout: f64, device: &B::Device) -> Tensor<B, 1> {
+    fn loss(&self, adapter: &dyn Intervention<B>, batch: &Batch, dropout: f64, device: &B::Device) -> Tensor<B, 1> {
         each!(self, model => model.loss(adapter, batch, dropout, device))
     }
 
     fn answers(
         &self,
-        adapter: &PromptAdapter<B>,
+        adapter: &dyn Intervention<B>,
         batch: &Batch,
         predictor: &Predictor,
         decode: &Decode<'_>,
@@ -238,13 +247,13 @@ impl<B: Backend> TaskModel<B> for Model<B> {
 macro_rules! decoders {
     ($($model:ident),*) => {$(
         impl<B: Backend> TaskModel<B> for $model<B> {
-            fn loss(&self, adapter: &PromptAdapter<B>, batch: &Batch, dropout: f64, device: &B::Device) -> Tensor<B, 1> {
+            fn loss(&self, adapter: &dyn Intervention<B>, batch: &Batch, dropout: f64, device: &B::Device) -> Tensor<B, 1> {
                 causal::loss(self, adapter, batch, dropout, device)
             }
 
             fn answers(
                 &self,
-                _: &PromptAdapter<B>,
+                _: &dyn Intervention<B>,
                 _: &Batch,
                 _: &Predictor,
                 _: &Decode<'_>,

@@ -6,11 +6,12 @@
 
 use std::collections::BTreeMap;
 
+use adept_core::Method;
 use adept_data::Task;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::config::flatten;
+use crate::config::{fields, flatten};
 
 /// A named protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -59,6 +60,8 @@ pub(crate) fn defaults(preset: Preset, task: Option<&str>, method: Option<&str>)
         });
     }
     let mut values = BTreeMap::new();
+    let own = method.and_then(|method| method.parse::<Method>().ok());
+    values.extend(own.into_iter().flat_map(fields::defaults_of));
     for text in layers {
         let table: Table = text.parse().expect("the presets are TOML; a test parses each");
         values.extend(flatten(&table));
@@ -73,7 +76,6 @@ pub(crate) fn defaults(preset: Preset, task: Option<&str>, method: Option<&str>)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::fields;
 
     /// The differences of protocol.md's table and of its paragraph on initialisation, and no others.
     #[test]
@@ -110,9 +112,18 @@ mod tests {
     #[test]
     fn presets_hold_every_field_and_nothing_else() {
         for preset in [Preset::Paper, Preset::Reference] {
-            for (task, method) in [(None, None), (Some("mnli"), Some("pt")), (Some("mbpp"), Some("dept"))] {
+            for (task, method) in [
+                (None, None),
+                (Some("mnli"), Some("pt")),
+                (Some("mbpp"), Some("dept")),
+                (None, Some("lora")),
+            ] {
                 let values = defaults(preset, task, method);
-                let mut known: Vec<_> = fields::FIELDS.iter().map(|field| field.key).collect();
+                let is_meant = |own: Method| Some(own.name()) == method;
+                let meant = fields::fields()
+                    .iter()
+                    .filter(|field| field.method.is_none_or(is_meant));
+                let mut known: Vec<_> = meant.map(|field| field.key).collect();
                 known.sort_unstable();
                 assert_eq!(values.keys().map(String::as_str).collect::<Vec<_>>(), known);
             }

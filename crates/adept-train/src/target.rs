@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use adept_core::{AdapterMetadata, PromptAdapter};
-use adept_models::unfreeze;
+use adept_core::{Adapter, AdapterMetadata, Intervention, Unchanged};
+use adept_models::{Backbone as _, unfreeze};
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::AutodiffBackend;
 
@@ -39,7 +39,7 @@ pub trait Target<AB: AutodiffBackend> {
     fn initial(&self) -> Self::Trained;
 
     /// Backbone and adapter for a tracked forward pass.
-    fn parts<'a>(&'a self, trained: &'a Self::Trained) -> (&'a Self::Backbone, &'a PromptAdapter<AB>);
+    fn parts<'a>(&'a self, trained: &'a Self::Trained) -> (&'a Self::Backbone, &'a dyn Intervention<AB>);
 
     /// Backbone and adapter without autodiff, for evaluation.
     fn inner_parts(
@@ -47,7 +47,7 @@ pub trait Target<AB: AutodiffBackend> {
         trained: &Self::Trained,
     ) -> (
         <Self::Backbone as TrainBackbone<AB>>::Inner,
-        PromptAdapter<AB::InnerBackend>,
+        Box<dyn Intervention<AB::InnerBackend>>,
     );
 
     /// Writes the trained module into the folder `path`, which this creates.
@@ -62,13 +62,13 @@ pub trait Target<AB: AutodiffBackend> {
 pub struct AdapterTarget<AB: AutodiffBackend, M: TrainBackbone<AB>> {
     frozen: M,
     inner: M::Inner,
-    initial: PromptAdapter<AB>,
+    initial: Adapter<AB>,
     metadata: AdapterMetadata,
 }
 
 impl<AB: AutodiffBackend, M: TrainBackbone<AB>> AdapterTarget<AB, M> {
     /// Freezes the backbone; its storage is shared, not copied.
-    pub fn new(backbone: &M::Inner, adapter: PromptAdapter<AB>, metadata: AdapterMetadata) -> Self {
+    pub fn new(backbone: &M::Inner, adapter: Adapter<AB>, metadata: AdapterMetadata) -> Self {
         let frozen = Module::<AB>::no_grad(M::from_inner(backbone.clone()));
         Self {
             frozen,
@@ -86,26 +86,26 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> AdapterTarget<AB, M> {
 
 impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Target<AB> for AdapterTarget<AB, M> {
     type Backbone = M;
-    type Trained = PromptAdapter<AB>;
+    type Trained = Adapter<AB>;
 
-    fn initial(&self) -> PromptAdapter<AB> {
+    fn initial(&self) -> Adapter<AB> {
         self.initial.clone()
     }
 
-    fn parts<'a>(&'a self, trained: &'a PromptAdapter<AB>) -> (&'a M, &'a PromptAdapter<AB>) {
+    fn parts<'a>(&'a self, trained: &'a Adapter<AB>) -> (&'a M, &'a dyn Intervention<AB>) {
         (&self.frozen, trained)
     }
 
-    fn inner_parts(&self, trained: &PromptAdapter<AB>) -> (M::Inner, PromptAdapter<AB::InnerBackend>) {
-        (self.inner.clone(), trained.valid())
+    fn inner_parts(&self, trained: &Adapter<AB>) -> (M::Inner, Box<dyn Intervention<AB::InnerBackend>>) {
+        (self.inner.clone(), Box::new(trained.valid()))
     }
 
-    fn save(&self, trained: &PromptAdapter<AB>, path: &Path) -> Result<(), TrainError> {
+    fn save(&self, trained: &Adapter<AB>, path: &Path) -> Result<(), TrainError> {
         Ok(adept_core::file::save(path, &trained.valid(), &self.metadata)?)
     }
 
-    fn load(&self, path: &Path, device: &AB::Device) -> Result<PromptAdapter<AB>, TrainError> {
-        Ok(adept_core::file::load::<AB>(path, device)?.0)
+    fn load(&self, path: &Path, device: &AB::Device) -> Result<Adapter<AB>, TrainError> {
+        Ok(adept_core::file::load::<AB>(path, &self.inner.sites(), device)?.0)
     }
 }
 
@@ -117,7 +117,6 @@ pub type LoadBackbone<M> = Box<dyn Fn(&Path) -> Result<M, TrainError>>;
 /// All parameters of a backbone (method `full`).
 pub struct FullTarget<AB: AutodiffBackend, M: TrainBackbone<AB>> {
     initial: M::Inner,
-    identity: PromptAdapter<AB>,
     save: SaveBackbone<M::Inner>,
     load: LoadBackbone<M::Inner>,
 }
@@ -127,7 +126,6 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> FullTarget<AB, M> {
     pub fn new(backbone: &M::Inner, save: SaveBackbone<M::Inner>, load: LoadBackbone<M::Inner>) -> Self {
         Self {
             initial: backbone.clone(),
-            identity: PromptAdapter::identity(),
             save,
             load,
         }
@@ -142,12 +140,12 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Target<AB> for FullTarget<AB, M>
         unfreeze::<AB, M>(M::from_inner(self.initial.clone()))
     }
 
-    fn parts<'a>(&'a self, trained: &'a M) -> (&'a M, &'a PromptAdapter<AB>) {
-        (trained, &self.identity)
+    fn parts<'a>(&'a self, trained: &'a M) -> (&'a M, &'a dyn Intervention<AB>) {
+        (trained, &Unchanged)
     }
 
-    fn inner_parts(&self, trained: &M) -> (M::Inner, PromptAdapter<AB::InnerBackend>) {
-        (trained.valid(), PromptAdapter::identity())
+    fn inner_parts(&self, trained: &M) -> (M::Inner, Box<dyn Intervention<AB::InnerBackend>>) {
+        (trained.valid(), Box::new(Unchanged))
     }
 
     fn save(&self, trained: &M, path: &Path) -> Result<(), TrainError> {

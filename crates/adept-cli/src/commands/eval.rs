@@ -71,7 +71,7 @@ impl WithBackend for Work {
         let decode = |ids: &[u32]| Ok(backbone.tokenizer.decode(ids, true)?);
         let predictions = evaluate::predict(
             &backbone.model,
-            &subject.adapter,
+            &*subject.adapter,
             &set,
             &predictor,
             &decode,

@@ -14,21 +14,20 @@ use adept_train::folder::read_json;
 use adept_train::model::{self, Family, Opened};
 use adept_train::record::{self, Line, RunResult};
 use adept_train::trained::TrainedWith;
-use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::TensorData;
 
-use super::{Setting, hub, run_failure};
+use super::{hub, run_failure};
 use crate::args::Inspect;
-use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, say};
 use crate::progress::scores;
 
 /// Prints what the folder holds.
-pub fn run(setting: &Setting, arguments: Inspect) -> Result<(), Failure> {
+pub fn run(arguments: &Inspect) -> Result<(), Failure> {
     let folder = &arguments.folder;
     // A link to nothing counts: whoever opens it says what is wrong.
     let holds = |name: &str| adept_files::is_named(&folder.join(name));
     if holds("adapter_config.json") {
-        return with_backend(setting.device, AdapterWork(&arguments));
+        return adapter(arguments);
     }
     if holds("record.jsonl") || holds("result.json") {
         return run_folder(folder);
@@ -50,52 +49,49 @@ fn row(name: &str, value: impl std::fmt::Display) -> Result<(), Failure> {
     say(format_args!("{name:<22} {value}"))
 }
 
-struct AdapterWork<'a>(&'a Inspect);
-
-impl WithBackend for AdapterWork<'_> {
-    fn run<AB: AutodiffBackend>(self, device: AB::Device) -> Result<(), Failure> {
-        let folder = &self.0.folder;
-        let (adapter, about) = file::load::<AB::InnerBackend>(folder, &device).map_err(Failure::input)?;
-        let config = &about.config;
-        row("adapter", folder.display())?;
-        row("method", config.method)?;
-        let trained = TrainedWith::of_adapter(folder, &about).map_err(run_failure)?;
-        if trained.is_none() {
-            row("task", about.task.as_deref().unwrap_or("not named"))?;
-        }
-        row("base model", &about.base_model)?;
-        row(
-            "backbone fingerprint",
-            about
-                .fingerprint
-                .as_ref()
-                .map_or("not named", |fingerprint| fingerprint.as_str()),
-        )?;
-        row("width d", config.d_model)?;
-        row("virtual tokens m", config.virtual_tokens)?;
-        row("rank or bottleneck r", config.rank)?;
-        row("max source length", config.max_source_length)?;
-        row("DePT scale", config.scale)?;
-        row("trainable parameters", thousands(config.trainable_parameters()))?;
-        if let Some(trained) = &trained {
-            trained_rows(trained)?;
-        }
-        if let Some(backbone) = &self.0.backbone {
-            let checkpoint = model::open(&hub::backbone(backbone)?)
-                .map_err(Failure::input)?
-                .checkpoint;
-            about
-                .check_backbone(&checkpoint.fingerprint())
-                .map_err(Failure::input)?;
-            let all = checkpoint.parameters() + config.trainable_parameters();
-            row("of all parameters", share(config.trainable_parameters(), all))?;
-        }
-        say("")?;
-        for (name, data) in adapter.tensors() {
-            say(format_args!("  {name:<22} {:?}", &*data.shape))?;
-        }
-        Ok(())
+/// An adapter: what its files say.
+fn adapter(arguments: &Inspect) -> Result<(), Failure> {
+    let folder = &arguments.folder;
+    let (about, tensors) = file::read(folder).map_err(Failure::input)?;
+    let config = &about.config;
+    row("adapter", folder.display())?;
+    row("method", config.method().info().title)?;
+    let trained = TrainedWith::of_adapter(folder, &about).map_err(run_failure)?;
+    if trained.is_none() {
+        row("task", about.task.as_deref().unwrap_or("not named"))?;
     }
+    row("base model", &about.base_model)?;
+    row(
+        "backbone fingerprint",
+        about
+            .fingerprint
+            .as_ref()
+            .map_or("not named", |fingerprint| fingerprint.as_str()),
+    )?;
+    for (name, fact) in config.facts() {
+        row(name, fact)?;
+    }
+    let count: usize = tensors.values().map(TensorData::num_elements).sum();
+    row("trainable parameters", thousands(count))?;
+    if let Some(trained) = &trained {
+        trained_rows(trained)?;
+    }
+    if let Some(backbone) = &arguments.backbone {
+        let opened = model::open(&hub::backbone(backbone)?).map_err(Failure::input)?;
+        about
+            .check_backbone(&opened.checkpoint.fingerprint())
+            .map_err(Failure::input)?;
+        config.tensor_shapes(&opened.sites).map_err(Failure::input)?;
+        row(
+            "of all parameters",
+            share(count, opened.checkpoint.parameters() + count),
+        )?;
+    }
+    say("")?;
+    for (name, data) in &tensors {
+        say(format_args!("  {name:<22} {:?}", &*data.shape))?;
+    }
+    Ok(())
 }
 
 /// What a model was trained with.
@@ -254,7 +250,7 @@ fn llama_rows(config: &LlamaConfig) -> Result<(), Failure> {
 fn backbone(folder: &Path, tensors: bool) -> Result<(), Failure> {
     let Opened {
         family,
-        d_model,
+        sites,
         checkpoint,
     } = model::open(folder).map_err(Failure::input)?;
     row("backbone", folder.display())?;
@@ -263,7 +259,7 @@ fn backbone(folder: &Path, tensors: bool) -> Result<(), Failure> {
     row("tensors", checkpoint.names().count())?;
     row("fingerprint", checkpoint.fingerprint().as_str())?;
     row("stored as", stored_types(&checkpoint))?;
-    row("width d", d_model)?;
+    row("width d", sites.d_model)?;
     let ends = match family {
         Family::T5 => {
             let config = T5Config::from_dir(folder).map_err(Failure::input)?;

@@ -77,7 +77,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Pretrain(arguments) => pretrain::run(&setting, arguments),
         Command::Eval(arguments) => eval::run(&setting, arguments),
         Command::Predict(arguments) => predict::run(&setting, arguments),
-        Command::Inspect(arguments) => inspect::run(&setting, arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Verify(arguments) => verify::run(&setting, arguments),
         Command::Bench(arguments) => bench::run(&setting, arguments),
         Command::Report(arguments) => report(&arguments),

@@ -2,7 +2,7 @@
 
 mod input;
 
-use adept_core::PromptAdapter;
+use adept_core::Intervention;
 use adept_data::{
     BatchOptions, Batcher, Encoded, Layout, LossCounter, LossyText, Right, Task, default_buckets, split_losses,
 };
@@ -82,7 +82,15 @@ impl WithBackend for Work {
                 target_width: 1,
             };
             let place = |row: usize| format!("{}:{}", arguments.input.display(), before + row + 1);
-            let predictions = predict(&rows, options, &backbone, &subject.adapter, &predictor, &device, &place)?;
+            let predictions = predict(
+                &rows,
+                options,
+                &backbone,
+                &*subject.adapter,
+                &predictor,
+                &device,
+                &place,
+            )?;
             for (line, prediction) in block.iter().zip(predictions) {
                 say(line.with(&prediction))?;
             }
@@ -185,7 +193,7 @@ fn predict<B: Backend>(
     rows: &[Encoded],
     options: BatchOptions,
     backbone: &LoadedBackbone<B>,
-    adapter: &PromptAdapter<B>,
+    adapter: &dyn Intervention<B>,
     predictor: &Predictor,
     device: &B::Device,
     place: &dyn Fn(usize) -> String,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use adept_core::{AdapterMetadata, Method, PromptAdapter, file};
+use adept_core::{Adapter, AdapterConfig, AdapterMetadata, Intervention, Unchanged, file};
 use adept_data::{SplitLosses, Task};
 use adept_lab::run::LoadedBackbone;
 use adept_models::Backbone as _;
@@ -17,7 +17,7 @@ use crate::progress::Loudness;
 /// An adapter on its backbone, and what they were trained with.
 pub struct Subject<B: Backend> {
     /// The adapter; without a folder the one that changes nothing.
-    pub adapter: PromptAdapter<B>,
+    pub adapter: Box<dyn Intervention<B>>,
     /// What its file says.
     pub about: Option<AdapterMetadata>,
     /// What the adapter was trained with, or without one the backbone, where it was trained whole.
@@ -32,18 +32,19 @@ pub fn load<B: Backend>(
 ) -> Result<Subject<B>, Failure> {
     let Some(folder) = folder else {
         return Ok(Subject {
-            adapter: PromptAdapter::identity(),
+            adapter: Box::new(Unchanged),
             about: None,
             trained: TrainedWith::of_backbone(&backbone.path).map_err(run_failure)?,
         });
     };
-    let (adapter, about) = file::load::<B>(folder, device).map_err(Failure::input)?;
+    let (about, tensors) = file::read(folder).map_err(Failure::input)?;
     let belongs = about
         .check_d_model(backbone.model.d_model())
         .and_then(|()| about.check_backbone(&backbone.fingerprint));
-    belongs.map_err(|cause| Failure::input(cause).context(folder.display()))?;
+    let adapter = belongs.and_then(|()| Adapter::from_tensors(&about.config, &backbone.model.sites(), tensors, device));
+    let adapter = adapter.map_err(|cause| Failure::input(cause).context(folder.display()))?;
     Ok(Subject {
-        adapter,
+        adapter: Box::new(adapter),
         trained: TrainedWith::of_adapter(folder, &about).map_err(run_failure)?,
         about: Some(about),
     })
@@ -52,14 +53,17 @@ pub fn load<B: Backend>(
 impl<B: Backend> Subject<B> {
     /// Source tokens that the adapter's own sizes name; none of a bare backbone, and of files that name none.
     pub fn source_length(&self) -> Option<usize> {
-        let length = self.about.as_ref()?.config.max_source_length;
+        let length = self.about.as_ref()?.config.max_source_length()?;
         (length > 1).then_some(length)
     }
 
     /// Source tokens beyond which the adapter has nothing to add: DePT's offsets belong to positions.
     pub fn most_source_tokens(&self) -> Option<usize> {
         let config = &self.about.as_ref()?.config;
-        (config.method == Method::Dept).then_some(config.max_source_length)
+        match config {
+            AdapterConfig::Dept(config) => Some(config.max_source_length),
+            _ => None,
+        }
     }
 }
 

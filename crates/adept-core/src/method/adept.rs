@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use serde_json::{Map, Value, json};
 
 use super::prompt::{self, Given, OFFSET_GROUP, PROMPT_GROUP, PromptAdapter, object, refuse};
-use super::{Merge, MethodConfig, MethodInfo, MethodSettings, Setting, Shape, Start};
+use super::{AdapterInit, Merge, MethodConfig, MethodInfo, MethodSettings, Setting, Shape};
 use crate::file::Fields;
 use crate::{AdaptiveOffset, CoreError, Method, ModelSites, Offset, budget};
 
@@ -97,7 +97,7 @@ impl MethodConfig for AdeptConfig {
     fn start<B: Backend>(
         &self,
         _: &ModelSites,
-        start: Start<B>,
+        start: AdapterInit<B>,
         device: &B::Device,
     ) -> Result<PromptAdapter<B>, CoreError> {
         let offset = AdaptiveOffset::new(self, start.fan_in, start.seed, device);
@@ -163,6 +163,16 @@ impl MethodConfig for AdeptConfig {
             dropout: own.number("dropout")?.unwrap_or(0.0),
             ..Self::new(d_model, virtual_tokens, rank)
         })
+    }
+
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("width d", self.d_model.to_string()),
+            ("virtual tokens m", self.virtual_tokens.to_string()),
+            ("bottleneck r", self.rank.to_string()),
+            ("dropout", self.dropout.to_string()),
+            ("max source length", self.max_source_length.to_string()),
+        ]
     }
 
     fn d_model(&self) -> Option<usize> {

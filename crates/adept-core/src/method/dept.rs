@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use serde_json::{Map, Value, json};
 
 use super::prompt::{self, Given, OFFSET_GROUP, PROMPT_GROUP, PromptAdapter, object, refuse};
-use super::{Merge, MethodConfig, MethodInfo, MethodSettings, Setting, Shape, Start};
+use super::{AdapterInit, Merge, MethodConfig, MethodInfo, MethodSettings, Setting, Shape};
 use crate::file::{Fields, exact};
 use crate::{CoreError, Method, ModelSites, Offset, PositionalOffset, budget};
 
@@ -100,7 +100,7 @@ impl MethodConfig for DeptConfig {
     fn start<B: Backend>(
         &self,
         _: &ModelSites,
-        start: Start<B>,
+        start: AdapterInit<B>,
         device: &B::Device,
     ) -> Result<PromptAdapter<B>, CoreError> {
         let offset = PositionalOffset::new(self, start.fan_in, start.seed, device);
@@ -176,6 +176,16 @@ impl MethodConfig for DeptConfig {
             scale,
             ..Self::new(d_model, virtual_tokens, rank, max_source_length)
         })
+    }
+
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("width d", self.d_model.to_string()),
+            ("virtual tokens m", self.virtual_tokens.to_string()),
+            ("rank r", self.rank.to_string()),
+            ("scale s", self.scale.to_string()),
+            ("max source length", self.max_source_length.to_string()),
+        ]
     }
 
     fn d_model(&self) -> Option<usize> {

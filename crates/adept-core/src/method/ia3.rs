@@ -16,7 +16,8 @@ use super::weights::{
     PREFIX, Places, find, is_one_of, last_parts, mismatch, module, read_targets, refuse_options, target_value, values,
 };
 use super::{
-    GroupDefaults, Merge, MethodConfig, MethodInfo, MethodSettings, ParameterGroup, Setting, SettingKind, Shape, Start,
+    AdapterInit, GroupDefaults, Merge, MethodConfig, MethodInfo, MethodSettings, ParameterGroup, Setting, SettingKind,
+    Shape,
 };
 use crate::file::Fields;
 use crate::site::{LinearMap, LinearPart, LinearSite, ModelSites};
@@ -257,7 +258,12 @@ impl MethodConfig for Ia3Config {
         }
     }
 
-    fn start<B: Backend>(&self, sites: &ModelSites, _: Start<B>, device: &B::Device) -> Result<Ia3<B>, CoreError> {
+    fn start<B: Backend>(
+        &self,
+        sites: &ModelSites,
+        _: AdapterInit<B>,
+        device: &B::Device,
+    ) -> Result<Ia3<B>, CoreError> {
         let places = Places::new(self.select(sites)?);
         let ones = |map: &LinearMap| Factor {
             l: Param::from_tensor(Tensor::ones([self.scaled(map).values(map)], device)),
@@ -371,6 +377,13 @@ impl MethodConfig for Ia3Config {
                 feedforward_modules: feed_forward,
             },
         })
+    }
+
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("target modules", self.target_modules.to_string()),
+            ("feed-forward modules", self.feedforward_modules.join(", ")),
+        ]
     }
 }
 

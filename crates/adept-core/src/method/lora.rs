@@ -16,7 +16,8 @@ use super::weights::{
     PREFIX, Places, find, mismatch, module, read_targets, refuse_options, target_value, transposed, values,
 };
 use super::{
-    GroupDefaults, Merge, MethodConfig, MethodInfo, MethodSettings, ParameterGroup, Setting, SettingKind, Shape, Start,
+    AdapterInit, GroupDefaults, Merge, MethodConfig, MethodInfo, MethodSettings, ParameterGroup, Setting, SettingKind,
+    Shape,
 };
 use crate::file::{Fields, exact};
 use crate::init::site_matrix;
@@ -275,7 +276,12 @@ impl MethodConfig for LoraConfig {
             .collect()
     }
 
-    fn start<B: Backend>(&self, sites: &ModelSites, start: Start<B>, device: &B::Device) -> Result<Lora<B>, CoreError> {
+    fn start<B: Backend>(
+        &self,
+        sites: &ModelSites,
+        start: AdapterInit<B>,
+        device: &B::Device,
+    ) -> Result<Lora<B>, CoreError> {
         let places = Places::new(self.select(sites)?);
         let pair = |(place, map): (usize, &LinearMap)| {
             let rank = self.rank_of(&map.name);
@@ -444,6 +450,16 @@ impl MethodConfig for LoraConfig {
             is_restricted,
             ..Self::new(rank, own.number("alpha")?.unwrap_or(alpha))
         })
+    }
+
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("rank r", self.rank.to_string()),
+            ("alpha", self.alpha.to_string()),
+            ("rank-stabilised", self.use_rslora.to_string()),
+            ("dropout", self.dropout.to_string()),
+            ("target modules", self.target_modules.to_string()),
+        ]
     }
 
     fn rank(&self) -> usize {

@@ -92,7 +92,7 @@ pub struct MethodInfo {
 
 /// How a new adapter starts.
 #[derive(Debug, Clone)]
-pub struct Start<B: Backend> {
+pub struct AdapterInit<B: Backend> {
     /// Values of a soft prompt, for the methods that have one.
     pub prompt: PromptInit<B>,
     /// Range of an offset's first matrix.
@@ -149,7 +149,7 @@ pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
     fn start<B: Backend>(
         &self,
         sites: &ModelSites,
-        start: Start<B>,
+        start: AdapterInit<B>,
         device: &B::Device,
     ) -> Result<Self::Module<B>, CoreError>;
 
@@ -184,6 +184,9 @@ pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
     /// # Errors
     /// Fields that are missing or make no sense.
     fn from_keys(top: &mut Fields<'_>, own: &mut Fields<'_>) -> Result<Self, CoreError>;
+
+    /// Sizes and constants for people to read, each with its name.
+    fn facts(&self) -> Vec<(&'static str, String)>;
 
     /// Width of the embeddings that the adapter is for, where it names one.
     fn d_model(&self) -> Option<usize> {
@@ -352,7 +355,7 @@ macro_rules! methods {
             pub fn new(
                 config: &AdapterConfig,
                 sites: &ModelSites,
-                start: Start<B>,
+                start: AdapterInit<B>,
                 device: &B::Device,
             ) -> Result<Self, CoreError> {
                 config.check_sites(sites)?;
@@ -411,6 +414,11 @@ impl Method {
             "" => self.variant().to_owned(),
             prefix => format!("{}.{prefix}", self.variant()),
         }
+    }
+
+    /// Whether its adapters have a soft prompt.
+    pub fn has_prompt(self) -> bool {
+        self.info().groups.contains(&prompt::PROMPT_GROUP)
     }
 
     /// The names of all methods, as messages list them.
@@ -523,6 +531,11 @@ impl AdapterConfig {
 
     pub(crate) fn own_keys(&self) -> Map<String, Value> {
         each_config!(self, config => config.own_keys())
+    }
+
+    /// Sizes and constants for people to read, each with its name.
+    pub fn facts(&self) -> Vec<(&'static str, String)> {
+        each_config!(self, config => config.facts())
     }
 
     /// Width of the embeddings that the adapter is for, where it names one.

@@ -8,7 +8,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 use serde_json::{Map, Value, json};
 
-use super::{GroupDefaults, ParameterGroup, Shape, Start};
+use super::{AdapterInit, GroupDefaults, ParameterGroup, Shape};
 use crate::file::{Fields, exact};
 use crate::{CoreError, Intervention, Method, Offset, SoftPrompt};
 
@@ -49,7 +49,7 @@ impl<B: Backend> PromptAdapter<B> {
         virtual_tokens: usize,
         d_model: usize,
         offset: Option<Offset<B>>,
-        start: Start<B>,
+        start: AdapterInit<B>,
         device: &B::Device,
     ) -> Result<Self, CoreError> {
         let prompt = match virtual_tokens {

@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use serde_json::{Map, Value};
 
 use super::prompt::{self, Given, PROMPT_GROUP, PromptAdapter};
-use super::{Merge, MethodConfig, MethodInfo, MethodSettings, Setting, Shape, Start};
+use super::{AdapterInit, Merge, MethodConfig, MethodInfo, MethodSettings, Setting, Shape};
 use crate::file::Fields;
 use crate::{CoreError, Method, ModelSites};
 
@@ -76,7 +76,7 @@ impl MethodConfig for PtConfig {
     fn start<B: Backend>(
         &self,
         _: &ModelSites,
-        start: Start<B>,
+        start: AdapterInit<B>,
         device: &B::Device,
     ) -> Result<PromptAdapter<B>, CoreError> {
         PromptAdapter::start(self.virtual_tokens, self.d_model, None, start, device)
@@ -118,6 +118,14 @@ impl MethodConfig for PtConfig {
             virtual_tokens,
             max_source_length: own.count("max_source_length")?.unwrap_or(prompt::DEFAULT_LENGTH),
         })
+    }
+
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("width d", self.d_model.to_string()),
+            ("virtual tokens m", self.virtual_tokens.to_string()),
+            ("max source length", self.max_source_length.to_string()),
+        ]
     }
 
     fn d_model(&self) -> Option<usize> {

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use adept_core::{Offset, PromptAdapter};
+use adept_core::{Adapter, Intervention as _, Offset};
 use adept_data::{DataError, Encoded, StoredRows};
 use adept_models::Backbone;
 use adept_train::TrainError;
@@ -101,11 +101,12 @@ pub struct Magnitude {
 /// Where DePT has no offset for the last slot.
 pub fn magnitude<B: Backend, M: Backbone<B>>(
     model: &M,
-    adapter: &PromptAdapter<B>,
+    adapter: &Adapter<B>,
     counts: &TokenCounts,
     device: &B::Device,
 ) -> Result<Magnitude, TrainError> {
     adapter.check_width(counts.longest())?;
+    let offset = adapter.as_prompt().and_then(|prompt| prompt.offset.as_ref());
     let mut embeddings = Moments::default();
     let mut by_token = Moments::default();
     let tokens: Vec<(u32, u64)> = counts.ids.iter().map(|(id, count)| (*id, *count)).collect();
@@ -114,12 +115,12 @@ pub fn magnitude<B: Backend, M: Backbone<B>>(
         let ids: Tensor<B, 2, Int> = Tensor::from_data(TensorData::new(ids, [1, chunk.len()]), device);
         let rows = model.embed(ids).reshape([chunk.len(), model.d_model()]);
         let times = || chunk.iter().map(|(_, count)| *count);
-        if let Some(Offset::Adaptive(offset)) = &adapter.offset {
+        if let Some(Offset::Adaptive(offset)) = offset {
             add(&mut by_token, offset.forward(rows.clone()), times());
         }
         add(&mut embeddings, rows, times());
     }
-    let offsets = match &adapter.offset {
+    let offsets = match offset {
         None => None,
         Some(Offset::Adaptive(_)) => Some(by_token),
         Some(Offset::Positional(offset)) => {

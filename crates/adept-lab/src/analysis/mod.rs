@@ -27,6 +27,7 @@ mod work;
 use std::fmt;
 use std::path::PathBuf;
 
+use adept_core::Method;
 use adept_train::TrainError;
 use adept_train::config::TrainMethod;
 
@@ -43,7 +44,7 @@ pub use table2::Table2;
 pub use work::{AnalysisObserver, Table, run};
 
 /// The methods that the tables compare.
-pub const METHODS: [TrainMethod; 2] = [TrainMethod::Dept, TrainMethod::Adept];
+pub const METHODS: [TrainMethod; 2] = [TrainMethod::Adapter(Method::Dept), TrainMethod::Adapter(Method::Adept)];
 
 /// The tasks of the tables unless others are asked for. The paper has RTE and BoolQ; among GLUE's tasks QNLI is the
 /// one most like BoolQ: a question and a passage, longer than RTE's sentences are alike.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use adept_core::Method;
 use adept_train::TrainError;
 use adept_train::config::TrainMethod;
 use adept_train::folder::read_json;
@@ -113,7 +114,7 @@ pub(super) fn is_measured(analysis: &Analysis, cell: &Cell) -> Result<bool, Anal
 /// The shifts that a run is measured with, ascending; none for ADePT.
 pub(super) fn shifts_of(analysis: &Analysis, cell: &Cell) -> Result<Vec<usize>, AnalysisError> {
     let limit = cell.resolved.config.input.max_source_length;
-    if cell.method != TrainMethod::Dept {
+    if cell.method != TrainMethod::Adapter(Method::Dept) {
         return Ok(Vec::new());
     }
     if analysis.shifts.is_empty() {

@@ -3,7 +3,7 @@
 //!
 //! To ADePT a token's place means nothing: there is nothing to shift, its score stands beside for comparison.
 
-use adept_core::{Offset, PromptAdapter};
+use adept_core::{Adapter, Intervention, Offset, PromptAdapter};
 use adept_data::Batcher;
 use adept_train::TrainError;
 use adept_train::config::RunConfig;
@@ -46,7 +46,8 @@ pub fn default_shifts(positions: usize) -> Vec<usize> {
 
 /// The same adapter with DePT's offsets shifted; none where its offset is not DePT's.
 #[must_use]
-pub fn shifted<B: Backend>(adapter: &PromptAdapter<B>, shift: usize) -> Option<PromptAdapter<B>> {
+pub fn shifted<B: Backend>(adapter: &Adapter<B>, shift: usize) -> Option<PromptAdapter<B>> {
+    let adapter = adapter.as_prompt()?;
     match &adapter.offset {
         Some(Offset::Positional(offset)) => Some(PromptAdapter {
             prompt: adapter.prompt.clone(),
@@ -101,7 +102,7 @@ pub fn score<B: Backend>(
     config: &RunConfig,
     backbone: &LoadedBackbone<B>,
     task: &PreparedTask,
-    adapter: &PromptAdapter<B>,
+    adapter: &dyn Intervention<B>,
     set: &EvaluationSet,
     device: &B::Device,
     proceed: &mut dyn FnMut(usize, usize) -> bool,

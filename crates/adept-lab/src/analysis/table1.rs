@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use adept_core::Method;
 use adept_train::config::TrainMethod;
 use serde::Serialize;
 
@@ -222,8 +223,10 @@ fn task(name: &str, records: &[ShiftRecord]) -> Option<TaskShifts> {
     };
     let seed = |record: &ShiftRecord| record.subject.run.seed;
     let cell = |shift: usize| -> Option<(usize, ShiftCell)> {
-        let values = of(TrainMethod::Dept).filter_map(|record| Some((seed(record), at(record, shift)?)));
-        let changes = of(TrainMethod::Dept).filter_map(|record| Some(at(record, shift)? - at(record, 0)?));
+        let values =
+            of(TrainMethod::Adapter(Method::Dept)).filter_map(|record| Some((seed(record), at(record, shift)?)));
+        let changes =
+            of(TrainMethod::Adapter(Method::Dept)).filter_map(|record| Some(at(record, shift)? - at(record, 0)?));
         let changes: Vec<f64> = changes.collect();
         let reach = own().find_map(|record| Some(record.shifts.get(&shift)?.reach))?;
         let cell = ShiftCell {
@@ -234,14 +237,14 @@ fn task(name: &str, records: &[ShiftRecord]) -> Option<TaskShifts> {
         Some((shift, cell))
     };
     let recorded = |record: &ShiftRecord| record.subject.run.test.get(metric).copied();
-    let adept = of(TrainMethod::Adept).filter_map(|record| Some((seed(record), recorded(record)?)));
+    let adept = of(TrainMethod::Adapter(Method::Adept)).filter_map(|record| Some((seed(record), recorded(record)?)));
     Some(TaskShifts {
         task: name.to_owned(),
         metric: metric.to_owned(),
         positions: first.positions,
         training: first.training,
         test: first.test,
-        unshifted_as_recorded: of(TrainMethod::Dept).all(|record| at(record, 0) == recorded(record)),
+        unshifted_as_recorded: of(TrainMethod::Adapter(Method::Dept)).all(|record| at(record, 0) == recorded(record)),
         dept: shifts.into_iter().filter_map(cell).collect(),
         adept: SeedScores::of(adept.collect()),
         majority: first

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use adept_core::Method;
 use adept_train::config::TrainMethod;
 use serde::Serialize;
 
@@ -208,8 +209,8 @@ fn task(name: &str, records: &[MagnitudeRecord]) -> Option<TaskMagnitudes> {
         training: first.training,
         distinct_tokens: first.distinct_tokens,
         embeddings: first.embeddings,
-        dept: of(TrainMethod::Dept),
-        adept: of(TrainMethod::Adept),
+        dept: of(TrainMethod::Adapter(Method::Dept)),
+        adept: of(TrainMethod::Adapter(Method::Adept)),
     })
 }
 

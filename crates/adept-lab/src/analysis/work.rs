@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use adept_core::{PromptAdapter, file};
+use adept_core::{Adapter, file};
 use adept_models::Backbone as _;
 use adept_train::TrainError;
 use adept_train::folder::{FolderKind, GRID_FILE, claim_grid, clear, read_json, write_atomic, write_json};
@@ -193,7 +193,7 @@ fn measure_shifts<B: Backend>(
     analysis: &Analysis,
     cell: &Cell,
     subject: Subject,
-    adapter: &PromptAdapter<B>,
+    adapter: &Adapter<B>,
     backbone: &LoadedBackbone<B>,
     task: &PreparedTask,
     device: &B::Device,
@@ -244,10 +244,9 @@ fn load_adapter<B: Backend>(
     cell: &Cell,
     backbone: &LoadedBackbone<B>,
     device: &B::Device,
-) -> Result<PromptAdapter<B>, AnalysisError> {
-    let load = || -> Result<PromptAdapter<B>, TrainError> {
-        let (adapter, about) = file::load::<B>(&cell.folder.join("best"), device)?;
-        about.check_d_model(backbone.model.d_model())?;
+) -> Result<Adapter<B>, AnalysisError> {
+    let load = || -> Result<Adapter<B>, TrainError> {
+        let (adapter, about) = file::load::<B>(&cell.folder.join("best"), &backbone.model.sites(), device)?;
         about.check_backbone(&backbone.fingerprint)?;
         Ok(adapter)
     };

@@ -42,7 +42,7 @@ pub enum BenchError {
     )]
     NoRank {
         /// The method.
-        method: super::BenchMethod,
+        method: adept_train::config::TrainMethod,
         /// Virtual tokens m.
         virtual_tokens: usize,
         /// The budget, in rows of the prompt.

@@ -16,16 +16,15 @@ mod work;
 mod write;
 
 pub use error::BenchError;
-pub use options::{BenchMethod, BenchOptions, BenchSize};
+pub use options::{BenchOptions, BenchSize};
 pub use report::{BenchReport, Timing};
 
 use std::time::{Duration, Instant};
 
-use adept_core::PromptAdapter;
+use adept_core::{Adapter, Intervention, Unchanged};
 use adept_data::Batch;
 use adept_models::generate::{best_labels, greedy, score_labels};
 use adept_models::{Backbone, CausalBackbone, Seq2SeqBackbone, T5, unfreeze};
-use adept_train::config::TrainMethod;
 use adept_train::evaluate::source_tensors;
 use adept_train::gradient::GradientSet;
 use adept_train::learner::loss;
@@ -48,9 +47,9 @@ pub fn step<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) ->
         false => batch::pair(&options, shape.vocabulary()),
     };
     let mut report = work::report::<AB>("step", &options, inner.num_params(), device);
-    let (durations, last) = match work::adapter_config(&options, shape.d_model()) {
+    let (durations, last) = match work::adapter_config(&options, &shape.sites())? {
         Some(adapter) => {
-            let adapter: PromptAdapter<AB> = work::adapter(&adapter, options.seed, device)?;
+            let adapter: Adapter<AB> = work::adapter(&adapter, &shape.sites(), options.seed, device)?;
             report.trainable_parameters = adapter.num_params();
             let frozen = Module::<AB>::no_grad(Model::<AB>::from_inner(inner));
             timed_steps::<AB, _>(&options, device, adapter, |adapter| {
@@ -59,9 +58,9 @@ pub fn step<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) ->
         }
         None => {
             report.trainable_parameters = report.backbone_parameters;
-            let (backbone, nothing) = (unfreeze(Model::<AB>::from_inner(inner)), PromptAdapter::identity());
+            let backbone = unfreeze(Model::<AB>::from_inner(inner));
             timed_steps::<AB, _>(&options, device, backbone, |backbone| {
-                loss::<AB, _>(backbone, &nothing, &batch, 0.0, device)
+                loss::<AB, _>(backbone, &Unchanged, &batch, 0.0, device)
             })?
         }
     };
@@ -80,23 +79,27 @@ pub fn infer<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) -
     let (options, shape) = work::resolve(options)?;
     let model = shape.random::<AB::InnerBackend>(options.seed, device)?;
     let mut report = work::report::<AB>("infer", &options, model.num_params(), device);
-    let adapter: PromptAdapter<AB::InnerBackend> = match work::adapter_config(&options, shape.d_model()) {
-        Some(adapter) => work::adapter(&adapter, options.seed, device)?,
-        None => PromptAdapter::identity(),
+    let adapter: Box<dyn Intervention<AB::InnerBackend>> = match work::adapter_config(&options, &shape.sites())? {
+        Some(adapter) => {
+            let adapter = work::adapter(&adapter, &shape.sites(), options.seed, device)?;
+            report.trainable_parameters = adapter.num_params();
+            Box::new(adapter)
+        }
+        None => Box::new(Unchanged),
     };
-    report.trainable_parameters = adapter.num_params();
-    match &model {
+    let (model, adapter) = (model.adapted(&*adapter), &*adapter);
+    match &*model {
         Model::T5(model) => {
             let batch = batch::pair(&options, shape.vocabulary());
-            time_labels::<AB>(&mut report, &options, (model, &adapter), &batch, device)?;
+            time_labels::<AB>(&mut report, &options, (model, adapter), &batch, device)?;
         }
         Model::CodeGen(model) => {
             let batch = batch::joined(&options, shape.vocabulary());
-            time_writing::<AB, _>(&mut report, &options, (model, &adapter), &batch, device)?;
+            time_writing::<AB, _>(&mut report, &options, (model, adapter), &batch, device)?;
         }
         Model::Llama(model) => {
             let batch = batch::joined(&options, shape.vocabulary());
-            time_writing::<AB, _>(&mut report, &options, (model, &adapter), &batch, device)?;
+            time_writing::<AB, _>(&mut report, &options, (model, adapter), &batch, device)?;
         }
     }
     report.peak_rss_bytes = work::peak_rss_bytes();
@@ -106,7 +109,7 @@ pub fn infer<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) -
 fn time_labels<AB: AutodiffBackend>(
     report: &mut BenchReport,
     options: &BenchOptions,
-    (model, adapter): (&T5<AB::InnerBackend>, &PromptAdapter<AB::InnerBackend>),
+    (model, adapter): (&T5<AB::InnerBackend>, &dyn Intervention<AB::InnerBackend>),
     batch: &Batch,
     device: &AB::Device,
 ) -> Result<(), BenchError> {
@@ -135,7 +138,7 @@ fn time_labels<AB: AutodiffBackend>(
 fn time_writing<AB: AutodiffBackend, M: CausalBackbone<AB::InnerBackend>>(
     report: &mut BenchReport,
     options: &BenchOptions,
-    parts: (&M, &PromptAdapter<AB::InnerBackend>),
+    parts: (&M, &dyn Intervention<AB::InnerBackend>),
     batch: &Batch,
     device: &AB::Device,
 ) -> Result<(), BenchError> {
@@ -161,12 +164,7 @@ where
     AB: AutodiffBackend,
     T: AutodiffModule<AB>,
 {
-    let mut optimizer = work::optimizer::<AB>(match options.method {
-        BenchMethod::Pt => TrainMethod::Pt,
-        BenchMethod::Dept => TrainMethod::Dept,
-        BenchMethod::Adept => TrainMethod::Adept,
-        BenchMethod::Full => TrainMethod::Full,
-    });
+    let mut optimizer = work::optimizer::<AB>(options.method);
     // The module moves through the optimiser at every step.
     let mut module = Some(trained);
     let (mut steps, mut last) = (0, f32::NAN);
@@ -220,19 +218,22 @@ type Labels = Vec<Vec<u32>>;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use adept_core::Method;
+    use adept_train::config::TrainMethod;
+
     use super::*;
     use burn::backend::Autodiff;
     use burn_flex::Flex;
 
     type AB = Autodiff<Flex>;
 
-    fn tiny(size: BenchSize, method: BenchMethod) -> BenchOptions {
+    fn tiny(size: BenchSize, method: TrainMethod) -> BenchOptions {
         BenchOptions {
             size,
             method,
             batch: 3,
             tokens: 8,
-            virtual_tokens: if method == BenchMethod::Full { 0 } else { 4 },
+            virtual_tokens: if method == TrainMethod::Full { 0 } else { 4 },
             new_tokens: 3,
             warmup: 1,
             steps: 3,
@@ -242,12 +243,12 @@ mod tests {
 
     #[test]
     fn every_method_is_timed() {
-        for method in BenchMethod::ALL {
+        for method in TrainMethod::all() {
             is_timed(&tiny(BenchSize::Tiny, method));
         }
-        is_timed(&tiny(BenchSize::TinyCodeGen, BenchMethod::Adept));
-        is_timed(&tiny(BenchSize::TinyCodeGen, BenchMethod::Full));
-        is_timed(&tiny(BenchSize::TinyLlama, BenchMethod::Dept));
+        is_timed(&tiny(BenchSize::TinyCodeGen, TrainMethod::Adapter(Method::Adept)));
+        is_timed(&tiny(BenchSize::TinyCodeGen, TrainMethod::Full));
+        is_timed(&tiny(BenchSize::TinyLlama, TrainMethod::Adapter(Method::Dept)));
     }
 
     fn is_timed(options: &BenchOptions) {
@@ -265,7 +266,7 @@ mod tests {
 
         let report = infer::<AB>(options, &Default::default()).unwrap();
         let found = [report.greedy.is_some(), report.score.is_some(), report.reread.is_some()];
-        let has_prompt = options.method != BenchMethod::Full;
+        let has_prompt = options.method.adapter().is_some_and(Method::has_prompt);
         assert_eq!(
             found,
             [true, !options.size.is_causal(), options.size.is_causal() && has_prompt],
@@ -289,7 +290,7 @@ mod tests {
             // More prompt than the budget of 100 rows leaves no room for an offset.
             |options| options.virtual_tokens = 100,
         ] {
-            let mut options = tiny(BenchSize::Tiny, BenchMethod::Adept);
+            let mut options = tiny(BenchSize::Tiny, TrainMethod::Adapter(Method::Adept));
             change(&mut options);
             assert!(step::<AB>(&options, &Default::default()).is_err(), "{options:?}");
         }
@@ -301,8 +302,8 @@ mod tests {
             assert_eq!(size.name().parse::<BenchSize>().unwrap(), size);
         }
         assert!("t5-11b".parse::<BenchSize>().is_err());
-        for method in BenchMethod::ALL {
-            assert_eq!(method.name().parse::<BenchMethod>().unwrap(), method);
+        for method in TrainMethod::all() {
+            assert_eq!(method.name().parse::<TrainMethod>().unwrap(), method);
         }
     }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use adept_core::Method;
+use adept_train::config::TrainMethod;
 use serde::{Deserialize, Serialize};
 
 use super::BenchError;
@@ -85,56 +87,6 @@ impl FromStr for BenchSize {
     }
 }
 
-/// What is trained in the benchmark.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BenchMethod {
-    /// The soft prompt.
-    Pt,
-    /// Prompt and position offsets.
-    Dept,
-    /// Prompt and the offset network.
-    Adept,
-    /// All parameters of the backbone, no adapter.
-    Full,
-}
-
-impl BenchMethod {
-    /// Every method.
-    pub const ALL: [Self; 4] = [Self::Pt, Self::Dept, Self::Adept, Self::Full];
-
-    /// The name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pt => "pt",
-            Self::Dept => "dept",
-            Self::Adept => "adept",
-            Self::Full => "full",
-        }
-    }
-}
-
-impl fmt::Display for BenchMethod {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for BenchMethod {
-    type Err = BenchError;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|method| method.name() == name)
-            .ok_or_else(|| BenchError::Unknown {
-                option: "method",
-                found: name.to_owned(),
-                known: "pt, dept, adept, full",
-            })
-    }
-}
-
 /// One case of a benchmark. The defaults are the paper's: ADePT with 60 prompt tokens and bottleneck 19, batch 32.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -142,7 +94,7 @@ pub struct BenchOptions {
     /// Backbone (default `t5-small`).
     pub size: BenchSize,
     /// What is trained (`step`) or attached (`infer`) (default `adept`).
-    pub method: BenchMethod,
+    pub method: TrainMethod,
     /// Rows of a batch (default 32, the paper's for its small sets).
     pub batch: usize,
     /// Width of the source in tokens, of a decoder alone: of source and target together; the rows fill it by half to
@@ -151,7 +103,7 @@ pub struct BenchOptions {
     /// Width of the target in tokens; 0 takes 2 for a T5 (a label of one token and `</s>`), a third of the width for a
     /// decoder alone (default 0).
     pub target_tokens: usize,
-    /// Virtual tokens m of the prompt (default 60); `full` has none.
+    /// Virtual tokens m of the prompt (default 60); methods without a prompt have none.
     pub virtual_tokens: usize,
     /// Bottleneck of ADePT or rank of DePT; 0 takes the largest that fits the paper's budget of 100 prompt rows
     /// (default 0).
@@ -173,7 +125,7 @@ impl Default for BenchOptions {
     fn default() -> Self {
         Self {
             size: BenchSize::T5Small,
-            method: BenchMethod::Adept,
+            method: TrainMethod::Adapter(Method::Adept),
             batch: 32,
             tokens: 64,
             target_tokens: 0,

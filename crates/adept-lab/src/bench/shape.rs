@@ -1,5 +1,6 @@
 //! What a benchmark's sizes are: a configuration of one of the families.
 
+use adept_core::ModelSites;
 use adept_models::{CodeGen, CodeGenConfig, Llama, LlamaConfig, T5, T5Config};
 use adept_train::model::Model;
 use burn::tensor::backend::Backend;
@@ -73,11 +74,11 @@ impl Shape {
         }
     }
 
-    pub fn d_model(&self) -> usize {
+    pub fn sites(&self) -> ModelSites {
         match self {
-            Self::T5(config) => config.d_model,
-            Self::CodeGen(config) => config.n_embd,
-            Self::Llama(config) => config.hidden_size,
+            Self::T5(config) => config.sites(),
+            Self::CodeGen(config) => config.sites(),
+            Self::Llama(config) => config.sites(),
         }
     }
 

@@ -1,12 +1,15 @@
 //! The parts of a benchmark case: options, adapter, optimiser, memory.
 
-use adept_core::{AdapterConfig, FanIn, Method, PromptAdapter, PromptInit, budget};
+use adept_core::{
+    Adapter, AdapterConfig, AdapterInit, CoreError, FanIn, Method, MethodSettings, ModelSites, PromptInit,
+};
+use adept_train::config::fields::default_settings;
 use adept_train::config::{GroupSection, OptimizerSection, TrainMethod};
 use adept_train::optim::{AdamW, AdamWConfig, groups};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
 use super::shape::Shape;
-use super::{BenchError, BenchMethod, BenchOptions, BenchReport};
+use super::{BenchError, BenchOptions, BenchReport};
 
 /// Steps of the paper's runs, for the schedule.
 pub(super) const TOTAL_STEPS: usize = 30_000;
@@ -25,7 +28,7 @@ const MOST_REPETITIONS: usize = 1_000_000;
 /// Checks the options, fills in the rank, and finds the backbone's shape.
 pub(super) fn resolve(options: &BenchOptions) -> Result<(BenchOptions, Shape), BenchError> {
     let mut options = options.clone();
-    let full = options.method == BenchMethod::Full;
+    let has_prompt = options.method.adapter().is_some_and(Method::has_prompt);
     let (target_tokens, new_tokens) = match options.size.is_causal() {
         true => ((options.tokens / 3).max(1), 32),
         false => (2, 4),
@@ -41,7 +44,7 @@ pub(super) fn resolve(options: &BenchOptions) -> Result<(BenchOptions, Shape), B
     for (option, found, least) in [
         ("batch", options.batch, 1),
         ("tokens", options.tokens, 2),
-        ("virtual-tokens", options.virtual_tokens, usize::from(!full)),
+        ("virtual-tokens", options.virtual_tokens, usize::from(has_prompt)),
         ("labels", options.labels, 1),
         ("steps", options.steps, 1),
     ] {
@@ -86,52 +89,54 @@ pub(super) fn resolve(options: &BenchOptions) -> Result<(BenchOptions, Shape), B
         });
     }
     let shape = Shape::of(options.size);
-    let d_model = shape.d_model();
-    if full {
-        options.virtual_tokens = 0;
+    if !has_prompt {
+        (options.virtual_tokens, options.rank) = (0, 0);
     }
-    if full || options.method == BenchMethod::Pt {
-        options.rank = 0;
-    } else if options.rank == 0 {
-        let (d, values, m) = (d_model, BUDGET_ROWS * d_model, options.virtual_tokens);
-        let rank = match options.method {
-            BenchMethod::Dept => budget::dept_rank(d, values, m, options.tokens.max(DEPT_LENGTH)),
-            _ => budget::adept_bottleneck(d, values, m),
-        };
-        options.rank = rank.filter(|rank| *rank > 0).ok_or(BenchError::NoRank {
-            method: options.method,
-            virtual_tokens: m,
-            budget_rows: BUDGET_ROWS,
-        })?;
+    if let Some(adapter) = adapter_config(&options, &shape.sites())? {
+        options.rank = adapter.rank();
     }
     Ok((options, shape))
 }
 
-/// The adapter's configuration; `None` for full fine-tuning. `options` must be resolved.
-pub(super) fn adapter_config(options: &BenchOptions, d_model: usize) -> Option<AdapterConfig> {
-    let (m, rank) = (options.virtual_tokens, options.rank);
-    match options.method {
-        BenchMethod::Pt => Some(AdapterConfig::pt(d_model, m)),
-        BenchMethod::Dept => Some(AdapterConfig::dept(d_model, m, rank, options.tokens.max(DEPT_LENGTH))),
-        BenchMethod::Adept => Some(AdapterConfig::adept(d_model, m, rank)),
-        BenchMethod::Full => None,
-    }
+/// The adapter's configuration; `None` for full fine-tuning.
+pub(super) fn adapter_config(options: &BenchOptions, sites: &ModelSites) -> Result<Option<AdapterConfig>, BenchError> {
+    let Some(method) = options.method.adapter() else {
+        return Ok(None);
+    };
+    let settings = MethodSettings {
+        sites,
+        virtual_tokens: options.virtual_tokens,
+        rank: options.rank,
+        budget_tokens: BUDGET_ROWS,
+        max_source_length: options.tokens.max(DEPT_LENGTH),
+        dept_alpha: 0.0,
+        bottleneck_dropout: 0.0,
+        own: &default_settings(method),
+    };
+    let adapter = AdapterConfig::from_settings(method, &settings).map_err(|error| match error {
+        CoreError::NoRoom { virtual_tokens, .. } => BenchError::NoRank {
+            method: options.method,
+            virtual_tokens,
+            budget_rows: BUDGET_ROWS,
+        },
+        other => other.into(),
+    })?;
+    Ok(Some(adapter))
 }
 
 /// A new adapter with a random prompt.
 pub(super) fn adapter<B: Backend>(
     config: &AdapterConfig,
+    sites: &ModelSites,
     seed: u64,
     device: &B::Device,
-) -> Result<PromptAdapter<B>, BenchError> {
-    debug_assert!(config.method != Method::Pt || config.rank == 0);
-    Ok(PromptAdapter::new(
-        config,
-        PromptInit::Random { std: 1.0 },
-        FanIn::Reference,
+) -> Result<Adapter<B>, BenchError> {
+    let start = AdapterInit {
+        prompt: PromptInit::Random { std: 1.0 },
+        fan_in: FanIn::Reference,
         seed,
-        device,
-    )?)
+    };
+    Ok(Adapter::new(config, sites, start, device)?)
 }
 
 /// The paper's optimiser.
@@ -149,13 +154,20 @@ pub(super) fn optimizer<AB: AutodiffBackend>(method: TrainMethod) -> AdamW<AB::I
         prompt: section(0.3),
         offset: section(1e-4),
         full: section(1e-4),
+        own: method
+            .adapter()
+            .into_iter()
+            .flat_map(|adapter| adapter.info().groups)
+            .map(|group| (group.name.to_owned(), section(1e-4)))
+            .collect(),
     };
     let config = AdamWConfig {
         beta1: section.beta1,
         beta2: section.beta2,
         epsilon: section.epsilon,
     };
-    AdamW::new(config, groups(method, &section))
+    let groups = groups(method, &section).expect("the section above holds the groups of the method");
+    AdamW::new(config, groups)
 }
 
 /// A report without figures.
@@ -198,20 +210,24 @@ mod tests {
     #[test]
     fn ranks_are_those_of_the_paper() {
         for (method, m, expected) in [
-            (BenchMethod::Adept, 20, 39),
-            (BenchMethod::Adept, 60, 19),
-            (BenchMethod::Dept, 40, 45),
-            (BenchMethod::Dept, 60, 30),
-            (BenchMethod::Pt, 100, 0),
+            (Method::Adept, 20, 39),
+            (Method::Adept, 60, 19),
+            (Method::Dept, 40, 45),
+            (Method::Dept, 60, 30),
+            (Method::Pt, 100, 0),
         ] {
             let options = BenchOptions {
                 size: BenchSize::T5Base,
-                method,
+                method: TrainMethod::Adapter(method),
                 virtual_tokens: m,
                 ..BenchOptions::default()
             };
             let (resolved, shape) = resolve(&options).unwrap();
-            assert_eq!((resolved.rank, shape.d_model()), (expected, 768), "{method} m={m}");
+            assert_eq!(
+                (resolved.rank, shape.sites().d_model),
+                (expected, 768),
+                "{method} m={m}"
+            );
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a decoder alone writes in a benchmark: greedily, with the soft prompt read once for all rows, or by every row.
 
-use adept_core::PromptAdapter;
+use adept_core::Intervention;
 use adept_data::Batch;
 use adept_models::CausalBackbone;
 use adept_models::generate::{
@@ -14,7 +14,7 @@ use super::BenchOptions;
 /// Model, adapter and rows to write on from.
 pub(super) struct Writing<'a, B: Backend, M> {
     model: &'a M,
-    adapter: &'a PromptAdapter<B>,
+    adapter: &'a dyn Intervention<B>,
     rows: Vec<Vec<u32>>,
     options: GenerationOptions,
     device: &'a B::Device,
@@ -23,7 +23,7 @@ pub(super) struct Writing<'a, B: Backend, M> {
 impl<'a, B: Backend, M: CausalBackbone<B>> Writing<'a, B, M> {
     /// `batch` holds joined rows.
     pub fn new(
-        (model, adapter): (&'a M, &'a PromptAdapter<B>),
+        (model, adapter): (&'a M, &'a dyn Intervention<B>),
         batch: &Batch,
         options: &BenchOptions,
         device: &'a B::Device,
@@ -52,8 +52,7 @@ impl<'a, B: Backend, M: CausalBackbone<B>> Writing<'a, B, M> {
 
     /// The soft prompt's keys and values.
     pub fn prefix(&self) -> Prefix<M::Cache> {
-        let prompt = self.adapter.prompt.as_ref().map(|prompt| prompt.weight.val());
-        Prefix::new(self.model, prompt)
+        Prefix::new(self.model, self.adapter.prompt())
     }
 
     /// Every row behind a soft prompt that has been read.
@@ -64,7 +63,7 @@ impl<'a, B: Backend, M: CausalBackbone<B>> Writing<'a, B, M> {
 
     /// Every row with the soft prompt among its own tokens, as a program without prefixes does it.
     pub fn whole(&self) -> Result<Vec<Written>, GenerateError> {
-        let Some(prompt) = self.adapter.prompt.as_ref().map(|prompt| prompt.weight.val()) else {
+        let Some(prompt) = self.adapter.prompt() else {
             return self.behind(&self.prefix());
         };
         let [m, d_model] = prompt.dims();
@@ -129,8 +128,8 @@ mod tests {
             };
             let (options, shape) = work::resolve(&options).unwrap();
             let device = Default::default();
-            let adapter = work::adapter_config(&options, shape.d_model()).unwrap();
-            let adapter = work::adapter::<Flex>(&adapter, 0, &device).unwrap();
+            let adapter = work::adapter_config(&options, &shape.sites()).unwrap().unwrap();
+            let adapter = work::adapter::<Flex>(&adapter, &shape.sites(), 0, &device).unwrap();
             let batch = batch::joined(&options, shape.vocabulary());
             let same = |behind: Vec<Written>, whole: Vec<Written>| {
                 assert_eq!(behind, whole, "{size}");

@@ -195,14 +195,14 @@ mod tests {
 
     #[test]
     fn a_run_that_was_not_measured_is_put_together_from_those_that_were() {
-        use TrainMethod::{Adept, Pt};
+        let [adept, pt] = [adept_core::Method::Adept, adept_core::Method::Pt].map(TrainMethod::Adapter);
         let time = |step| RunTime {
             step,
             validation: 10.0 * step,
             test: step,
         };
-        let by_method = [(Pt, time(1.0)), (Adept, time(3.0))].into();
-        let by_task = [(named("rte"), (Pt, time(1.0))), (named("cola"), (Pt, time(2.0)))].into();
+        let by_method = [(pt, time(1.0)), (adept, time(3.0))].into();
+        let by_task = [(named("rte"), (pt, time(1.0))), (named("cola"), (pt, time(2.0)))].into();
         let check = |task: &str, method, state, training, evaluation| {
             let found = expected(&cell(named(task), method, state), &by_task, &by_method);
             assert_eq!(
@@ -212,10 +212,10 @@ mod tests {
             );
         };
         // Evaluations after 30, 60, 90 and 100 steps, and the test split.
-        check("rte", Pt, State::New, 100.0, 41.0);
-        check("cola", Adept, State::New, 600.0, 246.0);
-        check("sst2", Pt, State::New, 150.0, 61.5);
-        check("rte", Pt, State::Begun { step: 60 }, 40.0, 21.0);
-        check("rte", Pt, State::Done, 0.0, 0.0);
+        check("rte", pt, State::New, 100.0, 41.0);
+        check("cola", adept, State::New, 600.0, 246.0);
+        check("sst2", pt, State::New, 150.0, 61.5);
+        check("rte", pt, State::Begun { step: 60 }, 40.0, 21.0);
+        check("rte", pt, State::Done, 0.0, 0.0);
     }
 }

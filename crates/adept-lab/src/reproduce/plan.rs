@@ -120,9 +120,7 @@ pub fn plan(grid: &Grid) -> Result<Plan, GridError> {
     check_names(&grid.tasks)?;
     folder::check(&grid.out, FolderKind::Grid)?;
     check_record(grid)?;
-    let Opened {
-        d_model, checkpoint, ..
-    } = model::open(&grid.backbone)?;
+    let Opened { sites, checkpoint, .. } = model::open(&grid.backbone)?;
     let fingerprint = checkpoint.fingerprint();
     let backbone_parameters = checkpoint.parameters();
     let mut parameters: BTreeMap<TrainMethod, Vec<usize>> = BTreeMap::new();
@@ -134,7 +132,9 @@ pub fn plan(grid: &Grid) -> Result<Plan, GridError> {
                 let cell = cell(grid, task, *method, *seed, &fingerprint)?;
                 let count = match method.adapter() {
                     None => backbone_parameters,
-                    Some(adapter) => adapter_config(&cell.resolved.config, adapter, d_model)?.trainable_parameters(),
+                    Some(adapter) => adapter_config(&cell.resolved.config, adapter, &sites)?
+                        .trainable_parameters(&sites)
+                        .map_err(TrainError::from)?,
                 };
                 let counts = parameters.entry(*method).or_default();
                 if !counts.contains(&count) {
@@ -248,6 +248,11 @@ fn resolve(grid: &Grid, task: &Task, method: TrainMethod, seed: u64) -> Result<R
     let with = |overrides: &[String]| {
         let mut values = grid.profile.values(task, method);
         values.extend(chosen(&fields::RUN, None, overrides)?);
+        // Settings of other methods are for their runs.
+        values.retain(|key, _| {
+            let own = fields::find(key).and_then(|field| field.method);
+            own.is_none_or(|own| Some(own) == method.adapter())
+        });
         config::resolve_values(values)
     };
     let mut overrides: Vec<String> = Vec::new();

@@ -283,7 +283,7 @@ fn word<T: std::str::FromStr>(name: &str, key: &str, origin: &Origin) -> Result<
         place: origin.to_string(),
         key: key.to_owned(),
         expected: if key.starts_with("method") {
-            "one of full, pt, dept, adept".to_owned()
+            Kind::Method.describe()
         } else {
             Kind::Task.describe()
         },
@@ -355,15 +355,16 @@ mod tests {
         let rte = &Task::named("rte").expect("it is built in");
         let cola = &Task::named("cola").expect("it is built in");
         let value = |task, method, key: &str| profile.values(task, method).get(key).map(|(value, _)| value.clone());
-        use TrainMethod::{Full, Pt};
+        use TrainMethod::Full;
+        let pt = TrainMethod::Adapter(adept_core::Method::Pt);
         for (task, method, key, expected) in [
             (cola, Full, "train.steps", Some(1)),
-            (cola, Pt, "train.steps", Some(2)),
-            (rte, Pt, "train.batch_size", Some(1)),
-            (rte, Pt, "seed", Some(3)),
+            (cola, pt, "train.steps", Some(2)),
+            (rte, pt, "train.batch_size", Some(1)),
+            (rte, pt, "seed", Some(3)),
             (rte, Full, "train.log_every", Some(9)),
-            (rte, Pt, "train.log_every", Some(4)),
-            (cola, Pt, "train.log_every", None),
+            (rte, pt, "train.log_every", Some(4)),
+            (cola, pt, "train.log_every", None),
         ] {
             assert_eq!(
                 value(task, method, key),
@@ -371,7 +372,7 @@ mod tests {
                 "{task} {method} {key}"
             );
         }
-        let (_, origin) = &profile.values(rte, Pt)["train.log_every"];
+        let (_, origin) = &profile.values(rte, pt)["train.log_every"];
         assert_eq!(origin.to_string(), "profiles/test.toml:16");
     }
 
@@ -387,8 +388,8 @@ mod tests {
                 "profiles/test.toml:6: unknown key `train.step`; the nearest is `train.steps`",
             ),
             (
-                "[method.lora]\n",
-                "profiles/test.toml:5: `method` must be one of full, pt, dept, adept, found \"lora\"",
+                "[method.loha]\n",
+                "profiles/test.toml:5: `method` must be one of full, pt, dept, adept, lora, ia3, found \"loha\"",
             ),
             ("[task.xyz]\n", "profiles/test.toml:5: `task` must be one of mnli"),
             (

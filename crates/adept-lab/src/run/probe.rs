@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use adept_data::{Batch, Batcher, Encoded, Right, TextTokenizer};
+use adept_models::Backbone as _;
 use adept_models::CausalBackbone;
 use adept_train::TrainError;
 use adept_train::config::RunConfig;
@@ -125,13 +126,13 @@ fn time_writing<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     let (model, adapter) = target.inner_parts(&target.initial());
     let family = model.family();
     let text = (&backbone.tokenizer, programs.stops.as_slice());
-    match &model {
+    match &*model.adapted(&*adapter) {
         Model::CodeGen(model) => {
-            let writer = Writer::new(config, (model, family), &adapter, text, device);
+            let writer = Writer::new(config, (model, family), &*adapter, text, device);
             time_writer(config, &writer, programs, &backbone.tokenizer)
         }
         Model::Llama(model) => {
-            let writer = Writer::new(config, (model, family), &adapter, text, device);
+            let writer = Writer::new(config, (model, family), &*adapter, text, device);
             time_writer(config, &writer, programs, &backbone.tokenizer)
         }
         Model::T5(_) => Ok(0.0),
@@ -218,7 +219,10 @@ fn time_step<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
         beta2: section.beta2,
         epsilon: section.epsilon,
     };
-    let mut optimizer = AdamW::new(constants, groups(config.adapter.method, section));
+    let mut optimizer = AdamW::new(
+        constants,
+        groups(config.adapter.method, section).map_err(TrainError::from)?,
+    );
     let dropout = config.train.backbone_dropout.or(backbone.model.dropout_rate());
     let mut trained = Some(target.initial());
     let mut step = |batch: &Batch| -> f64 {
@@ -273,7 +277,7 @@ fn time_answers<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
             }],
             right: Right::of_targets(vec![String::new(); batch.batch]),
         };
-        let predicted = evaluate::predict(&inner, &adapter, &set, &answers, &decode, device, &mut |_, _| true);
+        let predicted = evaluate::predict(&inner, &*adapter, &set, &answers, &decode, device, &mut |_, _| true);
         if let Err(error) = predicted {
             outcome = Err(error);
         }

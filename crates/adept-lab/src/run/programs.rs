@@ -2,6 +2,7 @@
 
 use adept_core::AdapterConfig;
 use adept_data::{BatchOptions, Batcher, Layout, Positions};
+use adept_models::Backbone as _;
 use adept_train::TrainError;
 use adept_train::config::{PositionRule, RunConfig};
 use adept_train::evaluate::Predictor;
@@ -76,7 +77,7 @@ pub(super) fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     check_lengths(
         config,
         backbone,
-        adapter.map_or(0, |adapter| adapter.virtual_tokens),
+        adapter.map_or(0, AdapterConfig::virtual_tokens),
         programs,
     )?;
     let mut start = begun.start(adapter, target, [programs.train.len(), 0, programs.problems.len()]);
@@ -84,7 +85,7 @@ pub(super) fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     let job = Job {
         identity: begun.identity,
         start: start.clone(),
-        groups: optim::groups(config.adapter.method, &config.optimizer),
+        groups: optim::groups(config.adapter.method, &config.optimizer).map_err(TrainError::from)?,
         backbone_dropout: config.train.backbone_dropout.or(backbone.model.dropout_rate()),
         train: Batcher::new(&programs.train, batch_options(config, backbone))?,
         validation: None,
@@ -105,7 +106,8 @@ pub(super) fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
         observer.event(&Event::EvaluationProgress { split, done, total });
         done == total || !observer.stop_requested()
     };
-    let parts = (&model, &adapter);
+    let model = model.adapted(&*adapter);
+    let parts = (&*model, &*adapter);
     let tokenizer = &backbone.tokenizer;
     if !write(
         config,

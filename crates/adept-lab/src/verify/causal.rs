@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use adept_core::{Method, PromptAdapter};
+use adept_core::{Intervention, Method, Unchanged};
 use adept_data::{Batch, BatchOptions, Batcher, Encoded, IGNORED_LABEL, Layout, Positions};
 use adept_models::CausalBackbone;
 use adept_train::evaluate::{label_tensor, source_tensors};
@@ -16,7 +16,7 @@ use burn::tensor::{Bool, Int, Tensor};
 use super::compare::{Group, limit, read_integers};
 use super::forward::{self, single};
 use super::golden::Golden;
-use super::subject::{self, Subject};
+use super::subject::{self, PROMPTS, Subject};
 use super::{GroupRow, VerifyError, exact, greedy, train};
 
 /// The golden batch as the batcher makes it, positions counted both ways.
@@ -112,7 +112,7 @@ where
     ];
     rows.extend(tables);
     rows.extend(base(&subject, &batches)?);
-    for method in Method::ALL {
+    for method in PROMPTS {
         rows.extend(adapted(method, &subject, &batches)?);
         rows.extend(train::adapted(method, &subject)?);
     }
@@ -126,7 +126,7 @@ where
     M: TrainBackbone<AB>,
     M::Inner: CausalBackbone<AB::InnerBackend>,
 {
-    let bare = PromptAdapter::identity();
+    let bare = Unchanged;
     let pass = Pass::new(subject, batches, &bare);
     let mut rows = pass.check("base", subject, &bare)?;
     let labels = label_tensor::<AB::InnerBackend>(&subject.batch, subject.device);
@@ -166,7 +166,7 @@ struct Pass<B: Backend> {
 }
 
 impl<B: Backend> Pass<B> {
-    fn new<AB, M>(subject: &Subject<'_, AB, M>, batches: &Batches, adapter: &PromptAdapter<B>) -> Self
+    fn new<AB, M>(subject: &Subject<'_, AB, M>, batches: &Batches, adapter: &dyn Intervention<B>) -> Self
     where
         AB: AutodiffBackend<InnerBackend = B, Device = B::Device>,
         M: TrainBackbone<AB>,
@@ -193,7 +193,7 @@ impl<B: Backend> Pass<B> {
         &self,
         prefix: &str,
         subject: &Subject<'_, AB, M>,
-        adapter: &PromptAdapter<B>,
+        adapter: &dyn Intervention<B>,
     ) -> Result<Vec<GroupRow>, VerifyError>
     where
         AB: AutodiffBackend<InnerBackend = B, Device = B::Device>,

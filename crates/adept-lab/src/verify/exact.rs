@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use adept_core::Intervention as _;
 use adept_data::TextTokenizer;
+use adept_models::Backbone as _;
 use adept_train::schedule::multiplier;
 use adept_train::target::TrainBackbone;
 use burn::tensor::Tensor;
@@ -73,10 +75,12 @@ pub(super) fn peft_prompt<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     folder: &Path,
     subject: &Subject<'_, AB, M>,
 ) -> Result<GroupRow, VerifyError> {
-    let (adapter, _) = adept_core::file::load::<AB::InnerBackend>(&folder.join("pt_peft"), subject.device)?;
+    let (adapter, _) =
+        adept_core::file::load::<AB::InnerBackend>(&folder.join("pt_peft"), &subject.inner.sites(), subject.device)?;
     let mut group = Group::new(subject.golden, "pt_peft", limit::EXACT);
-    let prompt = adapter.prompt.map(|prompt| prompt.weight.val());
-    let prompt = prompt.unwrap_or_else(|| Tensor::zeros([0, 0], subject.device));
+    let prompt = adapter
+        .prompt()
+        .unwrap_or_else(|| Tensor::zeros([0, 0], subject.device));
     group.tensor("pt.prompt", prompt)?;
     group.finish()
 }

@@ -1,6 +1,6 @@
 //! Checks of what a decoder alone writes: positions counted both ways, new tokens fed back plainly and through ADePT's shift.
 
-use adept_core::{Method, PromptAdapter};
+use adept_core::{Intervention, Method, Unchanged};
 use adept_models::generate::{
     Choice, GenerationOptions, Part, Positions, Prefix, Request, complete, complete_with_margins,
 };
@@ -64,7 +64,7 @@ where
     M: TrainBackbone<AB>,
     M::Inner: CausalBackbone<AB::InnerBackend>,
 {
-    let bare = PromptAdapter::identity();
+    let bare = Unchanged;
     check("base", BASE, subject.golden, (&subject.inner, &bare), subject.device)
 }
 
@@ -72,7 +72,7 @@ where
 pub(super) fn adapted<AB, M>(
     method: Method,
     subject: &Subject<'_, AB, M>,
-    adapter: &PromptAdapter<AB::InnerBackend>,
+    adapter: &dyn Intervention<AB::InnerBackend>,
 ) -> Result<Vec<GroupRow>, VerifyError>
 where
     AB: AutodiffBackend,
@@ -81,7 +81,7 @@ where
 {
     let ways = match method {
         Method::Adept => ADEPT,
-        Method::Pt | Method::Dept => ADAPTED,
+        _ => ADAPTED,
     };
     let subjects = (&subject.inner, adapter);
     check(method.name(), ways, subject.golden, subjects, subject.device)
@@ -91,13 +91,12 @@ fn check<B: Backend, M: CausalBackbone<B>>(
     prefix: &str,
     ways: &[Way],
     golden: &Golden,
-    (model, adapter): (&M, &PromptAdapter<B>),
+    (model, adapter): (&M, &dyn Intervention<B>),
     device: &B::Device,
 ) -> Result<Vec<GroupRow>, VerifyError> {
     let given = Given::read(golden, model)?;
     let requests = given.requests();
-    let soft_prompt = adapter.prompt.as_ref().map(|prompt| prompt.weight.val());
-    let prefix_read = Prefix::new(model, soft_prompt);
+    let prefix_read = Prefix::new(model, adapter.prompt());
     let mut rows = Vec::with_capacity(ways.len() + 2);
     for (number, way) in ways.iter().enumerate() {
         // DePT's row i belongs to slot i of the padded input, however positions are counted.

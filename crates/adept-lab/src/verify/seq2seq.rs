@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use adept_core::{AdaptedInput, Method};
+use adept_core::{AdaptedInput, Intervention as _, Method};
 use adept_models::generate::{greedy, greedy_with_margins, score_labels};
 use adept_models::t5::relative_position_bucket;
 use adept_models::{IGNORE_INDEX, Seq2SeqBackbone, T5, T5Config, cross_entropy, shift_right};
@@ -13,7 +13,7 @@ use burn::tensor::{Int, Tensor};
 use super::compare::{Group, limit, read_back, read_integers};
 use super::forward::{self, NEW_TOKENS, single};
 use super::golden::Golden;
-use super::subject::{self, Subject};
+use super::subject::{self, PROMPTS, Subject};
 use super::{GroupRow, VerifyError, exact, train};
 
 type T5Subject<'a, AB> = Subject<'a, AB, T5<AB>>;
@@ -36,7 +36,7 @@ pub(super) fn check<AB: AutodiffBackend>(
         exact::peft_prompt(folder, &subject)?,
     ];
     rows.extend(base(&subject)?);
-    for method in Method::ALL {
+    for method in PROMPTS {
         rows.extend(adapted(method, &subject)?);
         rows.extend(train::adapted(method, &subject)?);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use adept_core::{AdaptedInput, AdapterConfig, Method, PromptAdapter};
+use adept_core::{AdaptedInput, Adapter, AdapterConfig, Method};
 use adept_data::Batch;
 use adept_models::Backbone;
 use adept_train::evaluate::source_tensors;
@@ -29,27 +29,30 @@ const fn name(golden: &'static str, file: &'static str, path: &'static str) -> N
     Name { golden, file, path }
 }
 
-const PROMPT: Name = name("prompt", "prompt_embeddings", "prompt.weight");
-const PT: &[Name] = &[PROMPT];
+const PT: &[Name] = &[name("prompt", "prompt_embeddings", "Pt.prompt.weight")];
 const DEPT: &[Name] = &[
-    PROMPT,
-    name("a", "lora_embedding_A", "offset.Positional.a"),
-    name("b", "lora_embedding_B", "offset.Positional.b"),
+    name("prompt", "prompt_embeddings", "Dept.prompt.weight"),
+    name("a", "lora_embedding_A", "Dept.offset.Positional.a"),
+    name("b", "lora_embedding_B", "Dept.offset.Positional.b"),
 ];
 const ADEPT: &[Name] = &[
-    PROMPT,
-    name("w_down", "lora_embedding_A", "offset.Adaptive.w_down"),
-    name("b1", "lora_embedding_a", "offset.Adaptive.b1"),
-    name("w_up", "lora_embedding_B", "offset.Adaptive.w_up"),
-    name("b2", "lora_embedding_b", "offset.Adaptive.b2"),
+    name("prompt", "prompt_embeddings", "Adept.prompt.weight"),
+    name("w_down", "lora_embedding_A", "Adept.offset.Adaptive.w_down"),
+    name("b1", "lora_embedding_a", "Adept.offset.Adaptive.b1"),
+    name("w_up", "lora_embedding_B", "Adept.offset.Adaptive.w_up"),
+    name("b2", "lora_embedding_b", "Adept.offset.Adaptive.b2"),
 ];
 
-/// The tensors of a method's adapter, prompt first.
+/// The prompt methods of golden folders.
+pub(super) const PROMPTS: [Method; 3] = [Method::Pt, Method::Dept, Method::Adept];
+
+/// The tensors of a prompt method's adapter, prompt first.
 pub(super) fn names(method: Method) -> &'static [Name] {
     match method {
         Method::Pt => PT,
         Method::Dept => DEPT,
         Method::Adept => ADEPT,
+        _ => &[],
     }
 }
 
@@ -86,9 +89,10 @@ impl<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> Subject<'a, AB, M> {
     }
 
     /// The golden adapter of a method on any backend over the same device.
-    pub fn adapter<B: Backend<Device = AB::Device>>(&self, method: Method) -> Result<PromptAdapter<B>, VerifyError> {
+    pub fn adapter<B: Backend<Device = AB::Device>>(&self, method: Method) -> Result<Adapter<B>, VerifyError> {
         let config = self.adapter_config(method)?;
-        let shapes: BTreeMap<_, _> = config.tensor_shapes().into_iter().collect();
+        let sites = self.inner.sites();
+        let shapes: BTreeMap<_, _> = config.tensor_shapes(&sites)?.into_iter().collect();
         let mut tensors = BTreeMap::new();
         for name in names(method) {
             let shape = &shapes[name.file];
@@ -98,7 +102,7 @@ impl<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> Subject<'a, AB, M> {
             let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
             tensors.insert(name.file.to_owned(), TensorData::new(values, shape.clone()));
         }
-        Ok(PromptAdapter::from_tensors(&config, tensors, self.device)?)
+        Ok(Adapter::from_tensors(&config, &sites, tensors, self.device)?)
     }
 
     fn adapter_config(&self, method: Method) -> Result<AdapterConfig, VerifyError> {
@@ -110,7 +114,7 @@ impl<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> Subject<'a, AB, M> {
                 let [rank, _] = self.golden.shape("dept", "dept.b")?;
                 AdapterConfig::dept(d_model, m, rank, self.batch.source_width)
             }
-            Method::Adept => {
+            _ => {
                 let [rank] = self.golden.shape("adept", "adept.b1")?;
                 AdapterConfig::adept(d_model, m, rank)
             }

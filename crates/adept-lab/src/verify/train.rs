@@ -84,18 +84,18 @@ fn optimizer<AB: AutodiffBackend>(method: Method) -> AdamW<AB::InnerBackend> {
         prompt: section(0.3),
         offset: section(1e-4),
         full: section(0.0),
-    };
-    let method = match method {
-        Method::Pt => TrainMethod::Pt,
-        Method::Dept => TrainMethod::Dept,
-        Method::Adept => TrainMethod::Adept,
+        own: [("lora", 1e-4), ("ia3", 1e-4)]
+            .map(|(group, rate)| (group.to_owned(), section(rate)))
+            .into(),
     };
     let config = AdamWConfig {
         beta1: section.beta1,
         beta2: section.beta2,
         epsilon: section.epsilon,
     };
-    AdamW::new(config, groups(method, &section))
+    let groups =
+        groups(TrainMethod::Adapter(method), &section).expect("the section above holds the groups of every method");
+    AdamW::new(config, groups)
 }
 
 /// A parameter without a gradient counts as one whose gradient is not a number: it would never be trained.

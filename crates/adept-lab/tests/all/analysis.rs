@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::common::{AB, WIDTH, backbone, example, one_at_a_time, options, t5_config};
 use crate::world::world;
-use adept_core::{AdapterConfig, FanIn, Method, Offset, PromptAdapter, PromptInit, file};
+use adept_core::{
+    Adapter, AdapterConfig, AdapterInit, DeptConfig, FanIn, Method, ModelSites, Offset, PromptInit, file,
+};
 use adept_data::{Batcher, Encoded, Task};
 use adept_lab::analysis::magnitude::magnitude;
 use adept_lab::analysis::shift::{score, shifted, test_set};
@@ -24,21 +26,27 @@ use burn_flex::Flex;
 use serde_json::Value;
 
 /// An adapter none of whose tensors is zero.
-fn adapter(method: Method, d_model: usize, positions: usize) -> PromptAdapter<Flex> {
-    let config = AdapterConfig {
-        method,
-        d_model,
-        virtual_tokens: 2,
-        rank: if method == Method::Pt { 0 } else { 3 },
-        max_source_length: positions,
-        scale: if method == Method::Dept { 2.5 } else { 1.0 },
-        dropout: 0.0,
+fn adapter(method: Method, d_model: usize, positions: usize) -> Adapter<Flex> {
+    let config = match method {
+        Method::Pt => AdapterConfig::pt(d_model, 2),
+        Method::Dept => AdapterConfig::from(DeptConfig {
+            scale: 2.5,
+            ..DeptConfig::new(d_model, 2, 3, positions)
+        }),
+        _ => AdapterConfig::adept(d_model, 2, 3),
     };
     let device = Default::default();
-    let start = PromptInit::Random { std: 1.0 };
-    let mut adapter = PromptAdapter::new(&config, start, FanIn::Reference, 5, &device).unwrap();
+    let start = AdapterInit {
+        prompt: PromptInit::Random { std: 1.0 },
+        fan_in: FanIn::Reference,
+        seed: 5,
+    };
+    let mut adapter = Adapter::new(&config, &ModelSites::embeddings(d_model), start, &device).unwrap();
     let random = |shape: [usize; 2]| Tensor::<Flex, 2>::random(shape, Distribution::Normal(0.0, 1.0), &device);
-    match &mut adapter.offset {
+    let (Adapter::Pt(prompt) | Adapter::Dept(prompt) | Adapter::Adept(prompt)) = &mut adapter else {
+        unreachable!("a prompt method");
+    };
+    match &mut prompt.offset {
         None => {}
         Some(Offset::Positional(offset)) => {
             offset.b = burn::module::Param::from_tensor(random([3, d_model]));
@@ -105,7 +113,7 @@ fn sizes_equal_those_over_all_tokens_of_padded_batches_without_their_padding() {
                 let ids = batch.input_ids[slots.start..slots.start + tokens].to_vec();
                 let ids: Tensor<Flex, 2, Int> = Tensor::from_data(TensorData::new(ids, [1, tokens]), &device);
                 let embedded = model.embed(ids).reshape([tokens, d]);
-                offsets.extend(absolute(match adapter.offset.as_ref().unwrap() {
+                offsets.extend(absolute(match adapter.as_prompt().unwrap().offset.as_ref().unwrap() {
                     Offset::Adaptive(offset) => offset.forward(embedded.clone()),
                     Offset::Positional(offset) => offset.forward(0, tokens),
                 }));
@@ -350,8 +358,11 @@ fn a_shift_reaches_the_answers_and_another_adapter_is_measured_anew() {
     // An adapter whose offsets drown the embeddings takes the place of the trained one.
     let best = out.join("rte/dept/seed-1/best");
     let device = Default::default();
-    let (mut trained, about) = file::load::<Flex>(&best, &device).unwrap();
-    if let Some(Offset::Positional(offset)) = &mut trained.offset {
+    let sites = t5_config().sites();
+    let (mut trained, about) = file::load::<Flex>(&best, &sites, &device).unwrap();
+    if let Adapter::Dept(prompt) = &mut trained
+        && let Some(Offset::Positional(offset)) = &mut prompt.offset
+    {
         let [rank, d] = offset.b.dims();
         let values: Vec<f32> = (0..rank * d)
             .map(|index| 30.0 * (index as f32 + 1.0).powi(2).sin())
@@ -391,7 +402,7 @@ fn a_shift_reaches_the_answers_and_another_adapter_is_measured_anew() {
     assert_eq!(scored.unwrap()["accuracy"], scores[8]);
 
     // The wrong kind of adapter in a run's folder is named.
-    let (adept, about) = file::load::<Flex>(&out.join("rte/adept/seed-1/best"), &device).unwrap();
+    let (adept, about) = file::load::<Flex>(&out.join("rte/adept/seed-1/best"), &sites, &device).unwrap();
     file::save(&best, &adept, &about).unwrap();
     let error = make(&analysis, &mut Seen::default()).unwrap_err();
     assert!(

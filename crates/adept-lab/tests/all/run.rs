@@ -6,7 +6,9 @@ use std::path::Path;
 
 use crate::common::{AB, Watcher, bytes, one_at_a_time, t5_config};
 use crate::world::world;
+use adept_core::Intervention as _;
 use adept_lab::run::{load_backbone, prepare, run, run_prepared};
+use adept_models::Backbone as _;
 use adept_models::T5;
 use adept_models::t5::T5Config;
 use adept_train::TrainError;
@@ -106,14 +108,16 @@ fn every_method_runs_from_files_to_a_result_that_loads() {
             let trained = load_backbone::<Flex>(&folder.join("best"), &device).unwrap();
             assert_ne!(trained.fingerprint, loaded.fingerprint);
         } else {
-            let (adapter, about) = adept_core::file::load::<Flex>(&folder.join("best"), &device).unwrap();
+            let (adapter, about) =
+                adept_core::file::load::<Flex>(&folder.join("best"), &loaded.model.sites(), &device).unwrap();
             about.check_backbone(&loaded.fingerprint).unwrap();
             assert_eq!(
                 (about.base_model.as_str(), about.task.as_deref()),
                 ("tiny-t5", Some("rte"))
             );
             assert_eq!(adapter.virtual_tokens(), 5);
-            assert_eq!(result.trainable_parameters, about.config.trainable_parameters());
+            let count = about.config.trainable_parameters(&loaded.model.sites()).unwrap();
+            assert_eq!(result.trainable_parameters, count);
             // The budget: m·d + 2·r·d + r + d for ADePT, m·d + r·(length + d) for DePT, of 20·16 values.
             let rank = match method {
                 "dept" => (20 * 16 - 5 * 16) / (24 + 16),

@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
+use adept_core::Method;
 use toml::Value;
 
-use super::fields::{FIELDS, Kind};
+use super::fields::{self, Kind, fields};
 use crate::preset::{Preset, defaults};
 
 const HEAD: &str = "\
@@ -49,13 +50,14 @@ const TAIL: &str = "
 
 /// The page's full text.
 pub fn page() -> String {
-    let (paper, reference) = (
-        defaults(Preset::Paper, None, None),
-        defaults(Preset::Reference, None, None),
-    );
+    let [paper, reference] = [Preset::Paper, Preset::Reference].map(|preset| {
+        let mut values = defaults(preset, None, None);
+        values.extend(Method::ALL.iter().flat_map(|method| fields::defaults_of(*method)));
+        values
+    });
     let mut page = HEAD.to_owned();
     let mut section = None;
-    for field in FIELDS {
+    for field in fields() {
         let name = field.key.rsplit_once('.').map(|(section, _)| section);
         if section != Some(name) {
             let title = name.map_or("## Top level".to_owned(), |name| format!("## `[{name}]`"));
@@ -75,7 +77,7 @@ pub fn page() -> String {
         );
     }
     page.push_str(TAIL);
-    for field in FIELDS {
+    for field in fields() {
         let (left, right) = (&paper[field.key], &reference[field.key]);
         if left != right {
             let _ = writeln!(page, "| `{}` | {} | {} |", field.key, value(left), value(right));

@@ -3,7 +3,13 @@
 //! One table serves three readers: the checks of files and `--set` overrides, the nearest-key hint of an unknown key,
 //! and `docs/configuration.md` (a test keeps that page equal to [`super::document::page`]).
 
+use std::sync::LazyLock;
+
+use adept_core::{Method, Setting, SettingKind};
 use adept_data::Task;
+use toml::{Table, Value};
+
+use super::TrainMethod;
 
 /// What values a field takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,8 +45,10 @@ pub enum Kind {
     },
     /// A list of whole numbers above zero.
     Widths,
-    /// A list of texts.
+    /// A list of texts, which may be empty.
     Texts,
+    /// A method's name.
+    Method,
     /// A built-in task's name, or the path of a card.
     Task,
     /// A list of tables (`[[name]]`), each with these fields; only a file can give it.
@@ -56,6 +64,10 @@ impl Kind {
             Kind::Task => {
                 let names: Vec<&str> = Task::built_in().iter().map(Task::name).collect();
                 format!("one of {}, or the path of a card (.toml)", names.join(", "))
+            }
+            Kind::Method => {
+                let names: Vec<&str> = TrainMethod::all().map(TrainMethod::name).collect();
+                format!("one of {}", names.join(", "))
             }
             Kind::Flag => "true or false".into(),
             Kind::Integer { min, max } if *max == i64::MAX => format!("a whole number from {min}"),
@@ -81,6 +93,8 @@ pub struct Field {
     pub decides: bool,
     /// What the field means.
     pub meaning: &'static str,
+    /// The method that declares the field; none: a field of every run.
+    pub method: Option<Method>,
 }
 
 /// A field of that key.
@@ -90,6 +104,7 @@ pub const fn field(key: &'static str, kind: Kind, decides: bool, meaning: &'stat
         kind,
         decides,
         meaning,
+        method: None,
     }
 }
 
@@ -104,8 +119,8 @@ pub(crate) const fn number(min: f64, max: f64) -> Kind {
 /// Upper end of half-open ranges such as Adam's betas: one is not allowed.
 pub(crate) const BELOW_ONE: f64 = 0.999_999;
 
-/// Every field, in the order of the documentation.
-pub const FIELDS: &[Field] = &[
+/// The fields of every run, in the order of the documentation.
+const FIELDS: &[Field] = &[
     field(
         "preset",
         Kind::Choice(&["paper", "reference"]),
@@ -141,9 +156,9 @@ pub const FIELDS: &[Field] = &[
     ),
     field(
         "adapter.method",
-        Kind::Choice(&["full", "pt", "dept", "adept"]),
+        Kind::Method,
         true,
-        "What is trained: all of the backbone, a prompt, DePT's or ADePT's prompt and offset.",
+        "What is trained: all of the backbone, or an adapter (docs/methods.md).",
     ),
     field(
         "adapter.virtual_tokens",
@@ -492,6 +507,93 @@ pub const FIELDS: &[Field] = &[
     ),
 ];
 
+/// Every field of a run: those of every run, and those that methods declare, each behind its like.
+pub fn fields() -> &'static [Field] {
+    static ALL: LazyLock<Vec<Field>> = LazyLock::new(|| {
+        let mut all = Vec::new();
+        for (place, field) in FIELDS.iter().enumerate() {
+            all.push(*field);
+            let section = |field: &Field| field.key.split('.').next();
+            let is_last = FIELDS.get(place + 1).is_none_or(|next| section(next) != section(field));
+            match section(field).filter(|_| is_last) {
+                Some("adapter") => all.extend(Method::ALL.iter().flat_map(|method| settings(*method))),
+                Some("optimizer") => all.extend(Method::ALL.iter().flat_map(|method| groups(*method))),
+                _ => {}
+            }
+        }
+        all
+    });
+    &ALL
+}
+
+/// The fields of a method's own section.
+fn settings(method: Method) -> impl Iterator<Item = Field> {
+    method.settings().iter().map(move |setting| Field {
+        key: format!("adapter.{method}.{}", setting.key).leak(),
+        kind: match setting.kind {
+            SettingKind::Integer { min, max } => Kind::Integer { min, max },
+            SettingKind::Number { min, max } => Kind::Number { min, max },
+            SettingKind::Flag => Kind::Flag,
+            SettingKind::Names => Kind::Texts,
+        },
+        decides: true,
+        meaning: setting.meaning,
+        method: Some(method),
+    })
+}
+
+/// The fields of the parameter groups that a method declares itself.
+fn groups(method: Method) -> impl Iterator<Item = Field> {
+    let own = method.info().groups.iter().filter(|group| group.defaults.is_some());
+    own.flat_map(move |group| {
+        let keys = [
+            ("learning_rate", number(0.0, 100.0), "Highest learning rate."),
+            ("weight_decay", number(0.0, 10.0), "Decoupled weight decay."),
+            ("warmup_steps", whole(0), "Steps of linear warm-up."),
+        ];
+        keys.map(|(key, kind, meaning)| Field {
+            key: format!("optimizer.{}.{key}", group.name).leak(),
+            kind,
+            decides: true,
+            meaning,
+            method: Some(method),
+        })
+    })
+}
+
+/// The section `adapter.NAME` of a method with its defaults.
+pub fn default_settings(method: Method) -> serde_json::Map<String, serde_json::Value> {
+    let settings = method.settings().iter();
+    let value = |setting: &Setting| serde_json::to_value(default_of(setting)).expect("TOML's numbers, texts and lists");
+    settings
+        .map(|setting| (setting.key.to_owned(), value(setting)))
+        .collect()
+}
+
+fn default_of(setting: &Setting) -> Value {
+    let table: Table = format!("value = {}", setting.default)
+        .parse()
+        .expect("defaults are TOML; a test resolves every method");
+    table["value"].clone()
+}
+
+/// A method's own fields with their defaults.
+pub(crate) fn defaults_of(method: Method) -> Vec<(String, Value)> {
+    let mut values = Vec::new();
+    for setting in method.settings() {
+        values.push((format!("adapter.{method}.{}", setting.key), default_of(setting)));
+    }
+    for group in method.info().groups {
+        let Some(defaults) = group.defaults else { continue };
+        let key = |key: &str| format!("optimizer.{}.{key}", group.name);
+        let steps = i64::try_from(defaults.warmup_steps).unwrap_or(i64::MAX);
+        values.push((key("learning_rate"), Value::Float(defaults.learning_rate)));
+        values.push((key("weight_decay"), Value::Float(defaults.weight_decay)));
+        values.push((key("warmup_steps"), Value::Integer(steps)));
+    }
+    values
+}
+
 /// A kind of configuration: its fields and the page that explains them.
 #[derive(Debug, Clone, Copy)]
 pub struct Schema {
@@ -502,10 +604,10 @@ pub struct Schema {
 }
 
 /// A run that adapts a backbone.
-pub const RUN: Schema = Schema {
-    fields: FIELDS,
+pub static RUN: LazyLock<Schema> = LazyLock::new(|| Schema {
+    fields: fields(),
     page: "docs/configuration.md",
-};
+});
 
 impl Schema {
     /// The field of that key.

@@ -1,7 +1,7 @@
 //! From preset, file and overrides to one resolved configuration.
 //!
 //! Three layers, each over the one before: the preset's defaults (with those of large tasks and of method `pt`), a TOML
-//! file, `key=value` overrides. Every value is checked against [`super::fields::FIELDS`] where it enters, so an error
+//! file, `key=value` overrides. Every value is checked against [`super::fields::fields`] where it enters, so an error
 //! names the file and line, or the override, that holds it.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use toml::Value;
 use toml::de::{DeTable, DeValue};
 
 use super::fields::{self, Kind, Schema};
-use super::{ConfigError, RunConfig};
+use super::{ConfigError, RunConfig, TrainMethod};
 use crate::preset::{self, Preset};
 
 /// Where a value came from.
@@ -140,6 +140,12 @@ pub(crate) fn resolve_over(
     Ok((resolve_values(values)?, differences))
 }
 
+/// The method in force.
+fn defaults_method(defaults: &BTreeMap<String, Value>, chosen: Option<&str>) -> String {
+    let default = defaults.get("adapter.method").and_then(Value::as_str);
+    chosen.or(default).unwrap_or_default().to_owned()
+}
+
 /// Resolves a configuration from what was chosen above the preset.
 pub fn resolve_values(chosen: Values) -> Result<Resolved, ConfigError> {
     let word = |key: &str| chosen.get(key).and_then(|(value, _)| value.as_str());
@@ -148,6 +154,14 @@ pub fn resolve_values(chosen: Values) -> Result<Resolved, ConfigError> {
         _ => Preset::Paper,
     };
     let defaults = preset::defaults(preset, word("task"), word("adapter.method"));
+    let method = defaults_method(&defaults, word("adapter.method"));
+    if let Some((key, (_, origin))) = chosen.iter().find(|(key, _)| !defaults.contains_key(key.as_str())) {
+        return Err(ConfigError::OtherMethod {
+            place: origin.to_string(),
+            key: key.clone(),
+            method,
+        });
+    }
 
     let mut merged: Values = defaults
         .iter()
@@ -279,7 +293,7 @@ fn parse_override(schema: &Schema, assignment: &str) -> Result<(String, Value), 
         .ok_or_else(|| unknown(schema, key, &Origin::Override))?;
     let value = match field.kind {
         Kind::Text | Kind::Task => Value::String(verbatim.to_owned()),
-        Kind::Choice(_) | Kind::Tables(_) => Value::String(text.to_owned()),
+        Kind::Choice(_) | Kind::Tables(_) | Kind::Method => Value::String(text.to_owned()),
         Kind::Flag => text
             .parse()
             .map_or_else(|_| Value::String(text.to_owned()), Value::Boolean),
@@ -296,11 +310,17 @@ fn parse_override(schema: &Schema, assignment: &str) -> Result<(String, Value), 
             .map(|part| part.trim().parse().map(Value::Integer))
             .collect::<Result<Vec<_>, _>>()
             .map_or_else(|_| Value::String(text.to_owned()), Value::Array),
-        Kind::Texts => Value::Array(
-            text.split(',')
-                .map(|part| Value::String(part.trim().to_owned()))
-                .collect(),
-        ),
+        Kind::Texts => {
+            let list = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+            let parts = list.unwrap_or(text).split(',').map(str::trim);
+            let parts = parts.map(|part| if list.is_some() { part.trim_matches('"') } else { part });
+            Value::Array(
+                parts
+                    .filter(|part| list.is_none() || !part.is_empty())
+                    .map(|part| Value::String(part.to_owned()))
+                    .collect(),
+            )
+        }
     };
     Ok((key.to_owned(), check(key, field.kind, value, &Origin::Override)?))
 }
@@ -320,6 +340,7 @@ fn check(key: &str, kind: Kind, value: Value, origin: &Origin) -> Result<Value, 
     let accepted = match (kind, &value) {
         (Kind::Text, Value::String(_)) | (Kind::Flag, Value::Boolean(_)) => true,
         (Kind::Choice(words), Value::String(text)) => words.contains(&text.as_str()),
+        (Kind::Method, Value::String(text)) => text.parse::<TrainMethod>().is_ok(),
         (Kind::Task, Value::String(text)) => {
             text.is_empty() || text.ends_with(".toml") || Task::built_in().iter().any(|task| task.name() == text)
         }
@@ -467,8 +488,8 @@ mod tests {
                 "--set: `optimizer.prompt.learning_rate` must be a number from 0 to 100, found nan",
             ),
             (
-                sets(&["adapter.method=lora"]).unwrap_err(),
-                "--set: `adapter.method` must be one of full, pt, dept, adept, found \"lora\"",
+                sets(&["adapter.method=loha"]).unwrap_err(),
+                "--set: `adapter.method` must be one of full, pt, dept, adept, lora, ia3, found \"loha\"",
             ),
             (
                 sets(&["input.buckets=64,a"]).unwrap_err(),

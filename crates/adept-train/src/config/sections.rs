@@ -1,32 +1,37 @@
-//! The sections of a configuration and their words. The meanings are those of [`super::fields::FIELDS`].
+//! The sections of a configuration and their words. The meanings are those of [`super::fields::fields`].
 
+use std::collections::BTreeMap;
+
+use adept_core::Method;
 use adept_data::Metric;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::ConfigError;
 
 /// What is trained: `full` is the baseline that steps every backbone parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String", into = "String")]
 pub enum TrainMethod {
     /// All parameters of the backbone, no adapter.
     Full,
-    /// A soft prompt.
-    Pt,
-    /// A soft prompt and a low-rank offset by position.
-    Dept,
-    /// A soft prompt and an offset network on each token's embedding.
-    Adept,
+    /// An adapter.
+    Adapter(Method),
 }
 
 impl TrainMethod {
+    /// Every method, in the order of tables.
+    pub fn all() -> impl Iterator<Item = Self> {
+        [Self::Full]
+            .into_iter()
+            .chain(Method::ALL.iter().copied().map(Self::Adapter))
+    }
+
     /// The adapter's method; `None` for `full`.
-    pub fn adapter(self) -> Option<adept_core::Method> {
+    pub fn adapter(self) -> Option<Method> {
         match self {
             TrainMethod::Full => None,
-            TrainMethod::Pt => Some(adept_core::Method::Pt),
-            TrainMethod::Dept => Some(adept_core::Method::Dept),
-            TrainMethod::Adept => Some(adept_core::Method::Adept),
+            TrainMethod::Adapter(method) => Some(method),
         }
     }
 
@@ -34,9 +39,7 @@ impl TrainMethod {
     pub fn name(self) -> &'static str {
         match self {
             TrainMethod::Full => "full",
-            TrainMethod::Pt => "pt",
-            TrainMethod::Dept => "dept",
-            TrainMethod::Adept => "adept",
+            TrainMethod::Adapter(method) => method.name(),
         }
     }
 }
@@ -51,20 +54,29 @@ impl std::str::FromStr for TrainMethod {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        [
-            TrainMethod::Full,
-            TrainMethod::Pt,
-            TrainMethod::Dept,
-            TrainMethod::Adept,
-        ]
-        .into_iter()
-        .find(|method| method.name() == text)
-        .ok_or_else(|| ConfigError::Value {
-            place: "method".into(),
-            key: "adapter.method".into(),
-            expected: "one of full, pt, dept, adept".into(),
-            found: format!("{text:?}"),
+        Self::all().find(|method| method.name() == text).ok_or_else(|| {
+            let names: Vec<&str> = Self::all().map(Self::name).collect();
+            ConfigError::Value {
+                place: "method".into(),
+                key: "adapter.method".into(),
+                expected: format!("one of {}", names.join(", ")),
+                found: format!("{text:?}"),
+            }
         })
+    }
+}
+
+impl TryFrom<String> for TrainMethod {
+    type Error = ConfigError;
+
+    fn try_from(text: String) -> Result<Self, ConfigError> {
+        text.parse()
+    }
+}
+
+impl From<TrainMethod> for String {
+    fn from(method: TrainMethod) -> Self {
+        method.name().to_owned()
     }
 }
 
@@ -92,7 +104,6 @@ pub enum FanInRule {
 
 /// Section `[adapter]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct AdapterSection {
     /// Method.
     pub method: TrainMethod,
@@ -116,6 +127,9 @@ pub struct AdapterSection {
     pub init_std: f64,
     /// Range of the first offset matrix.
     pub fan_in: FanInRule,
+    /// The section of the method itself (`[adapter.lora]`), by the method's name, as it declares it.
+    #[serde(flatten)]
+    pub own: BTreeMap<String, Map<String, Value>>,
 }
 
 /// STS-B targets.
@@ -239,7 +253,6 @@ pub struct GroupSection {
 
 /// Section `[optimizer]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct OptimizerSection {
     /// Decay of the first moment.
     pub beta1: f64,
@@ -255,6 +268,21 @@ pub struct OptimizerSection {
     pub offset: GroupSection,
     /// The backbone's parameters, method `full`.
     pub full: GroupSection,
+    /// Groups that the method declares itself, by their names.
+    #[serde(flatten)]
+    pub own: BTreeMap<String, GroupSection>,
+}
+
+impl OptimizerSection {
+    /// The group of that name, where there is one.
+    pub fn group(&self, name: &str) -> Option<&GroupSection> {
+        match name {
+            "prompt" => Some(&self.prompt),
+            "offset" => Some(&self.offset),
+            "full" => Some(&self.full),
+            other => self.own.get(other),
+        }
+    }
 }
 
 /// How predictions are made.

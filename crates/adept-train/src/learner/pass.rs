@@ -1,6 +1,6 @@
 //! One optimiser step's passes over the model: loss and gradients, without the loop around them.
 
-use adept_core::PromptAdapter;
+use adept_core::Intervention;
 use adept_data::{Batch, IGNORED_LABEL};
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
@@ -17,12 +17,12 @@ pub type StepGradients<AB> = (
 /// Mean cross-entropy of a batch over its target tokens, tracked.
 pub fn loss<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     backbone: &M,
-    adapter: &PromptAdapter<AB>,
+    adapter: &dyn Intervention<AB>,
     batch: &Batch,
     dropout: f64,
     device: &AB::Device,
 ) -> Tensor<AB, 1> {
-    backbone.loss(adapter, batch, dropout, device)
+    backbone.adapted(adapter).loss(adapter, batch, dropout, device)
 }
 
 /// Loss and gradients of the batches of one step together: the mean over all their target tokens, as if they were one

@@ -4,7 +4,7 @@
 //! before. Only those slots go through the head, whose vocabulary would make the logits of all slots the largest tensor of
 //! a step.
 
-use adept_core::PromptAdapter;
+use adept_core::Intervention;
 use adept_data::{Batch, IGNORED_LABEL};
 use adept_models::CausalBackbone;
 use burn::tensor::backend::Backend;
@@ -15,7 +15,7 @@ use crate::evaluate::source_tensors;
 /// Mean cross-entropy over the labels that count.
 pub(super) fn loss<B: Backend, M: CausalBackbone<B>>(
     model: &M,
-    adapter: &PromptAdapter<B>,
+    adapter: &dyn Intervention<B>,
     batch: &Batch,
     dropout: f64,
     device: &B::Device,

@@ -1,6 +1,6 @@
 //! T5: `[P; E + offset] -> encoder -> decoder`. The decoder sees plain token embeddings.
 
-use adept_core::PromptAdapter;
+use adept_core::Intervention;
 use adept_data::Batch;
 use adept_models::generate::{GenerateError, Stage};
 use adept_models::{Backbone as _, Seq2SeqBackbone as _, T5, generate, shift_right};
@@ -12,7 +12,7 @@ use crate::TrainError;
 use crate::evaluate::{Decode, Predictor, label_tensor, source_tensors};
 
 impl<B: Backend> TaskModel<B> for T5<B> {
-    fn loss(&self, adapter: &PromptAdapter<B>, batch: &Batch, dropout: f64, device: &B::Device) -> Tensor<B, 1> {
+    fn loss(&self, adapter: &dyn Intervention<B>, batch: &Batch, dropout: f64, device: &B::Device) -> Tensor<B, 1> {
         let (ids, mask) = source_tensors::<B>(batch, device);
         let labels = label_tensor::<B>(batch, device);
         let adapted = adapter.forward(self.embed(ids), mask);
@@ -23,7 +23,7 @@ impl<B: Backend> TaskModel<B> for T5<B> {
 
     fn answers(
         &self,
-        adapter: &PromptAdapter<B>,
+        adapter: &dyn Intervention<B>,
         batch: &Batch,
         predictor: &Predictor,
         decode: &Decode<'_>,

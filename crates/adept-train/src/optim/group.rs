@@ -1,6 +1,8 @@
 //! Parameter groups: which rate, decay and warm-up a parameter has, by its path in the module.
 
-use crate::config::{GroupSection, OptimizerSection, TrainMethod};
+use adept_core::ParameterGroup;
+
+use crate::config::{ConfigError, GroupSection, OptimizerSection, TrainMethod};
 use crate::schedule;
 
 /// Parameters whose path begins with a prefix, and how they are stepped.
@@ -8,7 +10,7 @@ use crate::schedule;
 pub struct GroupConfig {
     /// Name in records.
     pub name: String,
-    /// First part of the path, such as `prompt`; empty for all parameters.
+    /// First parts of the path, such as `Adept.prompt`; empty for all parameters.
     pub prefix: String,
     /// Highest learning rate.
     pub learning_rate: f64,
@@ -43,16 +45,22 @@ impl GroupConfig {
     }
 }
 
-/// The groups of a method: prompt and offset, or one of everything for `full`.
-pub fn groups(method: TrainMethod, optimizer: &OptimizerSection) -> Vec<GroupConfig> {
-    match method {
-        TrainMethod::Full => vec![GroupConfig::new("full", "", &optimizer.full)],
-        TrainMethod::Pt => vec![GroupConfig::new("prompt", "prompt", &optimizer.prompt)],
-        TrainMethod::Dept | TrainMethod::Adept => vec![
-            GroupConfig::new("prompt", "prompt", &optimizer.prompt),
-            GroupConfig::new("offset", "offset", &optimizer.offset),
-        ],
-    }
+/// The groups of a method, or one of everything for `full`.
+///
+/// # Errors
+/// [`ConfigError::NoGroup`] where the configuration has no section for a group.
+pub fn groups(method: TrainMethod, optimizer: &OptimizerSection) -> Result<Vec<GroupConfig>, ConfigError> {
+    let Some(adapter) = method.adapter() else {
+        return Ok(vec![GroupConfig::new("full", "", &optimizer.full)]);
+    };
+    let group = |group: &ParameterGroup| {
+        let section = optimizer.group(group.name).ok_or_else(|| ConfigError::NoGroup {
+            key: format!("optimizer.{}", group.name),
+            method: method.name(),
+        })?;
+        Ok(GroupConfig::new(group.name, &adapter.group_prefix(group), section))
+    };
+    adapter.info().groups.iter().map(group).collect()
 }
 
 #[cfg(test)]

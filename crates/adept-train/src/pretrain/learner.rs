@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
-use adept_core::PromptAdapter;
+use adept_core::Unchanged;
 use adept_data::{Batch, DataError};
 use adept_models::Seq2SeqBackbone;
 use adept_models::unfreeze;
@@ -106,7 +106,7 @@ pub fn pass<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     dropout: f64,
     device: &AB::Device,
 ) -> (Tensor<AB::InnerBackend, 1>, GradientSet<AB::InnerBackend>) {
-    let loss = loss::<AB, M>(model, &PromptAdapter::identity(), batch, dropout, device);
+    let loss = loss::<AB, M>(model, &Unchanged, batch, dropout, device);
     let value = loss.clone().inner();
     let mut gradients = loss.mul_scalar(share).backward();
     (value, GradientSet::collect::<AB, _>(model, &mut gradients))

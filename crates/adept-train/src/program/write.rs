@@ -4,7 +4,7 @@
 //! batches hold few pads; what a row's draws depend on is the problem and the sample alone, so that neither the order nor
 //! a stop changes a program.
 
-use adept_core::PromptAdapter;
+use adept_core::Intervention;
 use adept_data::TextTokenizer;
 use adept_models::CausalBackbone;
 use adept_models::generate::{
@@ -28,7 +28,7 @@ const MAX_NEW_TOKENS: usize = 512;
 /// A backbone that is no decoder alone, ids that cannot be decoded, a file that cannot be written.
 pub fn write<B: Backend>(
     config: &RunConfig,
-    (model, adapter): (&Model<B>, &PromptAdapter<B>),
+    (model, adapter): (&Model<B>, &dyn Intervention<B>),
     tokenizer: &TextTokenizer,
     programs: &PreparedPrograms,
     file: &mut Completions,
@@ -101,7 +101,7 @@ pub fn in_order(problems: &[Problem], samples: usize) -> Vec<(&Problem, usize)> 
 /// What all batches of a run share, the soft prompt's keys and values among it.
 pub struct Writer<'a, B: Backend, M: CausalBackbone<B>> {
     model: &'a M,
-    adapter: &'a PromptAdapter<B>,
+    adapter: &'a dyn Intervention<B>,
     prefix: Prefix<M::Cache>,
     device: &'a B::Device,
     options: GenerationOptions,
@@ -118,16 +118,15 @@ impl<'a, B: Backend, M: CausalBackbone<B>> Writer<'a, B, M> {
     pub fn new(
         config: &'a RunConfig,
         (model, family): (&'a M, Family),
-        adapter: &'a PromptAdapter<B>,
+        adapter: &'a dyn Intervention<B>,
         (tokenizer, stops): (&'a TextTokenizer, &'a [String]),
         device: &'a B::Device,
     ) -> Self {
         let section = &config.generation;
-        let prompt = adapter.prompt.as_ref().map(|prompt| prompt.weight.val());
         Self {
             model,
             adapter,
-            prefix: Prefix::new(model, prompt),
+            prefix: Prefix::new(model, adapter.prompt()),
             device,
             options: GenerationOptions {
                 max_new_tokens: match config.evaluation.max_new_tokens {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::common::*;
-use adept_core::PromptAdapter;
+use adept_core::Unchanged;
 use adept_data::Batch;
 use adept_train::TrainError;
 use adept_train::gradient::GradientSet;
@@ -159,7 +159,7 @@ fn a_frozen_backbone_gets_no_gradient() {
     // The check can fail: the same backbone, made trainable, has a gradient for every parameter.
     let target: Full = full_target(&backbone);
     let trained = target.initial();
-    let mut raw = learner::loss::<AB, _>(&trained, &PromptAdapter::identity(), &batch(0..8), 0.1, &device).backward();
+    let mut raw = learner::loss::<AB, _>(&trained, &Unchanged, &batch(0..8), 0.1, &device).backward();
     let found = GradientSet::collect::<AB, _>(&trained, &mut raw);
     assert_eq!(found.paths().count(), parameters::<AB, _>(&trained));
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use adept_core::{Adapter, AdapterConfig, DeptConfig, FanIn, ModelSites, PromptAdapter, PromptInit, Start};
+use adept_core::{Adapter, AdapterConfig, AdapterInit, DeptConfig, FanIn, ModelSites, PromptAdapter, PromptInit};
 use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
 use safetensors::SafeTensors;
@@ -47,8 +47,8 @@ pub fn sites(config: &AdapterConfig) -> ModelSites {
 }
 
 /// The start of the tests: a random prompt.
-pub fn start<B: Backend>(seed: u64) -> Start<B> {
-    Start {
+pub fn start<B: Backend>(seed: u64) -> AdapterInit<B> {
+    AdapterInit {
         prompt: PromptInit::Random { std: 1.0 },
         fan_in: FanIn::Reference,
         seed,

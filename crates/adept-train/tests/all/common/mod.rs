@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use adept_core::{AdapterConfig, AdapterMetadata, FanIn, PromptAdapter, PromptInit};
+use adept_core::{AdapterConfig, AdapterInit, AdapterMetadata, FanIn, PromptInit};
 use adept_data::{Batch, BatchOptions, Batcher, Encoded, Layout, Metric, Right};
 use adept_models::T5;
 use adept_models::t5::{FeedForwardKind, T5Config};
@@ -151,20 +151,17 @@ pub fn adapter_config(resolved: &Resolved) -> AdapterConfig {
     let mut resolved = resolved.config.clone();
     resolved.input.max_source_length = WIDTH;
     let method = resolved.adapter.method.adapter().unwrap();
-    adept_train::initial::adapter_config(&resolved, method, t5_config().d_model).unwrap()
+    adept_train::initial::adapter_config(&resolved, method, &t5_config().sites()).unwrap()
 }
 
 pub fn adapter_target(resolved: &Resolved, backbone: &T5<Flex>) -> Adapter {
     let config = adapter_config(resolved);
-    let start = PromptInit::Random { std: 1.0 };
-    let adapter = PromptAdapter::<AB>::new(
-        &config,
-        start,
-        FanIn::Reference,
-        resolved.config.seed,
-        &Default::default(),
-    )
-    .unwrap();
+    let start = AdapterInit {
+        prompt: PromptInit::Random { std: 1.0 },
+        fan_in: FanIn::Reference,
+        seed: resolved.config.seed,
+    };
+    let adapter = adept_core::Adapter::<AB>::new(&config, &t5_config().sites(), start, &Default::default()).unwrap();
     AdapterTarget::new(backbone, adapter, AdapterMetadata::new(config, "tiny"))
 }
 
@@ -207,7 +204,7 @@ pub fn train<T: Target<AB>>(
     let job = Job {
         identity: &identity,
         start,
-        groups: optim::groups(resolved.config.adapter.method, &resolved.config.optimizer),
+        groups: optim::groups(resolved.config.adapter.method, &resolved.config.optimizer).unwrap(),
         backbone_dropout: resolved.config.train.backbone_dropout.or(0.1),
         train: Batcher::new(&rows.train, options(resolved.config.train.batch_size)).unwrap(),
         validation: Some(&rows.validation),
