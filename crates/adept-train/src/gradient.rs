@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
 use adept_kernels::optimizer;
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
@@ -90,6 +90,15 @@ impl<B: Backend> GradientSet<B> {
             .collect();
     }
 
+    /// A module whose parameters are replaced by their gradients; by `other` where one has none.
+    pub fn in_place_of<M: Module<B>>(&self, module: M, other: f32) -> M {
+        module.map(&mut InPlace {
+            path: PathStack::default(),
+            set: self,
+            other,
+        })
+    }
+
     /// Takes one gradient out.
     pub fn remove(&mut self, path: &str) -> Option<Tensor<B, 1>> {
         self.tensors.remove(path)
@@ -108,6 +117,30 @@ impl<B: Backend> GradientSet<B> {
     /// Whether no parameter has a gradient.
     pub fn is_empty(&self) -> bool {
         self.tensors.is_empty()
+    }
+}
+
+struct InPlace<'a, B: Backend> {
+    path: PathStack,
+    set: &'a GradientSet<B>,
+    other: f32,
+}
+
+impl<B: Backend> ModuleMapper<B> for InPlace<'_, B> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let gradient = self.set.get(&self.path.path()).cloned();
+        param.map(|value| match gradient {
+            Some(gradient) => gradient.reshape(value.dims()),
+            None => value.full_like(self.other),
+        })
     }
 }
 

@@ -5,3 +5,4 @@ mod goldens;
 mod pretrain;
 mod verify;
 mod verify_causal;
+mod verify_weights;

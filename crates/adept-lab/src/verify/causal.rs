@@ -6,7 +6,7 @@ use std::path::Path;
 
 use adept_core::{Intervention, Method, Unchanged};
 use adept_data::{Batch, BatchOptions, Batcher, Encoded, IGNORED_LABEL, Layout, Positions};
-use adept_models::CausalBackbone;
+use adept_models::{Backbone as _, CausalBackbone};
 use adept_train::evaluate::{label_tensor, source_tensors};
 use adept_train::model::{TaskModel, causal};
 use adept_train::target::TrainBackbone;
@@ -17,7 +17,7 @@ use super::compare::{Group, limit, read_integers};
 use super::forward::{self, single};
 use super::golden::Golden;
 use super::subject::{self, PROMPTS, Subject};
-use super::{GroupRow, VerifyError, exact, greedy, train};
+use super::{GroupRow, NotChecked, VerifyError, exact, greedy, train, weights};
 
 /// The golden batch as the batcher makes it, positions counted both ways.
 pub(super) struct Batches {
@@ -96,6 +96,7 @@ pub(super) fn check<AB, M>(
     golden: &Golden,
     (inner, tables): (M::Inner, Vec<GroupRow>),
     device: &AB::Device,
+    missing: &mut Vec<NotChecked>,
 ) -> Result<Vec<GroupRow>, VerifyError>
 where
     AB: AutodiffBackend,
@@ -116,6 +117,13 @@ where
         rows.extend(adapted(method, &subject, &batches)?);
         rows.extend(train::adapted(method, &subject)?);
     }
+    let (ids, mask) = source_tensors::<AB::InnerBackend>(&batches.slots, device);
+    let seen = visible("base", mask.clone())?;
+    let logits = |model: &M::Inner| {
+        let positions = causal::positions::<AB::InnerBackend>(&batches.slots, 0, device);
+        model.forward(model.embed(ids.clone()), mask.clone(), positions, 0.0)
+    };
+    rows.extend(weights::check(&subject, folder, &logits, Some(&seen), missing)?);
     Ok(rows)
 }
 

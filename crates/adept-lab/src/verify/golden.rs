@@ -12,6 +12,9 @@ use super::VerifyError;
 /// File beside the golden one that says how far PyTorch's float32 is from its float64; older folders have none.
 const NOISE_FILE: &str = "noise.json";
 
+/// File beside the golden one with what methods that change weights give; older folders have none.
+const WEIGHTS_FILE: &str = "weights.safetensors";
+
 /// The largest share of a tensor's scale that may be called noise. Half of float32's digits are left then; what is off
 /// by more is no rounding.
 const MOST_NOISE: f64 = 1e-3;
@@ -56,40 +59,24 @@ pub(super) struct Golden {
 }
 
 impl Golden {
-    /// Reads the whole file.
+    /// Reads the whole file, and the one of methods that change weights where it stands beside it.
     pub fn open(path: &Path) -> Result<Self, VerifyError> {
-        let bytes = read(path)?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|source| VerifyError::Safetensors {
-            path: path.to_owned(),
-            source,
-        })?;
-        let entries = file
-            .tensors()
-            .into_iter()
-            .map(|(name, view)| {
-                let data = view.data();
-                let values = match view.dtype() {
-                    Dtype::F32 => Values::Float(words(data).map(|word| f64::from(f32::from_le_bytes(word))).collect()),
-                    Dtype::F64 => Values::Float(words(data).map(f64::from_le_bytes).collect()),
-                    Dtype::I64 => Values::Int(words(data).map(i64::from_le_bytes).collect()),
-                    _ => Values::Other,
-                };
-                (
-                    name,
-                    Entry {
-                        dtype: view.dtype(),
-                        shape: view.shape().to_vec(),
-                        values,
-                    },
-                )
-            })
-            .collect();
+        let mut entries = entries(path)?;
+        let weights = path.with_file_name(WEIGHTS_FILE);
+        if weights.exists() {
+            entries.extend(self::entries(&weights)?);
+        }
         Ok(Self {
             path: path.to_owned(),
             entries,
             noise: noise(&path.with_file_name(NOISE_FILE))?,
             read: RefCell::default(),
         })
+    }
+
+    /// Whether a tensor is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
     }
 
     /// The file.
@@ -207,6 +194,27 @@ impl Golden {
             found: found.to_vec(),
         }
     }
+}
+
+/// Every tensor of a file.
+fn entries(path: &Path) -> Result<BTreeMap<String, Entry>, VerifyError> {
+    let bytes = read(path)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|source| VerifyError::Safetensors {
+        path: path.to_owned(),
+        source,
+    })?;
+    let entry = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
+        let data = view.data();
+        let values = match view.dtype() {
+            Dtype::F32 => Values::Float(words(data).map(|word| f64::from(f32::from_le_bytes(word))).collect()),
+            Dtype::F64 => Values::Float(words(data).map(f64::from_le_bytes).collect()),
+            Dtype::I64 => Values::Int(words(data).map(i64::from_le_bytes).collect()),
+            _ => Values::Other,
+        };
+        let (dtype, shape) = (view.dtype(), view.shape().to_vec());
+        (name, Entry { dtype, shape, values })
+    };
+    Ok(file.tensors().into_iter().map(entry).collect())
 }
 
 /// The noise of each tensor; nothing where there is no such file.

@@ -14,14 +14,15 @@
 //! | `seq2seq` | the checks of T5 |
 //! | `causal`, `greedy`, `rope` | the checks of CodeGen and Llama |
 //! | `exact`, `forward`, `train` | what families share of them |
+//! | `weights` | methods that change weights: LoRA, (IA)³ |
 //! | `compare`, `report` | deviations, and the verdict |
 //!
 //! Limits are absolute, made for the tiny models of this repository. Where the folder holds `noise.json` (how far
 //! PyTorch's own float32 is from its float64, tensor by tensor, and how large the values are), they grow with that
 //! noise ([`limit::NOISE`]), so that a model of real size can be checked too.
 //!
-//! A group that cannot be checked because something is missing is an error, never a pass. LoRA, which golden folders
-//! hold as well, is not implemented by this program; the report says so.
+//! A group that cannot be checked because something is missing is an error, never a pass; of methods that change weights a
+//! folder may hold less (`weights.safetensors`, `ia3/`), and the report says what it lacks.
 
 mod causal;
 mod compare;
@@ -35,6 +36,7 @@ mod rope;
 mod seq2seq;
 mod subject;
 mod train;
+mod weights;
 
 pub use compare::limit;
 pub use error::VerifyError;
@@ -68,42 +70,34 @@ pub fn verify<AB: AutodiffBackend>(
     };
     let golden = Golden::open(&file)?;
     let family = Family::of(backbone).map_err(|cause| VerifyError::Family(Box::new(cause)))?;
+    let mut missing = Vec::new();
     let rows = match family {
-        Family::T5 => seq2seq::check::<AB>(backbone, &folder, &golden, device)?,
+        Family::T5 => seq2seq::check::<AB>(backbone, &folder, &golden, device, &mut missing)?,
         Family::CodeGen => {
             let model = CodeGen::<AB::InnerBackend>::load(backbone, device)?.model;
             let tables = rope::codegen(&golden, &model, device)?;
-            causal::check::<AB, CodeGen<AB>>(backbone, &folder, &golden, (model, tables), device)?
+            causal::check::<AB, CodeGen<AB>>(backbone, &folder, &golden, (model, tables), device, &mut missing)?
         }
         Family::Llama => {
             let model = Llama::<AB::InnerBackend>::load(backbone, device)?.model;
             let tables = rope::llama(&golden, &model, device)?;
-            causal::check::<AB, Llama<AB>>(backbone, &folder, &golden, (model, tables), device)?
+            causal::check::<AB, Llama<AB>>(backbone, &folder, &golden, (model, tables), device, &mut missing)?
         }
     };
     Ok(VerifyReport {
         backbone: backbone.to_owned(),
         backend: AB::name(device),
-        not_checked: not_checked(&golden),
+        not_checked: not_checked(&golden, missing),
         golden: file,
         rows,
     })
 }
 
-/// What the file holds beyond the groups that were checked.
-fn not_checked(golden: &Golden) -> Vec<NotChecked> {
-    let (lora, unknown): (Vec<&str>, Vec<&str>) = golden.unread().partition(|name| name.starts_with("lora."));
-    let mut left = Vec::new();
-    if !lora.is_empty() {
-        let reason = format!("LoRA is not implemented by this program ({} tensors).", lora.len());
-        left.push(NotChecked {
-            group: "lora".to_owned(),
-            reason,
-        });
-    }
-    left.extend(unknown.into_iter().map(|name| NotChecked {
+/// What the folder lacks, and what the file holds beyond the groups that were checked.
+fn not_checked(golden: &Golden, missing: Vec<NotChecked>) -> Vec<NotChecked> {
+    let unknown = golden.unread().map(|name| NotChecked {
         group: name.to_owned(),
         reason: "This program does not know the tensor.".to_owned(),
-    }));
-    left
+    });
+    missing.into_iter().chain(unknown).collect()
 }

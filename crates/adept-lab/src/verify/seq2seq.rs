@@ -14,7 +14,7 @@ use super::compare::{Group, limit, read_back, read_integers};
 use super::forward::{self, NEW_TOKENS, single};
 use super::golden::Golden;
 use super::subject::{self, PROMPTS, Subject};
-use super::{GroupRow, VerifyError, exact, train};
+use super::{GroupRow, NotChecked, VerifyError, exact, train, weights};
 
 type T5Subject<'a, AB> = Subject<'a, AB, T5<AB>>;
 
@@ -24,6 +24,7 @@ pub(super) fn check<AB: AutodiffBackend>(
     folder: &Path,
     golden: &Golden,
     device: &AB::Device,
+    missing: &mut Vec<NotChecked>,
 ) -> Result<Vec<GroupRow>, VerifyError> {
     let inner = T5::<AB::InnerBackend>::load(backbone, device)?.model;
     let batch = subject::batch(golden, &inner)?;
@@ -40,6 +41,12 @@ pub(super) fn check<AB: AutodiffBackend>(
         rows.extend(adapted(method, &subject)?);
         rows.extend(train::adapted(method, &subject)?);
     }
+    let logits = |model: &T5<AB::InnerBackend>| {
+        let AdaptedInput { embeddings, mask } = subject.source();
+        let encoded = model.encode(embeddings, mask.clone(), 0.0);
+        model.decode(decoder_ids(&subject), encoded, mask, 0.0)
+    };
+    rows.extend(weights::check(&subject, folder, &logits, None, missing)?);
     Ok(rows)
 }
 

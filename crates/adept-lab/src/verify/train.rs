@@ -16,7 +16,7 @@ use super::subject::{Name, Subject, names};
 use super::{GroupRow, VerifyError};
 
 /// Optimiser steps of the golden file.
-const STEPS: usize = 3;
+pub(super) const STEPS: usize = 3;
 
 /// Gradients, tensors after three AdamW steps, and the losses on the way.
 pub(super) fn adapted<AB: AutodiffBackend, M: TrainBackbone<AB>>(
@@ -70,7 +70,7 @@ pub(super) fn adapted<AB: AutodiffBackend, M: TrainBackbone<AB>>(
 }
 
 /// The golden files' optimiser, made the way a run makes its own.
-fn optimizer<AB: AutodiffBackend>(method: Method) -> AdamW<AB::InnerBackend> {
+pub(super) fn optimizer<AB: AutodiffBackend>(method: Method) -> AdamW<AB::InnerBackend> {
     let section = |learning_rate| GroupSection {
         learning_rate,
         weight_decay: 0.01,

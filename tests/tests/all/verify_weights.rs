@@ -1,0 +1,141 @@
+//! `adept verify` on LoRA and (IA)³: red where an adapter is read or applied in another way than peft does.
+
+use crate::goldens::{Copy, change, failed};
+use adept_core::CoreError;
+use adept_lab::verify::VerifyError;
+
+const FAMILIES: [&str; 3] = ["t5_v1_1", "codegen", "llama"];
+
+/// The groups of a method that failed, or the names of other groups that did.
+#[track_caller]
+fn failing(copy: &Copy, method: &str) -> Vec<String> {
+    let report = copy.verify().unwrap();
+    let failed = failed(&report);
+    assert!(failed.iter().all(|group| group.starts_with(method)), "{report}");
+    failed
+        .iter()
+        .map(|group| group[method.len() + 1..].to_owned())
+        .collect()
+}
+
+#[test]
+fn another_scale_is_seen_everywhere_but_where_it_is_taken_back() {
+    for family in FAMILIES {
+        let copy = Copy::of(family);
+        copy.replace("lora/adapter_config.json", "\"lora_alpha\": 8", "\"lora_alpha\": 9");
+        let expected = ["logits", "loss", "gradients", "step_losses", "merged_logits"];
+        let found = failing(&copy, "lora");
+        assert!(
+            expected.iter().all(|group| found.iter().any(|found| found == group)),
+            "{found:?}"
+        );
+        assert!(!found.iter().any(|group| group == "unmerged"), "{found:?}");
+    }
+}
+
+#[test]
+fn rank_stabilisation_is_another_scale() {
+    let copy = Copy::of("llama");
+    copy.replace(
+        "lora/adapter_config.json",
+        "\"use_rslora\": false",
+        "\"use_rslora\": true",
+    );
+    assert!(failing(&copy, "lora").iter().any(|group| group == "logits"));
+}
+
+/// Rows of `qkv_proj` are four groups of query, value, key; an adapter whose rows are taken for query, key, value computes
+/// something else.
+#[test]
+fn rows_of_a_fused_map_in_another_order_are_seen() {
+    for (method, tensor, width) in [("lora", "lora_B.weight", 4), ("ia3", "ia3_l", 1)] {
+        let copy = Copy::of("codegen");
+        copy.rewrite(&format!("{method}/adapter_model.safetensors"), |tensors| {
+            let fused = tensors
+                .iter_mut()
+                .filter(|(name, _)| name.ends_with(&format!("qkv_proj.{tensor}")));
+            let mut count = 0;
+            for (_, (_, shape, data)) in fused {
+                let (before, piece) = (data.clone(), shape[0] / 12 * width * 4);
+                for group in 0..4 {
+                    for (to, from) in [(1, 2), (2, 1)] {
+                        let (to, from) = ((3 * group + to) * piece, (3 * group + from) * piece);
+                        data[to..to + piece].copy_from_slice(&before[from..from + piece]);
+                    }
+                }
+                count += 1;
+            }
+            assert!(count > 0);
+        });
+        let found = failing(&copy, method);
+        assert!(found.iter().any(|group| group == "logits"), "{method}: {found:?}");
+    }
+}
+
+#[test]
+fn a_factor_at_the_other_end_of_a_map_is_refused() {
+    // The map out of a feed-forward layer is narrower than it is wide: its output has another width than its factors.
+    let copy = Copy::of("llama");
+    copy.replace(
+        "ia3/adapter_config.json",
+        "\"feedforward_modules\": [\n    \"down_proj\"\n  ]",
+        "\"feedforward_modules\": []",
+    );
+    let error = copy.verify().unwrap_err();
+    let VerifyError::Core(CoreError::AdapterMismatch {
+        tensor,
+        expected,
+        found,
+    }) = &error
+    else {
+        panic!("{error}");
+    };
+    assert!(tensor.ends_with("mlp.down_proj.ia3_l"), "{error}");
+    assert_ne!(expected, found);
+}
+
+#[test]
+fn one_changed_value_fails_exactly_its_group() {
+    for (method, tensor) in [
+        (
+            "lora",
+            "lora.grad.base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight",
+        ),
+        ("ia3", "ia3.grad.base_model.model.model.layers.0.self_attn.k_proj.ia3_l"),
+    ] {
+        for (tensor, by, group) in [
+            (tensor.to_owned(), 1e-5, "gradients"),
+            (tensor.replace(".grad.", ".after3."), 4e-6, "after3"),
+            (format!("{method}.step_losses"), 2e-5, "step_losses"),
+            (format!("{method}.merged_logits"), 2e-4, "merged_logits"),
+        ] {
+            let copy = Copy::of("llama");
+            let (in_golden, in_weights) = ("golden.safetensors", "weights.safetensors");
+            let file = if method == "lora" && group == "gradients" {
+                in_golden
+            } else {
+                in_weights
+            };
+            copy.rewrite(file, |tensors| {
+                let (_, _, data) = tensors.get_mut(&tensor).unwrap_or_else(|| panic!("{tensor}"));
+                change::<4>(data, 1, |word| (f32::from_le_bytes(word) + by as f32).to_le_bytes());
+            });
+            assert_eq!(failing(&copy, method), [group], "{tensor}");
+        }
+    }
+}
+
+#[test]
+fn folders_without_the_second_file_are_checked_as_far_as_they_go() {
+    let copy = Copy::of("t5_v1_0");
+    std::fs::remove_file(copy.path().join("weights.safetensors")).unwrap();
+    let report = copy.verify().unwrap();
+    assert!(report.passed(), "{report}");
+    let rows: Vec<&str> = report.rows.iter().map(|row| row.group.as_str()).collect();
+    assert!(
+        rows.ends_with(&["lora.logits", "lora.loss", "lora.gradients"]),
+        "{rows:?}"
+    );
+    let left: Vec<&str> = report.not_checked.iter().map(|left| left.group.as_str()).collect();
+    assert_eq!(left, ["lora.after3, lora.merged", "ia3"]);
+}
