@@ -85,6 +85,8 @@ pub enum Command {
     Predict(Predict),
     /// Show an adapter, a backbone or a run: shapes, counts, fingerprint, settings
     Inspect(Inspect),
+    /// Merge an adapter into the weights of its backbone, or take it out again
+    Merge(Merge),
     /// Compare this machine's backend with golden numbers from PyTorch
     Verify(Verify),
     /// Time training steps or inference with random weights
@@ -300,6 +302,32 @@ pub struct Inspect {
     /// For an adapter: the backbone it belongs to, to check that and to show the share of trained parameters
     #[arg(long, value_name = "DIR")]
     pub backbone: Option<PathBuf>,
+}
+
+/// `adept merge`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  adept merge --backbone t5-base --adapter runs/lora/best --out merged
+  adept merge --backbone merged --adapter runs/lora/best --out t5-base-again --undo
+
+LoRA and (IA)\u{b3} can be merged; soft prompts are part of the input and cannot. The merged model is a plain checkpoint in
+Hugging Face's layout, with weights in f32.")]
+pub struct Merge {
+    /// Folder or hub name of the backbone; with --undo, of the merged model
+    #[arg(long, value_name = "DIR|NAME")]
+    pub backbone: PathBuf,
+
+    /// Folder of the adapter
+    #[arg(long, value_name = "DIR")]
+    pub adapter: PathBuf,
+
+    /// New or empty folder for the model
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+
+    /// Take the adapter out of weights that it was merged into; exact but for rounding
+    #[arg(long)]
+    pub undo: bool,
 }
 
 /// `adept verify`.

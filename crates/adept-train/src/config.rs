@@ -6,6 +6,7 @@
 pub mod document;
 pub mod fields;
 mod layers;
+pub mod methods;
 mod sections;
 
 use std::path::PathBuf;

@@ -377,6 +377,12 @@ pub enum TrainError {
         /// What is wrong; boxed, because it is larger than any other cause.
         source: Box<adept_data::DataError>,
     },
+    /// A model is to be written into a folder that holds something.
+    #[error("{}: is not empty; nothing was written; choose a new or an empty folder", path.display())]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The budget leaves no room for an offset.
     #[error(
         "{method}: a budget of {budget_tokens} x {d_model} values leaves no room beside {virtual_tokens} virtual tokens; \

@@ -18,6 +18,7 @@ pub mod folder;
 pub mod gradient;
 pub mod initial;
 pub mod learner;
+pub mod merge;
 pub mod model;
 pub mod observer;
 pub mod optim;

@@ -76,6 +76,19 @@ pub enum Family {
 }
 
 impl Family {
+    /// Every family.
+    pub const ALL: [Self; 3] = [Self::T5, Self::CodeGen, Self::Llama];
+
+    /// Its name in tables.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::T5 => "T5 v1.0, v1.1, flan-T5",
+            Self::CodeGen => "CodeGen",
+            Self::Llama => "Llama",
+        }
+    }
+
     /// The family that a folder's `config.json` names; one that names none is a T5.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ mod eval;
 mod fetch;
 mod hub;
 mod inspect;
+mod merge;
 mod predict;
 mod pretrain;
 mod reproduce;
@@ -78,6 +79,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Eval(arguments) => eval::run(&setting, arguments),
         Command::Predict(arguments) => predict::run(&setting, arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Merge(arguments) => merge::run(&setting, arguments),
         Command::Verify(arguments) => verify::run(&setting, arguments),
         Command::Bench(arguments) => bench::run(&setting, arguments),
         Command::Report(arguments) => report(&arguments),

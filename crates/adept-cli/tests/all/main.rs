@@ -23,3 +23,4 @@ mod pretrain;
 mod programs;
 mod reproduce;
 mod trained_with;
+mod weights;

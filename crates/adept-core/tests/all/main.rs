@@ -11,3 +11,4 @@ mod hostile;
 mod input;
 mod published;
 mod shift;
+mod weights;

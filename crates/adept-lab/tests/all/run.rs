@@ -55,6 +55,8 @@ fn every_method_runs_from_files_to_a_result_that_loads() {
         ("pt", "generate"),
         ("dept", "labels"),
         ("adept", "auto"),
+        ("lora", "labels"),
+        ("ia3", "auto"),
         ("full", "generate"),
     ] {
         let overrides = [format!("adapter.method={method}"), format!("evaluation.method={how}")];
@@ -115,13 +117,15 @@ fn every_method_runs_from_files_to_a_result_that_loads() {
                 (about.base_model.as_str(), about.task.as_deref()),
                 ("tiny-t5", Some("rte"))
             );
-            assert_eq!(adapter.virtual_tokens(), 5);
+            let is_inside = ["lora", "ia3"].contains(&method);
+            assert_eq!(adapter.virtual_tokens(), if is_inside { 0 } else { 5 });
             let count = about.config.trainable_parameters(&loaded.model.sites()).unwrap();
             assert_eq!(result.trainable_parameters, count);
             // The budget: m·d + 2·r·d + r + d for ADePT, m·d + r·(length + d) for DePT, of 20·16 values.
             let rank = match method {
                 "dept" => (20 * 16 - 5 * 16) / (24 + 16),
                 "adept" => (20 * 16 - 5 * 16 - 16) / (2 * 16 + 1),
+                "lora" => 32,
                 _ => 0,
             };
             assert_eq!(result.rank, rank, "{method}");

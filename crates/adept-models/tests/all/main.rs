@@ -9,4 +9,5 @@ mod folder;
 mod hostile;
 #[path = "../../../adept-data/tests/properties/input.rs"]
 mod input;
+mod methods;
 mod parity;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::common::*;
-use adept_core::Unchanged;
+use adept_core::{Method, Unchanged};
 use adept_data::Batch;
 use adept_train::TrainError;
 use adept_train::gradient::GradientSet;
@@ -13,17 +13,19 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
 
-fn first_and_last_loss(method: &str) -> (f64, f64) {
+fn first_and_last_loss(name: &str) -> (f64, f64) {
     let folder = tempfile::tempdir().unwrap();
-    let method = format!("adapter.method={method}");
+    let method = format!("adapter.method={name}");
     let overrides = [
-        &method,
+        method.as_str(),
         "train.steps=60",
         "train.log_every=10",
         "evaluation.every=30",
         "train.backbone_dropout=0",
         "adapter.bottleneck_dropout=0",
     ];
+    let mut overrides = overrides.to_vec();
+    overrides.extend(own_rate(name));
     let (resolved, rows, backbone) = (config(&overrides), Rows::new(), backbone());
     let mut watcher = Watcher::default();
     if method.ends_with("full") {
@@ -44,7 +46,14 @@ fn first_and_last_loss(method: &str) -> (f64, f64) {
 #[test]
 fn the_loss_falls_under_every_method() {
     let _turn = one_at_a_time();
-    for (method, factor) in [("pt", 0.95), ("dept", 0.95), ("adept", 0.95), ("full", 0.5)] {
+    for (method, factor) in [
+        ("pt", 0.95),
+        ("dept", 0.95),
+        ("adept", 0.95),
+        ("lora", 0.95),
+        ("ia3", 0.95),
+        ("full", 0.5),
+    ] {
         let (first, last) = first_and_last_loss(method);
         assert!(last < first * factor, "{method}: from {first} to {last}");
     }
@@ -140,7 +149,7 @@ fn parameters<B: Backend, M: Module<B>>(module: &M) -> usize {
 fn a_frozen_backbone_gets_no_gradient() {
     let backbone = backbone();
     let device = Default::default();
-    for method in ["pt", "dept", "adept"] {
+    for method in Method::ALL {
         let resolved = config(&[&format!("adapter.method={method}")]);
         let target = adapter_target(&resolved, &backbone);
         let trained = target.initial();

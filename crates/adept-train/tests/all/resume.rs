@@ -99,6 +99,22 @@ fn an_adapter_goes_on_bit_for_bit() {
 }
 
 #[test]
+fn changes_of_weights_go_on_bit_for_bit() {
+    let backbone = backbone();
+    for (method, own) in [
+        ("adapter.method=lora", own_rate("lora")),
+        ("adapter.method=ia3", own_rate("ia3")),
+    ] {
+        let overrides: Vec<&str> = [method].into_iter().chain(own).collect();
+        check_resume(
+            &overrides,
+            &|resolved| adapter_target(resolved, &backbone),
+            &[1, 5, 9, 20],
+        );
+    }
+}
+
+#[test]
 fn a_whole_backbone_goes_on_bit_for_bit() {
     let backbone = backbone();
     check_resume(&["adapter.method=full"], &|_| full_target(&backbone), &[3, 8, 17, 30]);

@@ -147,6 +147,19 @@ pub fn config(overrides: &[&str]) -> Resolved {
     resolve(None, &all.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
 }
 
+/// Rates high enough for a few steps, of methods whose groups are their own.
+pub fn own_rate(method: &str) -> Vec<&'static str> {
+    match method {
+        "lora" => vec![
+            "optimizer.lora.learning_rate=0.02",
+            "optimizer.lora.warmup_steps=2",
+            "adapter.lora.rank=3",
+        ],
+        "ia3" => vec!["optimizer.ia3.learning_rate=0.1", "optimizer.ia3.warmup_steps=2"],
+        _ => Vec::new(),
+    }
+}
+
 pub fn adapter_config(resolved: &Resolved) -> AdapterConfig {
     let mut resolved = resolved.config.clone();
     resolved.input.max_source_length = WIDTH;

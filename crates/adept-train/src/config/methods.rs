@@ -1,0 +1,138 @@
+//! `docs/methods.md` and the README's support matrix, made from the registry of methods so that pages and code cannot
+//! drift apart.
+
+use std::fmt::Write;
+
+use adept_core::{GroupDefaults, Merge, Method};
+
+use super::TrainMethod;
+use crate::model::Family;
+
+const HEAD: &str = "\
+# Methods
+
+What `adapter.method` can be. This page is generated from `crates/adept-core/src/method`; a test fails where the two differ
+and says how to renew the page.
+
+`full` trains every parameter of the backbone and saves a backbone. Every other method leaves the backbone as it is and saves
+an adapter in PEFT's layout (`adapter_config.json`, `adapter_model.safetensors`).
+
+| `adapter.method` | name | what is trained | `peft_type` | can be merged into |
+|---|---|---|---|---|
+";
+
+/// The page's full text.
+pub fn page() -> String {
+    let mut page = HEAD.to_owned();
+    for method in Method::ALL {
+        let info = method.info();
+        let _ = writeln!(
+            page,
+            "| `{method}` | {} | {} | `{}` | {} |",
+            info.title,
+            info.summary,
+            info.peft_type,
+            merge(info.merge)
+        );
+    }
+    for method in Method::ALL {
+        let info = method.info();
+        let _ = write!(page, "\n## {}\n\n{}.\n", info.title, info.citation);
+        if !method.settings().is_empty() {
+            let _ = write!(
+                page,
+                "\nSettings of the section `[adapter.{method}]`, which a run of another method does not take:\n\n\
+                 | key | default | meaning |\n|---|---|---|\n"
+            );
+            for setting in method.settings() {
+                let _ = writeln!(
+                    page,
+                    "| `{}` | `{}` | {} |",
+                    setting.key, setting.default, setting.meaning
+                );
+            }
+        }
+        let _ = write!(page, "\nParameter groups:\n\n");
+        for group in info.groups {
+            let name = group.name;
+            let _ = match group.defaults {
+                None => writeln!(page, "- `optimizer.{name}`: as the preset says (docs/configuration.md)"),
+                Some(GroupDefaults {
+                    learning_rate,
+                    weight_decay,
+                    warmup_steps,
+                }) => writeln!(
+                    page,
+                    "- `optimizer.{name}`: rate {learning_rate}, decay {weight_decay}, warm-up of {warmup_steps} steps \
+                     unless told otherwise"
+                ),
+            };
+        }
+    }
+    page
+}
+
+fn merge(merge: Merge) -> String {
+    match merge {
+        Merge::Weights => "the weights (`adept merge`)".to_owned(),
+        Merge::Table => "a table of input embeddings (`adept_core::fold`)".to_owned(),
+        Merge::No(reason) => format!("nothing: {reason}"),
+    }
+}
+
+/// The README's table: every method on every family of backbones.
+pub fn support_matrix() -> String {
+    let families: Vec<&str> = Family::ALL.iter().map(|family| family.title()).collect();
+    let mut table = format!(
+        "| method | {} |\n|---|{}\n",
+        families.join(" | "),
+        "---|".repeat(families.len())
+    );
+    for method in TrainMethod::all() {
+        let title = method
+            .adapter()
+            .map_or("full fine-tuning", |method| method.info().title);
+        let _ = writeln!(
+            table,
+            "| {title} (`{method}`) | {} |",
+            vec!["yes"; families.len()].join(" | ")
+        );
+    }
+    table
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn renewed(path: &std::path::Path, text: &str) -> String {
+        if std::env::var_os("ADEPT_RENEW_DOCS").is_some() {
+            std::fs::write(path, text).unwrap();
+        }
+        std::fs::read_to_string(path).unwrap_or_default()
+    }
+
+    /// Run with `ADEPT_RENEW_DOCS=1` to write the page anew.
+    #[test]
+    fn page_is_in_step_with_the_registry() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/methods.md");
+        let stale = "docs/methods.md is stale: run `ADEPT_RENEW_DOCS=1 cargo test -p adept-train page_is`";
+        assert!(renewed(&path, &page()) == page(), "{stale}");
+    }
+
+    /// Every method is complete: a title, a citation, groups, a configuration that resolves.
+    #[test]
+    fn every_method_is_described() {
+        for method in Method::ALL {
+            let info = method.info();
+            for text in [info.title, info.summary, info.peft_type, info.citation] {
+                assert!(!text.is_empty(), "{method}");
+            }
+            assert!(!info.groups.is_empty(), "{method}");
+            let resolved = crate::config::resolve(None, &[format!("adapter.method={method}")]).unwrap();
+            let groups = crate::optim::groups(TrainMethod::Adapter(*method), &resolved.config.optimizer).unwrap();
+            assert_eq!(groups.len(), info.groups.len(), "{method}");
+        }
+    }
+}

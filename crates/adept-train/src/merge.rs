@@ -1,0 +1,72 @@
+//! Adapters that are merged into the weights of their backbone, and taken out of them again.
+
+use std::fs;
+use std::path::Path;
+
+use adept_core::{Adapter, CoreError, Merge, Method, file};
+use adept_models::{Backbone as _, MergeDirection};
+use burn::tensor::backend::Backend;
+
+use crate::TrainError;
+use crate::folder::{TOKENIZER_FILES, copy_files};
+use crate::model::Model;
+use crate::trained::TrainedWith;
+
+/// A model that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merged {
+    /// The adapter's method.
+    pub method: Method,
+    /// Linear maps whose weights are others now.
+    pub maps: usize,
+}
+
+/// Writes into the new or empty folder `out` the model that computes what the backbone does with the adapter, with the
+/// backbone's tokenizer and what the adapter was trained with; or, in the other direction, the backbone of a merged model.
+///
+/// Weights are written as f32. Taking an adapter out gives the weights that it was merged into but for rounding.
+///
+/// # Errors
+/// An adapter whose method cannot be merged or that belongs to another backbone, a folder that is not empty, files that
+/// cannot be read or written.
+pub fn merge<B: Backend>(
+    backbone: &Path,
+    adapter: &Path,
+    out: &Path,
+    direction: MergeDirection,
+    device: &B::Device,
+) -> Result<Merged, TrainError> {
+    let (about, tensors) = file::read(adapter)?;
+    let method = about.config.method();
+    let reason = match method.info().merge {
+        Merge::Weights => None,
+        Merge::No(reason) => Some(reason),
+        Merge::Table => Some("its offset belongs to input embeddings, which the model may use as its output head too"),
+    };
+    if let Some(reason) = reason {
+        let reason = reason.to_owned();
+        return Err(CoreError::CannotMerge { method, reason }.into());
+    }
+    let is_taken = fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
+    if is_taken || (out.exists() && !out.is_dir()) {
+        return Err(TrainError::NotEmpty { path: out.to_owned() });
+    }
+    let trained = TrainedWith::of_adapter(adapter, &about)?;
+    let (model, fingerprint) = Model::<B>::load(backbone, device)?;
+    if direction == MergeDirection::In {
+        about.check_backbone(&fingerprint)?;
+    }
+    let sites = model.sites();
+    let adapter = Adapter::from_tensors(&about.config, &sites, tensors, device)?;
+    let merged = model.merged(&adapter, direction)?;
+    merged.save_pretrained(out)?;
+    copy_files(&TOKENIZER_FILES, backbone, out)?;
+    if let Some(with) = trained.filter(|_| direction == MergeDirection::In) {
+        with.trained.write(out)?;
+    }
+    let is_changed = |map: &&adept_core::LinearMap| adept_core::Intervention::linear(&adapter, map.site).is_some();
+    Ok(Merged {
+        method,
+        maps: sites.linears.iter().filter(is_changed).count(),
+    })
+}
