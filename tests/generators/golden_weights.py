@@ -14,11 +14,14 @@ Each folder has a backbone, a batch and a LoRA adapter already (`golden_t5.py`, 
 | `<x>.step_losses` | before steps 1, 2, 3 and after step 3 |
 | `<x>.merged_logits` | of the plain model that `merge_and_unload` gives |
 
+`weights_noise.json` says how far each tensor is from the same in float64, as `noise.json` does.
+
 transformers runs the backbone, peft the methods, torch AdamW. The mistakes that must show (another scale, no alpha, rows of
 `qkv_proj` in another order, no factors) are built in and must exceed ten times a limit, or no file is written.
 """
 
 import argparse
+import json
 import pathlib
 import tempfile
 
@@ -30,7 +33,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 import golden_common as common
 
 FAMILIES = ("t5_v1_0", "t5_v1_1", "codegen", "llama", "llama_tied")
-FILE = "weights.safetensors"
+FILE, NOISE_FILE = "weights.safetensors", "weights_noise.json"
 # What is scaled, and which of it at its input.
 IA3 = {
     "t5": (["k", "v", "wo"], ["wo"]),
@@ -39,11 +42,13 @@ IA3 = {
 }
 
 
-def load(folder):
+def load(folder, dtype=torch.float32):
     kind = AutoConfig.from_pretrained(folder).model_type
     auto = AutoModelForSeq2SeqLM if kind == "t5" else AutoModelForCausalLM
-    extra = {} if kind == "t5" else {"attn_implementation": "eager"}
-    return kind, auto.from_pretrained(folder, dtype=torch.float32, **extra).eval()
+    # In float64 a pad, which sees nothing, is not a number under the eager form of attention.
+    form = "sdpa" if kind == "llama" and dtype == torch.float64 else "eager"
+    extra = {} if kind == "t5" else {"attn_implementation": form}
+    return kind, auto.from_pretrained(folder, dtype=dtype, **extra).eval()
 
 
 def inputs_of(kind, golden):
@@ -55,8 +60,8 @@ def trained(wrapped):
     return {n.replace(".default", ""): p for n, p in wrapped.named_parameters() if "lora_" in n or "ia3_" in n}
 
 
-def with_lora(folder, broken=""):
-    kind, model = load(folder)
+def with_lora(folder, broken="", dtype=torch.float32):
+    kind, model = load(folder, dtype)
     wrapped = peft.PeftModel.from_pretrained(model, folder / "lora", is_trainable=True).eval()
     for layer in wrapped.modules():
         if isinstance(layer, peft.tuners.lora.LoraLayer):
@@ -65,11 +70,11 @@ def with_lora(folder, broken=""):
                 weight = layer.lora_B["default"].weight
                 rows = torch.arange(weight.shape[0]).view(4, 3, -1)[:, [0, 2, 1]].flatten()
                 weight.data = weight.data[rows]
-    return wrapped
+    return wrapped.to(dtype)
 
 
-def with_ia3(folder, target, seed, broken=""):
-    kind, model = load(folder)
+def with_ia3(folder, target, seed, broken="", dtype=torch.float32):
+    kind, model = load(folder, dtype)
     targets, feed_forward = IA3[kind]
     config = peft.IA3Config(
         task_type="SEQ_2_SEQ_LM" if kind == "t5" else "CAUSAL_LM",
@@ -86,7 +91,13 @@ def with_ia3(folder, target, seed, broken=""):
                     parameter.fill_(1.0)
     if target:
         common.save_by_peft(wrapped, target / "ia3")
-    return wrapped
+        # peft writes sets, in an order of the moment.
+        path = target / "ia3" / "adapter_config.json"
+        config = json.loads(path.read_text())
+        for key in ("target_modules", "feedforward_modules"):
+            config[key] = sorted(config[key])
+        common.write_json(path, config)
+    return wrapped.to(dtype)
 
 
 def measure(name, make, inputs):
@@ -139,15 +150,20 @@ def write(folder, target):
     seed, inputs = common.seed_of(folder), inputs_of(load(folder)[0], golden)
     (target / "ia3").mkdir(parents=True, exist_ok=True)
     with_ia3(folder, target, seed)
-    found = measure("lora", lambda: with_lora(folder), inputs) | measure(
-        "ia3", lambda: with_ia3(folder, None, seed), inputs
+    compute = lambda dtype: measure("lora", lambda: with_lora(folder, dtype=dtype), inputs) | measure(
+        "ia3", lambda: with_ia3(folder, None, seed, dtype=dtype), inputs
     )
+    found, double = compute(torch.float32), compute(torch.float64)
     check(folder, seed, golden, found, inputs)
     for name in ("lora.logits", "lora.loss"):
         assert torch.allclose(found[name], golden[name], atol=common.LIMIT["loss"]), name
     # What the golden file has already stays there alone.
     new = {name: tensor.detach().contiguous().clone() for name, tensor in sorted(found.items()) if name not in golden}
     safetensors.torch.save_file(new, target / FILE)
+    # Gradients of tensors beside large weights are large, and so is float32's noise in them.
+    assert all(double[name].isfinite().all() for name in double if "logits" not in name)
+    noise = common.noise(found | {"train.attention_mask": golden["train.attention_mask"]}, double)
+    common.write_json(target / NOISE_FILE, {"tensors": noise})
     return new
 
 

@@ -104,10 +104,10 @@ fn one_changed_value_fails_exactly_its_group() {
         ("ia3", "ia3.grad.base_model.model.model.layers.0.self_attn.k_proj.ia3_l"),
     ] {
         for (tensor, by, group) in [
-            (tensor.to_owned(), 1e-5, "gradients"),
-            (tensor.replace(".grad.", ".after3."), 4e-6, "after3"),
-            (format!("{method}.step_losses"), 2e-5, "step_losses"),
-            (format!("{method}.merged_logits"), 2e-4, "merged_logits"),
+            (tensor.to_owned(), 1e-3, "gradients"),
+            (tensor.replace(".grad.", ".after3."), 1e-5, "after3"),
+            (format!("{method}.step_losses"), 1e-4, "step_losses"),
+            (format!("{method}.merged_logits"), 2e-3, "merged_logits"),
         ] {
             let copy = Copy::of("llama");
             let (in_golden, in_weights) = ("golden.safetensors", "weights.safetensors");

@@ -55,7 +55,10 @@ fn adapter(arguments: &Inspect) -> Result<(), Failure> {
     let (about, tensors) = file::read(folder).map_err(Failure::input)?;
     let config = &about.config;
     row("adapter", folder.display())?;
-    row("method", config.method().info().title)?;
+    row(
+        "method",
+        format_args!("{} ({})", config.method(), config.method().info().title),
+    )?;
     let trained = TrainedWith::of_adapter(folder, &about).map_err(run_failure)?;
     if trained.is_none() {
         row("task", about.task.as_deref().unwrap_or("not named"))?;

@@ -32,11 +32,8 @@ pub(super) fn to_text(meta: &AdapterMetadata, method: Map<String, Value>, tensor
     map.extend(method.clone());
     map.extend(meta.extra.clone());
     // What follows from the configuration is never what `extra` says.
-    map.extend(
-        method
-            .into_iter()
-            .filter(|(key, _)| !DESCRIPTIVE.contains(&key.as_str())),
-    );
+    let descriptive = descriptive();
+    map.extend(method.into_iter().filter(|(key, _)| !descriptive.contains_key(key)));
     map.extend(essential(meta, tensors));
     map.sort_keys();
     let mut text = serde_json::to_string_pretty(&map).expect("a map of JSON values always serialises");
@@ -44,15 +41,22 @@ pub(super) fn to_text(meta: &AdapterMetadata, method: Map<String, Value>, tensor
     text
 }
 
-/// Keys of prompt methods that say how a prompt began or which tokenizer it was made with: kept as a file has them.
-const DESCRIPTIVE: [&str; 6] = [
-    "num_attention_heads",
-    "num_layers",
-    "prompt_tuning_init",
-    "prompt_tuning_init_text",
-    "tokenizer_kwargs",
-    "tokenizer_name_or_path",
-];
+/// Keys of prompt methods that say how a prompt began or which tokenizer it was made with, as this crate writes them: kept
+/// as a file has them.
+fn descriptive() -> Map<String, Value> {
+    let value = json!({
+        "num_attention_heads": null,
+        "num_layers": null,
+        "prompt_tuning_init": "RANDOM",
+        "prompt_tuning_init_text": null,
+        "tokenizer_kwargs": null,
+        "tokenizer_name_or_path": null,
+    });
+    match value {
+        Value::Object(map) => map,
+        _ => unreachable!("the literal above is an object"),
+    }
+}
 
 /// The keys that follow from the metadata's own fields.
 fn essential(meta: &AdapterMetadata, tensors: &Fingerprint) -> Map<String, Value> {
@@ -132,7 +136,8 @@ pub(super) fn from_text(path: &Path, text: &[u8]) -> Result<(AdapterMetadata, Op
     let tensors = own.fingerprint("tensors")?;
     let task = own.text("task")?;
     let trained = own.take("trained", "an object", |value| value.as_object().cloned())?;
-    let usual = boilerplate();
+    let mut usual = boilerplate();
+    usual.extend(descriptive());
     top.map.retain(|key, value| usual.get(key) != Some(value));
     let meta = AdapterMetadata {
         config,

@@ -14,6 +14,8 @@ const NOISE_FILE: &str = "noise.json";
 
 /// File beside the golden one with what methods that change weights give; older folders have none.
 const WEIGHTS_FILE: &str = "weights.safetensors";
+/// The noise of its tensors.
+const WEIGHTS_NOISE_FILE: &str = "weights_noise.json";
 
 /// The largest share of a tensor's scale that may be called noise. Half of float32's digits are left then; what is off
 /// by more is no rounding.
@@ -62,6 +64,8 @@ impl Golden {
     /// Reads the whole file, and the one of methods that change weights where it stands beside it.
     pub fn open(path: &Path) -> Result<Self, VerifyError> {
         let mut entries = entries(path)?;
+        let mut noise = noise(&path.with_file_name(NOISE_FILE))?;
+        noise.extend(self::noise(&path.with_file_name(WEIGHTS_NOISE_FILE))?);
         let weights = path.with_file_name(WEIGHTS_FILE);
         if weights.exists() {
             entries.extend(self::entries(&weights)?);
@@ -69,7 +73,7 @@ impl Golden {
         Ok(Self {
             path: path.to_owned(),
             entries,
-            noise: noise(&path.with_file_name(NOISE_FILE))?,
+            noise,
             read: RefCell::default(),
         })
     }

@@ -10,8 +10,8 @@ use adept_train::learner::loss;
 use adept_train::model::TaskModel as _;
 use adept_train::target::TrainBackbone;
 use burn::module::AutodiffModule;
-use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::{Tensor, TensorData};
 
 use super::compare::{Group, limit, read_back};
 use super::exact::TOTAL;
@@ -154,7 +154,7 @@ fn steps<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     Ok([first, after.finish()?, step_losses.finish()?])
 }
 
-/// The merged model's logits, and the bare one's after the adapter has been taken out again.
+/// The merged model's logits, and the bare model's own beside those after the adapter has been taken out again.
 fn merged<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     method: Method,
     subject: &Subject<'_, AB, M>,
@@ -166,7 +166,15 @@ fn merged<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     let merged = subject.inner.merged(&adapter, MergeDirection::In)?;
     let found = compare_logits(&format!("{method}.merged_logits"), subject, logits(&merged), visible)?;
     let bare = merged.merged(&adapter, MergeDirection::Out)?;
-    let mut unmerged = compare_logits("base.logits", subject, logits(&bare), visible)?;
-    unmerged.group = format!("{method}.unmerged");
-    Ok([found, unmerged])
+    let mut unmerged = Group::new(subject.golden, format!("{method}.unmerged"), limit::LOGITS);
+    let [expected, computed] = [logits(&subject.inner), logits(&bare)].map(|logits| read_back("unmerged", logits));
+    let of_seen = |data: TensorData| -> Vec<f64> {
+        let width = data.shape[2];
+        let values: Vec<f64> = data.iter::<f64>().collect();
+        let slots = values.chunks(width).enumerate();
+        let seen = slots.filter(|(slot, _)| visible.is_none_or(|visible| visible[*slot]));
+        seen.flat_map(|(_, values)| values.to_vec()).collect()
+    };
+    unmerged.derived("base.logits", &of_seen(expected?), &of_seen(computed?), 1);
+    Ok([found, unmerged.finish()?])
 }

@@ -159,10 +159,13 @@ fn every_number_of_a_run_is_used_or_refused_by_its_range() {
     let _turn = one_at_a_time();
     let world = World::new();
     for field in fields::fields().iter().filter(is_numeric) {
-        let kept = accepted(field, &|assignment| world.settings(&[assignment]).map(drop));
+        // A method's own settings are for runs of that method.
+        let method = field.method.map(|method| format!("adapter.method={method}"));
+        let with = |assignment: String| -> Vec<String> { method.iter().cloned().chain([assignment]).collect() };
+        let kept = accepted(field, &|assignment| world.settings(&with(assignment)).map(drop));
         for value in kept {
             let assignment = format!("{}={value}", field.key);
-            if let Err(cause) = world.run(std::slice::from_ref(&assignment)) {
+            if let Err(cause) = world.run(&with(assignment.clone())) {
                 assert!(is_refusal(&cause), "{assignment}: {cause:?}");
             }
         }
