@@ -207,7 +207,7 @@ def visible(name, tensors):
     A decoder-only model's logits at a pad are arbitrary: a pad of the bare model sees nothing at all.
     """
     method, part = name.split(".", 1)
-    if "gen.input_ids" not in tensors or part not in ("logits", "logits_unscaled_rope"):
+    if "gen.input_ids" not in tensors or part not in ("logits", "logits_unscaled_rope", "merged_logits"):
         return None
     return tensors.get(f"{method}.attention_mask", tensors["train.attention_mask"]).bool()
 

@@ -162,7 +162,8 @@ def write(folder, target):
     safetensors.torch.save_file(new, target / FILE)
     # Gradients of tensors beside large weights are large, and so is float32's noise in them.
     assert all(double[name].isfinite().all() for name in double if "logits" not in name)
-    noise = common.noise(found | {"train.attention_mask": golden["train.attention_mask"]}, double)
+    batch = {name: golden[name] for name in ("train.attention_mask", "gen.input_ids") if name in golden}
+    noise = common.noise(found | batch, double)
     common.write_json(target / NOISE_FILE, {"tensors": noise})
     return new
 

@@ -137,8 +137,8 @@ pub struct Train {
     #[arg(long, value_name = "DIR|NAME")]
     pub backbone: Option<PathBuf>,
 
-    /// What is trained or attached: full, pt, dept, adept, lora, ia3
-    #[arg(long, value_name = "NAME")]
+    // Listed from the registry of methods.
+    #[arg(long, value_name = "NAME", help = methods("What is trained"))]
     pub method: Option<TrainMethod>,
 
     /// Seed of initial values and order
@@ -304,6 +304,12 @@ pub struct Inspect {
     pub backbone: Option<PathBuf>,
 }
 
+/// Help on an option that names methods.
+fn methods(what: &str) -> String {
+    let names: Vec<&str> = TrainMethod::all().map(TrainMethod::name).collect();
+    format!("{what}: {}", names.join(", "))
+}
+
 /// `adept merge`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -369,8 +375,8 @@ pub struct BenchCase {
     #[arg(long, default_value = "t5-small")]
     pub size: BenchSize,
 
-    /// What is trained or attached: full, pt, dept, adept, lora, ia3
-    #[arg(long, default_value = "adept")]
+    // Listed from the registry of methods.
+    #[arg(long, default_value = "adept", help = methods("What is trained or attached"))]
     pub method: TrainMethod,
 
     /// Rows of a batch

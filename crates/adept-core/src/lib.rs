@@ -40,11 +40,7 @@ pub use fingerprint::{Fingerprint, FingerprintBuilder, MalformedFingerprint};
 pub use fold::{FoldError, fold};
 pub use init::{FanIn, PromptInit, sample_vocabulary};
 pub use intervention::{AdaptedInput, Intervention, Unchanged};
-pub use method::{
-    Adapter, AdapterConfig, AdapterInit, AdeptConfig, DeptConfig, GroupDefaults, Ia3, Ia3Config, Lora, LoraConfig,
-    Merge, Method, MethodInfo, MethodSettings, ParameterGroup, PromptAdapter, PtConfig, Setting, SettingKind, Shape,
-    UnknownMethod,
-};
+pub use method::*;
 pub use offset::{AdaptiveOffset, Offset, PositionalOffset};
 pub use prompt::SoftPrompt;
 pub use site::{Fused, LinearMap, LinearPart, LinearSite, ModelSites, Stack};

@@ -10,7 +10,7 @@
 
 use std::time::Instant;
 
-use adept_core::{Adapter, AdapterConfig, AdapterInit, AdapterMetadata, FanIn, PromptInit};
+use adept_core::{Adapter, AdapterConfig, AdapterInit, AdapterMetadata, FanIn, Ia3Config, LoraConfig, PromptInit};
 use adept_data::Batch;
 use adept_models::generate::score_labels;
 use adept_models::{Backbone, Seq2SeqBackbone, T5, T5Config};
@@ -80,8 +80,8 @@ fn work() {
                 "pt" => AdapterConfig::pt(d_model, prompt),
                 "adept" => AdapterConfig::adept(d_model, prompt, 8),
                 "dept" => AdapterConfig::dept(d_model, prompt, 8, source.max(64)),
-                "lora" => AdapterConfig::lora(8, 8.0),
-                "ia3" => AdapterConfig::ia3(),
+                "lora" => AdapterConfig::from(LoraConfig::new(8, 8.0)),
+                "ia3" => AdapterConfig::from(Ia3Config::default()),
                 other => panic!("method {other}: expected full, pt, dept, adept, lora or ia3"),
             };
             let start = AdapterInit {

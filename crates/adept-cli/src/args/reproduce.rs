@@ -91,8 +91,8 @@ pub struct Runs {
     #[arg(long, value_name = "DIR|NAME")]
     pub backbone: Option<PathBuf>,
 
-    /// Methods, of full, pt, dept and adept [default: the profile's]
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    // Listed from the registry of methods.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help = super::methods("Methods [default: the profile's]"))]
     pub methods: Vec<TrainMethod>,
 
     /// Tasks by name, or cards by path [default: all of the benchmark's]

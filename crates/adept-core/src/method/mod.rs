@@ -467,16 +467,6 @@ impl AdapterConfig {
         AdeptConfig::new(d_model, virtual_tokens, rank).into()
     }
 
-    /// LoRA of that rank on the maps that it changes by default, with a scale of `alpha / rank`.
-    pub fn lora(rank: usize, alpha: f64) -> Self {
-        LoraConfig::new(rank, alpha).into()
-    }
-
-    /// (IA)³ on the maps that it changes by default.
-    pub fn ia3() -> Self {
-        Ia3Config::default().into()
-    }
-
     /// Checks that every field makes sense for the method.
     ///
     /// # Errors

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use crate::common::{configs, fixture, prompt, random, sites, tensors, trained};
 use adept_core::{
-    Adapter, AdapterConfig, AdeptConfig, CoreError, DeptConfig, FoldError, Intervention, Method, Offset, Unchanged,
-    fold,
+    Adapter, AdapterConfig, AdeptConfig, CoreError, DeptConfig, FoldError, Intervention, LoraConfig, Method, Offset,
+    Unchanged, fold,
 };
 use burn::backend::Autodiff;
 use burn::module::{AutodiffModule, Module, ModuleVisitor, Param};
@@ -350,8 +350,8 @@ fn senseless_configurations_are_refused() {
     check(AdapterConfig::adept(6, usize::MAX, 2), "d_model");
     check(AdapterConfig::pt(6, 0), "virtual_tokens");
     check(AdapterConfig::dept(6, 3, 2, 0), "max_source_length");
-    check(AdapterConfig::lora(0, 1.0), "rank");
-    check(AdapterConfig::lora(2, f64::NAN), "alpha");
+    check(AdapterConfig::from(LoraConfig::new(0, 1.0)), "rank");
+    check(AdapterConfig::from(LoraConfig::new(2, f64::NAN)), "alpha");
 }
 
 #[test]

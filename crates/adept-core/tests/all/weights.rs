@@ -96,7 +96,10 @@ fn close(found: &[f32], expected: &[f32]) {
 fn a_new_adapter_changes_nothing() {
     let device = Default::default();
     let x = Tensor::<B, 3>::random([2, 3, 6], burn::tensor::Distribution::Default, &device);
-    for config in [AdapterConfig::lora(2, 4.0), AdapterConfig::ia3()] {
+    for config in [
+        AdapterConfig::from(LoraConfig::new(2, 4.0)),
+        AdapterConfig::from(Ia3Config::default()),
+    ] {
         let adapter = Adapter::<B>::new(&config, &sites(), start(3), &device).unwrap();
         assert!(adapter.changes_linears() && adapter.prompt().is_none());
         for map in sites().linears {
@@ -195,7 +198,7 @@ fn merged_weights_compute_the_same_and_come_apart_again() {
 
 #[test]
 fn ia3_scales_keys_and_values_of_a_fused_map_and_the_input_of_the_map_out() {
-    let config = AdapterConfig::ia3();
+    let config = AdapterConfig::from(Ia3Config::default());
     assert_eq!(config.trainable_parameters(&sites()).unwrap(), 2 * WIDTH + 6);
     let device = Default::default();
     let mut adapter = Adapter::<B>::new(&config, &sites(), start(0), &device).unwrap();
@@ -242,7 +245,7 @@ fn ia3_scales_keys_and_values_of_a_fused_map_and_the_input_of_the_map_out() {
 
 #[test]
 fn lora_keeps_the_checkpoints_order_in_files() {
-    let config = AdapterConfig::lora(2, 4.0);
+    let config = AdapterConfig::from(LoraConfig::new(2, 4.0));
     let adapter = counted::<B>(&config);
     let again: BTreeMap<_, _> = adapter.tensors().into_iter().collect();
     let b: Vec<f32> = again["base_model.model.model.layers.0.attn.qkv.lora_B.weight"]
@@ -292,7 +295,7 @@ fn targets_are_pefts() {
         let error = selected(targets).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
-    let nowhere = AdapterConfig::lora(1, 1.0)
+    let nowhere = AdapterConfig::from(LoraConfig::new(1, 1.0))
         .tensor_shapes(&ModelSites::embeddings(WIDTH))
         .unwrap_err();
     assert!(nowhere.to_string().ends_with("which end with: none"), "{nowhere}");
@@ -314,9 +317,9 @@ fn files_come_back_and_are_pefts() {
     };
     let configs: [AdapterConfig; 4] = [
         lora.into(),
-        AdapterConfig::lora(2, 4.0),
+        AdapterConfig::from(LoraConfig::new(2, 4.0)),
         ia3.into(),
-        AdapterConfig::ia3(),
+        AdapterConfig::from(Ia3Config::default()),
     ];
     for config in configs {
         // Factors of queries stay one where (IA)³ leaves them alone.
@@ -366,7 +369,7 @@ fn the_scale_follows_rank_and_patterns() {
 
 /// A saved LoRA adapter whose configuration was changed.
 fn changed(change: impl FnOnce(&mut Value)) -> Result<Adapter<B>, CoreError> {
-    let config = AdapterConfig::lora(2, 4.0);
+    let config = AdapterConfig::from(LoraConfig::new(2, 4.0));
     let dir = tempfile::tempdir().unwrap();
     file::save(dir.path(), &counted::<B>(&config), &AdapterMetadata::new(config, "")).unwrap();
     let path = dir.path().join(CONFIG_FILE);
@@ -409,7 +412,7 @@ fn options_of_peft_that_are_unknown_here_are_refused_by_name() {
 
 #[test]
 fn an_adapter_of_other_places_or_widths_is_refused() {
-    let config = AdapterConfig::lora(2, 4.0);
+    let config = AdapterConfig::from(LoraConfig::new(2, 4.0));
     let dir = tempfile::tempdir().unwrap();
     file::save(
         dir.path(),
@@ -461,7 +464,7 @@ fn an_adapter_of_other_places_or_widths_is_refused() {
 
 #[test]
 fn half_an_adapter_is_none() {
-    let config = AdapterConfig::lora(2, 4.0);
+    let config = AdapterConfig::from(LoraConfig::new(2, 4.0));
     let dir = tempfile::tempdir().unwrap();
     file::save(dir.path(), &counted::<B>(&config), &AdapterMetadata::new(config, "")).unwrap();
     let path = dir.path().join(CONFIG_FILE);

@@ -84,9 +84,12 @@ pub(super) fn optimizer<AB: AutodiffBackend>(method: Method) -> AdamW<AB::InnerB
         prompt: section(0.3),
         offset: section(1e-4),
         full: section(0.0),
-        own: [("lora", 1e-4), ("ia3", 1e-4)]
-            .map(|(group, rate)| (group.to_owned(), section(rate)))
-            .into(),
+        own: method
+            .info()
+            .groups
+            .iter()
+            .map(|group| (group.name.to_owned(), section(1e-4)))
+            .collect(),
     };
     let config = AdamWConfig {
         beta1: section.beta1,

@@ -101,7 +101,7 @@ fn compare_gradients<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     adapter: &Adapter<AB>,
     gradients: &GradientSet<AB::InnerBackend>,
 ) -> Result<GroupRow, VerifyError> {
-    let mut group = Group::new(subject.golden, format!("{method}.gradients"), limit::GRADIENTS);
+    let mut group = Group::new(subject.golden, format!("{method}.gradients"), limit::WEIGHT_GRADIENTS);
     // A parameter without a gradient counts as one whose gradient is not a number: it would never be trained.
     for (name, data) in gradients.in_place_of(adapter.valid(), f32::NAN).tensors() {
         group.data(&format!("{method}.grad.{name}"), data)?;

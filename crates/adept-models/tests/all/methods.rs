@@ -31,11 +31,16 @@ fn counts_are_those_of_the_papers() {
     let llama = LlamaConfig::llama_3_8b().sites();
     let cases: [(&str, AdapterConfig, &ModelSites, usize); 11] = [
         // Queries and values of 36 attentions; with BitFit's biases beside them these are the quoted 3.8 million.
-        ("LoRA, r 32, T5-base", AdapterConfig::lora(32, 32.0), &t5, 3_538_944),
+        (
+            "LoRA, r 32, T5-base",
+            AdapterConfig::from(LoraConfig::new(32, 32.0)),
+            &t5,
+            3_538_944,
+        ),
         ("LoRA, r 32, T5-base, by name", lora(32, &["q", "v"]), &t5, 3_538_944),
         (
             "LoRA, r 16, CodeGen-350M",
-            AdapterConfig::lora(16, 32.0),
+            AdapterConfig::from(LoraConfig::new(16, 32.0)),
             &codegen,
             1_310_720,
         ),
@@ -47,16 +52,21 @@ fn counts_are_those_of_the_papers() {
         ),
         (
             "LoRA, r 16, Llama-3-8B",
-            AdapterConfig::lora(16, 32.0),
+            AdapterConfig::from(LoraConfig::new(16, 32.0)),
             &llama,
             6_815_744,
         ),
-        ("(IA)³, T5-base", AdapterConfig::ia3(), &t5, 129_024),
+        (
+            "(IA)³, T5-base",
+            AdapterConfig::from(Ia3Config::default()),
+            &t5,
+            129_024,
+        ),
         ("(IA)³, T5-base, keys and values", ia3(&["k", "v"], &[]), &t5, 55_296),
         // Keys and values of 20 blocks, and the inner channels.
         (
             "(IA)³, CodeGen-350M",
-            AdapterConfig::ia3(),
+            AdapterConfig::from(Ia3Config::default()),
             &codegen,
             20 * (2 * 1024 + 4096),
         ),
@@ -68,7 +78,7 @@ fn counts_are_those_of_the_papers() {
         ),
         (
             "(IA)³, Llama-3-8B",
-            AdapterConfig::ia3(),
+            AdapterConfig::from(Ia3Config::default()),
             &llama,
             32 * (2 * 1024 + 14_336),
         ),
