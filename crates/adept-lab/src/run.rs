@@ -12,7 +12,7 @@ use std::path::Path;
 
 use adept_core::{AdapterConfig, AdapterMetadata};
 use adept_data::{BatchOptions, Batcher, Encoded, Layout, Metric, Right, Task};
-use adept_models::Backbone;
+use adept_models::{Backbone, Model};
 use adept_train::TrainError;
 use adept_train::checkpoint::{self, Identity, Progress};
 use adept_train::config::{PredictionMethod, Resolved, RunConfig, SelectionMetric};
@@ -20,7 +20,6 @@ use adept_train::evaluate::{EvaluationSet, Predictor};
 use adept_train::folder::{self, FolderKind, RunFolder};
 use adept_train::initial::{adapter_config, build_adapter};
 use adept_train::learner::{self, Job, Outcome};
-use adept_train::model::Model;
 use adept_train::observer::{Event, Observer};
 use adept_train::optim;
 use adept_train::record::{Line, Majority, ProgramTally, RecordWriter, RunResult, Start, code_commit, code_version};
@@ -231,7 +230,7 @@ fn full_target<AB: AutodiffBackend>(
         trained.write(path)?;
         folder::copy_files(&folder::TOKENIZER_FILES, &source, path)
     };
-    let load = move |path: &Path| Ok(Model::load(path, &load_device)?.0);
+    let load = move |path: &Path| Ok(Model::load(path, &load_device)?.model);
     FullTarget::new(&backbone.model, Box::new(save), Box::new(load))
 }
 

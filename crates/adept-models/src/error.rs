@@ -30,6 +30,16 @@ pub enum ModelError {
         /// The file.
         found: &'static str,
     },
+    /// A family of backbones that is not known.
+    #[error("{}: expected a backbone of model_type {}, found `{found}`", path.display(), alternatives(known))]
+    Family {
+        /// The backbone's folder.
+        path: PathBuf,
+        /// Families that are known.
+        known: Vec<&'static str>,
+        /// What its `config.json` says.
+        found: String,
+    },
     /// A JSON file does not parse, or a field has the wrong type.
     #[error("{path}: not the JSON that was expected: {source}")]
     Json {
@@ -190,5 +200,14 @@ impl ModelError {
             expected: expected.to_string(),
             found: found.to_string(),
         }
+    }
+}
+
+/// Words as alternatives: `a, b or c`.
+fn alternatives(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [most @ .., last] => format!("{} or {last}", most.join(", ")),
     }
 }

@@ -3,10 +3,11 @@
 //! | module | what |
 //! |---|---|
 //! | [`traits`] | what an adapter needs from a backbone: embeddings in, logits out, and a key/value cache |
+//! | [`auto`] | a backbone of whichever family its folder names; the table of families |
 //! | [`t5`] | T5 v1.0 and v1.1 (flan): configuration, modules, weights, initialisation |
 //! | [`codegen`] | CodeGen |
 //! | [`llama`] | Llama 2, 3, 3.1, 3.2, TinyLlama |
-//! | [`causal`] | what the last two share: norms, rotary positions, the key/value cache |
+//! | [`causal`] | what the last two share: rotary positions, the key/value cache |
 //! | [`files`] | `config.json` and `generation_config.json`: what both state, and what is refused by name |
 //! | [`checkpoint`] | `model.safetensors`, alone or in shards: memory-mapped, checked, fingerprinted, written |
 //! | [`generate`] | texts, greedy or drawn, and the scoring of fixed answers |
@@ -17,6 +18,7 @@
 // A test that unwraps fails, as it should.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod auto;
 pub mod causal;
 pub mod checkpoint;
 pub mod codegen;
@@ -27,17 +29,21 @@ mod json;
 mod linear;
 pub mod llama;
 pub mod loss;
+mod norm;
 mod random;
+mod source;
 mod stored;
 pub mod t5;
 pub mod traits;
 
+pub use auto::{Family, Model};
 pub use codegen::{CodeGen, CodeGenConfig};
 pub use error::ModelError;
 pub use json::model_type;
 pub use linear::{Linear, MergeDirection};
 pub use llama::{Llama, LlamaConfig};
 pub use loss::{IGNORE_INDEX, cross_entropy, shift_right};
+pub use norm::{LayerNorm, RmsNorm};
 pub use stored::{Loaded, StoredType};
 pub use t5::{T5, T5Config};
 pub use traits::{Backbone, CausalBackbone, Seq2SeqBackbone, unfreeze};

@@ -422,14 +422,6 @@ pub enum TrainError {
     /// A model could not write on.
     #[error(transparent)]
     Generate(#[from] adept_models::generate::GenerateError),
-    /// A family of backbones that is not known.
-    #[error("{}: expected a backbone of model_type t5, codegen or llama, found `{found}`", path.display())]
-    Family {
-        /// The backbone's folder.
-        path: PathBuf,
-        /// What its `config.json` says.
-        found: String,
-    },
     /// A task whose targets are programs, which is trained on decoders alone.
     #[error("task `{task}`: its targets are programs, which need a decoder-only backbone (CodeGen, Llama)")]
     Program {

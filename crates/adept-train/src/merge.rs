@@ -4,12 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use adept_core::{Adapter, CoreError, Merge, Method, file};
-use adept_models::{Backbone as _, MergeDirection};
+use adept_models::{Backbone as _, Loaded, MergeDirection, Model};
 use burn::tensor::backend::Backend;
 
 use crate::TrainError;
 use crate::folder::{TOKENIZER_FILES, copy_files};
-use crate::model::Model;
 use crate::trained::TrainedWith;
 
 /// A model that was written.
@@ -52,7 +51,7 @@ pub fn merge<B: Backend>(
         return Err(TrainError::NotEmpty { path: out.to_owned() });
     }
     let trained = TrainedWith::of_adapter(adapter, &about)?;
-    let (model, fingerprint) = Model::<B>::load(backbone, device)?;
+    let Loaded { model, fingerprint } = Model::<B>::load(backbone, device)?;
     if direction == MergeDirection::In {
         about.check_backbone(&fingerprint)?;
     }

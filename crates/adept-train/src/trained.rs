@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use adept_core::AdapterMetadata;
 use adept_core::file::CONFIG_FILE;
 use adept_data::Task;
+use adept_models::Family;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::TrainError;
 use crate::config::{self, Resolved, RunConfig, Told};
 use crate::folder::{read_json, write_json};
-use crate::model::Family;
 
 /// Name of the file beside a backbone that was trained whole.
 pub const TRAINED_FILE: &str = "trained.json";

@@ -5,8 +5,7 @@
 use std::path::PathBuf;
 
 use adept_core::file::{self, CONFIG_FILE, TENSOR_FILE};
-use adept_models::Backbone as _;
-use adept_train::model::Model;
+use adept_models::{Backbone as _, Model};
 use burn_flex::Flex;
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -37,7 +36,7 @@ fn sorted(value: &Value) -> Vec<String> {
 fn peft_is_given_what_it_gave() {
     let kept = std::env::var_os("ADEPT_PEFT_OUT").map(PathBuf::from);
     for family in ["t5_v1_0", "t5_v1_1", "codegen", "llama", "llama_tied"] {
-        let (model, _) = Model::<Flex>::load(&golden(family), &Default::default()).unwrap();
+        let model = Model::<Flex>::load(&golden(family), &Default::default()).unwrap().model;
         for method in ["lora", "ia3"] {
             let theirs = golden(family).join(method);
             let (adapter, about) = file::load::<Flex>(&theirs, &model.sites(), &Default::default()).unwrap();

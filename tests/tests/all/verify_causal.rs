@@ -4,6 +4,7 @@
 
 use crate::goldens::{Copy, change, failed, golden};
 use adept_lab::verify::{VerifyError, VerifyReport, limit, verify};
+use adept_models::ModelError;
 use burn::backend::{Autodiff, NdArray};
 use burn::tensor::backend::AutodiffBackend;
 use burn_flex::Flex;
@@ -441,7 +442,7 @@ fn what_is_missing_or_damaged_is_an_error() {
     copy.replace("config.json", "\"model_type\": \"codegen\"", "\"model_type\": \"gptj\"");
     let error = copy.verify().unwrap_err();
     assert!(
-        matches!(error, VerifyError::Family(_)) && error.to_string().contains("gptj"),
+        matches!(error, VerifyError::Model(ModelError::Family { .. })) && error.to_string().contains("gptj"),
         "{error}"
     );
 }

@@ -8,10 +8,9 @@ use adept_core::file;
 use adept_data::task::TargetCard;
 use adept_data::{SplitLosses, TextTokenizer};
 use adept_lab::report::text::{duration, thousands};
+use adept_models::auto::{self, Opened};
 use adept_models::checkpoint::Checkpoint;
-use adept_models::{CodeGenConfig, LlamaConfig, T5Config};
 use adept_train::folder::read_json;
-use adept_train::model::{self, Family, Opened};
 use adept_train::record::{self, Line, RunResult};
 use adept_train::trained::TrainedWith;
 use burn::tensor::TensorData;
@@ -80,11 +79,11 @@ fn adapter(arguments: &Inspect) -> Result<(), Failure> {
         trained_rows(trained)?;
     }
     if let Some(backbone) = &arguments.backbone {
-        let opened = model::open(&hub::backbone(backbone)?).map_err(Failure::input)?;
+        let opened = auto::open(&hub::backbone(backbone)?).map_err(Failure::input)?;
         about
             .check_backbone(&opened.checkpoint.fingerprint())
             .map_err(Failure::input)?;
-        config.tensor_shapes(&opened.sites).map_err(Failure::input)?;
+        config.tensor_shapes(&opened.config.sites()).map_err(Failure::input)?;
         row(
             "of all parameters",
             share(count, opened.checkpoint.parameters() + count),
@@ -178,109 +177,23 @@ fn share(part: usize, all: usize) -> String {
     )
 }
 
-fn t5_rows(config: &T5Config) -> Result<(), Failure> {
-    row(
-        "blocks",
-        format_args!("{} encoder, {} decoder", config.num_layers, config.num_decoder_layers),
-    )?;
-    row(
-        "heads",
-        format_args!("{} of {} channels", config.num_heads, config.d_kv),
-    )?;
-    row(
-        "feed-forward",
-        format_args!("{} channels, {:?}", config.d_ff, config.feed_forward_proj),
-    )?;
-    row("vocabulary", config.vocab_size)?;
-    row(
-        "head",
-        if config.tie_word_embeddings {
-            "tied to the embeddings"
-        } else {
-            "separate"
-        },
-    )?;
-    row("dropout", config.dropout_rate)
-}
-
-fn codegen_rows(config: &CodeGenConfig) -> Result<(), Failure> {
-    row("blocks", config.n_layer)?;
-    row(
-        "heads",
-        format_args!(
-            "{} of {} channels, {} of them turned",
-            config.n_head,
-            config.head_channels(),
-            config.rotary_dim
-        ),
-    )?;
-    row("feed-forward", format_args!("{} channels, GELU", config.n_inner))?;
-    row("vocabulary", config.vocab_size)?;
-    row("positions", config.n_positions)?;
-    row("head", "separate")?;
-    row("dropout", config.dropout_rate)
-}
-
-fn llama_rows(config: &LlamaConfig) -> Result<(), Failure> {
-    row("blocks", config.num_hidden_layers)?;
-    row(
-        "heads",
-        format_args!(
-            "{} of {} channels, keys and values {}",
-            config.num_attention_heads, config.head_dim, config.num_key_value_heads
-        ),
-    )?;
-    row(
-        "feed-forward",
-        format_args!("{} channels, gated SiLU", config.intermediate_size),
-    )?;
-    row("vocabulary", config.vocab_size)?;
-    row("positions", config.max_position_embeddings)?;
-    row("rotary base", config.rope_theta)?;
-    if let Some(scaling) = config.rope_scaling {
-        row("rotary scaling", format_args!("{scaling:?}"))?;
-    }
-    row(
-        "head",
-        match config.tie_word_embeddings {
-            true => "tied to the embeddings",
-            false => "separate",
-        },
-    )?;
-    row("dropout", config.dropout_rate)
-}
-
 fn backbone(folder: &Path, tensors: bool) -> Result<(), Failure> {
     let Opened {
         family,
-        sites,
+        config,
         checkpoint,
-    } = model::open(folder).map_err(Failure::input)?;
+    } = auto::open(folder).map_err(Failure::input)?;
     row("backbone", folder.display())?;
     row("family", format_args!("{family:?}"))?;
     row("parameters", thousands(checkpoint.parameters()))?;
     row("tensors", checkpoint.names().count())?;
     row("fingerprint", checkpoint.fingerprint().as_str())?;
     row("stored as", stored_types(&checkpoint))?;
-    row("width d", sites.d_model)?;
-    let ends = match family {
-        Family::T5 => {
-            let config = T5Config::from_dir(folder).map_err(Failure::input)?;
-            t5_rows(&config)?;
-            config.eos_token_ids
-        }
-        Family::CodeGen => {
-            let config = CodeGenConfig::from_dir(folder).map_err(Failure::input)?;
-            codegen_rows(&config)?;
-            config.eos_token_ids
-        }
-        Family::Llama => {
-            let config = LlamaConfig::from_dir(folder).map_err(Failure::input)?;
-            llama_rows(&config)?;
-            config.eos_token_ids
-        }
-    };
-    row("end tokens", end_tokens(folder, &ends))?;
+    row("width d", config.sites().d_model)?;
+    for (label, value) in config.summary() {
+        row(label, value)?;
+    }
+    row("end tokens", end_tokens(folder, config.eos_token_ids()))?;
     row(
         "tokenizer",
         if folder.join("tokenizer.json").exists() {

@@ -1,8 +1,7 @@
 //! What a benchmark's sizes are: a configuration of one of the families.
 
 use adept_core::ModelSites;
-use adept_models::{CodeGen, CodeGenConfig, Llama, LlamaConfig, T5, T5Config};
-use adept_train::model::Model;
+use adept_models::{CodeGen, CodeGenConfig, Llama, LlamaConfig, Model, T5, T5Config};
 use burn::tensor::backend::Backend;
 
 use super::{BenchError, BenchSize};

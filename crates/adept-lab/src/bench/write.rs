@@ -109,11 +109,11 @@ impl<'a, B: Backend, M: CausalBackbone<B>> Writing<'a, B, M> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use adept_models::Model;
     use burn_flex::Flex;
 
     use super::*;
     use crate::bench::{BenchSize, batch, work};
-    use adept_train::model::Model;
 
     /// What is timed twice is the same work: the same tokens come of it.
     #[test]

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use adept_core::Fingerprint;
 use adept_data::{Task, check_task, path_text};
+use adept_models::auto::{self, Opened};
 use adept_train::TrainError;
 use adept_train::config::{self, Origin, Resolved, TrainMethod, chosen, fields};
 use adept_train::folder::{self, FolderKind, GRID_FILE, read_json};
 use adept_train::initial::adapter_config;
-use adept_train::model::{self, Opened};
 use adept_train::record::RunResult;
 
 use super::{Grid, GridError};
@@ -120,7 +120,8 @@ pub fn plan(grid: &Grid) -> Result<Plan, GridError> {
     check_names(&grid.tasks)?;
     folder::check(&grid.out, FolderKind::Grid)?;
     check_record(grid)?;
-    let Opened { sites, checkpoint, .. } = model::open(&grid.backbone)?;
+    let Opened { config, checkpoint, .. } = auto::open(&grid.backbone).map_err(TrainError::from)?;
+    let sites = config.sites();
     let fingerprint = checkpoint.fingerprint();
     let backbone_parameters = checkpoint.parameters();
     let mut parameters: BTreeMap<TrainMethod, Vec<usize>> = BTreeMap::new();

@@ -4,9 +4,8 @@
 use std::path::Path;
 
 use adept_data::TextTokenizer;
-use adept_models::{Backbone as _, CausalBackbone as _};
+use adept_models::{Backbone as _, Model};
 use adept_train::TrainError;
-use adept_train::model::Model;
 use burn::tensor::backend::Backend;
 
 /// Refuses a tokenizer that gives ids without a row in the embedding, and one whose texts do not end as the model's do.
@@ -49,10 +48,8 @@ pub(super) fn check_positions<B: Backend>(
     prompt: usize,
     tokens: impl IntoIterator<Item = (usize, usize)>,
 ) -> Result<(), TrainError> {
-    let positions = match model {
-        Model::T5(_) => return Ok(()),
-        Model::CodeGen(model) => model.max_positions(),
-        Model::Llama(model) => model.max_positions(),
+    let Some(positions) = model.max_positions() else {
+        return Ok(());
     };
     match tokens.into_iter().max_by_key(|(_, tokens)| *tokens) {
         Some((row, tokens)) if prompt.saturating_add(tokens) > positions => Err(TrainError::Positions {

@@ -6,9 +6,9 @@ use adept_core::Fingerprint;
 use adept_data::{
     DataFile, Encoded, Lengths, LoadOptions, Right, SplitLosses, StoredRows, Task, TaskRows, TextTokenizer, open_task,
 };
+use adept_models::{Loaded, Model};
 use adept_train::TrainError;
 use adept_train::config::{ConfigError, RunConfig};
-use adept_train::model::Model;
 use adept_train::program::{PreparedPrograms, ProgramOptions, prepare_programs};
 use adept_train::record::Majority;
 use adept_train::task::{LabelIds, label_ids, load_options, target_width, task_of};
@@ -37,7 +37,7 @@ pub fn load_backbone<B: Backend>(path: &Path, device: &B::Device) -> Result<Load
     if path.as_os_str().is_empty() {
         return Err(ConfigError::Missing { key: "backbone" }.into());
     }
-    let (model, fingerprint) = Model::load(path, device)?;
+    let Loaded { model, fingerprint } = Model::load(path, device)?;
     let tokenizer = TextTokenizer::from_dir(path)?;
     check_tokenizer(path, &model, &tokenizer)?;
     Ok(LoadedBackbone {

@@ -4,13 +4,11 @@
 use std::time::Instant;
 
 use adept_data::{Batch, Batcher, Encoded, Right, TextTokenizer};
-use adept_models::Backbone as _;
-use adept_models::CausalBackbone;
+use adept_models::{Backbone as _, CausalBackbone, Model};
 use adept_train::TrainError;
 use adept_train::config::RunConfig;
 use adept_train::evaluate::{self, EvaluationSet};
 use adept_train::learner::step_gradients;
-use adept_train::model::Model;
 use adept_train::optim::{AdamW, AdamWConfig, groups};
 use adept_train::program::{PreparedPrograms, Problem, Writer, in_order};
 use adept_train::target::Target;

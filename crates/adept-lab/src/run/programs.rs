@@ -2,13 +2,12 @@
 
 use adept_core::AdapterConfig;
 use adept_data::{BatchOptions, Batcher, Layout, Positions};
-use adept_models::Backbone as _;
+use adept_models::{Backbone as _, Model};
 use adept_train::TrainError;
 use adept_train::config::{PositionRule, RunConfig};
 use adept_train::evaluate::Predictor;
 use adept_train::folder;
 use adept_train::learner::{self, Job};
-use adept_train::model::Model;
 use adept_train::observer::{Event, Observer, Split};
 use adept_train::optim;
 use adept_train::record::{MissingLayer, RunResult};

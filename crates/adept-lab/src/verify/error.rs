@@ -136,9 +136,6 @@ pub enum VerifyError {
     /// The backbone could not be read.
     #[error(transparent)]
     Model(#[from] adept_models::ModelError),
-    /// The backbone's family is not known.
-    #[error(transparent)]
-    Family(Box<adept_train::TrainError>),
     /// Nothing could be written on from a golden prompt.
     #[error(transparent)]
     Generate(#[from] adept_models::generate::GenerateError),

@@ -44,8 +44,7 @@ pub use report::{GroupRow, NotChecked, VerifyReport};
 
 use std::path::Path;
 
-use adept_models::{CodeGen, Llama};
-use adept_train::model::Family;
+use adept_models::{CodeGen, Family, Llama};
 use burn::tensor::backend::AutodiffBackend;
 
 use golden::Golden;
@@ -69,7 +68,7 @@ pub fn verify<AB: AutodiffBackend>(
         ),
     };
     let golden = Golden::open(&file)?;
-    let family = Family::of(backbone).map_err(|cause| VerifyError::Family(Box::new(cause)))?;
+    let family = Family::of(backbone)?;
     let mut missing = Vec::new();
     let rows = match family {
         Family::T5 => seq2seq::check::<AB>(backbone, &folder, &golden, device, &mut missing)?,

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use adept_core::ModelSites;
 use serde::Deserialize;
 
+use crate::auto::ModelConfig;
 use crate::error::ModelError;
 use crate::files::{ConfigFiles, Signs, one_or_many};
 use crate::json;
@@ -213,6 +215,38 @@ impl CodeGenConfig {
             eos_token_ids: vec![50256],
             pad_token_id: 50256,
         }
+    }
+}
+
+impl ModelConfig for CodeGenConfig {
+    fn sites(&self) -> ModelSites {
+        CodeGenConfig::sites(self)
+    }
+
+    fn dropout_rate(&self) -> f64 {
+        self.dropout_rate
+    }
+
+    fn eos_token_ids(&self) -> &[u32] {
+        &self.eos_token_ids
+    }
+
+    fn summary(&self) -> Vec<(&'static str, String)> {
+        let heads = format!(
+            "{} of {} channels, {} of them turned",
+            self.n_head,
+            self.head_channels(),
+            self.rotary_dim
+        );
+        vec![
+            ("blocks", self.n_layer.to_string()),
+            ("heads", heads),
+            ("feed-forward", format!("{} channels, GELU", self.n_inner)),
+            ("vocabulary", self.vocab_size.to_string()),
+            ("positions", self.n_positions.to_string()),
+            ("head", "separate".to_owned()),
+            ("dropout", self.dropout_rate.to_string()),
+        ]
     }
 }
 

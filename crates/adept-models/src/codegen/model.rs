@@ -8,8 +8,9 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
 
 use super::config::CodeGenConfig;
-use crate::causal::{CausalCache, LayerNorm, Reading, Rotary, attend};
+use crate::causal::{CausalCache, Reading, Rotary, attend};
 use crate::linear::Linear;
+use crate::norm::LayerNorm;
 use crate::traits::{Backbone, CausalBackbone};
 
 /// `attn` of a block.

@@ -6,9 +6,10 @@ use burn::tensor::backend::Backend;
 
 use super::config::{CodeGenConfig, PARTS};
 use super::model::{Attention, Block, CodeGen, Mlp};
-use crate::causal::{Builder, CheckpointSource, Named, RandomSource, Source, linear_tensors, vector_tensor};
+use crate::auto::pretrained;
 use crate::checkpoint::{self, Checkpoint};
 use crate::error::ModelError;
+use crate::source::{Builder, CheckpointSource, Named, RandomSource, Source, linear_tensors, vector_tensor};
 use crate::stored::{Loaded, Stored, StoredType};
 
 const EMBEDDING: &str = "transformer.wte.weight";
@@ -101,6 +102,8 @@ fn reorder(rows: &[f32], d: usize, places: impl Fn(usize, usize) -> (usize, usiz
     }
     out
 }
+
+pretrained!(CodeGen, CodeGenConfig, save_pretrained);
 
 impl<B: Backend> CodeGen<B> {
     /// Reads `config.json` and the weights of a folder; nothing requires a gradient.

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
+use adept_core::ModelSites;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::rope::{self, RopeFields, RopeScaling, Stated};
+use crate::auto::ModelConfig;
 use crate::causal::Rotary;
 use crate::error::ModelError;
 use crate::files::{ConfigFiles, Object, Signs, one_or_many};
@@ -296,6 +298,48 @@ fn check_window(settings: &Object, positions: Option<usize>) -> Result<(), Model
             Err(settings.refuse("sliding_window", expected, window))
         }
         _ => Ok(()),
+    }
+}
+
+impl ModelConfig for LlamaConfig {
+    fn sites(&self) -> ModelSites {
+        LlamaConfig::sites(self)
+    }
+
+    fn dropout_rate(&self) -> f64 {
+        self.dropout_rate
+    }
+
+    fn eos_token_ids(&self) -> &[u32] {
+        &self.eos_token_ids
+    }
+
+    fn summary(&self) -> Vec<(&'static str, String)> {
+        let head = match self.tie_word_embeddings {
+            true => "tied to the embeddings",
+            false => "separate",
+        };
+        let heads = format!(
+            "{} of {} channels, keys and values {}",
+            self.num_attention_heads, self.head_dim, self.num_key_value_heads
+        );
+        let mut rows = vec![
+            ("blocks", self.num_hidden_layers.to_string()),
+            ("heads", heads),
+            (
+                "feed-forward",
+                format!("{} channels, gated SiLU", self.intermediate_size),
+            ),
+            ("vocabulary", self.vocab_size.to_string()),
+            ("positions", self.max_position_embeddings.to_string()),
+            ("rotary base", self.rope_theta.to_string()),
+        ];
+        rows.extend(
+            self.rope_scaling
+                .map(|scaling| ("rotary scaling", format!("{scaling:?}"))),
+        );
+        rows.extend([("head", head.to_owned()), ("dropout", self.dropout_rate.to_string())]);
+        rows
     }
 }
 

@@ -8,8 +8,9 @@ use burn::tensor::{Bool, Int, Tensor};
 
 use super::config::LlamaConfig;
 use super::rope::RopeScaling;
-use crate::causal::{CausalCache, Reading, RmsNorm, attend};
+use crate::causal::{CausalCache, Reading, attend};
 use crate::linear::Linear;
+use crate::norm::RmsNorm;
 use crate::traits::{Backbone, CausalBackbone};
 
 /// `self_attn` of a block.

@@ -9,9 +9,10 @@ use burn::tensor::backend::Backend;
 
 use super::config::LlamaConfig;
 use super::model::{Attention, Block, Llama, Mlp};
-use crate::causal::{Builder, CheckpointSource, Named, RandomSource, Source, linear_tensors, vector_tensor};
+use crate::auto::pretrained;
 use crate::checkpoint::{self, Checkpoint};
 use crate::error::ModelError;
+use crate::source::{Builder, CheckpointSource, Named, RandomSource, Source, linear_tensors, vector_tensor};
 use crate::stored::{Loaded, Stored, StoredType};
 
 const EMBEDDING: &str = "model.embed_tokens.weight";
@@ -79,6 +80,8 @@ fn build<B: Backend>(
         config: config.clone(),
     })
 }
+
+pretrained!(Llama, LlamaConfig, save_pretrained);
 
 impl<B: Backend> Llama<B> {
     /// Reads `config.json` and the weights of a folder; nothing requires a gradient.

@@ -7,9 +7,11 @@
 
 use std::path::Path;
 
+use adept_core::ModelSites;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::auto::ModelConfig;
 use crate::error::ModelError;
 use crate::files::{ConfigFiles, Signs, one_or_many};
 use crate::json;
@@ -280,6 +282,41 @@ impl T5Config {
             num_heads: 12,
             ..Self::t5_small()
         }
+    }
+}
+
+impl ModelConfig for T5Config {
+    fn sites(&self) -> ModelSites {
+        T5Config::sites(self)
+    }
+
+    fn dropout_rate(&self) -> f64 {
+        self.dropout_rate
+    }
+
+    fn eos_token_ids(&self) -> &[u32] {
+        &self.eos_token_ids
+    }
+
+    fn summary(&self) -> Vec<(&'static str, String)> {
+        let head = match self.tie_word_embeddings {
+            true => "tied to the embeddings",
+            false => "separate",
+        };
+        vec![
+            (
+                "blocks",
+                format!("{} encoder, {} decoder", self.num_layers, self.num_decoder_layers),
+            ),
+            ("heads", format!("{} of {} channels", self.num_heads, self.d_kv)),
+            (
+                "feed-forward",
+                format!("{} channels, {:?}", self.d_ff, self.feed_forward_proj),
+            ),
+            ("vocabulary", self.vocab_size.to_string()),
+            ("head", head.to_owned()),
+            ("dropout", self.dropout_rate.to_string()),
+        ]
     }
 }
 

@@ -16,9 +16,10 @@ use burn::tensor::backend::Backend;
 
 use super::config::T5Config;
 use super::model::T5;
-use super::weights::{self, Role};
+use super::weights;
 use crate::error::ModelError;
 use crate::random::named_normals;
+use crate::source::{self, Source};
 
 impl<B: Backend> T5<B> {
     /// A model with random weights; nothing requires a gradient.
@@ -52,25 +53,68 @@ impl<B: Backend> T5<B> {
             "{heads} matching heads of {}",
             config.num_heads
         );
-        let mut source = |name: &str, shape: &[usize], role: Role| {
-            let mut values = draw(config, seed, name, shape, role);
-            match role {
-                Role::Query if name.starts_with("encoder.") || name.contains(".EncDecAttention.") => {
-                    let keys = draw(config, seed, &name.replace(".q.", ".k."), shape, Role::KeyValue);
-                    let (matching, factor) = (heads * config.d_kv * shape[1], (config.d_kv as f32).powf(-0.5));
-                    for (query, key) in values.iter_mut().zip(&keys).take(matching) {
-                        *query = key * factor;
-                    }
-                }
-                // The table's first row is that of distance 0.
-                Role::RelativeBias if name.starts_with("encoder.") => {
-                    values[..heads].iter_mut().for_each(|bias| *bias -= OWN_PLACE);
-                }
-                _ => {}
-            }
-            Ok(values)
-        };
+        let mut source = Draws { config, seed, heads };
         weights::build(config, device, &mut source)
+    }
+}
+
+/// What a tensor is, which decides how it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// The shared table and the head.
+    Embedding,
+    Norm,
+    Query,
+    KeyValue,
+    AttentionOutput,
+    FeedForwardIn,
+    FeedForwardOut,
+    RelativeBias,
+}
+
+impl Role {
+    /// By a tensor's name in a checkpoint.
+    fn of(name: &str) -> Self {
+        match name.trim_end_matches(".weight").rsplit('.').next() {
+            Some("layer_norm" | "final_layer_norm") => Self::Norm,
+            Some("q") => Self::Query,
+            Some("k" | "v") => Self::KeyValue,
+            Some("o") => Self::AttentionOutput,
+            Some("wi" | "wi_0" | "wi_1") => Self::FeedForwardIn,
+            Some("wo") => Self::FeedForwardOut,
+            Some("relative_attention_bias") => Self::RelativeBias,
+            _ => Self::Embedding,
+        }
+    }
+}
+
+/// Random values, of which `heads` heads match.
+struct Draws<'a> {
+    config: &'a T5Config,
+    seed: u64,
+    heads: usize,
+}
+
+impl Source for Draws<'_> {
+    fn values(&mut self, name: &str, shape: &[usize], _: source::Role) -> Result<Vec<f32>, ModelError> {
+        let Self { config, seed, heads } = *self;
+        let role = Role::of(name);
+        let mut values = draw(config, seed, name, shape, role);
+        match role {
+            Role::Query if name.starts_with("encoder.") || name.contains(".EncDecAttention.") => {
+                let keys = draw(config, seed, &name.replace(".q.", ".k."), shape, Role::KeyValue);
+                let (matching, factor) = (heads * config.d_kv * shape[1], (config.d_kv as f32).powf(-0.5));
+                for (query, key) in values.iter_mut().zip(&keys).take(matching) {
+                    *query = key * factor;
+                }
+            }
+            // The table's first row is that of distance 0.
+            Role::RelativeBias if name.starts_with("encoder.") => {
+                values[..heads].iter_mut().for_each(|bias| *bias -= OWN_PLACE);
+            }
+            _ => {}
+        }
+        Ok(values)
     }
 }
 
@@ -82,7 +126,7 @@ fn draw(config: &T5Config, seed: u64, name: &str, shape: &[usize], role: Role) -
     let count = shape.iter().product();
     let deviation = match role {
         Role::Norm => return vec![config.initializer_factor as f32; count],
-        Role::Embedding | Role::Head => 1.0,
+        Role::Embedding => 1.0,
         Role::Query => (d * config.d_kv as f64).powf(-0.5),
         Role::KeyValue | Role::FeedForwardIn | Role::RelativeBias => d.powf(-0.5),
         Role::AttentionOutput => inner.powf(-0.5),
@@ -126,6 +170,30 @@ mod tests {
             assert!(mean.abs() < 4.0 * expected / count.sqrt(), "{role:?}: mean {mean}");
         }
         assert_eq!(draw(&config, 7, "n", &[3], Role::Norm), [1.0; 3]);
+    }
+
+    #[test]
+    fn names_say_what_a_tensor_is() {
+        for (name, role) in [
+            ("shared.weight", Role::Embedding),
+            ("lm_head.weight", Role::Embedding),
+            ("encoder.final_layer_norm.weight", Role::Norm),
+            ("decoder.block.1.layer.2.layer_norm.weight", Role::Norm),
+            ("decoder.block.1.layer.1.EncDecAttention.q.weight", Role::Query),
+            ("encoder.block.0.layer.0.SelfAttention.v.weight", Role::KeyValue),
+            ("encoder.block.0.layer.0.SelfAttention.o.weight", Role::AttentionOutput),
+            (
+                "encoder.block.0.layer.1.DenseReluDense.wi_1.weight",
+                Role::FeedForwardIn,
+            ),
+            ("encoder.block.0.layer.1.DenseReluDense.wo.weight", Role::FeedForwardOut),
+            (
+                "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
+                Role::RelativeBias,
+            ),
+        ] {
+            assert_eq!(Role::of(name), role, "{name}");
+        }
     }
 
     #[test]

@@ -1,29 +1,16 @@
-//! The layers of a T5 block: norm, attention, feed-forward.
+//! The layers of a T5 block: attention and feed-forward, each with its norm.
 //!
 //! A layer in which a method changes nothing is one call of a fused sublayer; one with a changed map is composed of its
 //! maps. Shapes: `b` batch, `n` slots, `d` d_model, `i` heads × channels of a head.
 
 use adept_kernels::sublayer::{self, AttentionWeights, FeedForwardWeights, KeysValues, Settings, dropout};
-use adept_kernels::{AttentionBias, attention, gated_gelu, relu, rms_norm};
-use burn::module::{Module, Param};
+use adept_kernels::{AttentionBias, attention, gated_gelu, relu};
+use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use crate::linear::Linear;
-
-/// T5's LayerNorm: root mean square only, no mean, no bias.
-#[derive(Module, Debug)]
-pub struct Norm<B: Backend> {
-    /// `[d]`.
-    pub weight: Param<Tensor<B, 1>>,
-}
-
-impl<B: Backend> Norm<B> {
-    /// `[b, n, d]` to the same shape.
-    pub fn forward(&self, x: Tensor<B, 3>, epsilon: f64) -> Tensor<B, 3> {
-        rms_norm(x, self.weight.val(), epsilon)
-    }
-}
+use crate::norm::RmsNorm;
 
 /// Attention with its pre-norm; `SelfAttention` or `EncDecAttention` of the checkpoint. Scores are not scaled.
 #[derive(Module, Debug)]
@@ -37,7 +24,7 @@ pub struct Attention<B: Backend> {
     /// Output, `[i, d]`.
     pub o: Linear<B>,
     /// The norm in front of the layer (`layer.N.layer_norm`).
-    pub layer_norm: Norm<B>,
+    pub layer_norm: RmsNorm<B>,
 }
 
 impl<B: Backend> Attention<B> {
@@ -120,7 +107,7 @@ pub struct FeedForward<B: Backend> {
     /// `[d_ff, d]`.
     pub wo: Linear<B>,
     /// The norm in front of the layer.
-    pub layer_norm: Norm<B>,
+    pub layer_norm: RmsNorm<B>,
 }
 
 impl<B: Backend> FeedForward<B> {

@@ -30,7 +30,7 @@ mod stack;
 mod weights;
 
 pub use config::{FeedForwardKind, T5Config};
-pub use layer::{Attention, FeedForward, Norm};
+pub use layer::{Attention, FeedForward};
 pub use model::{Embedding, T5, T5Cache};
 pub use position::relative_position_bucket;
 pub use stack::{Block, Stack};

@@ -9,9 +9,10 @@ use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Tensor};
 
-use super::layer::{Attention, FeedForward, Norm};
+use super::layer::{Attention, FeedForward};
 use super::position;
 use crate::linear::Linear;
+use crate::norm::RmsNorm;
 
 /// One block: self-attention, in the decoder also cross-attention, feed-forward.
 #[derive(Module, Debug)]
@@ -32,7 +33,7 @@ pub struct Stack<B: Backend> {
     /// `block.0.layer.0.SelfAttention.relative_attention_bias`, `[buckets, heads]`.
     pub relative_attention_bias: Param<Tensor<B, 2>>,
     /// The norm after the last block.
-    pub final_layer_norm: Norm<B>,
+    pub final_layer_norm: RmsNorm<B>,
 }
 
 /// Keys and values of the slots so far of one self-attention layer, `[b, n, heads × channels]` each.

@@ -4,21 +4,21 @@
 //! ([`tensors`]) names the values of a model that is saved. Both use the checkpoint's names, so that a mistake in one
 //! shows as a round trip that fails.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
-use burn::module::Param;
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::config::{FeedForwardKind, T5Config};
-use super::layer::{Attention, FeedForward, Norm};
+use super::layer::{Attention, FeedForward};
 use super::model::{Embedding, T5};
 use super::stack::{Block, Stack};
+use crate::auto::pretrained;
 use crate::checkpoint::{self, Checkpoint};
 use crate::error::ModelError;
 use crate::linear::Linear;
-use crate::stored::{Loaded, Stored, StoredType, frozen, transpose};
+use crate::norm::RmsNorm;
+use crate::source::{Builder, CheckpointSource, Named, Source, linear_tensors, vector_tensor};
+use crate::stored::{Loaded, Stored, StoredType};
 
 const SHARED: &str = "shared.weight";
 const HEAD: &str = "lm_head.weight";
@@ -49,59 +49,28 @@ pub fn open(dir: &Path) -> Result<(T5Config, Checkpoint), ModelError> {
     Ok((config, checkpoint))
 }
 
-/// What a tensor is, which decides how it starts (see `init`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    Embedding,
-    Norm,
-    Query,
-    KeyValue,
-    AttentionOutput,
-    FeedForwardIn,
-    FeedForwardOut,
-    RelativeBias,
-    Head,
-}
-
-/// Where values come from: a name, its shape `[out, in]` as in the checkpoint, and its role.
-type Source<'a> = dyn FnMut(&str, &[usize], Role) -> Result<Vec<f32>, ModelError> + 'a;
-
-/// Builds a model from values by name.
-struct Builder<'a, B: Backend> {
+/// Builds a model's parts from values by name.
+struct Parts<'a, B: Backend> {
     config: &'a T5Config,
-    device: &'a B::Device,
-    source: &'a mut Source<'a>,
+    builder: Builder<'a, B>,
 }
 
-impl<B: Backend> Builder<'_, B> {
-    fn rows(&mut self, name: &str, shape: [usize; 2], role: Role) -> Result<Param<Tensor<B, 2>>, ModelError> {
-        Ok(frozen((self.source)(name, &shape, role)?, shape, self.device))
+impl<B: Backend> Parts<'_, B> {
+    fn linear(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Linear<B>, ModelError> {
+        self.builder.linear(name, inputs, outputs, false)
     }
 
-    fn linear(&mut self, name: &str, inputs: usize, outputs: usize, role: Role) -> Result<Linear<B>, ModelError> {
-        let values = (self.source)(&format!("{name}.weight"), &[outputs, inputs], role)?;
-        let weight = frozen(transpose(&values, outputs, inputs), [inputs, outputs], self.device);
-        Ok(Linear::new(weight, None))
-    }
-
-    fn norm(&mut self, name: &str) -> Result<Norm<B>, ModelError> {
-        let d = self.config.d_model;
-        Ok(Norm {
-            weight: frozen(
-                (self.source)(&format!("{name}.weight"), &[d], Role::Norm)?,
-                [d],
-                self.device,
-            ),
-        })
+    fn norm(&mut self, name: &str) -> Result<RmsNorm<B>, ModelError> {
+        self.builder.rms_norm(name, self.config.d_model)
     }
 
     fn attention(&mut self, layer: &str, kind: &str) -> Result<Attention<B>, ModelError> {
         let (d, inner) = (self.config.d_model, self.config.inner());
         Ok(Attention {
-            q: self.linear(&format!("{layer}.{kind}.q"), d, inner, Role::Query)?,
-            k: self.linear(&format!("{layer}.{kind}.k"), d, inner, Role::KeyValue)?,
-            v: self.linear(&format!("{layer}.{kind}.v"), d, inner, Role::KeyValue)?,
-            o: self.linear(&format!("{layer}.{kind}.o"), inner, d, Role::AttentionOutput)?,
+            q: self.linear(&format!("{layer}.{kind}.q"), d, inner)?,
+            k: self.linear(&format!("{layer}.{kind}.k"), d, inner)?,
+            v: self.linear(&format!("{layer}.{kind}.v"), d, inner)?,
+            o: self.linear(&format!("{layer}.{kind}.o"), inner, d)?,
             layer_norm: self.norm(&format!("{layer}.layer_norm"))?,
         })
     }
@@ -110,13 +79,13 @@ impl<B: Backend> Builder<'_, B> {
         let (d, d_ff) = (self.config.d_model, self.config.d_ff);
         let dense = format!("{layer}.DenseReluDense");
         let (wi, wi_1) = match self.config.feed_forward_proj {
-            FeedForwardKind::Relu => (self.linear(&format!("{dense}.wi"), d, d_ff, Role::FeedForwardIn)?, None),
+            FeedForwardKind::Relu => (self.linear(&format!("{dense}.wi"), d, d_ff)?, None),
             FeedForwardKind::GatedGelu => (
-                self.linear(&format!("{dense}.wi_0"), d, d_ff, Role::FeedForwardIn)?,
-                Some(self.linear(&format!("{dense}.wi_1"), d, d_ff, Role::FeedForwardIn)?),
+                self.linear(&format!("{dense}.wi_0"), d, d_ff)?,
+                Some(self.linear(&format!("{dense}.wi_1"), d, d_ff)?),
             ),
         };
-        let wo = self.linear(&format!("{dense}.wo"), d_ff, d, Role::FeedForwardOut)?;
+        let wo = self.linear(&format!("{dense}.wo"), d_ff, d)?;
         Ok(FeedForward {
             wi,
             wi_1,
@@ -128,7 +97,7 @@ impl<B: Backend> Builder<'_, B> {
     fn stack(&mut self, name: &str, blocks: usize, decoder: bool) -> Result<Stack<B>, ModelError> {
         let table = [self.config.relative_attention_num_buckets, self.config.num_heads];
         let relative = format!("{name}.block.0.layer.0.SelfAttention.relative_attention_bias.weight");
-        let relative_attention_bias = self.rows(&relative, table, Role::RelativeBias)?;
+        let relative_attention_bias = self.builder.rows(&relative, table)?;
         // Not made for so many blocks: a file may name any number, and the first that is missing ends the loop.
         let mut block = Vec::new();
         for number in 0..blocks {
@@ -152,19 +121,20 @@ impl<B: Backend> Builder<'_, B> {
 }
 
 /// Builds a T5 from a source of values.
-pub(super) fn build<'a, B: Backend>(
-    config: &'a T5Config,
-    device: &'a B::Device,
-    source: &'a mut Source<'a>,
+pub(super) fn build<B: Backend>(
+    config: &T5Config,
+    device: &B::Device,
+    source: &mut dyn Source,
 ) -> Result<T5<B>, ModelError> {
     config.validate()?;
-    let mut builder = Builder::<B> { config, device, source };
-    let shared = builder.rows(SHARED, [config.vocab_size, config.d_model], Role::Embedding)?;
-    let encoder = builder.stack("encoder", config.num_layers, false)?;
-    let decoder = builder.stack("decoder", config.num_decoder_layers, true)?;
+    let builder = Builder { device, source };
+    let mut parts = Parts::<B> { config, builder };
+    let shared = parts.builder.rows(SHARED, [config.vocab_size, config.d_model])?;
+    let encoder = parts.stack("encoder", config.num_layers, false)?;
+    let decoder = parts.stack("decoder", config.num_decoder_layers, true)?;
     let lm_head = match config.tie_word_embeddings {
         true => None,
-        false => Some(builder.linear("lm_head", config.d_model, config.vocab_size, Role::Head)?),
+        false => Some(parts.linear("lm_head", config.d_model, config.vocab_size)?),
     };
     Ok(T5 {
         shared: Embedding { weight: shared },
@@ -175,17 +145,15 @@ pub(super) fn build<'a, B: Backend>(
     })
 }
 
+pretrained!(T5, T5Config, save_pretrained_as);
+
 impl<B: Backend> T5<B> {
     /// Reads `config.json` and the weights of a folder; nothing requires a gradient.
     pub fn load(dir: &Path, device: &B::Device) -> Result<Loaded<Self>, ModelError> {
         let (config, checkpoint) = open(dir)?;
-        let mut used = BTreeSet::new();
-        let mut source = |name: &str, shape: &[usize], _: Role| {
-            used.insert(name.to_owned());
-            checkpoint.read(name, shape)
-        };
+        let mut source = CheckpointSource::new(&checkpoint);
         let model = build(&config, device, &mut source)?;
-        checkpoint.check_no_others(&used)?;
+        source.finish()?;
         Ok(Loaded {
             model,
             fingerprint: checkpoint.fingerprint(),
@@ -207,9 +175,8 @@ impl<B: Backend> T5<B> {
 }
 
 /// Every tensor of a model by its name in a checkpoint.
-fn tensors<B: Backend>(model: &T5<B>) -> Vec<(String, Stored<B>)> {
-    let mut out = Vec::new();
-    out.push((SHARED.to_owned(), Stored::rows(&model.shared.weight)));
+fn tensors<B: Backend>(model: &T5<B>) -> Named<B> {
+    let mut out: Named<B> = vec![(SHARED.to_owned(), Stored::rows(&model.shared.weight))];
     for (name, stack) in [("encoder", &model.encoder), ("decoder", &model.decoder)] {
         let relative = format!("{name}.block.0.layer.0.SelfAttention.relative_attention_bias.weight");
         out.push((relative, Stored::rows(&stack.relative_attention_bias)));
@@ -225,45 +192,30 @@ fn tensors<B: Backend>(model: &T5<B>) -> Vec<(String, Stored<B>)> {
                     ("v", &attention.v),
                     ("o", &attention.o),
                 ] {
-                    out.push((format!("{layer}.{kind}.{part}.weight"), Stored::linear(&linear.weight)));
+                    linear_tensors(&mut out, &format!("{layer}.{kind}.{part}"), linear);
                 }
-                out.push((
-                    format!("{layer}.layer_norm.weight"),
-                    Stored::vector(&attention.layer_norm.weight),
-                ));
+                let norm = &attention.layer_norm.weight;
+                vector_tensor(&mut out, &format!("{layer}.layer_norm.weight"), norm);
             }
             let layer = format!("{name}.block.{number}.layer.{last}");
             let dense = &block.feed_forward;
             let first = if dense.wi_1.is_some() { "wi_0" } else { "wi" };
-            out.push((
-                format!("{layer}.DenseReluDense.{first}.weight"),
-                Stored::linear(&dense.wi.weight),
-            ));
+            linear_tensors(&mut out, &format!("{layer}.DenseReluDense.{first}"), &dense.wi);
             if let Some(wi_1) = &dense.wi_1 {
-                out.push((
-                    format!("{layer}.DenseReluDense.wi_1.weight"),
-                    Stored::linear(&wi_1.weight),
-                ));
+                linear_tensors(&mut out, &format!("{layer}.DenseReluDense.wi_1"), wi_1);
             }
-            out.push((
-                format!("{layer}.DenseReluDense.wo.weight"),
-                Stored::linear(&dense.wo.weight),
-            ));
-            out.push((
-                format!("{layer}.layer_norm.weight"),
-                Stored::vector(&dense.layer_norm.weight),
-            ));
+            linear_tensors(&mut out, &format!("{layer}.DenseReluDense.wo"), &dense.wo);
+            vector_tensor(
+                &mut out,
+                &format!("{layer}.layer_norm.weight"),
+                &dense.layer_norm.weight,
+            );
         }
-        out.push((
-            format!("{name}.final_layer_norm.weight"),
-            Stored::vector(&stack.final_layer_norm.weight),
-        ));
+        let last = &stack.final_layer_norm.weight;
+        vector_tensor(&mut out, &format!("{name}.final_layer_norm.weight"), last);
     }
-    out.extend(
-        model
-            .lm_head
-            .as_ref()
-            .map(|head| (HEAD.to_owned(), Stored::linear(&head.weight))),
-    );
+    if let Some(head) = &model.lm_head {
+        linear_tensors(&mut out, "lm_head", head);
+    }
     out
 }

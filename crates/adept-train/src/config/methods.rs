@@ -4,9 +4,9 @@
 use std::fmt::Write;
 
 use adept_core::{GroupDefaults, Merge, Method};
+use adept_models::Family;
 
 use super::TrainMethod;
-use crate::model::Family;
 
 const HEAD: &str = "\
 # Methods

@@ -6,17 +6,16 @@
 
 use adept_core::Intervention;
 use adept_data::TextTokenizer;
-use adept_models::CausalBackbone;
 use adept_models::generate::{
     Choice, GenerationOptions, Part, Positions, Prefix, Request, Sampling, Written, complete,
 };
+use adept_models::{CausalBackbone, Family, Model};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use super::{Completion, Completions, PreparedPrograms, Problem, end_of, tidied, truncated};
 use crate::TrainError;
 use crate::config::{GenerationSection, PositionRule, RunConfig, TidyRule};
-use crate::model::{Family, Model};
 
 /// Tokens that are written at most where the configuration does not say.
 const MAX_NEW_TOKENS: usize = 512;

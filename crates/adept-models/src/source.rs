@@ -6,10 +6,10 @@ use burn::module::Param;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use super::layer::{LayerNorm, RmsNorm};
 use crate::checkpoint::Checkpoint;
 use crate::error::ModelError;
 use crate::linear::Linear;
+use crate::norm::{LayerNorm, RmsNorm};
 use crate::random::named_normals;
 use crate::stored::{Stored, frozen, transpose};
 
@@ -131,6 +131,7 @@ impl<B: Backend> Builder<'_, B> {
         Ok(Linear::new(frozen(values, [inputs, outputs], self.device), None))
     }
 
+    /// A norm's `name.weight` and `name.bias`.
     pub fn layer_norm(&mut self, name: &str, d: usize) -> Result<LayerNorm<B>, ModelError> {
         Ok(LayerNorm {
             weight: self.vector(&format!("{name}.weight"), d, Role::Scale)?,
@@ -138,6 +139,7 @@ impl<B: Backend> Builder<'_, B> {
         })
     }
 
+    /// A norm's `name.weight`.
     pub fn rms_norm(&mut self, name: &str, d: usize) -> Result<RmsNorm<B>, ModelError> {
         Ok(RmsNorm {
             weight: self.vector(&format!("{name}.weight"), d, Role::Scale)?,

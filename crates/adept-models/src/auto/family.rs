@@ -1,0 +1,181 @@
+//! The table of families becomes types: one variant each in [`Family`](super::Family) and [`Model`](super::Model).
+
+/// Makes `Family`, `Model` and all that goes by family. A line is `Type: "model_type", "title", module, kind;`. Names are
+/// resolved where the macro is used.
+macro_rules! families {
+    ($($(#[$doc:meta])* $family:ident: $name:literal, $title:literal, $module:ident, $kind:ident;)*) => {
+        /// A family of backbones.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Family {
+            $($(#[$doc])* $family,)*
+        }
+
+        impl Family {
+            /// Every family.
+            pub const ALL: &'static [Self] = &[$(Self::$family),*];
+
+            /// Name as `model_type` of a `config.json` has it.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$family => $name,)*
+                }
+            }
+
+            /// Its name in tables.
+            #[must_use]
+            pub fn title(self) -> &'static str {
+                match self {
+                    $(Self::$family => $title,)*
+                }
+            }
+
+            fn kind(self) -> Kind {
+                match self {
+                    $(Self::$family => kind!($kind),)*
+                }
+            }
+        }
+
+        /// A backbone of any family, as its `config.json` says.
+        #[derive(Module, Debug)]
+        #[allow(
+            clippy::large_enum_variant,
+            reason = "there is one backbone in a process: a few hundred bytes are not worth a box"
+        )]
+        pub enum Model<B: Backend> {
+            $($(#[$doc])* $family(crate::$family<B>),)*
+        }
+
+        /// Opens a checkpoint without loading it.
+        ///
+        /// # Errors
+        /// Files that cannot be read, and a family that is not known.
+        pub fn open(path: &Path) -> Result<Opened, ModelError> {
+            let family = Family::of(path)?;
+            Ok(match family {
+                $(Family::$family => {
+                    let (config, checkpoint) = crate::$module::open(path)?;
+                    Opened { family, config: Box::new(config), checkpoint }
+                })*
+            })
+        }
+
+        impl<B: Backend> Model<B> {
+            /// Reads a checkpoint in Hugging Face's form; nothing requires a gradient.
+            ///
+            /// # Errors
+            /// Files that cannot be read, tensors that do not fit, and a family that is not known.
+            pub fn load(
+                path: &Path,
+                device: &B::Device,
+            ) -> Result<Loaded<Self>, ModelError> {
+                Ok(match Family::of(path)? {
+                    $(Family::$family => {
+                        let Loaded { model, fingerprint } =
+                            <crate::$family<B> as Pretrained<B>>::load(path, device)?;
+                        Loaded { model: Self::$family(model), fingerprint }
+                    })*
+                })
+            }
+
+            /// Writes it as a checkpoint of f32 values.
+            ///
+            /// # Errors
+            /// Files that cannot be written.
+            pub fn save_pretrained(&self, path: &Path) -> Result<(), ModelError> {
+                match self {
+                    $(Self::$family(model) => {
+                        Pretrained::<B>::save(model, path, StoredType::F32)
+                    })*
+                }
+            }
+
+            /// Its family.
+            pub fn family(&self) -> Family {
+                match self {
+                    $(Self::$family(_) => Family::$family,)*
+                }
+            }
+
+            /// Its configuration.
+            pub fn config(&self) -> &dyn ModelConfig {
+                match self {
+                    $(Self::$family(model) => Pretrained::<B>::config(model),)*
+                }
+            }
+
+            /// The rate of dropout in its configuration.
+            pub fn dropout_rate(&self) -> f64 {
+                self.config().dropout_rate()
+            }
+
+            /// The token that fills rows up.
+            pub fn pad_id(&self) -> u32 {
+                match self {
+                    $(Self::$family(model) => model.pad_id(),)*
+                }
+            }
+
+            /// The tokens that end an answer, by `generation_config.json` and `config.json`.
+            pub fn eos_ids(&self) -> &[u32] {
+                self.config().eos_token_ids()
+            }
+
+            /// Does work that depends on whether it is an encoder-decoder.
+            pub fn visit<V: Visitor<B>>(&self, visitor: V) -> V::Output {
+                match self {
+                    $(Self::$family(model) => visitor.$kind(model),)*
+                }
+            }
+        }
+
+        impl<B: Backend> Backbone<B> for Model<B> {
+            fn d_model(&self) -> usize {
+                match self {
+                    $(Self::$family(model) => model.d_model(),)*
+                }
+            }
+
+            fn vocab_size(&self) -> usize {
+                match self {
+                    $(Self::$family(model) => model.vocab_size(),)*
+                }
+            }
+
+            fn embed(&self, ids: Tensor<B, 2, Int>) -> Tensor<B, 3> {
+                match self {
+                    $(Self::$family(model) => model.embed(ids),)*
+                }
+            }
+
+            fn embedding_weight(&self) -> Tensor<B, 2> {
+                match self {
+                    $(Self::$family(model) => model.embedding_weight(),)*
+                }
+            }
+
+            fn sites(&self) -> ModelSites {
+                self.config().sites()
+            }
+
+            fn linears_mut(&mut self) -> Vec<&mut Linear<B>> {
+                match self {
+                    $(Self::$family(model) => model.linears_mut(),)*
+                }
+            }
+        }
+    };
+}
+
+/// The kind that a line of the table says.
+macro_rules! kind {
+    (seq2seq) => {
+        Kind::Seq2seq
+    };
+    (causal) => {
+        Kind::Causal
+    };
+}
+
+pub(crate) use {families, kind};

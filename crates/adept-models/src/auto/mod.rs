@@ -1,0 +1,137 @@
+//! A backbone of whichever family its folder names.
+//!
+//! [`Family::of`] reads `model_type` of a `config.json`, [`open`] looks at a checkpoint without loading it, and
+//! [`Model::load`] makes the model. What differs between encoder-decoders and decoder-only models is asked of a
+//! [`Visitor`]; everything else about a family stands in its own module, which implements [`Pretrained`] and
+//! [`ModelConfig`] and is named once, in the table below.
+
+mod family;
+mod pretrained;
+
+use std::path::Path;
+
+use adept_core::ModelSites;
+use burn::module::Module;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor};
+
+use crate::checkpoint::Checkpoint;
+use crate::error::ModelError;
+use crate::linear::Linear;
+use crate::stored::{Loaded, StoredType};
+use crate::traits::{Backbone, CausalBackbone, Seq2SeqBackbone};
+use family::{families, kind};
+
+pub(crate) use pretrained::pretrained;
+pub use pretrained::{ModelConfig, Pretrained};
+
+families! {
+    /// T5: an encoder and a decoder.
+    T5: "t5", "T5 v1.0, v1.1, flan-T5", t5, seq2seq;
+    /// CodeGen: decoder-only.
+    CodeGen: "codegen", "CodeGen", codegen, causal;
+    /// Llama: decoder-only.
+    Llama: "llama", "Llama", llama, causal;
+}
+
+/// A checkpoint of any family that is not loaded.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its family.
+    pub family: Family,
+    /// Its `config.json`.
+    pub config: Box<dyn ModelConfig>,
+    /// Its files, without what takes no part in the model.
+    pub checkpoint: Checkpoint,
+}
+
+/// Work on a model that depends on whether it is an encoder-decoder, and not on its family.
+pub trait Visitor<B: Backend> {
+    /// What the work gives.
+    type Output;
+
+    /// The work on an encoder-decoder.
+    fn seq2seq<M: Seq2SeqBackbone<B> + Pretrained<B>>(self, model: &M) -> Self::Output;
+
+    /// The work on a decoder-only model.
+    fn causal<M: CausalBackbone<B> + Pretrained<B>>(self, model: &M) -> Self::Output;
+}
+
+/// How a family's rows are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Seq2seq,
+    Causal,
+}
+
+impl Family {
+    /// The family that a folder's `config.json` names; one that names none is a T5.
+    ///
+    /// # Errors
+    /// A file that cannot be read, and a family that is not known.
+    pub fn of(path: &Path) -> Result<Self, ModelError> {
+        let Some(found) = crate::model_type(path)? else {
+            return Ok(Self::T5);
+        };
+        let known = Self::ALL.iter().find(|family| family.name() == found);
+        known.copied().ok_or_else(|| ModelError::Family {
+            path: path.to_owned(),
+            known: Self::ALL.iter().map(|family| family.name()).collect(),
+            found,
+        })
+    }
+
+    /// Whether it is decoder-only: rows hold source and target concatenated.
+    #[must_use]
+    pub fn is_causal(self) -> bool {
+        self.kind() == Kind::Causal
+    }
+}
+
+impl<B: Backend> Model<B> {
+    /// The token that training appends, the first of [`eos_ids`](Self::eos_ids).
+    pub fn eos_id(&self) -> u32 {
+        let first = self.eos_ids().first();
+        *first.expect("a configuration without an end token is refused")
+    }
+
+    /// Positions it was trained for; none where there is no last one, as with T5's distances.
+    pub fn max_positions(&self) -> Option<usize> {
+        struct Positions;
+        impl<B: Backend> Visitor<B> for Positions {
+            type Output = Option<usize>;
+
+            fn seq2seq<M: Seq2SeqBackbone<B>>(self, _: &M) -> Option<usize> {
+                None
+            }
+
+            fn causal<M: CausalBackbone<B>>(self, model: &M) -> Option<usize> {
+                Some(model.max_positions())
+            }
+        }
+        self.visit(Positions)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(config: &str) -> Result<Family, ModelError> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.json"), config).unwrap();
+        Family::of(folder.path())
+    }
+
+    #[test]
+    fn a_family_goes_by_its_name_and_a_folder_without_one_is_a_t5() {
+        for &family in Family::ALL {
+            let config = format!(r#"{{"model_type": "{}"}}"#, family.name());
+            assert_eq!(of(&config).unwrap(), family);
+        }
+        assert_eq!(of("{}").unwrap(), Family::T5);
+        let error = of(r#"{"model_type": "gpt2"}"#).unwrap_err().to_string();
+        let expected = ": expected a backbone of model_type t5, codegen or llama, found `gpt2`";
+        assert!(error.ends_with(expected), "{error}");
+    }
+}
