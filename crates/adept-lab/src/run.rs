@@ -21,7 +21,6 @@ use adept_train::folder::{self, FolderKind, RunFolder};
 use adept_train::initial::{adapter_config, build_adapter};
 use adept_train::learner::{self, Job, Outcome};
 use adept_train::observer::{Event, Observer};
-use adept_train::optim;
 use adept_train::record::{Line, Majority, ProgramTally, RecordWriter, RunResult, Start, code_commit, code_version};
 use adept_train::target::{AdapterTarget, FullTarget, Target};
 use adept_train::task::LabelIds;
@@ -276,7 +275,6 @@ fn finish<AB: AutodiffBackend, T: Target<AB>>(
     let job = Job {
         identity: begun.identity,
         start: start.clone(),
-        groups: optim::groups(config.adapter.method, &config.optimizer).map_err(TrainError::from)?,
         backbone_dropout: config.train.backbone_dropout.or(backbone.model.dropout_rate()),
         train: Batcher::new(&task.train, options(config.train.batch_size))?,
         validation: Some(&validation),

@@ -2,7 +2,7 @@
 //!
 //! The way through this crate: [`config`] turns a preset, a file and command-line overrides into one resolved
 //! [`config::RunConfig`]; [`initial`] makes the adapter that a run starts from; [`target`] says what is trained (an
-//! adapter on a frozen backbone, or all of the backbone); [`learner`] is the training loop. [`optim`] holds AdamW with
+//! adapter on a frozen backbone, or all of the backbone); [`learner`] runs the training loop on a task. [`optim`] holds AdamW with
 //! PyTorch's semantics and Adafactor, [`checkpoint`] makes a run resumable bit for bit, [`record`] writes what happened.
 //!
 //! [`pretrain`] is another way through the same parts: from plain text and labelled tasks to a backbone. Whole runs,
@@ -30,5 +30,6 @@ pub mod schedule;
 pub mod target;
 pub mod task;
 pub mod trained;
+mod training_loop;
 
 pub use error::TrainError;

@@ -7,9 +7,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use adept_core::Unchanged;
 use adept_data::{Batch, IGNORED_LABEL};
 use adept_models::{T5, unfreeze};
 use adept_train::gradient::GradientSet;
+use adept_train::learner::{loss, pass};
 use adept_train::pretrain::{PretrainConfig, learner, resolve};
 use burn::backend::{Autodiff, NdArray};
 use burn::module::AutodiffModule;
@@ -148,7 +150,8 @@ fn check<AB: AutodiffBackend>(device: &AB::Device) {
             let mut gradients = GradientSet::default();
             let mut losses = BTreeMap::new();
             for (batch, kind) in batches.iter().zip(["text", "tasks"]) {
-                let (loss, gradient) = learner::pass::<AB, T5<AB>>(&model, batch, 0.5, 0.0, device);
+                let (loss, gradient) =
+                    pass::<AB, _>(&model, loss::<AB, T5<AB>>(&model, &Unchanged, batch, 0.0, device), 0.5);
                 losses.insert(kind.to_owned(), loss.into_data().convert::<f32>().to_vec().unwrap());
                 gradients.accumulate(gradient);
             }

@@ -5,7 +5,7 @@ use adept_core::{
 };
 use adept_train::config::fields::default_settings;
 use adept_train::config::{GroupSection, OptimizerSection, TrainMethod};
-use adept_train::optim::{AdamW, AdamWConfig, groups};
+use adept_train::optim::{self, AdamW};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
 use super::shape::Shape;
@@ -161,13 +161,7 @@ pub(super) fn optimizer<AB: AutodiffBackend>(method: TrainMethod) -> AdamW<AB::I
             .map(|group| (group.name.to_owned(), section(1e-4)))
             .collect(),
     };
-    let config = AdamWConfig {
-        beta1: section.beta1,
-        beta2: section.beta2,
-        epsilon: section.epsilon,
-    };
-    let groups = groups(method, &section).expect("the section above holds the groups of the method");
-    AdamW::new(config, groups)
+    optim::adamw(method, &section).expect("the section above holds the groups of the method")
 }
 
 /// A report without figures.

@@ -9,7 +9,7 @@ use adept_train::TrainError;
 use adept_train::config::RunConfig;
 use adept_train::evaluate::{self, EvaluationSet};
 use adept_train::learner::step_gradients;
-use adept_train::optim::{AdamW, AdamWConfig, groups};
+use adept_train::optim;
 use adept_train::program::{PreparedPrograms, Problem, Writer, in_order};
 use adept_train::target::Target;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -211,24 +211,14 @@ fn time_step<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     let mean = batches.iter().map(work).sum::<f64>() / batches.len() as f64;
     let usual = nearest(&batches, mean, work);
 
-    let section = &config.optimizer;
-    let constants = AdamWConfig {
-        beta1: section.beta1,
-        beta2: section.beta2,
-        epsilon: section.epsilon,
-    };
-    let mut optimizer = AdamW::new(
-        constants,
-        groups(config.adapter.method, section).map_err(TrainError::from)?,
-    );
+    let mut optimizer = optim::adamw(config.adapter.method, &config.optimizer).map_err(TrainError::from)?;
     let dropout = config.train.backbone_dropout.or(backbone.model.dropout_rate());
     let mut trained = Some(target.initial());
     let mut step = |batch: &Batch| -> f64 {
         let started = Instant::now();
         let module = trained.take().expect("every step puts it back");
         let batches = std::slice::from_ref(batch);
-        let (loss, gradients) = step_gradients::<AB, T>(target, &module, batches, dropout, device, &mut |_| true)
-            .expect("nothing asks the probe to stop");
+        let (loss, gradients) = step_gradients::<AB, T>(target, &module, batches, dropout, device);
         let rates = optimizer.rates(0, config.train.steps);
         trained = Some(optimizer.step::<AB, _>(module, gradients, &rates));
         // Reading the loss waits for the device.

@@ -9,7 +9,6 @@ use adept_train::evaluate::Predictor;
 use adept_train::folder;
 use adept_train::learner::{self, Job};
 use adept_train::observer::{Event, Observer, Split};
-use adept_train::optim;
 use adept_train::record::{MissingLayer, RunResult};
 use adept_train::target::Target;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -84,7 +83,6 @@ pub(super) fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     let job = Job {
         identity: begun.identity,
         start: start.clone(),
-        groups: optim::groups(config.adapter.method, &config.optimizer).map_err(TrainError::from)?,
         backbone_dropout: config.train.backbone_dropout.or(backbone.model.dropout_rate()),
         train: Batcher::new(&programs.train, batch_options(config, backbone))?,
         validation: None,

@@ -4,7 +4,7 @@ use adept_core::Method;
 use adept_train::config::{GroupSection, OptimizerSection, TrainMethod};
 use adept_train::gradient::GradientSet;
 use adept_train::learner::loss;
-use adept_train::optim::{AdamW, AdamWConfig, groups};
+use adept_train::optim::{self, AdamW};
 use adept_train::target::TrainBackbone;
 use burn::module::AutodiffModule;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -91,14 +91,7 @@ pub(super) fn optimizer<AB: AutodiffBackend>(method: Method) -> AdamW<AB::InnerB
             .map(|group| (group.name.to_owned(), section(1e-4)))
             .collect(),
     };
-    let config = AdamWConfig {
-        beta1: section.beta1,
-        beta2: section.beta2,
-        epsilon: section.epsilon,
-    };
-    let groups =
-        groups(TrainMethod::Adapter(method), &section).expect("the section above holds the groups of every method");
-    AdamW::new(config, groups)
+    optim::adamw(TrainMethod::Adapter(method), &section).expect("the section above holds the groups of every method")
 }
 
 /// A parameter without a gradient counts as one whose gradient is not a number: it would never be trained.

@@ -1,15 +1,16 @@
-//! One optimiser step's passes over the model: loss and gradients, without the loop around them.
+//! Passes over the model: loss and gradients, without the loop around them.
 
 use adept_core::Intervention;
 use adept_data::{Batch, IGNORED_LABEL};
+use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 
 use crate::gradient::GradientSet;
 use crate::target::{Target, TrainBackbone};
 
-/// Loss of one step, `[1]` on the device, and the gradients of what is trained.
-pub type StepGradients<AB> = (
+/// A loss, `[1]` on the device, and gradients of what is trained.
+pub type LossAndGradients<AB> = (
     Tensor<<AB as AutodiffBackend>::InnerBackend, 1>,
     GradientSet<<AB as AutodiffBackend>::InnerBackend>,
 );
@@ -25,38 +26,43 @@ pub fn loss<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     backbone.adapted(adapter).loss(adapter, batch, dropout, device)
 }
 
+/// The value of a tracked loss, and `share` times its gradient. The graph is gone when this returns.
+pub fn pass<AB: AutodiffBackend, M: Module<AB>>(trained: &M, loss: Tensor<AB, 1>, share: f64) -> LossAndGradients<AB> {
+    let value = loss.clone().inner();
+    let loss = if share == 1.0 { loss } else { loss.mul_scalar(share) };
+    let gradients = GradientSet::collect::<AB, _>(trained, &mut loss.backward());
+    (value, gradients)
+}
+
+/// What part of a step's gradient each of its batches gives, so that all their target tokens count alike.
+pub fn token_shares(batches: &[Batch]) -> Vec<f64> {
+    if batches.len() == 1 {
+        return vec![1.0];
+    }
+    let counts: Vec<usize> = batches.iter().map(target_tokens).collect();
+    let all = counts.iter().sum::<usize>().max(1);
+    counts.into_iter().map(|count| count as f64 / all as f64).collect()
+}
+
 /// Loss and gradients of the batches of one step together: the mean over all their target tokens, as if they were one
-/// batch. The graph of a batch is gone before the next one's is built.
-///
-/// `before_pass(index)` is called before every batch; where it says no, the answer is `None`.
+/// batch.
 pub fn step_gradients<AB: AutodiffBackend, T: Target<AB>>(
     target: &T,
     trained: &T::Trained,
     batches: &[Batch],
     dropout: f64,
     device: &AB::Device,
-    before_pass: &mut dyn FnMut(usize) -> bool,
-) -> Option<StepGradients<AB>> {
+) -> LossAndGradients<AB> {
     let (backbone, adapter) = target.parts(trained);
-    let counts: Vec<usize> = batches.iter().map(target_tokens).collect();
-    let all = counts.iter().sum::<usize>().max(1);
     let mut gradients = GradientSet::default();
     let mut total = Tensor::zeros([1], device);
-    for (index, batch) in batches.iter().enumerate() {
-        if !before_pass(index) {
-            return None;
-        }
-        let share = counts[index] as f64 / all as f64;
+    for (batch, share) in batches.iter().zip(token_shares(batches)) {
         let loss = loss::<AB, _>(backbone, adapter, batch, dropout, device);
-        let loss = if batches.len() == 1 {
-            loss
-        } else {
-            loss.mul_scalar(share)
-        };
-        total = total + loss.clone().inner();
-        gradients.accumulate(GradientSet::collect::<AB, _>(trained, &mut loss.backward()));
+        let (value, gradient) = pass::<AB, _>(trained, loss, share);
+        total = total + value.mul_scalar(share);
+        gradients.accumulate(gradient);
     }
-    Some((total, gradients))
+    (total, gradients)
 }
 
 /// Labels of a batch that count for the loss.

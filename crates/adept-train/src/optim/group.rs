@@ -1,7 +1,9 @@
 //! Parameter groups: which rate, decay and warm-up a parameter has, by its path in the module.
 
 use adept_core::ParameterGroup;
+use burn::tensor::backend::Backend;
 
+use super::{AdamW, AdamWConfig};
 use crate::config::{ConfigError, GroupSection, OptimizerSection, TrainMethod};
 use crate::schedule;
 
@@ -43,6 +45,19 @@ impl GroupConfig {
     pub fn rate(&self, step: usize, total: usize) -> f64 {
         self.learning_rate * schedule::multiplier(step, self.warmup_steps, total)
     }
+}
+
+/// The AdamW of a method, over its groups.
+///
+/// # Errors
+/// As [`groups`].
+pub fn adamw<B: Backend>(method: TrainMethod, section: &OptimizerSection) -> Result<AdamW<B>, ConfigError> {
+    let config = AdamWConfig {
+        beta1: section.beta1,
+        beta2: section.beta2,
+        epsilon: section.epsilon,
+    };
+    Ok(AdamW::new(config, groups(method, section)?))
 }
 
 /// The groups of a method, or one of everything for `full`.

@@ -11,5 +11,5 @@ mod stepper;
 pub use adafactor::{Adafactor, AdafactorConfig};
 pub use adamw::{AdamW, AdamWConfig, Moments};
 pub use choice::Optimizer;
-pub use group::{GroupConfig, groups};
+pub use group::{GroupConfig, adamw, groups};
 pub use state::{OptimizerState, ReadTensor};

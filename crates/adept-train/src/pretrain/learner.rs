@@ -1,12 +1,7 @@
-//! The loop of pretraining.
+//! Pretraining: what the [training loop](crate::training_loop) is given for a corpus and a mixture of tasks.
 //!
 //! One optimiser step is `accumulation` passes, each over one batch of text or of tasks ([`super::feed`]); its gradient is
-//! the mean of the gradients of the passes' mean token losses. Order, noise and dropout are functions of (seed, pass), so
-//! a checkpoint needs parameters, the optimiser's state and a step, and on CPU a run that goes on from one is the run
-//! that was never stopped, bit for bit.
-//!
-//! Losses stay on the device until they are needed: at points of the curve, before evaluations and before checkpoints.
-//! A NaN is found then, so none is ever saved.
+//! the mean of the gradients of the passes' mean token losses.
 
 use std::path::Path;
 use std::sync::mpsc::Receiver;
@@ -27,14 +22,14 @@ use super::record::{
     Continuation, PretrainEvaluation, PretrainIdentity, PretrainLine, PretrainPosition, PretrainStart, PretrainStep,
 };
 use crate::TrainError;
-use crate::checkpoint::{self, Loaded};
+use crate::checkpoint::Loaded;
 use crate::folder::{RunFolder, replace_folder};
-use crate::gradient::GradientSet;
-use crate::learner::{loss, mix};
+use crate::learner::loss;
 use crate::optim::{Adafactor, AdafactorConfig, AdamW, AdamWConfig, GroupConfig, Optimizer};
 use crate::record::{RecordWriter, Resume, code_version};
 use crate::schedule::Schedule;
 use crate::target::TrainBackbone;
+use crate::training_loop::{Course, Figures, Pace, Pass, Taken, TrainingLoop};
 
 /// Writes a model into the folder at the path, which it creates.
 pub type WriteModel<'a, M> = dyn Fn(&M, &Path) -> Result<(), TrainError> + 'a;
@@ -98,20 +93,6 @@ pub fn optimizer<B: Backend>(config: &PretrainConfig) -> Optimizer<B> {
     }
 }
 
-/// One pass over a batch: its mean token loss, `[1]` on the device, and `share` times the gradient of that.
-pub fn pass<AB: AutodiffBackend, M: TrainBackbone<AB>>(
-    model: &M,
-    batch: &Batch,
-    share: f64,
-    dropout: f64,
-    device: &AB::Device,
-) -> (Tensor<AB::InnerBackend, 1>, GradientSet<AB::InnerBackend>) {
-    let loss = loss::<AB, M>(model, &Unchanged, batch, dropout, device);
-    let value = loss.clone().inner();
-    let mut gradients = loss.mul_scalar(share).backward();
-    (value, GradientSet::collect::<AB, _>(model, &mut gradients))
-}
-
 /// Trains to the end, or to the next request to stop. Goes on from `found` where it is given; the caller has checked that
 /// its identity fits.
 pub fn train<AB, M>(
@@ -127,105 +108,71 @@ where
     M: TrainBackbone<AB>,
     M::Inner: Seq2SeqBackbone<AB::InnerBackend>,
 {
-    let (mut run, mut model) = Run::<AB, M>::begin(job, initial, found, folder, device, observer)?;
-    let section = run.config().train.clone();
+    let config = &job.identity.config;
+    let mut optimizer = optimizer(config);
+    let mut model = unfreeze::<AB, M>(M::from_inner(initial));
+    if let Some(found) = &found {
+        model = found.restore::<AB, _, _>(model, &mut optimizer, device)?;
+    }
+    let is_saved = found.is_some();
+    let mut course = PretrainCourse::<AB, M>::begin(job, found, folder, device, observer)?;
+    let (section, step) = (&config.train, course.position.step);
     std::thread::scope(|scope| {
-        let (first, last) = (
-            run.position.step * section.accumulation,
-            section.steps * section.accumulation,
-        );
+        let passes = step * section.accumulation..section.steps * section.accumulation;
         // Two steps ahead: text is read from disk, and a slow read now and then should not be seen.
-        let passes = job.source.feed(scope, first..last, 2 * section.accumulation);
-        loop {
-            let step = run.position.step;
-            let due = step > 0 && (step.is_multiple_of(section.evaluate_every) || step == section.steps);
-            let evaluated = run.position.evaluation.as_ref().map(|evaluation| evaluation.step);
-            if due && evaluated != Some(step) {
-                if !run.evaluate(&model)? {
-                    return run.interrupt(&model);
-                }
-                run.save(&model)?;
-            }
-            if step == section.steps {
-                return Ok(run.position);
-            }
-            match run.step(model, &passes)? {
-                (next, true) => model = next,
-                (unchanged, false) => return run.interrupt(&unchanged),
-            }
-            let done = run.position.step;
-            let evaluated_next = done.is_multiple_of(section.evaluate_every) || done == section.steps;
-            if done.is_multiple_of(section.save_every) && !evaluated_next {
-                run.save(&model)?;
-            }
-        }
+        course.passes = Some(job.source.feed(scope, passes, 2 * section.accumulation));
+        let done = TrainingLoop::new(course, optimizer, folder, device, is_saved).run(model)?;
+        Ok(done.position)
     })
 }
 
-/// A step whose figures have not been read from the device yet.
-struct Pending<B: Backend> {
-    step: usize,
-    rate: f64,
-    losses: Vec<(Kind, Tensor<B, 1>)>,
-    norm: Option<Tensor<B, 1>>,
-}
-
-/// The loop's state.
-struct Run<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> {
+/// A pretraining run.
+struct PretrainCourse<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> {
     job: &'a Job<'a, M::Inner>,
+    /// Batches, in order; none before the loop begins.
+    passes: Option<Receiver<Result<Fed, DataError>>>,
     folder: &'a RunFolder,
     device: &'a AB::Device,
     observer: &'a mut dyn PretrainObserver,
-    optimizer: Optimizer<AB::InnerBackend>,
     schedule: Schedule,
     record: RecordWriter,
     position: PretrainPosition,
-    pending: Vec<Pending<AB::InnerBackend>>,
     /// Tokens and seconds since the last point of the curve.
     window: (usize, f64),
+    /// Tokens of the step in progress.
+    step_tokens: usize,
     /// Last gradient norm that was read.
     norm: Option<f64>,
-    saved: Option<usize>,
 }
 
-impl<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> Run<'a, AB, M>
-where
-    M::Inner: Seq2SeqBackbone<AB::InnerBackend>,
-{
+impl<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> PretrainCourse<'a, AB, M> {
+    /// Starts anew or where a checkpoint was written.
     fn begin(
         job: &'a Job<'a, M::Inner>,
-        initial: M::Inner,
         found: Option<Checkpoint>,
         folder: &'a RunFolder,
         device: &'a AB::Device,
         observer: &'a mut dyn PretrainObserver,
-    ) -> Result<(Self, M), TrainError> {
+    ) -> Result<Self, TrainError> {
         let config = &job.identity.config;
-        let mut optimizer = optimizer(config);
-        let mut model = unfreeze::<AB, M>(M::from_inner(initial));
-        let position = match &found {
-            Some(found) => {
-                model = found.restore::<AB, _, _>(model, &mut optimizer, device)?;
-                found.progress.clone()
-            }
-            None => PretrainPosition {
-                step: 0,
-                evaluation: None,
-                text: (0.0, 0),
-                tasks: (0.0, 0),
-                seconds: 0.0,
-                tokens: 0,
-                record_bytes: 0,
-            },
+        let start = PretrainPosition {
+            step: 0,
+            evaluation: None,
+            text: (0.0, 0),
+            tasks: (0.0, 0),
+            seconds: 0.0,
+            tokens: 0,
+            record_bytes: 0,
         };
+        let position = found.as_ref().map_or(start, |found| found.progress.clone());
         let mut record = RecordWriter::open(&folder.record(), position.record_bytes)?;
         observer.event(&PretrainEvent::Start(job.start));
-        match &found {
+        match found {
             None => record.write(&PretrainLine::Start(Box::new(job.start.clone())))?,
             Some(found) => {
                 let resume = Resume {
                     step: position.step,
-                    damaged: found.damaged.clone(),
+                    damaged: found.damaged,
                     code_version: code_version(),
                 };
                 observer.event(&PretrainEvent::Resume(&resume));
@@ -237,95 +184,138 @@ where
             }
         }
         record.flush()?;
-        let run = Self {
+        Ok(Self {
             job,
+            passes: None,
             folder,
             device,
             observer,
-            optimizer,
             schedule: config.schedule(),
             record,
-            saved: found.as_ref().map(|_| position.step),
             position,
-            pending: Vec::new(),
             window: (0, 0.0),
+            step_tokens: 0,
             norm: None,
-        };
-        Ok((run, model))
+        })
     }
 
-    fn config(&self) -> &PretrainConfig {
+    fn config(&self) -> &'a PretrainConfig {
         &self.job.identity.config
     }
+}
 
-    /// One optimiser step; `false` where the run is to stop before it is taken.
-    fn step(&mut self, model: M, passes: &Receiver<Result<Fed, DataError>>) -> Result<(M, bool), TrainError> {
-        let started = Instant::now();
-        let config = &self.job.identity.config;
-        let (accumulation, step) = (config.train.accumulation, self.position.step);
-        let mut gradients = GradientSet::default();
-        let mut losses = Vec::with_capacity(accumulation);
-        let mut tokens = 0;
-        for index in 0..accumulation {
-            if self.observer.stop_requested() {
-                return Ok((model, false));
-            }
+impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Course<AB> for PretrainCourse<'_, AB, M>
+where
+    M::Inner: Seq2SeqBackbone<AB::InnerBackend>,
+{
+    type Trained = M;
+    type Position = PretrainPosition;
+    type Identity = PretrainIdentity;
+    type Note = Vec<Kind>;
+
+    fn pace(&self) -> Pace {
+        let config = self.config();
+        Pace {
+            seed: config.seed,
+            steps: config.train.steps,
+            accumulation: config.train.accumulation,
+            log_every: config.train.log_every,
+            evaluate_every: config.train.evaluate_every,
+            save_every: config.train.save_every,
+            check_every: usize::MAX,
+            keep: config.train.keep,
+            clip_norm: config.optimizer.clip_norm,
+            measure_norm: false,
+        }
+    }
+
+    fn position(&self) -> &PretrainPosition {
+        &self.position
+    }
+
+    fn identity(&self) -> &PretrainIdentity {
+        self.job.identity
+    }
+
+    fn stop_requested(&mut self) -> bool {
+        self.observer.stop_requested()
+    }
+
+    fn passes(&mut self, _step: usize) -> Result<(Vec<Pass>, Vec<Kind>), TrainError> {
+        let accumulation = self.config().train.accumulation;
+        let passes = self.passes.as_ref().expect("the feed begins before the loop");
+        let (mut batches, mut kinds) = (Vec::with_capacity(accumulation), Vec::with_capacity(accumulation));
+        self.step_tokens = 0;
+        for _ in 0..accumulation {
             let fed = passes
                 .recv()
                 .expect("the feeding thread sends every pass of the run, or an error before it ends")?;
-            tokens += fed.tokens;
-            if config.train.dropout > 0.0 {
-                AB::seed(self.device, mix(config.seed, (step * accumulation + index) as u64));
-            }
-            let (dropout, share) = (config.train.dropout, 1.0 / accumulation as f64);
-            let (loss, gradient) = pass::<AB, M>(&model, &fed.batch, share, dropout, self.device);
-            losses.push((fed.kind, loss));
-            gradients.accumulate(gradient);
+            self.step_tokens += fed.tokens;
+            kinds.push(fed.kind);
+            batches.push(Pass {
+                batch: fed.batch,
+                share: 1.0 / accumulation as f64,
+            });
         }
-        let norm = match config.optimizer.clip_norm {
-            0.0 => None,
-            clip => gradients.global_norm().inspect(|norm| gradients.clip(norm, clip)),
-        };
-        let rate = config.optimizer.learning_rate * self.schedule.multiplier(step);
-        let rates = [rate * config.optimizer.embedding_factor, rate];
-        let model = self.optimizer.step::<AB, _>(model, gradients, &rates);
-        self.pending.push(Pending {
-            step,
-            rate,
-            losses,
-            norm,
-        });
-        self.finish_step(rate, tokens, started)?;
-        Ok((model, true))
+        Ok((batches, kinds))
     }
 
-    /// Counts a step that was taken, and logs it where it is due.
-    fn finish_step(&mut self, rate: f64, tokens: usize, started: Instant) -> Result<(), TrainError> {
-        let section = &self.job.identity.config.train;
+    fn loss(&self, model: &M, batch: &Batch) -> Tensor<AB, 1> {
+        loss::<AB, M>(model, &Unchanged, batch, self.config().train.dropout, self.device)
+    }
+
+    /// Those of the embedding and of the rest.
+    fn rates(&self, step: usize) -> Vec<f64> {
+        let section = &self.config().optimizer;
+        let rate = section.learning_rate * self.schedule.multiplier(step);
+        vec![rate * section.embedding_factor, rate]
+    }
+
+    fn read(&mut self, figures: Figures<Vec<Kind>>) -> Result<(), TrainError> {
+        let (step, rate) = (figures.step, rest_rate(&figures.rates));
+        let finite = |what, found: f32| match found.is_finite() {
+            true => Ok(f64::from(found)),
+            false => Err(TrainError::Diverged {
+                step,
+                what,
+                found,
+                rate,
+            }),
+        };
+        for (kind, loss) in figures.note.into_iter().zip(figures.losses) {
+            let (window, what) = match kind {
+                Kind::Text => (&mut self.position.text, "loss on text"),
+                Kind::Tasks => (&mut self.position.tasks, "loss on tasks"),
+            };
+            window.0 += finite(what, loss)?;
+            window.1 += 1;
+        }
+        if let Some(norm) = figures.norm {
+            self.norm = Some(finite("gradient norm", norm)?);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, taken: &Taken<'_>) -> Result<(), TrainError> {
+        let tokens = self.step_tokens;
         self.position.step += 1;
         self.position.tokens += tokens as u64;
-        let step = self.position.step;
-        let log = step.is_multiple_of(section.log_every) || step == section.steps;
-        if log {
-            self.read_pending()?;
-        }
-        let seconds = started.elapsed().as_secs_f64();
-        self.position.seconds += seconds;
-        self.window = (self.window.0 + tokens, self.window.1 + seconds);
+        self.position.seconds += taken.seconds;
+        self.window = (self.window.0 + tokens, self.window.1 + taken.seconds);
         self.observer.event(&PretrainEvent::Progress {
-            step,
-            total: section.steps,
+            step: self.position.step,
+            total: self.config().train.steps,
             tokens,
         });
-        if log {
+        if taken.is_logged {
             let (tokens, seconds) = std::mem::take(&mut self.window);
             let mean = |(sum, count): (f64, usize)| (count > 0).then(|| sum / count as f64);
             let point = PretrainStep {
-                step,
+                step: self.position.step,
                 loss_text: mean(std::mem::take(&mut self.position.text)),
                 loss_tasks: mean(std::mem::take(&mut self.position.tasks)),
                 gradient_norm: self.norm,
-                learning_rate: rate,
+                learning_rate: rest_rate(taken.rates),
                 tokens_per_second: tokens as f64 / seconds.max(1e-9),
                 tokens: self.position.tokens,
                 seconds: self.position.seconds,
@@ -336,51 +326,13 @@ where
         Ok(())
     }
 
-    /// Reads what is still on the device, all at once, and ends the run at the first figure that is not finite.
-    fn read_pending(&mut self) -> Result<(), TrainError> {
-        let pending = std::mem::take(&mut self.pending);
-        let tensors: Vec<_> = pending
-            .iter()
-            .flat_map(|step| step.losses.iter().map(|(_, loss)| loss).chain(&step.norm))
-            .cloned()
-            .collect();
-        if tensors.is_empty() {
-            return Ok(());
-        }
-        let read = Tensor::cat(tensors, 0).into_data().convert::<f32>();
-        let read: Vec<f32> = read.into_vec().expect("the data was just converted to f32");
-        let mut read = read.into_iter();
-        let mut figure = |step: &Pending<AB::InnerBackend>, what| {
-            let found = read.next().expect("there are as many figures as tensors were read");
-            if found.is_finite() {
-                return Ok(f64::from(found));
-            }
-            Err(TrainError::Diverged {
-                step: step.step,
-                what,
-                found,
-                rate: step.rate,
-            })
-        };
-        for step in &pending {
-            for (kind, _) in &step.losses {
-                let (window, what) = match kind {
-                    Kind::Text => (&mut self.position.text, "loss on text"),
-                    Kind::Tasks => (&mut self.position.tasks, "loss on tasks"),
-                };
-                window.0 += figure(step, what)?;
-                window.1 += 1;
-            }
-            if step.norm.is_some() {
-                self.norm = Some(figure(step, "gradient norm")?);
-            }
-        }
-        Ok(())
+    fn is_evaluated(&self) -> bool {
+        let evaluated = self.position.evaluation.as_ref().map(|evaluation| evaluation.step);
+        evaluated == Some(self.position.step)
     }
 
-    /// Scores the model and writes it; `false` where the run is to stop.
+    /// Scores the model and writes it.
     fn evaluate(&mut self, model: &M) -> Result<bool, TrainError> {
-        self.read_pending()?;
         let started = Instant::now();
         let inner = model.valid();
         let total = self.job.scored.batches();
@@ -406,37 +358,22 @@ where
         self.observer.event(&PretrainEvent::Evaluation(&evaluation));
         self.record.write(&PretrainLine::Evaluation(evaluation.clone()))?;
         self.position.evaluation = Some(evaluation);
-        self.saved = None;
         Ok(true)
     }
 
-    /// Writes a checkpoint of the model as it is.
-    fn save(&mut self, model: &M) -> Result<(), TrainError> {
-        self.read_pending()?;
+    fn before_save(&mut self) -> Result<(), TrainError> {
         self.position.record_bytes = self.record.flush()?;
-        let keep = self.config().train.keep;
-        checkpoint::save::<AB, _, _, _, _>(
-            &self.folder.checkpoints(),
-            &self.position,
-            self.job.identity,
-            model,
-            &self.optimizer,
-            keep,
-        )?;
-        self.saved = Some(self.position.step);
-        self.observer.event(&PretrainEvent::Checkpoint {
-            step: self.position.step,
-        });
         Ok(())
     }
 
-    /// Saves the last whole step and ends the run.
-    fn interrupt<R>(&mut self, model: &M) -> Result<R, TrainError> {
-        // A step that was begun and not taken is not counted; the continuation begins it again.
-        let step = self.position.step;
-        if self.saved != Some(step) {
-            self.save(model)?;
-        }
-        Err(TrainError::Interrupted { step })
+    fn saved(&mut self) {
+        self.observer.event(&PretrainEvent::Checkpoint {
+            step: self.position.step,
+        });
     }
+}
+
+/// The rate of all but the embedding.
+fn rest_rate(rates: &[f64]) -> f64 {
+    rates.last().copied().unwrap_or_default()
 }

@@ -108,8 +108,7 @@ fn a_batch_split_in_two_has_the_gradient_of_the_whole() {
     let target = adapter_target(&resolved, &backbone);
     let trained = target.initial();
     let device = Default::default();
-    let gradients =
-        |batches: &[Batch]| step_gradients::<AB, _>(&target, &trained, batches, 0.0, &device, &mut |_| true).unwrap();
+    let gradients = |batches: &[Batch]| step_gradients::<AB, _>(&target, &trained, batches, 0.0, &device);
     let (whole_loss, whole) = gradients(&[batch(0..32)]);
     // Unequal parts and targets of unequal length: a plain mean of means would differ.
     let (split_loss, split) = gradients(&[batch(0..20), batch(20..32)]);

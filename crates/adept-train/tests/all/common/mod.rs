@@ -21,7 +21,6 @@ use adept_train::evaluate::{EvaluationSet, Predictor};
 use adept_train::folder::RunFolder;
 use adept_train::learner::{self, Job, Outcome};
 use adept_train::observer::{Event, Observer};
-use adept_train::optim;
 use adept_train::record::{Resume, Start};
 use adept_train::target::{AdapterTarget, FullTarget, Target};
 use burn::backend::Autodiff;
@@ -217,7 +216,6 @@ pub fn train<T: Target<AB>>(
     let job = Job {
         identity: &identity,
         start,
-        groups: optim::groups(resolved.config.adapter.method, &resolved.config.optimizer).unwrap(),
         backbone_dropout: resolved.config.train.backbone_dropout.or(0.1),
         train: Batcher::new(&rows.train, options(resolved.config.train.batch_size)).unwrap(),
         validation: Some(&rows.validation),
