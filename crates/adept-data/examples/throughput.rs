@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use adept_data::{
-    BatchOptions, Batcher, Layout, Lengths, LoadOptions, StoredRows, Task, TaskRows, TextTokenizer, default_buckets,
-    open_task,
+    BatchOptions, Batcher, Layout, Lengths, LoadOptions, RowEncoder, StoredRows, Task, TaskRows, TextTokenizer,
+    default_buckets, open_task,
 };
 
 const MAX_SOURCE_LENGTH: usize = 256;
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             &task,
             root,
             &LoadOptions::default(),
-            &tokenizer,
+            RowEncoder::apart(&tokenizer),
             lengths,
             Some(folder.path()),
         )

@@ -35,6 +35,8 @@ pub enum Layout {
     /// In one row, for a decoder alone: pads on the left, then source, then target. What is too long loses the source's
     /// beginning, then the target's end. Labels stand where their token does, all others are [`IGNORED_LABEL`].
     Joined(Positions),
+    /// The source alone with pads on its left: what a decoder-only backbone answers. Its beginning is cut.
+    Prompts(Positions),
 }
 
 /// How slots of a row with pads on its left are counted.
@@ -134,9 +136,9 @@ impl<'a> BatchRows<'a> {
     /// Tokens of a row's input.
     fn input_length(&self, row: usize, layout: Layout) -> usize {
         match (self, layout) {
-            (Self::Held(rows), Layout::Apart) => rows[row].source.len(),
+            (Self::Held(rows), Layout::Apart | Layout::Prompts(_)) => rows[row].source.len(),
             (Self::Held(rows), Layout::Joined(_)) => rows[row].source.len() + rows[row].target.len(),
-            (Self::Stored(rows), Layout::Apart) => rows.source_length(row),
+            (Self::Stored(rows), Layout::Apart | Layout::Prompts(_)) => rows.source_length(row),
             (Self::Stored(rows), Layout::Joined(_)) => rows.source_length(row) + rows.target_length(row),
         }
     }
@@ -313,7 +315,14 @@ impl<'a> Batcher<'a> {
         let encoded = encoded.iter().map(Cow::as_ref);
         Ok(match self.options.layout {
             Layout::Apart => padded(rows, encoded, (source_width, target_width), pad_id),
-            Layout::Joined(positions) => joined(rows, encoded, source_width, pad_id, positions),
+            Layout::Joined(positions) => {
+                let texts = encoded.map(|row| (row.source.as_slice(), row.target.as_slice()));
+                joined(rows, texts, source_width, pad_id, positions)
+            }
+            Layout::Prompts(positions) => {
+                let texts = encoded.map(|row| (row.source.as_slice(), [].as_slice()));
+                joined(rows, texts, source_width, pad_id, positions)
+            }
         })
     }
 
@@ -355,7 +364,7 @@ pub(crate) fn padded<'a>(
 /// A batch of rows whose source and target stand in one row of that width.
 fn joined<'a>(
     rows: Vec<usize>,
-    encoded: impl Iterator<Item = &'a Encoded>,
+    texts: impl Iterator<Item = (&'a [u32], &'a [u32])>,
     width: usize,
     pad_id: u32,
     counted: Positions,
@@ -365,7 +374,7 @@ fn joined<'a>(
     let mut mask = Vec::with_capacity(batch * width);
     let mut labels = Vec::with_capacity(batch * width);
     let mut positions = Vec::with_capacity(batch * width);
-    for Encoded { source, target } in encoded {
+    for (source, target) in texts {
         let target = &target[..target.len().min(width)];
         let source = &source[source.len().saturating_sub(width - target.len())..];
         let pads = width - source.len() - target.len();

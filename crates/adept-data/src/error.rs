@@ -438,6 +438,9 @@ pub enum DataError {
     /// Nothing to batch.
     #[error("expected at least one row to batch, found none")]
     NoRows,
+    /// A tokenizer's chat template.
+    #[error(transparent)]
+    Chat(#[from] crate::template::ChatError),
     /// Something about pretraining's text, tokens or mixture.
     #[error(transparent)]
     Pretrain(#[from] crate::pretrain::PretrainError),

@@ -1,7 +1,7 @@
 //! Task cards and readers, exact splits, tokenisation, length-bucketed batches and metrics; corpora and batches for pretraining.
 //!
 //! Text goes one way through this crate: [`load_task`] reads a [`Task`]'s files as its card says and makes [`Example`]s (source and
-//! target text) in the paper's splits; [`TextTokenizer`] turns them into [`Encoded`] ids; [`Batcher`] groups those by
+//! target text) in the paper's splits; a [`RowEncoder`] turns them into [`Encoded`] ids; [`Batcher`] groups those by
 //! length into a few fixed shapes; [`score`] compares decoded predictions with targets. What pretraining reads (plain text,
 //! a tokenizer trained on it, corrupted spans, mixtures of tasks) is in [`pretrain`]. Nothing here knows a tensor, and
 //! nothing here is random: every order is a pure function of a seed and a step.
@@ -10,6 +10,7 @@
 
 mod answer;
 mod batch;
+mod encoder;
 mod error;
 mod example;
 mod file;
@@ -23,10 +24,12 @@ mod rows;
 mod split;
 mod table;
 pub mod task;
+mod template;
 pub mod text;
 mod tokenizer;
 
 pub use batch::{Batch, BatchOptions, BatchRows, Batcher, IGNORED_LABEL, Layout, Positions, default_buckets};
+pub use encoder::{JoinedText, RowEncoder};
 pub use error::DataError;
 pub use example::{DataFile, Encoded, Example, TaskData};
 pub use loss::{Loss, LossCounter, LossExample, LossKind, LossyText, SplitLosses, split_losses};
@@ -36,4 +39,5 @@ pub use rows::{Lengths, RowsOrigin, StoredRows, TaskRows, open_task};
 pub use split::{SplitRule, torch_permutation};
 pub use table::TableFault;
 pub use task::{TargetLength, Task};
+pub use template::{ChatError, ChatTemplate, RowTemplate, TemplateError};
 pub use tokenizer::{BpeError, TextStream, TextTokenizer};

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, TextTokenizer};
+use crate::{DataError, RowEncoder, TextTokenizer};
 
 /// Characters of an excerpt on either side of the first difference.
 const AROUND: usize = 24;
@@ -169,17 +169,16 @@ impl LossCounter {
         }
     }
 
-    /// Counts a text (row number from 0) whose uncut ids are `ids`, as [`TextTokenizer::encode`] gives them, and which
-    /// is cut at its end.
+    /// Counts a source (row number from 0) whose uncut ids are `ids`, as [`RowEncoder::source`] gives them.
     ///
     /// # Errors
-    /// As [`TextTokenizer::decode`].
-    pub fn add(&mut self, tokenizer: &TextTokenizer, row: usize, text: &str, ids: &[u32]) -> Result<(), DataError> {
-        self.add_text(tokenizer, row, text, tokenizer.own(ids))?;
+    /// As [`RowEncoder::source`] and [`TextTokenizer::decode`].
+    pub fn add(&mut self, encoder: RowEncoder<'_>, row: usize, source: &str, ids: &[u32]) -> Result<(), DataError> {
+        if let Some((kind, excerpts)) = encoder.source_loss(source, ids)? {
+            self.note(kind, row, || Ok(excerpts))?;
+        }
         let limit = self.limit;
-        self.add_length(row, ids.len(), || {
-            tokenizer.cut_excerpts(ids, &tokenizer.cut(ids, limit))
-        })
+        self.add_length(row, ids.len(), || encoder.cut_excerpts(LossyText::Source, ids, limit))
     }
 
     /// Counts what a text loses besides being cut; `own` are its [own](TextTokenizer::own) ids.

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use adept_data::{Lengths, LoadOptions, Task, TextTokenizer, load_task, open_task};
+use adept_data::{Lengths, LoadOptions, RowEncoder, Task, TextTokenizer, load_task, open_task};
 
 /// Counts the bytes that are held.
 struct Counting;
@@ -61,7 +61,8 @@ fn memory_does_not_grow_with_the_file() {
     let tokenizer = TextTokenizer::from_dir(&backbone).expect("the project's own tokenizer");
     let (task, options) = (Task::named("text").expect("a task"), LoadOptions::default());
     let lengths = Lengths { source: 64, target: 8 };
-    let open = |root: &Path| open_task(&task, root, &options, &tokenizer, lengths, None).expect("a task");
+    let open =
+        |root: &Path| open_task(&task, root, &options, RowEncoder::apart(&tokenizer), lengths, None).expect("a task");
     // The tokenizer's own store of words fills at first.
     drop(open(data(5_000).path()));
     let (short, long) = (data(8_000), data(24_000));

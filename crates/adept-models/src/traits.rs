@@ -192,16 +192,29 @@ pub trait CausalBackbone<B: Backend>: Backbone<B> {
     /// The chosen rows of a cache, in the order of `rows`: rows that have ended are left out and cost nothing more.
     fn select_cache(&self, cache: &Self::Cache, rows: Tensor<B, 1, Int>) -> Self::Cache;
 
-    /// Reads slots behind those of the cache, `[batch, seq, d_model]`, and returns the logits of the last one,
-    /// `[batch, vocab]`. `mask` and `positions` are those of the new slots only, `[batch, seq]`; a step of a generation
-    /// is one slot.
+    /// Reads slots behind those of the cache, `[batch, seq, d_model]`, and returns their hidden states after the final
+    /// norm, `[batch, seq, d_model]`. `mask` and `positions` are those of the new slots only, `[batch, seq]`.
+    fn read_hidden(
+        &self,
+        embeddings: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        positions: Tensor<B, 2, Int>,
+        cache: &mut Self::Cache,
+    ) -> Tensor<B, 3>;
+
+    /// As [`read_hidden`](Self::read_hidden), but returns the logits of the last slot alone, `[batch, vocab]`; a step of a
+    /// generation is one slot.
     fn read(
         &self,
         embeddings: Tensor<B, 3>,
         mask: Tensor<B, 2, Bool>,
         positions: Tensor<B, 2, Int>,
         cache: &mut Self::Cache,
-    ) -> Tensor<B, 2>;
+    ) -> Tensor<B, 2> {
+        let [batch, seq, d_model] = embeddings.dims();
+        let hidden = self.read_hidden(embeddings, mask, positions, cache);
+        self.head(hidden.narrow(1, seq - 1, 1).reshape([batch, d_model]))
+    }
 
     /// Positions it was trained for; quality beyond that length is unknown.
     fn max_positions(&self) -> usize;

@@ -26,8 +26,8 @@ use crate::loss::{LossCounter, LossyText, SplitLosses, split_losses};
 use crate::metric::finite_number;
 use crate::read::{Sources, SplitFiles, hash};
 use crate::split::{self, Division, Official, Picks, RowsOf, TRAIN};
-use crate::tokenizer::cut;
-use crate::{DataError, DataFile, Encoded, LoadOptions, Right, Task, TextTokenizer};
+use crate::tokenizer::{cut, cut_left};
+use crate::{DataError, DataFile, Encoded, LoadOptions, Right, RowEncoder, Task};
 
 /// The longest source and target, in tokens, what the tokenizer adds included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,8 @@ pub struct StoredRows {
     store: Arc<RowStore>,
     picks: Arc<[usize]>,
     lengths: Lengths,
+    /// As [`RowEncoder::kept_in_front`] has it.
+    kept_in_front: Option<usize>,
 }
 
 impl StoredRows {
@@ -84,12 +86,12 @@ impl StoredRows {
         self.store.lengths(self.picks[row]).1.min(self.lengths.target)
     }
 
-    /// An example's ids, cut to the longest source and target; what the tokenizer puts behind a text stays.
+    /// An example's ids, cut to the longest source and target as [`RowEncoder`] cuts them.
     ///
     /// # Errors
     /// [`DataError::Io`] where the file can no longer be read.
     pub fn read(&self, row: usize) -> Result<Encoded, DataError> {
-        encoded(&self.store, self.picks[row], self.lengths)
+        encoded(&self.store, self.picks[row], self.lengths, self.kept_in_front)
     }
 
     /// An example's target.
@@ -137,11 +139,22 @@ impl StoredRows {
     }
 }
 
-fn encoded(store: &RowStore, example: usize, lengths: Lengths) -> Result<Encoded, DataError> {
+fn encoded(
+    store: &RowStore,
+    example: usize,
+    lengths: Lengths,
+    kept_in_front: Option<usize>,
+) -> Result<Encoded, DataError> {
     let (source, target) = store.ids(example)?;
-    Ok(Encoded {
-        source: cut(&source, lengths.source, store.suffix),
-        target: cut(&target, lengths.target, store.suffix),
+    Ok(match kept_in_front {
+        None => Encoded {
+            source: cut(&source, lengths.source, store.suffix),
+            target: cut(&target, lengths.target, store.suffix),
+        },
+        Some(front) => Encoded {
+            source: cut_left(&source, lengths.source, front),
+            target: cut(&target, lengths.target, 1),
+        },
     })
 }
 
@@ -154,7 +167,7 @@ pub fn open_task(
     task: &Task,
     root: &Path,
     options: &LoadOptions,
-    tokenizer: &TextTokenizer,
+    encoder: RowEncoder<'_>,
     lengths: Lengths,
     folder: Option<&Path>,
 ) -> Result<TaskRows, DataError> {
@@ -162,7 +175,7 @@ pub fn open_task(
     let mut files: Vec<DataFile> = task.card_file().into_iter().collect();
     let (mut stores, mut origins) = (BTreeMap::new(), BTreeMap::new());
     for (name, found) in sources.splits()? {
-        let (store, mut read, origin) = open_split(&sources, task, &found, tokenizer, options, folder)?;
+        let (store, mut read, origin) = open_split(&sources, task, &found, encoder, options, folder)?;
         files.append(&mut read);
         origins.insert(name.clone(), origin);
         stores.insert(name, Arc::new(store));
@@ -187,7 +200,7 @@ pub fn open_task(
     let mut losses = Vec::new();
     for (name, picks) in [("training", &train), ("validation", &validation), ("test", &test)] {
         if let Some(store) = stores.get(&picks.split) {
-            losses.extend(lost(name, store, picks, tokenizer, lengths)?);
+            losses.extend(lost(name, store, picks, encoder, lengths)?);
         }
     }
     let held = |picks: Picks| -> Result<(Vec<Encoded>, Right), DataError> {
@@ -196,7 +209,7 @@ pub fn open_task(
             return Ok((rows, right));
         };
         for example in picks.examples {
-            rows.push(encoded(store, example, lengths)?);
+            rows.push(encoded(store, example, lengths, encoder.kept_in_front())?);
             let texts = store.texts(example)?;
             right.targets.push(texts.target);
             right.golds.push(texts.golds);
@@ -211,6 +224,7 @@ pub fn open_task(
             store: Arc::clone(&stores[TRAIN]),
             picks: train.examples.into(),
             lengths,
+            kept_in_front: encoder.kept_in_front(),
         },
         files,
         origins,
@@ -223,20 +237,18 @@ fn lost(
     name: &str,
     store: &RowStore,
     picks: &Picks,
-    tokenizer: &TextTokenizer,
+    encoder: RowEncoder<'_>,
     lengths: Lengths,
 ) -> Result<Option<SplitLosses>, DataError> {
-    let mut counters = [
-        LossCounter::new(LossyText::Source, lengths.source),
-        LossCounter::new(LossyText::Target, lengths.target),
-    ];
+    let texts = [LossyText::Source, LossyText::Target];
+    let limits = [lengths.source, lengths.target];
+    let mut counters = [0, 1].map(|which| LossCounter::new(texts[which], limits[which]));
     let mut examples = picks.examples.clone();
     // The example that is shown is the first in the file.
     examples.sort_unstable();
     for example in examples {
         let row = store.row(example);
         let tokens: [usize; 2] = store.lengths(example).into();
-        let limits = [lengths.source, lengths.target];
         for (which, counter) in counters.iter_mut().enumerate() {
             if let Some(kind) = store.lost(example)[which] {
                 let excerpts = || Ok(store.texts(example)?.excerpts[which].take().unwrap_or_default());
@@ -244,7 +256,7 @@ fn lost(
             }
             counter.add_length(row, tokens[which], || {
                 let ids: [Vec<u32>; 2] = store.ids(example)?.into();
-                tokenizer.cut_excerpts(&ids[which], &tokenizer.cut(&ids[which], limits[which]))
+                encoder.cut_excerpts(texts[which], &ids[which], limits[which])
             })?;
         }
     }
@@ -256,7 +268,7 @@ fn open_split(
     sources: &Sources<'_>,
     task: &Task,
     found: &[SplitFiles<'_>],
-    tokenizer: &TextTokenizer,
+    encoder: RowEncoder<'_>,
     options: &LoadOptions,
     folder: Option<&Path>,
 ) -> Result<(RowStore, Vec<DataFile>, RowsOrigin), DataError> {
@@ -265,7 +277,7 @@ fn open_split(
         .iter()
         .map(|path| hash(path).map(|(sha256, _)| sha256))
         .collect::<Result<Vec<_>, _>>()?;
-    let key = key(task, found, &hashes, tokenizer, options);
+    let key = key(task, found, &hashes, encoder, options);
     let place = folder.map(|folder| folder.join(format!("{}-{}.rows", task.name(), &hex(&key)[..24])));
     let origin = match &place {
         None => RowsOrigin::Made,
@@ -290,7 +302,7 @@ fn open_split(
         source,
     };
     let make = |out: std::fs::File| -> Result<(std::fs::File, Vec<DataFile>), DataError> {
-        let mut writer = RowWriter::new(out, &shown, tokenizer, key)?;
+        let mut writer = RowWriter::new(out, &shown, encoder, key)?;
         let files = sources.read(found, &mut |example| writer.push(example))?;
         if let Some(file) = files.iter().zip(&hashes).find(|(file, hash)| file.sha256 != **hash) {
             let changed = std::io::Error::other("it changed while it was read");
@@ -320,7 +332,7 @@ fn key(
     task: &Task,
     found: &[SplitFiles<'_>],
     hashes: &[String],
-    tokenizer: &TextTokenizer,
+    encoder: RowEncoder<'_>,
     options: &LoadOptions,
 ) -> [u8; 32] {
     let mut hash = Sha256::new();
@@ -331,7 +343,10 @@ fn key(
     add(env!("CARGO_PKG_VERSION"));
     add(&layout::VERSION.to_string());
     add(task.sha256());
-    add(tokenizer.sha256());
+    add(encoder.tokenizer().sha256());
+    if let Some(form) = encoder.key() {
+        add(&form);
+    }
     add(&format!("{:?} {}", options.rounding, options.reference));
     for candidate in found {
         let readers: Vec<_> = candidate.files.iter().map(|(_, reader)| reader).collect();

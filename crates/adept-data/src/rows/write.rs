@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::layout::{COVERED, HEADER, Header, lost};
-use crate::loss::LossyText;
-use crate::{DataError, DataFile, Example, TextTokenizer};
+use crate::{DataError, DataFile, Example, RowEncoder};
 
 /// Examples tokenised at a time, and bytes of their texts: enough to keep all cores busy, little enough to keep memory
 /// flat.
@@ -18,7 +17,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 pub(super) struct RowWriter<'a, W: Write + Seek> {
     out: BufWriter<W>,
     path: PathBuf,
-    tokenizer: &'a TextTokenizer,
+    encoder: RowEncoder<'a>,
     header: Header,
     hash: Sha256,
     waiting: Vec<Example>,
@@ -28,13 +27,13 @@ pub(super) struct RowWriter<'a, W: Write + Seek> {
 
 impl<'a, W: Write + Seek> RowWriter<'a, W> {
     /// A store of what `key` stands for; `path` is what errors call it.
-    pub(super) fn new(out: W, path: &Path, tokenizer: &'a TextTokenizer, key: [u8; 32]) -> Result<Self, DataError> {
+    pub(super) fn new(out: W, path: &Path, encoder: RowEncoder<'a>, key: [u8; 32]) -> Result<Self, DataError> {
         let mut writer = Self {
             out: BufWriter::with_capacity(1 << 16, out),
             path: path.to_path_buf(),
-            tokenizer,
+            encoder,
             header: Header {
-                width: if u16::try_from(tokenizer.largest_id()).is_ok() {
+                width: if u16::try_from(encoder.largest_id()).is_ok() {
                     2
                 } else {
                     4
@@ -42,7 +41,7 @@ impl<'a, W: Write + Seek> RowWriter<'a, W> {
                 examples: 0,
                 bytes: 0,
                 files: 0,
-                suffix: tokenizer.suffix(),
+                suffix: encoder.tokenizer().suffix(),
                 key,
                 digest: [0; 32],
             },
@@ -97,27 +96,17 @@ impl<'a, W: Write + Seek> RowWriter<'a, W> {
     /// Tokenises and writes the examples that wait.
     fn encode(&mut self) -> Result<(), DataError> {
         let first = self.header.examples as usize;
-        let rows = self
-            .tokenizer
-            .encode_examples(&self.waiting, usize::MAX, usize::MAX)
-            .map_err(|error| match error {
-                DataError::Tokenize { row, source } => DataError::Tokenize {
-                    row: first + row,
-                    source,
-                },
-                other => other,
-            })?;
-        let both = || self.waiting.iter().zip(&rows);
-        let sources = both().map(|(example, row)| (example.source.as_str(), row.source.as_slice()));
-        let targets = both().map(|(example, row)| (example.target.as_str(), row.target.as_slice()));
-        let source_losses = self.tokenizer.losses(LossyText::Source, sources)?;
-        let target_losses = self.tokenizer.losses(LossyText::Target, targets)?;
+        let rows = self.encoder.rows(&self.waiting).map_err(|error| match error {
+            DataError::Tokenize { row, source } => DataError::Tokenize {
+                row: first + row,
+                source,
+            },
+            other => other,
+        })?;
         let width = self.header.width;
         let out = &mut self.encoded;
         out.clear();
-        let losses = source_losses.into_iter().zip(target_losses);
-        for ((example, row), losses) in self.waiting.iter().zip(&rows).zip(losses) {
-            let losses: [Option<_>; 2] = losses.into();
+        for (example, (row, losses)) in self.waiting.iter().zip(&rows) {
             out.extend_from_slice(&(example.id as u64).to_le_bytes());
             out.extend_from_slice(&(example.group as u64).to_le_bytes());
             for ids in [&row.source, &row.target] {

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use serde::Deserialize;
 
 use super::form::{FormCard, Format, check_names, plain_table};
-use crate::{Metric, SplitRule};
+use crate::{Metric, RowTemplate, SplitRule};
 
 /// Scores further apart than this are no scores: every one of a card's, in steps, is a text that a target is measured by.
 const WIDEST_SCORES: f32 = 1_000.0;
@@ -40,6 +40,9 @@ pub struct TaskCard {
     pub source: SourceCard,
     /// What the model is to write.
     pub target: TargetCard,
+    /// How source and target are joined for a decoder-only backbone; left out: as [`row_template`](Self::row_template) says.
+    #[serde(default)]
+    pub template: Option<RowTemplate>,
     /// How the three splits come from the official ones.
     #[serde(default)]
     pub split: SplitCard,
@@ -435,6 +438,17 @@ impl TaskCard {
             }
         }
         Ok(())
+    }
+
+    /// How source and target are joined for a decoder-only backbone: by the card's template, else a program behind its
+    /// source as it is and any other target behind a space.
+    #[must_use]
+    pub fn row_template(&self) -> RowTemplate {
+        match (&self.template, &self.target) {
+            (Some(template), _) => template.clone(),
+            (None, TargetCard::Program { .. }) => RowTemplate::adjacent(),
+            (None, _) => RowTemplate::spaced(),
+        }
     }
 
     /// Every field that the card uses, without repetition, in the order of first use.

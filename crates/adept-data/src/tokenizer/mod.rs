@@ -126,6 +126,11 @@ impl TextTokenizer {
         &self.sha256
     }
 
+    /// Ids that it puts in front of every text (Llama: one); they stay when a text is cut from its beginning.
+    pub(crate) fn prefix(&self) -> usize {
+        self.prefix
+    }
+
     /// Ids that it puts behind every text (T5: one, `</s>`); they stay when a text is cut.
     pub(crate) fn suffix(&self) -> usize {
         self.suffix
@@ -167,15 +172,28 @@ impl TextTokenizer {
     /// # Errors
     /// [`DataError::Tokenize`] with the first row of the part of the texts that failed.
     pub fn encode_batch(&self, texts: &[&str], max_tokens: usize) -> Result<Vec<Vec<u32>>, DataError> {
+        self.encode_chunks(texts, true, |ids| cut(ids, max_tokens, self.suffix))
+    }
+
+    /// As [`encode_continuation`](Self::encode_continuation) for many texts, worked out on all cores.
+    ///
+    /// # Errors
+    /// As [`encode_batch`](Self::encode_batch).
+    pub fn encode_continuations(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>, DataError> {
+        self.encode_chunks(texts, false, <[u32]>::to_vec)
+    }
+
+    fn encode_chunks(
+        &self,
+        texts: &[&str],
+        add_special: bool,
+        kept: impl Fn(&[u32]) -> Vec<u32>,
+    ) -> Result<Vec<Vec<u32>>, DataError> {
         let mut ids = Vec::with_capacity(texts.len());
         for chunk in texts.chunks(CHUNK) {
-            let encodings = guarded(|| self.tokenizer.encode_batch_fast(chunk.to_vec(), true))
+            let encodings = guarded(|| self.tokenizer.encode_batch_fast(chunk.to_vec(), add_special))
                 .map_err(|source| DataError::Tokenize { row: ids.len(), source })?;
-            ids.extend(
-                encodings
-                    .iter()
-                    .map(|encoding| cut(encoding.get_ids(), max_tokens, self.suffix)),
-            );
+            ids.extend(encodings.iter().map(|encoding| kept(encoding.get_ids())));
         }
         Ok(ids)
     }
@@ -214,28 +232,33 @@ impl TextTokenizer {
         Ok(kind.map(|kind| (kind, excerpts(text, &read_back))))
     }
 
-    /// As [`loss`](Self::loss) for many texts with their whole ids, worked out on all cores.
+    /// As [`loss`](Self::loss) for many texts with their own ids, worked out on all cores. `lead` is what the ids may have in
+    /// front of a text without its being a loss.
     pub(crate) fn losses<'a>(
         &self,
         which: LossyText,
+        lead: &str,
         texts: impl Iterator<Item = (&'a str, &'a [u32])>,
     ) -> Result<Vec<Lost>, DataError> {
-        let (texts, own): (Vec<&str>, Vec<&[u32]>) = texts.map(|(text, ids)| (text, self.own(ids))).unzip();
+        let (texts, own): (Vec<&str>, Vec<&[u32]>) = texts.unzip();
         let read_back = guarded(|| self.tokenizer.decode_batch(&own, false))
             .map_err(|source| DataError::Tokenize { row: 0, source })?;
         let loss = |((text, own), read_back): ((&str, &[u32]), String)| {
-            let kind = text_loss(which, text, &read_back, self.has_unknown(text, own));
-            kind.map(|kind| (kind, excerpts(text, &read_back)))
+            let read_back = read_back.strip_prefix(lead).unwrap_or(&read_back);
+            let kind = text_loss(which, text, read_back, self.has_unknown(text, own));
+            kind.map(|kind| (kind, excerpts(text, read_back)))
         };
         Ok(texts.into_iter().zip(own).zip(read_back).map(loss).collect())
     }
 
     /// A text around the place where it is cut, whole and cut.
     pub(crate) fn cut_excerpts(&self, ids: &[u32], kept: &[u32]) -> Result<(String, String), DataError> {
-        Ok(excerpts(
-            &self.decode(self.own(ids), false)?,
-            &self.decode(self.own(kept), false)?,
-        ))
+        self.excerpts_of(self.own(ids), self.own(kept))
+    }
+
+    /// The texts of two lists of ids around the place where they part.
+    pub(crate) fn excerpts_of(&self, left: &[u32], right: &[u32]) -> Result<(String, String), DataError> {
+        Ok(excerpts(&self.decode(left, false)?, &self.decode(right, false)?))
     }
 
     /// Ids of a text without those that are added around it.
@@ -366,7 +389,7 @@ pub(crate) fn cut(ids: &[u32], max_tokens: usize, suffix: usize) -> Vec<u32> {
 }
 
 /// Cuts a text's own ids from the left and keeps the `prefix` ones that were added in front of them.
-fn cut_left(ids: &[u32], max_tokens: usize, prefix: usize) -> Vec<u32> {
+pub(crate) fn cut_left(ids: &[u32], max_tokens: usize, prefix: usize) -> Vec<u32> {
     if ids.len() <= max_tokens {
         return ids.to_vec();
     }

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use adept_data::{
-    Lengths, LoadOptions, Loss, LossCounter, LossKind, LossyText, RowsOrigin, SplitLosses, Task, TextTokenizer,
-    open_task, split_losses,
+    Lengths, LoadOptions, Loss, LossCounter, LossKind, LossyText, RowEncoder, RowsOrigin, SplitLosses, Task,
+    TextTokenizer, open_task, split_losses,
 };
 
 fn checkpoint(path: &str) -> TextTokenizer {
@@ -37,7 +37,15 @@ fn losses(
     kept: &Path,
 ) -> (Vec<SplitLosses>, Vec<RowsOrigin>) {
     let text = Task::named("text").expect("a task's name");
-    let rows = open_task(&text, root, &LoadOptions::default(), tokenizer, lengths, Some(kept)).expect("good rows");
+    let rows = open_task(
+        &text,
+        root,
+        &LoadOptions::default(),
+        RowEncoder::apart(tokenizer),
+        lengths,
+        Some(kept),
+    )
+    .expect("good rows");
     (rows.losses, rows.origins.into_values().collect())
 }
 
@@ -150,7 +158,9 @@ fn texts_are_counted_as_they_come_too() {
         .enumerate()
     {
         let ids = tokenizer.encode(text, usize::MAX).expect("a text");
-        counter.add(&tokenizer, row, text, &ids).expect("ids of the vocabulary");
+        counter
+            .add(RowEncoder::apart(&tokenizer), row, text, &ids)
+            .expect("ids of the vocabulary");
     }
     let found = split_losses("input", 3, [counter]).expect("two rows lose something");
     let lines: Vec<String> = found.lines().collect();

@@ -3,6 +3,7 @@
 mod answers;
 mod batches;
 mod bpe;
+mod chat;
 mod classes;
 mod codecs;
 mod common;
@@ -12,6 +13,7 @@ mod faults;
 mod formats;
 mod forms;
 mod groups;
+mod joined;
 mod losses;
 mod malformed;
 mod metrics;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use adept_data::{
-    BatchOptions, Batcher, DataError, Encoded, FewShot, Layout, Lengths, LoadOptions, Right, RowsOrigin, ScoreRounding,
-    Task, TaskRows, TextTokenizer, load_task, open_task,
+    BatchOptions, Batcher, DataError, Encoded, FewShot, Layout, Lengths, LoadOptions, Right, RowEncoder, RowsOrigin,
+    ScoreRounding, Task, TaskRows, TextTokenizer, load_task, open_task,
 };
 
 const LENGTHS: Lengths = Lengths { source: 24, target: 6 };
@@ -32,8 +32,15 @@ fn open(name: &str, folder: Option<&Path>) -> TaskRows {
 
 fn open_in(name: &str, root: &Path, folder: Option<&Path>) -> TaskRows {
     let options = LoadOptions::default();
-    open_task(&task(name), root, &options, tokenizer(), LENGTHS, folder)
-        .unwrap_or_else(|error| panic!("{name}: {error}"))
+    open_task(
+        &task(name),
+        root,
+        &options,
+        RowEncoder::apart(tokenizer()),
+        LENGTHS,
+        folder,
+    )
+    .unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 fn train(rows: &TaskRows) -> Vec<Encoded> {
@@ -73,7 +80,7 @@ fn origins(rows: &TaskRows) -> Vec<RowsOrigin> {
 #[track_caller]
 fn same_as_in_memory(task: &Task, root: &Path, options: &LoadOptions, folder: Option<&Path>) {
     let tokenizer = tokenizer();
-    let rows = open_task(task, root, options, tokenizer, LENGTHS, folder).expect("a task");
+    let rows = open_task(task, root, options, RowEncoder::apart(tokenizer), LENGTHS, folder).expect("a task");
     let data = load_task(task, root, options).expect("a task");
     let encode = |examples| {
         tokenizer
@@ -175,7 +182,15 @@ fn lengths_are_cut_when_rows_are_read_so_that_they_share_a_store() {
     let long = open("mrpc", Some(folder.path()));
     let short = Lengths { source: 5, target: 1 };
     let root = datasets("glue-sample");
-    let short = open_task(&task("mrpc"), &root, &options, tokenizer, short, Some(folder.path())).expect("a task");
+    let short = open_task(
+        &task("mrpc"),
+        &root,
+        &options,
+        RowEncoder::apart(tokenizer),
+        short,
+        Some(folder.path()),
+    )
+    .expect("a task");
     assert_eq!(origins(&short), [RowsOrigin::Reused; 2]);
     let end = tokenizer.token_id("</s>").expect("the end of a text");
     for (row, (long, short)) in train(&long).iter().zip(&train(&short)).enumerate() {
@@ -237,7 +252,15 @@ fn whatever_decides_the_rows_decides_their_store() {
     }
     let options = LoadOptions::default();
     let opened = |task: &Task, options: &LoadOptions, tokenizer: &TextTokenizer| {
-        let rows = open_task(task, root.path(), options, tokenizer, LENGTHS, Some(kept.path())).expect("a task");
+        let rows = open_task(
+            task,
+            root.path(),
+            options,
+            RowEncoder::apart(tokenizer),
+            LENGTHS,
+            Some(kept.path()),
+        )
+        .expect("a task");
         origins(&rows)
     };
     use RowsOrigin::{Made, Reused};
@@ -298,7 +321,7 @@ fn faulty_data_leaves_nothing_behind() {
         &task("rte"),
         root.path(),
         &options,
-        tokenizer(),
+        RowEncoder::apart(tokenizer()),
         LENGTHS,
         Some(kept.path()),
     )
@@ -314,7 +337,15 @@ fn a_place_that_cannot_be_written_is_named() {
     fs::write(&file, "").expect("a writable folder");
     let options = LoadOptions::default();
     let rte = datasets("glue-sample");
-    let error = open_task(&task("rte"), &rte, &options, tokenizer(), LENGTHS, Some(&file)).expect_err("a file");
+    let error = open_task(
+        &task("rte"),
+        &rte,
+        &options,
+        RowEncoder::apart(tokenizer()),
+        LENGTHS,
+        Some(&file),
+    )
+    .expect_err("a file");
     assert!(
         matches!(error, DataError::Io { .. } | DataError::Write { .. }),
         "{error:?}"

@@ -172,16 +172,14 @@ impl<B: Backend> CausalBackbone<B> for CodeGen<B> {
         cache.select(rows)
     }
 
-    fn read(
+    fn read_hidden(
         &self,
         embeddings: Tensor<B, 3>,
         mask: Tensor<B, 2, Bool>,
         positions: Tensor<B, 2, Int>,
         cache: &mut CausalCache<B>,
-    ) -> Tensor<B, 2> {
-        let [b, n, d] = embeddings.dims();
-        let hidden = self.run(embeddings, positions, Reading::new(mask, Some(cache), 0.0));
-        self.head(hidden.narrow(1, n - 1, 1).reshape([b, d]))
+    ) -> Tensor<B, 3> {
+        self.run(embeddings, positions, Reading::new(mask, Some(cache), 0.0))
     }
 
     fn max_positions(&self) -> usize {

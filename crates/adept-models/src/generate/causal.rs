@@ -116,6 +116,20 @@ impl<C> Prefix<C> {
     pub fn slots(&self) -> usize {
         self.slots
     }
+
+    /// Positions `[rows, width]` that count on from each row's first one: the rows' own, and those behind the prefix.
+    pub(super) fn positions<B: Backend>(
+        &self,
+        first: &[i64],
+        width: usize,
+        device: &B::Device,
+    ) -> (Tensor<B, 2, Int>, Tensor<B, 2, Int>) {
+        let behind: Vec<i64> = first.iter().map(|first| first + self.slots as i64).collect();
+        (
+            positions_tensor(first, width, device),
+            positions_tensor(&behind, width, device),
+        )
+    }
 }
 
 /// Which tokens of a row are embedded.
@@ -308,29 +322,17 @@ fn decode<B: Backend, M: CausalBackbone<B>, N>(
     if rows.is_empty() || options.max_new_tokens == 0 {
         return Ok(written(rows));
     }
-    let longest = requests.iter().map(|request| request.ids.len()).max().unwrap_or(0);
-    let width = longest.max(options.width);
-    let pads: Vec<usize> = requests.iter().map(|request| width - request.ids.len()).collect();
-    // The position of each row's next slot, less the slots that all have read by then.
-    let uncounted = |row: usize| match options.positions {
-        Positions::Tokens => pads[row],
-        Positions::Slots => 0,
+    let given: Vec<&[u32]> = requests.iter().map(|request| request.ids).collect();
+    let layout = PromptLayout {
+        positions: options.positions,
+        width: options.width,
     };
-
-    let mut cache = model.repeat_cache(&prefix.cache, requests.len());
-    let (ids, mask) = padded(requests, &pads, width, model.pad_id(), device);
-    // A row's own positions, and those behind the soft prompt.
-    let positions = |first: &[i64], width: usize| {
-        let behind: Vec<i64> = first.iter().map(|first| first + prefix.slots as i64).collect();
-        (
-            positions_tensor(first, width, device),
-            positions_tensor(&behind, width, device),
-        )
-    };
-    let first: Vec<i64> = (0..requests.len()).map(|row| -(uncounted(row) as i64)).collect();
-    let (own, behind) = positions(&first, width);
-    let mut entering = embed(ids, own, Part::Given);
-    let mut logits = model.read(entering.clone(), mask, behind, &mut cache);
+    let Read {
+        mut cache,
+        mut logits,
+        mut entering,
+        next,
+    } = read_prompts(model, prefix, &given, layout, embed, device);
 
     let mut live: Vec<usize> = (0..requests.len()).collect();
     for token in 0..options.max_new_tokens {
@@ -383,16 +385,62 @@ fn decode<B: Backend, M: CausalBackbone<B>, N>(
             .collect();
         let batch = live.len();
         let ids = Tensor::from_data(TensorData::new(last, [batch, 1]), device);
-        let next: Vec<i64> = live
-            .iter()
-            .map(|&row| (width + token - uncounted(row)) as i64)
-            .collect();
-        let (own, behind) = positions(&next, 1);
+        let next: Vec<i64> = live.iter().map(|&row| next[row] + token as i64).collect();
+        let (own, behind) = prefix.positions(&next, 1, device);
         let mask = Tensor::full([batch, 1], true, device);
         entering = embed(ids, own, Part::New);
         logits = model.read(entering.clone(), mask, behind, &mut cache);
     }
     Ok(written(rows))
+}
+
+/// How prompts lie in a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PromptLayout {
+    /// How slots are counted.
+    pub positions: Positions,
+    /// As [`GenerationOptions::width`].
+    pub width: usize,
+}
+
+/// Prompts that were read behind a prefix.
+pub(super) struct Read<B: Backend, C> {
+    pub cache: C,
+    /// Of what follows each prompt, `[batch, vocab]`.
+    pub logits: Tensor<B, 2>,
+    /// What entered the model, `[batch, width, d_model]`.
+    pub entering: Tensor<B, 3>,
+    /// The position of the slot behind each prompt, the soft prompt not counted.
+    pub next: Vec<i64>,
+}
+
+/// Reads prompts, each of at least one token, padded on their left.
+pub(super) fn read_prompts<B: Backend, M: CausalBackbone<B>>(
+    model: &M,
+    prefix: &Prefix<M::Cache>,
+    prompts: &[&[u32]],
+    layout: PromptLayout,
+    embed: &Embed<'_, B>,
+    device: &B::Device,
+) -> Read<B, M::Cache> {
+    let longest = prompts.iter().map(|ids| ids.len()).max().unwrap_or(0);
+    let width = longest.max(layout.width);
+    let pads: Vec<usize> = prompts.iter().map(|ids| width - ids.len()).collect();
+    let first: Vec<i64> = match layout.positions {
+        Positions::Tokens => pads.iter().map(|&pads| -(pads as i64)).collect(),
+        Positions::Slots => vec![0; prompts.len()],
+    };
+    let mut cache = model.repeat_cache(&prefix.cache, prompts.len());
+    let (ids, mask) = padded(prompts, &pads, width, model.pad_id(), device);
+    let (own, behind) = prefix.positions(&first, width, device);
+    let entering = embed(ids, own, Part::Given);
+    let logits = model.read(entering.clone(), mask, behind, &mut cache);
+    Read {
+        cache,
+        logits,
+        entering,
+        next: first.iter().map(|first| first + width as i64).collect(),
+    }
 }
 
 /// Whether the rows that have ended are enough for the others to move: moving copies their cache once, which then must
@@ -412,20 +460,20 @@ fn written<N>(rows: Vec<Row<N>>) -> Vec<(Written, Vec<N>)> {
 
 /// Ids and mask `[batch, width]` of rows with pads on their left.
 fn padded<B: Backend>(
-    requests: &[Request<'_>],
+    prompts: &[&[u32]],
     pads: &[usize],
     width: usize,
     pad_id: u32,
     device: &B::Device,
 ) -> (Tensor<B, 2, Int>, Tensor<B, 2, Bool>) {
-    let mut ids = Vec::with_capacity(requests.len() * width);
-    let mut mask = Vec::with_capacity(requests.len() * width);
-    for (request, &pads) in requests.iter().zip(pads) {
+    let mut ids = Vec::with_capacity(prompts.len() * width);
+    let mut mask = Vec::with_capacity(prompts.len() * width);
+    for (prompt, &pads) in prompts.iter().zip(pads) {
         ids.extend(std::iter::repeat_n(pad_id as i32, pads));
-        ids.extend(request.ids.iter().map(|&id| id as i32));
+        ids.extend(prompt.iter().map(|&id| id as i32));
         mask.extend((0..width).map(|slot| slot >= pads));
     }
-    let shape = [requests.len(), width];
+    let shape = [prompts.len(), width];
     (
         Tensor::from_data(TensorData::new(ids, shape), device),
         Tensor::from_data(TensorData::new(mask, shape), device),

@@ -4,17 +4,21 @@
 //! |---|---|
 //! | [`seq2seq`] | encoder-decoders: greedy answers, scores of labels |
 //! | [`causal`] | decoders alone: texts that go on, greedy or sampled, behind a soft prompt that is read once |
+//! | [`score_causal_labels`] | the same models: scores of labels behind what was read once |
 //! | [`sample`] | a token drawn from logits: temperature, top-k, top-p |
 //!
 //! Run these on the plain backend, not under autodiff: nothing here is differentiated, and a graph would be kept.
 
 pub mod causal;
+mod labels;
 pub mod sample;
 pub mod seq2seq;
 
 pub use causal::{
-    Choice, Finish, GenerationOptions, Part, Positions, Prefix, Request, Written, complete, complete_with_margins,
+    Choice, Embed, Finish, GenerationOptions, Part, Positions, Prefix, PromptLayout, Request, Written, complete,
+    complete_with_margins,
 };
+pub use labels::{best_causal_labels, score_causal_labels};
 pub use sample::{Draw, Sampling};
 pub use seq2seq::{Generation, best_labels, greedy, greedy_with_margins, score_labels};
 

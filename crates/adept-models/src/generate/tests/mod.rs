@@ -1,6 +1,7 @@
 //! Generation with a small model that is really run, against the plainest way to do the same: all of a row's slots are read
 //! anew for every token.
 
+mod labels;
 mod sampling;
 mod toy;
 

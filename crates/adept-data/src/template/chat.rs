@@ -1,0 +1,282 @@
+//! Chat templates: the Jinja text that a tokenizer brings, rendered as transformers' `apply_chat_template` does it for one
+//! message of the user, with what begins the assistant's answer behind it (`add_generation_prompt`).
+//!
+//! It stands in `chat_template.jinja`, else under `chat_template` in `tokenizer_config.json`: one text, or a list of them
+//! with names, of which `default` is taken.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use minijinja::{Environment, Value, context};
+use serde_json::{Map, Value as Json};
+
+use super::python::{environment, without_generation_tags};
+use crate::DataError;
+use crate::text::{object_of_keys, read_text};
+
+/// The file of a template by itself.
+const TEMPLATE_FILE: &str = "chat_template.jinja";
+/// The file that may hold it, and names the special tokens that templates write.
+const CONFIG_FILE: &str = "tokenizer_config.json";
+/// Older tokenizers name special tokens here as well.
+const TOKENS_FILE: &str = "special_tokens_map.json";
+/// What the engine calls the template.
+const NAME: &str = "chat template";
+
+/// A chat template that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ChatError {
+    /// A tokenizer without one.
+    #[error("{}: expected a chat template ({TEMPLATE_FILE}, or `chat_template` in {CONFIG_FILE}), found none", folder.display())]
+    Missing {
+        /// The tokenizer's folder.
+        folder: PathBuf,
+    },
+    /// Several without one that is to be taken.
+    #[error("{}: `chat_template`: expected one text, or a template of the name `default`, found {found}", file.display())]
+    NoDefault {
+        /// The file.
+        file: PathBuf,
+        /// What is there.
+        found: String,
+    },
+    /// A template that cannot be read or rendered.
+    #[error("{}: chat template, line {line}: {message}", file.display())]
+    Failed {
+        /// The file that it stands in.
+        file: PathBuf,
+        /// The line of the template, from 1.
+        line: usize,
+        /// The engine's words, or those of the template's own `raise_exception`.
+        message: String,
+    },
+}
+
+/// A tokenizer's chat template, ready to be rendered.
+#[derive(Clone)]
+pub struct ChatTemplate {
+    file: PathBuf,
+    text: String,
+    /// `bos_token` and the like, as templates find them.
+    tokens: BTreeMap<String, String>,
+    environment: Arc<Environment<'static>>,
+}
+
+impl std::fmt::Debug for ChatTemplate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ChatTemplate")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ChatTemplate {
+    /// Reads the template of the tokenizer in `folder`.
+    ///
+    /// # Errors
+    /// [`ChatError`] where there is none or it is no Jinja; files that cannot be read.
+    pub fn from_dir(folder: &Path) -> Result<Self, DataError> {
+        let own = folder.join(TEMPLATE_FILE);
+        let config_file = folder.join(CONFIG_FILE);
+        let config = object(&config_file)?;
+        let (file, text) = match adept_files::is_named(&own) {
+            true => (own.clone(), read_text(&own)?),
+            false => {
+                let found = config.get("chat_template").filter(|found| !found.is_null());
+                let found = found.ok_or_else(|| ChatError::Missing {
+                    folder: folder.to_owned(),
+                })?;
+                let text = default_text(found).ok_or_else(|| ChatError::NoDefault {
+                    file: config_file.clone(),
+                    found: names(found),
+                })?;
+                (config_file, text.to_owned())
+            }
+        };
+        let mut tokens = special_tokens(&object(&folder.join(TOKENS_FILE))?);
+        tokens.extend(special_tokens(&config));
+        Ok(Self::new(file, text, tokens)?)
+    }
+
+    fn new(file: PathBuf, text: String, tokens: BTreeMap<String, String>) -> Result<Self, ChatError> {
+        let mut environment = environment();
+        let compiled = environment.add_template_owned(NAME, without_generation_tags(&text));
+        compiled.map_err(|cause| failed(&file, &cause))?;
+        Ok(Self {
+            file,
+            text,
+            tokens,
+            environment: Arc::new(environment),
+        })
+    }
+
+    /// The template's text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What the model reads before it answers a user who says `content`.
+    ///
+    /// # Errors
+    /// [`ChatError::Failed`].
+    pub fn render(&self, content: &str) -> Result<String, ChatError> {
+        let messages = vec![context! { role => "user", content }];
+        let nothing = Value::from(());
+        let context = context! {
+            messages,
+            tools => nothing.clone(),
+            documents => nothing,
+            add_generation_prompt => true,
+            ..Value::from(self.tokens.clone())
+        };
+        let template = self.environment.get_template(NAME);
+        let rendered = template.and_then(|template| template.render(context));
+        rendered.map_err(|cause| failed(&self.file, &cause))
+    }
+}
+
+fn failed(file: &Path, cause: &minijinja::Error) -> ChatError {
+    // The innermost error is the one that says why.
+    let mut innermost = cause;
+    while let Some(source) = std::error::Error::source(innermost).and_then(|source| source.downcast_ref()) {
+        innermost = source;
+    }
+    let message = match innermost.detail() {
+        Some(detail) => detail.to_owned(),
+        None => innermost.kind().to_string(),
+    };
+    ChatError::Failed {
+        file: file.to_owned(),
+        line: cause.line().or(innermost.line()).unwrap_or(1),
+        message,
+    }
+}
+
+/// The object in a JSON file; an empty one where there is no file.
+fn object(file: &Path) -> Result<Map<String, Json>, DataError> {
+    if !adept_files::is_named(file) {
+        return Ok(Map::new());
+    }
+    object_of_keys(&read_text(file)?, &mut None).map_err(|source| DataError::JsonDocument {
+        file: file.to_owned(),
+        source,
+    })
+}
+
+/// The template that is used where none is asked for.
+fn default_text(found: &Json) -> Option<&str> {
+    match found {
+        Json::String(text) => Some(text),
+        Json::Array(named) => {
+            let default = named.iter().find(|one| one["name"] == "default");
+            default.and_then(|one| one["template"].as_str())
+        }
+        _ => None,
+    }
+}
+
+/// What stands in a default template's place, for a message.
+fn names(found: &Json) -> String {
+    let Json::Array(named) = found else {
+        return found.to_string();
+    };
+    let names: Vec<&str> = named.iter().filter_map(|one| one["name"].as_str()).collect();
+    match names.as_slice() {
+        [] => "none".to_owned(),
+        names => names.join(", "),
+    }
+}
+
+/// Special tokens by the names that templates know them by: texts, or objects with the text under `content`.
+fn special_tokens(config: &Map<String, Json>) -> BTreeMap<String, String> {
+    let text = |value: &Json| match value {
+        Json::String(text) => Some(text.clone()),
+        Json::Object(token) => token.get("content")?.as_str().map(str::to_owned),
+        _ => None,
+    };
+    let tokens = config.iter().filter(|(name, _)| name.ends_with("_token"));
+    tokens
+        .filter_map(|(name, value)| Some((name.clone(), text(value)?)))
+        .collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn template(text: &str) -> Result<ChatTemplate, ChatError> {
+        let tokens = BTreeMap::from([("bos_token".to_owned(), "<s>".to_owned())]);
+        ChatTemplate::new("model/chat_template.jinja".into(), text.to_owned(), tokens)
+    }
+
+    #[track_caller]
+    fn check(text: &str, content: &str, expected: &str) {
+        assert_eq!(template(text).unwrap().render(content).unwrap(), expected);
+    }
+
+    #[track_caller]
+    fn fails(text: &str, expected: &str) {
+        let error = template(text).and_then(|template| template.render("hi")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("model/chat_template.jinja: chat template, {expected}")
+        );
+    }
+
+    #[test]
+    fn a_template_sees_what_pythons_templates_see() {
+        check(
+            "{{ bos_token }}\n{%- for m in messages %}\n  {%- if loop.first %}[{{ m['role'] | upper }}]{% endif %}\n{{ m.content.strip() }}{% \
+             endfor %}{% if add_generation_prompt %}<a>{% endif %}\n",
+            " hi ",
+            "<s>[USER]hi<a>",
+        );
+        // Blocks take their lines with them.
+        check("a\n  {% if true %}\nb\n  {% endif %}\nc\n", "", "a\nb\nc");
+        check(
+            "{% for x in range(9) %}{% if x == 2 %}{% break %}{% endif %}{{ x }}{% endfor %}",
+            "",
+            "01",
+        );
+        check(
+            "{{ tools is none }} {{ eos_token is defined }} {{ strftime_now('%Y') | length }}",
+            "",
+            "True False 4",
+        );
+        check(
+            "{{ messages | tojson }}",
+            "<é>",
+            "[{\"role\": \"user\", \"content\": \"<é>\"}]",
+        );
+        check(
+            "{{ messages[0] | tojson(indent=1, sort_keys=true, ensure_ascii=true) }}{{ [] | tojson(indent=2) }}",
+            "é😀",
+            "{\n \"content\": \"\\u00e9\\ud83d\\ude00\",\n \"role\": \"user\"\n}[]",
+        );
+        check("{{ [1, 2] | tojson(separators=(';', '=')) }}", "", "[1;2]");
+        check("x {%- generation -%} y {% endgeneration %}z", "", "xy z");
+    }
+
+    #[test]
+    fn a_template_that_fails_is_named_with_its_line() {
+        fails(
+            "a\n{{ raise_exception('no system message') }}",
+            "line 2: no system message",
+        );
+        fails("a\n\n{% if %}", "line 3: unexpected end of block");
+        fails(
+            "{{ messages[0].name.strip() }}",
+            "line 1: undefined has no method named strip (`messages[0].name` is undefined)",
+        );
+        fails(
+            "{{ strftime_now('%') }}",
+            "line 1: strftime_now: \"%\": strftime formatting failed: invalid format string, expected byte after `%`, \
+             but found end of format string",
+        );
+        let endless = "{% for a in range(9999) %}{% for a in range(9999) %}x{% endfor %}{% endfor %}";
+        fails(endless, "line 1: engine ran out of fuel");
+    }
+}

@@ -1,0 +1,211 @@
+//! What chat templates find in Python's Jinja as transformers sets it up, and the engine does not bring by itself.
+
+use jiff::Zoned;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, Rest};
+use minijinja::{Environment, Error, ErrorKind, Value};
+use serde::Serialize as _;
+use serde_json::ser::Formatter;
+
+/// Steps that a rendering may take, and pieces of 64 bytes that it may make: far more than any conversation needs, and a
+/// template without end is stopped within a second or so.
+const FUEL: u64 = 5_000_000;
+
+/// An environment as `apply_chat_template` has it: blocks take the line break behind them and the indent before them,
+/// loops know `break` and `continue`, strings and dictionaries have Python's methods.
+pub(super) fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    environment.set_syntax(syntax.expect("the delimiters are the usual ones"));
+    environment.set_fuel(Some(FUEL));
+    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.add_function("raise_exception", raise_exception);
+    environment.add_function("strftime_now", strftime_now);
+    environment.add_filter("tojson", tojson);
+    environment
+}
+
+/// Tags of transformers' own (`{% generation %}`) enclose what an assistant says and change no text: they become tags
+/// that do nothing, of the same control of white space and in the same line.
+pub(super) fn without_generation_tags(template: &str) -> String {
+    let mut out = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some(place) = rest.find("{%") {
+        let (before, tag) = rest.split_at(place);
+        out.push_str(before);
+        let Some(end) = tag.find("%}") else {
+            rest = tag;
+            break;
+        };
+        let inside = &tag[2..end];
+        let replaced = ["endgeneration", "generation"]
+            .into_iter()
+            .zip(["endif", "if true"])
+            .find(|(name, _)| inside.trim_matches(['-', '+']).trim() == *name);
+        match replaced {
+            Some((name, plain)) => {
+                out.push_str("{%");
+                out.push_str(&inside.replacen(name, plain, 1));
+            }
+            None => out.push_str(&tag[..end]),
+        }
+        out.push_str("%}");
+        rest = &tag[end + 2..];
+    }
+    out.push_str(rest);
+    out
+}
+
+fn raise_exception(message: String) -> Result<Value, Error> {
+    Err(Error::new(ErrorKind::InvalidOperation, message))
+}
+
+/// The local time, as `datetime.now().strftime` writes it.
+fn strftime_now(format: &str) -> Result<String, Error> {
+    jiff::fmt::strtime::format(format, &Zoned::now()).map_err(|cause| {
+        let message = format!("strftime_now: {format:?}: {cause}");
+        Error::new(ErrorKind::InvalidOperation, message)
+    })
+}
+
+/// `json.dumps`: unlike Jinja's own filter, characters that HTML knows stay as they are.
+fn tojson(value: &Value, arguments: Rest<Value>, named: Kwargs) -> Result<String, Error> {
+    let given = |place: usize, name: &str| -> Result<Option<Value>, Error> {
+        match arguments.get(place) {
+            Some(value) => Ok(Some(value.clone())),
+            None => named.get(name),
+        }
+    };
+    let [ascii, indent, separators, sorted] = [
+        given(0, "ensure_ascii")?,
+        given(1, "indent")?,
+        given(2, "separators")?,
+        given(3, "sort_keys")?,
+    ];
+    named.assert_all_used()?;
+    let indent = match indent.filter(|indent| !indent.is_none()) {
+        None => None,
+        Some(indent) => Some(match indent.as_str() {
+            Some(text) => text.to_owned(),
+            None => " ".repeat(usize::try_from(indent)?.min(64)),
+        }),
+    };
+    let (mut item, mut key) = (if indent.is_some() { "," } else { ", " }.to_owned(), ": ".to_owned());
+    if let Some(separators) = separators.filter(|separators| !separators.is_none()) {
+        let mut texts = separators.try_iter()?.map(|text| text.to_string());
+        (item, key) = texts.next().zip(texts.next()).ok_or_else(|| {
+            Error::new(
+                ErrorKind::InvalidOperation,
+                "tojson: expected two separators, found fewer",
+            )
+        })?;
+    }
+    let style = PythonStyle {
+        indent,
+        item,
+        key,
+        ascii: ascii.is_some_and(|ascii| ascii.is_true()),
+        depth: 0,
+        is_empty: true,
+    };
+    let failed = |cause| Error::new(ErrorKind::InvalidOperation, "tojson: the value is no JSON").with_source(cause);
+    let mut value = serde_json::to_value(value).map_err(failed)?;
+    if sorted.is_some_and(|sorted| sorted.is_true()) {
+        value.sort_all_objects();
+    }
+    let mut bytes = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, style);
+    value.serialize(&mut serializer).map_err(failed)?;
+    Ok(String::from_utf8(bytes).expect("JSON is UTF-8"))
+}
+
+/// How Python's `json` lays a value out.
+struct PythonStyle {
+    /// Of one level; none: all in one line.
+    indent: Option<String>,
+    item: String,
+    key: String,
+    /// Whether other characters are escaped.
+    ascii: bool,
+    depth: usize,
+    /// Whether the list or object that is being written has nothing in it yet.
+    is_empty: bool,
+}
+
+type Written = std::io::Result<()>;
+
+impl PythonStyle {
+    fn open<W: std::io::Write + ?Sized>(&mut self, out: &mut W, bracket: &[u8]) -> Written {
+        self.depth += 1;
+        self.is_empty = true;
+        out.write_all(bracket)
+    }
+
+    fn close<W: std::io::Write + ?Sized>(&mut self, out: &mut W, bracket: &[u8]) -> Written {
+        self.depth -= 1;
+        if !self.is_empty {
+            self.line(out)?;
+        }
+        self.is_empty = false;
+        out.write_all(bracket)
+    }
+
+    fn begin<W: std::io::Write + ?Sized>(&mut self, out: &mut W, first: bool) -> Written {
+        if !first {
+            out.write_all(self.item.as_bytes())?;
+        }
+        self.is_empty = false;
+        self.line(out)
+    }
+
+    fn line<W: std::io::Write + ?Sized>(&self, out: &mut W) -> Written {
+        match &self.indent {
+            Some(indent) => out.write_all(format!("\n{}", indent.repeat(self.depth)).as_bytes()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Formatter for PythonStyle {
+    fn begin_array<W: std::io::Write + ?Sized>(&mut self, out: &mut W) -> Written {
+        self.open(out, b"[")
+    }
+
+    fn end_array<W: std::io::Write + ?Sized>(&mut self, out: &mut W) -> Written {
+        self.close(out, b"]")
+    }
+
+    fn begin_array_value<W: std::io::Write + ?Sized>(&mut self, out: &mut W, first: bool) -> Written {
+        self.begin(out, first)
+    }
+
+    fn begin_object<W: std::io::Write + ?Sized>(&mut self, out: &mut W) -> Written {
+        self.open(out, b"{")
+    }
+
+    fn end_object<W: std::io::Write + ?Sized>(&mut self, out: &mut W) -> Written {
+        self.close(out, b"}")
+    }
+
+    fn begin_object_key<W: std::io::Write + ?Sized>(&mut self, out: &mut W, first: bool) -> Written {
+        self.begin(out, first)
+    }
+
+    fn begin_object_value<W: std::io::Write + ?Sized>(&mut self, out: &mut W) -> Written {
+        out.write_all(self.key.as_bytes())
+    }
+
+    fn write_string_fragment<W: std::io::Write + ?Sized>(&mut self, out: &mut W, fragment: &str) -> Written {
+        for character in fragment.chars() {
+            match character {
+                _ if self.ascii && !character.is_ascii() => {
+                    for unit in character.encode_utf16(&mut [0; 2]) {
+                        write!(out, "\\u{unit:04x}")?;
+                    }
+                }
+                _ => write!(out, "{character}")?,
+            }
+        }
+        Ok(())
+    }
+}
