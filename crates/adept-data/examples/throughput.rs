@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let tokenizer = TextTokenizer::from_dir(&tokenizer)?;
     let lengths = Lengths {
         source: MAX_SOURCE_LENGTH,
-        target: tokenizer.target_length(&task.target_length())?,
+        target: RowEncoder::apart(&tokenizer).target_length(&task.target_length())?,
     };
     let folder = tempfile::tempdir()?;
     let open = |root: &Path| {

@@ -284,6 +284,19 @@ impl<'a> RowEncoder<'a> {
         self.tokenizer.loss(LossyText::Source, &prompt, own)
     }
 
+    /// What a target loses, its row apart.
+    ///
+    /// # Errors
+    /// [`DataError::Tokenize`].
+    pub(crate) fn target_loss(&self, target: &str, ids: &[u32]) -> Result<Lost, DataError> {
+        let own = std::iter::once((target, self.own_target(ids)));
+        Ok(self
+            .tokenizer
+            .losses(LossyText::Target, self.lead(), own)?
+            .pop()
+            .flatten())
+    }
+
     /// A source or a target around the place where it is cut to `longest`, whole and cut.
     pub(crate) fn cut_excerpts(
         &self,

@@ -181,18 +181,18 @@ impl LossCounter {
         self.add_length(row, ids.len(), || encoder.cut_excerpts(LossyText::Source, ids, limit))
     }
 
-    /// Counts what a text loses besides being cut; `own` are its [own](TextTokenizer::own) ids.
+    /// Counts what a target loses besides being cut; `ids` are as [`RowEncoder::target`] gives them.
     ///
     /// # Errors
     /// As [`TextTokenizer::decode`].
-    pub fn add_text(
+    pub fn add_target(
         &mut self,
-        tokenizer: &TextTokenizer,
+        encoder: RowEncoder<'_>,
         row: usize,
-        text: &str,
-        own: &[u32],
+        target: &str,
+        ids: &[u32],
     ) -> Result<(), DataError> {
-        match tokenizer.loss(self.text, text, own)? {
+        match encoder.target_loss(target, ids)? {
             Some((kind, excerpts)) => self.note(kind, row, || Ok(excerpts)),
             None => Ok(()),
         }

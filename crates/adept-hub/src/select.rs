@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use crate::{HubError, Listing, RemoteFile, Repository};
 
 /// Files of a model that say what it is and how text becomes tokens.
-const DESCRIPTION: [&str; 9] = [
+const DESCRIPTION: [&str; 10] = [
     "config.json",
     "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
+    "chat_template.jinja",
     "special_tokens_map.json",
     "added_tokens.json",
     "spiece.model",

@@ -11,17 +11,19 @@ mod programs;
 use std::path::Path;
 
 use adept_core::{AdapterConfig, AdapterMetadata};
-use adept_data::{BatchOptions, Batcher, Encoded, Layout, Metric, Right, Task};
+use adept_data::{BatchOptions, Batcher, Encoded, Metric, Right, Task};
 use adept_models::{Backbone, Model};
 use adept_train::TrainError;
+use adept_train::answering::{AnswerMethod, Continuation, Decode, Generate, Labels};
 use adept_train::checkpoint::{self, Identity, Progress};
 use adept_train::config::{PredictionMethod, Resolved, RunConfig, SelectionMetric};
-use adept_train::evaluate::{EvaluationSet, Predictor};
+use adept_train::evaluate::EvaluationSet;
 use adept_train::folder::{self, FolderKind, RunFolder};
 use adept_train::initial::{adapter_config, build_adapter};
 use adept_train::learner::{self, Job, Outcome};
 use adept_train::observer::{Event, Observer};
 use adept_train::record::{Line, Majority, ProgramTally, RecordWriter, RunResult, Start, code_commit, code_version};
+use adept_train::rows::BatchUse;
 use adept_train::target::{AdapterTarget, FullTarget, Target};
 use adept_train::task::LabelIds;
 use adept_train::trained::Trained;
@@ -30,7 +32,8 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 
 use prepare::check_prepared;
 
-use door::check_positions;
+use door::slots_of;
+pub use door::{check_positions, check_rows};
 pub use prepare::{LoadedBackbone, Means, PreparedData, PreparedTask, load_backbone, prepare, prepare_task};
 pub use probe::{ProbeOptions, RunTime, probe};
 
@@ -234,25 +237,20 @@ fn full_target<AB: AutodiffBackend>(
 }
 
 /// How a run puts rows into batches of that size.
-pub(crate) fn batch_options<B: Backend>(
+pub fn batch_options<B: Backend>(
     config: &RunConfig,
     backbone: &LoadedBackbone<B>,
     task: &PreparedTask,
+    batches: BatchUse,
     batch_size: usize,
 ) -> BatchOptions {
-    BatchOptions {
-        layout: Layout::Apart,
-        batch_size,
-        max_source_length: config.input.max_source_length,
-        buckets: config.input.widths(),
-        pad_to_max: config.input.pad_to_max,
-        pad_id: backbone.model.pad_id(),
-        target_width: task.target_width,
-    }
+    let pad = backbone.model.pad_id();
+    task.form
+        .batch_options(config, batches, batch_size, pad, task.target_width)
 }
 
 /// Trains a target on rows and writes the result.
-fn finish<AB: AutodiffBackend, T: Target<AB>>(
+fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     begun: &Begun<'_, AB>,
     task: &PreparedTask,
     adapter: Option<&AdapterConfig>,
@@ -260,9 +258,12 @@ fn finish<AB: AutodiffBackend, T: Target<AB>>(
     observer: &mut dyn Observer,
 ) -> Result<RunResult, TrainError> {
     let (config, backbone) = (&begun.resolved.config, begun.backbone);
-    let options = |batch_size| batch_options(config, backbone, task, batch_size);
+    let prompt = adapter.map_or(0, AdapterConfig::virtual_tokens);
+    check_rows(config, &backbone.model, prompt, task)?;
+    let options = |batches, batch_size| batch_options(config, backbone, task, batches, batch_size);
     let evaluation_set = |rows: &[Encoded], right: Right| -> Result<EvaluationSet, TrainError> {
-        let batches = Batcher::new(rows, options(config.evaluation.batch_size))?.evaluation_batches()?;
+        let options = options(BatchUse::Answering, config.evaluation.batch_size);
+        let batches = Batcher::new(rows, options)?.evaluation_batches()?;
         Ok(EvaluationSet { batches, right })
     };
     let (rows, right) = selection_rows(&task.validation, config.evaluation.validation_rows);
@@ -276,12 +277,11 @@ fn finish<AB: AutodiffBackend, T: Target<AB>>(
         identity: begun.identity,
         start: start.clone(),
         backbone_dropout: config.train.backbone_dropout.or(backbone.model.dropout_rate()),
-        train: Batcher::new(&task.train, options(config.train.batch_size))?,
+        train: Batcher::new(&task.train, options(BatchUse::Training, config.train.batch_size))?,
         validation: Some(&validation),
         test: Some(&test),
         metrics: &metrics,
-        predictor: predictor(config, task),
-        decode: &decode,
+        answers: answer_method(config, task.labels.as_ref(), task.target_width, &decode),
     };
     let outcome = learner::train::<AB, T>(job, target, begun.folder, begun.device, observer)?;
     begun.end(start, outcome, Some(task.majority.clone()), None, observer)
@@ -335,24 +335,26 @@ pub fn metrics(config: &RunConfig, task: &Task) -> Vec<Metric> {
     metrics
 }
 
-/// How answers are made.
-pub fn predictor(config: &RunConfig, task: &PreparedTask) -> Predictor {
-    answers(config, task.labels.as_ref(), task.target_width)
-}
-
-/// How answers are made to a task of these labels (texts and their ids), of targets of `target_width` tokens.
-pub fn answers(config: &RunConfig, labels: Option<&LabelIds>, target_width: usize) -> Predictor {
+/// How rows are answered of a task of these labels (texts and their ids), of targets of `target_width` tokens.
+pub fn answer_method<'a>(
+    config: &RunConfig,
+    labels: Option<&'a LabelIds>,
+    target_width: usize,
+    decode: &'a Decode<'a>,
+) -> AnswerMethod<'a> {
+    let rules = Continuation::of(config);
     match (&config.evaluation.method, labels) {
-        (PredictionMethod::Labels | PredictionMethod::Auto, Some((texts, ids))) => Predictor::Labels {
-            ids: ids.clone(),
-            texts: texts.clone(),
-        },
-        _ => {
-            let given = config.evaluation.max_new_tokens;
-            Predictor::Generate {
-                max_new_tokens: if given == 0 { target_width } else { given },
-            }
+        (PredictionMethod::Labels | PredictionMethod::Auto, Some((texts, ids))) => {
+            AnswerMethod::Labels(Labels { ids, texts, rules })
         }
+        _ => AnswerMethod::Generate(Generate {
+            max_new_tokens: match config.evaluation.max_new_tokens {
+                0 => target_width,
+                given => given,
+            },
+            decode,
+            rules,
+        }),
     }
 }
 

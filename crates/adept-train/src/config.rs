@@ -12,6 +12,7 @@ mod sections;
 use std::path::PathBuf;
 
 use adept_core::Method;
+use adept_data::RowTemplate;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -105,6 +106,11 @@ impl RunConfig {
                 expected: "must be 0, or from 2 to 16384: of one token, `</s>`, every target would be the same"
                     .to_owned(),
             });
+        }
+        if !self.input.template.is_empty()
+            && let Err(cause) = RowTemplate::parse(&self.input.template)
+        {
+            return Err(ConfigError::Template { cause });
         }
         if self.adapter.method == TrainMethod::Adapter(Method::Pt) && self.adapter.virtual_tokens == 0 {
             return Err(ConfigError::NothingToTrain);

@@ -87,6 +87,12 @@ pub enum ConfigError {
         /// The task.
         task: String,
     },
+    /// A setting that is no template.
+    #[error("`input.template`: {cause}")]
+    Template {
+        /// Why.
+        cause: adept_data::TemplateError,
+    },
     /// A value that does not go with another one.
     #[error("`{key}` = {found}: {expected}")]
     Conflict {
@@ -428,11 +434,33 @@ pub enum TrainError {
         /// The task.
         task: String,
     },
-    /// A task of labels or texts on a decoder alone.
+    /// A task of programs where rows with labels, scores or texts are needed.
     #[error(
-        "decoder-only backbones (CodeGen, Llama) are trained on tasks of programs (mbpp) only so far; others need a T5"
+        "task `{task}`: its targets are programs: `adept train` and `adept reproduce` write and judge them, nothing else"
     )]
-    NoProgram,
+    NotRows {
+        /// The task.
+        task: String,
+    },
+    /// A setting of decoder-only backbones' texts, for one that reads source and target apart.
+    #[error(
+        "`{key}`: a T5 reads source and target apart: templates join them for decoder-only backbones (CodeGen, Llama)"
+    )]
+    ApartTemplate {
+        /// The setting.
+        key: &'static str,
+    },
+    /// Rows that targets fill by themselves.
+    #[error(
+        "`input.max_source_length` = {max_source_length}: source and target stand in one row of a decoder-only backbone, and \
+         targets take up to {target_width} tokens of it: expected more than that"
+    )]
+    NoRoomForSource {
+        /// Longest row.
+        max_source_length: usize,
+        /// Longest target.
+        target_width: usize,
+    },
     /// A split without examples.
     #[error("task `{task}` has no {split} examples")]
     EmptySplit {

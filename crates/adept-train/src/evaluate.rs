@@ -8,28 +8,9 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 
 use crate::TrainError;
+use crate::answering::{Answering, Asked};
 use crate::model::TaskModel;
 use crate::record::Scores;
-
-/// How an answer is made.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Predictor {
-    /// Greedy generation of at most so many tokens.
-    Generate {
-        /// Longest answer in tokens.
-        max_new_tokens: usize,
-    },
-    /// The label of highest summed log-probability.
-    Labels {
-        /// Token ids of each label, `</s>` included.
-        ids: Vec<Vec<u32>>,
-        /// The labels.
-        texts: Vec<String>,
-    },
-}
-
-/// Turns token ids into text.
-pub type Decode<'a> = dyn Fn(&[u32]) -> Result<String, TrainError> + 'a;
 
 /// A split to predict and score.
 pub struct EvaluationSet {
@@ -66,22 +47,23 @@ pub fn predict<B: Backend, M: TaskModel<B>>(
     model: &M,
     adapter: &dyn Intervention<B>,
     set: &EvaluationSet,
-    predictor: &Predictor,
-    decode: &Decode<'_>,
+    method: &impl Answering<B>,
     device: &B::Device,
     proceed: &mut dyn FnMut(usize, usize) -> bool,
 ) -> Result<Option<Vec<String>>, TrainError> {
     let model = model.adapted(adapter);
     let mut predictions = vec![String::new(); set.right.len()];
+    let prefix = model.prefix(adapter);
     for (done, batch) in set.batches.iter().enumerate() {
         if !proceed(done, set.batches.len()) {
             return Ok(None);
         }
         adapter.check_width(batch.source_width)?;
-        let texts = model.answers(adapter, batch, predictor, decode, device);
-        let texts = texts.map_err(|error| error.of_row(|row| batch.rows[row]))?;
-        for (row, text) in batch.rows.iter().zip(texts) {
-            predictions[*row] = text;
+        let asked = Asked { adapter, batch, device };
+        let answers = model.answers(method, &prefix, &asked);
+        let answers = answers.map_err(|error| error.of_row(|row| batch.rows[row]))?;
+        for (row, answer) in batch.rows.iter().zip(answers) {
+            predictions[*row] = answer.text;
         }
     }
     proceed(set.batches.len(), set.batches.len());

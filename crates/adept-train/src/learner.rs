@@ -14,8 +14,9 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 
 use crate::TrainError;
+use crate::answering::AnswerMethod;
 use crate::checkpoint::{self, Identity, Progress};
-use crate::evaluate::{self, Decode, EvaluationSet, Predictor};
+use crate::evaluate::{self, EvaluationSet};
 use crate::folder::RunFolder;
 use crate::observer::{Event, Observer, Split};
 use crate::optim::{self, GroupConfig, Optimizer};
@@ -41,10 +42,8 @@ pub struct Job<'a> {
     pub test: Option<&'a EvaluationSet>,
     /// The task's metrics; the first one chooses.
     pub metrics: &'a [Metric],
-    /// How answers are made.
-    pub predictor: Predictor,
-    /// Turns token ids into text.
-    pub decode: &'a Decode<'a>,
+    /// How rows are answered.
+    pub answers: AnswerMethod<'a>,
 }
 
 /// What the loop hands back.
@@ -204,8 +203,7 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> TaskCourse<'a, AB, T> {
             &backbone,
             &*adapter,
             set,
-            &job.predictor,
-            job.decode,
+            &job.answers,
             self.device,
             &mut proceed,
         )?;

@@ -2,7 +2,8 @@
 //!
 //! The way through this crate: [`config`] turns a preset, a file and command-line overrides into one resolved
 //! [`config::RunConfig`]; [`initial`] makes the adapter that a run starts from; [`target`] says what is trained (an
-//! adapter on a frozen backbone, or all of the backbone); [`learner`] runs the training loop on a task. [`optim`] holds AdamW with
+//! adapter on a frozen backbone, or all of the backbone); [`rows`] how a task's rows enter a backbone; [`learner`] runs the
+//! training loop on a task; [`answering`] turns batches into texts. [`optim`] holds AdamW with
 //! PyTorch's semantics and Adafactor, [`checkpoint`] makes a run resumable bit for bit, [`record`] writes what happened.
 //!
 //! [`pretrain`] is another way through the same parts: from plain text and labelled tasks to a backbone. Whole runs,
@@ -10,6 +11,7 @@
 //!
 //! Everything is generic over burn's autodiff backend; nothing here prints or exits.
 
+pub mod answering;
 pub mod checkpoint;
 pub mod config;
 pub mod error;
@@ -26,6 +28,7 @@ pub mod preset;
 pub mod pretrain;
 pub mod program;
 pub mod record;
+pub mod rows;
 pub mod schedule;
 pub mod target;
 pub mod task;

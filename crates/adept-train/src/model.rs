@@ -5,30 +5,36 @@ mod seq2seq;
 
 use adept_core::Intervention;
 use adept_data::Batch;
+use adept_models::causal::CausalCache;
+use adept_models::generate::Prefix;
 use adept_models::{Backbone, CodeGen, Llama, Model};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use crate::TrainError;
-use crate::evaluate::{Decode, Predictor};
+use crate::answering::{self, Answer, Answering, Asked};
 
 /// A backbone that a task can be trained on and scored with.
 pub trait TaskModel<B: Backend>: Backbone<B> {
     /// Mean cross-entropy `[1]` of a batch over its labels that count. `dropout` is the backbone's own.
     fn loss(&self, adapter: &dyn Intervention<B>, batch: &Batch, dropout: f64, device: &B::Device) -> Tensor<B, 1>;
 
+    /// What every row of an adapter begins with, read once for all batches.
+    type Prefix;
+
+    /// Reads it.
+    fn prefix(&self, adapter: &dyn Intervention<B>) -> Self::Prefix;
+
     /// The answer to each row of a batch, in the batch's order; not differentiated.
     ///
     /// # Errors
-    /// Ids that cannot be decoded, and a way of answering that the family has not.
+    /// As [`Answering`].
     fn answers(
         &self,
-        adapter: &dyn Intervention<B>,
-        batch: &Batch,
-        predictor: &Predictor,
-        decode: &Decode<'_>,
-        device: &B::Device,
-    ) -> Result<Vec<String>, TrainError>;
+        method: &impl Answering<B>,
+        prefix: &Self::Prefix,
+        asked: &Asked<'_, B>,
+    ) -> Result<Vec<Answer>, TrainError>;
 }
 
 /// What is done alike with a model of every family.
@@ -47,15 +53,33 @@ impl<B: Backend> TaskModel<B> for Model<B> {
         each!(self, model => model.loss(adapter, batch, dropout, device))
     }
 
+    /// None of a T5, which reads a soft prompt with each row.
+    type Prefix = Option<Prefix<CausalCache<B>>>;
+
+    fn prefix(&self, adapter: &dyn Intervention<B>) -> Self::Prefix {
+        match self {
+            Self::T5(_) => None,
+            Self::CodeGen(model) => Some(model.prefix(adapter)),
+            Self::Llama(model) => Some(model.prefix(adapter)),
+        }
+    }
+
     fn answers(
         &self,
-        adapter: &dyn Intervention<B>,
-        batch: &Batch,
-        predictor: &Predictor,
-        decode: &Decode<'_>,
-        device: &B::Device,
-    ) -> Result<Vec<String>, TrainError> {
-        each!(self, model => model.answers(adapter, batch, predictor, decode, device))
+        method: &impl Answering<B>,
+        prefix: &Self::Prefix,
+        asked: &Asked<'_, B>,
+    ) -> Result<Vec<Answer>, TrainError> {
+        let read = || {
+            prefix
+                .as_ref()
+                .expect("`prefix` reads one of every decoder-only backbone")
+        };
+        match self {
+            Self::T5(model) => model.answers(method, &(), asked),
+            Self::CodeGen(model) => model.answers(method, read(), asked),
+            Self::Llama(model) => model.answers(method, read(), asked),
+        }
     }
 }
 
@@ -67,15 +91,19 @@ macro_rules! decoders {
                 causal::loss(self, adapter, batch, dropout, device)
             }
 
+            type Prefix = Prefix<CausalCache<B>>;
+
+            fn prefix(&self, adapter: &dyn Intervention<B>) -> Self::Prefix {
+                answering::prefix(self, adapter)
+            }
+
             fn answers(
                 &self,
-                _: &dyn Intervention<B>,
-                _: &Batch,
-                _: &Predictor,
-                _: &Decode<'_>,
-                _: &B::Device,
-            ) -> Result<Vec<String>, TrainError> {
-                Err(TrainError::NoProgram)
+                method: &impl Answering<B>,
+                prefix: &Self::Prefix,
+                asked: &Asked<'_, B>,
+            ) -> Result<Vec<Answer>, TrainError> {
+                method.causal(self, prefix, asked)
             }
         }
     )*};

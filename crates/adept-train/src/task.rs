@@ -1,6 +1,6 @@
 //! What a configuration says about its task: which one it is, how its files are read, how wide its targets are.
 
-use adept_data::{FewShot, LoadOptions, ScoreRounding, TargetLength, Task, TextTokenizer};
+use adept_data::{FewShot, LoadOptions, RowEncoder, ScoreRounding, TargetLength, Task};
 
 use crate::TrainError;
 use crate::config::{ConfigError, Rounding, RunConfig};
@@ -20,10 +20,10 @@ pub fn task_of(config: &RunConfig) -> Result<Task, TrainError> {
 ///
 /// # Errors
 /// Labels that the tokenizer cannot encode.
-pub fn target_width(config: &RunConfig, task: &Task, tokenizer: &TextTokenizer) -> Result<usize, TrainError> {
+pub fn target_width(config: &RunConfig, task: &Task, encoder: RowEncoder<'_>) -> Result<usize, TrainError> {
     Ok(match (task.target_length(), config.input.max_target_length) {
         (TargetLength::Tokens(_), given @ 1..) => given,
-        (length, _) => tokenizer.target_length(&length)?,
+        (length, _) => encoder.target_length(&length)?,
     })
 }
 
@@ -31,10 +31,10 @@ pub fn target_width(config: &RunConfig, task: &Task, tokenizer: &TextTokenizer) 
 ///
 /// # Errors
 /// Labels that the tokenizer cannot encode.
-pub fn label_ids(task: &Task, tokenizer: &TextTokenizer, width: usize) -> Result<Option<LabelIds>, TrainError> {
+pub fn label_ids(task: &Task, encoder: RowEncoder<'_>) -> Result<Option<LabelIds>, TrainError> {
     let Some(labels) = task.labels() else { return Ok(None) };
-    let ids = labels.iter().map(|label| tokenizer.encode(label, width));
-    let ids = ids.collect::<Result<_, _>>()?;
+    let texts: Vec<&str> = labels.iter().map(String::as_str).collect();
+    let ids = encoder.targets(&texts)?;
     Ok(Some((labels, ids)))
 }
 

@@ -25,11 +25,13 @@ pub const TRAINED_FILE: &str = "trained.json";
 const FORMAT_VERSION: u64 = 1;
 
 /// Settings that decide what a model sees and how it answers.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 11] = [
     "input.max_source_length",
     "input.max_target_length",
     "input.pad_to_max",
     "input.positions",
+    "input.template",
+    "input.chat_template",
     "input.stsb_rounding",
     "input.reference_slips",
     "evaluation.method",

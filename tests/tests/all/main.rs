@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod goldens;
+mod labels;
 mod peft_files;
 mod pretrain;
 mod verify;

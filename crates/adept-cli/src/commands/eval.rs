@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use adept_data::{BatchOptions, Batcher, Layout, Task};
+use adept_data::{Batcher, Task};
 use adept_lab::run;
 use adept_train::config::{self, RunConfig};
 use adept_train::evaluate::{self, EvaluationSet};
+use adept_train::rows::BatchUse;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use serde_json::json;
 
@@ -41,7 +42,9 @@ impl WithBackend for Work {
         let backbone = run::load_backbone::<AB::InnerBackend>(&self.backbone, &device).map_err(run_failure)?;
         let subject = trained::load(arguments.adapter.as_deref(), &backbone, &device)?;
         let (task, config) = settings(&arguments, loudness, &subject)?;
-        let task = run::prepare_task(task, &config, &backbone.tokenizer, self.cache.as_deref()).map_err(run_failure)?;
+        let task = run::prepare_task(task, &config, &backbone, self.cache.as_deref()).map_err(run_failure)?;
+        let prompt = subject.adapter.virtual_tokens();
+        run::check_rows(&config, &backbone.model, prompt, &task).map_err(run_failure)?;
         let split = match arguments.split {
             Split::Validation => "validation",
             Split::Test => "test",
@@ -51,15 +54,8 @@ impl WithBackend for Work {
             Split::Validation => &task.validation,
             Split::Test => &task.test,
         };
-        let options = BatchOptions {
-            layout: Layout::Apart,
-            batch_size: config.evaluation.batch_size,
-            max_source_length: config.input.max_source_length,
-            buckets: config.input.widths(),
-            pad_to_max: config.input.pad_to_max,
-            pad_id: backbone.model.pad_id(),
-            target_width: task.target_width,
-        };
+        let size = config.evaluation.batch_size;
+        let options = run::batch_options(&config, &backbone, &task, BatchUse::Answering, size);
         let batches = Batcher::new(rows, options)
             .and_then(|batcher| batcher.evaluation_batches())
             .map_err(Failure::input)?;
@@ -67,14 +63,13 @@ impl WithBackend for Work {
             batches,
             right: right.clone(),
         };
-        let predictor = run::predictor(&config, &task);
         let decode = |ids: &[u32]| Ok(backbone.tokenizer.decode(ids, true)?);
+        let method = run::answer_method(&config, task.labels.as_ref(), task.target_width, &decode);
         let predictions = evaluate::predict(
             &backbone.model,
             &*subject.adapter,
             &set,
-            &predictor,
-            &decode,
+            &method,
             &device,
             &mut |_, _| true,
         );

@@ -3,14 +3,14 @@
 mod input;
 
 use adept_core::Intervention;
-use adept_data::{
-    BatchOptions, Batcher, Encoded, Layout, LossCounter, LossyText, Right, Task, default_buckets, split_losses,
-};
+use adept_data::{BatchOptions, Batcher, Encoded, LossCounter, LossyText, Right, Task, default_buckets, split_losses};
 use adept_lab::run::{self, LoadedBackbone};
 use adept_train::TrainError;
-use adept_train::config::{self, Told};
-use adept_train::evaluate::{self, EvaluationSet, Predictor};
-use adept_train::task::{label_ids, target_width};
+use adept_train::answering::AnswerMethod;
+use adept_train::config::{self, RunConfig, Told};
+use adept_train::evaluate::{self, EvaluationSet};
+use adept_train::rows::{BatchUse, RowForm};
+use adept_train::task::{LabelIds, label_ids, target_width};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use input::Input;
 
@@ -43,9 +43,14 @@ impl WithBackend for Work {
         let backbone = run::load_backbone::<AB::InnerBackend>(&hub::backbone(&arguments.backbone)?, &device)
             .map_err(run_failure)?;
         let subject = trained::load(arguments.adapter.as_deref(), &backbone, &device)?;
-        let (width, predictor) = settings(&arguments, loudness, &backbone, &subject)?;
+        let settings = settings(&arguments, loudness, &backbone, &subject)?;
+        let (form, config) = (&settings.form, &settings.config);
+        let encoder = form.encoder(&backbone.tokenizer);
+        let longest = form.lengths(config, settings.target_width).map_err(run_failure)?.source;
+        let decode = |ids: &[u32]| Ok(backbone.tokenizer.decode(ids, true)?);
+        let method = run::answer_method(config, settings.labels.as_ref(), settings.target_width, &decode);
 
-        let mut losses = LossCounter::new(LossyText::Source, width);
+        let mut losses = LossCounter::new(LossyText::Source, longest);
         let mut read = 0;
         loop {
             let before = input.lines_read();
@@ -55,47 +60,47 @@ impl WithBackend for Work {
                 return Ok(());
             }
             let texts: Vec<&str> = block.iter().map(|line| line.source.as_str()).collect();
-            let encoded = backbone
-                .tokenizer
-                .encode_batch(&texts, usize::MAX)
-                .map_err(Failure::input)?;
+            let encoded = encoder.sources(&texts).map_err(Failure::input)?;
             for (text, ids) in texts.iter().zip(&encoded) {
-                losses
-                    .add(&backbone.tokenizer, read, text, ids)
-                    .map_err(Failure::input)?;
+                losses.add(encoder, read, text, ids).map_err(Failure::input)?;
                 read += 1;
             }
             let rows: Vec<Encoded> = encoded
                 .into_iter()
                 .map(|source| Encoded {
-                    source: backbone.tokenizer.cut(&source, width),
+                    source: encoder.cut_source(&source, longest),
                     target: vec![backbone.model.eos_id()],
                 })
                 .collect();
-            let options = BatchOptions {
-                layout: Layout::Apart,
-                batch_size: usize::from(arguments.batch_size),
-                max_source_length: width,
-                buckets: default_buckets(width),
-                pad_to_max: false,
-                pad_id: backbone.model.pad_id(),
-                target_width: 1,
-            };
             let place = |row: usize| format!("{}:{}", arguments.input.display(), before + row + 1);
-            let predictions = predict(
-                &rows,
-                options,
-                &backbone,
-                &*subject.adapter,
-                &predictor,
-                &device,
-                &place,
-            )?;
+            let prompt = subject.adapter.virtual_tokens();
+            // An answer has a token at least.
+            let tokens = rows.iter().map(|row| row.source.len() + 1).enumerate();
+            run::check_positions(&backbone.model, "text", prompt, tokens).map_err(run_failure)?;
+            let size = usize::from(arguments.batch_size);
+            let options = BatchOptions {
+                buckets: default_buckets(config.input.max_source_length),
+                pad_to_max: false,
+                ..form.batch_options(config, BatchUse::Answering, size, backbone.model.pad_id(), 1)
+            };
+            let predictions = predict(&rows, options, &backbone, &*subject.adapter, &method, &device, &place)?;
             for (line, prediction) in block.iter().zip(predictions) {
                 say(line.with(&prediction))?;
             }
         }
     }
+}
+
+/// How texts are answered.
+struct Settings {
+    /// The configuration that training would have.
+    config: RunConfig,
+    /// How texts enter the backbone.
+    form: RowForm,
+    /// The task's labels and their ids.
+    labels: Option<LabelIds>,
+    /// Width of its targets in tokens.
+    target_width: usize,
 }
 
 /// Source tokens kept and how answers are made: as in the training, where the model says what it was trained with, and
@@ -105,7 +110,7 @@ fn settings<B: Backend>(
     loudness: Loudness,
     backbone: &LoadedBackbone<B>,
     subject: &Subject<B>,
-) -> Result<(usize, Predictor), Failure> {
+) -> Result<Settings, Failure> {
     let trained = subject.trained.as_ref();
     // Adapters of before say the name of their task alone.
     let named = || subject.about.as_ref()?.task.as_deref()?.parse().ok();
@@ -140,11 +145,17 @@ fn settings<B: Backend>(
     if trained.is_none() {
         config.input.max_source_length = subject.source_length().unwrap_or(SOURCE_TOKENS);
     }
+    if let Some(task) = task.as_ref().filter(|task| task.is_program()) {
+        let task = task.name().to_owned();
+        return Err(run_failure(TrainError::NotRows { task }));
+    }
+    let form = backbone.row_form(&config, task.as_ref()).map_err(run_failure)?;
+    let encoder = form.encoder(&backbone.tokenizer);
     let (labels, target_width) = match &task {
         None => (None, NEW_TOKENS),
         Some(task) => {
-            let width = target_width(&config, task, &backbone.tokenizer).map_err(run_failure)?;
-            let labels = label_ids(task, &backbone.tokenizer, width).map_err(run_failure)?;
+            let width = target_width(&config, task, encoder).map_err(run_failure)?;
+            let labels = label_ids(task, encoder).map_err(run_failure)?;
             (labels, width)
         }
     };
@@ -177,8 +188,9 @@ fn settings<B: Backend>(
     if let Some(trained) = trained {
         trained::say_told(loudness, trained, task.as_ref(), &differing);
     }
-    let width = config.input.max_source_length;
-    let width = subject.most_source_tokens().map_or(width, |most| width.min(most));
+    if let Some(most) = subject.most_source_tokens() {
+        config.input.max_source_length = config.input.max_source_length.min(most);
+    }
     if arguments.labels && labels.is_none() {
         let message = match &task {
             Some(task) => format!("--labels: the task {task} has no labels"),
@@ -186,7 +198,12 @@ fn settings<B: Backend>(
         };
         return Err(Failure::input(message));
     }
-    Ok((width, run::answers(&config, labels.as_ref(), target_width)))
+    Ok(Settings {
+        config,
+        form,
+        labels,
+        target_width,
+    })
 }
 
 fn predict<B: Backend>(
@@ -194,7 +211,7 @@ fn predict<B: Backend>(
     options: BatchOptions,
     backbone: &LoadedBackbone<B>,
     adapter: &dyn Intervention<B>,
-    predictor: &Predictor,
+    method: &AnswerMethod<'_>,
     device: &B::Device,
     place: &dyn Fn(usize) -> String,
 ) -> Result<Vec<String>, Failure> {
@@ -205,16 +222,7 @@ fn predict<B: Backend>(
         batches,
         right: Right::of_targets(vec![String::new(); rows.len()]),
     };
-    let decode = |ids: &[u32]| Ok(backbone.tokenizer.decode(ids, true)?);
-    let predictions = evaluate::predict(
-        &backbone.model,
-        adapter,
-        &set,
-        predictor,
-        &decode,
-        device,
-        &mut |_, _| true,
-    );
+    let predictions = evaluate::predict(&backbone.model, adapter, &set, method, device, &mut |_, _| true);
     let failed = |cause: TrainError| match cause {
         TrainError::Generate(ref error) => {
             let place = error.row().map(place);

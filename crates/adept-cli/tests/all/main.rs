@@ -5,6 +5,7 @@ mod analysis;
 mod bad_input;
 mod cli;
 mod common;
+mod decoders;
 mod fetch;
 mod folders;
 #[cfg(target_os = "linux")]

@@ -16,7 +16,6 @@ use tokenizers::{AddedToken, ModelWrapper, NormalizerWrapper, PreTokenizerWrappe
 use crate::file::hex;
 use crate::loss::{LossyText, Lost, excerpts, text_loss};
 use crate::read::listing;
-use crate::task::TargetLength;
 use crate::text::without_mark;
 use crate::{DataError, Encoded, Example};
 
@@ -313,21 +312,6 @@ impl TextTokenizer {
     /// Id of a token by its exact text, for example `</s>`.
     pub fn token_id(&self, token: &str) -> Option<u32> {
         self.tokenizer.token_to_id(token)
-    }
-
-    /// The width of a task's targets in tokens, `</s>` included.
-    ///
-    /// # Errors
-    /// As [`encode`](Self::encode).
-    pub fn target_length(&self, length: &TargetLength) -> Result<usize, DataError> {
-        let texts = match length {
-            TargetLength::Tokens(tokens) => return Ok(*tokens),
-            TargetLength::LongestOf(texts) => texts,
-        };
-        let lengths = texts
-            .iter()
-            .map(|text| self.encode(text, usize::MAX).map(|ids| ids.len()));
-        Ok(lengths.collect::<Result<Vec<_>, _>>()?.into_iter().max().unwrap_or(1))
     }
 
     /// Whether a text's ids are those of its words, one after the other: true of T5's tokenizer, which splits at white

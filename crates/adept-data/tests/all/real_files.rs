@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::common::{real, sha256};
 use adept_data::task::TargetCard;
-use adept_data::{Encoded, Example, LoadOptions, TargetLength, Task, TextTokenizer, load_task};
+use adept_data::{Encoded, Example, LoadOptions, RowEncoder, TargetLength, Task, TextTokenizer, load_task};
 
 /// A built-in task.
 fn named(name: &str) -> Task {
@@ -168,7 +168,11 @@ fn target_lengths_count_the_end_of_the_sequence() {
     let Some(tokenizer) = tokenizer() else { return };
     assert_eq!(tokenizer.vocab_size(), 32_100);
     assert_eq!(tokenizer.token_id("</s>"), Some(1));
-    let of = |length: &TargetLength| tokenizer.target_length(length).expect("T5 knows an id for everything");
+    let of = |length: &TargetLength| {
+        RowEncoder::apart(&tokenizer)
+            .target_length(length)
+            .expect("T5 knows an id for everything")
+    };
     let length = |texts: &[&str]| {
         of(&TargetLength::LongestOf(
             texts.iter().map(ToString::to_string).collect(),

@@ -9,6 +9,7 @@ use adept_train::TrainError;
 use adept_train::config::RunConfig;
 use adept_train::evaluate::{self, EvaluationSet};
 use adept_train::record::Scores;
+use adept_train::rows::BatchUse;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +88,8 @@ pub fn test_set<B: Backend>(
     backbone: &LoadedBackbone<B>,
     task: &PreparedTask,
 ) -> Result<EvaluationSet, TrainError> {
-    let options = run::batch_options(config, backbone, task, config.evaluation.batch_size);
+    let size = config.evaluation.batch_size;
+    let options = run::batch_options(config, backbone, task, BatchUse::Answering, size);
     Ok(EvaluationSet {
         batches: Batcher::new(&task.test.0, options)?.evaluation_batches()?,
         right: task.test.1.clone(),
@@ -108,8 +110,8 @@ pub fn score<B: Backend>(
     proceed: &mut dyn FnMut(usize, usize) -> bool,
 ) -> Result<Option<Scores>, TrainError> {
     let decode = |ids: &[u32]| Ok(backbone.tokenizer.decode(ids, true)?);
-    let predictor = run::predictor(config, task);
-    let predictions = evaluate::predict(&backbone.model, adapter, set, &predictor, &decode, device, proceed)?;
+    let method = run::answer_method(config, task.labels.as_ref(), task.target_width, &decode);
+    let predictions = evaluate::predict(&backbone.model, adapter, set, &method, device, proceed)?;
     Ok(predictions.map(|predictions| evaluate::scores(task.task.metrics(), &predictions, &set.right)))
 }
 

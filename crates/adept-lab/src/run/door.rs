@@ -3,10 +3,13 @@
 
 use std::path::Path;
 
-use adept_data::TextTokenizer;
+use adept_data::{Encoded, TextTokenizer};
 use adept_models::{Backbone as _, Model};
 use adept_train::TrainError;
+use adept_train::config::{PositionRule, RunConfig};
 use burn::tensor::backend::Backend;
+
+use super::PreparedTask;
 
 /// Refuses a tokenizer that gives ids without a row in the embedding, and one whose texts do not end as the model's do.
 ///
@@ -40,9 +43,42 @@ pub(super) fn check_tokenizer<B: Backend>(
     })
 }
 
+/// Slots that a row of so many tokens reaches over in its batch, as positions are counted.
+pub(super) fn slots_of(config: &RunConfig, tokens: usize) -> usize {
+    let widths = config.input.widths();
+    match config.input.positions {
+        PositionRule::Tokens => tokens,
+        // Pads count: a row reaches to the end of its batch.
+        PositionRule::Slots if config.input.pad_to_max => config.input.max_source_length,
+        PositionRule::Slots => widths.into_iter().find(|width| *width >= tokens).unwrap_or(tokens),
+    }
+}
+
+/// Refuses rows of a task that are longer than the backbone's positions, `prompt` virtual tokens included: training rows,
+/// and prompts that leave no room for an answer.
+///
+/// # Errors
+/// [`TrainError::Positions`].
+pub fn check_rows<B: Backend>(
+    config: &RunConfig,
+    model: &Model<B>,
+    prompt: usize,
+    task: &PreparedTask,
+) -> Result<(), TrainError> {
+    let joined = |row: usize| slots_of(config, task.train.source_length(row) + task.train.target_length(row));
+    let rows = (0..task.train.len()).map(|row| (row, joined(row)));
+    check_positions(model, "training row", prompt, rows)?;
+    for (what, rows) in [("validation row", &task.validation.0), ("test row", &task.test.0)] {
+        let answered = |row: &Encoded| slots_of(config, row.source.len()) + task.target_width;
+        let rows = rows.iter().map(answered).enumerate();
+        check_positions(model, what, prompt, rows)?;
+    }
+    Ok(())
+}
+
 /// Refuses texts that reach beyond a decoder's positions; T5 counts distances and has no last one. `tokens` are those
 /// of each row, in the order of the rows' numbers.
-pub(super) fn check_positions<B: Backend>(
+pub fn check_positions<B: Backend>(
     model: &Model<B>,
     what: &'static str,
     prompt: usize,

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use adept_core::Fingerprint;
 use adept_data::{
-    DataFile, Encoded, Lengths, LoadOptions, Right, SplitLosses, StoredRows, Task, TaskRows, TextTokenizer, open_task,
+    DataFile, Encoded, LoadOptions, Right, SplitLosses, StoredRows, Task, TaskRows, TextTokenizer, open_task,
 };
 use adept_models::{Loaded, Model};
 use adept_train::TrainError;
 use adept_train::config::{ConfigError, RunConfig};
 use adept_train::program::{PreparedPrograms, ProgramOptions, prepare_programs};
 use adept_train::record::Majority;
+use adept_train::rows::RowForm;
 use adept_train::task::{LabelIds, label_ids, load_options, target_width, task_of};
 use burn::tensor::backend::Backend;
 
@@ -27,6 +28,19 @@ pub struct LoadedBackbone<B: Backend> {
     pub tokenizer: TextTokenizer,
     /// Folder it was read from.
     pub path: PathBuf,
+}
+
+impl<B: Backend> LoadedBackbone<B> {
+    /// How the rows of a task enter it; without a task, how source and target do.
+    ///
+    /// # Errors
+    /// Templates that cannot be read or that it has no use for.
+    pub fn row_form(&self, config: &RunConfig, task: Option<&Task>) -> Result<RowForm, TrainError> {
+        match self.model.family().is_causal() {
+            true => RowForm::joined(config, task, &self.path, self.model.eos_id()),
+            false => RowForm::apart(config),
+        }
+    }
 }
 
 /// Reads a checkpoint and its tokenizer, and holds them against each other.
@@ -61,8 +75,10 @@ pub struct PreparedTask {
     pub test: (Vec<Encoded>, Right),
     /// The task's labels and their ids; none where targets are scores or answers.
     pub labels: Option<LabelIds>,
-    /// Width of the targets in tokens, `</s>` included.
+    /// Width of the targets in tokens, their end included.
     pub target_width: usize,
+    /// How its rows enter the backbone.
+    pub form: RowForm,
     /// What the most frequent training label scores.
     pub majority: Majority,
     /// Files the examples came from.
@@ -114,11 +130,11 @@ impl PreparedData {
     /// Its rows, for what has no meaning for programs.
     ///
     /// # Errors
-    /// [`TrainError::Program`].
+    /// [`TrainError::NotRows`].
     pub fn rows(&self) -> Result<&PreparedTask, TrainError> {
         match self {
             Self::Rows(rows) => Ok(rows),
-            Self::Programs(programs) => Err(TrainError::Program {
+            Self::Programs(programs) => Err(TrainError::NotRows {
                 task: programs.task.name().to_owned(),
             }),
         }
@@ -148,41 +164,40 @@ pub fn prepare<B: Backend>(
     backbone: &LoadedBackbone<B>,
     means: &Means,
 ) -> Result<PreparedData, TrainError> {
-    if task_of(config)?.is_program() {
+    let task = task_of(config)?;
+    if task.is_program() {
         if !backbone.model.family().is_causal() {
             let task = config.task.clone();
             return Err(TrainError::Program { task });
         }
-        let end = backbone.model.eos_id();
-        return prepare_programs(config, &backbone.tokenizer, end, &means.programs)
+        let form = backbone.row_form(config, Some(&task))?;
+        return prepare_programs(config, &backbone.tokenizer, form, &means.programs)
             .map(|programs| PreparedData::Programs(Box::new(programs)));
     }
-    if backbone.model.family().is_causal() {
-        return Err(TrainError::NoProgram);
-    }
-    let task = task_of(config)?;
-    prepare_task(task, config, &backbone.tokenizer, means.cache.as_deref())
-        .map(|rows| PreparedData::Rows(Box::new(rows)))
+    prepare_task(task, config, backbone, means.cache.as_deref()).map(|rows| PreparedData::Rows(Box::new(rows)))
 }
 
 /// Reads and tokenises a task, or takes it as it was tokenised before from `cache`, a folder that is made where it is not
 /// there. Without one, token ids lie in a temporary file.
-pub fn prepare_task(
+pub fn prepare_task<B: Backend>(
     task: Task,
     config: &RunConfig,
-    tokenizer: &TextTokenizer,
+    backbone: &LoadedBackbone<B>,
     cache: Option<&Path>,
 ) -> Result<PreparedTask, TrainError> {
+    if task.is_program() {
+        return Err(TrainError::NotRows {
+            task: task.name().to_owned(),
+        });
+    }
     if config.data.as_os_str().is_empty() {
         return Err(ConfigError::Missing { key: "data" }.into());
     }
     let options = load_options(config);
-    let target_width = target_width(config, &task, tokenizer)?;
-    let max_source_length = config.input.max_source_length;
-    let lengths = Lengths {
-        source: max_source_length,
-        target: target_width,
-    };
+    let form = backbone.row_form(config, Some(&task))?;
+    let encoder = form.encoder(&backbone.tokenizer);
+    let target_width = target_width(config, &task, encoder)?;
+    let lengths = form.lengths(config, target_width)?;
     let TaskRows {
         train,
         validation,
@@ -190,7 +205,7 @@ pub fn prepare_task(
         files,
         losses,
         ..
-    } = open_task(&task, &config.data, &options, tokenizer, lengths, cache)?;
+    } = open_task(&task, &config.data, &options, encoder, lengths, cache)?;
     for (split, rows) in [
         ("training", train.len()),
         ("validation", validation.0.len()),
@@ -203,7 +218,7 @@ pub fn prepare_task(
             });
         }
     }
-    let labels = label_ids(&task, tokenizer, target_width)?;
+    let labels = label_ids(&task, encoder)?;
     let majority = baseline::majority(&task, &train, &test.1)?;
     Ok(PreparedTask {
         task,
@@ -212,9 +227,10 @@ pub fn prepare_task(
         test,
         labels,
         target_width,
+        form,
         majority,
         files,
-        max_source_length,
+        max_source_length: config.input.max_source_length,
         max_target_length: config.input.max_target_length,
         options,
         losses,
@@ -240,6 +256,13 @@ pub(super) fn check_prepared(config: &RunConfig, data: &PreparedData) -> Result<
     };
     if found != options {
         return refuse("input", format!("{found:?}"), format!("{options:?}"));
+    }
+    let form = match data {
+        PreparedData::Rows(rows) => &rows.form,
+        PreparedData::Programs(programs) => &programs.form,
+    };
+    if let Some((key, prepared, wanted)) = form.difference(config) {
+        return refuse(key, prepared, wanted);
     }
     let PreparedData::Rows(task) = data else {
         return Ok(());

@@ -4,18 +4,20 @@
 use std::time::Instant;
 
 use adept_data::{Batch, Batcher, Encoded, Right, TextTokenizer};
-use adept_models::{Backbone as _, CausalBackbone, Model};
+use adept_models::{Backbone as _, Model};
 use adept_train::TrainError;
 use adept_train::config::RunConfig;
 use adept_train::evaluate::{self, EvaluationSet};
 use adept_train::learner::step_gradients;
+use adept_train::model::TaskModel as _;
 use adept_train::optim;
 use adept_train::program::{PreparedPrograms, Problem, Writer, in_order};
+use adept_train::rows::BatchUse;
 use adept_train::target::Target;
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::backend::AutodiffBackend;
 
 use super::{
-    LoadedBackbone, PreparedData, PreparedTask, adapter_target, batch_options, full_target, predictor, programs,
+    LoadedBackbone, PreparedData, PreparedTask, adapter_target, answer_method, batch_options, full_target, programs,
     selection_rows, trained_with,
 };
 
@@ -86,9 +88,13 @@ fn time<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     let train = match data {
         PreparedData::Rows(task) => {
             let size = config.train.batch_size;
-            Batcher::new(&task.train, batch_options(config, backbone, task, size))?
+            let options = batch_options(config, backbone, task, BatchUse::Training, size);
+            Batcher::new(&task.train, options)?
         }
-        PreparedData::Programs(programs) => Batcher::new(&programs.train, programs::batch_options(config, backbone))?,
+        PreparedData::Programs(programs) => {
+            let options = programs::batch_options(config, backbone, programs);
+            Batcher::new(&programs.train, options)?
+        }
     };
     let step = time_step(config, backbone, &train, target, device, options)?;
     match data {
@@ -122,27 +128,10 @@ fn time_writing<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     device: &AB::Device,
 ) -> Result<f64, TrainError> {
     let (model, adapter) = target.inner_parts(&target.initial());
-    let family = model.family();
-    let text = (&backbone.tokenizer, programs.stops.as_slice());
-    match &*model.adapted(&*adapter) {
-        Model::CodeGen(model) => {
-            let writer = Writer::new(config, (model, family), &*adapter, text, device);
-            time_writer(config, &writer, programs, &backbone.tokenizer)
-        }
-        Model::Llama(model) => {
-            let writer = Writer::new(config, (model, family), &*adapter, text, device);
-            time_writer(config, &writer, programs, &backbone.tokenizer)
-        }
-        Model::T5(_) => Ok(0.0),
-    }
-}
-
-fn time_writer<B: Backend, M: CausalBackbone<B>>(
-    config: &RunConfig,
-    writer: &Writer<'_, B, M>,
-    programs: &PreparedPrograms,
-    tokenizer: &TextTokenizer,
-) -> Result<f64, TrainError> {
+    let model = model.adapted(&*adapter);
+    let tokenizer = &backbone.tokenizer;
+    let writer = Writer::new(config, programs, tokenizer, (model.family(), model.pad_id()));
+    let prefix = model.prefix(&*adapter);
     let order = in_order(&programs.problems, config.generation.samples);
     let tokens = program_tokens(&order, tokenizer, writer.max_new_tokens())?;
     let size = config.evaluation.batch_size;
@@ -153,7 +142,7 @@ fn time_writer<B: Backend, M: CausalBackbone<B>>(
     };
     let seconds = |tokens: usize| -> Result<f64, TrainError> {
         let started = Instant::now();
-        writer.batch_of(rows, tokens)?;
+        writer.batch(&*model, (&*adapter, &prefix), rows, tokens, device)?;
         Ok(started.elapsed().as_secs_f64())
     };
     let first = seconds(1)?.min(seconds(1)?);
@@ -247,14 +236,15 @@ fn time_answers<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     let work = |batch: &Batch| work(config, batch);
     let size = config.evaluation.batch_size;
     let batches = |rows: &[Encoded]| -> Result<Vec<Batch>, TrainError> {
-        Ok(Batcher::new(rows, batch_options(config, backbone, task, size))?.evaluation_batches()?)
+        let options = batch_options(config, backbone, task, BatchUse::Answering, size);
+        Ok(Batcher::new(rows, options)?.evaluation_batches()?)
     };
     let (chosen, _) = selection_rows(&task.validation, config.evaluation.validation_rows);
     let (validation, test) = (batches(&chosen)?, batches(&task.test.0)?);
     let mean = validation.iter().map(work).sum::<f64>() / validation.len() as f64;
     let (inner, adapter) = target.inner_parts(&target.initial());
-    let answers = predictor(config, task);
     let decode = |ids: &[u32]| -> Result<String, TrainError> { Ok(backbone.tokenizer.decode(ids, true)?) };
+    let answers = answer_method(config, task.labels.as_ref(), task.target_width, &decode);
     let mut outcome = Ok(());
     let mut predict = |batch: &Batch| -> f64 {
         let started = Instant::now();
@@ -265,7 +255,7 @@ fn time_answers<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
             }],
             right: Right::of_targets(vec![String::new(); batch.batch]),
         };
-        let predicted = evaluate::predict(&inner, &*adapter, &set, &answers, &decode, device, &mut |_, _| true);
+        let predicted = evaluate::predict(&inner, &*adapter, &set, &answers, device, &mut |_, _| true);
         if let Err(error) = predicted {
             outcome = Err(error);
         }

@@ -1,35 +1,30 @@
 //! A run on a task of programs: training on joined rows, then writing, then judging.
 
 use adept_core::AdapterConfig;
-use adept_data::{BatchOptions, Batcher, Layout, Positions};
+use adept_data::{BatchOptions, Batcher};
 use adept_models::{Backbone as _, Model};
 use adept_train::TrainError;
-use adept_train::config::{PositionRule, RunConfig};
-use adept_train::evaluate::Predictor;
+use adept_train::answering::{AnswerMethod, Continuation, Labels};
+use adept_train::config::RunConfig;
 use adept_train::folder;
 use adept_train::learner::{self, Job};
 use adept_train::observer::{Event, Observer, Split};
 use adept_train::record::{MissingLayer, RunResult};
+use adept_train::rows::BatchUse;
 use adept_train::target::Target;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
-use super::{Begun, LoadedBackbone, check_positions};
-use adept_train::program::{COMPLETIONS, Completions, JUDGED, PreparedPrograms, judge, scores, tally, write};
+use super::{Begun, LoadedBackbone, check_positions, slots_of};
+use adept_train::program::{COMPLETIONS, Completions, JUDGED, PreparedPrograms, Writer, judge, scores, tally, write};
 
-/// How a run puts programs into batches: source and solution in one row.
-pub(super) fn batch_options<B: Backend>(config: &RunConfig, backbone: &LoadedBackbone<B>) -> BatchOptions {
-    BatchOptions {
-        layout: Layout::Joined(match config.input.positions {
-            PositionRule::Tokens => Positions::Tokens,
-            PositionRule::Slots => Positions::Slots,
-        }),
-        batch_size: config.train.batch_size,
-        max_source_length: config.input.max_source_length,
-        buckets: config.input.widths(),
-        pad_to_max: config.input.pad_to_max,
-        pad_id: backbone.model.pad_id(),
-        target_width: 1,
-    }
+/// How a run puts programs into batches.
+pub(super) fn batch_options<B: Backend>(
+    config: &RunConfig,
+    backbone: &LoadedBackbone<B>,
+    programs: &PreparedPrograms,
+) -> BatchOptions {
+    let (size, pad) = (config.train.batch_size, backbone.model.pad_id());
+    programs.form.batch_options(config, BatchUse::Training, size, pad, 1)
 }
 
 /// Refuses rows that are longer than the backbone's positions: training rows, and problems that leave no room for a
@@ -40,13 +35,8 @@ fn check_lengths<B: Backend>(
     prompt: usize,
     programs: &PreparedPrograms,
 ) -> Result<(), TrainError> {
-    let (input, widths) = (&config.input, config.input.widths());
-    let slots = |tokens: usize| match input.positions {
-        PositionRule::Tokens => tokens,
-        // Pads count: a row reaches to the end of its batch.
-        PositionRule::Slots => widths.iter().copied().find(|width| *width >= tokens).unwrap_or(tokens),
-    };
-    let kept = |tokens: usize| slots(tokens.min(input.max_source_length));
+    let input = &config.input;
+    let kept = |tokens: usize| slots_of(config, tokens.min(input.max_source_length));
     let rows = programs.train.iter().enumerate();
     let rows = rows.map(|(row, text)| (row, kept(text.source.len() + text.target.len())));
     check_positions(&backbone.model, "training row", prompt, rows)?;
@@ -84,12 +74,16 @@ pub(super) fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
         identity: begun.identity,
         start: start.clone(),
         backbone_dropout: config.train.backbone_dropout.or(backbone.model.dropout_rate()),
-        train: Batcher::new(&programs.train, batch_options(config, backbone))?,
+        train: Batcher::new(&programs.train, batch_options(config, backbone, programs))?,
         validation: None,
         test: None,
         metrics: &[],
-        predictor: Predictor::Generate { max_new_tokens: 0 },
-        decode: &|_| Ok(String::new()),
+        // Nothing is answered while it is trained.
+        answers: AnswerMethod::Labels(Labels {
+            ids: &[],
+            texts: &[],
+            rules: Continuation::default(),
+        }),
     };
     let mut outcome = learner::train::<AB, T>(job, target, begun.folder, begun.device, observer)?;
 
@@ -104,17 +98,9 @@ pub(super) fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
         done == total || !observer.stop_requested()
     };
     let model = model.adapted(&*adapter);
-    let parts = (&*model, &*adapter);
-    let tokenizer = &backbone.tokenizer;
-    if !write(
-        config,
-        parts,
-        tokenizer,
-        programs,
-        &mut file,
-        begun.device,
-        &mut proceed,
-    )? {
+    let row = (model.family(), model.pad_id());
+    let writer = Writer::new(config, programs, &backbone.tokenizer, row);
+    if !write(&writer, (&*model, &*adapter), &mut file, begun.device, &mut proceed)? {
         return stopped();
     }
     let (sandbox, workers) = (&programs.sandbox, programs.workers);

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use adept_core::Method;
 use toml::Value;
 
-use super::fields::{self, Kind, fields};
+use super::fields::{self, Field, Kind, fields};
 use crate::preset::{Preset, defaults};
 
 const HEAD: &str = "\
@@ -71,8 +71,8 @@ pub fn page() -> String {
             "| `{}` | {} | {} | {} | {}{free} |",
             field.key,
             kind(&field.kind),
-            value(&paper[field.key]),
-            value(&reference[field.key]),
+            default_of(field, &paper[field.key]),
+            default_of(field, &reference[field.key]),
             field.meaning,
         );
     }
@@ -84,6 +84,14 @@ pub fn page() -> String {
         }
     }
     page
+}
+
+/// A field's default. Of the texts only those outside the sections have to be given.
+fn default_of(field: &Field, default: &Value) -> String {
+    match default {
+        Value::String(text) if text.is_empty() && field.key.contains('.') => "`\"\"`".into(),
+        other => value(other),
+    }
 }
 
 /// A value as it stands in TOML; an empty text means that the field has to be given.

@@ -227,7 +227,7 @@ const FIELDS: &[Field] = &[
         Kind::Integer { min: 2, max: 16384 },
         true,
         "Source tokens kept, `</s>` included and the prompt not counted; the default is on the task's card (256, MultiRC 348, \
-         answers 512). Also the number of rows of DePT's A.",
+         answers 512). Of a decoder-only backbone source and target together. Also the number of rows of DePT's A.",
     ),
     field(
         "input.buckets",
@@ -272,6 +272,20 @@ const FIELDS: &[Field] = &[
         true,
         "Decoder-only backbones: how the slots of a row with padding on its left are counted: `tokens` alone, so that a row \
          is the same in every batch, or all `slots`, as peft does.",
+    ),
+    field(
+        "input.template",
+        Kind::Text,
+        true,
+        "Decoder-only backbones: how source and target are joined, for example `{source} {target}`; `{target}` comes last, \
+         and spaces before it belong to it (docs/tasks.md). Empty: as the task's card says.",
+    ),
+    field(
+        "input.chat_template",
+        Kind::Flag,
+        true,
+        "Decoder-only backbones: whether what stands before the target is a user's message in the tokenizer's chat template, \
+         and the target the answer to it.",
     ),
     field(
         "train.steps",

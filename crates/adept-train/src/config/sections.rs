@@ -177,6 +177,13 @@ pub struct InputSection {
     /// How the slots of a row with pads on its left are counted. Records from before this was a setting lack it.
     #[serde(default)]
     pub positions: PositionRule,
+    /// How source and target are joined for a decoder-only backbone; empty: as the card says. Records from before this was
+    /// a setting lack it, as they lack the next.
+    #[serde(default)]
+    pub template: String,
+    /// Whether the tokenizer's chat template wraps prompts.
+    #[serde(default)]
+    pub chat_template: bool,
 }
 
 impl InputSection {

@@ -9,9 +9,10 @@ use crate::TrainError;
 use crate::record::Selection;
 
 /// Files of a tokenizer and of how a model generates, which are copied where they are.
-pub const TOKENIZER_FILES: [&str; 8] = [
+pub const TOKENIZER_FILES: [&str; 9] = [
     "tokenizer.json",
     "tokenizer_config.json",
+    "chat_template.jinja",
     "special_tokens_map.json",
     "vocab.json",
     "merges.txt",

@@ -12,7 +12,8 @@ use adept_data::pretrain::{
     TextBatches, TextOptions, TokenStore, UnigramOptions, UnigramProgress, mixing_rates, train_unigram,
 };
 use adept_data::{
-    BatchOptions, Batcher, DataError, Encoded, Example, Layout, LoadOptions, Task, TaskData, TextTokenizer, load_task,
+    BatchOptions, Batcher, DataError, Encoded, Example, Layout, LoadOptions, RowEncoder, Task, TaskData, TextTokenizer,
+    load_task,
 };
 use serde::{Deserialize, Serialize};
 
@@ -342,7 +343,7 @@ pub(super) fn batches(
     let rates = rates(config, &tasks);
     let (mut mixture, mut records) = (Vec::new(), Vec::new());
     for (task, rate) in tasks.into_iter().zip(&rates) {
-        let width = tokenizer.target_length(&task.task.target_length())?;
+        let width = RowEncoder::apart(tokenizer).target_length(&task.task.target_length())?;
         let encode = |examples: &[Example]| -> Result<Vec<Encoded>, DataError> {
             let prefixed: Vec<Example> = examples
                 .iter()

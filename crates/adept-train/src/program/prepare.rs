@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use adept_data::task::TargetCard;
 use adept_data::{
-    DataFile, Encoded, Example, LoadOptions, LossCounter, LossyText, SplitLosses, Task, TextTokenizer, load_task,
-    split_losses,
+    DataFile, Encoded, Example, LoadOptions, LossCounter, LossyText, RowEncoder, SplitLosses, Task, TextTokenizer,
+    load_task, split_losses,
 };
 
 use adept_sandbox::{Sandbox, Settings};
 
 use crate::TrainError;
 use crate::config::{ConfigError, RunConfig};
+use crate::rows::RowForm;
 use crate::task;
 
 /// A problem of the test split.
@@ -66,20 +67,22 @@ pub struct PreparedPrograms {
     pub options: LoadOptions,
     /// What texts lose as token ids, of each split that loses something.
     pub losses: Vec<SplitLosses>,
+    /// How its rows enter the backbone.
+    pub form: RowForm,
     /// Where programs are run; made before anything is trained, so that a machine on which it does not hold says so.
     pub sandbox: Arc<Sandbox>,
     /// Programs that run at a time.
     pub workers: usize,
 }
 
-/// Reads and tokenises a task of programs. `end` is the token that ends a text.
+/// Reads and tokenises a task of programs, whose rows have that form.
 ///
 /// # Errors
 /// Data that cannot be read or encoded, and a split without rows.
 pub fn prepare_programs(
     config: &RunConfig,
     tokenizer: &TextTokenizer,
-    end: u32,
+    form: RowForm,
     programs: &ProgramOptions,
 ) -> Result<PreparedPrograms, TrainError> {
     let task = task::task_of(config)?;
@@ -95,22 +98,21 @@ pub fn prepare_programs(
         }
     }
     let longest = config.input.max_source_length;
+    let encoder = form.encoder(tokenizer);
     let train = data.train.iter().map(|row| {
-        let mut target = tokenizer.encode_continuation(&row.target)?;
-        target.push(end);
         Ok(Encoded {
-            source: tokenizer.encode(&row.source, usize::MAX)?,
-            target,
+            source: encoder.source(&row.source)?,
+            target: encoder.target(&row.target)?,
         })
     });
     let train = train.collect::<Result<Vec<_>, TrainError>>()?;
     let mut losses = Vec::new();
-    losses.extend(joined_losses(&data.train, &train, tokenizer, longest)?);
+    losses.extend(joined_losses(&data.train, &train, encoder, longest)?);
     let problem = |row: Example| {
         let mut golds = row.golds.into_iter();
         Ok(Problem {
             id: row.id,
-            ids: tokenizer.encode(&row.source, usize::MAX)?,
+            ids: encoder.source(&row.source)?,
             prompt: row.source,
             solution: row.target,
             tests: golds.next().unwrap_or_default(),
@@ -125,9 +127,7 @@ pub fn prepare_programs(
     let problems = problems.collect::<Result<Vec<_>, TrainError>>()?;
     let mut prompts = LossCounter::new(LossyText::Source, longest);
     for problem in &problems {
-        prompts.add_text(tokenizer, problem.id, &problem.prompt, tokenizer.own(&problem.ids))?;
-        let kept = || tokenizer.cut_left(&problem.ids, longest);
-        prompts.add_cut(tokenizer, problem.id, &problem.ids, kept)?;
+        prompts.add(encoder, problem.id, &problem.prompt, &problem.ids)?;
     }
     losses.extend(split_losses("test", problems.len(), [prompts]));
     Ok(PreparedPrograms {
@@ -138,6 +138,7 @@ pub fn prepare_programs(
         losses,
         files: data.files,
         options,
+        form,
         sandbox: Arc::new(Sandbox::new(programs.sandbox.clone())?),
         workers: programs.workers,
     })
@@ -148,19 +149,17 @@ pub fn prepare_programs(
 fn joined_losses(
     examples: &[Example],
     rows: &[Encoded],
-    tokenizer: &TextTokenizer,
+    encoder: RowEncoder<'_>,
     longest: usize,
 ) -> Result<Option<SplitLosses>, TrainError> {
     let mut sources = LossCounter::new(LossyText::Source, usize::MAX);
     let mut targets = LossCounter::new(LossyText::Target, usize::MAX);
     let mut joined = LossCounter::new(LossyText::Row, longest);
     for (example, Encoded { source, target }) in examples.iter().zip(rows) {
-        sources.add_text(tokenizer, example.id, &example.source, tokenizer.own(source))?;
-        // The token that ends the text is no part of it.
-        let own = &target[..target.len().saturating_sub(1)];
-        targets.add_text(tokenizer, example.id, &example.target, own)?;
+        sources.add(encoder, example.id, &example.source, source)?;
+        targets.add_target(encoder, example.id, &example.target, target)?;
         let whole = [source.as_slice(), target].concat();
-        joined.add_cut(tokenizer, example.id, &whole, || {
+        joined.add_cut(encoder.tokenizer(), example.id, &whole, || {
             let target = &target[..target.len().min(longest)];
             let room = longest - target.len();
             [&source[source.len().saturating_sub(room)..], target].concat()

@@ -498,7 +498,7 @@ fn nothing_is_read_for_nothing_and_faults_are_named() {
             Part::New => embeddings * f32::INFINITY,
         }
     };
-    let ways: [(&causal::Embed<'_, Flex>, usize); 2] = [(&broken, 0), (&infinite, 1)];
+    let ways: [(&Embed<'_, Flex>, usize); 2] = [(&broken, 0), (&infinite, 1)];
     for (embed, token) in ways {
         for (choice, repetition_penalty) in [(Choice::Greedy, 1.0), (Choice::Greedy, 1.3), (sampling(0), 1.0)] {
             let options = GenerationOptions {

@@ -15,9 +15,10 @@ use adept_data::{Batch, BatchOptions, Batcher, Encoded, Layout, Metric, Right};
 use adept_models::T5;
 use adept_models::t5::{FeedForwardKind, T5Config};
 use adept_train::TrainError;
+use adept_train::answering::{AnswerMethod, Continuation, Generate};
 use adept_train::checkpoint::Identity;
 use adept_train::config::{Resolved, resolve};
-use adept_train::evaluate::{EvaluationSet, Predictor};
+use adept_train::evaluate::EvaluationSet;
 use adept_train::folder::RunFolder;
 use adept_train::learner::{self, Job, Outcome};
 use adept_train::observer::{Event, Observer};
@@ -221,13 +222,14 @@ pub fn train<T: Target<AB>>(
         validation: Some(&rows.validation),
         test: Some(&rows.test),
         metrics: &[Metric::Accuracy],
-        predictor: Predictor::Generate {
+        answers: AnswerMethod::Generate(Generate {
             max_new_tokens: match resolved.config.evaluation.max_new_tokens {
                 0 => TARGET_WIDTH,
                 given => given,
             },
-        },
-        decode: &decode,
+            decode: &decode,
+            rules: Continuation::default(),
+        }),
     };
     let folder = RunFolder::open(folder)?;
     learner::train::<AB, T>(job, target, &folder, &Default::default(), observer)

@@ -1,0 +1,126 @@
+//! How a decoder-only backbone continues prompts: what generated answers and programs have in common.
+
+use adept_core::Intervention;
+use adept_models::CausalBackbone;
+use adept_models::generate::{
+    Choice, GenerateError, GenerationOptions, Part, Positions, Prefix, Request, Sampling, Written, complete,
+};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor};
+
+use super::Asked;
+use crate::config::{PositionRule, RunConfig};
+
+/// How new tokens are chosen and read again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Continuation {
+    /// How a token is chosen.
+    pub choice: Choice,
+    /// As [`GenerationOptions::repetition_penalty`].
+    pub repetition_penalty: f64,
+    /// How slots are counted.
+    pub positions: Positions,
+    /// Whether a new token passes the adapter's offset before it is read again.
+    pub offset_new_tokens: bool,
+}
+
+impl Default for Continuation {
+    /// The likeliest token, read as in training.
+    fn default() -> Self {
+        Self {
+            choice: Choice::Greedy,
+            repetition_penalty: 1.0,
+            positions: Positions::Tokens,
+            offset_new_tokens: true,
+        }
+    }
+}
+
+impl Continuation {
+    /// What a configuration says.
+    #[must_use]
+    pub fn of(config: &RunConfig) -> Self {
+        let section = &config.generation;
+        Self {
+            choice: match section.temperature > 0.0 {
+                false => Choice::Greedy,
+                true => Choice::Sample(Sampling {
+                    temperature: section.temperature,
+                    top_k: section.top_k,
+                    top_p: section.top_p,
+                    seed: config.seed,
+                }),
+            },
+            repetition_penalty: section.repetition_penalty,
+            positions: match config.input.positions {
+                PositionRule::Tokens => Positions::Tokens,
+                PositionRule::Slots => Positions::Slots,
+            },
+            offset_new_tokens: section.offset_new_tokens,
+        }
+    }
+}
+
+/// Embeddings of a decoder-only backbone's tokens with the adapter's offset.
+pub(super) fn embedding<'a, B: Backend, M: CausalBackbone<B>>(
+    model: &'a M,
+    adapter: &'a dyn Intervention<B>,
+    offset_new_tokens: bool,
+) -> impl Fn(Tensor<B, 2, Int>, Tensor<B, 2, Int>, Part) -> Tensor<B, 3> + 'a {
+    move |ids, positions, part| {
+        let embeddings = model.embed(ids);
+        match part {
+            Part::New if !offset_new_tokens => embeddings,
+            Part::New | Part::Given => adapter.offset_at(embeddings, positions),
+        }
+    }
+}
+
+/// Prompts that are to be continued.
+pub(super) struct Writing<'a> {
+    /// Their tokens.
+    pub prompts: &'a [Vec<u32>],
+    /// The number of each row that its draws depend on, and of its sample.
+    pub draws: &'a [(u64, u64)],
+    /// Tokens that are written at most.
+    pub max_new_tokens: usize,
+    /// As [`GenerationOptions::width`].
+    pub width: usize,
+}
+
+/// Continues prompts. A text ends with any of the model's end tokens, where `stop` says so, and with the model's last
+/// position, which each row reaches by itself, so that it is written the same in every batch.
+pub(super) fn write<B: Backend, M: CausalBackbone<B>>(
+    model: &M,
+    prefix: &Prefix<M::Cache>,
+    asked: &Asked<'_, B>,
+    rules: &Continuation,
+    writing: &Writing<'_>,
+    stop: &mut dyn FnMut(usize, &[u32]) -> bool,
+) -> Result<Vec<Written>, GenerateError> {
+    let prompts = writing.prompts;
+    let requests: Vec<Request<'_>> = prompts
+        .iter()
+        .zip(writing.draws)
+        .map(|(ids, &(row, sample))| Request { ids, row, sample })
+        .collect();
+    let options = GenerationOptions {
+        max_new_tokens: writing.max_new_tokens,
+        choice: rules.choice,
+        repetition_penalty: rules.repetition_penalty,
+        end: model.eos_ids().to_vec(),
+        positions: rules.positions,
+        width: writing.width,
+    };
+    let width = prompts.iter().map(Vec::len).max().unwrap_or(0).max(writing.width);
+    let room = |row: usize| {
+        let before = match rules.positions {
+            Positions::Tokens => prompts[row].len(),
+            Positions::Slots => width,
+        };
+        model.max_positions().saturating_sub(prefix.slots() + before)
+    };
+    let mut stop = |row: usize, ids: &[u32]| ids.len() >= room(row) || stop(row, ids);
+    let embed = embedding(model, asked.adapter, rules.offset_new_tokens);
+    complete(model, prefix, &requests, &options, &embed, &mut stop, asked.device)
+}
