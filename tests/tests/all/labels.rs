@@ -122,7 +122,7 @@ fn an_evaluation_chooses_the_labels_that_transformers_would() {
     let (golden, device) = (golden(), Default::default());
     for family in ["llama", "codegen"] {
         let own = &golden["families"][family];
-        let (model, _) = Model::<B>::load(&folder(family), &device).unwrap();
+        let model = Model::<B>::load(&folder(family), &device).unwrap().model;
         assert!(model.family() != Family::T5);
         let bare = PromptAdapter::<B> {
             prompt: None,
