@@ -1,4 +1,4 @@
-//! Adapters and full fine-tuning: what the [training loop](crate::training_loop) is given for a task.
+//! Adapters and full fine-tuning: what the training loop is given for a task.
 //!
 //! A tracked pass is the backbone's [loss](crate::model::TaskModel::loss); the loss of a step is the mean over all its
 //! target tokens, so that accumulation changes nothing but memory. The best step by the validation split is kept in

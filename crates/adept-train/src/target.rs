@@ -28,6 +28,12 @@ where
     type Inner = M::InnerModule;
 }
 
+/// A backbone and what a method changes of it, without autodiff.
+pub type InnerParts<AB, M> = (
+    <M as TrainBackbone<AB>>::Inner,
+    Box<dyn Intervention<<AB as AutodiffBackend>::InnerBackend>>,
+);
+
 /// Something to train.
 pub trait Target<AB: AutodiffBackend> {
     /// The backbone it belongs to.
@@ -42,13 +48,7 @@ pub trait Target<AB: AutodiffBackend> {
     fn parts<'a>(&'a self, trained: &'a Self::Trained) -> (&'a Self::Backbone, &'a dyn Intervention<AB>);
 
     /// Backbone and adapter without autodiff, for evaluation.
-    fn inner_parts(
-        &self,
-        trained: &Self::Trained,
-    ) -> (
-        <Self::Backbone as TrainBackbone<AB>>::Inner,
-        Box<dyn Intervention<AB::InnerBackend>>,
-    );
+    fn inner_parts(&self, trained: &Self::Trained) -> InnerParts<AB, Self::Backbone>;
 
     /// Writes the trained module into the folder `path`, which this creates.
     fn save(&self, trained: &Self::Trained, path: &Path) -> Result<(), TrainError>;

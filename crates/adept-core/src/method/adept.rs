@@ -105,7 +105,7 @@ impl MethodConfig for AdeptConfig {
         PromptAdapter::start(self.virtual_tokens, self.d_model, offset, start, device)
     }
 
-    fn from_tensors<B: Backend>(
+    fn with_tensors<B: Backend>(
         &self,
         _: &ModelSites,
         tensors: BTreeMap<String, TensorData>,

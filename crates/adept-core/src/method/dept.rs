@@ -108,7 +108,7 @@ impl MethodConfig for DeptConfig {
         PromptAdapter::start(self.virtual_tokens, self.d_model, offset, start, device)
     }
 
-    fn from_tensors<B: Backend>(
+    fn with_tensors<B: Backend>(
         &self,
         _: &ModelSites,
         tensors: BTreeMap<String, TensorData>,

@@ -76,16 +76,12 @@ impl Ia3Config {
     /// What is scaled at a map that was chosen.
     fn scaled(&self, map: &LinearMap) -> Scaled {
         let mut ranges = Vec::new();
-        if self.target_modules.is_default() {
-            if let Some(fused) = &map.fused {
-                let parts = fused.parts.iter();
-                ranges.extend(
-                    parts
-                        .filter(|(part, _)| part.is_key() || part.is_value())
-                        .map(|(_, range)| range.clone()),
-                );
-                ranges.sort_by_key(|range| range.start);
-            }
+        if self.target_modules.is_default()
+            && let Some(fused) = &map.fused
+        {
+            let scaled = fused.parts.iter().filter(|(part, _)| part.is_key() || part.is_value());
+            ranges.extend(scaled.map(|(_, range)| range.clone()));
+            ranges.sort_by_key(|range| range.start);
         }
         Scaled {
             is_input: match self.target_modules.is_default() {
@@ -272,7 +268,7 @@ impl MethodConfig for Ia3Config {
         Ok(self.adapter(places, factors))
     }
 
-    fn from_tensors<B: Backend>(
+    fn with_tensors<B: Backend>(
         &self,
         sites: &ModelSites,
         mut tensors: BTreeMap<String, TensorData>,

@@ -297,7 +297,7 @@ impl MethodConfig for LoraConfig {
         Ok(self.adapter(places, pairs))
     }
 
-    fn from_tensors<B: Backend>(
+    fn with_tensors<B: Backend>(
         &self,
         sites: &ModelSites,
         mut tensors: BTreeMap<String, TensorData>,

@@ -157,7 +157,7 @@ pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
     ///
     /// # Errors
     /// [`CoreError::AdapterMismatch`] where a tensor is missing, left over or of another shape than the model needs.
-    fn from_tensors<B: Backend>(
+    fn with_tensors<B: Backend>(
         &self,
         sites: &ModelSites,
         tensors: BTreeMap<String, TensorData>,
@@ -376,7 +376,7 @@ macro_rules! methods {
             ) -> Result<Self, CoreError> {
                 config.check_sites(sites)?;
                 Ok(match config {
-                    $(AdapterConfig::$variant(config) => Self::$variant(config.from_tensors(sites, tensors, device)?),)*
+                    $(AdapterConfig::$variant(config) => Self::$variant(config.with_tensors(sites, tensors, device)?),)*
                 })
             }
 

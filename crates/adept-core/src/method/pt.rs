@@ -82,7 +82,7 @@ impl MethodConfig for PtConfig {
         PromptAdapter::start(self.virtual_tokens, self.d_model, None, start, device)
     }
 
-    fn from_tensors<B: Backend>(
+    fn with_tensors<B: Backend>(
         &self,
         _: &ModelSites,
         tensors: BTreeMap<String, TensorData>,

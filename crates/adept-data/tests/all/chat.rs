@@ -53,7 +53,7 @@ fn a_template_is_found_where_transformers_finds_it() {
     };
     let tokens = "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}{{ pad_token is defined }}";
     let in_config = ("tokenizer_config.json", config(json!({ "chat_template": tokens })));
-    assert_eq!(render(&[in_config.clone()]), "<s>hi</s>False");
+    assert_eq!(render(std::slice::from_ref(&in_config)), "<s>hi</s>False");
     // The file by itself comes first.
     let own = ("chat_template.jinja", "\u{feff}own {{ eos_token }}\n".to_owned());
     assert_eq!(render(&[in_config, own.clone()]), "own </s>");

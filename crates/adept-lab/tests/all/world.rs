@@ -1,4 +1,5 @@
 //! Files on disk for whole runs.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

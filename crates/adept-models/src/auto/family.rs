@@ -39,10 +39,6 @@ macro_rules! families {
 
         /// A backbone of any family, as its `config.json` says.
         #[derive(Module, Debug)]
-        #[allow(
-            clippy::large_enum_variant,
-            reason = "there is one backbone in a process: a few hundred bytes are not worth a box"
-        )]
         pub enum Model<B: Backend> {
             $($(#[$doc])* $family(crate::$family<B>),)*
         }

@@ -5,6 +5,11 @@
 //! [`Visitor`]; everything else about a family stands in its own module, which implements [`Pretrained`] and
 //! [`ModelConfig`] and is named once, in the table below.
 
+#![allow(
+    clippy::large_enum_variant,
+    reason = "there is one backbone in a process: a few hundred bytes are not worth a box"
+)]
+
 mod family;
 mod pretrained;
 

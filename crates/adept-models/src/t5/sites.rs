@@ -41,16 +41,16 @@ impl T5Config {
         };
         feed_forward.push((Down, "wo", d_ff, d));
         layers.push(("DenseReluDense", feed_forward));
-        let of_layer = |(layer, (kind, maps)): (usize, (&str, Vec<(LinearPart, &str, usize, usize)>))| {
-            let map = |(part, map, input, output)| LinearMap {
+        let mut linears = Vec::new();
+        for (layer, (kind, maps)) in layers.into_iter().enumerate() {
+            linears.extend(maps.into_iter().map(|(part, map, input, output)| LinearMap {
                 site: LinearSite { stack, block, part },
                 name: format!("{name}.block.{block}.layer.{layer}.{kind}.{map}"),
                 input,
                 output,
                 fused: None,
-            };
-            maps.into_iter().map(map).collect::<Vec<_>>()
-        };
-        layers.into_iter().enumerate().flat_map(of_layer).collect()
+            }));
+        }
+        linears
     }
 }

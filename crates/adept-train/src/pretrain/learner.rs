@@ -1,4 +1,4 @@
-//! Pretraining: what the [training loop](crate::training_loop) is given for a corpus and a mixture of tasks.
+//! Pretraining: what the training loop is given for a corpus and a mixture of tasks.
 //!
 //! One optimiser step is `accumulation` passes, each over one batch of text or of tasks ([`super::feed`]); its gradient is
 //! the mean of the gradients of the passes' mean token losses.

@@ -101,7 +101,7 @@ impl<'a> Writer<'a> {
     /// The programs of one batch, of at most so many new tokens. The soft prompt has been read already.
     ///
     /// # Errors
-    /// As [`write`].
+    /// As [`write()`].
     pub fn batch<B: Backend, M: TaskModel<B>>(
         &self,
         model: &M,
