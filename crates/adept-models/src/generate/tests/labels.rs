@@ -123,18 +123,18 @@ fn rows_without_tokens_and_scores_that_are_none_are_refused() {
     };
     let expected: Vec<usize> = found.iter().map(place_of_largest).collect();
     assert_eq!(best(&model, &ROWS), Ok(expected));
-    // Token 4 enters as NaN.
+    // Token 5, which no label holds, enters as NaN.
     let prefix = Prefix::new(&model, None);
     let embed = |ids: Tensor<Flex, 2, Int>, _, _| {
         let [batch, seq] = ids.dims();
         let broken = ids
             .clone()
-            .equal_elem(4)
+            .equal_elem(5)
             .reshape([batch, seq, 1])
             .expand([batch, seq, D]);
         model.embed(ids).mask_fill(broken, f32::NAN)
     };
-    let rows: [&[u32]; 2] = [&[1, 2], &[3, 4]];
+    let rows: [&[u32]; 2] = [&[1, 2], &[3, 5]];
     let refused =
         best_causal_labels(&model, &prefix, &rows, &labels(), layout, &embed, &Default::default()).unwrap_err();
     assert!(
