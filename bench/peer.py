@@ -2,8 +2,10 @@
 
     python bench/peer.py step --size t5-small --tokens 64 --threads 2 --json
 
-transformers' T5, CodeGen (peer_causal.py) or Llama with random weights in float32, no compile, no dropout; PT, DePT and ADePT written out by hand on
-`inputs_embeds`; torch.optim.AdamW with two groups, no clipping. Batch, padding and options are those of
+transformers' T5, CodeGen (peer_causal.py) or Llama with random weights, no dropout; PT, DePT and ADePT written out by hand
+on `inputs_embeds`; torch.optim.AdamW with two groups, no clipping. As `adept` does, it computes in float32 without compiling
+the model unless it is told otherwise (`--dtype`: that of the model, the adapter stays in float32; `--compile`: the training
+step). Batch, padding and options are those of
 `crates/adept-lab/src/bench`. `infer` decodes greedily with `generate()` and its cache, and scores labels with one
 decoder pass over the encoder states repeated for each label.
 """
@@ -70,22 +72,23 @@ class Adapter(torch.nn.Module):
         return 0 if self.method == "full" else self.prompt.shape[0]
 
     def offset(self, x, positions):
-        """Embeddings with the offset; `positions` [rows, seq] are DePT's, without the prompt."""
+        """Embeddings with the offset, in their own type; `positions` [rows, seq] are DePT's, without the prompt."""
+        dtype = x.dtype
         if self.method == "dept":
             # Behind the table there is no offset.
             inside = positions < self.a.shape[0]
             x = x + (self.a[positions.clamp(max=self.a.shape[0] - 1)] @ self.b) * inside[..., None]
         if self.method == "adept":
-            x = x + torch.relu(x @ self.w_down + self.b1) @ self.w_up + self.b2
-        return x
+            x = x + torch.relu(x.float() @ self.w_down + self.b1) @ self.w_up + self.b2
+        return x.to(dtype)
 
     def forward(self, x, mask):
         if self.method == "full":
             return x, mask
         # Pads on the left are not counted; pads on the right have some position that nobody sees.
-        x = self.offset(x, (mask.cumsum(1) - 1).clamp(min=0) if mask[:, 0].min() == 0 else torch.arange(x.shape[1])[None])
-        prompt = self.prompt.expand(x.shape[0], -1, -1)
-        ones = torch.ones(x.shape[0], prompt.shape[1], dtype=mask.dtype)
+        x = self.offset(x, (mask.cumsum(1) - 1).clamp(min=0) if mask[:, 0].min() == 0 else torch.arange(x.shape[1], device=x.device)[None])
+        prompt = self.prompt.expand(x.shape[0], -1, -1).to(x.dtype)
+        ones = torch.ones(x.shape[0], prompt.shape[1], dtype=mask.dtype, device=mask.device)
         return torch.cat([prompt, x], 1), torch.cat([ones, mask], 1)
 
 
@@ -95,6 +98,8 @@ def timed(work, options):
     for repetition in range(options.warmup + options.steps):
         start = time.perf_counter()
         work()
+        if options.device.startswith("cuda"):
+            torch.cuda.synchronize()
         if repetition >= options.warmup:
             out.append((time.perf_counter() - start) * 1e3)
     median = statistics.median(out)
@@ -104,6 +109,9 @@ def timed(work, options):
 def step(model, adapter, batch, options, report):
     ids, mask, labels = batch
     causal = options.size in peer_causal.SIZES
+    if options.compile:
+        # In place, so that the model stays what its parts are taken from.
+        (peer_causal.body(model) if causal else model).compile()
     if options.method == "full":
         groups = [{"params": list(model.parameters()), "lr": 1e-4}]
     else:
@@ -195,6 +203,9 @@ def main():
     }.items():  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--threads", type=int, default=0, help="0: as many as the process may use")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="of the model")
+    parser.add_argument("--compile", action="store_true", help="compile the model for training steps")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
 
@@ -211,8 +222,10 @@ def main():
     else:
         model = T5ForConditionalGeneration(T5Config(decoder_start_token_id=0, **SIZES[options.size])).eval()
         make = make_batch
-    adapter = Adapter(options.method, d, m, r, options.tokens)
+    model = model.to(options.device, getattr(torch, options.dtype))
+    adapter = Adapter(options.method, d, m, r, options.tokens).to(options.device)
     batch = make(options.batch, options.tokens, options.target_tokens, model.config.vocab_size)
+    batch = tuple(part.to(options.device) for part in batch)
     trained = model if options.method == "full" and options.kind == "step" else adapter
     report = {
         "kind": options.kind,
@@ -224,6 +237,8 @@ def main():
     }
     work = {"step": step, "infer": infer_causal if causal else infer}[options.kind]
     work(model, adapter, batch, options, report)
+    if options.device.startswith("cuda"):
+        report["peak_device_bytes"] = torch.cuda.max_memory_allocated()
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kibibytes.
     report["peak_rss_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     if options.json:

@@ -58,7 +58,7 @@ def make_batch(rows, slots, target, vocabulary):
 def positions(mask, prompt):
     """Of the rows `[P; pads; tokens]`: pads are not counted."""
     own = (mask.cumsum(1) - 1).clamp(min=0) + prompt
-    return torch.cat([torch.arange(prompt).expand(mask.shape[0], -1), own], 1)
+    return torch.cat([torch.arange(prompt, device=mask.device).expand(mask.shape[0], -1), own], 1)
 
 
 def embedded(model, adapter, batch):
@@ -79,7 +79,7 @@ def prefix(model, prompt):
     """Keys and values of the soft prompt, of one row."""
     cache = DynamicCache(config=model.config)
     if prompt is not None:
-        body(model)(inputs_embeds=prompt[None], past_key_values=cache, use_cache=True)
+        body(model)(inputs_embeds=prompt[None].to(model.dtype), past_key_values=cache, use_cache=True)
     return [(layer.keys, layer.values) for layer in cache.layers] if prompt is not None else []
 
 

@@ -40,13 +40,14 @@ impl Kind {
         }
     }
 
+    // A GPU's feature switches on the one without fusion too.
     const fn compiled_in(self) -> bool {
         match self {
             Self::Flex => cfg!(feature = "flex"),
             Self::Ndarray => cfg!(feature = "ndarray"),
-            Self::Cuda => cfg!(feature = "cuda"),
-            Self::Wgpu => cfg!(feature = "wgpu"),
-            Self::Vulkan => cfg!(feature = "vulkan"),
+            Self::Cuda => cfg!(feature = "cuda-unfused"),
+            Self::Wgpu => cfg!(feature = "wgpu-unfused"),
+            Self::Vulkan => cfg!(feature = "vulkan-unfused"),
         }
     }
 }
@@ -164,14 +165,14 @@ pub fn with_backend(name: DeviceName, work: impl WithBackend) -> Result<(), Fail
         Kind::Flex => work.run::<Autodiff<burn_flex::Flex>>(burn_flex::FlexDevice),
         #[cfg(feature = "ndarray")]
         Kind::Ndarray => work.run::<Autodiff<burn::backend::NdArray>>(burn::backend::ndarray::NdArrayDevice::Cpu),
-        #[cfg(feature = "cuda")]
+        #[cfg(feature = "cuda-unfused")]
         Kind::Cuda => {
             let device = burn::backend::cuda::CudaDevice::new(name.index.unwrap_or(0));
             work.run::<Autodiff<burn::backend::Cuda>>(device)
         }
-        #[cfg(feature = "wgpu")]
+        #[cfg(feature = "wgpu-unfused")]
         Kind::Wgpu => work.run::<Autodiff<burn::backend::Wgpu>>(graphics_device(name.index)),
-        #[cfg(feature = "vulkan")]
+        #[cfg(feature = "vulkan-unfused")]
         Kind::Vulkan => work.run::<Autodiff<burn::backend::Vulkan>>(graphics_device(name.index)),
         #[allow(unreachable_patterns)] // Reachable unless every backend is compiled in.
         kind => {
@@ -189,7 +190,7 @@ pub fn with_backend(name: DeviceName, work: impl WithBackend) -> Result<(), Fail
 }
 
 /// Without a number the best adapter of the system; with one, that discrete GPU.
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "wgpu-unfused")]
 fn graphics_device(index: Option<usize>) -> burn::backend::wgpu::WgpuDevice {
     use burn::backend::wgpu::WgpuDevice;
     index.map_or(WgpuDevice::DefaultDevice, WgpuDevice::DiscreteGpu)

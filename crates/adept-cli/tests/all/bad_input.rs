@@ -251,7 +251,7 @@ fn settings_that_make_no_sense() {
 #[test]
 fn devices_that_are_not_there() {
     let case = Case::new();
-    if cfg!(not(feature = "cuda")) {
+    if cfg!(not(feature = "cuda-unfused")) {
         case.train(&["--device=cuda:0"]).failed(
             2,
             &[
