@@ -1,8 +1,7 @@
 //! `cargo xtask ci`: every check, in the order that finds the cheap mistakes first.
 
-use std::env;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Instant;
 
 /// One check: what it is, cargo's arguments, extra environment.
@@ -63,11 +62,10 @@ const STEPS: &[Step] = &[
 
 /// Runs every step and stops at the first failure.
 pub fn run(root: &Path) -> ExitCode {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let started = Instant::now();
     for (name, arguments, environment) in STEPS {
         println!("== {name} (after {} s)", started.elapsed().as_secs());
-        let status = Command::new(&cargo)
+        let status = crate::cargo::command()
             .current_dir(root)
             .args(*arguments)
             .envs(environment.iter().copied())

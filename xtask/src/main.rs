@@ -2,11 +2,14 @@
 //! fixture generators.
 //!
 //! Nothing here knows burn, so that it compiles in seconds. One small file per kind of command:
-//! `program` (build and hand over), `ci` (the checks), `fixtures` (the Python generators).
+//! `program` (build and hand over), `goldens` (all of the repository's for `verify`), `ci` (the checks), `fixtures` (the
+//! Python generators), `cargo` (how cargo is called).
 #![allow(clippy::print_stdout, clippy::print_stderr)] // This is a program's edge: printing is its work.
 
+mod cargo;
 mod ci;
 mod fixtures;
+mod goldens;
 mod program;
 
 use std::env;
@@ -40,14 +43,15 @@ Commands that build `adept` in release and hand over to it (all their arguments 
   eval        score one adapter
   predict     one prediction for each source text
   inspect     shapes, counts and fingerprint of an adapter, a backbone or a run
-  verify      compare this machine's backend with golden numbers from PyTorch
+  verify      compare this machine's backend with golden numbers from PyTorch: all of this repository's without
+              --backbone and --golden
   bench       time training steps and inference
   pretrain    pretrain a small T5 of one's own
   report      write a report again from its records
   config      print a preset as a documented TOML file
 
   Options that xtask takes out of the arguments of these commands, or before them:
-    --features LIST       cargo features to add to the build (flex, ndarray, cuda, wgpu, vulkan)
+    --features LIST       cargo features to add to the build (flex, ndarray, cuda, wgpu, vulkan; -unfused of a GPU)
     --backend NAME        the same for one backend, and passes `--device NAME` on when no --device is given
     --no-default-features leave the default CPU backend out
   `--device cuda:0` alone is enough: the feature is taken from the device's name.

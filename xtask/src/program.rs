@@ -8,6 +8,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use crate::goldens;
+
 /// What xtask takes out of the arguments; the rest goes to `adept` untouched.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Request {
@@ -30,19 +32,26 @@ pub fn run(root: &Path, command: &str, arguments: Vec<OsString>) -> ExitCode {
     if let Err(code) = build(root, &request) {
         return code;
     }
-    let mut program = Command::new(
-        target_folder(root)
-            .join("release")
-            .join(format!("adept{}", env::consts::EXE_SUFFIX)),
-    );
-    program.arg(command).args(&request.passed_on);
-    if let Some(version) = &version {
-        program.env("ADEPT_GIT_HASH", version);
+    let file = target_folder(root)
+        .join("release")
+        .join(format!("adept{}", env::consts::EXE_SUFFIX));
+    let adept = || {
+        let mut program = Command::new(&file);
+        program.arg(command);
+        if let Some(version) = &version {
+            program.env("ADEPT_GIT_HASH", version);
+        }
+        // The project's own data and backbone, wherever `cargo xtask` is called from.
+        if env::var_os("ADEPT_DATASETS").is_none() {
+            program.env("ADEPT_DATASETS", root.join("datasets"));
+        }
+        program
+    };
+    if command == "verify" && goldens::are_meant(&request.passed_on) {
+        return goldens::run(root, adept, &request.passed_on);
     }
-    // The project's own data and backbone, wherever `cargo xtask` is called from.
-    if env::var_os("ADEPT_DATASETS").is_none() {
-        program.env("ADEPT_DATASETS", root.join("datasets"));
-    }
+    let mut program = adept();
+    program.args(&request.passed_on);
     hand_over(program)
 }
 
@@ -97,7 +106,10 @@ fn split(arguments: Vec<OsString>) -> Result<Request, String> {
     if let Some(backend) = backend
         && !device_named
     {
-        request.passed_on.extend(["--device".into(), backend.into()]);
+        // Without fusion or with it, it is the same device.
+        request
+            .passed_on
+            .extend(["--device".into(), backend.replace("-unfused", "").into()]);
     }
     request.features.dedup();
     Ok(request)
@@ -123,7 +135,7 @@ fn gpu_feature(device: &str) -> Option<String> {
 
 /// Runs cargo's release build, whose own output shows what it does.
 fn build(root: &Path, request: &Request) -> Result<(), ExitCode> {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = crate::cargo::command();
     cargo
         .current_dir(root)
         .args(["build", "--release", "--package", "adept-cli"]);
@@ -218,6 +230,11 @@ mod tests {
             &["glue", "--device", "wgpu:0", "--x"],
             &["wgpu"],
             &["glue", "--device", "wgpu:0", "--x"],
+        );
+        check(
+            &["glue", "--backend", "vulkan-unfused"],
+            &["vulkan-unfused"],
+            &["glue", "--device", "vulkan"],
         );
         check(&["glue", "--device=vulkan"], &["vulkan"], &["glue", "--device=vulkan"]);
         check(&["glue", "--device", "cpu"], &[], &["glue", "--device", "cpu"]);
