@@ -4,10 +4,10 @@
 use std::sync::LazyLock;
 
 use adept_fuzz::backbone::CheckpointFeed;
-use adept_fuzz::measured;
+use adept_fuzz::{Allowance, measured};
 
 /// Bytes held whatever the input.
-const BASE: usize = 16 << 10;
+const ALLOWANCE: Allowance = Allowance::base(16 << 10);
 
 static FEED: LazyLock<CheckpointFeed> = LazyLock::new(CheckpointFeed::new);
 
@@ -15,5 +15,5 @@ libfuzzer_sys::fuzz_target!(
     init: {
         let _ = FEED.check(b"");
     },
-    |bytes: &[u8]| measured(bytes, BASE, || FEED.check(bytes))
+    |bytes: &[u8]| measured(bytes, ALLOWANCE, || FEED.check(bytes))
 );

@@ -4,10 +4,10 @@
 use std::sync::LazyLock;
 
 use adept_fuzz::adapter::AdapterFeed;
-use adept_fuzz::measured;
+use adept_fuzz::{Allowance, measured};
 
 /// Bytes held whatever the input: mostly the decompressor's window and tables.
-const BASE: usize = 64 << 10;
+const ALLOWANCE: Allowance = Allowance::base(64 << 10);
 
 static FEED: LazyLock<AdapterFeed> = LazyLock::new(AdapterFeed::pickled);
 
@@ -15,5 +15,5 @@ libfuzzer_sys::fuzz_target!(
     init: {
         let _ = FEED.check_pickle(b"");
     },
-    |bytes: &[u8]| measured(bytes, BASE, || FEED.check_pickle(bytes))
+    |bytes: &[u8]| measured(bytes, ALLOWANCE, || FEED.check_pickle(bytes))
 );

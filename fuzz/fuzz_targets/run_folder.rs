@@ -3,11 +3,11 @@
 
 use std::sync::LazyLock;
 
-use adept_fuzz::measured;
 use adept_fuzz::report::ReportFeed;
+use adept_fuzz::{Allowance, measured};
 
 /// Bytes held whatever the input.
-const BASE: usize = 1 << 20;
+const ALLOWANCE: Allowance = Allowance::base(16 << 10);
 
 static FEED: LazyLock<ReportFeed> = LazyLock::new(ReportFeed::new);
 
@@ -15,5 +15,5 @@ libfuzzer_sys::fuzz_target!(
     init: {
         let _ = FEED.check(b"");
     },
-    |bytes: &[u8]| measured(bytes, BASE, || FEED.check(bytes))
+    |bytes: &[u8]| measured(bytes, ALLOWANCE, || FEED.check(bytes))
 );

@@ -19,7 +19,7 @@ pub mod tokenizer;
 
 use adept_data::Task;
 use feed::{Feed, Shape};
-pub use memory::measured;
+pub use memory::{Allowance, built_once, measured, on_a_thread};
 
 /// Tasks that an input is given to, made once a run.
 pub struct Feeds(Vec<Feed>);

@@ -3,7 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes that may be held for each byte of an input, beside what its target holds for any.
+/// Bytes that may be held for each byte of an input, where a target does not say otherwise.
 const MOST_A_BYTE: usize = 64;
 
 /// Counts the bytes that are held.
@@ -15,33 +15,47 @@ static MOST: AtomicUsize = AtomicUsize::new(0);
 static MOST_EVER: AtomicUsize = AtomicUsize::new(0);
 /// The largest multiple of an input that was held beside the base so far, in thousandths.
 static LARGEST: AtomicUsize = AtomicUsize::new(0);
+/// Size of a block that is not counted while it is the only one of its size; see [`Allowance::except_block`].
+static EXCEPT: AtomicUsize = AtomicUsize::new(usize::MAX);
+/// Blocks of that size.
+static EXCEPTED: AtomicUsize = AtomicUsize::new(0);
 
-fn held(bytes: usize) {
-    let held = HELD.fetch_add(bytes, Ordering::Relaxed) + bytes;
+fn take(size: usize) {
+    if size == EXCEPT.load(Ordering::Relaxed) && EXCEPTED.fetch_add(1, Ordering::Relaxed) == 0 {
+        return;
+    }
+    let held = HELD.fetch_add(size, Ordering::Relaxed) + size;
     MOST.fetch_max(held, Ordering::Relaxed);
+}
+
+fn give_back(size: usize) {
+    if size == EXCEPT.load(Ordering::Relaxed) && EXCEPTED.fetch_sub(1, Ordering::Relaxed) == 1 {
+        return;
+    }
+    HELD.fetch_sub(size, Ordering::Relaxed);
 }
 
 // SAFETY: every call goes to the system's allocator as it came.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        held(layout.size());
+        take(layout.size());
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        held(layout.size());
+        take(layout.size());
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        give_back(layout.size());
         unsafe { System.dealloc(pointer, layout) }
     }
 
     // A block that grows counts as one: large ones are moved page by page, and small ones matter little.
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        held(size);
+        give_back(layout.size());
+        take(size);
         unsafe { System.realloc(pointer, layout, size) }
     }
 }
@@ -49,12 +63,40 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Gives an input to `check`, which may hold `base` bytes whatever the input, and 64 for each byte of it. The most that
-/// was held, and the largest multiple of an input beside the base, are printed when either grows by a twentieth.
+/// What a target may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Allowance {
+    base: usize,
+    times: usize,
+}
+
+impl Allowance {
+    /// `base` bytes whatever the input, and 64 for each byte of it.
+    pub const fn base(base: usize) -> Self {
+        Self {
+            base,
+            times: MOST_A_BYTE,
+        }
+    }
+
+    /// Another number of bytes for each of the input.
+    pub const fn times(self, times: usize) -> Self {
+        Self { times, ..self }
+    }
+
+    /// Leaves out one block of that size, which is as large for any input. To be called before anything is measured.
+    pub fn except_block(bytes: usize) {
+        EXCEPT.store(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Gives an input to `check`. The most that was held, and the largest multiple of an input beside the base, are printed
+/// when either grows by a twentieth.
 ///
 /// # Panics
-/// Where more was held at a time.
-pub fn measured<T>(input: &[u8], base: usize, check: impl FnOnce() -> T) {
+/// Where more than the allowance was held at a time.
+pub fn measured<T>(input: &[u8], allowance: Allowance, check: impl FnOnce() -> T) {
+    let Allowance { base, times } = allowance;
     let before = HELD.load(Ordering::Relaxed);
     MOST.store(before, Ordering::Relaxed);
     drop(check());
@@ -69,10 +111,22 @@ pub fn measured<T>(input: &[u8], base: usize, check: impl FnOnce() -> T) {
         );
     }
     assert!(
-        over <= MOST_A_BYTE * input.len(),
-        "an input of {} bytes made the program hold {most}: more than {MOST_A_BYTE} times as many beside {base}",
+        over <= times * input.len(),
+        "an input of {} bytes made the program hold {most}: more than {times} times as many beside {base}",
         input.len()
     );
+}
+
+/// Does work on a thread of its own, which takes with it what libraries keep for a thread.
+pub fn on_a_thread(work: impl FnOnce() + Send) {
+    std::thread::scope(|scope| scope.spawn(work).join()).expect("a panic ends the run");
+}
+
+/// Does work until what libraries build once, and once for several threads, is there: it belongs to no input.
+pub fn built_once(work: impl Fn() + Sync) {
+    for _ in 0..32 {
+        on_a_thread(&work);
+    }
 }
 
 /// Keeps the larger of the two, and says whether it is new and larger by more than a twentieth.
