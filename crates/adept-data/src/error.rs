@@ -402,6 +402,20 @@ pub enum DataError {
         /// The library's own words.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A tokenizer file whose patterns would take hundreds of megabytes compiled.
+    #[error(
+        "{}: expected patterns of at most {most} character classes, each counted as often as it is repeated, found \
+         {classes}",
+        file.display()
+    )]
+    TokenizerPatterns {
+        /// The file.
+        file: PathBuf,
+        /// Classes of all its patterns.
+        classes: usize,
+        /// As many as may be there.
+        most: usize,
+    },
     /// Files of byte pairs that make no tokenizer.
     #[error(transparent)]
     Bpe(#[from] crate::tokenizer::BpeError),

@@ -532,7 +532,7 @@ const SETTINGS: &str = "config.json";
 fn refuse_foreign(dir: &Path) -> Result<(), ModelError> {
     let is_ours = || {
         let text = std::fs::read(dir.join(SETTINGS)).ok()?;
-        let config: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&text).ok()?;
+        let config = adept_files::json_object(&text).ok()?;
         config.contains_key(VERSION_KEY).then_some(())
     };
     let there = [SETTINGS, WEIGHTS, INDEX]
@@ -553,7 +553,7 @@ fn signed(dir: &Path, config: &str) -> Result<String, ModelError> {
         path: dir.join(SETTINGS),
         source,
     };
-    let mut config: serde_json::Map<String, serde_json::Value> = serde_json::from_str(config).map_err(json)?;
+    let mut config = adept_files::json_object(config.as_bytes()).map_err(json)?;
     config.insert(VERSION_KEY.to_owned(), env!("CARGO_PKG_VERSION").into());
     let mut text = serde_json::to_string_pretty(&config).map_err(json)?;
     text.push('\n');

@@ -228,7 +228,7 @@ impl ConfigFiles {
 
 impl Object {
     fn parse(path: PathBuf, text: &str) -> Result<Self, ModelError> {
-        match serde_json::from_str(text) {
+        match adept_files::json_object(text.as_bytes()) {
             Ok(map) => Ok(Self { path, map }),
             Err(source) => Err(ModelError::Json { path, source }),
         }

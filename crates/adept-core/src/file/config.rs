@@ -94,7 +94,7 @@ pub(crate) fn exact(number: f64) -> Value {
 
 /// Reads the text of the file at `path`; beside the metadata, the hash of the tensors it was written with.
 pub(super) fn from_text(path: &Path, text: &[u8]) -> Result<(AdapterMetadata, Option<Fingerprint>), CoreError> {
-    let mut map: Map<String, Value> = serde_json::from_slice(text).map_err(|source| CoreError::Json {
+    let mut map = adept_files::json_object(text).map_err(|source| CoreError::Json {
         path: path.to_path_buf(),
         source,
     })?;

@@ -42,7 +42,7 @@ pub fn save<B: Backend>(dir: &Path, adapter: &Adapter<B>, meta: &AdapterMetadata
 fn refuse_foreign(dir: &Path) -> Result<(), CoreError> {
     let is_ours = || {
         let text = fs::read(dir.join(CONFIG_FILE)).ok()?;
-        let config: Map<String, Value> = serde_json::from_slice(&text).ok()?;
+        let config = adept_files::json_object(&text).ok()?;
         config.contains_key("adept").then_some(())
     };
     let there = [CONFIG_FILE, TENSOR_FILE, PICKLE_FILE]

@@ -38,6 +38,11 @@ impl TorchFile {
                 path: path.to_path_buf(),
             });
         }
+        if let Some((claimed, found)) = inflated_directory(&bytes) {
+            return Err(refuse(format!(
+                "its directory claims {claimed} files, but has room for {found}"
+            )));
+        }
         let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| refuse(error.to_string()))?;
         let root = {
             let root_of = |name: std::borrow::Cow<'_, str>| name.strip_suffix("data.pkl").map(str::to_string);
@@ -73,6 +78,38 @@ impl TorchFile {
             tensors,
         })
     }
+}
+
+/// Length of a file's entry in an archive's directory, without its name.
+const DIRECTORY_ENTRY: usize = 46;
+
+/// The number of files that the end of an archive's directory claims, and the entries that are there, where the claim is
+/// larger. The library takes some 300 bytes for each file that is claimed before it looks for it.
+fn inflated_directory(bytes: &[u8]) -> Option<(u64, u64)> {
+    let number = |at: usize, length: usize| {
+        let digits = bytes.get(at..at + length)?.iter().rev();
+        Some(digits.fold(0u64, |number, &digit| number << 8 | u64::from(digit)))
+    };
+    let (mut entries, mut next) = (0, 0);
+    let mut largest = 0;
+    for at in 0..bytes.len().saturating_sub(3) {
+        // Number of files, and where the directory begins, in the end of an archive and of a large one. What begins
+        // behind its own end is no directory, but values of a tensor.
+        let (files, start) = match &bytes[at..at + 4] {
+            b"PK\x01\x02" if at >= next => {
+                entries += 1;
+                next = at + DIRECTORY_ENTRY;
+                continue;
+            }
+            b"PK\x05\x06" => (number(at + 10, 2), number(at + 16, 4)),
+            b"PK\x06\x06" => (number(at + 32, 8), number(at + 48, 8)),
+            _ => continue,
+        };
+        if start.is_some_and(|start| start <= at as u64) {
+            largest = largest.max(files.unwrap_or(0));
+        }
+    }
+    (largest > entries).then_some((largest, entries))
 }
 
 /// Reads a whole entry of at most `limit` bytes; the checksum is verified on the way.

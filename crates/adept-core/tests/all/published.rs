@@ -228,6 +228,23 @@ fn a_small_file_cannot_make_a_large_pickle() {
     );
 }
 
+/// The library would make room for them.
+#[test]
+fn a_directory_claims_no_more_files_than_it_has_room_for() {
+    let mut bytes = archive(b"N.", &[("0", &[0; 4000])]);
+    let end = bytes.len() - 22;
+    assert_eq!(bytes[end..end + 4], *b"PK\x05\x06");
+    // Files on this disk and in all, and the length of the directory.
+    bytes[end + 8..end + 10].copy_from_slice(&4000u16.to_le_bytes());
+    bytes[end + 10..end + 12].copy_from_slice(&4000u16.to_le_bytes());
+    bytes[end + 12..end + 16].copy_from_slice(&u32::MAX.to_le_bytes());
+    let error = Folder::new("pt").load(&bytes).unwrap_err().to_string();
+    assert!(
+        error.ends_with("its directory claims 4000 files, but has room for 2"),
+        "{error}"
+    );
+}
+
 /// The pickle of one f32 tensor named prompt_embeddings with a storage `0` of `length` elements.
 fn tensor_pickle(length: u8, offset: u8, shape: [u8; 2], strides: [u8; 2]) -> Vec<u8> {
     let mut pickle = b"}X\x11\x00\x00\x00prompt_embeddingsctorch._utils\n_rebuild_tensor_v2\n(".to_vec();

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Tokenizer};
@@ -324,11 +324,11 @@ impl Files<'_> {
         let Some(bytes) = bytes else {
             return Ok(Object {
                 name,
-                fields: BTreeMap::new(),
+                fields: Map::new(),
             });
         };
         let file = self.dir.join(name);
-        let fields = serde_json::from_slice(bytes).map_err(|source| DataError::JsonDocument { file, source })?;
+        let fields = adept_files::json_object(bytes).map_err(|source| DataError::JsonDocument { file, source })?;
         Ok(Object { name, fields })
     }
 
@@ -458,5 +458,5 @@ impl Files<'_> {
 /// The fields of a file.
 struct Object {
     name: &'static str,
-    fields: BTreeMap<String, Value>,
+    fields: Map<String, Value>,
 }

@@ -4,6 +4,7 @@
 
 mod bpe;
 mod entries;
+mod patterns;
 mod stream;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -80,7 +81,7 @@ impl TextTokenizer {
     /// Loads a tokenizer file. Truncation and padding that the file asks for are switched off: both are done here.
     ///
     /// # Errors
-    /// [`DataError::Io`], [`DataError::NotText`] or [`DataError::Tokenizer`].
+    /// [`DataError::Io`], [`DataError::NotText`], [`DataError::Tokenizer`] or [`DataError::TokenizerPatterns`].
     pub fn from_file(path: &Path) -> Result<Self, DataError> {
         let file: PathBuf = path.to_path_buf();
         DataError::check_stand_in(path)?;
@@ -93,6 +94,14 @@ impl TextTokenizer {
             source,
         };
         let text = without_mark(path, &bytes)?;
+        let classes = patterns::classes(text);
+        if classes > patterns::MOST_CLASSES {
+            return Err(DataError::TokenizerPatterns {
+                file,
+                classes,
+                most: patterns::MOST_CLASSES,
+            });
+        }
         let mut tokenizer = guarded(|| Tokenizer::from_bytes(text)).map_err(failed)?;
         tokenizer.with_truncation(None).map_err(failed)?;
         tokenizer.with_padding(None);

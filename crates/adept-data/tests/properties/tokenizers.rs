@@ -1,6 +1,7 @@
 //! Tokenizers: no bytes make their reader panic, nor a tokenizer that was read. [`TokenizerFeed`] judges; the good
 //! inputs are the fuzz targets' seeds.
 
+use adept_data::DataError;
 use proptest::prelude::*;
 
 use crate::config;
@@ -60,6 +61,29 @@ fn damaged_byte_pairs_are_read_or_refused() {
     proptest!(config(600), |(input in damaged(inputs("byte_pairs"), &PIECES))| {
         let _ = feed.check(&input);
     });
+}
+
+/// The library would compile them to 14 MB each.
+#[test]
+fn patterns_that_take_much_memory_are_refused() {
+    let load = |pattern: &str, steps: usize| {
+        let step =
+            format!(r#"{{"type":"Split","pattern":{{"Regex":"{pattern}"}},"behavior":"Isolated","invert":false}}"#);
+        let steps = vec![step; steps].join(",");
+        let json = format!(
+            r#"==> tokenizer.json
+{{"pre_tokenizer":{{"type":"Sequence","pretokenizers":[{steps}]}},"model":{{"type":"WordLevel","vocab":{{"a":0}},"unk_token":"a"}}}}"#
+        );
+        TokenizerFeed::json().check(json.as_bytes())
+    };
+    load(r"\\w{30}", 4).unwrap();
+    for (pattern, steps, found) in [(r"\\w{30}", 5, 150), (r"\\w{200}", 1, 200)] {
+        let error = load(pattern, steps).unwrap_err();
+        assert!(
+            matches!(error, DataError::TokenizerPatterns { classes, most: 128, .. } if classes == found),
+            "{error}"
+        );
+    }
 }
 
 /// The library's table of characters is read without a look at its length.

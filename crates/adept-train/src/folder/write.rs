@@ -27,7 +27,7 @@ pub(crate) fn is_temporary(name: &str) -> bool {
 pub fn file_sha256(path: &Path) -> std::io::Result<String> {
     let mut file = File::open(path)?;
     let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
+    let mut buffer = vec![0; 64 << 10];
     loop {
         let count = file.read(&mut buffer)?;
         if count == 0 {
