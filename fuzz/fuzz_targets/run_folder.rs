@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use adept_fuzz::report::ReportFeed;
 use adept_fuzz::{Allowance, measured};
 
-/// Bytes held whatever the input.
-const ALLOWANCE: Allowance = Allowance::base(16 << 10);
+/// Bytes held whatever the input: mostly the paper's figures, which a report sets beside the measured ones.
+const ALLOWANCE: Allowance = Allowance::base(64 << 10);
 
 static FEED: LazyLock<ReportFeed> = LazyLock::new(ReportFeed::new);
 

@@ -143,20 +143,23 @@ mod tests {
         check(r"\w{200}", 200);
         check(r"(?:\w{10}|\d){2,9}", 99);
         check(r"(?=\w{5,})", 5);
-        check(r"(?:.{99999999}){99999999}{99999999}", usize::MAX / CHARACTERS_A_CLASS);
+        check(
+            r"(?:(?:.{99999999}){99999999}){99999999}",
+            usize::MAX / CHARACTERS_A_CLASS,
+        );
         check("a{64}", 2);
         check("(", 0);
     }
 
-    /// Those of GPT-2, Llama 3 and GPT-4o.
+    /// Those of GPT-2 and Llama 3.
     #[test]
     fn published_patterns_are_far_below_the_limit() {
         check(
             r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-            8,
+            7,
         );
         let llama = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-        check(llama, 13);
+        check(llama, 12);
     }
 
     #[test]

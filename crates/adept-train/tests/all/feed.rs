@@ -37,8 +37,13 @@ impl ManifestFeed {
                 return found;
             };
             let file = self.0.file(STATE);
-            let text = fs::read_to_string(&file).expect("it was parsed a moment ago");
-            fs::write(file, text.replace(&wrong, &right)).expect("a writable folder");
+            // It need not be UTF-8: the reader skips fields that it does not know.
+            let mut text = fs::read(&file).expect("it was parsed a moment ago");
+            let place = text.windows(wrong.len()).position(|part| part == wrong.as_bytes());
+            // It may be written with escapes.
+            let Some(place) = place else { return found };
+            text.splice(place..place + wrong.len(), right.bytes());
+            fs::write(file, text).expect("a writable folder");
         }
         newest(folder)
     }
