@@ -76,9 +76,9 @@ fn patterns_that_take_much_memory_are_refused() {
         );
         TokenizerFeed::json().check(json.as_bytes())
     };
-    load(r"\\w{30}", 4).unwrap();
+    load(r"\\w{30}", 4).expect("a pattern within the limit");
     for (pattern, steps, found) in [(r"\\w{30}", 5, 150), (r"\\w{200}", 1, 200)] {
-        let error = load(pattern, steps).unwrap_err();
+        let error = load(pattern, steps).expect_err("a pattern beyond the limit");
         assert!(
             matches!(error, DataError::TokenizerPatterns { classes, most: 128, .. } if classes == found),
             "{error}"
