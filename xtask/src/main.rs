@@ -46,7 +46,7 @@ Commands that build `adept` in release and hand over to it (all their arguments 
   verify      compare this machine's backend with golden numbers from PyTorch: all of this repository's without
               --backbone and --golden
   bench       time training steps and inference
-  pretrain    pretrain a small T5 of one's own
+  pretrain    pretrain your own small T5
   report      write a report again from its records
   config      print a preset as a documented TOML file
 

@@ -32,7 +32,7 @@ pub enum Layout {
     /// Apart, for an encoder and a decoder: the source padded on its right, the target as labels.
     #[default]
     Apart,
-    /// In one row, for a decoder alone: pads on the left, then source, then target. What is too long loses the source's
+    /// In one row, for a decoder-only model: pads on the left, then source, then target. What is too long loses the source's
     /// beginning, then the target's end. Labels stand where their token does, all others are [`IGNORED_LABEL`].
     Joined(Positions),
     /// The source alone with pads on its left: what a decoder-only backbone answers. Its beginning is cut.

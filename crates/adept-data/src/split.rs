@@ -40,7 +40,7 @@ pub enum SplitRule {
     HoldOutTrain,
     /// The official splits as they are. MNLI's validation is the mismatched set, its test the matched one.
     Official,
-    /// The files that are given, for data of one's own: where there are none of validation or test, a tenth of the
+    /// The files that are given, for your own data: where there are none of validation or test, a tenth of the
     /// permuted training rows, at most 1,000, is held out for each.
     #[default]
     FilesGiven,

@@ -7,6 +7,7 @@ pub mod document;
 pub mod fields;
 mod layers;
 pub mod methods;
+mod own_fields;
 mod sections;
 
 use std::path::PathBuf;
@@ -21,6 +22,8 @@ pub use crate::preset::Preset;
 pub(crate) use layers::resolve_over;
 pub use layers::{Origin, Override, Resolved, Told, resolve};
 pub use layers::{Values, chosen, collect, resolve_values};
+pub use own_fields::default_settings;
+pub(crate) use own_fields::defaults_of;
 pub use sections::{
     AdapterSection, CheckpointSection, EvaluationSection, FanInRule, GenerationSection, GroupSection, InputSection,
     ModelRate, ModelWord, OptimizerSection, PositionRule, PredictionMethod, PromptStart, Rounding, SelectionMetric,

@@ -428,7 +428,7 @@ pub enum TrainError {
     /// A model could not write on.
     #[error(transparent)]
     Generate(#[from] adept_models::generate::GenerateError),
-    /// A task whose targets are programs, which is trained on decoders alone.
+    /// A task whose targets are programs, which is trained on decoder-only backbones alone.
     #[error("task `{task}`: its targets are programs, which need a decoder-only backbone (CodeGen, Llama)")]
     Program {
         /// The task.

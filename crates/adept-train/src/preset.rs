@@ -11,7 +11,7 @@ use adept_data::Task;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::config::{fields, flatten};
+use crate::config::{defaults_of, flatten};
 
 /// A named protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -61,7 +61,7 @@ pub(crate) fn defaults(preset: Preset, task: Option<&str>, method: Option<&str>)
     }
     let mut values = BTreeMap::new();
     let own = method.and_then(|method| method.parse::<Method>().ok());
-    values.extend(own.into_iter().flat_map(fields::defaults_of));
+    values.extend(own.into_iter().flat_map(defaults_of));
     for text in layers {
         let table: Table = text.parse().expect("the presets are TOML; a test parses each");
         values.extend(flatten(&table));
@@ -76,6 +76,7 @@ pub(crate) fn defaults(preset: Preset, task: Option<&str>, method: Option<&str>)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::fields;
 
     /// The differences of protocol.md's table and of its paragraph on initialisation, and no others.
     #[test]

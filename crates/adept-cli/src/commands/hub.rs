@@ -58,7 +58,7 @@ pub fn backbone(given: &Path) -> Result<PathBuf, Failure> {
     })
 }
 
-/// A run's task and its files, by what was named of them: a file without a task is one's own data, a task without files is
+/// A run's task and its files, by what was named of them: a file without a task is your own data, a task without files is
 /// looked for in the hub's cache.
 ///
 /// # Errors

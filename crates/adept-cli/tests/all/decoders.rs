@@ -179,7 +179,7 @@ fn a_bare_decoder_is_scored_and_answers() {
     );
 }
 
-/// GLUE's sample: labels by their scores, similarities as they are written, a file of one's own without a card.
+/// GLUE's sample: labels by their scores, similarities as they are written, your own file without a card.
 #[test]
 fn every_kind_of_target_runs_on_decoders() {
     let (_folder, out) = fresh("run");

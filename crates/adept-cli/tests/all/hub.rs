@@ -89,7 +89,7 @@ fn what_a_fetch_would_bring_is_said() {
         &["--task=rte", "--backbone=someone/else"],
         &["someone/else", "`adept fetch someone/else`"],
     );
-    // Files that a folder of one's own lacks.
+    // Files that your own folder lacks.
     let empty = folder.path().join("empty");
     fs::create_dir_all(&empty).expect("a writable folder");
     let data = format!("--data={}", empty.display());

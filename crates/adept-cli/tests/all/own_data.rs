@@ -1,4 +1,4 @@
-//! Data of one's own, from a file to scores, and the folder that tokenised tasks are kept in.
+//! Your own data, from a file to scores, and the folder that tokenised tasks are kept in.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! A task of programs on a decoder alone, from a card of one's own to pass@1, and what is refused.
+//! A task of programs on a decoder-only backbone, from your own card to pass@1, and what is refused.
 //!
 //! The backbone is CodeGen's golden folder, whose weights are random: what it writes is no Python. To see every
 //! verdict, a run that is done is made to judge programs of ours.

@@ -43,7 +43,7 @@ pub(super) fn to_text(meta: &AdapterMetadata, method: Map<String, Value>, tensor
 
 /// Keys of prompt methods that say how a prompt began or which tokenizer it was made with, as this crate writes them: kept
 /// as a file has them.
-fn descriptive() -> Map<String, Value> {
+pub(crate) fn descriptive() -> Map<String, Value> {
     let value = json!({
         "num_attention_heads": null,
         "num_layers": null,

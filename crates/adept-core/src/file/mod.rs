@@ -16,7 +16,7 @@ mod pickle;
 mod save;
 mod zip;
 
-pub(crate) use config::{Fields, exact};
+pub(crate) use config::{Fields, descriptive, exact};
 pub use load::{load, read};
 pub use save::save;
 

@@ -9,7 +9,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use serde_json::{Map, Value, json};
 
 use super::{AdapterInit, GroupDefaults, ParameterGroup, Shape};
-use crate::file::{Fields, exact};
+use crate::file::{Fields, descriptive, exact};
 use crate::{CoreError, Intervention, Method, Offset, SoftPrompt};
 
 /// Name of the soft prompt in files.
@@ -106,14 +106,11 @@ impl<B: Backend> Intervention<B> for PromptAdapter<B> {
 }
 
 /// Takes given tensors of checked shapes, each once.
-pub(super) struct Given<'a> {
-    tensors: BTreeMap<String, TensorData>,
-    shapes: &'a [Shape],
-}
+pub(super) struct Given(BTreeMap<String, TensorData>);
 
-impl<'a> Given<'a> {
+impl Given {
     /// Refuses tensors that are missing, left over or of another shape than `shapes` names.
-    pub(super) fn new(tensors: BTreeMap<String, TensorData>, shapes: &'a [Shape]) -> Result<Self, CoreError> {
+    pub(super) fn new(tensors: BTreeMap<String, TensorData>, shapes: &[Shape]) -> Result<Self, CoreError> {
         for (name, expected) in shapes {
             let found = tensors.get(name).map_or(vec![], |data| data.shape.to_vec());
             if found != *expected {
@@ -123,20 +120,19 @@ impl<'a> Given<'a> {
         let known = |name: &String| shapes.iter().any(|(known, _)| known == name);
         match tensors.iter().find(|(name, _)| !known(name)) {
             Some((name, data)) => Err(mismatch(name, &[], &data.shape)),
-            None => Ok(Self { tensors, shapes }),
+            None => Ok(Self(tensors)),
         }
     }
 
     /// The tensor of that name.
     pub(super) fn take<B: Backend, const D: usize>(&mut self, name: &str, device: &B::Device) -> Tensor<B, D> {
-        debug_assert!(self.shapes.iter().any(|(known, _)| known == name));
-        let data = self.tensors.remove(name);
+        let data = self.0.remove(name);
         Tensor::from_data(data.expect("presence and shape were checked before"), device)
     }
 
     /// The soft prompt, where there is one.
     pub(super) fn prompt<B: Backend>(&mut self, device: &B::Device) -> Option<SoftPrompt<B>> {
-        let has_one = self.tensors.contains_key(PROMPT);
+        let has_one = self.0.contains_key(PROMPT);
         has_one.then(|| SoftPrompt::new(self.take(PROMPT, device)))
     }
 }
@@ -198,17 +194,13 @@ pub(super) fn validate(
 
 /// PEFT's keys of every prompt method.
 pub(super) fn peft_keys(virtual_tokens: usize, d_model: usize) -> Map<String, Value> {
-    object(json!({
-        "num_attention_heads": null,
-        "num_layers": null,
+    let mut keys = descriptive();
+    keys.extend(object(json!({
         "num_transformer_submodules": 1,
         "num_virtual_tokens": virtual_tokens,
-        "prompt_tuning_init": "RANDOM",
-        "prompt_tuning_init_text": null,
         "token_dim": d_model,
-        "tokenizer_kwargs": null,
-        "tokenizer_name_or_path": null,
-    }))
+    })));
+    keys
 }
 
 /// Own keys of every prompt method.

@@ -60,7 +60,7 @@ const CARDS: &[(&str, &str)] = cards![
     "paws", // others
     "mbpp",
     "mbpp_original", // code
-    "text",          // of one's own
+    "text",          // your own data
 ];
 
 /// The strings that the reference measures a score's target length by, for scores from 0 to 5: 0.0, 0.2, … 5.0.
@@ -80,7 +80,7 @@ pub struct Task {
 
 impl Task {
     /// The paper's tasks in the order of its tables, those of the same benchmarks that it leaves out, and `text` for
-    /// data of one's own.
+    /// your own data.
     pub fn built_in() -> &'static [Self] {
         &BUILT_IN
     }

@@ -1,4 +1,4 @@
-//! Tasks of one's own: by a card, or by a file of rows alone. All sentences are invented.
+//! Your own tasks: by a card, or by a file of rows alone. All sentences are invented.
 
 use std::fs;
 
@@ -81,7 +81,7 @@ body = "review_text"
     }
 }
 
-/// Rows of one's own in one file, in every format: a tenth is held out for validation and another for test.
+/// Your own rows in one file, in every format: a tenth is held out for validation and another for test.
 #[test]
 fn one_file_of_one_s_own_is_a_task() {
     let rows: Vec<(String, String)> = (0..20)

@@ -110,7 +110,7 @@ fn split_ids_are_those_of_torch_for_all_tasks() {
     let fixture = fixture();
     for task in Task::built_in() {
         let name = task.name();
-        // Data of one's own has no official size, and MBPP's real file has a test of its own.
+        // Your own data has no official size, and MBPP's real file has a test of its own.
         if ["text", "mbpp", "mbpp_original"].contains(&name) {
             continue;
         }

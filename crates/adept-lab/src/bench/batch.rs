@@ -45,7 +45,7 @@ pub(super) fn pair(options: &BenchOptions, vocabulary: usize) -> Batch {
     batch
 }
 
-/// Rows of a decoder alone: source and target in one, pads on the left, labels on the last tokens. `options` must be
+/// Rows of a decoder-only model: source and target in one, pads on the left, labels on the last tokens. `options` must be
 /// resolved.
 pub(super) fn joined(options: &BenchOptions, vocabulary: usize) -> Batch {
     let (rows, width, target) = (options.batch, options.tokens, options.target_tokens);

@@ -69,7 +69,7 @@ pub fn step<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) ->
     Ok(report)
 }
 
-/// Times prediction: of a T5, labels by greedy decoding and by scoring; of a decoder alone, greedy decoding with the soft
+/// Times prediction: of a T5, labels by greedy decoding and by scoring; of a decoder-only model, greedy decoding with the soft
 /// prompt read once and read by every row.
 ///
 /// # Errors

@@ -97,11 +97,11 @@ pub struct BenchOptions {
     pub method: TrainMethod,
     /// Rows of a batch (default 32, the paper's for its small sets).
     pub batch: usize,
-    /// Width of the source in tokens, of a decoder alone: of source and target together; the rows fill it by half to
+    /// Width of the source in tokens, of a decoder-only model: of source and target together; the rows fill it by half to
     /// whole, as in a padded batch (default 64).
     pub tokens: usize,
     /// Width of the target in tokens; 0 takes 2 for a T5 (a label of one token and `</s>`), a third of the width for a
-    /// decoder alone (default 0).
+    /// decoder-only model (default 0).
     pub target_tokens: usize,
     /// Virtual tokens m of the prompt (default 60); methods without a prompt have none.
     pub virtual_tokens: usize,
@@ -111,7 +111,7 @@ pub struct BenchOptions {
     /// Labels that `infer` scores with a T5 (default 2).
     pub labels: usize,
     /// Tokens that `infer` decodes greedily per row, the end token ignored so that the work is fixed; 0 takes 4 for a T5
-    /// and 32 for a decoder alone (default 0).
+    /// and 32 for a decoder-only model (default 0).
     pub new_tokens: usize,
     /// Steps or batches before the clock starts (default 2).
     pub warmup: usize,

@@ -68,9 +68,9 @@ pub struct BenchReport {
     pub trainable_parameters: usize,
     /// Forward, loss, backward and optimiser (`step` only).
     pub step: Option<Timing>,
-    /// Tokens by greedy decoding (`infer` only); of a decoder alone, with the soft prompt read once, before the clock.
+    /// Tokens by greedy decoding (`infer` only); of a decoder-only model, with the soft prompt read once, before the clock.
     pub greedy: Option<Timing>,
-    /// The same with the soft prompt read by every row (`infer` of a decoder alone).
+    /// The same with the soft prompt read by every row (`infer` of a decoder-only model).
     pub reread: Option<Timing>,
     /// Labels predicted by scoring each in one decoder pass (`infer` of a T5).
     pub score: Option<Timing>,

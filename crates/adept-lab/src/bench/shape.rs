@@ -15,7 +15,7 @@ pub(super) enum Shape {
 }
 
 impl BenchSize {
-    /// Whether it is a decoder alone.
+    /// Whether it is decoder-only.
     pub fn is_causal(self) -> bool {
         !matches!(Shape::of(self), Shape::T5(_))
     }

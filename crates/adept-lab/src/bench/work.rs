@@ -3,8 +3,7 @@
 use adept_core::{
     Adapter, AdapterConfig, AdapterInit, CoreError, FanIn, Method, MethodSettings, ModelSites, PromptInit,
 };
-use adept_train::config::fields::default_settings;
-use adept_train::config::{GroupSection, OptimizerSection, TrainMethod};
+use adept_train::config::{GroupSection, OptimizerSection, TrainMethod, default_settings};
 use adept_train::optim::{self, AdamW};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 

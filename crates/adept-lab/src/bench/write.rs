@@ -1,4 +1,4 @@
-//! What a decoder alone writes in a benchmark: greedily, with the soft prompt read once for all rows, or by every row.
+//! What a decoder-only model writes in a benchmark: greedily, with the soft prompt read once for all rows, or by every row.
 
 use adept_core::Intervention;
 use adept_data::Batch;

@@ -1,4 +1,4 @@
-//! Checks of decoders alone (CodeGen, Llama): batches, positions counted both ways, logits, losses, greedy output.
+//! Checks of decoder-only models (CodeGen, Llama): batches, positions counted both ways, logits, losses, greedy output.
 //!
 //! Logits are compared where the mask is 1 alone: a pad of the bare model sees nothing, and what comes of it is arbitrary.
 

@@ -1,4 +1,4 @@
-//! What checks of the forward pass share between encoder-decoders and decoders alone.
+//! What checks of the forward pass share between encoder-decoders and decoder-only models.
 
 use adept_core::{AdaptedInput, Method};
 use adept_models::cross_entropy;

@@ -1,4 +1,4 @@
-//! Checks of what a decoder alone writes: positions counted both ways, new tokens fed back plainly and through ADePT's shift.
+//! Checks of what a decoder-only model writes: positions counted both ways, new tokens fed back plainly and through ADePT's shift.
 
 use adept_core::{Intervention, Method, Unchanged};
 use adept_models::generate::{

@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`seq2seq`] | encoder-decoders: greedy answers, scores of labels |
-//! | [`causal`] | decoders alone: texts that go on, greedy or sampled, behind a soft prompt that is read once |
+//! | [`causal`] | decoder-only models: texts that go on, greedy or sampled, behind a soft prompt that is read once |
 //! | [`score_causal_labels`] | the same models: scores of labels behind what was read once |
 //! | [`sample`] | a token drawn from logits: temperature, top-k, top-p |
 //!

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use adept_core::Method;
 use toml::Value;
 
-use super::fields::{self, Field, Kind, fields};
+use super::fields::{Field, Kind, fields};
 use crate::preset::{Preset, defaults};
 
 const HEAD: &str = "\
@@ -52,7 +52,7 @@ const TAIL: &str = "
 pub fn page() -> String {
     let [paper, reference] = [Preset::Paper, Preset::Reference].map(|preset| {
         let mut values = defaults(preset, None, None);
-        values.extend(Method::ALL.iter().flat_map(|method| fields::defaults_of(*method)));
+        values.extend(Method::ALL.iter().flat_map(|method| super::defaults_of(*method)));
         values
     });
     let mut page = HEAD.to_owned();

@@ -5,11 +5,10 @@
 
 use std::sync::LazyLock;
 
-use adept_core::{Method, Setting, SettingKind};
-use adept_data::Task;
-use toml::{Table, Value};
-
 use super::TrainMethod;
+use super::own_fields::{groups, settings};
+use adept_core::Method;
+use adept_data::Task;
 
 /// What values a field takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -132,13 +131,13 @@ const FIELDS: &[Field] = &[
         Kind::Task,
         true,
         "Task: the name of a built-in one, or the path of a card (docs/tasks.md). Where none is named and `data` is a file, \
-         it is `text`: data of one's own.",
+         it is `text`: your own data.",
     ),
     field(
         "data",
         Kind::Text,
         false,
-        "Folder that holds the task's own files, or a file of one's own (docs/tasks.md); where it is not given, the hub's \
+        "Folder that holds the task's own files, or your own file (docs/tasks.md); where it is not given, the hub's \
          cache. Resuming compares the files' checksums, not this path.",
     ),
     field(
@@ -538,74 +537,6 @@ pub fn fields() -> &'static [Field] {
         all
     });
     &ALL
-}
-
-/// The fields of a method's own section.
-fn settings(method: Method) -> impl Iterator<Item = Field> {
-    method.settings().iter().map(move |setting| Field {
-        key: format!("adapter.{method}.{}", setting.key).leak(),
-        kind: match setting.kind {
-            SettingKind::Integer { min, max } => Kind::Integer { min, max },
-            SettingKind::Number { min, max } => Kind::Number { min, max },
-            SettingKind::Flag => Kind::Flag,
-            SettingKind::Names => Kind::Texts,
-        },
-        decides: true,
-        meaning: setting.meaning,
-        method: Some(method),
-    })
-}
-
-/// The fields of the parameter groups that a method declares itself.
-fn groups(method: Method) -> impl Iterator<Item = Field> {
-    let own = method.info().groups.iter().filter(|group| group.defaults.is_some());
-    own.flat_map(move |group| {
-        let keys = [
-            ("learning_rate", number(0.0, 100.0), "Highest learning rate."),
-            ("weight_decay", number(0.0, 10.0), "Decoupled weight decay."),
-            ("warmup_steps", whole(0), "Steps of linear warm-up."),
-        ];
-        keys.map(|(key, kind, meaning)| Field {
-            key: format!("optimizer.{}.{key}", group.name).leak(),
-            kind,
-            decides: true,
-            meaning,
-            method: Some(method),
-        })
-    })
-}
-
-/// The section `adapter.NAME` of a method with its defaults.
-pub fn default_settings(method: Method) -> serde_json::Map<String, serde_json::Value> {
-    let settings = method.settings().iter();
-    let value = |setting: &Setting| serde_json::to_value(default_of(setting)).expect("TOML's numbers, texts and lists");
-    settings
-        .map(|setting| (setting.key.to_owned(), value(setting)))
-        .collect()
-}
-
-fn default_of(setting: &Setting) -> Value {
-    let table: Table = format!("value = {}", setting.default)
-        .parse()
-        .expect("defaults are TOML; a test resolves every method");
-    table["value"].clone()
-}
-
-/// A method's own fields with their defaults.
-pub(crate) fn defaults_of(method: Method) -> Vec<(String, Value)> {
-    let mut values = Vec::new();
-    for setting in method.settings() {
-        values.push((format!("adapter.{method}.{}", setting.key), default_of(setting)));
-    }
-    for group in method.info().groups {
-        let Some(defaults) = group.defaults else { continue };
-        let key = |key: &str| format!("optimizer.{}.{key}", group.name);
-        let steps = i64::try_from(defaults.warmup_steps).unwrap_or(i64::MAX);
-        values.push((key("learning_rate"), Value::Float(defaults.learning_rate)));
-        values.push((key("weight_decay"), Value::Float(defaults.weight_decay)));
-        values.push((key("warmup_steps"), Value::Integer(steps)));
-    }
-    values
 }
 
 /// A kind of configuration: its fields and the page that explains them.

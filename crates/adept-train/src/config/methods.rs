@@ -121,6 +121,19 @@ mod tests {
         assert!(renewed(&path, &page()) == page(), "{stale}");
     }
 
+    /// Run with `ADEPT_RENEW_DOCS=1` to write the table anew.
+    #[test]
+    fn readme_page_is_in_step_with_the_registry() {
+        const MARKS: [&str; 2] = ["<!-- support matrix -->\n", "<!-- end of the support matrix -->\n"];
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+        let readme = std::fs::read_to_string(&path).unwrap();
+        let (before, rest) = readme.split_once(MARKS[0]).unwrap();
+        let (_, after) = rest.split_once(MARKS[1]).unwrap();
+        let expected = [before, MARKS[0], &support_matrix(), MARKS[1], after].concat();
+        let stale = "README.md is stale: run `ADEPT_RENEW_DOCS=1 cargo test -p adept-train page_is`";
+        assert!(renewed(&path, &expected) == expected, "{stale}");
+    }
+
     /// Every method is complete: a title, a citation, groups, a configuration that resolves.
     #[test]
     fn every_method_is_described() {
