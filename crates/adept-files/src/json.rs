@@ -1,18 +1,18 @@
-//! JSON objects of any content in little memory.
+//! Parses JSON objects of unknown content with bounded memory overhead.
 //!
-//! serde_json gives every list and object room for four entries of 72 bytes or more, and doubles it: `[[1],[1],…]` takes
-//! 92 bytes for each byte of the file. Here lists and objects are as long as what they hold, and grow by a quarter; no
-//! text takes more than 50 times its length.
+//! serde_json reserves room for at least four entries of 72 bytes in every list and object, and doubles it when full:
+//! `[[1],[1],…]` takes 92 bytes per byte of the file. Here lists and objects are shrunk to their content and grow by a
+//! quarter; no input takes more than 50 times its length.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Parses a JSON object. Of entries with the same key the last one stays.
+/// Parses a JSON object. Of duplicate keys, the last wins.
 ///
 /// # Errors
-/// Where the text is no JSON, or no object.
+/// If the text is not valid JSON or not an object.
 pub fn json_object(text: &[u8]) -> serde_json::Result<Map<String, Value>> {
     serde_json::from_slice(text).map(|Object(map)| map)
 }
@@ -37,7 +37,7 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-/// Any value.
+/// Any JSON value, its lists without spare capacity.
 struct Compact(Value);
 
 impl<'de> Deserialize<'de> for Compact {
@@ -117,7 +117,7 @@ mod tests {
         let expected: Map<String, Value> = serde_json::from_str(text).unwrap();
         let found = json_object(text.as_bytes()).unwrap();
         assert_eq!(found, expected);
-        // In the same order, too.
+        // Key order must agree as well.
         assert_eq!(
             serde_json::to_string(&found).unwrap(),
             serde_json::to_string(&expected).unwrap()
@@ -150,7 +150,7 @@ mod tests {
         }
     }
 
-    /// Bytes of the lists in a value.
+    /// Bytes allocated for the lists in a value.
     fn room(value: &Value) -> usize {
         match value {
             Value::Array(values) => values.capacity() * size_of::<Value>() + values.iter().map(room).sum::<usize>(),
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn lists_have_no_room_to_spare() {
         for text in ["[1]", "1", "[[1]]", "[]"] {
-            // Just past a power of two, where a list that doubles has most to spare.
+            // Just past a power of two, where a doubling list wastes the most.
             let list = vec![text; 1025].join(",");
             let object = json_object(format!("{{\"a\":[{list}]}}").as_bytes()).unwrap();
             let held = room(&object["a"]);

@@ -1,12 +1,12 @@
-//! Reading of files that may not be what they should.
+//! Reads files that may not be what they should be.
 //!
-//! Model and data folders are cloned, linked and downloaded, and each way leaves its own kind of stand-in where a file
-//! is expected: a Git LFS pointer, a link to nothing, a web page, a download that has not ended. A parser would call
-//! all of them damaged. [`StandIn`] recognises them and says the way out; [`read`] and [`read_text`] are
-//! `std::fs::read` with that check, and without the byte-order mark that some editors put in front of a text.
-//! [`json_object`] takes an object whose content nobody has checked.
+//! Model and data folders are cloned, linked and downloaded, and each way leaves its own kind of stand-in for the
+//! expected file: a Git LFS pointer, a dangling link, a web page, an unfinished download. A parser would report all of
+//! them as corrupt. [`StandIn`] recognises them and suggests a fix; [`read`] and [`read_text`] are `std::fs::read` with
+//! that check and without the byte-order mark that some editors prepend to a text. [`json_object`] parses objects from
+//! untrusted sources.
 
-// A test that unwraps fails, as it should.
+// Tests may unwrap: a panic is the failure.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod json;
@@ -19,27 +19,27 @@ pub use json::json_object;
 pub use not_text::NotText;
 pub use stand_in::StandIn;
 
-/// Why a file cannot be read.
+/// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
-    /// The system refused.
+    /// The system call failed.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// Something else is in the file's place.
+    /// The file's place is taken by something else.
     #[error("{}: {what}", path.display())]
     StandIn {
         /// The file.
         path: PathBuf,
-        /// What is there.
+        /// What was found.
         what: StandIn,
     },
-    /// A file that is no UTF-8 text from its first bytes on.
+    /// The file is not UTF-8 text, judging by its first bytes.
     #[error("{}: {what}", path.display())]
     NotText {
         /// The file.
@@ -47,12 +47,12 @@ pub enum FileError {
         /// What it is instead.
         what: NotText,
     },
-    /// A text that is not UTF-8.
+    /// The text contains invalid UTF-8.
     #[error("{}: expected UTF-8, found 0x{byte:02x} at byte {at}", path.display())]
     NotUtf8 {
         /// The file.
         path: PathBuf,
-        /// The first byte that does not fit.
+        /// The first invalid byte.
         byte: u8,
         /// Its offset in the file, from 0.
         at: usize,
@@ -60,23 +60,23 @@ pub enum FileError {
 }
 
 impl FileError {
-    /// Whether there is no file, nor anything in its place.
+    /// Whether the path does not exist at all, rather than holding a stand-in.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
     }
 }
 
-/// Byte-order mark of UTF-8.
+/// UTF-8 byte-order mark.
 const MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// A text's bytes without the byte-order mark.
+/// Strips a leading UTF-8 byte-order mark.
 #[must_use]
 pub fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(MARK).unwrap_or(bytes)
 }
 
-/// The bytes of a file that cannot be empty.
+/// Reads a file that must not be empty.
 ///
 /// # Errors
 /// [`FileError::Io`] and [`FileError::StandIn`].
@@ -88,7 +88,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     })
 }
 
-/// The text of a file that cannot be empty, without a byte-order mark.
+/// Reads a text file that must not be empty, without its byte-order mark.
 ///
 /// # Errors
 /// Those of [`read`], [`FileError::NotText`] and [`FileError::NotUtf8`].
@@ -110,7 +110,7 @@ pub fn read_text(path: &Path) -> Result<String, FileError> {
     }
 }
 
-/// Refuses a file in whose place something else is. One that is missing passes: opening it says so.
+/// Rejects stand-ins. A missing file passes: opening it reports that.
 ///
 /// # Errors
 /// [`FileError::StandIn`].
@@ -124,8 +124,8 @@ pub fn check(path: &Path) -> Result<(), FileError> {
     }
 }
 
-/// Whether a file of this name is in its folder, be it a link to nothing or the beginning of a download: what opens it
-/// then says what is wrong, where `Path::exists` would call it absent.
+/// Whether the folder has an entry for this file, even a dangling link or a partial download. `Path::exists` would call
+/// those absent; opening them reports what is wrong.
 #[must_use]
 pub fn is_named(path: &Path) -> bool {
     path.symlink_metadata().is_ok() || matches!(StandIn::at(path), Some(StandIn::Unfinished { .. }))

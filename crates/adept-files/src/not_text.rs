@@ -1,29 +1,29 @@
-//! What a text file may be instead of UTF-8 text, told by its first bytes.
+//! Recognises binary formats and other encodings where UTF-8 text is expected, by magic bytes.
 
-/// What the first bytes of a file are instead of UTF-8 text. Its text says what is there and the way out.
+/// What a file's first bytes are instead of UTF-8 text. `Display` names the format and how to convert it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotText {
-    /// Another encoding of Unicode.
+    /// Another Unicode encoding.
     #[error("expected UTF-8, found {0}; `iconv -f {iconv} -t UTF-8 FILE > NEW` converts it", iconv = .0.split(' ').next().unwrap_or_default())]
     Encoding(&'static str),
     /// Compressed or binary data.
     #[error("expected text, plain or gzip, found {codec}: {way_out}")]
     Compressed {
-        /// The format, as its first bytes say.
+        /// Name of the format, from its magic bytes.
         codec: &'static str,
-        /// What to do.
+        /// How to convert or rename the file.
         way_out: &'static str,
     },
 }
 
-/// Bytes that are looked at.
+/// Bytes inspected.
 const LOOKED_AT: usize = 64;
 
-/// Bytes that have to alternate with zeros before they are taken for UTF-16 without a mark.
+/// Minimum length of the alternation of bytes and zeros that counts as UTF-16 without a byte-order mark.
 const ALTERNATING: usize = 16;
 
-/// The first bytes of formats that are not read as text.
+/// Magic bytes, name and remedy of formats that are not read as text.
 const MAGIC: [(&[u8], &str, &str); 6] = [
     (&[0x28, 0xb5, 0x2f, 0xfd], "zstd", "decompress it first (`zstd -d`)"),
     (
@@ -41,12 +41,12 @@ const MAGIC: [(&[u8], &str, &str); 6] = [
     (b"PAR1\x15", "parquet", "its name has to end in .parquet"),
 ];
 
-/// How bzip2 goes on behind `BZh` and a digit.
+/// What follows `BZh` and a digit in bzip2.
 const PI: [u8; 6] = [0x31, 0x41, 0x59, 0x26, 0x53, 0x59];
 
 impl NotText {
-    /// What a file is by its first bytes, of which 64 are enough; none where it may be UTF-8 text, with or without a
-    /// mark.
+    /// Detects what a file is from its first bytes (64 suffice). `None` if it may be UTF-8 text, with or without a
+    /// byte-order mark.
     #[must_use]
     pub fn of_start(start: &[u8]) -> Option<Self> {
         let head = &start[..start.len().min(LOOKED_AT)];
@@ -71,7 +71,7 @@ impl NotText {
     }
 }
 
-/// UTF-16 of mostly ASCII characters: every other byte is zero.
+/// UTF-16 of mostly ASCII characters, where every other byte is zero.
 fn unmarked(head: &[u8]) -> Option<&'static str> {
     let pairs = head.get(..head.len() / 2 * 2)?;
     if pairs.len() < ALTERNATING {
@@ -137,7 +137,7 @@ mod tests {
         check(&utf16("source,target", true), Some("found UTF-16BE (without a mark)"));
         check(b"\xff\xfe\0\0a\0\0\0", Some("found UTF-32 (little-endian)"));
         check(b"\0\0\xfe\xff\0\0\0a", Some("found UTF-32 (big-endian)"));
-        // A few zeros make no UTF-16.
+        // A few zeros are not enough for UTF-16.
         check(b"a\0b\0c", None);
     }
 

@@ -1,62 +1,62 @@
-//! What may be where a file is expected.
+//! What may take the place of an expected file.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Something in a file's place. Its text says what is there and the way out.
+/// Something in a file's place. `Display` says what it is and how to get the file itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StandIn {
-    /// A link whose target is gone.
+    /// A dangling link.
     #[error(
         "a link to {}, where nothing is; put the file there or bring it again (`adept fetch NAME`)",
         target.display()
     )]
     Link {
-        /// Where it points.
+        /// The link's target.
         target: PathBuf,
     },
-    /// A file of no bytes.
+    /// A file of zero bytes.
     #[error("an empty file; copy it again or bring it with `adept fetch NAME`")]
     Empty,
-    /// What Git holds of a large file.
+    /// A Git LFS pointer.
     #[error(
         "a Git LFS pointer, not the file{}; run `git lfs pull` in its folder or bring it with `adept fetch NAME`",
         bytes.map(|bytes| format!(" of {bytes} bytes")).unwrap_or_default()
     )]
     LfsPointer {
-        /// Size of the file it stands for.
+        /// Size of the actual file, if the pointer states it.
         bytes: Option<u64>,
     },
-    /// What Git holds of a file that git-annex keeps.
+    /// A git-annex pointer.
     #[error("a git-annex pointer, not the file; run `git annex get` in its folder or bring it with `adept fetch NAME`")]
     AnnexPointer,
-    /// A web page.
+    /// An HTML or XML page.
     #[error(
         "a web page (HTML or XML), not the file: the download was answered with a page; download the file itself \
          (`adept fetch NAME`)"
     )]
     Markup,
-    /// A server's refusal, saved as if it were the file.
+    /// A server's error response, saved as if it were the file.
     #[error("a server's answer, `{text}`, not the file; bring it with `adept fetch NAME`")]
     Answer {
-        /// Its first line.
+        /// The first line of the response, at most 80 characters.
         text: String,
     },
-    /// The beginning of a download beside the missing file.
+    /// A partial download next to the missing file.
     #[error("a download that has not ended: there is only {}; finish it or bring the file with `adept fetch NAME`", partial.display())]
     Unfinished {
-        /// The file that is there.
+        /// The partial file.
         partial: PathBuf,
     },
 }
 
-/// First line of a Git LFS pointer, up to the version.
+/// Start of a Git LFS pointer, up to the version.
 const LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
-/// A pointer is smaller than this by its specification; so are the answers that are known.
+/// The LFS specification keeps pointers below this size; the known error responses are smaller, too.
 const SMALL: usize = 1024;
-/// How answers of the hub and of GitHub begin.
+/// How error responses of the Hugging Face hub and GitHub begin.
 const ANSWERS: [&str; 8] = [
     "Entry not found",
     "Repository not found",
@@ -67,13 +67,13 @@ const ANSWERS: [&str; 8] = [
     "Access to dataset",
     "404: Not Found",
 ];
-/// How web pages begin, in lower case.
+/// How web pages begin, lower-cased.
 const MARKUP: [&str; 4] = ["<!doctype html", "<html", "<head", "<?xml"];
-/// What downloads that have not ended are called, behind the file's own name.
+/// Suffixes that download tools append to unfinished files.
 const UNFINISHED: [&str; 5] = [".incomplete", ".part", ".partial", ".crdownload", ".download"];
 
 impl StandIn {
-    /// What is in the place of the file `path`; none where it may well be the file itself, or where there is nothing.
+    /// Detects a stand-in at `path`. `None` if it may be the file itself, or if nothing is there.
     #[must_use]
     pub fn at(path: &Path) -> Option<Self> {
         let Ok(about) = path.metadata() else {
@@ -86,13 +86,13 @@ impl StandIn {
             return Some(Self::Empty);
         }
         let mut start = Vec::with_capacity(SMALL);
-        // A file that cannot be read is no stand-in: whoever opens it gets the system's reason.
+        // An unreadable file is not a stand-in: opening it reports the system's error.
         File::open(path).ok()?.take(SMALL as u64).read_to_end(&mut start).ok()?;
         Self::of_start(&start)
     }
 
-    /// What a file is by its first bytes, of which 1024 are enough; none where it may be the file itself. Empty ones
-    /// may.
+    /// Detects a stand-in from a file's first bytes (1024 suffice). `None` if it may be the file itself; empty input
+    /// yields `None` as well.
     #[must_use]
     pub fn of_start(start: &[u8]) -> Option<Self> {
         if start.starts_with(LFS) {
@@ -133,7 +133,7 @@ impl StandIn {
     }
 }
 
-/// `size` of a pointer.
+/// The `size` line of an LFS pointer.
 fn lfs_size(pointer: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(pointer).ok()?;
     text.lines()
