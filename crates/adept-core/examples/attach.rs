@@ -1,5 +1,5 @@
-//! Attaches ADePT and LoRA to a foreign burn model: a frozen classifier with random weights, and a task that it was never
-//! trained for (does a sequence hold more tokens of the vocabulary's first half?).
+//! Attaches ADePT and LoRA to a burn model from outside this workspace: a frozen classifier with random weights, and a
+//! task that it was not trained for (does a sequence hold more tokens from the vocabulary's first half?).
 //!
 //! ```text
 //! cargo run -p adept-core --example attach
@@ -26,7 +26,7 @@ const HIDDEN: LinearSite = LinearSite {
     part: LinearPart::Up,
 };
 
-/// Embeddings, the mean over attended positions, two layers. Anything that can be run on embeddings will do.
+/// Embeddings, the mean over attended positions, two layers. Any model that can be run on embeddings works.
 #[derive(Module, Debug)]
 struct Classifier<B: Backend> {
     embedding: Embedding<B>,
@@ -35,7 +35,7 @@ struct Classifier<B: Backend> {
 }
 
 impl<B: Backend> Classifier<B> {
-    /// `[batch, seq]` ids to `[batch, 2]` logits: the adapter works on the embeddings and on the hidden layer.
+    /// `[batch, seq]` ids to `[batch, 2]` logits: the adapter acts on the embeddings and on the hidden layer.
     fn forward(&self, ids: Tensor<B, 2, Int>, adapter: &dyn Intervention<B>) -> Tensor<B, 2> {
         let mask = Tensor::<B, 2, Bool>::full(ids.dims(), true, &ids.device());
         let input = adapter.forward(self.embedding.forward(ids), mask);
@@ -49,7 +49,7 @@ impl<B: Backend> Classifier<B> {
     }
 }
 
-/// Random sequences, `[batch, seq]`, and whether most of their tokens are of the vocabulary's first half.
+/// Random sequences, `[batch, seq]`, and whether most of their tokens are from the vocabulary's first half.
 fn batch<B: Backend>(size: usize, device: &B::Device) -> (Tensor<B, 2, Int>, Tensor<B, 1, Int>) {
     let ids = Tensor::<B, 2, Int>::random([size, 9], Distribution::Uniform(0.0, 64.0), device);
     let first_half = ids.clone().lower_elem(32).int().sum_dim(1).squeeze_dim::<1>(1);
@@ -99,7 +99,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let gradients = GradientsParams::from_grads(loss.backward(), &adapter);
             adapter = optimizer.step(0.02, adapter, gradients);
         }
-        // From here on nothing is tracked: `valid` gives model and adapter on the plain backend.
+        // No gradients from here on: `valid` returns model and adapter on the plain backend.
         let (model, adapter, (ids, labels)) = (backbone.valid(), adapter.valid(), batch(1000, &device));
         let bare = accuracy(model.forward(ids.clone(), &Unchanged), labels.clone());
         let adapted = accuracy(model.forward(ids.clone(), &adapter), labels);
@@ -108,7 +108,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "{}: {trained} trained values, accuracy {bare:.1} % bare, {adapted:.1} % adapted",
             config.method()
         );
-        // A folder in PEFT's layout is enough to use the adapter again.
+        // A folder in PEFT's layout is all it takes to use the adapter again.
         let dir = tempfile::tempdir()?;
         file::save(dir.path(), &adapter, &AdapterMetadata::new(config, "examples/attach"))?;
         let (reloaded, _) = file::load::<Flex>(dir.path(), &sites, &device)?;

@@ -1,9 +1,9 @@
-//! How large an offset a parameter budget allows (paper, section 3.3 and Table 13).
+//! The largest offset that fits a parameter budget (paper, section 3.3 and Table 13).
 //!
-//! The paper compares methods at equal size: a budget of `l·d` values, the size of a plain prompt of `l` tokens. A
+//! The paper compares methods at equal size: the budget is `l·d` values, the size of a plain prompt of `l` tokens. A
 //! shorter prompt leaves room for the offset.
 
-/// The largest bottleneck r with `m·d + 2·r·d + r + d <= budget`, or `None` where not even r = 1 fits.
+/// The largest bottleneck r with `m·d + 2·r·d + r + d <= budget`, or `None` if not even r = 1 fits.
 ///
 /// ```
 /// # use adept_core::budget::adept_bottleneck;
@@ -15,7 +15,7 @@ pub fn adept_bottleneck(d_model: usize, budget: usize, virtual_tokens: usize) ->
     largest_rank(budget, fixed, per_rank)
 }
 
-/// The largest rank r with `m·d + r·(max_source_length + d) <= budget`, or `None` where not even r = 1 fits.
+/// The largest rank r with `m·d + r·(max_source_length + d) <= budget`, or `None` if not even r = 1 fits.
 ///
 /// ```
 /// # use adept_core::budget::dept_rank;
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn bottlenecks_of_the_paper() {
-        // (m, r) of protocol.md; m = 0 is Table 14.
+        // (m, r) from protocol.md; m = 0 is Table 14.
         for (m, r) in [(0, 49), (20, 39), (40, 29), (60, 19), (80, 9)] {
             assert_eq!(adept_bottleneck(D, BUDGET, m), Some(r), "m = {m}");
             let of_rank = |r| size(&AdapterConfig::adept(D, m, r));
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn decoder_only_settings() {
-        // CodeGen-350M is 1,024 wide; 10 virtual tokens of PT are the budget, 7 and r = 1 are ADePT's.
+        // CodeGen-350M is 1,024 wide; the budget is PT's 10 virtual tokens, ADePT takes 7 and r = 1.
         assert_eq!(
             adept_bottleneck(1024, 10 * 1024, 7),
             None,

@@ -1,4 +1,4 @@
-//! A change of one linear map, in the form that every method inside a model can be brought to:
+//! How a method changes one linear map. Every method that acts inside a model reduces to this form:
 //!
 //! `y = ((s_in ⊙ x)·W + b + scale · drop(x)·A·B) ⊙ s_out`
 //!
@@ -9,7 +9,7 @@ use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-/// A product of low rank beside a weight (LoRA).
+/// Low-rank update beside a weight (LoRA).
 #[derive(Module, Debug)]
 pub struct LowRank<B: Backend> {
     /// `[in, r]`.
@@ -18,12 +18,12 @@ pub struct LowRank<B: Backend> {
     pub b: Tensor<B, 2>,
     /// Factor of the product.
     pub scale: f64,
-    /// On the product's input alone; does nothing off autodiff backends.
+    /// Applied to the product's input only; inactive on backends without autodiff.
     pub dropout: Dropout,
 }
 
 impl<B: Backend> LowRank<B> {
-    /// A product of `a` `[in, r]` and `b` `[r, out]`.
+    /// The product of `a` `[in, r]` and `b` `[r, out]`.
     pub fn new(a: Tensor<B, 2>, b: Tensor<B, 2>, scale: f64, dropout: f64) -> Self {
         Self {
             a,
@@ -33,28 +33,28 @@ impl<B: Backend> LowRank<B> {
         }
     }
 
-    /// What is added for inputs `[n, in]`: `[n, out]`.
+    /// The update for inputs `[n, in]`: `[n, out]`.
     fn added(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
-        // Scaling the thin factor costs r values a row instead of `out`.
+        // Scaling the thin factor costs r multiplications per row instead of `out`.
         let thin = self.dropout.forward(x).matmul(self.a.clone());
         let thin = if self.scale == 1.0 { thin } else { thin * self.scale };
         thin.matmul(self.b.clone())
     }
 
-    /// The whole product, `[in, out]`.
+    /// The full product, `[in, out]`.
     fn product(&self) -> Tensor<B, 2> {
         (self.a.clone() * self.scale).matmul(self.b.clone())
     }
 }
 
-/// What a method changes about one linear map; parts that are not there change nothing.
+/// The changes a method makes to one linear map; `None` leaves that part unchanged.
 #[derive(Module, Debug)]
 pub struct LinearChange<B: Backend> {
-    /// Factors of the input's channels, `[in]`.
+    /// Factors of the input channels, `[in]`.
     pub input_scale: Option<Tensor<B, 1>>,
-    /// A product beside the weight.
+    /// Low-rank update beside the weight.
     pub low_rank: Option<LowRank<B>>,
-    /// Factors of the output's channels, `[out]`.
+    /// Factors of the output channels, `[out]`.
     pub output_scale: Option<Tensor<B, 1>>,
 }
 
@@ -68,7 +68,7 @@ impl<B: Backend> LinearChange<B> {
         }
     }
 
-    /// The changed map for inputs `[batch, seq, in]`; `linear` is the unchanged one, bias included.
+    /// Applies the changed map to inputs `[batch, seq, in]`; `linear` is the unchanged map, bias included.
     pub fn apply(&self, x: Tensor<B, 3>, linear: impl FnOnce(Tensor<B, 3>) -> Tensor<B, 3>) -> Tensor<B, 3> {
         let [batch, seq, input] = x.dims();
         let scaled = match &self.input_scale {
@@ -86,7 +86,7 @@ impl<B: Backend> LinearChange<B> {
         }
     }
 
-    /// The weight `[in, out]` and bias `[out]` of a plain map that computes the same (without dropout).
+    /// Weight `[in, out]` and bias `[out]` of a plain linear map that computes the same (dropout aside).
     pub fn merged(&self, weight: Tensor<B, 2>, bias: Option<Tensor<B, 1>>) -> (Tensor<B, 2>, Option<Tensor<B, 1>>) {
         let mut weight = match &self.input_scale {
             Some(scale) => weight * scale.clone().unsqueeze_dim(1),
@@ -104,7 +104,7 @@ impl<B: Backend> LinearChange<B> {
         }
     }
 
-    /// The reverse of [`LinearChange::merged`], but for rounding; factors of zero have no reverse.
+    /// Inverse of [`LinearChange::merged`] up to rounding; zero factors cannot be inverted.
     pub fn unmerged(&self, weight: Tensor<B, 2>, bias: Option<Tensor<B, 1>>) -> (Tensor<B, 2>, Option<Tensor<B, 1>>) {
         let (mut weight, bias) = match &self.output_scale {
             Some(scale) => (
@@ -122,7 +122,7 @@ impl<B: Backend> LinearChange<B> {
         }
     }
 
-    /// Whether [`LinearChange::unmerged`] would divide by zero. Reads the factors from the device.
+    /// Whether [`LinearChange::unmerged`] would divide by zero. Reads the factors back from the device.
     pub fn has_zero_factor(&self) -> bool {
         [&self.input_scale, &self.output_scale]
             .into_iter()

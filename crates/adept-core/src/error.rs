@@ -1,19 +1,19 @@
-//! Everything that can be wrong with an adapter, with the figures that show it.
+//! Errors about adapters, each with the figures needed to diagnose it.
 
 use std::path::PathBuf;
 
 use crate::{Fingerprint, Method};
 
-/// What this crate refuses, and why.
+/// Why an operation of this crate failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CoreError {
-    /// A configuration that describes no adapter.
+    /// The configuration does not describe a valid adapter.
     #[error("{method} adapter: {field} is {found}, expected {expected}")]
     InvalidConfig {
         /// The method configured.
         method: Method,
-        /// The field at fault.
+        /// The invalid field.
         field: &'static str,
         /// What would be accepted.
         expected: &'static str,
@@ -21,7 +21,7 @@ pub enum CoreError {
         found: String,
     },
 
-    /// A budget that leaves no room for an offset.
+    /// The budget leaves no room for an offset.
     #[error(
         "method {method}: a budget of {budget_tokens} tokens of width {d_model} leaves no room for an offset beside \
          {virtual_tokens} virtual tokens"
@@ -29,15 +29,15 @@ pub enum CoreError {
     NoRoom {
         /// The method.
         method: Method,
-        /// The budget, in rows.
+        /// The budget, in rows of the model's width.
         budget_tokens: usize,
         /// Width of a row.
         d_model: usize,
-        /// Rows that the prompt takes.
+        /// Rows taken by the prompt.
         virtual_tokens: usize,
     },
 
-    /// An adapter of another method than its description.
+    /// The adapter's method is not the one described.
     #[error("the description is of a {expected} adapter, the adapter is {found}")]
     OtherMethod {
         /// The method described.
@@ -46,18 +46,18 @@ pub enum CoreError {
         found: Method,
     },
 
-    /// A target that no linear map of the model has.
+    /// A target that matches none of the model's linear maps.
     #[error("{method}: target module {target} matches none of the model's linear maps, which end with: {modules}")]
     NoTarget {
         /// The method.
         method: Method,
         /// The name or pattern.
         target: String,
-        /// Last parts of the maps' names.
+        /// Last components of the maps' names.
         modules: String,
     },
 
-    /// A pattern of targets that is no regular expression.
+    /// A target pattern that is not a valid regular expression.
     #[error("{method}: target_modules {pattern:?} is not a regular expression that this program knows: {source}")]
     TargetPattern {
         /// The method.
@@ -68,7 +68,7 @@ pub enum CoreError {
         source: Box<regex::Error>,
     },
 
-    /// An adapter made for a model with other modules.
+    /// The adapter was made for a model with other modules.
     #[error(
         "{method} adapter: tensor {tensor} belongs to a module that this model does not have; its modules are named like {example:?}"
     )]
@@ -81,7 +81,7 @@ pub enum CoreError {
         example: String,
     },
 
-    /// A factor of a channel that this kind of adapter does not change.
+    /// A channel that this kind of adapter must leave unchanged has a factor other than 1.
     #[error(
         "tensor {tensor}: channel {channel} has the factor {found}, expected 1: the adapter scales keys and values alone"
     )]
@@ -94,14 +94,14 @@ pub enum CoreError {
         found: f32,
     },
 
-    /// A merged factor of zero: what it was multiplied with is lost.
+    /// A merged factor is zero, so the original weights cannot be recovered.
     #[error("module {module}: a factor is 0, so the weights that it was merged into cannot be recovered")]
     ZeroFactor {
         /// The linear map.
         module: String,
     },
 
-    /// A method that cannot be merged.
+    /// The method cannot be merged.
     #[error("{method}: cannot be merged into the weights: {reason}")]
     CannotMerge {
         /// The method.
@@ -110,7 +110,7 @@ pub enum CoreError {
         reason: String,
     },
 
-    /// An input longer than DePT's table of positions.
+    /// The input is longer than DePT's position table.
     #[error(
         "the input is {found} tokens wide, but this DePT adapter has offsets for {limit} positions only: \
          shorten the input or train with a larger max_source_length"
@@ -122,7 +122,7 @@ pub enum CoreError {
         limit: usize,
     },
 
-    /// Rows given to initialise a prompt do not fit it.
+    /// Rows given to initialise a prompt have the wrong shape.
     #[error("prompt initialisation: expected at least one row of width {expected}, found shape {found:?}")]
     PromptRows {
         /// The width of the prompt.
@@ -131,25 +131,25 @@ pub enum CoreError {
         found: [usize; 2],
     },
 
-    /// A random prompt with a standard deviation that is no such thing.
+    /// The standard deviation of a random prompt is invalid.
     #[error("prompt initialisation: the standard deviation is {found}, expected a finite number of at least 0")]
     PromptDeviation {
         /// The value given.
         found: f64,
     },
 
-    /// The adapter and the description it is to be saved with differ.
+    /// The adapter does not match the metadata it is to be saved with.
     #[error("tensor {tensor}: the configuration expects shape {expected:?}, the adapter holds {found:?}")]
     AdapterMismatch {
         /// Name of the tensor in the file.
         tensor: String,
-        /// Shape according to the configuration (empty: no such tensor).
+        /// Shape according to the configuration (empty: not in the configuration).
         expected: Vec<usize>,
-        /// Shape of the module's parameter (empty: no such tensor).
+        /// Shape of the module's parameter (empty: not in the module).
         found: Vec<usize>,
     },
 
-    /// The operating system refused to read.
+    /// Reading failed.
     #[error("{path}: {source}", path = path.display())]
     Io {
         /// The file or folder.
@@ -158,10 +158,10 @@ pub enum CoreError {
         source: std::io::Error,
     },
 
-    /// A file is not what it should be: a Git LFS pointer, a web page, a link to nothing.
+    /// A stand-in for the expected file: a Git LFS pointer, a web page, a dangling link.
     #[error(transparent)]
     File(adept_files::FileError),
-    /// The operating system refused to write.
+    /// Writing failed.
     #[error("{path}: cannot be written: {source}", path = path.display())]
     Write {
         /// The file or folder.
@@ -170,7 +170,7 @@ pub enum CoreError {
         source: std::io::Error,
     },
 
-    /// An adapter is to be saved over files that this crate did not write.
+    /// Saving would overwrite an adapter that this crate did not write.
     #[error(
         "{path}: holds {found}, which adept did not write; nothing was written; choose a new or an empty folder",
         path = path.display()
@@ -182,14 +182,14 @@ pub enum CoreError {
         found: &'static str,
     },
 
-    /// No tensors beside the configuration.
+    /// The folder has a configuration but no tensor file.
     #[error("{path}: found neither adapter_model.safetensors nor adapter_model.bin", path = path.display())]
     NoTensorFile {
         /// The adapter's folder.
         path: PathBuf,
     },
 
-    /// `adapter_config.json` is not JSON, or no object.
+    /// `adapter_config.json` is not JSON, or not an object.
     #[error("{path}: not a readable adapter configuration: {source}", path = path.display())]
     Json {
         /// The file.
@@ -198,7 +198,7 @@ pub enum CoreError {
         source: serde_json::Error,
     },
 
-    /// A field of `adapter_config.json` is missing or makes no sense.
+    /// A field of `adapter_config.json` is missing or invalid.
     #[error("{path}: field {field}: expected {expected}, found {found}", path = path.display())]
     ConfigField {
         /// The file.
@@ -207,11 +207,11 @@ pub enum CoreError {
         field: String,
         /// What would be accepted.
         expected: String,
-        /// What the file says (`nothing` where the key is missing).
+        /// The value in the file (`nothing` if the key is missing).
         found: String,
     },
 
-    /// An adapter of another kind.
+    /// The adapter's `peft_type` is not supported.
     #[error("{path}: peft_type is {found}, expected one of {}", peft_types(), path = path.display())]
     UnknownPeftType {
         /// The file.
@@ -220,7 +220,7 @@ pub enum CoreError {
         found: String,
     },
 
-    /// The configuration describes a tensor which the file lacks.
+    /// A tensor described by the configuration is missing from the file.
     #[error("{path}: tensor {tensor} is missing, expected shape {expected:?}", path = path.display())]
     MissingTensor {
         /// The file.
@@ -242,7 +242,7 @@ pub enum CoreError {
         found: Vec<usize>,
     },
 
-    /// A tensor of another shape than the configuration says.
+    /// A tensor's shape differs from the configuration's.
     #[error("{path}: tensor {tensor}: expected shape {expected:?}, found {found:?}", path = path.display())]
     ShapeMismatch {
         /// The file.
@@ -255,7 +255,7 @@ pub enum CoreError {
         found: Vec<usize>,
     },
 
-    /// A tensor that holds no floating-point numbers of a known width.
+    /// A tensor's element type is not f32, f16 or bf16.
     #[error("{path}: tensor {tensor}: expected f32, f16 or bf16 values, found {found}", path = path.display())]
     DtypeMismatch {
         /// The file.
@@ -266,7 +266,7 @@ pub enum CoreError {
         found: String,
     },
 
-    /// NaN or an infinity among the values.
+    /// A tensor holds NaN or an infinity.
     #[error("{path}: tensor {tensor}: the value at {index:?} is {found}, expected a finite number", path = path.display())]
     NotFinite {
         /// The file.
@@ -279,7 +279,7 @@ pub enum CoreError {
         found: f32,
     },
 
-    /// A safetensors file whose header or length is wrong (a truncated one, for instance).
+    /// The header or length of a safetensors file is wrong; it may be truncated.
     #[error("{path}: not a whole safetensors file: {source}", path = path.display())]
     Safetensors {
         /// The file.
@@ -288,7 +288,7 @@ pub enum CoreError {
         source: safetensors::SafeTensorError,
     },
 
-    /// The tensors are not those that the configuration was written with.
+    /// The tensors are not the ones the configuration was written with.
     #[error(
         "{path}: the tensors hash to {found}, but adapter_config.json was written with {expected}: \
          damaged, or files of two adapters in one folder",
@@ -303,7 +303,7 @@ pub enum CoreError {
         found: Fingerprint,
     },
 
-    /// A `.bin` file that is no zip archive as PyTorch writes it.
+    /// A `.bin` file that is not a PyTorch zip archive.
     #[error("{path}: not a whole PyTorch archive: {problem}", path = path.display())]
     Archive {
         /// The file.
@@ -312,7 +312,7 @@ pub enum CoreError {
         problem: String,
     },
 
-    /// A `.bin` file in the format of PyTorch before 1.6.
+    /// A `.bin` file in the format used before PyTorch 1.6.
     #[error(
         "{path}: a PyTorch file of before version 1.6 (no zip archive), which this reader does not support: load it with \
          torch.load and save it again",
@@ -323,7 +323,7 @@ pub enum CoreError {
         path: PathBuf,
     },
 
-    /// The pickle inside a `.bin` file asks for more than tensors.
+    /// The pickle in a `.bin` file contains more than tensors.
     #[error("{path}: pickle refused at byte {position}: {problem}", path = path.display())]
     Pickle {
         /// The file.
@@ -334,16 +334,16 @@ pub enum CoreError {
         problem: PickleProblem,
     },
 
-    /// The adapter belongs to other weights.
+    /// The adapter was trained on other backbone weights.
     #[error("the adapter was trained on the backbone {expected}, but this backbone is {found}")]
     WrongBackbone {
         /// The fingerprint in the adapter file.
         expected: Fingerprint,
-        /// The fingerprint of the backbone at hand.
+        /// The fingerprint of this backbone.
         found: Fingerprint,
     },
 
-    /// The adapter belongs to a model of another width.
+    /// The adapter was trained on a backbone of another width.
     #[error("the adapter is {expected} wide, but this backbone's embeddings are {found} wide")]
     WrongWidth {
         /// Width of the adapter.
@@ -353,7 +353,7 @@ pub enum CoreError {
     },
 }
 
-/// The `peft_type` of every method, with the method's title.
+/// `peft_type` and title of every method.
 fn peft_types() -> String {
     let types: Vec<String> = Method::ALL
         .iter()
@@ -371,12 +371,12 @@ impl From<adept_files::FileError> for CoreError {
     }
 }
 
-/// Why a pickle was refused. Nothing in a pickle is ever executed: what is not on the short list of a tensor dictionary
-/// ends the reading.
+/// Why a pickle was refused. Nothing in a pickle is ever executed: anything a tensor dictionary does not need ends the
+/// reading.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PickleProblem {
-    /// A global that is not on the list of allowed ones.
+    /// A global that is not on the allow-list.
     #[error("it names {module}.{name}, which no adapter needs")]
     ForbiddenGlobal {
         /// Python module.
@@ -384,24 +384,24 @@ pub enum PickleProblem {
         /// Name in the module.
         name: String,
     },
-    /// An opcode that no tensor dictionary uses.
+    /// An opcode that tensor dictionaries do not use.
     #[error("opcode 0x{opcode:02x} is not used by tensor files")]
     ForbiddenOpcode {
         /// The opcode's byte.
         opcode: u8,
     },
-    /// The pickle ends in the middle.
+    /// The pickle is truncated.
     #[error("the pickle ends too early")]
     Truncated,
-    /// The opcodes do not fit together.
+    /// The opcodes are inconsistent.
     #[error("expected {expected}, found {found}")]
     Unexpected {
-        /// What the opcode needs.
+        /// What the opcode requires.
         expected: &'static str,
-        /// What was there.
+        /// What was found.
         found: String,
     },
-    /// A limit that an adapter never reaches.
+    /// A resource limit far above what adapters need was exceeded.
     #[error("{what} exceeds the limit of {limit}")]
     Limit {
         /// The resource.
@@ -409,7 +409,7 @@ pub enum PickleProblem {
         /// Its limit.
         limit: usize,
     },
-    /// A tensor that reaches outside of its storage.
+    /// A tensor reaches beyond the end of its storage.
     #[error("tensor {tensor} reaches element {last} of a storage of {length}")]
     OutOfBounds {
         /// Name of the tensor.

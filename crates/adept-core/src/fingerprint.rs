@@ -1,4 +1,4 @@
-//! The fingerprint of a backbone: a hash of all its tensors, kept in every adapter that was trained on it.
+//! The fingerprint of a backbone: a hash over all its tensors, stored in every adapter trained on it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 pub struct Fingerprint(String);
 
 impl Fingerprint {
-    /// The text form, `sha256:<hex>`.
+    /// The textual form, `sha256:<hex>`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -34,11 +34,11 @@ impl fmt::Display for Fingerprint {
     }
 }
 
-/// A text that is no fingerprint.
+/// A string that is not a valid fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a fingerprint: expected sha256: and 64 lower-case hexadecimal digits, found `{found}`")]
 pub struct MalformedFingerprint {
-    /// The text as it was given.
+    /// The string given.
     pub found: String,
 }
 
@@ -71,25 +71,25 @@ impl From<Fingerprint> for String {
     }
 }
 
-/// Collects the tensors of a checkpoint in any order.
+/// Builds a fingerprint from the tensors of a checkpoint, added in any order.
 ///
-/// Each tensor is hashed by itself when it is added, so that a large backbone is never held whole. The fingerprint is
-/// the SHA-256 of the records sorted by name; a record is name, type, number of dimensions, dimensions and the hash of
-/// the bytes, each text with its length in front. No two different sets of tensors give the same records. A name added
-/// twice keeps its last tensor.
+/// Each tensor is hashed as it is added, so a large backbone never has to be in memory at once. The fingerprint is the
+/// SHA-256 of the records sorted by name; a record consists of name, type, number of dimensions, dimensions and the
+/// hash of the bytes, with each string prefixed by its length. No two different sets of tensors give the same records.
+/// If a name is added twice, the last tensor counts.
 #[derive(Debug, Clone, Default)]
 pub struct FingerprintBuilder {
     records: BTreeMap<String, Vec<u8>>,
 }
 
 impl FingerprintBuilder {
-    /// Nothing collected yet.
+    /// A builder without tensors.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a tensor as it stands in the file: `dtype` by its safetensors name (`F32`, `BF16`, ..), `bytes` in
-    /// little-endian row-major order.
+    /// Adds a tensor exactly as stored: `dtype` is its safetensors name (`F32`, `BF16`, ..), `bytes` are little-endian
+    /// in row-major order.
     pub fn tensor(&mut self, name: &str, dtype: &str, shape: &[usize], bytes: &[u8]) -> &mut Self {
         let mut record = Vec::new();
         put_text(&mut record, name);
@@ -103,7 +103,7 @@ impl FingerprintBuilder {
         self
     }
 
-    /// The fingerprint of all tensors added.
+    /// The fingerprint of all tensors added so far.
     pub fn finish(&self) -> Fingerprint {
         let mut hash = Sha256::new();
         hash.update((self.records.len() as u64).to_le_bytes());
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn encoding_is_pinned() {
-        // Computed with Python's hashlib and struct from the description above, so that fingerprints stay what they are.
+        // Computed with Python's hashlib and struct from the description above; pins the encoding.
         let expected = "sha256:b8d78a49983ed5a4d42c2a56c27afbd7646111318fbb8c7f2ae08fd967805f19";
         assert_eq!(
             of(&[("w", "F32", &[1, 2], &[0, 0, 128, 63, 0, 0, 0, 64])]).as_str(),

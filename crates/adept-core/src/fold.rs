@@ -1,7 +1,7 @@
-//! The folded vocabulary table (named in the paper's section on limits, not built there).
+//! The folded vocabulary table (mentioned in the paper's section on limitations, not implemented there).
 //!
-//! ADePT's offset of a token depends on the token's embedding alone, so it can be computed once for every row of the
-//! vocabulary: `E'[v] = E[v] + f(E[v])`. Inference then looks tokens up in E' and pays nothing for the offset.
+//! ADePT's offset depends only on the token's embedding, so it can be computed once for every row of the vocabulary:
+//! `E'[v] = E[v] + f(E[v])`. Inference then looks tokens up in E' at no extra cost.
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -11,16 +11,16 @@ use crate::{Adapter, Method, Offset};
 /// Why a vocabulary could not be folded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FoldError {
-    /// DePT's offsets depend on the position of a token: there is no one row for it.
+    /// DePT's offset of a token depends on its position, so no single row holds it.
     #[error("DePT's offsets depend on the position of a token: they cannot be folded into a vocabulary table")]
     Positional,
-    /// The method acts inside the model: a table of embeddings cannot hold it.
+    /// The method acts inside the model, which an embedding table cannot express.
     #[error("{method} acts inside the model: it cannot be folded into a vocabulary table")]
     Inside {
         /// The method.
         method: Method,
     },
-    /// The table has another width than the adapter.
+    /// The table's width differs from the adapter's.
     #[error("the vocabulary table is {found} wide, the adapter {expected}")]
     Width {
         /// Width of the adapter.
@@ -30,15 +30,15 @@ pub enum FoldError {
     },
 }
 
-/// `E'[v] = E[v] + f(E[v])` for every row of `embedding` (`[vocabulary, d]`), computed `chunk` rows at a time so that
-/// the work beside the result stays small (0 counts as 1).
+/// `E'[v] = E[v] + f(E[v])` for every row of `embedding` (`[vocabulary, d]`), computed `chunk` rows at a time to bound
+/// the memory for intermediate results (0 counts as 1).
 ///
-/// The matrix given is only read: backbones may tie it to their output head, and the result must be used for looking
-/// up inputs alone. An adapter without an offset (PT) gives the same values back. Fold with the inner adapter
-/// (`AutodiffModule::valid`): on an autodiff backend the whole table would be part of the graph.
+/// The given matrix is not modified: backbones may tie it to their output head, so the result must only be used to look
+/// up inputs. An adapter without an offset (PT) returns the values unchanged. Fold with the inner adapter
+/// (`AutodiffModule::valid`): on an autodiff backend the whole table would become part of the graph.
 ///
 /// # Errors
-/// For DePT, for methods that act inside the model, and for a table of another width.
+/// Fails for DePT, for methods that act inside the model, and for a table of another width.
 pub fn fold<B: Backend>(
     adapter: &Adapter<B>,
     embedding: Tensor<B, 2>,

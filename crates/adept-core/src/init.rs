@@ -1,8 +1,8 @@
-//! How an adapter starts (protocol.md, "Initialisation"; paper, appendix on settings).
+//! Initialisation of adapters (protocol.md, "Initialisation"; paper, appendix on settings).
 //!
 //! Every random value is drawn on the host from ChaCha12 and only then moved to a device: the same seed gives the same
-//! adapter on every backend and machine. Each tensor draws from a stream of its own, so that a longer prompt does not
-//! change the offset's start.
+//! adapter on every backend and machine. Each tensor draws from its own stream, so that a longer prompt does not change
+//! the offset's initial values.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::CoreError;
 
-/// Which width bounds the uniform start of ADePT's `W_down` and of DePT's `A`.
+/// Which dimension bounds the uniform initialisation of ADePT's `W_down` and of DePT's `A`.
 ///
-/// Both are stored as `[inputs, r]`. PyTorch's `kaiming_uniform_(a = sqrt 5)` takes a matrix for `[outputs, inputs]` and
-/// therefore reads `r` as the fan-in: with r = 19 the start is 6 times wider than the fan-in of 768 would make it. The
-/// published adapters were trained from that start, which is why it is the default.
+/// Both are stored as `[inputs, r]`. PyTorch's `kaiming_uniform_(a = sqrt 5)` interprets a matrix as `[outputs,
+/// inputs]` and therefore takes `r` as the fan-in: with r = 19 the range is 6 times wider than a fan-in of 768 would
+/// give. The published adapters were trained from that initialisation, which is why it is the default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FanIn {
@@ -28,7 +28,7 @@ pub enum FanIn {
 }
 
 impl FanIn {
-    /// The bound of the uniform start of a matrix of shape `[inputs, r]`.
+    /// Bound of the uniform initialisation of a matrix of shape `[inputs, r]`.
     pub fn bound(self, shape: [usize; 2]) -> f64 {
         let fan_in = match self {
             FanIn::Reference => shape[1],
@@ -38,13 +38,13 @@ impl FanIn {
     }
 }
 
-/// Where the soft prompt starts.
+/// Initial values of the soft prompt.
 #[derive(Debug, Clone)]
 pub enum PromptInit<B: Backend> {
-    /// Embedding rows `[k, d]`, repeated and cut to m: those of a text's tokens (the reference), or of tokens drawn with
-    /// [`sample_vocabulary`] (the paper).
+    /// Embedding rows `[k, d]`, repeated and cut to m: the rows of a text's tokens (the reference), or of tokens drawn
+    /// with [`sample_vocabulary`] (the paper).
     Rows(Tensor<B, 2>),
-    /// Normal values around 0.
+    /// Normally distributed values with mean 0.
     Random {
         /// Standard deviation; the reference's is 1.
         std: f64,
@@ -52,7 +52,7 @@ pub enum PromptInit<B: Backend> {
 }
 
 impl<B: Backend> PromptInit<B> {
-    /// The starting values, `[m, d]`, cut off from any graph they came from.
+    /// The initial values, `[m, d]`, detached from any graph.
     pub(crate) fn values(self, m: usize, d: usize, seed: u64, device: &B::Device) -> Result<Tensor<B, 2>, CoreError> {
         match self {
             PromptInit::Rows(rows) => {
@@ -79,8 +79,8 @@ impl<B: Backend> PromptInit<B> {
     }
 }
 
-/// Draws `m` of the candidate ids (the most frequent tokens, in the paper) without replacement; where there are fewer
-/// candidates than `m`, each round of draws goes through all of them before any repeats. No candidates give no ids.
+/// Draws `m` of the candidate ids (in the paper, the most frequent tokens) without replacement. With fewer candidates
+/// than `m`, all of them are drawn before any repeats. Without candidates the result is empty.
 pub fn sample_vocabulary(candidates: &[u32], m: usize, seed: u64) -> Vec<u32> {
     let mut rng = stream(seed, Stream::Vocabulary);
     let mut drawn = Vec::new();
@@ -100,12 +100,12 @@ pub fn sample_vocabulary(candidates: &[u32], m: usize, seed: u64) -> Vec<u32> {
     drawn
 }
 
-/// The uniform start of `W_down` or `A`, `[inputs, r]`.
+/// Initial values of `W_down` or `A`, `[inputs, r]`.
 pub(crate) fn uniform_matrix(shape: [usize; 2], fan_in: FanIn, seed: u64) -> TensorData {
     uniform(shape, fan_in.bound(shape), stream(seed, Stream::Offset))
 }
 
-/// The uniform start, within `±bound`, of a matrix that belongs to the model's place number `place`.
+/// Uniform initial values within `±bound` for a matrix at the model's linear map number `place`.
 pub(crate) fn site_matrix(shape: [usize; 2], bound: f64, seed: u64, place: usize) -> TensorData {
     let mut rng = ChaCha12Rng::seed_from_u64(seed);
     rng.set_stream(FIRST_PLACE + place as u64);
@@ -119,10 +119,10 @@ fn uniform(shape: [usize; 2], bound: f64, mut rng: ChaCha12Rng) -> TensorData {
     TensorData::new(values, shape)
 }
 
-/// The stream of the model's first place; those of [`Stream`] come before.
+/// The stream of the model's first linear map; those of [`Stream`] come before it.
 const FIRST_PLACE: u64 = 1 << 16;
 
-/// What a stream of random numbers is for; the number is part of the result for a seed and never changes.
+/// Random number streams by purpose; the number determines the result for a seed and must never change.
 enum Stream {
     Prompt = 0,
     Offset = 1,
@@ -140,7 +140,7 @@ fn unit(rng: &mut impl RngCore) -> f64 {
     (rng.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
 }
 
-/// Uniform in 0..limit, without bias: draws from the incomplete last stretch are thrown away.
+/// Uniform in 0..limit, without bias: draws from the incomplete last interval are rejected.
 fn below(rng: &mut impl RngCore, limit: u64) -> u64 {
     let whole = u64::MAX - u64::MAX % limit;
     loop {
@@ -151,7 +151,7 @@ fn below(rng: &mut impl RngCore, limit: u64) -> u64 {
     }
 }
 
-/// Normal values by Box and Muller's method; libm's functions give the same bits on every machine.
+/// Normal values by the Box-Muller transform; libm's functions give the same bits on every machine.
 fn normal(rng: &mut impl RngCore, count: usize, std: f64) -> Vec<f32> {
     let mut values = Vec::with_capacity(count + 1);
     while values.len() < count {
@@ -212,8 +212,8 @@ mod tests {
 
     #[test]
     fn streams_are_pinned() {
-        // The first values of seed 0, so that a change of generator or method cannot pass unnoticed: runs recorded
-        // earlier would no longer be repeatable.
+        // The first values for seed 0: a change of generator or algorithm must not go unnoticed, since earlier runs
+        // would no longer be reproducible.
         let uniform = uniform_matrix([2, 1], FanIn::Reference, 0).to_vec::<f32>().unwrap();
         let normals = normal(&mut stream(0, Stream::Prompt), 2, 1.0);
         let ids = sample_vocabulary(&[10, 20, 30, 40, 50], 3, 0);

@@ -1,7 +1,7 @@
-//! What a method changes of a frozen model: what enters it, and what happens at named places inside.
+//! What a method changes in a frozen model: its input, and its linear maps.
 //!
-//! A model looks tokens up, gives the embeddings to [`Intervention::forward`] and runs on what comes back; before that it
-//! asks for each of its linear maps whether [`Intervention::linear`] changes it. Every default changes nothing.
+//! A model looks up its tokens, passes the embeddings to [`Intervention::forward`] and runs on the result; before that,
+//! it asks [`Intervention::linear`] for a change of each of its linear maps. By default nothing is changed.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
@@ -9,7 +9,7 @@ use burn::tensor::{Bool, Int, Tensor};
 use crate::site::LinearSite;
 use crate::{CoreError, LinearChange};
 
-/// What the backbone is run on.
+/// The adapted input of a backbone.
 #[derive(Debug, Clone)]
 pub struct AdaptedInput<B: Backend> {
     /// `[batch, m + seq, d]`.
@@ -18,65 +18,65 @@ pub struct AdaptedInput<B: Backend> {
     pub mask: Tensor<B, 2, Bool>,
 }
 
-/// The hooks of a method in a model's forward pass.
+/// A method's hooks into a model's forward pass.
 pub trait Intervention<B: Backend>: std::fmt::Debug {
-    /// Embeddings of tokens as the model is to read them, `[batch, seq, d]` to the same shape; `first_position` is the
-    /// slot of the first one, counted without virtual tokens.
+    /// Adds the offset to token embeddings `[batch, seq, d]`, keeping the shape; `first_position` is the slot of the
+    /// first token, not counting virtual tokens.
     ///
     /// # Panics
-    /// Where the method has a table of positions and these lie beyond it; check with [`Intervention::check_width`].
+    /// If the method has a position table and these positions lie beyond it; check with [`Intervention::check_width`].
     fn offset(&self, embeddings: Tensor<B, 3>, first_position: usize) -> Tensor<B, 3> {
         let _ = first_position;
         embeddings
     }
 
-    /// As [`Intervention::offset`] for tokens at positions `[batch, seq]` of their own (a decoder's rows with pads on
-    /// their left); positions beyond a method's table are left as they are.
+    /// Like [`Intervention::offset`] for tokens with explicit positions `[batch, seq]` (left-padded decoder rows);
+    /// embeddings beyond a method's position table stay unchanged.
     fn offset_at(&self, embeddings: Tensor<B, 3>, positions: Tensor<B, 2, Int>) -> Tensor<B, 3> {
         let _ = positions;
         embeddings
     }
 
-    /// Virtual tokens in front of every input, `[m, d]`.
+    /// Virtual tokens prepended to every input, `[m, d]`.
     fn prompt(&self) -> Option<Tensor<B, 2>> {
         None
     }
 
-    /// The change of a linear map.
+    /// The change of a linear map, if any.
     fn linear(&self, site: LinearSite) -> Option<LinearChange<B>> {
         let _ = site;
         None
     }
 
-    /// Whether [`Intervention::linear`] changes anything: a model need not ask where it does not.
+    /// Whether [`Intervention::linear`] changes anything; if not, a model can skip asking.
     fn changes_linears(&self) -> bool {
         false
     }
 
-    /// Checks that inputs of `seq` tokens (pads counted, virtual tokens not) can be adapted.
+    /// Checks that inputs of `seq` tokens (padding counted, virtual tokens not) can be adapted.
     ///
     /// # Errors
-    /// [`CoreError::InputTooLong`] where the method has a table of positions that ends before.
+    /// [`CoreError::InputTooLong`] if the method has a position table of fewer rows.
     fn check_width(&self, seq: usize) -> Result<(), CoreError> {
         let _ = seq;
         Ok(())
     }
 
-    /// The number of virtual tokens m in front of every input.
+    /// The number m of virtual tokens prepended to every input.
     fn virtual_tokens(&self) -> usize {
         self.prompt().map_or(0, |prompt| prompt.dims()[0])
     }
 
-    /// Adapts a batch: `[batch, seq, d]` embeddings and a `[batch, seq]` mask (true = attend) become the backbone's
+    /// Adapts a batch: turns embeddings `[batch, seq, d]` and a mask `[batch, seq]` (true = attend) into the backbone's
     /// input of `m + seq` positions. Left-padded rows become `[P; pads; tokens]`.
     ///
     /// # Panics
-    /// As [`Intervention::offset`].
+    /// See [`Intervention::offset`].
     fn forward(&self, embeddings: Tensor<B, 3>, mask: Tensor<B, 2, Bool>) -> AdaptedInput<B> {
         prompted(self.prompt(), self.offset(embeddings, 0), mask)
     }
 
-    /// As [`Intervention::forward`] for tokens at positions `[batch, seq]` of their own, counted without virtual tokens.
+    /// Like [`Intervention::forward`] for tokens with explicit positions `[batch, seq]`, not counting virtual tokens.
     fn forward_at(
         &self,
         embeddings: Tensor<B, 3>,
@@ -104,7 +104,7 @@ fn prompted<B: Backend>(
     }
 }
 
-/// The bare backbone: nothing is changed.
+/// The unmodified backbone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Unchanged;
 

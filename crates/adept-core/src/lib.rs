@@ -1,9 +1,9 @@
-//! Methods that adapt a frozen model: prompts, offsets, changes of weights, and their files, for any burn model.
+//! Methods that adapt a frozen model (prompts, offsets, weight changes) and their files, for any burn model.
 //!
-//! The crate knows embeddings, attention masks and linear maps, nothing of tokenizers, data sets or architectures. A model
-//! that can be run on input embeddings can be adapted: look its tokens up, pass the result through
-//! [`Intervention::forward`], and run the model on what comes back; each of its linear maps asks
-//! [`Intervention::linear`] for its change.
+//! The crate deals with embeddings, attention masks and linear maps, not with tokenizers, data sets or architectures.
+//! Any model that can be run on input embeddings can be adapted: look up its tokens, pass the result through
+//! [`Intervention::forward`], and run the model on the output; each of its linear maps asks [`Intervention::linear`]
+//! for its change.
 //!
 //! | method | what the model computes with | trainable |
 //! |---|---|---|
@@ -13,11 +13,11 @@
 //! | LoRA | `W + (alpha/r)·A·B` | A, B of each chosen weight |
 //! | (IA)³ | `l ⊙ (x·W)`, or `(l ⊙ x)·W` | l of each chosen weight |
 //!
-//! Shape legend, used in every comment: `batch` rows of `seq` tokens of width `d` (the model's width), a prompt of `m`
-//! virtual tokens, a bottleneck or rank of `r`, a DePT table of `max_len` rows.
+//! Shape legend for all comments: `batch` rows of `seq` tokens of width `d` (the model's width), a prompt of `m`
+//! virtual tokens, a bottleneck or rank of `r`, a DePT position table of `max_len` rows.
 //!
 //! Everything is generic over [`burn::tensor::backend::Backend`]. On an autodiff backend the adapter's parameters
-//! require gradients; `AutodiffModule::valid` gives the adapter without them, for evaluation.
+//! require gradients; `AutodiffModule::valid` returns the adapter without them, for evaluation.
 
 pub mod budget;
 mod change;

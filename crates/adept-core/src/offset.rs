@@ -1,7 +1,7 @@
-//! The offsets of token embeddings: ADePT's network (paper, equation 3) and DePT's product (equation 2).
+//! Offsets of token embeddings: ADePT's network (paper, equation 3) and DePT's product (equation 2).
 //!
-//! Both give `[.., d]` values that are *added* to the embeddings; the prompt never gets one, padding does (and is masked
-//! out). Products are taken over `[batch·seq, d]`: one tall product is faster than a batch of short ones.
+//! Both compute `[.., d]` values that are *added* to the embeddings. The prompt never gets an offset; padding does, but
+//! is masked out. Products are taken over `[batch·seq, d]`: one tall product is faster than a batch of short ones.
 
 use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig};
@@ -14,8 +14,8 @@ use crate::{AdeptConfig, CoreError, DeptConfig, FanIn};
 
 /// ADePT's network, shared by all tokens: `f(e) = relu(e·W_down + b1)·W_up + b2`.
 ///
-/// On an autodiff backend the backward pass keeps the embeddings (which the caller holds anyway) and the bottleneck
-/// `[batch·seq, r]`, nothing of width d.
+/// On an autodiff backend the backward pass retains the embeddings (which the caller holds anyway) and the bottleneck
+/// `[batch·seq, r]`, but nothing else of width d.
 #[derive(Module, Debug)]
 pub struct AdaptiveOffset<B: Backend> {
     /// Down-projection, `[d, r]`.
@@ -26,12 +26,12 @@ pub struct AdaptiveOffset<B: Backend> {
     pub w_up: Param<Tensor<B, 2>>,
     /// Bias of the offset, `[d]`.
     pub b2: Param<Tensor<B, 1>>,
-    /// On the pre-activation, before the ReLU; does nothing off autodiff backends.
+    /// Applied before the ReLU; inactive on backends without autodiff.
     pub dropout: Dropout,
 }
 
 impl<B: Backend> AdaptiveOffset<B> {
-    /// A network whose offset is zero: `W_down` uniform, all else zeros.
+    /// A network with zero offset: `W_down` uniform, everything else zero.
     pub fn new(config: &AdeptConfig, fan_in: FanIn, seed: u64, device: &B::Device) -> Self {
         let (d, r) = (config.d_model, config.rank);
         Self::from_tensors(
@@ -43,7 +43,7 @@ impl<B: Backend> AdaptiveOffset<B> {
         )
     }
 
-    /// A network of given weights: `[d, r]`, `[r]`, `[r, d]`, `[d]`.
+    /// A network with these weights: `[d, r]`, `[r]`, `[r, d]`, `[d]`.
     pub fn from_tensors(
         w_down: Tensor<B, 2>,
         b1: Tensor<B, 1>,
@@ -60,7 +60,7 @@ impl<B: Backend> AdaptiveOffset<B> {
         }
     }
 
-    /// The offsets of the embeddings, `[tokens, d]` to `[tokens, d]`.
+    /// Offsets of embeddings, `[tokens, d]` to `[tokens, d]`.
     pub fn forward(&self, embeddings: Tensor<B, 2>) -> Tensor<B, 2> {
         let bottleneck = embeddings.matmul(self.w_down.val()) + self.b1.val().unsqueeze::<2>();
         let bottleneck = relu(self.dropout.forward(bottleneck));
@@ -68,19 +68,19 @@ impl<B: Backend> AdaptiveOffset<B> {
     }
 }
 
-/// DePT's offsets: row i of `s·A·B` belongs to slot i of the padded input, whatever token stands there.
+/// DePT's offsets: row i of `s·A·B` belongs to slot i of the padded input, whatever its token.
 #[derive(Module, Debug)]
 pub struct PositionalOffset<B: Backend> {
-    /// Positions, `[max_len, r]`.
+    /// Position factor, `[max_len, r]`.
     pub a: Param<Tensor<B, 2>>,
-    /// Directions, `[r, d]`.
+    /// Embedding factor, `[r, d]`.
     pub b: Param<Tensor<B, 2>>,
     /// The factor s.
     pub scale: f64,
 }
 
 impl<B: Backend> PositionalOffset<B> {
-    /// Offsets of zero: `A` uniform, `B` zeros.
+    /// Zero offsets: `A` uniform, `B` zero.
     pub fn new(config: &DeptConfig, fan_in: FanIn, seed: u64, device: &B::Device) -> Self {
         let shape = [config.max_source_length, config.rank];
         Self::from_tensors(
@@ -90,7 +90,7 @@ impl<B: Backend> PositionalOffset<B> {
         )
     }
 
-    /// Offsets of given weights: `[max_len, r]`, `[r, d]`.
+    /// Offsets with these weights: `[max_len, r]`, `[r, d]`.
     pub fn from_tensors(a: Tensor<B, 2>, b: Tensor<B, 2>, scale: f64) -> Self {
         Self {
             a: Param::from_tensor(a),
@@ -99,16 +99,16 @@ impl<B: Backend> PositionalOffset<B> {
         }
     }
 
-    /// The longest input there are offsets for, in tokens.
+    /// The longest input the table covers, in tokens.
     pub fn max_length(&self) -> usize {
         self.a.dims()[0]
     }
 
-    /// The same offsets, cyclically left-shifted by `shift` positions: slot i gets what slot `(i + shift) mod max_len`
-    /// had (paper, section 3.2: `[Δe_{1+j}, …, Δe_s, Δe_1, …, Δe_j]`). Shifting the rows of `A` does it, since row i
-    /// of the product depends on row i of `A` alone.
+    /// The same offsets, cyclically left-shifted by `shift` positions: slot i gets the former offset of slot `(i +
+    /// shift) mod max_len` (paper, section 3.2: `[Δe_{1+j}, …, Δe_s, Δe_1, …, Δe_j]`). Shifting the rows of `A` is
+    /// enough, since row i of the product depends only on row i of `A`.
     ///
-    /// The result is a module of its own: no gradient flows from it into this one.
+    /// The result is an independent module: no gradient flows from it into this one.
     #[must_use]
     pub fn rolled(&self, shift: usize) -> Self {
         let [length, rank] = self.a.dims();
@@ -123,10 +123,10 @@ impl<B: Backend> PositionalOffset<B> {
         Self::from_tensors(a.detach(), self.b.val().detach(), self.scale)
     }
 
-    /// Refuses positions beyond the table.
+    /// Checks that the table covers these positions.
     ///
     /// # Errors
-    /// [`CoreError::InputTooLong`] where slot `end - 1` has no row.
+    /// [`CoreError::InputTooLong`] if slot `end - 1` has no row.
     pub fn check_width(&self, end: usize) -> Result<(), CoreError> {
         let limit = self.max_length();
         if end > limit {
@@ -135,24 +135,24 @@ impl<B: Backend> PositionalOffset<B> {
         Ok(())
     }
 
-    /// The offsets of slots `first .. first + count`, `[count, d]`.
+    /// Offsets of the slots `first .. first + count`, `[count, d]`.
     ///
     /// # Panics
-    /// Where [`PositionalOffset::check_width`] refuses `first + count`.
+    /// If [`PositionalOffset::check_width`] refuses `first + count`.
     pub fn forward(&self, first: usize, count: usize) -> Tensor<B, 2> {
         if let Err(error) = self.check_width(first + count) {
             panic!("{error}");
         }
         let rank = self.a.dims()[1];
         let rows = self.a.val().slice([first..first + count, 0..rank]);
-        // Scaling the thin factor costs r values a slot instead of d.
+        // Scaling the thin factor costs r multiplications per slot instead of d.
         let rows = if self.scale == 1.0 { rows } else { rows * self.scale };
         rows.matmul(self.b.val())
     }
 }
 
 impl<B: Backend> PositionalOffset<B> {
-    /// The offsets of slots by their positions `[batch, seq]`, `[batch, seq, d]`; zero beyond the table.
+    /// Offsets for slots with positions `[batch, seq]`: `[batch, seq, d]`, zero beyond the table.
     pub fn at(&self, positions: Tensor<B, 2, Int>) -> Tensor<B, 3> {
         let [batch, seq] = positions.dims();
         let ([length, rank], [_, d]) = (self.a.dims(), self.b.dims());
@@ -165,16 +165,16 @@ impl<B: Backend> PositionalOffset<B> {
     }
 }
 
-/// One of the two offsets. (Parameter paths go through the variant's name: `offset.Adaptive.w_down`.)
+/// Either kind of offset. (Parameter paths contain the variant's name: `offset.Adaptive.w_down`.)
 #[derive(Module, Debug)]
 #[allow(
     clippy::large_enum_variant,
     reason = "there is one offset for each adapter: a few hundred bytes are not worth a box"
 )]
 pub enum Offset<B: Backend> {
-    /// ADePT's, by token.
+    /// ADePT's offset, per token.
     Adaptive(AdaptiveOffset<B>),
-    /// DePT's, by position.
+    /// DePT's offset, per position.
     Positional(PositionalOffset<B>),
 }
 
@@ -192,7 +192,7 @@ impl<B: Backend> Offset<B> {
         }
     }
 
-    /// The tensors under their published names, in the order of the equation.
+    /// Tensors under their published names, in the order of the equation.
     pub(crate) fn tensors(&self) -> Vec<(&'static str, TensorData)> {
         match self {
             Offset::Adaptive(offset) => vec![

@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-/// Trained vectors in front of the input: `[m, d]`.
+/// Trained vectors prepended to the input, `[m, d]`.
 #[derive(Module, Debug)]
 pub struct SoftPrompt<B: Backend> {
     /// The virtual tokens, `[m, d]`.
@@ -12,19 +12,19 @@ pub struct SoftPrompt<B: Backend> {
 }
 
 impl<B: Backend> SoftPrompt<B> {
-    /// A prompt made of the given rows, `[m, d]`.
+    /// A prompt of the given rows, `[m, d]`.
     pub fn new(weight: Tensor<B, 2>) -> Self {
         Self {
             weight: Param::from_tensor(weight),
         }
     }
 
-    /// How many virtual tokens there are.
+    /// The number m of virtual tokens.
     pub fn virtual_tokens(&self) -> usize {
         self.weight.dims()[0]
     }
 
-    /// The prompt once for each row of a batch: `[batch, m, d]`.
+    /// The prompt repeated for each row of a batch: `[batch, m, d]`.
     pub fn expand(&self, batch: usize) -> Tensor<B, 3> {
         let [m, d] = self.weight.dims();
         self.weight.val().unsqueeze::<3>().expand([batch, m, d])

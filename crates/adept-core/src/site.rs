@@ -1,18 +1,18 @@
-//! The places inside a model that a method may change, by what they do rather than by a family's names.
+//! The linear maps of a model that a method may change, named by their role rather than by a family's names.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Which stack of blocks.
+/// A stack of blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Stack {
-    /// An encoder.
+    /// The encoder.
     Encoder,
-    /// A decoder; the only stack of a decoder-only model.
+    /// The decoder; the only stack of a decoder-only model.
     Decoder,
 }
 
-/// What a linear map of a block does.
+/// The role of a linear map in its block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LinearPart {
     /// Queries of self-attention.
@@ -21,7 +21,7 @@ pub enum LinearPart {
     Key,
     /// Values of self-attention.
     Value,
-    /// Queries, keys and values of self-attention as one matrix.
+    /// Queries, keys and values of self-attention, fused into one matrix.
     QueryKeyValue,
     /// Output of self-attention.
     Output,
@@ -33,68 +33,69 @@ pub enum LinearPart {
     CrossValue,
     /// Output of cross-attention.
     CrossOutput,
-    /// The activated map of a gated feed-forward layer.
+    /// The activated projection of a gated feed-forward layer.
     Gate,
-    /// The map into a feed-forward layer.
+    /// The projection into a feed-forward layer.
     Up,
-    /// The map out of a feed-forward layer.
+    /// The projection out of a feed-forward layer.
     Down,
 }
 
 impl LinearPart {
-    /// Whether it makes queries.
+    /// Whether it computes queries.
     pub fn is_query(self) -> bool {
         matches!(self, Self::Query | Self::CrossQuery)
     }
 
-    /// Whether it makes keys.
+    /// Whether it computes keys.
     pub fn is_key(self) -> bool {
         matches!(self, Self::Key | Self::CrossKey)
     }
 
-    /// Whether it makes values.
+    /// Whether it computes values.
     pub fn is_value(self) -> bool {
         matches!(self, Self::Value | Self::CrossValue)
     }
 }
 
-/// One linear map of a model.
+/// Identifies one linear map of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinearSite {
     /// The stack.
     pub stack: Stack,
     /// The block, from 0.
     pub block: usize,
-    /// The map in the block.
+    /// The role of the map in its block.
     pub part: LinearPart,
 }
 
-/// A linear map as methods and files see it.
+/// A linear map with its name and size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinearMap {
-    /// Where it stands.
+    /// Its stack, block and role.
     pub site: LinearSite,
-    /// Its module's name in the model's checkpoint, without `.weight`: what PEFT's `target_modules` are compared with.
+    /// Its module's name in the model's checkpoint, without `.weight`; PEFT's `target_modules` are matched against it.
     pub name: String,
-    /// Channels in.
+    /// Input channels.
     pub input: usize,
-    /// Channels out.
+    /// Output channels.
     pub output: usize,
-    /// Of a fused map: how its output is divided.
+    /// How the output of a fused map is divided.
     pub fused: Option<Fused>,
 }
 
-/// A linear map that is several in one matrix.
+/// Several linear maps fused into one matrix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fused {
-    /// The maps in it, each with its range of output channels.
+    /// The fused maps, each with its range of output channels.
     pub parts: Vec<(LinearPart, Range<usize>)>,
-    /// The checkpoint's output channel for each of ours, where the two orders differ; files keep the checkpoint's.
+    /// For each output channel of the model its index in the checkpoint, if the two orders differ; files keep the
+    /// checkpoint's.
     pub order: Option<Arc<[usize]>>,
 }
 
 impl Fused {
-    /// Values a channel in the model's order, from the checkpoint's; `width` values belong to one channel.
+    /// Reorders per-channel values from the checkpoint's order to the model's; each channel has `width` values.
     pub fn from_checkpoint(&self, values: &[f32], width: usize) -> Vec<f32> {
         match &self.order {
             None => values.to_vec(),
@@ -105,7 +106,7 @@ impl Fused {
         }
     }
 
-    /// The reverse of [`Fused::from_checkpoint`].
+    /// Inverse of [`Fused::from_checkpoint`].
     pub fn to_checkpoint(&self, values: &[f32], width: usize) -> Vec<f32> {
         let Some(order) = &self.order else {
             return values.to_vec();
@@ -118,17 +119,17 @@ impl Fused {
     }
 }
 
-/// What a method has to know of a model: the width of its embeddings and its linear maps.
+/// What a method needs to know of a model: the width of its embeddings and its linear maps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelSites {
-    /// Channels of a token embedding.
+    /// Width of a token embedding.
     pub d_model: usize,
-    /// Every linear map of the blocks, in the model's order; the output head is none of them.
+    /// Every linear map of the blocks, in the model's order; the output head is not included.
     pub linears: Vec<LinearMap>,
 }
 
 impl ModelSites {
-    /// A model that is known by its embeddings alone: enough for methods that change what enters a model.
+    /// A model of which only the embeddings are known: enough for methods that only change its input.
     pub fn embeddings(d_model: usize) -> Self {
         Self {
             d_model,
@@ -136,7 +137,7 @@ impl ModelSites {
         }
     }
 
-    /// The map of that name.
+    /// The map with this name.
     pub fn find(&self, name: &str) -> Option<&LinearMap> {
         self.linears.iter().find(|map| map.name == name)
     }

@@ -1,4 +1,4 @@
-//! PEFT's `target_modules`: which linear maps of a model a method changes.
+//! PEFT's `target_modules`: the linear maps of a model that a method changes.
 
 use std::fmt;
 
@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 use crate::site::{LinearMap, ModelSites};
 use crate::{CoreError, Method};
 
-/// Keyword for every linear map but the output head.
+/// Keyword for every linear map except the output head.
 const ALL: &str = "all-linear";
 
-/// Which linear maps.
+/// A selection of linear maps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum TargetModules {
-    /// Names, each the whole name of a module or the last parts of it (`q`, `SelfAttention.q`), or `all-linear`; no name
-    /// stands for the maps that the method changes by default.
+    /// Names, each a module's full name or its last components (`q`, `SelfAttention.q`), or `all-linear`; empty selects
+    /// the method's default maps.
     Names(Vec<String>),
-    /// `all-linear`, or a regular expression that matches whole names.
+    /// `all-linear`, or a regular expression that must match the full name.
     Pattern(String),
 }
 
@@ -39,7 +39,7 @@ impl fmt::Display for TargetModules {
 }
 
 impl TargetModules {
-    /// Whether every linear map is meant.
+    /// Whether it selects every linear map.
     pub(crate) fn is_all(&self) -> bool {
         match self {
             Self::Names(names) => matches!(names.as_slice(), [name] if name == ALL),
@@ -47,16 +47,16 @@ impl TargetModules {
         }
     }
 
-    /// Whether nothing is named: the method's default.
+    /// Whether it is empty, selecting the method's default.
     pub fn is_default(&self) -> bool {
         matches!(self, Self::Names(names) if names.is_empty())
     }
 
-    /// The maps of a model that are meant; `default` says which are where nothing is named.
+    /// The selected maps of a model; `default` decides if nothing is named.
     ///
     /// # Errors
-    /// [`CoreError::NoTarget`] where a name or the pattern matches nothing, [`CoreError::TargetPattern`] for a pattern
-    /// that is no regular expression.
+    /// [`CoreError::NoTarget`] if a name or the pattern matches nothing, [`CoreError::TargetPattern`] for an invalid
+    /// regular expression.
     pub fn select<'a>(
         &self,
         method: Method,
@@ -100,13 +100,13 @@ impl TargetModules {
     }
 }
 
-/// Whether a module's name is `target` or ends with its parts.
+/// Whether a module's name is `target` or ends with its components.
 pub(crate) fn is_named(name: &str, target: &str) -> bool {
     name.strip_suffix(target)
         .is_some_and(|before| before.is_empty() || before.ends_with('.'))
 }
 
-/// The last parts of the modules' names, each once, in the model's order.
+/// The last components of the modules' names, without duplicates, in the model's order.
 fn last_parts(sites: &ModelSites) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for map in &sites.linears {

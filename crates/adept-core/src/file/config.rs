@@ -1,4 +1,4 @@
-//! `adapter_config.json`: to text and back.
+//! Reading and writing `adapter_config.json`.
 
 use std::path::Path;
 
@@ -7,11 +7,11 @@ use serde_json::{Map, Value, json};
 use super::AdapterMetadata;
 use crate::{AdapterConfig, CoreError, Fingerprint, Method};
 
-/// Version of what stands under the key `adept`. A reader refuses newer ones. Files of version 1 do not say what the
-/// adapter was trained with.
+/// Version of the section `adept`. Newer versions are refused on reading. Version 1 did not record what the adapter was
+/// trained with.
 const FORMAT_VERSION: u64 = 2;
 
-/// Keys that peft 0.21 writes for every adapter and which say nothing about its forward pass.
+/// Keys that peft 0.21 writes for every adapter and that do not affect its forward pass.
 fn boilerplate() -> Map<String, Value> {
     let value = json!({
         "auto_mapping": null,
@@ -26,12 +26,12 @@ fn boilerplate() -> Map<String, Value> {
     }
 }
 
-/// The text of the file: keys sorted, two spaces of indentation, as peft writes it. `method` are the method's own keys.
+/// The text of the file: keys sorted, indented by two spaces, as peft writes it. `method` holds the method's own keys.
 pub(super) fn to_text(meta: &AdapterMetadata, method: Map<String, Value>, tensors: &Fingerprint) -> String {
     let mut map = boilerplate();
     map.extend(method.clone());
     map.extend(meta.extra.clone());
-    // What follows from the configuration is never what `extra` says.
+    // Keys derived from the configuration take precedence over `extra`.
     let descriptive = descriptive();
     map.extend(method.into_iter().filter(|(key, _)| !descriptive.contains_key(key)));
     map.extend(essential(meta, tensors));
@@ -41,8 +41,8 @@ pub(super) fn to_text(meta: &AdapterMetadata, method: Map<String, Value>, tensor
     text
 }
 
-/// Keys of prompt methods that say how a prompt began or which tokenizer it was made with, as this crate writes them: kept
-/// as a file has them.
+/// Keys of prompt methods, with this crate's values, that record how the prompt was initialised or which tokenizer was
+/// used; values found in a file are preserved.
 pub(crate) fn descriptive() -> Map<String, Value> {
     let value = json!({
         "num_attention_heads": null,
@@ -58,7 +58,7 @@ pub(crate) fn descriptive() -> Map<String, Value> {
     }
 }
 
-/// The keys that follow from the metadata's own fields.
+/// Keys derived from the metadata's own fields.
 fn essential(meta: &AdapterMetadata, tensors: &Fingerprint) -> Map<String, Value> {
     let config = &meta.config;
     let mut map = Map::new();
@@ -82,8 +82,8 @@ fn essential(meta: &AdapterMetadata, tensors: &Fingerprint) -> Map<String, Value
     map
 }
 
-/// A number that reads back bit for bit. JSON readers may round the last digit of a long fraction: those are written as
-/// text.
+/// A number that reads back bit for bit: JSON readers may round the last digit of a long fraction, so those are written
+/// as strings.
 pub(crate) fn exact(number: f64) -> Value {
     let text = number.to_string();
     match serde_json::from_str::<f64>(&text) {
@@ -92,7 +92,7 @@ pub(crate) fn exact(number: f64) -> Value {
     }
 }
 
-/// Reads the text of the file at `path`; beside the metadata, the hash of the tensors it was written with.
+/// Parses the file at `path`; also returns the hash of the tensors it was written with.
 pub(super) fn from_text(path: &Path, text: &[u8]) -> Result<(AdapterMetadata, Option<Fingerprint>), CoreError> {
     let mut map = adept_files::json_object(text).map_err(|source| CoreError::Json {
         path: path.to_path_buf(),
@@ -171,7 +171,7 @@ fn field_error(path: &Path, field: &str, expected: &str, found: &Value) -> CoreE
     }
 }
 
-/// Takes typed values out of a JSON object; what is left in it is what nobody asked for.
+/// Takes typed values out of a JSON object; what remains are unrecognised keys.
 pub(crate) struct Fields<'a> {
     path: &'a Path,
     section: &'static str,
@@ -230,12 +230,12 @@ impl Fields<'_> {
         self.take(key, "true or false", Value::as_bool)
     }
 
-    /// A value that stays where it is.
+    /// Reads a value without taking it.
     pub(crate) fn peek(&self, key: &str) -> Option<&Value> {
         self.map.get(key)
     }
 
-    /// Values by pattern, in the file's order; none where the key is missing.
+    /// Values by pattern, in the file's order; empty if the key is missing.
     pub(crate) fn pattern<T>(
         &mut self,
         key: &str,

@@ -1,4 +1,4 @@
-//! Reading an adapter: safetensors, or the pickled file of older ones.
+//! Loading adapters, from safetensors or from the pickled files of older ones.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,17 +12,17 @@ use super::zip::TorchFile;
 use super::{AdapterMetadata, CONFIG_FILE, CONFIG_IN_HEADER, PICKLE_FILE, TENSOR_FILE, config};
 use crate::{Adapter, CoreError, Fingerprint, FingerprintBuilder, ModelSites};
 
-/// Reads the adapter in the folder `dir` for a model; f16 and bf16 values become f32. Methods that change embeddings
-/// alone need no more of the model than [`ModelSites::embeddings`].
+/// Loads the adapter in the folder `dir` for a model; f16 and bf16 values become f32. Methods that only change
+/// embeddings need no more of the model than [`ModelSites::embeddings`].
 ///
-/// `adapter_model.safetensors` is preferred; a published `adapter_model.bin` is read by an interpreter that knows
+/// `adapter_model.safetensors` is preferred; a published `adapter_model.bin` is read by an interpreter that understands
 /// tensor dictionaries and executes nothing.
 ///
 /// # Errors
-/// Names file and tensor, expected and found: stand-ins for a file (a Git LFS pointer, a link to nothing), missing,
-/// unexpected or truncated files, other shapes or types than the configuration says, NaN and infinities, adapters of
-/// another kind, tensors that are not those the configuration was written with, a model of another width or without a
-/// place that the adapter changes.
+/// Errors name file and tensor, expected and found: stand-ins for a file (a Git LFS pointer, a dangling link), missing,
+/// unexpected or truncated files, shapes or types that contradict the configuration, NaN and infinities, unsupported
+/// adapters, tensors other than the ones the configuration was written with, a model of another width or without the
+/// linear maps that the adapter changes.
 pub fn load<B: Backend>(
     dir: &Path,
     sites: &ModelSites,
@@ -33,7 +33,7 @@ pub fn load<B: Backend>(
     Ok((adapter, meta))
 }
 
-/// As [`load`], with the tensors by name in f32 as they stand in the file, on no device: for what only looks at an
+/// Like [`load`], but returns the tensors by name, as f32 with the file's shapes and on no device, for inspecting an
 /// adapter.
 ///
 /// # Errors
@@ -65,7 +65,7 @@ fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>, CoreError> {
     }
 }
 
-/// Element types of adapter files.
+/// Element types supported in adapter files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Element {
     F32,
@@ -81,7 +81,7 @@ impl Element {
         }
     }
 
-    /// Little-endian bytes to values; the length is a multiple of the size.
+    /// Decodes little-endian bytes; the length must be a multiple of the element size.
     pub(super) fn values(self, bytes: &[u8]) -> Vec<f32> {
         match self {
             Element::F32 => bytes
@@ -106,13 +106,13 @@ impl Element {
     }
 }
 
-/// A file of named tensors, of either format.
+/// A file of named tensors, in either format.
 pub(super) trait TensorSource {
     fn path(&self) -> &Path;
-    /// Name, element type (or the name of one that adapters do not have) and shape of every tensor.
+    /// Name, element type (`Err` holds the name of an unsupported one) and shape of every tensor.
     fn entries(&self) -> Vec<(String, Result<Element, String>, Vec<usize>)>;
-    /// The values of the tensor at that place in `entries`, in row-major order. Only called for tensors whose type and
-    /// shape are the expected ones.
+    /// Values of the tensor at `index` in `entries`, in row-major order. Only called once type and shape have been
+    /// checked.
     fn values(&mut self, index: usize) -> Result<Vec<f32>, CoreError>;
 }
 
@@ -168,7 +168,8 @@ fn from_safetensors(
     let found = builder.finish();
     let meta = match written_with {
         Some(expected) if expected != found => {
-            // A write that was cut off between the two files, or files of two adapters: the header decides.
+            // Either a write was interrupted between the two files, or the files are from two adapters: the header
+            // decides.
             let copy = header.metadata().as_ref().and_then(|map| map.get(CONFIG_IN_HEADER));
             match copy.map(|text| config::from_text(path, text.as_bytes())).transpose()? {
                 Some((meta, Some(hash))) if hash == found => meta,
@@ -189,13 +190,13 @@ fn from_safetensors(
     Ok((meta, tensors))
 }
 
-/// Names in published files carry the path of the module they came from.
+/// Names in published files are prefixed with the module path.
 fn plain_name(name: &str) -> &str {
     let name = name.strip_prefix("prompt_encoder.").unwrap_or(name);
     name.strip_prefix("default.").unwrap_or(name)
 }
 
-/// Checks every tensor against the configuration and reads it.
+/// Reads every tensor after checking it against the configuration.
 fn collect(meta: &AdapterMetadata, source: &mut dyn TensorSource) -> Result<BTreeMap<String, TensorData>, CoreError> {
     let path: PathBuf = source.path().to_path_buf();
     let entries = source.entries();
@@ -254,7 +255,7 @@ fn collect(meta: &AdapterMetadata, source: &mut dyn TensorSource) -> Result<BTre
     Ok(tensors)
 }
 
-/// The first value that is NaN or infinite, with its index in each dimension.
+/// The first NaN or infinite value, with its index in each dimension.
 pub(super) fn first_not_finite(values: &[f32], shape: &[usize]) -> Option<(Vec<usize>, f32)> {
     let flat = values.iter().position(|value| !value.is_finite())?;
     let mut rest = flat;

@@ -1,14 +1,14 @@
 //! Adapter files in PEFT's layout: a folder with `adapter_config.json` and `adapter_model.safetensors`.
 //!
-//! PT, LoRA and (IA)³ adapters are what peft 0.21 writes for `PROMPT_TUNING`, `LORA` and `IA3`, and its loader reads them. DePT and ADePT use the keys and
-//! tensor names of their published code (`PROMPT_TUNING_LORA`, `PROMPT_TUNING_LORAX`), whose pickled
-//! `adapter_model.bin` is read as well. What this crate records beyond that stands under the one key `adept`, which
-//! peft leaves alone with a warning.
+//! PT, LoRA and (IA)³ adapters are what peft 0.21 writes for `PROMPT_TUNING`, `LORA` and `IA3`, and its loader reads
+//! them. DePT and ADePT use the keys and tensor names of their published code (`PROMPT_TUNING_LORA`,
+//! `PROMPT_TUNING_LORAX`), whose pickled `adapter_model.bin` can be read as well. Anything else this crate records is
+//! under the single key `adept`, which peft ignores with a warning.
 //!
-//! **Guarantee.** [`save`] replaces each file in one step and writes the same bytes for the same adapter. A reader
-//! never takes a half-written adapter for a whole one: the tensors carry a copy of the configuration, and the
-//! configuration carries a hash of the tensors. Where a crash fell between the two files, [`load`] notices and takes
-//! the new, whole adapter from the tensor file alone. **Cost.** Three syncs to disk for each save.
+//! **Guarantee.** [`save`] replaces each file atomically and writes the same bytes for the same adapter. A reader never
+//! takes a half-written adapter for a complete one: the tensors carry a copy of the configuration, and the
+//! configuration carries a hash of the tensors. If a crash fell between the two writes, [`load`] notices and recovers
+//! the complete new adapter from the tensor file alone. **Cost.** Three syncs to disk per save.
 
 mod config;
 mod load;
@@ -26,35 +26,35 @@ use crate::{AdapterConfig, CoreError, Fingerprint};
 
 /// Name of the configuration file.
 pub const CONFIG_FILE: &str = "adapter_config.json";
-/// Name of the tensor file that is written.
+/// Name of the tensor file that [`save`] writes.
 pub const TENSOR_FILE: &str = "adapter_model.safetensors";
-/// Name of the pickled tensor file of older adapters, which is only read.
+/// Name of the pickled tensor file of older adapters; read, never written.
 pub const PICKLE_FILE: &str = "adapter_model.bin";
 
-/// Key of the configuration's copy in the header of the tensor file.
+/// Key for the copy of the configuration in the tensor file's header.
 const CONFIG_IN_HEADER: &str = "adapter_config";
 
-/// What an adapter's files say about it.
+/// Everything an adapter's files record besides its tensors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdapterMetadata {
     /// Method and sizes.
     pub config: AdapterConfig,
-    /// Name or folder of the model the adapter was trained on; may be empty.
+    /// Name or folder of the base model; may be empty.
     pub base_model: String,
-    /// The weights it was trained on; adapters from elsewhere have none.
+    /// Fingerprint of the backbone it was trained on; `None` for adapters written by other programs.
     pub fingerprint: Option<Fingerprint>,
     /// Name of the task it was trained for.
     pub task: Option<String>,
-    /// What it was trained with (task card, lengths, generation), in the form of the program that trained it; this
-    /// crate keeps it as it is. Adapters from elsewhere and files of format version 1 have none.
+    /// Training context (task card, lengths, generation settings) in the format of the training program; opaque to this
+    /// crate. `None` for adapters written by other programs and for format version 1.
     pub trained: Option<Map<String, Value>>,
-    /// Further keys of `adapter_config.json`, kept as they are: `task_type`, `prompt_tuning_init`, `num_layers`, ..
-    /// (`task_type` is `SEQ_2_SEQ_LM` where nothing is said). Keys that follow from the other fields are ignored here.
+    /// Further keys of `adapter_config.json`, preserved unchanged: `task_type` (default `SEQ_2_SEQ_LM`),
+    /// `prompt_tuning_init`, `num_layers`, .. Keys derived from the other fields are ignored here.
     pub extra: Map<String, Value>,
 }
 
 impl AdapterMetadata {
-    /// A description without anything optional.
+    /// Metadata with every optional field empty.
     pub fn new(config: AdapterConfig, base_model: impl Into<String>) -> Self {
         Self {
             config,
@@ -66,7 +66,7 @@ impl AdapterMetadata {
         }
     }
 
-    /// Refuses weights other than those the adapter was trained on. Adapters that name none fit everywhere.
+    /// Checks that the adapter was trained on these weights. Adapters without a fingerprint fit any backbone.
     ///
     /// # Errors
     /// [`CoreError::WrongBackbone`] with both fingerprints.
@@ -80,7 +80,7 @@ impl AdapterMetadata {
         }
     }
 
-    /// Refuses a backbone whose embeddings have another width.
+    /// Checks that the backbone's embeddings have the adapter's width.
     ///
     /// # Errors
     /// [`CoreError::WrongWidth`] with both widths.

@@ -1,29 +1,29 @@
 //! A pickle reader that executes nothing.
 //!
-//! A pickle is a program for a stack machine, and Python's own reader will call any function it names. This one knows
-//! the few instructions and the five names that a dictionary of tensors needs and refuses everything else by name.
-//! Values live in an arena and refer to each other by index, so that a file cannot make them grow: what is held is
-//! proportional to the length of the pickle, whatever it says.
+//! A pickle is a program for a stack machine, and Python's own reader calls any function it names. This reader supports
+//! only the few opcodes and the five globals that a dictionary of tensors needs and refuses everything else by name.
+//! Values live in an arena and refer to each other by index, so a file cannot make them grow: memory stays proportional
+//! to the length of the pickle, whatever it contains.
 
 use std::collections::HashMap;
 
 use super::load::Element;
 use crate::PickleProblem;
 
-/// A tensor as the pickle describes it; its values are elsewhere.
+/// A tensor as described by the pickle; its values are in a separate file.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct PickledTensor {
     pub storage: Storage,
-    /// First element, counted in elements of the storage.
+    /// First element, in elements of the storage.
     pub offset: u64,
     pub shape: Vec<usize>,
-    /// Distance of neighbours in each dimension, in elements.
+    /// Strides in elements, one per dimension.
     pub strides: Vec<u64>,
-    /// Where in the pickle the tensor was put together.
+    /// Offset in the pickle at which the tensor was built.
     pub position: usize,
 }
 
-/// A stretch of values in a file of its own.
+/// A block of values in a file of the archive.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Storage {
     pub element: StorageType,
@@ -33,22 +33,21 @@ pub(super) struct Storage {
     pub length: u64,
 }
 
-/// What a storage holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum StorageType {
     Float(Element),
-    /// A type that PyTorch has and adapters do not.
+    /// A PyTorch type that adapters do not use.
     Other(&'static str),
 }
 
-/// An adapter has at most five tensors, none of more than two dimensions.
+/// An adapter has at most five tensors, each of at most two dimensions.
 const MAX_TENSORS: usize = 64;
 const MAX_DIMENSIONS: usize = 8;
-/// Values, and remembered ones, that a pickle may make: [`MAX_TENSORS`] tensors take about 1,500. One byte of a pickle
-/// makes one, and a value takes many more.
+/// Limit on the values and memo entries of a pickle: [`MAX_TENSORS`] tensors need about 1,500. A single byte of a
+/// pickle can create a value that occupies many.
 const MAX_VALUES: usize = 2048;
-/// PyTorch's keys are numbers and its functions take six or seven arguments. The limits keep what one instruction
-/// copies small.
+/// PyTorch's keys are numbers and its functions take six or seven arguments. These limits bound what one instruction
+/// copies.
 const MAX_KEY: usize = 64;
 const MAX_ARGUMENTS: usize = 16;
 
@@ -124,7 +123,7 @@ fn global(module: &str, name: &str) -> Result<Global, PickleProblem> {
     })
 }
 
-/// Reads the dictionary of tensors in a pickle; an error comes with the offset of the instruction that caused it.
+/// Reads the dictionary of tensors in a pickle; an error carries the offset of the instruction that caused it.
 pub(super) fn read(pickle: &[u8]) -> Result<Vec<(String, PickledTensor)>, (usize, PickleProblem)> {
     let mut machine = Machine {
         pickle,
@@ -149,16 +148,16 @@ struct Machine<'a> {
     position: usize,
     arena: Vec<Value>,
     stack: Vec<Ref>,
-    /// Heights of the stack at which a MARK stands.
+    /// Stack heights of the open MARKs.
     marks: Vec<usize>,
     memo: HashMap<u64, Ref>,
 }
 
 impl<'a> Machine<'a> {
-    /// Carries out one instruction; STOP gives the result.
+    /// Executes one instruction; STOP returns the result.
     fn step(&mut self, start: usize) -> Result<Option<Ref>, PickleProblem> {
         match self.take::<1>()?[0] {
-            // PROTO and FRAME say nothing that matters here.
+            // PROTO and FRAME carry nothing relevant here.
             0x80 => drop(self.take::<1>()?),
             0x95 => drop(self.take::<8>()?),
             b'(' => self.marks.push(self.stack.len()),
@@ -210,7 +209,7 @@ impl<'a> Machine<'a> {
                 let name = self.line()?;
                 self.push(Value::Global(global(module, name)?))?;
             }
-            // STACK_GLOBAL, of later protocols.
+            // STACK_GLOBAL, from later protocols.
             0x93 => {
                 let name = self.pop()?;
                 let module = self.pop()?;
@@ -228,7 +227,7 @@ impl<'a> Machine<'a> {
                 let key = u32::from_le_bytes(self.take()?);
                 self.remember(key.into())?;
             }
-            // MEMOIZE numbers by itself.
+            // MEMOIZE numbers its entries implicitly.
             0x94 => self.remember(self.memo.len() as u64)?,
             b'h' => {
                 let [key] = self.take()?;
@@ -250,7 +249,7 @@ impl<'a> Machine<'a> {
         Ok(*bytes)
     }
 
-    /// Text up to the end of the line, as GLOBAL has it.
+    /// The rest of the line, the argument format of GLOBAL.
     fn line(&mut self) -> Result<&'a str, PickleProblem> {
         let rest = &self.pickle[self.position..];
         let length = rest
@@ -269,7 +268,7 @@ impl<'a> Machine<'a> {
         self.push(Value::Text(text.to_string()))
     }
 
-    /// LONG1: an integer of a given number of bytes, little-endian two's complement.
+    /// LONG1: a little-endian two's complement integer, preceded by its length in bytes.
     fn long(&mut self) -> Result<(), PickleProblem> {
         let [length] = self.take()?;
         let length = usize::from(length);
@@ -293,7 +292,7 @@ impl<'a> Machine<'a> {
     }
 
     fn pop(&mut self) -> Result<Ref, PickleProblem> {
-        // A MARK is no value: what lies below it belongs to an outer one.
+        // Values below a MARK belong to the enclosing one.
         let floor = self.marks.last().copied().unwrap_or(0);
         if self.stack.len() <= floor {
             return Err(unexpected("a value", "an empty stack"));
@@ -333,7 +332,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Adds key, value, key, value, .. to the dictionary on top of the stack.
+    /// Adds key, value, key, value, .. to the dictionary at the top of the stack.
     fn insert(&mut self, items: Vec<Ref>) -> Result<(), PickleProblem> {
         let dict = self
             .stack
@@ -351,7 +350,8 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// REDUCE: the call of one of the three known functions, which is not carried out but read as what it would make.
+    /// REDUCE: a call of one of the three known functions. It is not executed; the value it would create is built
+    /// directly.
     fn reduce(&mut self, position: usize) -> Result<(), PickleProblem> {
         let arguments = self.pop()?;
         let callable = self.pop()?;
@@ -372,7 +372,7 @@ impl<'a> Machine<'a> {
         self.push(made)
     }
 
-    /// BUILD: PyTorch hangs a `_metadata` dictionary on its OrderedDict. It is dropped.
+    /// BUILD: PyTorch attaches a `_metadata` dictionary to its OrderedDict; it is dropped.
     fn build(&mut self) -> Result<(), PickleProblem> {
         let state = self.pop()?;
         let target = self.stack.last().map(|&top| &self.arena[top]);

@@ -1,4 +1,4 @@
-//! Writing an adapter.
+//! Saving adapters.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -12,15 +12,15 @@ use super::load::first_not_finite;
 use super::{AdapterMetadata, CONFIG_FILE, CONFIG_IN_HEADER, PICKLE_FILE, TENSOR_FILE, config};
 use crate::{Adapter, CoreError, Fingerprint, FingerprintBuilder};
 
-/// Writes the adapter into the folder `dir`, which is made where it does not exist; an adapter that [`save`] has
-/// written there before is replaced, other files are left alone.
+/// Saves the adapter in the folder `dir`, which is created if necessary; an adapter that [`save`] wrote there earlier
+/// is replaced, other files are left alone.
 ///
-/// Each file is written beside its place, synced to disk and moved over in one step (the module's header says what that
-/// guarantees). The same adapter and metadata give the same bytes.
+/// Each file is written next to its target, synced to disk and renamed into place (see the module documentation for
+/// what that guarantees). The same adapter and metadata give the same bytes.
 ///
 /// # Errors
-/// Where metadata and adapter do not describe the same thing, where a value is NaN or infinite, where an adapter from
-/// elsewhere is in the folder ([`CoreError::Foreign`]), or where the disk refuses ([`CoreError::Write`]).
+/// Fails if metadata and adapter do not match, if a value is NaN or infinite, if the folder holds an adapter that this
+/// crate did not write ([`CoreError::Foreign`]), or if writing fails ([`CoreError::Write`]).
 pub fn save<B: Backend>(dir: &Path, adapter: &Adapter<B>, meta: &AdapterMetadata) -> Result<(), CoreError> {
     let tensor_path = dir.join(TENSOR_FILE);
     meta.config.validate()?;
@@ -31,14 +31,14 @@ pub fn save<B: Backend>(dir: &Path, adapter: &Adapter<B>, meta: &AdapterMetadata
 
     refuse_foreign(dir)?;
     fs::create_dir_all(dir).map_err(|source| failed(dir, source))?;
-    // The tensors first: a reader takes the configuration first, so it can meet an old one with new tensors, which it
-    // recognises and mends, but never the reverse.
+    // Tensors first: a reader starts with the configuration, so it may pair an old configuration with new tensors,
+    // which it detects and recovers from, but never the reverse.
     replace(dir, TENSOR_FILE, &tensor_bytes)?;
     replace(dir, CONFIG_FILE, config_text.as_bytes())?;
     sync_folder(dir)
 }
 
-/// Refuses a folder with an adapter from elsewhere: this crate's have the key `adept`.
+/// Refuses a folder that holds an adapter of another program; this crate's have the key `adept`.
 fn refuse_foreign(dir: &Path) -> Result<(), CoreError> {
     let is_ours = || {
         let text = fs::read(dir.join(CONFIG_FILE)).ok()?;
@@ -109,8 +109,8 @@ fn hash(tensors: &[(String, TensorData)]) -> Fingerprint {
     builder.finish()
 }
 
-/// The safetensors file. Written here because the crate keeps the header's metadata in a hash map, whose order differs
-/// from run to run: length of the header (u64), header (JSON, padded to 8 bytes), values.
+/// Bytes of the safetensors file: header length (u64), header (JSON, padded to 8 bytes), values. Hand-written because
+/// the safetensors crate keeps header metadata in a hash map, whose order differs from run to run.
 fn safetensors_bytes(tensors: &[(String, TensorData)], config_text: &str) -> Vec<u8> {
     let mut header = Map::new();
     header.insert(
@@ -133,13 +133,13 @@ fn safetensors_bytes(tensors: &[(String, TensorData)], config_text: &str) -> Vec
     bytes
 }
 
-/// Puts a file in place in one step: readers see the old bytes or the new ones.
+/// Replaces a file atomically: readers see the old bytes or the new ones.
 fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), CoreError> {
     let path = dir.join(name);
     let prefix = format!(".{name}.");
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(".tmp");
-    // Temporary files are private by default; an adapter is a file like any other.
+    // Temporary files are private by default, but an adapter is an ordinary file.
     #[cfg(unix)]
     let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);
     #[cfg(unix)]
@@ -151,7 +151,7 @@ fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), CoreError> {
     Ok(())
 }
 
-/// Makes the renames last through a power cut. Only Unix can sync a folder.
+/// Makes the renames survive a power failure. Only Unix can sync a folder.
 fn sync_folder(dir: &Path) -> Result<(), CoreError> {
     if cfg!(unix) {
         File::open(dir)

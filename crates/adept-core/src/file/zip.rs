@@ -1,8 +1,8 @@
-//! PyTorch's `.bin`: a zip archive with `data.pkl` (what the tensors are) and one file for each storage (their values).
+//! PyTorch's `.bin`: a zip archive with `data.pkl` (which describes the tensors) and one file per storage (their
+//! values).
 //!
-//! Hostile files are expected. What is held in memory is bounded by the size of the file: storages must be stored
-//! without compression (PyTorch never compresses them), the pickle is limited, and no tensor may have more elements
-//! than its storage.
+//! Hostile files are expected. Memory is bounded by the size of the file: storages must be uncompressed (PyTorch never
+//! compresses them), the pickle is limited, and no tensor may have more elements than its storage.
 
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -13,15 +13,15 @@ use super::load::{Element, TensorSource};
 use super::pickle::{self, PickledTensor, StorageType};
 use crate::{CoreError, PickleProblem};
 
-/// An adapter's pickle is about 1 KB. The limit is low because a compressed one may be a thousand times as long as the
-/// file.
+/// An adapter's pickle is about 1 KB. The limit is low because a compressed one may expand to a thousand times the
+/// file's size.
 const MAX_PICKLE: usize = 1 << 16;
 
-/// An open archive whose pickle has been read; values are read when asked for.
+/// An open archive whose pickle has been read; values are read on demand.
 pub(super) struct TorchFile {
     path: PathBuf,
     archive: ZipArchive<Cursor<Vec<u8>>>,
-    /// Folder of the files in the archive, `<name>/`.
+    /// Top-level folder in the archive, `<name>/`.
     root: String,
     tensors: Vec<(String, PickledTensor)>,
 }
@@ -80,11 +80,11 @@ impl TorchFile {
     }
 }
 
-/// Length of a file's entry in an archive's directory, without its name.
+/// Length of an entry in the archive's central directory, without its name.
 const DIRECTORY_ENTRY: usize = 46;
 
-/// The number of files that the end of an archive's directory claims, and the entries that are there, where the claim is
-/// larger. The library takes some 300 bytes for each file that is claimed before it looks for it.
+/// The file count claimed by the end of an archive's directory and the number of entries present, if the claim is
+/// larger. The zip library allocates some 300 bytes per claimed file before looking for it.
 fn inflated_directory(bytes: &[u8]) -> Option<(u64, u64)> {
     let number = |at: usize, length: usize| {
         let digits = bytes.get(at..at + length)?.iter().rev();
@@ -93,8 +93,8 @@ fn inflated_directory(bytes: &[u8]) -> Option<(u64, u64)> {
     let (mut entries, mut next) = (0, 0);
     let mut largest = 0;
     for at in 0..bytes.len().saturating_sub(3) {
-        // Number of files, and where the directory begins, in the end of an archive and of a large one. What begins
-        // behind its own end is no directory, but values of a tensor.
+        // File count and offset of the directory, from the end record of a regular or zip64 archive. An offset beyond
+        // the record itself means that these bytes are not a directory but tensor values.
         let (files, start) = match &bytes[at..at + 4] {
             b"PK\x01\x02" if at >= next => {
                 entries += 1;
@@ -112,7 +112,7 @@ fn inflated_directory(bytes: &[u8]) -> Option<(u64, u64)> {
     (largest > entries).then_some((largest, entries))
 }
 
-/// Reads a whole entry of at most `limit` bytes; the checksum is verified on the way.
+/// Reads a whole entry of at most `limit` bytes, verifying its checksum.
 fn read_entry(
     path: &Path,
     archive: &mut ZipArchive<Cursor<Vec<u8>>>,
@@ -199,7 +199,7 @@ impl TensorSource for TorchFile {
 }
 
 impl PickledTensor {
-    /// Refuses tensors that reach outside of their storage or repeat it to a larger size.
+    /// Refuses tensors that reach beyond their storage or repeat its elements to a larger size.
     fn check_bounds(&self, name: &str) -> Result<(), PickleProblem> {
         let length = self.storage.length;
         let elements = self
@@ -234,7 +234,7 @@ impl PickledTensor {
         Ok(())
     }
 
-    /// The elements in row-major order, after `check_bounds`.
+    /// The elements in row-major order; call after `check_bounds`.
     fn gather(&self, storage: &[f32]) -> Vec<f32> {
         if self.shape.contains(&0) {
             return vec![];

@@ -1,4 +1,4 @@
-//! ADePT: `[P; E + relu(E·W_down + b1)·W_up + b2]`, an offset by token (paper, equations 3 and 4).
+//! ADePT: `[P; E + relu(E·W_down + b1)·W_up + b2]`, an offset per token (paper, equations 3 and 4).
 
 use std::collections::BTreeMap;
 
@@ -11,19 +11,19 @@ use super::{AdapterInit, Merge, MethodConfig, MethodInfo, MethodSettings, Settin
 use crate::file::Fields;
 use crate::{AdaptiveOffset, CoreError, Method, ModelSites, Offset, budget};
 
-/// Sizes of a prompt and of the network shared by all tokens.
+/// Sizes of the prompt and of the network shared by all tokens.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdeptConfig {
-    /// Width `d` of the token embeddings of the model that the adapter is for.
+    /// Width `d` of the model's token embeddings.
     pub d_model: usize,
     /// Virtual tokens `m`; may be 0 (paper, Table 14).
     pub virtual_tokens: usize,
     /// Bottleneck `r` of the network.
     pub rank: usize,
-    /// Longest source in training; kept for the record.
+    /// Longest source in training; informational.
     pub max_source_length: usize,
-    /// Dropout on the bottleneck before its ReLU, active on autodiff backends alone. The paper has none; one version of
-    /// the published script has 0.1.
+    /// Dropout on the bottleneck before its ReLU, active on autodiff backends only. The paper has none; one version of
+    /// the published script uses 0.1.
     pub dropout: f64,
 }
 

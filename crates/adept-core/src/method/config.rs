@@ -1,4 +1,4 @@
-//! What a method's file says of it: descriptions, and the trait that its configuration implements.
+//! What a method declares about itself: its description, and the trait that its configuration implements.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,22 +16,22 @@ use crate::{CoreError, Intervention};
 /// A tensor's name and shape.
 pub type Shape = (String, Vec<usize>);
 
-/// A parameter group: which parameters it holds, and how they are trained unless a configuration says otherwise.
+/// A parameter group: the parameters it contains and their default training settings.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ParameterGroup {
     /// Name in configurations and records.
     pub name: &'static str,
-    /// First part of the parameters' paths in the method's module.
+    /// First component of the parameters' paths in the method's module.
     pub prefix: &'static str,
-    /// Highest learning rate, where the group has settings of its own (`optimizer.NAME`); none for groups that presets
-    /// give values to.
+    /// Default settings if the group has its own section (`optimizer.NAME`); `None` for groups whose settings come from
+    /// presets.
     pub defaults: Option<GroupDefaults>,
 }
 
-/// How a parameter group is trained by default.
+/// Default training settings of a parameter group.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GroupDefaults {
-    /// Highest learning rate.
+    /// Peak learning rate.
     pub learning_rate: f64,
     /// Decoupled weight decay.
     pub weight_decay: f64,
@@ -44,41 +44,41 @@ pub struct GroupDefaults {
 pub enum Merge {
     /// The backbone's weights: the merged model is a plain one.
     Weights,
-    /// A table of input embeddings ([`crate::fold()`]); what else there is stays beside the model.
+    /// A table of input embeddings ([`crate::fold()`]); the rest of the adapter stays separate.
     Table,
     /// Nothing, for this reason.
     No(&'static str),
 }
 
-/// What a method is, whatever its sizes.
+/// Description of a method, independent of its sizes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MethodInfo {
-    /// Its name in tables.
+    /// Display name.
     pub title: &'static str,
-    /// What is trained, in a line.
+    /// One-line summary of what is trained.
     pub summary: &'static str,
-    /// `peft_type` of its files.
+    /// `peft_type` of its adapter files.
     pub peft_type: &'static str,
-    /// Parameter groups, in the order of records.
+    /// Parameter groups, in the order used in records.
     pub groups: &'static [ParameterGroup],
     /// What it can be merged into.
     pub merge: Merge,
-    /// Where it comes from.
+    /// Citation of the paper.
     pub citation: &'static str,
 }
 
-/// How a new adapter starts.
+/// Initialisation of a new adapter.
 #[derive(Debug, Clone)]
 pub struct AdapterInit<B: Backend> {
-    /// Values of a soft prompt, for the methods that have one.
+    /// Initial soft prompt, for methods that have one.
     pub prompt: PromptInit<B>,
-    /// Range of an offset's first matrix.
+    /// Which dimension bounds the initial values of an offset's first matrix.
     pub fan_in: FanIn,
-    /// Decides every random value.
+    /// Seed of every random value.
     pub seed: u64,
 }
 
-/// The configuration of a method, and all that follows from it.
+/// The configuration of a method, and everything that follows from it.
 pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
     /// The trained tensors.
     type Module<B: Backend>: Intervention<B>;
@@ -86,28 +86,28 @@ pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
     /// What the method is.
     const INFO: MethodInfo;
 
-    /// Keys of the section that a run's configuration has for this method alone (`adapter.NAME`).
+    /// Keys of the method's own section (`adapter.NAME`) in a run's configuration.
     const SETTINGS: &'static [Setting];
 
-    /// The configuration that a run's settings ask for.
+    /// The configuration for a run's settings.
     ///
     /// # Errors
-    /// Settings that describe no adapter of this method.
+    /// Settings that do not describe a valid adapter of this method.
     fn from_settings(settings: &MethodSettings<'_>) -> Result<Self, CoreError>;
 
-    /// Checks that every field makes sense.
+    /// Checks every field.
     ///
     /// # Errors
-    /// [`CoreError::InvalidConfig`] names the first field that does not.
+    /// [`CoreError::InvalidConfig`] for the first invalid field.
     fn validate(&self) -> Result<(), CoreError>;
 
-    /// The tensors of an adapter of that model as files hold them.
+    /// Names and shapes, as in files, of an adapter's tensors for that model.
     ///
     /// # Errors
-    /// A model that has no place for the method.
+    /// The model has no linear map that the method could change.
     fn tensor_shapes(&self, sites: &ModelSites) -> Result<Vec<Shape>, CoreError>;
 
-    /// How many values an adapter of that model trains.
+    /// Number of trainable values of an adapter for that model.
     ///
     /// # Errors
     /// As [`MethodConfig::tensor_shapes`].
@@ -116,13 +116,13 @@ pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
         Ok(shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum())
     }
 
-    /// The tensors that a file must hold which holds `found`.
+    /// The tensors required in a file that contains `found`.
     fn file_shapes(&self, found: &[Shape]) -> Vec<Shape>;
 
-    /// An adapter before its first step, which changes nothing but for a soft prompt.
+    /// A newly initialised adapter; apart from a soft prompt it changes nothing yet.
     ///
     /// # Errors
-    /// A start that does not fit, and as [`MethodConfig::tensor_shapes`].
+    /// Initial values that do not fit, and as [`MethodConfig::tensor_shapes`].
     fn start<B: Backend>(
         &self,
         sites: &ModelSites,
@@ -130,10 +130,10 @@ pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
         device: &B::Device,
     ) -> Result<Self::Module<B>, CoreError>;
 
-    /// An adapter of tensors as [`MethodConfig::file_shapes`] names them.
+    /// An adapter from tensors named as in [`MethodConfig::file_shapes`].
     ///
     /// # Errors
-    /// [`CoreError::AdapterMismatch`] where a tensor is missing, left over or of another shape than the model needs.
+    /// [`CoreError::AdapterMismatch`] if a tensor is missing, unexpected or of the wrong shape.
     fn with_tensors<B: Backend>(
         &self,
         sites: &ModelSites,
@@ -141,36 +141,36 @@ pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
         device: &B::Device,
     ) -> Result<Self::Module<B>, CoreError>;
 
-    /// The tensors of an adapter as f32 in the order of files. Reads them from the device.
+    /// The adapter's tensors as f32, in file order. Reads them back from the device.
     fn tensors<B: Backend>(module: &Self::Module<B>) -> Vec<(String, TensorData)>;
 
-    /// Checks that an adapter computes with this configuration's constants.
+    /// Checks that an adapter's constants are those of this configuration.
     ///
     /// # Errors
-    /// [`CoreError::InvalidConfig`] names the constant that differs.
+    /// [`CoreError::InvalidConfig`] for the constant that differs.
     fn check_constants<B: Backend>(&self, module: &Self::Module<B>) -> Result<(), CoreError>;
 
-    /// Keys of `adapter_config.json` as PEFT has them.
+    /// Keys of `adapter_config.json` defined by PEFT.
     fn peft_keys<B: Backend>(&self, module: &Self::Module<B>) -> Map<String, Value>;
 
-    /// Keys of the section `adept` of that file.
+    /// Keys of that file's section `adept`.
     fn own_keys(&self) -> Map<String, Value>;
 
-    /// Reads both.
+    /// Parses both sets of keys.
     ///
     /// # Errors
-    /// Fields that are missing or make no sense.
+    /// Fields that are missing or invalid.
     fn from_keys(top: &mut Fields<'_>, own: &mut Fields<'_>) -> Result<Self, CoreError>;
 
-    /// Sizes and constants for people to read, each with its name.
+    /// Human-readable sizes and constants, as (name, value).
     fn facts(&self) -> Vec<(&'static str, String)>;
 
-    /// Width of the embeddings that the adapter is for, where it names one.
+    /// Width of the model's embeddings, if the configuration has it.
     fn d_model(&self) -> Option<usize> {
         None
     }
 
-    /// Virtual tokens in front of every input.
+    /// Virtual tokens prepended to every input.
     fn virtual_tokens(&self) -> usize {
         0
     }
@@ -180,7 +180,7 @@ pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
         0
     }
 
-    /// Longest source that the adapter was made for, where its file says one.
+    /// Longest source the adapter was made for, if recorded.
     fn max_source_length(&self) -> Option<usize> {
         None
     }

@@ -1,4 +1,4 @@
-//! DePT: `[P; E + s·A·B]`, an offset by position (paper, equation 2).
+//! DePT: `[P; E + s·A·B]`, an offset per position (paper, equation 2).
 
 use std::collections::BTreeMap;
 
@@ -11,21 +11,21 @@ use super::{AdapterInit, Merge, MethodConfig, MethodInfo, MethodSettings, Settin
 use crate::file::{Fields, exact};
 use crate::{CoreError, Method, ModelSites, Offset, PositionalOffset, budget};
 
-/// `lora_alpha` where a file does not give one, as in the published code.
+/// Default of `lora_alpha` when reading files, as in the published code.
 const DEFAULT_ALPHA: f64 = 8.0;
 
-/// Sizes of a prompt and of a product of low rank.
+/// Sizes of the prompt and of the low-rank product.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeptConfig {
-    /// Width `d` of the token embeddings of the model that the adapter is for.
+    /// Width `d` of the model's token embeddings.
     pub d_model: usize,
     /// Virtual tokens `m`; may be 0.
     pub virtual_tokens: usize,
     /// Rank `r` of the product.
     pub rank: usize,
-    /// Rows of `A`, the longest input in tokens (pads counted, prompt not counted).
+    /// Rows of `A`: the longest input in tokens (padding counted, prompt not).
     pub max_source_length: usize,
-    /// The factor `s`. The published code uses `alpha / sqrt(r)` with alpha 8; the paper's equation is 1.
+    /// The factor `s`: `alpha / sqrt(r)` with alpha 8 in the published code, 1 in the paper's equation.
     pub scale: f64,
 }
 
@@ -163,7 +163,7 @@ impl MethodConfig for DeptConfig {
         let root = (rank as f64).sqrt();
         let mut scale = top.number("lora_alpha")?.unwrap_or(DEFAULT_ALPHA) / root;
         if let Some(exact) = own.number("scale")? {
-            // The two say the same thing twice; where somebody changed one of them, neither can be trusted.
+            // The two fields are redundant; if one was edited, neither can be trusted.
             if (exact - scale).abs() > 1e-9 * exact.abs() {
                 let expected = format!("{exact} times the square root of r, to agree with adept.scale");
                 return Err(top.error("lora_alpha", &expected, &(scale * root).into()));

@@ -1,7 +1,7 @@
-//! (IA)³: trained factors of keys, values and the inner channels of feed-forward layers (Liu et al., 2022, section 3.3):
-//! `k ← l_k ⊙ (x·W_k)`, `v ← l_v ⊙ (x·W_v)`, and the map out of a feed-forward layer sees `l_ff ⊙ x`.
+//! (IA)³: trained factors for keys, values and the inner channels of feed-forward layers (Liu et al., 2022, section
+//! 3.3): `k ← l_k ⊙ (x·W_k)`, `v ← l_v ⊙ (x·W_v)`, and the down-projection of a feed-forward layer sees `l_ff ⊙ x`.
 //!
-//! Files are PEFT's: `MODULE.ia3_l`, `[out, 1]` where the output is scaled and `[1, in]` where the input is.
+//! Files follow PEFT: `MODULE.ia3_l`, `[out, 1]` for a scaled output and `[1, in]` for a scaled input.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -39,31 +39,31 @@ const FEED_FORWARD: Setting = Setting {
     meaning: "Those of `target_modules` whose input is scaled instead of their output (`wo`, `down_proj`).",
 };
 
-/// The maps that are scaled.
+/// The linear maps that are scaled.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Ia3Config {
-    /// All of them.
+    /// Every scaled map.
     pub target_modules: TargetModules,
-    /// Those whose input is scaled; not used where no target is named.
+    /// Maps whose input is scaled instead of the output; unused if `target_modules` is the default.
     pub feedforward_modules: Vec<String>,
 }
 
-/// What is scaled at a map.
+/// The channels scaled at one map.
 #[derive(Debug, Clone, PartialEq)]
 struct Scaled {
-    /// The input's channels, or the output's.
+    /// Whether input channels are scaled, not output channels.
     is_input: bool,
-    /// Of a fused map the ranges that are scaled, ascending; empty: every channel.
+    /// Scaled ranges of a fused map, ascending; empty: every channel.
     ranges: Vec<Range<usize>>,
 }
 
 impl Scaled {
-    /// Channels of the whole factor.
+    /// Length of the full factor.
     fn channels(&self, map: &LinearMap) -> usize {
         if self.is_input { map.input } else { map.output }
     }
 
-    /// Values that are trained.
+    /// Number of trained values.
     fn values(&self, map: &LinearMap) -> usize {
         match self.ranges.is_empty() {
             true => self.channels(map),
@@ -73,7 +73,7 @@ impl Scaled {
 }
 
 impl Ia3Config {
-    /// What is scaled at a map that was chosen.
+    /// The channels scaled at a chosen map.
     fn scaled(&self, map: &LinearMap) -> Scaled {
         let mut ranges = Vec::new();
         if self.target_modules.is_default()
@@ -132,14 +132,14 @@ impl Ia3Config {
     }
 }
 
-/// The factors of one map.
+/// Factors of one linear map.
 #[derive(Module, Debug)]
 pub struct Factor<B: Backend> {
-    /// One for each scaled channel.
+    /// One value per scaled channel.
     pub l: Param<Tensor<B, 1>>,
 }
 
-/// Factors at the maps of a model.
+/// Factors of all chosen linear maps.
 #[derive(Module, Debug)]
 pub struct Ia3<B: Backend> {
     /// The factors, in the model's order.
@@ -150,7 +150,7 @@ pub struct Ia3<B: Backend> {
     scaled: Vec<Scaled>,
 }
 
-/// The factor of every channel: ones between and around the trained ranges.
+/// The factors of all channels: ones outside of the trained ranges.
 fn whole<B: Backend>(l: Tensor<B, 1>, ranges: &[Range<usize>], channels: usize) -> Tensor<B, 1> {
     if ranges.is_empty() {
         return l;
@@ -248,7 +248,7 @@ impl MethodConfig for Ia3Config {
         };
         let shapes: Vec<Shape> = found.iter().filter_map(shape).collect();
         match shapes.is_empty() {
-            // An adapter without a factor is none: the first tensor that it would have is what is missing.
+            // An adapter without factors is invalid: report its first tensor as missing.
             true => vec![(format!("{PREFIX}*.{L}"), vec![0, 1])],
             false => shapes,
         }
@@ -383,7 +383,7 @@ impl MethodConfig for Ia3Config {
     }
 }
 
-/// The values of the ranges; outside of them each must be one, else the channel and what stands there.
+/// Values within the ranges. All others must be one; else the first offending channel and its value.
 fn kept(whole: &[f32], ranges: &[Range<usize>]) -> Result<Vec<f32>, (usize, f32)> {
     if ranges.is_empty() {
         return Ok(whole.to_vec());

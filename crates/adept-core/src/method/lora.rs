@@ -1,7 +1,8 @@
-//! LoRA: `y = x·W + b + (alpha/r) · drop(x)·A·B` beside chosen weights (Hu et al., 2022, section 4.1); with rank
+//! LoRA: `y = x·W + b + (alpha/r) · drop(x)·A·B` for chosen weights (Hu et al., 2022, section 4.1); with rank
 //! stabilisation the factor is `alpha/√r` (Kalajdzievski, 2023).
 //!
-//! Files are PEFT's: `MODULE.lora_A.weight` `[r, in]` and `MODULE.lora_B.weight` `[out, r]`, the transposes of `A` and `B`.
+//! Files follow PEFT: `MODULE.lora_A.weight` `[r, in]` and `MODULE.lora_B.weight` `[out, r]`, the transposes of `A` and
+//! `B`.
 
 use std::collections::BTreeMap;
 
@@ -62,30 +63,30 @@ const TARGETS: Setting = Setting {
               None named: queries and values, of CodeGen the fused `qkv_proj`.",
 };
 
-/// Sizes, constants and places of the products.
+/// Sizes, constants and targets of the low-rank products.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoraConfig {
     /// Rank `r`.
     pub rank: usize,
-    /// Numerator of the factor.
+    /// Numerator of the scaling factor.
     pub alpha: f64,
-    /// Dropout on a product's input, active on autodiff backends alone.
+    /// Dropout on a product's input, active on autodiff backends only.
     pub dropout: f64,
-    /// Whether the factor's denominator is `√r` instead of `r`.
+    /// Whether the denominator of the scaling factor is `√r` instead of `r`.
     pub use_rslora: bool,
-    /// The maps that are changed.
+    /// The linear maps to change.
     pub target_modules: TargetModules,
-    /// Other ranks of maps whose names end with a pattern; the first that fits counts.
+    /// Ranks for maps whose names end with a pattern; the first match counts.
     pub rank_pattern: Vec<(String, usize)>,
-    /// Other numerators, in the same way.
+    /// `alpha` by pattern, in the same way.
     pub alpha_pattern: Vec<(String, f64)>,
-    /// Whether a file restricts its maps in further ways (`layers_to_transform`, ..), so that its tensors alone say
-    /// which there are.
+    /// Whether a file restricts its maps by further options (`layers_to_transform`, ..), so that only its tensors tell
+    /// which maps are changed.
     pub is_restricted: bool,
 }
 
 impl LoraConfig {
-    /// Products of that rank beside the maps that LoRA changes by default, without dropout.
+    /// LoRA of this rank on the method's default maps, without dropout.
     pub fn new(rank: usize, alpha: f64) -> Self {
         Self {
             rank,
@@ -145,12 +146,12 @@ fn by_pattern<T: Copy>(patterns: &[(String, T)], module: &str) -> Option<T> {
         .map(|(_, value)| *value)
 }
 
-/// PEFT's meaning of a key of `rank_pattern`: the last whole parts of a name.
+/// PEFT's interpretation of a key of `rank_pattern`: the last whole components of a name.
 fn whole_parts(pattern: &str) -> Result<Regex, regex::Error> {
     Regex::new(&format!(r"^(?:.*\.)?(?:{pattern})$"))
 }
 
-/// `A` and `B` of one map.
+/// `A` and `B` of one linear map.
 #[derive(Module, Debug)]
 pub struct Pair<B: Backend> {
     /// `[in, r]`.
@@ -159,7 +160,7 @@ pub struct Pair<B: Backend> {
     pub b: Param<Tensor<B, 2>>,
 }
 
-/// Products beside the weights of a model.
+/// Low-rank products of all chosen weights.
 #[derive(Module, Debug)]
 pub struct Lora<B: Backend> {
     /// The products, in the model's order.
@@ -267,7 +268,7 @@ impl MethodConfig for LoraConfig {
             }
         }
         if sizes.is_empty() {
-            // An adapter without a product is none: the first tensor that it would have is what is missing.
+            // An adapter without products is invalid: report its first tensor as missing.
             sizes.insert("*", [0, 0]);
         }
         sizes
@@ -285,7 +286,7 @@ impl MethodConfig for LoraConfig {
         let places = Places::new(self.select(sites)?);
         let pair = |(place, map): (usize, &LinearMap)| {
             let rank = self.rank_of(&map.name);
-            // PyTorch's kaiming_uniform_(a = √5) of `[r, in]`, as PEFT starts it.
+            // PyTorch's kaiming_uniform_(a = √5) on `[r, in]`, PEFT's initialisation.
             let bound = 1.0 / (map.input as f64).sqrt();
             let a = site_matrix([map.input, rank], bound, start.seed, place);
             Pair {
@@ -427,7 +428,7 @@ impl MethodConfig for LoraConfig {
             let named = top.peek(key).is_some_and(|value| !is_empty(value));
             is_restricted |= named;
         }
-        // These starts change the backbone's weights too, which an adapter's file does not hold.
+        // These initialisations also modify the backbone's weights, which the adapter file does not contain.
         top.take(
             "init_lora_weights",
             "true, false, \"gaussian\", \"eva\" or \"orthogonal\"",

@@ -1,8 +1,8 @@
-//! Methods: one file each, and the registry that makes them values of one type.
+//! Methods: one file each, and the registry that makes them variants of one type.
 //!
-//! A file holds a method's configuration, its trained tensors with their names and shapes, its parameter groups, its form
-//! in PEFT's files, what it can be merged into, and where it comes from. A line in [`methods!`] below makes it known to
-//! everything else: configurations, runs, tables, files, documentation.
+//! A method's file holds its configuration, its trained tensors with names and shapes, its parameter groups, its
+//! representation in PEFT's files, what it can be merged into, and its citation. A line in [`methods!`] below makes it
+//! available everywhere else: configurations, runs, tables, files, documentation.
 
 mod adept;
 mod config;
@@ -38,10 +38,10 @@ pub use prompt::PromptAdapter;
 pub use pt::PtConfig;
 pub use settings::{MethodSettings, Setting, SettingKind};
 
-/// Declares [`Method`], [`AdapterConfig`] and [`Adapter`] of a list of methods.
+/// Declares [`Method`], [`AdapterConfig`] and [`Adapter`] from a list of methods.
 macro_rules! methods {
     ($($(#[$doc:meta])* $variant:ident $name:literal ($config:ident, $module:ident);)*) => {
-        /// A method.
+        /// A method of adapting a frozen model.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "lowercase")]
         pub enum Method {
@@ -52,14 +52,14 @@ macro_rules! methods {
             /// Every method, in the order of tables.
             pub const ALL: &'static [Method] = &[$(Method::$variant),*];
 
-            /// What it is.
+            /// Its static description.
             pub fn info(self) -> &'static MethodInfo {
                 match self {
                     $(Method::$variant => &<$config as MethodConfig>::INFO,)*
                 }
             }
 
-            /// Keys of its own section of a run's configuration.
+            /// Keys of its own section in a run's configuration.
             pub fn settings(self) -> &'static [Setting] {
                 match self {
                     $(Method::$variant => <$config as MethodConfig>::SETTINGS,)*
@@ -73,7 +73,7 @@ macro_rules! methods {
                 }
             }
 
-            /// Name of its variant, with which the paths of its parameters begin.
+            /// Name of its variant, the first component of its parameters' paths.
             fn variant(self) -> &'static str {
                 match self {
                     $(Method::$variant => stringify!($variant),)*
@@ -81,13 +81,13 @@ macro_rules! methods {
             }
         }
 
-        /// The size of an adapter and the constants of its forward pass.
+        /// Sizes of an adapter and the constants of its forward pass.
         #[derive(Debug, Clone, PartialEq)]
         pub enum AdapterConfig {
             $($(#[$doc])* $variant($config),)*
         }
 
-        /// What is done alike with the configuration of every method.
+        /// Dispatches to the method's configuration.
         macro_rules! each_config {
             ($self_:expr, $c:ident => $work:expr) => {
                 match $self_ {
@@ -97,17 +97,17 @@ macro_rules! methods {
         }
 
         impl AdapterConfig {
-            /// Its method.
+            /// The adapter's method.
             pub fn method(&self) -> Method {
                 match self {
                     $(Self::$variant(_) => Method::$variant,)*
                 }
             }
 
-            /// The configuration that a run's settings ask for.
+            /// The configuration for a run's settings.
             ///
             /// # Errors
-            /// Settings that describe no adapter of the method.
+            /// Settings that do not describe a valid adapter of the method.
             pub fn from_settings(method: Method, settings: &MethodSettings<'_>) -> Result<Self, CoreError> {
                 let config = match method {
                     $(Method::$variant => Self::$variant(MethodConfig::from_settings(settings)?),)*
@@ -126,7 +126,7 @@ macro_rules! methods {
                 })
             }
 
-            /// Checks that an adapter computes with this configuration's constants, and gives its keys in PEFT's files.
+            /// Checks that an adapter's constants match this configuration, and returns its keys in PEFT's files.
             pub(crate) fn describe<B: Backend>(&self, adapter: &Adapter<B>) -> Result<Map<String, Value>, CoreError> {
                 match (self, adapter) {
                     $((Self::$variant(config), Adapter::$variant(module)) => {
@@ -149,7 +149,7 @@ macro_rules! methods {
 
         /// A trained adapter of any method.
         ///
-        /// Paths of its parameters begin with the method's variant (`Adept.prompt.weight`).
+        /// Parameter paths begin with the name of the variant (`Adept.prompt.weight`).
         #[derive(Module, Debug)]
         #[allow(
             clippy::large_enum_variant,
@@ -159,7 +159,7 @@ macro_rules! methods {
             $($(#[$doc])* $variant($module<B>),)*
         }
 
-        /// What is done alike with the module of every method.
+        /// Dispatches to the method's module.
         macro_rules! each_module {
             ($self_:expr, $m:ident => $work:expr) => {
                 match $self_ {
@@ -169,17 +169,17 @@ macro_rules! methods {
         }
 
         impl<B: Backend> Adapter<B> {
-            /// Its method.
+            /// The adapter's method.
             pub fn method(&self) -> Method {
                 match self {
                     $(Self::$variant(_) => Method::$variant,)*
                 }
             }
 
-            /// An adapter before its first step, which changes nothing but for a soft prompt.
+            /// A newly initialised adapter; apart from a soft prompt it changes nothing yet.
             ///
             /// # Errors
-            /// A configuration that makes no sense, a start that does not fit it, and a model without a place for the
+            /// An invalid configuration, initial values that do not fit it, or a model without linear maps for the
             /// method.
             pub fn new(
                 config: &AdapterConfig,
@@ -193,10 +193,10 @@ macro_rules! methods {
                 })
             }
 
-            /// An adapter of given tensors under their names in the file.
+            /// An adapter from tensors, named as in its file.
             ///
             /// # Errors
-            /// [`CoreError::AdapterMismatch`] where a tensor is missing, not expected, or of another shape.
+            /// [`CoreError::AdapterMismatch`] if a tensor is missing, unexpected or of the wrong shape.
             pub fn from_tensors(
                 config: &AdapterConfig,
                 sites: &ModelSites,
@@ -209,7 +209,7 @@ macro_rules! methods {
                 })
             }
 
-            /// The tensors as f32 under their names in the file. Reads them from the device.
+            /// Its tensors as f32, named as in the file. Reads them back from the device.
             pub fn tensors(&self) -> Vec<(String, TensorData)> {
                 let tensors = match self {
                     $(Self::$variant(module) => <$config as MethodConfig>::tensors(module),)*
@@ -224,15 +224,15 @@ macro_rules! methods {
 }
 
 methods! {
-    /// Prompt tuning: a soft prompt alone (paper, equation 1).
+    /// Prompt tuning: only a soft prompt (paper, equation 1).
     Pt "pt" (PtConfig, PromptAdapter);
-    /// Decomposed prompt tuning: a shorter prompt and an offset that depends on the position (equation 2).
+    /// Decomposed prompt tuning: a shorter prompt and an offset per position (equation 2).
     Dept "dept" (DeptConfig, PromptAdapter);
-    /// Adaptive decomposed prompt tuning: a shorter prompt and an offset that depends on the token (equation 3).
+    /// Adaptive decomposed prompt tuning: a shorter prompt and an offset per token (equation 3).
     Adept "adept" (AdeptConfig, PromptAdapter);
-    /// Low-rank adaptation: products of low rank beside chosen weights.
+    /// Low-rank adaptation: low-rank products beside chosen weights.
     Lora "lora" (LoraConfig, Lora);
-    /// (IA)³: factors of keys, values and the inner channels of feed-forward layers.
+    /// (IA)³: factors for keys, values and the inner channels of feed-forward layers.
     Ia3 "ia3" (Ia3Config, Ia3);
 }
 
@@ -245,12 +245,12 @@ impl Method {
         }
     }
 
-    /// Whether its adapters have a soft prompt.
+    /// Whether the method trains a soft prompt.
     pub fn has_prompt(self) -> bool {
         self.info().groups.contains(&prompt::PROMPT_GROUP)
     }
 
-    /// The names of all methods, as messages list them.
+    /// All method names, formatted for messages.
     pub fn names() -> String {
         let names: Vec<&str> = Self::ALL.iter().map(|method| method.name()).collect();
         names.join(", ")
@@ -263,11 +263,11 @@ impl fmt::Display for Method {
     }
 }
 
-/// A method name that is not known.
+/// An unknown method name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown method `{found}`: expected one of {}", Method::names())]
 pub struct UnknownMethod {
-    /// The name as it was given.
+    /// The name given.
     pub found: String,
 }
 
@@ -296,15 +296,15 @@ impl AdapterConfig {
         AdeptConfig::new(d_model, virtual_tokens, rank).into()
     }
 
-    /// Checks that every field makes sense for the method.
+    /// Checks every field.
     ///
     /// # Errors
-    /// [`CoreError::InvalidConfig`] names the first field that does not.
+    /// [`CoreError::InvalidConfig`] for the first invalid field.
     pub fn validate(&self) -> Result<(), CoreError> {
         each_config!(self, config => config.validate())
     }
 
-    /// Checks the configuration, and that the model's embeddings have the width it names.
+    /// Checks the configuration, and that its width is that of the model's embeddings.
     fn check_sites(&self, sites: &ModelSites) -> Result<(), CoreError> {
         self.validate()?;
         match self.d_model() {
@@ -316,16 +316,16 @@ impl AdapterConfig {
         }
     }
 
-    /// Names and shapes of an adapter's tensors for that model, in the order of files.
+    /// Names and shapes of an adapter's tensors for that model, in file order.
     ///
     /// # Errors
-    /// A model that has no place for the method, or another width than the configuration names.
+    /// The model has no linear map for the method, or its width is not the configuration's.
     pub fn tensor_shapes(&self, sites: &ModelSites) -> Result<Vec<Shape>, CoreError> {
         self.check_sites(sites)?;
         each_config!(self, config => config.tensor_shapes(sites))
     }
 
-    /// How many values an adapter of that model trains.
+    /// Number of trainable values of an adapter for that model.
     ///
     /// ```
     /// # use adept_core::{AdapterConfig, ModelSites};
@@ -343,7 +343,7 @@ impl AdapterConfig {
         each_config!(self, config => config.trainable_parameters(sites))
     }
 
-    /// The tensors that a file must hold which holds `found`.
+    /// The tensors required in a file that contains `found`.
     pub(crate) fn file_shapes(&self, found: &[Shape]) -> Vec<Shape> {
         each_config!(self, config => config.file_shapes(found))
     }
@@ -352,34 +352,34 @@ impl AdapterConfig {
         each_config!(self, config => config.own_keys())
     }
 
-    /// Sizes and constants for people to read, each with its name.
+    /// Human-readable sizes and constants, as (name, value).
     pub fn facts(&self) -> Vec<(&'static str, String)> {
         each_config!(self, config => config.facts())
     }
 
-    /// Width of the embeddings that the adapter is for, where it names one.
+    /// Width of the model's embeddings, if the configuration has it.
     pub fn d_model(&self) -> Option<usize> {
         each_config!(self, config => config.d_model())
     }
 
-    /// Virtual tokens in front of every input.
+    /// Virtual tokens prepended to every input.
     pub fn virtual_tokens(&self) -> usize {
         each_config!(self, config => config.virtual_tokens())
     }
 
-    /// Rank or bottleneck; 0 where the method has none.
+    /// Rank or bottleneck; 0 if the method has none.
     pub fn rank(&self) -> usize {
         each_config!(self, config => config.rank())
     }
 
-    /// Longest source that the adapter was made for, where its file says one.
+    /// Longest source the adapter was made for, if recorded.
     pub fn max_source_length(&self) -> Option<usize> {
         each_config!(self, config => config.max_source_length())
     }
 }
 
 impl<B: Backend> Adapter<B> {
-    /// The soft prompt and the offset, of methods that have one.
+    /// The soft prompt and the offset, for prompt methods.
     pub fn as_prompt(&self) -> Option<&PromptAdapter<B>> {
         match self {
             Self::Pt(adapter) | Self::Dept(adapter) | Self::Adept(adapter) => Some(adapter),

@@ -1,5 +1,5 @@
-//! What the prompt methods of this family share: a soft prompt and an offset composed over embeddings and a mask (paper,
-//! equations 1, 2 and 4), `[P; E + offset(E)]`.
+//! Shared by the prompt methods: a soft prompt and an offset, applied to embeddings and a mask (paper, equations 1, 2
+//! and 4): `[P; E + offset(E)]`.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::{CoreError, Intervention, Method, Offset, SoftPrompt};
 /// Name of the soft prompt in files.
 pub(super) const PROMPT: &str = "prompt_embeddings";
 
-/// Files without a length get this one.
+/// Default length for files that have none.
 pub(super) const DEFAULT_LENGTH: usize = 256;
 
 /// The soft prompt's parameters.
@@ -31,20 +31,20 @@ const fn group(name: &'static str) -> ParameterGroup {
     }
 }
 
-/// A soft prompt and an offset, either of which may be absent.
+/// A soft prompt and an offset, each optional.
 ///
-/// Parameter paths start with `prompt.` for the prompt (`prompt.weight`) and with `offset.` for all else
-/// (`offset.Adaptive.w_down`, `offset.Positional.a`, ..), so that an optimiser can tell them apart.
+/// Parameter paths start with `prompt.` for the prompt (`prompt.weight`) and with `offset.` for everything else
+/// (`offset.Adaptive.w_down`, `offset.Positional.a`, ..), so that an optimiser can tell the groups apart.
 #[derive(Module, Debug)]
 pub struct PromptAdapter<B: Backend> {
-    /// The virtual tokens; none where m = 0.
+    /// The virtual tokens; `None` if m = 0.
     pub prompt: Option<SoftPrompt<B>>,
-    /// The offset; none for PT.
+    /// The offset; `None` for PT.
     pub offset: Option<Offset<B>>,
 }
 
 impl<B: Backend> PromptAdapter<B> {
-    /// The prompt as it starts, with an offset.
+    /// Initialises the prompt and combines it with an offset.
     pub(super) fn start(
         virtual_tokens: usize,
         d_model: usize,
@@ -59,7 +59,7 @@ impl<B: Backend> PromptAdapter<B> {
         Ok(Self { prompt, offset })
     }
 
-    /// The tensors under their names in files, prompt first.
+    /// Tensors named as in files, prompt first.
     pub(super) fn tensors(&self) -> Vec<(String, TensorData)> {
         let prompt = self
             .prompt
@@ -105,11 +105,11 @@ impl<B: Backend> Intervention<B> for PromptAdapter<B> {
     }
 }
 
-/// Takes given tensors of checked shapes, each once.
+/// Tensors with checked shapes, each to be taken once.
 pub(super) struct Given(BTreeMap<String, TensorData>);
 
 impl Given {
-    /// Refuses tensors that are missing, left over or of another shape than `shapes` names.
+    /// Refuses tensors that are missing, unexpected or of the wrong shape according to `shapes`.
     pub(super) fn new(tensors: BTreeMap<String, TensorData>, shapes: &[Shape]) -> Result<Self, CoreError> {
         for (name, expected) in shapes {
             let found = tensors.get(name).map_or(vec![], |data| data.shape.to_vec());
@@ -124,13 +124,11 @@ impl Given {
         }
     }
 
-    /// The tensor of that name.
     pub(super) fn take<B: Backend, const D: usize>(&mut self, name: &str, device: &B::Device) -> Tensor<B, D> {
         let data = self.0.remove(name);
         Tensor::from_data(data.expect("presence and shape were checked before"), device)
     }
 
-    /// The soft prompt, where there is one.
     pub(super) fn prompt<B: Backend>(&mut self, device: &B::Device) -> Option<SoftPrompt<B>> {
         let has_one = self.0.contains_key(PROMPT);
         has_one.then(|| SoftPrompt::new(self.take(PROMPT, device)))
@@ -145,14 +143,13 @@ fn mismatch(tensor: &str, expected: &[usize], found: &[usize]) -> CoreError {
     }
 }
 
-/// The soft prompt's shape, where there is one, and those of an offset.
+/// Shapes of the soft prompt, if there is one, and of an offset.
 pub(super) fn shapes<const N: usize>(m: usize, d: usize, offset: [(&str, Vec<usize>); N]) -> Vec<Shape> {
     let prompt = (m > 0).then(|| (PROMPT.to_owned(), vec![m, d]));
     let offset = offset.into_iter().map(|(name, shape)| (name.to_owned(), shape));
     prompt.into_iter().chain(offset).collect()
 }
 
-/// An error of a field.
 pub(super) fn refuse(method: Method, field: &'static str, expected: &'static str, found: impl ToString) -> CoreError {
     CoreError::InvalidConfig {
         method,
@@ -162,7 +159,7 @@ pub(super) fn refuse(method: Method, field: &'static str, expected: &'static str
     }
 }
 
-/// Checks the sizes that prompt methods share.
+/// Checks the sizes common to prompt methods.
 pub(super) fn validate(
     method: Method,
     d_model: usize,
@@ -181,7 +178,7 @@ pub(super) fn validate(
         Some(0) => return Err(refuse(method, "rank", "at least 1", 0)),
         _ => {}
     }
-    // Files from elsewhere may say anything.
+    // Files from other programs may contain anything.
     let size = || {
         let prompt = virtual_tokens.checked_mul(d_model)?;
         let rows = d_model.checked_add(max_source_length)?.checked_mul(2)?;
@@ -192,7 +189,7 @@ pub(super) fn validate(
     size().ok_or_else(|| refuse(method, "d_model", "a size that fits in memory", d_model))
 }
 
-/// PEFT's keys of every prompt method.
+/// PEFT's keys common to prompt methods.
 pub(super) fn peft_keys(virtual_tokens: usize, d_model: usize) -> Map<String, Value> {
     let mut keys = descriptive();
     keys.extend(object(json!({
@@ -203,7 +200,7 @@ pub(super) fn peft_keys(virtual_tokens: usize, d_model: usize) -> Map<String, Va
     keys
 }
 
-/// Own keys of every prompt method.
+/// Keys of the section `adept` common to prompt methods.
 pub(super) fn own_keys(max_source_length: usize, scale: f64, dropout: f64) -> Map<String, Value> {
     object(json!({
         "dropout": exact(dropout),
@@ -212,7 +209,6 @@ pub(super) fn own_keys(max_source_length: usize, scale: f64, dropout: f64) -> Ma
     }))
 }
 
-/// The map of a JSON object.
 pub(super) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
@@ -220,7 +216,7 @@ pub(super) fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// Virtual tokens and width of a file.
+/// Number of virtual tokens and width.
 pub(super) fn sizes(top: &mut Fields<'_>) -> Result<(usize, usize), CoreError> {
     if let Some(submodules) = top.count("num_transformer_submodules")?
         && submodules != 1

@@ -11,19 +11,19 @@ use super::{AdapterInit, Merge, MethodConfig, MethodInfo, MethodSettings, Settin
 use crate::file::Fields;
 use crate::{CoreError, Method, ModelSites};
 
-/// Sizes of a soft prompt.
+/// Size of the soft prompt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PtConfig {
-    /// Width `d` of the token embeddings of the model that the adapter is for.
+    /// Width `d` of the model's token embeddings.
     pub d_model: usize,
     /// Virtual tokens `m`.
     pub virtual_tokens: usize,
-    /// Longest source in training; kept for the record.
+    /// Longest source in training; informational.
     pub max_source_length: usize,
 }
 
 impl PtConfig {
-    /// A prompt of `virtual_tokens` virtual tokens.
+    /// Prompt tuning with `virtual_tokens` virtual tokens.
     pub fn new(d_model: usize, virtual_tokens: usize) -> Self {
         Self {
             d_model,

@@ -1,4 +1,4 @@
-//! What a run's configuration says to a method.
+//! Settings that a run's configuration passes to a method.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -10,15 +10,15 @@ use crate::{CoreError, Method, ModelSites};
 pub struct Setting {
     /// The key, without the section's name.
     pub key: &'static str,
-    /// What values it takes.
+    /// Which values it accepts.
     pub kind: SettingKind,
-    /// The value where nothing is said, as TOML.
+    /// Default value, as TOML.
     pub default: &'static str,
-    /// What it means.
+    /// Description for the documentation.
     pub meaning: &'static str,
 }
 
-/// What values a key takes.
+/// Type and range of a setting.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum SettingKind {
     /// A whole number within `min ..= max`.
@@ -48,25 +48,25 @@ pub struct MethodSettings<'a> {
     pub sites: &'a ModelSites,
     /// Virtual tokens m of methods with a soft prompt.
     pub virtual_tokens: usize,
-    /// Rank or bottleneck of an offset; 0: the largest that the budget allows.
+    /// Rank or bottleneck of an offset; 0: the largest that fits the budget.
     pub rank: usize,
     /// Budget of trainable values, in rows of the model's width.
     pub budget_tokens: usize,
     /// Longest source in tokens, prompt not counted.
     pub max_source_length: usize,
-    /// DePT's alpha; 0: its product is not scaled.
+    /// DePT's alpha; 0 leaves its product unscaled.
     pub dept_alpha: f64,
     /// ADePT's dropout before the activation.
     pub bottleneck_dropout: f64,
-    /// The method's own section, every key of it.
+    /// The method's own section with all its keys.
     pub own: &'a Map<String, Value>,
 }
 
 impl MethodSettings<'_> {
-    /// The value of a key of the method's own section.
+    /// The value of a key in the method's own section.
     ///
     /// # Errors
-    /// [`CoreError::InvalidConfig`] for one of another type.
+    /// [`CoreError::InvalidConfig`] if its type is wrong.
     pub(crate) fn own<T: DeserializeOwned>(&self, method: Method, setting: &Setting) -> Result<T, CoreError> {
         let value = self.own.get(setting.key).cloned().unwrap_or(Value::Null);
         let text = value.to_string();
@@ -78,8 +78,7 @@ impl MethodSettings<'_> {
         })
     }
 
-    /// The rank that the settings name, or else the largest that the budget allows, which `solve` computes from the
-    /// number of values.
+    /// The configured rank, or else the largest that fits the budget, which `solve` computes from the number of values.
     pub(crate) fn rank_or(&self, method: Method, solve: impl Fn(usize) -> Option<usize>) -> Result<usize, CoreError> {
         match self.rank {
             0 => solve(self.budget_tokens * self.sites.d_model).ok_or(CoreError::NoRoom {

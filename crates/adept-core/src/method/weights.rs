@@ -1,4 +1,4 @@
-//! What methods share whose tensors stand at linear maps of the model.
+//! Shared by the methods whose tensors belong to linear maps of the model.
 
 use std::collections::BTreeMap;
 
@@ -10,32 +10,30 @@ use crate::site::{LinearMap, LinearSite, ModelSites};
 use crate::target::is_named;
 use crate::{CoreError, Method, TargetModules};
 
-/// What PEFT puts in front of a module's name in files.
+/// PEFT's prefix of module names in files.
 pub(super) const PREFIX: &str = "base_model.model.";
 
-/// The maps that an adapter changes, in the model's order.
+/// The linear maps that an adapter changes, in the model's order.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Places {
-    /// The maps.
     pub maps: Vec<LinearMap>,
     index: BTreeMap<LinearSite, usize>,
 }
 
 impl Places {
-    /// Places of maps.
     pub(super) fn new<'a>(maps: impl IntoIterator<Item = &'a LinearMap>) -> Self {
         let maps: Vec<LinearMap> = maps.into_iter().cloned().collect();
         let index = maps.iter().enumerate().map(|(place, map)| (map.site, place)).collect();
         Self { maps, index }
     }
 
-    /// The place of a site, where it is changed.
+    /// Index of a site's map, if it is changed.
     pub(super) fn of(&self, site: LinearSite) -> Option<usize> {
         self.index.get(&site).copied()
     }
 }
 
-/// The map of a module that a file's tensor `tensor` names.
+/// The map whose module the tensor name `tensor` contains.
 pub(super) fn find<'a>(
     method: Method,
     sites: &'a ModelSites,
@@ -49,12 +47,11 @@ pub(super) fn find<'a>(
     })
 }
 
-/// The module's name in a tensor's name `base_model.model.MODULE.SUFFIX`.
+/// The module's name in a tensor name `base_model.model.MODULE.SUFFIX`.
 pub(super) fn module<'a>(tensor: &'a str, suffix: &str) -> Option<&'a str> {
     tensor.strip_prefix(PREFIX)?.strip_suffix(suffix)?.strip_suffix('.')
 }
 
-/// Shape error of a tensor.
 pub(super) fn mismatch(tensor: &str, expected: &[usize], found: &[usize]) -> CoreError {
     CoreError::AdapterMismatch {
         tensor: tensor.to_owned(),
@@ -63,7 +60,7 @@ pub(super) fn mismatch(tensor: &str, expected: &[usize], found: &[usize]) -> Cor
     }
 }
 
-/// `[n, m]` values as `[m, n]`.
+/// Transposes `[n, m]` values to `[m, n]`.
 pub(super) fn transposed(values: &[f32], [rows, columns]: [usize; 2]) -> Vec<f32> {
     let mut out = Vec::with_capacity(values.len());
     for column in 0..columns {
@@ -72,12 +69,11 @@ pub(super) fn transposed(values: &[f32], [rows, columns]: [usize; 2]) -> Vec<f32
     out
 }
 
-/// The f32 values of a tensor.
 pub(super) fn values(data: TensorData) -> Vec<f32> {
     data.convert::<f32>().into_vec().expect("the line above makes them f32")
 }
 
-/// The last part of each module's name, each once: what PEFT's `target_modules` holds.
+/// The last component of each module's name, without duplicates: the contents of PEFT's `target_modules`.
 pub(super) fn last_parts<'a>(modules: impl IntoIterator<Item = &'a LinearMap>) -> Vec<&'a str> {
     let mut parts: Vec<&str> = Vec::new();
     for map in modules {
@@ -89,7 +85,7 @@ pub(super) fn last_parts<'a>(modules: impl IntoIterator<Item = &'a LinearMap>) -
     parts
 }
 
-/// What `target_modules` of a file says of maps that were chosen so.
+/// The value of `target_modules` for the chosen maps.
 pub(super) fn target_value(target: &TargetModules, places: &Places) -> Value {
     match target {
         TargetModules::Pattern(pattern) if !target.is_all() => pattern.clone().into(),
@@ -98,7 +94,7 @@ pub(super) fn target_value(target: &TargetModules, places: &Places) -> Value {
     }
 }
 
-/// Names of modules in a file: a list, a text, or nothing.
+/// Module names in a file: a list, a string, or nothing.
 pub(super) fn read_targets(fields: &mut Fields<'_>, key: &str) -> Result<Option<TargetModules>, CoreError> {
     fields.take(key, "a list of names, or a text", |value| match value {
         Value::String(pattern) => Some(TargetModules::Pattern(pattern.clone())),
@@ -110,8 +106,8 @@ pub(super) fn read_targets(fields: &mut Fields<'_>, key: &str) -> Result<Option<
     })
 }
 
-/// Refuses options of PEFT that change the forward pass and are not known here: each key may be missing, null, `false`,
-/// or the given value.
+/// Refuses unsupported PEFT options that change the forward pass: each key may be missing, null, `false`, or the given
+/// value.
 pub(super) fn refuse_options(fields: &mut Fields<'_>, keys: &[(&str, Option<&str>)]) -> Result<(), CoreError> {
     for (key, allowed) in keys {
         let is_off = |value: &Value| match value {
@@ -127,7 +123,7 @@ pub(super) fn refuse_options(fields: &mut Fields<'_>, keys: &[(&str, Option<&str
     Ok(())
 }
 
-/// Whether a module is one of the names, whole or by its last parts.
+/// Whether a module matches one of the names, as a whole or by its last components.
 pub(super) fn is_one_of(module: &str, names: &[String]) -> bool {
     names.iter().any(|name| is_named(module, name))
 }

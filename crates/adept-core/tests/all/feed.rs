@@ -1,5 +1,5 @@
-//! Adapter folders that hold any bytes, and what is asked of whatever comes back. The property tests here and the fuzz
-//! targets (`fuzz/` at the repository's root) share this file.
+//! Adapter folders with arbitrary bytes, and what must hold for whatever is read from them. Shared by the property
+//! tests here and the fuzz targets (`fuzz/` at the repository's root).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,34 +11,35 @@ use burn::tensor::TensorData;
 
 use crate::input::Folder;
 
-/// The published code's configuration of an ADePT adapter of width 6, 3 virtual tokens and bottleneck 2.
+/// An ADePT configuration as the published code writes it: width 6, 3 virtual tokens, bottleneck 2.
 const CONFIG: &str = r#"{"peft_type":"PROMPT_TUNING_LORAX","num_virtual_tokens":3,"token_dim":6,"r":2,"max_length":5}"#;
 
-/// Bytes of the storages of a published one in half precision, in the order in which PyTorch numbers them.
+/// Sizes in bytes of a published adapter's storages in half precision, in PyTorch's numbering.
 const STORAGES: [usize; 4] = [72, 24, 16, 48];
 
 type Read = (AdapterMetadata, BTreeMap<String, TensorData>);
 
-/// A folder that adapters are read from.
+/// A folder for reading adapters.
 pub struct AdapterFeed(Folder);
 
 impl AdapterFeed {
-    /// For inputs that hold the adapter's files.
+    /// Inputs are an adapter's files.
     pub fn folders() -> Self {
         Self(Folder::new(&[CONFIG_FILE, TENSOR_FILE, PICKLE_FILE]))
     }
 
-    /// For inputs that are the pickled tensor file, or a part of it.
+    /// Inputs are the pickled tensor file, or a part of it.
     pub fn pickled() -> Self {
         let folder = Folder::new(&[CONFIG_FILE, PICKLE_FILE]).with(CONFIG_FILE, CONFIG);
         folder.fill(b"");
         Self(folder)
     }
 
-    /// Reads a folder's files.
+    /// Reads the files of a folder.
     ///
     /// # Panics
-    /// Where the reader does, where an error does not name a file of the folder, and where what was read is no adapter.
+    /// If the reader panics, if an error does not name a file of the folder, or if what was read is not a valid
+    /// adapter.
     pub fn check(&self, input: &[u8]) -> Result<Read, CoreError> {
         self.0.fill(input);
         self.judge()
@@ -47,16 +48,16 @@ impl AdapterFeed {
     /// Reads an `adapter_model.bin`.
     ///
     /// # Panics
-    /// As [`check`](Self::check).
+    /// See [`check`](Self::check).
     pub fn check_file(&self, bytes: &[u8]) -> Result<Read, CoreError> {
         fs::write(self.0.file(PICKLE_FILE), bytes).expect("a writable folder");
         self.judge()
     }
 
-    /// Reads an `adapter_model.bin` with this pickle, whole and with values for a published adapter's tensors.
+    /// Reads a complete `adapter_model.bin` with this pickle and values for a published adapter's tensors.
     ///
     /// # Panics
-    /// As [`check`](Self::check).
+    /// See [`check`](Self::check).
     pub fn check_pickle(&self, pickle: &[u8]) -> Result<Read, CoreError> {
         self.check_file(&archive(pickle))
     }
@@ -93,7 +94,7 @@ impl AdapterFeed {
     }
 }
 
-/// A zip archive as PyTorch writes it.
+/// A zip archive laid out as by PyTorch.
 fn archive(pickle: &[u8]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
@@ -103,7 +104,7 @@ fn archive(pickle: &[u8]) -> Vec<u8> {
     };
     put("archive/data.pkl", pickle);
     for (key, length) in STORAGES.into_iter().enumerate() {
-        // Finite numbers in half and in single precision.
+        // Finite in both half and single precision.
         put(&format!("archive/data/{key}"), &vec![0x3c; length]);
     }
     zip.finish().expect("an archive in memory").into_inner()

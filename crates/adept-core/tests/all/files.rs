@@ -41,14 +41,14 @@ fn bytes(dir: &Path) -> [Vec<u8>; 2] {
     [CONFIG_FILE, TENSOR_FILE].map(|name| fs::read(dir.join(name)).unwrap())
 }
 
-/// A saved adapter of each method in a folder of its own.
+/// Saves an adapter with this configuration in a temporary folder.
 fn saved(config: &AdapterConfig) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     file::save(dir.path(), &trained::<B>(config, 5), &described(config)).unwrap();
     dir
 }
 
-/// Loads a saved adapter after its configuration was changed.
+/// Loads a saved adapter after changing its configuration.
 fn load_changed(config: &AdapterConfig, change: impl FnOnce(&mut Value)) -> CoreError {
     let dir = saved(config);
     let path = dir.path().join(CONFIG_FILE);
@@ -201,7 +201,7 @@ fn saving_over_an_adapter_replaces_it_alone() {
     assert_eq!(fs::read_to_string(dir.path().join("README.md")).unwrap(), "mine");
 }
 
-/// A crash after the tensors were replaced and before the configuration was: the new adapter is whole in one file.
+/// A crash between replacing the tensors and the configuration: the tensor file alone holds the complete new adapter.
 #[test]
 fn a_write_cut_off_between_the_files_is_mended() {
     let [pt, dept, _] = configs();
@@ -242,7 +242,7 @@ fn a_truncated_file_is_refused_at_every_length() {
         assert!(error.to_string().contains(TENSOR_FILE), "{error}");
     }
     fs::write(dir.path().join(TENSOR_FILE), &tensors).unwrap();
-    // All but the line break at the end is needed.
+    // Everything but the final line break is needed.
     for length in 0..config.len() - 1 {
         fs::write(dir.path().join(CONFIG_FILE), &config[..length]).unwrap();
         let error = load(dir.path()).unwrap_err();
@@ -267,7 +267,7 @@ fn missing_files_are_named() {
     );
 }
 
-/// A safetensors file of given tensors, for adapters that this crate would not write.
+/// A safetensors file with the given tensors, for adapters that this crate would not write.
 fn write_tensors(dir: &Path, tensors: &[(&str, safetensors::Dtype, &[usize], Vec<u8>)]) {
     let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
         let view = safetensors::tensor::TensorView::new(*dtype, shape.to_vec(), bytes).unwrap();
@@ -280,7 +280,7 @@ fn floats(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// Loads the tensors with the configuration of a PT adapter of 2 x 3, as peft would have written it.
+/// Loads the tensors with a 2 x 3 PT configuration as peft would have written it.
 fn load_tensors(tensors: &[(&str, safetensors::Dtype, &[usize], Vec<u8>)]) -> Result<Vec<f32>, CoreError> {
     let dir = tempfile::tempdir().unwrap();
     let config = json!({ "peft_type": "PROMPT_TUNING", "num_virtual_tokens": 2, "token_dim": 3 });
@@ -419,7 +419,7 @@ fn unfit_configurations_are_refused_by_field() {
         matches!(&error, CoreError::ConfigField { field, .. } if field == "adept.fingerprint"),
         "{error}"
     );
-    // A wider model: the tensors no longer fit.
+    // With a larger width the tensors no longer fit.
     let error = load_changed(&pt, |map| map["token_dim"] = json!(8));
     assert!(
         matches!(&error, CoreError::ShapeMismatch { expected, .. } if *expected == [3, 8]),
@@ -488,7 +488,7 @@ fn a_folder_that_cannot_be_written_is_named() {
     );
 }
 
-/// An adapter is never saved over one from elsewhere, a LoRA of peft's for instance.
+/// Saving never replaces an adapter of another program, such as a LoRA of peft's.
 #[test]
 fn an_adapter_from_elsewhere_is_not_replaced() {
     let [pt, ..] = configs();

@@ -1,4 +1,4 @@
-//! The forward pass and its gradients, against PyTorch's numbers and by its properties.
+//! The forward pass and its gradients, compared with PyTorch's and checked for their properties.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -29,13 +29,13 @@ fn all_attended<B: Backend>(batch: usize, seq: usize) -> Tensor<B, 2, Bool> {
     Tensor::full([batch, seq], true, &Default::default())
 }
 
-/// The mask as numbers: the fixture keeps it as floats.
+/// The fixture stores the mask as floats.
 fn mask_of<B: Backend>(data: TensorData) -> Tensor<B, 2, Bool> {
     Tensor::<B, 2>::from_data(data, &Default::default()).greater_elem(0.5)
 }
 
-/// Output and gradients equal PyTorch's. Sums here have at most 60 terms of size below 20, added in another order than
-/// PyTorch's: the rounding of f32 (6e-8 each) stays below 1e-5 with room; a wrong factor or a lost bias is over 1e-2.
+/// Output and gradients equal PyTorch's. Sums here have at most 60 terms of magnitude below 20, added in another order
+/// than PyTorch's: f32 rounding (6e-8 each) stays well below 1e-5, while a wrong factor or a lost bias exceeds 1e-2.
 #[test]
 fn forward_and_gradients_equal_pytorch() {
     let device = Default::default();
@@ -79,7 +79,7 @@ fn forward_and_gradients_equal_pytorch() {
                 check("lora_embedding_B", offset.b.grad(&gradients).unwrap().into_data());
             }
         }
-        // The same numbers off autodiff.
+        // The plain backend gives the same numbers.
         let inner = adapter.valid();
         let embeddings = Tensor::<B, 3>::from_data(file["embeddings"].clone(), &device);
         let adapted = inner.forward(embeddings, mask_of(file["mask"].clone()));
@@ -90,7 +90,7 @@ fn forward_and_gradients_equal_pytorch() {
     }
 }
 
-/// Equation 3 by hand: d = 2, r = 1, e = (1, -2).
+/// Equation 3 worked out by hand: d = 2, r = 1, e = (1, -2).
 #[test]
 fn adaptive_offset_by_hand() {
     let device = Default::default();
@@ -149,7 +149,7 @@ fn the_seed_decides_the_start() {
         let start = |seed| random::<B>(&config, seed).tensors();
         assert_eq!(start(1), start(1), "{}", config.method());
         assert_ne!(start(1), start(2), "{}", config.method());
-        // Autodiff draws the same.
+        // The autodiff backend draws the same.
         assert_eq!(start(1), random::<Ad>(&config, 1).tensors(), "{}", config.method());
         let count: usize = start(1).iter().map(|(_, data)| data.num_elements()).sum();
         assert_eq!(count, config.trainable_parameters(&sites(&config)).unwrap());
@@ -161,7 +161,7 @@ fn the_seed_decides_the_start() {
 fn gradients_reach_the_adapter_alone() {
     let device = Default::default();
     let adapter = trained::<Ad>(&AdapterConfig::adept(6, 3, 2), 4);
-    // A frozen table of embeddings and a frozen head behind.
+    // A frozen embedding table in front and a frozen head behind.
     let table = Tensor::<Ad, 2>::random([10, 6], Distribution::Default, &device);
     let head = Tensor::<Ad, 2>::random([6, 2], Distribution::Default, &device);
     let ids = Tensor::<Ad, 1, Int>::from_data([1, 4, 4, 7], &device);
@@ -260,7 +260,8 @@ fn dept_goes_by_position() {
     let adapter = trained::<B>(&configs()[1], 3);
     let input = embeddings::<B>(2, 5, 6);
     let whole = adapter.offset(input.clone(), 0);
-    // Tokens 3.. alone, told where they stand, get the same as in the whole input; a shorter input gets the first rows.
+    // Tokens 3.., passed with their position, get the same offsets as in the whole input; a shorter input gets the
+    // first rows.
     let tail = adapter.offset(input.clone().slice([0..2, 3..5]), 3);
     assert_eq!(values(tail), values(whole.clone().slice([0..2, 3..5])));
     let head = adapter.offset(input.slice([0..2, 0..3]), 0);
@@ -306,7 +307,7 @@ fn folding_equals_looking_up_first() {
     let expected = values(adapter.offset(table.clone().unsqueeze::<3>(), 0));
     for chunk in [0, 1, 4, 11, 1000] {
         let folded = values(fold(&adapter, table.clone(), chunk).unwrap());
-        // Products of other heights may be summed in another order.
+        // Products with another number of rows may sum in another order.
         let close = folded.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5);
         assert!(close, "chunk {chunk}");
     }

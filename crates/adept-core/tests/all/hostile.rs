@@ -1,5 +1,5 @@
-//! No bytes make the reader of adapters panic or hold more than a small multiple of them: damaged folders, archives and
-//! pickles are adapters or errors that name a file. [`AdapterFeed`] judges; the good inputs are the fuzz targets'
+//! The adapter reader neither panics nor allocates more than a small multiple of its input: damaged folders, archives
+//! and pickles give adapters or errors that name a file. [`AdapterFeed`] judges; the valid inputs are the fuzz targets'
 //! seeds.
 #![allow(clippy::unwrap_used)]
 
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::damage::{config, damaged, seeds};
 use crate::feed::AdapterFeed;
 
-/// What adapters' files are made of.
+/// Fragments of adapter files.
 const PIECES: [&[u8]; 22] = [
     b"\"r\":2",
     b"\"adept\":{",

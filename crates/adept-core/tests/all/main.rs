@@ -1,4 +1,4 @@
-//! Offsets, prompts and adapter files from outside the crate.
+//! Tests of the public API: offsets, prompts and adapter files.
 
 mod common;
 #[path = "../../../adept-data/tests/properties/damage.rs"]

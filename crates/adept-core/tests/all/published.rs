@@ -1,4 +1,4 @@
-//! Adapters as the published code saved them, and files made to do harm.
+//! Adapters as the published code saved them, and malicious files.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -74,7 +74,7 @@ fn published_adapters_are_read() {
             assert_eq!(data, expected[&tensor], "{name}: {tensor}");
         }
 
-        // And they can be saved in today's form.
+        // They can be saved in the current format.
         let again = tempfile::tempdir().unwrap();
         file::save(again.path(), &adapter, &meta).unwrap();
         assert_eq!(load(again.path()).unwrap().1, meta, "{name}");
@@ -152,7 +152,7 @@ fn every_way_to_name_a_function_is_refused() {
         forbidden("builtins", "eval")
     );
     assert_eq!(refusal(b"ctorch\nload\n."), forbidden("torch", "load"));
-    // INST, OBJ, NEWOBJ, NEWOBJ_EX, EXT1, PERSID and REDUCE without a function.
+    // INST, OBJ, NEWOBJ, NEWOBJ_EX, EXT1, PERSID, and REDUCE without a function.
     for opcode in [b'i', b'o', 0x81, 0x92, 0x82, b'P'] {
         assert_eq!(
             refusal(&[b'(', b'N', opcode, b'.']),
@@ -188,7 +188,7 @@ fn malformed_pickles_are_refused() {
     }
 }
 
-/// Doubling by memo: each tuple holds the one before twice. Python would need 2^40 steps to walk it.
+/// Doubling by memo: each tuple contains the previous one twice. Python would need 2^40 steps to walk it.
 #[test]
 fn nested_sharing_costs_nothing() {
     let mut pickle = b"(t".to_vec();
@@ -202,8 +202,8 @@ fn nested_sharing_costs_nothing() {
     );
 }
 
-/// One byte of a pickle makes a value of many: how many there may be is limited, and so is what a compressed pickle
-/// grows to.
+/// One byte of a pickle can create a value of many bytes, so the number of values and the decompressed size of a pickle
+/// are limited.
 #[test]
 fn a_small_file_cannot_make_a_large_pickle() {
     let limit = |what| PickleProblem::Limit { what, limit: 2048 };
@@ -228,13 +228,13 @@ fn a_small_file_cannot_make_a_large_pickle() {
     );
 }
 
-/// The library would make room for them.
+/// The zip library would allocate memory for all claimed files.
 #[test]
 fn a_directory_claims_no_more_files_than_it_has_room_for() {
     let mut bytes = archive(b"N.", &[("0", &[0; 4000])]);
     let end = bytes.len() - 22;
     assert_eq!(bytes[end..end + 4], *b"PK\x05\x06");
-    // Files on this disk and in all, and the length of the directory.
+    // Files on this disk, files in total, and the length of the directory.
     bytes[end + 8..end + 10].copy_from_slice(&4000u16.to_le_bytes());
     bytes[end + 10..end + 12].copy_from_slice(&4000u16.to_le_bytes());
     bytes[end + 12..end + 16].copy_from_slice(&u32::MAX.to_le_bytes());
@@ -279,7 +279,7 @@ fn storages_are_checked() {
         load(tensor_pickle(20, 3, [3, 6], [6, 1]), &values),
         "reaches element 20 of a storage of 20",
     );
-    // A tensor that repeats one value: harmless here, but a way to fill the memory from a small file.
+    // A tensor that repeats one value: harmless here, but a way to exhaust memory from a small file.
     check(
         load(tensor_pickle(1, 0, [3, 6], [0, 0]), &values[..4]),
         "reaches element 17 of a storage of 1",
@@ -292,7 +292,7 @@ fn storages_are_checked() {
     check(missing, "its values (archive/data/0) are missing");
 }
 
-/// Every beginning of every published file: an error, never a panic.
+/// Every prefix of every published file gives an error, never a panic.
 #[test]
 fn truncated_files_are_refused_at_every_length() {
     for name in ["pt", "pt_bf16", "dept", "adept"] {
@@ -308,8 +308,8 @@ fn truncated_files_are_refused_at_every_length() {
     }
 }
 
-/// Random damage: up to four bytes of a file changed, in the archive or in the pickle alone (where no checksum helps).
-/// Whatever comes of it, nothing panics and nothing takes long.
+/// Random damage: up to four bytes changed, in the archive or in the pickle alone (which has no checksum). Nothing
+/// panics and nothing takes long, whatever the result.
 #[test]
 fn damaged_files_never_panic() {
     let mut rng = ChaCha8Rng::seed_from_u64(7);

@@ -1,4 +1,4 @@
-//! The cyclic shift of DePT's offsets, against values worked out by hand (paper, section 3.2).
+//! The cyclic shift of DePT's offsets, compared with values worked out by hand (paper, section 3.2).
 #![allow(clippy::unwrap_used)]
 
 use adept_core::PositionalOffset;
@@ -40,7 +40,7 @@ fn rows_move_to_the_left_and_come_back_on_the_right() {
     check(0, [one, two, three, four]);
     check(1, [two, three, four, one]);
     check(3, [four, one, two, three]);
-    // All the way round is where it began.
+    // A full cycle changes nothing.
     check(4, [one, two, three, four]);
     check(5, [two, three, four, one]);
 }
@@ -62,7 +62,7 @@ fn a_tracked_offset_can_be_shifted_and_stays_as_it_was() {
     assert!(tracked.a.val().grad(&gradients).is_none(), "no gradient flows back");
 }
 
-/// Rows of a decoder have pads on their left: each token gets the offset of its own position, wherever it stands.
+/// Decoder rows are left-padded: each token gets the offset of its own position, whatever its slot.
 #[test]
 fn positions_of_their_own_pick_rows_of_the_table() {
     let device = Default::default();

@@ -1,4 +1,4 @@
-//! LoRA and (IA)³: what they compute, where they stand, their files.
+//! LoRA and (IA)³: their forward pass, their target maps, their files.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ fn map(part: LinearPart, name: &str, input: usize, output: usize) -> LinearMap {
     }
 }
 
-/// One block: a fused projection whose channels the checkpoint has in the order value, key, query, and two more maps.
+/// One block: a fused projection, stored in the checkpoint in the order value, key, query, and two more maps.
 fn sites() -> ModelSites {
     let mut fused = map(LinearPart::QueryKeyValue, "attn.qkv", WIDTH, 3 * WIDTH);
     let order: Vec<usize> = [2, 1, 0]
@@ -65,7 +65,7 @@ fn named(names: &[&str]) -> TargetModules {
     TargetModules::Names(names.iter().map(ToString::to_string).collect())
 }
 
-/// An adapter whose every value is another one, made of counted numbers under the file's names.
+/// An adapter whose values are all different: consecutive numbers, by the names in its file.
 fn counted<B: Backend>(config: &AdapterConfig) -> Adapter<B> {
     let shapes = config.tensor_shapes(&sites()).unwrap();
     let mut next = 0;
@@ -114,7 +114,7 @@ fn a_new_adapter_changes_nothing() {
     }
 }
 
-/// Hu et al., equation 3, by hand: W = 0, A = (1, 2)ᵀ, B = (3, -1), alpha / r = 2.
+/// Hu et al., equation 3, worked out by hand: W = 0, A = (1, 2)ᵀ, B = (3, -1), alpha / r = 2.
 #[test]
 fn a_product_of_low_rank_by_hand() {
     let device = Default::default();
@@ -129,8 +129,8 @@ fn a_product_of_low_rank_by_hand() {
     assert_eq!(values(found), [18.0, -6.0, -12.0, 4.0]);
 }
 
-/// Dropout is on the product's input and nowhere else: of inputs with one channel a row, what is added is nothing, or the
-/// channel's row of A·B over the share that is kept; the weight's own part stays.
+/// Dropout applies only to the product's input: for inputs with one channel per row, the update is either zero or that
+/// channel's row of A·B divided by the keep probability; the weight's own part is unaffected.
 #[test]
 fn dropout_is_on_the_input_of_the_product_alone() {
     let device = Default::default();
@@ -142,7 +142,7 @@ fn dropout_is_on_the_input_of_the_product_alone() {
         low_rank: Some(LowRank::new(a, b, 1.0, 0.5)),
         ..LinearChange::none()
     };
-    // Both channels at once: each is dropped by itself, so there are four results; dropout behind A would give two.
+    // Both channels at once: each is dropped independently, so there are four results; dropout after A would give two.
     let x = Tensor::<Ad, 3>::ones([1, rows, 2], &device);
     let added = values(change.apply(x.clone(), |x| x * 1000.0));
     let mut seen = [0usize; 4];
@@ -153,7 +153,7 @@ fn dropout_is_on_the_input_of_the_product_alone() {
         assert_eq!(row[1] - 1000.0, 100.0 * first);
     }
     assert!(seen.iter().all(|count| *count > rows / 8), "{seen:?}");
-    // Off autodiff nothing is dropped.
+    // The plain backend drops nothing.
     let change = LinearChange {
         low_rank: Some(LowRank::new(
             Tensor::<B, 2>::from_data([[1.0], [10.0]], &device),
@@ -216,14 +216,14 @@ fn ia3_scales_keys_and_values_of_a_fused_map_and_the_input_of_the_map_out() {
     let down = adapter.linear(sites().linears[2].site).unwrap();
     assert_eq!(down.input_scale.unwrap().dims(), [6]);
 
-    // Files have the checkpoint's order: value, key, query.
+    // Files use the checkpoint's order: value, key, query.
     let tensors: BTreeMap<_, _> = adapter.tensors().into_iter().collect();
     let stored = &tensors["base_model.model.model.layers.0.attn.qkv.ia3_l"];
     assert_eq!(stored.shape.to_vec(), [12, 1]);
     let stored: Vec<f32> = stored.to_vec().unwrap();
     assert_eq!(stored, [14., 15., 16., 17., 10., 11., 12., 13., 1., 1., 1., 1.]);
 
-    // A factor of a query is none of this adapter's.
+    // The adapter has no factors for queries.
     let mut broken = tensors.clone();
     let mut values = stored.clone();
     values[9] = 2.0;
@@ -253,7 +253,7 @@ fn lora_keeps_the_checkpoints_order_in_files() {
         .unwrap();
     let low_rank = adapter.linear(sites().linears[0].site).unwrap().low_rank.unwrap();
     assert_eq!(low_rank.scale, 2.0);
-    // Our first channel, a query, is the checkpoint's ninth row.
+    // The model's first channel, a query, is the checkpoint's ninth row.
     let ours = values(low_rank.b.clone().narrow(1, 0, 1));
     assert_eq!(ours, &b[8 * 2..9 * 2]);
 }
@@ -287,7 +287,7 @@ fn targets_are_pefts() {
             named(&["qkv", "wo"]),
             "target module wo matches none of the model's linear maps, which end with: qkv, up, down",
         ),
-        // The last letters of a part are no part.
+        // A suffix of a component does not match.
         (named(&["own"]), "target module own matches none"),
         (TargetModules::Pattern("mlp".into()), "target module mlp matches none"),
         (TargetModules::Pattern("(".into()), "is not a regular expression"),
@@ -322,7 +322,7 @@ fn files_come_back_and_are_pefts() {
         AdapterConfig::from(Ia3Config::default()),
     ];
     for config in configs {
-        // Factors of queries stay one where (IA)³ leaves them alone.
+        // Query factors stay one unless (IA)³ targets queries.
         let adapter = match &config {
             AdapterConfig::Ia3(ia3) if ia3.target_modules.is_default() => {
                 Adapter::<B>::new(&config, &sites(), start(0), &Default::default()).unwrap()
@@ -367,7 +367,7 @@ fn the_scale_follows_rank_and_patterns() {
     assert_eq!(scales(stabilised), [5.0 / 2f64.sqrt(), 3.0, 2.5]);
 }
 
-/// A saved LoRA adapter whose configuration was changed.
+/// Loads a saved LoRA adapter after changing its configuration.
 fn changed(change: impl FnOnce(&mut Value)) -> Result<Adapter<B>, CoreError> {
     let config = AdapterConfig::from(LoraConfig::new(2, 4.0));
     let dir = tempfile::tempdir().unwrap();
@@ -435,7 +435,7 @@ fn an_adapter_of_other_places_or_widths_is_refused() {
         matches!(&error, CoreError::AdapterMismatch { expected, found, .. } if *expected == [2, 8] && *found == [2, 4]),
         "{error}"
     );
-    // A map that the adapter lacks, and one that it has too many.
+    // A map without tensors in the adapter, and tensors without a map.
     let mut more = sites();
     more.linears.push(LinearMap {
         site: LinearSite {
@@ -458,7 +458,7 @@ fn an_adapter_of_other_places_or_widths_is_refused() {
     })
     .unwrap_err();
     assert!(matches!(&error, CoreError::AdapterMismatch { .. }), "{error}");
-    // What restricts further leaves the choice to the tensors.
+    // With further restrictions the tensors decide which maps are changed.
     assert!(changed(|map| map["layers_to_transform"] = json!([0])).is_ok());
 }
 

@@ -1,4 +1,4 @@
-//! What several test files need.
+//! Helpers shared by several test files.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
 use safetensors::SafeTensors;
 
-/// A file or folder under `tests/fixtures`, made by `tests/generators/published_adapters.py`.
+/// A file or folder under `tests/fixtures`, created by `tests/generators/published_adapters.py`.
 pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
@@ -32,7 +32,7 @@ pub fn tensors(path: &Path) -> BTreeMap<String, TensorData> {
     file.iter().map(read).collect()
 }
 
-/// Configurations of the prompt methods with the sizes of the fixtures.
+/// Configurations of the prompt methods with the fixtures' sizes.
 pub fn configs() -> [AdapterConfig; 3] {
     let dept = DeptConfig {
         scale: 0.5,
@@ -41,12 +41,12 @@ pub fn configs() -> [AdapterConfig; 3] {
     [AdapterConfig::pt(6, 3), dept.into(), AdapterConfig::adept(6, 3, 2)]
 }
 
-/// What a prompt method has to know of its model.
+/// What a prompt method needs to know of its model.
 pub fn sites(config: &AdapterConfig) -> ModelSites {
     ModelSites::embeddings(config.d_model().unwrap())
 }
 
-/// The start of the tests: a random prompt.
+/// Initial values used by the tests: a random prompt.
 pub fn start<B: Backend>(seed: u64) -> AdapterInit<B> {
     AdapterInit {
         prompt: PromptInit::Random { std: 1.0 },
@@ -55,17 +55,16 @@ pub fn start<B: Backend>(seed: u64) -> AdapterInit<B> {
     }
 }
 
-/// A new adapter with a random prompt.
+/// A newly initialised adapter with a random prompt.
 pub fn random<B: Backend>(config: &AdapterConfig, seed: u64) -> Adapter<B> {
     Adapter::new(config, &sites(config), start(seed), &Default::default()).unwrap()
 }
 
-/// The prompt and the offset of an adapter.
 pub fn prompt<B: Backend>(adapter: &Adapter<B>) -> &PromptAdapter<B> {
     adapter.as_prompt().unwrap()
 }
 
-/// An adapter with every tensor at random, as if trained.
+/// An adapter with random values in every tensor, as if trained.
 pub fn trained<B: Backend>(config: &AdapterConfig, seed: u64) -> Adapter<B> {
     let sites = sites(config);
     let fill = |(place, (name, shape)): (usize, (String, Vec<usize>))| {
