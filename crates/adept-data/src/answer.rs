@@ -1,31 +1,31 @@
-//! Exact match and token F1 of answers, as SQuAD's official script defines them (Rajpurkar et al. 2016): both sides are
-//! normalised, and a prediction counts as it does against the gold answer that suits it best.
+//! Exact match and token F1 of answers, as in SQuAD's official script (Rajpurkar et al. 2016): both sides are
+//! normalised, and a prediction is scored against its best-matching gold answer.
 
 use std::collections::HashMap;
 
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
-/// The words of an answer in lower case, without ASCII punctuation and without the words *a*, *an* and *the*.
+/// Splits an answer into lower-case words, dropping ASCII punctuation and the articles *a*, *an* and *the*.
 fn words_of_answer(text: &str) -> Vec<String> {
     let lower = text.to_lowercase();
     let plain: String = lower.chars().filter(|c| !c.is_ascii_punctuation()).collect();
     without_articles(&plain)
 }
 
-/// Whether a character is one of words to the script's regular expression, Python's `\w`: letters, numbers and `_`, but
-/// neither combining marks nor letters in circles, which Rust's `is_alphanumeric` counts among them.
+/// Python's `\w`, as the script's regular expression uses it: letters, numbers and `_`, but neither combining marks nor
+/// circled letters, which Rust's `is_alphanumeric` includes.
 fn is_word(c: char) -> bool {
     use GeneralCategoryGroup::{Letter, Number};
     c == '_' || matches!(c.general_category_group(), Letter | Number)
 }
 
-/// Whether a character is white space to Python's `str.split`: Unicode's, and the four separators of ASCII.
+/// White space according to Python's `str.split`: Unicode's, plus the four ASCII separators.
 fn is_space(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}')
 }
 
-/// The words without articles. An article is one between two word boundaries, as in the script's `\b(a|an|the)\b`: what
-/// stands beside it need not be white space (`the–end` loses its article, `the_end` does not).
+/// Splits into words without articles. An article lies between two word boundaries, as in the script's
+/// `\b(a|an|the)\b`; its neighbours need not be white space (`the–end` loses its article, `the_end` does not).
 fn without_articles(text: &str) -> Vec<String> {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
@@ -44,13 +44,12 @@ fn without_articles(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// 1 where both are the same after normalisation, else 0.
+/// 1 if both are equal after normalisation, else 0.
 pub(crate) fn exact_match(prediction: &str, gold: &str) -> f64 {
     f64::from(u8::from(words_of_answer(prediction) == words_of_answer(gold)))
 }
 
-/// Harmonic mean of precision and recall over the words both have, each counted as often as it stands; 0 where they have
-/// none in common.
+/// Harmonic mean of precision and recall over the words in common, counted with multiplicity; 0 if there are none.
 pub(crate) fn token_f1(prediction: &str, gold: &str) -> f64 {
     let (prediction, gold) = (words_of_answer(prediction), words_of_answer(gold));
     let mut counts: HashMap<&str, usize> = HashMap::new();

@@ -1,18 +1,20 @@
-//! Batches of a few fixed shapes.
+//! Length-bucketed batches in a few fixed shapes.
 //!
-//! A row is padded to the narrowest of a few widths (buckets) that holds it, so that short texts do not pay for long
+//! A row is padded to the narrowest of a few widths (buckets) that fits it, so that short texts do not pay for long
 //! ones and a device sees few shapes. Within an epoch
-//! - every row comes once, and there are `ceil(rows / batch_size)` batches, as without buckets: what a bucket has left
-//!   over after its last full batch moves on to the next wider bucket, and only the epoch's very last batch may be short;
-//! - rows are shuffled within their bucket and batches are shuffled among each other, by a generator keyed with
-//!   (seed, epoch): the batch of a micro-step is a pure function of (seed, step), so a run resumes without saved state.
+//! - every row occurs once, in `ceil(rows / batch_size)` batches, the same number as without buckets: rows left over
+//!   after a bucket's last full batch move to the next wider bucket, and only the very last batch of the epoch may be
+//!   short;
+//! - rows are shuffled within their bucket, then batches are shuffled, by a generator keyed with (seed, epoch): the
+//!   batch of a micro-step is a pure function of (seed, step), so a run resumes without saved state.
 //!
-//! `pad_to_max` is the published reference's way instead: one width, rows shuffled without regard to length.
+//! `pad_to_max` reproduces the published reference: one width, rows shuffled regardless of length.
 //!
-//! Rows of a decoder-only backbone are [`Layout::Joined`]: `[pads; source; target]`, the target labelled where it stands.
+//! Rows of a decoder-only backbone are [`Layout::Joined`]: `[pads; source; target]`, with labels only at the target's
+//! positions.
 //!
-//! Shape legend: `input_ids` and `mask` are `[batch, source_width]`, `labels` `[batch, target_width]`, row-major; joined
-//! rows have one width.
+//! Shape legend: `input_ids` and `mask` are `[batch, source_width]`, `labels` `[batch, target_width]`, row-major;
+//! joined rows have a single width.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,90 +22,92 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::mt19937::Mt19937;
 use crate::{DataError, Encoded, StoredRows};
 
-/// The label at padding, which the loss passes over (PyTorch's convention).
+/// Label at padding, ignored by the loss (PyTorch's convention).
 pub const IGNORED_LABEL: i32 = -100;
 
-/// The widths [`default_buckets`] chooses from, in tokens.
+/// Candidate widths of [`default_buckets`], in tokens.
 const DEFAULT_WIDTHS: [usize; 6] = [16, 32, 64, 128, 256, 512];
 
-/// Where a row's source and target stand.
+/// How source and target are arranged in a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Layout {
-    /// Apart, for an encoder and a decoder: the source padded on its right, the target as labels.
+    /// Separate, for an encoder-decoder: the source right-padded, the target as labels.
     #[default]
     Apart,
-    /// In one row, for a decoder-only model: pads on the left, then source, then target. What is too long loses the source's
-    /// beginning, then the target's end. Labels stand where their token does, all others are [`IGNORED_LABEL`].
+    /// Concatenated, for a decoder-only model: left padding, source, target. An overlong row loses the beginning of its
+    /// source first, then the end of its target. Labels are aligned with the target's tokens; elsewhere they are
+    /// [`IGNORED_LABEL`].
     Joined(Positions),
-    /// The source alone with pads on its left: what a decoder-only backbone answers. Its beginning is cut.
+    /// The left-padded source only, as a decoder-only backbone's prompt. Truncated at the beginning.
     Prompts(Positions),
 }
 
-/// How slots of a row with pads on its left are counted.
+/// How positions of a left-padded row are numbered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Positions {
-    /// Pads count: a row's tokens stand where they do in its batch (peft).
+    /// Padding counts: positions are the slots' indices in the batch (peft).
     Slots,
-    /// Pads do not count: a row is the same in every batch (transformers' generation).
+    /// Padding does not count: a row has the same positions in every batch (transformers' generation).
     Tokens,
 }
 
-/// How rows are put into batches.
+/// Shape and order of batches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchOptions {
-    /// Where source and target stand.
+    /// How source and target are arranged.
     pub layout: Layout,
     /// Rows in a batch.
     pub batch_size: usize,
-    /// Longest source in tokens, of joined rows source and target together, the soft prompt not counted; longer ones are
-    /// cut, a source by itself with its last token kept last.
+    /// Maximum source length in tokens (of source and target together for joined rows), without the soft prompt. Longer
+    /// rows are truncated; a separate source keeps its last token at the end.
     pub max_source_length: usize,
-    /// Widths that batches may have, ascending, the last one equal to `max_source_length`.
+    /// Permitted batch widths, ascending, ending with `max_source_length`.
     pub buckets: Vec<usize>,
-    /// Pad every batch to `max_source_length` and shuffle rows without regard to length, as the reference does.
+    /// Pad every batch to `max_source_length` and shuffle rows regardless of length, as the reference does.
     pub pad_to_max: bool,
-    /// Id at padding.
+    /// Padding id.
     pub pad_id: u32,
-    /// Width of every batch's labels; longer targets are cut, their last token kept last. Not used by joined rows.
+    /// Width of the labels of every batch; longer targets are truncated, keeping their last token at the end. Unused
+    /// for joined rows.
     pub target_width: usize,
 }
 
 /// One micro-batch, ready for a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// Row of each example among those that were given to the [`Batcher`].
+    /// Each example's index in the rows given to the [`Batcher`].
     pub rows: Vec<usize>,
     /// Number of rows.
     pub batch: usize,
-    /// Tokens a row.
+    /// Tokens per row.
     pub source_width: usize,
-    /// Labels a row.
+    /// Labels per row.
     pub target_width: usize,
-    /// Source ids, the pad id at padding. `[batch, source_width]`
+    /// Source ids, padded with the pad id. `[batch, source_width]`
     pub input_ids: Vec<i32>,
-    /// True where `input_ids` is a token and not padding. `[batch, source_width]`
+    /// True at tokens, false at padding. `[batch, source_width]`
     pub mask: Vec<bool>,
-    /// Target ids, [`IGNORED_LABEL`] at padding. `[batch, target_width]`
+    /// Target ids, padded with [`IGNORED_LABEL`]. `[batch, target_width]`
     pub labels: Vec<i32>,
-    /// Position of each slot of joined rows, from 0, the soft prompt not counted; empty for rows apart.
+    /// Position of each slot of joined rows, from 0, without the soft prompt; empty for separate rows.
     /// `[batch, source_width]`
     pub positions: Vec<i32>,
 }
 
-/// Widths of 16, 32, 64 and so on up to the maximum, which is the last: five for the paper's 256 tokens. Doubling keeps
-/// the shapes, which GPU backends tune themselves for one by one, few; half of SST-2's and most of CoLA's sources fit
-/// into the narrowest.
+/// Widths 16, 32, 64 and so on, ending with the maximum: five for the paper's 256 tokens. Doubling keeps the number of
+/// shapes small, since GPU backends autotune each one; half of SST-2's and most of CoLA's sources fit into the
+/// narrowest.
 pub fn default_buckets(max_source_length: usize) -> Vec<usize> {
     let narrower = DEFAULT_WIDTHS.into_iter().filter(|&width| width < max_source_length);
     narrower.chain([max_source_length]).collect()
 }
 
-/// Tokenised rows, wherever they are.
+/// Tokenised rows in memory or on disk.
 #[derive(Debug, Clone, Copy)]
 pub enum BatchRows<'a> {
     /// In memory.
     Held(&'a [Encoded]),
-    /// On disk, read when their batch is made.
+    /// On disk, read when a batch is made.
     Stored(&'a StoredRows),
 }
 
@@ -133,7 +137,7 @@ impl<'a> BatchRows<'a> {
         }
     }
 
-    /// Tokens of a row's input.
+    /// Tokens of a row's input, before truncation.
     fn input_length(&self, row: usize, layout: Layout) -> usize {
         match (self, layout) {
             (Self::Held(rows), Layout::Apart | Layout::Prompts(_)) => rows[row].source.len(),
@@ -143,7 +147,7 @@ impl<'a> BatchRows<'a> {
         }
     }
 
-    /// A row whose ids all are below 2^31.
+    /// Reads a row, rejecting ids of 2^31 and above.
     fn read(&self, row: usize) -> Result<Cow<'a, Encoded>, DataError> {
         let encoded = match self {
             Self::Held(rows) => Cow::Borrowed(&rows[row]),
@@ -160,20 +164,20 @@ fn too_large(id: u32) -> bool {
     i32::try_from(id).is_err()
 }
 
-/// The rows of each batch of an epoch, in order.
+/// Rows of each batch of an epoch, in order.
 type Plan = Vec<Vec<usize>>;
 
-/// Makes batches of tokenised rows.
+/// Groups tokenised rows into batches.
 #[derive(Debug)]
 pub struct Batcher<'a> {
     rows: BatchRows<'a>,
     options: BatchOptions,
-    /// The last epoch that was asked for: (seed, epoch) and its plan.
+    /// The most recently requested (seed, epoch) and its plan.
     planned: Mutex<Option<(u64, u64, Arc<Plan>)>>,
 }
 
 impl<'a> Batcher<'a> {
-    /// A batcher over `rows`.
+    /// Validates the options against `rows`.
     ///
     /// # Errors
     /// [`DataError::NoRows`], [`DataError::ZeroOption`], [`DataError::Buckets`], [`DataError::TokenId`].
@@ -217,18 +221,18 @@ impl<'a> Batcher<'a> {
         self.rows.len().div_ceil(self.options.batch_size)
     }
 
-    /// The batch of a micro-step, counted from 0 over all epochs: a pure function of (seed, step). The plan of the epoch
-    /// last asked for is kept, so that going through the steps in order plans each epoch once.
+    /// The batch of a micro-step, counted from 0 across epochs: a pure function of (seed, step). The most recent
+    /// epoch's plan is cached, so stepping in order plans each epoch once.
     ///
     /// # Errors
-    /// [`DataError::Io`] where stored rows can no longer be read, [`DataError::TokenId`] for an id beyond 31 bits.
+    /// [`DataError::Io`] if stored rows can no longer be read, [`DataError::TokenId`] for an id beyond 31 bits.
     pub fn train_batch(&self, seed: u64, step: usize) -> Result<Batch, DataError> {
         let per_epoch = self.batches_per_epoch();
         let plan = self.plan(seed, (step / per_epoch) as u64);
         self.batch(plan[step % per_epoch].clone())
     }
 
-    /// Batches for evaluation: every row once, narrow buckets first, rows of a bucket in their order.
+    /// Batches for evaluation: every row once, narrow buckets first, original order within a bucket.
     ///
     /// # Errors
     /// As [`train_batch`](Self::train_batch).
@@ -242,7 +246,7 @@ impl<'a> Batcher<'a> {
     }
 
     fn plan(&self, seed: u64, epoch: u64) -> Arc<Plan> {
-        // A thread that panicked while it held the lock left a whole plan or none, so the lock's poison says nothing.
+        // A panicking thread leaves either a whole plan or none, so a poisoned lock is safe to use.
         let mut planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
         match &*planned {
             Some((known_seed, known_epoch, plan)) if (*known_seed, *known_epoch) == (seed, epoch) => Arc::clone(plan),
@@ -286,7 +290,7 @@ impl<'a> Batcher<'a> {
         plan
     }
 
-    /// Number of the narrowest bucket that holds `tokens`.
+    /// Index of the narrowest bucket that fits `tokens`.
     fn bucket(&self, tokens: usize) -> usize {
         if self.options.pad_to_max {
             return 0;
@@ -295,8 +299,8 @@ impl<'a> Batcher<'a> {
         self.options.buckets.partition_point(|&width| width < tokens).min(last)
     }
 
-    /// Pads rows. The width is that of the narrowest bucket that holds the longest of them, which for rows that came
-    /// over from a narrower bucket can be less than their new bucket's.
+    /// Pads rows to the narrowest bucket that fits the longest of them. This may be narrower than the bucket the rows
+    /// are planned in, if all of them moved up from a narrower one.
     fn batch(&self, rows: Vec<usize>) -> Result<Batch, DataError> {
         let BatchOptions {
             max_source_length,
@@ -331,8 +335,7 @@ impl<'a> Batcher<'a> {
     }
 }
 
-/// A batch of rows, sources and targets padded (or cut, their last token kept last) to `widths`. No id may be beyond
-/// `i32`.
+/// Pads or truncates (keeping the last token at the end) sources and targets to `widths`. Ids must fit `i32`.
 pub(crate) fn padded<'a>(
     rows: Vec<usize>,
     encoded: impl Iterator<Item = &'a Encoded>,
@@ -361,7 +364,7 @@ pub(crate) fn padded<'a>(
     }
 }
 
-/// A batch of rows whose source and target stand in one row of that width.
+/// Concatenates source and target of each row, left-padded to `width`.
 fn joined<'a>(
     rows: Vec<usize>,
     texts: impl Iterator<Item = (&'a [u32], &'a [u32])>,
@@ -401,7 +404,8 @@ fn joined<'a>(
     }
 }
 
-/// Appends `width` entries: the ids and padding, or, where they are too many, their beginning and the last one.
+/// Appends exactly `width` entries: the ids and padding or, if there are too many ids, the first `width - 1` and the
+/// last.
 fn push_padded(out: &mut Vec<i32>, ids: &[u32], width: usize, padding: i32) {
     let end = out.len() + width;
     match ids {

@@ -1,9 +1,9 @@
-//! From a row's texts to its token ids, for both kinds of backbone.
+//! Converts the texts of rows into token ids, for both kinds of backbone.
 //!
-//! An encoder-decoder reads source and target apart, each as the tokenizer encodes a whole text. A decoder-only backbone
-//! reads them in one text ([`RowTemplate`], [`ChatTemplate`]): the ids of the prompt, those of the target behind it, and
-//! the token that ends a text. The prompt is encoded by itself in training too, so that what a model learns to continue is
-//! what it is asked to continue, token by token.
+//! An encoder-decoder reads source and target separately, each tokenised as a whole text. A decoder-only backbone reads
+//! them concatenated ([`RowTemplate`], [`ChatTemplate`]): the ids of the prompt, then those of the target, then the
+//! end-of-text token. The prompt is tokenised on its own in training too, so that training and generation see identical
+//! prompt tokens.
 
 use std::borrow::Cow;
 
@@ -13,32 +13,32 @@ use crate::template::{ChatTemplate, RowTemplate};
 use crate::tokenizer::cut;
 use crate::{DataError, Encoded, Example, TextTokenizer};
 
-/// A text that targets are tokenised behind, so that they get the tokens that they have inside a text.
+/// Targets are tokenised after this text, so that they get the tokens they have in mid-text.
 const BEFORE: &str = "a";
 
-/// How the rows of a decoder-only backbone are written.
+/// How source and target of a decoder-only row are concatenated.
 #[derive(Debug, Clone)]
 pub struct JoinedText {
-    /// How source and target are joined.
+    /// Joins source and target.
     pub template: RowTemplate,
-    /// What the text before the target is wrapped in, as a user's message; none: it stands for itself.
+    /// Wraps the text before the target as a user message; `None` leaves it as plain text.
     pub chat: Option<ChatTemplate>,
-    /// The token behind every target.
+    /// Id of the token that ends every target.
     pub end: u32,
 }
 
-/// Turns the texts of rows into token ids.
+/// Tokenises sources and targets.
 #[derive(Debug, Clone, Copy)]
 pub struct RowEncoder<'a> {
     tokenizer: &'a TextTokenizer,
     joined: Option<&'a JoinedText>,
 }
 
-/// A row's ids, and what its source and its target lose in them.
+/// A row's ids, and what its source and its target lose in tokenisation.
 pub(crate) type EncodedRow = (Encoded, [Lost; 2]);
 
 impl<'a> RowEncoder<'a> {
-    /// For a backbone that reads source and target apart.
+    /// For a backbone that reads source and target separately.
     #[must_use]
     pub fn apart(tokenizer: &'a TextTokenizer) -> Self {
         Self {
@@ -56,16 +56,16 @@ impl<'a> RowEncoder<'a> {
         }
     }
 
-    /// The tokenizer.
+    /// The tokenizer this encodes with.
     #[must_use]
     pub fn tokenizer(&self) -> &'a TextTokenizer {
         self.tokenizer
     }
 
-    /// What is read of a source.
+    /// The text that is tokenised for a source.
     ///
     /// # Errors
-    /// A chat template that fails.
+    /// If rendering the chat template fails.
     pub fn prompt<'t>(&self, source: &'t str) -> Result<Cow<'t, str>, DataError> {
         let Some(JoinedText { template, chat, .. }) = self.joined else {
             return Ok(Cow::Borrowed(source));
@@ -77,7 +77,7 @@ impl<'a> RowEncoder<'a> {
         }))
     }
 
-    /// Ids of one source, not cut.
+    /// Ids of one source, not truncated.
     ///
     /// # Errors
     /// As [`sources`](Self::sources).
@@ -85,11 +85,11 @@ impl<'a> RowEncoder<'a> {
         Ok(self.sources(&[source])?.pop().unwrap_or_default())
     }
 
-    /// Ids of sources in their order, not cut. An empty prompt of a decoder-only backbone is the token that ends texts: its
-    /// target begins one.
+    /// Ids of sources, in order, not truncated. For a decoder-only backbone an empty prompt becomes the end-of-text
+    /// token, so that its target starts a text.
     ///
     /// # Errors
-    /// [`DataError::Tokenize`], and a chat template that fails.
+    /// [`DataError::Tokenize`], or the error of a chat template that fails to render.
     pub fn sources(&self, sources: &[&str]) -> Result<Vec<Vec<u32>>, DataError> {
         let prompts = sources.iter().map(|source| self.prompt(source));
         self.prompt_ids(&prompts.collect::<Result<Vec<_>, _>>()?)
@@ -101,13 +101,13 @@ impl<'a> RowEncoder<'a> {
             return self.tokenizer.encode_batch(&texts, usize::MAX);
         };
         let mut all = match joined.chat {
-            // The template has written what begins a text.
+            // The template already contains the begin-of-text token.
             Some(_) => self.tokenizer.encode_continuations(&texts)?,
             None => self.tokenizer.encode_batch(&texts, usize::MAX)?,
         };
         let behind = joined.chat.as_ref().map_or(self.tokenizer.suffix(), |_| 0);
         for ids in &mut all {
-            // What ends a text has no place before its target.
+            // End-of-text tokens do not belong between prompt and target.
             ids.truncate(ids.len().saturating_sub(behind));
             if ids.is_empty() {
                 ids.push(joined.end);
@@ -116,7 +116,7 @@ impl<'a> RowEncoder<'a> {
         Ok(all)
     }
 
-    /// Ids of one target, its end included, not cut.
+    /// Ids of one target including the end token, not truncated.
     ///
     /// # Errors
     /// As [`targets`](Self::targets).
@@ -124,7 +124,7 @@ impl<'a> RowEncoder<'a> {
         Ok(self.targets(&[target])?.pop().unwrap_or_default())
     }
 
-    /// Ids of targets in their order, the end included, not cut. They do not depend on what stands before them.
+    /// Ids of targets, in order, including the end token, not truncated. They do not depend on the preceding prompt.
     ///
     /// # Errors
     /// [`DataError::Tokenize`].
@@ -139,7 +139,7 @@ impl<'a> RowEncoder<'a> {
         Ok(all)
     }
 
-    /// The spaces that a target begins with. A chat template ends where the answer begins.
+    /// Spaces prepended to a target. A chat template ends where the answer begins.
     fn lead(&self) -> &'a str {
         match self.joined {
             Some(JoinedText {
@@ -149,8 +149,8 @@ impl<'a> RowEncoder<'a> {
         }
     }
 
-    /// Ids of texts as they are behind a word: some tokenizers put a space in front of what they take for the beginning of
-    /// a text. Only texts that begin with a space are apart from the word before them wherever they stand.
+    /// Ids of texts as they are in mid-text: some tokenizers insert a space at the beginning of a text. Only texts that
+    /// begin with a space are tokenised independently of the preceding word.
     fn behind_a_word(&self, lead: &str, texts: &[String]) -> Result<Vec<Vec<u32>>, DataError> {
         let plain = || {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -166,12 +166,12 @@ impl<'a> RowEncoder<'a> {
         let behind = |ids: &Vec<u32>| ids.strip_prefix(before.as_slice()).map(<[u32]>::to_vec);
         match whole.iter().map(behind).collect() {
             Some(ids) => Ok(ids),
-            // A tokenizer that does not part words at spaces: texts by themselves, all of them.
+            // A tokenizer that does not split at spaces: encode all texts on their own.
             None => plain(),
         }
     }
 
-    /// The width of a task's targets in tokens, their end included.
+    /// Maximum target length of a task in tokens, including the end token.
     ///
     /// # Errors
     /// As [`targets`](Self::targets).
@@ -185,8 +185,8 @@ impl<'a> RowEncoder<'a> {
         Ok(longest.unwrap_or(1))
     }
 
-    /// Cuts a source's ids to `longest`. An encoder's source keeps its beginning and what the tokenizer puts behind it; a
-    /// decoder's keeps its end, which the target follows, and what the tokenizer puts in front.
+    /// Truncates a source's ids to `longest`. For an encoder the beginning is kept, plus the tokenizer's suffix; for a
+    /// decoder the end is kept, which the target follows, plus the tokenizer's prefix.
     #[must_use]
     pub fn cut_source(&self, ids: &[u32], longest: usize) -> Vec<u32> {
         match self.kept_in_front() {
@@ -202,7 +202,7 @@ impl<'a> RowEncoder<'a> {
         }
     }
 
-    /// Cuts a target's ids to `longest`, its end among them.
+    /// Truncates a target's ids to `longest`, keeping its end token.
     #[must_use]
     pub fn cut_target(&self, ids: &[u32], longest: usize) -> Vec<u32> {
         match self.joined {
@@ -211,7 +211,8 @@ impl<'a> RowEncoder<'a> {
         }
     }
 
-    /// Ids in front of every source that stay when it is cut from its beginning; none where it is cut at its end.
+    /// Number of prefix ids preserved when a source is truncated at its beginning; `None` if it is truncated at its
+    /// end.
     pub(crate) fn kept_in_front(&self) -> Option<usize> {
         self.joined.map(|joined| match joined.chat {
             Some(_) => 0,
@@ -219,14 +220,14 @@ impl<'a> RowEncoder<'a> {
         })
     }
 
-    /// The largest id that a row can have.
+    /// Largest id that may occur in a row.
     pub(crate) fn largest_id(&self) -> u32 {
         let largest = self.tokenizer.largest_id();
         self.joined.map_or(largest, |joined| largest.max(joined.end))
     }
 
-    /// What decides, besides the tokenizer, which ids a text becomes; none for rows apart. A chat template may write the
-    /// date: what it writes today is part of this.
+    /// Cache key of everything besides the tokenizer that determines a text's ids; `None` for separate rows. A chat
+    /// template may insert the date, so its current output is part of the key.
     pub(crate) fn key(&self) -> Option<String> {
         let JoinedText { template, chat, end } = self.joined?;
         let chat = chat.as_ref().map(|chat| {
@@ -236,7 +237,7 @@ impl<'a> RowEncoder<'a> {
         Some(format!("joined {:?} {end} {chat:?}", template.text()))
     }
 
-    /// Ids of examples, not cut, with what their texts lose.
+    /// Ids of examples, not truncated, with what their texts lose.
     pub(crate) fn rows(&self, examples: &[Example]) -> Result<Vec<EncodedRow>, DataError> {
         let prompts = examples.iter().map(|example| self.prompt(&example.source));
         let prompts = prompts.collect::<Result<Vec<_>, _>>()?;
@@ -257,7 +258,7 @@ impl<'a> RowEncoder<'a> {
             .collect())
     }
 
-    /// Ids of a prompt's own text.
+    /// Ids of a prompt without special tokens.
     fn own_source<'i>(&self, prompt: &str, ids: &'i [u32]) -> &'i [u32] {
         match self.kept_in_front() {
             None => self.tokenizer.own(ids),
@@ -266,7 +267,7 @@ impl<'a> RowEncoder<'a> {
         }
     }
 
-    /// Ids of a target's own text.
+    /// Ids of a target without special tokens.
     fn own_target<'i>(&self, ids: &'i [u32]) -> &'i [u32] {
         match self.joined {
             None => self.tokenizer.own(ids),
@@ -274,7 +275,7 @@ impl<'a> RowEncoder<'a> {
         }
     }
 
-    /// What a source loses, its row apart.
+    /// What a source loses, other than by truncation.
     ///
     /// # Errors
     /// As [`sources`](Self::sources).
@@ -284,7 +285,7 @@ impl<'a> RowEncoder<'a> {
         self.tokenizer.loss(LossyText::Source, &prompt, own)
     }
 
-    /// What a target loses, its row apart.
+    /// What a target loses, other than by truncation.
     ///
     /// # Errors
     /// [`DataError::Tokenize`].
@@ -297,7 +298,7 @@ impl<'a> RowEncoder<'a> {
             .flatten())
     }
 
-    /// A source or a target around the place where it is cut to `longest`, whole and cut.
+    /// Excerpts of a source or target around the cut at `longest`, before and after truncation.
     pub(crate) fn cut_excerpts(
         &self,
         which: LossyText,
@@ -350,7 +351,7 @@ mod tests {
         assert_eq!(target.last(), Some(&281));
         let whole = [source.as_slice(), &target].concat();
         assert_eq!(llama.decode(&whole, true).unwrap(), "a film good");
-        // As in a whole text.
+        // The same ids as in a whole text.
         let all = llama.encode("a film good", usize::MAX).unwrap();
         assert_eq!(whole[..whole.len() - 1], all);
     }
@@ -360,7 +361,7 @@ mod tests {
         let (codegen, text) = (tokenizer("codegen"), joined("{source} {target}"));
         let encoder = RowEncoder::joined(&codegen, &text);
         assert_eq!(encoder.sources(&["", " "]).unwrap(), [[281], [281]]);
-        // Llama's tokenizer begins every text itself.
+        // Llama's tokenizer adds its own begin-of-text token.
         let llama = tokenizer("llama");
         assert_eq!(RowEncoder::joined(&llama, &text).source("").unwrap(), [280]);
     }

@@ -1,4 +1,4 @@
-//! Everything that can be wrong with data, as one enum whose variants carry the figures: file, line, field, what was
+//! All errors of reading and tokenising data, as one enum whose variants carry the figures: file, line, field, what was
 //! expected and what was found. Lines and columns count from 1; rows of a parquet file count from 0 as its tools do.
 
 use std::path::{Path, PathBuf};
@@ -11,12 +11,12 @@ use crate::table::TableFault;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// A task name that is none of the built-in cards'.
+    /// A task name that is not among the built-in cards.
     #[error("unknown task `{found}`: expected one of {expected}, or a card's path, which ends in .toml")]
     UnknownTask {
         /// The name given.
         found: String,
-        /// The names there are.
+        /// The built-in names.
         expected: String,
     },
     /// The operating system refused to read a file or folder.
@@ -24,15 +24,15 @@ pub enum DataError {
     Io {
         /// The file or folder.
         file: PathBuf,
-        /// The system's own words.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A file is not what it should be: a Git LFS pointer, a web page, a link to nothing.
+    /// A stand-in for a file: a Git LFS pointer, a web page, a dangling link.
     #[error("{}: {what}", file.display())]
     StandIn {
         /// The file.
         file: PathBuf,
-        /// What is there.
+        /// What was found instead.
         what: adept_files::StandIn,
     },
     /// The operating system refused to write a file.
@@ -40,7 +40,7 @@ pub enum DataError {
     Write {
         /// The file.
         file: PathBuf,
-        /// The system's own words.
+        /// The system's error.
         source: std::io::Error,
     },
     /// No file of a split was found.
@@ -55,26 +55,26 @@ pub enum DataError {
         task: Box<str>,
         /// The split as the official files call it.
         split: Box<str>,
-        /// File names that would have been read, in order of preference.
+        /// File names that would be read, in order of preference.
         expected: Vec<String>,
         /// What the folder holds (the first dozen names, sorted).
         found: Vec<String>,
     },
-    /// Some parts of a file in several parts are not there.
+    /// Parts of a sharded file are missing.
     #[error("{}: {found} of {expected} parts of the {split} split are there; the first missing one is part {missing}", folder.display())]
     MissingShard {
         /// The folder searched.
         folder: PathBuf,
         /// The split as its files call it.
         split: String,
-        /// Parts that the file names announce.
+        /// Number of parts according to the file names.
         expected: usize,
-        /// Parts that are there.
+        /// Number of parts found.
         found: usize,
-        /// The first missing part's number, as file names count (from 0).
+        /// Number of the first missing part in the file names (from 0).
         missing: usize,
     },
-    /// A file without a single row.
+    /// A file without rows.
     #[error("{}: expected at least one row, found none ({bytes} bytes)", file.display())]
     EmptyFile {
         /// The file.
@@ -82,7 +82,7 @@ pub enum DataError {
         /// Its size.
         bytes: u64,
     },
-    /// Bytes that are not UTF-8.
+    /// Invalid UTF-8.
     #[error("{}:{line}: expected UTF-8, found byte 0x{byte:02x} at byte {column} of the line", file.display())]
     NotUtf8 {
         /// The file.
@@ -94,7 +94,7 @@ pub enum DataError {
         /// The offending byte.
         byte: u8,
     },
-    /// A file that is no UTF-8 text from its first bytes on.
+    /// A file that is not UTF-8 text, judging by its first bytes.
     #[error("{}: {what}", file.display())]
     NotText {
         /// The file.
@@ -102,7 +102,7 @@ pub enum DataError {
         /// What it is instead.
         what: NotText,
     },
-    /// A table or JSON text that is malformed.
+    /// A malformed table or JSON text.
     #[error("{}:{line}: {fault}", file.display())]
     Table {
         /// The file.
@@ -112,7 +112,7 @@ pub enum DataError {
         /// What is wrong.
         fault: TableFault,
     },
-    /// A needed column that stands twice in the header or schema.
+    /// A required column that occurs twice in the header or schema.
     #[error("{}: expected one column `{column}`, found two, columns {first} and {second}", file.display())]
     DoubleColumn {
         /// The file.
@@ -131,36 +131,36 @@ pub enum DataError {
         file: PathBuf,
         /// Line of the row.
         line: usize,
-        /// Columns of the header (or of the format, where it has none).
+        /// Columns of the header, or of the format if it has no header.
         expected: usize,
         /// Columns of this row.
         found: usize,
     },
-    /// A header or schema that lacks a column.
+    /// A required column is missing from the header or schema.
     #[error("{}: expected a column `{expected}`, found {}", file.display(), listed(found))]
     MissingColumn {
         /// The file.
         file: PathBuf,
         /// The column needed.
         expected: String,
-        /// The columns there are.
+        /// The columns found.
         found: Vec<String>,
     },
-    /// A column or JSON field of another type than the format's.
+    /// A column or JSON field of the wrong type.
     #[error("{}:{line}: field `{field}`: expected {expected}, found {found}", file.display())]
     FieldType {
         /// The file.
         file: PathBuf,
-        /// Line (JSON) or row (parquet; 0 where the whole column is meant).
+        /// Line (JSON) or row (parquet; 0 if the whole column is meant).
         line: usize,
         /// The field.
         field: String,
-        /// Types that would do.
+        /// Accepted types.
         expected: &'static str,
-        /// What is there.
+        /// The type found.
         found: String,
     },
-    /// A text field with nothing in it, in a task whose official files have none.
+    /// An empty text field, in a task whose official files have none.
     #[error("{}:{line}: field `{field}`: expected text, found nothing", file.display())]
     EmptyField {
         /// The file.
@@ -170,7 +170,7 @@ pub enum DataError {
         /// The field.
         field: String,
     },
-    /// A label that is no class of the task, or a score outside its range.
+    /// A label that is not a class of the task, or a score out of range.
     #[error("{}:{line}: field `{field}`: expected {expected}, found `{found}`", file.display())]
     UnknownLabel {
         /// The file.
@@ -179,12 +179,12 @@ pub enum DataError {
         line: usize,
         /// The label's column.
         field: String,
-        /// The labels there are.
+        /// The valid labels.
         expected: Box<str>,
         /// The label found.
         found: Box<str>,
     },
-    /// A label that may mean either of two things.
+    /// A label with two possible meanings.
     #[error(
         "{}:{line}: field `{field}`: expected the name of a class, found `{found}`, which may mean `{}` by its number, \
          or {}", file.display(), meanings[0], meanings[1]
@@ -198,10 +198,10 @@ pub enum DataError {
         field: String,
         /// The label found.
         found: Box<str>,
-        /// The class of this number, and what else it may mean.
+        /// The class with this number, and the other meaning.
         meanings: Box<[String; 2]>,
     },
-    /// A label that its makers hide (-1), in a split that needs one.
+    /// A label hidden by the dataset's authors (-1), in a split that needs labels.
     #[error("{}:{line}: field `{field}`: expected {expected}, found the hidden label -1", file.display())]
     HiddenLabel {
         /// The file.
@@ -210,10 +210,10 @@ pub enum DataError {
         line: usize,
         /// The label's column.
         field: String,
-        /// The labels there are.
+        /// The valid labels.
         expected: String,
     },
-    /// A JSON object that lacks a field.
+    /// A required field is missing from a JSON object.
     #[error("{}:{line}: expected a field `{expected}`, found {}", file.display(), listed(found))]
     MissingField {
         /// The file.
@@ -222,10 +222,10 @@ pub enum DataError {
         line: usize,
         /// The field needed.
         expected: String,
-        /// The fields there are.
+        /// The fields found.
         found: Vec<String>,
     },
-    /// A line that is no JSON object.
+    /// A line that is not a JSON object.
     #[error("{}:{line}: expected one JSON object, found {} at byte {column}", file.display(), json_fault(fault))]
     Json {
         /// The file.
@@ -234,20 +234,20 @@ pub enum DataError {
         line: usize,
         /// Position in the line.
         column: usize,
-        /// What the parser met. Not a source: its own words count lines from the one it was given.
+        /// The parser's error. Not a `source`, since its message counts lines from the single line it was given.
         fault: serde_json::Error,
     },
-    /// A parquet file that is cut short or damaged.
+    /// A truncated or corrupt parquet file.
     #[error("{}: expected a whole parquet file of {bytes} bytes: {source}", file.display())]
     Parquet {
         /// The file.
         file: PathBuf,
         /// Its size.
         bytes: u64,
-        /// The reader's own words.
+        /// The reader's error.
         source: parquet::errors::ParquetError,
     },
-    /// A parquet file whose damage made the decoder give up without a word of its own.
+    /// A corrupt parquet file on which the decoder panicked.
     #[error("{}: expected a whole parquet file of {bytes} bytes, found one that cannot be decoded", file.display())]
     ParquetDamaged {
         /// The file.
@@ -255,7 +255,7 @@ pub enum DataError {
         /// Its size.
         bytes: u64,
     },
-    /// A parquet column whose compression is not read.
+    /// A parquet column with an unsupported codec.
     #[error(
         "{}: column `{column}`: expected a codec that is read (none, snappy, gzip, brotli, zstd, lz4), found {codec}; write \
          the file anew with one of them", file.display()
@@ -275,12 +275,12 @@ pub enum DataError {
         file: PathBuf,
         /// The column.
         column: String,
-        /// Rows the file announces.
+        /// Rows according to the file's metadata.
         expected: usize,
         /// Rows decoded.
         found: usize,
     },
-    /// A task card that cannot be used.
+    /// An invalid task card.
     #[error("{}: expected a task card: {message}", file.display())]
     Card {
         /// The file.
@@ -288,7 +288,7 @@ pub enum DataError {
         /// What is wrong, and where.
         message: String,
     },
-    /// One file, for a task whose held-out rows come from files of their own.
+    /// A single file, for a task whose held-out rows are in separate files.
     #[error("{}: expected a folder: {task} has files of its own for {splits}", file.display())]
     OneFile {
         /// The file.
@@ -298,20 +298,20 @@ pub enum DataError {
         /// The official splits that it needs besides training.
         splits: String,
     },
-    /// A file whose name does not end as a format's does.
+    /// A file extension that no supported format has.
     #[error("{}: expected a name that ends in {expected} (or one of these and .gz)", file.display())]
     UnknownEnding {
         /// The file.
         file: PathBuf,
-        /// Endings that are read.
+        /// Supported extensions.
         expected: String,
     },
-    /// Files whose rows have none of the forms that their names stand for.
+    /// Files whose rows fit none of the forms that match their names.
     #[error("{task}: expected files in one of these forms: {}", misfits.iter().map(|(form, fault)| format!("{form} ({fault})")).collect::<Vec<_>>().join("; "))]
     NoForm {
         /// Name of the task.
         task: String,
-        /// Each form that was tried, and what did not fit it.
+        /// Each form that was tried, and why it did not fit.
         misfits: Vec<(String, DataError)>,
     },
     /// Two parts of a split with the same number.
@@ -321,20 +321,20 @@ pub enum DataError {
         folder: PathBuf,
         /// The split as its files call it.
         split: String,
-        /// The part's number, as file names count (from 0).
+        /// The part's number in the file names (from 0).
         part: usize,
         /// The two files.
         files: Vec<String>,
     },
-    /// A JSON document that cannot be read.
+    /// An invalid JSON document.
     #[error("{}: expected one JSON document: {source}", file.display())]
     JsonDocument {
         /// The file.
         file: PathBuf,
-        /// The parser's own words, with line and column.
+        /// The parser's error, with line and column.
         source: serde_json::Error,
     },
-    /// A field of a comma-separated file that is not UTF-8.
+    /// Invalid UTF-8 in a field of a comma-separated file.
     #[error("{}:{line}: expected UTF-8, found other bytes in column {column}", file.display())]
     NotUtf8Field {
         /// The file.
@@ -344,17 +344,17 @@ pub enum DataError {
         /// The column, from 1.
         column: usize,
     },
-    /// A comma-separated file that cannot be read for another reason.
+    /// Any other error in a comma-separated file.
     #[error("{}:{line}: expected comma-separated values: {message}", file.display())]
     Csv {
         /// The file.
         file: PathBuf,
         /// Line where the row begins.
         line: usize,
-        /// The reader's own words.
+        /// The reader's error.
         message: String,
     },
-    /// A row without a right answer, in a task where every row has one.
+    /// A row without an answer, in a task where every row has one.
     #[error("{}:{line}: field `{field}`: expected at least one answer, found none", file.display())]
     NoAnswer {
         /// The file.
@@ -369,17 +369,17 @@ pub enum DataError {
     FewShot {
         /// Name of the task.
         task: String,
-        /// Rows asked for.
+        /// Rows requested.
         rows: usize,
-        /// The task's classes.
+        /// Number of classes of the task.
         classes: usize,
     },
-    /// Too few rows to carve the task's splits from.
+    /// Too few rows to divide into the task's splits.
     #[error("{task}: the {split} split needs at least {expected} rows to be divided, found {found}")]
     TooFewRows {
         /// Reference name of the task.
         task: String,
-        /// The official split that is divided.
+        /// The official split to be divided.
         split: String,
         /// Rows needed.
         expected: usize,
@@ -399,10 +399,10 @@ pub enum DataError {
     Tokenizer {
         /// The file.
         file: PathBuf,
-        /// The library's own words.
+        /// The library's error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A tokenizer file whose patterns would take hundreds of megabytes compiled.
+    /// A tokenizer file whose patterns would take hundreds of megabytes when compiled.
     #[error(
         "{}: expected patterns of at most {most} character classes, each counted as often as it is repeated, found \
          {classes}",
@@ -411,20 +411,20 @@ pub enum DataError {
     TokenizerPatterns {
         /// The file.
         file: PathBuf,
-        /// Classes of all its patterns.
+        /// Character classes in all its patterns.
         classes: usize,
-        /// As many as may be there.
+        /// The limit.
         most: usize,
     },
-    /// Files of byte pairs that make no tokenizer.
+    /// Byte-pair files that do not form a valid tokenizer.
     #[error(transparent)]
     Bpe(#[from] crate::tokenizer::BpeError),
-    /// Text (or ids) the tokenizer cannot handle.
+    /// Text or ids that the tokenizer rejects.
     #[error("row {row}: the tokenizer failed: {source}")]
     Tokenize {
-        /// Row in the batch that was tokenised, 0 for single texts.
+        /// Row in the tokenised batch, 0 for single texts.
         row: usize,
-        /// The library's own words.
+        /// The library's error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A batch option that must be at least one.
@@ -452,16 +452,16 @@ pub enum DataError {
     /// Nothing to batch.
     #[error("expected at least one row to batch, found none")]
     NoRows,
-    /// A tokenizer's chat template.
+    /// A chat template failed to load or render.
     #[error(transparent)]
     Chat(#[from] crate::template::ChatError),
-    /// Something about pretraining's text, tokens or mixture.
+    /// An error of pretraining's text, tokens or mixture.
     #[error(transparent)]
     Pretrain(#[from] crate::pretrain::PretrainError),
 }
 
 impl DataError {
-    /// Refuses a file in whose place something else is.
+    /// Rejects stand-ins for a file.
     pub(crate) fn check_stand_in(file: &Path) -> Result<(), Self> {
         match adept_files::StandIn::at(file) {
             None => Ok(()),
@@ -472,7 +472,7 @@ impl DataError {
         }
     }
 
-    /// Whether a row lacks a field or has one of another kind: what a file of another form looks like.
+    /// Whether a row lacks a field or has one of the wrong type, which suggests that the file has another form.
     pub(crate) fn is_about_shape(&self) -> bool {
         matches!(
             self,
@@ -487,7 +487,7 @@ impl DataError {
     }
 }
 
-/// What a JSON parser met, without its own count of lines (it sees one line at a time).
+/// Category of a JSON error, without serde's line number (the parser sees one line at a time).
 fn json_fault(error: &serde_json::Error) -> &'static str {
     match error.classify() {
         serde_json::error::Category::Eof => "the end of the line",
@@ -496,7 +496,7 @@ fn json_fault(error: &serde_json::Error) -> &'static str {
     }
 }
 
-/// File or column names as a message shows them.
+/// Names as shown in error messages.
 fn listed(names: &[String]) -> String {
     if names.is_empty() {
         "nothing".to_string()

@@ -1,20 +1,20 @@
-//! What the readers hand on: text examples, the three splits of a task, and the files they came from.
+//! What the readers produce: text examples, a task's three splits, and the files they came from.
 
 /// One text-to-text example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Example {
-    /// 0-based row of the official split it came from, counted over the rows the reader keeps. It is the row number of
-    /// the hub's parquet file as well, so that the same example has the same id whatever format it was read from.
+    /// 0-based row in its official split, counting only rows the reader keeps. This equals the row number in the hub's
+    /// parquet file, so an example has the same id whichever format it was read from.
     pub id: usize,
-    /// Id of the first row that belongs together with this one where a task is scored by groups (a question of MultiRC);
-    /// else its own.
+    /// Id of the first row in its group, if the task is scored by groups (a question of MultiRC); else the row's own
+    /// id.
     pub group: usize,
-    /// The input text: the task's pieces, each after its marker, joined by one space.
+    /// The input text: the task's fields, each preceded by its marker, joined by single spaces.
     pub source: String,
-    /// What the model is to write: the class's digit, a score, an answer.
+    /// The expected output: a class digit, a score or an answer.
     pub target: String,
-    /// Every right answer of a task whose targets are answers; of programs the text that tests one, then the names that it
-    /// takes from it; else none.
+    /// All accepted answers, for tasks with answers as targets; for programs, the test code followed by the names that
+    /// it uses from the program; else empty.
     pub golds: Vec<String>,
 }
 
@@ -23,26 +23,26 @@ pub struct Example {
 pub struct TaskData {
     /// Training rows.
     pub train: Vec<Example>,
-    /// Rows that choose the best checkpoint.
+    /// Rows used to select the best checkpoint.
     pub validation: Vec<Example>,
-    /// Rows whose score is reported.
+    /// Rows used for the reported score.
     pub test: Vec<Example>,
     /// The files read, in reading order.
     pub files: Vec<DataFile>,
 }
 
-/// A file that was read, as a run's record names it.
+/// A file that was read, as recorded for a run.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct DataFile {
-    /// Path relative to the folder the task was loaded from, with `/` between its parts.
+    /// Path relative to the folder the task was loaded from, separated by `/`.
     pub name: String,
     /// SHA-256 of the file's bytes, lower-case hex.
     pub sha256: String,
     /// Rows kept.
     pub rows: usize,
-    /// Rows left out because they carry no label (QQP's official files hold a few).
+    /// Rows skipped for lack of a label (QQP's official files have a few).
     pub skipped: usize,
-    /// Text fields that are empty and were kept (a task's card says whether they are refused).
+    /// Empty text fields kept (the task card decides whether they are rejected).
     pub empty_fields: usize,
 }
 

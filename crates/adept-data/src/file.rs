@@ -1,4 +1,4 @@
-//! A text file, plain or gzip, read once from front to back and hashed on the way.
+//! A text file, plain or gzip, read in a single pass and hashed on the way.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -11,13 +11,13 @@ use tempfile::NamedTempFile;
 use crate::DataError;
 use crate::text::Begun;
 
-/// Bytes read at a time.
+/// Buffer size in bytes.
 const CHUNK: usize = 1 << 16;
 
-/// The first bytes of a gzip file.
+/// Magic bytes of gzip.
 pub(crate) const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// The bytes of a file, counted and hashed as they are read.
+/// Counts and hashes a file's bytes as they are read.
 #[derive(Debug)]
 pub(crate) struct Hashed {
     file: File,
@@ -34,7 +34,7 @@ impl Read for Hashed {
     }
 }
 
-/// A file's text, whatever its form, without its byte-order mark.
+/// A plain or gzip text file, without its byte-order mark.
 #[derive(Debug)]
 pub(crate) enum TextFile {
     Plain(Box<Begun<BufReader<Hashed>>>),
@@ -42,10 +42,10 @@ pub(crate) enum TextFile {
 }
 
 impl TextFile {
-    /// Opens a file; its first bytes say whether it is gzip.
+    /// Opens a file and detects gzip by its magic bytes.
     ///
     /// # Errors
-    /// [`DataError::Io`], and [`DataError::NotText`] where it is no UTF-8 text from its beginning on.
+    /// [`DataError::Io`], and [`DataError::NotText`] if its first bytes are not UTF-8 text.
     pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
         let failed = |source| DataError::Io {
             file: path.to_path_buf(),
@@ -80,7 +80,7 @@ impl TextFile {
         }
     }
 
-    /// Reads what is left and gives SHA-256 of the file's bytes, lower-case hex, and their number.
+    /// Reads the remainder and returns the SHA-256 of the raw file in lower-case hex, and its size in bytes.
     pub(crate) fn finish(mut self) -> std::io::Result<(String, u64)> {
         let bytes = self.hashed();
         std::io::copy(bytes, &mut std::io::sink())?;
@@ -100,8 +100,9 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         })
 }
 
-/// A new file in `folder` that is to be renamed once it is whole, with the permissions of any other new file: a temporary
-/// file is its owner's alone otherwise. Its name, `.adept-`, six letters or digits, `.tmp`, says whose it is.
+/// A temporary file in `folder`, to be renamed once it is complete. It gets the permissions of any other new file,
+/// where temporary files are private to their owner by default. Its name is `.adept-`, six letters or digits, `.tmp`,
+/// so that leftovers can be recognised.
 pub(crate) fn beside(folder: &Path) -> std::io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".adept-").suffix(".tmp");

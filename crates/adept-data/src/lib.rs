@@ -1,10 +1,11 @@
-//! Task cards and readers, exact splits, tokenisation, length-bucketed batches and metrics; corpora and batches for pretraining.
+//! Task cards and readers, exact splits, tokenisation, length-bucketed batches and metrics; corpora and batches for
+//! pretraining.
 //!
-//! Text goes one way through this crate: [`load_task`] reads a [`Task`]'s files as its card says and makes [`Example`]s (source and
-//! target text) in the paper's splits; a [`RowEncoder`] turns them into [`Encoded`] ids; [`Batcher`] groups those by
-//! length into a few fixed shapes; [`score`] compares decoded predictions with targets. What pretraining reads (plain text,
-//! a tokenizer trained on it, corrupted spans, mixtures of tasks) is in [`pretrain`]. Nothing here knows a tensor, and
-//! nothing here is random: every order is a pure function of a seed and a step.
+//! Data flows in one direction: [`load_task`] reads a [`Task`]'s files as described by its card and returns
+//! [`Example`]s (source and target text) in the paper's splits; a [`RowEncoder`] turns them into [`Encoded`] ids;
+//! [`Batcher`] groups those by length into a few fixed shapes; [`score`] compares decoded predictions with targets.
+//! Pretraining (plain text, tokenizer training, span corruption, task mixtures) is in [`pretrain`]. This crate does not
+//! know tensors, and nothing in it is random: every order is a pure function of a seed and a step.
 //!
 //! Shape legend: a [`Batch`] holds row-major `[batch, source_width]` ids and mask and `[batch, target_width]` labels.
 

@@ -1,8 +1,8 @@
-//! What texts lose on their way into token ids: tokens beyond a limit, characters that no token stands for, and
-//! whatever the tokenizer puts in place of what was written (collapsed white space, line breaks, replaced characters).
+//! What texts lose when they are tokenised: tokens beyond the length limit, characters missing from the vocabulary, and
+//! characters the tokenizer changes (collapsed white space, line breaks, replaced characters).
 //!
-//! Nothing here stops a run. The counts say what a model was never shown, so that a target it cannot learn is noticed
-//! before hours of training, not after.
+//! Losses never stop a run. They are counted so that a target the model cannot learn is noticed before hours of
+//! training, not after.
 
 use std::fmt;
 
@@ -10,76 +10,76 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DataError, RowEncoder, TextTokenizer};
 
-/// Characters of an excerpt on either side of the first difference.
+/// Excerpt length in characters on either side of the first difference.
 const AROUND: usize = 24;
 
-/// Which text of a row.
+/// Which text of a row is affected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LossyText {
-    /// The input.
+    /// The model's input.
     Source,
-    /// What the model is to write.
+    /// The expected output.
     Target,
     /// Both, concatenated for a decoder-only backbone.
     Row,
 }
 
-/// How something is lost.
+/// How text is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LossKind {
     /// Tokens beyond the limit.
     Cut,
-    /// Characters that the vocabulary has no token for.
+    /// Characters missing from the vocabulary.
     Unknown,
-    /// Characters that come back as others, or not at all.
+    /// Characters that decode to others, or not at all.
     Altered,
 }
 
 /// One kind of loss in the texts of a split.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
-    /// Which text of the rows.
+    /// The text affected.
     pub text: LossyText,
     /// What is lost.
     pub kind: LossKind,
-    /// Rows that lose it.
+    /// Rows affected.
     pub rows: usize,
-    /// The limit in tokens, of [`LossKind::Cut`].
+    /// For [`LossKind::Cut`], the limit in tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
-    /// Tokens of the longest text, of [`LossKind::Cut`].
+    /// For [`LossKind::Cut`], length of the longest text in tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub longest: Option<usize>,
-    /// The first such row.
+    /// The first affected row.
     pub example: LossExample,
 }
 
-/// A row that loses something.
+/// A row with a loss.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LossExample {
     /// Its number in its file or input, from 1.
     pub row: usize,
-    /// What is written there, around the first place where something is lost.
+    /// Excerpt of the text around the first loss.
     pub before: String,
-    /// The same place as the model sees it.
+    /// The same excerpt as the model sees it.
     pub after: String,
 }
 
-/// What the texts of a split lose.
+/// Losses in the texts of a split.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SplitLosses {
     /// The split: `training`, `validation` or `test`.
     pub split: String,
     /// Rows of the split.
     pub rows: usize,
-    /// What is lost, sources first.
+    /// One entry per kind of loss, sources first.
     pub losses: Vec<Loss>,
 }
 
 impl SplitLosses {
-    /// A line for each kind of loss.
+    /// One line of report per kind of loss.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         self.losses
             .iter()
@@ -107,12 +107,13 @@ impl fmt::Display for Loss {
     }
 }
 
-/// What a text loses, and the place where it does: as it is written, and as the model sees it.
+/// A loss, with the excerpt around it as written and as the model sees it.
 pub(crate) type Lost = Option<(LossKind, (String, String))>;
 
-/// What a text loses whatever its limit is, by the text that its ids are read back as; none where that is the same.
+/// Classifies what a text loses irrespective of its length, by decoding its ids; `None` if it round-trips.
 ///
-/// White space around a source says nothing to a model and is passed over. Around a target it does: a prediction can
+/// White space around a source carries no information and is ignored. Around a target it matters: no prediction could
+/// ever equal it.
 /// never equal it.
 pub(crate) fn text_loss(which: LossyText, text: &str, read_back: &str, has_unknown: bool) -> Option<LossKind> {
     if has_unknown {
@@ -125,7 +126,7 @@ pub(crate) fn text_loss(which: LossyText, text: &str, read_back: &str, has_unkno
     (!same).then_some(LossKind::Altered)
 }
 
-/// Two texts around the first place where they differ, shortened.
+/// Excerpts of two texts around their first difference.
 pub(crate) fn excerpts(before: &str, after: &str) -> (String, String) {
     let common: usize = before
         .chars()
@@ -136,7 +137,7 @@ pub(crate) fn excerpts(before: &str, after: &str) -> (String, String) {
     (around(before, common), around(after, common))
 }
 
-/// The characters on both sides of byte `place`.
+/// An excerpt around byte `place`.
 fn around(text: &str, place: usize) -> String {
     let (left, right) = text.split_at(place);
     let from = left.char_indices().rev().nth(AROUND - 1).map_or(0, |(index, _)| index);
@@ -150,7 +151,7 @@ fn around(text: &str, place: usize) -> String {
     )
 }
 
-/// The losses of one text of a split's rows while they are counted.
+/// Counts the losses of one text across the rows of a split.
 #[derive(Debug, Clone)]
 pub struct LossCounter {
     text: LossyText,
@@ -159,7 +160,7 @@ pub struct LossCounter {
 }
 
 impl LossCounter {
-    /// No row seen yet. Texts of more than `limit` tokens are cut.
+    /// Starts at zero; texts longer than `limit` tokens count as cut.
     #[must_use]
     pub fn new(text: LossyText, limit: usize) -> Self {
         Self {
@@ -169,7 +170,7 @@ impl LossCounter {
         }
     }
 
-    /// Counts a source (row number from 0) whose uncut ids are `ids`, as [`RowEncoder::source`] gives them.
+    /// Counts a source (row number from 0), given its untruncated ids from [`RowEncoder::source`].
     ///
     /// # Errors
     /// As [`RowEncoder::source`] and [`TextTokenizer::decode`].
@@ -181,7 +182,7 @@ impl LossCounter {
         self.add_length(row, ids.len(), || encoder.cut_excerpts(LossyText::Source, ids, limit))
     }
 
-    /// Counts what a target loses besides being cut; `ids` are as [`RowEncoder::target`] gives them.
+    /// Counts a target's losses other than truncation; `ids` come from [`RowEncoder::target`].
     ///
     /// # Errors
     /// As [`TextTokenizer::decode`].
@@ -198,7 +199,7 @@ impl LossCounter {
         }
     }
 
-    /// Counts a text of which `kept` stays where it is longer than the limit.
+    /// Counts a text of which only `kept` remains if it exceeds the limit.
     ///
     /// # Errors
     /// As [`TextTokenizer::decode`].
@@ -212,7 +213,7 @@ impl LossCounter {
         self.add_length(row, ids.len(), || tokenizer.cut_excerpts(ids, &kept()))
     }
 
-    /// Counts a text of that many tokens; `excerpts` is asked where it is the first that is cut.
+    /// Counts a text of `tokens` tokens; `excerpts` is called for the first one that is cut.
     pub(crate) fn add_length(
         &mut self,
         row: usize,
@@ -230,7 +231,7 @@ impl LossCounter {
         Ok(())
     }
 
-    /// Counts a loss of that kind.
+    /// Counts one loss of this kind.
     pub(crate) fn note(
         &mut self,
         kind: LossKind,
@@ -259,13 +260,13 @@ impl LossCounter {
         Ok(())
     }
 
-    /// What was found.
+    /// The losses found, one per kind.
     fn finish(self) -> impl Iterator<Item = Loss> {
         self.found.into_iter().flatten()
     }
 }
 
-/// The losses of a split that were counted, in that order; none where nothing is lost.
+/// Combines counters in order; `None` if nothing is lost.
 #[must_use]
 pub fn split_losses(split: &str, rows: usize, counters: impl IntoIterator<Item = LossCounter>) -> Option<SplitLosses> {
     let losses: Vec<Loss> = counters.into_iter().flat_map(LossCounter::finish).collect();

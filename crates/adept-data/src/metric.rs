@@ -1,8 +1,8 @@
-//! Metrics over decoded strings (tasks.md, "Metrics"), as the published reference computes them with
-//! scikit-learn and scipy. Every score is in hundredths: 100 is perfect.
+//! Metrics over decoded strings (tasks.md, "Metrics"), as the published reference computes them with scikit-learn and
+//! scipy. Every score is multiplied by 100.
 //!
-//! Where a metric is undefined (a constant column, no rows) the score is 0 and never NaN. A prediction such as `nan`,
-//! `-inf` or `1e999` is no number, whatever Python's `float` makes of it.
+//! Undefined metrics (a constant column, no rows) score 0, never NaN. A prediction such as `nan`, `-inf` or `1e999` is
+//! not a number here, unlike in Python's `float`.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -10,46 +10,46 @@ use std::collections::{HashMap, HashSet};
 use crate::Example;
 use crate::answer::{exact_match, token_f1};
 
-/// What stands for a program that passes its tests, among the predictions of [`Metric::PassAt1`].
+/// Prediction that denotes a program passing its tests, for [`Metric::PassAt1`].
 pub const PASSED: &str = "pass";
 
-/// A way to compare predictions with targets.
+/// A metric of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
-    /// Share of predictions that equal their target, white space at both ends removed.
+    /// Share of predictions equal to their target, ignoring surrounding white space.
     Accuracy,
     /// Binary F1 of class "1". A prediction that is neither "0" nor "1" counts as the wrong class.
     F1,
-    /// Macro F1 over the classes "0", "1" and "2" (CB); other predictions only lower the recall of their row's class.
+    /// Macro F1 over the classes "0", "1" and "2" (CB); any other prediction only lowers the recall of its row's class.
     F1Multiclass,
-    /// Matthews correlation over label strings (Gorodkin's form for many classes, which is scikit-learn's): a
-    /// prediction that is no label is a class of its own.
+    /// Matthews correlation over label strings (Gorodkin's multi-class form, as in scikit-learn); a prediction that is
+    /// not a label forms a class of its own.
     #[serde(rename = "matthews_correlation")]
     Matthews,
-    /// Pearson's correlation; a prediction that is no number counts as -1.
+    /// Pearson correlation; a non-numeric prediction counts as -1.
     Pearson,
-    /// Spearman's rank correlation with average ranks for ties; a prediction that is no number counts as -1.
+    /// Spearman rank correlation with average ranks for ties; a non-numeric prediction counts as -1.
     #[serde(rename = "spearmanr")]
     Spearman,
-    /// Share of predictions that are the row's target after SQuAD's normalisation, as the reference scores answers.
+    /// Exact match with the row's target after SQuAD's normalisation, as the reference scores answers.
     Em,
-    /// F1 over the words of prediction and target after SQuAD's normalisation, as the reference scores answers.
+    /// Token F1 between prediction and target after SQuAD's normalisation, as the reference scores answers.
     TokenF1,
-    /// SQuAD's official score: exact match with the best of all right answers, each question once.
+    /// SQuAD's official score: maximum exact match over all gold answers, each question counted once.
     EmMax,
-    /// SQuAD's official score: F1 with the best of all right answers, each question once.
+    /// SQuAD's official score: maximum F1 over all gold answers, each question counted once.
     TokenF1Max,
-    /// MultiRC's official score: share of groups (questions) all of whose rows are right.
+    /// MultiRC's official score: share of groups (questions) with all rows correct.
     EmGroups,
-    /// Share of programs that pass their tests, one program a row (MBPP). What is scored is what running them has found,
-    /// [`PASSED`] or another word.
+    /// Share of programs that pass their tests, one program per row (MBPP). Predictions are the results of running
+    /// them, [`PASSED`] or another word.
     #[serde(rename = "pass_at_1")]
     PassAt1,
 }
 
 impl Metric {
-    /// The reference's name.
+    /// Name used by the reference.
     pub fn name(self) -> &'static str {
         match self {
             Self::Accuracy => "accuracy",
@@ -74,19 +74,19 @@ impl std::fmt::Display for Metric {
     }
 }
 
-/// What predictions are compared with, row by row.
+/// What predictions are scored against, row by row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Right {
     /// The target of each row.
     pub targets: Vec<String>,
-    /// Every right answer of each row, where targets are answers.
+    /// All gold answers of each row, for tasks with answers as targets.
     pub golds: Vec<Vec<String>>,
-    /// The group of each row.
+    /// Group of each row.
     pub groups: Vec<usize>,
 }
 
 impl Right {
-    /// Of targets alone: every row is a group of its own, and its target the one right answer.
+    /// From targets only: each row is its own group with its target as the sole gold answer.
     pub fn of_targets(targets: Vec<String>) -> Self {
         Self {
             golds: targets.iter().map(|target| vec![target.clone()]).collect(),
@@ -95,7 +95,7 @@ impl Right {
         }
     }
 
-    /// Of examples, in their order.
+    /// From examples, in order.
     pub fn of_examples(examples: &[Example]) -> Self {
         Self {
             targets: examples.iter().map(|example| example.target.clone()).collect(),
@@ -104,7 +104,7 @@ impl Right {
         }
     }
 
-    /// Those of some rows.
+    /// The subset of these rows.
     #[must_use]
     pub fn at(&self, rows: &[usize]) -> Self {
         Self {
@@ -114,27 +114,27 @@ impl Right {
         }
     }
 
-    /// Rows.
+    /// Number of rows.
     pub fn len(&self) -> usize {
         self.targets.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.targets.is_empty()
     }
 
-    /// The first row of each group, in their order.
+    /// First row of each group, in order of appearance.
     fn first_of_groups(&self) -> Vec<usize> {
         let mut seen = HashSet::new();
         (0..self.len()).filter(|&row| seen.insert(self.groups[row])).collect()
     }
 }
 
-/// The metric times 100. White space at both ends of a string does not count.
+/// The metric times 100. Surrounding white space is ignored.
 ///
 /// # Panics
-/// Where `predictions` and the targets differ in number, which is a slip of the caller and not of the data.
+/// If predictions and targets differ in number, which is a bug of the caller.
 pub fn score(metric: Metric, predictions: &[String], right: &Right) -> f64 {
     assert_eq!(predictions.len(), right.len(), "one prediction a target");
     let predictions: Vec<&str> = predictions.iter().map(|text| text.trim()).collect();
@@ -201,7 +201,7 @@ fn macro_f1(predictions: &[&str], targets: &[&str], classes: &[&str]) -> f64 {
     sum / classes.len() as f64
 }
 
-/// F1 of one class: `2·tp / (predicted + actual)`, 0 where the class is neither predicted nor there.
+/// F1 of one class: `2·tp / (predicted + actual)`, 0 if the class occurs in neither.
 fn class_f1(predictions: &[&str], targets: &[&str], class: &str) -> f64 {
     let both = predictions
         .iter()
@@ -217,8 +217,8 @@ fn class_f1(predictions: &[&str], targets: &[&str], class: &str) -> f64 {
     }
 }
 
-/// `(c·n − Σ p_k·t_k) / sqrt((n² − Σ p_k²)(n² − Σ t_k²))`, with c the rows that agree, p_k and t_k the counts of class k.
-/// All counts are whole numbers, so only the last division and root are rounded.
+/// `(c·n − Σ p_k·t_k) / sqrt((n² − Σ p_k²)(n² − Σ t_k²))`, with c the number of rows that agree, p_k and t_k the counts
+/// of class k. All counts are integers, so only the final root and division round.
 fn matthews(predictions: &[&str], targets: &[&str]) -> f64 {
     let mut counts: HashMap<&str, (i128, i128)> = HashMap::new();
     for (&p, &t) in predictions.iter().zip(targets) {
@@ -236,21 +236,20 @@ fn matthews(predictions: &[&str], targets: &[&str]) -> f64 {
     covariance as f64 / ((spread.0 as f64).sqrt() * (spread.1 as f64).sqrt())
 }
 
-/// The number that a text is; none where it is a word that stands for no finite number (`nan`, `Infinity`) or a number
-/// beyond all of them (`1e999`).
+/// Parses a finite number; `None` for words such as `nan` or `Infinity` and for overflowing numbers (`1e999`).
 pub(crate) fn finite_number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
-/// Numbers as the reference reads them: what is none is -1.
+/// Numbers as the reference reads them: -1 for anything non-numeric.
 fn numbers(texts: &[&str]) -> Vec<f64> {
     texts.iter().map(|text| finite_number(text).unwrap_or(-1.0)).collect()
 }
 
-/// Squares of numbers beyond this, or of their inverses, are no numbers or zero.
+/// Beyond this magnitude (or below its reciprocal) squares overflow (or underflow to zero).
 const SQUARABLE: f64 = 1e150;
 
-/// Numbers so small that their squares are numbers; the correlation is the same.
+/// Scales values so that their squares are finite; correlations do not change.
 fn squarable(values: &[f64]) -> Cow<'_, [f64]> {
     let largest = values.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
     if largest == 0.0 || (SQUARABLE.recip()..=SQUARABLE).contains(&largest) {
@@ -259,7 +258,7 @@ fn squarable(values: &[f64]) -> Cow<'_, [f64]> {
     values.iter().map(|value| value / largest).collect()
 }
 
-/// Pearson's correlation, 0 where it is undefined (a constant column).
+/// Pearson correlation, 0 if undefined (a constant column).
 fn pearson(x: &[f64], y: &[f64]) -> f64 {
     let (x, y) = (&*squarable(x), &*squarable(y));
     if is_constant(x) || is_constant(y) {
@@ -278,7 +277,7 @@ fn pearson(x: &[f64], y: &[f64]) -> f64 {
     if value.is_finite() { value.clamp(-1.0, 1.0) } else { 0.0 }
 }
 
-/// Rounding can leave a constant column with a spread that is not quite zero, so equality is asked for directly.
+/// Compares values directly, since rounding can leave a constant column with a tiny non-zero variance.
 fn is_constant(values: &[f64]) -> bool {
     values.iter().all(|value| *value == values[0])
 }
@@ -287,7 +286,7 @@ fn spearman(x: &[f64], y: &[f64]) -> f64 {
     pearson(&average_ranks(x), &average_ranks(y))
 }
 
-/// Ranks from 1; equal values share the mean of their ranks.
+/// Ranks from 1; ties share their mean rank.
 fn average_ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));

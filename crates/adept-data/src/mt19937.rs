@@ -1,10 +1,10 @@
-//! The Mersenne Twister MT19937 (Matsumoto and Nishimura 1998), which is what PyTorch's CPU generator, and so the
-//! reference's splits, run on. The same generator orders our batches: it is portable and its stream is fixed by its
-//! definition, not by a library's version.
+//! The Mersenne Twister MT19937 (Matsumoto and Nishimura 1998), which PyTorch's CPU generator, and hence the
+//! reference's splits, are based on. It also orders our batches: it is portable, and its stream is fixed by definition
+//! rather than by a library's version.
 
 /// Words of state.
 const N: usize = 624;
-/// Distance of the word that is mixed in.
+/// Offset of the word mixed in by the recurrence.
 const M: usize = 397;
 
 /// A generator of 32-bit words.
@@ -14,7 +14,7 @@ pub struct Mt19937 {
 }
 
 impl Mt19937 {
-    /// `init_genrand`: what `torch.manual_seed` does with the low 32 bits of its seed.
+    /// `init_genrand`: as `torch.manual_seed` with the low 32 bits of its seed.
     pub fn new(seed: u32) -> Self {
         let mut state = [seed; N];
         for i in 1..N {
@@ -26,8 +26,8 @@ impl Mt19937 {
         Self { state, next: N }
     }
 
-    /// `init_by_array`: a generator from several words, here (seed, epoch), so that streams of neighbouring seeds and
-    /// epochs have nothing to do with each other.
+    /// `init_by_array`: seeds from several words, here (seed, epoch), so that the streams of neighbouring seeds and
+    /// epochs are unrelated.
     pub fn from_key(key: &[u32]) -> Self {
         let mut generator = Self::new(19_650_218);
         let state = &mut generator.state;
@@ -70,8 +70,8 @@ impl Mt19937 {
         word ^ (word >> 18)
     }
 
-    /// An index below `bound`, without the bias of a remainder: the high word of `word · bound`, redrawn where the low
-    /// word says that it fell into the uneven rest (Lemire 2019).
+    /// An unbiased index below `bound`: the high word of `word · bound`, redrawn if the low word falls into the uneven
+    /// remainder (Lemire 2019).
     pub fn below(&mut self, bound: u32) -> u32 {
         let rest = bound.wrapping_neg() % bound;
         loop {
@@ -82,10 +82,10 @@ impl Mt19937 {
         }
     }
 
-    /// Fisher and Yates's shuffle, from the back.
+    /// Fisher–Yates shuffle, from the back.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
-            // Data sets have far fewer than 2^32 rows; a longer list would be shuffled over its first 2^32 places.
+            // Datasets have far fewer than 2^32 rows; a longer list would be shuffled over its first 2^32 places only.
             let bound = u32::try_from(last + 1).unwrap_or(u32::MAX);
             items.swap(last, self.below(bound) as usize);
         }
@@ -105,7 +105,7 @@ impl Mt19937 {
 mod tests {
     use super::Mt19937;
 
-    /// The first words of the authors' own `mt19937ar.out` (init_by_array) and of `init_genrand(5489)`, C++'s default.
+    /// The first words of the authors' `mt19937ar.out` (init_by_array) and of `init_genrand(5489)`, C++'s default.
     #[test]
     fn words_are_those_of_the_definition() {
         let mut keyed = Mt19937::from_key(&[0x123, 0x234, 0x345, 0x456]);

@@ -1,18 +1,19 @@
-//! Paths as text, and back: a path is bytes, and configurations and records are text. A path that is UTF-8 is its own
-//! text. Another one is `bytes:` and its bytes, all but plain ASCII as `%` and two hex digits: `bytes:caf%E9.jsonl`.
+//! Lossless conversion of paths to text and back: paths are bytes, configurations and records are text. A UTF-8 path is
+//! written verbatim. Any other path is `bytes:` followed by its bytes, all but plain ASCII as `%` and two hex digits:
+//! `bytes:caf%E9.jsonl`.
 //!
-//! The functions [`serialize`] and [`deserialize`] are for `#[serde(with = "adept_data::path_text")]`; serde's own
-//! refuse a path that is not UTF-8.
+//! Use [`serialize`] and [`deserialize`] with `#[serde(with = "adept_data::path_text")]`; serde's defaults reject paths
+//! that are not UTF-8.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serializer};
 
-/// How the text of a path that is not UTF-8 begins.
+/// Prefix of an escaped path.
 const BYTES: &str = "bytes:";
 
-/// The text of a path. [`from_text`] gives the path back; only on systems whose paths are not bytes a path that has no
-/// text at all becomes one with replacement characters.
+/// A path as text, reversible by [`from_text`]. Only on systems where paths are not bytes, a path that is not Unicode
+/// gets replacement characters.
 pub fn to_text(path: &Path) -> String {
     match path.to_str() {
         Some(text) if !text.starts_with(BYTES) => text.to_owned(),
@@ -20,14 +21,14 @@ pub fn to_text(path: &Path) -> String {
     }
 }
 
-/// The path that a text stands for. A text with a broken escape stands for itself.
+/// The inverse of [`to_text`]. Text with an invalid escape is taken verbatim.
 pub fn from_text(text: &str) -> PathBuf {
     text.strip_prefix(BYTES)
         .and_then(unescaped)
         .unwrap_or_else(|| PathBuf::from(text))
 }
 
-/// Writes a path as [`to_text`] has it.
+/// Serializes a path with [`to_text`].
 ///
 /// # Errors
 /// The serializer's.
@@ -35,21 +36,21 @@ pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::
     serializer.serialize_str(&to_text(path))
 }
 
-/// Reads a path as [`from_text`] does.
+/// Deserializes a path with [`from_text`].
 ///
 /// # Errors
-/// Where there is no text.
+/// If the value is not a string.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
     String::deserialize(deserializer).map(|text| from_text(&text))
 }
 
-/// As the functions of the same names above, of a list of paths.
+/// The same for lists of paths.
 pub mod list {
     use std::path::PathBuf;
 
     use serde::{Deserialize, Deserializer, Serializer};
 
-    /// Writes paths as [`to_text`](super::to_text) has them.
+    /// Serializes paths with [`to_text`](super::to_text).
     ///
     /// # Errors
     /// The serializer's.
@@ -57,10 +58,10 @@ pub mod list {
         serializer.collect_seq(paths.iter().map(|path| super::to_text(path)))
     }
 
-    /// Reads paths as [`from_text`](super::from_text) does.
+    /// Deserializes paths with [`from_text`](super::from_text).
     ///
     /// # Errors
-    /// Where there is no list of texts.
+    /// If the value is not a list of strings.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
         Ok(Vec::<String>::deserialize(deserializer)?
             .iter()

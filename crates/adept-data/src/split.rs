@@ -1,6 +1,6 @@
-//! The paper's splits (tasks.md, "Splits"). The test labels of GLUE and SuperGLUE are hidden, so the published reference
-//! carves validation and test out of what is labelled, with `torch.randperm` seeded by 42; here are that permutation, the
-//! rules, and the few-shot draws of Table 15.
+//! The paper's splits (tasks.md, "Splits"). The test labels of GLUE and SuperGLUE are hidden, so the published
+//! reference carves validation and test sets out of the labelled rows, with `torch.randperm` seeded by 42. This module
+//! has that permutation, the split rules, and the few-shot selection of Table 15.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use crate::{DataError, FewShot, Task};
 
 /// Seed of the reference's permutation.
 const SEED: u64 = 42;
-/// Rows that the large tasks hold out of training for validation.
+/// Training rows held out for validation in the large tasks.
 const HELD_OUT: usize = 1_000;
-/// The official split that training rows come from.
+/// The official training split.
 pub(crate) const TRAIN: &str = "train";
 
-/// The permutation `torch.randperm(n, generator=torch.Generator().manual_seed(seed))` gives on a CPU, for n below 2^32/20.
+/// Reproduces `torch.randperm(n, generator=torch.Generator().manual_seed(seed))` on a CPU, for n below 2^32/20.
 pub fn torch_permutation(n: usize, seed: u64) -> Vec<usize> {
-    // torch seeds its generator with the low 32 bits.
+    // torch seeds its generator with the low 32 bits of the seed.
     let mut generator = Mt19937::new(seed as u32);
     let mut order: Vec<usize> = (0..n).collect();
     for i in 0..n.saturating_sub(1) {
@@ -26,36 +26,36 @@ pub fn torch_permutation(n: usize, seed: u64) -> Vec<usize> {
     order
 }
 
-/// How a task's three splits come from its official ones.
+/// How a task's three splits are derived from its official ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SplitRule {
-    /// Small group: train as it is; the official validation rows are permuted, the first half (rounded down) is
-    /// validation and the rest test.
+    /// Small group: the official training split unchanged; the official validation rows are permuted, the first half
+    /// (rounded down) becoming validation and the rest test.
     HalveValidation,
-    /// The first half of the training rows (rounded down) is train, the rest test; there is no validation (MBPP).
+    /// The first half of the training rows (rounded down) is train, the rest test; no validation split (MBPP).
     HalveTrain,
-    /// Large group: train is permuted, its first 1,000 rows are validation and the rest train, in the permutation's
-    /// order; the official validation set (Yelp: the test set) is the test set.
+    /// Large group: train is permuted, its first 1,000 rows become validation and the rest train, in the permutation's
+    /// order; the official validation set (for Yelp, the test set) is test.
     HoldOutTrain,
-    /// The official splits as they are. MNLI's validation is the mismatched set, its test the matched one.
+    /// The official splits unchanged. MNLI's validation is the mismatched set, its test the matched one.
     Official,
-    /// The files that are given, for your own data: where there are none of validation or test, a tenth of the
-    /// permuted training rows, at most 1,000, is held out for each.
+    /// Your own data: the given files. For each of validation and test without a file, a tenth of the permuted training
+    /// rows, at most 1,000, is held out.
     #[default]
     FilesGiven,
 }
 
-/// The rows of an official split, by the examples that are made of them.
+/// The rows of an official split, in terms of the examples made from them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RowsOf {
     examples: usize,
-    /// Where each row's examples begin; none where every row has one example.
+    /// Index of each row's first example; `None` if every row has exactly one.
     starts: Option<Vec<usize>>,
 }
 
 impl RowsOf {
-    /// Of the examples' ids in their order: examples of one row have its id and stand together.
+    /// From the examples' ids in order; examples of one row share its id and are consecutive.
     pub(crate) fn of_ids(ids: impl Iterator<Item = usize>) -> Self {
         let (mut starts, mut examples, mut before) = (Vec::new(), 0, None);
         for id in ids {
@@ -75,7 +75,7 @@ impl RowsOf {
         self.starts.as_ref().map_or(self.examples, Vec::len)
     }
 
-    /// The examples of these rows, in the rows' order.
+    /// The examples of these rows, in the given order.
     fn examples(&self, rows: &[usize]) -> Vec<usize> {
         let Some(starts) = &self.starts else {
             return rows.to_vec();
@@ -85,15 +85,15 @@ impl RowsOf {
     }
 }
 
-/// The official splits of a task that were read, by name.
+/// The official splits that were read, by name.
 pub(crate) type Official = BTreeMap<String, RowsOf>;
 
-/// Examples of an official split, in the order that a split of the task has them.
+/// Examples selected from an official split, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Picks {
     /// Name of the official split.
     pub split: String,
-    /// Numbers of its examples.
+    /// Indices of its examples.
     pub examples: Vec<usize>,
 }
 
@@ -105,17 +105,17 @@ pub(crate) struct Division {
     pub test: Picks,
 }
 
-/// Divides a task by its card's rule. Examples of one row stay together and in their order.
+/// Divides a task by its card's rule. The examples of a row stay together, in order.
 ///
 /// # Errors
-/// [`DataError::TooFewRows`] where a split would stay empty.
+/// [`DataError::TooFewRows`] if a split would be empty.
 pub(crate) fn divide(task: &Task, official: &Official) -> Result<Division, DataError> {
     let card = &task.card().split;
     let all = |split: &str| Picks {
         split: split.to_owned(),
         examples: (0..official.get(split).map_or(0, |rows| rows.examples)).collect(),
     };
-    // The rows of a split, permuted, with the number of rows it must have at least.
+    // Permutation of a split's rows, checked to have at least `least`.
     let permuted = |split: &str, least: usize| {
         let count = official.get(split).map_or(0, RowsOf::len);
         enough(task, split, least, count)?;
@@ -195,12 +195,12 @@ pub(crate) fn divide(task: &Task, official: &Official) -> Result<Division, DataE
     Ok(division)
 }
 
-/// `rows` training examples in the order of a permutation by `seed`: of a task with classes the first `rows / classes` of
-/// each, of others the first ones. `target` gives an example's target by its number in the official split.
+/// Selects `rows` training examples from a permutation by `seed`: for a task with classes the first `rows / classes` of
+/// each, for others the first `rows`. `target` returns the target of an example by its index in the official split.
 ///
 /// # Errors
-/// [`DataError::FewShot`] where `rows` is no multiple of the classes, [`DataError::TooFewRows`] where a class has fewer,
-/// and those of `target`.
+/// [`DataError::FewShot`] if `rows` is less than the number of classes, [`DataError::TooFewRows`] if a class has too
+/// few, and those of `target`.
 pub(crate) fn few_shot(
     task: &Task,
     train: &Picks,
@@ -225,7 +225,7 @@ pub(crate) fn few_shot(
     }
     let mut left: BTreeMap<&str, usize> = labels.iter().map(|label| (label.as_str(), of_each)).collect();
     let wanted = of_each * labels.len();
-    // Before there is room for them: the number may be any.
+    // Checked before allocating, since the number is unbounded.
     enough(task, TRAIN, wanted, train.examples.len())?;
     let mut examples = Vec::with_capacity(wanted);
     while examples.len() < wanted {

@@ -1,5 +1,5 @@
-//! The beginning of a text: a byte-order mark is dropped wherever text is read, and what is no UTF-8 text from its
-//! first bytes on (UTF-16, UTF-32, an archive, a stand-in for a file) is refused by its name, with the way out.
+//! Inspects the beginning of texts: byte-order marks are dropped wherever text is read, and anything that is not UTF-8
+//! text (UTF-16, UTF-32, an archive, a stand-in for a file) is rejected by name, with a remedy.
 
 use std::io::{BufRead, Cursor, Read};
 use std::path::Path;
@@ -9,13 +9,13 @@ use serde_json::{Map, Value};
 
 use crate::DataError;
 
-/// Bytes that are held of a file's beginning, so that a reader that looks at them sees more than a few.
+/// Bytes buffered from the beginning of a file, so that detection does not depend on the size of the first read.
 const HELD: usize = 1024;
 
-/// Bytes without their mark.
+/// Strips the byte-order mark.
 ///
 /// # Errors
-/// [`DataError::NotText`] and [`DataError::StandIn`] where they are no UTF-8 text from their beginning on.
+/// [`DataError::NotText`] and [`DataError::StandIn`] if the first bytes are not UTF-8 text.
 pub(crate) fn without_mark<'b>(file: &Path, bytes: &'b [u8]) -> Result<&'b [u8], DataError> {
     if let Some(what) = NotText::of_start(bytes) {
         let file = file.to_path_buf();
@@ -25,7 +25,7 @@ pub(crate) fn without_mark<'b>(file: &Path, bytes: &'b [u8]) -> Result<&'b [u8],
     Ok(adept_files::without_mark(bytes))
 }
 
-/// Refuses what Git holds of a file in the file's place. Web pages and the like may be data.
+/// Rejects Git pointer files. Web pages and the like may be legitimate data.
 ///
 /// # Errors
 /// [`DataError::StandIn`].
@@ -39,7 +39,7 @@ pub(crate) fn check_pointer(file: &Path, start: &[u8]) -> Result<(), DataError> 
     }
 }
 
-/// Reads a whole text file, without its byte-order mark: a card, a configuration, a record.
+/// Reads a whole text file (a card, a configuration, a record) without its byte-order mark.
 ///
 /// # Errors
 /// [`DataError::Io`], [`DataError::NotText`] and [`DataError::StandIn`], and [`DataError::NotUtf8`] with line and byte.
@@ -51,7 +51,7 @@ pub fn read_text(file: &Path) -> Result<String, DataError> {
     decoded(file, &bytes).map(str::to_owned)
 }
 
-/// The text of a file's bytes, without its byte-order mark.
+/// Decodes a file's bytes, without the byte-order mark.
 ///
 /// # Errors
 /// [`DataError::NotText`] and [`DataError::StandIn`], and [`DataError::NotUtf8`] with line and byte.
@@ -70,17 +70,17 @@ pub fn decoded<'b>(file: &Path, bytes: &'b [u8]) -> Result<&'b str, DataError> {
     })
 }
 
-/// A reader whose first bytes have been looked at and whose mark is gone.
+/// A reader whose first bytes have been checked and whose byte-order mark has been removed.
 #[derive(Debug)]
 pub(crate) struct Begun<R> {
     head: Cursor<Vec<u8>>,
-    /// What ended the look at the first bytes; given where they end.
+    /// The error that ended the buffered bytes, returned once they are consumed.
     fault: Option<std::io::Error>,
     rest: R,
 }
 
 impl<R: BufRead> Begun<R> {
-    /// Looks at the first bytes of `rest`, which is the text of `file`.
+    /// Checks the first bytes of `rest`, which is the content of `file`.
     ///
     /// # Errors
     /// [`DataError::NotText`] and [`DataError::StandIn`].
@@ -132,8 +132,8 @@ impl<R: BufRead> BufRead for Begun<R> {
     }
 }
 
-/// One JSON object with every key once. `twice` gets the key that stands there twice, which the parser's error does not
-/// tell.
+/// Parses one JSON object, rejecting duplicate keys. A duplicate key is stored in `twice`, since the parser's error
+/// does not tell it.
 pub(crate) fn object_of_keys(text: &str, twice: &mut Option<String>) -> Result<Map<String, Value>, serde_json::Error> {
     use serde::de::{DeserializeSeed, Error, Unexpected};
     let mut parser = serde_json::Deserializer::from_str(text);
@@ -148,10 +148,10 @@ pub(crate) fn object_of_keys(text: &str, twice: &mut Option<String>) -> Result<M
     }
 }
 
-/// The JSON object that a line of `file` holds.
+/// Parses the JSON object on a line of `file`.
 ///
 /// # Errors
-/// [`DataError::Json`], and [`DataError::Table`] where a key stands twice in it.
+/// [`DataError::Json`], and [`DataError::Table`] for a duplicate key.
 pub fn json_object(file: &Path, line: usize, text: &str) -> Result<Map<String, Value>, DataError> {
     let mut twice = None;
     object_of_keys(text, &mut twice).map_err(|fault| match twice {
@@ -179,7 +179,7 @@ mod tests {
         let whole = decoded(file, bytes)
             .map(str::to_owned)
             .map_err(|error| error.to_string());
-        // Byte by byte as well: a pipe gives what it has.
+        // Also byte by byte, as from a pipe.
         let piecewise = Begun::new(file, std::io::BufReader::with_capacity(1, bytes)).map(|mut begun| {
             let mut text = String::new();
             begun.read_to_string(&mut text).expect("UTF-8");

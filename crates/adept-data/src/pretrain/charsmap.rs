@@ -1,12 +1,12 @@
-//! T5's text normalizer: SentencePiece's `nmt_nfkc`, as the table of replacements that its model files carry.
+//! T5's text normalizer: SentencePiece's `nmt_nfkc`, as the replacement table stored in its model files.
 //!
-//! The rules are Unicode's NFKC (full-width letters, ligatures, superscripts and the like become plain ones, a letter and
-//! its accent one character) and NMT's (control characters go, all kinds of space and invisible marks become a space).
-//! transformers' T5 tokenizer keeps a normalizer only in this form, so rules that said the same in words would be lost
-//! there, and its ids would not be ours.
+//! The rules are Unicode's NFKC (full-width letters, ligatures, superscripts and the like become plain ones, a letter
+//! with a combining accent becomes one character) and NMT's (control characters are removed, all kinds of space and
+//! invisible marks become a space). transformers' T5 tokenizer accepts a normalizer only in this form: equivalent rules
+//! in any other would be dropped, and its ids would differ from ours.
 //!
-//! Layout, all little-endian: bytes of the trie (`u32`), the trie (Darts' double array, UTF-8 of what is replaced →
-//! offset), then the replacements, each ended by a zero byte.
+//! Layout, all little-endian: size of the trie in bytes (`u32`), the trie (a Darts double array, UTF-8 key → offset),
+//! then the replacements, each zero-terminated.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -17,13 +17,13 @@ use yada::builder::DoubleArrayBuilder;
 
 use super::PretrainError;
 
-/// Longest text in bytes that the library replaces at once; longer ones are looked up character by character.
+/// Longest key in bytes that the library replaces at once; longer text is looked up character by character.
 const LONGEST: usize = 5;
 
-/// The table's entries. Working them out takes most of a second and gives the same every time.
+/// The table's entries. Computing them takes most of a second, so they are cached.
 static RULES: LazyLock<BTreeMap<String, String>> = LazyLock::new(rules);
 
-/// The normalizer.
+/// Builds the normalizer.
 pub(super) fn normalizer() -> Result<Precompiled, PretrainError> {
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| PretrainError::Trainer { source };
     let mut replacements: BTreeMap<&str, u32> = BTreeMap::new();
@@ -44,10 +44,10 @@ pub(super) fn normalizer() -> Result<Precompiled, PretrainError> {
     Precompiled::from(&table).map_err(|error| failed(Box::new(error)))
 }
 
-/// What is replaced, and by what, in the order of its bytes.
+/// Maps each replaced text to its replacement, in byte order.
 fn rules() -> BTreeMap<String, String> {
     let mut rules = BTreeMap::new();
-    // The zero character ends a key and cannot be in one; a corpus with it is refused.
+    // The zero character terminates keys and cannot occur in one; a corpus that contains it is rejected.
     for character in '\u{1}'..=char::MAX {
         let text = character.to_string();
         let plain = normalized(&text, &[&Nmt, &NFKC, &Nmt]);
@@ -55,8 +55,9 @@ fn rules() -> BTreeMap<String, String> {
             rules.insert(text, plain);
             continue;
         }
-        // A letter and its accent, written as two characters. Not more: the library takes the shortest entry that fits.
-        // Hangul's syllables are left out: eleven thousand more entries, for text that is seldom written so.
+        // A letter and its accent, as two characters. No longer sequences: the library takes the shortest matching
+        // entry. Decomposed Hangul syllables are left out: eleven thousand more entries for text that is rarely written
+        // that way.
         let apart = normalized(&text, &[&NFD]);
         let hangul = ('\u{ac00}'..='\u{d7a3}').contains(&character);
         let pair = apart.chars().count() == 2 && apart.len() <= LONGEST;

@@ -1,8 +1,8 @@
-//! The files of a corpus and their paragraphs, one after the other, with memory for one paragraph.
+//! Streams the paragraphs of a corpus, holding one paragraph in memory.
 //!
-//! Files are plain or gzip (told by their first bytes), in UTF-8. [`CorpusFiles::open`] reads all of it once: what is
-//! wrong with a file shows before anything is trained, and the record gets its hash and its counts. Lines become
-//! paragraphs in [`super::paragraphs`].
+//! Files are UTF-8, plain or gzip (detected by magic bytes). [`CorpusFiles::open`] reads everything once, so that
+//! errors surface before training starts and the record gets hashes and counts. [`super::paragraphs`] joins lines into
+//! paragraphs.
 
 use std::path::{Path, PathBuf};
 
@@ -14,13 +14,13 @@ use crate::file::hex;
 use crate::read::listing;
 use crate::{DataError, DataFile};
 
-/// What counts as a paragraph.
+/// Which paragraphs are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CorpusOptions {
-    /// Shorter paragraphs are dropped, in characters.
+    /// Minimum length in characters; shorter paragraphs are dropped.
     pub min_characters: usize,
-    /// Drops headings: paragraphs that hold `::::` (the section marks of Wikipedia dumps), and paragraphs with letters
-    /// of which none is lower-case.
+    /// Drops headings: paragraphs that contain `::::` (the section marks of Wikipedia dumps) and paragraphs whose
+    /// letters are all upper-case.
     pub drop_headings: bool,
 }
 
@@ -43,16 +43,16 @@ impl CorpusOptions {
     }
 }
 
-/// Where paragraphs come from.
+/// A source of paragraphs.
 #[derive(Debug, Clone)]
 enum Member {
-    /// A file, read anew each time.
+    /// Re-read on every pass.
     File(PathBuf),
-    /// Paragraphs that are there already, all of them kept.
+    /// Paragraphs in memory, all of them kept.
     Texts(Vec<String>),
 }
 
-/// The files of a corpus, read once and found to be text.
+/// The files of a corpus, read once and validated.
 #[derive(Debug, Clone)]
 pub struct CorpusFiles {
     members: Vec<Member>,
@@ -62,11 +62,11 @@ pub struct CorpusFiles {
 }
 
 impl CorpusFiles {
-    /// Files as given, or all `*.txt` and `*.txt.gz` below folders in the order of their paths. Reads all of them.
+    /// Opens the given files, and all `*.txt` and `*.txt.gz` below given folders, ordered by path. Reads all of them.
     ///
     /// # Errors
     /// [`DataError::Io`], [`DataError::NotUtf8`], [`PretrainError::NotText`], [`PretrainError::Gzip`],
-    /// [`PretrainError::NoTextFiles`], and [`PretrainError::EmptyCorpus`] where no paragraph is kept.
+    /// [`PretrainError::NoTextFiles`], and [`PretrainError::EmptyCorpus`] if no paragraph is kept.
     pub fn open(paths: &[PathBuf], options: CorpusOptions) -> Result<Self, DataError> {
         let mut corpus = Self {
             members: Vec::new(),
@@ -107,7 +107,7 @@ impl CorpusFiles {
         Ok(corpus)
     }
 
-    /// Reads a file to its end and notes what it is.
+    /// Reads a file to its end and records its hash and counts.
     fn add(&mut self, name: String, path: PathBuf) -> Result<(), DataError> {
         let mut paragraphs = Paragraphs::open(&path)?;
         let (mut rows, mut skipped) = (0, 0);
@@ -130,8 +130,8 @@ impl CorpusFiles {
         Ok(())
     }
 
-    /// Puts paragraphs that are at hand before all others, under a name that stands for their file. Options do not
-    /// concern them: what is short is kept.
+    /// Inserts in-memory paragraphs before all others, under a pseudo file name. The filter options do not apply: short
+    /// ones are kept.
     pub fn prepend(&mut self, name: String, texts: Vec<String>) {
         let mut hash = Sha256::new();
         for text in &texts {
@@ -150,27 +150,27 @@ impl CorpusFiles {
         self.members.insert(0, Member::Texts(texts));
     }
 
-    /// The files in reading order: `rows` counts paragraphs kept, `skipped` those dropped.
+    /// The files in reading order; `rows` counts paragraphs kept, `skipped` those dropped.
     pub fn files(&self) -> &[DataFile] {
         &self.files
     }
 
-    /// Paragraphs kept, of all files.
+    /// Number of paragraphs kept, over all files.
     pub fn paragraphs(&self) -> usize {
         self.files.iter().map(|file| file.rows).sum()
     }
 
-    /// Characters of the paragraphs kept.
+    /// Number of characters in the paragraphs kept.
     pub fn characters(&self) -> usize {
         self.characters
     }
 
-    /// What counts as a paragraph.
+    /// The filter options.
     pub fn options(&self) -> CorpusOptions {
         self.options
     }
 
-    /// The paragraphs in order. After an error there are none.
+    /// Iterates over the paragraphs in order; ends after an error.
     pub fn lines(&self) -> CorpusLines<'_> {
         CorpusLines {
             corpus: self,
@@ -181,13 +181,13 @@ impl CorpusFiles {
     }
 }
 
-/// Paragraphs of a corpus, read from its files as they are asked for.
+/// Lazily read paragraphs of a corpus.
 #[derive(Debug)]
 pub struct CorpusLines<'a> {
     corpus: &'a CorpusFiles,
-    /// The file that is read.
+    /// Index of the current file.
     file: usize,
-    /// Paragraphs that came from it.
+    /// Paragraphs read from it so far.
     rows: usize,
     open: Option<Paragraphs>,
 }
@@ -256,7 +256,7 @@ fn is_folder(path: &Path) -> Result<bool, DataError> {
         })
 }
 
-/// Text files below a folder. Links to folders are not followed: they may lead back up.
+/// Collects text files below a folder. Links to folders are not followed, since they may form a cycle.
 fn text_files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), DataError> {
     let failed = |source| DataError::Io {
         file: folder.to_path_buf(),

@@ -1,6 +1,6 @@
-//! T5's span corruption (Raffel et al. 2020, section 3.1.4, and the recipe published with it): a share of the tokens is
-//! noise, in spans of a mean length. The input keeps the rest and one sentinel in place of each span; the target is the
-//! spans, each behind its sentinel.
+//! T5's span corruption (Raffel et al. 2020, section 3.1.4, and the published recipe): a share of the tokens is noise,
+//! in spans of a given mean length. The input keeps the other tokens, with a sentinel in place of each span; the target
+//! lists the spans, each preceded by its sentinel.
 //!
 //! ```text
 //! tokens   a b c d e f g h
@@ -9,15 +9,15 @@
 //! target   <extra_id_0> c d <extra_id_1> h </s>
 //! ```
 //!
-//! With `L` tokens of text there are `n = round(L · density)` noise tokens in `s = round(n / mean length)` spans (both at
-//! least 1, ties to even as TensorFlow and numpy round). Noise and the rest are each cut into `s` spans, all ways to cut
-//! being equally likely, and laid down in turns, the rest first. So an input has `L - n + s + 1` tokens and a target
-//! `n + s + 1`, whatever was drawn, and a window always ends in noise: no sentinel closes the target.
+//! A window of `L` tokens has `n = round(L · density)` noise tokens in `s = round(n / mean length)` spans (both at
+//! least 1, ties to even as in TensorFlow and numpy). Noise and non-noise tokens are each partitioned into `s` spans,
+//! uniformly over all partitions, and interleaved starting with non-noise. So an input always has `L - n + s + 1`
+//! tokens and a target `n + s + 1`, and a window always ends in noise: no sentinel closes the target.
 
 use super::{Draws, PretrainError};
 use crate::{DataError, Encoded, TextTokenizer};
 
-/// How much is hidden, and in what pieces.
+/// Amount and span length of the noise.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DenoiseOptions {
     /// Share of tokens that are noise, between 0 and 1 (T5: 0.15).
@@ -44,7 +44,7 @@ impl DenoiseOptions {
                 found,
             })
         };
-        // Written so that NaN is refused as well.
+        // Negated so that NaN is rejected as well.
         if !(self.noise_density > 0.0 && self.noise_density < 1.0) {
             return refused("noise_density", "a share between 0 and 1", self.noise_density);
         }
@@ -54,8 +54,8 @@ impl DenoiseOptions {
         Ok(())
     }
 
-    /// Noise tokens of a window of at least two tokens and their spans: at least one of each, at least one token that is
-    /// not noise, and no more spans than tokens to separate them.
+    /// Noise tokens and spans of a window of at least two tokens: at least one of each, at least one non-noise token,
+    /// and no more spans than non-noise tokens to separate them.
     fn counts(&self, length: usize) -> (usize, usize) {
         let noise = (length as f64 * self.noise_density).round_ties_even() as usize;
         let noise = noise.clamp(1, length - 1);
@@ -63,7 +63,7 @@ impl DenoiseOptions {
         (noise, spans.clamp(1, noise.min(length - noise)))
     }
 
-    /// Noise spans of a window of `length` tokens: the sentinels it needs.
+    /// Number of noise spans, and so of sentinels, in a window of `length` tokens.
     pub fn spans(&self, length: usize) -> usize {
         self.counts(length.max(2)).1
     }
@@ -74,18 +74,18 @@ impl DenoiseOptions {
 pub struct Sentinels(Vec<u32>);
 
 impl Sentinels {
-    /// Sentinels of these ids, `<extra_id_0>` first.
+    /// From ids, `<extra_id_0>` first.
     pub fn new(ids: Vec<u32>) -> Self {
         Self(ids)
     }
 
-    /// The sentinels of a tokenizer: `<extra_id_0>`, `<extra_id_1>` and so on, as far as it knows them.
+    /// The sentinels in a tokenizer's vocabulary: `<extra_id_0>`, `<extra_id_1>` and so on up to the first missing one.
     pub fn of(tokenizer: &TextTokenizer) -> Self {
         let known = |number| tokenizer.token_id(&format!("<extra_id_{number}>"));
         Self((0..).map_while(known).collect())
     }
 
-    /// Their ids, `<extra_id_0>` first.
+    /// The ids, `<extra_id_0>` first.
     pub fn ids(&self) -> &[u32] {
         &self.0
     }
@@ -98,20 +98,21 @@ impl Sentinels {
     }
 }
 
-/// Tokens of text and of target for inputs of `input_length` tokens: the longest window whose corrupted form, `</s>`
-/// included, is no longer than that. T5's 512 give 568 tokens of text and 114 of target.
+/// Window and target length for inputs of `input_length` tokens: the longest window whose corrupted form, `</s>`
+/// included, still fits. For T5's 512, a window is 568 tokens of text and its target 114.
 ///
 /// # Errors
-/// [`PretrainError::Option`] where the noise is out of range, [`PretrainError::InputTooShort`] where not even a window of
-/// two tokens fits.
+/// [`PretrainError::Option`] if the noise is out of range, [`PretrainError::InputTooShort`] if not even a window of two
+/// tokens fits.
 pub fn window_length(input_length: usize, options: &DenoiseOptions) -> Result<(usize, usize), DataError> {
     options.check()?;
     let lengths = |window: usize| {
         let (noise, spans) = options.counts(window);
         (window - noise + spans + 1, noise + spans + 1)
     };
-    // One token more of text makes the input one token longer or leaves it as it is, so the first window that is too long
-    // ends the search, as published. (Left out: the recipe's special case for a density of exactly one half.)
+    // One more token of text makes the input one token longer or leaves its length unchanged, so the search ends at the
+    // first window that is too long, as published. (Omitted: the recipe's special case for a density of exactly one
+    // half.)
     let mut window = 2;
     if lengths(window).0 > input_length {
         return Err(PretrainError::InputTooShort {
@@ -126,7 +127,7 @@ pub fn window_length(input_length: usize, options: &DenoiseOptions) -> Result<(u
     Ok((window, lengths(window).1))
 }
 
-/// Which of `length` tokens are noise: true for noise. Fewer than two tokens have none.
+/// True at noise tokens. Windows of fewer than two tokens have none.
 pub fn noise_mask(length: usize, options: &DenoiseOptions, draws: &mut Draws) -> Vec<bool> {
     if length < 2 {
         return vec![false; length];
@@ -142,8 +143,8 @@ pub fn noise_mask(length: usize, options: &DenoiseOptions, draws: &mut Draws) ->
     mask
 }
 
-/// Lengths of `spans` spans of at least one item each that add up to `items`, all ways to cut being equally likely: a
-/// random `spans - 1` of the `items - 1` places between two items are cut.
+/// Partitions `items` into `spans` spans of at least one item each, uniformly over all partitions: a random `spans - 1`
+/// of the `items - 1` gaps between items become boundaries.
 fn random_spans(items: usize, spans: usize, draws: &mut Draws) -> Vec<usize> {
     let mut cut: Vec<bool> = (0..items - 1).map(|place| place + 1 < spans).collect();
     draws.shuffle(&mut cut);
@@ -160,10 +161,10 @@ fn random_spans(items: usize, spans: usize, draws: &mut Draws) -> Vec<usize> {
     lengths
 }
 
-/// Input and target of tokens of which the masked ones are hidden; `eos` ends both.
+/// Builds input and target from tokens and a noise mask; both end in `eos`.
 ///
 /// # Errors
-/// [`PretrainError::MaskLength`] and, where there are more noise spans than sentinels, [`PretrainError::TooFewSentinels`].
+/// [`PretrainError::MaskLength`], and [`PretrainError::TooFewSentinels`] if there are more noise spans than sentinels.
 pub fn corrupt(tokens: &[u32], mask: &[bool], sentinels: &Sentinels, eos: u32) -> Result<Encoded, DataError> {
     if tokens.len() != mask.len() {
         return Err(PretrainError::MaskLength {

@@ -1,18 +1,18 @@
-//! Tokenising much text quickly. T5's tokenizer splits text at white space before anything else and looks at each word
-//! by itself, so a word's ids need to be worked out once only: text of any length is mostly words seen before.
+//! Fast tokenisation of large corpora. T5's tokenizer first splits text at white space and handles each word
+//! independently, so the ids of a word are computed once and cached: most words of a long text recur.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::{DataError, TextTokenizer};
 
-/// Words that are remembered at most; with more, all are forgotten. Text of a hundred million characters has about a
-/// million.
+/// Maximum number of cached words; when full, the cache is cleared. A hundred million characters of text contain about
+/// a million distinct words.
 const REMEMBERED: usize = 1 << 20;
 
-/// Longer words are worked out each time: they hardly come twice.
+/// Longer words are not cached: they rarely recur.
 const LONGEST: usize = 64;
 
-/// Tokenises texts one part after the other.
+/// Tokenises texts one after another, caching words.
 pub(super) struct Encoder<'a> {
     tokenizer: &'a TextTokenizer,
     eos: u32,
@@ -28,10 +28,10 @@ impl<'a> Encoder<'a> {
         }
     }
 
-    /// Hands on the ids of the texts in their order, exactly one `</s>` behind each text's own.
+    /// Passes the ids of each text to `sink`, in order, with exactly one `</s>` appended.
     ///
     /// # Errors
-    /// [`DataError::Tokenize`] as from [`TextTokenizer::encode_batch`].
+    /// [`DataError::Tokenize`], as in [`TextTokenizer::encode_batch`].
     pub fn encode(&mut self, texts: &[String], mut sink: impl FnMut(&[u32])) -> Result<(), DataError> {
         if !self.tokenizer.splits_at_spaces() {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -69,14 +69,14 @@ impl<'a> Encoder<'a> {
         Ok(())
     }
 
-    /// The ids without the `</s>` that the tokenizer puts behind them.
+    /// The ids without the `</s>` that the tokenizer appends.
     fn own<'b>(&self, ids: &'b [u32]) -> &'b [u32] {
         ids.strip_suffix(&[self.eos]).unwrap_or(ids)
     }
 }
 
-/// A text's words: what lies between spaces that have plain ASCII on both sides. With anything else beside it, a space
-/// can be part of a character that is made of several (a space and an accent), which the normalizer takes as one.
+/// Splits at spaces between plain ASCII characters only. Next to anything else a space can be part of a multi-character
+/// sequence (a space and an accent) that the normalizer replaces as a whole.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let bytes = text.as_bytes();
     let plain = move |at: usize| bytes.get(at).is_none_or(u8::is_ascii);

@@ -1,5 +1,5 @@
-//! What can be wrong with pretraining's input, with the figures. Files, lines and bytes of a line are named as in
-//! [`DataError`](crate::DataError), which carries these.
+//! Errors in pretraining's input, with the figures. Files, lines and bytes within a line are reported as in
+//! [`DataError`](crate::DataError), which wraps these.
 
 use std::path::PathBuf;
 
@@ -7,37 +7,37 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PretrainError {
-    /// A path of the corpus that is neither a text file nor a folder that holds one.
+    /// A corpus path that is neither a text file nor a folder containing one.
     #[error("{}: expected files *.txt or *.txt.gz, found none{}", path.display(), beside(found))]
     NoTextFiles {
         /// The folder.
         path: PathBuf,
-        /// What lies in it (the first dozen names, sorted).
+        /// Contents of the folder (the first dozen names, sorted).
         found: Vec<String>,
     },
-    /// Files without a paragraph that is long enough.
+    /// No paragraph is long enough.
     #[error(
         "the corpus is empty: none of {lines} lines in {files} files is a paragraph of at least {min_characters} characters"
     )]
     EmptyCorpus {
         /// Files read.
         files: usize,
-        /// Lines (or, in wrapped text, paragraphs) read.
+        /// Lines read (in wrapped text, paragraphs).
         lines: usize,
-        /// Characters a paragraph needs.
+        /// Minimum length of a paragraph in characters.
         min_characters: usize,
     },
-    /// Texts without a word to train a tokenizer on.
+    /// The texts contain no word to train a tokenizer on.
     #[error(
         "expected text to train a tokenizer on, found no word in {texts} texts (at most {max_characters} characters are used)"
     )]
     NoText {
         /// Texts read.
         texts: usize,
-        /// Characters that may be used.
+        /// Maximum number of characters used.
         max_characters: usize,
     },
-    /// A file that holds bytes no text has.
+    /// A file with bytes that do not occur in text.
     #[error("{}:{line}: expected text, found byte 0x{byte:02x} at byte {column} of the line; is it a binary file?", file.display())]
     NotText {
         /// The file.
@@ -49,24 +49,24 @@ pub enum PretrainError {
         /// The offending byte.
         byte: u8,
     },
-    /// A gzip file that is cut short or damaged.
+    /// A truncated or corrupt gzip file.
     #[error("{}: expected a whole gzip file, found one that ends or breaks after {bytes} bytes of text, in line {line}: {source}", file.display())]
     Gzip {
         /// The file.
         file: PathBuf,
-        /// Bytes of text that came out of it.
+        /// Bytes of text decompressed.
         bytes: u64,
         /// Line of the last of them.
         line: usize,
-        /// The decompressor's own words.
+        /// The decompressor's error.
         source: std::io::Error,
     },
-    /// A file that is not what it was when the corpus was opened.
+    /// A file changed since the corpus was opened.
     #[error("{}: expected {expected} paragraphs as when the corpus was opened, found {found}; was it changed meanwhile?", file.display())]
     CorpusChanged {
         /// The file.
         file: PathBuf,
-        /// Paragraphs then.
+        /// Paragraphs when opened.
         expected: usize,
         /// Paragraphs now.
         found: usize,
@@ -76,23 +76,23 @@ pub enum PretrainError {
     Write {
         /// The file.
         file: PathBuf,
-        /// The system's own words.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A vocabulary that the text has not enough different pieces for.
+    /// The text does not contain enough distinct pieces for the vocabulary.
     #[error(
         "expected a vocabulary of {expected} pieces, but {characters} characters of text support only {found} (special tokens and \
          sentinels included); ask for at most that many or give more text"
     )]
     VocabularyTooLarge {
-        /// Pieces asked for.
+        /// Pieces requested.
         expected: usize,
-        /// Pieces there were.
+        /// Pieces found.
         found: usize,
-        /// Characters of text trained on.
+        /// Characters of training text.
         characters: usize,
     },
-    /// A vocabulary that does not hold the special tokens and the text's characters.
+    /// The vocabulary is too small for the special tokens and the text's characters.
     #[error(
         "expected a vocabulary of at least {needed} pieces (3 special tokens, {sentinels} sentinels, {alphabet} characters of the \
          text), found {found}"
@@ -100,30 +100,30 @@ pub enum PretrainError {
     VocabularyTooSmall {
         /// Pieces needed.
         needed: usize,
-        /// Sentinels asked for.
+        /// Sentinels requested.
         sentinels: usize,
-        /// Characters that each need a piece.
+        /// Number of characters that need a piece each.
         alphabet: usize,
-        /// Pieces asked for.
+        /// Pieces requested.
         found: usize,
     },
-    /// The trainer of the tokenizers library failed.
+    /// The tokenizers library's trainer failed.
     #[error("the tokenizer could not be trained: {source}")]
     Trainer {
-        /// The library's own words.
+        /// The library's error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// An option outside its range.
+    /// An option is out of range.
     #[error("option `{option}`: expected {expected}, found {found}")]
     Option {
         /// The option.
         option: &'static str,
-        /// What it may be.
+        /// Valid values.
         expected: &'static str,
-        /// What it is.
+        /// The value given.
         found: f64,
     },
-    /// An input too short for one noise span, its sentinel, a token and `</s>`.
+    /// The input length has no room for a noise span, its sentinel, a token and `</s>`.
     #[error("option `input_length`: expected at least {expected} tokens for this noise, found {found}")]
     InputTooShort {
         /// Tokens needed.
@@ -136,37 +136,37 @@ pub enum PretrainError {
         "expected at least {expected} sentinels (<extra_id_0>, …), one for each noise span, found {found} in the tokenizer"
     )]
     TooFewSentinels {
-        /// Noise spans.
+        /// Number of noise spans.
         expected: usize,
-        /// Sentinels of the tokenizer.
+        /// Sentinels in the tokenizer.
         found: usize,
     },
-    /// A tokenizer without a special token of T5's.
+    /// The tokenizer lacks one of T5's special tokens.
     #[error("expected a tokenizer with `{expected}`, found none")]
     MissingToken {
         /// The token.
         expected: &'static str,
     },
-    /// A mask of another length than its tokens.
+    /// Mask and tokens differ in length.
     #[error("expected a mask of {expected} entries, one for each token, found {found}")]
     MaskLength {
-        /// Tokens.
+        /// Number of tokens.
         expected: usize,
-        /// Entries of the mask.
+        /// Length of the mask.
         found: usize,
     },
-    /// Too little text for the windows asked for.
+    /// The text is too short for the requested windows.
     #[error(
         "expected at least {expected} tokens of text ({holdout} held-out windows and one to train on, {window} tokens each), found {found}"
     )]
     TooFewTokens {
-        /// Tokens needed.
+        /// Tokens required.
         expected: u64,
-        /// Tokens of the store.
+        /// Tokens in the store.
         found: u64,
-        /// Windows that are not trained on.
+        /// Held-out windows.
         holdout: usize,
-        /// Tokens of a window.
+        /// Tokens per window.
         window: usize,
     },
     /// A window beyond the end of the store.
@@ -174,11 +174,11 @@ pub enum PretrainError {
     WindowOutside {
         /// The store.
         file: PathBuf,
-        /// Its tokens.
+        /// Tokens in the store.
         tokens: u64,
-        /// First token asked for.
+        /// First token requested.
         start: u64,
-        /// The one after the last.
+        /// End of the requested range, exclusive.
         end: u64,
     },
     /// A task without rows.
@@ -187,17 +187,17 @@ pub enum PretrainError {
         /// The task.
         task: String,
     },
-    /// Rates that do not fit the tasks.
+    /// Mixing rates that do not match the tasks.
     #[error("expected {expected} mixing rates, one for each task, finite, not negative and not all 0; found {found:?}")]
     Rates {
-        /// Tasks.
+        /// Number of tasks.
         expected: usize,
-        /// Rates.
+        /// The rates given.
         found: Vec<f64>,
     },
 }
 
-/// What lies in a folder, as the end of a sentence.
+/// The contents of a folder, phrased as the end of a sentence.
 fn beside(found: &[String]) -> String {
     if found.is_empty() {
         String::new()

@@ -1,5 +1,5 @@
-//! A trained tokenizer as the three files that transformers reads: `tokenizer.json`, `tokenizer_config.json` and
-//! `special_tokens_map.json`, in the form of T5's own.
+//! Saves a trained tokenizer as the three files that transformers reads, in T5's layout: `tokenizer.json`,
+//! `tokenizer_config.json` and `special_tokens_map.json`.
 
 use std::io::Write;
 use std::path::Path;
@@ -17,10 +17,10 @@ use super::PretrainError;
 use super::words::SPACE;
 use crate::DataError;
 
-/// Special tokens in the order of their ids. `<unk>` is the third.
+/// Special tokens by id. `<unk>` is the third.
 const SPECIAL: [&str; 3] = ["<pad>", "</s>", "<unk>"];
 
-/// A tokenizer that was trained and not yet saved.
+/// A trained tokenizer, not yet saved.
 #[derive(Debug, Clone)]
 pub struct TrainedTokenizer {
     tokenizer: Tokenizer,
@@ -28,7 +28,7 @@ pub struct TrainedTokenizer {
 }
 
 impl TrainedTokenizer {
-    /// Puts pieces into T5's layout.
+    /// Arranges pieces in T5's layout.
     pub(super) fn new(
         pieces: Vec<(String, f64)>,
         sentinels: usize,
@@ -40,13 +40,13 @@ impl TrainedTokenizer {
         Ok(Self { tokenizer, sentinels })
     }
 
-    /// Entries of the vocabulary, special tokens and sentinels included.
+    /// Vocabulary size, including special tokens and sentinels.
     pub fn vocab_size(&self) -> usize {
         self.tokenizer.get_vocab_size(true)
     }
 
-    /// Writes the three files into a folder, which is made where it is not there. Each is written beside its place and
-    /// renamed, `tokenizer.json` last: where it is, the others are.
+    /// Writes the three files into a folder, creating it if needed. Each is written to a temporary file and renamed,
+    /// `tokenizer.json` last, so that its presence implies the others.
     ///
     /// # Errors
     /// [`PretrainError::Write`].
@@ -111,7 +111,7 @@ fn tokenizer(
     Ok(tokenizer)
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file atomically.
 fn write(path: &Path, text: &str) -> Result<(), DataError> {
     let failed = |source| PretrainError::Write {
         file: path.to_path_buf(),

@@ -1,11 +1,11 @@
-//! What pretraining a small T5 reads: text as it lies in files, a tokenizer trained on it, its tokens on disk, span
-//! corruption, and the supervised mixture (Raffel et al. 2020, sections 3.1.4 and 3.5.2).
+//! Data for pretraining a small T5: a text corpus, a tokenizer trained on it, its tokens on disk, span corruption, and
+//! the supervised mixture (Raffel et al. 2020, sections 3.1.4 and 3.5.2).
 //!
-//! Text goes one way: [`CorpusFiles`] streams paragraphs out of plain or gzip files; [`train_unigram`] makes a tokenizer
-//! in T5's layout of them; [`TokenStore`] keeps their ids on disk; [`TextBatches`] reads windows of it, hides spans
-//! ([`noise_mask`], [`corrupt`]) and hands out [`Batch`](crate::Batch)es. [`TaskBatches`] draws labelled rows of several
-//! tasks by their [`mixing_rates`]. Memory stays flat in the size of the corpus, and every order and every mask is a
-//! pure function of (seed, index).
+//! Data flows in one direction: [`CorpusFiles`] streams paragraphs from plain or gzip files; [`train_unigram`] trains a
+//! tokenizer in T5's layout on them; [`TokenStore`] keeps their ids on disk; [`TextBatches`] reads windows of it,
+//! corrupts spans ([`noise_mask`], [`corrupt`]) and yields [`Batch`](crate::Batch)es. [`TaskBatches`] samples labelled
+//! rows of several tasks at their [`mixing_rates`]. Memory is independent of the size of the corpus, and every order
+//! and every mask is a pure function of (seed, index).
 
 mod charsmap;
 mod corpus;

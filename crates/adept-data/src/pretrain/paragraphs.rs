@@ -1,8 +1,9 @@
-//! One text file, plain or gzip, as paragraphs.
+//! Splits a text file, plain or gzip, into paragraphs.
 //!
-//! In most corpora a line is a paragraph. Books are often wrapped instead: lines of less than a hundred characters, and
-//! blank lines between paragraphs. A file is taken as wrapped where its beginning looks like that; its lines are then
-//! joined by spaces. A paragraph of more than 64 KiB is cut at a space, so that memory stays flat whatever the file.
+//! In most corpora each line is a paragraph. Books are often hard-wrapped instead: lines of less than a hundred
+//! characters, with blank lines between paragraphs. A file is treated as wrapped if its beginning looks like that; its
+//! lines are then joined by spaces. A paragraph of more than 64 KiB is cut at a space, so that memory stays bounded
+//! whatever the file.
 
 use std::io::{BufRead, Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -11,30 +12,30 @@ use super::PretrainError;
 use crate::DataError;
 use crate::file::TextFile;
 
-/// Longest paragraph in bytes, and what is looked at to tell whether a file is wrapped.
+/// Maximum length of a paragraph in bytes; also the amount of text inspected to detect wrapping.
 const LONGEST: usize = 1 << 16;
 
-/// Longest line of wrapped text, in bytes.
+/// Maximum line length of wrapped text, in bytes.
 const WRAPPED: usize = 100;
 
-/// The paragraphs of a file.
+/// Iterator over the paragraphs of a file.
 #[derive(Debug)]
 pub(super) struct Paragraphs {
     path: PathBuf,
     text: TextFile,
-    /// The beginning of the text, which was read to see whether it is wrapped, and what ended the reading.
+    /// The beginning of the text, read to detect wrapping, and the error that ended that reading, if any.
     head: Cursor<Vec<u8>>,
     head_fault: Option<std::io::Error>,
     wrapped: bool,
-    /// Bytes of the text that were read.
+    /// Bytes of text read so far.
     bytes: u64,
-    /// The line that is read, from 1, and its bytes that were handed on and are no longer in `raw`.
+    /// Current line, from 1, and the number of its bytes already consumed and removed from `raw`.
     line: usize,
     before: usize,
-    /// Bytes of the line that were read, and how many of them are handed on next.
+    /// Unconsumed bytes of the line, and how many of them form the next piece.
     raw: Vec<u8>,
     end: usize,
-    /// True where `raw` reaches to the end of its line.
+    /// Whether `raw` extends to the end of its line.
     whole: bool,
     paragraph: String,
 }
@@ -60,7 +61,6 @@ impl Paragraphs {
         })
     }
 
-    /// SHA-256 of the file's bytes.
     pub(super) fn sha256(self) -> Result<String, DataError> {
         let finished = self.text.finish();
         let (sha256, _) = finished.map_err(|source| DataError::Io {
@@ -70,7 +70,7 @@ impl Paragraphs {
         Ok(sha256)
     }
 
-    /// The next paragraph, without white space around it. Blank ones are passed over.
+    /// The next non-blank paragraph, trimmed.
     pub(super) fn next(&mut self) -> Result<Option<&str>, DataError> {
         self.paragraph.clear();
         while self.read_piece()? {
@@ -88,7 +88,7 @@ impl Paragraphs {
         Ok((!self.paragraph.is_empty()).then_some(self.paragraph.as_str()))
     }
 
-    /// Reads to the end of the line, or as much of it as a paragraph may have. False at the end of the file.
+    /// Reads to the end of the line, or up to the maximum length of a paragraph. False at the end of the file.
     fn read_piece(&mut self) -> Result<bool, DataError> {
         self.whole = false;
         while !self.whole && self.raw.len() < LONGEST {
@@ -104,7 +104,7 @@ impl Paragraphs {
             }
             let newline = available.iter().position(|&byte| byte == b'\n');
             let (text, used) = newline.map_or((available, available.len()), |at| (&available[..at], at + 1));
-            // `available` lies in `self`, so it is copied before anything else of `self` changes.
+            // `available` borrows from `self`, so it is copied before `self` changes.
             let text = text.to_vec();
             self.raw.extend_from_slice(&text);
             self.whole = newline.is_some();
@@ -117,7 +117,7 @@ impl Paragraphs {
         Ok(true)
     }
 
-    /// Marks what was handed on as read.
+    /// Consumes the current piece.
     fn pass_piece(&mut self) {
         self.raw.drain(..self.end);
         if self.whole {
@@ -164,11 +164,11 @@ impl Paragraphs {
     }
 }
 
-/// The text of a line's bytes, of which `before` came earlier.
+/// Decodes part of a line, which follows `before` bytes already consumed.
 fn checked<'a>(path: &Path, line: usize, before: usize, raw: &'a [u8]) -> Result<&'a str, DataError> {
     let text = std::str::from_utf8(raw);
     let valid = text.map_or_else(|error| error.valid_up_to(), str::len);
-    // A zero byte comes first in most binary files, and says more than that they are not UTF-8.
+    // Most binary files contain a zero byte early on, and reporting it is more helpful than an invalid UTF-8 sequence.
     if let Some(at) = raw[..valid].iter().position(|&byte| byte == 0) {
         return Err(PretrainError::NotText {
             file: path.to_path_buf(),
@@ -186,22 +186,22 @@ fn checked<'a>(path: &Path, line: usize, before: usize, raw: &'a [u8]) -> Result
     })
 }
 
-/// Where a line that is too long is cut: behind its last space, or where there is none, between two characters.
+/// Where to cut an overlong line: after its last space or, without one, at a character boundary.
 fn cut(raw: &[u8]) -> usize {
     if let Some(space) = raw.iter().rposition(|&byte| byte == b' ') {
         return space + 1;
     }
     let start = |byte: &u8| !(0x80..0xc0).contains(byte);
     match raw.iter().rposition(start) {
-        // Bytes that are not UTF-8 are handed on as they are, so that the check of them names the first.
+        // Invalid UTF-8 is passed on as it is; the check that follows reports its first byte.
         None | Some(0) => raw.len(),
         Some(last) => last,
     }
 }
 
-/// Whether text begins with short lines and blank lines between blocks of several of them.
+/// Whether text begins with short lines and blank lines between blocks of several lines.
 fn looks_wrapped(head: &[u8]) -> bool {
-    // The last line may be cut off; it is too short to be the one that tells.
+    // The last line may be truncated; it can then only be too short, which does no harm.
     let mut lines = head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
     let (mut full, mut blocks, mut inside) = (0, 0, false);
     let short = lines.all(|line| {

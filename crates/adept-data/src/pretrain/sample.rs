@@ -1,16 +1,16 @@
-//! A random part of texts, in one pass and without knowing how many there are.
+//! Single-pass random sampling of texts from a stream of unknown length.
 
 use std::collections::BinaryHeap;
 
 use super::draws::{Draws, Purpose};
 use crate::DataError;
 
-/// Whole texts of together at most `max_characters` characters, drawn evenly from all that are given and in their
-/// order. Every text gets a random number; those with the smallest are kept. A text longer than `max_characters` is
-/// passed over. Memory is that of the texts kept. A pure function of the texts and the seed.
+/// Samples whole texts of at most `max_characters` characters in total, uniformly and in their original order. Every
+/// text gets a random rank; those with the smallest are kept. A text longer than `max_characters` is skipped. Memory is
+/// proportional to the texts kept. A pure function of the texts and the seed.
 ///
 /// # Errors
-/// The first error of the texts.
+/// The first error of the iterator.
 pub fn sample_texts(
     texts: impl Iterator<Item = Result<String, DataError>>,
     max_characters: usize,
@@ -42,7 +42,7 @@ pub fn sample_texts(
     Ok(kept.into_iter().map(|kept| kept.text).collect())
 }
 
-/// A text that is kept for the moment; ordered by its random number, which comes first.
+/// A candidate, ordered by its random rank (the first field).
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Kept {
     rank: u64,
@@ -81,7 +81,7 @@ mod tests {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let some = sample(&texts, 4 * 200, 7);
         assert_eq!(some.len(), 200);
-        // 50 are expected of each quarter; 5 standard deviations are 5·√(50 · 3/4 · 4/5) ≈ 27.
+        // 50 of each quarter are expected; 5 standard deviations are 5·√(50 · 3/4 · 4/5) ≈ 27.
         for quarter in 0..4 {
             let range = format!("{:04}", 250 * quarter)..format!("{:04}", 250 * (quarter + 1));
             let count = some.iter().filter(|&text| range.contains(text)).count();

@@ -1,6 +1,6 @@
-//! A corpus as token ids on disk, so that text is tokenised once and any window of it is one short read.
+//! A corpus as token ids on disk, so that text is tokenised once and any window is a single short read.
 //!
-//! Layout, all little-endian: 104 bytes of header, then the ids, as `u16` where the vocabulary allows it and as `u32`
+//! Layout, all little-endian: 104 bytes of header, then the ids, as `u16` if the vocabulary fits and as `u32`
 //! otherwise; each paragraph's ids are followed by `</s>`.
 //!
 //! | bytes | header |
@@ -14,8 +14,8 @@
 //! | 32 | SHA-256 of what the ids were made of: tokenizer, files, and what counts as a paragraph |
 //! | 32 | SHA-256 of all ids and of the numbers of ids and paragraphs |
 //!
-//! A store is written beside its place and renamed when it is whole. It is checked to the last byte when it is opened
-//! (a second for a billion ids) and built anew where it is not exactly what would be built.
+//! A store is written to a temporary file and renamed when complete. It is verified in full when opened (a second for a
+//! billion ids) and rebuilt unless it is exactly what would be built.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
@@ -32,36 +32,36 @@ const MAGIC: [u8; 8] = *b"ADEPTTOK";
 const VERSION: u32 = 1;
 const HEADER: usize = 104;
 
-/// Paragraphs tokenised at a time, and bytes of them: enough to keep all cores busy, little enough to keep memory flat.
+/// Paragraphs and bytes tokenised at a time: enough to keep all cores busy, few enough to bound memory.
 const CHUNK: usize = 4096;
 const CHUNK_BYTES: usize = 1 << 21;
 
-/// How far a store is.
+/// Progress of building a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreProgress {
-    /// Paragraphs tokenised.
+    /// Paragraphs tokenised so far.
     pub paragraphs: usize,
-    /// Paragraphs of the corpus.
+    /// Paragraphs in the corpus.
     pub total: usize,
-    /// Tokens written.
+    /// Tokens written so far.
     pub tokens: u64,
 }
 
-/// Where a store came from.
+/// Whether an existing store was reused and, if not, why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreOrigin {
-    /// It was there.
+    /// A valid store existed.
     Reused,
-    /// It was built: there was none.
+    /// Built: there was none.
     Built,
-    /// It was built: there was one of another tokenizer, of other text, or of another version.
+    /// Built: the existing one is from another tokenizer, other text or another version.
     Outdated,
-    /// It was built: there was one that is damaged.
+    /// Built: the existing one is corrupt.
     Damaged,
 }
 
-/// Token ids on disk.
+/// A corpus as token ids on disk.
 #[derive(Debug)]
 pub struct TokenStore {
     path: PathBuf,
@@ -71,11 +71,11 @@ pub struct TokenStore {
 }
 
 impl TokenStore {
-    /// Opens the store at `path` where it is one of this corpus and tokenizer, and builds it where it is not. `progress`
-    /// hears of building only.
+    /// Opens the store at `path` if it matches this corpus and tokenizer, and builds it otherwise. `progress` is called
+    /// only while building.
     ///
     /// # Errors
-    /// Those of the corpus; [`PretrainError::Write`], [`DataError::Io`]; [`PretrainError::MissingToken`] where the
+    /// Those of the corpus; [`PretrainError::Write`], [`DataError::Io`]; [`PretrainError::MissingToken`] if the
     /// tokenizer has no `</s>`.
     pub fn open_or_build(
         path: &Path,
@@ -111,7 +111,7 @@ impl TokenStore {
         })
     }
 
-    /// The store at `path`, or why it cannot be used.
+    /// The store at `path`, or the reason it must be built.
     fn open(path: &Path, content: &[u8; 32], width: u32) -> Result<Result<Self, StoreOrigin>, DataError> {
         let failed = |source| DataError::Io {
             file: path.to_path_buf(),
@@ -124,7 +124,7 @@ impl TokenStore {
         };
         let found = file.metadata().map_err(failed)?;
         if !found.is_file() {
-            // Renaming onto a folder or a device would not be what anybody meant.
+            // Never replace a folder or a device by renaming onto it.
             return Err(failed(std::io::Error::other("it is no regular file")));
         }
         let mut reader = BufReader::with_capacity(1 << 16, file);
@@ -162,30 +162,30 @@ impl TokenStore {
         }))
     }
 
-    /// Whether it was there, and if not, why it was built.
+    /// Whether the store was reused and, if not, why it was built.
     pub fn origin(&self) -> StoreOrigin {
         self.origin
     }
 
-    /// Tokens, `</s>` after each paragraph included.
+    /// Number of tokens, including the `</s>` after each paragraph.
     pub fn len(&self) -> u64 {
         self.header.tokens
     }
 
-    /// True where there are none, which [`open_or_build`](Self::open_or_build) never gives.
+    /// Whether the store has no tokens; never true for a store from [`open_or_build`](Self::open_or_build).
     pub fn is_empty(&self) -> bool {
         self.header.tokens == 0
     }
 
-    /// Paragraphs.
+    /// Number of paragraphs.
     pub fn paragraphs(&self) -> u64 {
         self.header.paragraphs
     }
 
-    /// Reads `length` tokens from `start` on into `out`, whose old content goes.
+    /// Reads `length` tokens from `start` into `out`, replacing its content.
     ///
     /// # Errors
-    /// [`PretrainError::WindowOutside`], and [`DataError::Io`] where the file can no longer be read.
+    /// [`PretrainError::WindowOutside`], and [`DataError::Io`] if the file can no longer be read.
     pub fn window(&self, start: u64, length: usize, out: &mut Vec<u32>) -> Result<(), DataError> {
         out.clear();
         let end = start.saturating_add(length as u64);
@@ -201,7 +201,7 @@ impl TokenStore {
         let width = self.header.width as usize;
         let mut bytes = vec![0; length * width];
         {
-            // Every read seeks first, so what a thread that panicked has left behind does not matter.
+            // Every read seeks first, so the state left by a panicking thread does not matter.
             let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
             file.seek(SeekFrom::Start(HEADER as u64 + start * width as u64))
                 .and_then(|_| file.read_exact(&mut bytes))
@@ -218,7 +218,6 @@ impl TokenStore {
     }
 }
 
-/// What stands before the ids.
 #[derive(Debug, Clone, Copy, Default)]
 struct Header {
     version: u32,
@@ -230,7 +229,7 @@ struct Header {
 }
 
 impl Header {
-    /// None where it is not one.
+    /// `None` if the magic bytes do not match.
     fn read(bytes: &[u8; HEADER]) -> Option<Self> {
         let word = |at: usize| bytes[at..at + 4].try_into().map(u32::from_le_bytes).ok();
         let long = |at: usize| bytes[at..at + 8].try_into().map(u64::from_le_bytes).ok();
@@ -260,7 +259,7 @@ impl Header {
         .concat()
     }
 
-    /// The hash of the ids, and of how many there are and of how many paragraphs.
+    /// Hash of the ids and of the numbers of tokens and paragraphs.
     fn digest(&self, ids: Sha256) -> [u8; 32] {
         ids.chain_update(self.tokens.to_le_bytes())
             .chain_update(self.paragraphs.to_le_bytes())
@@ -269,7 +268,7 @@ impl Header {
     }
 }
 
-/// A hash of all that decides which ids there are, and in what order.
+/// Hash of everything that determines the ids and their order.
 fn content(corpus: &CorpusFiles, tokenizer: &TextTokenizer) -> [u8; 32] {
     let options = corpus.options();
     let mut hash = Sha256::new()
@@ -284,7 +283,6 @@ fn content(corpus: &CorpusFiles, tokenizer: &TextTokenizer) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Writes header and ids.
 fn write(
     file: &mut (impl Write + Seek),
     path: &Path,
@@ -356,7 +354,7 @@ mod tests {
     use super::*;
     use crate::pretrain::CorpusOptions;
 
-    /// A device on which every write fails for want of space; where there is none, the test passes for nothing.
+    /// Uses a device on which every write fails for lack of space; where it does not exist, the test passes vacuously.
     #[test]
     fn a_full_disk_is_an_error() {
         let Ok(mut full) = File::options().write(true).open("/dev/full") else {

@@ -1,10 +1,11 @@
-//! Batches of labelled rows of several tasks.
+//! Batches of labelled rows from several tasks.
 //!
-//! Rows are drawn one by one: the task by its rate, then the task's next row in a random order of its own that is new in
-//! each of its epochs. So every row of a task comes once before any comes twice, whatever the rates.
+//! Rows are sampled one by one: first the task according to its rate, then the next row in the task's own random order,
+//! which changes with each of its epochs. So every row of a task occurs once before any occurs twice, whatever the
+//! rates.
 //!
-//! Eight batches are drawn together, sorted by length and cut, so that rows of a batch are of about one length and little
-//! padding is left; the eight come in random order. All of it is a pure function of (seed, index).
+//! Eight batches are sampled together, sorted by length and split, so that the rows of a batch have similar lengths and
+//! need little padding; the eight are then shuffled. All of it is a pure function of (seed, index).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,51 +14,52 @@ use super::{MixtureTask, PretrainError};
 use crate::batch::padded;
 use crate::{Batch, DataError, Encoded};
 
-/// Batches that are drawn together.
+/// Batches sampled together.
 const GROUP: usize = 8;
 
-/// How task rows become batches.
+/// How rows of tasks are batched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskOptions {
-    /// Rows in a batch.
+    /// Rows per batch.
     pub batch_size: usize,
-    /// Widths that batches may have, ascending; longer sources than the last are cut, their last token kept last.
+    /// Permitted batch widths, ascending; longer sources are truncated to the last, keeping their last token at the
+    /// end.
     pub buckets: Vec<usize>,
-    /// Id at padding.
+    /// Padding id.
     pub pad: u32,
 }
 
-/// Batches of a mixture of tasks.
+/// Batches sampled from a mixture of tasks.
 #[derive(Debug)]
 pub struct TaskBatches {
     tasks: Vec<MixtureTask>,
-    /// Rates added up, each task's with those before it.
+    /// Cumulative rates.
     bounds: Vec<f64>,
     options: TaskOptions,
     target_width: usize,
     state: Mutex<State>,
 }
 
-/// What was last asked for, kept so that going through the batches in order works each thing out once.
+/// Cached state of the last request, so that requesting batches in order computes everything once.
 #[derive(Debug, Default)]
 struct State {
     seed: u64,
-    /// Rows of each task that were drawn before `next_group`.
+    /// Rows of each task drawn before `next_group`.
     drawn: Vec<u64>,
     next_group: u64,
-    /// The order of each task's rows in the epoch last used.
+    /// Row order of each task in its most recent epoch.
     orders: Vec<Option<(u64, Vec<u32>)>>,
     group: Option<(u64, Arc<Vec<Vec<Drawn>>>)>,
 }
 
-/// A row: task, and place in it.
+/// A row, as (task, index in the task).
 type Drawn = (usize, usize);
 
 impl TaskBatches {
-    /// Batches of `tasks`, drawn at `rates` (see [`mixing_rates`](super::mixing_rates)), which need not add up to 1.
+    /// Batches of `tasks`, sampled at `rates` (see [`mixing_rates`](super::mixing_rates)), which need not sum to 1.
     ///
     /// # Errors
-    /// [`PretrainError::EmptyTask`], [`PretrainError::Rates`]; [`DataError::NoRows`] where there is no task,
+    /// [`PretrainError::EmptyTask`], [`PretrainError::Rates`]; [`DataError::NoRows`] if there is no task,
     /// [`DataError::ZeroOption`], [`DataError::Buckets`], [`DataError::TokenId`].
     pub fn new(tasks: Vec<MixtureTask>, rates: &[f64], options: TaskOptions) -> Result<Self, DataError> {
         if tasks.is_empty() {
@@ -113,17 +115,17 @@ impl TaskBatches {
         })
     }
 
-    /// Labels of a row: the longest target of all tasks.
+    /// Labels per row: the longest target of all tasks.
     pub fn target_width(&self) -> usize {
         self.target_width
     }
 
-    /// The tasks.
+    /// The tasks, in the order given.
     pub fn tasks(&self) -> &[MixtureTask] {
         &self.tasks
     }
 
-    /// Task (its place in the list given) of a row number as [`Batch::rows`] holds them: they count through all rows of
+    /// The task (as an index into the given list) of a row number in [`Batch::rows`], which counts through all rows of
     /// all tasks.
     pub fn task_of(&self, row: usize) -> usize {
         let mut first = 0;
@@ -134,8 +136,8 @@ impl TaskBatches {
         after.unwrap_or(self.tasks.len())
     }
 
-    /// The batch of a task micro-step, counted from 0: a pure function of (seed, index). In order, each costs next to
-    /// nothing; one out of order costs the draws of all before it, about a millisecond for a hundred batches.
+    /// The batch of a task micro-step, counted from 0: a pure function of (seed, index). In order, each batch is cheap;
+    /// out of order, all earlier draws are repeated, about a millisecond per hundred batches.
     pub fn train_batch(&self, seed: u64, index: usize) -> Batch {
         let group = self.group(seed, (index / GROUP) as u64);
         let drawn = &group[index % GROUP];
@@ -158,7 +160,7 @@ impl TaskBatches {
     }
 
     fn group(&self, seed: u64, group: u64) -> Arc<Vec<Vec<Drawn>>> {
-        // Whatever a thread that panicked left here is checked by its seed and numbers or written anew.
+        // State left by a panicking thread is either validated by its seed and numbers or overwritten.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, drawn)) = &state.group
             && (state.seed, *known) == (seed, group)
@@ -185,9 +187,9 @@ impl TaskBatches {
         drawn
     }
 
-    /// The tasks of a group's rows.
+    /// Samples the tasks of a group's rows.
     fn draw_tasks(&self, draws: &mut Draws) -> Vec<usize> {
-        // Rounding can leave the last bound below 1, and a task of rate 0 must not get what is left.
+        // Rounding can leave the last bound below 1, and the remainder must not go to a task with rate 0.
         let last = self
             .bounds
             .partition_point(|&bound| bound < self.bounds[self.bounds.len() - 1]);
@@ -199,7 +201,7 @@ impl TaskBatches {
             .collect()
     }
 
-    /// Draws the rows of group `state.next_group` and makes batches of them.
+    /// Samples the rows of group `state.next_group` and forms its batches.
     fn draw(&self, state: &mut State) -> Vec<Vec<Drawn>> {
         let mut draws = Draws::of(Purpose::Tasks, state.seed, state.next_group);
         let mut rows: Vec<Drawn> = Vec::with_capacity(GROUP * self.options.batch_size);
@@ -220,9 +222,9 @@ impl TaskBatches {
     }
 }
 
-/// A random order of a task's rows.
+/// Shuffled row order of a task in one epoch.
 fn order(seed: u64, task: usize, epoch: u64, count: usize) -> Vec<u32> {
-    // 2^32 epochs of a task are more than anybody trains for.
+    // No training run reaches 2^32 epochs of a task.
     let key = (task as u64) << 32 | (epoch & u64::from(u32::MAX));
     let mut order: Vec<u32> = (0..count as u32).collect();
     Draws::of(Purpose::Rows, seed, key).shuffle(&mut order);

@@ -1,10 +1,10 @@
-//! Batches of corrupted text out of a [`TokenStore`].
+//! Batches of corrupted text from a [`TokenStore`].
 //!
-//! The store is cut into windows of as many tokens as give inputs of the length asked for ([`window_length`]). The last
-//! windows are held out. The others are trained on in a new random order every epoch, cut at another random place every
-//! epoch, and corrupted anew every time. All of it is a pure function of (seed, index).
+//! The store is divided into windows of the length that corrupts to the requested input length ([`window_length`]). The
+//! last windows are held out. The others are used for training, in a new random order, from a new random offset and
+//! with new noise every epoch. All of it is a pure function of (seed, index).
 //!
-//! All windows being of one length, so are all inputs and all targets: batches of text have one shape.
+//! All windows have the same length, so all inputs and targets do, too: text batches have a single shape.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,30 +13,30 @@ use super::{DenoiseOptions, PretrainError, Sentinels, TokenStore, corrupt, noise
 use crate::batch::padded;
 use crate::{Batch, DataError, TextTokenizer};
 
-/// How text becomes batches.
+/// How text is batched.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TextOptions {
-    /// Tokens of a corrupted input at most, `</s>` included: the width of every batch.
+    /// Maximum length of a corrupted input in tokens, including `</s>`: the width of every batch.
     pub input_length: usize,
-    /// Windows in a batch.
+    /// Windows per batch.
     pub batch_size: usize,
-    /// Noise.
+    /// Amount and span length of the noise.
     pub denoise: DenoiseOptions,
-    /// Windows at the store's end that are never trained on.
+    /// Windows at the end of the store that are never trained on.
     pub holdout_windows: usize,
     /// Sentinels of the tokenizer.
     pub sentinels: Sentinels,
     /// Id of `</s>`.
     pub eos: u32,
-    /// Id at padding.
+    /// Padding id.
     pub pad: u32,
 }
 
 impl TextOptions {
-    /// Options with the special tokens of a tokenizer.
+    /// Options with the special tokens taken from a tokenizer.
     ///
     /// # Errors
-    /// [`PretrainError::MissingToken`] where it has no `</s>` or `<pad>`.
+    /// [`PretrainError::MissingToken`] if it has no `</s>` or `<pad>`.
     pub fn new(
         tokenizer: &TextTokenizer,
         input_length: usize,
@@ -61,24 +61,24 @@ impl TextOptions {
     }
 }
 
-/// Where an epoch's windows start and in what order they come.
+/// First token of each window of an epoch, in training order.
 type Epoch = Arc<Vec<u64>>;
 
-/// Batches of corrupted text.
+/// Batches of corrupted text from a store.
 #[derive(Debug)]
 pub struct TextBatches {
     store: TokenStore,
     options: TextOptions,
     window: usize,
     target: usize,
-    /// Tokens that are trained on: all but the held-out windows.
+    /// Tokens available for training: all but the held-out windows.
     train_tokens: u64,
-    /// The epoch last asked for.
+    /// The most recently requested (seed, epoch) and its plan.
     planned: Mutex<Option<(u64, u64, Epoch)>>,
 }
 
 impl TextBatches {
-    /// Batches of a store.
+    /// Validates the options against a store.
     ///
     /// # Errors
     /// Those of [`window_length`]; [`DataError::ZeroOption`], [`PretrainError::TooFewSentinels`],
@@ -92,7 +92,7 @@ impl TextBatches {
         if found < expected {
             return Err(PretrainError::TooFewSentinels { expected, found }.into());
         }
-        // One window more than is held out, and one that the random cut may cost.
+        // The held-out windows, plus one to train on and one that the random offset may cost.
         let held_out = (options.holdout_windows as u64).saturating_mul(window as u64);
         let needed = held_out.saturating_add(2 * window as u64);
         if store.len() < needed {
@@ -114,31 +114,32 @@ impl TextBatches {
         })
     }
 
-    /// The store.
+    /// The store that batches are read from.
     pub fn store(&self) -> &TokenStore {
         &self.store
     }
 
-    /// Tokens of a window of text, before corruption.
+    /// Tokens per window, before corruption.
     pub fn window_length(&self) -> usize {
         self.window
     }
 
-    /// Labels of a row.
+    /// Labels per row.
     pub fn target_length(&self) -> usize {
         self.target
     }
 
-    /// Windows an epoch trains on. Up to a window's tokens fall off an epoch at its ends, others in every epoch.
+    /// Training windows per epoch. Up to one window's worth of tokens at the ends is left out, different ones in every
+    /// epoch.
     pub fn train_windows(&self) -> u64 {
         self.train_tokens / self.window as u64 - 1
     }
 
-    /// The batch of a text micro-step, counted from 0: a pure function of (seed, index). [`Batch::rows`] says how many
-    /// windows came before each.
+    /// The batch of a text micro-step, counted from 0: a pure function of (seed, index). [`Batch::rows`] holds the
+    /// number of windows drawn before each.
     ///
     /// # Errors
-    /// [`DataError::Io`] where the store can no longer be read.
+    /// [`DataError::Io`] if the store can no longer be read.
     pub fn train_batch(&self, seed: u64, index: usize) -> Result<Batch, DataError> {
         let first = index as u64 * self.options.batch_size as u64;
         let windows = self.train_windows();
@@ -150,8 +151,8 @@ impl TextBatches {
         self.batch(rows)
     }
 
-    /// The held-out windows in their order, corrupted by `seed`; the last batch may be short. [`Batch::rows`] numbers
-    /// the windows.
+    /// The held-out windows in order, corrupted with `seed`; the last batch may be short. [`Batch::rows`] holds window
+    /// numbers.
     ///
     /// # Errors
     /// As [`train_batch`](Self::train_batch).
@@ -169,7 +170,7 @@ impl TextBatches {
     }
 
     fn epoch(&self, seed: u64, epoch: u64) -> Epoch {
-        // A thread that panicked while it held the lock left a whole plan or none, so the lock's poison says nothing.
+        // A panicking thread leaves either a whole plan or none, so a poisoned lock is safe to use.
         let mut planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
         match &*planned {
             Some((known_seed, known_epoch, plan)) if (*known_seed, *known_epoch) == (seed, epoch) => Arc::clone(plan),
@@ -190,7 +191,7 @@ impl TextBatches {
         starts
     }
 
-    /// Reads and corrupts windows: the number to give as row, the first token, the draws of the mask.
+    /// Reads and corrupts windows, given as (row number, first token, generator of the mask).
     fn batch(&self, windows: impl Iterator<Item = (u64, u64, Draws)>) -> Result<Batch, DataError> {
         let (mut rows, mut encoded, mut tokens) = (Vec::new(), Vec::new(), Vec::new());
         for (row, start, mut draws) in windows {

@@ -1,11 +1,11 @@
-//! Training of a tokenizer in T5's layout: a Unigram model (Kudo 2018) by the `tokenizers` library, with ids
+//! Trains a tokenizer in T5's layout: a Unigram model (Kudo 2018) from the `tokenizers` library, with ids
 //!
 //! ```text
-//! 0 <pad>   1 </s>   2 <unk>   3 … pieces, likeliest first   … <extra_id_1>   <extra_id_0>
+//! 0 <pad>   1 </s>   2 <unk>   3 … pieces, most probable first   … <extra_id_1>   <extra_id_0>
 //! ```
 //!
-//! Text is prepared as SentencePiece does ([`super::words`]) and trained on one thread, so that the same text gives the
-//! same file wherever and how often it is done. The files are those that transformers reads ([`super::layout`]).
+//! Text is prepared as in SentencePiece ([`super::words`]), and training is single-threaded, so that the same text
+//! always yields the same file. The files are those that transformers reads ([`super::layout`]).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -21,21 +21,22 @@ use crate::DataError;
 /// `<pad>`, `</s>` and `<unk>`.
 const SPECIAL: usize = 3;
 
-/// What is trained.
+/// Hyper-parameters of tokenizer training.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct UnigramOptions {
-    /// Entries of the whole vocabulary: `<pad>`, `</s>`, `<unk>`, pieces, sentinels.
+    /// Size of the whole vocabulary: `<pad>`, `</s>`, `<unk>`, pieces, sentinels.
     pub vocab_size: usize,
-    /// Sentinels (T5: 100).
+    /// Number of sentinels (T5: 100).
     pub sentinels: usize,
-    /// Characters of text used, in whole texts drawn evenly from all that are given.
+    /// Maximum number of characters used for training, sampled uniformly as whole texts.
     pub max_characters: usize,
-    /// Share of the text's characters that get a piece of their own; the rarest others become `<unk>`. SentencePiece's
-    /// 0.9995 by default: with less, a small vocabulary of encyclopaedic text would go to other scripts' letters.
+    /// Share of the text's characters covered by pieces of their own; the rarest characters become `<unk>`. Defaults to
+    /// SentencePiece's 0.9995: with a larger share, a small vocabulary for encyclopaedic text would be spent on letters
+    /// of other scripts.
     pub character_coverage: f64,
-    /// Longest piece in characters, `▁` included.
+    /// Maximum length of a piece in characters, including `▁`.
     pub max_piece_length: usize,
-    /// Seed of the draw.
+    /// Seed of the sampling.
     pub seed: u64,
 }
 
@@ -52,32 +53,32 @@ impl Default for UnigramOptions {
     }
 }
 
-/// How far training is.
+/// Progress of training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnigramProgress {
-    /// Reads all texts and draws some of them: texts read so far.
+    /// Reading all texts and sampling from them.
     Reading {
-        /// Texts.
+        /// Texts read so far.
         texts: usize,
     },
-    /// Trains, which takes most of the time and reports nothing until it is done.
+    /// Training, which takes most of the time and does not report progress.
     Training {
-        /// Texts drawn.
+        /// Texts sampled.
         texts: usize,
-        /// Characters of them, without white space.
+        /// Their characters, without white space.
         characters: usize,
-        /// Different words of them.
+        /// Their distinct words.
         words: usize,
     },
 }
 
-/// Trains a tokenizer on texts.
+/// Trains a Unigram tokenizer on texts.
 ///
 /// # Errors
-/// The first error of the texts; [`PretrainError::NoText`] where there is no text, [`PretrainError::Option`],
-/// [`PretrainError::VocabularyTooSmall`], [`PretrainError::VocabularyTooLarge`], which names how many pieces the text
-/// supports, and [`PretrainError::Trainer`] where the library gives up.
+/// The first error of the iterator; [`PretrainError::NoText`] if there is no text, [`PretrainError::Option`],
+/// [`PretrainError::VocabularyTooSmall`], [`PretrainError::VocabularyTooLarge`], which states how many pieces the text
+/// supports, and [`PretrainError::Trainer`] if the library fails.
 pub fn train_unigram(
     texts: impl Iterator<Item = Result<String, DataError>>,
     options: &UnigramOptions,
@@ -124,7 +125,7 @@ pub fn train_unigram(
         .into());
     }
     let wanted = options.vocab_size - SPECIAL - options.sentinels;
-    // Asked for no more pieces than there are characters, the library would forget to stop.
+    // The library does not terminate if asked for fewer pieces than there are characters.
     let asked = wanted.max(alphabet.len() + 1);
     let mut pieces = train(words.sentences(&alphabet), asked, options.max_piece_length)?;
     if wanted < asked {
@@ -162,7 +163,7 @@ fn check(options: &UnigramOptions) -> Result<(), PretrainError> {
     Ok(())
 }
 
-/// At most `wanted` pieces with their scores (log-probabilities), best first.
+/// Trains at most `wanted` pieces with their scores (log-probabilities), best first.
 fn train(
     sentences: Vec<(String, u32)>,
     wanted: usize,
@@ -176,12 +177,12 @@ fn train(
         .build()
         .map_err(|error| failed(Box::new(error)))?;
     let mut model = Unigram::default();
-    // The sums of several threads are added in any order, and a rounding more or less decides which piece stays.
+    // Multi-threaded sums are added in arbitrary order, and a rounding difference can decide which piece is kept.
     let thread = rayon::ThreadPoolBuilder::new()
         .num_threads(1)
         .build()
         .map_err(|error| failed(Box::new(error)))?;
-    // The library panics where its sums overflow.
+    // The library panics when its sums overflow.
     catch_unwind(AssertUnwindSafe(|| {
         thread.install(|| trainer.do_train(sentences, &mut model))
     }))
@@ -192,9 +193,9 @@ fn train(
     Ok(pieces)
 }
 
-/// Puts pieces into an order that does not depend on the library's hash tables, which are seeded anew in every run.
-/// Characters that the model has no score for, because they come in longer pieces only, get the lowest score, plus 0.0001
-/// for each before it, in the order of a hash table: those scores are dealt out again in the order of the characters.
+/// Makes the order of pieces independent of the library's hash tables, which are randomly seeded in every run.
+/// Characters without a score of their own, because they occur only within longer pieces, get the lowest score plus
+/// 0.0001 for each one before them in hash-table order: these scores are reassigned in character order.
 fn settle(pieces: &mut [(String, f64)]) {
     const STEP: f64 = 0.0001;
     let lowest = pieces.iter().map(|(_, score)| *score).fold(f64::INFINITY, f64::min);

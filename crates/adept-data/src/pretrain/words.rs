@@ -1,30 +1,31 @@
-//! What a Unigram model is trained on: the different words of a text and how often each comes, as SentencePiece prepares
-//! them (Kudo and Richardson 2018).
+//! Training data of a Unigram model: the distinct words of a text with their counts, prepared as in SentencePiece (Kudo
+//! and Richardson 2018).
 //!
-//! Words are split at white space and begin with `▁`. No piece may hold letters and digits and other signs together
-//! (`don't` is `▁don`, `'`, `t`), as SentencePiece's splits by script and by number do for Latin text, so words are cut
-//! where the kind changes. The rarest characters get no piece: they become `<unk>`, and words are cut there too.
+//! Text is split at white space, and each word begins with `▁`. No piece may mix letters, digits and other characters
+//! (`don't` is `▁don`, `'`, `t`), which corresponds to SentencePiece's splits by script and number for Latin text, so
+//! words are split where the kind changes. The rarest characters get no piece: they become `<unk>`, and words are split
+//! there, too.
 
 use std::collections::HashMap;
 
 use tokenizers::normalizers::Precompiled;
 
-/// What stands for the space before a word.
+/// Replaces the space before a word.
 pub(super) const SPACE: char = '\u{2581}';
 
-/// Longer words are cut: training takes time and precision with the length, and no word of a language is so long.
+/// Longer words are cut: training slows down and loses precision with length, and no natural-language word is this
+/// long.
 const LONGEST: usize = 128;
 
-/// Words and their counts.
+/// Distinct words and their counts.
 #[derive(Default)]
 pub(super) struct Words {
     counts: HashMap<String, u32>,
-    /// Characters of the texts, without white space.
+    /// Total characters of the texts, without white space.
     pub characters: usize,
 }
 
 impl Words {
-    /// Counts the words of a text.
     pub fn add(&mut self, text: &str, normalizer: &Precompiled) {
         for word in normalizer.normalize_string(text).split_whitespace() {
             self.characters += word.chars().count();
@@ -37,12 +38,12 @@ impl Words {
         }
     }
 
-    /// Different words.
+    /// Number of distinct words.
     pub fn len(&self) -> usize {
         self.counts.len()
     }
 
-    /// The most frequent characters that make up `coverage` of the texts, sorted. [`SPACE`] is always one of them.
+    /// The most frequent characters that together make up `coverage` of the texts, sorted. Always includes [`SPACE`].
     pub fn alphabet(&self, coverage: f64) -> Vec<char> {
         let mut counts: HashMap<char, u64> = HashMap::new();
         for (word, &count) in &self.counts {
@@ -69,8 +70,8 @@ impl Words {
         alphabet
     }
 
-    /// The pieces of words that the model is trained on with their counts, sorted: the sums over them, and so the model,
-    /// are then the same in every run.
+    /// The word parts to train on with their counts, sorted so that the sums over them, and hence the model, are the
+    /// same in every run.
     pub fn sentences(&self, alphabet: &[char]) -> Vec<(String, u32)> {
         let mut sentences: HashMap<String, u32> = HashMap::new();
         for (word, &count) in &self.counts {
@@ -85,7 +86,7 @@ impl Words {
     }
 }
 
-/// What a piece may hold of one kind only.
+/// Kinds of character that a piece must not mix.
 #[derive(PartialEq, Clone, Copy)]
 enum Kind {
     Letter,
@@ -93,7 +94,7 @@ enum Kind {
     Sign,
 }
 
-/// A word with its space, cut where the kind of character changes and where one is not in the alphabet.
+/// A word with its leading space, split where the kind of character changes and at characters outside the alphabet.
 fn parts(word: &str, alphabet: &[char]) -> Vec<String> {
     let mut parts = Vec::new();
     let mut part = SPACE.to_string();
@@ -145,7 +146,7 @@ mod tests {
         check("word,", &["▁word", ","]);
         check("(ab12.5", &["▁(", "ab", "12", ".", "5"]);
         check("café", &["▁café"]);
-        // Unknown characters are left out and cut.
+        // Unknown characters are dropped, and the word is split there.
         check("aЖb", &["▁a", "b"]);
         check("ЖЖ", &["▁"]);
         check(&"a".repeat(200), &[&format!("▁{}", "a".repeat(127)), &"a".repeat(73)]);

@@ -1,8 +1,7 @@
-//! One value of a row, whatever the file's format.
+//! A single field value, independent of the file format.
 
 use std::borrow::Cow;
 
-/// A field's value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Cell<'a> {
     Null,
@@ -11,7 +10,7 @@ pub(super) enum Cell<'a> {
     Number(f64),
     Text(Cow<'a, str>),
     List(Vec<Cell<'a>>),
-    /// A value with fields of its own, which none of the formats' rows end in.
+    /// An object with fields of its own, which no field of the supported formats is.
     Object,
 }
 
@@ -20,7 +19,7 @@ impl<'a> Cell<'a> {
         Self::Text(Cow::Borrowed(text))
     }
 
-    /// The value itself, of texts and numbers.
+    /// Text and numbers as plain text.
     pub(super) fn shown(&self) -> String {
         match self {
             Self::Text(text) => text.to_string(),
@@ -28,7 +27,7 @@ impl<'a> Cell<'a> {
         }
     }
 
-    /// The value as an error shows it.
+    /// The value as shown in error messages.
     pub(super) fn described(&self) -> String {
         match self {
             Self::Null => "null".to_owned(),

@@ -1,6 +1,7 @@
-//! Comma-separated files, quoted as RFC 4180 says: a field in quotation marks may hold commas, line ends and doubled
-//! quotation marks. What the parser forgives, a text behind a closing quotation mark and a quotation mark that is never
-//! closed, is refused. Columns are found by the header's names, or by the card's where the files have no header line.
+//! Comma-separated files, quoted according to RFC 4180: a quoted field may contain commas, line ends and doubled
+//! quotation marks. Two faults that the parser tolerates are rejected: text after a closing quotation mark, and a
+//! quotation mark that is never closed. Columns are identified by the header, or by the card if the files have no
+//! header line.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, Read};
@@ -52,7 +53,7 @@ pub(super) fn read(reader: &mut dyn BufRead, rows: &mut Rows<'_>) -> Result<(), 
     }
 }
 
-/// What the parser says, with the line in which its row begins.
+/// Converts a parser error, with the line on which its row begins.
 fn fault(error: csv::Error, path: &Path, starts: &mut Starts<'_>) -> DataError {
     if let (Some((line, fault)), ErrorKind::Io(_)) = (starts.fault.take(), error.kind()) {
         return DataError::Table {
@@ -83,34 +84,34 @@ fn fault(error: csv::Error, path: &Path, starts: &mut Starts<'_>) -> DataError {
     }
 }
 
-/// Where a byte stands in its row.
+/// Lexical position of a byte within its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// Before the first byte of a field.
     FieldStart,
-    /// In a field without quotation marks around it, where a quotation mark is a character like any other.
+    /// In an unquoted field, where a quotation mark has no special meaning.
     Bare,
     Quoted,
-    /// Behind a quotation mark in a quoted field: the closing one, or the first of two.
+    /// After a quotation mark in a quoted field: either the closing one, or the first of a doubled one.
     Closed,
 }
 
-/// Passes bytes on and remembers where lines with something in them begin: the parser counts LF alone, and takes the blank
-/// lines before a row for a part of it. It reads a little ahead of the rows it gives, and only those lines are kept.
+/// Passes bytes through and records where non-blank lines begin: the parser counts only LF and attributes preceding
+/// blank lines to a row. It reads slightly ahead of the rows it returns, and only those lines are kept.
 ///
-/// What is wrong with quotation marks ends the bytes, so that the rows before it come first.
+/// A quoting fault ends the stream, so that the rows before it are processed first.
 struct Starts<'a> {
     reader: &'a mut dyn BufRead,
-    /// First byte and number of each filled line from the current row's on.
+    /// Byte offset and number of each non-blank line, starting from the current row.
     filled: VecDeque<(u64, usize)>,
-    /// Bytes passed on, and the line of the next one.
+    /// Bytes passed through, and the current line.
     bytes: u64,
     line: usize,
     after_return: bool,
-    /// Whether nothing of the line has been seen.
+    /// Whether the current line is still empty.
     at_start: bool,
     place: Place,
-    /// The field from 1, and the line that its quotation mark stands in.
+    /// Field number, from 1, and the line with its opening quotation mark.
     column: usize,
     quoted_from: usize,
     fault: Option<(usize, TableFault)>,
@@ -132,7 +133,7 @@ impl<'a> Starts<'a> {
         }
     }
 
-    /// The line of the row that the parser began to look for at a position: the first filled one from there.
+    /// Line of the row that the parser started to look for at a position: the first non-blank one from there.
     fn line_of(&mut self, position: Option<&Position>) -> usize {
         let from = position.map_or(0, Position::byte);
         while self.filled.len() > 1 && self.filled[0].0 < from {
@@ -141,7 +142,7 @@ impl<'a> Starts<'a> {
         self.filled.front().map_or(self.line, |&(_, line)| line)
     }
 
-    /// Takes note of a byte of the current line; false where a field goes on behind its closing quotation mark.
+    /// Processes a byte of the current line; false if a field continues after its closing quotation mark.
     fn follow(&mut self, byte: u8) -> bool {
         self.place = match (self.place, byte) {
             (Place::FieldStart, b'"') => {
@@ -160,7 +161,7 @@ impl<'a> Starts<'a> {
         true
     }
 
-    /// Takes note of bytes without a line end. Gives how many of them are right.
+    /// Processes bytes without a line end. Returns how many of them are valid.
     fn pass(&mut self, bytes: &[u8]) -> usize {
         if self.at_start {
             self.filled.push_back((self.bytes, self.line));
@@ -169,9 +170,9 @@ impl<'a> Starts<'a> {
         bytes.iter().position(|&byte| !self.follow(byte)).unwrap_or(bytes.len())
     }
 
-    /// Takes note of a line end.
+    /// Processes a line end.
     fn end_line(&mut self, byte: u8) {
-        // The LF of a CRLF belongs to the end that the CR has made.
+        // The LF of a CRLF belongs to the line end already counted for the CR.
         self.line += usize::from(byte == b'\r' || !self.after_return);
         (self.at_start, self.after_return) = (true, byte == b'\r');
         if self.place != Place::Quoted {

@@ -1,5 +1,5 @@
-//! Where a task's files are. The folder given holds one folder a task (named as in the official archive or as on the
-//! hub), or is the task's own; the card's forms say which names a split's files go by.
+//! Locates a task's files. The given folder either contains one folder per task (named as in the official archive or on
+//! the hub) or is the task's own; the card's forms list the file names of each split.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -8,13 +8,13 @@ use crate::DataError;
 use crate::file::TextFile;
 use crate::task::{FormCard, Format, Task, plain_name};
 
-/// Names an error lists before it says no more.
+/// Maximum number of names listed in an error.
 const LISTED: usize = 12;
 
-/// Endings of compressed files that are not read; what they hold is told by their first bytes.
+/// Extensions of unsupported compressed files; the error names the format by its magic bytes.
 const ARCHIVES: [&str; 6] = ["zst", "bz2", "xz", "zip", "lz4", "7z"];
 
-/// How a file is read, with the hub's choice made.
+/// The reader for a file, with the hub's format resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reader {
     Tsv,
@@ -31,20 +31,21 @@ pub(crate) struct SplitFiles<'t> {
     pub files: Vec<(PathBuf, Reader)>,
 }
 
-/// The task's own folder: the root's sub-folder of one of its names (in any case, hyphens aside), or the root itself.
+/// The task's own folder: a sub-folder of the root with one of the task's names (ignoring case and hyphens), or the
+/// root itself.
 pub(super) fn task_folder(root: &Path, task: &Task) -> Result<PathBuf, DataError> {
     let mut folders: Vec<String> = names(root)?;
     folders.retain(|name| task.is_called(&plain_name(name)) && root.join(name).is_dir());
-    // Where two spellings stand side by side, the official archive's is taken.
+    // If several spellings exist, the official archive's is preferred.
     folders.sort_by_key(|name| name != task.display_name());
     Ok(folders
         .first()
         .map_or_else(|| root.to_path_buf(), |name| root.join(name)))
 }
 
-/// The files of a split, in the order of their rows, in the first form that has any: in the task's folder, in its
-/// `data` folder, in its folder on the hub. Forms that call the very same files theirs follow it: what is in them
-/// decides.
+/// The files of a split, in row order, in the first form that has any: looked up in the task's folder, its `data`
+/// folder and its folder on the hub. Other forms that match exactly the same files are appended; the content decides
+/// between them.
 pub(super) fn split_files<'t>(folder: &Path, task: &'t Task, split: &str) -> Result<Vec<SplitFiles<'t>>, DataError> {
     let folders = folders(folder, task)?;
     let mut found: Vec<SplitFiles<'t>> = Vec::new();
@@ -80,8 +81,8 @@ pub(super) fn split_files<'t>(folder: &Path, task: &'t Task, split: &str) -> Res
     })
 }
 
-/// The folders that a task's files may lie in, below its own and with it: `data`, and the one that has the name of the
-/// task's folder on the hub, in any case (SuperGLUE's archive has RTE in `RTE`).
+/// Folders that may contain a task's files: its own, `data` within it, and the one named like the task's folder on the
+/// hub, ignoring case (SuperGLUE's archive has RTE in `RTE`).
 fn folders(folder: &Path, task: &Task) -> Result<Vec<PathBuf>, DataError> {
     let hub = task
         .card()
@@ -105,7 +106,7 @@ fn folders(folder: &Path, task: &Task) -> Result<Vec<PathBuf>, DataError> {
     Ok(found)
 }
 
-/// The files of a split in one form, in the first folder that has any.
+/// The files of a split in one form, from the first folder that has any.
 fn form_files(folders: &[PathBuf], form: &FormCard, split: &str) -> Result<Option<Vec<(PathBuf, Reader)>>, DataError> {
     let stems = stems(form, split);
     for folder in folders {
@@ -132,8 +133,7 @@ fn form_files(folders: &[PathBuf], form: &FormCard, split: &str) -> Result<Optio
     Ok(None)
 }
 
-/// What is wrong with a split's file that goes by one of its names and the ending of an archive; none where there is
-/// none.
+/// The error for a split's file that exists only as an unsupported archive; `None` if there is no such file.
 fn packed(folders: &[PathBuf], task: &Task, split: &str) -> Option<DataError> {
     let names = task.card().forms.iter().flat_map(|form| expected_names(form, split));
     let names = names.flat_map(|name| ARCHIVES.map(|ending| format!("{name}.{ending}")));
@@ -147,12 +147,12 @@ fn stems<'f>(form: &'f FormCard, split: &str) -> &'f [String] {
     form.files.get(split).map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Whether a split of this form may come in numbered parts.
+/// Whether a split of this form may be sharded.
 fn in_parts(form: &FormCard) -> bool {
     matches!(form.format, Format::Hub | Format::Parquet | Format::Any)
 }
 
-/// File names that an error lists for a form.
+/// File names listed in an error for a form.
 fn expected_names(form: &FormCard, split: &str) -> Vec<String> {
     let stems = stems(form, split);
     let names = stems
@@ -166,7 +166,7 @@ fn expected_names(form: &FormCard, split: &str) -> Vec<String> {
     names.chain(parts).collect()
 }
 
-/// A file given by itself, in the forms that its name's ending may stand for.
+/// A file given directly, with the forms that its extension permits.
 pub(super) fn forms_of_file<'t>(file: &Path, task: &'t Task) -> Result<Vec<SplitFiles<'t>>, DataError> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
@@ -182,7 +182,7 @@ pub(super) fn forms_of_file<'t>(file: &Path, task: &'t Task) -> Result<Vec<Split
         })
         .collect();
     if found.is_empty() {
-        // An archive is called that before its name is.
+        // Recognise archives before rejecting the extension.
         if ARCHIVES.contains(&ending) {
             TextFile::open(file)?;
         }
@@ -202,7 +202,7 @@ pub(super) fn forms_of_file<'t>(file: &Path, task: &'t Task) -> Result<Vec<Split
     Ok(found)
 }
 
-/// File names that a stem stands for, and how each is read.
+/// File names for a stem, each with its reader.
 fn candidates(stem: &str, format: Format) -> Vec<(String, Reader)> {
     let ending = Path::new(stem).extension().and_then(|ending| ending.to_str());
     if let Some(ending) =
@@ -216,7 +216,7 @@ fn candidates(stem: &str, format: Format) -> Vec<(String, Reader)> {
         .collect()
 }
 
-/// The endings of a format's files, the preferred one first.
+/// The extensions of a format, preferred one first.
 fn endings(format: Format) -> &'static [&'static str] {
     match format {
         Format::Tsv => &["tsv"],
@@ -229,7 +229,7 @@ fn endings(format: Format) -> &'static [&'static str] {
     }
 }
 
-/// How a file with this ending is read.
+/// The reader for files with this extension.
 fn reader(format: Format, ending: &str) -> Reader {
     match (format, ending) {
         (_, "parquet") => Reader::Parquet,
@@ -240,7 +240,7 @@ fn reader(format: Format, ending: &str) -> Reader {
     }
 }
 
-/// `stem-00000-of-00003.parquet` and its fellows, all of them.
+/// All shards `stem-00000-of-00003.parquet` and so on, checked for completeness.
 fn numbered_parts(folder: &Path, stem: &str) -> Result<Vec<(PathBuf, Reader)>, DataError> {
     let mut parts: Vec<(usize, usize, OsString)> = Vec::new();
     for name in entries(folder)? {
@@ -250,9 +250,9 @@ fn numbered_parts(folder: &Path, stem: &str) -> Result<Vec<(PathBuf, Reader)>, D
             .and_then(|rest| rest.strip_prefix('-'))
             .and_then(|rest| rest.strip_suffix(".parquet"))
             .and_then(|rest| rest.split_once("-of-"));
-        // Other repositories put a hash behind the count: `train-00000-of-00001-0f1e2d3c.parquet`.
-        // `validation-…` is no part of `validation_matched-…`, whose rest would start with an underscore; other names
-        // that do not count are not parts at all.
+        // Some repositories append a hash: `train-00000-of-00001-0f1e2d3c.parquet`. `validation-…` does not match
+        // `validation_matched-…`, whose remainder would start with an underscore; other names without numbers are not
+        // shards at all.
         if let Some((part, of)) = number
             && let (Ok(part), Ok(of)) = (part.parse(), of.split('-').next().unwrap_or(of).parse())
         {
@@ -263,7 +263,7 @@ fn numbered_parts(folder: &Path, stem: &str) -> Result<Vec<(PathBuf, Reader)>, D
     let Some(&(expected, ..)) = parts.last() else {
         return Ok(Vec::new());
     };
-    // Parts of an older division of the same split (`…-of-00002` beside `…-of-00003`) would be rows read twice.
+    // Shards of an older division of the same split (`…-of-00002` beside `…-of-00003`) would yield duplicate rows.
     parts.retain(|(of, ..)| *of == expected);
     if let Some(missing) = (0..expected).find(|number| parts.iter().all(|(_, part, _)| part != number)) {
         let (folder, split, found) = (folder.to_path_buf(), stem.to_string(), parts.len());
@@ -275,7 +275,7 @@ fn numbered_parts(folder: &Path, stem: &str) -> Result<Vec<(PathBuf, Reader)>, D
             missing,
         });
     }
-    // They differ in their hash: an older and a newer state of the same part.
+    // They differ in their hash: an older and a newer version of the same shard.
     if let Some(pair) = parts.windows(2).find(|pair| pair[0].1 == pair[1].1) {
         return Err(DataError::DoubleShard {
             folder: folder.to_path_buf(),
@@ -293,7 +293,7 @@ fn numbered_parts(folder: &Path, stem: &str) -> Result<Vec<(PathBuf, Reader)>, D
         .collect())
 }
 
-/// Every parquet file of a folder, by name.
+/// All parquet files of a folder, sorted by name.
 fn folder_of_parts(folder: &Path) -> Result<Vec<(PathBuf, Reader)>, DataError> {
     if !folder.is_dir() {
         return Ok(Vec::new());
@@ -306,7 +306,7 @@ fn folder_of_parts(folder: &Path) -> Result<Vec<(PathBuf, Reader)>, DataError> {
         .collect())
 }
 
-/// What a folder holds, for an error to show: the first dozen names and how many more there are.
+/// Contents of a folder for an error message: the first dozen names and the number of others.
 pub(crate) fn listing(folder: &Path) -> Result<Vec<String>, DataError> {
     let mut names = names(folder)?;
     if names.len() > LISTED {
@@ -317,13 +317,13 @@ pub(crate) fn listing(folder: &Path) -> Result<Vec<String>, DataError> {
     Ok(names)
 }
 
-/// Sorted names in a folder, as text to show and to compare with names that are known.
+/// Sorted names in a folder, lossily decoded for display and for comparison with known names.
 fn names(folder: &Path) -> Result<Vec<String>, DataError> {
     let entries = entries(folder)?.into_iter();
     Ok(entries.map(|name| name.to_string_lossy().into_owned()).collect())
 }
 
-/// Sorted names in a folder, as the system has them.
+/// Sorted names in a folder as returned by the system.
 fn entries(folder: &Path) -> Result<Vec<OsString>, DataError> {
     let failed = |source| DataError::Io {
         file: folder.to_path_buf(),

@@ -1,8 +1,9 @@
-//! The schema in a parquet file's footer, looked at before the decoder reads it: the decoder makes room for as many columns
-//! as a group announces, 16 GiB for the largest number there is, and where there is not so much memory the whole program
-//! ends. A group cannot have more columns than its schema has elements.
+//! Checks the schema in a parquet file's footer before the decoder reads it. The decoder allocates room for as many
+//! columns as a group claims to have, 16 GiB for the largest possible number, and the process aborts if there is not
+//! enough memory. A group cannot have more columns than the schema has elements.
 //!
-//! The footer is a struct in Thrift's compact protocol. What does not look like one is left to the decoder's own errors.
+//! The footer is a struct in Thrift's compact protocol. Anything that does not parse as such is left for the decoder to
+//! report.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -11,12 +12,12 @@ use parquet::errors::{ParquetError, Result};
 
 use super::pages::variable;
 
-/// Bytes behind the footer: its length and `PAR1`.
+/// Bytes after the footer: its length and `PAR1`.
 const TAIL: u64 = 8;
-/// Structs within structs that are followed.
+/// Maximum nesting depth of structs.
 const DEPTH: u8 = 32;
 
-/// Types of values, as the protocol numbers them.
+/// Type codes of the protocol.
 const BOOLEANS: [u8; 2] = [1, 2];
 const BYTE: u8 = 3;
 const INTEGERS: [u8; 3] = [4, 5, 6];
@@ -25,7 +26,7 @@ const BINARY: u8 = 8;
 const LISTS: [u8; 2] = [9, 10];
 const STRUCT: u8 = 12;
 
-/// Refuses a file of `bytes` bytes whose schema has a group with more columns than there can be.
+/// Rejects a file of `bytes` bytes whose schema has a group with more columns than the schema has elements.
 pub(super) fn check(mut file: &File, bytes: u64) -> Result<()> {
     let mut tail = [0; TAIL as usize];
     if bytes < TAIL {
@@ -48,10 +49,10 @@ pub(super) fn check(mut file: &File, bytes: u64) -> Result<()> {
     }
 }
 
-/// A group's columns and the schema's elements, where those are fewer.
+/// The offending group's column count and the number of schema elements, if any group is invalid.
 fn excess(mut footer: &[u8]) -> Option<(i64, u64)> {
     let mut found = None;
-    // Field 2 of the footer is the list of the schema's elements; field 5 of an element says how many columns it has.
+    // Field 2 of the footer is the list of schema elements; field 5 of an element is its number of columns.
     fields(&mut footer, &mut |id, kind, bytes| {
         if id != 2 || kind != LISTS[0] {
             return skip(bytes, kind, DEPTH);
@@ -65,7 +66,7 @@ fn excess(mut footer: &[u8]) -> Option<(i64, u64)> {
                 if id != 5 || !INTEGERS.contains(&kind) {
                     return skip(bytes, kind, DEPTH);
                 }
-                // The decoder takes the low 32 bits.
+                // The decoder uses the low 32 bits only.
                 let columns = i64::from(integer(bytes)? as i32);
                 if u64::try_from(columns).is_ok_and(|columns| columns > elements) {
                     found = Some((columns, elements));
@@ -73,13 +74,13 @@ fn excess(mut footer: &[u8]) -> Option<(i64, u64)> {
                 Some(())
             })?;
         }
-        // Nothing behind the schema matters here.
+        // Nothing after the schema matters here.
         None
     });
     found
 }
 
-/// Given a field's id and type and the bytes from its value on; takes the value from them.
+/// Called with a field's id and type and the bytes from its value on; consumes the value.
 type Visit<'v> = dyn FnMut(i64, u8, &mut &[u8]) -> Option<()> + 'v;
 
 /// Visits the fields of a struct.
@@ -100,7 +101,7 @@ fn fields(bytes: &mut &[u8], visit: &mut Visit<'_>) -> Option<()> {
     }
 }
 
-/// Passes over a field's value.
+/// Skips a field's value.
 fn skip(bytes: &mut &[u8], kind: u8, depth: u8) -> Option<()> {
     let depth = depth.checked_sub(1)?;
     let length = match kind {
@@ -113,7 +114,7 @@ fn skip(bytes: &mut &[u8], kind: u8, depth: u8) -> Option<()> {
         kind if LISTS.contains(&kind) => {
             let (items, kind) = list(bytes)?;
             for _ in 0..items {
-                // In a list a boolean takes a byte.
+                // A boolean in a list takes one byte.
                 skip(bytes, if BOOLEANS.contains(&kind) { BYTE } else { kind }, depth)?;
             }
             0
@@ -124,7 +125,7 @@ fn skip(bytes: &mut &[u8], kind: u8, depth: u8) -> Option<()> {
     Some(())
 }
 
-/// A list's length and the type of its items.
+/// Reads a list's length and the type of its items.
 fn list(bytes: &mut &[u8]) -> Option<(u64, u8)> {
     let head = byte(bytes)?;
     let length = match head >> 4 {
@@ -134,7 +135,7 @@ fn list(bytes: &mut &[u8]) -> Option<(u64, u8)> {
     Some((length, head & 0x0f))
 }
 
-/// A whole number with its sign in the lowest bit.
+/// Reads a zigzag-encoded integer.
 fn integer(bytes: &mut &[u8]) -> Option<i64> {
     let number = variable(bytes)?;
     Some((number >> 1) as i64 ^ -((number & 1) as i64))

@@ -1,5 +1,5 @@
-//! JSON: one object a line, or one document whose outermost list of rows is read item by item. A blank line is passed
-//! over.
+//! JSON: either one object per line, or one document whose outermost list of rows is read item by item. Blank lines are
+//! skipped.
 
 use std::io::BufRead;
 
@@ -15,7 +15,7 @@ use crate::table::TableFault;
 use crate::task::Each;
 use crate::text::json_object;
 
-/// Reads one object a line.
+/// Reads one object per line.
 pub(super) fn read_lines(reader: &mut dyn BufRead, rows: &mut Rows<'_>) -> Result<(), DataError> {
     let path = rows.file.clone();
     let form = rows.form();
@@ -35,7 +35,7 @@ pub(super) fn read_lines(reader: &mut dyn BufRead, rows: &mut Rows<'_>) -> Resul
     Ok(())
 }
 
-/// Reads one document: an object whose key `form.each[0].path` is the list of rows, or, where the form has no `each`, a
+/// Reads one document: an object whose key `form.each[0].path` is the list of rows or, for a form without `each`, a
 /// list of rows. Rows count from 0.
 pub(super) fn read_document(reader: &mut dyn BufRead, rows: &mut Rows<'_>) -> Result<(), DataError> {
     let path = rows.file.clone();
@@ -46,7 +46,7 @@ pub(super) fn read_document(reader: &mut dyn BufRead, rows: &mut Rows<'_>) -> Re
         fault: &mut fault,
     };
     let result = document.deserialize(&mut parser).and_then(|()| parser.end());
-    // A row's own fault ended the parsing and says more than the parser does.
+    // A fault in a row aborts parsing and is more specific than the parser's error.
     match (fault, result) {
         (Some(fault), _) => Err(fault),
         (None, Ok(())) => Ok(()),
@@ -58,7 +58,7 @@ pub(super) fn read_document(reader: &mut dyn BufRead, rows: &mut Rows<'_>) -> Re
     }
 }
 
-/// Adds the rows within an object.
+/// Adds the rows nested in an object.
 fn push(rows: &mut Rows<'_>, line: usize, object: &Map<String, Value>, each: &[Each]) -> Result<(), DataError> {
     let file = rows.file.clone();
     let fault = |field: &str, absent| absent_at(&file, line, field, absent);
@@ -92,7 +92,7 @@ fn absent_at(file: &std::path::Path, line: usize, field: &str, absent: Absent) -
     }
 }
 
-/// The document's walk: down to the outermost list of rows, then row by row.
+/// Descends to the outermost list of rows, then reads it row by row.
 struct Document<'a, 'r> {
     rows: &'a mut Rows<'r>,
     fault: &'a mut Option<DataError>,
@@ -161,7 +161,6 @@ impl<'de> Visitor<'de> for Document<'_, '_> {
     }
 }
 
-/// The outermost list of rows.
 struct Items<'a, 'r, 'f> {
     rows: &'a mut Rows<'r>,
     fault: &'a mut Option<DataError>,
@@ -195,7 +194,8 @@ impl<'de> Visitor<'de> for Items<'_, '_, '_> {
                 });
             })?;
             let Some(item) = item else { return Ok(()) };
-            // The item is bound by wrapping it: the outermost list of a document is a list of one here.
+            // Wraps the item in a list of one to bind its name: a document's outermost list is bound by `each` like any
+            // other.
             let (object, each) = match self.each.first() {
                 Some(first) => (
                     Map::from_iter([(first.path.clone(), Value::Array(vec![item]))]),

@@ -1,32 +1,32 @@
-//! What a value means among a task's classes, the same in every format: a name first, then a class's number. `True` of
-//! a CSV file, `true` of JSON and parquet's flag are one value, and so are `1`, `"1"` and `1.0`.
+//! Maps a value to one of a task's classes, in the same way for every format: by name first, then by number. `True` in
+//! a CSV file, `true` in JSON and parquet's boolean are the same value, and so are `1`, `"1"` and `1.0`.
 
 use super::cell::Cell;
 
-/// The names of a task's classes; those in one list mean the same class.
+/// The names of a task's classes; names in one list are synonyms.
 #[derive(Debug)]
 pub(super) struct ClassNames(pub Vec<Vec<String>>);
 
-/// What a value means.
+/// The class that a value denotes.
 #[derive(Debug, PartialEq)]
 pub(super) enum Meaning {
     Class(usize),
-    /// No class.
+    /// Not a class.
     None,
-    /// The class of this number, or something else: nothing says which.
+    /// Ambiguous: the class with this number, or something else.
     Either(usize, String),
 }
 
-/// A value as all formats have it.
+/// A label value, independent of the file format.
 struct Value<'c> {
-    /// The ways it may be written as a name.
+    /// Its possible spellings as a name.
     spellings: Vec<&'c str>,
     number: Option<f64>,
     flag: Option<bool>,
 }
 
 impl ClassNames {
-    /// The class that a value means; none where no label is of its kind.
+    /// The class that a value denotes; `None` if its type cannot be a label.
     pub(super) fn meaning(&self, cell: &Cell<'_>) -> Option<Meaning> {
         let written = match cell {
             Cell::Text(text) => text.trim().to_owned(),
@@ -35,7 +35,7 @@ impl ClassNames {
             Cell::Flag(flag) => flag.to_string(),
             Cell::Null | Cell::List(_) | Cell::Object => return None,
         };
-        // Quotation marks that a format without quoting has left around a label.
+        // Quotation marks around a label, left over from a format without quoting.
         let bare = written
             .strip_prefix('"')
             .and_then(|text| text.strip_suffix('"'))
@@ -64,7 +64,7 @@ impl ClassNames {
         if let Some(first) = self.0.iter().flatten().find(|name| plain_number(name).is_some()) {
             return Meaning::Either(class, format!("a name such as `{first}` that is not on the card"));
         }
-        // A 1 may stand for what is true, whichever class that is.
+        // 1 may also mean "true", whichever class that is.
         let by_truth = named(&|name| affirmative(name) == Some(class == 1));
         match by_truth.filter(|other| *other != class && class < 2) {
             Some(other) => Meaning::Either(class, format!("`{}`", self.0[other][0])),
@@ -73,7 +73,7 @@ impl ClassNames {
     }
 }
 
-/// A number in plain digits, with or without digits behind a point.
+/// A number written in plain digits, with or without decimals.
 fn plain_number(text: &str) -> Option<f64> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let number = text.strip_suffix('.').unwrap_or(text);
@@ -82,7 +82,7 @@ fn plain_number(text: &str) -> Option<f64> {
         .flatten()
 }
 
-/// A boolean as Python, JSON and spreadsheets write it.
+/// A boolean as written by Python, JSON or spreadsheets.
 fn flag(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" => Some(true),
@@ -91,7 +91,7 @@ fn flag(text: &str) -> Option<bool> {
     }
 }
 
-/// Whether a name says that something is so.
+/// Whether a name means yes or no.
 fn affirmative(name: &str) -> Option<bool> {
     match name.to_ascii_lowercase().as_str() {
         "true" | "yes" | "t" | "y" | "on" => Some(true),
@@ -104,8 +104,7 @@ fn affirmative(name: &str) -> Option<bool> {
 mod tests {
     use super::*;
 
-    /// What a value means among these names, by the class's number; `?` where it may mean either of two, `-` where it
-    /// is no class.
+    /// The class number denoted by a value among these names; `?` if it is ambiguous, `-` if it is not a class.
     #[track_caller]
     fn check(names: &[&str], cells: &[Cell<'_>], expected: &str) {
         let names = ClassNames(
@@ -141,7 +140,7 @@ mod tests {
         check(&["false", "true"], &trues(), "1");
         check(&["False", "True"], &trues(), "1");
         check(&["no", "unknown", "TRUE|yes"], &trues(), "2");
-        // Without such names they are 0 and 1 of two classes.
+        // Without such names, true and false are classes 1 and 0 of two.
         check(&["unacceptable", "acceptable"], &trues(), "1");
         check(&["0", "1"], &[Cell::Flag(true)], "?");
         check(&["a", "b", "c"], &trues(), "-");
@@ -159,7 +158,7 @@ mod tests {
             &[Cell::Number(1.5), Cell::text("1.5"), Cell::text("1.50")],
             "1",
         );
-        // Names that are numbers leave no room for the classes' own, and truth may stand the other way round.
+        // Numeric names rule out class numbers, and truth values may be reversed.
         check(
             &["1", "2"],
             &[Cell::text("0"), Cell::Integer(0), Cell::Number(0.0)],

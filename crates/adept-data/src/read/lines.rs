@@ -1,5 +1,5 @@
-//! Lines of a text file as the readers count them: they end with LF, CRLF or CR (Python's universal newlines, which
-//! Hugging Face's loader reads official files with). One line is held at a time.
+//! Line reader for text files: lines end with LF, CRLF or CR (Python's universal newlines, which Hugging Face's loader
+//! uses for the official files). Holds one line at a time.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Error, Read};
@@ -10,22 +10,22 @@ use flate2::bufread::MultiGzDecoder;
 use crate::DataError;
 use crate::text::Begun;
 
-/// The lines of a text without its byte-order mark, counted from 1.
+/// Lines of a text without its byte-order mark, numbered from 1.
 pub struct TextLines<R = Box<dyn BufRead>> {
     reader: R,
     path: PathBuf,
     line: Vec<u8>,
     number: usize,
-    /// Whether the line before ended with CR, so that an LF now belongs to its end.
+    /// Whether the previous line ended with CR, so that a following LF is part of that line end.
     after_return: bool,
     ended: bool,
 }
 
 impl TextLines {
-    /// Of a file, plain or gzip.
+    /// Opens a file, plain or gzip.
     ///
     /// # Errors
-    /// [`DataError::Io`], and [`DataError::NotText`] where it is no UTF-8 text from its beginning on.
+    /// [`DataError::Io`], and [`DataError::NotText`] if its first bytes are not UTF-8 text.
     pub fn open(path: &Path) -> Result<Self, DataError> {
         let file = File::open(path).map_err(|source| DataError::Io {
             file: path.to_path_buf(),
@@ -34,7 +34,7 @@ impl TextLines {
         Self::of(file, path)
     }
 
-    /// Of any bytes, plain or gzip; `name` is what errors call them.
+    /// Reads from any byte stream, plain or gzip; errors refer to it as `name`.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -53,7 +53,7 @@ impl TextLines {
 }
 
 impl<R: BufRead> TextLines<R> {
-    /// Of a text whose byte-order mark is gone.
+    /// Reads a text whose byte-order mark has been removed.
     pub(super) fn new(reader: R, path: &Path) -> Self {
         Self {
             reader,
@@ -65,7 +65,7 @@ impl<R: BufRead> TextLines<R> {
         }
     }
 
-    /// The next line with something in it, and its number.
+    /// The next non-empty line and its number.
     pub(super) fn next_filled(&mut self) -> Result<Option<(usize, &str)>, DataError> {
         while self.advance()? {
             if !self.line.is_empty() {
@@ -75,7 +75,7 @@ impl<R: BufRead> TextLines<R> {
         Ok(None)
     }
 
-    /// The next line without its end, and its number; none at the end.
+    /// The next line without its line end, and its number; `None` at the end.
     ///
     /// # Errors
     /// [`DataError::Io`], and [`DataError::NotUtf8`] with line and byte.
@@ -86,7 +86,7 @@ impl<R: BufRead> TextLines<R> {
         }
     }
 
-    /// Reads a line; false where there is none.
+    /// Reads a line; false at the end.
     fn advance(&mut self) -> Result<bool, DataError> {
         if self.ended {
             return Ok(false);

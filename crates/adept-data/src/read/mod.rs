@@ -1,8 +1,8 @@
-//! Tasks from their files: the official archives' and the hub's.
+//! Reads tasks from files: those of the official archives and of the hub.
 //!
-//! One task is loaded by [`load_task`]: find the files ([`find`]), read each with the reader of its format ([`tsv`],
-//! [`csv`], [`json`], [`parquet`]), make examples of the rows ([`rows`]) and divide them as the paper does
-//! ([`crate::split`]). What sets the tasks apart is on their cards ([`crate::task`]).
+//! [`load_task`] loads one task: it finds the files ([`find`]), reads each with the reader of its format ([`tsv`],
+//! [`csv`], [`json`], [`parquet`]), turns rows into examples ([`rows`]) and splits them as in the paper
+//! ([`crate::split`]). Everything specific to a task is on its card ([`crate::task`]).
 
 mod cell;
 mod csv;
@@ -33,39 +33,39 @@ pub(crate) use source::hash;
 use crate::split::{self, Division, Official, Picks, RowsOf, TRAIN};
 use crate::{DataError, DataFile, Example, Task, TaskData};
 
-/// How scores become targets.
+/// How numeric scores become target text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScoreRounding {
-    /// One decimal, as the published reference does ("3.8").
+    /// One decimal, as in the published reference ("3.8").
     #[default]
     Tenth,
-    /// The nearest multiple of 0.2, as T5 does (Raffel et al. 2020, section 2.4).
+    /// The nearest multiple of 0.2, as in T5 (Raffel et al. 2020, section 2.4).
     Fifth,
 }
 
-/// Few rows of the training split (Table 15).
+/// A few-shot subset of the training split (Table 15).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FewShot {
-    /// Rows in all; of tasks with classes as many of each class.
+    /// Total number of rows; for tasks with classes, the same number of each class.
     pub rows: usize,
-    /// Decides which.
+    /// Seed of the selection.
     pub seed: u64,
 }
 
-/// What a loader can be told.
+/// Options for loading a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LoadOptions {
-    /// Targets that are scores.
+    /// Rounding of score targets.
     pub rounding: ScoreRounding,
-    /// Whether the published reference's known slips are made as well (WinoGrande's options).
+    /// Whether to reproduce known mistakes of the published reference (WinoGrande's options).
     pub reference: bool,
-    /// Few training rows; none: all of them.
+    /// Few-shot subset of the training rows; `None` uses all of them.
     pub few_shot: Option<FewShot>,
 }
 
-/// The target text of a score, to the bit what Python's `round(label, 1)` prints for the 32-bit score that the hub's
-/// loader keeps: the exact binary value is rounded, ties to the even digit.
+/// The target text of a score. Bit for bit what Python's `round(label, 1)` prints for the 32-bit score that the hub's
+/// loader keeps: the exact binary value is rounded, ties to even.
 pub fn score_target(score: f32, rounding: ScoreRounding) -> String {
     match rounding {
         // Rust's `{:.1}` rounds the exact binary value, ties to even, as Python does.
@@ -76,11 +76,11 @@ pub fn score_target(score: f32, rounding: ScoreRounding) -> String {
 
 /// Loads a task and divides it into the paper's splits.
 ///
-/// `root` holds one folder a task (`SST-2`, `sst2`, in any case), is the task's own folder, or, of a task whose card
-/// takes the files that are given, a file of training rows. Official test files whose labels are hidden are not read.
+/// `root` is a folder with one folder per task (`SST-2`, `sst2`, ignoring case), the task's own folder or, if the
+/// task's card allows it, a single file of training rows. Official test files with hidden labels are not read.
 ///
 /// # Errors
-/// A [`DataError`] that names file, line, field, expected and found, for whatever is wrong with the files.
+/// A [`DataError`] with file, line, field, expected and found values for anything wrong with the files.
 pub fn load_task(task: &Task, root: &Path, options: &LoadOptions) -> Result<TaskData, DataError> {
     let sources = Sources::open(task, root, options)?;
     let mut files: Vec<DataFile> = task.card_file().into_iter().collect();
@@ -108,7 +108,7 @@ pub fn load_task(task: &Task, root: &Path, options: &LoadOptions) -> Result<Task
         let target = |example: usize| Ok(rows[example].as_ref().map(|row| row.target.clone()).unwrap_or_default());
         train = split::few_shot(task, &train, few, target)?;
     }
-    // No example is in two splits.
+    // Each example belongs to exactly one split.
     let mut take = |picks: Picks| -> Vec<Example> {
         let Some(rows) = examples.get_mut(&picks.split) else {
             return Vec::new();
@@ -127,15 +127,15 @@ pub fn load_task(task: &Task, root: &Path, options: &LoadOptions) -> Result<Task
     })
 }
 
-/// Looks whether a task's files are there, without reading them: what a plan of many runs asks before the first one.
+/// Checks that a task's files exist, without reading them: used to validate a plan of many runs before starting.
 ///
 /// # Errors
-/// What [`load_task`] would say about a file that is missing.
+/// Those of [`load_task`] for missing files.
 pub fn check_task(task: &Task, root: &Path) -> Result<(), DataError> {
     Sources::open(task, root, &LoadOptions::default())?.splits().map(drop)
 }
 
-/// Where a task's rows come from.
+/// Locates and reads a task's rows.
 pub(crate) struct Sources<'a> {
     task: &'a Task,
     root: &'a Path,
@@ -143,14 +143,14 @@ pub(crate) struct Sources<'a> {
     options: &'a LoadOptions,
 }
 
-/// What the root is.
+/// What the root path is.
 enum Place {
     Folder(PathBuf),
-    /// A file of training rows.
+    /// A single file of training rows.
     File(PathBuf),
 }
 
-/// The official splits that a task's rule reads, with the files of each in the forms they may have.
+/// The official splits that a task's split rule reads, each with its files in the forms they may have.
 pub(crate) type SplitSources<'t> = Vec<(String, Vec<SplitFiles<'t>>)>;
 
 impl<'a> Sources<'a> {
@@ -175,7 +175,7 @@ impl<'a> Sources<'a> {
         })
     }
 
-    /// The splits that are there, training first.
+    /// The splits found, training first.
     pub(crate) fn splits(&self) -> Result<SplitSources<'a>, DataError> {
         let folder = match &self.place {
             Place::File(file) => return Ok(vec![(TRAIN.to_owned(), find::forms_of_file(file, self.task)?)]),
@@ -192,8 +192,8 @@ impl<'a> Sources<'a> {
         Ok(splits)
     }
 
-    /// Hands `sink` all examples of an official split, in the order of its files. Where several forms call these files
-    /// theirs, the first that their first row fits is the one.
+    /// Passes all examples of an official split to `sink`, in file order. If several forms match the files, the first
+    /// one that the first row fits is used.
     pub(crate) fn read(&self, found: &[SplitFiles<'_>], sink: &mut Sink<'_>) -> Result<Vec<DataFile>, DataError> {
         let mut misfits: Vec<(String, DataError)> = Vec::new();
         for candidate in found {
@@ -211,7 +211,7 @@ impl<'a> Sources<'a> {
         })
     }
 
-    /// Reads a split's files as one form's; `rows_read` is how many rows there were, before a fault as well.
+    /// Reads a split's files as one form; `rows_read` is set to the number of rows processed, even if reading fails.
     fn read_as(
         &self,
         found: &SplitFiles<'_>,
@@ -241,7 +241,7 @@ impl<'a> Sources<'a> {
         Ok(files)
     }
 
-    /// What a record calls a file.
+    /// Name of a file in records.
     pub(crate) fn name(&self, file: &Path) -> String {
         match &self.place {
             Place::File(file) => file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -250,7 +250,7 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// The path below the root, with `/` between its parts on every system.
+/// The path relative to the root, with `/` separators on every system.
 pub(crate) fn relative_name(root: &Path, file: &Path) -> String {
     let below = file.strip_prefix(root).unwrap_or(file);
     let parts: Vec<_> = below

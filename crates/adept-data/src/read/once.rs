@@ -1,10 +1,9 @@
-//! A JSON value all of whose objects have every key once. The parser's own values keep the last of two, so that the
-//! first is lost without a word.
+//! A JSON value that rejects duplicate keys. serde_json's own values silently keep the last one.
 
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Reads a value; a key that stands twice in an object is put here, and is an error.
+/// Deserializes a value; a duplicate key is stored here and is an error.
 pub(crate) struct Once<'t>(pub &'t mut Option<String>);
 
 impl<'de> DeserializeSeed<'de> for Once<'_> {

@@ -1,10 +1,10 @@
-//! A parquet file on its way to the decoder, which believes what a file says of itself: it makes room for as many
-//! values as a page announces, and passes over as many items as a page's header announces, at the file's end as well.
-//! Where there is not so much memory the whole program ends. So a page that announces more than its file can hold is
-//! refused here, and reading beyond the file is an error.
+//! Validates the pages of a parquet file before they reach the decoder. The decoder trusts the file: it allocates room
+//! for as many values as a page claims to have, and skips as many items as a page header claims, even beyond the end of
+//! the file. The process aborts if there is not enough memory. So a page that claims more than its file can hold is
+//! rejected here, and reading beyond the end of the file is an error.
 //!
-//! What is left to a damaged file is one page's size after decompression. It is announced as a 32-bit number, 2 GiB for
-//! a moment; the decoders of gzip and brotli give what there is, whatever was announced.
+//! The remaining exposure to a corrupt file is the decompressed size of one page, a 32-bit number: 2 GiB for a moment.
+//! The gzip and brotli decoders yield only what is actually there, whatever size is claimed.
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
@@ -16,10 +16,10 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::schema::types::ColumnDescPtr;
 
-/// Values that a column may hold however small its file is: runs of equal values take next to no bytes.
+/// Values that a column may have however small its file is: runs of equal values take almost no space.
 const ALWAYS: u64 = 1 << 20;
 
-/// A file that is not read beyond its end.
+/// A file that cannot be read beyond its end.
 pub(super) struct Within(pub(super) File);
 
 impl Length for Within {
@@ -40,7 +40,7 @@ impl ChunkReader for Within {
     }
 }
 
-/// Bytes whose end is an error.
+/// A reader for which reaching the end is an error.
 pub(super) struct Strict(BufReader<File>);
 
 impl Read for Strict {
@@ -52,16 +52,16 @@ impl Read for Strict {
     }
 }
 
-/// The pages of one column chunk, each looked at before it is given on.
+/// The pages of one column chunk, each validated before it is passed on.
 pub(super) struct Bounded {
     pages: Box<dyn PageReader>,
     column: ColumnDescPtr,
-    /// Values that further pages may announce.
+    /// Values that the remaining pages may claim.
     left: u64,
 }
 
 impl Bounded {
-    /// Of a file of `bytes` bytes: a value a byte, and [`ALWAYS`].
+    /// For a file of `bytes` bytes: one value per byte, plus [`ALWAYS`].
     pub(super) fn new(pages: Box<dyn PageReader>, column: ColumnDescPtr, bytes: u64) -> Self {
         let left = bytes.saturating_add(ALWAYS);
         Self { pages, column, left }
@@ -70,7 +70,7 @@ impl Bounded {
     fn check(&mut self, page: &Page) -> Result<()> {
         let (values, size) = (u64::from(page.num_values()), page.buffer().len());
         if page.is_dictionary_page() {
-            // Its values are written one after the other, each with at least a byte.
+            // Dictionary values are stored consecutively, at least one byte each.
             return enough(values <= size as u64, || {
                 format!("a dictionary of {values} values in {size} bytes")
             });
@@ -94,7 +94,7 @@ impl Bounded {
         Ok(())
     }
 
-    /// The part of a data page behind its levels.
+    /// The part of a data page after its levels.
     fn values<'p>(&self, page: &'p Page) -> Option<&'p [u8]> {
         match page {
             Page::DataPage { buf, .. } => {
@@ -154,21 +154,21 @@ fn enough(is_enough: bool, found: impl FnOnce() -> String) -> Result<()> {
     }
 }
 
-/// What follows a list of numbers in Parquet's delta encoding (its specification's `DELTA_BINARY_PACKED`); none where
-/// they are more than `most` or do not end within the bytes.
+/// The bytes after a list of numbers in Parquet's delta encoding (`DELTA_BINARY_PACKED` in the specification); `None`
+/// if there are more than `most` numbers or they do not end within the bytes.
 fn after_numbers(mut bytes: &[u8], most: u64) -> Option<&[u8]> {
     let block = variable(&mut bytes)?;
     let parts = usize::try_from(variable(&mut bytes)?).ok()?;
     let count = variable(&mut bytes).filter(|&count| count <= most)?;
     variable(&mut bytes)?;
-    // The first number stands in the header.
+    // The first number is in the header.
     let mut left = count.saturating_sub(1);
     let of_part = block.checked_div(parts as u64)?;
     while left > 0 {
         variable(&mut bytes)?;
         let (widths, rest) = bytes.split_at_checked(parts)?;
         bytes = rest;
-        // Widths of parts behind the last number mean nothing.
+        // Widths of miniblocks after the last number are meaningless.
         for &width in widths {
             if left == 0 {
                 break;
@@ -181,7 +181,7 @@ fn after_numbers(mut bytes: &[u8], most: u64) -> Option<&[u8]> {
     Some(bytes)
 }
 
-/// A whole number of seven bits a byte, taken from the front.
+/// Consumes a variable-length integer (seven bits per byte) from the front.
 pub(super) fn variable(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {
@@ -201,13 +201,14 @@ mod tests {
 
     #[test]
     fn lists_of_numbers_end_where_they_say() {
-        // Blocks of 128 in four parts; the first number stands in the header, and widths behind the last mean nothing.
+        // Blocks of 128 in four miniblocks; the first number is in the header, and widths after the last are
+        // meaningless.
         let list = |count: &[u8], blocks: &[u8]| [&[0x80, 1, 4], count, &[0], blocks, b"rest"].concat();
         let one = list(&[1], &[]);
         let two = list(&[2], &[0, 3, 9, 9, 9, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
         assert_eq!(after_numbers(&one, 1), Some(&b"rest"[..]));
         assert_eq!(after_numbers(&two, 2), Some(&b"rest"[..]));
-        // More than the page has values, more than there are bytes, no number at all.
+        // More values than the page has, more than there are bytes, not a number at all.
         assert_eq!(after_numbers(&two, 1), None);
         assert_eq!(
             after_numbers(&list(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x40], &[]), 1 << 20),

@@ -1,4 +1,4 @@
-//! Parquet files as the hub lays them out: one leaf column a field, flat or a list. Rows count from 0.
+//! Parquet files in the hub's layout: one leaf column per field, flat or a list. Rows count from 0.
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,7 +19,7 @@ use super::rows::Rows;
 use crate::DataError;
 use crate::task::Place;
 
-/// Names that parquet's writers put into a list column's path; they say nothing about the field.
+/// Names that parquet writers insert into the path of a list column; they are not part of the field's name.
 const LIST_LEVELS: [&str; 5] = ["list", "element", "item", "bag", "array_element"];
 
 /// Reads a whole file of `bytes` bytes into `rows`.
@@ -70,8 +70,8 @@ pub(super) fn read(file: File, bytes: u64, rows: &mut Rows<'_>) -> Result<(), Da
     Ok(())
 }
 
-/// Does a part of the decoding. Damaged pages can make the decoder panic instead of failing; that is a damaged file and no
-/// slip of the program. Nothing that `work` has begun is seen after a panic.
+/// Runs part of the decoding. Corrupt pages can make the decoder panic instead of returning an error; that is a fault
+/// of the file, not of the program. Nothing that `work` has started is observed after a panic.
 fn decode<T>(path: &Path, bytes: u64, work: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         Err(DataError::ParquetDamaged {
@@ -81,20 +81,20 @@ fn decode<T>(path: &Path, bytes: u64, work: impl FnOnce() -> Result<T, DataError
     })
 }
 
-/// A leaf column that a field is read from.
+/// The leaf column of a field.
 struct Leaf {
     field: String,
     column: usize,
     is_list: bool,
-    /// Definition level of a value that is there.
+    /// Definition level of a value that is present.
     present: i16,
-    /// Definition level of a null that stands where a value would; none where the schema allows none.
+    /// Definition level of a null in place of a value; `None` if the schema does not allow nulls.
     null: Option<i16>,
-    /// Digits behind the point of a decimal number that is written as a whole one.
+    /// Number of decimals of a decimal stored as an integer.
     scale: Option<i32>,
 }
 
-/// Finds a field's column by its path without the names of list levels.
+/// Finds a field's column by its path, ignoring the names of list levels.
 fn leaf(rows: &Rows<'_>, schema: &SchemaDescriptor, place: &Place) -> Result<Leaf, DataError> {
     let field = match place {
         Place::Path(path) => path.replace("[]", ""),
@@ -149,7 +149,7 @@ enum Column {
     Integers(Vec<i64>),
     Numbers(Vec<f64>),
     Flags(Vec<bool>),
-    /// Values of all rows, and where each row's begin.
+    /// Values of all rows, and the start offset of each row.
     Lists(Box<Column>, Vec<usize>),
 }
 
@@ -167,14 +167,14 @@ impl Column {
     }
 }
 
-/// Raw values of a column, with the levels that say where they belong.
+/// Raw values of a column with their definition and repetition levels.
 struct Raw<T> {
     values: Vec<T>,
     defined: Vec<i16>,
     repeated: Vec<i16>,
 }
 
-/// One row group, and what its errors need to name.
+/// One row group, with what its errors need to report.
 struct Group<'a, 'r> {
     rows: &'a Rows<'r>,
     group: &'a (dyn RowGroupReader + 'a),
@@ -249,7 +249,7 @@ impl Group<'_, '_> {
     ) -> Result<Column, DataError> {
         match leaf.scale {
             None => self.typed(leaf, reader, Column::Integers, convert),
-            // Parted rather than multiplied by a tenth, so that 425 hundredths are 4.25 to the bit.
+            // Divided rather than multiplied by a power of ten's inverse, so that 425 hundredths are exactly 4.25.
             Some(scale) => self.typed(leaf, reader, Column::Numbers, |n| {
                 convert(n) as f64 / 10_f64.powi(scale)
             }),
@@ -269,7 +269,7 @@ impl Group<'_, '_> {
         self.placed(leaf, values, count, &raw.defined, &raw.repeated)
     }
 
-    /// All values of a column, of exactly as many rows as the group has, or an error.
+    /// All values of a column, verified to cover exactly the group's rows.
     fn raw<T: DataType>(&self, leaf: &Leaf, mut reader: ColumnReaderImpl<T>) -> Result<Raw<T::T>, DataError> {
         let mut raw = Raw {
             values: Vec::new(),
@@ -302,7 +302,7 @@ impl Group<'_, '_> {
         Ok(raw)
     }
 
-    /// Gives each row its value or its list of values.
+    /// Assigns each row its value or list of values.
     fn placed(
         &self,
         leaf: &Leaf,
@@ -370,7 +370,7 @@ impl Group<'_, '_> {
     }
 }
 
-/// The row, from the group's first, that a value belongs to.
+/// The row, counted from the group's first, that a value belongs to.
 fn row_of_value(leaf: &Leaf, defined: &[i16], repeated: &[i16], value: usize) -> usize {
     if !leaf.is_list {
         return value;

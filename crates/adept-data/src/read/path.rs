@@ -1,23 +1,23 @@
-//! Where a field stands in a JSON row: keys parted by dots, `[]` behind a key to go through a list, the first key a name
-//! bound by the form's `each` or a key of the row itself.
+//! Field paths in a JSON row: keys separated by dots, with `[]` after a key to iterate over a list. The first key is a
+//! name bound by the form's `each`, or a key of the row itself.
 
 use serde_json::{Map, Value};
 
 use super::cell::Cell;
 use crate::task::{Each, Place};
 
-/// A row with the names that are bound in it, the innermost last.
+/// A row with the names bound in it, innermost last.
 pub(super) struct Scope<'a, 'n> {
     row: &'a Map<String, Value>,
     bound: Vec<(&'n str, &'a Value)>,
 }
 
-/// Why a place is not in a row.
+/// Why a path does not resolve.
 #[derive(Debug, PartialEq)]
 pub(super) enum Absent {
-    /// There is no such key; these are there.
+    /// The key is missing; `found` lists the existing ones.
     Key { expected: String, found: Vec<String> },
-    /// Something else stands there.
+    /// The value has another type.
     Kind { expected: &'static str, found: String },
 }
 
@@ -26,7 +26,7 @@ impl<'a, 'n> Scope<'a, 'n> {
         Self { row, bound: Vec::new() }
     }
 
-    /// Calls `visit` for every row within the row: all combinations of items of the lists `each` names.
+    /// Calls `visit` for every nested row: all combinations of items of the lists in `each`.
     pub(super) fn each<E>(
         &mut self,
         each: &'n [Each],
@@ -51,7 +51,7 @@ impl<'a, 'n> Scope<'a, 'n> {
         Ok(())
     }
 
-    /// The value at a place.
+    /// Resolves a place to its value.
     pub(super) fn get(&self, place: &Place) -> Result<Cell<'a>, Absent> {
         let list = match place {
             Place::Path(path) => return self.cell(path),
@@ -114,7 +114,7 @@ fn descend<'a>(start: &'a Value, path: &str) -> Result<&'a Value, Absent> {
     })
 }
 
-/// What stands at `rest` in each item of a list.
+/// The value at `rest` in each item of a list.
 fn through<'a>(list: &'a Value, rest: &str) -> Result<Cell<'a>, Absent> {
     let Value::Array(items) = list else {
         return Err(wrong_kind("an array", &cell(list)));
@@ -127,7 +127,7 @@ fn through<'a>(list: &'a Value, rest: &str) -> Result<Cell<'a>, Absent> {
     items.iter().map(item).collect::<Result<_, _>>().map(Cell::List)
 }
 
-/// Parts of a text by the numbers of their first and last characters.
+/// Substrings of a text, given by the positions of their first and last characters.
 fn parts<'a>(list: &'a Value, text: &str) -> Result<Vec<Cell<'a>>, Absent> {
     let Value::Array(items) = list else {
         return Err(wrong_kind("an array", &cell(list)));
@@ -154,7 +154,7 @@ fn parts<'a>(list: &'a Value, text: &str) -> Result<Vec<Cell<'a>>, Absent> {
     items.iter().map(part).collect()
 }
 
-/// One text of all paragraphs, each with its title.
+/// Concatenates all paragraphs, each with its title, into one text.
 fn paragraphs<'a>(titles: &Value, sentences: &Value) -> Result<Cell<'a>, Absent> {
     let list = |value: &Value| match value {
         Value::Array(items) => Ok(items.clone()),

@@ -1,5 +1,5 @@
-//! From a row's fields to examples: the one place where labels are understood and sources and targets are put together,
-//! whatever the file's format.
+//! Turns the fields of a row into examples: the only place where labels are interpreted and sources and targets are
+//! assembled, independent of the file format.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,29 +13,29 @@ use crate::table::TableFault;
 use crate::task::{Answers, FormCard, Piece, Place, TargetCard, Task, Transform};
 use crate::{DataError, Example, LoadOptions, score_target};
 
-/// Which fields a task needs and where they stand in the rows of one form.
+/// The fields that a task needs and their places in rows of one form.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// Name on the card and place in the row, each once.
+    /// Name on the card and place in the row, without duplicates.
     pub fields: Vec<(String, Place)>,
     pieces: Vec<PiecePlan>,
-    /// The label's, score's or answers' field.
+    /// Index of the field with the label, score or answers.
     pub target: usize,
     group: Vec<usize>,
-    /// Fields of a program's tests, and of the name that they are called with, if there is one.
+    /// Fields with a program's tests and, if there is one, the field with its entry point.
     tests: Vec<usize>,
     entry_point: Option<usize>,
-    /// Names of the classes as this form writes them.
+    /// Class names as written in this form.
     classes: ClassNames,
 }
 
-/// A piece of the source.
+/// A piece of the source text.
 #[derive(Debug)]
 struct PiecePlan {
     marker: String,
     field: usize,
     transform: Transform,
-    /// Positions of [`Transform::further_fields`].
+    /// Indices of [`Transform::further_fields`].
     further: Vec<usize>,
 }
 
@@ -92,7 +92,7 @@ impl Plan {
         }
     }
 
-    /// What an error calls a field: the column or path it was looked for at.
+    /// How errors refer to a field: the column or path where it was expected.
     fn shown(&self, field: usize) -> String {
         match &self.fields[field].1 {
             Place::Path(path) => path.clone(),
@@ -102,19 +102,19 @@ impl Plan {
     }
 }
 
-/// Takes examples as they are made.
+/// Receives examples as they are produced.
 pub(crate) type Sink<'a> = dyn FnMut(Example) -> Result<(), DataError> + 'a;
 
-/// What is known of a split's rows while its files are read.
+/// State shared by the files of a split.
 #[derive(Debug, Default)]
 pub(super) struct SplitRows {
-    /// Rows kept so far, which ids count on from.
+    /// Rows kept so far; ids continue from here.
     pub rows: usize,
-    /// The first row of each group, by a hash of what its rows have in common.
+    /// First row of each group, keyed by a hash of the group's fields.
     groups: HashMap<[u8; 16], usize>,
 }
 
-/// Makes the examples of one file.
+/// Produces the examples of one file.
 pub(super) struct Rows<'r> {
     task: &'r Task,
     form: &'r FormCard,
@@ -122,7 +122,7 @@ pub(super) struct Rows<'r> {
     options: &'r LoadOptions,
     pub(super) file: PathBuf,
     split: &'r mut SplitRows,
-    /// Rows of this file that were kept so far.
+    /// Rows of this file kept so far.
     pub(super) kept: usize,
     sink: &'r mut Sink<'r>,
     pub(super) skipped: usize,
@@ -165,7 +165,7 @@ impl<'r> Rows<'r> {
         self.task.card().rows.skip_unlabelled
     }
 
-    /// Positions of the plan's fields among a table's columns.
+    /// Column indices of the plan's fields in a table.
     pub(super) fn columns(&self, names: &[&str]) -> Result<Vec<usize>, DataError> {
         let position = |field: usize| {
             let expected = self.plan.shown(field);
@@ -189,7 +189,7 @@ impl<'r> Rows<'r> {
         (0..self.plan.fields.len()).map(position).collect()
     }
 
-    /// Adds a row: `cells` in the order of the plan's fields. `line` is what an error calls it.
+    /// Adds a row with `cells` in the order of the plan's fields. Errors report `line`.
     pub(super) fn push(&mut self, line: usize, cells: &[Cell<'_>]) -> Result<(), DataError> {
         let unlabelled = match &cells[self.plan.target] {
             Cell::Text(text) => text.is_empty(),
@@ -227,7 +227,8 @@ impl<'r> Rows<'r> {
         Ok(())
     }
 
-    /// `marker text marker text …`, joined by single spaces; texts stay as they are, white space at their ends included.
+    /// `marker text marker text …`, joined by single spaces; texts are used verbatim, including surrounding white
+    /// space.
     fn source(&mut self, line: usize, cells: &[Cell<'_>]) -> Result<String, DataError> {
         let mut source = String::new();
         for piece in &self.plan.pieces {
@@ -298,7 +299,7 @@ impl<'r> Rows<'r> {
         Ok(transform::mark_spans(text, (&first.0, first.1), (&second.0, second.1)))
     }
 
-    /// The items of a list, or a text as the only one.
+    /// The items of a list, or a text as the only item.
     fn items(&self, line: usize, field: usize, cells: &[Cell<'_>]) -> Result<Vec<String>, DataError> {
         let items = match &cells[field] {
             Cell::List(items) => items.as_slice(),
@@ -307,8 +308,9 @@ impl<'r> Rows<'r> {
         items.iter().map(|item| self.text(line, field, item)).collect()
     }
 
-    /// What decides whether a program is right: its tests, then the names that they take from it. With an entry point
-    /// that is the one, and `check` is called with it; else what the solution defines, with its imports before the tests.
+    /// The program that decides whether a solution is correct: its tests, then the names that they use from the
+    /// solution. With an entry point that is the only name, and `check` is called with it; otherwise the names are what
+    /// the solution defines, and its imports precede the tests.
     fn test_program(&self, line: usize, cells: &[Cell<'_>]) -> Result<Vec<String>, DataError> {
         let mut program = String::new();
         for &field in &self.plan.tests {
@@ -328,7 +330,7 @@ impl<'r> Rows<'r> {
         Ok(std::iter::once(program).chain(names).collect())
     }
 
-    /// Refuses a header line in a file that should have none: it would be a row of names.
+    /// Rejects a header line in a file that should have none, instead of reading it as a row.
     fn refuse_header(&self, line: usize, cells: &[Cell<'_>]) -> Result<(), DataError> {
         let is_name = |(field, cell): (usize, &Cell<'_>)| *cell == Cell::text(&self.plan.shown(field));
         if self.kept > 0 || self.form.header.is_empty() || !cells.iter().enumerate().all(is_name) {
@@ -343,14 +345,14 @@ impl<'r> Rows<'r> {
         })
     }
 
-    /// The row's number, or that of the first row of the split that has the group's fields in common with it.
+    /// The row's own number or, in a task with groups, that of the split's first row with the same group fields.
     fn group_of(&mut self, id: usize, line: usize, cells: &[Cell<'_>]) -> Result<usize, DataError> {
         if self.plan.group.is_empty() {
             return Ok(id);
         }
         let mut hash = Sha256::new();
         for &field in &self.plan.group {
-            // A number is the same key in every format.
+            // Numbers yield the same key in every format.
             let key = match &cells[field] {
                 Cell::Integer(number) => number.to_string(),
                 Cell::Number(number) => number.to_string(),
@@ -365,7 +367,7 @@ impl<'r> Rows<'r> {
         Ok(*self.split.groups.entry(key).or_insert(id))
     }
 
-    /// All right answers; of classes and scores there is one.
+    /// All accepted answers; exactly one for classes and scores.
     fn targets(&self, line: usize, cell: &Cell<'_>) -> Result<Vec<String>, DataError> {
         let field = self.plan.target;
         let one = match &self.task.card().target {
@@ -400,7 +402,7 @@ impl<'r> Rows<'r> {
             .ok_or_else(|| self.unknown_label(line, cell))
     }
 
-    /// A class's number as its digit; none where the label is no class.
+    /// The class number as a digit; `None` for a hidden or missing label.
     fn class(&self, line: usize, cell: &Cell<'_>) -> Result<Option<String>, DataError> {
         match self.plan.classes.meaning(cell) {
             Some(Meaning::Class(class)) => Ok(Some(class.to_string())),
@@ -417,7 +419,7 @@ impl<'r> Rows<'r> {
     }
 
     fn score(&self, line: usize, cell: &Cell<'_>, min: f32, max: f32) -> Result<Option<String>, DataError> {
-        // The hub keeps scores as 32-bit floats, and the reference rounds those: 2.35 is 2.3499999 there.
+        // The hub stores scores as 32-bit floats, and the reference rounds those: 2.35 is 2.3499999 there.
         let score = match cell {
             Cell::Text(text) => text.trim().parse::<f64>().ok().map(|score| score as f32),
             Cell::Integer(number) => Some(*number as f32),

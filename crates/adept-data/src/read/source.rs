@@ -1,4 +1,4 @@
-//! A file's bytes: opened, hashed for the run's record, and handed to the reader of its format.
+//! Opens a file, hashes it for the run's record, and passes it to the reader of its format.
 
 use std::fs::File;
 use std::io::{BufRead, Read};
@@ -13,13 +13,13 @@ use crate::DataError;
 use crate::file::{TextFile, hex};
 use crate::text::check_pointer;
 
-/// Bytes that tell what Git holds in a file's place.
+/// Bytes inspected to recognise a Git pointer file.
 const POINTER: u64 = 1024;
 
-/// Bytes hashed at a time.
+/// Buffer size for hashing.
 const CHUNK: usize = 1 << 16;
 
-/// Reads `rows.file` into `rows`; gives the file's SHA-256 and size.
+/// Reads `rows.file` into `rows`; returns the file's SHA-256 and size.
 pub(super) fn read(reader: Reader, rows: &mut Rows<'_>) -> Result<(String, u64), DataError> {
     if reader == Reader::Parquet {
         return read_parquet(rows);
@@ -41,7 +41,7 @@ pub(super) fn read(reader: Reader, rows: &mut Rows<'_>) -> Result<(String, u64),
     file.finish().map_err(failed)
 }
 
-/// The reader of parquet jumps about in its file, so the hash takes a pass of its own.
+/// The parquet reader needs random access, so hashing takes a separate pass.
 fn read_parquet(rows: &mut Rows<'_>) -> Result<(String, u64), DataError> {
     let path = rows.file.clone();
     let (sha256, bytes) = hash(&path)?;
@@ -60,7 +60,7 @@ fn read_parquet(rows: &mut Rows<'_>) -> Result<(String, u64), DataError> {
     Ok((sha256, bytes))
 }
 
-/// SHA-256 of a file's bytes, lower-case hex, and their number.
+/// SHA-256 in lower-case hex of a file, and its size in bytes.
 pub(crate) fn hash(path: &Path) -> Result<(String, u64), DataError> {
     let failed = |source| DataError::Io {
         file: path.to_path_buf(),
@@ -79,7 +79,7 @@ pub(crate) fn hash(path: &Path) -> Result<(String, u64), DataError> {
     }
 }
 
-/// Whether a text begins a list, which is a document whatever the file's name says.
+/// Whether a text begins with a list, and so is a single document whatever the file's extension.
 fn begins_list(text: &mut dyn BufRead) -> std::io::Result<bool> {
     Ok(text.fill_buf()?.trim_ascii_start().starts_with(b"["))
 }

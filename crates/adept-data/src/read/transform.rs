@@ -1,10 +1,10 @@
-//! What single tasks do to their texts (tasks.md, "Text-to-text format"), as T5's preprocessors define it (Raffel et al.
-//! 2020, appendix D) and the published reference applies it.
+//! Task-specific text transformations (tasks.md, "Text-to-text format"), as defined by T5's preprocessors (Raffel et
+//! al. 2020, appendix D) and applied by the published reference.
 
 use std::borrow::Cow;
 
-/// Puts a space on both sides of every character that is neither `_`, white space, a number, a letter nor a combining
-/// mark, and makes one space of every run of white space: `what's up?` becomes `what ' s up ? `.
+/// Surrounds every character that is neither `_`, white space, a number, a letter nor a combining mark with spaces, and
+/// collapses runs of white space: `what's up?` becomes `what ' s up ? `.
 pub(super) fn pad_punctuation(text: &str) -> String {
     let mut padded = String::with_capacity(text.len() + text.len() / 8);
     let space = |padded: &mut String| {
@@ -26,24 +26,24 @@ pub(super) fn pad_punctuation(text: &str) -> String {
     padded
 }
 
-/// Whether a character's general category is a letter, a number or a mark.
+/// Whether a character's general category is letter, number or mark.
 fn is_word(c: char) -> bool {
     use unicode_properties::{GeneralCategoryGroup as Group, UnicodeGeneralCategory};
     c.is_ascii_alphanumeric()
         || (!c.is_ascii() && matches!(c.general_category_group(), Group::Letter | Group::Number | Group::Mark))
 }
 
-/// MultiRC's texts without their markup: `<br>` becomes a space, `<b>` and `</b>` go.
+/// Removes MultiRC's markup: `<br>` becomes a space, `<b>` and `</b>` are dropped.
 pub(super) fn remove_markup(text: &str) -> String {
     text.replace("<br>", " ").replace("<b>", "").replace("</b>", "")
 }
 
-/// ReCoRD's passage as one paragraph: `@highlight` lines become sentences of it.
+/// Turns ReCoRD's passage into one paragraph, with each `@highlight` line as a sentence.
 pub(super) fn highlights(text: &str) -> String {
     let mut passage = String::with_capacity(text.len());
     for (number, part) in text.split("\n@highlight\n").enumerate() {
         if number > 0 {
-            // A part that ends with one of these is a sentence already.
+            // A part with this ending is already a complete sentence.
             let ended = passage.ends_with(['.', '?', '!', '"', '\'']);
             passage.push_str(if ended { " " } else { ". " });
         }
@@ -52,12 +52,11 @@ pub(super) fn highlights(text: &str) -> String {
     passage
 }
 
-/// WSC's text with the first span as `* first *` and the second as `# second #`.
+/// Marks WSC's spans, the first as `* first *` and the second as `# second #`.
 ///
-/// A span is its words and the 0-based number of the first of them, single characters of white space parting the words.
-/// The two marks of the first span move the second one by two words where it stands behind. A span that does not stand
-/// where it is said to is not marked, as in the reference. Spans are mended first, as those of the hub's `wsc.fixed`
-/// are already.
+/// A span is its words and the 0-based index of the first one, words being separated by single white-space characters.
+/// The two markers of the first span shift the index of a later second one by two. A span that is not found at its
+/// index is not marked, as in the reference. Spans are corrected first, as those of the hub's `wsc.fixed` already are.
 pub(super) fn mark_spans(text: &str, first: (&str, usize), second: (&str, usize)) -> String {
     let (first, second) = ((mended(text, first), first.1), (mended(text, second), second.1));
     let moved = if first.1 < second.1 { 2 } else { 0 };
@@ -65,8 +64,8 @@ pub(super) fn mark_spans(text: &str, first: (&str, usize), second: (&str, usize)
     mark(&marked, (&second.0, second.1.saturating_add(moved)), '#').unwrap_or(marked)
 }
 
-/// A span as it stands in its text. Of the official files' spans some are capitalised otherwise than there, end in a full
-/// stop, or have a line break for a space.
+/// Corrects a span to match its text. Some spans in the official files differ in capitalisation, end with a full stop,
+/// or have a line break for a space.
 fn mended<'s>(text: &str, (span, word): (&'s str, usize)) -> Cow<'s, str> {
     let mut letters = span.chars();
     let (false, Some(initial), Some(there)) = (text.contains(span), letters.next(), text.split_whitespace().nth(word))
@@ -93,7 +92,7 @@ fn mark(text: &str, (span, word): (&str, usize), with: char) -> Option<String> {
     Some(format!("{before}{with} {span} {with}{behind}"))
 }
 
-/// A Python docstring at the left margin that says what a program is to do and how it is called.
+/// Formats an unindented Python docstring with a program's description and examples of its use.
 pub(super) fn docstring(text: &str, examples: &[String]) -> String {
     let mut docstring = format!("\"\"\"\n{text}\n");
     for example in examples {
@@ -103,7 +102,7 @@ pub(super) fn docstring(text: &str, examples: &[String]) -> String {
     docstring + "\"\"\"\n"
 }
 
-/// The lines of a Python program that import at the left margin.
+/// The unindented import lines of a Python program.
 pub(super) fn imports(program: &str) -> String {
     program
         .lines()
@@ -112,7 +111,7 @@ pub(super) fn imports(program: &str) -> String {
         .collect()
 }
 
-/// Functions and classes that a Python program defines at the left margin, each once.
+/// Names of the top-level functions and classes of a Python program, without duplicates.
 pub(super) fn defined(program: &str) -> Vec<&str> {
     let mut names = Vec::new();
     for line in program.lines() {
@@ -172,7 +171,7 @@ mod tests {
                 ("Mark", 0),
                 "# Mark # told Pete * many lies * about himself",
             ),
-            // Not there, or beyond the end: left as it is; the second is looked for two words on all the same.
+            // Not found, or beyond the end: left unchanged; the second index is shifted by two regardless.
             (("Jane", 0), ("many", 1), "Mark told Pete # many # lies about himself"),
             (("Mark", 9), ("Pete", 2), "Mark told # Pete # many lies about himself"),
         ] {
@@ -195,7 +194,7 @@ mod tests {
                 ("was\nglad", 6),
                 "The boats of * Ann * came. She # was glad #.",
             ),
-            // In the text as it is, but not where it is said to be.
+            // Found in the text, but not at the given index.
             (("Ann", 1), ("She", 5), "The boats of Ann came. She was glad."),
             (("Jane", 99), ("she", 5), "The boats of Ann came. # She # was glad."),
         ] {

@@ -1,5 +1,5 @@
-//! Tab-separated files. They know no quoting: a quotation mark is a letter like any other. Columns are found by the
-//! header's names, or by the card's where the files have no header line.
+//! Tab-separated files, without quoting: quotation marks are ordinary characters. Columns are identified by the header,
+//! or by the card if the files have no header line.
 
 use std::io::BufRead;
 

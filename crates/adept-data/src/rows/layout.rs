@@ -1,8 +1,8 @@
-//! Examples of one official split as token ids on disk, so that text is tokenised once and memory holds no more than
-//! sixteen bytes an example, however large the files are.
+//! Examples of one official split as token ids on disk, so that text is tokenised once and memory is at most sixteen
+//! bytes per example, however large the files are.
 //!
-//! Layout, all little-endian: 120 bytes of header, the examples one after the other, then 24 bytes for each file they
-//! were read from (rows, rows skipped, empty fields).
+//! Layout, all little-endian: 120 bytes of header, the examples, then 24 bytes for each source file (rows, rows
+//! skipped, empty fields).
 //!
 //! | bytes | header | | bytes | example |
 //! |---|---|---|---|---|
@@ -17,8 +17,8 @@
 //! | 32 | what the examples were made of ([`super::key`]) | | … | of each text that loses something two excerpts, source first |
 //! | 32 | SHA-256 of all that follows, then of the header before it | | | |
 //!
-//! A store is written beside its place and renamed when it is whole. It is read to the last byte when it is opened, and
-//! made anew where it is not exactly what would be made.
+//! A store is written to a temporary file and renamed when complete. It is verified in full when opened, and rebuilt
+//! unless it is exactly what would be built.
 
 use std::io::Read;
 
@@ -28,16 +28,15 @@ use crate::loss::LossKind;
 
 const MAGIC: [u8; 8] = *b"ADEPTROW";
 pub(super) const VERSION: u32 = 2;
-/// Bytes of the header.
+/// Size of the header in bytes.
 pub(super) const HEADER: usize = 120;
-/// Bytes of the header that its digest covers.
+/// Bytes of the header covered by its digest.
 pub(super) const COVERED: usize = 88;
-/// Bytes of an example before its ids.
+/// Size of an example's fixed part, before its ids.
 pub(super) const HEAD: u64 = 28;
-/// Bytes for a file at the end.
+/// Size of a source file's entry at the end.
 pub(super) const FILE: usize = 24;
 
-/// What stands before the examples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Header {
     pub width: usize,
@@ -50,7 +49,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// None where it is not one of this version.
+    /// `None` unless it is a header of this version.
     pub(super) fn read(bytes: &[u8; HEADER]) -> Option<Self> {
         let word = |at: usize| bytes[at..at + 4].try_into().map(u32::from_le_bytes).ok();
         let long = |at: usize| bytes[at..at + 8].try_into().map(u64::from_le_bytes).ok();
@@ -83,21 +82,21 @@ impl Header {
     }
 }
 
-/// What an example's source and target lose, as it is written: two bits for each.
+/// Encodes the losses of source and target in two bits each.
 pub(super) fn lost(kinds: [Option<LossKind>; 2]) -> u8 {
     let bits = |kind| match kind {
         Some(LossKind::Unknown) => 1,
         Some(LossKind::Altered) => 2,
-        // What is cut depends on the lengths that a store is opened with.
+        // Truncation depends on the lengths that a store is opened with.
         Some(LossKind::Cut) | None => 0,
     };
     bits(kinds[0]) | bits(kinds[1]) << 2
 }
 
-/// Where an example lies, how long it is, and what its texts lose: sixteen bytes.
+/// Offset, lengths and losses of an example, in sixteen bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
-    /// The offset, and in the lowest byte what is lost.
+    /// The offset, with the losses in the lowest byte.
     place: u64,
     pub source: u32,
     pub target: u32,
@@ -116,7 +115,7 @@ impl Entry {
         self.place >> 8
     }
 
-    /// What source and target lose.
+    /// Losses of source and target.
     pub(super) fn lost(&self) -> [Option<LossKind>; 2] {
         let kind = |bits| match bits & 3 {
             1 => Some(LossKind::Unknown),
@@ -127,7 +126,7 @@ impl Entry {
     }
 }
 
-/// What follows the header, hashed as it is read.
+/// Reads and hashes what follows the header.
 pub(super) struct Hashed<'a, R> {
     reader: &'a mut R,
     hash: Sha256,
@@ -161,7 +160,7 @@ impl<'a, R: Read> Hashed<'a, R> {
         self.array().map(u32::from_le_bytes)
     }
 
-    /// Passes over that many bytes.
+    /// Skips `bytes` bytes.
     fn pass(&mut self, mut bytes: u64) -> std::io::Result<()> {
         self.at += bytes;
         self.scratch.resize(1 << 16, 0);
@@ -174,21 +173,21 @@ impl<'a, R: Read> Hashed<'a, R> {
         Ok(())
     }
 
-    /// The digest of a whole store with this header.
+    /// Digest of a whole store with this header.
     pub(super) fn digest(mut self, header: &[u8; HEADER]) -> [u8; 32] {
         self.hash.update(&header[..COVERED]);
         self.hash.finalize().into()
     }
 }
 
-/// Where the examples lie.
+/// The entries of all examples, and their ids unless each row has exactly one example.
 pub(super) type Index = (Vec<Entry>, Option<Vec<usize>>);
 
-/// Goes over all examples; none where they do not end where the header says.
+/// Scans all examples; `None` if they do not end where the header says.
 pub(super) fn index<R: Read>(from: &mut Hashed<'_, R>, header: &Header) -> std::io::Result<Option<Index>> {
     let end = HEADER as u64 + header.bytes;
     let (mut entries, mut ids, mut rows_have_one) = (Vec::new(), Vec::new(), true);
-    // Lengths are looked at before they are passed over: damaged ones must not lead beyond the examples.
+    // Lengths are checked before skipping: corrupt ones must not lead beyond the examples.
     let fits = |at: u64, bytes: u64| at.checked_add(bytes).is_some_and(|to| to <= end);
     while from.at < end {
         let offset = from.at;
@@ -214,7 +213,7 @@ pub(super) fn index<R: Read>(from: &mut Hashed<'_, R>, header: &Header) -> std::
         }
         rows_have_one &= id == entries.len() as u64;
         if !rows_have_one && ids.is_empty() {
-            // Up to here an example's number was its row's.
+            // So far, the example index equalled the row number.
             ids = (0..entries.len()).collect();
         }
         if !rows_have_one {

@@ -1,10 +1,10 @@
 //! A task's examples as token ids, tokenised once.
 //!
-//! [`open_task`] reads a task's files, hands their rows to the tokenizer a few thousand at a time, and writes the ids to
-//! a [store](layout) for each official split. Stores are kept in a folder under the hash of all that decides what is in
-//! them: the files' bytes, the tokenizer, the card, the loader's options and the program's version. Training examples are
-//! read back one by one, so that memory does not grow with the files; validation and test examples, whose answers are
-//! compared all at once, are held.
+//! [`open_task`] reads a task's files, tokenises a few thousand rows at a time, and writes the ids to one
+//! [store](layout) per official split. Stores are cached in a folder, keyed by a hash of everything that determines
+//! their content: the files' bytes, the tokenizer, the card, the loader's options and the program's version. Training
+//! examples are read back one by one, so that memory does not grow with the files; validation and test examples, which
+//! are scored all at once, are held in memory.
 
 mod layout;
 mod store;
@@ -29,29 +29,29 @@ use crate::split::{self, Division, Official, Picks, RowsOf, TRAIN};
 use crate::tokenizer::{cut, cut_left};
 use crate::{DataError, DataFile, Encoded, LoadOptions, Right, RowEncoder, Task};
 
-/// The longest source and target, in tokens, what the tokenizer adds included.
+/// Maximum source and target lengths in tokens, including special tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lengths {
-    /// Longest source.
+    /// Maximum source length.
     pub source: usize,
-    /// Longest target.
+    /// Maximum target length.
     pub target: usize,
 }
 
-/// A task as token ids.
+/// A tokenised task.
 #[derive(Debug, Clone)]
 pub struct TaskRows {
     /// Training examples, on disk.
     pub train: StoredRows,
-    /// Examples that choose the best checkpoint, and their right answers.
+    /// Validation examples, which select the best checkpoint, with their gold answers.
     pub validation: (Vec<Encoded>, Right),
-    /// Examples whose score is reported, and their right answers.
+    /// Test examples, whose score is reported, with their gold answers.
     pub test: (Vec<Encoded>, Right),
     /// The files read, in reading order.
     pub files: Vec<DataFile>,
-    /// How the store of each official split came to be.
+    /// How the store of each official split was obtained.
     pub origins: BTreeMap<String, RowsOrigin>,
-    /// What texts lose as token ids, of each split that loses something: training, validation, test.
+    /// What texts lose in tokenisation, for each split with losses, in the order training, validation, test.
     pub losses: Vec<SplitLosses>,
 }
 
@@ -61,40 +61,40 @@ pub struct StoredRows {
     store: Arc<RowStore>,
     picks: Arc<[usize]>,
     lengths: Lengths,
-    /// As [`RowEncoder::kept_in_front`] has it.
+    /// See [`RowEncoder::kept_in_front`].
     kept_in_front: Option<usize>,
 }
 
 impl StoredRows {
-    /// Examples.
+    /// Number of examples.
     pub fn len(&self) -> usize {
         self.picks.len()
     }
 
-    /// True where there are none.
+    /// Whether there are no examples.
     pub fn is_empty(&self) -> bool {
         self.picks.is_empty()
     }
 
-    /// Source tokens of an example, as [`read`](Self::read) cuts it.
+    /// Source tokens of an example, after truncation by [`read`](Self::read).
     pub fn source_length(&self, row: usize) -> usize {
         self.store.lengths(self.picks[row]).0.min(self.lengths.source)
     }
 
-    /// Target tokens of an example, as [`read`](Self::read) cuts it.
+    /// Target tokens of an example, after truncation by [`read`](Self::read).
     pub fn target_length(&self, row: usize) -> usize {
         self.store.lengths(self.picks[row]).1.min(self.lengths.target)
     }
 
-    /// An example's ids, cut to the longest source and target as [`RowEncoder`] cuts them.
+    /// An example's ids, truncated to the maximum lengths as by [`RowEncoder`].
     ///
     /// # Errors
-    /// [`DataError::Io`] where the file can no longer be read.
+    /// [`DataError::Io`] if the file can no longer be read.
     pub fn read(&self, row: usize) -> Result<Encoded, DataError> {
         encoded(&self.store, self.picks[row], self.lengths, self.kept_in_front)
     }
 
-    /// An example's target.
+    /// An example's target text.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -102,7 +102,7 @@ impl StoredRows {
         Ok(self.store.texts(self.picks[row])?.target)
     }
 
-    /// The mean of the targets that are numbers; none where none is.
+    /// Mean of the numeric targets; `None` if there are none.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -117,13 +117,13 @@ impl StoredRows {
         Ok((count > 0).then(|| sum / f64::from(count)))
     }
 
-    /// The most frequent target, among equally frequent ones the first by value; none where there is no example. Targets
-    /// are counted by a hash of 64 bits.
+    /// The most frequent target, ties resolved by value order; `None` if there are no examples. Targets are counted by
+    /// a 64-bit hash.
     ///
     /// # Errors
     /// As [`read`](Self::read).
     pub fn most_frequent_target(&self) -> Result<Option<String>, DataError> {
-        // In the order of the file.
+        // In file order.
         let mut rows: Vec<usize> = (0..self.len()).collect();
         rows.sort_unstable_by_key(|&row| self.picks[row]);
         let mut counts: HashMap<u64, (u32, usize)> = HashMap::new();
@@ -158,11 +158,11 @@ fn encoded(
     })
 }
 
-/// Opens a task's stores in `folder`, and makes those that are not there or not whole. Without a folder they are made
-/// anew, in files without a name that go with the program.
+/// Opens a task's stores in `folder`, building those that are missing or corrupt. Without a folder they are built in
+/// anonymous temporary files, which disappear with the process.
 ///
 /// # Errors
-/// Those of [`load_task`](crate::load_task) and of the tokenizer; [`DataError::Write`] where a store cannot be written.
+/// Those of [`load_task`](crate::load_task) and of the tokenizer; [`DataError::Write`] if a store cannot be written.
 pub fn open_task(
     task: &Task,
     root: &Path,
@@ -232,7 +232,7 @@ pub fn open_task(
     })
 }
 
-/// What the texts of a split lose when they are cut to `lengths`, and what they have lost as token ids.
+/// What the texts of a split lose in tokenisation and by truncation to `lengths`.
 fn lost(
     name: &str,
     store: &RowStore,
@@ -244,7 +244,7 @@ fn lost(
     let limits = [lengths.source, lengths.target];
     let mut counters = [0, 1].map(|which| LossCounter::new(texts[which], limits[which]));
     let mut examples = picks.examples.clone();
-    // The example that is shown is the first in the file.
+    // The example reported is the first one in the file.
     examples.sort_unstable();
     for example in examples {
         let row = store.row(example);
@@ -263,7 +263,7 @@ fn lost(
     Ok(split_losses(name, picks.examples.len(), counters))
 }
 
-/// The store of one official split, and the files it was made of.
+/// The store of one official split, and the files it was built from.
 fn open_split(
     sources: &Sources<'_>,
     task: &Task,
@@ -327,7 +327,7 @@ fn open_split(
     Ok((store.ok_or_else(damaged)?, files, origin))
 }
 
-/// A hash of all that decides what a store holds.
+/// Hash of everything that determines the content of a store.
 fn key(
     task: &Task,
     found: &[SplitFiles<'_>],

@@ -1,4 +1,4 @@
-//! An official split's examples on disk, opened: checked to the last byte, then read example by example.
+//! Opens an official split's examples on disk: verified in full, then read one by one.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -9,33 +9,32 @@ use super::layout::{Entry, FILE, HEAD, HEADER, Hashed, Header, index};
 use crate::DataError;
 use crate::loss::LossKind;
 
-/// How a store came to be.
+/// How a store was obtained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RowsOrigin {
-    /// It was there.
+    /// A valid store existed.
     Reused,
-    /// It was made: there was none.
+    /// Built: there was none.
     Made,
-    /// It was made: the one that was there is damaged.
+    /// Built: the existing one is corrupt.
     Damaged,
 }
 
-/// Examples on disk.
 #[derive(Debug)]
 pub(super) struct RowStore {
     path: PathBuf,
     file: Mutex<File>,
-    /// Bytes of a token id.
+    /// Bytes per token id.
     width: usize,
-    /// Ids that the tokenizer puts behind every text; they stay when a text is cut.
+    /// Number of ids that the tokenizer appends to every text; they survive truncation.
     pub suffix: usize,
     entries: Vec<Entry>,
-    /// Where the last example ends.
+    /// End offset of the last example.
     end: u64,
-    /// Ids of the examples, where rows have more than one.
+    /// Ids of the examples, unless each row has exactly one example.
     pub ids: Option<Vec<usize>>,
-    /// Rows, rows skipped and empty fields of each file.
+    /// Rows, rows skipped and empty fields of each source file.
     pub files: Vec<[u64; 3]>,
 }
 
@@ -44,12 +43,13 @@ pub(super) struct Texts {
     pub group: usize,
     pub target: String,
     pub golds: Vec<String>,
-    /// Of source and target, where they lose something: the text and what the model sees, around that place.
+    /// For source and target, if they lose something: excerpts of the text and of what the model sees, around the first
+    /// loss.
     pub excerpts: [Option<(String, String)>; 2],
 }
 
 impl RowStore {
-    /// The store at `path` where it is whole and was made of `key`; none where it is not.
+    /// The store at `path` if it is valid and was built from `key`.
     pub(super) fn open(path: &Path, key: &[u8; 32]) -> Result<Result<Self, RowsOrigin>, DataError> {
         let failed = |source| read_failed(path, source);
         let file = match File::open(path) {
@@ -68,7 +68,7 @@ impl RowStore {
         }
     }
 
-    /// Reads a store from its first byte to its last; none where it is not whole or was made of something else.
+    /// Reads a store in full; `None` if it is corrupt or was built from something else.
     pub(super) fn read_whole(path: &Path, file: File, bytes: u64, key: &[u8; 32]) -> std::io::Result<Option<Self>> {
         let mut reader = BufReader::with_capacity(1 << 16, file);
         reader.seek(SeekFrom::Start(0))?;
@@ -107,28 +107,28 @@ impl RowStore {
         }))
     }
 
-    /// Examples.
+    /// Number of examples.
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Source and target ids of an example, none of them cut.
+    /// Numbers of source and target ids of an example, before truncation.
     pub(super) fn lengths(&self, example: usize) -> (usize, usize) {
         let entry = self.entries[example];
         (entry.source as usize, entry.target as usize)
     }
 
-    /// What an example's source and target lose besides being cut.
+    /// Losses of an example's source and target, other than by truncation.
     pub(super) fn lost(&self, example: usize) -> [Option<LossKind>; 2] {
         self.entries[example].lost()
     }
 
-    /// An example's row.
+    /// Row number of an example.
     pub(super) fn row(&self, example: usize) -> usize {
         self.ids.as_ref().map_or(example, |ids| ids[example])
     }
 
-    /// Reads an example's ids.
+    /// Reads an example's source and target ids.
     pub(super) fn ids(&self, example: usize) -> Result<(Vec<u32>, Vec<u32>), DataError> {
         let (source, target) = self.lengths(example);
         let bytes = self.bytes(example, HEAD, Some((source + target) * self.width))?;
@@ -139,7 +139,6 @@ impl RowStore {
         Ok((ids.by_ref().take(source).collect(), ids.collect()))
     }
 
-    /// Reads an example's texts.
     pub(super) fn texts(&self, example: usize) -> Result<Texts, DataError> {
         let (source, target) = self.lengths(example);
         let bytes = self.bytes(example, 0, None)?;
@@ -171,12 +170,12 @@ impl RowStore {
         })
     }
 
-    /// Bytes of an example from its byte `from` on; to its end where their number is not given.
+    /// Bytes of an example from its byte `from` on; up to its end if `count` is `None`.
     fn bytes(&self, example: usize, from: u64, count: Option<usize>) -> Result<Vec<u8>, DataError> {
         let start = self.entries[example].offset() + from;
         let end = self.entries.get(example + 1).map_or(self.end, Entry::offset);
         let mut bytes = vec![0; count.unwrap_or((end - start) as usize)];
-        // Every read seeks first, so what a thread that panicked has left behind does not matter.
+        // Every read seeks first, so the state left by a panicking thread does not matter.
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.seek(SeekFrom::Start(start))
             .and_then(|_| file.read_exact(&mut bytes))
@@ -185,7 +184,7 @@ impl RowStore {
     }
 }
 
-/// Takes a length off the front.
+/// Consumes a length from the front.
 fn word(bytes: &mut &[u8]) -> Option<usize> {
     let (word, after) = bytes.split_first_chunk()?;
     *bytes = after;

@@ -1,4 +1,4 @@
-//! An official split's examples on disk, written: tokenised a few thousand at a time as they are read.
+//! Writes an official split's examples to disk, tokenising a few thousand at a time as they are read.
 
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -8,12 +8,10 @@ use sha2::{Digest, Sha256};
 use super::layout::{COVERED, HEADER, Header, lost};
 use crate::{DataError, DataFile, Example, RowEncoder};
 
-/// Examples tokenised at a time, and bytes of their texts: enough to keep all cores busy, little enough to keep memory
-/// flat.
+/// Examples and bytes of text tokenised at a time: enough to keep all cores busy, few enough to bound memory.
 const CHUNK: usize = 4096;
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// Writes a store.
 pub(super) struct RowWriter<'a, W: Write + Seek> {
     out: BufWriter<W>,
     path: PathBuf,
@@ -26,7 +24,7 @@ pub(super) struct RowWriter<'a, W: Write + Seek> {
 }
 
 impl<'a, W: Write + Seek> RowWriter<'a, W> {
-    /// A store of what `key` stands for; `path` is what errors call it.
+    /// Starts a store with content key `key`; errors refer to it as `path`.
     pub(super) fn new(out: W, path: &Path, encoder: RowEncoder<'a>, key: [u8; 32]) -> Result<Self, DataError> {
         let mut writer = Self {
             out: BufWriter::with_capacity(1 << 16, out),
@@ -57,7 +55,6 @@ impl<'a, W: Write + Seek> RowWriter<'a, W> {
         Ok(writer)
     }
 
-    /// Adds an example.
     pub(super) fn push(&mut self, example: Example) -> Result<(), DataError> {
         self.waiting_bytes += example.source.len() + example.target.len();
         self.waiting.push(example);
@@ -67,7 +64,7 @@ impl<'a, W: Write + Seek> RowWriter<'a, W> {
         Ok(())
     }
 
-    /// Writes what is left, the files and the header; gives the file.
+    /// Writes the remaining examples, the source files and the header; returns the file.
     pub(super) fn finish(mut self, files: &[DataFile]) -> Result<W, DataError> {
         self.encode()?;
         self.header.files = files.len();
@@ -93,7 +90,7 @@ impl<'a, W: Write + Seek> RowWriter<'a, W> {
         }
     }
 
-    /// Tokenises and writes the examples that wait.
+    /// Tokenises and writes the pending examples.
     fn encode(&mut self) -> Result<(), DataError> {
         let first = self.header.examples as usize;
         let rows = self.encoder.rows(&self.waiting).map_err(|error| match error {
@@ -142,7 +139,7 @@ impl<'a, W: Write + Seek> RowWriter<'a, W> {
     }
 }
 
-/// A length as it is written: no text of four thousand million tokens or bytes is read to its end.
+/// A length as four bytes; a text of more than 2^32 tokens or bytes is an error.
 fn length(length: usize, path: &Path) -> Result<[u8; 4], DataError> {
     let length = u32::try_from(length).map_err(|error| DataError::Write {
         file: path.to_path_buf(),

@@ -1,5 +1,5 @@
-//! Task cards: what a task is, in one TOML file. The paper's tasks have theirs under `datasets/tasks`; a task of one's
-//! own is a card like them (docs/tasks.md). The readers know no task, only cards.
+//! Task cards: the definition of a task in one TOML file. The paper's tasks have theirs under `datasets/tasks`; your
+//! own task is a card of the same kind (docs/tasks.md). The readers know no tasks, only cards.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -9,41 +9,42 @@ use serde::Deserialize;
 use super::form::{FormCard, Format, check_names, plain_table};
 use crate::{Metric, RowTemplate, SplitRule};
 
-/// Scores further apart than this are no scores: every one of a card's, in steps, is a text that a target is measured by.
+/// Maximum width of a score range: every score in it, in steps, is a candidate text for measuring the target length.
 const WIDEST_SCORES: f32 = 1_000.0;
 
-/// Everything that sets one task apart.
+/// A task's definition.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskCard {
     /// Name in commands, configurations and records, for example `sst2`.
     pub name: String,
-    /// Name in tables, and of the folder in the official archive, for example `SST-2`; left out: the name.
+    /// Name in tables, and of the folder in the official archive, for example `SST-2`; defaults to `name`.
     #[serde(default)]
     pub display: String,
-    /// Further names it is known by: the reference's, the hub's.
+    /// Alternative names: the reference's, the hub's.
     #[serde(default)]
     pub aliases: Vec<String>,
-    /// The benchmark it belongs to: `glue`, `superglue`, `mrqa`, `others`, or one of the user's own.
+    /// The benchmark it belongs to: `glue`, `superglue`, `mrqa`, `others`, or one of your own.
     #[serde(default = "own")]
     pub suite: String,
-    /// One line for readers.
+    /// One-line description.
     #[serde(default)]
     pub about: String,
-    /// Where the task comes from.
+    /// Home page of the dataset.
     #[serde(default)]
     pub home: String,
-    /// Licence of the data, as its makers state it.
+    /// Licence of the data, as stated by its authors.
     #[serde(default)]
     pub licence: String,
-    /// How the input text is put together.
+    /// How the input text is assembled.
     pub source: SourceCard,
-    /// What the model is to write.
+    /// What the model is to generate.
     pub target: TargetCard,
-    /// How source and target are joined for a decoder-only backbone; left out: as [`row_template`](Self::row_template) says.
+    /// How source and target are joined for a decoder-only backbone; the default is given by
+    /// [`row_template`](Self::row_template).
     #[serde(default)]
     pub template: Option<RowTemplate>,
-    /// How the three splits come from the official ones.
+    /// How the three splits are derived from the official ones.
     #[serde(default)]
     pub split: SplitCard,
     /// How predictions are scored.
@@ -51,14 +52,14 @@ pub struct TaskCard {
     /// What rows may lack.
     #[serde(default)]
     pub rows: RowsCard,
-    /// Rows of each split as the paper has them, where known.
+    /// Number of rows in each split according to the paper, where known.
     #[serde(default)]
     pub counts: BTreeMap<String, usize>,
-    /// Where the hub keeps it.
+    /// Location on the hub.
     #[serde(default)]
     pub hub: Option<HubCard>,
-    /// The forms that its files come in, the preferred one first; left out: a table in any format, its columns or keys
-    /// named as the card's fields.
+    /// The forms of the task's files, preferred one first; defaults to a table in any format, with columns or keys
+    /// named like the card's fields.
     #[serde(default = "plain_table")]
     pub forms: Vec<FormCard>,
 }
@@ -67,13 +68,13 @@ fn own() -> String {
     "own".to_owned()
 }
 
-/// How the input text is put together: pieces joined by single spaces.
+/// How the input text is assembled: pieces joined by single spaces.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceCard {
-    /// The pieces in their order.
+    /// The pieces, in order.
     pub pieces: Vec<Piece>,
-    /// Longest source in tokens, `</s>` included, unless a run says otherwise.
+    /// Maximum source length in tokens, including `</s>`, unless overridden by a run.
     #[serde(default = "default_source_length")]
     pub max_length: usize,
 }
@@ -82,56 +83,56 @@ fn default_source_length() -> usize {
     256
 }
 
-/// A marker and the text behind it.
+/// A marker followed by a text.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Piece {
-    /// What stands before the text; nothing for the text alone.
+    /// Text before the field; empty for none.
     #[serde(default)]
     pub marker: String,
-    /// The text's field. A field that is a list becomes its items joined by `, `.
+    /// The text's field. A list field is joined by `, `.
     pub field: String,
-    /// What is done to the text.
+    /// Transformation of the text.
     #[serde(default)]
     pub transform: Transform,
-    /// The field that the published reference puts here by a slip, or an empty name where it leaves the piece out; used
-    /// under `reference` only.
+    /// The field that the published reference uses here by mistake, or an empty name if it omits the piece; only used
+    /// under `reference`.
     #[serde(default)]
     pub reference_field: Option<String>,
 }
 
-/// What is done to a text before it stands in a source or target (tasks.md, "Text-to-text format").
+/// Transformation of a text before it becomes part of a source or target (tasks.md, "Text-to-text format").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Transform {
-    /// Nothing.
+    /// The text unchanged.
     #[default]
     None,
-    /// Room around punctuation, runs of white space as one space (MRQA).
+    /// Spaces around punctuation, runs of white space collapsed (MRQA).
     PadPunctuation,
-    /// `<br>` becomes a space, `<b>` and `</b>` go (MultiRC).
+    /// `<br>` becomes a space, `<b>` and `</b>` are dropped (MultiRC).
     RemoveMarkup,
     /// `@highlight` lines become sentences (ReCoRD).
     Highlights,
-    /// Two spans are marked; the fields `span1_text`, `span1_index`, `span2_text` and `span2_index` say which (WSC).
+    /// Marks two spans, given by the fields `span1_text`, `span1_index`, `span2_text` and `span2_index` (WSC).
     MarkSpans,
-    /// A docstring at the left margin: the text, and behind it the items of the field `examples`, a line each (MBPP's
-    /// original form).
+    /// An unindented docstring: the text, followed by the items of the field `examples`, one per line (MBPP's original
+    /// form).
     Docstring,
 }
 
-/// What the model is to write.
+/// What the model is to generate.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "kind", deny_unknown_fields, rename_all = "kebab-case")]
 pub enum TargetCard {
-    /// The number of a class as a digit.
+    /// A class number as a digit.
     Class {
         /// The label's field.
         #[serde(default = "label")]
         field: String,
-        /// The classes in the order of their numbers; names that mean the same are parted by `|`.
+        /// The classes in the order of their numbers; synonyms are separated by `|`.
         classes: Vec<String>,
-        /// Fields whose equality joins rows to one group for scores over groups; none: every row is one.
+        /// Fields that identify a group of rows, for group scores; empty: every row is its own group.
         #[serde(default)]
         group: Vec<String>,
     },
@@ -145,47 +146,48 @@ pub enum TargetCard {
         /// The largest score.
         max: f32,
     },
-    /// Text.
+    /// Free text.
     Answer {
-        /// The field of the answers: one text or a list.
+        /// The field with the answers: a text or a list.
         field: String,
-        /// What is done to each answer.
+        /// Transformation of each answer.
         #[serde(default)]
         transform: Transform,
         /// Which answers become targets.
         #[serde(default)]
         answers: Answers,
-        /// The target of a row without answers; without it such a row is an error.
+        /// Target of a row without answers; if omitted, such a row is an error.
         #[serde(default)]
         missing: Option<String>,
-        /// Longest target in tokens, `</s>` included.
+        /// Maximum target length in tokens, including `</s>`.
         #[serde(default = "default_answer_length")]
         max_length: usize,
     },
-    /// A program that goes on where the source ends. In place of right answers its row has the text that tests it (the
-    /// fields `tests`, and a call of `check` with the entry point) and the entry point.
+    /// A program that continues the source. Instead of gold answers its rows have the test code (the fields `tests`,
+    /// and a call of `check` with the entry point) and the entry point.
     Program {
         /// The solution's field.
         field: String,
-        /// Fields of what is run behind source and solution, parted by line breaks; a list is one item a line.
+        /// Fields with code to run after source and solution, separated by line breaks; a list is one item per line.
         tests: Vec<String>,
-        /// The field of the function's name, which `check` is called with; none where the tests call themselves what the
-        /// solution defines. They then have the solution's imports too.
+        /// The field with the name of the function that is passed to `check`; omitted if the tests themselves call what
+        /// the solution defines. They then get the solution's imports as well.
         #[serde(default)]
         entry_point: Option<String>,
-        /// What ends a program where a line, not its first, begins with it; left out: what begins a new statement at the
-        /// left margin ([`STATEMENTS`]).
+        /// A program ends before any line but its first that begins with one of these; defaults to the beginnings of an
+        /// unindented new statement ([`STATEMENTS`]).
         #[serde(default = "statements")]
         stops: Vec<String>,
-        /// Longest target in tokens, the end of the text included.
+        /// Maximum target length in tokens, including the end-of-text token.
         max_length: usize,
     },
 }
 
-/// Lengths that sources and targets may be cut to, in tokens: of one token, `</s>`, every text would be the same.
+/// Permitted maximum lengths of sources and targets, in tokens: truncated to one token, `</s>`, all texts would be
+/// equal.
 pub const LENGTHS: RangeInclusive<usize> = 2..=16_384;
 
-/// What ends the body of a function at the left margin (Jain et al. 2024, as the paper follows them).
+/// What ends a function body when it begins an unindented line (Jain et al. 2024, followed by the paper).
 pub const STATEMENTS: [&str; 8] = ["def", "class", "assert", "\"\"\"", "print", "if", "<|/", "```"];
 
 fn statements() -> Vec<String> {
@@ -204,28 +206,28 @@ fn default_answer_length() -> usize {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answers {
-    /// The first.
+    /// The first answer.
     #[default]
     First,
-    /// Every one, each with a row of its own.
+    /// Every answer, as an example of its own.
     Each,
 }
 
-/// How the three splits come from the official ones.
+/// How the three splits are derived from the official ones.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SplitCard {
     /// The rule.
     #[serde(default)]
     pub rule: SplitRule,
-    /// Official split that validation rows come from; used by the rules that take them from one of their own.
+    /// Official split for validation, used by rules that take validation rows from an official split.
     #[serde(default = "validation")]
     pub validation: String,
-    /// Official split that test rows come from; left out: `validation` where the rule holds validation out of training,
-    /// else `test`.
+    /// Official split for test rows; defaults to `validation` if the rule holds validation out of training, else to
+    /// `test`.
     #[serde(default)]
     pub test: Option<String>,
-    /// Training rows that are kept, from the first; none: all.
+    /// Maximum number of training rows, taken from the start; unlimited by default.
     #[serde(default)]
     pub train_limit: Option<usize>,
 }
@@ -256,12 +258,12 @@ impl SplitCard {
         }
     }
 
-    /// Whether the task can do without files of these.
+    /// Whether files of these splits are optional.
     pub fn held_out_may_be_missing(&self) -> bool {
         self.rule == SplitRule::FilesGiven
     }
 
-    /// The official split that test rows come from under rules that do not take them from elsewhere.
+    /// The official test split, under rules that use one.
     pub(crate) fn test_split(&self) -> &str {
         self.test.as_deref().unwrap_or("test")
     }
@@ -271,9 +273,9 @@ impl SplitCard {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MetricsCard {
-    /// All metrics; the first chooses the best checkpoint.
+    /// All metrics; the first selects the best checkpoint.
     pub all: Vec<Metric>,
-    /// The metric of the paper's tables; left out: the first.
+    /// The metric in the paper's tables; defaults to the first.
     #[serde(default)]
     pub report: Option<Metric>,
 }
@@ -282,16 +284,16 @@ pub struct MetricsCard {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RowsCard {
-    /// Whether a text with nothing in it is an error: in tasks whose files were read whole and have none.
+    /// Whether an empty text is an error: true for tasks whose files were checked in full and have none.
     #[serde(default)]
     pub refuse_empty: bool,
-    /// Whether rows without a label, or cut short before it, are left out and counted instead of refused. Of the paper's
-    /// tasks only QQP's official files hold such rows; without them it has the hub's 363,846 training rows.
+    /// Whether rows without a label, or truncated before it, are skipped and counted instead of rejected. Of the
+    /// paper's tasks only QQP's official files have such rows; without them it has the hub's 363,846 training rows.
     #[serde(default)]
     pub skip_unlabelled: bool,
 }
 
-/// Where the hub keeps a task.
+/// A task's location on the hub.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HubCard {
@@ -300,11 +302,11 @@ pub struct HubCard {
     /// Commit, tag or branch.
     #[serde(default = "main_branch")]
     pub revision: String,
-    /// Folder of the task's files in it; empty: the repository's root.
+    /// Folder of the task's files in the repository; empty for its root.
     #[serde(default)]
     pub folder: String,
-    /// Checksums of single files at this revision as the hub lists them, by name below the folder, where known: SHA-256 of
-    /// large files, Git's blob id of others.
+    /// Known checksums of files at this revision as listed by the hub, by name within the folder: SHA-256 of large
+    /// files, Git blob id of others.
     #[serde(default)]
     pub checksums: BTreeMap<String, String>,
 }
@@ -314,10 +316,10 @@ fn main_branch() -> String {
 }
 
 impl TaskCard {
-    /// Reads a card. The message says what is wrong and in which line.
+    /// Parses a card. The message states the fault and its line.
     ///
     /// # Errors
-    /// What is not TOML, a key that is unknown, missing or of another kind, and sections that do not go together.
+    /// Invalid TOML, a key that is unknown, missing or of the wrong type, and inconsistent sections.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut card: Self = toml::from_str(text).map_err(|error| {
             let line = error
@@ -332,7 +334,7 @@ impl TaskCard {
         Ok(card)
     }
 
-    /// What a card can say in good TOML and not mean.
+    /// Checks that a well-formed card is consistent.
     fn check(&self) -> Result<(), String> {
         if self.name.is_empty() || self.name.contains(['/', '\\', ' ']) {
             return Err(format!(
@@ -440,8 +442,8 @@ impl TaskCard {
         Ok(())
     }
 
-    /// How source and target are joined for a decoder-only backbone: by the card's template, else a program behind its
-    /// source as it is and any other target behind a space.
+    /// How source and target are joined for a decoder-only backbone: by the card's template if it has one; otherwise a
+    /// program directly follows its source, and any other target follows after a space.
     #[must_use]
     pub fn row_template(&self) -> RowTemplate {
         match (&self.template, &self.target) {
@@ -451,7 +453,7 @@ impl TaskCard {
         }
     }
 
-    /// Every field that the card uses, without repetition, in the order of first use.
+    /// All fields used by the card, without duplicates, in order of first use.
     pub fn fields(&self, reference: bool) -> Vec<&str> {
         let mut fields: Vec<&str> = Vec::new();
         for piece in &self.source.pieces {
@@ -490,7 +492,7 @@ fn push<'a>(fields: &mut Vec<&'a str>, field: &'a str) {
 }
 
 impl Piece {
-    /// The field that is read here; none where the reference leaves the piece out.
+    /// The field that is read; `None` if the reference omits the piece.
     pub fn field(&self, reference: bool) -> Option<&str> {
         let field = match &self.reference_field {
             Some(field) if reference => field,
@@ -501,7 +503,7 @@ impl Piece {
 }
 
 impl Transform {
-    /// Fields it needs besides the text itself.
+    /// Fields needed in addition to the text itself.
     pub fn further_fields(self) -> &'static [&'static str] {
         match self {
             Self::MarkSpans => &["span1_text", "span1_index", "span2_text", "span2_index"],

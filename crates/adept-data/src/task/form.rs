@@ -1,41 +1,41 @@
-//! The forms that a task's files come in, as its card has them: which files, how they are read, where the fields stand.
+//! The forms of a task's files, as listed on its card: which files, how they are read, where the fields are.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// One form that a task's files come in.
+/// One form of a task's files.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FormCard {
-    /// What it is called.
+    /// Name in error messages.
     pub name: String,
     /// How the files are read.
     #[serde(default)]
     pub format: Format,
-    /// Names of a split's files, the preferred one first: with an ending, a file; without, the format's endings are
-    /// tried, and for the hub's forms parts and folders of parts as well. Every name may be followed by `.gz`.
+    /// File names of each split, preferred one first. A name with an extension is a file; without one, the format's
+    /// extensions are tried and, for the hub's forms, shards and folders of shards. Any name may be followed by `.gz`.
     #[serde(default = "plain_files")]
     pub files: BTreeMap<String, Vec<String>>,
-    /// Where a field of the card stands in a row, if not in the column or key of its own name.
+    /// The place of a card's field in a row, if it is not the column or key of the same name.
     #[serde(default)]
     pub fields: BTreeMap<String, Place>,
-    /// Names of the classes in these files, where they differ from the card's.
+    /// Class names in these files, if they differ from the card's.
     #[serde(default)]
     pub classes: Vec<String>,
-    /// Columns of files that have no header line.
+    /// Column names, for files without a header line.
     #[serde(default)]
     pub header: Vec<String>,
-    /// Lists inside one row that are rows themselves, from the outermost: each of its items is bound to a name.
+    /// Nested lists whose items are rows, outermost first; each item is bound to a name.
     #[serde(default)]
     pub each: Vec<Each>,
-    /// Key of a first line that is no row (MRQA's `header`).
+    /// Key of a first line that is not a row (MRQA's `header`).
     #[serde(default)]
     pub header_key: Option<String>,
 }
 
 impl FormCard {
-    /// Refuses a header with one of these fields' columns twice.
+    /// Rejects a header in which one of these fields' columns occurs twice.
     pub(super) fn check_header(&self, fields: &[&str]) -> Result<(), String> {
         let columns = fields.iter().filter_map(|field| match self.fields.get(*field) {
             None => Some(*field),
@@ -53,7 +53,7 @@ impl FormCard {
         Ok(())
     }
 
-    /// Refuses names of its own for other classes than the card's.
+    /// Rejects form-specific class names that do not match the card's classes.
     pub(super) fn check_classes(&self, classes: &[String]) -> Result<(), String> {
         let key = format!("forms.classes` of form `{}", self.name);
         if !self.classes.is_empty() && self.classes.len() != classes.len() {
@@ -66,7 +66,7 @@ impl FormCard {
     }
 }
 
-/// Refuses a name that stands for two classes.
+/// Rejects a name that denotes two classes.
 pub(super) fn check_names(key: &str, classes: &[String]) -> Result<(), String> {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     for (class, names) in classes.iter().enumerate() {
@@ -85,45 +85,45 @@ pub(super) fn check_names(key: &str, classes: &[String]) -> Result<(), String> {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Each {
-    /// The list, as a path from the row or from a name bound before.
+    /// Path of the list, from the row or from a previously bound name.
     pub path: String,
-    /// The name its items are bound to.
+    /// Name bound to each item.
     #[serde(rename = "as")]
     pub name: String,
 }
 
-/// Where a field stands: a column, or a path of keys parted by dots; `[]` behind a key goes through a list.
+/// The place of a field: a column, or a path of keys separated by dots; `[]` after a key iterates over a list.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum Place {
     /// A column or path.
     Path(String),
-    /// A list made of another.
+    /// A list derived from another.
     List(ListPlace),
-    /// A text made of paragraphs with titles.
+    /// A text composed of titled paragraphs.
     Paragraphs(ParagraphsPlace),
 }
 
-/// A text made of paragraphs with titles: `[PAR] [TLE] title [SEP] sentences` each, as MRQA writes HotpotQA's contexts.
+/// A text composed of titled paragraphs, `[PAR] [TLE] title [SEP] sentences` each, as MRQA writes HotpotQA's contexts.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ParagraphsPlace {
-    /// The list of titles.
+    /// Path of the list of titles.
     pub titles: String,
-    /// The list of the paragraphs' lists of sentences.
+    /// Path of the list of the paragraphs' lists of sentences.
     pub sentences: String,
 }
 
-/// A list made of another.
+/// A list derived from another.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListPlace {
-    /// The list.
+    /// Path of the list.
     pub path: String,
-    /// A text of which the list's items are parts: objects with `start` and `end`, the last character included.
+    /// Path of a text that the items are substrings of; the items are objects with `start` and `end` (inclusive).
     #[serde(default)]
     pub parts_of: Option<String>,
-    /// Whether the items are sorted and each is kept once.
+    /// Whether to sort the items and drop duplicates.
     #[serde(default)]
     pub unique: bool,
 }
@@ -134,22 +134,22 @@ pub struct ListPlace {
 pub enum Format {
     /// Tab-separated, without quoting.
     Tsv,
-    /// Comma-separated, quoted as RFC 4180 says.
+    /// Comma-separated, quoted according to RFC 4180.
     Csv,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Jsonl,
     /// One JSON document.
     Json,
-    /// Parquet, also in parts.
+    /// Parquet, possibly sharded.
     Parquet,
-    /// What the hub holds: JSON lines or parquet.
+    /// The hub's formats: JSON lines or parquet.
     Hub,
-    /// Any of them, as the file's ending says.
+    /// Any of them, by file extension.
     #[default]
     Any,
 }
 
-/// The one form of a card that names none: a table in any format, its columns or keys named as the card's fields.
+/// Default form of a card without any: a table in any format, with columns or keys named like the card's fields.
 pub(super) fn plain_table() -> Vec<FormCard> {
     vec![FormCard {
         name: "table".to_owned(),
@@ -163,7 +163,7 @@ pub(super) fn plain_table() -> Vec<FormCard> {
     }]
 }
 
-/// What people call the files of the three splits.
+/// Common file names of the three splits.
 fn plain_files() -> BTreeMap<String, Vec<String>> {
     [
         ("train", vec!["train"]),

@@ -1,4 +1,4 @@
-//! Tasks: a handle on a card, and the cards that are part of the program.
+//! Tasks: a handle to a card, and the built-in cards.
 
 mod card;
 mod form;
@@ -17,7 +17,7 @@ use crate::file::hex;
 use crate::text::read_text;
 use crate::{DataError, DataFile, Metric, path_text};
 
-/// The paper's tasks, suite by suite, in the order of its tables, and a plain one.
+/// The paper's tasks by suite, in the order of its tables, followed by a generic one.
 static BUILT_IN: LazyLock<Vec<Task>> = LazyLock::new(|| {
     CARDS
         .iter()
@@ -31,7 +31,7 @@ macro_rules! cards {
     };
 }
 
-/// Names and texts of the built-in cards; a test reads each.
+/// Names and texts of the built-in cards; a test parses each.
 const CARDS: &[(&str, &str)] = cards![
     "mnli",
     "qqp",
@@ -63,10 +63,11 @@ const CARDS: &[(&str, &str)] = cards![
     "text",          // your own data
 ];
 
-/// The strings that the reference measures a score's target length by, for scores from 0 to 5: 0.0, 0.2, … 5.0.
+/// Step between the score strings that the reference measures a target length by, for scores from 0 to 5: 0.0, 0.2, …
+/// 5.0.
 const LENGTH_STEP: f32 = 0.2;
 
-/// A task: a cheap handle on its card. Two tasks are equal where their names are.
+/// A task: a cheap handle to its card. Tasks are equal if their names are.
 #[derive(Debug, Clone)]
 pub struct Task {
     card: Arc<TaskCard>,
@@ -74,18 +75,18 @@ pub struct Task {
     text: Arc<str>,
     /// SHA-256 of the card's text, lower-case hex.
     sha256: Arc<str>,
-    /// The file that the card was read from; none where it is part of the program.
+    /// The file that the card was read from; `None` for a built-in card.
     file: Option<Arc<Path>>,
 }
 
 impl Task {
-    /// The paper's tasks in the order of its tables, those of the same benchmarks that it leaves out, and `text` for
-    /// your own data.
+    /// The paper's tasks in the order of its tables, tasks of the same benchmarks that it omits, and `text` for your
+    /// own data.
     pub fn built_in() -> &'static [Self] {
         &BUILT_IN
     }
 
-    /// The built-in tasks of a suite: `glue`, `superglue`, `mrqa` or `others`; none where there is no such suite.
+    /// The built-in tasks of a suite: `glue`, `superglue`, `mrqa` or `others`; empty if there is no such suite.
     pub fn suite(name: &str) -> Vec<Self> {
         Self::built_in()
             .iter()
@@ -94,7 +95,7 @@ impl Task {
             .collect()
     }
 
-    /// A built-in task by one of its names, in any case, with or without hyphens and underscores.
+    /// A built-in task by one of its names, ignoring case, hyphens and underscores.
     ///
     /// # Errors
     /// [`DataError::UnknownTask`].
@@ -114,7 +115,7 @@ impl Task {
             })
     }
 
-    /// Reads a card of the user's own.
+    /// Reads your own card from a file.
     ///
     /// # Errors
     /// [`DataError::Io`] and [`DataError::Card`].
@@ -126,7 +127,7 @@ impl Task {
         })
     }
 
-    /// The task of a card's text.
+    /// Parses a card's text.
     ///
     /// # Errors
     /// As [`TaskCard::parse`].
@@ -143,34 +144,33 @@ impl Task {
         })
     }
 
-    /// SHA-256 of its card's text, lower-case hex.
     pub(crate) fn sha256(&self) -> &str {
         &self.sha256
     }
 
-    /// Its card.
+    /// The task's definition.
     pub fn card(&self) -> &TaskCard {
         &self.card
     }
 
-    /// Its card's text, from which [`from_card`](Self::from_card) makes the same task.
+    /// The card's text; [`from_card`](Self::from_card) restores the task from it.
     pub fn card_text(&self) -> &str {
         &self.text
     }
 
-    /// The text of a card of the user's own; none where the card is part of the program.
+    /// The text of a user-defined card; `None` for a built-in one.
     pub fn own_card(&self) -> Option<&str> {
         let built_in = Self::built_in().iter().any(|task| task.has_card_of(self));
         (!built_in).then_some(&*self.text)
     }
 
-    /// Whether another task has the same card.
+    /// Whether another task has an identical card.
     pub fn has_card_of(&self, other: &Self) -> bool {
         self.sha256 == other.sha256
     }
 
-    /// What names it in a configuration: its name, or the path of its card as [`path_text`] has it. [`str::parse`]
-    /// gives the task back.
+    /// How a configuration refers to the task: by its name, or by the path of its card as encoded by [`path_text`].
+    /// [`str::parse`] restores the task.
     pub fn reference(&self) -> String {
         match &self.file {
             Some(file) => path_text::to_text(file),
@@ -178,7 +178,7 @@ impl Task {
         }
     }
 
-    /// The user's own card as a file that a run has read; none where the card is part of the program.
+    /// A user-defined card as a data file of the run; `None` for a built-in one.
     pub(crate) fn card_file(&self) -> Option<DataFile> {
         Some(DataFile {
             name: self
@@ -205,7 +205,7 @@ impl Task {
         &self.card.display
     }
 
-    /// The strings a target can be; none where it is a score or an answer.
+    /// All possible targets; `None` if targets are scores, answers or programs.
     pub fn labels(&self) -> Option<Vec<String>> {
         match &self.card.target {
             TargetCard::Class { classes, .. } => Some((0..classes.len()).map(|class| class.to_string()).collect()),
@@ -218,7 +218,7 @@ impl Task {
         matches!(self.card.target, TargetCard::Program { .. })
     }
 
-    /// How wide the task's targets are.
+    /// Maximum length of the task's targets.
     pub fn target_length(&self) -> TargetLength {
         match &self.card.target {
             TargetCard::Answer { max_length, .. } | TargetCard::Program { max_length, .. } => {
@@ -233,17 +233,17 @@ impl Task {
         }
     }
 
-    /// The task's metrics. The first chooses the best checkpoint.
+    /// The task's metrics. The first selects the best checkpoint.
     pub fn metrics(&self) -> &[Metric] {
         &self.card.metrics.all
     }
 
-    /// The metric of the paper's tables. For CoLA the paper says accuracy, but its figures are Matthews correlations.
+    /// The metric in the paper's tables. For CoLA the paper says accuracy, but its figures are Matthews correlations.
     pub fn report_metric(&self) -> Metric {
         self.card.metrics.report.unwrap_or(self.card.metrics.all[0])
     }
 
-    /// Whether `plain`, a [`plain_name`], is one of its names.
+    /// Whether `plain`, a [`plain_name`], is one of the task's names.
     pub(crate) fn is_called(&self, plain: &str) -> bool {
         let card = self.card();
         [&card.name, &card.display]
@@ -253,12 +253,12 @@ impl Task {
     }
 }
 
-/// How wide a task's targets are.
+/// Maximum length of a task's targets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TargetLength {
-    /// As many tokens as the longest of these texts has.
+    /// The number of tokens of the longest of these texts.
     LongestOf(Vec<String>),
-    /// So many tokens, `</s>` included.
+    /// A number of tokens, including `</s>`.
     Tokens(usize),
 }
 
@@ -291,7 +291,7 @@ impl std::hash::Hash for Task {
 impl std::str::FromStr for Task {
     type Err = DataError;
 
-    /// A built-in task's name (`sst2`, `SST-2`), or the path of a card, which ends in `.toml`.
+    /// Parses a built-in task's name (`sst2`, `SST-2`) or the path of a card, which ends in `.toml`.
     fn from_str(name: &str) -> Result<Self, DataError> {
         if name.ends_with(".toml") {
             Self::from_file(&path_text::from_text(name))
@@ -307,7 +307,7 @@ impl std::fmt::Display for Task {
     }
 }
 
-/// A task's or folder's name without what varies between writers: case, hyphens, underscores, dots.
+/// A task's or folder's name, normalised for comparison: lower case, without hyphens, underscores and dots.
 pub(crate) fn plain_name(name: &str) -> String {
     name.chars()
         .filter(|c| !matches!(c, '-' | '_' | '.'))

@@ -1,8 +1,8 @@
-//! Chat templates: the Jinja text that a tokenizer brings, rendered as transformers' `apply_chat_template` does it for one
-//! message of the user, with what begins the assistant's answer behind it (`add_generation_prompt`).
+//! Chat templates: the Jinja template that comes with a tokenizer, rendered as by transformers' `apply_chat_template`
+//! for a single user message, with the beginning of the assistant's answer appended (`add_generation_prompt`).
 //!
-//! It stands in `chat_template.jinja`, else under `chat_template` in `tokenizer_config.json`: one text, or a list of them
-//! with names, of which `default` is taken.
+//! The template is in `chat_template.jinja`, else under `chat_template` in `tokenizer_config.json`: either a single
+//! text, or a list of named ones, of which `default` is used.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,50 +15,50 @@ use super::python::{environment, without_generation_tags};
 use crate::DataError;
 use crate::text::{object_of_keys, read_text};
 
-/// The file of a template by itself.
+/// File with the template only.
 const TEMPLATE_FILE: &str = "chat_template.jinja";
-/// The file that may hold it, and names the special tokens that templates write.
+/// File that may contain the template and defines the special tokens used in it.
 const CONFIG_FILE: &str = "tokenizer_config.json";
-/// Older tokenizers name special tokens here as well.
+/// Older tokenizers define special tokens here as well.
 const TOKENS_FILE: &str = "special_tokens_map.json";
-/// What the engine calls the template.
+/// Name of the template in the engine.
 const NAME: &str = "chat template";
 
-/// A chat template that cannot be used.
+/// Why a chat template cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ChatError {
-    /// A tokenizer without one.
+    /// The tokenizer has no chat template.
     #[error("{}: expected a chat template ({TEMPLATE_FILE}, or `chat_template` in {CONFIG_FILE}), found none", folder.display())]
     Missing {
         /// The tokenizer's folder.
         folder: PathBuf,
     },
-    /// Several without one that is to be taken.
+    /// Several templates, none of them the default.
     #[error("{}: `chat_template`: expected one text, or a template of the name `default`, found {found}", file.display())]
     NoDefault {
         /// The file.
         file: PathBuf,
-        /// What is there.
+        /// The templates found.
         found: String,
     },
-    /// A template that cannot be read or rendered.
+    /// A template that does not parse or render.
     #[error("{}: chat template, line {line}: {message}", file.display())]
     Failed {
-        /// The file that it stands in.
+        /// The file with the template.
         file: PathBuf,
         /// The line of the template, from 1.
         line: usize,
-        /// The engine's words, or those of the template's own `raise_exception`.
+        /// The engine's error message, or that of the template's own `raise_exception`.
         message: String,
     },
 }
 
-/// A tokenizer's chat template, ready to be rendered.
+/// A tokenizer's compiled chat template.
 #[derive(Clone)]
 pub struct ChatTemplate {
     file: PathBuf,
     text: String,
-    /// `bos_token` and the like, as templates find them.
+    /// `bos_token` and the like, as template variables.
     tokens: BTreeMap<String, String>,
     environment: Arc<Environment<'static>>,
 }
@@ -75,7 +75,7 @@ impl ChatTemplate {
     /// Reads the template of the tokenizer in `folder`.
     ///
     /// # Errors
-    /// [`ChatError`] where there is none or it is no Jinja; files that cannot be read.
+    /// [`ChatError`] if there is none or it is not valid Jinja; errors reading the files.
     pub fn from_dir(folder: &Path) -> Result<Self, DataError> {
         let own = folder.join(TEMPLATE_FILE);
         let config_file = folder.join(CONFIG_FILE);
@@ -111,13 +111,13 @@ impl ChatTemplate {
         })
     }
 
-    /// The template's text.
+    /// Source text of the template.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// What the model reads before it answers a user who says `content`.
+    /// Renders the prompt for a user message `content`.
     ///
     /// # Errors
     /// [`ChatError::Failed`].
@@ -138,7 +138,7 @@ impl ChatTemplate {
 }
 
 fn failed(file: &Path, cause: &minijinja::Error) -> ChatError {
-    // The innermost error is the one that says why.
+    // The innermost error states the reason.
     let mut innermost = cause;
     while let Some(source) = std::error::Error::source(innermost).and_then(|source| source.downcast_ref()) {
         innermost = source;
@@ -154,7 +154,7 @@ fn failed(file: &Path, cause: &minijinja::Error) -> ChatError {
     }
 }
 
-/// The object in a JSON file; an empty one where there is no file.
+/// The object in a JSON file; empty if the file does not exist.
 fn object(file: &Path) -> Result<Map<String, Json>, DataError> {
     if !adept_files::is_named(file) {
         return Ok(Map::new());
@@ -165,7 +165,7 @@ fn object(file: &Path) -> Result<Map<String, Json>, DataError> {
     })
 }
 
-/// The template that is used where none is asked for.
+/// The template used by default.
 fn default_text(found: &Json) -> Option<&str> {
     match found {
         Json::String(text) => Some(text),
@@ -177,7 +177,7 @@ fn default_text(found: &Json) -> Option<&str> {
     }
 }
 
-/// What stands in a default template's place, for a message.
+/// The template names found instead of a default, for the error message.
 fn names(found: &Json) -> String {
     let Json::Array(named) = found else {
         return found.to_string();
@@ -189,7 +189,7 @@ fn names(found: &Json) -> String {
     }
 }
 
-/// Special tokens by the names that templates know them by: texts, or objects with the text under `content`.
+/// Special tokens by variable name: either strings, or objects with the text under `content`.
 fn special_tokens(config: &Map<String, Json>) -> BTreeMap<String, String> {
     let text = |value: &Json| match value {
         Json::String(text) => Some(text.clone()),
@@ -234,7 +234,7 @@ mod tests {
             " hi ",
             "<s>[USER]hi<a>",
         );
-        // Blocks take their lines with them.
+        // Block tags consume their lines.
         check("a\n  {% if true %}\nb\n  {% endif %}\nc\n", "", "a\nb\nc");
         check(
             "{% for x in range(9) %}{% if x == 2 %}{% break %}{% endif %}{{ x }}{% endfor %}",

@@ -1,7 +1,7 @@
-//! What a decoder-only backbone reads of a row: source and target in one text.
+//! Joins source and target into one text for a decoder-only backbone.
 //!
-//! A [`RowTemplate`] puts them into one, by default with a space between. A [`ChatTemplate`] is the Jinja template that a
-//! tokenizer brings for conversations. Encoder-decoders read sources and targets apart and need neither.
+//! A [`RowTemplate`] joins them, by default with a space. A [`ChatTemplate`] is the Jinja template that comes with a
+//! tokenizer for conversations. Encoder-decoders read sources and targets separately and need neither.
 
 mod chat;
 mod python;
@@ -13,51 +13,51 @@ pub use chat::{ChatError, ChatTemplate};
 const SOURCE: &str = "source";
 const TARGET: &str = "target";
 
-/// A text with `{source}` in it and `{target}` at its end. `{{` and `}}` are braces.
+/// A text containing `{source}` and ending with `{target}`. `{{` and `}}` are literal braces.
 ///
-/// Spaces in front of `{target}` belong to the target: byte-pair tokenizers join a space with the word behind it, and a
-/// prompt that ends with one would ask for tokens that no text has in that place.
+/// Spaces before `{target}` belong to the target: byte-pair tokenizers merge a space with the following word, and a
+/// prompt that ends with a space would be followed by tokens never seen in that place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowTemplate {
-    /// As it is written.
+    /// The template as written.
     text: String,
-    /// What stands before the source.
+    /// Text before the source.
     before: String,
-    /// What stands between source and target, without the spaces at its end.
+    /// Text between source and target, without trailing spaces.
     between: String,
-    /// These spaces.
+    /// The trailing spaces.
     lead: String,
 }
 
-/// Why a text is no template.
+/// Why a template is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    /// A field that a row has not.
+    /// An unknown field.
     #[error("expected the fields {{source}} and {{target}}, found {{{found}}} ({{{{ and }}}} stand for braces)")]
     UnknownField {
         /// The field.
         found: String,
     },
-    /// A brace that nothing closes, or that closes nothing.
+    /// An unbalanced brace.
     #[error("expected fields in braces, found a single {brace} at byte {at} ({{{{ and }}}} stand for braces)")]
     Brace {
         /// The brace.
         brace: char,
-        /// Its place, from 1.
+        /// Its position in bytes, from 1.
         at: usize,
     },
-    /// A field that is not there exactly once.
+    /// A field that does not occur exactly once.
     #[error("expected {{{field}}} once, found it {found} times")]
     Field {
         /// The field.
         field: &'static str,
-        /// How often it stands there.
+        /// Number of occurrences.
         found: usize,
     },
-    /// Something behind the target.
+    /// Text after the target.
     #[error("expected {{target}} at the end, behind {{source}}; found {found:?} behind it")]
     BehindTarget {
-        /// What stands there.
+        /// The text found.
         found: String,
     },
 }
@@ -69,19 +69,18 @@ enum Part {
 }
 
 impl RowTemplate {
-    /// Source and target with a space between them.
+    /// Source and target separated by a space.
     #[must_use]
     pub fn spaced() -> Self {
         Self::parse("{source} {target}").expect("it has both fields, the target last")
     }
 
-    /// Source and target with nothing between them: programs, which say themselves how they are continued.
+    /// Source and target without a separator: for programs, where the source determines how it continues.
     #[must_use]
     pub fn adjacent() -> Self {
         Self::parse("{source}{target}").expect("it has both fields, the target last")
     }
 
-    /// Reads a template.
     ///
     /// # Errors
     /// [`TemplateError`].
@@ -119,13 +118,13 @@ impl RowTemplate {
         })
     }
 
-    /// As it was written.
+    /// The template as written.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// What is read before the target. Spaces at its end are left out where the target brings its own.
+    /// Text before the target. Trailing spaces are omitted if they are part of the target.
     #[must_use]
     pub fn prompt(&self, source: &str) -> String {
         let mut prompt = format!("{}{source}{}", self.before, self.between);
@@ -135,7 +134,7 @@ impl RowTemplate {
         prompt
     }
 
-    /// The spaces in front of the target.
+    /// The spaces prepended to the target.
     #[must_use]
     pub fn lead(&self) -> &str {
         &self.lead
@@ -148,7 +147,7 @@ impl Part {
     }
 }
 
-/// The parts of a template in their order.
+/// Splits a template into text and fields.
 fn parts(text: &str) -> Result<Vec<Part>, TemplateError> {
     let mut parts = Vec::new();
     let mut plain = String::new();
@@ -211,7 +210,7 @@ mod tests {
         check("Q: {source}\nA:  {target}", "why", "Q: why\nA:", "  ");
         check("{source}\n{target}", "why ", "why \n", "");
         check("{{{source}}}: {target}", "x", "{x}:", " ");
-        // What a source says is text, not a template.
+        // A source is inserted verbatim, not parsed as a template.
         check("{source} {target}", "{target} }", "{target} }", " ");
     }
 

@@ -1,4 +1,4 @@
-//! What chat templates find in Python's Jinja as transformers sets it up, and the engine does not bring by itself.
+//! What chat templates expect from Python's Jinja as configured by transformers, beyond what the engine provides.
 
 use jiff::Zoned;
 use minijinja::syntax::SyntaxConfig;
@@ -7,12 +7,12 @@ use minijinja::{Environment, Error, ErrorKind, Value};
 use serde::Serialize as _;
 use serde_json::ser::Formatter;
 
-/// Steps that a rendering may take, and pieces of 64 bytes that it may make: far more than any conversation needs, and a
-/// template without end is stopped within a second or so.
+/// Limit on rendering steps and on output (in pieces of 64 bytes): far more than any conversation needs, and an endless
+/// template is stopped within a second or so.
 const FUEL: u64 = 5_000_000;
 
-/// An environment as `apply_chat_template` has it: blocks take the line break behind them and the indent before them,
-/// loops know `break` and `continue`, strings and dictionaries have Python's methods.
+/// An environment equivalent to that of `apply_chat_template`: blocks consume the following line break and the
+/// preceding indentation, loops support `break` and `continue`, strings and dictionaries have Python's methods.
 pub(super) fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
@@ -25,8 +25,8 @@ pub(super) fn environment() -> Environment<'static> {
     environment
 }
 
-/// Tags of transformers' own (`{% generation %}`) enclose what an assistant says and change no text: they become tags
-/// that do nothing, of the same control of white space and in the same line.
+/// transformers' own tags (`{% generation %}`) enclose the assistant's messages and do not change the text: they are
+/// replaced with no-op tags on the same line, with the same white-space control.
 pub(super) fn without_generation_tags(template: &str) -> String {
     let mut out = String::with_capacity(template.len());
     let mut rest = template;
@@ -60,7 +60,7 @@ fn raise_exception(message: String) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, message))
 }
 
-/// The local time, as `datetime.now().strftime` writes it.
+/// The local time, formatted as by `datetime.now().strftime`.
 fn strftime_now(format: &str) -> Result<String, Error> {
     jiff::fmt::strtime::format(format, &Zoned::now()).map_err(|cause| {
         let message = format!("strftime_now: {format:?}: {cause}");
@@ -68,7 +68,7 @@ fn strftime_now(format: &str) -> Result<String, Error> {
     })
 }
 
-/// `json.dumps`: unlike Jinja's own filter, characters that HTML knows stay as they are.
+/// `json.dumps`: unlike Jinja's own filter, it does not escape HTML characters.
 fn tojson(value: &Value, arguments: Rest<Value>, named: Kwargs) -> Result<String, Error> {
     let given = |place: usize, name: &str| -> Result<Option<Value>, Error> {
         match arguments.get(place) {
@@ -119,16 +119,16 @@ fn tojson(value: &Value, arguments: Rest<Value>, named: Kwargs) -> Result<String
     Ok(String::from_utf8(bytes).expect("JSON is UTF-8"))
 }
 
-/// How Python's `json` lays a value out.
+/// Formats JSON like Python's `json`.
 struct PythonStyle {
-    /// Of one level; none: all in one line.
+    /// Indentation of one level; `None` writes everything on one line.
     indent: Option<String>,
     item: String,
     key: String,
-    /// Whether other characters are escaped.
+    /// Whether non-ASCII characters are escaped.
     ascii: bool,
     depth: usize,
-    /// Whether the list or object that is being written has nothing in it yet.
+    /// Whether the current list or object is still empty.
     is_empty: bool,
 }
 

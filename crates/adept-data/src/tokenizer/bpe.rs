@@ -1,8 +1,8 @@
-//! Byte-level byte pairs (Radford et al. 2019) as GPT-2's files hold them: `vocab.json`, each token with its id, and
-//! `merges.txt`, a line for each pair of tokens that makes another, the most frequent first.
+//! Byte-level byte-pair encoding (Radford et al. 2019) in GPT-2's file format: `vocab.json` maps each token to its id,
+//! and `merges.txt` has one line for each pair of tokens that merges into another, most frequent first.
 //!
-//! Three files may say more: `added_tokens.json` (CodeGen: runs of spaces and tabs), `special_tokens_map.json` and
-//! `tokenizer_config.json`. What is built of them is what transformers builds.
+//! Three optional files add to that: `added_tokens.json` (CodeGen: runs of spaces and tabs), `special_tokens_map.json`
+//! and `tokenizer_config.json`. The resulting tokenizer is the one that transformers builds.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -17,15 +17,15 @@ use super::guarded;
 use crate::DataError;
 use crate::text::without_mark;
 
-/// Tokens by id.
+/// Token ids.
 pub(super) const VOCABULARY: &str = "vocab.json";
-/// Pairs that make a token.
+/// Merges, by priority.
 pub(super) const MERGES: &str = "merges.txt";
 const ADDED: &str = "added_tokens.json";
 const SPECIAL: &str = "special_tokens_map.json";
 const CONFIG: &str = "tokenizer_config.json";
 
-/// What GPT-2 and CodeGen call each of their special tokens where no file says otherwise.
+/// Default for the special tokens of GPT-2 and CodeGen.
 const END_OF_TEXT: &str = "<|endoftext|>";
 /// Names of special tokens in the files, in the order in which transformers adds them.
 const ROLES: [&str; 7] = [
@@ -37,44 +37,44 @@ const ROLES: [&str; 7] = [
     "cls_token",
     "mask_token",
 ];
-/// Those of them that [`END_OF_TEXT`] is.
+/// The first of them, which default to [`END_OF_TEXT`].
 const DEFAULT_ROLES: usize = 3;
-/// Tokens by id, in the configuration.
+/// Configuration key of the tokens by id.
 const DECODER: &str = "added_tokens_decoder";
 
-/// Why GPT-2's files make no tokenizer.
+/// Why GPT-2's files do not form a tokenizer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BpeError {
-    /// One of the two files without the other.
+    /// One of the two files is missing.
     #[error("{}: expected {missing} beside {there}", folder.display())]
     Missing {
         /// The folder.
         folder: PathBuf,
-        /// The file that is there.
+        /// The file that exists.
         there: &'static str,
-        /// The one that is not.
+        /// The missing file.
         missing: &'static str,
     },
-    /// A file that is not UTF-8.
+    /// A file with invalid UTF-8.
     #[error("{}:{line}: expected UTF-8", file.display())]
     NotUtf8 {
         /// The file.
         file: PathBuf,
-        /// The line with the first other byte.
+        /// The line of the first invalid byte.
         line: usize,
     },
-    /// A line of merges that is no pair.
+    /// A line of merges that is not a pair.
     #[error("{}:{line}: expected two tokens with one space between them, found `{found}`", file.display())]
     Line {
         /// The file.
         file: PathBuf,
         /// The line.
         line: usize,
-        /// What stands there.
+        /// The line's text.
         found: String,
     },
-    /// A merge of or into a token that the vocabulary lacks.
+    /// A merge with a token that is not in the vocabulary.
     #[error("{}:{line}: the vocabulary has no token `{token}`", file.display())]
     UnknownToken {
         /// The file.
@@ -84,19 +84,19 @@ pub enum BpeError {
         /// The token.
         token: String,
     },
-    /// Two tokens with one id.
+    /// Two tokens with the same id.
     #[error("{}: expected an id of its own for every token, found id {id} for `{first}` and `{second}`", file.display())]
     DuplicateId {
         /// The file.
         file: PathBuf,
         /// The id.
         id: u32,
-        /// The token that has it first.
+        /// The first token with the id.
         first: String,
-        /// The other one.
+        /// The second token with the id.
         second: String,
     },
-    /// A token that stands twice in a file.
+    /// A token that occurs twice in a file.
     #[error("{}: expected every token once, found `{token}` with ids {first} and {second}", file.display())]
     DuplicateToken {
         /// The file.
@@ -108,39 +108,39 @@ pub enum BpeError {
         /// Its second id.
         second: u32,
     },
-    /// Bytes that no token stands for, so that a text with them would lose them.
+    /// Bytes without a token, which would be lost in tokenisation.
     #[error("{}: expected a token for each of the 256 bytes, found {found}; the first that is missing is `{missing}`", file.display())]
     Bytes {
         /// The file.
         file: PathBuf,
-        /// Bytes that have a token.
+        /// Number of bytes that have a token.
         found: usize,
-        /// The first character that has none, as the file writes bytes.
+        /// The first missing byte, in the file's character encoding of bytes.
         missing: char,
     },
-    /// An added token whose id does not follow those before it.
+    /// An added token whose id does not follow on from the preceding ones.
     #[error("{}: expected id {expected} for `{token}`, as added tokens follow the vocabulary, found {found}", file.display())]
     AddedId {
         /// The file.
         file: PathBuf,
         /// The token.
         token: String,
-        /// The id that it can have.
+        /// The next free id.
         expected: u32,
         /// The id in the file.
         found: u32,
     },
-    /// A field that is something else.
+    /// A field of the wrong type.
     #[error("{}: field `{field}`: expected {expected}", file.display())]
     Field {
         /// The file.
         file: PathBuf,
         /// The field.
         field: String,
-        /// What it may be.
+        /// Accepted types.
         expected: &'static str,
     },
-    /// A tokenizer that puts a token in front of every text, which these files cannot say in a way that all agree on.
+    /// A tokenizer that prepends a token to every text, which these files do not express unambiguously.
     #[error("{}: add_bos_token is true: a tokenizer.json is needed, in which it is part of the tokenizer", file.display())]
     AddedBeginning {
         /// The file.
@@ -148,15 +148,15 @@ pub enum BpeError {
     },
 }
 
-/// A file that was read, for its checksum.
+/// A file that was read, for the checksum.
 pub(super) type Part = (&'static str, Vec<u8>);
 
-/// Whether a folder without a `tokenizer.json` is of this kind.
+/// Whether a folder has GPT-2's files.
 pub(super) fn is_there(dir: &Path) -> bool {
     adept_files::is_named(&dir.join(VOCABULARY)) || adept_files::is_named(&dir.join(MERGES))
 }
 
-/// The tokenizer of a folder, and the files that it was read from, in an order of their own.
+/// Reads a folder's tokenizer, and returns the files used, in a fixed order.
 pub(super) fn read(dir: &Path) -> Result<(Tokenizer, Vec<Part>), DataError> {
     for (there, missing) in [(VOCABULARY, MERGES), (MERGES, VOCABULARY)] {
         if !adept_files::is_named(&dir.join(missing)) {
@@ -216,13 +216,13 @@ pub(super) fn read(dir: &Path) -> Result<(Tokenizer, Vec<Part>), DataError> {
     Ok((tokenizer, parts))
 }
 
-/// Readers of one folder's files, which name a file where it is wrong.
+/// Readers for one folder's files, whose errors name the file.
 struct Files<'a> {
     dir: &'a Path,
 }
 
 impl Files<'_> {
-    /// Tokens and ids of a file, by id.
+    /// Tokens and ids of a file, sorted by id.
     fn entries(&self, name: &str, bytes: &[u8]) -> Result<Vec<(String, u32)>, DataError> {
         let file = || self.dir.join(name);
         let Entries(mut entries) =
@@ -240,7 +240,7 @@ impl Files<'_> {
                 .into());
             }
         }
-        // Equal ids stay in the file's order.
+        // Stable sort: equal ids stay in file order.
         entries.sort_by_key(|(_, id)| *id);
         if let Some(pair) = entries.windows(2).find(|pair| pair[0].1 == pair[1].1) {
             let (file, id) = (file(), pair[0].1);
@@ -279,7 +279,7 @@ impl Files<'_> {
         let mut merges = Vec::new();
         for (place, found) in text.trim_end_matches(['\r', '\n']).lines().enumerate() {
             let line = place + 1;
-            // A byte pair's first token can be `#version:` only behind a space, so nothing else begins a line like this.
+            // The first token of a pair can be `#version:` only after a space, so no merge begins a line like this.
             if place == 0 && found.starts_with("#version") {
                 continue;
             }
@@ -319,7 +319,7 @@ impl Files<'_> {
         Ok(merges)
     }
 
-    /// A file of one object; without the file an empty one.
+    /// A file with one object; an absent file yields an empty one.
     fn object(&self, name: &'static str, bytes: Option<&[u8]>) -> Result<Object, DataError> {
         let Some(bytes) = bytes else {
             return Ok(Object {
@@ -345,7 +345,7 @@ impl Files<'_> {
         }
     }
 
-    /// A token as a string, which stands for itself, or as an object.
+    /// A token given as a string or as an object.
     fn token(&self, name: &str, field: &str, value: &Value, special: bool) -> Result<AddedToken, DataError> {
         let wrong = || self.wrong(name, field, "a token, as a string or as an object with its content");
         match value {
@@ -364,10 +364,10 @@ impl Files<'_> {
         }
     }
 
-    /// The special tokens that the files name, in the order in which they are added.
+    /// The special tokens named in the files, in the order in which they are added.
     fn special(&self, map: &Object, config: &Object) -> Result<Vec<AddedToken>, DataError> {
-        // Which file counts has changed over the years: a configuration that lists tokens by id counts alone, else the map
-        // counts before the configuration.
+        // Precedence has changed over the years: a configuration that lists tokens by id is used alone; otherwise the
+        // map takes precedence over the configuration.
         let objects = match config.fields.contains_key(DECODER) {
             true => vec![config],
             false => vec![map, config],
@@ -401,8 +401,8 @@ impl Files<'_> {
         Ok(tokens)
     }
 
-    /// Adds the tokens that are not words of the vocabulary, or may not be split: those of the configuration, else those
-    /// of the file of added tokens, by id; then special ones that are not among them.
+    /// Adds tokens that are not in the vocabulary or must not be split: those of the configuration, else those of the
+    /// file of added tokens, by id; then special tokens not among them.
     fn add(
         &self,
         tokenizer: &mut Tokenizer,
@@ -455,7 +455,7 @@ impl Files<'_> {
     }
 }
 
-/// The fields of a file.
+/// The parsed object of a file.
 struct Object {
     name: &'static str,
     fields: Map<String, Value>,

@@ -1,10 +1,10 @@
-//! A JSON object of numbers with all its entries: maps of the usual kind keep one of two that have the same key.
+//! A JSON object of numbers with all its entries, including duplicate keys, which ordinary maps drop.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-/// Keys and values in the order of the file.
+/// Keys and values in file order.
 pub(super) struct Entries(pub Vec<(String, u32)>);
 
 impl<'de> Deserialize<'de> for Entries {

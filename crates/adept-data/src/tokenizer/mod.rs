@@ -1,6 +1,6 @@
-//! Hugging Face's `tokenizer.json`, or GPT-2's `vocab.json` and `merges.txt`, with the truncation of `transformers`: a
-//! text that is too long loses tokens at its end (or, where that is asked for, at its beginning), but what the
-//! tokenizer adds around it stays (T5: `</s>` behind, Llama: `<|begin_of_text|>` in front).
+//! Hugging Face's `tokenizer.json`, or GPT-2's `vocab.json` and `merges.txt`, with truncation as in `transformers`: a
+//! text that is too long loses tokens at its end (or, on request, at its beginning), but the special tokens around it
+//! are kept (T5: `</s>` at the end, Llama: `<|begin_of_text|>` at the start).
 
 mod bpe;
 mod entries;
@@ -23,22 +23,22 @@ use crate::{DataError, Encoded, Example};
 pub use bpe::BpeError;
 pub use stream::TextStream;
 
-/// Texts tokenised between two collections of their ids: the library's encodings hold far more than ids, and a whole
-/// training set of them would not be small.
+/// Texts tokenised before their ids are collected: the library's encodings are much larger than ids, and would take a
+/// lot of memory for a whole training set.
 const CHUNK: usize = 4096;
 
 /// A tokenizer for whole texts.
 pub struct TextTokenizer {
     tokenizer: Tokenizer,
-    /// Ids that it puts before every text (Llama: one, `<|begin_of_text|>`).
+    /// Number of ids prepended to every text (Llama: one, `<|begin_of_text|>`).
     prefix: usize,
-    /// Ids that it puts after every text (T5: one, `</s>`).
+    /// Number of ids appended to every text (T5: one, `</s>`).
     suffix: usize,
-    /// The last of them.
+    /// The last appended id.
     end: Option<u32>,
-    /// The token of what the vocabulary cannot write, where there is one.
+    /// The unknown token, if there is one.
     unknown: Option<(u32, String)>,
-    /// SHA-256 of its file or files.
+    /// SHA-256 of the tokenizer's file or files.
     sha256: String,
 }
 
@@ -51,13 +51,13 @@ impl std::fmt::Debug for TextTokenizer {
 }
 
 impl TextTokenizer {
-    /// Loads the tokenizer of a checkpoint's folder: `tokenizer.json`, and where there is none `vocab.json` and
-    /// `merges.txt` of byte-level byte pairs (GPT-2, CodeGen), with what `added_tokens.json`, `special_tokens_map.json`
-    /// and `tokenizer_config.json` say beside them.
+    /// Loads the tokenizer from a checkpoint's folder: `tokenizer.json` or, failing that, the byte-level BPE files
+    /// `vocab.json` and `merges.txt` (GPT-2, CodeGen) together with `added_tokens.json`, `special_tokens_map.json` and
+    /// `tokenizer_config.json`.
     ///
     /// # Errors
-    /// [`DataError::MissingTokenizer`] where there is none, [`DataError::Io`], [`DataError::Tokenizer`],
-    /// [`DataError::JsonDocument`] and [`DataError::Bpe`] where it cannot be read.
+    /// [`DataError::MissingTokenizer`] if there is none; [`DataError::Io`], [`DataError::Tokenizer`],
+    /// [`DataError::JsonDocument`] and [`DataError::Bpe`] if it cannot be read.
     pub fn from_dir(dir: &Path) -> Result<Self, DataError> {
         let file = dir.join("tokenizer.json");
         if adept_files::is_named(&file) {
@@ -70,7 +70,7 @@ impl TextTokenizer {
             });
         }
         let (tokenizer, parts) = bpe::read(dir)?;
-        // Each file under its name, so that the same bytes under another one are something else.
+        // File names are hashed as well, so that the same bytes in another file do not match.
         let mut hash = Sha256::new();
         for (name, bytes) in &parts {
             hash.update(format!("{name} {}\n", hex(&Sha256::digest(bytes))));
@@ -78,7 +78,7 @@ impl TextTokenizer {
         Self::probed(tokenizer, hex(&hash.finalize()), &dir.join(bpe::VOCABULARY))
     }
 
-    /// Loads a tokenizer file. Truncation and padding that the file asks for are switched off: both are done here.
+    /// Loads a `tokenizer.json`. Truncation and padding configured in the file are disabled: both are done here.
     ///
     /// # Errors
     /// [`DataError::Io`], [`DataError::NotText`], [`DataError::Tokenizer`] or [`DataError::TokenizerPatterns`].
@@ -108,8 +108,8 @@ impl TextTokenizer {
         Self::probed(tokenizer, hex(&Sha256::digest(&bytes)), path)
     }
 
-    /// Finds out what the tokenizer adds. That stands around any text, so a one-letter text shows how much of it there
-    /// is.
+    /// Determines the special tokens that the tokenizer adds. They are the same for any text, so a one-letter text
+    /// shows their number.
     fn probed(tokenizer: Tokenizer, sha256: String, file: &Path) -> Result<Self, DataError> {
         let probe = guarded(|| tokenizer.encode_fast("a", true)).map_err(|source| DataError::Tokenizer {
             file: file.to_path_buf(),
@@ -128,44 +128,44 @@ impl TextTokenizer {
         })
     }
 
-    /// SHA-256 of the file it was loaded from, lower-case hex; of several files, that of the lines `name sha256` of
-    /// each.
+    /// SHA-256 of the tokenizer's file in lower-case hex; for several files, that of the lines `name sha256` of each.
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
 
-    /// Ids that it puts in front of every text (Llama: one); they stay when a text is cut from its beginning.
+    /// Number of ids prepended to every text (Llama: one); they survive truncation on the left.
     pub(crate) fn prefix(&self) -> usize {
         self.prefix
     }
 
-    /// Ids that it puts behind every text (T5: one, `</s>`); they stay when a text is cut.
+    /// Number of ids appended to every text (T5: one, `</s>`); they survive truncation.
     pub(crate) fn suffix(&self) -> usize {
         self.suffix
     }
 
-    /// The last id that it puts behind every text (T5: that of `</s>`); none where it puts nothing there.
+    /// The last id appended to every text (T5: that of `</s>`); `None` if nothing is appended.
     pub fn end_id(&self) -> Option<u32> {
         self.end
     }
 
-    /// Ids of one text, at most `max_tokens` of them: those of its beginning, and what is added around it (T5: `</s>`).
+    /// Ids of one text, truncated at its end to at most `max_tokens` including the special tokens around it (T5:
+    /// `</s>`).
     ///
     /// # Errors
-    /// [`DataError::Tokenize`] where the tokenizer knows no id for a piece of the text (T5's always does).
+    /// [`DataError::Tokenize`] if the tokenizer has no id for a piece of the text (T5's always does).
     pub fn encode(&self, text: &str, max_tokens: usize) -> Result<Vec<u32>, DataError> {
         let encoding = guarded(|| self.tokenizer.encode_fast(text, true))
             .map_err(|source| DataError::Tokenize { row: 0, source })?;
         Ok(cut(encoding.get_ids(), max_tokens, self.suffix))
     }
 
-    /// Cuts ids of a text, as [`encode`](Self::encode) gives them, from the left: at most `max_tokens` stay, those of
-    /// the text's end and what is added around it. Where not even that fits, the last of it stays.
+    /// Truncates ids from [`encode`](Self::encode) on the left to at most `max_tokens`, keeping the special tokens
+    /// around the text. If not even those fit, the last of them are kept.
     pub fn cut_left(&self, ids: &[u32], max_tokens: usize) -> Vec<u32> {
         cut_left(ids, max_tokens, self.prefix)
     }
 
-    /// Ids of a text that goes on where another ends: nothing is put around it.
+    /// Ids of a text that continues another: without special tokens.
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
@@ -175,15 +175,15 @@ impl TextTokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// Ids of many texts in their order, each as [`encode`](Self::encode) gives them, worked out on all cores.
+    /// Ids of many texts in order, each as from [`encode`](Self::encode), computed on all cores.
     ///
     /// # Errors
-    /// [`DataError::Tokenize`] with the first row of the part of the texts that failed.
+    /// [`DataError::Tokenize`] with the first row of the chunk that failed.
     pub fn encode_batch(&self, texts: &[&str], max_tokens: usize) -> Result<Vec<Vec<u32>>, DataError> {
         self.encode_chunks(texts, true, |ids| cut(ids, max_tokens, self.suffix))
     }
 
-    /// As [`encode_continuation`](Self::encode_continuation) for many texts, worked out on all cores.
+    /// [`encode_continuation`](Self::encode_continuation) for many texts, computed on all cores.
     ///
     /// # Errors
     /// As [`encode_batch`](Self::encode_batch).
@@ -206,7 +206,7 @@ impl TextTokenizer {
         Ok(ids)
     }
 
-    /// Tokenises examples in their order: sources to at most `max_source_length` tokens, targets to `target_width`.
+    /// Tokenises examples in order: sources truncated to `max_source_length` tokens, targets to `target_width`.
     ///
     /// # Errors
     /// As [`encode_batch`](Self::encode_batch).
@@ -227,21 +227,21 @@ impl TextTokenizer {
             .collect())
     }
 
-    /// Cuts ids of a text, as [`encode`](Self::encode) gives them: at most `max_tokens` stay, those of the text's
-    /// beginning and what is added behind it.
+    /// Truncates ids from [`encode`](Self::encode) at the end to at most `max_tokens`, keeping the special tokens at
+    /// the end.
     pub fn cut(&self, ids: &[u32], max_tokens: usize) -> Vec<u32> {
         cut(ids, max_tokens, self.suffix)
     }
 
-    /// What a text loses in its uncut [own](Self::own) ids, with the place where it does.
+    /// What a text loses in its own ([`own`](Self::own)), untruncated ids, with an excerpt around the loss.
     pub(crate) fn loss(&self, which: LossyText, text: &str, own: &[u32]) -> Result<Lost, DataError> {
         let read_back = self.decode(own, false)?;
         let kind = text_loss(which, text, &read_back, self.has_unknown(text, own));
         Ok(kind.map(|kind| (kind, excerpts(text, &read_back))))
     }
 
-    /// As [`loss`](Self::loss) for many texts with their own ids, worked out on all cores. `lead` is what the ids may have in
-    /// front of a text without its being a loss.
+    /// [`loss`](Self::loss) for many texts with their own ids, computed on all cores. `lead` is a prefix that the ids
+    /// may add to a text without counting as a loss.
     pub(crate) fn losses<'a>(
         &self,
         which: LossyText,
@@ -259,46 +259,45 @@ impl TextTokenizer {
         Ok(texts.into_iter().zip(own).zip(read_back).map(loss).collect())
     }
 
-    /// A text around the place where it is cut, whole and cut.
+    /// Excerpts of a text around its cut, before and after truncation.
     pub(crate) fn cut_excerpts(&self, ids: &[u32], kept: &[u32]) -> Result<(String, String), DataError> {
         self.excerpts_of(self.own(ids), self.own(kept))
     }
 
-    /// The texts of two lists of ids around the place where they part.
+    /// Excerpts of two decoded id lists around their first difference.
     pub(crate) fn excerpts_of(&self, left: &[u32], right: &[u32]) -> Result<(String, String), DataError> {
         Ok(excerpts(&self.decode(left, false)?, &self.decode(right, false)?))
     }
 
-    /// Ids of a text without those that are added around it.
+    /// Ids of a text without the special tokens around it.
     pub fn own<'a>(&self, ids: &'a [u32]) -> &'a [u32] {
         let from = self.prefix.min(ids.len());
         &ids[from..ids.len().saturating_sub(self.suffix).max(from)]
     }
 
-    /// Whether a text's own ids hold the unknown token where the text does not write it.
+    /// Whether a text's own ids contain the unknown token although the text does not spell it out.
     fn has_unknown(&self, text: &str, own: &[u32]) -> bool {
         self.unknown
             .as_ref()
             .is_some_and(|(id, token)| own.contains(id) && !text.contains(token))
     }
 
-    /// Text of ids. Ids beyond the vocabulary (a backbone's embedding matrix may have more rows) give nothing;
-    /// `skip_special` leaves out `<pad>`, `</s>`, `<unk>` and the like.
+    /// Decodes ids. Ids beyond the vocabulary (a backbone's embedding matrix may have more rows) yield nothing;
+    /// `skip_special` omits `<pad>`, `</s>`, `<unk>` and the like.
     ///
     /// # Errors
-    /// [`DataError::Tokenize`] where the decoder fails (T5's cannot).
+    /// [`DataError::Tokenize`] if the decoder fails (T5's cannot).
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String, DataError> {
         guarded(|| self.tokenizer.decode(ids, skip_special)).map_err(|source| DataError::Tokenize { row: 0, source })
     }
 
-    /// The text of ids that are still to come, one after the other; `skip_special` as in [`decode`](Self::decode).
+    /// Decodes ids incrementally as they are generated; `skip_special` as in [`decode`](Self::decode).
     pub fn stream(&self, skip_special: bool) -> TextStream<'_> {
         TextStream::new(self, skip_special)
     }
 
-    /// Ids of tokens that were added to the vocabulary and stand for no piece of ordinary text, ascending: the end of
-    /// the text, pads, Llama's reserved tokens. T5's sentinels are not among them: they stand for text, and pretraining
-    /// has seen them like words.
+    /// Ids of added tokens that do not represent ordinary text, ascending: end-of-text, padding, Llama's reserved
+    /// tokens. T5's sentinels are not included: they occur in text, and pretraining has used them like words.
     pub fn special_ids(&self) -> Vec<u32> {
         let added = self.tokenizer.get_added_tokens_decoder().into_iter();
         let special = added.filter(|(_, token)| !token.content.starts_with("<extra_id_"));
@@ -307,13 +306,13 @@ impl TextTokenizer {
         ids
     }
 
-    /// Entries of the vocabulary, added ones included. The backbone's matrix may have more rows (T5: 32,128 for
+    /// Vocabulary size including added tokens. The backbone's embedding matrix may have more rows (T5: 32,128 for
     /// 32,100).
     pub fn vocab_size(&self) -> usize {
         self.tokenizer.get_vocab_size(true)
     }
 
-    /// The largest id that it gives.
+    /// The largest id in the vocabulary.
     pub fn largest_id(&self) -> u32 {
         self.tokenizer.get_vocab(true).into_values().max().unwrap_or_default()
     }
@@ -323,8 +322,8 @@ impl TextTokenizer {
         self.tokenizer.token_to_id(token)
     }
 
-    /// Whether a text's ids are those of its words, one after the other: true of T5's tokenizer, which splits at white
-    /// space first, and false where that is not certain.
+    /// Whether the ids of a text are the concatenated ids of its words: true for T5's tokenizer, which splits at white
+    /// space first, and false if that is not certain.
     pub(crate) fn splits_at_spaces(&self) -> bool {
         let plain = |normalizer: &NormalizerWrapper| matches!(normalizer, NormalizerWrapper::Precompiled(_));
         let split = |step: &PreTokenizerWrapper| matches!(step, PreTokenizerWrapper::WhitespaceSplit(_));
@@ -349,29 +348,28 @@ impl TextTokenizer {
     }
 }
 
-/// The token that stands for what a vocabulary cannot write.
+/// The token for text that is not in the vocabulary.
 fn unknown_token(tokenizer: &Tokenizer) -> Option<(u32, String)> {
     let named = match tokenizer.get_model() {
         ModelWrapper::BPE(model) => model.unk_token.clone(),
         ModelWrapper::WordPiece(model) => Some(model.unk_token.clone()),
         ModelWrapper::WordLevel(model) => Some(model.unk_token.clone()),
-        // The library does not show a unigram model's; T5 and its kin call it this.
+        // The library does not expose that of a unigram model; T5 and its relatives use this.
         ModelWrapper::Unigram(_) => Some("<unk>".to_owned()),
     };
     let token = named?;
     Some((tokenizer.token_to_id(&token)?, token))
 }
 
-/// Lets the library do a part of its work. It trusts a tokenizer's file in places (the index into a table of
-/// characters, an id that a template names) and panics where the file is wrong: that is a fault of the file and no slip
-/// of the program.
+/// Calls into the library. It trusts a tokenizer's file in places (the index into a table of characters, an id in a
+/// template) and panics if the file is wrong: that is a fault of the file, not of the program.
 fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> tokenizers::Result<T> {
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err("the tokenizer's file says something that cannot be carried out: it is damaged".into()))
 }
 
-/// Cuts a text's own ids and keeps the `suffix` ones that were added behind them. Where not even those fit, the last of
-/// them stay.
+/// Truncates ids at the end, keeping the `suffix` ids appended to the text. If not even those fit, the last of them are
+/// kept.
 pub(crate) fn cut(ids: &[u32], max_tokens: usize, suffix: usize) -> Vec<u32> {
     if ids.len() <= max_tokens {
         return ids.to_vec();
@@ -381,7 +379,7 @@ pub(crate) fn cut(ids: &[u32], max_tokens: usize, suffix: usize) -> Vec<u32> {
     [&ids[..head], suffix].concat()
 }
 
-/// Cuts a text's own ids from the left and keeps the `prefix` ones that were added in front of them.
+/// Truncates ids on the left, keeping the `prefix` ids prepended to the text.
 pub(crate) fn cut_left(ids: &[u32], max_tokens: usize, prefix: usize) -> Vec<u32> {
     if ids.len() <= max_tokens {
         return ids.to_vec();

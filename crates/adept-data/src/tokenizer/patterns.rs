@@ -1,29 +1,29 @@
-//! A look at the patterns of a `tokenizer.json` before the library compiles them, which it does without a limit:
-//! `\w{200}` alone takes 38 MB, and a file of a megabyte may hold ten thousand of them.
+//! Limits the patterns of a `tokenizer.json` before the library compiles them, which it does without a limit: `\w{200}`
+//! alone takes 38 MB, and a megabyte of file may contain ten thousand of them.
 
 use std::fmt;
 
 use fancy_regex::Expr;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// Character classes that a file's patterns may hold, each counted as often as it is repeated (`\p{N}{1,3}`: three
-/// times). A Unicode class takes up to 190 KB compiled. Published patterns hold some twenty.
+/// Maximum number of character classes in a file's patterns, counted with repetition (`\p{N}{1,3}` counts three times).
+/// A compiled Unicode class takes up to 190 KB. Published patterns have about twenty.
 pub(super) const MOST_CLASSES: usize = 128;
 
-/// Characters that are compiled as one by one weigh as much as one class.
+/// This many individually compiled characters weigh as much as one class.
 const CHARACTERS_A_CLASS: usize = 32;
 
-/// Character classes in all patterns of a file, repeated ones as often as they are repeated. Patterns and files that
-/// cannot be parsed count for nothing: the library says what is wrong with them.
+/// Number of character classes in all patterns of a file, counted with repetition. Patterns and files that do not parse
+/// count as zero: the library reports their errors.
 pub(super) fn classes(text: &[u8]) -> usize {
     let mut parser = serde_json::Deserializer::from_slice(text);
     let mut found = 0;
-    // What was counted before an error may stay; there is no tokenizer then.
+    // On an error the partial count is irrelevant, since loading the tokenizer fails as well.
     let _ = Patterns(&mut found).deserialize(&mut parser);
     found / CHARACTERS_A_CLASS
 }
 
-/// Adds up the weights of all strings under a key `Regex`, wherever they stand.
+/// Sums the weights of all strings under a `Regex` key, at any depth.
 struct Patterns<'a>(&'a mut usize);
 
 impl<'de> DeserializeSeed<'de> for Patterns<'_> {
@@ -87,7 +87,7 @@ impl<'de> Visitor<'de> for Patterns<'_> {
     }
 }
 
-/// A pattern's text; none where something else stands in its place.
+/// A pattern's text; `None` for any other type.
 struct Pattern(Option<String>);
 
 impl<'de> Deserialize<'de> for Pattern {
@@ -97,7 +97,7 @@ impl<'de> Deserialize<'de> for Pattern {
     }
 }
 
-/// What compiling an expression takes, in characters.
+/// Compiled size of an expression, in units of characters.
 fn weight(expression: &Expr) -> usize {
     let sum = |parts: &[Expr]| parts.iter().map(weight).fold(0, usize::saturating_add);
     match expression {
@@ -151,7 +151,7 @@ mod tests {
         check("(", 0);
     }
 
-    /// Those of GPT-2 and Llama 3.
+    /// The patterns of GPT-2 and Llama 3.
     #[test]
     fn published_patterns_are_far_below_the_limit() {
         check(

@@ -1,24 +1,24 @@
-//! The text of tokens that come one after the other, for those who look at it after each.
+//! Incremental decoding of tokens as they are generated.
 
 use super::TextTokenizer;
 use crate::DataError;
 
-/// A character whose bytes are not all there.
+/// Replacement character for an incomplete byte sequence.
 const INCOMPLETE: char = '\u{fffd}';
 
-/// The text of the tokens so far. A token costs the decoding of a few around it, not of all.
+/// The text of the tokens so far. Each token costs the decoding of a few neighbours, not of the whole sequence.
 ///
-/// Characters whose bytes are spread over tokens appear when they are whole.
+/// Characters whose bytes are spread over several tokens appear once they are complete.
 #[derive(Debug)]
 pub struct TextStream<'a> {
     tokenizer: &'a TextTokenizer,
     skip_special: bool,
-    /// Tokens whose text is known, as context (what a token's text is can depend on whether it is the first), then those
-    /// that wait.
+    /// Decoded tokens kept as context (a token's text can depend on whether it is the first), followed by pending
+    /// tokens.
     window: Vec<u32>,
-    /// Tokens of the window whose text is known.
+    /// Number of decoded tokens in the window.
     known: usize,
-    /// Bytes of the window's text that are known.
+    /// Bytes of the window's text already emitted.
     shown: usize,
     text: String,
 }
@@ -35,7 +35,7 @@ impl<'a> TextStream<'a> {
         }
     }
 
-    /// Takes a token and returns the text so far, without characters that are not whole.
+    /// Adds a token and returns the text so far, without incomplete characters.
     ///
     /// # Errors
     /// As [`TextTokenizer::decode`].
@@ -50,7 +50,7 @@ impl<'a> TextStream<'a> {
         };
         self.text.push_str(new);
         let context = self.tokenizer.decode(&self.window[self.known..], self.skip_special)?;
-        // Tokens without a text are no context: the next one would be taken for the first of all.
+        // Tokens without text cannot serve as context: the next token would be treated as the first.
         if context.is_empty() {
             self.shown = whole.len();
         } else {
@@ -61,12 +61,12 @@ impl<'a> TextStream<'a> {
         Ok(&self.text)
     }
 
-    /// The text so far.
+    /// The text so far, without incomplete characters.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The text of all tokens; what is left of a character that never became whole is a replacement character.
+    /// The text of all tokens; a character that was never completed becomes a replacement character.
     ///
     /// # Errors
     /// As [`TextTokenizer::decode`].
