@@ -1,11 +1,11 @@
-//! Writes a decoder-only backbone with random weights, or loads one and says how much memory that took.
+//! Writes a randomly initialised decoder-only backbone, or loads one and reports how much memory that took.
 //!
 //! ```sh
 //! cargo run --release -p adept-models --features flex --example random_backbone -- write codegen DIR d=64 layers=2 heads=4
 //! cargo run --release -p adept-models --features flex --example random_backbone -- write llama DIR layers=4 bf16
 //! cargo run --release -p adept-models --features flex --example random_backbone -- load DIR
 //! ```
-//! Sizes that are not given are those of CodeGen-350M and Llama-3-8B. Add a tokenizer's files to train on it.
+//! Sizes default to those of CodeGen-350M and Llama-3-8B. Add tokenizer files to train on it.
 
 #![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
 
@@ -87,8 +87,8 @@ fn write(family: &str, dir: &Path, options: &[&str]) -> Result<(), Box<dyn Error
     Ok(())
 }
 
-/// Loads a backbone and prints its size in memory, the largest anonymous memory while it was loaded (pages of the mapped
-/// file are the system's to take back), and the time.
+/// Loads a backbone and prints its size in memory, the peak anonymous memory during loading (pages of the mapped file
+/// can be reclaimed by the system), and the time.
 fn load(dir: &Path) -> Result<(), Box<dyn Error>> {
     static DONE: AtomicBool = AtomicBool::new(false);
     let before = anonymous()?;
@@ -117,14 +117,14 @@ fn load(dir: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Values of a model, which stays in memory until the process ends.
+/// Number of values of a model, which is leaked to stay in memory.
 fn held<M: Module<B> + 'static>(model: M) -> usize {
     let parameters = model.num_params();
     std::mem::forget(model);
     parameters
 }
 
-/// Bytes of memory that no file stands behind.
+/// Bytes of memory that are not backed by a file.
 fn anonymous() -> Result<usize, Box<dyn Error>> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));

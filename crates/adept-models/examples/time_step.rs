@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release -p adept-models --features flex --example time_step -- small:64 base:256`
 //!
-//! Each argument is a size and an input width; 60 prompt slots come on top, batch 8, 4 target tokens. Without the feature
-//! the same model runs on burn's own operations. The Python peer is in `bench/`.
+//! Each argument is a size and an input width; 60 prompt slots are added, batch 8, 4 target tokens. Without the feature
+//! the same model runs on burn's own operations. The Python counterpart is in `bench/`.
 #![allow(clippy::print_stdout, clippy::expect_used)]
 
 use std::time::Instant;
@@ -60,7 +60,7 @@ fn main() {
             std::hint::black_box(gradient.into_data());
             times[1].push(begin.elapsed().as_secs_f64() * 1e3);
         }
-        // The first round pays for memory the allocator has not seen yet.
+        // The first round includes the allocator's first use of its memory.
         let [forward, backward] = times.map(|mut times| {
             times.remove(0);
             times.sort_by(f64::total_cmp);

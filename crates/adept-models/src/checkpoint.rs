@@ -1,16 +1,16 @@
 //! Hugging Face checkpoints on disk: `model.safetensors`, or shards named by `model.safetensors.index.json`.
 //!
-//! Files are memory-mapped, so that a backbone is not held twice while it is converted. Guarantees after
+//! Files are memory-mapped, so that a backbone is not held twice during conversion. Guarantees after
 //! [`Checkpoint::open`]: every header parses, every file is exactly as long as its header says, every tensor of the
-//! index is in the shard the index names. Values are read by [`Checkpoint::read`], which checks shape, element type and
-//! that all are finite.
+//! index is in the shard the index names. Values are read by [`Checkpoint::read`], which checks the shape, the element
+//! type and that all values are finite.
 //!
-//! Tensors go by the names that a model has for them. Where a file has another one (a shared matrix under one of its
-//! other names, no prefix), a family says so once when it opens the checkpoint, and the fingerprint is the same for
-//! both files.
+//! Tensors are addressed by the model's names for them. If a file uses other names (a shared matrix under one of its
+//! aliases, no prefix), the family declares this once when it opens the checkpoint, and both files have the same
+//! fingerprint.
 //!
-//! Limits: a file that another program truncates *while* it is mapped faults, as with every memory map; a file that is
-//! replaced by renaming (as [`write()`] does) is safe, the map keeps the old one.
+//! Limits: truncating a file in another process *while* it is mapped faults, as with any memory map; replacing it by
+//! renaming (as [`write()`] does) is safe, since the map keeps the old file.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
@@ -25,7 +25,7 @@ use serde::Deserialize;
 
 use crate::error::ModelError;
 
-/// File name of a checkpoint in one piece.
+/// File name of an unsharded checkpoint.
 pub const WEIGHTS: &str = "model.safetensors";
 /// File name of the index of a sharded checkpoint.
 pub const INDEX: &str = "model.safetensors.index.json";
@@ -36,22 +36,22 @@ struct Shard {
     path: PathBuf,
     map: Mmap,
     metadata: Metadata,
-    /// Where tensor data begins: 8 bytes of length and the header.
+    /// Offset of the tensor data: 8 bytes of length plus the header.
     start: usize,
 }
 
-/// A checkpoint's files, memory-mapped and checked to be whole.
+/// A checkpoint's files, memory-mapped and verified to be complete.
 #[derive(Debug)]
 pub struct Checkpoint {
     dir: PathBuf,
     shards: Vec<Shard>,
-    /// Where tensors are, by the names that the model has for them.
+    /// Locations of the tensors, by the model's names for them.
     tensors: BTreeMap<String, Place>,
-    /// Names that take no part in the model: aliases of tied weights and leftovers.
+    /// Tensors that are not part of the model: aliases of tied weights and leftovers.
     ignored: BTreeSet<String>,
 }
 
-/// Where a tensor is.
+/// Location of a tensor.
 #[derive(Debug)]
 struct Place {
     shard: usize,
@@ -65,7 +65,7 @@ struct Index {
 }
 
 impl Checkpoint {
-    /// Maps the weights of a folder. The single file is preferred where both forms are there, as transformers does.
+    /// Maps the weights of a folder. If both forms are present the single file is preferred, as in transformers.
     pub fn open(dir: &Path) -> Result<Self, ModelError> {
         let mut this = Self {
             dir: dir.to_path_buf(),
@@ -100,7 +100,7 @@ impl Checkpoint {
             let number = match opened.get(shard.as_str()) {
                 Some(&number) => number,
                 None => {
-                    // A name with a folder in it could lead out of the checkpoint.
+                    // A name with a path in it could lead outside of the checkpoint.
                     let plain = Path::new(shard).file_name().is_some_and(|name| name == shard.as_str());
                     let path = self.dir.join(shard);
                     if !plain || !adept_files::is_named(&path) {
@@ -131,8 +131,8 @@ impl Checkpoint {
         self.tensors.insert(name, Place { shard, stored });
     }
 
-    /// Takes tensors without a prefix for those with it, where no name has it; names that begin with one of `apart`
-    /// never do. A model that was saved without its head, or by older code, is stored that way.
+    /// Adds a prefix to the names of all tensors if none has it, except names that begin with one of `apart`. Models
+    /// saved without their head, or by older code, are stored that way.
     pub(crate) fn add_prefix(&mut self, prefix: &str, apart: &[&str]) {
         let is_apart = |name: &str| apart.iter().any(|begin| name.starts_with(begin));
         if self.names().any(|name| name.starts_with(prefix)) {
@@ -147,11 +147,11 @@ impl Checkpoint {
             .collect();
     }
 
-    /// Takes a matrix that several names stand for under the first of them, wherever it is, and leaves its copies out.
-    /// Names that are not in the files are passed over.
+    /// Addresses a matrix with several names by the first of them, whichever the file uses, and ignores the copies.
+    /// Names that are not in the files are skipped.
     ///
     /// # Errors
-    /// [`ModelError::Untied`] where two of them hold different values.
+    /// [`ModelError::Untied`] if two of them hold different values.
     pub(crate) fn tie(&mut self, names: &[&str]) -> Result<(), ModelError> {
         let Some(found) = names.iter().find(|name| self.contains(name)) else {
             return Ok(());
@@ -178,7 +178,7 @@ impl Checkpoint {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// Whether a tensor of this name is there.
+    /// Whether there is a tensor of this name.
     pub fn contains(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }
@@ -190,7 +190,7 @@ impl Checkpoint {
         Some(info.shape.as_slice())
     }
 
-    /// Element type and raw bytes of a tensor, as stored.
+    /// Element type and raw bytes of a tensor, unconverted.
     pub fn raw(&self, name: &str) -> Option<(Dtype, &[u8])> {
         let place = self.tensors.get(name)?;
         let shard = &self.shards[place.shard];
@@ -199,19 +199,19 @@ impl Checkpoint {
         Some((info.dtype, &shard.map[shard.start + begin..shard.start + end]))
     }
 
-    /// Leaves a tensor out of [`Self::check_no_others`] and of the fingerprint.
+    /// Excludes a tensor from [`Self::check_no_others`] and from the fingerprint.
     pub fn ignore(&mut self, name: &str) {
         self.ignored.insert(name.to_owned());
     }
 
-    /// As [`ignore`](Self::ignore), for all tensors whose names fit.
+    /// Like [`ignore`](Self::ignore), for all tensors whose names match.
     pub(crate) fn ignore_where(&mut self, fits: impl Fn(&str) -> bool) {
         let names: Vec<String> = self.names().filter(|name| fits(name)).map(str::to_owned).collect();
         self.ignored.extend(names);
     }
 
-    /// Element types of the tensors that take part, each once, the most values first: by safetensors' names (`F32`,
-    /// `BF16`).
+    /// Element types of the tensors in use, without duplicates, those with the most values first, by their safetensors
+    /// names (`F32`, `BF16`).
     pub fn element_types(&self) -> Vec<String> {
         let mut values: BTreeMap<String, usize> = BTreeMap::new();
         for name in self.taking_part() {
@@ -224,12 +224,12 @@ impl Checkpoint {
         types.into_iter().map(|(name, _)| name).collect()
     }
 
-    /// Names of the tensors that take part.
+    /// Names of the tensors in use.
     fn taking_part(&self) -> impl Iterator<Item = &str> {
         self.names().filter(|name| !self.ignored.contains(*name))
     }
 
-    /// Values of a tensor of the given shape, widened to f32 from f32, f16 or bf16.
+    /// Values of a tensor of the given shape, converted to f32 from f32, f16 or bf16.
     pub fn read(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>, ModelError> {
         let (dtype, bytes) = self.expect(name, expected)?;
         let mut values = vec![0.0; expected.iter().product()];
@@ -238,10 +238,10 @@ impl Checkpoint {
         Ok(values)
     }
 
-    /// As [`read`](Self::read) for a matrix `[rows, columns]`, with the values as `[columns, rows]`. No second copy of
-    /// the matrix is held on the way: bands of rows are widened one after the other.
+    /// Like [`read`](Self::read) for a matrix `[rows, columns]`, with its values transposed to `[columns, rows]`.
+    /// Avoids a second copy of the matrix by converting bands of rows one at a time.
     pub fn read_transposed(&self, name: &str, [rows, columns]: [usize; 2]) -> Result<Vec<f32>, ModelError> {
-        /// Rows widened at a time: a cache line of the output holds as many values.
+        /// Rows converted at a time: as many values as fit into a cache line of the output.
         const BAND: usize = 16;
         let (dtype, bytes) = self.expect(name, &[rows, columns])?;
         let mut values = vec![0.0; rows * columns];
@@ -261,7 +261,7 @@ impl Checkpoint {
         Ok(values)
     }
 
-    /// Element type and bytes of a tensor that has the given shape.
+    /// Element type and bytes of a tensor, after checking its shape.
     fn expect(&self, name: &str, expected: &[usize]) -> Result<(Dtype, &[u8]), ModelError> {
         let (Some(found), Some((dtype, bytes))) = (self.shape(name), self.raw(name)) else {
             return Err(ModelError::MissingTensor {
@@ -281,7 +281,7 @@ impl Checkpoint {
         Ok((dtype, bytes))
     }
 
-    /// Widens stored values to f32.
+    /// Converts stored values to f32.
     fn widen(&self, name: &str, dtype: Dtype, bytes: &[u8], out: &mut [f32]) -> Result<(), ModelError> {
         let pairs = || bytes.chunks_exact(2).map(|pair| [pair[0], pair[1]]);
         match dtype {
@@ -311,11 +311,10 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Refuses NaN and infinities among a tensor's values from `first` on: whatever such a model said would be noise.
+    /// Refuses NaN and infinities among a tensor's values from index `first` on: such a model would only produce noise.
     fn check_finite(&self, name: &str, values: &[f32], first: usize) -> Result<(), ModelError> {
         const EXPONENT: u32 = 0x7f80_0000;
-        // No branch a value: the compiler makes this a loop over vectors, which costs next to nothing beside the
-        // reading.
+        // No branch per value: the compiler vectorises this loop, so it costs next to nothing compared with reading.
         let is_off = |value: &f32| value.to_bits() & EXPONENT == EXPONENT;
         if !values.iter().fold(false, |off, value| off | is_off(value)) {
             return Ok(());
@@ -343,7 +342,7 @@ impl Checkpoint {
         self.tensors.get(name).map_or(name, |place| &place.stored)
     }
 
-    /// Refuses an alias whose values are not those of its target.
+    /// Checks that an alias has the same values as its target.
     pub(crate) fn same(&self, alias: &str, target: &str) -> Result<(), ModelError> {
         if self.shape(alias) == self.shape(target) && self.raw(alias) == self.raw(target) {
             return Ok(());
@@ -370,7 +369,7 @@ impl Checkpoint {
         }
     }
 
-    /// The hash of all tensors that take part: the same for one file and for shards, another for another element type.
+    /// Hash of all tensors in use: independent of sharding, but not of the element type.
     pub fn fingerprint(&self) -> Fingerprint {
         let mut builder = FingerprintBuilder::new();
         for name in self.taking_part() {
@@ -381,7 +380,7 @@ impl Checkpoint {
         builder.finish()
     }
 
-    /// Number of values of all tensors that take part.
+    /// Number of values in all tensors in use.
     pub fn parameters(&self) -> usize {
         self.taking_part()
             .filter_map(|name| self.shape(name))
@@ -389,7 +388,7 @@ impl Checkpoint {
             .sum()
     }
 
-    /// The file that holds a tensor; the folder where no file does and there are several.
+    /// The file that holds a tensor; the folder if there are several files and none holds it.
     pub fn file_of(&self, name: &str) -> PathBuf {
         match (self.tensors.get(name), self.shards.as_slice()) {
             (Some(place), shards) => shards[place.shard].path.clone(),
@@ -415,9 +414,9 @@ impl Shard {
                 found,
             });
         }
-        // SAFETY: the map is read-only and private to this struct. What could break it is another process that shortens
-        // the file while it is mapped; the module header states this limit, and no reader of checkpoints can exclude
-        // it.
+        // SAFETY: the map is read-only and private to this struct. The only hazard is another process truncating the
+        // file while it is mapped; the module documentation states this limit, and no reader of checkpoints can rule it
+        // out.
         #[allow(unsafe_code)]
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;
         match SafeTensors::read_metadata(&map) {
@@ -441,14 +440,14 @@ impl Shard {
     }
 }
 
-/// How long a file should be by its own header; by the header's length alone where the header is cut.
+/// Expected file size according to its header; if the header itself is cut, its length.
 fn expected_size(bytes: &[u8]) -> Option<u64> {
     let header = u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?);
     let data = 8u64.checked_add(header)?;
     let Some(text) = bytes.get(8..usize::try_from(data).ok()?) else {
         return Some(data);
     };
-    /// All that is asked of an entry; the file's metadata has none of it.
+    /// The part of an entry that is needed; the file's metadata does not have it.
     #[derive(Deserialize)]
     struct Entry {
         data_offsets: Option<(u64, u64)>,
@@ -460,17 +459,17 @@ fn expected_size(bytes: &[u8]) -> Option<u64> {
     data.checked_add(ends.max().unwrap_or(0))
 }
 
-/// Key of `config.json` that says that this crate wrote the folder's model, as `transformers_version` does for that
-/// library.
+/// Key in `config.json` that marks a model written by this crate, in analogy to `transformers_version`.
 const VERSION_KEY: &str = "adept_version";
 
-/// Writes `config.json` and [`WEIGHTS`] into a folder, so that no half-written checkpoint can be taken for a whole one.
+/// Writes `config.json` and [`WEIGHTS`] into a folder such that a half-written checkpoint can never be taken for a
+/// complete one.
 ///
-/// A new folder is written beside its final place and renamed there; in a folder that exists each file is replaced by a
-/// rename where this crate wrote it, and other files are left alone.
+/// A new folder is written next to its final location and renamed; in an existing folder each file that this crate
+/// wrote is replaced by a rename, and other files are left alone.
 ///
 /// # Errors
-/// [`ModelError::Foreign`] where the folder holds another model, [`ModelError::Write`] where the disk refuses.
+/// [`ModelError::Foreign`] if the folder holds another program's model, [`ModelError::Write`] if writing fails.
 pub fn write<V: View>(dir: &Path, config: &str, tensors: Vec<(String, V)>) -> Result<(), ModelError> {
     refuse_foreign(dir)?;
     let parent = match dir.parent() {
@@ -482,8 +481,8 @@ pub fn write<V: View>(dir: &Path, config: &str, tensors: Vec<(String, V)>) -> Re
         move |source| ModelError::Write { path, source }
     };
     std::fs::create_dir_all(&parent).map_err(io(&parent))?;
-    // On the same file system as the target, so that renames are atomic; removed on every early return. The name is
-    // that of all temporary entries of the program.
+    // On the same file system as the target, so that renames are atomic; removed on every early return. The prefix is
+    // shared by all temporary entries of the program.
     let staging = tempfile::Builder::new()
         .prefix(".adept-")
         .suffix(".tmp")
@@ -506,8 +505,8 @@ pub fn write<V: View>(dir: &Path, config: &str, tensors: Vec<(String, V)>) -> Re
     })?;
     let settings = inner.join(SETTINGS);
     std::fs::write(&settings, signed(dir, config)?).map_err(io(&dir.join(SETTINGS)))?;
-    // The weights are for whoever may read the folder (the umask decides), as the settings are; the library that wrote
-    // them keeps them to the owner.
+    // Give the weights the same permissions as the configuration (decided by the umask); the safetensors library
+    // creates them readable by the owner only.
     let readers = std::fs::metadata(&settings).map_err(io(&settings))?.permissions();
     std::fs::set_permissions(&weights, readers).map_err(io(&weights))?;
     for path in [&weights, &settings] {
@@ -547,7 +546,7 @@ fn refuse_foreign(dir: &Path) -> Result<(), ModelError> {
     }
 }
 
-/// The configuration with the version of this program in it.
+/// The configuration with the version of this program added.
 fn signed(dir: &Path, config: &str) -> Result<String, ModelError> {
     let json = |source| ModelError::Json {
         path: dir.join(SETTINGS),

@@ -1,28 +1,28 @@
-//! What can be wrong with a backbone's files, each with the figures to repair it.
+//! Errors about a backbone's files, each with the figures needed to fix them.
 
 use std::path::PathBuf;
 
-/// A backbone that cannot be read, written or does not fit its configuration.
+/// Why a backbone could not be read or written, or does not fit its configuration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// The system refused to read a file.
+    /// Reading a file failed.
     #[error("{path}: {source}")]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// The system's reason.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The system refused to write a file.
+    /// Writing a file failed.
     #[error("{path}: cannot be written: {source}")]
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// The system's reason.
+        /// The cause.
         source: std::io::Error,
     },
-    /// A model is to be saved over files that this crate did not write.
+    /// Saving would overwrite a model that this crate did not write.
     #[error("{dir}: holds {found}, which adept did not write; nothing was written; choose a new or an empty folder")]
     Foreign {
         /// The folder.
@@ -30,14 +30,14 @@ pub enum ModelError {
         /// The file.
         found: &'static str,
     },
-    /// A family of backbones that is not known.
+    /// An unknown family of backbones.
     #[error("{}: expected a backbone of model_type {}, found `{found}`", path.display(), alternatives(known))]
     Family {
         /// The backbone's folder.
         path: PathBuf,
-        /// Families that are known.
+        /// Supported families.
         known: Vec<&'static str>,
-        /// What its `config.json` says.
+        /// The value in its `config.json`.
         found: String,
     },
     /// A JSON file does not parse, or a field has the wrong type.
@@ -45,41 +45,41 @@ pub enum ModelError {
     Json {
         /// The file.
         path: PathBuf,
-        /// The parser's reason, with line and column.
+        /// The cause, with line and column.
         source: serde_json::Error,
     },
-    /// A field of `config.json` has a value this crate cannot build.
+    /// A field of `config.json` has an unsupported value.
     #[error("config field `{field}`: expected {expected}, found {found}")]
     Config {
         /// Name of the field.
         field: &'static str,
-        /// What would do.
+        /// What would be accepted.
         expected: String,
-        /// What is there.
+        /// The value in the file.
         found: String,
     },
-    /// A key of `config.json` or `generation_config.json` has a value that is not supported.
+    /// A key of `config.json` or `generation_config.json` has an unsupported value.
     #[error("{}: `{key}`: expected {expected}, found {found}", file.display())]
     Setting {
         /// The file.
         file: PathBuf,
         /// The key.
         key: String,
-        /// What would do.
+        /// What would be accepted.
         expected: String,
-        /// What is there.
+        /// The value in the file.
         found: String,
     },
-    /// A file is not what it should be: a pointer, a web page, a link to nothing, a text that is not UTF-8.
+    /// A stand-in for the expected file: a pointer, a web page, a dangling link, text that is not UTF-8.
     #[error(transparent)]
     File(adept_files::FileError),
-    /// A folder holds no weights in a format this crate reads.
+    /// A folder without weights in a supported format.
     #[error("{dir}: expected model.safetensors or model.safetensors.index.json, found neither")]
     NoWeights {
         /// The folder.
         dir: PathBuf,
     },
-    /// The index names a shard that is not there.
+    /// The index names a shard that is missing.
     #[error("{index}: names the shard `{shard}`, which is not in the folder")]
     MissingShard {
         /// The index file.
@@ -102,30 +102,30 @@ pub enum ModelError {
     Size {
         /// The file.
         file: PathBuf,
-        /// Bytes that the header accounts for.
+        /// Bytes according to the header.
         expected: u64,
         /// Bytes in the file.
         found: u64,
     },
-    /// A safetensors header that does not parse or contradicts itself.
+    /// A safetensors header that does not parse or is inconsistent.
     #[error("{file}: not a safetensors file: {source}")]
     Header {
         /// The file.
         file: PathBuf,
-        /// The format's reason.
+        /// The cause.
         source: safetensors::SafeTensorError,
     },
-    /// A tensor the architecture needs is absent.
+    /// A tensor required by the architecture is missing.
     #[error("{file}: tensor `{tensor}` is missing, expected shape {expected:?}")]
     MissingTensor {
         /// The file, or the folder of a sharded checkpoint.
         file: PathBuf,
         /// The tensor.
         tensor: String,
-        /// Shape by the configuration.
+        /// Shape according to the configuration.
         expected: Vec<usize>,
     },
-    /// A tensor the architecture has no place for.
+    /// A tensor that the architecture does not have.
     #[error("{file}: tensor `{tensor}` (shape {found:?}) has no place in the model that config.json describes")]
     UnexpectedTensor {
         /// The file.
@@ -142,19 +142,19 @@ pub enum ModelError {
         file: PathBuf,
         /// The tensor.
         tensor: String,
-        /// Shape by the configuration.
+        /// Shape according to the configuration.
         expected: Vec<usize>,
         /// Shape in the file.
         found: Vec<usize>,
     },
-    /// A tensor's element type is none of f32, f16, bf16.
+    /// A tensor's element type is not f32, f16 or bf16.
     #[error("{file}: tensor `{tensor}`: expected {expected}, found {found}")]
     Dtype {
         /// The file.
         file: PathBuf,
         /// The tensor.
         tensor: String,
-        /// Types that are read.
+        /// Supported types.
         expected: &'static str,
         /// Type in the file.
         found: String,
@@ -166,7 +166,7 @@ pub enum ModelError {
         file: PathBuf,
         /// The tensor.
         tensor: String,
-        /// Its first such place, an index a dimension.
+        /// Index of the first such value, one per dimension.
         index: Vec<usize>,
         /// The value.
         found: f32,
@@ -178,7 +178,7 @@ pub enum ModelError {
         file: PathBuf,
         /// The alias.
         tensor: String,
-        /// The tensor it is an alias of.
+        /// The tensor it should be equal to.
         target: String,
     },
 }
@@ -193,7 +193,6 @@ impl From<adept_files::FileError> for ModelError {
 }
 
 impl ModelError {
-    /// A field that cannot be built from.
     pub(crate) fn config(field: &'static str, expected: impl ToString, found: impl ToString) -> Self {
         Self::Config {
             field,
@@ -203,7 +202,7 @@ impl ModelError {
     }
 }
 
-/// Words as alternatives: `a, b or c`.
+/// Joins words as alternatives: `a, b or c`.
 fn alternatives(words: &[&str]) -> String {
     match words {
         [] => String::new(),

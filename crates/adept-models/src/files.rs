@@ -1,16 +1,16 @@
-//! `config.json` and `generation_config.json` of a folder, resolved as transformers does.
+//! `config.json` and `generation_config.json` of a folder, resolved as in transformers.
 //!
-//! Which tokens end a text, fill rows up or begin an answer stands in both files; transformers' `generate` follows
-//! `generation_config.json` where it states something, and `config.json` where it is silent or absent. What else such a
-//! file may say is read by the families, is refused here by name, or is ignored for a reason:
+//! Both files may state the end, padding and start tokens; transformers' `generate` follows `generation_config.json`
+//! where it has a value, and otherwise `config.json`. Other keys are read by the families, refused by name here, or
+//! ignored for a reason:
 //!
 //! | keys | |
 //! |---|---|
-//! | `do_sample`, `temperature`, `top_k`, `top_p`, `num_beams`, `max_length` and other ways to choose among texts | ignored: a run's own settings say how and how long a text is written |
-//! | `repetition_penalty` | ignored by decoders, whose runs set `generation.repetition_penalty`; refused otherwise |
-//! | what forces, forbids or delays tokens, and what ends a text besides its end tokens ([`ALTERS_TEXT`]) | refused unless neutral: `generate` would write something else |
-//! | `bos_token_id` | checked; a text begins as the tokenizer begins it |
-//! | `use_cache`, `pretraining_tp`, `transformers_version`, `task_specific_params`, … | ignored: the model is the same |
+//! | `do_sample`, `temperature`, `top_k`, `top_p`, `num_beams`, `max_length` and other decoding options | ignored: a run's own settings decide how and how long to generate |
+//! | `repetition_penalty` | ignored for decoders, whose runs set `generation.repetition_penalty`; refused otherwise |
+//! | whatever forces, forbids or delays tokens, or ends a text other than by end tokens ([`ALTERS_TEXT`]) | refused unless neutral: `generate` would produce something else |
+//! | `bos_token_id` | checked; the tokenizer decides how a text begins |
+//! | `use_cache`, `pretraining_tp`, `transformers_version`, `task_specific_params`, … | ignored: they do not affect the model |
 
 use std::path::{Path, PathBuf};
 
@@ -19,13 +19,13 @@ use serde_json::{Map, Value};
 
 use crate::error::ModelError;
 
-/// File name of the settings of generation.
+/// File name of the generation settings.
 pub const GENERATION_CONFIG: &str = "generation_config.json";
 /// File name of a model's configuration.
 pub const CONFIG: &str = "config.json";
 
-/// Keys of generation that change a greedy text, each with the number that changes nothing. `null`, `false` and empty
-/// lists do not either.
+/// Generation keys that change greedily decoded text, each with its neutral number. `null`, `false` and empty lists are
+/// neutral as well.
 pub const ALTERS_TEXT: [(&str, Option<f64>); 20] = [
     ("bad_words_ids", None),
     ("begin_suppress_tokens", None),
@@ -49,8 +49,7 @@ pub const ALTERS_TEXT: [(&str, Option<f64>); 20] = [
     ("watermarking_config", None),
 ];
 
-/// Keys of configurations that change what a model computes in other architectures than ours, each with the number that
-/// changes nothing.
+/// Configuration keys that change the computation of other architectures than ours, each with its neutral number.
 const ALTERS_MODEL: [(&str, Option<f64>); 24] = [
     ("add_cross_attention", None),
     ("alibi", None),
@@ -78,7 +77,7 @@ const ALTERS_MODEL: [(&str, Option<f64>); 24] = [
     ("vision_config", None),
 ];
 
-/// A model's settings as they stand in its files.
+/// A model's settings, unresolved.
 #[derive(Debug)]
 pub(crate) struct ConfigFiles {
     text: String,
@@ -93,21 +92,21 @@ pub(crate) struct Object {
     map: Map<String, Value>,
 }
 
-/// Special tokens, by what the files state.
+/// Special tokens, as stated by the files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct TokenIds {
     pub bos: Option<u32>,
-    /// Not empty. The first is what a training row ends with: the first one of `config.json`, where it is among them.
+    /// Not empty. Training rows end with the first: the first of `config.json`, if it is among them.
     pub eos: Option<Vec<u32>>,
     pub pad: Option<u32>,
     pub decoder_start: Option<u32>,
 }
 
-/// What sets a family's files apart.
+/// How to recognise a family's files.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Signs {
     pub model_type: &'static str,
-    /// What names of its architectures hold, in lower case.
+    /// Part of its architectures' names, in lower case.
     pub architecture: &'static str,
     pub is_encoder_decoder: bool,
 }
@@ -131,7 +130,7 @@ impl ConfigFiles {
         })
     }
 
-    /// Takes the texts of the files.
+    /// Parses the texts of the files.
     pub fn from_texts(config: &str, generation: Option<&str>) -> Result<Self, ModelError> {
         let generation = generation.map(|text| Object::parse(PathBuf::from(GENERATION_CONFIG), text));
         Ok(Self {
@@ -141,7 +140,8 @@ impl ConfigFiles {
         })
     }
 
-    /// The fields that a family names. From the text and not from the object, so that an error has its line.
+    /// Deserialises the fields a family needs, from the text rather than from the object so that errors have a line
+    /// number.
     pub fn fields<T: DeserializeOwned>(&self) -> Result<T, ModelError> {
         serde_json::from_str(&self.text).map_err(|source| ModelError::Json {
             path: self.config.path.clone(),
@@ -149,7 +149,7 @@ impl ConfigFiles {
         })
     }
 
-    /// Refuses files of other models, and keys that would make the model compute or write something else.
+    /// Refuses files of other models, and keys that would change what the model computes or generates.
     pub fn check(&self, signs: Signs) -> Result<(), ModelError> {
         let config = &self.config;
         match config.get("model_type") {
@@ -182,8 +182,8 @@ impl ConfigFiles {
         Ok(())
     }
 
-    /// `torch_dtype`, which version 5 of transformers calls `dtype`: models compute in float32 whatever they are stored
-    /// in, but a type that is none of these belongs to quantised weights.
+    /// Checks `torch_dtype`, called `dtype` since version 5 of transformers: models compute in float32 whatever their
+    /// storage type, but any other type indicates quantised weights.
     fn check_dtype(&self) -> Result<(), ModelError> {
         const KNOWN: [&str; 5] = ["auto", "float32", "float16", "bfloat16", "float64"];
         for key in ["torch_dtype", "dtype"] {
@@ -196,7 +196,7 @@ impl ConfigFiles {
         Ok(())
     }
 
-    /// Special tokens: what `generation_config.json` states, then what `config.json` does.
+    /// Special tokens, preferring `generation_config.json` over `config.json`.
     pub fn tokens(&self) -> Result<TokenIds, ModelError> {
         let model = self.config.tokens()?;
         let Some(file) = &self.generation else {
@@ -211,7 +211,7 @@ impl ConfigFiles {
         }
         let eos = match (generation.eos, model.eos) {
             (Some(mut written), Some(trained)) => {
-                // What rows were trained to end with goes first; sorting by a flag keeps the order of the others.
+                // The token that training rows ended with goes first; sorting by a flag keeps the others in order.
                 written.sort_by_key(|id| *id != trained[0]);
                 Some(written)
             }
@@ -234,19 +234,19 @@ impl Object {
         }
     }
 
-    /// What stands under a key, `null` aside.
+    /// The value of a key, unless it is missing or `null`.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.map.get(key).filter(|value| !value.is_null())
     }
 
-    /// Whether a key is there and holds `null`, which for some keys is not its default.
+    /// Whether a key is present and `null`, which for some keys is not the default.
     pub fn is_null(&self, key: &str) -> bool {
         self.map.get(key).is_some_and(Value::is_null)
     }
 
-    /// A value that is not supported.
+    /// An unsupported value.
     pub fn refuse(&self, key: &str, expected: impl ToString, found: impl ToString) -> ModelError {
-        /// A whole object or list is of no use in a message.
+        /// Longer values are cut: a whole object or list does not help in a message.
         const LONGEST: usize = 120;
         let found = found.to_string();
         ModelError::Setting {
@@ -260,7 +260,7 @@ impl Object {
         }
     }
 
-    /// Refuses what is stated and none of the values.
+    /// Refuses a value, if stated, that is none of `values`.
     pub fn only(&self, key: &str, values: &[Value]) -> Result<(), ModelError> {
         let Some(found) = self.get(key) else { return Ok(()) };
         // 1 and 1.0 are the same number.
@@ -297,7 +297,7 @@ impl Object {
                 })?])
             }
         };
-        // -1 in the first published Llamas: none.
+        // -1 means none in the first published Llamas.
         let pad = match self.get("pad_token_id").and_then(Value::as_i64) {
             Some(-1) => None,
             _ => self.token("pad_token_id")?,
@@ -321,7 +321,7 @@ fn id(value: &Value) -> Option<u32> {
     u32::try_from(value.as_u64()?).ok()
 }
 
-/// Whether a value switches nothing on.
+/// Whether a value leaves the feature off.
 fn is_neutral(value: &Value, number: Option<f64>) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
@@ -332,7 +332,7 @@ fn is_neutral(value: &Value, number: Option<f64>) -> bool {
     }
 }
 
-/// One token as a number, several as a list: how configurations are written.
+/// A single token as a number, several as a list, as in configuration files.
 #[must_use]
 pub fn one_or_many(ids: &[u32]) -> Value {
     match ids {

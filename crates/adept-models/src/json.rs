@@ -1,4 +1,4 @@
-//! What reading a `config.json` shares between families.
+//! Shared by the families for reading a `config.json`.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use serde_json::Value;
 use crate::error::ModelError;
 use crate::files::ConfigFiles;
 
-/// The family that a folder's `config.json` names; none where it names none.
+/// The `model_type` in a folder's `config.json`, if it has one.
 ///
 /// # Errors
-/// A file that cannot be read or is no JSON object.
+/// A file that cannot be read or is not a JSON object.
 pub fn model_type(dir: &Path) -> Result<Option<String>, ModelError> {
     let files = ConfigFiles::from_dir(dir)?;
     match files.config.get("model_type") {
@@ -20,7 +20,7 @@ pub fn model_type(dir: &Path) -> Result<Option<String>, ModelError> {
     }
 }
 
-/// Largest size of a dimension: products of two of them fit into a `usize`.
+/// Upper limit of a dimension: the product of two of them fits into a `usize`.
 const LARGEST: usize = 1 << 30;
 
 pub(crate) fn sizes(fields: &[(&'static str, usize)]) -> Result<(), ModelError> {
@@ -58,5 +58,5 @@ pub(crate) fn tokens(field: &'static str, ids: &[u32], vocabulary: usize) -> Res
     }
 }
 
-/// What stands for a field that a file lacks in an error.
+/// Shown in errors in place of a missing field's value.
 pub(crate) const ABSENT: &str = "nothing";

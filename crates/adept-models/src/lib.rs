@@ -2,18 +2,19 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`traits`] | what an adapter needs from a backbone: embeddings in, logits out, and a key/value cache |
-//! | [`auto`] | a backbone of whichever family its folder names; the table of families |
+//! | [`traits`] | the interface between adapters and backbones: embeddings in, logits out, and a key/value cache |
+//! | [`auto`] | a backbone of whichever family its folder specifies; the table of families |
 //! | [`t5`] | T5 v1.0 and v1.1 (flan): configuration, modules, weights, initialisation |
 //! | [`codegen`] | CodeGen |
 //! | [`llama`] | Llama 2, 3, 3.1, 3.2, TinyLlama |
-//! | [`causal`] | what the last two share: rotary positions, the key/value cache |
-//! | [`files`] | `config.json` and `generation_config.json`: what both state, and what is refused by name |
-//! | [`checkpoint`] | `model.safetensors`, alone or in shards: memory-mapped, checked, fingerprinted, written |
-//! | [`generate`] | texts, greedy or drawn, and the scoring of fixed answers |
+//! | [`causal`] | shared by CodeGen and Llama: rotary positions, the key/value cache |
+//! | [`files`] | `config.json` and `generation_config.json`: keys in both, and keys refused by name |
+//! | [`checkpoint`] | `model.safetensors`, alone or sharded: memory-mapped, checked, fingerprinted, written |
+//! | [`generate`] | text generation, greedy or sampled, and label scoring |
 //! | [`loss`] | label shift and token cross-entropy |
 //!
-//! Nothing here knows a data set, a method or an optimiser: what a method changes is asked of an [`adept_core::Intervention`]. All is generic over burn's `Backend`.
+//! Nothing here depends on a data set, a method or an optimiser: changes by a method come through an
+//! [`adept_core::Intervention`]. Everything is generic over burn's `Backend`.
 
 // A test that unwraps fails, as it should.
 #![cfg_attr(test, allow(clippy::unwrap_used))]

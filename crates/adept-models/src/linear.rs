@@ -1,5 +1,5 @@
-//! A linear map, which a method may change. Its weight is kept `[in, out]`, the transpose of Hugging Face's, and
-//! contiguous: `x.matmul(w)` then reads it along its rows.
+//! A linear map that a method may change. Its weight is stored contiguously as `[in, out]`, the transpose of Hugging
+//! Face's, so that `x.matmul(w)` reads it along its rows.
 
 use adept_core::LinearChange;
 use adept_kernels::sublayer;
@@ -7,19 +7,19 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-/// A linear map.
+/// A linear map with an optional change.
 #[derive(Module, Debug)]
 pub struct Linear<B: Backend> {
     /// `[in, out]`.
     pub weight: Param<Tensor<B, 2>>,
-    /// `[out]`, where there is one.
+    /// `[out]`, if the map has a bias.
     pub bias: Option<Param<Tensor<B, 1>>>,
-    /// What a method changes about it; no parameters of the model's.
+    /// A method's change; not part of the model's parameters.
     pub change: Option<LinearChange<B>>,
 }
 
 impl<B: Backend> Linear<B> {
-    /// An unchanged map of `weight` `[in, out]` and `bias` `[out]`.
+    /// An unchanged map with `weight` `[in, out]` and `bias` `[out]`.
     pub fn new(weight: Param<Tensor<B, 2>>, bias: Option<Param<Tensor<B, 1>>>) -> Self {
         Self {
             weight,
@@ -44,7 +44,7 @@ impl<B: Backend> Linear<B> {
         }
     }
 
-    /// `[n, in]` to `[n, out]` of a map that nothing changes, such as an output head.
+    /// `[n, in]` to `[n, out]` for maps that methods never change, such as an output head.
     pub fn forward_rows(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
         let y = x.matmul(self.weight.val());
         match &self.bias {
@@ -58,7 +58,7 @@ impl<B: Backend> Linear<B> {
         self.change.is_some()
     }
 
-    /// Makes the weights those that [`LinearChange::merged`] (or [`LinearChange::unmerged`]) gives for them.
+    /// Replaces the weights by the result of [`LinearChange::merged`] (or [`LinearChange::unmerged`]).
     pub(crate) fn merge(&mut self, change: &LinearChange<B>, direction: MergeDirection) {
         let (weight, bias) = (self.weight.val(), self.bias.as_ref().map(Param::val));
         let (weight, bias) = match direction {
@@ -70,11 +70,11 @@ impl<B: Backend> Linear<B> {
     }
 }
 
-/// Whether an adapter goes into the weights or out of them.
+/// Whether an adapter is merged or unmerged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MergeDirection {
     /// Into the weights.
     In,
-    /// Out of weights that it was merged into.
+    /// Out of weights that it was merged into before.
     Out,
 }

@@ -1,17 +1,18 @@
-//! Label shift and token cross-entropy, as PyTorch and transformers do them.
+//! Label shift and token cross-entropy, as in PyTorch and transformers.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
-/// A label with this value counts neither for the loss nor for the mean.
+/// Labels with this value are excluded from the loss and its mean.
 pub const IGNORE_INDEX: i32 = -100;
 
-/// Decoder inputs of labels `[batch, target]`: shifted right by one, first `start_id`, ignored labels become `pad_id`.
+/// Decoder inputs for labels `[batch, target]`: shifted right by one, starting with `start_id`, ignored labels replaced
+/// by `pad_id`.
 pub fn shift_right<B: Backend>(labels: Tensor<B, 2, Int>, start_id: u32, pad_id: u32) -> Tensor<B, 2, Int> {
     let [batch, target] = labels.dims();
     let start = Tensor::<B, 2, Int>::full([batch, 1], start_id, &labels.device());
     if target == 1 {
-        // Nothing is left of the labels, and no backend has tensors of width 0.
+        // No label remains after the shift, and backends do not support tensors of width 0.
         return start;
     }
     let shifted = Tensor::cat(vec![start, labels.narrow(1, 0, target - 1)], 1);
@@ -20,7 +21,7 @@ pub fn shift_right<B: Backend>(labels: Tensor<B, 2, Int>, start_id: u32, pad_id:
 }
 
 /// Mean cross-entropy of logits `[batch, target, vocab]` over the labels `[batch, target]` that are not
-/// [`IGNORE_INDEX`]; 0 (not NaN) where all are ignored.
+/// [`IGNORE_INDEX`]; 0 (not NaN) if all are ignored.
 pub fn cross_entropy<B: Backend>(logits: Tensor<B, 3>, labels: Tensor<B, 2, Int>) -> Tensor<B, 1> {
     let [batch, target, vocab] = logits.dims();
     adept_kernels::cross_entropy(
@@ -29,13 +30,13 @@ pub fn cross_entropy<B: Backend>(logits: Tensor<B, 3>, labels: Tensor<B, 2, Int>
     )
 }
 
-/// Log-probabilities `[batch, candidates, target]` of labels `[candidates, target]` in logits
-/// `[batch, candidates, target, vocab]`, 0 where a label is negative.
+/// Log-probabilities `[batch, candidates, target]` of labels `[candidates, target]` under logits `[batch, candidates,
+/// target, vocab]`, 0 for negative labels.
 pub(crate) fn label_log_probabilities<B: Backend>(logits: Tensor<B, 4>, labels: Tensor<B, 2, Int>) -> Tensor<B, 3> {
     let [batch, candidates, target, _] = logits.dims();
     let places = labels.clone().clamp_min(0).reshape([1, candidates, target, 1]);
     let picked = logits.clone().gather(3, places.expand([batch, candidates, target, 1]));
-    // log softmax of the picked entry alone: the whole table of log-probabilities is never built.
+    // Log-softmax of the picked entry only: the whole table of log-probabilities is never built.
     let largest = logits.clone().max_dim(3);
     let normaliser = (logits - largest.clone()).exp().sum_dim(3).log() + largest;
     let ignored = labels.lower_elem(0).reshape([1, candidates, target]);

@@ -1,4 +1,4 @@
-//! Norms over the channels of a slot.
+//! Normalisation over the channels of a slot.
 
 use adept_kernels::{layer_norm, rms_norm};
 use burn::module::{Module, Param};
@@ -21,7 +21,7 @@ impl<B: Backend> LayerNorm<B> {
     }
 }
 
-/// Root-mean-square norm: no mean, no bias. T5 calls it its layer norm.
+/// Root-mean-square norm, without mean and bias. T5 calls it layer norm.
 #[derive(Module, Debug)]
 pub struct RmsNorm<B: Backend> {
     /// `[d]`.

@@ -1,4 +1,4 @@
-//! Parameters by name, from wherever their values come: a checkpoint, or chance.
+//! Named parameter values, from a checkpoint or from random initialisation.
 
 use std::collections::BTreeSet;
 
@@ -13,30 +13,30 @@ use crate::norm::{LayerNorm, RmsNorm};
 use crate::random::named_normals;
 use crate::stored::{Stored, frozen, transpose};
 
-/// What a tensor is, which decides how it starts.
+/// The role of a tensor, which determines its initialisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Of an embedding or a linear map: normal values.
+    /// Weight of an embedding or a linear map: normal values.
     Matrix,
-    /// Of a norm: ones.
+    /// Weight of a norm: ones.
     Scale,
-    /// Zeros.
+    /// Bias: zeros.
     Bias,
 }
 
-/// Where values come from, by the names and shapes of a checkpoint (`[out, in]` for linear maps).
+/// A source of values, by the names and shapes of a checkpoint (`[out, in]` for linear maps).
 pub(crate) trait Source {
-    /// Values as they lie in a checkpoint.
+    /// Values in the layout of a checkpoint.
     fn values(&mut self, name: &str, shape: &[usize], role: Role) -> Result<Vec<f32>, ModelError>;
 
-    /// Values of a linear map's weight as `[in, out]`.
+    /// Values of a linear map's weight, transposed to `[in, out]`.
     fn transposed(&mut self, name: &str, [outputs, inputs]: [usize; 2]) -> Result<Vec<f32>, ModelError> {
         let values = self.values(name, &[outputs, inputs], Role::Matrix)?;
         Ok(transpose(&values, outputs, inputs))
     }
 }
 
-/// A checkpoint, which notes what has been taken from it.
+/// A checkpoint that tracks which tensors have been read.
 pub(crate) struct CheckpointSource<'a> {
     checkpoint: &'a Checkpoint,
     used: BTreeSet<String>,
@@ -50,7 +50,7 @@ impl<'a> CheckpointSource<'a> {
         }
     }
 
-    /// Refuses tensors that nothing has taken.
+    /// Refuses tensors that were never read.
     pub fn finish(self) -> Result<(), ModelError> {
         self.checkpoint.check_no_others(&self.used)
     }
@@ -68,7 +68,8 @@ impl Source for CheckpointSource<'_> {
     }
 }
 
-/// Random values: N(0, deviation²) for matrices, a stream for each name, so that a seed gives the same model everywhere.
+/// Random values: N(0, deviation²) for matrices, with one stream per name, so that a seed gives the same model
+/// everywhere.
 pub(crate) struct RandomSource {
     pub seed: u64,
     pub deviation: f64,
@@ -85,14 +86,14 @@ impl Source for RandomSource {
     }
 }
 
-/// Makes frozen modules of values by name.
+/// Builds frozen modules from named values.
 pub(crate) struct Builder<'a, B: Backend> {
     pub device: &'a B::Device,
     pub source: &'a mut dyn Source,
 }
 
 impl<B: Backend> Builder<'_, B> {
-    /// A table whose rows stay as they are.
+    /// A table in the checkpoint's layout, not transposed.
     pub fn rows(&mut self, name: &str, shape: [usize; 2]) -> Result<Param<Tensor<B, 2>>, ModelError> {
         let values = self.source.values(name, &shape, Role::Matrix)?;
         Ok(frozen(values, shape, self.device))
@@ -106,7 +107,7 @@ impl<B: Backend> Builder<'_, B> {
         ))
     }
 
-    /// `name.weight`, and `name.bias` where there is one.
+    /// `name.weight`, and `name.bias` if the map has one.
     pub fn linear(&mut self, name: &str, inputs: usize, outputs: usize, bias: bool) -> Result<Linear<B>, ModelError> {
         let values = self.source.transposed(&format!("{name}.weight"), [outputs, inputs])?;
         let bias = match bias {
@@ -116,7 +117,7 @@ impl<B: Backend> Builder<'_, B> {
         Ok(Linear::new(frozen(values, [inputs, outputs], self.device), bias))
     }
 
-    /// `name.weight` without bias, whose rows `[out, in]` are put in another order first.
+    /// `name.weight` without bias, after reordering its rows `[out, in]`.
     pub fn reordered(
         &mut self,
         name: &str,
@@ -147,7 +148,7 @@ impl<B: Backend> Builder<'_, B> {
     }
 }
 
-/// Parameters by name on their way into a file.
+/// Named parameters to be written to a file.
 pub(crate) type Named<B> = Vec<(String, Stored<B>)>;
 
 /// A linear map's tensors.

@@ -1,6 +1,6 @@
-//! Parameters on their way out of a file and into one.
+//! Conversion of parameters between the model and its files.
 //!
-//! A linear weight is kept `[in, out]`, the transpose of Hugging Face's `[out, in]`.
+//! Linear weights are kept as `[in, out]`, the transpose of Hugging Face's `[out, in]`.
 
 use std::borrow::Cow;
 
@@ -25,19 +25,19 @@ pub(crate) fn frozen<B: Backend, const D: usize>(
     )
 }
 
-/// A backbone as read from a folder.
+/// A backbone loaded from a folder.
 #[derive(Debug)]
 pub struct Loaded<M> {
-    /// The model; nothing in it requires a gradient.
+    /// The model; none of its parameters requires gradients.
     pub model: M,
-    /// Identity of the weights, for adapter files.
+    /// Identity of the weights, recorded in adapter files.
     pub fingerprint: Fingerprint,
 }
 
-/// Element type of a written checkpoint.
+/// Element type of a saved checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoredType {
-    /// Four bytes, exact.
+    /// Four bytes, lossless.
     F32,
     /// Two bytes, rounded.
     Bf16,
@@ -53,7 +53,7 @@ impl StoredType {
     }
 }
 
-/// A parameter on its way into a file; its values leave the device only while they are written.
+/// A parameter to be written to a file; its values leave the device only during the write.
 pub(crate) struct Stored<B: Backend> {
     shape: Vec<usize>,
     values: Values<B>,
@@ -63,13 +63,13 @@ pub(crate) struct Stored<B: Backend> {
 enum Values<B: Backend> {
     Vector(Tensor<B, 1>),
     Rows(Tensor<B, 2>),
-    /// A linear weight, which the file holds transposed.
+    /// A linear weight, transposed in the file.
     Linear(Tensor<B, 2>),
-    /// A linear weight, whose rows the file holds in another order.
+    /// A linear weight whose rows are in another order in the file.
     Reordered(Tensor<B, 2>, Order),
 }
 
-/// Puts rows of a linear weight, `[out, in]`, into the order of a file.
+/// Reorders the rows of a linear weight, `[out, in]`, for a file.
 type Order = Box<dyn Fn(&[f32]) -> Vec<f32>>;
 
 impl<B: Backend> View for Stored<B> {
@@ -119,7 +119,7 @@ impl<B: Backend> View for Stored<B> {
 }
 
 impl<B: Backend> Stored<B> {
-    /// As it is.
+    /// Stored in the layout of the parameter.
     pub fn rows(param: &Param<Tensor<B, 2>>) -> Self {
         Self {
             shape: param.dims().to_vec(),
@@ -128,7 +128,7 @@ impl<B: Backend> Stored<B> {
         }
     }
 
-    /// A linear weight `[in, out]`, which the file holds transposed.
+    /// A linear weight `[in, out]`, transposed in the file.
     pub fn linear(weight: &Param<Tensor<B, 2>>) -> Self {
         let [inputs, outputs] = weight.dims();
         Self {
@@ -138,7 +138,7 @@ impl<B: Backend> Stored<B> {
         }
     }
 
-    /// A linear weight `[in, out]`, whose rows `[out, in]` the file holds as `order` puts them.
+    /// A linear weight `[in, out]`, stored as `[out, in]` with its rows reordered by `order`.
     pub fn reordered(weight: &Param<Tensor<B, 2>>, order: impl Fn(&[f32]) -> Vec<f32> + 'static) -> Self {
         let [inputs, outputs] = weight.dims();
         Self {
@@ -148,7 +148,7 @@ impl<B: Backend> Stored<B> {
         }
     }
 
-    /// The same tensors in another element type.
+    /// Sets the element type of all tensors.
     pub fn all_as(mut tensors: Vec<(String, Self)>, element: StoredType) -> Vec<(String, Self)> {
         for (_, stored) in &mut tensors {
             stored.element = element;

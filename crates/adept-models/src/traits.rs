@@ -1,4 +1,4 @@
-//! What an adapter, a trainer and a generator may ask of a backbone.
+//! The interface of a backbone for adapters, trainers and generators.
 //!
 //! Adapters change *embeddings*, so a backbone takes `[batch, seq, d_model]` embeddings and a mask, never token ids.
 //!
@@ -14,33 +14,33 @@ use burn::tensor::{Bool, Int, Tensor};
 
 use crate::linear::{Linear, MergeDirection};
 
-/// What every backbone has: a vocabulary and its embedding matrix.
+/// Common to all backbones: a vocabulary and its embedding matrix.
 pub trait Backbone<B: Backend>: Module<B> {
-    /// Channels of one embedding.
+    /// Channels of an embedding.
     fn d_model(&self) -> usize;
-    /// Rows of the embedding matrix; for T5 more than its tokenizer has tokens.
+    /// Rows of the embedding matrix; T5 has more than its tokenizer has tokens.
     fn vocab_size(&self) -> usize;
-    /// Looks token ids `[batch, seq]` up: `[batch, seq, d_model]`, not scaled.
+    /// Looks up token ids `[batch, seq]`: `[batch, seq, d_model]`, not scaled.
     fn embed(&self, ids: Tensor<B, 2, Int>) -> Tensor<B, 3>;
     /// The embedding matrix `[vocab, d_model]`.
     fn embedding_weight(&self) -> Tensor<B, 2>;
 
-    /// What a method has to know of the model. One that names no linear maps can be adapted by its embeddings alone.
+    /// What a method needs to know of the model. Without linear maps, only its embeddings can be adapted.
     fn sites(&self) -> ModelSites {
         ModelSites::embeddings(self.d_model())
     }
 
-    /// The linear maps that [`Backbone::sites`] names, in its order.
+    /// The linear maps listed by [`Backbone::sites`], in the same order.
     fn linears_mut(&mut self) -> Vec<&mut Linear<B>> {
         Vec::new()
     }
 
-    /// The model with a method's changes of its linear maps; itself where there are none. Weights are shared.
+    /// The model with a method's changes attached to its linear maps; borrowed if there are none. Weights are shared.
     fn adapted(&self, intervention: &dyn Intervention<B>) -> Cow<'_, Self> {
         if !intervention.changes_linears() {
             return Cow::Borrowed(self);
         }
-        // A copy shares its storage: nothing but handles is made anew.
+        // A clone shares its storage: only handles are created.
         let mut adapted = self.clone();
         let maps = self.sites().linears;
         for (map, linear) in maps.iter().zip(adapted.linears_mut()) {
@@ -49,11 +49,11 @@ pub trait Backbone<B: Backend>: Module<B> {
         Cow::Owned(adapted)
     }
 
-    /// A plain model that computes what this one does with a method's changes, or, in the other direction, the one that
+    /// A plain model that computes the same as this one with a method's changes; or, in the other direction, the model
     /// they were merged into.
     ///
     /// # Errors
-    /// [`CoreError::ZeroFactor`] where a change that is to be taken out has no reverse.
+    /// [`CoreError::ZeroFactor`] if a change cannot be undone.
     fn merged(&self, intervention: &dyn Intervention<B>, direction: MergeDirection) -> Result<Self, CoreError> {
         let mut merged = self.clone();
         let maps = self.sites().linears;
@@ -72,7 +72,7 @@ pub trait Backbone<B: Backend>: Module<B> {
 
 /// An encoder-decoder: the adapter's output enters the encoder, the decoder sees plain token embeddings.
 pub trait Seq2SeqBackbone<B: Backend>: Backbone<B> {
-    /// Keys and values of one generation: the encoder's, computed once, and the decoder's so far.
+    /// Key/value cache of one generation: the encoder's, computed once, and the decoder's so far.
     type Cache;
 
     /// Encoder output `[batch, seq, d_model]` after the final norm. `dropout` 0.0 means evaluation.
@@ -87,8 +87,8 @@ pub trait Seq2SeqBackbone<B: Backend>: Backbone<B> {
         dropout: f64,
     ) -> Tensor<B, 3>;
 
-    /// Mean cross-entropy of teacher-forced `labels` `[batch, target]` over those that are not negative; what
-    /// [`crate::cross_entropy`] gives for the logits of [`Self::decode`], for which a model may not need the logits.
+    /// Mean cross-entropy of teacher-forced `labels` `[batch, target]` over those that are not negative: what
+    /// [`crate::cross_entropy`] gives for the logits of [`Self::decode`], but a model may avoid computing the logits.
     fn decode_loss(
         &self,
         decoder_ids: Tensor<B, 2, Int>,
@@ -100,8 +100,8 @@ pub trait Seq2SeqBackbone<B: Backend>: Backbone<B> {
         crate::cross_entropy(self.decode(decoder_ids, encoded, mask, dropout), labels)
     }
 
-    /// Log-probabilities `[batch, candidates, target]` of `labels` `[candidates, target]`, 0 where they are negative, for
-    /// the logits of [`Self::decode_candidates`]; not differentiated.
+    /// Log-probabilities `[batch, candidates, target]` of `labels` `[candidates, target]`, 0 for negative ones, under
+    /// the logits of [`Self::decode_candidates`]; not differentiable.
     fn score_candidates(
         &self,
         decoder_ids: Tensor<B, 2, Int>,
@@ -112,8 +112,8 @@ pub trait Seq2SeqBackbone<B: Backend>: Backbone<B> {
         crate::loss::label_log_probabilities(self.decode_candidates(decoder_ids, encoded, mask), labels)
     }
 
-    /// Teacher-forced logits `[batch, candidates, target, vocab]` of the same `candidates` (`[candidates, target]`
-    /// decoder inputs) for every row, in one pass; the encoder's keys and values are computed once a row.
+    /// Teacher-forced logits `[batch, candidates, target, vocab]` of the same `candidates` (decoder inputs
+    /// `[candidates, target]`) for every row, in one pass; the encoder's keys and values are computed once per row.
     fn decode_candidates(
         &self,
         decoder_ids: Tensor<B, 2, Int>,
@@ -121,31 +121,31 @@ pub trait Seq2SeqBackbone<B: Backend>: Backbone<B> {
         mask: Tensor<B, 2, Bool>,
     ) -> Tensor<B, 4>;
 
-    /// Begins a generation: computes the keys and values that every step reads.
+    /// Starts a generation: computes the keys and values that every step reads.
     fn start(&self, encoded: Tensor<B, 3>, mask: Tensor<B, 2, Bool>) -> Self::Cache;
 
-    /// Feeds one token a row (`[batch, 1]`) and returns the logits of the next one, `[batch, vocab]`.
+    /// Feeds one token per row (`[batch, 1]`) and returns the logits of the next one, `[batch, vocab]`.
     fn step(&self, ids: Tensor<B, 2, Int>, cache: &mut Self::Cache) -> Tensor<B, 2>;
 
-    /// The token a decoder begins with (T5: pad).
+    /// The start token of the decoder (T5: pad).
     fn decoder_start_id(&self) -> u32;
-    /// The tokens that end an answer, at least one.
+    /// The end tokens, at least one.
     fn eos_ids(&self) -> &[u32];
-    /// The token that fills rows up.
+    /// The padding token.
     fn pad_id(&self) -> u32;
 }
 
-/// A decoder-only backbone: the adapter's output `[P; tokens]` enters the one stack there is.
+/// A decoder-only backbone: the adapter's output `[P; tokens]` enters its single stack.
 ///
-/// - Positions are given, not derived: left-padded rows count either slots or unmasked tokens (both conventions are
-///   in use), and that choice is the caller's. They are `[batch, seq]`, relative to the row's own count.
-/// - [`read`](Self::read) takes embeddings, not ids: a token that is fed back passes through ADePT's offset like
-///   every training token did, and only the caller knows the adapter.
-/// - A cache is filled by [`read`](Self::read), any number of slots at a time, and keeps the masks of what it has read:
-///   pads stay hidden from every later slot. What all rows begin with (a soft prompt) is read once, as one row, and
-///   [`repeat_cache`](Self::repeat_cache) gives it to every row of a batch.
-/// - [`hidden`](Self::hidden) and [`head`](Self::head) are apart because a vocabulary of 128 k makes logits of
-///   unlabelled slots the largest tensor of a step: gather the labelled slots first.
+/// - Positions are passed in, not derived: with left padding they count either slots or unmasked tokens (both
+///   conventions are in use), and the choice is the caller's. They are `[batch, seq]`, relative to the row's own start.
+/// - [`read`](Self::read) takes embeddings, not ids: a generated token must pass through ADePT's offset just like every
+///   training token, and only the caller knows the adapter.
+/// - A cache is filled by [`read`](Self::read), any number of slots at a time, and remembers the masks: padding stays
+///   hidden from all later slots. A common prefix (a soft prompt) is read once, as one row, and
+///   [`repeat_cache`](Self::repeat_cache) copies it to every row of a batch.
+/// - [`hidden`](Self::hidden) and [`head`](Self::head) are separate because with a vocabulary of 128 k the logits of
+///   unlabelled slots would be the largest tensor of a step: gather the labelled slots first.
 pub trait CausalBackbone<B: Backend>: Backbone<B> {
     /// Keys and values of the slots read so far, with their masks.
     type Cache: Clone;
@@ -159,11 +159,11 @@ pub trait CausalBackbone<B: Backend>: Backbone<B> {
         dropout: f64,
     ) -> Tensor<B, 3>;
 
-    /// Logits `[rows, vocab]` of chosen hidden states `[rows, d_model]`.
+    /// Logits `[rows, vocab]` for selected hidden states `[rows, d_model]`.
     fn head(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2>;
 
-    /// Mean cross-entropy `[1]` of chosen hidden states `[rows, d_model]` against labels `[rows]` that are not negative;
-    /// a model may not need the logits for it.
+    /// Mean cross-entropy `[1]` of selected hidden states `[rows, d_model]` against non-negative labels `[rows]`; a
+    /// model may avoid computing the logits.
     fn head_loss(&self, hidden: Tensor<B, 2>, labels: Tensor<B, 1, Int>) -> Tensor<B, 1> {
         adept_kernels::cross_entropy(self.head(hidden), labels)
     }
@@ -183,17 +183,17 @@ pub trait CausalBackbone<B: Backend>: Backbone<B> {
             .reshape([batch, seq, vocab])
     }
 
-    /// A cache that has read nothing.
+    /// An empty cache.
     fn new_cache(&self) -> Self::Cache;
 
-    /// A cache of one row, for `batch` rows; one that has read nothing stays so.
+    /// Repeats a one-row cache for `batch` rows; an empty one stays empty.
     fn repeat_cache(&self, cache: &Self::Cache, batch: usize) -> Self::Cache;
 
-    /// The chosen rows of a cache, in the order of `rows`: rows that have ended are left out and cost nothing more.
+    /// Selects rows of a cache, in the order of `rows`: finished rows can be dropped and cost nothing more.
     fn select_cache(&self, cache: &Self::Cache, rows: Tensor<B, 1, Int>) -> Self::Cache;
 
-    /// Reads slots behind those of the cache, `[batch, seq, d_model]`, and returns their hidden states after the final
-    /// norm, `[batch, seq, d_model]`. `mask` and `positions` are those of the new slots only, `[batch, seq]`.
+    /// Reads slots `[batch, seq, d_model]` following those in the cache, and returns their hidden states after the
+    /// final norm, `[batch, seq, d_model]`. `mask` and `positions` cover the new slots only, `[batch, seq]`.
     fn read_hidden(
         &self,
         embeddings: Tensor<B, 3>,
@@ -202,8 +202,8 @@ pub trait CausalBackbone<B: Backend>: Backbone<B> {
         cache: &mut Self::Cache,
     ) -> Tensor<B, 3>;
 
-    /// As [`read_hidden`](Self::read_hidden), but returns the logits of the last slot alone, `[batch, vocab]`; a step of a
-    /// generation is one slot.
+    /// Like [`read_hidden`](Self::read_hidden), but returns only the last slot's logits, `[batch, vocab]`; a generation
+    /// step reads one slot.
     fn read(
         &self,
         embeddings: Tensor<B, 3>,
@@ -216,17 +216,17 @@ pub trait CausalBackbone<B: Backend>: Backbone<B> {
         self.head(hidden.narrow(1, seq - 1, 1).reshape([batch, d_model]))
     }
 
-    /// Positions it was trained for; quality beyond that length is unknown.
+    /// Number of positions it was trained for; quality beyond that length is unknown.
     fn max_positions(&self) -> usize;
-    /// The tokens that end a text, at least one; the first is what a training row ends with.
+    /// The end tokens, at least one; training rows end with the first.
     fn eos_ids(&self) -> &[u32];
-    /// The token that fills rows up (left of the prefix).
+    /// The padding token (to the left of a prompt).
     fn pad_id(&self) -> u32;
 }
 
-/// Makes every float parameter of a module require a gradient: the baseline `full`.
+/// Makes every float parameter of a module require gradients: the baseline `full`.
 ///
-/// Backbones are made frozen, and `AutodiffModule::from_inner` keeps them so; `Module::no_grad` undoes this.
+/// Backbones are created frozen, and `AutodiffModule::from_inner` keeps them so; `Module::no_grad` undoes this.
 pub fn unfreeze<B: Backend, M: Module<B>>(module: M) -> M {
     struct Unfreeze;
     impl<B: Backend> ModuleMapper<B> for Unfreeze {

@@ -1,7 +1,7 @@
-//! The table of families becomes types: one variant each in [`Family`](super::Family) and [`Model`](super::Model).
+//! Turns the table of families into types: one variant each in [`Family`](super::Family) and [`Model`](super::Model).
 
-/// Makes `Family`, `Model` and all that goes by family. A line is `Type: "model_type", "title", module, kind;`. Names are
-/// resolved where the macro is used.
+/// Generates `Family`, `Model` and everything that dispatches on the family. Each line is `Type: "model_type", "title",
+/// module, kind;`. Names are resolved at the call site.
 macro_rules! families {
     ($($(#[$doc:meta])* $family:ident: $name:literal, $title:literal, $module:ident, $kind:ident;)*) => {
         /// A family of backbones.
@@ -14,7 +14,7 @@ macro_rules! families {
             /// Every family.
             pub const ALL: &'static [Self] = &[$(Self::$family),*];
 
-            /// Name as `model_type` of a `config.json` has it.
+            /// Name used as `model_type` in `config.json`.
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self {
@@ -22,7 +22,7 @@ macro_rules! families {
                 }
             }
 
-            /// Its name in tables.
+            /// Display name.
             #[must_use]
             pub fn title(self) -> &'static str {
                 match self {
@@ -37,16 +37,16 @@ macro_rules! families {
             }
         }
 
-        /// A backbone of any family, as its `config.json` says.
+        /// A backbone of any family, chosen by its `config.json`.
         #[derive(Module, Debug)]
         pub enum Model<B: Backend> {
             $($(#[$doc])* $family(crate::$family<B>),)*
         }
 
-        /// Opens a checkpoint without loading it.
+        /// Opens a checkpoint without loading its weights.
         ///
         /// # Errors
-        /// Files that cannot be read, and a family that is not known.
+        /// Unreadable files and unknown families.
         pub fn open(path: &Path) -> Result<Opened, ModelError> {
             let family = Family::of(path)?;
             Ok(match family {
@@ -58,10 +58,10 @@ macro_rules! families {
         }
 
         impl<B: Backend> Model<B> {
-            /// Reads a checkpoint in Hugging Face's form; nothing requires a gradient.
+            /// Loads a checkpoint in Hugging Face's format; no parameter requires gradients.
             ///
             /// # Errors
-            /// Files that cannot be read, tensors that do not fit, and a family that is not known.
+            /// Unreadable files, tensors that do not fit, and unknown families.
             pub fn load(
                 path: &Path,
                 device: &B::Device,
@@ -75,7 +75,7 @@ macro_rules! families {
                 })
             }
 
-            /// Writes it as a checkpoint of f32 values.
+            /// Saves the model as a checkpoint of f32 values.
             ///
             /// # Errors
             /// Files that cannot be written.
@@ -87,38 +87,38 @@ macro_rules! families {
                 }
             }
 
-            /// Its family.
+            /// The family of the model.
             pub fn family(&self) -> Family {
                 match self {
                     $(Self::$family(_) => Family::$family,)*
                 }
             }
 
-            /// Its configuration.
+            /// The model's configuration.
             pub fn config(&self) -> &dyn ModelConfig {
                 match self {
                     $(Self::$family(model) => Pretrained::<B>::config(model),)*
                 }
             }
 
-            /// The rate of dropout in its configuration.
+            /// The dropout rate in its configuration.
             pub fn dropout_rate(&self) -> f64 {
                 self.config().dropout_rate()
             }
 
-            /// The token that fills rows up.
+            /// The padding token.
             pub fn pad_id(&self) -> u32 {
                 match self {
                     $(Self::$family(model) => model.pad_id(),)*
                 }
             }
 
-            /// The tokens that end an answer, by `generation_config.json` and `config.json`.
+            /// The end tokens, from `generation_config.json` and `config.json`.
             pub fn eos_ids(&self) -> &[u32] {
                 self.config().eos_token_ids()
             }
 
-            /// Does work that depends on whether it is an encoder-decoder.
+            /// Runs a visitor on the model, according to whether it is an encoder-decoder.
             pub fn visit<V: Visitor<B>>(&self, visitor: V) -> V::Output {
                 match self {
                     $(Self::$family(model) => visitor.$kind(model),)*
@@ -164,7 +164,7 @@ macro_rules! families {
     };
 }
 
-/// The kind that a line of the table says.
+/// The kind given in a line of the table.
 macro_rules! kind {
     (seq2seq) => {
         Kind::Seq2seq

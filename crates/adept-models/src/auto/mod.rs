@@ -1,9 +1,9 @@
-//! A backbone of whichever family its folder names.
+//! A backbone of whichever family its folder specifies.
 //!
-//! [`Family::of`] reads `model_type` of a `config.json`, [`open`] looks at a checkpoint without loading it, and
-//! [`Model::load`] makes the model. What differs between encoder-decoders and decoder-only models is asked of a
-//! [`Visitor`]; everything else about a family stands in its own module, which implements [`Pretrained`] and
-//! [`ModelConfig`] and is named once, in the table below.
+//! [`Family::of`] reads `model_type` from a `config.json`, [`open`] inspects a checkpoint without loading it, and
+//! [`Model::load`] builds the model. Where encoder-decoders and decoder-only models differ, a [`Visitor`] decides;
+//! everything else about a family is in its own module, which implements [`Pretrained`] and [`ModelConfig`] and is
+//! listed once, in the table below.
 
 #![allow(
     clippy::large_enum_variant,
@@ -31,7 +31,7 @@ pub(crate) use pretrained::pretrained;
 pub use pretrained::{ModelConfig, Pretrained};
 
 families! {
-    /// T5: an encoder and a decoder.
+    /// T5: encoder-decoder.
     T5: "t5", "T5 v1.0, v1.1, flan-T5", t5, seq2seq;
     /// CodeGen: decoder-only.
     CodeGen: "codegen", "CodeGen", codegen, causal;
@@ -39,30 +39,30 @@ families! {
     Llama: "llama", "Llama", llama, causal;
 }
 
-/// A checkpoint of any family that is not loaded.
+/// A checkpoint of any family, opened but not loaded.
 #[derive(Debug)]
 pub struct Opened {
-    /// Its family.
+    /// The family of the checkpoint.
     pub family: Family,
-    /// Its `config.json`.
+    /// Its parsed `config.json`.
     pub config: Box<dyn ModelConfig>,
-    /// Its files, without what takes no part in the model.
+    /// Its files, without tensors that are not part of the model.
     pub checkpoint: Checkpoint,
 }
 
-/// Work on a model that depends on whether it is an encoder-decoder, and not on its family.
+/// An operation that differs between encoder-decoders and decoder-only models, but not between their families.
 pub trait Visitor<B: Backend> {
-    /// What the work gives.
+    /// The result of the operation.
     type Output;
 
-    /// The work on an encoder-decoder.
+    /// The operation on an encoder-decoder.
     fn seq2seq<M: Seq2SeqBackbone<B> + Pretrained<B>>(self, model: &M) -> Self::Output;
 
-    /// The work on a decoder-only model.
+    /// The operation on a decoder-only model.
     fn causal<M: CausalBackbone<B> + Pretrained<B>>(self, model: &M) -> Self::Output;
 }
 
-/// How a family's rows are laid out.
+/// Architecture, which determines the layout of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Seq2seq,
@@ -70,10 +70,10 @@ enum Kind {
 }
 
 impl Family {
-    /// The family that a folder's `config.json` names; one that names none is a T5.
+    /// The family given by a folder's `config.json`; T5 if it has no `model_type`.
     ///
     /// # Errors
-    /// A file that cannot be read, and a family that is not known.
+    /// An unreadable file or an unknown family.
     pub fn of(path: &Path) -> Result<Self, ModelError> {
         let Some(found) = crate::model_type(path)? else {
             return Ok(Self::T5);
@@ -86,7 +86,7 @@ impl Family {
         })
     }
 
-    /// Whether it is decoder-only: rows hold source and target concatenated.
+    /// Whether it is decoder-only: source and target are concatenated into one row.
     #[must_use]
     pub fn is_causal(self) -> bool {
         self.kind() == Kind::Causal
@@ -94,13 +94,13 @@ impl Family {
 }
 
 impl<B: Backend> Model<B> {
-    /// The token that training appends, the first of [`eos_ids`](Self::eos_ids).
+    /// The end token that training appends, the first of [`eos_ids`](Self::eos_ids).
     pub fn eos_id(&self) -> u32 {
         let first = self.eos_ids().first();
         *first.expect("a configuration without an end token is refused")
     }
 
-    /// Positions it was trained for; none where there is no last one, as with T5's distances.
+    /// Number of positions it was trained for; `None` if unlimited, as with T5's relative distances.
     pub fn max_positions(&self) -> Option<usize> {
         struct Positions;
         impl<B: Backend> Visitor<B> for Positions {

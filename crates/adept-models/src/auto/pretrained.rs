@@ -1,4 +1,4 @@
-//! What a family offers to be found by name.
+//! What a family implements to be selected by name.
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -10,44 +10,44 @@ use crate::error::ModelError;
 use crate::stored::{Loaded, StoredType};
 use crate::traits::Backbone;
 
-/// A `config.json`, read and checked.
+/// A parsed and validated `config.json`.
 pub trait ModelConfig: Debug {
-    /// Its width and its linear maps: what a method has to know of the model.
+    /// Width and linear maps: what a method needs to know of the model.
     fn sites(&self) -> ModelSites;
 
-    /// The rate of dropout in training; used where a run does not set its own.
+    /// Dropout rate in training, unless a run sets its own.
     fn dropout_rate(&self) -> f64;
 
-    /// The tokens that end an answer, by `generation_config.json` and `config.json`.
+    /// The end tokens, from `generation_config.json` and `config.json`.
     fn eos_token_ids(&self) -> &[u32];
 
-    /// Sizes and variants that tell one model of the family from another, a label and a value each.
+    /// Sizes and variants that distinguish models of the family, as (label, value).
     fn summary(&self) -> Vec<(&'static str, String)>;
 }
 
-/// A backbone that Hugging Face's folders hold. Its module also has a function `open(dir)`, which gives the
+/// A backbone stored in a Hugging Face folder. Its module also has a function `open(dir)`, which returns the
 /// configuration and the checkpoint without loading it.
 pub trait Pretrained<B: Backend>: Backbone<B> {
-    /// Its `config.json`.
+    /// The type of its `config.json`.
     type Config: ModelConfig;
 
-    /// Its configuration.
+    /// The model's configuration.
     fn config(&self) -> &Self::Config;
 
-    /// Reads `config.json` and the weights of a folder; nothing requires a gradient.
+    /// Loads `config.json` and the weights of a folder; no parameter requires gradients.
     ///
     /// # Errors
-    /// Files that cannot be read, and tensors that are missing, left over or of another shape.
+    /// Unreadable files, and tensors that are missing, unexpected or of the wrong shape.
     fn load(dir: &Path, device: &B::Device) -> Result<Loaded<Self>, ModelError>;
 
-    /// Writes `config.json` and `model.safetensors` as Hugging Face lays them out, atomically.
+    /// Writes `config.json` and `model.safetensors` in Hugging Face's layout, atomically.
     ///
     /// # Errors
     /// Files that cannot be written.
     fn save(&self, dir: &Path, element: StoredType) -> Result<(), ModelError>;
 }
 
-/// [`Pretrained`] by the methods of the same purpose that a backbone has of its own.
+/// Implements [`Pretrained`] by forwarding to the inherent methods of a backbone.
 macro_rules! pretrained {
     ($model:ident, $config:ty, $save:ident) => {
         impl<B: burn::tensor::backend::Backend> $crate::auto::Pretrained<B> for $model<B> {

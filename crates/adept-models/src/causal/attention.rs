@@ -1,30 +1,30 @@
-//! Attention of slots over themselves and all before them, with a cache of what was read earlier.
+//! Causal attention with a key/value cache.
 
 use adept_kernels::{AttentionBias, attention, write_slots};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
 
-/// A cache has room for a multiple of so many slots. It is copied once in as many steps, and the room that is not used yet
-/// costs an attention over fewer slots than these; on a GPU, shapes that stay the same need no new choice of kernels.
+/// The cache's capacity is a multiple of this. Growing it copies it once per that many steps; unused capacity costs
+/// attention over fewer slots than this. On a GPU, constant shapes avoid selecting kernels again.
 const CHUNK: usize = 64;
 
 /// Keys and values of one block.
 type Pair<B> = (Tensor<B, 3>, Tensor<B, 3>);
 
-/// Keys and values of the slots read so far, a pair a block, and which of the slots may be seen.
+/// Keys and values of all slots read so far, one pair per block, and the mask of visible slots.
 ///
-/// Slots are written into room that is there already, in place where the backend can.
+/// New slots are written into existing capacity, in place if the backend supports it.
 #[derive(Debug, Clone)]
 pub struct CausalCache<B: Backend> {
-    /// `[b, room, g·c]` each, zeros behind the slots; none before the first slot.
+    /// `[b, capacity, g·c]` each, zeros after the last slot; `None` before the first slot.
     blocks: Vec<Option<Pair<B>>>,
-    /// `[b, room]`, true where a slot may be seen, false behind the slots.
+    /// `[b, capacity]`, true for visible slots, false after the last slot.
     mask: Option<Tensor<B, 2, Bool>>,
     slots: usize,
 }
 
 impl<B: Backend> CausalCache<B> {
-    /// A cache of a model of so many blocks, with nothing in it.
+    /// An empty cache for `blocks` blocks.
     pub fn new(blocks: usize) -> Self {
         Self {
             blocks: vec![None; blocks],
@@ -33,15 +33,15 @@ impl<B: Backend> CausalCache<B> {
         }
     }
 
-    /// Slots that it holds.
+    /// Number of slots read so far.
     pub fn slots(&self) -> usize {
         self.slots
     }
 
-    /// What one row has read, for `batch` rows: a prompt that is the same for all is read once.
+    /// Repeats a one-row cache for `batch` rows: a prompt shared by all rows is read once.
     ///
     /// # Panics
-    /// Where it holds several rows.
+    /// If the cache has several rows.
     #[must_use]
     pub fn repeated(&self, batch: usize) -> Self {
         if let Some(mask) = &self.mask {
@@ -53,12 +53,12 @@ impl<B: Backend> CausalCache<B> {
         )
     }
 
-    /// The chosen rows, in the order given.
+    /// The given rows, in the given order.
     #[must_use]
     pub fn select(&self, rows: Tensor<B, 1, Int>) -> Self {
         self.map(
             |x| x.clone().select(0, rows.clone()),
-            // Masks cannot be selected on every backend; numbers can.
+            // Not every backend can select from masks, but all can from numbers.
             |mask| mask.clone().int().select(0, rows.clone()).greater_elem(0),
         )
     }
@@ -76,8 +76,8 @@ impl<B: Backend> CausalCache<B> {
         }
     }
 
-    /// Takes the mask of new slots `[b, n]` in, with room for them, and returns the mask of all, `[b, room]`. The slots' keys
-    /// and values follow block by block, by [`append`](Self::append).
+    /// Adds the mask of new slots `[b, n]`, growing the capacity if needed, and returns the mask of all slots, `[b,
+    /// capacity]`. The slots' keys and values follow block by block, through [`append`](Self::append).
     fn admit(&mut self, new: Tensor<B, 2, Bool>) -> Tensor<B, 2, Bool> {
         let [b, n] = new.dims();
         let device = new.device();
@@ -85,7 +85,7 @@ impl<B: Backend> CausalCache<B> {
         let mask = match self.mask.take() {
             Some(mask) if mask.dims()[1] >= filled => mask.slice_assign([0..b, past..filled], new),
             old => {
-                // One more than they are, so that there is always room for the first step.
+                // One more than needed, so that the first step always fits.
                 let room = (filled + 1).next_multiple_of(CHUNK);
                 let unused = Tensor::<B, 2, Bool>::full([b, room - filled], false, &device);
                 let old = old.map(|mask| mask.narrow(1, 0, past));
@@ -97,8 +97,8 @@ impl<B: Backend> CausalCache<B> {
         mask
     }
 
-    /// Takes in the keys and values of slots that were admitted, and returns those of all: where one slot is read, with the
-    /// unused room, which the mask hides; where several are, without.
+    /// Stores the keys and values of admitted slots and returns those of all slots: with the unused capacity, which the
+    /// mask hides, if one slot is read; without it if several are.
     fn append(&mut self, block: usize, (keys, values): Pair<B>) -> Pair<B> {
         let n = keys.dims()[1];
         let (past, filled) = (self.slots - n, self.slots);
@@ -116,7 +116,7 @@ impl<B: Backend> CausalCache<B> {
     }
 }
 
-/// `new` `[b, n, d]` behind the first `past` slots of `old`, in `room` slots.
+/// Writes `new` `[b, n, d]` after the first `past` slots of `old`, with capacity for `room` slots.
 fn placed<B: Backend>(old: Option<Tensor<B, 3>>, past: usize, new: Tensor<B, 3>, room: usize) -> Tensor<B, 3> {
     match old {
         Some(old) if old.dims()[1] == room => write_slots(old, past, new),
@@ -129,7 +129,7 @@ fn placed<B: Backend>(old: Option<Tensor<B, 3>>, past: usize, new: Tensor<B, 3>,
     }
 }
 
-/// One pass of a stack: what its slots may see, and the cache that it reads and fills, if any.
+/// One pass through a stack: the attention bias of its slots, and the cache it reads and extends, if any.
 pub(crate) struct Reading<'a, B: Backend> {
     bias: AttentionBias<B>,
     cache: Option<&'a mut CausalCache<B>>,
@@ -137,7 +137,7 @@ pub(crate) struct Reading<'a, B: Backend> {
 }
 
 impl<'a, B: Backend> Reading<'a, B> {
-    /// Over slots whose mask is `[b, n]`, behind those of the cache.
+    /// A pass over slots with mask `[b, n]`, following those in the cache.
     pub fn new(mask: Tensor<B, 2, Bool>, mut cache: Option<&'a mut CausalCache<B>>, dropout: f64) -> Self {
         let [_, n] = mask.dims();
         let past = cache.as_deref().map_or(0, CausalCache::slots);
@@ -145,7 +145,7 @@ impl<'a, B: Backend> Reading<'a, B> {
             Some(cache) => cache.admit(mask),
             None => mask,
         };
-        // A slot that is read alone sees all.
+        // A single slot sees all previous ones.
         let bias = match n {
             1 => AttentionBias::new(None, Some(mask)),
             _ => AttentionBias::causal(past, n, mask.narrow(1, 0, past + n)),
@@ -153,14 +153,14 @@ impl<'a, B: Backend> Reading<'a, B> {
         Self { bias, cache, dropout }
     }
 
-    /// The rate of dropout.
+    /// The dropout rate.
     pub fn dropout(&self) -> f64 {
         self.dropout
     }
 }
 
-/// Attention of block `block`: queries `[b, n, h·c]`, keys and values `[b, n, g·c]` to `[b, n, h·c]`. Scores are divided by
-/// `sqrt(c)`; head `i` of the queries sees head `i·g/h` of the keys.
+/// Attention of block `block`: queries `[b, n, h·c]`, keys and values `[b, n, g·c]` to `[b, n, h·c]`. Scores are
+/// divided by `sqrt(c)`; query head `i` uses key head `i·g/h`.
 pub(crate) fn attend<B: Backend>(
     block: usize,
     query: Tensor<B, 3>,
@@ -187,7 +187,7 @@ mod tests {
 
     const BLOCKS: usize = 2;
     const HEADS: usize = 4;
-    /// Channels of queries; keys and values have half as many, for two heads.
+    /// Channels of the queries; keys and values have half as many, for two heads.
     const WIDTH: usize = 12;
 
     fn numbers(shape: [usize; 3], seed: usize) -> Tensor<Flex, 3> {
@@ -196,7 +196,6 @@ mod tests {
         Tensor::from_data(TensorData::new(values, shape), &Default::default())
     }
 
-    /// Queries, keys and values of two rows, by block.
     struct Text {
         parts: Vec<[Tensor<Flex, 3>; 3]>,
         mask: Tensor<Flex, 2, Bool>,
@@ -217,7 +216,7 @@ mod tests {
             }
         }
 
-        /// What slots `at..at + n` of rows `row..row + rows` make of all before them, by block, row and slot.
+        /// Attention output of slots `at..at + n` of rows `row..row + rows`, by block, row and slot.
         fn read(
             &self,
             (row, rows): (usize, usize),
@@ -240,14 +239,14 @@ mod tests {
     fn close(found: &[f32], expected: &[f32]) {
         assert_eq!(found.len(), expected.len());
         for (place, (found, expected)) in found.iter().zip(expected).enumerate() {
-            // Sums of the same few dozen terms of order one in another order.
+            // The same few dozen terms of order one, summed in another order.
             assert!((found - expected).abs() < 1e-5, "{found} for {expected} at {place}");
         }
     }
 
     #[test]
     fn slots_that_are_read_in_parts_see_what_they_see_at_once() {
-        // Parts end before, at and behind the room's end.
+        // Parts end before, at and after the end of the capacity.
         for parts in [
             vec![7, 1, 1, 60, 1],
             vec![62, 1, 1, 1],

@@ -1,7 +1,7 @@
-//! What decoder-only families share: rotary positions, attention over a cache.
+//! Shared by the decoder-only families: rotary positions and attention with a cache.
 //!
-//! Shape legend: `b` rows, `n` slots read now, `k` slots that may be seen, `h` heads, `g` heads of keys and values, `c`
-//! channels of a head, `d` channels of the residual stream.
+//! Shape legend: `b` rows, `n` slots read in this pass, `k` visible slots, `h` query heads, `g` key/value heads, `c`
+//! channels per head, `d` channels of the residual stream.
 
 mod attention;
 mod rotary;

@@ -1,18 +1,18 @@
-//! Frequencies of rotary positions (Su et al. 2021, arXiv 2104.09864): each pair of channels is turned by its own multiple
-//! of the position.
+//! Frequencies of rotary positions (Su et al. 2021, arXiv 2104.09864): each pair of channels is rotated by its own
+//! multiple of the position.
 
 use adept_kernels::RotaryAngles;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 
-/// Angles a position, one a pair of channels.
+/// Rotation angles per position, one per pair of channels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rotary {
     frequencies: Vec<f32>,
 }
 
 impl Rotary {
-    /// `base^(-2i/channels)` for each pair `i` of `channels` turned channels.
+    /// Frequencies `base^(-2i/channels)` for the pairs `i` of `channels` rotated channels.
     pub fn new(base: f64, channels: usize) -> Self {
         let frequency = |pair: usize| base.powf(-2.0 * pair as f64 / channels as f64) as f32;
         Self {
@@ -20,7 +20,7 @@ impl Rotary {
         }
     }
 
-    /// The same with every frequency changed.
+    /// Maps every frequency through `change`.
     #[must_use]
     pub fn map(&self, change: impl Fn(f64) -> f64) -> Self {
         let changed = |&frequency: &f32| change(f64::from(frequency)) as f32;
@@ -29,7 +29,7 @@ impl Rotary {
         }
     }
 
-    /// Radians a position, by pair.
+    /// Radians per position, one per pair.
     pub fn frequencies(&self) -> &[f32] {
         &self.frequencies
     }

@@ -1,4 +1,4 @@
-//! CodeGen's `config.json`: what is read, what may be absent, what is refused.
+//! CodeGen's `config.json`: supported, optional and refused fields.
 
 use std::path::Path;
 
@@ -10,40 +10,41 @@ use crate::error::ModelError;
 use crate::files::{ConfigFiles, Signs, one_or_many};
 use crate::json;
 
-/// Rows of `qkv_proj` come in so many parts, each with queries, values and keys of its own: the model was trained on so
-/// many devices.
+/// `qkv_proj` consists of this many parts, each with its own queries, values and keys: the number of devices the model
+/// was trained on.
 pub(super) const PARTS: usize = 4;
 
-/// A CodeGen's shape and conventions, by Hugging Face's field names.
+/// A CodeGen's architecture, with Hugging Face's field names.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CodeGenConfig {
     /// Rows of the embedding matrix; larger than the tokenizer's vocabulary (51200 against 50295).
     pub vocab_size: usize,
-    /// Positions it was trained for.
+    /// Number of positions it was trained for.
     pub n_positions: usize,
     /// Channels of the residual stream.
     pub n_embd: usize,
-    /// Blocks.
+    /// Number of blocks.
     pub n_layer: usize,
-    /// Attention heads.
+    /// Number of attention heads.
     pub n_head: usize,
-    /// Channels of a head that are turned by their position.
+    /// Rotated channels per head.
     pub rotary_dim: usize,
     /// Inner channels of the feed-forward layers.
     pub n_inner: usize,
-    /// Added to the variance in every norm.
+    /// Epsilon added to the variance in every norm.
     pub layer_norm_epsilon: f64,
-    /// Dropout of embeddings, attention weights and layers; used by the `reference` preset only. The published models say 0.
+    /// Dropout of embeddings, attention weights and layers; only used by the `reference` preset. The published models
+    /// have 0.
     pub dropout_rate: f64,
-    /// Standard deviation of a random start.
+    /// Standard deviation of random initialisation.
     pub initializer_range: f64,
-    /// The tokens that end a text; the first is what training appends.
+    /// The end tokens; training appends the first.
     pub eos_token_ids: Vec<u32>,
-    /// The token that fills rows up: the file's, or the end token.
+    /// The padding token: the file's, or else the end token.
     pub pad_token_id: u32,
 }
 
-/// `config.json` as it stands in the file; fields that models leave out are options.
+/// The fields of `config.json`; those that some models omit are optional.
 #[derive(Debug, Deserialize)]
 struct File {
     vocab_size: usize,
@@ -67,15 +68,15 @@ const SIGNS: Signs = Signs {
 };
 
 impl CodeGenConfig {
-    /// Reads `config.json` of a checkpoint folder, and what its `generation_config.json` says of tokens.
+    /// Reads `config.json` of a checkpoint folder, and the token ids in its `generation_config.json`.
     ///
     /// # Errors
-    /// A file that cannot be read or describes a model that cannot be built.
+    /// A file that cannot be read or does not describe a supported model.
     pub fn from_dir(dir: &Path) -> Result<Self, ModelError> {
         Self::parse(&ConfigFiles::from_dir(dir)?)
     }
 
-    /// Reads the text of a `config.json`.
+    /// Parses a `config.json`.
     ///
     /// # Errors
     /// As [`from_dir`](Self::from_dir).
@@ -83,7 +84,7 @@ impl CodeGenConfig {
         Self::from_texts(text, None)
     }
 
-    /// Reads the text of a `config.json`, and that of a `generation_config.json`.
+    /// Parses a `config.json` and a `generation_config.json`.
     ///
     /// # Errors
     /// As [`from_dir`](Self::from_dir).
@@ -98,11 +99,11 @@ impl CodeGenConfig {
         settings.only("activation_function", &["gelu_new".into(), "gelu_pytorch_tanh".into()])?;
         settings.only("scale_attn_weights", &[true.into()])?;
         settings.only("tie_word_embeddings", &[false.into()])?;
-        // transformers turns all channels of the embedding then, across its heads.
+        // With null, transformers rotates all channels of the embedding, across its heads.
         if settings.is_null("rotary_dim") {
             return Err(settings.refuse("rotary_dim", "a number", "null"));
         }
-        // One rate stands for all three.
+        // Only a single rate for all three is supported.
         let dropout = file.resid_pdrop.unwrap_or(0.0);
         for (key, rate) in [("embd_pdrop", file.embd_pdrop), ("attn_pdrop", file.attn_pdrop)] {
             if let Some(found) = rate.filter(|rate| *rate != dropout) {
@@ -133,10 +134,10 @@ impl CodeGenConfig {
         Ok(config)
     }
 
-    /// Refuses sizes that no model can have and token ids outside the vocabulary.
+    /// Refuses impossible sizes and token ids outside of the vocabulary.
     ///
     /// # Errors
-    /// The first field that does not fit.
+    /// The first invalid field.
     pub fn validate(&self) -> Result<(), ModelError> {
         json::sizes(&[
             ("vocab_size", self.vocab_size),
@@ -165,12 +166,12 @@ impl CodeGenConfig {
         json::token("pad_token_id", self.pad_token_id, self.vocab_size)
     }
 
-    /// Channels of one head.
+    /// Channels per head.
     pub fn head_channels(&self) -> usize {
         self.n_embd / self.n_head
     }
 
-    /// The file's text as transformers reads it, for weights of an element type by PyTorch's name.
+    /// The configuration as transformers reads it, for weights of an element type given by its PyTorch name.
     pub fn to_json_as(&self, torch_dtype: &str) -> String {
         let value = serde_json::json!({
             "activation_function": "gelu_new",

@@ -1,6 +1,6 @@
-//! CodeGen (Nijkamp et al. 2022, arXiv 2203.13474): a decoder-only model of programs. Attention and feed-forward layer stand
-//! side by side behind one layer norm, `x + attention(n) + mlp(n)` with `n = norm(x)`; rotary positions turn neighbouring
-//! channels, and only the first ones of a head; the output head is its own and has a bias.
+//! CodeGen (Nijkamp et al. 2022, arXiv 2203.13474): a decoder-only model for code. Attention and feed-forward layer run
+//! in parallel after a single layer norm, `x + attention(n) + mlp(n)` with `n = norm(x)`; rotary positions rotate
+//! adjacent channels, and only the first ones of each head; the output head is untied and has a bias.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), adept_models::ModelError> {

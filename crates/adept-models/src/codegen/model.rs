@@ -1,4 +1,4 @@
-//! The model: embedding, blocks, head, and the backbone traits on top.
+//! The model: embedding, blocks, head, and the implementation of the backbone traits.
 
 use adept_core::ModelSites;
 use adept_kernels::sublayer::dropout;
@@ -16,8 +16,8 @@ use crate::traits::{Backbone, CausalBackbone};
 /// `attn` of a block.
 #[derive(Module, Debug)]
 pub struct Attention<B: Backend> {
-    /// Queries, keys and values of all heads, in this order: `[d, 3·d]`. The checkpoint has them in four parts, each query,
-    /// value, key.
+    /// Queries, keys and values of all heads, in this order: `[d, 3·d]`. The checkpoint has them in four parts, each
+    /// ordered query, value, key.
     pub qkv_proj: Linear<B>,
     /// `[d, d]`.
     pub out_proj: Linear<B>,
@@ -32,18 +32,18 @@ pub struct Mlp<B: Backend> {
     pub fc_out: Linear<B>,
 }
 
-/// One block: both layers read the same normed states.
+/// One block: attention and feed-forward layer read the same normed states.
 #[derive(Module, Debug)]
 pub struct Block<B: Backend> {
-    /// The norm in front of both layers.
+    /// The norm before both layers.
     pub ln_1: LayerNorm<B>,
-    /// Attention.
+    /// Self-attention.
     pub attn: Attention<B>,
     /// Feed-forward layer.
     pub mlp: Mlp<B>,
 }
 
-/// CodeGen. Parameters are made frozen. Their paths are the checkpoint's names without `transformer.`.
+/// CodeGen, with frozen parameters. Their paths are the checkpoint's names without `transformer.`.
 #[derive(Module, Debug)]
 pub struct CodeGen<B: Backend> {
     /// Token embeddings, `[vocab, d]`.
@@ -59,12 +59,12 @@ pub struct CodeGen<B: Backend> {
 }
 
 impl<B: Backend> CodeGen<B> {
-    /// The configuration it was built from.
+    /// The model's configuration.
     pub fn config(&self) -> &CodeGenConfig {
         &self.config
     }
 
-    /// Rotary angles a position of its heads' first channels.
+    /// Rotary frequencies of the first channels of its heads.
     pub fn rotary(&self) -> Rotary {
         Rotary::new(10000.0, self.config.rotary_dim)
     }

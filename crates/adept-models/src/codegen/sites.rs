@@ -1,4 +1,4 @@
-//! CodeGen's linear maps: where they stand, their names in checkpoints, and their sizes.
+//! CodeGen's linear maps: their sites, names in checkpoints, and sizes.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Hugging Face's names and shapes, tensor by tensor, beside the modules they fill; loading and saving.
+//! Hugging Face's names and shapes for every tensor; loading and saving.
 
 use std::path::Path;
 
@@ -14,11 +14,10 @@ use crate::stored::{Loaded, Stored, StoredType};
 
 const EMBEDDING: &str = "transformer.wte.weight";
 
-/// Opens a checkpoint without building the model; buffers that older files hold beside the weights are set
-/// aside, and names without `transformer.` are found as well.
+/// Opens a checkpoint without building the model. Buffers that older files store among the weights are ignored, and
+/// names without `transformer.` are accepted.
 ///
-/// # Errors
-/// Files that cannot be read, and a configuration of no CodeGen.
+/// Unreadable files, and a configuration of another family.
 pub fn open(dir: &Path) -> Result<(CodeGenConfig, Checkpoint), ModelError> {
     let config = CodeGenConfig::from_dir(dir)?;
     let mut checkpoint = Checkpoint::open(dir)?;
@@ -30,7 +29,6 @@ pub fn open(dir: &Path) -> Result<(CodeGenConfig, Checkpoint), ModelError> {
     Ok((config, checkpoint))
 }
 
-/// Builds a model from a source of values.
 fn build<B: Backend>(
     config: &CodeGenConfig,
     device: &B::Device,
@@ -40,7 +38,7 @@ fn build<B: Backend>(
     let (d, inner) = (config.n_embd, config.n_inner);
     let mut builder = Builder::<B> { device, source };
     let wte = builder.rows(EMBEDDING, [config.vocab_size, d])?;
-    // Not made for so many blocks: a file may name any number, and the first that is missing ends the loop.
+    // No `with_capacity`: a file may claim any number of blocks; the first missing one ends the loop.
     let mut h = Vec::new();
     for number in 0..config.n_layer {
         let name = |part: &str| format!("transformer.h.{number}.{part}");
@@ -65,20 +63,20 @@ fn build<B: Backend>(
     })
 }
 
-/// Where each part of `qkv_proj` has its queries, keys and values, in rows of `d / PARTS`: the value comes second.
+/// Positions of queries, keys and values within a part of `qkv_proj`, in units of `d / PARTS` rows: values come second.
 const PLACES: [usize; 3] = [0, 2, 1];
 
-/// Rows `[3·d, d]` of a checkpoint in the order queries, keys, values of all heads.
+/// Reorders a checkpoint's rows `[3·d, d]` into queries, keys, values of all heads.
 fn joined(rows: &[f32], d: usize) -> Vec<f32> {
     reorder(rows, d, |kind, part| (3 * part + PLACES[kind], kind * PARTS + part))
 }
 
-/// The checkpoint's order again.
+/// Inverse of `joined`.
 fn parted(rows: &[f32], d: usize) -> Vec<f32> {
     reorder(rows, d, |kind, part| (kind * PARTS + part, 3 * part + PLACES[kind]))
 }
 
-/// The row of a checkpoint's `qkv_proj` that is each of the model's output channels.
+/// For each output channel of the model, its row in a checkpoint's `qkv_proj`.
 pub(super) fn checkpoint_order(d: usize) -> Vec<usize> {
     let piece = d / PARTS;
     let rows = |kind: usize, part: usize| {
@@ -90,7 +88,8 @@ pub(super) fn checkpoint_order(d: usize) -> Vec<usize> {
         .collect()
 }
 
-/// Moves pieces of `d / PARTS` rows; `places` says from where and whereto, for queries, keys, values (0, 1, 2) of a part.
+/// Moves blocks of `d / PARTS` rows; `places` returns source and destination for the queries, keys, values (0, 1, 2) of
+/// a part.
 fn reorder(rows: &[f32], d: usize, places: impl Fn(usize, usize) -> (usize, usize)) -> Vec<f32> {
     let piece = d / PARTS * d;
     let mut out = vec![0.0; rows.len()];
@@ -106,10 +105,10 @@ fn reorder(rows: &[f32], d: usize, places: impl Fn(usize, usize) -> (usize, usiz
 pretrained!(CodeGen, CodeGenConfig, save_pretrained);
 
 impl<B: Backend> CodeGen<B> {
-    /// Reads `config.json` and the weights of a folder; nothing requires a gradient.
+    /// Loads `config.json` and the weights of a folder; no parameter requires gradients.
     ///
     /// # Errors
-    /// Files that cannot be read, and tensors that are missing, left over or of another shape.
+    /// Unreadable files, and tensors that are missing, unexpected or of the wrong shape.
     pub fn load(dir: &Path, device: &B::Device) -> Result<Loaded<Self>, ModelError> {
         let (config, checkpoint) = open(dir)?;
         let mut source = CheckpointSource::new(&checkpoint);
@@ -121,17 +120,17 @@ impl<B: Backend> CodeGen<B> {
         })
     }
 
-    /// A model with random weights, as transformers begins one: N(0, `initializer_range`²) for matrices, norms of one,
-    /// biases of zero.
+    /// A model with transformers' random initialisation: N(0, `initializer_range`²) for matrices, ones for norms, zeros
+    /// for biases.
     ///
     /// # Errors
-    /// A configuration of a model that cannot be built.
+    /// An invalid configuration.
     pub fn random(config: &CodeGenConfig, seed: u64, device: &B::Device) -> Result<Self, ModelError> {
         let deviation = config.initializer_range;
         build(config, device, &mut RandomSource { seed, deviation })
     }
 
-    /// Writes `config.json` and `model.safetensors` as Hugging Face lays them out, atomically.
+    /// Writes `config.json` and `model.safetensors` in Hugging Face's layout, atomically.
     ///
     /// # Errors
     /// Files that cannot be written.
@@ -165,7 +164,7 @@ mod tests {
 
     #[test]
     fn parts_of_queries_values_keys_become_queries_keys_values() {
-        // One row a piece: part p holds query 10p, value 10p + 1, key 10p + 2.
+        // One row per piece: part p holds query 10p, value 10p + 1, key 10p + 2.
         let d = PARTS;
         let rows: Vec<f32> = (0..PARTS)
             .flat_map(|part| (0..3).map(move |place| (10 * part + place) as f32))

@@ -1,7 +1,7 @@
-//! Texts that a decoder-only model writes on, many at a time.
+//! Batched decoder-only generation.
 //!
-//! A row is laid out `[P; pads; tokens]`. The soft prompt P comes first for every row, so its keys and values are the
-//! same for all of them: a [`Prefix`] reads it once. Rows that have ended leave the batch.
+//! A row is laid out as `[P; pads; tokens]`. The soft prompt P comes first in every row, so its keys and values are
+//! shared by all rows: a [`Prefix`] reads it once. Finished rows leave the batch.
 
 use std::collections::BTreeSet;
 
@@ -11,77 +11,77 @@ use burn::tensor::{Bool, Int, Tensor, TensorData};
 use super::{Draw, GenerateError, Sampling, Stage, first_not_finite, top_and_margin};
 use crate::traits::CausalBackbone;
 
-/// A text to go on from.
+/// A prompt to complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// Its tokens, at least one.
+    /// Its token ids, at least one.
     pub ids: &'a [u32],
-    /// Its own number, which its draws depend on.
+    /// Row number that keys the random draws.
     pub row: u64,
-    /// Which of its samples is written: the caller asks once for each.
+    /// Index of the sample; one request yields one sample.
     pub sample: u64,
 }
 
-/// How a new token is chosen.
+/// How the next token is chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Choice {
-    /// The one of the largest logit, of equal ones the first.
+    /// The token with the largest logit; the first in case of ties.
     Greedy,
-    /// One that is drawn.
+    /// A random token.
     Sample(Sampling),
 }
 
-/// How slots are counted; the soft prompt's are always the first.
+/// How positions are counted; the soft prompt's always come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Positions {
-    /// Pads do not count: a row is written the same in every batch (transformers' generation).
+    /// Padding is not counted: a row's output does not depend on its batch (transformers' generation).
     Tokens,
-    /// Pads count (peft).
+    /// Padding is counted (peft).
     Slots,
 }
 
-/// What is written and when it ends.
+/// Options of decoding and stopping.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GenerationOptions {
-    /// Most tokens that are written for a row.
+    /// Maximum number of new tokens per row.
     pub max_new_tokens: usize,
     /// How tokens are chosen.
     pub choice: Choice,
-    /// Above 1, tokens that the row has already, given or written, are less likely: a positive logit is divided by it,
-    /// a negative one multiplied (Keskar et al. 2019, section 4.1, as transformers has it). 1 changes nothing; another
-    /// value brings all logits to the host.
+    /// Values above 1 make tokens already in the row, given or generated, less likely: positive logits are divided by
+    /// it, negative ones multiplied (Keskar et al. 2019, section 4.1, as in transformers). 1 is neutral; any other
+    /// value moves all logits to the host.
     pub repetition_penalty: f64,
-    /// Tokens that end a text; with none, all tokens are like any other.
+    /// End tokens; if empty, no token ends a text.
     pub end: Vec<u32>,
-    /// How slots are counted.
+    /// How positions are counted.
     pub positions: Positions,
-    /// Rows are padded to at least so many slots, the soft prompt not counted: batches of few widths save a GPU its
-    /// preparations. 0 pads to the longest row.
+    /// Pads rows to at least this many slots, the soft prompt not counted: few distinct widths save a GPU from
+    /// preparing kernels. 0 pads to the longest row.
     pub width: usize,
 }
 
-/// Why a text has ended.
+/// Why a text ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finish {
-    /// With a token that ends texts, its last.
+    /// An end token was generated; it is the last token.
     End,
-    /// The caller said so.
+    /// The caller stopped it.
     Stop,
-    /// There are as many tokens as it may have.
+    /// The maximum length was reached.
     Length,
 }
 
-/// What was written for a row.
+/// The tokens generated for a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
-    /// The new tokens, with the one that ended it, if any.
+    /// New tokens, including the end token, if any.
     pub ids: Vec<u32>,
-    /// Why there are no more.
+    /// Why generation stopped.
     pub finish: Finish,
 }
 
 impl Written {
-    /// The new tokens without the one that ended it.
+    /// New tokens without the end token.
     pub fn text_ids(&self) -> &[u32] {
         match self.finish {
             Finish::End => &self.ids[..self.ids.len() - 1],
@@ -90,10 +90,10 @@ impl Written {
     }
 }
 
-/// What every row begins with, read once: a soft prompt at the positions from 0, or nothing.
+/// The common prefix of all rows, read once: a soft prompt at positions from 0, or nothing.
 #[derive(Debug, Clone)]
 pub struct Prefix<C> {
-    /// Of one row.
+    /// One row.
     cache: C,
     slots: usize,
 }
@@ -112,12 +112,13 @@ impl<C> Prefix<C> {
         Self { cache, slots }
     }
 
-    /// Slots that it takes, m.
+    /// Number of slots it occupies, m.
     pub fn slots(&self) -> usize {
         self.slots
     }
 
-    /// Positions `[rows, width]` that count on from each row's first one: the rows' own, and those behind the prefix.
+    /// Positions `[rows, width]` that count up from each row's first position: the rows' own, and those offset by the
+    /// prefix.
     pub(super) fn positions<B: Backend>(
         &self,
         first: &[i64],
@@ -132,27 +133,27 @@ impl<C> Prefix<C> {
     }
 }
 
-/// Which tokens of a row are embedded.
+/// The part of a row that a token belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// The text to go on from, pads included.
+    /// The prompt, padding included.
     Given,
-    /// A token that was written.
+    /// A generated token.
     New,
 }
 
-/// Embeds tokens `[batch, seq]`, the adapter's offset included: `[batch, seq, d_model]`. They stand at positions
-/// `[batch, seq]`, counted as [`GenerationOptions::positions`] says and without the soft prompt, as DePT asks for them.
+/// Embeds tokens `[batch, seq]`, including the adapter's offset: `[batch, seq, d_model]`. The second argument holds
+/// their positions `[batch, seq]`, counted according to [`GenerationOptions::positions`] and without the soft prompt,
+/// as DePT requires.
 pub type Embed<'a, B> = dyn Fn(Tensor<B, 2, Int>, Tensor<B, 2, Int>, Part) -> Tensor<B, 3> + 'a;
 
-/// Says whether a row ends here: its place among the requests and its new tokens so far. Asked after each token.
+/// Decides whether a row ends, given its index among the requests and its new tokens so far. Called after each token.
 pub type Stop<'a> = dyn FnMut(usize, &[u32]) -> bool + 'a;
 
-/// Writes on from every request, in their order.
+/// Completes every request, in order.
 ///
 /// # Errors
-/// [`GenerateError::EmptyRow`], [`GenerateError::Sampling`], and [`GenerateError::NotFinite`] where logits are not
-/// finite.
+/// [`GenerateError::EmptyRow`], [`GenerateError::Sampling`], and [`GenerateError::NotFinite`] if logits are not finite.
 pub fn complete<B: Backend, M: CausalBackbone<B>>(
     model: &M,
     prefix: &Prefix<M::Cache>,
@@ -181,8 +182,8 @@ pub fn complete<B: Backend, M: CausalBackbone<B>>(
     Ok(rows.into_iter().map(|(written, _)| written).collect())
 }
 
-/// As [`complete`], with the lead of the largest logit over the second for each new token (which brings all logits to
-/// the host): how safe each greedy choice was.
+/// Like [`complete`], and returns for each new token the margin between the two largest logits (which moves all logits
+/// to the host): how safe each greedy choice was.
 ///
 /// # Errors
 /// As [`complete`].
@@ -209,7 +210,7 @@ pub fn complete_with_margins<B: Backend, M: CausalBackbone<B>>(
     decode(model, prefix, requests, options, (embed, stop), device, pick)
 }
 
-/// How tokens are drawn, if they are: a temperature of 0 is greedy.
+/// The sampling options, or `None` for greedy decoding (also at temperature 0).
 fn sampled(options: &GenerationOptions) -> Result<Option<Sampling>, GenerateError> {
     let penalty = options.repetition_penalty;
     if !(penalty.is_finite() && penalty > 0.0) {
@@ -228,15 +229,15 @@ fn sampled(options: &GenerationOptions) -> Result<Option<Sampling>, GenerateErro
     }
 }
 
-/// The rows of a batch that wait for a token.
+/// The rows of a batch that need a token.
 struct Waiting<'a> {
-    /// The request of each row of the logits; none where it has ended.
+    /// The request of each row of logits; `None` if it has ended.
     rows: &'a [Option<usize>],
-    /// Which of their new tokens they wait for.
+    /// Index of the new token.
     token: usize,
 }
 
-/// A token drawn for each row of logits `[batch, vocab]` that waits for one.
+/// Draws a token for each active row of logits `[batch, vocab]`.
 fn drawn<B: Backend>(
     logits: Tensor<B, 2>,
     waiting: &Waiting<'_>,
@@ -265,7 +266,7 @@ fn drawn<B: Backend>(
     values.chunks(vocab).zip(waiting.rows).map(choose).collect()
 }
 
-/// Logits `[batch, vocab]` with those of the tokens that a row `had` made less likely, each once.
+/// Logits `[batch, vocab]` after applying the repetition penalty to the tokens a row `had`, once each.
 fn penalised<'r, B: Backend, I: Iterator<Item = &'r u32>>(
     logits: Tensor<B, 2>,
     waits: &[Option<usize>],
@@ -290,15 +291,15 @@ fn penalised<'r, B: Backend, I: Iterator<Item = &'r u32>>(
     Tensor::from_data(TensorData::new(values, [batch, vocab]), &device)
 }
 
-/// What becomes of a row.
+/// State of a row being generated.
 struct Row<N> {
     ids: Vec<u32>,
     notes: Vec<N>,
     finish: Option<Finish>,
 }
 
-/// The loop that all forms share: `pick` chooses a token for each row of logits `[batch, vocab]`, what it chooses for
-/// rows that have ended is not used, and may note something on it.
+/// The loop shared by all variants: `pick` chooses a token for each row of logits `[batch, vocab]` and may attach a
+/// note to it; choices for finished rows are ignored.
 fn decode<B: Backend, M: CausalBackbone<B>, N>(
     model: &M,
     prefix: &Prefix<M::Cache>,
@@ -394,27 +395,27 @@ fn decode<B: Backend, M: CausalBackbone<B>, N>(
     Ok(written(rows))
 }
 
-/// How prompts lie in a batch.
+/// How prompts are laid out in a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PromptLayout {
-    /// How slots are counted.
+    /// How positions are counted.
     pub positions: Positions,
-    /// As [`GenerationOptions::width`].
+    /// See [`GenerationOptions::width`].
     pub width: usize,
 }
 
-/// Prompts that were read behind a prefix.
+/// The result of reading prompts after a prefix.
 pub(super) struct Read<B: Backend, C> {
     pub cache: C,
-    /// Of what follows each prompt, `[batch, vocab]`.
+    /// Logits of each prompt's next token, `[batch, vocab]`.
     pub logits: Tensor<B, 2>,
-    /// What entered the model, `[batch, width, d_model]`.
+    /// The model's input, `[batch, width, d_model]`.
     pub entering: Tensor<B, 3>,
-    /// The position of the slot behind each prompt, the soft prompt not counted.
+    /// The position after each prompt, the soft prompt not counted.
     pub next: Vec<i64>,
 }
 
-/// Reads prompts, each of at least one token, padded on their left.
+/// Reads left-padded prompts of at least one token each.
 pub(super) fn read_prompts<B: Backend, M: CausalBackbone<B>>(
     model: &M,
     prefix: &Prefix<M::Cache>,
@@ -443,8 +444,8 @@ pub(super) fn read_prompts<B: Backend, M: CausalBackbone<B>>(
     }
 }
 
-/// Whether the rows that have ended are enough for the others to move: moving copies their cache once, which then must
-/// be earned by the steps that follow.
+/// Whether enough rows have ended to compact the batch: compacting copies the cache once, a cost the remaining steps
+/// must recover.
 fn is_worth_leaving(ended: usize, rows: usize) -> bool {
     ended > 0 && ended * 4 >= rows
 }
@@ -458,7 +459,7 @@ fn written<N>(rows: Vec<Row<N>>) -> Vec<(Written, Vec<N>)> {
         .collect()
 }
 
-/// Ids and mask `[batch, width]` of rows with pads on their left.
+/// Ids and mask `[batch, width]` of left-padded rows.
 fn padded<B: Backend>(
     prompts: &[&[u32]],
     pads: &[usize],
@@ -480,8 +481,8 @@ fn padded<B: Backend>(
     )
 }
 
-/// Positions `[rows, width]` that count on from each row's first one. Pads may stand before the first position: where
-/// they are is never seen, but it must be somewhere.
+/// Positions `[rows, width]` that count up from each row's first position. Padding may come before the first position;
+/// it is never attended to, but its positions must be valid.
 fn positions_tensor<B: Backend>(first: &[i64], width: usize, device: &B::Device) -> Tensor<B, 2, Int> {
     let positions: Vec<i32> = first
         .iter()

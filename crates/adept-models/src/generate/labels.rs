@@ -1,5 +1,5 @@
-//! Scores of fixed answers behind what a decoder-only model has read. The soft prompt and a row's prompt are read once; each
-//! label is then read behind them.
+//! Label scores for decoder-only models. The soft prompt and each row's prompt are read once; every label is then read
+//! after them.
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::backend::Backend;
@@ -11,16 +11,16 @@ use super::{GenerateError, Stage};
 use crate::loss::label_log_probabilities;
 use crate::traits::CausalBackbone;
 
-/// Summed log-probability of each label (token ids, end token included) behind each prompt: `[batch, labels]`.
+/// Summed log-probability of each label (token ids, end token included) after each prompt: `[batch, labels]`.
 ///
-/// Sums are not divided by length: a label's end token is part of it, so that a label and one that goes on from it
+/// Sums are not normalised by length: labels include their end token, so a label and a longer one that begins with it
 /// compete fairly.
 ///
 /// # Errors
 /// [`GenerateError::EmptyRow`].
 ///
 /// # Panics
-/// Where there is no label, or one without a token.
+/// If there are no labels, or one is empty.
 pub fn score_causal_labels<B: Backend, M: CausalBackbone<B>>(
     model: &M,
     prefix: &Prefix<M::Cache>,
@@ -33,13 +33,13 @@ pub fn score_causal_labels<B: Backend, M: CausalBackbone<B>>(
     scored(model, prefix, prompts, labels, layout, embed, device).map(|(scores, _)| scores)
 }
 
-/// The place of the label of each prompt that scores highest, `[batch]`.
+/// Index of the highest-scoring label for each prompt, `[batch]`.
 ///
 /// # Errors
-/// [`GenerateError::EmptyRow`], and [`GenerateError::Score`] where a score is not finite.
+/// [`GenerateError::EmptyRow`], and [`GenerateError::Score`] if a score is not finite.
 ///
 /// # Panics
-/// As [`score_causal_labels`].
+/// See [`score_causal_labels`].
 pub fn best_causal_labels<B: Backend, M: CausalBackbone<B>>(
     model: &M,
     prefix: &Prefix<M::Cache>,
@@ -53,7 +53,7 @@ pub fn best_causal_labels<B: Backend, M: CausalBackbone<B>>(
     best_labels(scores).map_err(|error| error.unless_finite(Stage::Embeddings, &entering))
 }
 
-/// Scores, and what entered the model of each prompt, `[batch, seq, d_model]`.
+/// Scores, and the model's input for each prompt, `[batch, seq, d_model]`.
 fn scored<B: Backend, M: CausalBackbone<B>>(
     model: &M,
     prefix: &Prefix<M::Cache>,
@@ -84,7 +84,7 @@ fn scored<B: Backend, M: CausalBackbone<B>>(
     let batch = prompts.len();
     let columns = labels.iter().enumerate().map(|(place, label)| {
         let begun = scores.clone().narrow(1, place, 1);
-        // The last token is predicted and never read.
+        // The last token is predicted but never read.
         let [read @ .., _] = label.as_slice() else {
             unreachable!("a label has a token, as was checked above")
         };

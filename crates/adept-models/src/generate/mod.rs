@@ -1,13 +1,13 @@
-//! Text from a backbone, and the scoring of fixed answers.
+//! Text generation and label scoring.
 //!
 //! | module | what |
 //! |---|---|
-//! | [`seq2seq`] | encoder-decoders: greedy answers, scores of labels |
-//! | [`causal`] | decoder-only models: texts that go on, greedy or sampled, behind a soft prompt that is read once |
-//! | [`score_causal_labels`] | the same models: scores of labels behind what was read once |
-//! | [`sample`] | a token drawn from logits: temperature, top-k, top-p |
+//! | [`seq2seq`] | encoder-decoders: greedy decoding, label scores |
+//! | [`causal`] | decoder-only models: greedy or sampled completion after a soft prompt that is read once |
+//! | [`score_causal_labels`] | decoder-only models: label scores after a prompt that is read once |
+//! | [`sample`] | sampling a token from logits: temperature, top-k, top-p |
 //!
-//! Run these on the plain backend, not under autodiff: nothing here is differentiated, and a graph would be kept.
+//! Use the plain backend, not autodiff: nothing here is differentiated, and the graph would be retained.
 
 pub mod causal;
 mod labels;
@@ -28,52 +28,52 @@ use burn::tensor::backend::Backend;
 #[cfg(test)]
 mod tests;
 
-/// Why nothing could be generated.
+/// Why generation failed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GenerateError {
-    /// A text to go on from that has no token.
+    /// A request without tokens.
     #[error("row {row}: expected at least one token to go on from, found none")]
     EmptyRow {
-        /// Place among the requests.
+        /// Index among the requests.
         row: usize,
     },
-    /// A way of sampling that makes no sense.
+    /// An invalid sampling option.
     #[error("sampling: expected {expected} for {option}, found {found}")]
     Sampling {
         /// The option.
         option: &'static str,
-        /// What it may be.
+        /// What would be accepted.
         expected: &'static str,
-        /// What it is.
+        /// The value given.
         found: f64,
     },
-    /// NaN or an infinity where a token was to be chosen.
+    /// A token had to be chosen from logits with NaN or an infinity.
     #[error("row {row}: NaN or infinity in {stage}, before new token {token}; no answer can be given")]
     NotFinite {
-        /// Place among the requests.
+        /// Index among the requests.
         row: usize,
-        /// Which of its new tokens, from 0.
+        /// Index of the new token, from 0.
         token: usize,
-        /// The first tensor on the way that is not finite.
+        /// The first tensor in the computation that is not finite.
         stage: Stage,
     },
-    /// NaN or an infinity where a label was to be chosen.
+    /// A label had to be chosen from scores with NaN or an infinity.
     #[error("row {row}: NaN or infinity in {stage}: label {label} scores {found}; no answer can be given")]
     Score {
-        /// Place in the batch.
+        /// Index in the batch.
         row: usize,
         /// The first such label.
         label: usize,
         /// Its score.
         found: f32,
-        /// The first tensor on the way that is not finite.
+        /// The first tensor in the computation that is not finite.
         stage: Stage,
     },
 }
 
 impl GenerateError {
-    /// The same for a row that goes by another number elsewhere; the number it has here is the argument.
+    /// Renumbers the row; `number` maps the current number to the caller's.
     #[must_use]
     pub fn of_row(mut self, number: impl FnOnce(usize) -> usize) -> Self {
         if let Self::EmptyRow { row } | Self::NotFinite { row, .. } | Self::Score { row, .. } = &mut self {
@@ -82,7 +82,7 @@ impl GenerateError {
         self
     }
 
-    /// The row that could not be answered.
+    /// The row that failed.
     #[must_use]
     pub fn row(&self) -> Option<usize> {
         match self {
@@ -91,8 +91,8 @@ impl GenerateError {
         }
     }
 
-    /// The same error, with `stage` where `input` `[batch, ..]`, which comes before what was blamed, is not finite in
-    /// the row already.
+    /// Blames `stage` instead if its tensor `input` `[batch, ..]`, which is computed earlier, is already not finite in
+    /// that row.
     #[must_use]
     pub fn unless_finite<B: Backend, const D: usize>(mut self, stage: Stage, input: &Tensor<B, D>) -> Self {
         if let Self::NotFinite { row, stage: blamed, .. } | Self::Score { row, stage: blamed, .. } = &mut self
@@ -110,14 +110,14 @@ impl GenerateError {
     }
 }
 
-/// A tensor on the way to a token, in the order of the way.
+/// A tensor in the computation of a token, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// What enters the model: embeddings, changed by an adapter.
+    /// The model's input: embeddings after the adapter.
     Embeddings,
-    /// What the encoder hands to the decoder.
+    /// The encoder's output.
     Encoder,
-    /// What a token is chosen by.
+    /// The logits a token is chosen from.
     Logits,
 }
 
@@ -131,7 +131,10 @@ impl std::fmt::Display for Stage {
     }
 }
 
-/// The first row of logits `[rows, vocab]` that holds NaN or an infinity, of those that are `asked` for.
+/// The first of the `asked` rows of logits `[rows, vocab]` with NaN or an infinity.
+///
+/// A sum is not finite if one of its terms is not, so a single reduction on the device is enough to detect it. The sum
+/// may also overflow; only then are the values themselves inspected.
 ///
 /// A sum has NaN or an infinity in it where one of its terms is one, so that one reduction on the device tells. It may
 /// overflow as well; only then are the values themselves looked at.
@@ -147,7 +150,7 @@ fn first_not_finite<B: Backend>(logits: &Tensor<B, 2>, asked: impl Fn(usize) -> 
     })
 }
 
-/// The first largest value's place and its lead over the second.
+/// Index of the first largest value, and its margin over the second largest.
 fn top_and_margin(logits: &[f32]) -> (u32, f32) {
     let (mut best, mut first, mut second) = (0, f32::NEG_INFINITY, f32::NEG_INFINITY);
     for (place, &value) in logits.iter().enumerate() {

@@ -1,44 +1,44 @@
-//! A token drawn from logits as transformers does it: temperature, then top-k, then top-p, then a draw.
+//! Samples a token from logits as transformers does: temperature, then top-k, then top-p, then a draw.
 //!
-//! All of it runs on the host in float64. The draw is a function of (seed, row, sample, token) alone, so neither the batch
-//! that a row is in nor a run that was stopped and went on changes a text.
+//! Everything runs on the host in float64. The draw is a function of (seed, row, sample, token) only, so a text depends
+//! neither on the batch a row is in nor on whether the run was interrupted and resumed.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use super::GenerateError;
 
-/// How tokens are drawn.
+/// Sampling options.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
-    /// Logits are divided by it. 0 means greedy.
+    /// Divisor of the logits. 0 means greedy.
     pub temperature: f64,
-    /// Only so many of the largest logits are kept, and any that equal the last of them; 0 keeps all.
+    /// Keeps this many of the largest logits, and ties with the smallest of them; 0 keeps all.
     pub top_k: usize,
-    /// Only the fewest tokens are kept, the most probable first, whose probabilities together reach it; always one at least.
+    /// Keeps the smallest set of most probable tokens whose total probability reaches this value, always at least one.
     /// 1 keeps all.
     pub top_p: f64,
-    /// What all draws begin from.
+    /// Seed of all draws.
     pub seed: u64,
 }
 
-/// Whose token is drawn.
+/// Identifies a draw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Draw {
-    /// The row's own number, whatever batch it is in.
+    /// The row's number, independent of its batch.
     pub row: u64,
-    /// Which of the row's samples it is.
+    /// Index of the sample for the row.
     pub sample: u64,
-    /// Which of its new tokens, from 0.
+    /// Index of the new token, from 0.
     pub token: u64,
 }
 
-/// Units of `logit / temperature` below the largest beyond which a token is never drawn: all such tokens together, be they a
-/// million, would be drawn once in 10^20 times.
+/// Tokens whose `logit / temperature` is this far below the largest are never drawn: even a million of them together
+/// would be drawn once in 10^20 times.
 const OUT_OF_REACH: f64 = 60.0;
 
 impl Sampling {
-    /// Checks that the options make sense.
+    /// Checks that the options are valid.
     ///
     /// # Errors
     /// [`GenerateError::Sampling`].
@@ -58,8 +58,8 @@ impl Sampling {
         Ok(())
     }
 
-    /// The tokens that may be drawn, by id, each with its probability among them; none where a logit is no number or the
-    /// largest is not finite.
+    /// The tokens that may be drawn, by id, with their probabilities; `None` if a logit is NaN or the largest is not
+    /// finite.
     pub fn probabilities(&self, logits: &[f32]) -> Option<Vec<(u32, f64)>> {
         let mut kept = self.kept(logits)?;
         let total: f64 = kept.iter().map(|(_, weight)| weight).sum();
@@ -67,12 +67,12 @@ impl Sampling {
         Some(kept)
     }
 
-    /// The token that a draw takes from logits; none where they are not finite.
+    /// Draws a token from logits; `None` if they are not finite.
     pub fn draw(&self, logits: &[f32], draw: Draw) -> Option<u32> {
         let kept = self.kept(logits)?;
         let total: f64 = kept.iter().map(|(_, weight)| weight).sum();
         let target = uniform(self.seed, draw) * total;
-        // By id and not by rank: where roundings make two tokens change ranks, no other token's share moves.
+        // By id rather than by rank: if rounding swaps the ranks of two tokens, no other token's interval moves.
         let mut below = 0.0;
         for &(id, weight) in &kept {
             below += weight;
@@ -83,7 +83,7 @@ impl Sampling {
         kept.last().map(|&(id, _)| id)
     }
 
-    /// The tokens that may be drawn, by id, each with `e^(its logit - the largest)` after temperature.
+    /// The tokens that may be drawn, by id, each with weight `e^(logit - largest logit)` after temperature.
     fn kept(&self, logits: &[f32]) -> Option<Vec<(u32, f64)>> {
         let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         if !largest.is_finite() || logits.iter().any(|logit| logit.is_nan()) {
@@ -107,7 +107,7 @@ impl Sampling {
     }
 }
 
-/// The `k`-th largest logit; where all are kept, what none is below.
+/// The `k`-th largest logit; if all are kept, a lower bound of all.
 fn smallest_of_top(logits: &[f32], k: usize) -> f32 {
     if k == 0 || k >= logits.len() {
         return f32::NEG_INFINITY;
@@ -117,11 +117,12 @@ fn smallest_of_top(logits: &[f32], k: usize) -> f32 {
     *smallest
 }
 
-/// The fewest tokens, the heaviest first and of equal ones the first, whose weights reach the share `top_p` of all.
+/// The smallest set of tokens, heaviest first and in order among equals, whose weights reach the share `top_p` of the
+/// total.
 fn nucleus(weights: &[(u32, f64)], top_p: f64) -> Vec<(u32, f64)> {
     let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
-    // All tokens up to this weight weigh less together than what may be left out, so none of them needs to be sorted; the
-    // bar is a little lower than that, for roundings.
+    // All tokens up to this weight together weigh less than what may be dropped, so none of them needs sorting; the
+    // bound is slightly lower to allow for rounding.
     let bar = (1.0 - top_p) * total / weights.len() as f64 * (1.0 - 1e-9);
     let mut heavy: Vec<(u32, f64)> = weights.iter().copied().filter(|(_, weight)| *weight >= bar).collect();
     heavy.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
@@ -139,8 +140,7 @@ fn nucleus(weights: &[(u32, f64)], top_p: f64) -> Vec<(u32, f64)> {
     heavy
 }
 
-/// A number from 0 up to 1, 1 not included: 53 bits of ChaCha's stream, whose key is the seed, the row and the sample, and
-/// whose place is the token.
+/// A uniform number in [0, 1): 53 bits of a ChaCha stream, keyed by seed, row and sample and positioned by the token.
 fn uniform(seed: u64, draw: Draw) -> f64 {
     let mut key = [0; 32];
     for (part, word) in key.chunks_exact_mut(8).zip([seed, draw.row, draw.sample, 0]) {

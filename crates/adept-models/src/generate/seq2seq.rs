@@ -1,4 +1,4 @@
-//! Encoder-decoders: greedy decoding with a key/value cache, and the scoring of fixed answers in one decoder pass.
+//! Encoder-decoders: greedy decoding with a key/value cache, and label scoring in one decoder pass.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
@@ -7,19 +7,19 @@ use super::{GenerateError, Stage, first_not_finite, top_and_margin};
 use crate::loss::IGNORE_INDEX;
 use crate::traits::Seq2SeqBackbone;
 
-/// Greedy output with the evidence of how safe each choice was.
+/// Greedy output with a measure of how safe each choice was.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Generation {
-    /// New tokens a row, without the start token; all rows as long as steps were needed.
+    /// New tokens per row, without the start token; all rows have as many tokens as steps were needed.
     pub ids: Vec<Vec<u32>>,
-    /// First minus second logit at every slot, same shape as `ids`; also where a row has ended.
+    /// Margin between the two largest logits at every slot, same shape as `ids`; also after a row has ended.
     pub margins: Vec<Vec<f32>>,
 }
 
 /// Greedy tokens of every row, without the start token.
 ///
-/// With `stop_at_eos` a row holds pads after its end token and decoding stops when all rows have ended, so rows may be
-/// shorter than `max_new_tokens` (all alike); without it the end token is a token like any other.
+/// With `stop_at_eos`, rows are padded after their end token and decoding stops once all rows have ended, so rows may
+/// be shorter than `max_new_tokens` (all equally); without it the end token is treated like any other.
 ///
 /// # Errors
 /// [`GenerateError::NotFinite`].
@@ -37,10 +37,10 @@ pub fn greedy<B: Backend, M: Seq2SeqBackbone<B>>(
     Ok(decode(model, encoded, mask, max_new_tokens, stop_at_eos, pick)?.0)
 }
 
-/// As [`greedy`], with the margin of each choice (which brings all logits to the host).
+/// Like [`greedy`], with the margin of each choice (which moves all logits to the host).
 ///
 /// # Errors
-/// As [`greedy`].
+/// See [`greedy`].
 pub fn greedy_with_margins<B: Backend, M: Seq2SeqBackbone<B>>(
     model: &M,
     encoded: Tensor<B, 3>,
@@ -57,10 +57,11 @@ pub fn greedy_with_margins<B: Backend, M: Seq2SeqBackbone<B>>(
     Ok(Generation { ids, margins })
 }
 
-/// New tokens of all rows, and what was noted on each.
+/// New tokens of all rows, and the note on each.
 type Decoded<N> = (Vec<Vec<u32>>, Vec<Vec<N>>);
 
-/// The loop both forms share: `pick` chooses a token a row from logits `[batch, vocab]` and may note something on it.
+/// The loop shared by both variants: `pick` chooses a token per row from logits `[batch, vocab]` and may attach a note
+/// to it.
 fn decode<B: Backend, M: Seq2SeqBackbone<B>, N>(
     model: &M,
     encoded: Tensor<B, 3>,
@@ -101,11 +102,11 @@ fn decode<B: Backend, M: Seq2SeqBackbone<B>, N>(
 
 /// Summed log-probability of each label (token ids, end token included) for every row: `[batch, labels]`.
 ///
-/// One decoder pass for all labels; the encoder's keys and values are computed once a row. Sums are not divided by
-/// length: a label's end token is part of it, so that prefixes compete fairly.
+/// Takes one decoder pass for all labels; the encoder's keys and values are computed once per row. Sums are not
+/// normalised by length: labels include their end token, so prefixes compete fairly.
 ///
 /// # Panics
-/// Where `labels` is empty or all labels are.
+/// If `labels` is empty or contains only empty labels.
 pub fn score_labels<B: Backend, M: Seq2SeqBackbone<B>>(
     model: &M,
     encoded: Tensor<B, 3>,
@@ -136,7 +137,7 @@ pub fn score_labels<B: Backend, M: Seq2SeqBackbone<B>>(
     scores.sum_dim(2).reshape([batch, count])
 }
 
-/// The place of each row's best label, `[batch]`.
+/// Index of each row's best label, `[batch]`.
 ///
 /// # Errors
 /// [`GenerateError::Score`].

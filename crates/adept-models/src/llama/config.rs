@@ -1,4 +1,4 @@
-//! Llama's `config.json`: what is read, what may be absent, what is refused.
+//! Llama's `config.json`: supported, optional and refused fields.
 
 use std::path::Path;
 
@@ -13,10 +13,10 @@ use crate::error::ModelError;
 use crate::files::{ConfigFiles, Object, Signs, one_or_many};
 use crate::json;
 
-/// Positions of a model whose file does not say.
+/// Default number of positions.
 const POSITIONS: usize = 2048;
 
-/// A Llama's shape and conventions, by Hugging Face's field names.
+/// A Llama's architecture, with Hugging Face's field names.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LlamaConfig {
     /// Rows of the embedding matrix.
@@ -25,42 +25,41 @@ pub struct LlamaConfig {
     pub hidden_size: usize,
     /// Inner channels of the feed-forward layers.
     pub intermediate_size: usize,
-    /// Blocks.
+    /// Number of blocks.
     pub num_hidden_layers: usize,
-    /// Heads of queries.
+    /// Number of query heads.
     pub num_attention_heads: usize,
-    /// Heads of keys and values; each serves a group of query heads.
+    /// Number of key/value heads; each serves a group of query heads.
     pub num_key_value_heads: usize,
-    /// Channels of a head.
+    /// Channels per head.
     pub head_dim: usize,
-    /// Positions it was trained for.
+    /// Number of positions it was trained for.
     pub max_position_embeddings: usize,
-    /// Added to the mean square in every norm.
+    /// Epsilon added to the mean square in every norm.
     pub rms_norm_eps: f64,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
-    /// How the rotary frequencies are changed.
+    /// Scaling of the rotary frequencies.
     pub rope_scaling: Option<RopeScaling>,
-    /// Whether the maps of the attention have biases.
+    /// Whether the attention projections have biases.
     pub attention_bias: bool,
-    /// Whether the maps of the feed-forward layer have biases.
+    /// Whether the feed-forward projections have biases.
     pub mlp_bias: bool,
-    /// Whether the output head is the embedding matrix.
+    /// Whether the output head is tied to the embedding matrix.
     pub tie_word_embeddings: bool,
-    /// Dropout of attention weights; used by the `reference` preset only. The published models say 0.
+    /// Dropout of attention weights; only used by the `reference` preset. The published models have 0.
     pub dropout_rate: f64,
-    /// Standard deviation of a random start.
+    /// Standard deviation of random initialisation.
     pub initializer_range: f64,
-    /// The token that begins a text.
+    /// The start token of a text.
     pub bos_token_id: Option<u32>,
-    /// The tokens that end a text: one, or several for models that hold conversations. The first is what training
-    /// appends.
+    /// The end tokens: one, or several for chat models. Training appends the first.
     pub eos_token_ids: Vec<u32>,
-    /// The token that fills rows up: the file's, or the first end token.
+    /// The padding token: the file's, or else the first end token.
     pub pad_token_id: u32,
 }
 
-/// `config.json` as it stands in the file; fields that models leave out are options.
+/// The fields of `config.json`; those that some models omit are optional.
 #[derive(Debug, Deserialize)]
 struct File {
     vocab_size: usize,
@@ -73,7 +72,7 @@ struct File {
     max_position_embeddings: Option<usize>,
     rms_norm_eps: Option<f64>,
     rope_theta: Option<f64>,
-    /// Of the model before its positions were stretched; `rope_scaling` has it as well.
+    /// Number of positions before they were scaled; also in `rope_scaling`.
     original_max_position_embeddings: Option<f64>,
     rope_scaling: Option<RopeFields>,
     rope_parameters: Option<RopeFields>,
@@ -91,15 +90,15 @@ const SIGNS: Signs = Signs {
 };
 
 impl LlamaConfig {
-    /// Reads `config.json` of a checkpoint folder, and what its `generation_config.json` says of tokens.
+    /// Reads `config.json` of a checkpoint folder, and the token ids in its `generation_config.json`.
     ///
     /// # Errors
-    /// A file that cannot be read or describes a model that cannot be built.
+    /// A file that cannot be read or does not describe a supported model.
     pub fn from_dir(dir: &Path) -> Result<Self, ModelError> {
         Self::parse(&ConfigFiles::from_dir(dir)?)
     }
 
-    /// Reads the text of a `config.json`.
+    /// Parses a `config.json`.
     ///
     /// # Errors
     /// As [`from_dir`](Self::from_dir).
@@ -107,7 +106,7 @@ impl LlamaConfig {
         Self::from_texts(text, None)
     }
 
-    /// Reads the text of a `config.json`, and that of a `generation_config.json`.
+    /// Parses a `config.json` and a `generation_config.json`.
     ///
     /// # Errors
     /// As [`from_dir`](Self::from_dir).
@@ -161,10 +160,10 @@ impl LlamaConfig {
         Ok(config)
     }
 
-    /// Refuses sizes that no model can have and token ids outside the vocabulary.
+    /// Refuses impossible sizes and token ids outside of the vocabulary.
     ///
     /// # Errors
-    /// The first field that does not fit.
+    /// The first invalid field.
     pub fn validate(&self) -> Result<(), ModelError> {
         json::sizes(&[
             ("vocab_size", self.vocab_size),
@@ -199,7 +198,7 @@ impl LlamaConfig {
         json::token("pad_token_id", self.pad_token_id, self.vocab_size)
     }
 
-    /// Rotary angles a position.
+    /// Rotary frequencies after scaling.
     pub fn rotary(&self) -> Rotary {
         let plain = Rotary::new(self.rope_theta, self.head_dim);
         match self.rope_scaling {
@@ -208,7 +207,7 @@ impl LlamaConfig {
         }
     }
 
-    /// The file's text as transformers reads it, for weights of an element type by PyTorch's name.
+    /// The configuration as transformers reads it, for weights of an element type given by its PyTorch name.
     pub fn to_json_as(&self, torch_dtype: &str) -> String {
         let scaling = match self.rope_scaling {
             None => Value::Null,
@@ -281,8 +280,8 @@ impl LlamaConfig {
     }
 }
 
-/// Refuses attention that does not reach back to a text's beginning. `Llama` in transformers has none, but files of
-/// models that were converted to it may ask for it.
+/// Refuses sliding-window attention. `Llama` in transformers has none, but files of models converted to it may ask for
+/// it.
 fn check_window(settings: &Object, positions: Option<usize>) -> Result<(), ModelError> {
     let full = "full_attention";
     if let Some(Value::Array(types)) = settings.get("layer_types")
@@ -380,7 +379,7 @@ mod tests {
             .replace("\"rope_scaling\":null", &format!("\"rope_parameters\":{newer}"))
             .replace("\"rope_theta\":500000.0,\"tie", "\"tie");
         assert_eq!(LlamaConfig::from_json(&newer).unwrap(), older);
-        // The word `type` of older files, alone and with the newer one.
+        // The older key `type`, alone and together with the newer one.
         let word = format!("\"rope_scaling\":{}", SCALED.replace("rope_type", "type"));
         assert_eq!(with("\"rope_scaling\":null", &word).unwrap(), older);
         let both = SCALED.replace('{', "{\"type\":\"llama3\",");
@@ -389,7 +388,7 @@ mod tests {
             format!("\"rope_parameters\":{}", both.replace('{', "{\"rope_theta\":5e5,")),
             format!("\"rope_scaling\":{SCALED},\"rope_parameters\":{both}"),
             format!("\"rope_scaling\":null,\"rope_parameters\":{SCALED}"),
-            // Beside the scaling, and where nothing is said, of the model itself.
+            // Next to the scaling, and at the top level if the scaling lacks it.
             format!(
                 "\"original_max_position_embeddings\":8192,\"rope_scaling\":{}",
                 without(SCALED)
@@ -400,7 +399,7 @@ mod tests {
         }
     }
 
-    /// Scaling that does not say what it was scaled from.
+    /// Scaling without the number of original positions.
     fn without(scaling: &str) -> String {
         let short = scaling.replace("\"original_max_position_embeddings\":8192,", "");
         assert_ne!(short, scaling);

@@ -1,6 +1,6 @@
-//! Llama (Touvron et al. 2023, arXiv 2302.13971 and 2307.09288; Llama 3: arXiv 2407.21783): decoder-only, pre-norm RMS norms,
-//! rotary positions over whole heads, keys and values shared by groups of query heads, a gated SiLU feed-forward layer.
-//! Llama 2, 3, 3.1, 3.2 and TinyLlama differ in sizes, the scaling of rotary frequencies and whether the head is tied.
+//! Llama (Touvron et al. 2023, arXiv 2302.13971 and 2307.09288; Llama 3: arXiv 2407.21783): decoder-only, RMS
+//! pre-norms, rotary positions over whole heads, grouped-query attention, a gated SiLU feed-forward layer. Llama 2, 3,
+//! 3.1, 3.2 and TinyLlama differ in their sizes, the scaling of rotary frequencies and whether the head is tied.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), adept_models::ModelError> {

@@ -1,4 +1,4 @@
-//! The model: embedding, blocks, head, and the backbone traits on top.
+//! The model: embedding, blocks, head, and the implementation of the backbone traits.
 
 use adept_core::ModelSites;
 use adept_kernels::{RotaryAngles, RotaryPairs, gated_silu, rotary};
@@ -29,7 +29,7 @@ pub struct Attention<B: Backend> {
 /// `mlp` of a block.
 #[derive(Module, Debug)]
 pub struct Mlp<B: Backend> {
-    /// The map that is activated, `[d, f]`.
+    /// The activated projection, `[d, f]`.
     pub gate_proj: Linear<B>,
     /// `[d, f]`.
     pub up_proj: Linear<B>,
@@ -40,17 +40,17 @@ pub struct Mlp<B: Backend> {
 /// One block.
 #[derive(Module, Debug)]
 pub struct Block<B: Backend> {
-    /// The norm in front of the attention.
+    /// The norm before the attention.
     pub input_layernorm: RmsNorm<B>,
-    /// Attention.
+    /// Self-attention.
     pub self_attn: Attention<B>,
-    /// The norm in front of the feed-forward layer.
+    /// The norm before the feed-forward layer.
     pub post_attention_layernorm: RmsNorm<B>,
     /// Feed-forward layer.
     pub mlp: Mlp<B>,
 }
 
-/// Llama. Parameters are made frozen. Their paths are the checkpoint's names without `model.`.
+/// Llama, with frozen parameters. Their paths are the checkpoint's names without `model.`.
 #[derive(Module, Debug)]
 pub struct Llama<B: Backend> {
     /// Token embeddings, `[vocab, d]`.
@@ -66,12 +66,12 @@ pub struct Llama<B: Backend> {
 }
 
 impl<B: Backend> Llama<B> {
-    /// The configuration it was built from.
+    /// The model's configuration.
     pub fn config(&self) -> &LlamaConfig {
         &self.config
     }
 
-    /// The same weights with rotary frequencies changed in another way; not at all where there is none.
+    /// The same weights with another scaling of the rotary frequencies; `None` means unscaled.
     #[must_use]
     pub fn with_rope_scaling(mut self, scaling: Option<RopeScaling>) -> Self {
         self.config.rope_scaling = scaling;

@@ -1,4 +1,4 @@
-//! Rotary frequencies of Llama, and how later versions stretch them over longer texts.
+//! Llama's rotary frequencies, and how later versions scale them for longer texts.
 
 use std::f64::consts::TAU;
 
@@ -9,23 +9,23 @@ use crate::error::ModelError;
 use crate::files::Object;
 use crate::json;
 
-/// How frequencies are changed.
+/// Scaling of rotary frequencies.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RopeScaling {
-    /// All divided by one factor.
+    /// All frequencies divided by one factor.
     Linear {
         /// The factor.
         factor: f64,
     },
-    /// Llama 3.1's: slow ones divided, fast ones kept, those between blended.
+    /// Llama 3.1: low frequencies are divided, high ones kept, those between interpolated.
     Llama3 {
-        /// What slow ones are divided by.
+        /// Divisor of the low frequencies.
         factor: f64,
-        /// Waves longer than the original positions over this are slow.
+        /// A frequency is low if its wavelength exceeds the original positions divided by this.
         low_freq_factor: f64,
-        /// Waves shorter than the original positions over this are fast.
+        /// A frequency is high if its wavelength is below the original positions divided by this.
         high_freq_factor: f64,
-        /// Positions the model was first trained for.
+        /// Number of positions before scaling.
         original_max_position_embeddings: f64,
     },
 }
@@ -55,12 +55,12 @@ impl RopeScaling {
     }
 }
 
-/// `rope_scaling` of a file, or `rope_parameters`, which newer versions of transformers write.
+/// A file's `rope_scaling`, or `rope_parameters`, which newer versions of transformers write.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct RopeFields {
     rope_theta: Option<f64>,
     rope_type: Option<String>,
-    /// The word of older files for `rope_type`; many have both.
+    /// The older key for `rope_type`; many files have both.
     #[serde(rename = "type")]
     older_type: Option<String>,
     factor: Option<f64>,
@@ -70,26 +70,26 @@ pub(super) struct RopeFields {
     partial_rotary_factor: Option<f64>,
 }
 
-/// All that a file states of rotary positions.
+/// Everything a file states about rotary positions.
 pub(super) struct Stated {
     pub scaling: Option<RopeFields>,
     pub parameters: Option<RopeFields>,
     pub theta: Option<f64>,
-    /// `original_max_position_embeddings` beside them.
+    /// `original_max_position_embeddings` outside of the scaling.
     pub original: Option<f64>,
     pub positions: usize,
 }
 
-/// What it comes to.
+/// The resolved settings.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Resolved {
     pub theta: Option<f64>,
-    /// None where frequencies stay as they are.
+    /// `None` if the frequencies are not scaled.
     pub scaling: Option<RopeScaling>,
 }
 
-/// Reads every valid form: either key or both, the type under either name or both, `rope_theta` inside or beside. What
-/// is stated twice must agree.
+/// Accepts every valid form: either key or both, the type under either name or both, `rope_theta` inside or outside.
+/// Redundant values must agree.
 pub(super) fn resolve(file: &Object, stated: &Stated) -> Result<Resolved, ModelError> {
     let read = |key: &'static str, fields: &Option<RopeFields>| -> Result<Option<Resolved>, ModelError> {
         fields
@@ -121,7 +121,7 @@ pub(super) fn resolve(file: &Object, stated: &Stated) -> Result<Resolved, ModelE
     })
 }
 
-/// A number that may be stated in two places.
+/// A number that may be given in two places.
 fn agreed(file: &Object, key: &str, one: Option<f64>, other: Option<f64>) -> Result<Option<f64>, ModelError> {
     match (one, other) {
         (Some(one), Some(other)) if one != other => {
@@ -188,8 +188,8 @@ mod tests {
 
     #[test]
     fn slow_waves_are_stretched_fast_ones_kept() {
-        // Llama 3.1's numbers: frequencies 1 (fast), 2π/8192/1.5 (slow: its wave is longer than the original positions)
-        // and one in the middle of the blend.
+        // Llama 3.1's numbers: frequencies 1 (high), 2π/8192/1.5 (low: its wavelength exceeds the original positions)
+        // and one in the middle of the interpolation.
         let scaling = RopeScaling::Llama3 {
             factor: 8.0,
             low_freq_factor: 1.0,

@@ -1,4 +1,4 @@
-//! Llama's linear maps: where they stand, their names in checkpoints, and their sizes.
+//! Llama's linear maps: their sites, names in checkpoints, and sizes.
 
 use adept_core::{LinearMap, LinearPart, LinearSite, ModelSites, Stack};
 

@@ -1,7 +1,7 @@
-//! Hugging Face's names and shapes, tensor by tensor, beside the modules they fill; loading and saving.
+//! Hugging Face's names and shapes for every tensor; loading and saving.
 //!
-//! A checkpoint of several shards is memory-mapped; each tensor is widened, turned and handed to the device by itself, so
-//! that besides the model one tensor is held at a time.
+//! A sharded checkpoint is memory-mapped; each tensor is converted, transposed and moved to the device on its own, so
+//! that at most one tensor is held in addition to the model.
 
 use std::path::Path;
 
@@ -18,11 +18,11 @@ use crate::stored::{Loaded, Stored, StoredType};
 const EMBEDDING: &str = "model.embed_tokens.weight";
 const HEAD: &str = "lm_head.weight";
 
-/// Opens a checkpoint without building the model; a tied head that the file repeats and tables of older files are set
-/// aside, and a model that was saved without its head (names without `model.`) is found as well.
+/// Opens a checkpoint without building the model. A copy of a tied head and tables of older files are ignored, and a
+/// model saved without its head (names without `model.`) is accepted.
 ///
 /// # Errors
-/// Files that cannot be read, a configuration of no Llama, and a tied head that differs from the embedding.
+/// Unreadable files, a configuration of another family, and a tied head that differs from the embedding.
 pub fn open(dir: &Path) -> Result<(LlamaConfig, Checkpoint), ModelError> {
     let config = LlamaConfig::from_dir(dir)?;
     let mut checkpoint = Checkpoint::open(dir)?;
@@ -34,7 +34,6 @@ pub fn open(dir: &Path) -> Result<(LlamaConfig, Checkpoint), ModelError> {
     Ok((config, checkpoint))
 }
 
-/// Builds a model from a source of values.
 fn build<B: Backend>(
     config: &LlamaConfig,
     device: &B::Device,
@@ -46,7 +45,7 @@ fn build<B: Backend>(
     let narrow = config.num_key_value_heads * config.head_dim;
     let mut builder = Builder::<B> { device, source };
     let embed_tokens = builder.rows(EMBEDDING, [config.vocab_size, d])?;
-    // Not made for so many blocks: a file may name any number, and the first that is missing ends the loop.
+    // No `with_capacity`: a file may claim any number of blocks; the first missing one ends the loop.
     let mut layers = Vec::new();
     for number in 0..config.num_hidden_layers {
         let name = |part: &str| format!("model.layers.{number}.{part}");
@@ -84,10 +83,10 @@ fn build<B: Backend>(
 pretrained!(Llama, LlamaConfig, save_pretrained);
 
 impl<B: Backend> Llama<B> {
-    /// Reads `config.json` and the weights of a folder; nothing requires a gradient.
+    /// Loads `config.json` and the weights of a folder; no parameter requires gradients.
     ///
     /// # Errors
-    /// Files that cannot be read, and tensors that are missing, left over or of another shape.
+    /// Unreadable files, and tensors that are missing, unexpected or of the wrong shape.
     pub fn load(dir: &Path, device: &B::Device) -> Result<Loaded<Self>, ModelError> {
         let (config, checkpoint) = open(dir)?;
         let mut source = CheckpointSource::new(&checkpoint);
@@ -99,17 +98,17 @@ impl<B: Backend> Llama<B> {
         })
     }
 
-    /// A model with random weights, as transformers begins one: N(0, `initializer_range`²) for matrices, norms of one,
-    /// biases of zero.
+    /// A model with transformers' random initialisation: N(0, `initializer_range`²) for matrices, ones for norms, zeros
+    /// for biases.
     ///
     /// # Errors
-    /// A configuration of a model that cannot be built.
+    /// An invalid configuration.
     pub fn random(config: &LlamaConfig, seed: u64, device: &B::Device) -> Result<Self, ModelError> {
         let deviation = config.initializer_range;
         build(config, device, &mut RandomSource { seed, deviation })
     }
 
-    /// Writes `config.json` and `model.safetensors` as Hugging Face lays them out, atomically.
+    /// Writes `config.json` and `model.safetensors` in Hugging Face's layout, atomically.
     ///
     /// # Errors
     /// Files that cannot be written.

@@ -1,9 +1,10 @@
-//! T5's `config.json`: what is read, what may be absent, what is refused.
+//! T5's `config.json`: supported, optional and refused fields.
 //!
-//! Checkpoints written by different versions of transformers disagree about the output head. Until version 4,
-//! `tie_word_embeddings` (absent = true) says both whether the head is the embedding matrix and whether the decoder's
-//! output is scaled by `d_model^-0.5`. Version 5 writes `tie_word_embeddings: true` for every T5 and the scale apart, as
-//! `scale_decoder_outputs`; then only the weights tell whether the head is tied (see [`super::weights`]).
+//! Checkpoints from different versions of transformers disagree about the output head. Up to version 4,
+//! `tie_word_embeddings` (default true) controls both whether the head is tied to the embedding matrix and whether the
+//! decoder's output is scaled by `d_model^-0.5`. Version 5 writes `tie_word_embeddings: true` for every T5 and the
+//! scaling separately, as `scale_decoder_outputs`; then only the weights tell whether the head is tied (see
+//! [`super::weights`]).
 
 use std::path::Path;
 
@@ -16,7 +17,7 @@ use crate::error::ModelError;
 use crate::files::{ConfigFiles, Signs, one_or_many};
 use crate::json;
 
-/// The feed-forward layer's form.
+/// Type of feed-forward layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FeedForwardKind {
     /// `wo(relu(wi x))`: T5 v1.0.
@@ -27,7 +28,7 @@ pub enum FeedForwardKind {
     GatedGelu,
 }
 
-/// A T5's shape and conventions, by Hugging Face's field names.
+/// A T5's architecture, with Hugging Face's field names.
 #[derive(Debug, Clone, PartialEq)]
 pub struct T5Config {
     /// Rows of the embedding matrix; larger than the tokenizer's vocabulary (32128 against 32100).
@@ -38,37 +39,37 @@ pub struct T5Config {
     pub d_kv: usize,
     /// Inner channels of the feed-forward layers.
     pub d_ff: usize,
-    /// Encoder blocks.
+    /// Number of encoder blocks.
     pub num_layers: usize,
-    /// Decoder blocks; as many as the encoder's where the file does not say.
+    /// Number of decoder blocks; defaults to the encoder's.
     pub num_decoder_layers: usize,
-    /// Attention heads.
+    /// Number of attention heads.
     pub num_heads: usize,
     /// Rows of the relative position table.
     pub relative_attention_num_buckets: usize,
-    /// Distances from here on share the last bucket.
+    /// Distances from this one on share the last bucket.
     pub relative_attention_max_distance: usize,
-    /// Added to the mean square in every norm.
+    /// Epsilon added to the mean square in every norm.
     pub layer_norm_epsilon: f64,
-    /// The feed-forward layer's form.
+    /// Type of feed-forward layer.
     pub feed_forward_proj: FeedForwardKind,
-    /// Whether the output head is the embedding matrix.
+    /// Whether the output head is tied to the embedding matrix.
     pub tie_word_embeddings: bool,
-    /// Whether the decoder's output is multiplied by `d_model^-0.5` before the head; goes with a tied head.
+    /// Whether the decoder's output is multiplied by `d_model^-0.5` before the head; usual with a tied head.
     pub scale_decoder_outputs: bool,
-    /// The rate the model was trained with; used by the `reference` preset only.
+    /// Dropout rate of the original training; only used by the `reference` preset.
     pub dropout_rate: f64,
     /// Scale of random initialisation.
     pub initializer_factor: f64,
-    /// The token that fills rows up.
+    /// The padding token.
     pub pad_token_id: u32,
-    /// The tokens that end an answer.
+    /// The end tokens.
     pub eos_token_ids: Vec<u32>,
-    /// The token a decoder begins with.
+    /// The start token of the decoder.
     pub decoder_start_token_id: u32,
 }
 
-/// `config.json` as it stands in the file; fields that models leave out are options.
+/// The fields of `config.json`; those that some models omit are optional.
 #[derive(Debug, Deserialize)]
 struct File {
     vocab_size: usize,
@@ -95,15 +96,15 @@ const SIGNS: Signs = Signs {
 };
 
 impl T5Config {
-    /// Reads `config.json` of a checkpoint folder, and what its `generation_config.json` says of tokens.
+    /// Reads `config.json` of a checkpoint folder, and the token ids in its `generation_config.json`.
     ///
     /// # Errors
-    /// A file that cannot be read or describes a model that cannot be built.
+    /// A file that cannot be read or does not describe a supported model.
     pub fn from_dir(dir: &Path) -> Result<Self, ModelError> {
         Self::parse(&ConfigFiles::from_dir(dir)?)
     }
 
-    /// Reads the text of a `config.json`.
+    /// Parses a `config.json`.
     ///
     /// # Errors
     /// As [`from_dir`](Self::from_dir).
@@ -111,7 +112,7 @@ impl T5Config {
         Self::from_texts(text, None)
     }
 
-    /// Reads the text of a `config.json`, and that of a `generation_config.json`.
+    /// Parses a `config.json` and a `generation_config.json`.
     ///
     /// # Errors
     /// As [`from_dir`](Self::from_dir).
@@ -127,7 +128,7 @@ impl T5Config {
             Some("gated-gelu") => FeedForwardKind::GatedGelu,
             Some(other) => return Err(ModelError::config("feed_forward_proj", "relu or gated-gelu", other)),
         };
-        // Written by transformers from the field above, and heeded by it where somebody has changed them.
+        // transformers derives these from the field above, but honours them if they were edited.
         let (act, gated) = match feed_forward_proj {
             FeedForwardKind::Relu => (["relu", "relu"], false),
             FeedForwardKind::GatedGelu => (["gelu_new", "gelu_pytorch_tanh"], true),
@@ -164,7 +165,7 @@ impl T5Config {
         Ok(config)
     }
 
-    /// Refuses sizes that no model can have and token ids outside the vocabulary.
+    /// Refuses impossible sizes and token ids outside of the vocabulary.
     pub fn validate(&self) -> Result<(), ModelError> {
         json::sizes(&[
             ("vocab_size", self.vocab_size),
@@ -177,7 +178,7 @@ impl T5Config {
             ("relative_attention_num_buckets", self.relative_attention_num_buckets),
             ("relative_attention_max_distance", self.relative_attention_max_distance),
         ])?;
-        // Both halves of the bidirectional table need an exact and a logarithmic part.
+        // Each half of the bidirectional table needs an exact and a logarithmic part.
         let buckets = self.relative_attention_num_buckets;
         if buckets < 4 || !buckets.is_multiple_of(4) {
             return Err(ModelError::config(
@@ -205,17 +206,17 @@ impl T5Config {
         json::tokens("eos_token_id", &self.eos_token_ids, self.vocab_size)
     }
 
-    /// Channels of all heads together.
+    /// Channels of all heads combined.
     pub fn inner(&self) -> usize {
         self.num_heads * self.d_kv
     }
 
-    /// The file's text as transformers reads it, every version.
+    /// The configuration in a form that every version of transformers reads.
     pub fn to_json(&self) -> String {
         self.to_json_as("float32")
     }
 
-    /// As [`to_json`](Self::to_json), for weights of another element type by PyTorch's name.
+    /// Like [`to_json`](Self::to_json), for weights of an element type given by its PyTorch name.
     pub fn to_json_as(&self, torch_dtype: &str) -> String {
         let gated = self.feed_forward_proj == FeedForwardKind::GatedGelu;
         let value = serde_json::json!({

@@ -1,16 +1,17 @@
-//! Random starts by Hugging Face's scheme (`T5PreTrainedModel._init_weights`).
+//! Random initialisation as in Hugging Face (`T5PreTrainedModel._init_weights`).
 //!
-//! Normal draws, standard deviation a role: embedding and head 1, queries `(d·c)^-0.5`, keys, values, `wi` and the
-//! relative table `d^-0.5`, attention output `(h·c)^-0.5`, `wo` `d_ff^-0.5`; norms are ones. (`d` d_model, `c` channels of
-//! a head, `h` heads; all times `initializer_factor`.)
+//! Normal draws with a standard deviation per role: embedding and head 1, queries `(d·c)^-0.5`, keys, values, `wi` and
+//! the relative table `d^-0.5`, attention output `(h·c)^-0.5`, `wo` `d_ff^-0.5`; norms are ones. (`d` d_model, `c`
+//! channels per head, `h` heads; all times `initializer_factor`.)
 //!
-//! [`T5::try_random_matching`] begins with heads that find a token's own kind, an idea of Trockman and Kolter (2023, "Mimetic
-//! initialization of self-attention layers"): where queries are the keys of the same head, a token's score is highest at
-//! tokens like itself. That two sentences share a word is then seen from the first step on; a small model that is to find
-//! it in labels alone may take millions of rows.
+//! [`T5::try_random_matching`] initialises some heads to attend to similar tokens, an idea of Trockman and Kolter
+//! (2023, "Mimetic initialization of self-attention layers"): if a head's queries equal its keys, a token's score is
+//! highest for tokens like itself. The model can then detect from the first step that two sentences share a word, which
+//! a small model may need millions of rows to learn from labels alone.
 //!
-//! Draws come from the host: ChaCha keyed by the seed, one stream a tensor by the hash of its name, logarithms and
-//! cosines in software. A seed gives the same model on every machine and backend, whatever order tensors are made in.
+//! Values are drawn on the host: ChaCha keyed by the seed, one stream per tensor selected by the hash of its name,
+//! logarithms and cosines in software. A seed gives the same model on every machine and backend, in whatever order
+//! tensors are created.
 
 use burn::tensor::backend::Backend;
 
@@ -22,25 +23,25 @@ use crate::random::named_normals;
 use crate::source::{self, Source};
 
 impl<B: Backend> T5<B> {
-    /// A model with random weights; nothing requires a gradient.
+    /// A randomly initialised model; no parameter requires gradients.
     ///
     /// # Panics
-    /// Where the configuration is refused by [`T5Config::validate`]; [`T5::try_random`] returns the reason instead.
+    /// If [`T5Config::validate`] refuses the configuration; [`T5::try_random`] returns the error instead.
     pub fn random(config: &T5Config, seed: u64, device: &B::Device) -> Self {
         Self::try_random(config, seed, device).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// As [`T5::random`], with the reason where the configuration is refused.
+    /// Like [`T5::random`], but returns an error if the configuration is invalid.
     pub fn try_random(config: &T5Config, seed: u64, device: &B::Device) -> Result<Self, ModelError> {
         Self::try_random_matching(config, seed, 0, device)
     }
 
-    /// As [`T5::try_random`], but the first `heads` heads of every self-attention of the encoder and of every
-    /// cross-attention have queries that are their keys, times `d_kv^-0.5` as the deviations of both demand, and the
-    /// encoder's bias keeps those heads from looking at the token itself.
+    /// Like [`T5::try_random`], but in the first `heads` heads of every encoder self-attention and every
+    /// cross-attention the queries are the keys times `d_kv^-0.5` (the ratio of their standard deviations), and the
+    /// encoder's bias keeps those heads from attending to the token itself.
     ///
     /// # Panics
-    /// Where there are fewer heads than that.
+    /// If the model has fewer heads.
     pub fn try_random_matching(
         config: &T5Config,
         seed: u64,
@@ -58,10 +59,10 @@ impl<B: Backend> T5<B> {
     }
 }
 
-/// What a tensor is, which decides how it starts.
+/// The role of a tensor, which determines its initialisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// The shared table and the head.
+    /// The shared embedding or the head.
     Embedding,
     Norm,
     Query,
@@ -73,7 +74,7 @@ enum Role {
 }
 
 impl Role {
-    /// By a tensor's name in a checkpoint.
+    /// The role of a tensor, by its checkpoint name.
     fn of(name: &str) -> Self {
         match name.trim_end_matches(".weight").rsplit('.').next() {
             Some("layer_norm" | "final_layer_norm") => Self::Norm,
@@ -88,7 +89,7 @@ impl Role {
     }
 }
 
-/// Random values, of which `heads` heads match.
+/// Random values with `heads` matching heads.
 struct Draws<'a> {
     config: &'a T5Config,
     seed: u64,
@@ -108,7 +109,7 @@ impl Source for Draws<'_> {
                     *query = key * factor;
                 }
             }
-            // The table's first row is that of distance 0.
+            // The first row of the table is distance 0.
             Role::RelativeBias if name.starts_with("encoder.") => {
                 values[..heads].iter_mut().for_each(|bias| *bias -= OWN_PLACE);
             }
@@ -118,7 +119,7 @@ impl Source for Draws<'_> {
     }
 }
 
-/// What a matching head's bias takes from the score of the token itself, which is about `d_kv^0.5`.
+/// Bias of a matching head against the token itself, whose score is about `d_kv^0.5`.
 const OWN_PLACE: f32 = 8.0;
 
 fn draw(config: &T5Config, seed: u64, name: &str, shape: &[usize], role: Role) -> Vec<f32> {
@@ -161,7 +162,7 @@ mod tests {
             let count = values.len() as f64;
             let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
             let deviation = (values.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count).sqrt();
-            // A sample's deviation scatters by 1/sqrt(2n) of itself: four times that.
+            // The standard deviation of a sample has a relative error of 1/sqrt(2n); four times that.
             let tolerance = expected * 4.0 / (2.0 * count).sqrt();
             assert!(
                 (deviation - expected).abs() < tolerance,
@@ -203,7 +204,7 @@ mod tests {
         assert_eq!(values(1, "a"), values(1, "a"));
         assert_ne!(values(1, "a"), values(2, "a"));
         assert_ne!(values(1, "a"), values(1, "b"));
-        // Fixed once: a change here changes every "random backbone" of a recorded run.
+        // Pinned: a change here changes every "random backbone" of a recorded run.
         assert_eq!(
             values(1, "a")[..2].iter().map(|x| x.to_bits()).collect::<Vec<_>>(),
             [3_223_798_333, 3_213_384_121]
@@ -248,7 +249,7 @@ mod tests {
         let moved: Vec<f32> = biases(&model).iter().zip(biases(&plain)).map(|(a, b)| a - b).collect();
         assert!(moved[..2].iter().all(|change| (change + 8.0).abs() < 1e-5), "{moved:?}");
         assert!(moved[2..].iter().all(|change| *change == 0.0), "{moved:?}");
-        // All else is as without them.
+        // Everything else is as without matching heads.
         assert_eq!(values(model.shared.weight.val()), values(plain.shared.weight.val()));
         let own = |model: &T5<burn_flex::Flex>| values(model.decoder.block[1].self_attention.q.weight.val());
         assert_eq!(own(&model), own(&plain));

@@ -1,7 +1,7 @@
 //! The layers of a T5 block: attention and feed-forward, each with its norm.
 //!
-//! A layer in which a method changes nothing is one call of a fused sublayer; one with a changed map is composed of its
-//! maps. Shapes: `b` batch, `n` slots, `d` d_model, `i` heads × channels of a head.
+//! A layer without changes by a method is one call of a fused sublayer; otherwise it is composed of its linear maps.
+//! Shapes: `b` batch, `n` slots, `d` d_model, `i` heads × channels per head.
 
 use adept_kernels::sublayer::{self, AttentionWeights, FeedForwardWeights, KeysValues, Settings, dropout};
 use adept_kernels::{AttentionBias, attention, gated_gelu, relu};
@@ -12,7 +12,7 @@ use burn::tensor::backend::Backend;
 use crate::linear::Linear;
 use crate::norm::RmsNorm;
 
-/// Attention with its pre-norm; `SelfAttention` or `EncDecAttention` of the checkpoint. Scores are not scaled.
+/// Pre-norm attention; `SelfAttention` or `EncDecAttention` in the checkpoint. Scores are not scaled.
 #[derive(Module, Debug)]
 pub struct Attention<B: Backend> {
     /// Queries, `[d, i]`.
@@ -23,12 +23,12 @@ pub struct Attention<B: Backend> {
     pub v: Linear<B>,
     /// Output, `[i, d]`.
     pub o: Linear<B>,
-    /// The norm in front of the layer (`layer.N.layer_norm`).
+    /// The norm before the layer (`layer.N.layer_norm`).
     pub layer_norm: RmsNorm<B>,
 }
 
 impl<B: Backend> Attention<B> {
-    /// Keys and values of (already normed) states `[b, n, d]`.
+    /// Keys and values of (already normalised) states `[b, n, d]`.
     pub(super) fn keys_values(&self, states: Tensor<B, 3>, pass: Settings) -> KeysValues<B> {
         if self.k.is_changed() || self.v.is_changed() {
             return KeysValues::Apart(self.k.forward(states.clone()), self.v.forward(states));
@@ -36,7 +36,7 @@ impl<B: Backend> Attention<B> {
         KeysValues::new(states, self.k.weight.val(), self.v.weight.val(), pass)
     }
 
-    /// Self-attention with its residual.
+    /// Self-attention with its residual connection.
     pub(super) fn self_attention(&self, x: Tensor<B, 3>, bias: &AttentionBias<B>, pass: Settings) -> Tensor<B, 3> {
         if [&self.q, &self.k, &self.v, &self.o].into_iter().any(Linear::is_changed) {
             let normed = self.layer_norm.forward(x.clone(), pass.epsilon);
@@ -48,7 +48,8 @@ impl<B: Backend> Attention<B> {
         sublayer::self_attention(x, self.weights(inputs.into()), bias, pass)
     }
 
-    /// Cross-attention with its residual. Candidates of one row (`[b × c, t, d]`) are further queries of that row.
+    /// Cross-attention with its residual connection. Candidates of one row (`[b × c, t, d]`) are additional queries of
+    /// that row.
     pub(super) fn cross_attention(
         &self,
         x: Tensor<B, 3>,
@@ -69,7 +70,8 @@ impl<B: Backend> Attention<B> {
         sublayer::cross_attention(x, self.weights(vec![self.q.weight.val()]), memory, bias, pass)
     }
 
-    /// Self-attention of the newest slot `[b, 1, d]` with its residual, in evaluation; `past` grows by that slot.
+    /// Self-attention of the newest slot `[b, 1, d]` with its residual connection, for evaluation; `past` grows by that
+    /// slot.
     pub(super) fn step(
         &self,
         x: Tensor<B, 3>,
@@ -97,21 +99,21 @@ impl<B: Backend> Attention<B> {
     }
 }
 
-/// The feed-forward layer with its pre-norm; `DenseReluDense` of the checkpoint.
+/// Pre-norm feed-forward layer; `DenseReluDense` in the checkpoint.
 #[derive(Module, Debug)]
 pub struct FeedForward<B: Backend> {
-    /// `wi` of v1.0 or `wi_0` (the one that is activated) of v1.1, `[d, d_ff]`.
+    /// `wi` of v1.0 or `wi_0` (the activated one) of v1.1, `[d, d_ff]`.
     pub wi: Linear<B>,
-    /// `wi_1` of v1.1, `[d, d_ff]`; its presence makes the layer a gated GELU.
+    /// `wi_1` of v1.1, `[d, d_ff]`; if present, the layer is a gated GELU.
     pub wi_1: Option<Linear<B>>,
     /// `[d_ff, d]`.
     pub wo: Linear<B>,
-    /// The norm in front of the layer.
+    /// The norm before the layer.
     pub layer_norm: RmsNorm<B>,
 }
 
 impl<B: Backend> FeedForward<B> {
-    /// The layer with its residual, `[b, n, d]` to the same shape.
+    /// The layer with its residual connection, `[b, n, d]` to the same shape.
     pub(super) fn forward(&self, x: Tensor<B, 3>, pass: Settings) -> Tensor<B, 3> {
         let gate_is_changed = self.wi_1.as_ref().is_some_and(Linear::is_changed);
         if self.wi.is_changed() || self.wo.is_changed() || gate_is_changed {

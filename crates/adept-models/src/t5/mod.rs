@@ -1,6 +1,6 @@
-//! T5 (Raffel et al. 2020, arXiv 1910.10683): an encoder-decoder with relative position buckets, pre-norm RMS norms, no
-//! biases and unscaled attention scores. v1.0 has a ReLU feed-forward layer and a tied head; v1.1 and flan a gated GELU
-//! and a head of their own.
+//! T5 (Raffel et al. 2020, arXiv 1910.10683): an encoder-decoder with relative position buckets, RMS pre-norms, no
+//! biases and unscaled attention scores. v1.0 has a ReLU feed-forward layer and a tied head; v1.1 and flan have a gated
+//! GELU and an untied head.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), adept_models::ModelError> {

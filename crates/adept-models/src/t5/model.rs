@@ -1,4 +1,4 @@
-//! The model: embedding, encoder, decoder, head, and the backbone traits on top.
+//! The model: embedding, encoder, decoder, head, and the implementation of the backbone traits.
 
 use adept_core::ModelSites;
 use adept_kernels::sublayer::Settings;
@@ -12,20 +12,20 @@ use crate::linear::Linear;
 use crate::loss::label_log_probabilities;
 use crate::traits::{Backbone, Seq2SeqBackbone};
 
-/// A table of embeddings, `[vocab, d_model]`.
+/// An embedding table, `[vocab, d_model]`.
 #[derive(Module, Debug)]
 pub struct Embedding<B: Backend> {
     /// `[vocab, d_model]`, as in the checkpoint.
     pub weight: Param<Tensor<B, 2>>,
 }
 
-/// T5, v1.0 or v1.1. Parameters are made frozen; [`crate::unfreeze`] is for full fine-tuning.
+/// T5, v1.0 or v1.1, with frozen parameters; [`crate::unfreeze`] is for full fine-tuning.
 ///
-/// Parameter paths follow the checkpoint's names (`shared.weight`, `encoder.block.0.self_attention.q.weight`, …) with the
-/// layer numbers replaced by what the layers are.
+/// Parameter paths follow the checkpoint's names (`shared.weight`, `encoder.block.0.self_attention.q.weight`, …), with
+/// layer numbers replaced by the layers' roles.
 #[derive(Module, Debug)]
 pub struct T5<B: Backend> {
-    /// The token embeddings, which the encoder, the decoder and a tied head share.
+    /// The token embeddings, shared by the encoder, the decoder and a tied head.
     pub shared: Embedding<B>,
     /// The encoder.
     pub encoder: Stack<B>,
@@ -37,7 +37,7 @@ pub struct T5<B: Backend> {
     pub(super) config: T5Config,
 }
 
-/// Keys and values of one generation.
+/// Key/value cache of one generation.
 #[derive(Debug, Clone)]
 pub struct T5Cache<B: Backend> {
     memory: Memory<B>,
@@ -45,13 +45,13 @@ pub struct T5Cache<B: Backend> {
 }
 
 impl<B: Backend> T5<B> {
-    /// The configuration it was built from.
+    /// The model's configuration.
     pub fn config(&self) -> &T5Config {
         &self.config
     }
 
-    /// Encoder states `[batch, seq, d_model]`: the embeddings, what leaves each block but the last, and the output after
-    /// the final norm. For comparison with another implementation.
+    /// Encoder states `[batch, seq, d_model]`: the embeddings, the output of each block but the last, and the output
+    /// after the final norm. For comparison with other implementations.
     pub fn encoder_hidden(&self, embeddings: Tensor<B, 3>, mask: Tensor<B, 2, Bool>) -> Vec<Tensor<B, 3>> {
         let mut states = Vec::new();
         let last = self.encoder.encode_watched(
@@ -66,7 +66,7 @@ impl<B: Backend> T5<B> {
         states
     }
 
-    /// Decoder states `[batch, target, d_model]`, as [`Self::encoder_hidden`] has them; `mask` is the encoder's.
+    /// Decoder states `[batch, target, d_model]`, as in [`Self::encoder_hidden`]; `mask` is the encoder's.
     pub fn decoder_hidden(
         &self,
         decoder_ids: Tensor<B, 2, Int>,
@@ -95,8 +95,8 @@ impl<B: Backend> T5<B> {
         }
     }
 
-    /// What decoder states are multiplied by before the head. With a tied head that is `d_model^-0.5`: the embedding has
-    /// unit variance, which would make logits too large by that factor.
+    /// Factor of the decoder states before the head: `d_model^-0.5` with a tied head, since the embedding has unit
+    /// variance and logits would be too large by the inverse.
     fn head_factor(&self) -> f64 {
         match self.config.scale_decoder_outputs {
             true => (self.config.d_model as f64).powf(-0.5),
@@ -104,7 +104,7 @@ impl<B: Backend> T5<B> {
         }
     }
 
-    /// Logits `[n, vocab]` of decoder states `[n, d_model]`.
+    /// Logits `[n, vocab]` for decoder states `[n, d_model]`.
     fn head(&self, states: Tensor<B, 2>) -> Tensor<B, 2> {
         let states = match self.config.scale_decoder_outputs {
             true => states.mul_scalar(self.head_factor()),

@@ -1,8 +1,8 @@
-//! T5's relative position bias: which row of the table a distance reads.
+//! T5's relative position bias: the row of the table for a distance.
 //!
-//! Half of the buckets are exact small distances, the other half grow logarithmically up to `max_distance`
-//! (Raffel et al. 2020, section 2.1). The logarithm is taken in float32 as transformers does, with the software `logf` of
-//! libm, so that a distance on the edge of two buckets falls on the same side on every machine.
+//! Half of the buckets are exact small distances, the other half grow logarithmically up to `max_distance` (Raffel et
+//! al. 2020, section 2.1). The logarithm is computed in float32 as in transformers, with libm's software `logf`, so
+//! that a distance on a bucket boundary falls on the same side on every machine.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, DType, Int, Tensor, TensorData};
@@ -29,7 +29,7 @@ pub fn relative_position_bucket(distance: i64, bidirectional: bool, buckets: usi
     offset + (exact + steps as usize).min(buckets - 1)
 }
 
-/// Bias `[1, heads, queries, keys]` of a table `[buckets, heads]`; the first query stands at `first_query`.
+/// Bias `[1, heads, queries, keys]` from a table `[buckets, heads]`; the first query is at position `first_query`.
 pub(super) fn bias<B: Backend>(
     table: Tensor<B, 2>,
     first_query: usize,
@@ -39,7 +39,7 @@ pub(super) fn bias<B: Backend>(
     max_distance: usize,
 ) -> Tensor<B, 4> {
     let [buckets, heads] = table.dims();
-    // The bucket depends on the difference alone: one lookup a diagonal, then copied along it.
+    // The bucket depends only on the difference: one lookup per diagonal, copied along it.
     let last = first_query + queries - 1;
     let diagonal: Vec<i32> = (0..queries + keys - 1)
         .map(|i| relative_position_bucket(i as i64 - last as i64, bidirectional, buckets, max_distance) as i32)
@@ -50,11 +50,11 @@ pub(super) fn bias<B: Backend>(
     }
     let device = table.device();
     let indices = Tensor::<B, 1, Int>::from_data(TensorData::new(indices, [queries * keys]), &device);
-    // Transposed first, so that the gathered values already lie head by head.
+    // Transposed first, so that the gathered values are already ordered by head.
     table.transpose().select(1, indices).reshape([1, heads, queries, keys])
 }
 
-/// `bias` with every key after its query set to the lowest finite value.
+/// `bias` with keys after the query set to the lowest finite value.
 pub(super) fn causal<B: Backend>(bias: Tensor<B, 4>, first_query: usize) -> Tensor<B, 4> {
     let [_, _, queries, keys] = bias.dims();
     let ahead: Vec<bool> = (0..queries)
@@ -69,8 +69,7 @@ pub(super) fn causal<B: Backend>(bias: Tensor<B, 4>, first_query: usize) -> Tens
     bias.mask_fill(mask, lowest)
 }
 
-/// The smallest finite value of a float type: a masked score, which plain −∞ must not be (a row that sees nothing would
-/// become NaN).
+/// The lowest finite value of a float type, used for masked scores: with −∞ a row that sees nothing would become NaN.
 fn lowest(dtype: DType) -> f64 {
     dtype.finfo().map_or(f64::from(f32::MIN), |info| info.min)
 }

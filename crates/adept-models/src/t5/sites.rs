@@ -1,4 +1,4 @@
-//! T5's linear maps: where they stand, their names in checkpoints, and their sizes.
+//! T5's linear maps: their sites, names in checkpoints, and sizes.
 
 use adept_core::{LinearMap, LinearPart, LinearSite, ModelSites, Stack};
 

@@ -1,7 +1,7 @@
-//! A stack of blocks: T5's encoder or its decoder.
+//! A stack of blocks: T5's encoder or decoder.
 //!
-//! The relative bias table belongs to block 0 in the checkpoint and serves every self-attention of its stack, so it is
-//! kept by the stack. Bias and mask are combined once a pass.
+//! The relative bias table belongs to block 0 in the checkpoint but serves every self-attention of its stack, so the
+//! stack holds it. Bias and mask are combined once per pass.
 
 use adept_kernels::AttentionBias;
 use adept_kernels::sublayer::{KeysValues, Settings, dropout};
@@ -14,7 +14,7 @@ use super::position;
 use crate::linear::Linear;
 use crate::norm::RmsNorm;
 
-/// One block: self-attention, in the decoder also cross-attention, feed-forward.
+/// One block: self-attention, cross-attention (decoder only), feed-forward.
 #[derive(Module, Debug)]
 pub struct Block<B: Backend> {
     /// `layer.0.SelfAttention`.
@@ -36,10 +36,10 @@ pub struct Stack<B: Backend> {
     pub final_layer_norm: RmsNorm<B>,
 }
 
-/// Keys and values of the slots so far of one self-attention layer, `[b, n, heads × channels]` each.
+/// Keys and values of one self-attention layer's previous slots, `[b, n, heads × channels]` each.
 pub(super) type Past<B> = Option<(Tensor<B, 3>, Tensor<B, 3>)>;
 
-/// What a decoder pass reads of the encoder: keys and values a block, and the mask over them.
+/// What a decoder pass reads from the encoder: keys and values per block, and the mask over them.
 #[derive(Debug, Clone)]
 pub(super) struct Memory<B: Backend> {
     pub blocks: Vec<KeysValues<B>>,
@@ -76,7 +76,7 @@ impl<B: Backend> Stack<B> {
         self.encode_watched(embeddings, mask, max_distance, pass, &mut |_| ())
     }
 
-    /// As [`Self::encode`]; `watch` sees the embeddings and what leaves each block.
+    /// Like [`Self::encode`]; `watch` sees the embeddings and the output of each block.
     pub(super) fn encode_watched(
         &self,
         embeddings: Tensor<B, 3>,
@@ -98,7 +98,7 @@ impl<B: Backend> Stack<B> {
         dropout(self.final_layer_norm.forward(x, pass.epsilon), pass.dropout)
     }
 
-    /// The encoder's keys and values for every block: once a batch, however many tokens are decoded.
+    /// The encoder's keys and values for every block: computed once per batch, however many tokens are decoded.
     pub(super) fn memory(&self, encoded: Tensor<B, 3>, mask: Tensor<B, 2, Bool>, pass: Settings) -> Memory<B> {
         let blocks = self
             .block
@@ -111,7 +111,7 @@ impl<B: Backend> Stack<B> {
         }
     }
 
-    /// Causal pass over decoder embeddings `[b × c, t, d]`, `c` candidates a row of the memory.
+    /// Causal pass over decoder embeddings `[b × c, t, d]`, with `c` candidates per row of the memory.
     pub(super) fn decode(
         &self,
         embeddings: Tensor<B, 3>,
@@ -122,7 +122,7 @@ impl<B: Backend> Stack<B> {
         self.decode_watched(embeddings, memory, max_distance, pass, &mut |_| ())
     }
 
-    /// As [`Self::decode`]; `watch` sees the embeddings and what leaves each block.
+    /// Like [`Self::decode`]; `watch` sees the embeddings and the output of each block.
     pub(super) fn decode_watched(
         &self,
         embeddings: Tensor<B, 3>,
@@ -146,7 +146,8 @@ impl<B: Backend> Stack<B> {
         dropout(self.final_layer_norm.forward(x, pass.epsilon), pass.dropout)
     }
 
-    /// One more token a row, `[b, 1, d]`; `past` holds the self-attention's keys and values and grows by one slot.
+    /// Decodes one more token per row, `[b, 1, d]`; `past` holds the self-attention's keys and values and grows by one
+    /// slot.
     pub(super) fn step(
         &self,
         embeddings: Tensor<B, 3>,
@@ -161,7 +162,7 @@ impl<B: Backend> Stack<B> {
         };
         past.resize(self.block.len(), None);
         let table = self.relative_attention_bias.val();
-        // The newest query sees every slot so far: no causal mask is needed.
+        // The newest query sees every previous slot: no causal mask is needed.
         let bias = position::bias(table, position, 1, position + 1, false, max_distance);
         let bias = AttentionBias::new(Some(bias), None);
         let mut x = embeddings;

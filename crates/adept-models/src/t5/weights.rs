@@ -1,8 +1,8 @@
-//! Hugging Face's names and shapes, tensor by tensor, beside the modules they fill; loading and saving.
+//! Hugging Face's names and shapes for every tensor; loading and saving.
 //!
-//! One walk ([`build`]) makes the model whatever the values come from (a checkpoint or a random generator), another
-//! ([`tensors`]) names the values of a model that is saved. Both use the checkpoint's names, so that a mistake in one
-//! shows as a round trip that fails.
+//! One traversal ([`build`]) creates the model from any source of values (a checkpoint or a random generator), another
+//! ([`tensors`]) names the values of a model to be saved. Both use the checkpoint's names, so that a mistake in either
+//! shows up as a failing round trip.
 
 use std::path::Path;
 
@@ -22,16 +22,16 @@ use crate::stored::{Loaded, Stored, StoredType};
 
 const SHARED: &str = "shared.weight";
 const HEAD: &str = "lm_head.weight";
-/// The shared embedding's names in checkpoints, the model's own first. Some exports have one of the others only, some
+/// The shared embedding's names in checkpoints, the model's own first. Some exports only have one of the others, some
 /// repeat the matrix under several.
 const EMBEDDING: [&str; 3] = [SHARED, "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
-/// The same of a model whose head is the embedding.
+/// The same for a model with a tied head.
 const TIED: [&str; 4] = [EMBEDDING[0], EMBEDDING[1], EMBEDDING[2], HEAD];
-/// The published v1.0 files hold this table, which no version of the model reads.
+/// Present in the published v1.0 files, but not read by any version of the model.
 const LEFTOVER: &str = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight";
 
-/// Opens a T5 checkpoint without building the model: its configuration, with the head decided by the weights, and its
-/// files, with aliases and leftovers set aside (so that [`Checkpoint::fingerprint`] is the one adapters carry).
+/// Opens a T5 checkpoint without building the model: its configuration, with tying of the head decided by the weights,
+/// and its files, without aliases and leftovers (so that [`Checkpoint::fingerprint`] is the one adapters carry).
 pub fn open(dir: &Path) -> Result<(T5Config, Checkpoint), ModelError> {
     let mut config = T5Config::from_dir(dir)?;
     let mut checkpoint = Checkpoint::open(dir)?;
@@ -49,7 +49,7 @@ pub fn open(dir: &Path) -> Result<(T5Config, Checkpoint), ModelError> {
     Ok((config, checkpoint))
 }
 
-/// Builds a model's parts from values by name.
+/// Builds a model's parts from named values.
 struct Parts<'a, B: Backend> {
     config: &'a T5Config,
     builder: Builder<'a, B>,
@@ -98,7 +98,7 @@ impl<B: Backend> Parts<'_, B> {
         let table = [self.config.relative_attention_num_buckets, self.config.num_heads];
         let relative = format!("{name}.block.0.layer.0.SelfAttention.relative_attention_bias.weight");
         let relative_attention_bias = self.builder.rows(&relative, table)?;
-        // Not made for so many blocks: a file may name any number, and the first that is missing ends the loop.
+        // No `with_capacity`: a file may claim any number of blocks; the first missing one ends the loop.
         let mut block = Vec::new();
         for number in 0..blocks {
             let layer = |index: usize| format!("{name}.block.{number}.layer.{index}");
@@ -120,7 +120,6 @@ impl<B: Backend> Parts<'_, B> {
     }
 }
 
-/// Builds a T5 from a source of values.
 pub(super) fn build<B: Backend>(
     config: &T5Config,
     device: &B::Device,
@@ -148,7 +147,7 @@ pub(super) fn build<B: Backend>(
 pretrained!(T5, T5Config, save_pretrained_as);
 
 impl<B: Backend> T5<B> {
-    /// Reads `config.json` and the weights of a folder; nothing requires a gradient.
+    /// Loads `config.json` and the weights of a folder; no parameter requires gradients.
     pub fn load(dir: &Path, device: &B::Device) -> Result<Loaded<Self>, ModelError> {
         let (config, checkpoint) = open(dir)?;
         let mut source = CheckpointSource::new(&checkpoint);
@@ -160,21 +159,21 @@ impl<B: Backend> T5<B> {
         })
     }
 
-    /// Writes `config.json` and `model.safetensors` (f32) as Hugging Face lays them out, atomically.
-    /// Reading them back gives the same values, bit for bit.
+    /// Writes `config.json` and `model.safetensors` (f32) in Hugging Face's layout, atomically. The values round-trip
+    /// bit for bit.
     pub fn save_pretrained(&self, dir: &Path) -> Result<(), ModelError> {
         self.save_pretrained_as(dir, StoredType::F32)
     }
 
-    /// As [`save_pretrained`](Self::save_pretrained), in the element type given. In bf16, which keeps eight bits of
-    /// every value and half of the bytes, values are rounded to the nearest, ties to even.
+    /// Like [`save_pretrained`](Self::save_pretrained), with the given element type. bf16 keeps eight significant bits
+    /// and halves the size; values are rounded to the nearest, ties to even.
     pub fn save_pretrained_as(&self, dir: &Path, element: StoredType) -> Result<(), ModelError> {
         let tensors = Stored::all_as(tensors(self), element);
         checkpoint::write(dir, &self.config.to_json_as(element.name()), tensors)
     }
 }
 
-/// Every tensor of a model by its name in a checkpoint.
+/// Every tensor of a model with its checkpoint name.
 fn tensors<B: Backend>(model: &T5<B>) -> Named<B> {
     let mut out: Named<B> = vec![(SHARED.to_owned(), Stored::rows(&model.shared.weight))];
     for (name, stack) in [("encoder", &model.encoder), ("decoder", &model.decoder)] {

@@ -1,5 +1,5 @@
-//! Folders of a backbone that hold any bytes, and what is asked of whatever comes back. The property tests here and the
-//! fuzz targets (`fuzz/` at the repository's root) share this file.
+//! Backbone folders with arbitrary bytes, and what must hold for whatever is read from them. Shared by the property
+//! tests here and the fuzz targets (`fuzz/` at the repository's root).
 
 use std::collections::BTreeSet;
 
@@ -8,21 +8,21 @@ use adept_models::{CodeGenConfig, LlamaConfig, ModelError, T5Config, model_type}
 
 use crate::input::Folder;
 
-/// A folder that configurations are read from.
+/// A folder for reading configurations.
 pub struct ConfigFeed(Folder);
 
 impl ConfigFeed {
-    /// For inputs that hold the two files.
+    /// Inputs are the two files.
     #[allow(clippy::new_without_default, reason = "it makes a folder")]
     pub fn new() -> Self {
         Self(Folder::new(&["config.json", "generation_config.json"]))
     }
 
-    /// Reads the configuration as that of every family. True where it is one of them.
+    /// Reads the configuration as each family's. True if one of them accepts it.
     ///
     /// # Panics
-    /// Where a reader does, where an error names neither file nor field, and where what was read is not what is written
-    /// and read again.
+    /// If a reader panics, if an error names neither file nor field, or if a configuration does not survive a round
+    /// trip.
     pub fn check(&self, input: &[u8]) -> bool {
         let folder = self.0.fill(input);
         let named = |error: ModelError| {
@@ -55,11 +55,11 @@ impl ConfigFeed {
     }
 }
 
-/// A folder that weights are read from.
+/// A folder for reading weights.
 pub struct CheckpointFeed(Folder);
 
 impl CheckpointFeed {
-    /// For inputs that hold one file of weights, or an index and two shards.
+    /// Inputs are one file of weights, or an index and two shards.
     #[allow(clippy::new_without_default, reason = "it makes a folder")]
     pub fn new() -> Self {
         Self(Folder::new(&[WEIGHTS, INDEX, "a.safetensors", "b.safetensors"]))
@@ -68,8 +68,8 @@ impl CheckpointFeed {
     /// Opens the weights and reads every tensor.
     ///
     /// # Panics
-    /// Where the reader does, where an error does not name a file of the folder, and where values are not as many as
-    /// the shape says.
+    /// If the reader panics, if an error does not name a file of the folder, or if the number of values differs from
+    /// the shape.
     pub fn check(&self, input: &[u8]) -> Result<Checkpoint, ModelError> {
         let folder = self.0.fill(input);
         let named = |error: &ModelError| {

@@ -1,4 +1,5 @@
-//! Checkpoints: every form that is read, every damage that is refused, and the round trip through a saved one.
+//! Checkpoints: every supported form, every kind of damage that is refused, and the round trip through a saved
+//! checkpoint.
 #![allow(clippy::unwrap_used)]
 
 use std::borrow::Cow;
@@ -16,7 +17,7 @@ use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::View};
 use tempfile::TempDir;
 
-/// A tensor as bytes, to write any file with.
+/// A tensor as bytes, for writing arbitrary files.
 #[derive(Clone)]
 pub struct Raw(pub Dtype, pub Vec<usize>, pub Vec<u8>);
 
@@ -41,7 +42,6 @@ fn weights(family: &str) -> Tensors {
     weights_in(&fixtures().join(family))
 }
 
-/// The tensors of a checkpoint in one file.
 pub fn weights_in(folder: &Path) -> Tensors {
     let bytes = fs::read(folder.join("model.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -128,9 +128,7 @@ fn half_precision_widens_exactly() {
     }
 }
 
-/// Splits a checkpoint in two and writes its index.
-/// What is written in bf16 is the model with every value rounded to the nearest, and half of the bytes; written again it
-/// is the same.
+/// Saving in bf16 rounds every value to the nearest and halves the size; saving the result again changes nothing.
 #[test]
 fn bf16_is_written_rounded_and_reads_back() {
     for family in FAMILIES {
@@ -206,7 +204,7 @@ fn aliases_and_leftovers_are_accepted_where_they_agree() {
     assert_eq!(logits(&loaded.model, "t5_relu"), logits(&plain.model, "t5_relu"));
     assert_eq!(loaded.fingerprint, plain.fingerprint);
 
-    // An alias alone stands for the shared embedding.
+    // A single alias suffices for the shared embedding.
     let mut renamed = weights("t5_relu");
     renamed.remove("shared.weight");
     renamed.insert("encoder.embed_tokens.weight".to_owned(), shared);
@@ -309,7 +307,7 @@ fn every_damage_is_named() {
             assert!(error.contains(needle), "{what}: `{needle}` is not in `{error}`");
         }
     }
-    // A configuration that does not fit the weights.
+    // The configuration does not fit the weights.
     let dir = folder("t5_relu", &weights("t5_relu"));
     let config = fs::read_to_string(dir.path().join("config.json"))
         .unwrap()
@@ -428,7 +426,7 @@ fn saving_into_a_place_that_cannot_be_names_it() {
     );
 }
 
-/// A model is never saved over one from elsewhere, whichever of its files is there.
+/// Saving never replaces a model of another program, whichever of its files is present.
 #[test]
 fn a_model_from_elsewhere_is_not_replaced() {
     let model = load(&fixtures().join("t5_relu")).unwrap().model;
@@ -442,7 +440,7 @@ fn a_model_from_elsewhere_is_not_replaced() {
         );
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1, "{name}");
     }
-    // Files of another kind are left alone.
+    // Unrelated files are left alone.
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("tokenizer.json"), "{}").unwrap();
     model.save_pretrained(root.path()).unwrap();

@@ -1,5 +1,5 @@
-//! One truth about a model's folder: what its two configurations state together, one matrix under any of its names, and
-//! what may be in a file's place.
+//! Consistent reading of a model's folder: what its two configurations state together, one matrix under any of its
+//! names, and stand-ins for files.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -38,10 +38,10 @@ fn rename(tensors: &mut Tensors, from: &str, to: &str) {
     tensors.insert(to.to_owned(), tensor);
 }
 
-/// Parses both texts as a family does, and gives its end tokens.
+/// Parses both texts as a family does and returns its end tokens.
 type EndTokens = fn(&str, Option<&str>) -> Result<Vec<u32>, ModelError>;
 
-/// Each family with a configuration of its own, whose `eos_token_id` is `EOS`.
+/// Each family with one of its configurations, in which `eos_token_id` is `EOS`.
 fn families() -> [(&'static str, String, EndTokens); 3] {
     let text = |name: &str, eos: &str| {
         let text = fs::read_to_string(golden(name).join("config.json")).unwrap();
@@ -77,7 +77,7 @@ fn end_tokens_are_those_of_both_files_and_generation_decides() {
         check("null", Some(stated("5")), &[5]);
         check("1", Some(stated("3")), &[3]);
         check("1", Some(stated("[3, 4]")), &[3, 4]);
-        // What rows were trained to end with stays the first, which training appends.
+        // The token that training rows ended with stays first; training appends it.
         check("1", Some(stated("[3, 1, 4]")), &[1, 3, 4]);
         check("[4, 1]", Some(stated("[3, 4]")), &[4, 3]);
         for bad in ["[]", "\"</s>\"", "1.5", "-1", "[1, null]", "99999"] {
@@ -111,7 +111,7 @@ fn settings_of_generation_are_neutral_or_refused_by_name() {
                 error.contains("generation_config.json") && error.contains(key),
                 "{error}"
             );
-            // Where there is no such file, config.json states them; where there is one, nobody reads them there.
+            // Without that file, config.json states them; with it, they are ignored there.
             let within = config.replacen('{', &format!("{{\"{key}\": {value},"), 1);
             let error = end(&within, None).unwrap_err().to_string();
             assert!(error.contains("config.json: ") && error.contains(key), "{error}");
@@ -119,7 +119,7 @@ fn settings_of_generation_are_neutral_or_refused_by_name() {
         }
         let sampled = r#"{"do_sample": true, "temperature": 0.6, "top_p": 0.9, "num_beams": 4, "max_length": 20}"#;
         assert_eq!(end(&config, Some(sampled)).unwrap(), [1], "{family}");
-        // A decoder's run says how much it dislikes repetitions; an encoder-decoder's cannot.
+        // A decoder's run sets its own repetition penalty; an encoder-decoder's cannot.
         let penalised = end(&config, Some(r#"{"repetition_penalty": 1.2}"#));
         assert_eq!(penalised.is_err(), family == "t5");
     }
@@ -139,7 +139,7 @@ fn a_generation_config_in_the_folder_is_read() {
     .unwrap();
     let config = LlamaConfig::from_dir(dir.path()).unwrap();
     assert_eq!(config.eos_token_ids, [281, 283]);
-    // As a saved one says by itself.
+    // A saved configuration states them on its own.
     assert_eq!(LlamaConfig::from_json(&config.to_json_as("float32")).unwrap(), config);
 }
 
@@ -187,7 +187,7 @@ fn a_shared_matrix_is_one_under_any_of_its_names_and_counted_once() {
     ];
     let cases: [(PathBuf, &[&str]); 3] = [
         (fixtures().join("t5_relu"), &t5_names),
-        // Its head is its own.
+        // Its head is untied.
         (fixtures().join("t5_gated"), &t5_names[..3]),
         (golden("llama_tied"), &["model.embed_tokens.weight", "lm_head.weight"]),
     ];
@@ -214,7 +214,7 @@ fn a_shared_matrix_is_one_under_any_of_its_names_and_counted_once() {
             assert!(is_named, "{error}");
         }
     }
-    // An embedding is not found under the name of a head that is another matrix.
+    // The embedding is not found under the name of an untied head.
     let dir = changed(&fixtures().join("t5_gated"), |tensors| {
         _ = tensors.remove("shared.weight")
     });
@@ -283,7 +283,7 @@ fn a_weight_that_is_not_finite_is_named_with_its_place() {
         (fixtures().join("t5_relu"), "decoder.final_layer_norm.weight", 3, &[3]),
         (fixtures().join("t5_relu"), "shared.weight", 35, &[2, 3]),
         (golden("codegen"), "lm_head.bias", 7, &[7]),
-        // Read in bands, turned: 32 columns.
+        // Read in bands, transposed: 32 columns.
         (
             golden("llama"),
             "model.layers.1.mlp.up_proj.weight",
@@ -301,7 +301,7 @@ fn a_weight_that_is_not_finite_is_named_with_its_place() {
             assert!(is_named, "{error}");
         }
     }
-    // What is too large for f16 became an infinity when it was written.
+    // A value too large for f16 became an infinity when it was written.
     let dir = changed(&fixtures().join("t5_relu"), |tensors| {
         let raw = &tensors["shared.weight"];
         let values = raw.2.chunks_exact(4).map(|x| f32::from_le_bytes(x.try_into().unwrap()));
@@ -366,7 +366,7 @@ fn what_is_in_a_files_place_is_called_that() {
             std::os::unix::fs::symlink("../blobs/gone", path).unwrap();
         });
     }
-    // A byte-order mark is no part of a text.
+    // A byte-order mark is skipped.
     let dir = changed(&whole, |_| {});
     let path = dir.path().join("config.json");
     let text = fs::read_to_string(&path).unwrap();

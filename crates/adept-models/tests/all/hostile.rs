@@ -1,5 +1,5 @@
-//! No bytes make the readers of backbones panic or ask for memory that no model has: damaged configurations and weights
-//! are read or refused by file, tensor or field. [`ConfigFeed`] and [`CheckpointFeed`] judge; the good inputs are the
+//! The backbone readers neither panic nor allocate more memory than a model needs: damaged configurations and weights
+//! are read or refused by file, tensor or field. [`ConfigFeed`] and [`CheckpointFeed`] judge; the valid inputs are the
 //! fuzz targets' seeds.
 #![allow(clippy::unwrap_used)]
 
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use crate::damage::{config, damaged, seeds};
 use crate::feed::{CheckpointFeed, ConfigFeed};
 
-/// What the files are made of.
+/// Fragments of the files.
 const PIECES: [&[u8]; 18] = [
     b"\"data_offsets\":[0,0]",
     b"\"shape\":[0,18446744073709551615]",
@@ -62,7 +62,7 @@ fn damaged_weights_are_read_or_refused() {
     });
 }
 
-/// Sizes that overflow where they are multiplied, or ask for a list longer than memory.
+/// Sizes that overflow when multiplied, or ask for a list larger than memory.
 #[test]
 fn sizes_that_no_model_has_are_refused_by_name() {
     let t5 = T5Config::t5_small().to_json();
@@ -107,7 +107,7 @@ fn sizes_that_no_model_has_are_refused_by_name() {
     }
 }
 
-/// A width of four times nearly everything: what a file leaves out is worked out from what it says.
+/// Omitted fields are derived from others; four times a width near the maximum must not overflow.
 #[test]
 fn a_width_that_is_left_out_does_not_overflow() {
     let mut document: serde_json::Value =
@@ -118,7 +118,7 @@ fn a_width_that_is_left_out_does_not_overflow() {
     assert!(error.contains("`n_embd`"), "{error}");
 }
 
-/// An empty matrix may have any width: nothing is laid out for rows that it does not have.
+/// An empty matrix may have any width: no memory is allocated for its rows.
 #[test]
 fn an_empty_matrix_of_any_width_takes_no_memory() {
     let feed = CheckpointFeed::new();

@@ -1,4 +1,4 @@
-//! Checkpoints and forward passes from outside the crate.
+//! Tests of the public API: checkpoints and forward passes.
 
 mod common;
 #[path = "../../../adept-data/tests/properties/damage.rs"]

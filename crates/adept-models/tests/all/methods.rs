@@ -1,4 +1,4 @@
-//! How many values methods train at the sizes of published models, which are the figures of their papers.
+//! Trainable parameters of each method at the sizes of published models, compared with the papers' figures.
 #![allow(clippy::unwrap_used)]
 
 use adept_core::{AdapterConfig, Ia3Config, LoraConfig, ModelSites, TargetModules};
@@ -30,7 +30,7 @@ fn counts_are_those_of_the_papers() {
     let codegen = CodeGenConfig::codegen_350m().sites();
     let llama = LlamaConfig::llama_3_8b().sites();
     let cases: [(&str, AdapterConfig, &ModelSites, usize); 11] = [
-        // Queries and values of 36 attentions; with BitFit's biases beside them these are the quoted 3.8 million.
+        // Queries and values of 36 attentions; together with BitFit's biases these are the quoted 3.8 million.
         (
             "LoRA, r 32, T5-base",
             AdapterConfig::from(LoraConfig::new(32, 32.0)),
@@ -91,7 +91,8 @@ fn counts_are_those_of_the_papers() {
 
 #[test]
 fn all_linear_maps_are_those_of_the_checkpoint() {
-    // Every matrix of a block but embeddings, norms and the head: 12 + 12 blocks of T5, encoder 6 and decoder 10 maps.
+    // Every matrix of a block except embeddings, norms and the head: 12 + 12 blocks of T5, 6 maps per encoder block and
+    // 10 per decoder block.
     assert_eq!(T5Config::t5_base().sites().linears.len(), 12 * 6 + 12 * 10);
     assert_eq!(CodeGenConfig::codegen_350m().sites().linears.len(), 20 * 4);
     assert_eq!(LlamaConfig::llama_3_8b().sites().linears.len(), 32 * 7);

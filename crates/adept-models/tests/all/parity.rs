@@ -1,8 +1,8 @@
-//! T5 against transformers, on the tiny models of `tests/generators/t5_reference.py`.
+//! T5 compared with transformers, on the tiny models of `tests/generators/t5_reference.py`.
 //!
-//! Limits are those of float32 on tiny models (measured between float32 and float64: logits 9e-6, loss 1.1e-6, gradients
-//! 5e-7), ten times wider, since another order of summation is as right as torch's. Gradients are compared relative to
-//! the largest entry of the tensor where that exceeds 1.
+//! Tolerances are float32's error on tiny models (measured between float32 and float64: logits 9e-6, loss 1.1e-6,
+//! gradients 5e-7), ten times wider, since another order of summation is as valid as torch's. Gradients are compared
+//! relative to the tensor's largest entry if that exceeds 1.
 #![allow(clippy::unwrap_used)]
 
 use crate::common::{AB, B, FAMILIES, Values, close, fixtures, vec};
@@ -224,7 +224,7 @@ fn cached_generation_equals_uncached_argmax() {
             "{family}: the fixture must hold both kinds of row, {ended} ended"
         );
 
-        // A row alone: decoding ends with its end token.
+        // A single row: decoding stops with its end token.
         let row = stopped.iter().position(|row| row.contains(&1)).unwrap();
         let alone = greedy(
             &model,
@@ -267,7 +267,7 @@ fn dropout_is_off_at_zero_and_scales_what_it_keeps() {
     let (first, second) = (encode(0.1), encode(0.1));
     assert_eq!(first, second, "one seed, two results");
     assert_ne!(first, plain);
-    // The last place of dropout is the output of the final norm: about a tenth of it is zero.
+    // Dropout is applied last to the output of the final norm, so about a tenth of it is zero.
     let zeros = first.iter().filter(|x| **x == 0.0).count() as f64 / first.len() as f64;
     assert!((0.05..0.15).contains(&zeros), "{zeros} of the output is zero");
 }

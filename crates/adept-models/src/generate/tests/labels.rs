@@ -1,8 +1,8 @@
-//! Scores of labels behind what was read once, against a pass over everything for each row and label.
+//! Label scores after a shared prefix, compared with a full pass for each row and label.
 
 use super::*;
 
-/// One token, two that begin alike, and one that the model has to read three slots of.
+/// One token, two that begin alike, and one with three tokens to read.
 const LABELS: [&[u32]; 4] = [&[4], &[4, END], &[3, 9, 2, END], &[END]];
 
 fn labels() -> Vec<Vec<u32>> {
@@ -18,7 +18,7 @@ fn scores(model: &Model, slots: usize, rows: &[&[u32]], layout: PromptLayout) ->
     values.chunks(LABELS.len()).map(<[f32]>::to_vec).collect()
 }
 
-/// The score of one label behind one row with `pads` on its left, everything read at once.
+/// The score of one label after one row with `pads` on its left, read in a single pass.
 fn plain_score(model: &Model, slots: usize, (row, pads): (&[u32], usize), positions: Positions, label: &[u32]) -> f32 {
     let device = Default::default();
     let mut tokens: Vec<i32> = vec![PAD as i32; pads];
@@ -99,7 +99,7 @@ fn what_labels_have_in_common_is_read_once() {
         width: 12,
     };
     scores(&model, 3, &ROWS, layout);
-    // The soft prompt in one row, the rows, then all but the last token of the labels that have more than one.
+    // The soft prompt in one row, the rows, then all but the last token of the labels with several tokens.
     assert_eq!(*model.reads.lock().unwrap(), [[1, 3], [5, 12], [5, 1], [5, 3]]);
 }
 
@@ -123,7 +123,7 @@ fn rows_without_tokens_and_scores_that_are_none_are_refused() {
     };
     let expected: Vec<usize> = found.iter().map(place_of_largest).collect();
     assert_eq!(best(&model, &ROWS), Ok(expected));
-    // Token 5, which no label holds, enters as NaN.
+    // Token 5, which no label contains, embeds as NaN.
     let prefix = Prefix::new(&model, None);
     let embed = |ids: Tensor<Flex, 2, Int>, _, _| {
         let [batch, seq] = ids.dims();

@@ -1,5 +1,5 @@
-//! Generation with a small model that is really run, against the plainest way to do the same: all of a row's slots are read
-//! anew for every token.
+//! Generation with a small real model, compared with the simplest implementation: re-reading all slots of a row for
+//! every token.
 
 mod labels;
 mod sampling;
@@ -15,7 +15,7 @@ use toy::{D, END, PAD, Toy, VOCAB};
 
 type Model = Toy<Flex>;
 
-/// Rows of unlike lengths; which tokens they are matters little.
+/// Rows of different lengths; their tokens matter little.
 const ROWS: [&[u32]; 5] = [
     &[3, 1, 4, 1, 5, 9, 2, 6],
     &[8],
@@ -24,7 +24,7 @@ const ROWS: [&[u32]; 5] = [
     &[0, 22, 11, 5, 7, 6, 20, 21, 19, 4, 2],
 ];
 
-/// The model of these tests, one of whose rows ends early of itself.
+/// The model of these tests, one of whose rows ends early on its own.
 fn model() -> Model {
     Toy::new(4, &Default::default())
 }
@@ -63,7 +63,7 @@ fn sampling(seed: u64) -> Choice {
     })
 }
 
-/// An offset that depends on the token alone, like ADePT's.
+/// An offset that depends only on the token, like ADePT's.
 fn embedded(model: &Model, ids: Tensor<Flex, 2, Int>) -> Tensor<Flex, 3> {
     let embeddings = model.embed(ids);
     embeddings.clone() + (embeddings * 2.0).sin() * 0.3
@@ -88,7 +88,8 @@ fn ids_of(written: &[Written]) -> Vec<Vec<u32>> {
     written.iter().map(|written| written.ids.clone()).collect()
 }
 
-/// `count` tokens after one row with `pads` on its left, everything read anew for each token, and the margin of each.
+/// `count` new tokens for one row with `pads` on its left, re-reading everything for each token, and the margin of
+/// each.
 fn plainly(
     model: &Model,
     slots: usize,
@@ -247,7 +248,7 @@ fn a_row_is_written_the_same_alone_and_among_others() {
     }
 }
 
-/// The rows cut where the caller's rules end them.
+/// The rows, cut where the caller's rule ends them.
 fn cut(whole: &[Written], is_last: impl Fn(usize, &[u32]) -> bool) -> Vec<Vec<u32>> {
     let cut = |(row, written): (usize, &Written)| {
         let ids = &written.ids;
@@ -290,7 +291,7 @@ fn ends_cut_a_text_and_change_no_other() {
 fn a_stop_is_asked_after_every_token_and_ends_its_row_alone() {
     let model = model();
     let whole = run(&model, 2, &requests(&ROWS), &options(40));
-    // Row 0 goes on, row 1 ends at its first token, and so on.
+    // Row 0 continues, row 1 ends at its first token, and so on.
     let lengths = [usize::MAX, 1, 17, 4, 18];
     let mut asked = vec![0; ROWS.len()];
     let mut stop = |row: usize, ids: &[u32]| {
@@ -326,7 +327,7 @@ fn rows_that_have_ended_leave_the_batch() {
     let prefix = Prefix::new(&model, None);
     model.reads.lock().unwrap().clear();
     let embed = |ids, _, _| model.embed(ids);
-    // One row ends with every token: the batch moves when a quarter of it has.
+    // One row ends with every token: the batch is compacted once a quarter of it has ended.
     let mut stop = |row: usize, ids: &[u32]| ids.len() == row + 1;
     complete(
         &model,
@@ -364,7 +365,7 @@ fn tokens_are_embedded_at_their_own_positions() {
         assert_eq!(*seen.borrow(), expected);
     };
     let width = ROWS[2].len() as i64;
-    // Without the three slots of the prompt; a pad's position is never used.
+    // Without the three slots of the prompt; the position of padding is never used.
     let own: Vec<i64> = (0..width)
         .chain((0..width).map(|slot| (slot - (width - 2)).max(0)))
         .collect();

@@ -1,4 +1,4 @@
-//! What is drawn from given logits, and how often.
+//! Which tokens are drawn from given logits, and how often.
 
 use proptest::prelude::*;
 
@@ -7,7 +7,7 @@ use super::super::{Draw, Sampling};
 fn draws(sampling: Sampling, logits: &[f32], count: u64) -> Vec<usize> {
     let mut counts = vec![0; logits.len()];
     for token in 0..count {
-        // The three numbers vary in turns, so that each of them is seen to matter.
+        // Varies all three numbers, so that each is shown to matter.
         let draw = Draw {
             row: token % 7,
             sample: token / 7 % 5,
@@ -27,7 +27,7 @@ fn sampling(temperature: f64, top_k: usize, top_p: f64) -> Sampling {
     }
 }
 
-/// As transformers does it, in its own order: sorted upwards, what is removed is what the sum up to it says.
+/// transformers' procedure: sort ascending, then remove by cumulative sum.
 fn by_definition(logits: &[f32], sampling: Sampling) -> Vec<f64> {
     let mut scores: Vec<f64> = logits.iter().map(|&x| f64::from(x) / sampling.temperature).collect();
     if sampling.top_k > 0 {
@@ -74,7 +74,7 @@ fn tokens_come_as_often_as_they_are_probable() {
         for (id, count) in draws(sampling, &logits, COUNT).into_iter().enumerate() {
             let p = expected[id];
             let found = count as f64 / COUNT as f64;
-            // A frequency scatters by sqrt(p·(1 - p) / n); five times that is passed once in two million.
+            // A frequency has standard deviation sqrt(p·(1 - p) / n); five times that is exceeded once in two million.
             let limit = 5.0 * (p * (1.0 - p) / COUNT as f64).sqrt();
             assert!((found - p).abs() <= limit, "{sampling:?}: {id}: {found} for {p}");
         }
@@ -83,7 +83,7 @@ fn tokens_come_as_often_as_they_are_probable() {
 
 #[test]
 fn the_smallest_set_that_reaches_top_p_is_kept() {
-    // Probabilities of 1/2, 1/4, 1/8, 1/8.
+    // Probabilities 1/2, 1/4, 1/8, 1/8.
     let logits: Vec<f32> = [0.5_f32, 0.25, 0.125, 0.125].map(f32::ln).to_vec();
     let kept = |top_p: f64| -> Vec<u32> {
         let kept = sampling(1.0, 0, top_p).probabilities(&logits).unwrap();
@@ -96,10 +96,10 @@ fn the_smallest_set_that_reaches_top_p_is_kept() {
     assert_eq!(kept(0.76), [0, 1, 2]);
     assert_eq!(kept(0.9), [0, 1, 2, 3]);
     assert_eq!(kept(1.0), [0, 1, 2, 3]);
-    // All alike: the first ones.
+    // All equal: the first ones.
     let alike = sampling(1.0, 0, 0.5).probabilities(&[0.3; 10]).unwrap();
     assert_eq!(alike, (0..5).map(|id| (id, 0.2)).collect::<Vec<_>>());
-    // Ties with the last of the top k stay, as in transformers.
+    // Ties with the last of the top k are kept, as in transformers.
     let tied = sampling(1.0, 2, 1.0).probabilities(&[1.0, 5.0, 1.0, 0.0, 1.0]).unwrap();
     assert_eq!(tied.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [0, 1, 2, 4]);
 }
@@ -147,7 +147,7 @@ fn a_draw_is_the_same_on_every_machine() {
             plain.draw(&logits, draw).unwrap()
         })
         .collect();
-    // Also what `tests/generators/draws_reference.py` says, with a ChaCha8 of its own.
+    // Also the result of `tests/generators/draws_reference.py`, which has its own ChaCha8.
     assert_eq!(drawn, [353, 164, 470, 13, 422, 559, 371, 386, 75, 372]);
 }
 

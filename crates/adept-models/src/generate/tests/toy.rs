@@ -1,4 +1,4 @@
-//! A small decoder-only model for tests: two blocks of attention over plain embeddings and waves of the position.
+//! A small decoder-only model for tests: two attention blocks over embeddings with added sinusoidal positions.
 
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
@@ -13,18 +13,18 @@ pub const D: usize = 16;
 const HEADS: usize = 4;
 const BLOCKS: usize = 2;
 
-/// Tokens that mean something to the tests; pads are written over what is hidden, so any token can be one.
+/// Token ids with a meaning in the tests; masked slots are overwritten with pads, so any token can be one.
 pub const PAD: u32 = 5;
 pub const END: u32 = 7;
 
-/// Rows are read by [`CausalBackbone::read`] in batches of these sizes, and as many slots each.
+/// Batch sizes and slots of the calls of [`CausalBackbone::read`].
 pub type Reads = std::sync::Mutex<Vec<[usize; 2]>>;
 
 #[derive(Module, Debug)]
 pub struct Toy<B: Backend> {
     /// `[vocab, d]`
     embedding: Param<Tensor<B, 2>>,
-    /// `[d, vocab]`, not tied: a head that looks for what was read last would say it again and again.
+    /// `[d, vocab]`, not tied: a tied head would repeat the last token forever.
     head: Param<Tensor<B, 2>>,
     /// Queries, keys and values of each block, `[d, 3·d]`.
     maps: Vec<Param<Tensor<B, 2>>>,

@@ -1,4 +1,4 @@
-//! Reading of the fixtures that `tests/generators/t5_reference.py` wrote.
+//! Readers for the fixtures written by `tests/generators/t5_reference.py`.
 #![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
@@ -85,7 +85,7 @@ impl Values {
     }
 }
 
-/// Asserts that two lists agree within `limit`, and says by how much they differ.
+/// Asserts that two lists agree within `limit`; the message states their difference.
 #[track_caller]
 pub fn close(what: &str, found: &[f32], expected: &[f32], limit: f32) {
     assert_eq!(found.len(), expected.len(), "{what}: number of values");
