@@ -1,10 +1,12 @@
-//! How fast pretraining's data comes: reads a corpus, trains a tokenizer on it, tokenises it to disk and draws batches.
+//! Measures the throughput of pretraining data: reads a corpus, trains a tokenizer on it, tokenises it to disk and
+//! draws batches.
 //!
 //! ```sh
 //! cargo run --release -p adept-data --example pretrain_throughput -- OUT_FOLDER 8000 20000000 ../shared/data/corpora
 //! ```
 //!
-//! The arguments: a folder for tokenizer and tokens, entries of the vocabulary, characters to train on, files or folders.
+//! Arguments: a folder for tokenizer and tokens, vocabulary size, number of characters to train on, corpus files or
+//! folders.
 #![allow(clippy::print_stdout, reason = "a program for people to read")]
 
 use std::error::Error;

@@ -1,11 +1,11 @@
-//! How fast data comes: reads a task, tokenises it and goes through epochs of batches, as a training run does.
+//! Measures data throughput: reads a task, tokenises it and iterates over epochs of batches, as a training run does.
 //!
 //! ```sh
 //! cargo run --release -p adept-data --example throughput -- ../shared/data/glue ../shared/data/tokenizers/t5
 //! ```
 //!
-//! Prints examples per second from the files to batches, of a second run that finds the tokenised rows, and of batches
-//! alone, with the share of padding with length buckets and without.
+//! Prints examples per second from the files to batches, for a second run that reuses the tokenised rows, and for
+//! batching only, with the share of padding with and without length buckets.
 #![allow(clippy::print_stdout, reason = "a program for people to read")]
 
 use std::error::Error;
@@ -70,7 +70,7 @@ fn examples(rows: &TaskRows) -> usize {
     rows.train.len() + rows.validation.0.len() + rows.test.0.len()
 }
 
-/// Makes every batch of an epoch; its source tokens and its positions.
+/// Makes every batch of an epoch; returns the numbers of source tokens and of positions.
 fn epoch(rows: &StoredRows, target_width: usize, pad_to_max: bool) -> Result<(usize, usize), Box<dyn Error>> {
     let options = BatchOptions {
         layout: Layout::Apart,

@@ -1,4 +1,4 @@
-//! Memory stays flat: a training file three times as long needs no more of it. The allocator of this program counts.
+//! Memory is constant: a training file three times as long needs no more. A counting allocator measures it.
 #![allow(unsafe_code, reason = "an allocator is an unsafe trait")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use adept_data::{Lengths, LoadOptions, RowEncoder, Task, TextTokenizer, load_task, open_task};
 
-/// Counts the bytes that are held.
+/// Counts the bytes currently allocated.
 struct Counting;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: every call goes to the system's allocator as it came.
+// SAFETY: every call is forwarded unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let held = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
@@ -32,7 +32,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The most bytes that `work` holds beyond what was held before.
+/// Peak memory of `work` beyond what was allocated before.
 fn most<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = HELD.load(Ordering::Relaxed);
     MOST.store(before, Ordering::Relaxed);
@@ -63,7 +63,7 @@ fn memory_does_not_grow_with_the_file() {
     let lengths = Lengths { source: 64, target: 8 };
     let open =
         |root: &Path| open_task(&task, root, &options, RowEncoder::apart(&tokenizer), lengths, None).expect("a task");
-    // The tokenizer's own store of words fills at first.
+    // The tokenizer's own word cache fills up first.
     drop(open(data(5_000).path()));
     let (short, long) = (data(8_000), data(24_000));
     let bytes = |root: &Path| fs::metadata(root.join("train.jsonl")).expect("a file").len() as usize;
@@ -77,7 +77,7 @@ fn memory_does_not_grow_with_the_file() {
         many < few + grown / 4,
         "{few} bytes for the short file, {many} for one longer by {grown}"
     );
-    // The same file, held: the count sees it.
+    // The same file in memory: the count includes it.
     drop(rows);
     let (held, all) = most(|| load_task(&task, long.path(), &options).expect("a task"));
     assert_eq!(held.train.len(), 24_000);

@@ -1,12 +1,12 @@
-//! Exact match and token F1 of answers against Python: the cases come from `tests/fixtures/answers.py`, which is written
-//! from the definition of Rajpurkar et al. 2016 with Python's own lower case, word boundaries and white space.
+//! Exact match and token F1 of answers against Python: the cases come from `tests/fixtures/answers.py`, written from
+//! the definition of Rajpurkar et al. 2016 with Python's own lower-casing, word boundaries and white space.
 //!
-//! Both sides divide the same whole numbers and round alike; the limit of 1e-9 (of 100) leaves room for the order of a
+//! Both sides divide the same integers and round alike; the tolerance of 1e-9 (out of 100) allows for the order of a
 //! product and is far below what any report shows.
 
 use adept_data::{Metric, Right, score};
 
-/// A prediction, its right answers, the scores against the first of them and against the best.
+/// A prediction, its gold answers, the scores against the first of them and against the best.
 #[derive(serde::Deserialize)]
 struct Case(String, Vec<String>, f64, f64, f64, f64);
 

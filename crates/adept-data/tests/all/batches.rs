@@ -1,10 +1,10 @@
-//! Batches: every row once an epoch, few shapes, an order that is a pure function of (seed, step).
+//! Batches: every row once per epoch, few shapes, an order that is a pure function of (seed, step).
 
 use std::collections::BTreeSet;
 
 use adept_data::{Batch, BatchOptions, Batcher, DataError, Encoded, IGNORED_LABEL, Layout, Positions, default_buckets};
 
-/// Rows of these source lengths; ids are `100·row + position + 2`, the last id is 1.
+/// Rows of these source lengths; ids are `100·row + position + 2`, and the last id is 1.
 fn rows(lengths: impl IntoIterator<Item = usize>) -> Vec<Encoded> {
     let ids = |row: usize, length: usize| {
         let head = (0..length - 1).map(|position| (100 * row + position + 2) as u32);
@@ -20,7 +20,7 @@ fn rows(lengths: impl IntoIterator<Item = usize>) -> Vec<Encoded> {
         .collect()
 }
 
-/// Lengths as data has them: many short, few long.
+/// A realistic length distribution: many short rows, few long ones.
 fn varied(count: usize) -> Vec<Encoded> {
     rows((0..count).map(|row| 1 + (row * 7919 % 1000).pow(2) / 16_000))
 }
@@ -46,7 +46,7 @@ fn train_batch(batcher: &Batcher<'_>, seed: u64, step: usize) -> Batch {
     batcher.train_batch(seed, step).expect("rows that are in memory")
 }
 
-/// Ids, mask and labels of every row of a batch are the row's own, and padding behind them.
+/// Ids, mask and labels of every row of a batch are those of the row, followed by padding.
 #[track_caller]
 fn check_content(batch: &Batch, rows: &[Encoded]) {
     assert_eq!(batch.batch, batch.rows.len());
@@ -130,7 +130,7 @@ fn a_batch_is_as_wide_as_its_longest_row_needs() {
             .filter(|&&row| bucket(row) < batch.source_width)
             .count();
     }
-    // Less than a batch of rows comes over from each bucket to the next wider one.
+    // Fewer rows than a batch move from each bucket to the next wider one.
     assert!(mixed <= 3 * 7, "{mixed} rows are wider than they need to be");
 }
 
@@ -153,7 +153,7 @@ fn order_is_a_pure_function_of_seed_and_step() {
     assert_ne!(rows_of(3, 0), rows_of(3 + (1 << 32), 0), "all bits of the seed count");
 }
 
-/// Worked out apart from this code: numpy's MT19937, seeded by the array (42, 0, 0, 0), and the module's rules.
+/// Computed independently of this code: numpy's MT19937, seeded with the array (42, 0, 0, 0), and the module's rules.
 #[test]
 fn order_stays_what_it_was() {
     let rows = rows([3, 20, 5, 9, 40, 8, 2, 30, 12, 4]);
@@ -236,11 +236,11 @@ fn joined_rows_are_padded_on_the_left_and_labelled_where_targets_stand() {
     };
     let rows = vec![
         row(10..12, &[7, 1]),
-        // One too many: the source loses its beginning.
+        // One token too many: the source loses its beginning.
         row(20..26, &[8, 9, 1]),
-        // A target that fills the row by itself, and loses its end.
+        // A target that fills the row and loses its end.
         row(30..33, &(40..50).collect::<Vec<u32>>()),
-        // A prompt alone.
+        // A prompt only.
         row(50..53, &[]),
     ];
     let joined = |positions| BatchOptions {

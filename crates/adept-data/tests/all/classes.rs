@@ -1,4 +1,4 @@
-//! A label is the same class in every format, whatever type the format gives it.
+//! A label denotes the same class in every format, whatever its type there.
 
 use std::fs;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ fn card(classes: &[&str]) -> Task {
     Task::from_card(&card).expect("a card")
 }
 
-/// The classes of the rows of a file, or the message.
+/// The classes of a file's rows, or the error message.
 fn load(task: &Task, name: &str, bytes: &[u8]) -> Result<String, String> {
     let root = tempfile::tempdir().expect("a temporary folder");
     for split in ["train", "validation", "test"] {
@@ -30,7 +30,7 @@ fn load(task: &Task, name: &str, bytes: &[u8]) -> Result<String, String> {
     Ok(loaded.train.iter().map(|row| row.target.as_str()).collect())
 }
 
-/// A parquet file of texts and one column of values.
+/// A parquet file with a text column and a column of values.
 fn parquet<T: DataType>(kind: &str, values: &[T::T]) -> Vec<u8> {
     let schema = format!("message rows {{ required binary text (STRING); required {kind}; }}");
     let schema = Arc::new(parse_message_type(&schema).expect("a schema"));
@@ -51,7 +51,7 @@ fn parquet<T: DataType>(kind: &str, values: &[T::T]) -> Vec<u8> {
     writer.into_inner().expect("a file")
 }
 
-/// Files of two rows, whose labels are written like this in tables and like that in JSON.
+/// Files of two rows, with `labels` in tables and `json` in JSON.
 fn texts(labels: [&str; 2], json: [&str; 2]) -> Vec<(&'static str, Vec<u8>)> {
     let table = |separator: &str| {
         let rows = labels.map(|label| format!("t{separator}{label}\n"));
@@ -122,7 +122,7 @@ fn numbers() {
         ));
         check(&["bad", "good"], &files, "10");
         check(&["false", "true"], &files, "10");
-        // Names first.
+        // Names take precedence.
         check(&["0", "1", "2"], &files, "10");
         check(&["1", "0"], &files, "01");
     }
@@ -134,7 +134,7 @@ fn names_with_marks_around_them() {
     check(&["bad", "good"], &files, "10");
     let files = texts([" good ", "bad\u{a0}"], ["\" good \"", "\"bad\\u00a0\""]);
     check(&["bad", "good"], &files, "10");
-    // A name that has them keeps them.
+    // A name that contains quotation marks keeps them.
     check(
         &["\"good\"", "good", "bad"],
         &texts(["\"good\"", "bad"], ["\"\\\"good\\\"\"", "\"bad\""])[1..],
@@ -208,7 +208,7 @@ fn what_is_no_class_is_refused_alike() {
     }
 }
 
-/// Rows without a label are left out alike, where the card says so.
+/// Rows without a label are skipped in every format if the card allows it.
 #[test]
 fn rows_without_a_label() {
     let text = "name = \"own\"\n[source]\npieces = [{ field = \"text\" }]\n[target]\nkind = \"class\"\nfield = \"stars\"\n\

@@ -1,4 +1,4 @@
-//! Compressed files are read, or called by their codec's name with the way out, and never called damaged.
+//! Compressed files are either read or rejected with the codec's name and a remedy, never reported as corrupt.
 
 use std::fs;
 use std::sync::Arc;
@@ -75,7 +75,7 @@ fn parquet_is_read_in_every_codec() {
     }
 }
 
-/// No writer of ours makes LZO, so the codec of a written file is renamed in its footer.
+/// No writer at hand supports LZO, so the codec of a written file is patched in its footer.
 #[test]
 fn a_codec_that_is_not_read_is_named() {
     let mut bytes = parquet(Compression::SNAPPY, WriterVersion::PARQUET_1_0);
@@ -84,7 +84,7 @@ fn a_codec_that_is_not_read_is_named() {
         let length = u32::from_le_bytes(bytes[end..end + 4].try_into().expect("four bytes")) as usize;
         (end - length, end)
     };
-    // Field 4 of a column's metadata, behind the list of its path: a number, SNAPPY is 1 and LZO 3, both doubled.
+    // Field 4 of a column's metadata, after the list of its path: a zigzag number, where SNAPPY is 1 and LZO 3.
     let mut changed = 0;
     for name in [&b"source"[..], b"target"] {
         let path = [&[0x18, 0x06][..], name, &[0x15, 0x02]].concat();
@@ -120,7 +120,7 @@ fn archives_are_called_what_they_are() {
         ("zip", ZIP, "found a zip archive: unpack it first (`unzip`)"),
     ] {
         for format in ["jsonl", "json", "csv", "tsv"] {
-            // Under its own name, in a folder and alone, and under another one.
+            // Under its own name, in a folder and on its own, and under another name.
             let own = format!("train.{format}.{ending}");
             let expected = Err(format!("{own}: expected text, plain or gzip, {words}"));
             assert_eq!(load(&[(&own, bytes)]), expected);

@@ -1,4 +1,4 @@
-//! Byte-order marks are dropped and other encodings are called by their names wherever text is read.
+//! Byte-order marks are dropped and other encodings are rejected by name wherever text is read.
 
 use std::fs;
 use std::path::Path;
@@ -130,7 +130,7 @@ fn corpora() {
     }
 }
 
-/// A tokenizer of single bytes in GPT-2's two files, and what tokenizers make of them in one.
+/// Writes a byte-level tokenizer as GPT-2's two files, and as a single tokenizers file.
 fn write_tokenizer(folder: &Path, mark: &str) {
     let bytes = tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet();
     let mut letters: Vec<char> = bytes.into_iter().collect();
@@ -178,7 +178,7 @@ fn tokenizer_files() {
         "{message}"
     );
 
-    // The same in one file.
+    // The same in a single file.
     let whole = "{\"version\": \"1.0\", \"model\": {\"type\": \"WordLevel\", \"vocab\": {\"a\": 0, \"b\": 1}, \"unk_token\": \"a\"}}";
     let file = folders[1].path().join("tokenizer.json");
     let mut loaded = Vec::new();

@@ -1,5 +1,5 @@
-//! Every file of the folder of real data is read, with the rows that Python's own readers find in it: what is refused
-//! of malformed files is in none of them. Skipped, with a word, where the data is not there.
+//! Every file in the folder of real data is accepted, with as many rows as Python's own readers find: none of the
+//! rejected malformations occurs in real files. Skipped, with a message, if the data is not available.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use adept_data::{DataError, LoadOptions, Task, load_task};
 
 use crate::common::real;
 
-/// How a file is read: its format, further keys of the form, and the text field that stands for all of a row.
+/// How a file is read: its format, further keys of the form, and the text field used as the row's only field.
 type How = (&'static str, &'static str, &'static str);
 
 const COLA: How = ("tsv", "header = [\"source\", \"label\", \"mark\", \"text\"]", "text");
@@ -81,13 +81,13 @@ const FILES: [(&str, How, usize); 44] = [
     ("winogrande/train_xl.jsonl", jsonl("answer"), 40_398),
 ];
 
-/// Files whose name says nothing of their format.
+/// Files whose name does not indicate their format.
 const LISTS: [(&str, usize); 2] = [
     ("winogrande/dev-labels.lst", 1_267),
     ("winogrande/train_xl-labels.lst", 40_398),
 ];
 
-/// Paragraphs of the corpora, as pretraining keeps them.
+/// Number of paragraphs in the corpora, as kept for pretraining.
 const CORPORA: [(&str, usize); 14] = [
     ("corpora/nltk_abc.txt.gz", 28_591),
     ("corpora/nltk_state_union.txt.gz", 6_195),

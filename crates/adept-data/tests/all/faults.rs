@@ -1,19 +1,17 @@
-//! Every kind of bad input ends in an error that names file, line, field, expected and found; none in a panic.
+//! Every kind of bad input yields an error with file, line, field, expected and found values; none panics.
 
 use std::fs;
 use std::path::Path;
 
 use adept_data::{LoadOptions, Task, TextTokenizer, load_task};
 
-/// A built-in task.
 fn named(name: &str) -> Task {
     Task::named(name).expect("a task's name")
 }
 
 const RTE: &str = "index\tsentence1\tsentence2\tlabel\n0\tIt boils.\tIt is hot.\tentailment\n";
 
-/// Loads a task whose training file, which is read first, has these bytes, and its validation file too; compares the
-/// message.
+/// Loads a task whose training file (read first) and validation file have these bytes, and compares the error message.
 #[track_caller]
 fn check(task: &str, name: &str, bytes: &[u8], expected: &str) {
     let held_out = if task == "yelp" { "test" } else { "validation" };
@@ -232,7 +230,7 @@ fn json_lines() {
     );
 }
 
-/// The line in which a row of a comma-separated file begins, whatever ends its lines and however many are blank.
+/// The line on which a row of a comma-separated file begins, for all line ends and any number of blank lines.
 #[test]
 fn lines_of_comma_separated_files() {
     for end in ["\n", "\r\n", "\r"] {
@@ -295,7 +293,7 @@ fn parquet_columns_and_values() {
     );
 }
 
-/// A parquet file cut at any length is refused; one with any byte changed is refused or read, but never panics.
+/// A parquet file truncated at any length is rejected; with any byte changed it is rejected or read, but never panics.
 #[test]
 fn damaged_parquet_files() {
     let root = tempfile::tempdir().expect("a temporary folder");
@@ -322,12 +320,12 @@ fn damaged_parquet_files() {
     }
 }
 
-/// The decoder makes room for as many values as a dictionary announces: 2^31 of them are more than most machines hold, and
-/// the program would end there and then.
+/// The decoder allocates room for as many values as a dictionary claims: 2^31 of them exceed most machines' memory, and
+/// the process would abort.
 #[test]
 fn a_dictionary_that_announces_too_much() {
     let whole = parquet("rte/train-00001-of-00002.parquet");
-    // The first page's header: field 7 (a dictionary's), its field 1 (how many values), a number that ends in one byte.
+    // The first page's header: field 7 (a dictionary's), its field 1 (number of values), a one-byte number.
     let header = whole
         .windows(2)
         .position(|bytes| bytes == [0x4c, 0x15])
@@ -346,7 +344,7 @@ fn a_dictionary_that_announces_too_much() {
     );
 }
 
-/// A list without end in a page's header: it is passed over item by item, and no further than the file goes.
+/// An endless list in a page's header is skipped item by item, but never beyond the end of the file.
 #[test]
 fn a_header_that_goes_on_for_ever() {
     let mut bytes = parquet("rte/train-00001-of-00002.parquet");
@@ -361,14 +359,14 @@ fn a_header_that_goes_on_for_ever() {
     );
 }
 
-/// As many columns as a group announces is what the decoder makes room for.
+/// The decoder allocates room for as many columns as a group claims.
 #[test]
 fn a_schema_that_announces_too_much() {
     let whole = parquet("rte/train-00001-of-00002.parquet");
     let (body, length) = whole[..whole.len() - 4].split_at(whole.len() - 8);
     let length = u32::from_le_bytes(length.try_into().expect("four bytes")) as usize;
     let (pages, footer) = body.split_at(body.len() - length);
-    // Behind the root's name: field 5, how many columns it has, a number that ends in one byte.
+    // After the root's name: field 5, its number of columns, a one-byte number.
     let name = footer
         .windows(6)
         .position(|bytes| bytes == b"schema")

@@ -1,11 +1,10 @@
-//! The same rows from every format, and every way of naming their folders. All sentences are invented.
+//! The same rows from every format, and every spelling of the folders' names. All sentences are invented.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use adept_data::{Example, LoadOptions, ScoreRounding, Task, TaskData, load_task};
 
-/// A built-in task.
 fn named(name: &str) -> Task {
     Task::named(name).expect("a task's name")
 }
@@ -14,7 +13,6 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parquet")
 }
 
-/// A folder with these files.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let root = tempfile::tempdir().expect("a temporary folder");
     for (name, text) in files {
@@ -29,7 +27,7 @@ fn load(task: &str, root: &Path) -> TaskData {
     load_task(&named(task), root, &LoadOptions::default()).expect("files without a fault")
 }
 
-/// Source and target of the rows of a split, in order of their ids.
+/// Source and target of a split's rows, sorted by id.
 fn pairs(rows: &[Example]) -> Vec<(String, String)> {
     let mut rows: Vec<&Example> = rows.iter().collect();
     rows.sort_by_key(|row| row.id);
@@ -38,7 +36,7 @@ fn pairs(rows: &[Example]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Loads a small task from one text used for train and validation alike.
+/// Loads a small task from one text, used for both train and validation.
 #[track_caller]
 fn check(task: &str, files: [&str; 2], text: &str, expected: &[(&str, &str)]) {
     let root = folder(&files.map(|name| (name, text)));
@@ -82,7 +80,7 @@ fn tsv_columns_are_found_by_name() {
     ];
     check("rte", TSV, rte, &expected);
 
-    // White space at the ends of a text is part of it.
+    // White space around a text is part of it.
     let stsb =
         "index\tgenre\tsentence1\tsentence2\tscore\n0\tmade-up\tA cup. \t A mug.\t4.25\n1\tmade-up\tTea\tSnow\t0.350\n";
     check(
@@ -185,7 +183,7 @@ fn stsb_can_be_rounded_to_fifths() {
 
 #[test]
 fn parquet_is_read_in_the_hub_s_layouts() {
-    // Shards in the task's folder, several row groups each.
+    // Shards in the task's folder, with several row groups each.
     let rte = load("rte", &fixtures());
     assert_eq!(rte.train.len(), 8);
     for (row, example) in rte.train.iter().enumerate() {
@@ -199,7 +197,7 @@ fn parquet_is_read_in_the_hub_s_layouts() {
     assert_eq!(rte.files[0].rows + rte.files[1].rows, 8);
     assert_eq!(pairs(&[rte.validation, rte.test].concat()).len(), 4);
 
-    // A folder of parts a split, scores in 32 and in 64 bits.
+    // A folder of shards per split, with scores in 32 and in 64 bits.
     let stsb = load("stsb", &fixtures());
     let targets: Vec<&str> = stsb.train.iter().map(|row| row.target.as_str()).collect();
     assert_eq!(targets, ["0.0", "4.2", "3.8", "2.3", "5.0", "1.6"]);
@@ -209,7 +207,7 @@ fn parquet_is_read_in_the_hub_s_layouts() {
         .collect();
     assert_eq!(validation, targets);
 
-    // Under `data`, classes by name.
+    // Under `data`, with classes by name.
     let mnli = load("mnli", &fixtures());
     assert_eq!(
         mnli.train.iter().map(|row| row.target.as_str()).collect::<Vec<_>>(),
@@ -253,7 +251,7 @@ fn folders_go_by_many_names() {
     }
 }
 
-/// QQP's official files hold a few rows that are cut short; the hub leaves them out, and so do we, and count them.
+/// QQP's official files have a few truncated rows; like the hub, we skip them, and count them.
 #[test]
 fn qqp_rows_without_a_label_are_counted_and_left_out() {
     let mut text = String::from("id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n");

@@ -1,4 +1,4 @@
-//! Tasks whose real files are not at hand, in the forms their makers publish. All sentences are invented.
+//! Tasks whose real files are not available, in the forms published by their authors. All sentences are invented.
 
 use std::path::Path;
 
@@ -40,7 +40,7 @@ fn multirc_has_a_row_for_each_answer_and_a_group_for_each_question() {
     check(&data.train);
     check(&sorted(&[&data.validation, &data.test]));
 
-    // The hub has one flat row an answer.
+    // The hub has one flat row per answer.
     let flat = |question: &str, answer: &str, label: u8| {
         format!(
             "{{\"paragraph\": \"<b>Sent 1: </b>Ann sold a boat.<br>\", \"question\": \"{question}\", \"answer\": \
@@ -54,7 +54,7 @@ fn multirc_has_a_row_for_each_answer_and_a_group_for_each_question() {
     ]);
     check(&load("multirc", root.path()).train);
 
-    // Right in two rows of three: one question of two is right as a whole.
+    // Two rows of three are correct: one question of two is entirely correct.
     let right = Right::of_examples(&data.train);
     let predictions = ["1", "1", "1"].map(str::to_owned);
     assert_eq!(score(Metric::EmGroups, &predictions, &right), 50.0);
@@ -94,7 +94,7 @@ fn record_has_a_row_for_each_answer_and_is_split_before() {
         ("<unk>", &["<unk>".to_owned()][..])
     );
 
-    // Officially a query counts once, by the best answer; the reference counts every row by its own.
+    // Officially a query counts once, by its best answer; the reference scores every row against its own answer.
     let right = Right::of_examples(&data.train);
     let predictions: Vec<String> = data.train.iter().map(|_| "the bob".to_owned()).collect();
     assert_eq!(score(Metric::Em, &predictions, &right), 50.0);
@@ -139,7 +139,7 @@ fn yelp_is_quoted_and_counts_classes_from_one() {
         [0, 1, 2].map(|row: usize| data.test[row].target.clone()),
         ["0", "1", "0"]
     );
-    // The hub counts from zero.
+    // The hub's labels start at zero.
     let hub: String = (0..1001)
         .map(|row| format!("{{\"text\": \"t\", \"label\": {}}}\n", row % 2))
         .collect();
@@ -300,7 +300,7 @@ fn few_shots_are_as_many_of_each_class_and_a_function_of_the_seed() {
     );
 }
 
-/// The hub's parquet files of tasks with answers: a list of texts, or one inside a struct, over several row groups.
+/// The hub's parquet files of tasks with answers: a list of texts, or one inside a struct, across several row groups.
 #[test]
 fn lists_in_parquet_are_answers() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parquet");
@@ -348,7 +348,7 @@ fn lists_in_parquet_are_answers() {
     }
 }
 
-/// A word's number beyond the text, however large, marks nothing.
+/// A word index beyond the text, however large, marks nothing.
 #[test]
 fn spans_beyond_the_text_are_not_marked() {
     let line = "{\"text\": \"Ann left\", \"span1_text\": \"Ann\", \"span1_index\": \"0\", \"span2_text\": \"left\", \

@@ -1,4 +1,4 @@
-//! A score depends on the rows and not on their order: rows of one group belong together wherever they stand.
+//! Group scores do not depend on row order: the rows of a group belong together wherever they are.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ fn card() -> Task {
     Task::from_card(card).expect("a card")
 }
 
-/// Four questions of two paragraphs, one of them asked in both, each with three answers.
+/// Four questions about two paragraphs, one question asked of both, with three answers each.
 fn rows() -> Vec<Value> {
     let asked = [(1, "who?"), (1, "when?"), (2, "who?"), (2, "why?")];
     let answers = asked.iter().flat_map(|&(paragraph, question)| {
@@ -42,7 +42,7 @@ fn with_test(name: &'static str, test: String) -> Vec<(&'static str, String)> {
     vec![("train.jsonl", rest.clone()), ("validation.jsonl", rest), (name, test)]
 }
 
-/// Every order that is tried: as they stand, backwards, each question's first answers first, and some permutations.
+/// The orders tested: original, reversed, all first answers first, and some permutations.
 fn orders(count: usize) -> Vec<Vec<usize>> {
     let interleaved = (0..3).flat_map(|answer| (0..count / 3).map(move |question| 3 * question + answer));
     let mut orders = vec![(0..count).collect(), (0..count).rev().collect(), interleaved.collect()];
@@ -50,9 +50,9 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
     orders
 }
 
-/// The scores of predictions that depend on the row alone.
+/// The scores of predictions that depend on the row only.
 fn scores(examples: &[Example]) -> [f64; 2] {
-    // Wrong for one answer of one question in one paragraph, which says nothing of the other one's.
+    // Wrong for one answer to a question in one paragraph, which must not affect the same question in the other.
     let wrong = |row: &Example| row.source == "when? answer 1";
     let flip = |row: &Example| if row.target == "0" { "1" } else { "0" }.to_owned();
     let predictions: Vec<String> = examples
@@ -89,7 +89,7 @@ fn groups_are_joined_by_what_they_have_in_common() {
     }
 }
 
-/// Keys that are numbers are the same keys in a table, where they are text.
+/// Numeric keys are the same keys in a table, where they are text.
 #[test]
 fn groups_are_the_same_in_tables() {
     let row = |row: &Value| {
@@ -120,7 +120,7 @@ fn groups_are_the_same_in_tables() {
     }
 }
 
-/// A split that lies in parts is one split.
+/// A sharded split is a single split.
 #[test]
 fn groups_reach_over_the_files_of_a_split() {
     use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Rows of decoder-only backbones: joined by a card's template or a chat template, cut, kept on disk.
+//! Rows of decoder-only backbones: joined by a card's template or a chat template, truncated, stored on disk.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use adept_data::{
 
 use crate::common::folder;
 
-/// Its tokenizer puts token 280 in front; 281 ends its texts.
+/// Its tokenizer prepends token 280; 281 is its end-of-text token.
 fn llama() -> TextTokenizer {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/goldens/llama");
     TextTokenizer::from_dir(&folder).expect("a tokenizer")
@@ -60,11 +60,11 @@ fn rows_are_stored_as_they_are_joined() {
     };
     assert_eq!(text(&found.train.read(2).expect("a row")), "so so  a film it is good");
     assert_eq!(found.validation.1.targets[0], "it is good");
-    // Another template, another store; the same one again, the same store.
+    // Another template yields another store; the same one again reuses the store.
     let again = open(root.path(), RowEncoder::joined(&tokenizer, &other), wide, kept.path());
     assert_eq!(again.origins["train"], RowsOrigin::Made);
     assert_eq!(text(&again.train.read(0).expect("a row")), "Q:  a film\nA: it is good");
-    // Cut: the prompt's end stays, and the target's own.
+    // Truncated: the prompt keeps its end, and so does the target.
     let narrow = Lengths { source: 4, target: 3 };
     let cut = open(
         root.path(),

@@ -1,5 +1,4 @@
-//! What texts lose on their way into token ids: counted per split, with an example, from a new store and from a kept
-//! one.
+//! What texts lose in tokenisation: counted per split, with an example, both for a new store and for a reused one.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +13,7 @@ fn checkpoint(path: &str) -> TextTokenizer {
     TextTokenizer::from_dir(&folder).expect("a tokenizer of the repository")
 }
 
-/// Rows of source and target in one folder, a file for each split.
+/// Rows of source and target in one folder, one file per split.
 fn files(train: &[(&str, &str)], validation: &[(&str, &str)]) -> tempfile::TempDir {
     let root = tempfile::tempdir().expect("a temporary folder");
     let write = |name: &str, rows: &[(&str, &str)]| {
@@ -29,7 +28,7 @@ fn files(train: &[(&str, &str)], validation: &[(&str, &str)]) -> tempfile::TempD
     root
 }
 
-/// The losses of the task `text` in that folder, and how its stores came to be.
+/// The losses of the task `text` in this folder, and how its stores were obtained.
 fn losses(
     root: &Path,
     tokenizer: &TextTokenizer,
@@ -49,7 +48,7 @@ fn losses(
     (rows.losses, rows.origins.into_values().collect())
 }
 
-/// Text, kind and rows of each loss of a split.
+/// Text, kind and number of rows of each loss in a split.
 fn counts(losses: &[SplitLosses], split: &str) -> Vec<(LossyText, LossKind, usize)> {
     let of = losses.iter().filter(|losses| losses.split == split);
     of.flat_map(|losses| losses.losses.iter().map(|loss| (loss.text, loss.kind, loss.rows)))
@@ -118,7 +117,8 @@ fn every_kind_is_counted_in_its_split_and_the_cache_knows_it_too() {
     let (reused, origins) = losses(root.path(), &tokenizer, lengths, kept.path());
     assert_eq!(origins, [RowsOrigin::Reused; 3]);
     assert_eq!(reused, made);
-    // Lengths cut when rows are read: the same stores say less with more room, and more with less.
+    // Truncation happens when rows are read: the same stores report fewer losses with longer limits, and more with
+    // shorter ones.
     let (roomy, _) = losses(root.path(), &tokenizer, Lengths { source: 64, target: 64 }, kept.path());
     assert_eq!(counts(&roomy, "validation"), []);
     let (narrow, origins) = losses(root.path(), &tokenizer, Lengths { source: 2, target: 2 }, kept.path());

@@ -1,4 +1,4 @@
-//! Readers, tasks, splits, batches and metrics from outside the crate.
+//! Integration tests of readers, tasks, splits, batches and metrics.
 
 mod answers;
 mod batches;

@@ -1,4 +1,4 @@
-//! Tables that other readers mend in silence: either they mean one thing, or they are refused with line and field.
+//! Tables that other readers silently repair: they are either unambiguous, or rejected with line and field.
 
 use std::fs;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
-/// Loads rows of `source` and `target` from one file of this name; the rows, or the message.
+/// Loads rows of `source` and `target` from a single file of this name; returns the rows or the error message.
 fn load(name: &str, bytes: &[u8]) -> Result<Vec<Example>, String> {
     load_as(&Task::named("text").expect("a task's name"), name, bytes)
 }
@@ -45,7 +45,7 @@ fn a_column_that_is_needed_stands_in_the_header_once() {
     check("train.csv", "source,target,x,target\na,b,c,d\n", Err(twice));
     check("train.tsv", "source\ttarget\tx\ttarget\na\tb\tc\td\n", Err(twice));
     check("train.csv", "source,\"target\",x,target\na,b,c,b\n", Err(twice));
-    // Others may stand there as often as they like, and need no name.
+    // Other columns may occur any number of times, and need no name.
     check("train.csv", "x,source,x,target,\n1,a,2,b,\n", Ok(&[("a", "b")]));
     check("train.tsv", "\tsource\t\ttarget\n1\ta\t2\tb\n", Ok(&[("a", "b")]));
 }
@@ -63,7 +63,7 @@ fn a_key_stands_in_an_object_once() {
             "[{\"source\": \"a\", \"target\": \"b\"}, {\"source\": \"a\", \"target\": \"b\", \"source\": \"c\"}]",
             1,
         ),
-        // Escapes make no other key of it.
+        // An escaped key is the same key.
         (
             "train.jsonl",
             "{\"source\": \"a\", \"s\\u006furce\": \"c\", \"target\": \"b\"}\n",
@@ -118,7 +118,7 @@ fn a_quoted_cell_ends_with_its_quotation_mark() {
             Err(&format!(":4: column {column}: {found} {letter}")),
         );
     }
-    // In the second line of a cell that has two.
+    // On the second line of a cell with two.
     check(
         "train.csv",
         "source,target\n\"a\nb\"c,d\n",
@@ -129,13 +129,13 @@ fn a_quoted_cell_ends_with_its_quotation_mark() {
         "source,\"target\"s\na,b\n",
         Err(&format!(":1: column 2: {found} 's'")),
     );
-    // What the rows before it lack is said first.
+    // A fault in an earlier row is reported first.
     check(
         "train.csv",
         "source,target\na\n\"a\"b,c\n",
         Err(":2: expected 2 columns, found 1"),
     );
-    // A quotation mark within a cell that has none around it is a character; doubled ones are one.
+    // A quotation mark inside an unquoted cell is an ordinary character; a doubled one is a single character.
     check(
         "train.csv",
         "source,target\n5\" nails,\"a \"\"b\"\" c\"\n\"\",\"\"\"\"\r\n\"x\ny\",z\"\n",
@@ -206,7 +206,7 @@ fn zeros_are_characters_and_no_ends() {
     );
 }
 
-/// A card that says that its files have no header.
+/// A card whose files have no header.
 fn headless(format: &str) -> Task {
     let card = format!(
         "name = \"own\"\n[source]\npieces = [{{ field = \"source\" }}]\n[target]\nkind = \"answer\"\nfield = \"target\"\n\

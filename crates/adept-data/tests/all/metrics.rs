@@ -1,7 +1,8 @@
-//! Metrics against scikit-learn and scipy: ties, one class, invalid predictions, constant predictions, random ones.
+//! Metrics against scikit-learn and scipy: ties, a single class, invalid predictions, constant predictions, random
+//! ones.
 //!
-//! The cases come from `tests/generators/metrics_reference.py`. The limit of 1e-9 (of 100) is far below what any report
-//! shows and far above the last bits in which sums in another order differ.
+//! The cases come from `tests/generators/metrics_reference.py`. The tolerance of 1e-9 (out of 100) is far below what
+//! any report shows and far above the differences caused by another order of summation.
 
 use std::collections::BTreeMap;
 
@@ -65,8 +66,8 @@ fn what_is_undefined_is_zero() {
     check(Metric::Pearson, &["1e-300", "2e-300"], &["4", "4"], 0.0);
 }
 
-/// Words that Python's `float` takes for numbers are predictions that are none, as `n/a` is, and so are numbers beyond
-/// all.
+/// Words that Python's `float` parses as numbers are non-numeric predictions, like `n/a`, and so are numbers that
+/// overflow.
 #[test]
 fn words_are_no_numbers() {
     let targets = ["0.0", "1.0", "2.0", "3.0"];

@@ -1,11 +1,11 @@
-//! Your own tasks: by a card, or by a file of rows alone. All sentences are invented.
+//! Your own tasks: from a card, or from just a file of rows. All sentences are invented.
 
 use std::fs;
 
 use crate::common::{folder, named, sorted};
 use adept_data::{LoadOptions, Task, TaskData, load_task};
 
-/// A task that nobody has but the user.
+/// A user-defined task.
 #[test]
 fn a_card_of_one_s_own_is_a_task() {
     let card = r#"
@@ -143,7 +143,7 @@ fn one_file_of_one_s_own_is_a_task() {
     );
 }
 
-/// A card need say no more than what is what.
+/// Everything but the essentials of a card has defaults.
 #[test]
 fn a_card_may_be_short() {
     let card = "name = \"mood\"\n[source]\npieces = [{ marker = \"review:\", field = \"text\" }]\n[target]\nkind = \

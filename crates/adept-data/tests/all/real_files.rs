@@ -1,7 +1,7 @@
-//! The real GLUE files and T5's real tokenizer: counts, texts and ids against an independent Python reading.
+//! The real GLUE files and T5's real tokenizer: counts, texts and ids against an independent Python implementation.
 //!
-//! `fixtures/tokenizer.py` wrote both fixtures: digests of what each real file becomes (no text of it), and the ids of
-//! invented texts. Skipped, with a word, where the data is not there.
+//! `fixtures/tokenizer.py` generated both fixtures: digests of each real file's rows (without their text), and the ids
+//! of invented texts. Skipped, with a message, if the data is not available.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,6 @@ use crate::common::{real, sha256};
 use adept_data::task::TargetCard;
 use adept_data::{Encoded, Example, LoadOptions, RowEncoder, TargetLength, Task, TextTokenizer, load_task};
 
-/// A built-in task.
 fn named(name: &str) -> Task {
     Task::named(name).expect("a task's name")
 }
@@ -72,7 +71,7 @@ fn real_files_give_the_rows_texts_and_ids_of_python() {
     for (name, expected) in digests {
         let task = name.as_str();
         let data = load_task(&named(task), &glue, &LoadOptions::default()).expect("the official files have no fault");
-        // The task's own folder gives the same as the root.
+        // The task's own folder yields the same as the root.
         let folder = glue.join(data.files[0].name.split('/').next().expect("a folder"));
         let again =
             load_task(&named(task), &folder, &LoadOptions::default()).expect("the official files have no fault");

@@ -1,8 +1,8 @@
-//! The real files of the tasks beyond GLUE: counts and texts against an independent Python reading
-//! (`fixtures/tasks.py`, which wrote the digests). Skipped, with a word, where the data is not there.
+//! The real files of the tasks beyond GLUE: counts and texts against an independent Python implementation
+//! (`fixtures/tasks.py`, which generated the digests). Skipped, with a message, if the data is not available.
 //!
-//! Of some tasks only a part is there. Such files are laid out in a folder of their own as the splits they stand for,
-//! and repeated where they have fewer rows than are held out of training.
+//! For some tasks only some of the files are available. Those are arranged in a folder of their own as the splits that
+//! they replace, and repeated if they have fewer rows than are held out of training.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ struct Digest {
     text: String,
 }
 
-/// The folders of a task's files, the name each file gets, and how often its lines are repeated.
+/// The sources of a task's files: folder, name in the layout, and how often the lines are repeated.
 type Layout = (&'static str, &'static [(&'static str, &'static str, usize)]);
 
 fn layout(task: &str) -> Layout {
@@ -59,7 +59,7 @@ fn digest(rows: &[Example], program: bool) -> String {
     let text: String = rows
         .iter()
         .map(|row| {
-            // The text that tests a program stands behind it.
+            // A program's row is followed by its test code.
             let test = if program { row.golds[0].clone() } else { String::new() };
             format!("{}\t{}\t{}{test}\n", row.id, row.source, row.target)
         })

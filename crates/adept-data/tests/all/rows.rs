@@ -1,4 +1,4 @@
-//! Tasks as token ids on disk: the rows of the loader, tokenised once, and made anew where they are not whole.
+//! Tasks as token ids on disk: the loader's rows, tokenised once, and rebuilt if corrupt.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ fn train(rows: &TaskRows) -> Vec<Encoded> {
         .collect()
 }
 
-/// What the rows are, all that is compared between two openings.
+/// Everything compared between two openings of a task.
 type Content = (Vec<Encoded>, Vec<String>, (Vec<Encoded>, Right), (Vec<Encoded>, Right));
 
 fn content(rows: &TaskRows) -> Content {
@@ -63,7 +63,7 @@ fn content(rows: &TaskRows) -> Content {
     )
 }
 
-/// The single store in a folder.
+/// The stores in a folder, sorted.
 fn stores(folder: &Path) -> Vec<PathBuf> {
     let mut stores: Vec<PathBuf> = fs::read_dir(folder)
         .expect("a folder")
@@ -165,7 +165,7 @@ fn the_second_opening_reads_what_the_first_has_written() {
     assert_eq!(origins(&reused), [RowsOrigin::Reused; 2]);
     assert!(content(&made) == content(&reused));
     assert_eq!(made.files, reused.files);
-    // Bytes are a function of the data alone.
+    // The bytes are a function of the data only.
     let again = tempfile::tempdir().expect("a temporary folder");
     open("rte", Some(again.path()));
     let anew: Vec<Vec<u8>> = stores(again.path())
@@ -207,7 +207,7 @@ fn lengths_are_cut_when_rows_are_read_so_that_they_share_a_store() {
 #[test]
 fn damaged_stores_are_made_anew() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    // A few rows: they are tokenised anew some hundred times.
+    // Only a few rows, since they are tokenised some hundred times.
     let root = tempfile::tempdir().expect("a temporary folder");
     for file in ["train.tsv", "dev.tsv"] {
         let text = fs::read_to_string(datasets("glue-sample/RTE").join(file)).expect("a file");
@@ -267,7 +267,7 @@ fn whatever_decides_the_rows_decides_their_store() {
     let (rte, own) = (task("rte"), tokenizer());
     assert_eq!(opened(&rte, &options, own), [Made, Made]);
     assert_eq!(opened(&rte, &options, own), [Reused, Reused]);
-    // Few-shot draws choose among the same rows.
+    // Few-shot subsets select from the same rows.
     let few = LoadOptions {
         few_shot: Some(FewShot { rows: 8, seed: 1 }),
         ..options
@@ -281,7 +281,7 @@ fn whatever_decides_the_rows_decides_their_store() {
         ..options
     };
     assert_eq!(opened(&rte, &slips, own), [Made, Made], "another option");
-    // One row changes, by a letter: its file's store alone is another.
+    // One letter of a row changes: only that file's store is different.
     let dev = root.path().join("dev.tsv");
     let text = fs::read_to_string(&dev).expect("a file");
     fs::write(&dev, text.replacen(" the ", " thy ", 1)).expect("a writable folder");
@@ -298,7 +298,7 @@ fn whatever_decides_the_rows_decides_their_store() {
     fs::write(&card, format!("{text}\n# changed\n")).expect("a writable folder");
     let changed = Task::from_file(&card).expect("a card");
     assert_eq!(opened(&changed, &options, own), [Made, Made], "another card");
-    // The same bytes at another time in another place are the same data.
+    // The same bytes with another time and place are the same data.
     let moved = tempfile::tempdir().expect("a temporary folder");
     for file in ["train.tsv", "dev.tsv"] {
         fs::copy(root.path().join(file), moved.path().join(file)).expect("a writable folder");
@@ -394,7 +394,7 @@ fn what_targets_are_most_often_and_on_average() {
         assert_eq!(train.mean_target().expect("rows"), mean);
     };
     check(&["b", "a", "b"], "b", None);
-    // Among equals the first by value.
+    // Ties are resolved by value order.
     check(&["c", "b", "a", "b", "c"], "b", None);
     check(&["z", "1.5", "1.5", "6.0"], "1.5", Some(3.0));
 }

@@ -1,7 +1,7 @@
 //! The paper's splits against torch, for all tasks at their official sizes, and STS-B's targets against Python.
 //!
-//! The fixture comes from `tests/generators/splits_reference.py`. Files of the official sizes are made here: what is
-//! checked is the whole way of a row's number from its file to its split.
+//! The fixture comes from `tests/generators/splits_reference.py`. Files of the official sizes are generated here, which
+//! covers the whole path of a row number from file to split.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -65,7 +65,7 @@ fn check_ids(name: &str, expected: &Ids, rows: &[Example]) {
     }
 }
 
-/// A row that holds its own number, in the form that MRQA has, or else in the hub's.
+/// A row that contains its own number, in MRQA's form if the task has it, else in the hub's.
 fn row(task: &'static Task, number: usize) -> String {
     let r = format!("r{number}");
     if task.card().forms.iter().any(|form| form.name == "mrqa") {
@@ -110,7 +110,7 @@ fn split_ids_are_those_of_torch_for_all_tasks() {
     let fixture = fixture();
     for task in Task::built_in() {
         let name = task.name();
-        // Your own data has no official size, and MBPP's real file has a test of its own.
+        // Your own data has no official size, and MBPP's real file has its own test.
         if ["text", "mbpp", "mbpp_original"].contains(&name) {
             continue;
         }
@@ -130,7 +130,7 @@ fn split_ids_are_those_of_torch_for_all_tasks() {
             let counted = match (name, split) {
                 // The paper counts one row more than QQP's development file has.
                 ("qqp", "test") => task.card().counts[split] - 1,
-                // Its counts of ReCoRD are of answers, of which there is one a query here.
+                // The paper counts ReCoRD's answers, of which there is one per query here.
                 ("record", _) => rows.len(),
                 _ => task.card().counts[split],
             };
@@ -144,7 +144,7 @@ fn permutations_are_those_of_torch() {
     for (n, expected) in fixture().permutations {
         assert_eq!(torch_permutation(n, 42), expected, "n = {n}");
     }
-    // The figures that tasks.md names.
+    // The figures quoted in tasks.md.
     assert_eq!(torch_permutation(277, 42)[..6], [207, 84, 253, 243, 190, 28]);
     assert_eq!(torch_permutation(1043, 42)[..6], [911, 408, 813, 657, 710, 526]);
 }

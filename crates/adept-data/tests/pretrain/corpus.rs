@@ -1,4 +1,4 @@
-//! Corpus files: what is a paragraph, and every way in which a file can be wrong.
+//! Corpus files: what counts as a paragraph, and every way a file can be malformed.
 
 use std::path::PathBuf;
 use std::slice::from_ref;
@@ -70,7 +70,8 @@ fn wrapped_text_is_joined() {
             "End of it.",
         ],
     );
-    // Lines of which one is long are paragraphs, and so are lines that nothing blank parts, or that stand alone.
+    // If any line is long, lines are paragraphs; so are lines without blank ones between them, and lines between blank
+    // ones.
     let long = "long ".repeat(30);
     check(
         format!("one\ntwo\n\n{long}\nthree\n"),
@@ -96,7 +97,7 @@ fn paragraphs_of_any_length_are_cut_to_64_kib() {
             "{word}: what was cut is not what was there"
         );
     }
-    // In wrapped text lines are joined up to the same length or a line more.
+    // In wrapped text, lines are joined up to the same length, give or take a line.
     let text = "some words in a line\n".repeat(10_000);
     let folder = folder();
     let path = write(folder.path(), "text", format!("one\ntwo\n\n{text}"));
@@ -117,7 +118,7 @@ fn folders_are_read_in_the_order_of_their_paths() {
     assert_eq!(names, ["a/c/y.txt", "a/z.txt", "b.txt", "c.txt.gz"]);
     let texts: Vec<String> = names.iter().map(|name| format!("{name} says so")).collect();
     assert_eq!(lines(&corpus), texts);
-    // A file that is named is read whatever its name.
+    // A file given explicitly is read whatever its name.
     let named = open(&[folder.path().join("notes.md"), folder.path().join("b.txt")], ALL);
     assert_eq!(lines(&named), ["notes.md says so", "b.txt says so"]);
     assert_eq!(named.files()[0].name, "notes.md");
@@ -182,7 +183,7 @@ fn a_missing_file_is_named() {
     }
 }
 
-/// File, line and byte of what is no text.
+/// Checks file, line and byte reported for input that is not text.
 #[track_caller]
 fn check_fault(bytes: &[u8], expected: &str) {
     let folder = folder();
@@ -207,7 +208,7 @@ fn bytes_that_are_no_text_are_named() {
         b"\x7fELF\x02\x01\0\0\xff",
         "1: expected text, found byte 0x00 at byte 7 of the line; is it a binary file?",
     );
-    // In a line that is cut the byte is still counted from the line's own beginning.
+    // In a line that is cut, bytes are still counted from the beginning of the line.
     let long = [b"line\n".as_slice(), &b"word ".repeat(30_000), b"\xe8"].concat();
     check_fault(&long, "2: expected UTF-8, found byte 0xe8 at byte 150001 of the line");
 }
@@ -215,7 +216,7 @@ fn bytes_that_are_no_text_are_named() {
 #[test]
 fn a_damaged_gzip_file_is_refused() {
     let folder = folder();
-    // Text that does not compress to nothing, so that half of the file is half of the text.
+    // Text that does not compress well, so that half of the file is half of the text.
     let text: String = (0..20_000_u32)
         .map(|number| format!("line {}\n", number.wrapping_mul(2_654_435_761)))
         .collect();
@@ -246,7 +247,7 @@ fn a_damaged_gzip_file_is_refused() {
         fault(&[path]),
         DataError::Pretrain(PretrainError::Gzip { .. })
     ));
-    // Two members behind each other are one text, as for every other reader of the format.
+    // Two concatenated members form one text, as for every other reader of the format.
     let path = write(folder.path(), "two.txt.gz", [gzip(b"one\n"), gzip(b"two\n")].concat());
     assert_eq!(lines(&open(&[path], ALL)), ["one", "two"]);
 }
@@ -289,7 +290,7 @@ fn paragraphs_at_hand_come_first() {
         .collect();
     assert_eq!(files, [("first", 2), ("none", 0), ("second", 1), ("text.txt", 2)]);
     assert_eq!((corpus.paragraphs(), corpus.characters()), (5, 15));
-    // The checksum tells apart what is only cut in another place.
+    // The checksum depends on where the texts are divided.
     let checksum = |texts: [&str; 2]| {
         let mut corpus = alone.clone();
         corpus.prepend("texts".to_owned(), texts.map(str::to_owned).to_vec());

@@ -1,4 +1,4 @@
-//! Span corruption: examples worked out by hand, and the statistics of the mask.
+//! Span corruption: hand-computed examples, and the statistics of the mask.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ fn noise(noise_density: f64, mean_span_length: f64) -> DenoiseOptions {
     }
 }
 
-/// `x` marks noise. Tokens are 10, 11, 12 …, sentinels 99, 98, 97, the end 1.
+/// `x` marks noise. Tokens are 10, 11, 12 …, sentinels 99, 98, 97, and `</s>` is 1.
 #[track_caller]
 fn check_corrupt(mask: &str, source: &[u32], target: &[u32]) {
     let mask: Vec<bool> = mask.chars().map(|sign| sign == 'x').collect();
@@ -32,7 +32,7 @@ fn spans_become_sentinels() {
     check_corrupt(".x", &[10, 99, 1], &[99, 11, 1]);
     check_corrupt(".x.x.x", &[10, 99, 12, 98, 14, 97, 1], &[99, 11, 98, 13, 97, 15, 1]);
     check_corrupt(".xxxx", &[10, 99, 1], &[99, 11, 12, 13, 14, 1]);
-    // Masks that `noise_mask` does not draw: noise first, noise not last, none at all, nothing but noise.
+    // Masks that `noise_mask` never produces: noise first, noise not last, no noise, only noise.
     check_corrupt("xx.x", &[99, 12, 98, 1], &[99, 10, 11, 98, 13, 1]);
     check_corrupt(".xx..", &[10, 99, 13, 14, 1], &[99, 11, 12, 1]);
     check_corrupt("...", &[10, 11, 12, 1], &[1]);
@@ -59,9 +59,9 @@ fn more_spans_than_sentinels_are_refused() {
     ));
 }
 
-/// The first line is T5's own; the others follow from n = round(L · density), s = round(n / mean) and
-/// L - n + s + 1 ≤ input length, for example 141: n = 21, s = 7, input 141 - 21 + 7 + 1 = 128, target 21 + 7 + 1 = 29,
-/// and 142 tokens would make an input of 129.
+/// The first line is T5's own; the others follow from n = round(L · density), s = round(n / mean) and L - n + s + 1 ≤
+/// input length. For example 141: n = 21, s = 7, input 141 - 21 + 7 + 1 = 128, target 21 + 7 + 1 = 29, while 142 tokens
+/// would make an input of 129.
 #[test]
 fn windows_are_as_long_as_fits() {
     for (input_length, options, expected) in [
@@ -69,10 +69,10 @@ fn windows_are_as_long_as_fits() {
         (256, T5, (284, 58)),
         (128, T5, (141, 29)),
         (64, T5, (70, 14)),
-        // 3.75 rounds to 4 noise tokens in one span; 26 tokens would be 3.9, 4, and one input token more.
+        // 3.75 rounds to 4 noise tokens in one span; 26 tokens would have 3.9, also 4, and one more input token.
         (23, T5, (25, 6)),
         (3, T5, (2, 3)),
-        // Halves round to the even number: 2.5 noise tokens of 5 are 2, 9.5 of 19 are 10, and 2.5 spans of 10 are 2.
+        // Halves round to even: 2.5 noise tokens of 5 become 2, 9.5 of 19 become 10, and 2.5 spans of 10 become 2.
         (5, noise(0.5, 1.0), (4, 5)),
         (12, noise(0.5, 4.0), (19, 13)),
     ] {
@@ -81,7 +81,7 @@ fn windows_are_as_long_as_fits() {
     }
 }
 
-/// What [`window_length`] promises holds for every mask: one length of inputs and of targets, whatever is drawn.
+/// The lengths from [`window_length`] hold for every mask: all inputs and all targets have one length.
 #[test]
 fn corrupted_windows_have_the_promised_lengths() {
     let sentinels = Sentinels::new((0..200).rev().collect());
@@ -134,7 +134,7 @@ fn options_out_of_range_are_refused() {
     ));
 }
 
-/// Lengths of runs of noise and of the rest.
+/// Lengths of the runs of noise and of non-noise.
 fn runs(mask: &[bool]) -> (Vec<usize>, Vec<usize>) {
     let (mut noise, mut rest) = (Vec::new(), Vec::new());
     for run in mask.chunk_by(|a, b| a == b) {
@@ -151,7 +151,7 @@ fn masks_have_the_published_statistics() {
     for index in 0..DRAWS as u64 {
         let mask = noise_mask(568, &T5, &mut Draws::new(9, index));
         let (noise, rest) = runs(&mask);
-        // 568 · 0.15 = 85.2 tokens of noise, 85 / 3 = 28.3 spans.
+        // 568 · 0.15 = 85.2 noise tokens, 85 / 3 = 28.3 spans.
         assert_eq!(mask.iter().filter(|&&noise| noise).count(), 85);
         assert_eq!((noise.len(), rest.len()), (28, 28));
         assert!(!mask[0] && mask[567]);
@@ -165,21 +165,23 @@ fn masks_have_the_published_statistics() {
     let spans = DRAWS * 28;
     let mean = lengths.iter().map(|(length, count)| length * count).sum::<usize>() as f64 / spans as f64;
     assert!((mean - 85.0 / 28.0).abs() < 1e-9, "{mean}");
-    // The first of 28 spans that 85 tokens are cut into is longer than k with probability C(84-k, 27) / C(84, 27): a
-    // span is one token long in 27/84 of cases, at least three long in (57 · 56) / (84 · 83).
+    // The first of 28 spans that partition 85 tokens is longer than k with probability C(84-k, 27) / C(84, 27): a span
+    // has length one in 27/84 of cases, and at least three in (57 · 56) / (84 · 83).
     let share = |count: usize| count as f64 / spans as f64;
     let single = share(lengths[&1]);
     assert!((single - 27.0 / 84.0).abs() < 0.01, "{single}");
     let long = share(lengths.range(3..).map(|(_, count)| count).sum());
     assert!((long - 57.0 * 56.0 / (84.0 * 83.0)).abs() < 0.01, "{long}");
-    // Away from the ends a place is noise in 15 % of draws; 5 standard deviations are 5 · √(0.15 · 0.85 / 4000) ≈ 0.028.
+    // Away from the ends a position is noise in 15 % of draws; 5 standard deviations are 5 · √(0.15 · 0.85 / 4000) ≈
+    // 0.028.
     for (place, &count) in noisy.iter().enumerate().take(508).skip(60) {
         let density = count as f64 / DRAWS as f64;
         assert!((density - 0.15).abs() < 0.03, "{density} at {place}");
     }
 }
 
-/// 8 tokens, 4 of them noise in 2 spans: both kinds are cut as 1 + 3, 2 + 2 or 3 + 1, nine masks, each as likely.
+/// 8 tokens, 4 of them noise in 2 spans: both kinds are partitioned as 1 + 3, 2 + 2 or 3 + 1, giving nine equally
+/// likely masks.
 #[test]
 fn all_ways_to_cut_are_equally_likely() {
     let mut seen: BTreeMap<Vec<bool>, usize> = BTreeMap::new();
@@ -189,7 +191,7 @@ fn all_ways_to_cut_are_equally_likely() {
             .or_default() += 1;
     }
     assert_eq!(seen.len(), 9);
-    // 1000 are expected of each; 5 standard deviations are 5 · √(1000 · 8/9) ≈ 149.
+    // 1000 of each are expected; 5 standard deviations are 5 · √(1000 · 8/9) ≈ 149.
     assert!(seen.values().all(|count| (851..=1149).contains(count)), "{seen:?}");
 }
 
@@ -204,7 +206,7 @@ fn short_texts_have_little_noise_or_none() {
         assert_eq!(noise.len(), rest.len(), "{length}");
         assert_eq!(T5.spans(length), noise.len(), "{length}");
     }
-    // More spans than there are tokens to part them are made fewer.
+    // The number of spans is limited by the tokens available to separate them.
     let (noise_spans, rest) = runs(&noise_mask(10, &noise(0.9, 1.0), &mut Draws::new(0, 0)));
     assert_eq!((noise_spans, rest), (vec![9], vec![1]));
 }

@@ -1,4 +1,4 @@
-//! What pretraining reads: corpora, tokenizer training, the token store, span corruption, mixtures and their batches.
+//! Pretraining data: corpora, tokenizer training, the token store, span corruption, mixtures and their batches.
 
 #[path = "../all/common/mod.rs"]
 mod common;

@@ -1,4 +1,4 @@
-//! Real corpora and T5's real tokenizer. Skipped, with a word, where the data is not there.
+//! Real corpora and T5's real tokenizer. Skipped, with a message, if the data is not available.
 
 use adept_data::TextTokenizer;
 use adept_data::pretrain::{
@@ -21,7 +21,7 @@ fn t5s_tokenizer_has_a_hundred_sentinels_and_makes_its_batches() {
     let folder = folder();
     let path = folder.path().join("tokens.bin");
     let store = TokenStore::open_or_build(&path, &corpus, &tokenizer, &mut |_| {}).expect("real text");
-    // Every word worked out once gives what whole texts give.
+    // Tokenising word by word yields the same ids as tokenising whole texts.
     let (mut place, mut window) = (0, Vec::new());
     for line in corpus.lines() {
         let ids = tokenizer.encode(&line.expect("real text"), usize::MAX).expect("ids");

@@ -1,4 +1,4 @@
-//! The token store: what it holds is what the tokenizer gives, and it is built anew where it is not what it should be.
+//! The token store holds the tokenizer's ids, and is rebuilt unless it is exactly what it should be.
 
 use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::support::{ALL, folder, lines, open, sentence, tokenizer, tokenizer_folder, write};
 
-/// Text that is hard to take apart: spaces of all kinds, accents on spaces, special tokens, unknown letters.
+/// Text that is hard to split: all kinds of spaces, accents on spaces, special tokens, unknown letters.
 const ODD: &str = "two  spaces\tand a tab\n\
     x\u{a0}\u{308}y \u{308}z e\u{301} é\n\
     the <extra_id_0> old<extra_id_1> bridge </s> and <pad>\n\
@@ -64,11 +64,11 @@ fn every_window_is_what_the_tokenizer_gives() {
         store.window(start as u64, 141, &mut window).expect("a window within");
         assert_eq!(window, expected[start..start + 141], "{start}");
     }
-    // Several chunks were tokenised, and the last step is the end.
+    // Several chunks were tokenised, and the last step reports completion.
     assert!(progress.len() > 1);
     let last = progress.last().expect("steps");
     assert_eq!((last.paragraphs, last.total, last.tokens), (6008, 6008, store.len()));
-    // Nothing is left beside it.
+    // No temporary file is left.
     assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 3);
 }
 
@@ -133,7 +133,7 @@ fn a_store_that_fits_is_reused() {
     );
 }
 
-/// Damages the store, and finds it whole again.
+/// Damages the store, and checks that it is rebuilt correctly.
 #[track_caller]
 fn check_rebuilt(expected: StoreOrigin, damage: impl FnOnce(&mut fs::File)) {
     let place = built();
@@ -164,11 +164,11 @@ fn a_damaged_store_is_built_anew() {
             .and_then(|_| file.write_all(b"more"))
             .expect("a file");
     });
-    // Magic, count of ids, count of paragraphs, hash of the ids, an id.
+    // Magic bytes, number of ids, number of paragraphs, hash of the ids, an id.
     for at in [0, 16, 23, 24, 90, 500] {
         check_rebuilt(StoreOrigin::Damaged, |file| flip(file, at));
     }
-    // Version, width, hash of what it was made of.
+    // Version, width, content key.
     for at in [8, 12, 50] {
         check_rebuilt(StoreOrigin::Outdated, |file| flip(file, at));
     }
@@ -201,7 +201,7 @@ fn a_store_of_something_else_is_built_anew() {
     assert!(all(&store) == direct(&swapped, &changed));
 }
 
-/// Ids of a large vocabulary take four bytes, and a tokenizer that is not T5's is asked for whole texts.
+/// Ids of a large vocabulary take four bytes, and a tokenizer unlike T5's is given whole texts.
 #[test]
 fn other_tokenizers_are_stored_as_well() {
     let place = built();

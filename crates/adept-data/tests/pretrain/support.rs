@@ -1,4 +1,4 @@
-//! Invented text, files and a small tokenizer for the tests of this folder.
+//! Invented text, files and a small tokenizer for the pretraining tests.
 
 use std::fs;
 use std::io::Write;
@@ -52,7 +52,7 @@ const WHEN: [&str; 8] = [
     "- or so they said.",
 ];
 
-/// A sentence for every number, several hundred different words in all.
+/// A sentence for every number, with several hundred distinct words in all.
 pub fn sentence(number: usize) -> String {
     let pick = |words: [&'static str; 8], divisor: usize| words[number / divisor % 8];
     let (who, does, what, when) = (pick(WHO, 1), pick(DOES, 8), pick(WHAT, 64), pick(WHEN, 512));
@@ -61,7 +61,6 @@ pub fn sentence(number: usize) -> String {
     format!("{who} {does} {what} {when} Afterwards {name} wrote number {extra} down.")
 }
 
-/// One of a thousand names.
 fn name(number: usize) -> String {
     const BEGINS: [&str; 10] = ["Ka", "Lo", "Mi", "Ten", "Ra", "Su", "Pel", "Dor", "Vi", "Ne"];
     const GOES_ON: [&str; 10] = ["ra", "lin", "to", "ma", "ger", "sa", "bel", "ni", "wo", "chu"];
@@ -81,7 +80,7 @@ pub fn options(vocab_size: usize) -> UnigramOptions {
     }
 }
 
-/// A folder with a tokenizer of 300 entries, 20 of them sentinels. It is trained once for all tests of the process.
+/// A folder with a tokenizer of 300 entries, 20 of them sentinels. Trained once per process.
 pub fn tokenizer_folder() -> &'static Path {
     static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
         let folder = TempDir::new().expect("a temporary folder");
@@ -113,7 +112,7 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("memory can be written to")
 }
 
-/// Every paragraph, however short.
+/// Keeps every paragraph, however short.
 pub const ALL: CorpusOptions = CorpusOptions {
     min_characters: 1,
     drop_headings: false,

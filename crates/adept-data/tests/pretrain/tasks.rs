@@ -1,4 +1,4 @@
-//! Mixing rates worked out by hand, and batches of a mixture of tasks.
+//! Hand-computed mixing rates, and batches of a task mixture.
 
 use std::collections::BTreeMap;
 
@@ -26,8 +26,8 @@ fn rates_are_proportional_to_limited_sizes() {
     check_rates(&[], 100, 1.0, &[]);
 }
 
-/// Tasks of so many rows; the source of a row is `[100 · task + 10, row, …, 1]` of between 3 and 40 ids, its target the
-/// row and the end.
+/// Tasks with these numbers of rows; the source of a row is `[100 · task + 10, row, …, 1]` of between 3 and 40 ids, its
+/// target the row and `</s>`.
 fn tasks(sizes: &[usize]) -> Vec<MixtureTask> {
     let row = |task: usize, row: usize| {
         let length = 3 + (row * 7919 + task) % 38;
@@ -100,7 +100,7 @@ fn rows_are_the_tasks_own() {
 #[test]
 fn tasks_come_at_their_rates_and_rows_in_turns() {
     let sizes = [50, 7, 300, 9];
-    // Rates need not add up to 1, and a task of rate 0 never comes.
+    // Rates need not sum to 1, and a task of rate 0 is never drawn.
     let batches = batches(&sizes, &[3.0, 1.0, 6.0, 0.0], 8);
     let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
     for index in 0..1000 {
@@ -121,7 +121,7 @@ fn tasks_come_at_their_rates_and_rows_in_turns() {
             "task {task}: {share}"
         );
         let (least, most) = (of_task.iter().min(), of_task.iter().max());
-        // Every row comes before any comes again.
+        // Every row is drawn once before any is drawn again.
         assert!(
             most.zip(least).is_some_and(|(most, least)| most - least <= 1),
             "task {task}: {of_task:?}"
@@ -131,7 +131,7 @@ fn tasks_come_at_their_rates_and_rows_in_turns() {
 
 #[test]
 fn the_last_task_of_rate_zero_never_comes() {
-    // A third, a third and a third add up to less than 1 in some orders of adding.
+    // These rates sum to less than 1 in some orders of addition.
     let batches = batches(&[5, 5, 5, 5], &[0.1, 0.7, 0.2, 0.0], 16);
     for index in 0..500 {
         assert!(batches.train_batch(0, index).rows.iter().all(|&row| row < 15));
@@ -147,8 +147,8 @@ fn little_padding_is_left() {
         tokens += batch.mask.iter().filter(|&&real| real).count();
         places += batch.mask.len();
     }
-    // Lengths are spread evenly over 3 to 40. Rows padded each to its own bucket would fill 68 %; batches of random rows
-    // would nearly all be 64 wide and a third full.
+    // Lengths are uniform over 3 to 40. Rows padded to their own bucket each would fill 68 %; nearly all batches of
+    // random rows would be 64 wide and a third full.
     let full = tokens as f64 / places as f64;
     assert!(full > 0.6, "{full}");
 }
@@ -173,7 +173,7 @@ fn batches_are_a_pure_function_of_seed_and_index() {
     let mut backward: Vec<Batch> = (0..100).rev().map(|index| other.train_batch(3, index)).collect();
     backward.reverse();
     assert!(forward == backward);
-    // In any order, and between batches of another seed.
+    // In any order, and interleaved with batches of another seed.
     for index in [57, 3, 99, 0, 58, 8, 7] {
         assert_ne!(other.train_batch(4, index), forward[index]);
         assert_eq!(other.train_batch(3, index), forward[index], "{index}");

@@ -1,5 +1,3 @@
-//! Batches of corrupted text.
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use adept_data::pretrain::{DenoiseOptions, PretrainError, Sentinels, TextBatches, TextOptions, TokenStore};
@@ -7,7 +5,7 @@ use adept_data::{Batch, DataError, IGNORED_LABEL};
 
 use crate::support::{ALL, folder, open, sentence, tokenizer, write};
 
-/// A store of about `sentences · 27` tokens and its tokens.
+/// A store of about `sentences · 27` tokens, and its tokens.
 fn store(sentences: usize) -> (TokenStore, Vec<u32>) {
     let folder = folder();
     let text: String = (0..sentences).map(|number| sentence(number * 17) + "\n").collect();
@@ -38,8 +36,8 @@ fn batches(sentences: usize, options: TextOptions) -> (TextBatches, Vec<u32>) {
     (TextBatches::new(store, options).expect("enough text"), tokens)
 }
 
-/// Puts a row's target back where its sentinels stand in the source: the text that was corrupted. Ids 280 to 299 are
-/// sentinels, `<extra_id_0>` the highest.
+/// Puts a row's target back in place of the sentinels in its source, which restores the original text. Ids 280 to 299
+/// are sentinels, `<extra_id_0>` the highest.
 fn restored(batch: &Batch, row: usize) -> Vec<u32> {
     let mask = &batch.mask[row * batch.source_width..(row + 1) * batch.source_width];
     let source: Vec<i32> = batch.input_ids[row * batch.source_width..(row + 1) * batch.source_width]
@@ -165,7 +163,7 @@ fn too_little_is_refused() {
         }
         other => panic!("{other}"),
     }
-    // 512 tokens of input have 28 spans, and the tokenizer has 20 sentinels.
+    // An input of 512 tokens has 28 spans, but the tokenizer has only 20 sentinels.
     assert!(matches!(
         fault(options(512, 4, 0)),
         DataError::Pretrain(PretrainError::TooFewSentinels {

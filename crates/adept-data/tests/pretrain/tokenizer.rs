@@ -1,7 +1,7 @@
-//! Tokenizers that are trained: T5's layout, what transformers makes of them, and every refusal.
+//! Trained tokenizers: T5's layout, agreement with transformers, and every error.
 //!
-//! `fixtures/pretrain/tokenizer.json` was written by [`write_fixture`]; `fixtures/pretrain_tokenizer.py` read it with
-//! transformers and wrote the ids of `fixtures/pretrain/cases.json`.
+//! `fixtures/pretrain/tokenizer.json` was written by [`write_fixture`]; `fixtures/pretrain_tokenizer.py` loaded it with
+//! transformers and wrote the ids in `fixtures/pretrain/cases.json`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,7 +18,7 @@ fn fixture(name: &str) -> std::path::PathBuf {
         .join(name)
 }
 
-/// Vocabulary in the order of ids.
+/// Vocabulary in id order.
 fn vocabulary(folder: &Path) -> Vec<String> {
     let text = fs::read_to_string(folder.join("tokenizer.json")).expect("a saved tokenizer");
     let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
@@ -81,7 +81,7 @@ fn texts_come_back() {
         .expect("ids");
     let sentinels: Vec<u32> = ids.into_iter().filter(|id| *id >= 280).collect();
     assert_eq!(sentinels, [299, 280]);
-    // What no text had is unknown, and the normalizer is at work.
+    // Text that never occurred is unknown, and the normalizer is applied.
     assert!(tokenizer.encode("Ж", 9).expect("ids").contains(&2));
     let plain = tokenizer.encode("cafe\u{301}\u{a0}ﬁne", 99).expect("ids");
     assert_eq!(plain, tokenizer.encode("café fine", 99).expect("ids"));
@@ -171,12 +171,12 @@ fn a_vocabulary_that_the_text_does_not_support_is_refused() {
         }
         other => panic!("{other:?}"),
     };
-    // 3 special tokens, 20 sentinels, and of pieces a c d e h m n o s t and ▁ and hardly more.
+    // 3 special tokens, 20 sentinels, the pieces a c d e h m n o s t and ▁, and hardly more.
     let text = "the cat sat on the mat and the cat sat on the hat";
     let (found, characters) = too_large(&[text]);
     assert_eq!(characters, 37);
     assert!((34..60).contains(&found), "{found}");
-    // What the message names as possible is possible.
+    // The size that the error reports as possible is possible.
     assert_eq!(train(&[text], options(found)).expect("as many as there were"), found);
     assert_eq!(train(&[text], options(34)).expect("one for each character"), 34);
     match train(&[text], options(33)) {
@@ -261,7 +261,7 @@ fn a_folder_that_cannot_be_made_is_named() {
     }
 }
 
-/// Made anew by `cargo test -p adept-data --test pretrain -- --ignored write_fixture` and then the Python program.
+/// Regenerate with `cargo test -p adept-data --test pretrain -- --ignored write_fixture`, then the Python program.
 #[test]
 #[ignore = "writes the fixture that the next test reads"]
 fn write_fixture() {

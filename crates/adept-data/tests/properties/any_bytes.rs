@@ -1,5 +1,5 @@
-//! No bytes make a reader panic: arbitrary ones, pieces of a format in any order, good files with damage, and JSON of any
-//! shape given to the built-in tasks. [`Feed::check`] judges the errors.
+//! No input makes a reader panic: arbitrary bytes, fragments of a format in any order, damaged valid files, and JSON of
+//! any shape for the built-in tasks. [`Feed::check`] validates the errors.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::damage::{Damage, apply, config, damage};
 use crate::feed::{Feed, Shape};
 use crate::formats::{Layout, Row, layout, rows, text, without_separators, write};
 
-/// What files of the formats are made of.
+/// Fragments that files of the formats consist of.
 const PIECES: [&[u8]; 34] = [
     b"first",
     b"second",
@@ -67,7 +67,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     gzip.finish().expect("memory")
 }
 
-/// A whole file, damaged; text may be compressed before or after.
+/// A complete file with damage; text may be compressed before or after it.
 fn damaged(shape: Shape, rows: &[Row], layout: &Layout, damages: &[Damage], compress: u8) -> Vec<u8> {
     let rows = if matches!(shape, Shape::Tsv | Shape::TsvWithoutHeader) {
         without_separators(rows)
@@ -115,7 +115,7 @@ fn damaged_files_are_rows_or_an_error() {
     }
 }
 
-/// The hub's own files rather than ours: written by another writer, with other types of columns.
+/// The hub's own files rather than ours, from another writer and with other column types.
 #[test]
 fn damaged_parquet_files_of_another_writer_are_rows_or_an_error() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parquet");
@@ -165,7 +165,7 @@ fn values(keys: Vec<String>) -> impl Strategy<Value = Value> {
     })
 }
 
-/// Keys on the ways to a form's fields.
+/// Keys on the paths to a form's fields.
 fn keys(task: &Task, form: usize) -> Vec<String> {
     let card = task.card();
     let form = &card.forms[form];
@@ -204,7 +204,7 @@ fn json_of_any_shape_is_rows_or_an_error_of_every_task() {
     }
 }
 
-/// Spans are numbers in the data: whatever they are, a text is marked, or the row is at fault.
+/// Whatever the span indices in the data, the text is either marked or the row rejected.
 #[test]
 fn spans_of_any_numbers_are_texts_or_an_error() {
     let number = || {

@@ -1,4 +1,4 @@
-//! Task cards: no text makes their reader panic, and what it refuses it says why.
+//! Task cards: no text makes their parser panic, and every rejection states its reason.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use proptest::sample::Index;
 use crate::config;
 use crate::feed::check_card;
 
-/// Lines and values that cards are made of, good and bad.
+/// Valid and invalid lines and values of cards.
 const PIECES: [&str; 26] = [
     "name = \"x\"",
     "display = \"X\"",

@@ -1,5 +1,5 @@
-//! Damage to good files, bytes and JSON alike, and how many cases a property is tried with. The property tests of every
-//! crate share this file.
+//! Damages valid files, both as bytes and as JSON, and sets the number of cases per property. Shared by the property
+//! tests of every crate.
 
 use std::fs;
 use std::path::Path;
@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 
 use crate::input::{join, parts};
 
-/// Cases that [`config`]'s numbers are meant for.
+/// The value of `PROPTEST_CASES` at which [`config`] uses its argument unchanged.
 const DEFAULT_CASES: u32 = 256;
 
-/// The configuration of a property with so many cases by default. Cases come from a fixed seed, so that a run repeats
-/// the one before; `PROPTEST_CASES` (as a share of 256) and `PROPTEST_RNG_SEED` change both.
+/// The configuration of a property with `cases` cases by default. Cases come from a fixed seed, so that runs are
+/// reproducible; `PROPTEST_CASES` (as a share of 256) and `PROPTEST_RNG_SEED` override both.
 pub fn config(cases: u32) -> Config {
     let mut config = Config {
         failure_persistence: None,
@@ -28,7 +28,6 @@ pub fn config(cases: u32) -> Config {
     config
 }
 
-/// Damage to a file.
 #[derive(Debug, Clone)]
 pub enum Damage {
     Flip(Index, u8),
@@ -37,11 +36,11 @@ pub enum Damage {
     Remove(Index, usize),
     Cut(Index),
     Repeat(Index, usize),
-    /// A number, written in eight bytes, over what stands there.
+    /// Overwrites eight bytes with a number.
     Number(Index, u64),
 }
 
-/// Any damage; what is inserted is one of `pieces`.
+/// Any damage; insertions are taken from `pieces`.
 pub fn damage(pieces: &'static [&'static [u8]]) -> impl Strategy<Value = Damage> {
     let index = any::<Index>;
     let numbers = [0, 1, u64::MAX, 1 << 63, 1 << 40, u64::from(u32::MAX), 100_000_001];
@@ -56,7 +55,6 @@ pub fn damage(pieces: &'static [&'static [u8]]) -> impl Strategy<Value = Damage>
     ]
 }
 
-/// Damages bytes.
 pub fn apply(damage: &Damage, bytes: &mut Vec<u8>) {
     if bytes.is_empty() {
         return;
@@ -87,7 +85,7 @@ pub fn apply(damage: &Damage, bytes: &mut Vec<u8>) {
     }
 }
 
-/// JSON values at the edges: what overflows, divides by nothing, is empty, or is of another kind.
+/// Edge cases of JSON values: overflow, division by zero, empty, or another type.
 pub fn edge() -> impl Strategy<Value = Value> {
     prop::sample::select(vec![
         json!(null),
@@ -122,7 +120,7 @@ pub fn edge() -> impl Strategy<Value = Value> {
     ])
 }
 
-/// Puts `edge` in the place of one of a document's values.
+/// Replaces one of a document's values with `edge`.
 pub fn change(document: &mut Value, at: &Index, edge: &Value) {
     let mut left = at.index(count(document));
     replace(document, &mut left, edge);
@@ -149,7 +147,8 @@ fn replace(value: &mut Value, left: &mut usize, edge: &Value) -> bool {
     }
 }
 
-/// Damaged copies of one of the good inputs: bytes are damaged, or values of a file in them that is JSON are replaced.
+/// Damaged copies of one of the valid inputs: either bytes are damaged, or values of a JSON file within it are
+/// replaced.
 pub fn damaged(seeds: Vec<Vec<u8>>, pieces: &'static [&'static [u8]]) -> impl Strategy<Value = Vec<u8>> {
     let bytes = prop::collection::vec(damage(pieces), 1..5);
     let values = prop::collection::vec((any::<Index>(), edge()), 1..4);
@@ -168,8 +167,8 @@ pub fn damaged(seeds: Vec<Vec<u8>>, pieces: &'static [&'static [u8]]) -> impl St
     })
 }
 
-/// The input with one of its JSON documents changed: a file that is one, or the header of a file of tensors. As it is
-/// where it holds none.
+/// The input with one of its JSON documents changed: a JSON file, or the header of a tensor file. Unchanged if it has
+/// none.
 fn with_json(input: &[u8], at: &Index, change: impl FnOnce(&mut Value)) -> Vec<u8> {
     let mut parts = parts(input);
     let document = |bytes: &[u8]| -> Option<(Value, usize)> {
@@ -199,7 +198,7 @@ fn with_json(input: &[u8], at: &Index, change: impl FnOnce(&mut Value)) -> Vec<u
     join(&parts)
 }
 
-/// The fuzz target's committed seeds, sorted by name.
+/// The committed seeds of a fuzz target, sorted by name.
 pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../fuzz/seeds")

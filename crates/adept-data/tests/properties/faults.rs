@@ -1,4 +1,4 @@
-//! One bad value or field among good rows: the error names its file, its line and its field, in every format.
+//! A bad value or field among good rows: in every format the error states file, line and field.
 
 use adept_data::DataError;
 use proptest::prelude::*;
@@ -9,10 +9,10 @@ use crate::config;
 use crate::feed::{Feed, Shape};
 use crate::formats::{Layout, Row, document, layout, lines_of, parquet, rows, table, without_separators};
 
-/// The fields, in the order in which a row's are looked at.
+/// The fields, in the order in which they are checked.
 const FIELDS: [&str; 3] = ["first", "second", "answer"];
 
-/// A row's line (or number) and field in an error.
+/// Line (or row number) and field in an error.
 fn place(error: &DataError) -> Option<(usize, String)> {
     match error {
         DataError::FieldType { line, field, .. } | DataError::NoAnswer { line, field, .. } => {
@@ -23,7 +23,7 @@ fn place(error: &DataError) -> Option<(usize, String)> {
     }
 }
 
-/// A value that no text is.
+/// Any JSON value that is not text.
 fn other_values() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(Value::Null),
@@ -73,7 +73,7 @@ fn a_bad_value_of_json_is_named() {
             }
             let written = json_file(shape, &objects, &layout);
             let error = feed.check(&written.bytes).expect_err("a bad value");
-            // A missing key is called by its name, a value by its path.
+            // A missing key is reported by name, a value by its path.
             let shown = if shape == Shape::JsonDocument && !missing { format!("row.{name}") } else { name.to_owned() };
             prop_assert_eq!(place(&error), Some((written.places[at], shown)), "{}", error);
         });
@@ -133,7 +133,7 @@ fn bytes_that_are_no_text_are_named() {
         let feed = Feed::new(shape);
         proptest!(config(240), |(rows in rows(1..6), layout in layout(), at in any::<Index>(), field in 0..3_usize)| {
             let (at, mut rows) = (at.index(rows.len()), without_separators(&rows));
-            // A mark that stands nowhere else is replaced by a byte that no text has.
+            // A marker that occurs nowhere else is replaced by an invalid byte.
             let mark = "~~mark~~";
             let row = &mut rows[at];
             *[&mut row.first, &mut row.second, &mut row.answers[0]][field] = mark.to_owned();

@@ -1,5 +1,5 @@
-//! A task whose files hold any bytes: they are written, the task is loaded, and what comes back is judged. The property
-//! tests here and the fuzz targets (`fuzz/` at the repository's root) share this file.
+//! A task whose files have arbitrary bytes: writes them, loads the task, and validates the result. Shared by the
+//! property tests here and the fuzz targets (`fuzz/` at the repository's root).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use adept_data::task::{FormCard, Format, Place};
 use adept_data::{DataError, LoadOptions, Task, TaskData, check_task, load_task};
 
-/// The card of rows with two texts and one or several answers.
+/// A card with two text fields and one or more answers.
 const CARD: &str = r#"
 name = "fed"
 display = "Fed"
@@ -26,14 +26,14 @@ name = "form"
 files = { train = ["rows"], validation = ["rows"], test = ["rows"] }
 "#;
 
-/// What the form of [`CARD`] goes on with where its files have no header line.
+/// Appended to the form of [`CARD`] for files without a header line.
 const HEADER: &str = "header = [\"first\", \"second\", \"answer\"]\n";
 
-/// How a document's rows lie in it: in lists within a list.
+/// Location of a document's rows: in nested lists.
 const NESTED: &str = "each = [{ path = \"data\", as = \"part\" }, { path = \"part.rows\", as = \"row\" }]\n\
                       fields = { first = \"row.first\", second = \"row.second\", answer = \"row.answer\" }\n";
 
-/// The forms of a file that the readers tell apart.
+/// The file shapes that readers distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     Tsv,
@@ -41,7 +41,7 @@ pub enum Shape {
     Csv,
     CsvWithoutHeader,
     JsonLines,
-    /// An object with lists in a list.
+    /// An object with nested lists.
     JsonDocument,
     /// A list of objects.
     JsonList,
@@ -49,7 +49,7 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// All of them.
+    /// Every shape, for tests that compare them.
     pub const ALL: [Self; 8] = [
         Self::Tsv,
         Self::TsvWithoutHeader,
@@ -86,13 +86,13 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Of the task whose rows are two texts and an answer.
+    /// For the task of [`CARD`].
     pub fn new(shape: Shape) -> Self {
         let task = Task::from_card(&shape.card()).unwrap_or_else(|fault| panic!("{shape:?}: {fault}"));
         Self::of(task, 0, shape == Shape::Parquet)
     }
 
-    /// Of a task in one of its forms; `parquet` chooses where the form leaves the choice.
+    /// For one form of a task; `parquet` selects the format if the form allows several.
     pub fn of(task: Task, form: usize, parquet: bool) -> Self {
         let root = tempfile::tempdir().expect("a temporary folder");
         let card = task.card();
@@ -114,7 +114,7 @@ impl Feed {
         }
     }
 
-    /// Loads the task from files that all have these bytes.
+    /// Loads the task with these bytes in all of its files.
     pub fn load(&self, bytes: &[u8]) -> Result<TaskData, DataError> {
         for file in &self.files {
             fs::write(file, bytes).expect("a writable folder");
@@ -122,10 +122,10 @@ impl Feed {
         load_task(&self.task, self.root.path(), &LoadOptions::default())
     }
 
-    /// Loads the task from files that all have these bytes.
+    /// Loads the task with these bytes in all of its files, and validates the error if there is one.
     ///
     /// # Panics
-    /// Where the loader does, and where an error does not say what is at fault: the file, and a row's line and field.
+    /// If the loader panics, or if an error does not identify the fault: the file and, for a row, line and field.
     pub fn check(&self, bytes: &[u8]) -> Result<TaskData, DataError> {
         let loaded = self.load(bytes);
         if let Err(error) = &loaded {
@@ -134,7 +134,7 @@ impl Feed {
         loaded
     }
 
-    /// Rows of a document are counted from 0; a list is one, whatever its file's name says.
+    /// A document's rows count from 0; a file with a list is a document, whatever its extension.
     fn judge(&self, error: &DataError, bytes: &[u8]) {
         let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
         let is_list = text.trim_ascii_start().starts_with(b"[");
@@ -175,7 +175,7 @@ impl Feed {
                 assert!(!misfits.is_empty(), "{message}");
                 return misfits.iter().for_each(|(_, misfit)| self.judge(misfit, bytes));
             }
-            // Whole files whose rows are too few for the task's rule; it is no single file's fault.
+            // The files are fine but have too few rows for the task's split rule.
             E::TooFewRows { .. } => return,
             _ => panic!("no fault of a file: {message}"),
         };
@@ -194,7 +194,7 @@ impl Feed {
         }
     }
 
-    /// Whether an error may call a field so: by its name, by its place, or by a key on the way there.
+    /// Whether an error may use this name for a field: its name, its place, or a key on the path to it.
     fn knows(&self, field: &str) -> bool {
         let card = self.task.card();
         let mut places: Vec<&str> = card.fields(false);
@@ -218,10 +218,10 @@ impl Feed {
     }
 }
 
-/// Reads a card; where it is one, asks it everything that needs no data, and looks for its data in an empty folder.
+/// Parses a card; if it is valid, calls everything that needs no data, and looks for its data in an empty folder.
 ///
 /// # Panics
-/// Where any of it does, and where a card is refused without a line or a key.
+/// If any of it panics, or if a card is rejected without a line or key.
 pub fn check_card(text: &str) {
     match Task::from_card(text) {
         Err(message) => {
@@ -239,7 +239,7 @@ pub fn check_card(text: &str) {
     }
 }
 
-/// Number of the last line of a text file; without bound where it is compressed.
+/// Number of the last line of a text file; unbounded for compressed files.
 fn last_line(bytes: &[u8]) -> usize {
     if bytes.starts_with(&[0x1f, 0x8b]) {
         return usize::MAX;
@@ -248,7 +248,7 @@ fn last_line(bytes: &[u8]) -> usize {
     1 + bytes.iter().enumerate().filter(|&pair| ends(pair)).count()
 }
 
-/// The name of a split's file that is looked for first.
+/// The preferred file name of a split.
 fn file_name(form: &FormCard, split: &str, parquet: bool) -> String {
     let stem = &form.files[split][0];
     let known = ["tsv", "csv", "txt", "json", "jsonl", "parquet"];

@@ -1,4 +1,4 @@
-//! Generated rows, and files of them in every format.
+//! Generates rows, and files with them in every format.
 
 use std::sync::Arc;
 
@@ -13,47 +13,47 @@ use serde_json::{Value, json};
 
 use crate::feed::Shape;
 
-/// Characters that mean something to a format, to a text's cleaning, or to a careless decoder.
+/// Characters with a meaning in some format or in text normalisation, or that trip careless decoders.
 const SPECIAL: [char; 24] = [
     '"', ',', '\'', '\\', '\n', '\r', '\t', '{', '}', '[', ']', ':', '|', '\0', '\u{1c}', '\u{85}', '\u{a0}',
     '\u{301}', '\u{feff}', '\u{2028}', '\u{ffff}', 'é', '–', '🫖',
 ];
 
-/// A row of the task that [`crate::feed::Feed::new`] loads.
+/// A row of the task loaded by [`crate::feed::Feed::new`].
 #[derive(Debug, Clone)]
 pub struct Row {
     pub first: String,
     pub second: String,
-    /// One or more.
+    /// At least one.
     pub answers: Vec<String>,
 }
 
 impl Row {
-    /// The source that the task's card makes of it.
+    /// The source according to the task's card.
     pub fn source(&self) -> String {
         format!("first: {} second: {}", self.first, self.second)
     }
 
-    /// Whether an example is this row's, in a format that carries lists of answers or only the first.
+    /// Whether an example is this row's, in a format with lists of answers or with only the first.
     pub fn is(&self, example: &Example, lists: bool) -> bool {
         let golds = if lists { &self.answers[..] } else { &self.answers[..1] };
         example.source == self.source() && example.target == self.answers[0] && example.golds == golds
     }
 }
 
-/// How a file is laid out where its format leaves a choice.
+/// Layout options of a file, where its format has any.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout {
     pub byte_order_mark: bool,
     pub line_end: &'static str,
     pub end_of_last_line: bool,
-    /// Whether a blank line stands before every row.
+    /// Whether every row is preceded by a blank line.
     pub blank_lines: bool,
-    /// One bit a cell in turn: whether it is quoted though it need not be.
+    /// One bit per cell, cyclically: whether to quote it needlessly.
     pub quotes: u64,
-    /// Rows of a part: of a document's inner list, of a row group.
+    /// Rows per part: of a document's inner list, or of a row group.
     pub part: usize,
-    /// Parquet: whether columns are optional, have dictionaries, are compressed, have pages of the second version.
+    /// Parquet: whether columns are optional, use dictionaries, are compressed, use data pages of version 2.
     pub optional: bool,
     pub dictionary: bool,
     pub compressed: bool,
@@ -76,7 +76,7 @@ pub fn layout() -> impl Strategy<Value = Layout> {
     })
 }
 
-/// Any text, with many of [`SPECIAL`]'s characters.
+/// Any text, rich in [`SPECIAL`] characters.
 pub fn text() -> impl Strategy<Value = String> {
     let character = prop_oneof![
         6 => prop::char::range(' ', '~'),
@@ -95,8 +95,8 @@ pub fn rows(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Row>> {
     prop::collection::vec(row, count)
 }
 
-/// The rows without what tab-separated files cannot carry: the characters that end fields and lines, and a byte-order mark
-/// where it would be the file's.
+/// The rows without what tab-separated files cannot represent: field and line separators, and a byte-order mark that
+/// would be taken for the file's.
 pub fn without_separators(rows: &[Row]) -> Vec<Row> {
     let plain = |text: &String| text.replace(['\t', '\n', '\r'], " ");
     rows.iter()
@@ -108,13 +108,13 @@ pub fn without_separators(rows: &[Row]) -> Vec<Row> {
         .collect()
 }
 
-/// A file, and what an error calls each of its rows: the line it begins in, or its number.
+/// A file, and how errors refer to each of its rows: by first line or by number.
 pub struct Written {
     pub bytes: Vec<u8>,
     pub places: Vec<usize>,
 }
 
-/// The rows as a file. Tab-separated files want rows [`without_separators`].
+/// Writes rows to a file. Tab-separated files require rows from [`without_separators`].
 pub fn write(shape: Shape, rows: &[Row], layout: &Layout) -> Written {
     let json = |row: &Row| json!({"first": row.first, "second": row.second, "answer": row.answers});
     match shape {
@@ -138,7 +138,7 @@ pub fn write(shape: Shape, rows: &[Row], layout: &Layout) -> Written {
     }
 }
 
-/// A table of any cells, with the header that the card wants where the shape has one.
+/// A table of arbitrary cells, with the card's header if the shape has one.
 pub fn table(shape: Shape, rows: &[Vec<String>], layout: &Layout) -> Written {
     let quoted = matches!(shape, Shape::Csv | Shape::CsvWithoutHeader);
     let separator = if quoted { "," } else { "\t" };
@@ -153,7 +153,7 @@ pub fn table(shape: Shape, rows: &[Vec<String>], layout: &Layout) -> Written {
             let cells = cells.iter().map(|cell| {
                 number += 1;
                 let quote = cell.contains(['"', ',', '\n', '\r']) || layout.quotes.rotate_right(number) & 1 == 1;
-                // The first cell of all is left bare of a mark that would be taken for the file's own.
+                // The very first cell must not begin with an unquoted mark, which would be taken for the file's.
                 if quoted && (quote || cell.starts_with('\u{feff}')) {
                     format!("\"{}\"", cell.replace('"', "\"\""))
                 } else {
@@ -170,7 +170,7 @@ pub fn table(shape: Shape, rows: &[Vec<String>], layout: &Layout) -> Written {
     written
 }
 
-/// Lines, blank ones among them where the layout says so.
+/// Joins lines, with blank ones in between if the layout says so.
 pub fn lines_of(lines: &[String], layout: &Layout) -> Written {
     let mut text = String::from(if layout.byte_order_mark { "\u{feff}" } else { "" });
     let mut places = Vec::new();
@@ -190,7 +190,7 @@ pub fn lines_of(lines: &[String], layout: &Layout) -> Written {
     }
 }
 
-/// A document of any rows.
+/// A document of arbitrary rows.
 pub fn document(shape: Shape, rows: &[Value], layout: &Layout) -> Written {
     let (document, places) = if shape == Shape::JsonList {
         (json!(rows), (0..rows.len()).collect())
@@ -220,7 +220,7 @@ pub fn document(shape: Shape, rows: &[Value], layout: &Layout) -> Written {
     Written { bytes, places }
 }
 
-/// A parquet file with two columns of texts and one of lists; a null wants the layout's optional columns.
+/// A parquet file with two text columns and a list column; nulls require optional columns.
 pub fn parquet(
     first: &[Option<String>],
     second: &[Option<String>],

@@ -1,6 +1,6 @@
-//! A folder of files that one input fills: a line `==> NAME` begins a file, which ends where the next such line begins.
-//! The property tests of every crate and the fuzz targets (`fuzz/` at the repository's root) share this file.
-// Each user needs a part of it.
+//! A folder of files encoded in one input: a line `==> NAME` begins a file, which ends before the next such line.
+//! Shared by the property tests of every crate and the fuzz targets (`fuzz/` at the repository's root).
+// Each user needs only a part of it.
 #![allow(dead_code)]
 
 use std::fs;
@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 
 const MARK: &[u8] = b"==> ";
 
-/// A folder, and the files that an input may put there.
+/// A folder, and the files that an input may provide.
 pub struct Folder {
     root: tempfile::TempDir,
     files: &'static [&'static str],
-    /// What stands in files that an input leaves out.
+    /// Content of files that an input leaves out.
     defaults: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl Folder {
-    /// A folder for inputs that hold any of these files.
+    /// A folder for inputs with any of these files.
     pub fn new(files: &'static [&'static str]) -> Self {
         let root = tempfile::tempdir().expect("a temporary folder");
         for file in files {
@@ -31,7 +31,7 @@ impl Folder {
         }
     }
 
-    /// The same with something in a file that an input leaves out.
+    /// Sets the content of a file that an input leaves out.
     pub fn with(mut self, file: &'static str, bytes: impl Into<Vec<u8>>) -> Self {
         self.defaults.push((file, bytes.into()));
         self
@@ -45,7 +45,7 @@ impl Folder {
         self.root.path().join(name)
     }
 
-    /// Writes the files of an input, and removes those of the one before.
+    /// Writes the files of an input, replacing those of the previous one.
     pub fn fill(&self, input: &[u8]) -> &Path {
         let parts = parts(input);
         for name in self.files {
@@ -56,7 +56,7 @@ impl Folder {
                 .or_else(|| default().map(|(_, bytes)| bytes.as_slice()));
             match bytes {
                 Some(bytes) => fs::write(self.file(name), bytes).expect("a writable folder"),
-                // It may not be there.
+                // The file need not exist.
                 None => drop(fs::remove_file(self.file(name))),
             }
         }
@@ -64,7 +64,7 @@ impl Folder {
     }
 }
 
-/// Names and contents of an input's files. The line break in front of a line `==> NAME` belongs to neither file.
+/// Names and contents of an input's files. The line break before a line `==> NAME` belongs to neither file.
 pub fn parts(input: &[u8]) -> Vec<(&[u8], &[u8])> {
     let at_line = |at: usize| at == 0 || input[at - 1] == b'\n';
     let begins: Vec<usize> = input
@@ -87,7 +87,7 @@ pub fn parts(input: &[u8]) -> Vec<(&[u8], &[u8])> {
         .collect()
 }
 
-/// An input of these files.
+/// Encodes files as an input.
 pub fn join(parts: &[(&[u8], &[u8])]) -> Vec<u8> {
     let part = |(name, bytes): &(&[u8], &[u8])| [MARK, name, b"\n", bytes].concat();
     parts.iter().map(part).collect::<Vec<_>>().join(&b'\n')

@@ -1,8 +1,8 @@
-//! What holds of every reader and every input: no bytes make it panic, an error names file, line and field, and rows that
-//! were written come back as they were. Cards, splits and tokenizers are tried in the same way.
+//! Properties of all readers and inputs: no bytes cause a panic, an error states file, line and field, and rows survive
+//! a round trip. Cards, splits and tokenizers are tested likewise.
 //!
-//! Cases are generated from a fixed seed, so that a run repeats the one before. `PROPTEST_CASES` sets how many there are,
-//! as a share of 256: 2560 is ten times as many in every test. `PROPTEST_RNG_SEED` sets another seed.
+//! Cases are generated from a fixed seed, so that runs are reproducible. `PROPTEST_CASES` sets their number, as a share
+//! of 256: 2560 runs ten times as many in every test. `PROPTEST_RNG_SEED` sets another seed.
 
 mod any_bytes;
 mod cards;

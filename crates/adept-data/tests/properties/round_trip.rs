@@ -1,4 +1,4 @@
-//! Rows that were written come back as they were, from every format alike.
+//! Rows survive a round trip through every format.
 
 use proptest::prelude::*;
 
@@ -53,7 +53,7 @@ fn rows_come_back_from_parquet() {
     come_back(Shape::Parquet);
 }
 
-/// Pages that hold many values, as real files' do.
+/// Pages with many values, as in real files.
 #[test]
 fn long_columns_come_back_from_parquet() {
     let feed = Feed::new(Shape::Parquet);
@@ -65,7 +65,7 @@ fn long_columns_come_back_from_parquet() {
     });
 }
 
-/// The same rows give the same examples whatever they lay in.
+/// The same rows yield the same examples in every format.
 #[test]
 fn formats_agree() {
     let feeds = Shape::ALL.map(|shape| (shape, Feed::new(shape)));

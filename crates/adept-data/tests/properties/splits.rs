@@ -1,4 +1,4 @@
-//! Splits: a permutation names every number once, and every row is in exactly one split.
+//! Splits: a permutation has every number once, and every row is in exactly one split.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +18,7 @@ fn task(rule: &str) -> Task {
     Task::from_card(&card).expect("a card")
 }
 
-/// Rows of which each has as many answers as it is told.
+/// Rows with these numbers of answers.
 fn lines(answers: &[usize]) -> String {
     let row = |(row, &count): (usize, &usize)| {
         let answers: Vec<String> = (0..count).map(|answer| format!("{row}.{answer}")).collect();
@@ -27,7 +27,7 @@ fn lines(answers: &[usize]) -> String {
     answers.iter().enumerate().map(row).collect()
 }
 
-/// Whether every row of a file is in these splits once, its answers together and in their order.
+/// Whether every row of a file occurs once in these splits, with its answers together and in order.
 fn every_row_once(splits: &[&[Example]], answers: &[usize]) -> Result<(), TestCaseError> {
     let mut seen = BTreeMap::new();
     for split in splits {
@@ -45,7 +45,7 @@ fn every_row_once(splits: &[&[Example]], answers: &[usize]) -> Result<(), TestCa
     Ok(())
 }
 
-/// Loads rows of both official splits by a rule.
+/// Loads rows of both official splits under a split rule.
 fn load(rule: &str, train: &[usize], held: &[usize], options: &LoadOptions) -> adept_data::TaskData {
     let root = tempfile::tempdir().expect("a temporary folder");
     fs::write(root.path().join("train.jsonl"), lines(train)).expect("a writable folder");
@@ -53,7 +53,7 @@ fn load(rule: &str, train: &[usize], held: &[usize], options: &LoadOptions) -> a
     load_task(&task(rule), root.path(), options).expect("rows without a fault")
 }
 
-/// Rows, however many answers each has.
+/// Number of rows, however many answers each has.
 fn count(examples: &[Example]) -> usize {
     examples.chunk_by(|a, b| a.id == b.id).count()
 }

@@ -1,17 +1,17 @@
-//! A folder of a tokenizer's files that hold any bytes, and what is asked of the tokenizer that comes of them. The
-//! property tests here and the fuzz targets (`fuzz/` at the repository's root) share this file.
+//! A folder of tokenizer files with arbitrary bytes, and the checks on a tokenizer loaded from it. Shared by the
+//! property tests here and the fuzz targets (`fuzz/` at the repository's root).
 
 use adept_data::{DataError, TextTokenizer};
 
 use crate::input::Folder;
 
-/// A folder that tokenizers are read from.
+/// A folder that tokenizers are loaded from.
 pub struct TokenizerFeed(Folder);
 
-/// One of them is enough for what is the same for any text.
+/// One long text suffices for properties that hold for any text.
 const LONG: &str = "The quick  brown\tfox,\r\n jumps 123 times.";
 
-/// Texts with what tokenizers stumble over.
+/// Texts that are difficult for tokenizers.
 const TEXTS: [&str; 6] = [
     "",
     "a",
@@ -22,13 +22,13 @@ const TEXTS: [&str; 6] = [
 ];
 
 impl TokenizerFeed {
-    /// For inputs that hold a `tokenizer.json`.
+    /// For inputs with a `tokenizer.json`.
     pub fn json() -> Self {
         Self(Folder::new(&["tokenizer.json"]))
     }
 
-    /// For inputs that hold the files of byte-level byte pairs; a vocabulary of the bytes alone stands in for one that
-    /// is left out, and no merges for theirs.
+    /// For inputs with byte-level BPE files; a missing vocabulary defaults to the 256 bytes, and missing merges to
+    /// none.
     pub fn byte_pairs() -> Self {
         let folder = Folder::new(&[
             "vocab.json",
@@ -44,11 +44,11 @@ impl TokenizerFeed {
         )
     }
 
-    /// Loads the tokenizer and gives it texts.
+    /// Loads the tokenizer and encodes texts with it.
     ///
     /// # Panics
-    /// Where the tokenizer does, where an error of loading names no file of the folder, and where a text comes back
-    /// longer than was asked for.
+    /// If the tokenizer panics, if a loading error does not name a file of the folder, or if a text has more tokens
+    /// than requested.
     pub fn check(&self, input: &[u8]) -> Result<TextTokenizer, DataError> {
         let folder = self.0.fill(input);
         let tokenizer = TextTokenizer::from_dir(folder).inspect_err(|error| {
@@ -81,8 +81,8 @@ impl TokenizerFeed {
     }
 }
 
-/// The `vocab.json` of the 256 bytes: those that are printed stand for themselves, the others for characters from
-/// U+0100 on.
+/// The `vocab.json` of the 256 bytes: printable ones represent themselves, the others are mapped to characters from
+/// U+0100.
 fn byte_vocabulary() -> String {
     let is_plain = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
     let mut next = 0x100;

@@ -1,4 +1,4 @@
-//! Tokenizers: no bytes make their reader panic, nor a tokenizer that was read. [`TokenizerFeed`] judges; the good
+//! Tokenizers: no bytes make the loader panic, nor a tokenizer that was loaded. Checks are in [`TokenizerFeed`]; valid
 //! inputs are the fuzz targets' seeds.
 
 use adept_data::DataError;
@@ -8,7 +8,7 @@ use crate::config;
 use crate::damage::{damaged, seeds};
 use crate::tokenizer_feed::TokenizerFeed;
 
-/// What the files are made of.
+/// Fragments that the files consist of.
 const PIECES: [&[u8]; 20] = [
     b"\"type\":\"BPE\"",
     b"\"type\":\"Unigram\"",
@@ -63,7 +63,7 @@ fn damaged_byte_pairs_are_read_or_refused() {
     });
 }
 
-/// The library would compile them to 14 MB each.
+/// The library would compile each to 14 MB.
 #[test]
 fn patterns_that_take_much_memory_are_refused() {
     let load = |pattern: &str, steps: usize| {
@@ -86,7 +86,7 @@ fn patterns_that_take_much_memory_are_refused() {
     }
 }
 
-/// The library's table of characters is read without a look at its length.
+/// The library reads its table of characters without checking the length.
 #[test]
 fn a_table_of_characters_that_is_cut_short_is_an_error() {
     let (_, unigram) = seeds("tokenizer")

@@ -1,6 +1,6 @@
-//! What the tests share: folders of made-up files, and where real data is found. None of the latter is part of this
-//! repository: it is read from `$ADEPT_DATA`, or from `../shared/data` beside the workspace, and a test that finds neither
-//! says that it was skipped.
+//! Shared helpers: folders of synthetic files, and the location of real data. The latter is not part of this
+//! repository: it is read from `$ADEPT_DATA` or from `../shared/data` beside the workspace, and a test that finds
+//! neither prints that it was skipped.
 #![allow(clippy::print_stderr, reason = "a skipped test has to say so")]
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use adept_data::{Example, Task};
 
-/// A path in the folder of real data, or a line that says that the test is skipped.
+/// A path in the real data's folder; prints that the test is skipped if it does not exist.
 pub fn real(path: &str) -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     let folder = std::env::var_os("ADEPT_DATA").map_or(beside, PathBuf::from);
@@ -34,12 +34,11 @@ pub fn sha256(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// A built-in task.
 pub fn named(name: &str) -> Task {
     Task::named(name).expect("a task's name")
 }
 
-/// A folder with these files; names that end in `.gz` are compressed.
+/// A folder with these files; names that end with `.gz` are compressed.
 pub fn folder(files: &[(&str, String)]) -> tempfile::TempDir {
     let root = tempfile::tempdir().expect("a temporary folder");
     for (name, text) in files {
@@ -57,7 +56,7 @@ pub fn folder(files: &[(&str, String)]) -> tempfile::TempDir {
     root
 }
 
-/// All rows in the order of their files.
+/// All rows, sorted by id.
 pub fn sorted(parts: &[&[Example]]) -> Vec<Example> {
     let mut rows = parts.concat();
     rows.sort_by_key(|row| row.id);
