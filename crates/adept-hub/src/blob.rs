@@ -1,4 +1,4 @@
-//! One file's bytes into the cache: resumed where they were cut, checked, and put in place whole.
+//! Downloads one file into the cache: resumed where it broke off, verified, and moved into place as a whole.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write as _};
@@ -13,20 +13,20 @@ use crate::progress::Watch;
 use crate::request::text;
 use crate::{Hub, HubError, RemoteFile};
 
-/// Bytes written at a time.
+/// Buffer size in bytes.
 const CHUNK: usize = 1 << 17;
 
-/// Bytes that a connection must bring to count as a good one. Bounds how many connections a file can take.
+/// Bytes that a connection must deliver for the retry counter to be reset. Bounds the number of connections per file.
 const WORTHWHILE: u64 = 1 << 20;
 
 impl Hub {
-    /// Brings a file's bytes to their place among the blobs.
+    /// Downloads a file's bytes to its blob.
     pub(crate) fn blob(&self, folder: &Folder, url: &str, file: &RemoteFile, watch: &Watch) -> Result<(), HubError> {
         let hex = file.checksum.hex();
         let blob = folder.blob(hex);
         create_parent(&blob)?;
         let _lock = folder.lock(hex, watch)?;
-        // Another process may have brought it while this one waited.
+        // Another process may have downloaded it in the meantime.
         if folder.has(file) {
             watch.progress.arrived(signed(file.size));
             return Ok(());
@@ -34,30 +34,30 @@ impl Hub {
         let mut download = Download::open(self, url, file, &blob, watch)?;
         let brought = download.bring(&blob);
         if brought.is_err() && download.part.metadata().is_ok_and(|there| there.len() == 0) {
-            // Nothing to go on from. Where it cannot be removed, an empty file does no harm.
+            // Nothing to resume from. If it cannot be removed, an empty file does no harm.
             let _ = fs::remove_file(&download.part);
         }
         brought
     }
 }
 
-/// A file on its way.
+/// A download in progress.
 struct Download<'a> {
     hub: &'a Hub,
     url: &'a str,
     file: &'a RemoteFile,
     watch: &'a Watch<'a>,
-    /// Where its bytes are gathered.
+    /// The partial file.
     part: PathBuf,
     out: File,
-    /// Bytes that are there.
+    /// Bytes downloaded so far.
     have: u64,
-    /// Whether they are not all from one answer to this process.
+    /// Whether they come from more than one response, or from an earlier process.
     is_patched: bool,
 }
 
 impl<'a> Download<'a> {
-    /// Goes on with what an earlier try left.
+    /// Resumes the partial file left by an earlier attempt.
     fn open(
         hub: &'a Hub,
         url: &'a str,
@@ -88,13 +88,13 @@ impl<'a> Download<'a> {
         })
     }
 
-    /// Gathers the bytes, checks them, and puts them in their place.
+    /// Downloads and verifies the bytes, and moves them into place.
     fn bring(&mut self, blob: &Path) -> Result<(), HubError> {
         let expected = self.file.checksum.hex();
         self.fill()?;
         let mut found = self.checksum()?;
         if found != expected && self.is_patched {
-            // Pieces of different contents: a mirror changed between them, or a fault left a wrong part behind.
+            // Pieces of different contents: the mirror changed in between, or an earlier fault left a wrong part.
             self.start_over()?;
             self.fill()?;
             found = self.checksum()?;
@@ -111,7 +111,7 @@ impl<'a> Download<'a> {
         placed.map_err(|source| self.failed(source))
     }
 
-    /// Asks for bytes from where they end, until there are as many as there should be.
+    /// Requests the missing bytes until the file has its full size.
     fn fill(&mut self) -> Result<(), HubError> {
         let mut patience = Patience::new(&self.hub.settings, self.watch);
         let mut mark = self.have;
@@ -139,7 +139,7 @@ impl<'a> Download<'a> {
         Ok(())
     }
 
-    /// Refuses an answer about a file of another size.
+    /// Rejects a response for a file of another size.
     fn check_length(&self, response: &Response<Body>) -> Result<(), HubError> {
         let whole = match response.status().as_u16() {
             200 => text(response.headers(), "content-length").and_then(|length| length.parse().ok()),
@@ -151,10 +151,10 @@ impl<'a> Download<'a> {
         }
     }
 
-    /// Makes ready for an answer's body; false where the body is of no use.
+    /// Prepares for a response's body; false if the body is unusable.
     fn begin(&mut self, response: &Response<Body>) -> Result<bool, HubError> {
         let start = match response.status().as_u16() {
-            // All of it: nothing had to be left out, or the server does not know ranges.
+            // The whole file: either nothing was left out, or the server does not support ranges.
             200 => Some(0),
             206 => range(response.headers()).0,
             _ => None,
@@ -166,7 +166,7 @@ impl<'a> Download<'a> {
         Ok(is_next || start == Some(0))
     }
 
-    /// Appends a body. What ended it early is not an error yet: the answer is its message.
+    /// Appends a body. A premature end is not an error yet; its message is returned.
     fn receive(&mut self, response: Response<Body>) -> Result<String, HubError> {
         self.is_patched |= self.have > 0;
         let mut body = response.into_body().into_reader();
@@ -198,7 +198,7 @@ impl<'a> Download<'a> {
         }
     }
 
-    /// Forgets all bytes.
+    /// Discards all bytes.
     fn start_over(&mut self) -> Result<(), HubError> {
         self.out.set_len(0).map_err(|source| self.failed(source))?;
         self.watch.progress.arrived(-signed(self.have));
@@ -206,7 +206,7 @@ impl<'a> Download<'a> {
         Ok(())
     }
 
-    /// Forgets a file of another size.
+    /// Discards a file of another size.
     fn refusal(&self, found: u64) -> HubError {
         let size = HubError::Size {
             url: self.url.to_owned(),
@@ -220,7 +220,7 @@ impl<'a> Download<'a> {
         fs::remove_file(&self.part).map_err(|source| self.failed(source))
     }
 
-    /// What the bytes sum up to, hex.
+    /// Checksum of the downloaded bytes, in hex.
     fn checksum(&self) -> Result<String, HubError> {
         let found = self.file.checksum.of_file(&self.part, self.file.size);
         found.map_err(|source| self.failed(source))
@@ -234,7 +234,7 @@ impl<'a> Download<'a> {
     }
 }
 
-/// First byte and length of the whole file, as far as `Content-Range` (`bytes 5-9/10`, `bytes */10`) says them.
+/// First byte and total length according to `Content-Range` (`bytes 5-9/10`, `bytes */10`), as far as given.
 fn range(headers: &HeaderMap) -> (Option<u64>, Option<u64>) {
     let range = text(headers, "content-range").and_then(|range| range.strip_prefix("bytes "));
     let Some((bytes, whole)) = range.and_then(|range| range.split_once('/')) else {

@@ -9,10 +9,10 @@ use crate::checksum::is_hex;
 use crate::progress::Watch;
 use crate::{HubError, RemoteFile, Repository};
 
-/// How often a lock that another process holds is tried.
+/// Polling interval for a lock held by another process.
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// Where a repository's files are.
+/// The paths of a repository in the cache.
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
     root: PathBuf,
@@ -32,27 +32,27 @@ impl Folder {
         }
     }
 
-    /// The bytes of a file.
+    /// Path of a file's bytes.
     pub(crate) fn blob(&self, hex: &str) -> PathBuf {
         self.root.join("blobs").join(hex)
     }
 
-    /// The names of a commit.
+    /// Path of a commit's file names.
     pub(crate) fn snapshot(&self, commit: &str) -> PathBuf {
         self.root.join("snapshots").join(commit)
     }
 
-    /// The listing of a commit.
+    /// Path of a commit's listing.
     pub(crate) fn tree(&self, commit: &str) -> PathBuf {
         self.root.join("trees").join(format!("{commit}.json"))
     }
 
-    /// Whether a file's bytes are there, all of them.
+    /// Whether a file's blob exists with its full size.
     pub(crate) fn has(&self, file: &RemoteFile) -> bool {
         fs::metadata(self.blob(file.checksum.hex())).is_ok_and(|there| there.is_file() && there.len() == file.size)
     }
 
-    /// The commit that a revision is, or meant when it was last fetched.
+    /// The commit of a revision, as of when it was last fetched.
     pub(crate) fn commit_of(&self, revision: &str) -> Option<String> {
         if is_hex(revision, 40) {
             return Some(revision.to_owned());
@@ -62,7 +62,7 @@ impl Folder {
         is_hex(commit, 40).then(|| commit.to_owned())
     }
 
-    /// Remembers what a revision means.
+    /// Records the commit of a revision.
     pub(crate) fn write_revision(&self, revision: &str, commit: &str) -> Result<(), HubError> {
         if self.commit_of(revision).is_some_and(|known| known == commit) {
             return Ok(());
@@ -70,7 +70,7 @@ impl Folder {
         self.put(&self.root.join("refs").join(revision), |own| fs::write(own, commit))
     }
 
-    /// Gives a blob a name in a snapshot.
+    /// Links a name in a snapshot to its blob.
     pub(crate) fn link(&self, commit: &str, name: &str, hex: &str) -> Result<PathBuf, HubError> {
         let file = self.snapshot(commit).join(name);
         let up = "../".repeat(2 + name.matches('/').count());
@@ -80,7 +80,7 @@ impl Folder {
         }
         let blob = self.blob(hex);
         match is_the_same(&file, &blob) {
-            // A copy, as programs put it where there are no links.
+            // A copy, which some programs store where links are not available.
             Some(true) => return Ok(file),
             Some(false) => return Err(HubError::Foreign { file }),
             None => {}
@@ -89,13 +89,13 @@ impl Folder {
         Ok(file)
     }
 
-    /// Puts a file in place whole: `make` makes it under a name that no other thread or process uses.
+    /// Creates a file atomically: `make` writes it under a name that no other thread or process uses.
     pub(crate) fn put(&self, file: &Path, make: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<(), HubError> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         create_parent(file)?;
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let own = self.root.join(format!(".{}-{number}.tmp", std::process::id()));
-        // One may be left behind by a process of the same number that was killed.
+        // A killed process with the same id may have left one behind.
         let _ = fs::remove_file(&own);
         let made = make(&own).and_then(|()| fs::rename(&own, file));
         made.map_err(|source| {
@@ -107,7 +107,7 @@ impl Folder {
         })
     }
 
-    /// Waits until no other process writes a blob, and keeps others from writing it as long as the result lives.
+    /// Waits until no other process writes the blob, and locks it for as long as the result lives.
     pub(crate) fn lock(&self, hex: &str, watch: &Watch) -> Result<File, HubError> {
         let file = self.locks.join(format!("{hex}.lock"));
         create_parent(&file)?;
@@ -134,7 +134,7 @@ impl Folder {
     }
 }
 
-/// Whether a file that is no link holds the bytes of another; none where there is no such file.
+/// Whether a regular file has the same bytes as another; `None` if there is no such file, or if it is a link.
 fn is_the_same(file: &Path, other: &Path) -> Option<bool> {
     let there = fs::symlink_metadata(file).ok()?;
     if there.is_symlink() {
@@ -144,7 +144,7 @@ fn is_the_same(file: &Path, other: &Path) -> Option<bool> {
     Some(same_length && matches!((fs::read(file), fs::read(other)), (Ok(file), Ok(other)) if file == other))
 }
 
-/// Whether a name stays below the folder it is joined to, on every system, and can be shown on a terminal.
+/// Whether a name, joined to a folder, stays within it on every system, and is safe to print on a terminal.
 pub(crate) fn stays_below(name: &str) -> bool {
     !name.is_empty()
         && !name.contains(['\\', ':'])
@@ -155,7 +155,7 @@ pub(crate) fn stays_below(name: &str) -> bool {
             .all(|part| matches!(part, Component::Normal(_)))
 }
 
-/// Makes the folder that a file is in.
+/// Creates the parent folder of a file.
 pub(crate) fn create_parent(file: &Path) -> Result<(), HubError> {
     let Some(folder) = file.parent() else { return Ok(()) };
     fs::create_dir_all(folder).map_err(|source| HubError::Io {
@@ -169,7 +169,7 @@ fn name_bytes(target: &Path, _blob: &Path, name: &Path) -> std::io::Result<()> {
     std::os::unix::fs::symlink(target, name)
 }
 
-/// Where links need rights that users lack, the bytes are copied.
+/// The bytes are copied on systems where links require rights that users lack.
 #[cfg(not(unix))]
 fn name_bytes(_target: &Path, blob: &Path, name: &Path) -> std::io::Result<()> {
     fs::copy(blob, name).map(|_| ())
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
     use crate::Kind;
 
-    /// All texts of up to `length` of these characters.
+    /// All strings of up to `length` of these characters.
     fn texts(alphabet: &[char], length: usize) -> Vec<String> {
         let mut all = vec![String::new()];
         let mut begin = 0;
@@ -198,7 +198,7 @@ mod tests {
         all
     }
 
-    /// Where a path leads, by walking it: none where it leaves `root` on the way or ends in it.
+    /// Follows a path component by component: whether it stays strictly within `root`.
     fn is_inside(root: &Path, path: &Path) -> bool {
         let mut depth = 0_i32;
         let Ok(rest) = path.strip_prefix(root) else {
@@ -287,7 +287,7 @@ mod tests {
         assert!(accepted > 100, "only {accepted} revisions were accepted");
     }
 
-    /// Somebody has put a file of their own where a download's name is: it stays, and the fetch says so.
+    /// A user's own file at the place of a download's link is kept, and the fetch reports it.
     #[test]
     fn a_file_of_somebody_elses_is_not_replaced_by_a_link() {
         let cache = tempfile::tempdir().unwrap();
@@ -306,7 +306,7 @@ mod tests {
             assert_eq!(matches!(linked, Err(HubError::Foreign { .. })), is_kept, "{text}");
             assert_eq!(fs::read(&file).unwrap(), text.as_bytes());
         }
-        // A link that leads elsewhere is a link of an earlier fetch.
+        // A link with another target was created by an earlier fetch.
         fs::remove_file(&file).unwrap();
         #[cfg(unix)]
         std::os::unix::fs::symlink("../../blobs/gone", &file).unwrap();

@@ -1,4 +1,4 @@
-//! The two kinds of checksum that the hub announces.
+//! The two kinds of checksum in the hub's listings.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -8,12 +8,12 @@ use std::path::Path;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-/// A file's checksum, lower-case hex; its text is the file's name among the cache's blobs as well.
+/// A file's checksum in lower-case hex, which is also the name of its blob in the cache.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Checksum {
-    /// SHA-256 of the bytes: files kept as large ones.
+    /// SHA-256 of the bytes, for files in LFS.
     Sha256(String),
-    /// Git's blob id, SHA-1 of `blob <size>\0` and the bytes: all others.
+    /// Git blob id, SHA-1 of `blob <size>\0` and the bytes, for all others.
     GitBlob(String),
 }
 
@@ -25,7 +25,7 @@ impl Checksum {
         }
     }
 
-    /// Whether the text is what it claims to be.
+    /// Whether the checksum has the right number of hex digits.
     pub(crate) fn is_well_formed(&self) -> bool {
         let length = match self {
             Self::Sha256(_) => 64,
@@ -34,7 +34,7 @@ impl Checksum {
         is_hex(self.hex(), length)
     }
 
-    /// The same kind of checksum of a file of `size` bytes.
+    /// Computes this kind of checksum for a file of `size` bytes.
     pub(crate) fn of_file(&self, path: &Path, size: u64) -> std::io::Result<String> {
         match self {
             Self::Sha256(_) => digest(Sha256::new(), path),
@@ -43,7 +43,7 @@ impl Checksum {
     }
 }
 
-/// Whether a text is so many lower-case hex digits.
+/// Whether a text consists of `length` lower-case hex digits.
 pub(crate) fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

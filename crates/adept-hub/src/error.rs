@@ -1,67 +1,67 @@
-//! Everything that can go wrong between the hub and the cache.
+//! Errors of downloading from the hub into the cache.
 
 use std::path::PathBuf;
 
 use ureq::http::StatusCode;
 
-/// Why files could not be brought from the hub.
+/// Why files could not be fetched from the hub.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HubError {
-    /// A repository or revision that could not be part of a path.
+    /// An invalid repository or revision name, which could not be part of a path.
     #[error("expected {expected}, found `{found}`")]
     Name {
-        /// What was wanted.
+        /// The valid form.
         expected: &'static str,
-        /// What was given.
+        /// The name given.
         found: String,
     },
-    /// No variable says where the cache is.
+    /// No environment variable determines the cache's folder.
     #[error("the cache's folder is not known: set HF_HOME (or HOME)")]
     NoHome,
-    /// A path that begins with the home of another user.
+    /// A path that begins with another user's home (`~name`).
     #[error("`{value}`: homes of other users are not looked up: write the folder out")]
     OtherHome {
         /// The variable's value.
         value: String,
     },
-    /// The network must not be used and the cache lacks something.
+    /// Offline mode is set and the cache lacks something.
     #[error("{what} is not in the cache {}, and HF_HUB_OFFLINE forbids asking for it", cache.display())]
     Offline {
-        /// The repository or file.
+        /// The missing repository or file.
         what: String,
-        /// The cache.
+        /// The cache folder.
         cache: PathBuf,
     },
-    /// The hub wants a token, or another one.
+    /// The hub requires a token, or rejects the one sent.
     #[error("{url}: {status}: {}", advice(*is_gated, *has_token))]
     Forbidden {
         /// The address.
         url: String,
         /// 401 or 403.
         status: u16,
-        /// Whether the hub says that terms have to be accepted.
+        /// Whether the hub says that terms have to be accepted first.
         is_gated: bool,
         /// Whether a token was sent.
         has_token: bool,
     },
-    /// There is no such repository, revision or file, or it is not shown to this user.
+    /// The repository, revision or file does not exist, or is not visible to this user.
     #[error("{url}: not found (404): the name or revision is wrong, or it is private and a token is needed (HF_TOKEN)")]
     NotFound {
         /// The address.
         url: String,
     },
-    /// Another answer than the one hoped for, after all tries.
+    /// An unexpected HTTP status, after all retries.
     #[error("{url}: the server answers {status}{} ({})", reason(*status), tried(*tries))]
     Status {
         /// The address.
         url: String,
         /// The HTTP status.
         status: u16,
-        /// Tries made.
+        /// Number of attempts.
         tries: u32,
     },
-    /// A server that wants to be waited for longer than is waited.
+    /// The server asks for a longer wait than is allowed.
     #[error(
         "{url}: the server answers {status}{}{}; {waited} s have been waited and {longest} s at most are: try again later",
         reason(*status), asks(*asked)
@@ -71,71 +71,71 @@ pub enum HubError {
         url: String,
         /// The HTTP status: 429 or 503.
         status: u16,
-        /// Seconds that it asks to wait from now on, where it says.
+        /// Seconds that the server asks to wait from now on, if it says so.
         asked: Option<u64>,
-        /// Seconds waited for it.
+        /// Seconds waited so far.
         waited: u64,
-        /// Seconds that are waited at most.
+        /// Maximum total wait in seconds.
         longest: u64,
     },
-    /// No answer, or none that came to its end, after all tries.
+    /// No response, or an incomplete one, after all retries.
     #[error("{url}: {message} ({})", tried(*tries))]
     Network {
         /// The address.
         url: String,
-        /// The client's own words.
+        /// The HTTP client's error message.
         message: String,
-        /// Tries made.
+        /// Number of attempts.
         tries: u32,
     },
-    /// An answer that is not what the hub's protocol says.
+    /// A response that violates the hub's protocol.
     #[error("{url}: expected {expected}, found {found}")]
     Protocol {
         /// The address.
         url: String,
-        /// What the protocol says.
+        /// What the protocol requires.
         expected: &'static str,
-        /// What came.
+        /// What was received.
         found: String,
     },
-    /// A file that is not as long as the hub's listing says.
+    /// A file whose size differs from the hub's listing.
     #[error("{url}: expected {expected} bytes, found {found}; nothing of it was kept")]
     Size {
         /// The address.
         url: String,
-        /// Bytes that the listing says.
+        /// Size in the listing, in bytes.
         expected: u64,
-        /// Bytes that the server announced, or that had come when there were too many.
+        /// Bytes announced by the server, or received if there were too many.
         found: u64,
     },
-    /// A file that is not the one in the hub's listing.
+    /// A file whose checksum differs from the hub's listing.
     #[error("{url}: expected the checksum {expected}, found {found}; nothing of it was kept")]
     Checksum {
         /// The address.
         url: String,
         /// The checksum in the listing, hex.
         expected: String,
-        /// That of the bytes that came, hex.
+        /// The checksum of the received bytes, hex.
         found: String,
     },
-    /// A file in the listing that is not the one that is known by this name.
+    /// A listed file whose checksum differs from the one known in advance.
     #[error("{repository}: {name}: expected the checksum {expected}, which is known of it, the listing has {found}")]
     OtherFile {
         /// The repository.
         repository: String,
         /// The file's name.
         name: String,
-        /// The checksum that is known, hex.
+        /// The known checksum, hex.
         expected: String,
-        /// That in the listing, hex.
+        /// The checksum in the listing, hex.
         found: String,
     },
-    /// A file name that would lead out of the cache.
+    /// A file name that would escape the cache folder.
     #[error("{repository}: the file name {name:?} would lead out of the cache")]
     Path {
         /// The repository.
         repository: String,
-        /// The name in its listing.
+        /// The name in the repository's listing.
         name: String,
     },
     /// The repository has no such file.
@@ -143,31 +143,31 @@ pub enum HubError {
     NoFile {
         /// The repository.
         repository: String,
-        /// The name asked for.
+        /// The file requested.
         expected: String,
-        /// What there is.
+        /// The files in the repository.
         found: String,
     },
-    /// [`Progress::proceed`](crate::Progress::proceed) asked to stop. What has come is kept.
+    /// [`Progress::proceed`](crate::Progress::proceed) returned false. Bytes downloaded so far are kept.
     #[error("stopped as asked")]
     Stopped,
-    /// A file that no download put into the cache, where the name of one is.
+    /// A file not created by a download, at the place of one.
     #[error("{}: is no link to the download, and holds other bytes; nothing was written; move it elsewhere", file.display())]
     Foreign {
         /// The file.
         file: PathBuf,
     },
-    /// The operating system refused something.
+    /// A system call failed.
     #[error("{}: {source}", file.display())]
     Io {
         /// The file or folder.
         file: PathBuf,
-        /// The system's own words.
+        /// The system's error.
         source: std::io::Error,
     },
 }
 
-/// What a user can do where the hub refuses.
+/// What the user can do if the hub denies access.
 fn advice(is_gated: bool, has_token: bool) -> &'static str {
     match (is_gated, has_token) {
         (true, false) => "its terms have to be accepted on its page, then a token is needed: set HF_TOKEN",
@@ -177,7 +177,7 @@ fn advice(is_gated: bool, has_token: bool) -> &'static str {
     }
 }
 
-/// A status in words, where it has some.
+/// The standard phrase for a status, if it has one.
 fn reason(status: u16) -> String {
     let reason = StatusCode::from_u16(status)
         .ok()

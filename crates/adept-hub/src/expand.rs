@@ -1,16 +1,18 @@
-//! `~`, `$NAME` and `${NAME}` in variables that name folders, as Python's `os.path.expandvars(os.path.expanduser(…))`
-//! reads them: a shell has not, where a variable is set in a unit file, a container or between quotation marks.
+//! Expands `~`, `$NAME` and `${NAME}` in variables with folder names, like Python's
+//! `os.path.expandvars(os.path.expanduser(…))`: a shell has not done so for a variable set in a unit file, in a
+//! container or in quotation marks.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use crate::HubError;
 
-/// The path that a variable's value means. An unknown `$NAME` stays as it is, and so does what is put in its place.
+/// Expands a variable's value to a path. An unknown `$NAME` is left unchanged, and substituted text is not expanded
+/// again.
 ///
 /// # Errors
-/// [`HubError::NoHome`] for `~` where no variable says where the home folder is, [`HubError::OtherHome`] for the home
-/// of another user (`~name`), which is not looked up.
+/// [`HubError::NoHome`] for `~` if no variable gives the home folder, [`HubError::OtherHome`] for another user's home
+/// (`~name`), which is not supported.
 pub fn expand(value: &OsStr, variable: &dyn Fn(&str) -> Option<OsString>) -> Result<PathBuf, HubError> {
     let Some(bytes) = bytes(value) else {
         return Ok(PathBuf::from(value));
@@ -27,7 +29,7 @@ pub fn expand(value: &OsStr, variable: &dyn Fn(&str) -> Option<OsString>) -> Res
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let home = set("HOME").or_else(|| set("USERPROFILE")).ok_or(HubError::NoHome)?;
         let home = self::bytes(&home).unwrap_or_default();
-        // Of `~/x` with the root as home, one separator is enough.
+        // With the root as home, `~/x` must not get two separators.
         expanded.extend(home.strip_suffix(b"/").filter(|_| !behind.is_empty()).unwrap_or(home));
         rest = behind;
     }
@@ -48,7 +50,7 @@ pub fn expand(value: &OsStr, variable: &dyn Fn(&str) -> Option<OsString>) -> Res
     Ok(path(expanded))
 }
 
-/// The name at the front, bare or in braces, and what follows it.
+/// Splits off the name at the front, bare or in braces.
 fn name(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     if let Some(inner) = bytes.strip_prefix(b"{") {
         let end = inner.iter().position(|&byte| byte == b'}')?;
@@ -73,7 +75,7 @@ fn path(bytes: Vec<u8>) -> PathBuf {
     PathBuf::from(<OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes))
 }
 
-/// What is not Unicode is left alone.
+/// Values that are not Unicode are not expanded.
 #[cfg(not(unix))]
 fn bytes(text: &OsStr) -> Option<&[u8]> {
     text.to_str().map(str::as_bytes)
@@ -100,7 +102,7 @@ mod tests {
         found.map(|(_, value)| OsString::from(value))
     }
 
-    /// The expected values are Python's.
+    /// The expected values are from Python.
     #[test]
     fn paths_are_expanded_as_python_expands_them() {
         for (value, expected) in [

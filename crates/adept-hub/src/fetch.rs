@@ -1,4 +1,4 @@
-//! Several files of a repository, some at a time.
+//! Fetches several files of a repository concurrently.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,23 +8,24 @@ use crate::cache::Folder;
 use crate::progress::{Progress, Watch};
 use crate::{Hub, HubError, Listing, RemoteFile, Repository};
 
-/// What a fetch brought.
+/// The result of a fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched {
-    /// The folder of the repository's files at the commit.
+    /// The snapshot folder with the repository's files at the commit.
     pub folder: PathBuf,
-    /// The files, in the order they were asked for.
+    /// The paths of the files, in the order requested.
     pub files: Vec<PathBuf>,
 }
 
 impl Hub {
-    /// Brings files of a listing into the cache, at most `at_once` at a time, and gives them their names. Once all are
-    /// there, the cache remembers which commit the revision means. A fault ends all of them: what is whole stays, what
-    /// is not is resumed the next time. Any number of threads and processes may fetch the same files at once.
+    /// Downloads files of a listing into the cache, at most `at_once` at a time, and links their names. When all are
+    /// complete, the cache records the commit of the revision. An error ends the whole fetch: complete files are kept,
+    /// and partial ones are resumed by the next fetch. Any number of threads and processes may fetch the same files at
+    /// the same time.
     ///
     /// # Errors
-    /// The first fault met; [`HubError::Stopped`] where [`Progress::proceed`] said so; [`HubError::Offline`] where the
-    /// network must not be used and a file is not in the cache.
+    /// The first error; [`HubError::Stopped`] if [`Progress::proceed`] returned false; [`HubError::Offline`] in offline
+    /// mode if a file is not in the cache.
     pub fn fetch(
         &self,
         repository: &Repository,
@@ -100,7 +101,7 @@ impl Hub {
     }
 }
 
-/// A lock whose holder cannot have left things half done, whatever became of it.
+/// Ignores poisoning: the holder cannot have left the data in an inconsistent state.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,26 +1,27 @@
-//! Files from the Hugging Face hub, in the cache layout that Python's `huggingface_hub` shares.
+//! Downloads from the Hugging Face hub, in the cache layout of Python's `huggingface_hub`.
 //!
-//! A [`Hub`] lists a repository at a revision ([`Hub::list`]) and brings files of it into the cache ([`Hub::fetch`]):
-//! several at once, each resumed where it was cut, checked against the hub's size and checksum, and put in its place
-//! whole. What is there is not asked for again. Without network both work from the cache alone, and name what it lacks.
+//! A [`Hub`] lists a repository at a revision ([`Hub::list`]) and downloads files of it into the cache
+//! ([`Hub::fetch`]): several at once, each resumed where it broke off, verified against the hub's size and checksum,
+//! and moved into place atomically. Cached files are not requested again. Offline, both work from the cache only, and
+//! report what is missing from it.
 //!
 //! ```text
-//! CACHE/datasets--nyu-mll--glue/refs/main              the commit that a branch meant when it was last fetched
+//! CACHE/datasets--nyu-mll--glue/refs/main              commit of a branch when it was last fetched
 //!                              /trees/<commit>.json    the hub's listing of a commit, which never changes
-//!                              /blobs/<checksum>       the bytes, once
+//!                              /blobs/<checksum>       the bytes, stored once
 //!                              /snapshots/<commit>/…   names, as links to the bytes
 //! CACHE/.locks/datasets--nyu-mll--glue/<checksum>.lock held while a blob is written
 //! ```
 //!
-//! The layout was checked against `huggingface_hub` 2.4.0, both ways: without network, its `hf_hub_download` and
-//! `snapshot_download` find what this crate fetched, and [`Hub::list`] and [`Hub::fetch`] find what they did. Of a
-//! repository that was fetched in part, `snapshot_download` names what is missing unless its patterns leave that out.
+//! The layout was checked against `huggingface_hub` 2.4.0 in both directions: offline, its `hf_hub_download` and
+//! `snapshot_download` find what this crate fetched, and [`Hub::list`] and [`Hub::fetch`] find what they did. For a
+//! partially fetched repository, `snapshot_download` reports the missing files unless its patterns exclude them.
 //!
-//! The checksum alone decides whether bytes are the right ones. `ETag` headers do not: behind a redirect they are the
-//! storage's own, and differ between mirrors of the same file.
+//! Only the checksum decides whether bytes are correct. `ETag` headers do not: after a redirect they are the storage's
+//! own, and differ between mirrors of the same file.
 //!
-//! The hub's official client crate neither resumes nor checks nor works offline, and brings an asynchronous runtime;
-//! this one is a thin layer over a blocking HTTP client.
+//! The hub's official client crate neither resumes nor verifies nor works offline, and requires an asynchronous
+//! runtime; this one is a thin layer over a blocking HTTP client.
 
 mod blob;
 mod cache;
@@ -48,7 +49,7 @@ pub use settings::Settings;
 
 use std::path::PathBuf;
 
-/// The hub as one program sees it.
+/// A client for the hub and its cache.
 #[derive(Debug)]
 pub struct Hub {
     settings: Settings,
@@ -56,24 +57,23 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// A hub with these settings.
+    /// A client with these settings.
     pub fn new(settings: Settings) -> Self {
         let agent = request::agent(settings.timeout);
         Self { settings, agent }
     }
 
-    /// What it was made with.
+    /// The settings that the client was created with.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Whether a file's bytes are in the cache, judged by their number: they were checked before they got there.
+    /// Whether a file's blob is in the cache, judging by its size: blobs are verified before they get there.
     pub fn has(&self, repository: &Repository, file: &RemoteFile) -> bool {
         self.folder(repository).has(file)
     }
 
-    /// The folder of a repository's files in the cache, where its revision is known there. Nothing says that all files
-    /// are in it.
+    /// The snapshot folder of a repository, if its revision is known in the cache. It need not contain all files.
     pub fn cached(&self, repository: &Repository) -> Option<PathBuf> {
         let folder = self.folder(repository);
         let snapshot = folder.snapshot(&folder.commit_of(repository.revision())?);

@@ -1,4 +1,4 @@
-//! What a repository holds: asked of the hub, or known to the cache.
+//! The contents of a repository, requested from the hub or known from the cache.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -12,32 +12,32 @@ use crate::progress::Watch;
 use crate::tree::{Entry, Tree};
 use crate::{Checksum, Hub, HubError, Progress, Repository};
 
-/// Largest listing that is read, in bytes.
+/// Maximum size of a listing in bytes.
 const LARGEST: u64 = 64 << 20;
 
-/// What a repository holds at one commit.
+/// The contents of a repository at one commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
-    /// The commit.
+    /// The full commit hash.
     pub commit: String,
-    /// Its files, by name.
+    /// Its files, sorted by name.
     pub files: Vec<RemoteFile>,
-    /// The hub's listing as the cache keeps it; none where the files are only those that the cache happens to have.
+    /// The hub's listing as stored in the cache; `None` if the files are only those that happen to be cached.
     pub(crate) tree: Option<Tree>,
 }
 
 /// A file in a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteFile {
-    /// Name below the repository's root, with `/` between its parts.
+    /// Path relative to the repository's root, separated by `/`.
     pub name: String,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// What its bytes sum up to.
+    /// Checksum of the bytes.
     pub checksum: Checksum,
 }
 
-/// The hub's own words.
+/// The hub's response.
 #[derive(Deserialize)]
 struct Answer {
     sha: String,
@@ -61,14 +61,14 @@ struct Lfs {
 }
 
 impl Hub {
-    /// What a repository holds at its revision. Writes nothing. `progress` hears of waits, and may end them. The
-    /// listing of a commit that was fetched from before is not asked for again, since it cannot change. Without network
-    /// the cache's own knowledge answers: the listing of what the revision last meant, or the files that are there.
+    /// Lists a repository at its revision. Writes nothing. `progress` is informed of waits, and may abort them. The
+    /// listing of a commit fetched before is not requested again, since it cannot change. Offline, the cache answers:
+    /// with the listing of the commit that the revision last referred to, or with the files that are there.
     ///
     /// # Errors
-    /// [`HubError::Offline`] where the network must not be used and the cache knows nothing of the repository at this
-    /// revision; [`HubError::Stopped`] where `progress` said so; [`HubError::Path`] where a file's name would lead out
-    /// of the cache; whatever the hub or the network say.
+    /// [`HubError::Offline`] in offline mode if the cache does not know the repository at this revision;
+    /// [`HubError::Stopped`] if `progress` aborted; [`HubError::Path`] if a file name would escape the cache; errors of
+    /// the hub and the network.
     pub fn list(&self, repository: &Repository, progress: &dyn Progress) -> Result<Listing, HubError> {
         let folder = self.folder(repository);
         let is_pinned = is_hex(repository.revision(), 40);
@@ -100,7 +100,7 @@ impl Hub {
         self.ask(repository, progress)
     }
 
-    /// The hub's answer.
+    /// Requests the listing from the hub.
     fn ask(&self, repository: &Repository, progress: &dyn Progress) -> Result<Listing, HubError> {
         let url = self.listing_address(repository);
         let wrong = |expected, found| HubError::Protocol {
@@ -139,7 +139,7 @@ impl Hub {
         })
     }
 
-    /// All bytes behind an address, or one more than the largest listing has.
+    /// Downloads up to one byte more than the largest permitted listing.
     fn read(&self, url: &str, progress: &dyn Progress) -> Result<Vec<u8>, HubError> {
         let watch = Watch::new(progress);
         let mut patience = Patience::new(&self.settings, &watch);
@@ -158,16 +158,16 @@ impl Hub {
     }
 }
 
-/// Why a tree cannot be a listing.
+/// Why a tree is not a valid listing.
 enum Unfit {
-    /// A name leads out of the cache.
+    /// A name that would escape the cache.
     Path(HubError),
-    /// The file of this name has no usable checksum.
+    /// The file with this name has no usable checksum.
     Checksum(String),
 }
 
 impl Listing {
-    /// The files of a tree, all of whose names and checksums can be parts of paths in the cache.
+    /// Validates that the names and checksums of a tree's files can be parts of paths in the cache.
     fn of_tree(repository: &Repository, commit: &str, tree: Tree) -> Result<Self, Unfit> {
         let mut files = Vec::with_capacity(tree.files.len());
         for (name, entry) in &tree.files {

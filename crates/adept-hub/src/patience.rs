@@ -1,4 +1,4 @@
-//! How often and after which pauses something is tried again.
+//! Retries: how often, and after which pauses.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -7,22 +7,22 @@ use ureq::http::HeaderMap;
 use crate::progress::Watch;
 use crate::{HubError, Settings};
 
-/// The first pause between two tries; each further one is twice as long.
+/// The first pause between attempts; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// A reset further off is no number of seconds.
+/// A larger reset value cannot be a number of seconds.
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// How often a pause looks up whether it is to end.
+/// How often a pause checks whether to abort.
 const GLANCE: Duration = Duration::from_millis(100);
 
-/// Counts tries and waits between them.
+/// Counts attempts and waits between them.
 pub(crate) struct Patience<'a> {
     settings: &'a Settings,
     watch: &'a Watch<'a>,
-    /// Tries made, the present one included, without those that a busy server put off.
+    /// Number of attempts, including the current one but not those deferred by a busy server.
     tried: u32,
-    /// How often, and how long in all, a busy server was waited for.
+    /// How often, and for how long in total, a busy server has been waited for.
     put_off: u32,
     waited: Duration,
 }
@@ -38,20 +38,20 @@ impl<'a> Patience<'a> {
         }
     }
 
-    /// Tries made, the present one included.
+    /// Number of attempts, including the current one.
     pub(crate) fn tried(&self) -> u32 {
         self.tried
     }
 
-    /// Counts anew: the present try was worth it.
+    /// Resets the counters, since the current attempt made progress.
     pub(crate) fn renew(&mut self) {
         (self.tried, self.put_off, self.waited) = (1, 0, Duration::ZERO);
     }
 
-    /// Waits before another try after a fault, twice as long as before.
+    /// Waits before a retry, twice as long as before.
     ///
     /// # Errors
-    /// `fault` after the last try, [`HubError::Stopped`] where the fetch is to end.
+    /// `fault` after the last attempt, [`HubError::Stopped`] if the fetch is aborted.
     pub(crate) fn again(&mut self, fault: HubError) -> Result<(), HubError> {
         if self.tried >= self.settings.tries {
             return Err(fault);
@@ -61,13 +61,12 @@ impl<'a> Patience<'a> {
         Ok(())
     }
 
-    /// Waits for a server that is busy: as long as it `asked`, else twice as long as before.
+    /// Waits for a busy server: as long as it `asked`, else twice as long as before.
     ///
     /// # Errors
-    /// [`HubError::Busy`] where that is longer than the settings allow, [`HubError::Stopped`] where the fetch is to
-    /// end.
+    /// [`HubError::Busy`] if that exceeds the maximum wait, [`HubError::Stopped`] if the fetch is aborted.
     pub(crate) fn wait_for(&mut self, fault: HubError, status: u16, asked: Option<Duration>) -> Result<(), HubError> {
-        // A server that asks for no wait at all would be asked without end.
+        // A requested wait of zero would make for an endless loop.
         let asked = asked.filter(|asked| !asked.is_zero());
         let pause = asked.unwrap_or_else(|| self.doubled(self.put_off));
         let waited = self.waited.saturating_add(pause);
@@ -88,7 +87,7 @@ impl<'a> Patience<'a> {
         Ok(())
     }
 
-    /// The pause after so many others.
+    /// The pause after `before` others.
     fn doubled(&self, before: u32) -> Duration {
         let doubled = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(before));
         doubled.min(self.settings.longest_pause)
@@ -105,7 +104,7 @@ impl<'a> Patience<'a> {
     }
 }
 
-/// How long an answer asks to wait: the longest of what its headers say.
+/// How long a response asks to wait: the longest wait in its headers.
 pub(crate) fn asked(headers: &HeaderMap) -> Option<Duration> {
     let all = |name| {
         let values = headers.get_all(name).into_iter();
@@ -115,12 +114,12 @@ pub(crate) fn asked(headers: &HeaderMap) -> Option<Duration> {
     let resets = ["ratelimit-reset", "x-ratelimit-reset"].into_iter();
     let resets = resets.flat_map(|name| all(name).filter_map(|seconds| seconds.parse().ok().map(Duration::from_secs)));
     let waits = all("retry-after").filter_map(retry_after).chain(limits);
-    // A reset counts alone: some servers write a point in time there.
+    // A bare reset is used only if there is nothing else: some servers put a point in time there.
     waits.max().or_else(|| resets.filter(|reset| *reset <= A_DAY).max())
 }
 
-/// How long a `RateLimit` header asks to wait: until a quota that is used up is renewed. Both of its drafts' forms are
-/// read, `"api";r=0;t=12` (the hub's) and `limit=100, remaining=0, reset=12`.
+/// How long a `RateLimit` header asks to wait: until an exhausted quota is renewed. Supports both forms of the draft
+/// standard, `"api";r=0;t=12` (used by the hub) and `limit=100, remaining=0, reset=12`.
 fn rate_limit(text: &str) -> Option<Duration> {
     let is_used_up = |remaining: Option<u64>| remaining.is_none_or(|remaining| remaining == 0);
     let (mut longest, mut remaining, mut reset) = (None, None, None);
@@ -144,7 +143,7 @@ fn rate_limit(text: &str) -> Option<Duration> {
     longest.max(old).map(Duration::from_secs)
 }
 
-/// How long a `Retry-After` header asks to wait, as a number of seconds or as a date.
+/// How long a `Retry-After` header asks to wait, given in seconds or as a date.
 pub(crate) fn retry_after(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
@@ -166,7 +165,7 @@ fn http_date(text: &str) -> Option<u64> {
     let year = number(words.next())?;
     let mut clock = words.next()?.split(':');
     let (hours, minutes, seconds) = (number(clock.next())?, number(clock.next())?, number(clock.next())?);
-    // Days since 1970. A year begins in March here, so that the leap day is its last.
+    // Days since 1970. Years begin in March here, so that the leap day is their last day.
     let (years, months) = if month > 1 {
         (year, month - 2)
     } else {

@@ -1,27 +1,27 @@
-//! What a fetch tells while it runs, and how it is stopped.
+//! Progress of a fetch, and how to abort it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{HubError, RemoteFile};
 
-/// Hears how far a fetch is. Called from several threads.
+/// Observer of a fetch. Called from several threads.
 pub trait Progress: Sync {
-    /// So many bytes more are there (fewer, where some have to come again).
+    /// `bytes` more bytes are there (negative if some have to be downloaded again).
     fn arrived(&self, bytes: i64);
 
-    /// A file is whole and in its place.
+    /// A file is complete and in place.
     fn finished(&self, file: &RemoteFile);
 
-    /// Something failed that may pass: it is tried again after so many seconds.
+    /// A transient failure: the request is retried after this many seconds.
     fn waiting(&self, _why: &HubError, _seconds: f64) {}
 
-    /// Whether to go on; asked before each file, and often while bytes come or something is waited for.
+    /// Whether to continue; called before each file, and often during transfers and waits.
     fn proceed(&self) -> bool {
         true
     }
 }
 
-/// One fetch as its parts see it: whom to tell, and whether another part has failed.
+/// State shared by the parts of a fetch: its observer, and whether another part has failed.
 pub(crate) struct Watch<'a> {
     pub(crate) progress: &'a dyn Progress,
     stopped: AtomicBool,
@@ -35,7 +35,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Ends all parts where they are.
+    /// Aborts all parts.
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }

@@ -1,18 +1,18 @@
-//! Names on the hub: what a repository holds, what it is called, and the revision it is read at.
+//! Repositories on the hub: kind, name and revision.
 
 use crate::HubError;
 
-/// What a repository holds.
+/// The kind of a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Data.
+    /// A dataset.
     Dataset,
     /// A model and its tokenizer.
     Model,
 }
 
 impl Kind {
-    /// The name in the hub's and the cache's paths.
+    /// Name of the kind in the hub's and the cache's paths.
     pub(crate) fn plural(self) -> &'static str {
         match self {
             Self::Dataset => "datasets",
@@ -30,12 +30,12 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// `name` is `owner/name`, or a name alone for the hub's oldest repositories; `revision` a branch, tag or commit.
+    /// `name` is `owner/name`, or just a name for the hub's oldest repositories; `revision` a branch, tag or commit.
     ///
     /// # Errors
-    /// [`HubError::Name`] where one of them could not be part of a path.
+    /// [`HubError::Name`] if one of them could not be part of a path.
     pub fn new(kind: Kind, name: &str, revision: &str) -> Result<Self, HubError> {
-        // The hub's rules, without which `--` could not stand for `/` in the cache.
+        // The hub's own rules, which the cache's use of `--` for `/` relies on.
         let is_name = |part: &str| is_part(part) && !part.contains("--") && part.trim_matches(['-', '.']) == part;
         if name.split('/').count() > 2 || !name.split('/').all(is_name) {
             return Err(HubError::Name {
@@ -56,7 +56,7 @@ impl Repository {
         })
     }
 
-    /// What it holds.
+    /// Whether it is a dataset or a model.
     pub fn kind(&self) -> Kind {
         self.kind
     }
@@ -78,7 +78,7 @@ impl std::fmt::Display for Repository {
     }
 }
 
-/// Whether a text can be the name of one folder that is neither hidden nor `.` nor `..`.
+/// Whether a text can be the name of a folder that is neither hidden nor `.` nor `..`.
 fn is_part(part: &str) -> bool {
     let is_usual = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
     !part.is_empty() && !part.starts_with('.') && part.chars().all(is_usual)

@@ -1,4 +1,4 @@
-//! Requests to the hub. Whatever may pass (a lost connection, 429, 5xx) is tried again.
+//! HTTP requests to the hub. Transient failures (a lost connection, 429, 5xx) are retried.
 
 use std::io;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use ureq::{Agent, Body};
 use crate::patience::{Patience, asked};
 use crate::{Hub, HubError, Kind, Repository};
 
-/// The client: no status is an error by itself, a token goes to its own host only.
+/// The HTTP client: error statuses are handled by the caller, and the token is sent only to its own host.
 pub(crate) fn agent(timeout: Duration) -> Agent {
     let config = Agent::config_builder()
         .http_status_as_error(false)
@@ -24,7 +24,7 @@ pub(crate) fn agent(timeout: Duration) -> Agent {
 }
 
 impl Hub {
-    /// The address of a repository's listing.
+    /// URL of a repository's listing.
     pub(crate) fn listing_address(&self, repository: &Repository) -> String {
         format!(
             "{}/api/{}/{}/revision/{}?blobs=true",
@@ -35,7 +35,7 @@ impl Hub {
         )
     }
 
-    /// The address of a file at a commit.
+    /// URL of a file at a commit.
     pub(crate) fn file_address(&self, repository: &Repository, commit: &str, name: &str) -> String {
         let kind = match repository.kind() {
             Kind::Dataset => "datasets/",
@@ -49,7 +49,8 @@ impl Hub {
         )
     }
 
-    /// An answer of status 200, 206 or 416, after as many tries as patience allows. Asks for the bytes from `from` on.
+    /// A response with status 200, 206 or 416, after as many retries as `patience` allows. Requests the bytes from
+    /// `from` on.
     pub(crate) fn get(&self, url: &str, from: u64, patience: &mut Patience) -> Result<Response<Body>, HubError> {
         loop {
             let fault = match self.request(url, from) {
@@ -57,7 +58,7 @@ impl Hub {
                     None => return Ok(response),
                     Some(fault) => {
                         let asked = asked(response.headers());
-                        // A server that limits requests, or says when it is back, is no server that fails.
+                        // A server that limits requests, or says when it will be back, is not failing.
                         if let HubError::Status { status, .. } = fault
                             && (status == 429 || (status == 503 && asked.is_some()))
                         {
@@ -92,7 +93,7 @@ impl Hub {
     }
 
     fn request(&self, url: &str, from: u64) -> Result<Response<Body>, ureq::Error> {
-        // Ranges count the bytes of the file: it must not come compressed.
+        // Ranges count the file's own bytes, so the response must not be compressed.
         let mut request = self.agent.get(url).header(header::ACCEPT_ENCODING, "identity");
         if let Some(token) = &self.settings.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
@@ -103,7 +104,7 @@ impl Hub {
         request.call()
     }
 
-    /// What is wrong with an answer, by its status.
+    /// The error that a response's status stands for, if any.
     fn refusal(&self, url: &str, response: &Response<Body>, tries: u32) -> Option<HubError> {
         let url = url.to_owned();
         match response.status().as_u16() {
@@ -120,10 +121,10 @@ impl Hub {
     }
 }
 
-/// Whether a failure may be gone at the next try.
+/// Whether a failure may be transient.
 fn may_pass(error: &ureq::Error) -> bool {
     match error {
-        // What TLS does not like about a certificate comes as invalid data.
+        // TLS reports certificate errors as invalid data.
         ureq::Error::Io(error) => error.kind() != io::ErrorKind::InvalidData,
         ureq::Error::Timeout(_) | ureq::Error::HostNotFound => true,
         ureq::Error::ConnectionFailed | ureq::Error::Protocol(_) => true,
@@ -131,12 +132,12 @@ fn may_pass(error: &ureq::Error) -> bool {
     }
 }
 
-/// A header's text.
+/// A header's value as trimmed text.
 pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 
-/// A part of a path as an address has it.
+/// Percent-encodes a part of a path.
 fn escaped(part: &str) -> String {
     let mut text = String::with_capacity(part.len());
     for byte in part.bytes() {

@@ -1,10 +1,10 @@
-//! Which files of a repository are wanted.
+//! Selects the files of a repository to download.
 
 use std::collections::BTreeMap;
 
 use crate::{HubError, Listing, RemoteFile, Repository};
 
-/// Files of a model that say what it is and how text becomes tokens.
+/// A model's configuration and tokenizer files.
 const DESCRIPTION: [&str; 10] = [
     "config.json",
     "generation_config.json",
@@ -18,15 +18,15 @@ const DESCRIPTION: [&str; 10] = [
     "merges.txt",
 ];
 
-/// A model's weights in one file, and the list of parts of weights in several.
+/// A model's weights as a single file, and the index of sharded weights.
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 
 impl Listing {
-    /// Description, tokenizer and weights of a model: one `model.safetensors`, or its index and parts.
+    /// Configuration, tokenizer and weights of a model: a single `model.safetensors`, or its index and shards.
     ///
     /// # Errors
-    /// [`HubError::NoFile`] where there is no `config.json` or no safetensors.
+    /// [`HubError::NoFile`] if there is no `config.json` or no safetensors file.
     pub fn model_files(&self, repository: &Repository) -> Result<Vec<RemoteFile>, HubError> {
         let has = |name: &str| self.files.iter().any(|file| file.name == name);
         let missing = |expected: &str| HubError::NoFile {
@@ -53,10 +53,10 @@ impl Listing {
         Ok(self.files.iter().filter(wanted).cloned().collect())
     }
 
-    /// The data files of a folder, `""` being the root: parquet, JSON, tables and archives of them.
+    /// The data files in a folder (`""` is the root): parquet, JSON, tables, also gzipped.
     ///
     /// # Errors
-    /// [`HubError::NoFile`] where there is none.
+    /// [`HubError::NoFile`] if there are none.
     pub fn data_files(&self, repository: &Repository, folder: &str) -> Result<Vec<RemoteFile>, HubError> {
         let is_data = |name: &str| {
             let name = name.strip_suffix(".gz").unwrap_or(name);
@@ -87,9 +87,9 @@ impl Listing {
         Ok(files)
     }
 
-    /// Compares the listing with checksums that are known beforehand (SHA-256 or Git's, hex), by name below a folder. What a
-    /// mirror has under the right name and is something else is seen before a byte of it is fetched. Names that are not
-    /// listed pass: whoever reads the files says what is missing.
+    /// Compares the listing with checksums known in advance (SHA-256 or Git, hex), by name within a folder. A mirror
+    /// with other content under the right name is thus detected before anything is downloaded. Names missing from the
+    /// listing pass: whoever reads the files reports them.
     ///
     /// # Errors
     /// [`HubError::OtherFile`].
@@ -119,7 +119,7 @@ impl Listing {
         Ok(())
     }
 
-    /// The first names, for an error to show.
+    /// The first few names, for an error message.
     fn names(&self) -> String {
         const SHOWN: usize = 8;
         let mut names: Vec<&str> = self.files.iter().take(SHOWN).map(|file| file.name.as_str()).collect();

@@ -1,4 +1,4 @@
-//! Where the hub is and where its files go, by the environment variables that Python's tools read.
+//! Locations of the hub and the cache, from the environment variables that Python's tools use.
 
 use std::env;
 use std::ffi::OsString;
@@ -7,28 +7,28 @@ use std::time::Duration;
 
 use crate::{HubError, expand};
 
-/// The public hub.
+/// URL of the public hub.
 const ENDPOINT: &str = "https://huggingface.co";
 
-/// How the hub is reached.
+/// How to reach the hub.
 #[derive(Clone)]
 pub struct Settings {
-    /// Address of the hub or of a mirror, without a slash at its end (`HF_ENDPOINT`).
+    /// URL of the hub or a mirror, without trailing slash (`HF_ENDPOINT`).
     pub endpoint: String,
-    /// Token for gated and private repositories (`HF_TOKEN`, or the file that a login wrote).
+    /// Token for gated and private repositories (`HF_TOKEN`, or the file written by a login).
     pub token: Option<String>,
-    /// Folder of the cache (`HF_HUB_CACHE`, else `hub` in `HF_HOME`).
+    /// Cache folder (`HF_HUB_CACHE`, else `hub` in `HF_HOME`).
     pub cache: PathBuf,
-    /// Whether the network must not be used (`HF_HUB_OFFLINE`).
+    /// Whether to stay offline (`HF_HUB_OFFLINE`).
     pub offline: bool,
-    /// Tries before something is given up. Those of a file are counted anew with every MiB that has come.
+    /// Number of attempts before giving up. For a file the count restarts with every MiB received.
     pub tries: u32,
-    /// The longest pause before another try where a server does not say how long to wait.
+    /// The longest pause before a retry, if the server does not specify one.
     pub longest_pause: Duration,
-    /// How long a server that is busy or limits requests is waited for in all, before each answer (of a file: before
-    /// each MiB). One that asks for more is given up.
+    /// Maximum total wait for a busy or rate-limiting server before each response (for a file, before each MiB). A
+    /// server that asks for more is an error.
     pub longest_wait: Duration,
-    /// How long a connection, an answer or further bytes of it are waited for.
+    /// Timeout for a connection, a response or further bytes of it.
     pub timeout: Duration,
 }
 
@@ -48,18 +48,18 @@ impl std::fmt::Debug for Settings {
 }
 
 impl Settings {
-    /// As the environment says: 5 tries, pauses of up to a minute, a quarter of an hour for a busy server (the hub
-    /// counts requests in windows of 5 minutes), and half a minute for an answer. Paths may begin with `~` and hold
-    /// variables, as Python reads them ([`expand`]).
+    /// From the environment, with these constants: 5 attempts, pauses of up to a minute, up to a quarter of an hour for
+    /// a busy server (the hub counts requests in windows of 5 minutes), and a timeout of half a minute. Paths may begin
+    /// with `~` and contain variables, as in Python ([`expand`]).
     ///
     /// # Errors
-    /// [`HubError::NoHome`] where no variable says where the cache is, [`HubError::OtherHome`], [`HubError::Io`] where
-    /// a token's file is there and cannot be read.
+    /// [`HubError::NoHome`] if no variable determines the cache folder, [`HubError::OtherHome`], [`HubError::Io`] if a
+    /// token file exists but cannot be read.
     pub fn from_env() -> Result<Self, HubError> {
         Self::from_variables(&|name| env::var_os(name))
     }
 
-    /// As these variables say; an empty one counts as none.
+    /// From the given variables; an empty one counts as unset.
     ///
     /// # Errors
     /// As [`Self::from_env`].
@@ -115,7 +115,7 @@ impl Settings {
     }
 }
 
-/// What a login wrote, if there was one.
+/// Reads the token file written by a login, if there is one.
 fn read_token(file: PathBuf) -> Result<Option<String>, HubError> {
     match std::fs::read_to_string(&file) {
         Ok(token) => Ok(Some(token)),

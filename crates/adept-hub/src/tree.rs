@@ -1,4 +1,4 @@
-//! The hub's listing of a commit as the cache keeps it: `trees/<commit>.json`, in the form of `huggingface_hub`.
+//! The hub's listing of a commit as stored in the cache: `trees/<commit>.json`, in the format of `huggingface_hub`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::cache::{Folder, stays_below};
 use crate::{Checksum, HubError, RemoteFile};
 
-/// The form that is read and written.
+/// The supported format version.
 const VERSION: u32 = 1;
 
 /// All files of a commit, by name.
@@ -19,17 +19,17 @@ pub(crate) struct Tree {
     pub(crate) files: BTreeMap<String, Entry>,
 }
 
-/// A file: in Git itself, or kept as a large one with a pointer in Git.
+/// A file, either in Git itself or in LFS with a pointer in Git.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
-    /// Bytes.
+    /// Size of the file or the pointer in bytes.
     pub(crate) size: u64,
-    /// Git's checksum of the file or of the pointer.
+    /// Git blob id of the file or the pointer.
     pub(crate) blob_id: String,
-    /// Checksum of a large file.
+    /// SHA-256 of the file, if it is in LFS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lfs_sha256: Option<String>,
-    /// Bytes of a large file.
+    /// Size of the file in bytes, if it is in LFS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lfs_size: Option<u64>,
 }
@@ -44,14 +44,14 @@ impl Tree {
 }
 
 impl Folder {
-    /// The listing of a commit, where the cache has it in a form that is understood.
+    /// The cached listing of a commit, if there is one in a supported format.
     pub(crate) fn read_tree(&self, commit: &str) -> Option<Tree> {
         let text = fs::read(self.tree(commit)).ok()?;
         let tree: Tree = serde_json::from_slice(&text).ok()?;
         (tree.format_version == VERSION).then_some(tree)
     }
 
-    /// Keeps the listing of a commit, unless it is there already: it cannot have changed.
+    /// Stores the listing of a commit, unless it already exists: it cannot have changed.
     pub(crate) fn write_tree(&self, commit: &str, tree: &Tree) -> Result<(), HubError> {
         let file = self.tree(commit);
         if file.is_file() {
@@ -63,7 +63,7 @@ impl Folder {
         })
     }
 
-    /// The files of a commit that have names in the cache and bytes behind them. Where names are no links, none is known.
+    /// The files of a commit that are linked and whose bytes are cached. Empty where names are not links.
     pub(crate) fn linked_files(&self, commit: &str) -> Option<Vec<RemoteFile>> {
         let mut files = Vec::new();
         gather(&self.snapshot(commit), "", &mut files).ok()?;
@@ -72,7 +72,7 @@ impl Folder {
     }
 }
 
-/// Names in a folder and the folders in it. A name's link ends in the checksum of its bytes.
+/// Collects the links in a folder and its sub-folders. A link's target ends with the checksum of its bytes.
 fn gather(folder: &Path, below: &str, files: &mut Vec<RemoteFile>) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

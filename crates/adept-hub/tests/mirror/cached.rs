@@ -1,4 +1,4 @@
-//! What the cache knows by itself: files that are there, revisions, and life without network.
+//! Working from the cache: existing files, revisions, and offline mode.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use adept_hub::{HubError, Kind, Repository};
 use crate::server::{COMMIT, Fault, Server, git_blob};
 use crate::{Heard, assert_clean, at, fetch, fetch_at, hub, hub_with, root};
 
-/// Another commit than `main`'s.
+/// A commit other than `main`'s.
 const OLD: &str = "fedcba9876543210fedcba9876543210fedcba98";
 
 #[test]
@@ -32,7 +32,7 @@ fn what_is_there_is_not_asked_for_again() {
     fetch_at(&hub, "main", &heard).unwrap();
     assert_eq!(server.ranges().len(), before);
     assert_eq!(heard.bytes.into_inner(), 2, "bytes that are there count as arrived");
-    // A name that was lost is given back.
+    // A lost link is restored.
     fs::remove_dir_all(root(folder.path()).join("snapshots")).unwrap();
     let fetched = fetch(&hub).unwrap();
     assert_eq!(fs::read(&fetched.files[0]).unwrap(), b"a");
@@ -64,7 +64,7 @@ fn branches_tags_and_commits_are_kept_apart() {
     assert_eq!(fs::read_to_string(refs.join("refs/pr/1")).unwrap(), "a".repeat(40));
     assert!(!refs.join(OLD).exists(), "a commit means itself");
 
-    // A commit cannot change: its listing is asked for once. A branch can.
+    // The listing of a commit cannot change and is requested once; that of a branch can.
     let before = server.requests("/api/").len();
     fetch_at(&hub, OLD, &Heard::default()).unwrap();
     assert_eq!(server.requests("/api/").len(), before);
@@ -133,7 +133,7 @@ fn without_network_files_of_other_programs_are_found_by_their_links() {
         assert_eq!((&found.commit, &found.files), (&listing.commit, &listing.files));
         assert_eq!(fs::read(&fetched.files[1]).unwrap(), b"b");
     }
-    // A link to bytes that are gone is no file.
+    // A dangling link is not a file.
     fs::remove_file(root(folder.path()).join("blobs").join(git_blob(b"a"))).unwrap();
     assert_eq!(
         offline.list(&at("main"), &Heard::default()).unwrap().files,

@@ -1,4 +1,4 @@
-//! The hub's protocol against a mirror on this machine: whole fetches, and every way in which one can go wrong.
+//! The hub's protocol against a local mirror: complete fetches, and every way one can fail.
 #![allow(clippy::unwrap_used)]
 
 mod cached;
@@ -17,12 +17,12 @@ use std::time::Duration;
 use adept_hub::{Fetched, Hub, HubError, Kind, Listing, Progress, RemoteFile, Repository, Settings};
 use server::{Server, git_blob, sha256};
 
-/// Remembers what it hears.
+/// Records the events of a fetch.
 #[derive(Default)]
 struct Heard {
     bytes: AtomicI64,
     waits: Mutex<Vec<(String, f64)>>,
-    /// Stops the fetch when this many bytes are there; 0 for never.
+    /// Aborts the fetch once this many bytes have arrived; 0 for never.
     stop_at: i64,
     stopped: AtomicBool,
 }
@@ -46,7 +46,7 @@ impl Progress for Heard {
     }
 }
 
-/// Three tries and short pauses.
+/// Three attempts and short pauses.
 fn settings(server: &Server, cache: &Path) -> Settings {
     Settings {
         endpoint: server.address.clone(),
@@ -74,7 +74,7 @@ fn at(revision: &str) -> Repository {
     Repository::new(Kind::Dataset, "owner/name", revision).unwrap()
 }
 
-/// More than a MiB, no two stretches of it alike.
+/// More than a MiB without repetitions.
 fn large() -> Vec<u8> {
     (0..300_000_u32).flat_map(u32::to_le_bytes).collect()
 }
@@ -92,12 +92,12 @@ fn fetch(hub: &Hub) -> Result<Fetched, HubError> {
     fetch_at(hub, "main", &Heard::default()).map(|(_, fetched)| fetched)
 }
 
-/// Where the repository is in a cache.
+/// The repository's folder in a cache.
 fn root(cache: &Path) -> PathBuf {
     cache.join("datasets--owner--name")
 }
 
-/// The parts in a cache, each with its length.
+/// The partial files in a cache with their sizes.
 fn parts(cache: &Path) -> Vec<(String, u64)> {
     let mut parts = Vec::new();
     for blob in fs::read_dir(root(cache).join("blobs")).into_iter().flatten() {
@@ -109,7 +109,8 @@ fn parts(cache: &Path) -> Vec<(String, u64)> {
     parts
 }
 
-/// Every blob sums up to its name, every name leads to a blob, and nothing unfinished is anywhere but the parts.
+/// Checks that every blob matches its checksum, every name leads to a blob, and nothing else is unfinished but partial
+/// files.
 fn assert_sound(cache: &Path) {
     let mut folders = vec![cache.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -129,7 +130,7 @@ fn assert_sound(cache: &Path) {
     }
 }
 
-/// As [`assert_sound`], with no part of a file anywhere.
+/// [`assert_sound`], and no partial files.
 fn assert_clean(cache: &Path) {
     assert_sound(cache);
     assert_eq!(parts(cache), []);

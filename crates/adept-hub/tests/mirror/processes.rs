@@ -1,6 +1,6 @@
-//! Several processes at one cache, a killed one, and disks that are full.
+//! Several processes sharing a cache, a killed process, and full disks.
 //!
-//! A test starts this binary anew to run [`child`] alone, with the hub and the cache in its environment.
+//! A test runs [`child`] by starting this binary again, with hub and cache given in its environment.
 #![cfg(unix)]
 
 use std::env;
@@ -15,10 +15,10 @@ use adept_hub::{Hub, Settings};
 use crate::server::{Fault, Server, sha256};
 use crate::{assert_clean, assert_sound, fetch, hub, large, parts, root};
 
-/// Says that this process is a child.
+/// Marks the child process.
 const IS_CHILD: &str = "ADEPT_HUB_TEST_CHILD";
 
-/// What a child does, in a process of its own: fetches everything and says how it went.
+/// Runs in a process of its own: fetches everything and prints the result.
 #[test]
 #[ignore = "run by other tests, in a process of its own"]
 fn child() {
@@ -38,7 +38,7 @@ fn child() {
     }
 }
 
-/// A command that runs [`child`], by itself or as the last arguments of `program`.
+/// A command that runs [`child`], either directly or as the last arguments of `program`.
 fn child_command(program: &[&str], server: &Server, home: &Path) -> Command {
     let own = env::current_exe().unwrap();
     let mut command = match program {
@@ -67,7 +67,7 @@ fn child_command(program: &[&str], server: &Server, home: &Path) -> Command {
     command
 }
 
-/// What a child said, once it has ended well.
+/// Output of a child that exited successfully.
 fn said(output: Output) -> String {
     let text = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -113,7 +113,7 @@ fn a_killed_process_is_gone_on_from() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!root(&cache).join("snapshots").exists(), "half a file has no name");
-    // Its lock went with it.
+    // Its lock was released with it.
     fetch(&hub(&server, &cache)).unwrap();
     assert_eq!(server.ranges(), [None, Some("bytes=655360-".to_owned())]);
     assert_clean(&cache);
@@ -125,7 +125,7 @@ fn a_file_that_may_not_grow_is_named_and_gone_on_from() {
     let server = Server::start(&[("train.bin", &bytes, true)]);
     let home = tempfile::tempdir().unwrap();
     let cache = cache_of(home.path());
-    // The system refuses to write more than 200 blocks of 512 bytes to a file (some shells count 1024).
+    // The system rejects writes beyond 200 blocks of 512 bytes (1024 in some shells).
     let limited = ["sh", "-c", "trap '' XFSZ; ulimit -f 200; exec \"$@\"", "sh"];
     let output = child_command(&limited, &server, home.path()).output().unwrap();
     let text = said(output);

@@ -1,4 +1,4 @@
-//! Answers that are refusals, and answers that are to be refused.
+//! Error responses, and responses that must be rejected.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -100,7 +100,7 @@ fn what_passes_is_tried_again() {
     assert_eq!(server.requests("/api/").len(), 3);
     assert_clean(folder.path());
 
-    // Not for ever.
+    // But not for ever.
     let folder = tempfile::tempdir().unwrap();
     server.fault(&[Fault::status(500), Fault::status(500), Fault::status(500)]);
     let error = fetch(&hub(&server, folder.path())).unwrap_err();
@@ -119,7 +119,7 @@ fn what_passes_is_tried_again() {
     );
 }
 
-/// The waits of a whole fetch, and how long it took in seconds.
+/// The waits during a whole fetch, and its duration in seconds.
 fn waits(server: &Server, change: impl FnOnce(&mut Settings)) -> Result<(Vec<f64>, f64), HubError> {
     let folder = tempfile::tempdir().unwrap();
     let hub = hub_with(server, folder.path(), change);
@@ -142,14 +142,14 @@ fn busy_servers_are_waited_for_as_long_as_they_ask() {
     let server = Server::start(&[("a.txt", b"a", false)]);
     let hub_s = "RateLimit: \"api\";r=0;t=1\r\nRateLimit-Policy: \"fixed window\";\"api\";q=500;w=300";
     for (status, header) in [(429, "Retry-After: 1"), (503, "Retry-After: 1"), (429, hub_s)] {
-        // A listing and a file alike.
+        // For a listing and for a file.
         server.listing_fault(&[busy(status, header)]);
         server.fault(&[busy(status, header)]);
         let (seconds, took) = waits(&server, |_| {}).unwrap();
         assert_eq!(seconds, [1.0, 1.0]);
         assert!(took >= 2.0, "it was not waited for");
     }
-    // A date that has passed, and a server that says nothing useful: as if it had not asked.
+    // A date in the past and useless headers are ignored.
     server.fault(&[
         busy(429, "Retry-After: Thu, 29 Feb 2024 12:00:00 GMT"),
         busy(429, "Retry-After: soon"),
@@ -191,7 +191,7 @@ fn a_server_that_asks_for_too_much_is_given_up() {
         assert!(matches!(error, HubError::Busy { status: 429, .. }), "{error}");
         assert!(error.to_string().contains(words), "{error}");
     }
-    // Nor is one waited for without end that does not say.
+    // Nor does it wait endlessly for a server that does not say how long.
     server.listing_fault(&vec![Fault::status(429); 50]);
     let error = waits(&server, |settings| settings.longest_wait = Duration::from_millis(45)).unwrap_err();
     assert!(matches!(error, HubError::Busy { asked: None, .. }), "{error}");
@@ -293,7 +293,7 @@ fn a_token_stays_with_its_host() {
     let moved = format!("Location: {other}/cdn/{COMMIT}/a.txt\r\n");
     server.fault(&[Fault::Status(302, moved)]);
     fetch(&hub).unwrap();
-    // Within the host it is sent on, as private files need it.
+    // It is sent when redirected within the host, as private files require.
     let here = server.requests("/cdn/");
     assert_eq!(here.len(), 1);
     assert_eq!(here[0].authorization.as_deref(), Some("Bearer secret"));

@@ -1,4 +1,4 @@
-//! A hub of one repository on this machine, `owner/name`, dataset or model as it is asked for, with faults on demand.
+//! A local hub with one repository, `owner/name`, served as dataset or model, and with faults on demand.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,37 +8,37 @@ use std::time::Duration;
 
 use sha1::Digest as _;
 
-/// What the branch `main` means, unless a test says otherwise.
+/// The commit of branch `main`, unless overridden by a test.
 pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// How the server answers the next request, of a listing or of a file's bytes.
+/// How the server answers the next request for a listing or a file's bytes.
 #[derive(Debug, Clone)]
 pub enum Fault {
-    /// So many bytes of the body, then the connection is closed.
+    /// This many bytes of the body, then the connection is closed.
     Cut(usize),
-    /// So many bytes of the body, then nothing; the connection stays open.
+    /// This many bytes of the body, then nothing; the connection stays open.
     Stall(usize),
-    /// No answer at all; the connection stays open.
+    /// No response; the connection stays open.
     Silence,
-    /// The whole body, after so many milliseconds.
+    /// The whole body, after this many milliseconds.
     Late(u64),
-    /// This status and these headers, each with its line's end.
+    /// This status and these header lines, each with its line end.
     Status(u16, String),
-    /// The right number of wrong bytes.
+    /// Wrong bytes of the right number.
     Wrong,
-    /// So many bytes of another content, announced as the right one, then the connection is closed.
+    /// This many bytes of other content, announced with the right length, then the connection is closed.
     WrongCut(usize),
-    /// All bytes with status 200, whatever range is asked for.
+    /// All bytes with status 200, whatever range is requested.
     NoRange,
-    /// As before, but so many bytes, then the connection is closed.
+    /// The same, but closes the connection after this many bytes.
     NoRangeCut(usize),
-    /// Status 206 with bytes from elsewhere.
+    /// Status 206 with another range.
     OtherRange,
-    /// Another body in place of the right one, its length announced.
+    /// Another body, with its length announced.
     Instead(Vec<u8>),
-    /// Another body in place of the right one, in chunks: its length is not announced.
+    /// Another body in chunked encoding, without announced length.
     Chunked(Vec<u8>),
-    /// The body, and these bytes behind its announced end.
+    /// The body, followed by these bytes beyond its announced length.
     Trailing(&'static [u8]),
 }
 
@@ -48,7 +48,7 @@ impl Fault {
     }
 }
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub path: String,
@@ -56,10 +56,10 @@ pub struct Request {
     pub authorization: Option<String>,
 }
 
-/// A file: its name, its bytes, and whether the hub keeps it as a large one.
+/// A file: its name, its bytes, and whether it is in LFS.
 pub type File<'a> = (&'a str, &'a [u8], bool);
 
-/// Files at a commit, and the revision that means it.
+/// The files at a commit, and the revision that refers to it.
 struct Revision {
     name: String,
     commit: String,
@@ -94,7 +94,7 @@ pub fn git_blob(bytes: &[u8]) -> String {
     hex(&hash.chain_update(bytes).finalize())
 }
 
-/// The bytes that are wrong for `bytes`.
+/// Wrong bytes of the same length.
 pub fn wrong(bytes: &[u8]) -> Vec<u8> {
     bytes.iter().map(|byte| byte ^ 0x55).collect()
 }
@@ -119,7 +119,7 @@ impl Server {
         server
     }
 
-    /// Serves files at another revision as well; a known revision means the new commit from now on.
+    /// Serves files at another revision as well; an existing revision then refers to the new commit.
     pub fn revision(&self, name: &str, commit: &str, files: &[File]) {
         let owned = |(name, bytes, is_large): &File| (name.to_string(), bytes.to_vec(), *is_large);
         let revision = Revision {
@@ -130,12 +130,12 @@ impl Server {
         self.state.lock().unwrap().revisions.insert(0, revision);
     }
 
-    /// How the next requests for a file's bytes are answered.
+    /// Queues faults for requests for a file's bytes.
     pub fn fault(&self, faults: &[Fault]) {
         self.state.lock().unwrap().faults.extend(faults.iter().cloned());
     }
 
-    /// How the next requests for a listing are answered.
+    /// Queues faults for requests for a listing.
     pub fn listing_fault(&self, faults: &[Fault]) {
         self.state.lock().unwrap().listing_faults.extend(faults.iter().cloned());
     }
@@ -144,14 +144,14 @@ impl Server {
         self.state.lock().unwrap().needs_token = Some(token.to_owned());
     }
 
-    /// Requests so far for what begins with `path`.
+    /// Requests so far whose path begins with `path`.
     pub fn requests(&self, path: &str) -> Vec<Request> {
         let state = self.state.lock().unwrap();
         let of = state.requests.iter().filter(|request| request.path.starts_with(path));
         of.cloned().collect()
     }
 
-    /// The ranges asked for so far.
+    /// The ranges requested so far.
     pub fn ranges(&self) -> Vec<Option<String>> {
         let requests = self.requests("/cdn/").into_iter();
         requests.map(|request| request.range).collect()
@@ -190,7 +190,7 @@ impl Server {
         }
     }
 
-    /// Answers; an error closes the connection.
+    /// Responds to a request; an error closes the connection.
     fn respond(&self, stream: &mut TcpStream, request: &Request) -> std::io::Result<()> {
         let path = request.path.as_str();
         let token = self.state.lock().unwrap().needs_token.clone();
@@ -209,7 +209,7 @@ impl Server {
                 None => head(stream, 404, "X-Error-Code: RevisionNotFound\r\n", 0),
             };
         }
-        // Files are kept elsewhere: the hub itself says what they are, and where.
+        // As on the real hub, files are redirected to storage: the hub itself only says what they are, and where.
         if let Some((commit, name)) = path
             .strip_prefix("/datasets")
             .unwrap_or(path)
@@ -258,7 +258,7 @@ impl Server {
     }
 }
 
-/// A listing as the hub writes it.
+/// A listing in the hub's format.
 pub fn listing(commit: &str, files: &[String]) -> String {
     format!(
         "{{\"id\": \"owner/name\", \"sha\": \"{commit}\", \"siblings\": [{}]}}",
@@ -266,7 +266,7 @@ pub fn listing(commit: &str, files: &[String]) -> String {
     )
 }
 
-/// A file in a listing.
+/// A file's entry in a listing.
 pub fn listed(name: &str, size: usize, blob: &str, sha256: Option<String>) -> String {
     let lfs = sha256
         .map(|sha256| format!(", \"lfs\": {{\"sha256\": \"{sha256}\", \"size\": {size}, \"pointerSize\": 132}}"))
@@ -275,7 +275,7 @@ pub fn listed(name: &str, size: usize, blob: &str, sha256: Option<String>) -> St
     format!("{{\"rfilename\": {name}, \"size\": {size}, \"blobId\": \"{blob}\"{lfs}}}")
 }
 
-/// Bytes from `from` on, unless a fault says otherwise. An error closes the connection.
+/// The bytes from `from` on, modified by a fault. An error closes the connection.
 fn body(stream: &mut TcpStream, bytes: &[u8], from: Option<usize>, fault: Option<Fault>) -> std::io::Result<()> {
     let wrong = wrong(bytes);
     let (bytes, from) = match &fault {
@@ -331,7 +331,7 @@ fn body(stream: &mut TcpStream, bytes: &[u8], from: Option<usize>, fault: Option
     }
 }
 
-/// Says nothing until the other side has gone.
+/// Keeps silent until the peer has closed the connection.
 fn wait(stream: &mut TcpStream) -> std::io::Result<()> {
     std::io::copy(&mut Read::by_ref(stream), &mut std::io::sink()).map(|_| ())
 }

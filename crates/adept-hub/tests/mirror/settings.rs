@@ -1,4 +1,4 @@
-//! Settings from the variables that Python's tools read.
+//! Settings from the environment variables that Python's tools use.
 
 use std::ffi::OsString;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Bytes on their way: cut, stalled, doubled, changed.
+//! Transfers that are cut, stalled, duplicated or changed.
 
 use std::fs;
 use std::path::Path;
@@ -63,7 +63,7 @@ fn a_cut_connection_is_resumed_where_it_was_lost() {
 fn another_run_goes_on_where_one_gave_up() {
     let bytes = large();
     let server = Server::start(&[("train.bin", &bytes, true)]);
-    // Given up after three connections that bring too little.
+    // Gives up after three connections with too few bytes.
     server.fault(&[Fault::Cut(70_000), Fault::Cut(0), Fault::Cut(0)]);
     let folder = tempfile::tempdir().unwrap();
     let error = fetch(&hub(&server, folder.path())).unwrap_err();
@@ -102,7 +102,7 @@ fn a_server_that_never_comes_to_the_end_is_given_up() {
     for faults in [
         // A few bytes each time: a file would take thousands of connections.
         [Fault::Cut(10), Fault::Cut(10), Fault::Cut(10), Fault::Cut(10)],
-        // No ranges and always cut: the same bytes again and again.
+        // No ranges, and always cut: the same bytes over and over.
         [
             Fault::NoRangeCut(1_100_000),
             Fault::NoRangeCut(1_100_000),
@@ -124,7 +124,7 @@ fn a_server_that_never_comes_to_the_end_is_given_up() {
 fn a_server_without_ranges_starts_over() {
     let bytes = large();
     let rest = Some("bytes=100000-".to_owned());
-    // All of it is taken as it comes; bytes from elsewhere are not, so that all of it is asked for.
+    // A whole file is accepted; a wrong range is not, so that the whole file is requested.
     for (fault, ranges) in [
         (Fault::NoRange, vec![None, rest.clone()]),
         (Fault::OtherRange, vec![None, rest.clone(), None]),
@@ -170,7 +170,7 @@ fn wrong_bytes_are_named_and_not_kept() {
 fn parts_of_different_contents_are_not_glued() {
     let bytes = large();
     let server = Server::start(&[("train.bin", &bytes, true)]);
-    // The mirror's file, and its ETag, change between two tries.
+    // The mirror's file, and its ETag, change between two attempts.
     server.fault(&[Fault::WrongCut(100_000)]);
     let folder = tempfile::tempdir().unwrap();
     let heard = Heard::default();
@@ -189,7 +189,7 @@ fn what_a_killed_run_left_behind_is_not_trusted() {
         let blobs = root(folder.path()).join("blobs");
         fs::create_dir_all(&blobs).unwrap();
         fs::write(blobs.join(format!("{}.incomplete", sha256(&bytes))), &left).unwrap();
-        // Neither is a blob that is too short.
+        // Nor is a blob that is too short.
         fs::write(blobs.join(sha256(&bytes)), b"short").unwrap();
         let heard = Heard::default();
         fetch_at(&hub(&server, folder.path()), "main", &heard).unwrap();
@@ -224,7 +224,7 @@ fn another_number_of_bytes_than_listed_is_refused() {
         fetch(&hub(&server, folder.path())).unwrap();
         assert_clean(folder.path());
     }
-    // Too few without a length announced: an end like any other, so that the rest is asked for.
+    // Too few bytes without announced length look like any other end, so the rest is requested.
     let server = Server::start(&[("train.bin", &bytes, true)]);
     server.fault(&[Fault::Chunked(short)]);
     let folder = tempfile::tempdir().unwrap();
@@ -240,7 +240,7 @@ fn bytes_behind_the_announced_end_are_not_taken_for_an_answer() {
     let folder = tempfile::tempdir().unwrap();
     let hub = hub(&server, folder.path());
     let listing = hub.list(&crate::at("main"), &Heard::default()).unwrap();
-    // One after the other, so that the second file could come over the first one's connection.
+    // One at a time, so that the second file could reuse the first one's connection.
     let fetched = hub
         .fetch(&crate::at("main"), &listing, &listing.files, 1, &Heard::default())
         .unwrap();
@@ -294,7 +294,7 @@ fn a_fetch_stops_in_the_middle_of_a_file_and_keeps_what_came() {
 #[test]
 fn a_fault_ends_the_other_files_as_well() {
     let server = Server::start(&[("a.bin", b"a", true), ("b.bin", b"b", true)]);
-    // One file is to wait for a minute, the other does not exist any more; which is asked for first is open.
+    // One file asks to wait for a minute, the other no longer exists; the order of the requests is not fixed.
     let later = Fault::Status(429, "Retry-After: 60\r\n".to_owned());
     server.fault(&[later, Fault::status(404)]);
     let folder = tempfile::tempdir().unwrap();
