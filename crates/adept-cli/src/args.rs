@@ -1,4 +1,4 @@
-//! The command line: every command, option and help text.
+//! The command line: all commands, options and help texts.
 
 mod analysis;
 mod fetch;
@@ -19,7 +19,7 @@ pub use analysis::{Table1, Table2, TableRuns};
 pub use fetch::Fetch;
 pub use reproduce::{Profile, Reproduce, Runs, Seeds};
 
-/// Adaptive decomposed prompt tuning: train, evaluate and reproduce.
+/// Adaptive decomposed prompt tuning: train, evaluate and reproduce
 #[derive(Debug, Parser)]
 #[command(
     name = "adept",
@@ -29,12 +29,12 @@ pub use reproduce::{Profile, Reproduce, Runs, Seeds};
                   command resumes).\n\nExample, which needs nothing else:\n  adept reproduce glue"
 )]
 pub struct Cli {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 
-    /// Where to compute.
-    // The help stands apart because rustdoc would take the brackets for a link.
+    /// Device to compute on.
+    // The help text is separate because rustdoc would take the brackets for a link.
     #[arg(
         long,
         global = true,
@@ -43,69 +43,69 @@ pub struct Cli {
     )]
     pub device: Option<DeviceName>,
 
-    /// Folder that tokenised tasks are kept in, or none [default: ADEPT_CACHE of the environment, else `adept` in the
-    /// user's folder of caches]
+    /// Cache folder for tokenised tasks, or `none` [default: the environment variable ADEPT_CACHE, else `adept` in the
+    /// user's cache folder]
     #[arg(long, global = true, value_name = "DIR|none")]
     pub data_cache: Option<PathBuf>,
 
-    /// Run what a model has written even where a layer of the sandbox is missing on this machine; which ones is said
-    /// and stands in the record
+    /// Run model-written programs even if this machine lacks a layer of the sandbox; missing layers are reported and
+    /// recorded
     #[arg(long, global = true)]
     pub allow_missing_layers: bool,
 
-    /// Control group of memory in which programs are run, a folder in which this user may make groups; without one, a
-    /// watchdog bounds what the processes of a program hold together
+    /// Memory cgroup for running programs, a folder in which this user may create groups; without one, a watchdog
+    /// limits the total memory of a program's processes
     #[arg(long, global = true, value_name = "DIR", env = "ADEPT_SANDBOX_CGROUP")]
     pub sandbox_cgroup: Option<PathBuf>,
 
-    /// No progress and no remarks: results, warnings and errors only
+    /// Show only results, warnings and errors
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
 
-    /// One line for every evaluation and checkpoint instead of a progress bar
+    /// Print one line per evaluation and checkpoint instead of a progress bar
     #[arg(long, short, global = true)]
     pub verbose: bool,
 }
 
-/// All commands.
+/// Subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run or resume one of the paper's tables and write its report
     #[command(subcommand)]
     Reproduce(Reproduce),
-    /// Bring data and models from the Hugging Face hub into its cache
+    /// Download data and models from the Hugging Face hub into its cache
     Fetch(Fetch),
-    /// Train one adapter on one task, or resume it
+    /// Train or resume one adapter on one task
     Train(Train),
-    /// Train a small T5 from plain text and labelled tasks, or resume it
+    /// Train or resume a small T5 on plain text and labelled tasks
     Pretrain(Pretrain),
     /// Score a trained adapter on a split of its task
     Eval(Eval),
-    /// Read source texts, write one prediction for each
+    /// Read source texts and write one prediction for each
     Predict(Predict),
     /// Show an adapter, a backbone or a run: shapes, counts, fingerprint, settings
     Inspect(Inspect),
-    /// Merge an adapter into the weights of its backbone, or take it out again
+    /// Merge an adapter into its backbone's weights, or remove it again
     Merge(Merge),
-    /// Compare this machine's backend with golden numbers from PyTorch
+    /// Compare this machine's backend with reference values from PyTorch
     Verify(Verify),
     /// Time training steps or inference with random weights
     #[command(subcommand)]
     Bench(Bench),
-    /// Write results.json, report.md and report.html again from the runs' records
+    /// Rewrite results.json, report.md and report.html from the runs' records
     Report(Report),
     /// Print a preset's settings as a TOML file
     Config(Config),
 }
 
-/// Settings that every training command takes.
+/// Settings accepted by every training command.
 #[derive(Debug, Args)]
 pub struct Settings {
-    /// Settings to start from: paper (what it says) or reference (what its published script does)
+    /// Preset to start from: paper (as described there) or reference (as in its published script)
     #[arg(long, value_name = "NAME", value_parser = preset)]
     pub preset: Option<Preset>,
 
-    /// Any field of docs/configuration.md; may be repeated
+    /// Set a field of docs/configuration.md; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 }
@@ -119,37 +119,37 @@ pub struct Settings {
 
 Run the same command again to resume an interrupted run. The adapter is OUT/best, the record OUT/record.jsonl.")]
 pub struct Train {
-    /// TOML file with settings (see `adept config`); options below override it
+    /// TOML file with settings (see `adept config`); overridden by the options below
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Task by name, or a card by path [default: text, for your own file]
+    /// Task name, or path of a task card [default: text, for your own file]
     #[arg(long, value_name = "NAME|FILE", value_parser = OsStringValueParser::new().try_map(task))]
     pub task: Option<Task>,
 
-    /// Folder of the task's files, or your own file: jsonl, json, csv, tsv or parquet [default: the hub's cache,
-    /// which `adept fetch TASK` fills]
+    /// Folder with the task's files, or your own file: jsonl, json, csv, tsv or parquet [default: the hub's cache,
+    /// filled by `adept fetch TASK`]
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
 
-    /// T5, CodeGen or Llama checkpoint in Hugging Face form, or the name of one in the hub's cache (t5-base,
+    /// T5, CodeGen or Llama checkpoint in Hugging Face format, or the name of one in the hub's cache (t5-base,
     /// owner/name)
     #[arg(long, value_name = "DIR|NAME")]
     pub backbone: Option<PathBuf>,
 
-    // Listed from the registry of methods.
+    // Generated from the registry of methods.
     #[arg(long, value_name = "NAME", help = methods("What is trained"))]
     pub method: Option<TrainMethod>,
 
-    /// Seed of initial values and order
+    /// Seed for initialisation and data order
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: Option<u64>,
 
-    /// Folder of the run: new, empty, or the run's own
+    /// Output folder: new, empty, or that of the run to resume
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
 
-    /// Remove what an earlier run wrote in OUT and begin anew; other files stay
+    /// Delete an earlier run in OUT and start over; other files are kept
     #[arg(long)]
     pub overwrite: bool,
 
@@ -170,23 +170,23 @@ pub struct Pretrain {
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
 
-    /// Where relative paths of FILE begin [default: ADEPT_DATA of the environment, else FILE's folder]
+    /// Base folder for relative paths in FILE [default: the environment variable ADEPT_DATA, else FILE's folder]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 
-    /// Folder of the run: new, empty, or the run's own
+    /// Output folder: new, empty, or that of the run to resume
     #[arg(long, value_name = "DIR", required_unless_present = "plan")]
     pub out: Option<PathBuf>,
 
-    /// Remove what an earlier run wrote in OUT, tokenizer and tokens among it, and begin anew; other files stay
+    /// Delete an earlier run in OUT, including its tokenizer and tokens, and start over; other files are kept
     #[arg(long, conflicts_with = "plan")]
     pub overwrite: bool,
 
-    /// Any field of docs/pretraining.md; may be repeated
+    /// Set a field of docs/pretraining.md; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 
-    /// Read corpus and tasks, print what would be trained on what, and stop
+    /// Read corpus and tasks, print what would be trained, and stop
     #[arg(long)]
     pub plan: bool,
 }
@@ -194,9 +194,9 @@ pub struct Pretrain {
 /// A split of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Split {
-    /// Chooses the checkpoint
+    /// Used to choose the checkpoint
     Validation,
-    /// Is reported
+    /// Used for the reported scores
     Test,
 }
 
@@ -205,27 +205,28 @@ pub enum Split {
 #[command(after_help = "Example:
   adept eval --adapter runs/one/best --backbone t5-base --task sst2 --data DATA")]
 pub struct Eval {
-    /// Adapter folder; left out, the bare backbone is scored (a `best` folder of method full, for instance)
+    /// Adapter folder; without it the bare backbone is scored (such as the `best` folder of method full)
     #[arg(long, value_name = "DIR")]
     pub adapter: Option<PathBuf>,
 
-    /// T5 checkpoint in Hugging Face form, or the name of one in the hub's cache (t5-base, owner/name)
+    /// T5, CodeGen or Llama checkpoint in Hugging Face format, or the name of one in the hub's cache (t5-base,
+    /// owner/name)
     #[arg(long, value_name = "DIR|NAME")]
     pub backbone: PathBuf,
 
-    /// Task by name, or a card by path [default: what the model was trained on; text, where it does not say]
+    /// Task name, or path of a task card [default: the task the model was trained on, or text if unknown]
     #[arg(long, value_name = "NAME|FILE", value_parser = OsStringValueParser::new().try_map(task))]
     pub task: Option<Task>,
 
-    /// Folder of the task's files, or your own file [default: the hub's cache, which `adept fetch TASK` fills]
+    /// Folder with the task's files, or your own file [default: the hub's cache, filled by `adept fetch TASK`]
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
 
-    /// Which split to score
+    /// Split to score
     #[arg(long, value_enum, default_value = "test")]
     pub split: Split,
 
-    /// Print one JSON object instead of lines
+    /// Print a JSON object instead of text
     #[arg(long)]
     pub json: bool,
 
@@ -243,43 +244,44 @@ Examples:
   adept predict --adapter runs/one/best --backbone t5-base --input sources.jsonl --jsonl > predictions.jsonl"
 )]
 pub struct Predict {
-    /// Adapter folder; left out, the bare backbone predicts
+    /// Adapter folder; without it the bare backbone predicts
     #[arg(long, value_name = "DIR")]
     pub adapter: Option<PathBuf>,
 
-    /// T5 checkpoint in Hugging Face form, or the name of one in the hub's cache (t5-base, owner/name)
+    /// T5, CodeGen or Llama checkpoint in Hugging Face format, or the name of one in the hub's cache (t5-base,
+    /// owner/name)
     #[arg(long, value_name = "DIR|NAME")]
     pub backbone: PathBuf,
 
-    /// File of source texts, one a line; - is standard input
+    /// File with one source text per line; - reads standard input
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub input: PathBuf,
 
-    /// Input lines are JSON objects with a field `source`; output lines repeat them with `prediction` added
+    /// Read JSON objects with a field `source`, one per line, and write them back with `prediction` added
     #[arg(long)]
     pub jsonl: bool,
 
-    /// Task whose labels are the possible answers [default: the one that the model was trained on]
+    /// Task whose labels are the possible answers [default: the task the model was trained on]
     #[arg(long, value_name = "NAME|FILE", value_parser = OsStringValueParser::new().try_map(task))]
     pub task: Option<Task>,
 
-    /// Let the model write freely instead of choosing among labels [default: as in its training]
+    /// Generate text freely instead of choosing a label [default: as in training]
     #[arg(long, conflicts_with = "labels")]
     pub generate: bool,
 
-    /// Choose among the task's labels [default: as in the model's training; by labels, where it does not say]
+    /// Choose one of the task's labels [default: as in training; labels, if unknown]
     #[arg(long)]
     pub labels: bool,
 
-    /// Source tokens kept [default: as in the model's training; 256, where it does not say]
+    /// Truncate sources to this many tokens [default: as in training; 256, if unknown]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..))]
     pub max_source_length: Option<u16>,
 
-    /// Longest answer in tokens [default: as in the model's training; 20, where it does not say]
+    /// Maximum length of an answer in tokens [default: as in training; 20, if unknown]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub max_new_tokens: Option<u16>,
 
-    /// Texts of one pass
+    /// Texts per batch
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
     pub batch_size: u16,
 }
@@ -295,16 +297,16 @@ pub struct Inspect {
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
 
-    /// List every tensor of a backbone (an adapter's are always listed)
+    /// List every tensor of a backbone (those of an adapter are always listed)
     #[arg(long)]
     pub tensors: bool,
 
-    /// For an adapter: the backbone it belongs to, to check that and to show the share of trained parameters
+    /// Check that an adapter belongs to this backbone, and show its share of trainable parameters
     #[arg(long, value_name = "DIR")]
     pub backbone: Option<PathBuf>,
 }
 
-/// Help on an option that names methods.
+/// Help text for an option that takes a method.
 fn methods(what: &str) -> String {
     let names: Vec<&str> = TrainMethod::all().map(TrainMethod::name).collect();
     format!("{what}: {}", names.join(", "))
@@ -319,19 +321,19 @@ fn methods(what: &str) -> String {
 LoRA and (IA)\u{b3} can be merged; soft prompts are part of the input and cannot. The merged model is a plain checkpoint in
 Hugging Face's layout, with weights in f32.")]
 pub struct Merge {
-    /// Folder or hub name of the backbone; with --undo, of the merged model
+    /// Backbone folder or hub name; with --undo, that of the merged model
     #[arg(long, value_name = "DIR|NAME")]
     pub backbone: PathBuf,
 
-    /// Folder of the adapter
+    /// Adapter folder
     #[arg(long, value_name = "DIR")]
     pub adapter: PathBuf,
 
-    /// New or empty folder for the model
+    /// Output folder, new or empty
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
 
-    /// Take the adapter out of weights that it was merged into; exact but for rounding
+    /// Remove the adapter from weights it was merged into; exact up to rounding
     #[arg(long)]
     pub undo: bool,
 }
@@ -343,7 +345,7 @@ pub struct Merge {
 
 Exit codes: 0 every group is within its limit; 1 one is not; 2 something to check is missing or unreadable.")]
 pub struct Verify {
-    /// Checkpoint of the golden folder
+    /// Checkpoint that belongs to the golden folder
     #[arg(long, value_name = "DIR")]
     pub backbone: PathBuf,
 
@@ -351,21 +353,22 @@ pub struct Verify {
     #[arg(long, value_name = "PATH")]
     pub golden: PathBuf,
 
-    /// Print one JSON object instead of a table
+    /// Print a JSON object instead of a table
     #[arg(long)]
     pub json: bool,
 }
 
-/// What can be timed.
+/// Benchmarks.
 #[derive(Debug, Subcommand)]
 pub enum Bench {
-    /// Forward, loss, backward, optimiser step
+    /// Time a training step: forward, loss, backward, optimiser
     Step(BenchCase),
-    /// Prediction: labels by generation and by scoring (T5), texts with the soft prompt read once and by every row
+    /// Time inference: labels by generation and by scoring (T5), and texts with the soft prompt read once or once per
+    /// row
     Infer(BenchCase),
 }
 
-/// One case of `adept bench`.
+/// One benchmark case.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   adept bench step --size t5-base --tokens 256 --batch 16 --json
@@ -375,51 +378,51 @@ pub struct BenchCase {
     #[arg(long, default_value = "t5-small")]
     pub size: BenchSize,
 
-    // Listed from the registry of methods.
+    // Generated from the registry of methods.
     #[arg(long, default_value = "adept", help = methods("What is trained or attached"))]
     pub method: TrainMethod,
 
-    /// Rows of a batch
+    /// Rows per batch
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub batch: usize,
 
-    /// Width of the source in tokens; decoder-only: of source and target together
+    /// Source length in tokens; for decoder-only models source and target together
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub tokens: usize,
 
-    /// Width of the target in tokens; 0 means 2, or a third of the width if decoder-only
+    /// Target length in tokens; 0 means 2, or for decoder-only models a third of the length
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub target_tokens: usize,
 
-    /// Virtual tokens of the prompt
+    /// Virtual tokens of the soft prompt
     #[arg(long, value_name = "N", default_value_t = 60)]
     pub virtual_tokens: usize,
 
-    /// Bottleneck or rank; 0: the largest within the paper's budget
+    /// Bottleneck or rank; 0 means the largest that fits the paper's budget
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub rank: usize,
 
-    /// Labels that are scored (T5)
+    /// Number of labels to score (T5)
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub labels: usize,
 
-    /// Tokens to generate; 0 means 4, or 32 if decoder-only
+    /// Tokens to generate; 0 means 4, or 32 for decoder-only models
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub new_tokens: usize,
 
-    /// Repetitions before the clock starts
+    /// Untimed warm-up repetitions
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub warmup: usize,
 
-    /// Repetitions that are timed
+    /// Timed repetitions
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub steps: usize,
 
-    /// Seed of weights and ids
+    /// Seed for weights and token ids
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
 
-    /// Print one JSON object instead of lines
+    /// Print a JSON object instead of text
     #[arg(long)]
     pub json: bool,
 }
@@ -427,7 +430,7 @@ pub struct BenchCase {
 /// `adept report`.
 #[derive(Debug, Args)]
 pub struct Report {
-    /// Folder of a reproduction
+    /// Output folder of `adept reproduce`
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
 }
@@ -441,7 +444,7 @@ pub struct Config {
     pub settings: Settings,
 }
 
-/// A task by its name or its card's path, which need not be UTF-8.
+/// Parses a task's name or its card's path, which need not be UTF-8.
 fn task(name: OsString) -> Result<Task, DataError> {
     path_text::to_text(Path::new(&name)).parse()
 }

@@ -1,7 +1,7 @@
-//! The one place that names concrete backends.
+//! The only place that names concrete backends.
 //!
-//! Commands are written once, generic over the backend, as a [`WithBackend`]; [`with_backend`] calls them with the
-//! backend that `--device` names.
+//! Commands are written once, generic over the backend, as a [`WithBackend`]; [`with_backend`] runs them on the backend
+//! selected by `--device`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use burn::tensor::backend::AutodiffBackend;
 
 use crate::failure::Failure;
 
-/// A backend's name and the device's number.
+/// A backend and a device number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeviceName {
     kind: Kind,
@@ -29,7 +29,7 @@ enum Kind {
 impl Kind {
     const ALL: [Self; 5] = [Self::Flex, Self::Cuda, Self::Vulkan, Self::Wgpu, Self::Ndarray];
 
-    /// The name, which is the cargo feature's too.
+    /// The backend's name, which is also its cargo feature.
     const fn name(self) -> &'static str {
         match self {
             Self::Flex => "flex",
@@ -40,7 +40,7 @@ impl Kind {
         }
     }
 
-    // A GPU's feature switches on the one without fusion too.
+    // A GPU's feature also enables the variant without fusion.
     const fn compiled_in(self) -> bool {
         match self {
             Self::Flex => cfg!(feature = "flex"),
@@ -52,21 +52,21 @@ impl Kind {
     }
 }
 
-/// A device's name that cannot be read.
+/// An invalid device name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
-    /// No such backend.
+    /// Unknown backend.
     #[error("unknown device `{found}`; expected cpu, flex, ndarray, cuda[:N], wgpu[:N] or vulkan[:N]")]
     Unknown {
-        /// What was given.
+        /// The name given.
         found: String,
     },
-    /// A number that is none, or one for a backend that has a single device.
+    /// An invalid device number, or one for a backend with a single device.
     #[error("device `{found}`: expected {expected} after the colon")]
     Index {
-        /// What was given.
+        /// The name given.
         found: String,
-        /// What may stand there.
+        /// What would be accepted.
         expected: &'static str,
     },
     /// The program was built without this backend.
@@ -74,7 +74,7 @@ pub enum DeviceError {
     NotCompiled {
         /// The backend.
         name: &'static str,
-        /// What there is.
+        /// The backends that are compiled in.
         compiled: String,
     },
 }
@@ -115,7 +115,7 @@ impl fmt::Display for DeviceName {
     }
 }
 
-/// The CPU backend that is compiled in; flex where none is, so that the error names it.
+/// The CPU backend that is compiled in; flex if there is none, so that the error names it.
 fn cpu() -> Kind {
     if cfg!(all(feature = "ndarray", not(feature = "flex"))) {
         Kind::Ndarray
@@ -125,7 +125,7 @@ fn cpu() -> Kind {
 }
 
 impl Default for DeviceName {
-    /// flex where it is compiled in, else the fastest that is.
+    /// flex if it is compiled in, else the fastest available.
     fn default() -> Self {
         let kind = Kind::ALL
             .into_iter()
@@ -135,7 +135,7 @@ impl Default for DeviceName {
     }
 }
 
-/// The names of the backends that are compiled in.
+/// Names of the backends compiled in.
 pub fn compiled_in() -> String {
     let names: Vec<&str> = Kind::ALL
         .into_iter()
@@ -149,16 +149,16 @@ pub fn compiled_in() -> String {
     }
 }
 
-/// Work that is written once for every backend.
+/// An operation written once for every backend.
 pub trait WithBackend {
-    /// Does the work on a device of the backend.
+    /// Runs the operation on a device of the backend.
     fn run<AB: AutodiffBackend>(self, device: AB::Device) -> Result<(), Failure>;
 }
 
-/// Does the work on the device of that name.
+/// Runs an operation on the named device.
 pub fn with_backend(name: DeviceName, work: impl WithBackend) -> Result<(), Failure> {
     #[allow(unused_imports)]
-    // A build without any backend uses none of these; its commands all end in the last arm.
+    // Unused in a build without backends, in which every command ends in the last arm.
     use burn::backend::Autodiff;
     match name.kind {
         #[cfg(feature = "flex")]
@@ -189,7 +189,7 @@ pub fn with_backend(name: DeviceName, work: impl WithBackend) -> Result<(), Fail
     }
 }
 
-/// Without a number the best adapter of the system; with one, that discrete GPU.
+/// Without a number, the system's best GPU; with one, that discrete GPU.
 #[cfg(feature = "wgpu-unfused")]
 fn graphics_device(index: Option<usize>) -> burn::backend::wgpu::WgpuDevice {
     use burn::backend::wgpu::WgpuDevice;

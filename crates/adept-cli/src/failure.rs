@@ -1,10 +1,10 @@
-//! How a command ends without success: an exit code and one message on standard error.
+//! Failures of a command: an exit code and a message on standard error.
 //!
 //! | code | meaning |
 //! |---|---|
 //! | 0 | done |
-//! | 1 | a check failed (`verify`), or a run failed on the way: a loss that is no number, a full disk, a bug |
-//! | 2 | usage, or input that cannot be used: a missing file, a malformed row, an adapter for another backbone |
+//! | 1 | a check failed (`verify`), or an error occurred during a run: NaN loss, full disk, a bug |
+//! | 2 | usage error, or unusable input: a missing file, a malformed row, an adapter for another backbone |
 //! | 130 | interrupted; a run can be resumed |
 
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -15,7 +15,7 @@ use std::panic;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
-/// A cause of any kind.
+/// Any error.
 pub type Cause = Box<dyn Error + Send + Sync>;
 
 /// Why a command ended.
@@ -28,7 +28,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Usage, or input that cannot be used.
+    /// Usage error or unusable input.
     pub fn input(cause: impl Into<Cause>) -> Self {
         Self {
             code: 2,
@@ -38,7 +38,7 @@ impl Failure {
         }
     }
 
-    /// Something that went wrong on the way.
+    /// An error during execution.
     pub fn run(cause: impl Into<Cause>) -> Self {
         Self {
             code: 1,
@@ -48,7 +48,7 @@ impl Failure {
         }
     }
 
-    /// A check that did not pass; what failed has been printed already.
+    /// A failed check whose details have already been printed.
     pub fn check() -> Self {
         Self {
             code: 1,
@@ -58,7 +58,7 @@ impl Failure {
         }
     }
 
-    /// Ctrl-C; the message says how to go on.
+    /// Ctrl-C; the message says how to resume.
     pub fn interrupted(message: impl Display) -> Self {
         Self {
             code: 130,
@@ -68,7 +68,7 @@ impl Failure {
         }
     }
 
-    /// The reader of standard output went away (`adept … | head`): nothing is wrong.
+    /// The reader closed standard output (`adept … | head`), which is not an error.
     fn nobody_reads() -> Self {
         Self {
             code: 0,
@@ -78,7 +78,7 @@ impl Failure {
         }
     }
 
-    /// Says what was being done.
+    /// Adds what was being done.
     #[must_use]
     pub fn context(mut self, message: impl Display) -> Self {
         self.message = Some(match self.message {
@@ -88,18 +88,18 @@ impl Failure {
         self
     }
 
-    /// Adds what the reader can do about it.
+    /// Adds a suggestion for the user.
     #[must_use]
     pub fn hint(mut self, hint: impl Display) -> Self {
         self.hint = Some(hint.to_string());
         self
     }
 
-    /// Prints the message and gives the process's exit code.
+    /// Prints the message and returns the exit code.
     pub fn report(&self) -> ExitCode {
         let text = self.to_string();
         if !text.is_empty() {
-            // Standard error may be closed; there is nowhere left to say so.
+            // Standard error may be closed; there is nowhere left to report that.
             let _ = writeln!(io::stderr(), "{text}");
         }
         ExitCode::from(self.code)
@@ -112,7 +112,7 @@ impl Display for Failure {
         let mut next = self.cause.as_deref().map(|cause| cause as &dyn Error);
         while let Some(cause) = next {
             let text = cause.to_string();
-            // Many messages already hold their source's text: saying it twice helps nobody.
+            // Many messages already include their source's text, which need not be repeated.
             if !lines.last().is_some_and(|line| line.contains(&text)) {
                 lines.push(text);
             }
@@ -133,7 +133,7 @@ impl Display for Failure {
     }
 }
 
-/// Prints what clap has to say, help included, and gives its exit code: 2 for a usage error.
+/// Prints clap's message, which may be a help text, and returns its exit code: 2 for a usage error.
 pub fn usage(told: &clap::Error) -> ExitCode {
     match told.print() {
         Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
@@ -143,7 +143,7 @@ pub fn usage(told: &clap::Error) -> ExitCode {
     }
 }
 
-/// Prints a line on standard output. A reader who has gone away ends the command quietly.
+/// Prints a line on standard output. Ends the command quietly if the reader has closed it.
 pub fn say(text: impl Display) -> Result<(), Failure> {
     match writeln!(io::stdout().lock(), "{text}") {
         Ok(()) => Ok(()),
@@ -152,19 +152,19 @@ pub fn say(text: impl Display) -> Result<(), Failure> {
     }
 }
 
-/// Prints a line on standard error, where progress and remarks go.
+/// Prints a line on standard error, for progress and remarks.
 pub fn remark(text: impl Display) {
     // Remarks are not results: a closed standard error does not stop the work.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// What the last panic in a library of others had to say, until it is known whether anybody catches it.
+/// Message of the last panic in a third-party library, until it is known whether it is caught.
 static IN_A_LIBRARY: Mutex<Option<String>> = Mutex::new(None);
 
 /// Runs a command and turns a panic, which is always a bug, into a short message and exit code 1.
 ///
-/// Readers of damaged files catch panics of the libraries that decode them and say what is wrong with the file. Those
-/// are no bugs of ours, so a panic in a library is reported only where it comes through to here.
+/// Readers of damaged files catch panics of the decoding libraries and report what is wrong with the file. Those are
+/// not bugs of this program, so a panic in a library is reported only if it is not caught.
 pub fn guarded(work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
     let held = || IN_A_LIBRARY.lock().unwrap_or_else(PoisonError::into_inner);
     panic::set_hook(Box::new(move |info| {
@@ -230,7 +230,7 @@ mod tests {
     fn a_panic_becomes_a_failure() {
         let failure = guarded(|| panic!("made on purpose")).expect_err("it panicked");
         assert_eq!((failure.code, failure.to_string().as_str()), (1, ""));
-        // The hook is the process's own: give the default back to the other tests.
+        // The panic hook is global: restore the default for the other tests.
         drop(panic::take_hook());
     }
 }

@@ -1,8 +1,8 @@
-//! What a person sees of a grid of runs: one bar over all of them on a terminal, elsewhere a line at the end of each
-//! run and every so often between. All of it goes to standard error.
+//! Progress of a grid of runs on standard error: a single bar on a terminal; otherwise a line after each run and at
+//! regular intervals.
 //!
-//! The bar moves by expected seconds, so that a run of a slow task or method is longer on it than one of a fast one;
-//! the time left is what is expected of the rest, at the pace so far.
+//! The bar advances by expected seconds, so that a run of a slow task or method covers more of it than a fast one; the
+//! remaining time is the expected time of the rest, scaled by the pace so far.
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal as _};
@@ -21,23 +21,23 @@ use crate::failure::remark;
 use crate::interrupt;
 use crate::progress::{Loudness, Progress, missing_layers, scores, unjudged};
 
-/// Time between two plain lines.
+/// Interval between plain lines.
 const PLAIN_EVERY: Duration = Duration::from_secs(30);
 
-/// Positions of the bar.
+/// Resolution of the bar.
 const RESOLUTION: u64 = 1_000;
 
-/// Seconds of expected work that the pace is taken to be as expected: the first steps alone say little.
+/// Expected seconds of work at the expected pace to mix into the estimate: the first steps alone are unreliable.
 const TRUSTED: f64 = 5.0;
 
-/// Shows a grid.
+/// Progress display of a grid.
 pub struct GridProgress {
     loudness: Loudness,
     shared: Rc<RefCell<Whole>>,
 }
 
 impl GridProgress {
-    /// A view of the runs that the plan left to do. Without an estimate every run counts as long as its steps.
+    /// Progress of the plan's unfinished runs. Without an estimate, runs are weighted by their number of steps.
     pub fn new(loudness: Loudness, plan: &Plan, expected: Option<&Estimate>) -> Self {
         let bar = (loudness == Loudness::Usual && io::stderr().is_terminal()).then(|| {
             let style = ProgressStyle::with_template("{bar:20} {percent:>3} %  {wide_msg}");
@@ -71,13 +71,13 @@ impl GridProgress {
 }
 
 impl GridProgress {
-    /// Says on the bar what is done between two runs; says whether there is a bar.
+    /// Shows a message on the bar between two runs; returns whether there is a bar.
     pub fn message(&self, text: &str) -> bool {
         let whole = self.shared.borrow();
         whole.bar.as_ref().map(|bar| bar.set_message(text.to_owned())).is_some()
     }
 
-    /// A line that stays.
+    /// Prints a permanent line.
     pub fn line(&self, text: &str) {
         self.shared.borrow().line(text, false);
     }
@@ -122,10 +122,10 @@ impl Drop for GridProgress {
     }
 }
 
-/// Watches one run of the grid.
+/// Observes one run of the grid.
 struct OneRun {
     shared: Rc<RefCell<Whole>>,
-    /// Line after line, where that was asked for.
+    /// Per-run output in verbose mode.
     lines: Option<Progress>,
 }
 
@@ -142,19 +142,19 @@ impl Observer for OneRun {
     }
 }
 
-/// The state behind all views.
+/// State shared by all views.
 struct Whole {
     loudness: Loudness,
     bar: Option<ProgressBar>,
     tally: Tally,
     began: Instant,
     last_line: Instant,
-    /// The run in progress.
+    /// Label of the current run.
     label: String,
     loss: Option<f64>,
-    /// It was said that the sandbox is not whole.
+    /// Whether the warning about missing sandbox layers has been printed.
     warned: bool,
-    /// What was said to be lost.
+    /// Losses already reported.
     losses: Vec<Vec<SplitLosses>>,
 }
 
@@ -192,13 +192,13 @@ impl Whole {
                 self.tally.run().done = true;
                 self.end(result);
             }
-            // Where lines were asked for, each run says both itself.
+            // In verbose mode each run reports both itself.
             Event::Start(start) => {
                 if self.loudness == Loudness::Usual {
                     self.losses(&start.losses);
                 }
                 if self.loudness != Loudness::Verbose && !self.warned {
-                    // Once is enough for all runs of a grid.
+                    // Once per grid is enough.
                     if let Some(warning) = missing_layers(start) {
                         self.warned = true;
                         self.line(&warning, true);
@@ -209,7 +209,7 @@ impl Whole {
         }
     }
 
-    /// What a task's texts lose, once for all of its runs.
+    /// Reports losses of a task's texts, once for all of its runs.
     fn losses(&mut self, losses: &[SplitLosses]) {
         if losses.is_empty() || self.losses.iter().any(|known| known == losses) {
             return;
@@ -220,7 +220,7 @@ impl Whole {
         }
     }
 
-    /// The line that a finished run leaves.
+    /// Prints the line for a finished run.
     fn end(&mut self, result: &RunResult) {
         let (done, total) = (self.tally.done(), self.tally.runs.len());
         let left = match self.left() {
@@ -229,7 +229,7 @@ impl Whole {
         };
         let line = match self.loudness {
             Loudness::Quiet => return,
-            // Scores and times of the run stand in its own lines already.
+            // Scores and times are already in the run's own lines.
             Loudness::Verbose => format!("{done} of {total} runs done{left}"),
             Loudness::Usual => format!(
                 "[{done}/{total}] {}: test {} (step {}){left}",
@@ -246,7 +246,7 @@ impl Whole {
         self.show();
     }
 
-    /// Moves the bar, or prints a line where there is none and it is time for one.
+    /// Advances the bar, or without one prints a line if it is due.
     fn show(&mut self) {
         if self.loudness != Loudness::Usual {
             return;
@@ -281,12 +281,12 @@ impl Whole {
         }
     }
 
-    /// Expected seconds that are left.
+    /// Expected seconds remaining.
     fn left(&self) -> Option<f64> {
         self.tally.left(self.began.elapsed().as_secs_f64())
     }
 
-    /// A line that stays, above the bar where there is one. Errors are shown however quiet it is to be.
+    /// Prints a permanent line, above the bar if there is one. Errors are shown even in quiet mode.
     fn line(&self, text: &str, error: bool) {
         match (&self.bar, self.loudness) {
             (_, Loudness::Quiet) if !error => {}
@@ -296,20 +296,20 @@ impl Whole {
     }
 }
 
-/// One run's part of the whole.
+/// Progress of one run.
 #[derive(Debug, Clone, PartialEq)]
 struct Share {
-    /// Expected seconds, or steps where no time is known.
+    /// Expected seconds, or steps if no time is known.
     expected: CellTime,
     timed: bool,
-    /// Steps that were done before, are done now, and of the whole run.
+    /// Steps done before this session, done now, and in total.
     first: usize,
     step: usize,
     steps: usize,
-    /// Evaluations done now and still due at the beginning, that of the test split among them.
+    /// Evaluations done now, and due at the start, including that of the test split.
     evaluations: usize,
     due: usize,
-    /// Share of the evaluation in progress.
+    /// Fraction of the current evaluation.
     part: f64,
     done: bool,
 }
@@ -335,7 +335,7 @@ impl Share {
         }
     }
 
-    /// Expected seconds of what is done.
+    /// Expected seconds of completed work.
     fn passed(&self) -> f64 {
         if self.done {
             return self.expected.seconds();
@@ -346,7 +346,7 @@ impl Share {
     }
 }
 
-/// All runs' parts.
+/// Progress of all runs.
 #[derive(Debug, Clone, PartialEq)]
 struct Tally {
     runs: Vec<Share>,
@@ -358,7 +358,7 @@ impl Tally {
         Self { runs, current: 0 }
     }
 
-    /// The run in progress.
+    /// The current run.
     fn run(&mut self) -> &mut Share {
         &mut self.runs[self.current]
     }
@@ -367,7 +367,7 @@ impl Tally {
         self.runs.iter().filter(|run| run.done).count()
     }
 
-    /// Steps done and all steps.
+    /// Steps done, and in total.
     fn steps(&self) -> (usize, usize) {
         let steps = |run: &Share| if run.done { run.steps } else { run.step };
         (
@@ -376,19 +376,19 @@ impl Tally {
         )
     }
 
-    /// Expected seconds of everything.
+    /// Expected seconds in total.
     fn expected(&self) -> f64 {
         self.runs.iter().map(|run| run.expected.seconds()).sum()
     }
 
-    /// Share of everything that is done. Runs before the current one are over, whether they ended well or not.
+    /// Fraction of all work done. Runs before the current one count as complete, even if they failed.
     fn share(&self) -> f64 {
         let passed: f64 = self.runs.iter().map(Share::passed).sum();
         let failed: f64 = self.failed().map(|run| run.expected.seconds() - run.passed()).sum();
         (passed / (self.expected() - failed).max(f64::MIN_POSITIVE)).min(1.0)
     }
 
-    /// Seconds that are left after `elapsed` of work; none before anything is known.
+    /// Seconds remaining after `elapsed` of work; `None` if nothing is known yet.
     fn left(&self, elapsed: f64) -> Option<f64> {
         let passed: f64 = self.runs.iter().map(Share::passed).sum();
         let failed: f64 = self.failed().map(|run| run.expected.seconds() - run.passed()).sum();
@@ -423,7 +423,7 @@ mod tests {
 
     #[test]
     fn progress_is_counted_in_expected_time() {
-        // A run of 100 expected seconds, a half-done one of 40, one of 60.
+        // Runs of 100, 40 (half done) and 60 expected seconds.
         let mut tally = Tally::new(vec![share(90.0, 10.0, 0), share(40.0, 0.0, 50), share(60.0, 0.0, 0)]);
         assert_eq!((tally.share(), tally.steps(), tally.done()), (0.0, (50, 300), 0));
         assert_eq!(tally.left(0.0), Some(200.0), "nothing is known but the estimate");
@@ -434,14 +434,14 @@ mod tests {
         assert_eq!(tally.share(), 0.25);
         tally.run().done = true;
         assert_eq!((tally.share(), tally.done()), (0.5, 1));
-        // Twice as slow as expected: the rest counts nearly twice.
+        // Half as fast as expected: the rest takes nearly twice as long.
         let left = tally.left(200.0).expect("something is done");
         assert!((left - 100.0 * 205.0 / 105.0).abs() < 1e-9, "{left}");
         tally.current = 1;
         tally.run().step = 75;
         assert_eq!(tally.run().passed(), 20.0);
 
-        // The second run failed at that point: what was left of it is no longer to do.
+        // The second run failed at that point: its remaining work is no longer due.
         tally.current = 2;
         assert!((tally.share() - 120.0 / 180.0).abs() < 1e-9);
         tally.run().done = true;

@@ -1,5 +1,5 @@
-//! Ctrl-C in a training command: the first asks the run to stop at the next step and to save a checkpoint, the second
-//! ends the process at once. Files are replaced whole, so even that leaves nothing half-written.
+//! Ctrl-C in a training command: the first makes the run stop at the next step and save a checkpoint, the second ends
+//! the process immediately. Files are replaced atomically, so even that leaves nothing half-written.
 
 use std::process;
 use std::sync::OnceLock;
@@ -10,7 +10,7 @@ use crate::failure::{Failure, remark};
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 static INSTALLED: OnceLock<()> = OnceLock::new();
 
-/// Starts to listen for Ctrl-C and for the system's request to end.
+/// Starts listening for Ctrl-C and termination requests from the system.
 pub fn listen() -> Result<(), Failure> {
     if INSTALLED.set(()).is_err() {
         return Ok(());
@@ -24,7 +24,7 @@ pub fn listen() -> Result<(), Failure> {
     .map_err(|cause| Failure::run(cause).context("listening for Ctrl-C"))
 }
 
-/// Whether the run should stop.
+/// Whether a stop has been requested.
 pub fn requested() -> bool {
     REQUESTED.load(Ordering::SeqCst)
 }

@@ -1,5 +1,5 @@
-//! The `adept` program: what people run. Everything a library user could want too lives in the crates below this one;
-//! here are the command line, the choice of a backend, progress, messages and exit codes.
+//! The `adept` program. Everything useful to library users is in the crates below this one; here are the command line,
+//! the choice of a backend, progress, messages and exit codes.
 #![recursion_limit = "256"] // wgpu's types nest deeper than the default limit.
 
 mod allocator;
@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    // What a model has written is run by this very program as its own helper, before it is anything else.
+    // Model-written programs run in this executable as a sandbox helper, so check for that first.
     if let Some(code) = adept_sandbox::child_main() {
         return code;
     }
@@ -26,8 +26,8 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(told) => return failure::usage(&told),
     };
-    // From inside the thread pool: a thread that hands work out then does its share of it, where one from outside would
-    // sleep until others have been woken and are done. Steps of small models take 5 to 9 % less.
+    // Inside the thread pool, a thread that hands out work also does a share of it, whereas one outside would sleep
+    // until the others have been woken and are done. Steps of small models take 5 to 9 % less.
     match rayon::scope(|_| failure::guarded(|| commands::run(cli))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),

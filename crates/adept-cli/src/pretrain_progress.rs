@@ -1,4 +1,4 @@
-//! What a person sees of a pretraining run: a bar on a terminal, a plain line every so often elsewhere, on standard error.
+//! Progress of a pretraining run on standard error: a bar on a terminal, otherwise plain lines at regular intervals.
 
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
@@ -12,23 +12,22 @@ use crate::failure::remark;
 use crate::interrupt;
 use crate::progress::Loudness;
 
-/// Time between two plain lines.
+/// Interval between plain lines.
 const PLAIN_EVERY: Duration = Duration::from_secs(30);
 
-/// Shows one run.
+/// Progress display of one run.
 pub struct PretrainProgress {
     loudness: Loudness,
     bar: Option<ProgressBar>,
     phase: Option<Phase>,
     losses: String,
     tokens_per_second: f64,
-    /// Begin of this session's training and the step it began at, for the time left.
+    /// Start time and step of this session's training, for the time remaining.
     began: Option<(Instant, usize)>,
     last_line: Instant,
 }
 
 impl PretrainProgress {
-    /// A view of a run.
     pub fn new(loudness: Loudness) -> Self {
         let bar = (loudness == Loudness::Usual && io::stderr().is_terminal()).then(|| {
             let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {msg}");
@@ -46,7 +45,7 @@ impl PretrainProgress {
         }
     }
 
-    /// A line that stays, above the bar where there is one.
+    /// Prints a permanent line, above the bar if there is one.
     fn line(&self, text: &str) {
         match (&self.bar, self.loudness) {
             (_, Loudness::Quiet) => {}
@@ -55,7 +54,7 @@ impl PretrainProgress {
         }
     }
 
-    /// Shows where something stands: on the bar, or now and then as a line.
+    /// Shows the position, on the bar or as an occasional line.
     fn at(&mut self, prefix: &str, done: usize, total: usize, message: &str) {
         match &self.bar {
             Some(bar) => {

@@ -1,5 +1,5 @@
-//! What a person sees of a run: a bar on a terminal, a plain line every so often elsewhere. All of it goes to standard
-//! error; results alone go to standard output.
+//! Progress of a run on standard error: a bar on a terminal, otherwise plain lines at regular intervals. Only results
+//! go to standard output.
 
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
@@ -13,34 +13,34 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::failure::remark;
 use crate::interrupt;
 
-/// How much is shown.
+/// Verbosity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loudness {
-    /// Nothing.
+    /// No progress.
     Quiet,
-    /// A bar on a terminal; else a line every half minute and one for each evaluation.
+    /// A bar on a terminal; otherwise a line every half minute and one per evaluation.
     Usual,
     /// A line for every evaluation, checkpoint and point of the loss curve.
     Verbose,
 }
 
-/// Time between two plain lines about steps.
+/// Interval between plain lines about steps.
 const PLAIN_EVERY: Duration = Duration::from_secs(30);
 
-/// Shows one run.
+/// Progress display of one run.
 pub struct Progress {
     loudness: Loudness,
     label: String,
     bar: Option<ProgressBar>,
     loss: Option<f64>,
     rate: f64,
-    /// Begin of this session and the step it began at, for the time left.
+    /// Start time and step of this session, for the time remaining.
     began: Option<(Instant, usize)>,
     last_line: Instant,
 }
 
 impl Progress {
-    /// A view of the run of that name.
+    /// Progress of the run with this label.
     pub fn new(loudness: Loudness, label: impl Into<String>) -> Self {
         let label = label.into();
         let bar = (loudness == Loudness::Usual && io::stderr().is_terminal()).then(|| {
@@ -61,7 +61,7 @@ impl Progress {
         }
     }
 
-    /// A line that stays, above the bar where there is one.
+    /// Prints a permanent line, above the bar if there is one.
     fn line(&self, text: &str) {
         match (&self.bar, self.loudness) {
             (_, Loudness::Quiet) => {}
@@ -123,7 +123,7 @@ impl Progress {
     }
 }
 
-/// What is said, however quiet it is to be, where programs will run in a sandbox that is not whole.
+/// Warning, shown even in quiet mode, that programs will run in an incomplete sandbox.
 pub fn missing_layers(start: &Start) -> Option<String> {
     if start.missing_layers.is_empty() {
         return None;
@@ -138,7 +138,7 @@ pub fn missing_layers(start: &Start) -> Option<String> {
     ))
 }
 
-/// How many programs the sandbox could not judge, and why.
+/// Number of programs the sandbox could not judge, with reasons.
 pub fn unjudged(result: &RunResult) -> Option<String> {
     let programs = result.programs.as_ref()?;
     Some(format!(

@@ -15,23 +15,23 @@ The cache is that of Python's tools (HF_HUB_CACHE, HF_HOME); HF_ENDPOINT, HF_TOK
 Each line of the output is a name and its folder, which --data and --backbone take. The same command goes on where one was
 interrupted.")]
 pub struct Fetch {
-    /// Tasks, benchmarks (glue, superglue, mrqa, others), cards by path, models (t5-base, or owner/name)
+    /// Tasks, benchmarks (glue, superglue, mrqa, others), paths of task cards, models (t5-base, or owner/name)
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
 
-    /// Branch, tag or commit of all of them [default: the card's, or main]
+    /// Branch, tag or commit, used for all names [default: the card's, or main]
     #[arg(long, value_name = "NAME")]
     pub revision: Option<String>,
 
-    /// Folder of the hub's cache [default: as the environment says]
+    /// Folder of the hub's cache [default: from the environment]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
 
-    /// Files at once
+    /// Number of parallel downloads
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub at_once: u8,
 
-    /// Print what would be fetched and how much, and stop
+    /// Print what would be downloaded and its size, and stop
     #[arg(long)]
     pub dry_run: bool,
 }

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Settings, Table1, Table2};
 
-/// The tables that can be reproduced.
+/// Tables that can be reproduced.
 #[derive(Debug, Subcommand)]
 pub enum Reproduce {
     /// GLUE, the left half of Table 3
@@ -24,23 +24,23 @@ pub enum Reproduce {
     /// WinoGrande, Yelp, SciTail and PAWS, the right half of Table 4
     #[command(after_help = BENCHMARK)]
     Others(Runs),
-    /// MBPP on a decoder-only backbone, Table 7: programs are written, run in a sandbox and scored by pass@k
+    /// MBPP on a decoder-only backbone, Table 7: generated programs run in a sandbox and are scored by pass@k
     #[command(after_help = MBPP)]
     Mbpp(Runs),
-    /// Table 1: DePT scored with its offsets shifted by some positions, beside ADePT
+    /// Table 1: scores of DePT with shifted offsets, compared with ADePT
     Table1(Table1),
-    /// Table 2: how large the offsets of DePT and ADePT are beside the embeddings
+    /// Table 2: magnitudes of DePT's and ADePT's offsets, compared with the embeddings
     Table2(Table2),
 }
 
-/// How large a reproduction is.
+/// Size of a reproduction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Profile {
-    /// Our own sentences and our own small T5: minutes, nothing to download
+    /// The project's own sentences and small T5: takes minutes, needs no download
     Sample,
-    /// The tasks' own files (--data) on our own small T5: hours
+    /// The tasks' original files (--data) on the project's small T5: takes hours
     RealSmall,
-    /// The paper's setting: the tasks' own files (--data), its backbone (--backbone), its number of steps
+    /// The paper's setting: the tasks' original files (--data), its backbone (--backbone), its number of steps
     Paper,
 }
 
@@ -77,52 +77,52 @@ in completions.jsonl and what became of it in judged.json. Programs whose tests 
 /// `adept reproduce glue`, `superglue`, `mrqa`, `others` and `mbpp`.
 #[derive(Debug, Args)]
 pub struct Runs {
-    /// Size of the reproduction [default: sample; paper where --data and --backbone are given]
+    /// Size of the reproduction [default: sample; paper if --data and --backbone are given]
     #[arg(long, value_enum, value_name = "NAME")]
     pub profile: Option<Profile>,
 
-    /// Folder that holds the tasks' own files: SST-2/train.tsv, BoolQ/train.jsonl and so on [default: the profile's, else
-    /// the hub's cache, which `adept fetch` fills]
+    /// Folder with the tasks' original files: SST-2/train.tsv, BoolQ/train.jsonl and so on [default: the profile's,
+    /// else the hub's cache, filled by `adept fetch`]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 
-    /// T5 checkpoint, for mbpp one of CodeGen or Llama, in Hugging Face form (config.json, model.safetensors, tokenizer.json),
-    /// or the name of one in the hub's cache (t5-base, owner/name) [default: the profile's]
+    /// T5 checkpoint (for mbpp CodeGen or Llama) in Hugging Face format (config.json, model.safetensors,
+    /// tokenizer.json), or the name of one in the hub's cache (t5-base, owner/name) [default: the profile's]
     #[arg(long, value_name = "DIR|NAME")]
     pub backbone: Option<PathBuf>,
 
-    // Listed from the registry of methods.
+    // Generated from the registry of methods.
     #[arg(long, value_name = "LIST", value_delimiter = ',', help = super::methods("Methods [default: the profile's]"))]
     pub methods: Vec<TrainMethod>,
 
-    /// Tasks by name, or cards by path [default: all of the benchmark's]
+    /// Task names, or paths of task cards [default: all tasks of the benchmark]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub tasks: Vec<Task>,
 
-    /// Optimiser steps of every run; evaluation and warm-up are shortened with them [default: the profile's]
+    /// Optimiser steps per run; evaluation and warm-up are scaled down to match [default: the profile's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: Option<u32>,
 
-    /// Seeds as a list (42,43 or 42,), or how many to take from 42 on [default: the profile's]
+    /// List of seeds (42,43 or 42,), or a number of seeds starting at 42 [default: the profile's]
     #[arg(long, value_name = "LIST|COUNT")]
     pub seeds: Option<Seeds>,
 
-    /// Folder for runs and report [default: the profile's, such as runs/glue-sample]
+    /// Output folder for runs and report [default: the profile's, such as runs/glue-sample]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 
     #[command(flatten)]
     pub settings: Settings,
 
-    /// Begin every run of this command anew: what earlier ones wrote in its folder is removed, other files stay
+    /// Start every run of this command over, deleting its earlier files; other files are kept
     #[arg(long)]
     pub overwrite: bool,
 
-    /// After an error in one run go on with the others; failures are listed at the end
+    /// Continue with the other runs after an error in one; failures are listed at the end
     #[arg(long)]
     pub keep_going: bool,
 
-    /// Print what would be run and how long it would take on this machine, and stop
+    /// Print what would be run and the estimated time on this machine, and stop
     #[arg(long)]
     pub plan: bool,
 }
@@ -131,14 +131,14 @@ pub struct Runs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seeds(pub Vec<u64>);
 
-/// The first seed of a count.
+/// First seed if only a number of seeds is given.
 const FIRST_SEED: u64 = 42;
 
-/// More runs of each kind than anybody means by a count.
+/// Larger numbers are taken for a mistyped seed.
 const LARGEST_COUNT: u64 = 20;
 
 impl Seeds {
-    /// `count` seeds from the first on.
+    /// `count` consecutive seeds.
     fn count(count: u64) -> Self {
         Self((FIRST_SEED..FIRST_SEED + count).collect())
     }

@@ -1,4 +1,4 @@
-//! `adept reproduce table1` and `table2`: what the paper's section 3.2 looks at in trained DePT and ADePT adapters.
+//! `adept reproduce table1` and `table2`: the analyses of section 3.2 of the paper on trained DePT and ADePT adapters.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -19,25 +19,25 @@ use crate::grid_progress::GridProgress;
 use crate::interrupt;
 use crate::progress::{Loudness, Progress};
 
-/// The seeds of a table unless others are asked for: as many as the paper's results have.
+/// Default seeds of a table: as many as in the paper's results.
 const SEEDS: [u64; 3] = [42, 43, 44];
 
-/// Time between two lines about a run that is being measured.
+/// Interval between plain lines during a measurement.
 const PLAIN_EVERY: Duration = Duration::from_secs(30);
 
-/// Table 1: scores of DePT under shifted offsets.
+/// Table 1: scores of DePT with shifted offsets.
 pub fn table1(setting: &Setting, arguments: Table1) -> Result<(), Failure> {
     table(setting, TableName::Table1, arguments.shifts, arguments.runs)
 }
 
-/// Table 2: sizes of offsets.
+/// Table 2: magnitudes of offsets.
 pub fn table2(setting: &Setting, arguments: Table2) -> Result<(), Failure> {
     table(setting, TableName::Table2, Vec::new(), arguments.runs)
 }
 
 fn table(setting: &Setting, table: TableName, shifts: Vec<usize>, runs: TableRuns) -> Result<(), Failure> {
     let (only_plan, out, reuse) = (runs.plan, runs.out, runs.reuse);
-    // The same road from arguments to a grid as the GLUE reproduction's; folder, methods and tasks are the tables' own.
+    // The grid is built as for the GLUE reproduction; folder, methods and tasks are the table's.
     let mut grid = reproduce::grid::of(
         setting,
         &Runs {
@@ -150,7 +150,7 @@ fn title(table: TableName) -> &'static str {
     }
 }
 
-/// What a plan of runs does not say.
+/// Lines of a table's plan that a plan of runs does not have.
 fn own_lines(analysis: &Analysis, plan: &AnalysisPlan) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     if let (Some(folder), count @ 1..) = (&analysis.reuse, plan.reused()) {
@@ -175,7 +175,7 @@ fn own_lines(analysis: &Analysis, plan: &AnalysisPlan) -> Vec<(&'static str, Str
     lines
 }
 
-/// Shows training as a grid does, and measuring after each run.
+/// Shows training like a grid, and the measurement after each run.
 struct Watching {
     loudness: Loudness,
     grid: GridProgress,

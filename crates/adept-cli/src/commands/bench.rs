@@ -1,4 +1,4 @@
-//! `adept bench`: times a training step or inference with random weights.
+//! `adept bench`: times training steps or inference with random weights.
 
 use adept_lab::bench::{self, BenchError, BenchOptions};
 use burn::tensor::backend::AutodiffBackend;
@@ -8,7 +8,7 @@ use crate::args::{Bench, BenchCase};
 use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, say};
 
-/// Runs one case and prints its figures.
+/// Runs one case and prints its timings.
 pub fn run(setting: &Setting, arguments: Bench) -> Result<(), Failure> {
     let (steps, case) = match arguments {
         Bench::Step(case) => (true, case),

@@ -1,17 +1,17 @@
-//! Folders that variables of the environment name.
+//! Folders given by environment variables.
 
 use std::env;
 use std::path::PathBuf;
 
 use crate::failure::Failure;
 
-/// Names the folder that tokenised tasks are kept in.
+/// Environment variable for the cache folder of tokenised tasks.
 const CACHE: &str = "ADEPT_CACHE";
 
-/// The folder that a variable names, `~` and variables in it put in; an empty one counts as none.
+/// The folder in an environment variable, with `~` and variables expanded; `None` if unset or empty.
 ///
 /// # Errors
-/// `~` where the home folder is not known.
+/// `~` if the home folder is unknown.
 pub fn folder(name: &str) -> Result<Option<PathBuf>, Failure> {
     let value = env::var_os(name).filter(|value| !value.is_empty());
     value
@@ -20,11 +20,11 @@ pub fn folder(name: &str) -> Result<Option<PathBuf>, Failure> {
         .map_err(|cause| Failure::input(cause).context(name))
 }
 
-/// The folder that tokenised tasks are kept in, as given, as the environment says, or the user's own; none where it is
-/// called `none`.
+/// The cache folder for tokenised tasks: the one given, else the environment's, else the user's default. `None` if it
+/// is `none`.
 ///
 /// # Errors
-/// As [`folder`].
+/// See [`folder`].
 pub fn data_cache(given: Option<PathBuf>) -> Result<Option<PathBuf>, Failure> {
     let told = match given {
         Some(given) => Some(given),
@@ -37,7 +37,7 @@ pub fn data_cache(given: Option<PathBuf>) -> Result<Option<PathBuf>, Failure> {
     Ok(found.filter(|folder| folder.as_os_str() != "none"))
 }
 
-/// The user's folder of caches. Where it is `XDG_CACHE_HOME`, a value that begins with `~` counts as well.
+/// The user's cache folder. A leading `~` in `XDG_CACHE_HOME` is expanded.
 fn users_caches() -> Result<Option<PathBuf>, Failure> {
     if cfg!(any(windows, target_os = "macos")) {
         return Ok(dirs::cache_dir());

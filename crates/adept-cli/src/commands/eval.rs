@@ -1,4 +1,4 @@
-//! `adept eval`: a trained adapter's scores on a split of a task.
+//! `adept eval`: scores of a trained adapter on a split of a task.
 
 use std::path::{Path, PathBuf};
 
@@ -88,8 +88,7 @@ impl WithBackend for Work {
     }
 }
 
-/// The task and the settings of the evaluation: those of the training, where the model says what it was trained with,
-/// and what is told otherwise.
+/// Task and settings of the evaluation: those of the training, if the model records them, unless overridden.
 fn settings<B: Backend>(
     arguments: &Eval,
     loudness: Loudness,
@@ -106,7 +105,7 @@ fn settings<B: Backend>(
     };
     let mut first: Vec<String> = path("data", Some(&data)).into_iter().collect();
     first.extend(path("backbone", Some(&arguments.backbone)));
-    // A card that came with the model has no file that a setting could name.
+    // A card that is stored with the model has no file that a setting could name.
     let named = task.own_card().is_none() || arguments.task.is_some();
     first.extend(named.then(|| format!("task={}", task.reference())));
     let config = match &subject.trained {

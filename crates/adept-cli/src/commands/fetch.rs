@@ -1,4 +1,4 @@
-//! `adept fetch`: data and models from the hub into its cache.
+//! `adept fetch`: downloads data and models from the hub into its cache.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _};
@@ -16,23 +16,23 @@ use crate::failure::{Failure, remark, say};
 use crate::interrupt;
 use crate::progress::Loudness;
 
-/// Something to fetch: a repository, the folder of it that is wanted, and what asked for it.
+/// A download: a repository, the wanted folder of it, and the name that requested it.
 struct Wanted {
     name: String,
     repository: Repository,
     folder: String,
-    /// Checksums that the task's card knows, by name below the folder.
+    /// Checksums from the task's card, by name relative to the folder.
     checksums: BTreeMap<String, String>,
 }
 
-/// What is to come of one repository.
+/// The files to download from one repository.
 struct Planned {
     wanted: Wanted,
     listing: Listing,
     files: Vec<RemoteFile>,
 }
 
-/// Lists everything first, so that a slip in the last name is seen before the first byte comes.
+/// Lists all repositories first, so that a mistake in the last name is found before the first download.
 pub fn run(setting: &Setting, arguments: &Fetch) -> Result<(), Failure> {
     let mut settings = Settings::from_env().map_err(Failure::input)?;
     if let Some(cache) = &arguments.cache {
@@ -45,7 +45,7 @@ pub fn run(setting: &Setting, arguments: &Fetch) -> Result<(), Failure> {
         .map(|name| wanted(name, arguments.revision.as_deref()))
         .collect::<Result<Vec<_>, _>>()?;
     interrupt::listen()?;
-    // A listing has nothing to count, but may have to be waited for.
+    // Listing has no progress to count, but may be told to wait.
     let listing = Bar {
         loudness: setting.loudness,
         bar: None,
@@ -78,14 +78,14 @@ pub fn run(setting: &Setting, arguments: &Fetch) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a name stands for: a benchmark's tasks, a task, or a model.
+/// Resolves a name: a benchmark's tasks, a task, or a model.
 fn wanted(name: &str, revision: Option<&str>) -> Result<Vec<Wanted>, Failure> {
     if let Some(benchmark) = Benchmark::ALL.into_iter().find(|benchmark| benchmark.name() == name) {
         return benchmark.tasks().iter().map(|task| of_task(task, revision)).collect();
     }
     match name.parse::<Task>() {
         Ok(task) => return Ok(vec![of_task(&task, revision)?]),
-        // The path of a card that cannot be used.
+        // The path of an invalid card.
         Err(cause) if name.ends_with(".toml") => return Err(Failure::input(cause)),
         Err(_) => {}
     }
@@ -112,7 +112,7 @@ fn of_task(task: &Task, revision: Option<&str>) -> Result<Wanted, Failure> {
             "{task}: its card names no repository of the hub"
         )));
     };
-    // The card's checksums are those of its own revision.
+    // The card's checksums are valid for its own revision only.
     let checksums = match revision {
         Some(other) if other != hub.revision => BTreeMap::new(),
         _ => hub.checksums.clone(),
@@ -139,7 +139,7 @@ fn plan(hub: &Hub, wanted: Wanted, progress: &Bar) -> Result<Planned, Failure> {
     Ok(Planned { wanted, listing, files })
 }
 
-/// What would be fetched: one line a file, and the sum.
+/// Prints what would be downloaded: one line per file, and the total.
 fn describe(hub: &Hub, planned: &[Planned]) -> Result<(), Failure> {
     let (mut all, mut here) = (0, 0);
     for Planned { wanted, listing, files } in planned {
@@ -167,7 +167,7 @@ fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
-/// The exit code: what was asked for (2), what happened on the way (1), or Ctrl-C (130).
+/// Exit code: a bad request (2), a failed download (1), or Ctrl-C (130).
 fn failure(cause: HubError) -> Failure {
     match cause {
         HubError::Stopped => Failure::interrupted("interrupted; the same command goes on where it stopped"),
@@ -181,7 +181,7 @@ fn failure(cause: HubError) -> Failure {
     }
 }
 
-/// Bytes on a bar, or a line for each file where there is no terminal.
+/// Bytes on a progress bar, or a line per file without a terminal.
 struct Bar {
     loudness: Loudness,
     bar: Option<ProgressBar>,

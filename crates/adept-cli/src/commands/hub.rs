@@ -1,4 +1,4 @@
-//! What lies in the hub's cache: backbones and tasks' files that `adept fetch` has brought, found by their names.
+//! The hub's cache: backbones and task files downloaded by `adept fetch`, looked up by name.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use adept_lab::report::Benchmark;
 
 use crate::failure::Failure;
 
-/// Models by the short names that the paper and everybody use.
+/// Models with commonly used short names.
 pub const MODELS: [(&str, &str); 5] = [
     ("t5-small", "google-t5/t5-small"),
     ("t5-base", "google-t5/t5-base"),
@@ -17,20 +17,20 @@ pub const MODELS: [(&str, &str); 5] = [
     ("codegen-350m-mono", "Salesforce/codegen-350M-mono"),
 ];
 
-/// The task of your own data that has no card.
+/// The task for your own data without a card.
 const OWN: &str = "text";
 
-/// The repository of a model's name, where it is one.
+/// The repository of a model, if the name is a model's.
 pub fn model(name: &str, revision: &str) -> Option<Repository> {
     let known = MODELS.iter().find(|(short, _)| *short == name).map(|(_, full)| *full);
     let full = known.or_else(|| name.contains('/').then_some(name))?;
     Repository::new(Kind::Model, full, revision).ok()
 }
 
-/// A backbone's folder: the path that is given, or, where nothing is there, the model of that name in the hub's cache.
+/// A backbone's folder: the given path, or, if it does not exist, the model of that name in the hub's cache.
 ///
 /// # Errors
-/// A path where nothing is that is no model's name either, and the name of a model that is not in the cache.
+/// A path that neither exists nor is a model's name, and a model that is not in the cache.
 pub fn backbone(given: &Path) -> Result<PathBuf, Failure> {
     if given.exists() {
         return Ok(given.to_owned());
@@ -58,11 +58,11 @@ pub fn backbone(given: &Path) -> Result<PathBuf, Failure> {
     })
 }
 
-/// A run's task and its files, by what was named of them: a file without a task is your own data, a task without files is
-/// looked for in the hub's cache.
+/// A run's task and files, from those given: a file without a task is your own data; files of a task default to the
+/// hub's cache.
 ///
 /// # Errors
-/// Neither of them, or files that are not in the cache.
+/// Neither is given, or the files are not in the cache.
 pub fn task_and_data(task: &str, data: &Path) -> Result<(String, PathBuf), Failure> {
     match (task.is_empty(), data.as_os_str().is_empty()) {
         (false, false) => Ok((task.to_owned(), data.to_owned())),
@@ -88,10 +88,10 @@ pub fn task_and_data(task: &str, data: &Path) -> Result<(String, PathBuf), Failu
     }
 }
 
-/// The files of a task: the path that is given, else what the hub's cache has.
+/// A task's files: the given path, else those in the hub's cache.
 ///
 /// # Errors
-/// Files that are not in the cache.
+/// The files are not in the cache.
 pub fn data_of(task: &Task, given: &Path) -> Result<PathBuf, Failure> {
     match given.as_os_str().is_empty() {
         false => Ok(given.to_owned()),
@@ -99,10 +99,10 @@ pub fn data_of(task: &Task, given: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-/// The folders of tasks' files in the hub's cache.
+/// The tasks' folders in the hub's cache.
 ///
 /// # Errors
-/// Tasks that are not there, all of them in one message.
+/// Tasks that are not there, all in one message.
 pub fn data(tasks: &[Task]) -> Result<Vec<PathBuf>, Failure> {
     let hub = open()?;
     let (mut folders, mut missing, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
@@ -137,7 +137,7 @@ pub fn data(tasks: &[Task]) -> Result<Vec<PathBuf>, Failure> {
     Ok(folders)
 }
 
-/// What brings a task's files, where the hub has them.
+/// The command that downloads a task's files, if the hub has them.
 pub fn fetch_hint(task: &str) -> Option<String> {
     let task: Task = task.parse().ok()?;
     repository(&task)?;

@@ -1,4 +1,4 @@
-//! `adept inspect`: what a folder holds. An adapter, a backbone and a run are told apart by their files.
+//! `adept inspect`: shows the contents of a folder. An adapter, a backbone and a run are told apart by their files.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,10 +20,10 @@ use crate::args::Inspect;
 use crate::failure::{Failure, say};
 use crate::progress::scores;
 
-/// Prints what the folder holds.
+/// Prints a description of the folder.
 pub fn run(arguments: &Inspect) -> Result<(), Failure> {
     let folder = &arguments.folder;
-    // A link to nothing counts: whoever opens it says what is wrong.
+    // Includes dangling links: opening one gives the appropriate error.
     let holds = |name: &str| adept_files::is_named(&folder.join(name));
     if holds("adapter_config.json") {
         return adapter(arguments);
@@ -48,7 +48,7 @@ fn row(name: &str, value: impl std::fmt::Display) -> Result<(), Failure> {
     say(format_args!("{name:<22} {value}"))
 }
 
-/// An adapter: what its files say.
+/// Prints an adapter's metadata and tensors.
 fn adapter(arguments: &Inspect) -> Result<(), Failure> {
     let folder = &arguments.folder;
     let (about, tensors) = file::read(folder).map_err(Failure::input)?;
@@ -96,7 +96,7 @@ fn adapter(arguments: &Inspect) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a model was trained with.
+/// Prints what a model was trained with.
 fn trained_rows(with: &TrainedWith) -> Result<(), Failure> {
     let (trained, card) = (&with.trained, with.task.card());
     row("trained on", format_args!("a backbone of family {}", trained.family))?;
@@ -128,7 +128,7 @@ fn trained_rows(with: &TrainedWith) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A marker with the space behind it; nothing where there is none.
+/// A marker followed by a space; empty without a marker.
 fn spaced(marker: &str) -> String {
     match marker {
         "" => String::new(),
@@ -136,7 +136,7 @@ fn spaced(marker: &str) -> String {
     }
 }
 
-/// The types that a checkpoint's tensors are stored in, with how many values have each, the most frequent first.
+/// Element types of a checkpoint's tensors with their numbers of values, most frequent first.
 fn stored_types(checkpoint: &Checkpoint) -> String {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for name in checkpoint.names() {
@@ -155,7 +155,7 @@ fn stored_types(checkpoint: &Checkpoint) -> String {
     }
 }
 
-/// Ids of end tokens, with their texts where the folder has a tokenizer.
+/// Ids of the end tokens, with their texts if the folder has a tokenizer.
 fn end_tokens(folder: &Path, ids: &[u32]) -> String {
     let tokenizer = TextTokenizer::from_dir(folder).ok();
     let token = |id: &u32| match tokenizer
@@ -284,7 +284,7 @@ fn run_folder(folder: &Path) -> Result<(), Failure> {
     )
 }
 
-/// All parameters that take part in a run.
+/// Total number of parameters in a run.
 fn total(start: &record::Start) -> usize {
     let full = start.resolved.config.adapter.method == adept_train::config::TrainMethod::Full;
     start.backbone_parameters + if full { 0 } else { start.trainable_parameters }

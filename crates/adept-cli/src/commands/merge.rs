@@ -1,4 +1,4 @@
-//! `adept merge`: an adapter in the weights of its backbone, or taken out of them again.
+//! `adept merge`: merges an adapter into its backbone's weights, or removes it again.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::args::Merge;
 use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, say};
 
-/// Writes the merged model and says what was merged.
+/// Writes the resulting model and prints a summary.
 pub fn run(setting: &Setting, arguments: Merge) -> Result<(), Failure> {
     let backbone = hub::backbone(&arguments.backbone)?;
     with_backend(setting.device, Work { arguments, backbone })

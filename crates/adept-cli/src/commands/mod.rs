@@ -1,4 +1,4 @@
-//! One file a command; this one sorts them.
+//! Commands, one file each, and their dispatch.
 
 mod analysis;
 mod bench;
@@ -32,18 +32,18 @@ use crate::device::DeviceName;
 use crate::failure::{Failure, remark, say};
 use crate::progress::Loudness;
 
-/// What every command knows besides its own arguments.
+/// Context shared by all commands.
 #[derive(Debug, Clone)]
 pub struct Setting {
-    /// Where to compute.
+    /// Device to compute on.
     pub device: DeviceName,
-    /// How much to show on the way.
+    /// Verbosity of progress output.
     pub loudness: Loudness,
-    /// Where tokenised tasks are kept, and what programs are run with.
+    /// Cache of tokenised tasks, and the sandbox for programs.
     pub means: Means,
 }
 
-/// Runs the command of this command line.
+/// Runs the command given on the command line.
 pub fn run(cli: Cli) -> Result<(), Failure> {
     let loudness = match (cli.quiet, cli.verbose) {
         (true, _) => Loudness::Quiet,
@@ -103,7 +103,7 @@ fn config(arguments: &Config) -> Result<(), Failure> {
     say(resolved.to_toml().trim_end())
 }
 
-/// `--overwrite`: removes what an earlier run has written, and names what stays.
+/// `--overwrite`: deletes the files of an earlier run, and lists those that are kept.
 fn clear(setting: &Setting, out: &Path, kind: FolderKind) -> Result<(), Failure> {
     let cleared = folder::clear(out, kind).map_err(run_failure)?;
     if cleared.had_run && setting.loudness != Loudness::Quiet {
@@ -119,7 +119,7 @@ fn clear(setting: &Setting, out: &Path, kind: FolderKind) -> Result<(), Failure>
     Ok(())
 }
 
-/// The exit code of a failed run: what the reader gave (2), what happened on the way (1), or Ctrl-C (130).
+/// Exit code of a failed run: bad input (2), an error during the run (1), or Ctrl-C (130).
 pub fn run_failure(cause: TrainError) -> Failure {
     match cause {
         TrainError::Interrupted { .. } => Failure::interrupted(cause),
@@ -147,11 +147,11 @@ pub fn run_failure(cause: TrainError) -> Failure {
     }
 }
 
-/// Said where the system refused to write.
+/// Hint after a failed write.
 const WHAT_REMAINS: &str =
     "what was written before is whole; free some space, or write elsewhere, and run the same command again";
 
-/// The exit code of a report that could not be made: its runs (2), or the disk (1).
+/// Exit code of a failed report: unusable runs (2), or a write error (1).
 pub fn report_failure(cause: ReportError) -> Failure {
     match cause {
         ReportError::File(cause) => run_failure(cause),

@@ -1,4 +1,4 @@
-//! `adept predict`: one prediction for each source text, in the order of the input.
+//! `adept predict`: one prediction per source text, in the order of the input.
 
 mod input;
 
@@ -21,7 +21,7 @@ use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, say};
 use crate::progress::Loudness;
 
-/// Source tokens kept, and tokens of the longest answer, where neither the training nor the command line says.
+/// Defaults for source and answer length if neither the training nor the command line gives them.
 const SOURCE_TOKENS: usize = 256;
 const NEW_TOKENS: usize = 20;
 
@@ -74,7 +74,7 @@ impl WithBackend for Work {
                 .collect();
             let place = |row: usize| format!("{}:{}", arguments.input.display(), before + row + 1);
             let prompt = subject.adapter.virtual_tokens();
-            // An answer has a token at least.
+            // An answer has at least one token.
             let tokens = rows.iter().map(|row| row.source.len() + 1).enumerate();
             run::check_positions(&backbone.model, "text", prompt, tokens).map_err(run_failure)?;
             let size = usize::from(arguments.batch_size);
@@ -91,20 +91,19 @@ impl WithBackend for Work {
     }
 }
 
-/// How texts are answered.
+/// How predictions are made.
 struct Settings {
-    /// The configuration that training would have.
+    /// The configuration a training run would have.
     config: RunConfig,
-    /// How texts enter the backbone.
+    /// How texts are laid out for the backbone.
     form: RowForm,
-    /// The task's labels and their ids.
+    /// The task's labels and their token ids.
     labels: Option<LabelIds>,
-    /// Width of its targets in tokens.
+    /// Maximum target length in tokens.
     target_width: usize,
 }
 
-/// Source tokens kept and how answers are made: as in the training, where the model says what it was trained with, and
-/// otherwise where that is told.
+/// Source length and prediction method: as in training, if the model records it, unless overridden.
 fn settings<B: Backend>(
     arguments: &Predict,
     loudness: Loudness,
@@ -112,7 +111,7 @@ fn settings<B: Backend>(
     subject: &Subject<B>,
 ) -> Result<Settings, Failure> {
     let trained = subject.trained.as_ref();
-    // Adapters of before say the name of their task alone.
+    // Older adapters record only the name of their task.
     let named = || subject.about.as_ref()?.task.as_deref()?.parse().ok();
     let task: Option<Task> = arguments
         .task

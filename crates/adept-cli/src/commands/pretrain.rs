@@ -1,4 +1,4 @@
-//! `adept pretrain`: a backbone from plain text and labelled tasks.
+//! `adept pretrain`: trains a backbone on plain text and labelled tasks.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use crate::interrupt;
 use crate::pretrain_progress::{PretrainProgress, evaluation_text};
 use crate::progress::Loudness;
 
-/// Trains, resumes, or finds that there is nothing left to do.
+/// Trains, resumes, or reports that the run is already finished.
 pub fn run(setting: &Setting, arguments: Pretrain) -> Result<(), Failure> {
     let resolved = pretrain::resolve(Some(&arguments.config), &arguments.set).map_err(Failure::input)?;
     let roots = roots(&arguments)?;
@@ -28,7 +28,7 @@ pub fn run(setting: &Setting, arguments: Pretrain) -> Result<(), Failure> {
     };
     if arguments.overwrite {
         folder::check(&out, FolderKind::Pretraining).map_err(run_failure)?;
-        // The earlier run goes only where corpus and tasks can be read.
+        // Delete the earlier run only if corpus and tasks can be read.
         pretrain::plan(&resolved.config, &roots).map_err(run_failure)?;
         clear(setting, &out, FolderKind::Pretraining)?;
     }
@@ -42,7 +42,7 @@ pub fn run(setting: &Setting, arguments: Pretrain) -> Result<(), Failure> {
     with_backend(setting.device, work)
 }
 
-/// Where the configuration's relative paths begin.
+/// Base folders for relative paths in the configuration.
 fn roots(arguments: &Pretrain) -> Result<Roots, Failure> {
     let config = match arguments.config.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),

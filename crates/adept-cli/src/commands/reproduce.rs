@@ -1,4 +1,4 @@
-//! `adept reproduce`: a table of the paper, run or resumed, with its report.
+//! `adept reproduce`: runs or resumes a table of the paper and writes its report.
 
 pub(super) mod describe;
 pub(super) mod grid;
@@ -17,12 +17,12 @@ use crate::grid_progress::GridProgress;
 use crate::interrupt;
 use crate::progress::Loudness;
 
-/// The paper's setting as a command to type.
+/// Command line for the paper's setting.
 fn paper_command(table: &str) -> String {
     format!("cargo xtask reproduce {table} --profile paper --data DATA --backbone t5-base")
 }
 
-/// Our backbone on real data as a command to type.
+/// Command line for the project's backbone on real data.
 fn real_small_command(table: &str) -> String {
     format!("cargo xtask reproduce {table} --profile real-small --data DATA")
 }
@@ -73,7 +73,7 @@ impl WithBackend for Work<'_> {
                     (prepared, expected) = (Some(read), Some(times));
                 }
                 Ok(None) => show("  time       none: every run is done".to_owned())?,
-                // The runs will say the same, each in its turn.
+                // The runs themselves will report the same error.
                 Err(cause) if arguments.keep_going => show(format!("  time       not known: {cause}"))?,
                 Err(cause) => return Err(grid_failure(cause)),
             }
@@ -95,7 +95,7 @@ impl WithBackend for Work<'_> {
     }
 }
 
-/// What the runs need and how long they will take; none where every run is done.
+/// Requirements and estimated time of the runs; `None` if all are done.
 pub(super) type Measured<AB> = Option<(Prepared<<AB as AutodiffBackend>::InnerBackend>, Estimate)>;
 
 pub(super) fn measure<AB: AutodiffBackend>(
@@ -111,7 +111,7 @@ pub(super) fn measure<AB: AutodiffBackend>(
     Ok(Some((prepared, times)))
 }
 
-/// The table, where the report is, and how to get to the paper's setting.
+/// Prints the table, the report's location, and how to run the paper's setting.
 fn finish(grid: &Grid, loudness: Loudness) -> Result<(), Failure> {
     let report = report::build(&grid.out).map_err(report_failure)?;
     say(report.results_table().trim_end())?;
@@ -144,7 +144,7 @@ pub(super) fn grid_failure(cause: GridError) -> Failure {
     }
 }
 
-/// A path as a person would type it here: without the current folder.
+/// A path as typed here: relative to the current folder if below it.
 pub(super) fn shown(path: &Path) -> &Path {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(here).unwrap_or(path)

@@ -1,4 +1,4 @@
-//! Settings from the command line, as the `key=value` overrides that [`adept_train::config::resolve`] takes.
+//! Settings on the command line, as the `key=value` overrides for [`adept_train::config::resolve`].
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use adept_data::path_text;
 
 use crate::args::Settings;
 
-/// The overrides of a command: its preset, then `first`, then what `--set` says.
+/// The overrides of a command: its preset, then `first`, then `--set`.
 pub fn overrides(settings: &Settings, first: Vec<String>) -> Vec<String> {
     let mut all: Vec<String> = settings
         .preset
@@ -18,7 +18,7 @@ pub fn overrides(settings: &Settings, first: Vec<String>) -> Vec<String> {
     all
 }
 
-/// One override, where the option was given.
+/// An override, if the option is given.
 pub fn option(key: &str, value: Option<impl std::fmt::Display>) -> Option<String> {
     value.map(|value| format!("{key}={value}"))
 }

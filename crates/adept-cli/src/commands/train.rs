@@ -15,7 +15,7 @@ use crate::failure::{Failure, remark, say};
 use crate::interrupt;
 use crate::progress::{Loudness, Progress, scores};
 
-/// Trains, resumes, or finds that there is nothing left to do.
+/// Trains, resumes, or reports that the run is already finished.
 pub fn run(setting: &Setting, arguments: Train) -> Result<(), Failure> {
     let named = [
         option("task", arguments.task.as_ref().map(Task::reference)),
@@ -73,7 +73,7 @@ impl WithBackend for Work<'_> {
         let task = task_of(config).map_err(run_failure)?;
         let mut progress = Progress::new(self.setting.loudness, format!("{task} {}", config.adapter.method));
         let result = if self.arguments.overwrite {
-            // The earlier run goes only once there is something to take its place.
+            // Delete the earlier run only once the new one can start.
             let backbone = run::load_backbone::<AB::InnerBackend>(&config.backbone, &device).map_err(run_failure)?;
             let data = run::prepare(config, &backbone, &self.setting.means).map_err(run_failure)?;
             clear(self.setting, out, FolderKind::Run)?;

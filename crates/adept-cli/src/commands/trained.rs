@@ -1,4 +1,4 @@
-//! What `eval` and `predict` take from a model's training, and what they say of it.
+//! A model's training context, as used and reported by `eval` and `predict`.
 
 use std::path::Path;
 
@@ -14,17 +14,17 @@ use super::run_failure;
 use crate::failure::{Failure, remark};
 use crate::progress::Loudness;
 
-/// An adapter on its backbone, and what they were trained with.
+/// An adapter for a backbone, and its training context.
 pub struct Subject<B: Backend> {
-    /// The adapter; without a folder the one that changes nothing.
+    /// The adapter; without a folder, one that changes nothing.
     pub adapter: Box<dyn Intervention<B>>,
-    /// What its file says.
+    /// The adapter file's metadata.
     pub about: Option<AdapterMetadata>,
-    /// What the adapter was trained with, or without one the backbone, where it was trained whole.
+    /// What the adapter was trained with; without an adapter, what the backbone was trained with by full fine-tuning.
     pub trained: Option<TrainedWith>,
 }
 
-/// Reads an adapter and checks that it belongs to the backbone.
+/// Loads an adapter and checks that it belongs to the backbone.
 pub fn load<B: Backend>(
     folder: Option<&Path>,
     backbone: &LoadedBackbone<B>,
@@ -51,13 +51,13 @@ pub fn load<B: Backend>(
 }
 
 impl<B: Backend> Subject<B> {
-    /// Source tokens that the adapter's own sizes name; none of a bare backbone, and of files that name none.
+    /// Source length recorded with the adapter's sizes; `None` for a bare backbone, and for files without one.
     pub fn source_length(&self) -> Option<usize> {
         let length = self.about.as_ref()?.config.max_source_length()?;
         (length > 1).then_some(length)
     }
 
-    /// Source tokens beyond which the adapter has nothing to add: DePT's offsets belong to positions.
+    /// Source length supported by the adapter: DePT's offsets are tied to positions.
     pub fn most_source_tokens(&self) -> Option<usize> {
         let config = &self.about.as_ref()?.config;
         match config {
@@ -67,7 +67,7 @@ impl<B: Backend> Subject<B> {
     }
 }
 
-/// What is told otherwise than in training, in one line.
+/// Prints the settings that differ from training, in one line.
 pub fn say_told(loudness: Loudness, trained: &TrainedWith, task: Option<&Task>, told: &[Told]) {
     let other = task.filter(|task| !task.has_card_of(&trained.task));
     let other = other.map(|task| match task == &trained.task {
@@ -83,7 +83,7 @@ pub fn say_told(loudness: Loudness, trained: &TrainedWith, task: Option<&Task>, 
     }
 }
 
-/// What texts lose on their way into the model, a line for each kind.
+/// Reports truncation and unknown tokens, one line per kind.
 pub fn say_losses<'a>(loudness: Loudness, losses: impl IntoIterator<Item = &'a SplitLosses>) {
     if loudness != Loudness::Quiet {
         losses.into_iter().flat_map(SplitLosses::lines).for_each(remark);

@@ -1,4 +1,4 @@
-//! `adept verify`: this machine's backend against golden numbers from PyTorch.
+//! `adept verify`: compares this machine's backend with golden values from PyTorch.
 
 use adept_lab::verify::{VerifyError, verify};
 use burn::tensor::backend::AutodiffBackend;
@@ -18,7 +18,7 @@ struct Work(Verify);
 impl WithBackend for Work {
     fn run<AB: AutodiffBackend>(self, device: AB::Device) -> Result<(), Failure> {
         let report = verify::<AB>(&self.0.backbone, &self.0.golden, &device).map_err(|cause| match cause {
-            // The files are in order; what this backend makes of them is not.
+            // The files are fine; this backend's results are not.
             VerifyError::Generate(_) => Failure::run(cause),
             _ => Failure::input(cause),
         })?;

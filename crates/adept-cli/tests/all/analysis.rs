@@ -1,17 +1,17 @@
-//! `adept reproduce table1` and `table2` on a tiny world: plans, tables, a reproduction of GLUE whose runs are used again, a
-//! stop and bad input.
+//! `adept reproduce table1` and `table2` on a tiny world: plans, tables, reuse of a GLUE reproduction's runs, an
+//! interrupt and bad input.
 
 use std::path::Path;
 
 use crate::common::{Outcome, finish, fresh, json, with_datasets};
 
-/// A table of short runs.
+/// Arguments for a table of short runs.
 fn arguments(table: &str, out: &Path, more: &[&str]) -> Vec<String> {
     let mut arguments: Vec<String> = ["reproduce", table, "--steps=4", "--set=train.batch_size=4"]
         .map(str::to_owned)
         .into();
     if table != "glue" {
-        // The folder of a real reproduction must not be found.
+        // Must not pick up the folder of a real reproduction.
         arguments.push(format!("--reuse={}", out.with_file_name("glue").display()));
     }
     arguments.push(format!("--out={}", out.display()));
@@ -70,12 +70,12 @@ fn the_tables_are_made_from_runs_that_a_reproduction_of_glue_left() {
             "seed {seed}"
         );
     }
-    // Nothing is left to do, and the same table comes out.
+    // Everything is done: the same table is printed.
     let again = run("table1", &out, few).succeeded();
     assert_eq!(again.out, first.out);
     assert!(again.err.contains("no run is left to train") && again.err.contains("4 are measured already"));
 
-    // Table 2 takes the same runs.
+    // Table 2 uses the same runs.
     let second = run("table2", &out, &["--tasks=rte", "--seeds=42,43"]).succeeded();
     assert!(second.err.contains("4 done and skipped"), "{}", second.err);
     for expected in [

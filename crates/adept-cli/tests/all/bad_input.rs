@@ -1,5 +1,5 @@
-//! Input that cannot be used: each case ends with the right code and a message that names the place and the figures,
-//! and leaves nothing that a later run would take for whole.
+//! Unusable input: each case ends with the right exit code and a message that names the place and the figures, and
+//! leaves nothing that a later run could take for complete.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use crate::common::{Outcome, adept, copy, fresh, sample, train};
 use crate::model_folder::fill;
 use tempfile::TempDir;
 
-/// What a case does to its copy of the sample.
+/// Damages the copy of the sample.
 type Damage = fn(&Case);
 
-/// A folder with a copy of the sample that a case damages.
+/// A folder with a copy of the sample to be damaged.
 struct Case {
     _folder: TempDir,
     data: PathBuf,
@@ -33,7 +33,7 @@ impl Case {
         case
     }
 
-    /// Changes a file of the data.
+    /// Modifies a data file.
     fn edit(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         edit(&self.data.join("RTE").join(name), change);
     }
@@ -44,7 +44,7 @@ impl Case {
         adept(arguments)
     }
 
-    /// Nothing that a later run or a report would take for a result.
+    /// Checks that nothing is left that a later run or a report would take for a result.
     #[track_caller]
     fn nothing_is_left(&self) {
         for name in ["result.json", "best", "checkpoint"] {
@@ -59,7 +59,7 @@ fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     fs::write(path, bytes).expect("the copy is writable");
 }
 
-/// The position after the n-th line.
+/// The offset after the n-th line.
 fn after_line(bytes: &[u8], n: usize) -> usize {
     let ends = bytes
         .iter()
@@ -284,7 +284,7 @@ fn adapters_that_do_not_fit() {
     };
     eval(&case.backbone).succeeded();
 
-    // One weight of the backbone is another: the fingerprint tells.
+    // With one weight changed, the fingerprint differs.
     let other = case.backbone.with_file_name("other");
     copy(&case.backbone, &other);
     edit(&other.join("model.safetensors"), |bytes| {
@@ -309,7 +309,7 @@ fn adapters_that_do_not_fit() {
         2,
         &["adapter_model.safetensors: the tensors hash to", "was written with"],
     );
-    // An adapter that carries no hash, as other programs write them: the values themselves are looked at.
+    // An adapter without a hash, as other programs write them: the values themselves are checked.
     edit(&best.join("adapter_config.json"), |bytes| {
         let mut config: serde_json::Value = serde_json::from_slice(bytes).expect("it was written as JSON");
         let ours = config["adept"].as_object_mut().expect("our own part");

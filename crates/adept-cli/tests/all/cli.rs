@@ -1,4 +1,4 @@
-//! The program from end to end on the made-up sample: training, evaluation, prediction, the grid and its report.
+//! The program end to end on the synthetic sample: training, evaluation, prediction, the grid and its report.
 
 use std::fs;
 use std::io::Write as _;
@@ -57,7 +57,7 @@ fn an_adapter_is_trained_scored_inspected_and_used() {
         trained.out
     );
 
-    // Evaluation from the adapter's file alone gives the run's own figure.
+    // Evaluating the adapter file alone gives the run's own score.
     let adapter = format!("--adapter={}", out.join("best").display());
     let backbone = format!("--backbone={}", sample().backbone.display());
     let data = format!("--data={}", sample().data.display());
@@ -73,7 +73,7 @@ fn an_adapter_is_trained_scored_inspected_and_used() {
     for expected in ["adept", "578", "prompt_embeddings", "[4, 64]", "sha256:", "0.23"] {
         assert!(shown.contains(expected), "{expected}: {shown}");
     }
-    // And what it was trained with.
+    // It also shows what the adapter was trained with.
     for expected in [
         "a backbone of family t5",
         "rte (RTE), built in",
@@ -150,7 +150,7 @@ fn reproduce(data: &Path, out: &Path, more: &[&str]) -> Vec<String> {
     arguments.push(format!("--data={}", data.display()));
     arguments.push(format!("--backbone={}", sample().backbone.display()));
     arguments.push(format!("--out={}", out.display()));
-    // --steps sets the evaluations too.
+    // --steps also sets the evaluation interval.
     arguments.extend(
         SHORT
             .iter()

@@ -1,4 +1,4 @@
-//! Tasks of labels, scores and texts on decoder-only backbones: trained, scored, answered, joined by templates.
+//! Label, score and text tasks on decoder-only backbones: training, scoring, prediction, templates.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ fn golden(family: &str) -> PathBuf {
         .join(family)
 }
 
-/// A card of two classes whose sentences begin with the word that decides.
+/// A card with two classes, for sentences whose first word decides.
 const CARD: &str = r#"
 name = "weather"
 template = "{source}\nGood? {target}"
@@ -27,7 +27,7 @@ classes = ["bad", "good"]
 all = ["accuracy"]
 "#;
 
-/// The card and its rows in `folder`.
+/// Writes the card and its rows to `folder`.
 fn weather(folder: &Path) -> (PathBuf, PathBuf) {
     let (card, data) = (folder.join("weather.toml"), folder.join("rows.jsonl"));
     fs::write(&card, CARD).expect("a writable folder");
@@ -86,13 +86,13 @@ fn labels_are_learnt_scored_and_predicted_with_every_method_of_adapters() {
                 .is_some_and(|card| card.contains("Good? {target}")),
             "the template travels with the card: {trained}"
         );
-        // The same score once more, from the adapter alone.
+        // Evaluating the adapter alone gives the same score.
         let best = out.join("best");
         let paths = [("data", data.as_path()), ("backbone", &backbone), ("adapter", &best)];
         let found: Value =
             serde_json::from_str(&adept(with("eval", &paths, &["--json"])).succeeded().out).expect("JSON");
         assert_eq!(found["scores"], result["test"], "{family}");
-        // Every line has one of the labels, whatever its length.
+        // Every line gets one of the labels, whatever its length.
         let texts = folder.path().join("texts");
         fs::write(
             &texts,
@@ -106,7 +106,8 @@ fn labels_are_learnt_scored_and_predicted_with_every_method_of_adapters() {
     }
 }
 
-/// All of a small decoder learns what the first word says, and is a backbone that answers by itself.
+/// Full fine-tuning of a small decoder learns what the first word means and gives a backbone that answers without an
+/// adapter.
 #[test]
 fn a_decoder_trained_whole_learns_a_task() {
     let (folder, out) = fresh("run");
@@ -134,7 +135,7 @@ fn a_decoder_trained_whole_learns_a_task() {
     ))
     .succeeded();
     assert_eq!(by_labels.out, "0\n1\n");
-    // It has learnt to write them and to end.
+    // It has learnt to generate them and to stop.
     let written = adept(with(
         "predict",
         &[("input", &texts), ("backbone", &best)],
@@ -179,7 +180,7 @@ fn a_bare_decoder_is_scored_and_answers() {
     );
 }
 
-/// GLUE's sample: labels by their scores, similarities as they are written, your own file without a card.
+/// GLUE's sample: labels by scoring, similarities as text, your own file without a card.
 #[test]
 fn every_kind_of_target_runs_on_decoders() {
     let (_folder, out) = fresh("run");
@@ -235,7 +236,7 @@ fn a_chat_template_wraps_what_is_read() {
         found["scores"], result["test"],
         "it knows that it was trained in conversations"
     );
-    // Another form is another run.
+    // Another template makes it another run.
     let refused = train(&card, &data, &backbone, &out, &["--method=adept"]);
     assert_eq!(refused.code, Some(2), "{}", refused.err);
     assert!(
@@ -245,7 +246,7 @@ fn a_chat_template_wraps_what_is_read() {
         "{}",
         refused.err
     );
-    // The template of a model that is trained whole goes with it.
+    // With full fine-tuning the template is stored with the model.
     let whole = folder.path().join("whole");
     train(&card, &data, &backbone, &whole, &["--method=full", chat]).succeeded();
     assert!(whole.join("best/chat_template.jinja").is_file());
@@ -305,7 +306,7 @@ fn templates_and_lengths_that_make_no_rows_are_refused() {
     let apart = ["--method=adept", "--set=input.template={source} {target}"];
     train(&card, &data, &sample().backbone, &out, &apart)
         .failed(2, &["`input.template`", "T5 reads source and target apart"]);
-    // A card says it in its own file.
+    // A template in the card itself.
     fs::write(&card, CARD.replace("{source}", "{text}")).expect("a writable folder");
     train(&card, &data, &llama, &out, &["--method=adept"])
         .failed(2, &["weather.toml", "line 3: `template`: ", "found {text}"]);

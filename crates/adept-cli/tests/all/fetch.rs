@@ -1,4 +1,4 @@
-//! `adept fetch` against a hub on this machine, from its listing to a run that finds what it brought.
+//! `adept fetch` with a local hub, from its listing to a run that uses the downloaded files.
 
 #[allow(dead_code, clippy::unwrap_used)] // It is written for the tests of `adept-hub`.
 #[path = "../../../adept-hub/tests/mirror/server.rs"]
@@ -12,7 +12,7 @@ use crate::common::{SHORT, command, finish, fresh, sample};
 use adept_data::Task;
 use server::{COMMIT, Fault, Server};
 
-/// RTE as its card says, but for the repository.
+/// RTE's card with another repository.
 fn card(folder: &Path) -> String {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/tasks/rte.toml");
     let text = fs::read_to_string(own).expect("the card");
@@ -30,7 +30,7 @@ fn card(folder: &Path) -> String {
     file.display().to_string()
 }
 
-/// RTE of the sample.
+/// A server with the sample's RTE.
 fn rte_server() -> Server {
     let rte = sample().data.join("RTE");
     let files = ["train.tsv", "dev.tsv"].map(|name| {
@@ -120,7 +120,7 @@ fn checksums_on_the_card_are_held_against_the_listing() {
     finish(fetch(&server, &cache, &[&rte])).failed(2, &["`hub.checksums` of `train.tsv`: expected 64 hex digits"]);
     known(&server::sha256(&train));
     finish(fetch(&server, &cache, &[&rte])).succeeded();
-    // Of another revision the card knows none.
+    // The card has no checksums for other revisions.
     known(&"0".repeat(64));
     finish(fetch(
         &server,
@@ -152,7 +152,7 @@ fn a_cut_is_mended_and_what_is_wrong_is_said() {
     finish(fetch(&server, &other, &["text"])).failed(2, &["text: its card names no repository of the hub"]);
 }
 
-/// A hub that limits requests is waited for, in listings and in files, and the waits are said.
+/// A hub that limits the request rate is waited for, in listings and in downloads, and the waits are reported.
 #[test]
 fn a_busy_hub_is_waited_for() {
     let (folder, _) = fresh("run");

@@ -1,5 +1,5 @@
-//! Folders that are not ours, as a user meets them: nothing in them is read as a run, written or removed, whatever the
-//! command; and `--overwrite` takes back what a run of ours wrote, and that alone.
+//! Folders not created by the program: no command reads them as a run, writes to them or deletes from them; and
+//! `--overwrite` deletes exactly the files of an earlier run.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::common::{Outcome, adept, copy, finish, fresh, json, sample, train, with_datasets};
 
-/// Every file below a folder.
+/// Contents of every file below a folder.
 fn tree(root: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(root).expect("the folder is readable") {
@@ -38,7 +38,7 @@ fn put(root: &Path, files: &[(&str, &str)]) {
     }
 }
 
-/// A command on a folder of somebody's own files: refused, and every byte is as it was.
+/// Runs a command on a folder with the user's own files: it is refused, and every byte is unchanged.
 #[track_caller]
 fn refused(files: &[(&str, &str)], command: impl FnOnce(&Path) -> Outcome) {
     let (_folder, out) = fresh("mine");
@@ -67,7 +67,7 @@ fn a_folder_of_ones_own_files_is_refused_by_every_command() {
             adept(arguments)
         });
     }
-    // The configuration lies in the folder that the run is to be written to.
+    // The configuration is in the output folder of the run.
     refused(&[("config.toml", "# mine\n[train]\nsteps = 2\n")], |out| {
         let mut arguments = train(&sample.data, &sample.backbone, out);
         arguments.push(format!("--config={}", out.join("config.toml").display()));
@@ -106,7 +106,7 @@ fn a_folder_of_ones_own_files_is_refused_by_every_command() {
     );
 }
 
-/// A run's folder inside a grid of ours is somebody else's: the grid says so before anything is trained.
+/// A run's folder in a grid contains other files: the grid refuses before training anything.
 #[test]
 fn a_grid_does_not_write_over_files_where_a_run_is_to_be() {
     let (_folder, out) = fresh("grid");
@@ -138,7 +138,7 @@ fn a_grid_does_not_write_over_files_where_a_run_is_to_be() {
     ]));
     outcome.failed(2, &["seed-2", "`best`"]);
     assert!(tree(&out) == before);
-    // What is done is run anew, and what is not ours stays.
+    // Finished runs are run again; files of others are kept.
     let seconds = |out: &Path| json(&out.join("rte/pt/seed-1/result.json"))["training_seconds"].clone();
     let first = seconds(&out);
     run(&["--overwrite", "--quiet"]).succeeded();
@@ -164,7 +164,7 @@ fn overwrite_begins_anew_and_leaves_what_is_not_ours() {
         (".tmp_drafts/a.txt", "mine"),
     ];
     put(&out, &mine);
-    // The lock says which process was there last.
+    // The lock file records the last process.
     let unlocked = || {
         let mut found = tree(&out);
         found.remove("run.lock");
@@ -172,7 +172,7 @@ fn overwrite_begins_anew_and_leaves_what_is_not_ours() {
     };
     let before = unlocked();
     run(&["--seed=7", "--quiet"]).failed(2, &["`seed`", "hint: --overwrite"]);
-    // Input that cannot be used costs the earlier run nothing.
+    // Unusable input leaves the earlier run intact.
     run(&["--seed=7", "--overwrite", "--set=data=/no/such/folder"]).failed(2, &["/no/such/folder"]);
     run(&["--seed=7", "--overwrite", "--set=train.steps=0"]).failed(2, &["train.steps"]);
     assert!(unlocked() == before);
@@ -186,7 +186,7 @@ fn overwrite_begins_anew_and_leaves_what_is_not_ours() {
     }
 }
 
-/// A run of ours that was copied elsewhere without its marker, as an earlier version left it, is found done.
+/// A run that was copied without its marker, like those of earlier versions, is recognised as done.
 #[test]
 fn a_run_without_a_marker_is_known_by_its_traces() {
     let (_folder, out) = fresh("run");
@@ -200,7 +200,7 @@ fn a_run_without_a_marker_is_known_by_its_traces() {
     assert!(copied.join("adept-folder.json").exists());
 }
 
-/// Tokenised rows go into a folder that others use too, under names that are ours alone.
+/// Tokenised rows can be cached in a shared folder, under names that only this program uses.
 #[test]
 fn a_cache_of_rows_leaves_other_files_alone() {
     let (_folder, out) = fresh("run");

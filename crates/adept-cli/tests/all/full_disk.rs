@@ -1,5 +1,5 @@
-//! A disk that is full, a file system that is read-only, a standard output that takes no more: exit code 1, the path,
-//! and what remains. A small file system of its own is mounted for each attempt, in a namespace of its own (`unshare`).
+//! A full disk, a read-only file system, a standard output that cannot be written: exit code 1, the path, and usable
+//! remains. Each attempt mounts a small file system in its own namespace (`unshare`).
 #![allow(clippy::print_stderr, reason = "a skipped test has to say so")]
 
 use std::fs::{self, File};
@@ -9,14 +9,14 @@ use std::process::{Command, Stdio};
 use crate::common::{Outcome, adept, command, copy, fresh, json, sample, train};
 use tempfile::TempDir;
 
-/// A folder where a small file system is mounted while a command runs, and one where what is left of it is copied to.
+/// A mount point for a small file system during a command, and a folder to which the remains are copied.
 struct Disk {
     _folder: TempDir,
     mount: PathBuf,
     left: PathBuf,
 }
 
-/// Exit code of the shell where nothing can be mounted.
+/// Exit code of the shell if mounting is not permitted.
 const CANNOT_MOUNT: i32 = 77;
 
 impl Disk {
@@ -31,8 +31,8 @@ impl Disk {
         }
     }
 
-    /// Runs the program with a file system of that many KiB in place; none where this machine lets nobody mount one.
-    /// What is in `before` is on it at first.
+    /// Runs the program with a file system of that many KiB mounted, initially containing `before`; `None` if this
+    /// machine does not permit mounting.
     fn run(&self, options: &str, before: Option<&Path>, arguments: &[String]) -> Option<Outcome> {
         let script = "mount -t tmpfs -o size=16m tmpfs \"$1\" || exit 77
             if test -n \"$3\"; then cp -a \"$3/.\" \"$1\" || exit 77; fi
@@ -73,7 +73,7 @@ impl Disk {
     }
 }
 
-/// What is the same however often a run was stopped.
+/// The results that must not depend on interruptions.
 fn scores(out: &Path) -> Vec<serde_json::Value> {
     let result = json(&out.join("result.json"));
     ["validation", "test", "best_step", "seed", "trainable_parameters"]
@@ -81,8 +81,8 @@ fn scores(out: &Path) -> Vec<serde_json::Value> {
         .into()
 }
 
-/// The disk is fuller with every attempt less: each fails at another file, and says which; what is left of the last one
-/// is resumed to the result of a run that was never stopped.
+/// Runs with increasing disk sizes: each attempt fails at another file and names it; resuming the remains of the last
+/// attempt gives the result of an uninterrupted run.
 #[track_caller]
 fn fills_up(method: &str, places: &[&str]) {
     let sample = sample();
@@ -118,7 +118,7 @@ fn fills_up(method: &str, places: &[&str]) {
             let resumed = disk.mount.with_file_name("resumed");
             let _ = fs::remove_dir_all(&resumed);
             copy(&disk.left.join("run"), &resumed);
-            // Each attempt's remains are resumed where they are of a new kind; all would only take longer.
+            // Only every third attempt is resumed; all of them would only take longer.
             if failures.len() % 3 == 0 {
                 adept(arguments(&resumed)).succeeded();
                 assert_eq!(scores(&resumed), scores(&whole), "{kibibytes} KiB");
@@ -162,7 +162,7 @@ fn a_read_only_disk_and_a_full_cache_end_with_1() {
         return;
     };
     outcome.failed(1, &["mount/cache", "No space left on device"]);
-    // A finished run on a disk that has become read-only is still said to be done, or the disk is named.
+    // A finished run on a disk that has become read-only is still reported as done, or the disk is named.
     let (_folder, done) = fresh("run");
     adept(train(&sample.data, &sample.backbone, &done)).succeeded();
     let mut again = train(&sample.data, &sample.backbone, &disk.mount);
@@ -186,7 +186,7 @@ fn a_report_on_a_full_disk_ends_with_1() {
     outcome.failed(1, &["Read-only file system"]);
 }
 
-/// Standard output is a disk too.
+/// Standard output can fail like a disk.
 #[test]
 fn an_output_that_takes_no_more_ends_with_1_and_a_closed_one_quietly() {
     let sample = sample();

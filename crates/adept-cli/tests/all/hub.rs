@@ -1,5 +1,5 @@
-//! Data and backbones that are found in the hub's cache, and what is said where they are not. The cache is laid out here as
-//! a fetch leaves it; what fetches it has tests of its own in `adept-hub`.
+//! Data and backbones in the hub's cache, and the messages if they are missing. The cache is laid out here like one
+//! left by a download; downloading is tested in `adept-hub`.
 
 use std::fs;
 use std::path::Path;
@@ -89,7 +89,7 @@ fn what_a_fetch_would_bring_is_said() {
         &["--task=rte", "--backbone=someone/else"],
         &["someone/else", "`adept fetch someone/else`"],
     );
-    // Files that your own folder lacks.
+    // Files missing from your own folder.
     let empty = folder.path().join("empty");
     fs::create_dir_all(&empty).expect("a writable folder");
     let data = format!("--data={}", empty.display());

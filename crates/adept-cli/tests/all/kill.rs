@@ -1,4 +1,4 @@
-//! Runs that are killed or interrupted and resumed give what a run never stopped gives, byte for byte.
+//! Killed or interrupted runs give, once resumed, the results of an uninterrupted run, byte for byte.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::common::{adept, command, fresh, sample, train};
 /// How often the run is killed.
 const KILLS: usize = 10;
 
-/// A run long enough to be killed in any of its phases: a checkpoint after every step, an evaluation every fourth.
+/// A run long enough to be killed in any phase: a checkpoint after every step, an evaluation after every fourth.
 fn arguments(out: &Path) -> Vec<String> {
     let mut arguments = train(&sample().data, &sample().backbone, out);
     arguments.extend(
@@ -28,7 +28,7 @@ fn arguments(out: &Path) -> Vec<String> {
     arguments
 }
 
-/// All that a run leaves besides times: the files of `best/`.
+/// Everything a run leaves apart from times: the files of `best/`.
 fn best(out: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(out.join("best")).expect("the run is done");
     let read = |entry: fs::DirEntry| {
@@ -53,7 +53,7 @@ fn a_run_killed_ten_times_gives_the_same_adapter_byte_for_byte() {
     let expected = best(&whole);
     assert!(expected.contains_key("adapter_model.safetensors"));
 
-    // A linear congruential generator with a fixed seed: the moments are the same shares of the run every time.
+    // A linear congruential generator with a fixed seed: kills happen at the same fractions of the run every time.
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut share = || {
         state = state
@@ -74,7 +74,7 @@ fn a_run_killed_ten_times_gives_the_same_adapter_byte_for_byte() {
                 .spawn()
                 .expect("the program is built by cargo for this test");
             if kills < KILLS {
-                // Up to a fifth of the whole run, its start included: before, while and after it gets somewhere.
+                // Up to a fifth of the whole run, including start-up: before, during and after progress.
                 let until = Instant::now() + took.mul_f64(share() / 5.0);
                 while Instant::now() < until && running.try_wait().expect("it is our child").is_none() {
                     sleep(Duration::from_millis(2));

@@ -1,4 +1,4 @@
-//! The program, driven as a user drives it: one binary, so that what tests share is built and trained once.
+//! The program, used as a user would: a single binary, so that shared fixtures are built and trained once.
 #![cfg(feature = "flex")]
 
 mod analysis;

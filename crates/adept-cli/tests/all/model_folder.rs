@@ -1,4 +1,4 @@
-//! One truth about a model's folder: its tokenizer, embedding, configurations and adapter are held against each other
+//! Consistency of a model's folder: tokenizer, embedding, configurations and adapter are checked against each other
 //! before anything is computed, and a model whose logits are not finite gives no answer.
 
 use std::fs;
@@ -46,7 +46,7 @@ fn range(header: &serde_json::Value, tensor: &str) -> std::ops::Range<usize> {
     offset(0)..offset(1)
 }
 
-/// Fills a tensor of a checkpoint in f32 with one value.
+/// Sets all values of an f32 tensor in a checkpoint.
 pub fn fill(backbone: &Path, tensor: &str, value: f32) {
     let (header, mut values) = parts(backbone);
     for chunk in values[range(&header, tensor)].chunks_exact_mut(4) {
@@ -55,7 +55,7 @@ pub fn fill(backbone: &Path, tensor: &str, value: f32) {
     write(backbone, &header, &values);
 }
 
-/// Adds a tensor's copy under another name.
+/// Duplicates a tensor under another name.
 fn repeat(backbone: &Path, tensor: &str, name: &str) {
     let (mut header, mut values) = parts(backbone);
     let (begin, copy) = (values.len(), values[range(&header, tensor)].to_vec());
@@ -87,7 +87,7 @@ const TWO: &str = "hello world\nsentence: a nice film\n";
 
 #[test]
 fn logits_that_are_not_finite_are_an_error_with_row_and_stage() {
-    // The weights are finite, what they make of them is not: f32 ends at 3.4e38.
+    // The weights are finite but the activations overflow: f32 ends at 3.4e38.
     for (tensor, stage) in [
         ("decoder.final_layer_norm.weight", "in the logits"),
         ("encoder.final_layer_norm.weight", "in the encoder's output"),
@@ -96,7 +96,7 @@ fn logits_that_are_not_finite_are_an_error_with_row_and_stage() {
         fill(&backbone, tensor, 3e38);
         let outcome = predict(&backbone, &[], TWO);
         outcome.failed(1, &["input.txt:1: row 0: NaN or infinity", stage, "new token 0"]);
-        // The labels of SST-2 are scored, not written.
+        // The labels of SST-2 are scored, not generated.
         let outcome = predict(&backbone, &["--task=sst2"], TWO);
         assert!(outcome.out.is_empty(), "{}", outcome.out);
         outcome.failed(1, &["row 0: NaN or infinity", stage, "label 0 scores"]);
@@ -106,7 +106,7 @@ fn logits_that_are_not_finite_are_an_error_with_row_and_stage() {
         fs::write(&rows, (0..20).map(row).collect::<String>()).expect("the folder is writable");
         let eval = adept([
             "eval".to_owned(),
-            // The golden vocabulary has no digits, which is said otherwise.
+            // The golden vocabulary has no digits, which would be reported otherwise.
             "--quiet".to_owned(),
             format!("--backbone={}", backbone.display()),
             format!("--data={}", rows.display()),
@@ -128,12 +128,12 @@ fn weights_that_are_not_finite_are_named_at_the_door() {
 #[test]
 fn tokenizer_embedding_and_configurations_are_held_against_each_other() {
     let (_folder, backbone) = copied(&golden("t5_v1_0"));
-    // That of a model with 8000 rows.
+    // The tokenizer of a model with 8000 rows.
     let larger = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/backbones/t5-nano/tokenizer.json");
     fs::copy(larger, backbone.join("tokenizer.json")).expect("the copy is writable");
     predict(&backbone, &[], TWO).failed(2, &["the tokenizer gives ids up to", "the embedding has 160 rows"]);
 
-    // Answers were learnt to end with 1; generation would wait for 2.
+    // Answers were trained to end with 1; generation would wait for 2.
     let (_folder, backbone) = copied(&golden("t5_v1_0"));
     let generation = backbone.join("generation_config.json");
     fs::write(&generation, "{\"eos_token_id\": 2}").expect("the copy is writable");
@@ -190,7 +190,7 @@ fn a_repeated_matrix_changes_nothing_that_is_said_of_a_model() {
     }
 }
 
-/// Changes a file into what stands in for it.
+/// Replaces a file by a stand-in.
 type Damage = fn(&Path);
 
 #[test]
@@ -238,7 +238,7 @@ fn stand_ins_are_called_that_and_the_way_out_is_named() {
         }
         fs::write(&path, whole).expect("the folder is writable");
     }
-    // A mark that an editor has put in front of a text changes nothing.
+    // A byte-order mark added by an editor changes nothing.
     edit(&out.join("best/adapter_config.json"), |text| format!("\u{feff}{text}"));
     eval().succeeded();
 }

@@ -1,4 +1,4 @@
-//! Your own data, from a file to scores, and the folder that tokenised tasks are kept in.
+//! Your own data, from a file to scores, and the cache folder for tokenised tasks.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -90,7 +90,7 @@ fn what_is_missing_is_named() {
     );
 }
 
-/// Every file of a folder, and when it was written.
+/// Every file of a folder with its modification time.
 fn listing(folder: &Path) -> BTreeMap<String, SystemTime> {
     let entries = fs::read_dir(folder).expect("a folder");
     let entry = |entry: std::io::Result<fs::DirEntry>| {
@@ -143,7 +143,7 @@ fn tokenised_rows_are_kept_where_one_says() {
         assert_eq!(listing(&folder.path().join("adept")).len(), 2);
     }
     assert!([by_variable, by_option, users].iter().all(|scores| *scores == none));
-    // A damaged one is made anew.
+    // A damaged store is rebuilt.
     let store = cache.join(written.keys().next().expect("a store"));
     let whole = fs::read(&store).expect("a store");
     fs::write(&store, &whole[..whole.len() / 2]).expect("a writable folder");

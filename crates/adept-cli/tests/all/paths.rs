@@ -1,5 +1,5 @@
-//! A path is bytes: names that begin or end with a space, and names that are not UTF-8, work wherever a path is given,
-//! from the command line to a run's record and back. Marks at the beginning of texts are dropped.
+//! Paths are bytes: names that begin or end with a space, and names that are not UTF-8, work wherever a path is given,
+//! from the command line to a run's record and back. Byte-order marks are dropped.
 
 use std::ffi::OsString;
 use std::fs;
@@ -17,7 +17,7 @@ fn rows() -> String {
     (0..30).map(row).collect()
 }
 
-/// `--name=path`, whatever the path's bytes.
+/// `--name=path` for arbitrary bytes.
 fn option(name: &str, path: &Path) -> OsString {
     let mut option = OsString::from(format!("--{name}="));
     option.push(path);
@@ -58,7 +58,7 @@ fn every_path_of_a_run_may_be_any_bytes() {
         ];
         let first = finish(train(&arguments)).succeeded();
         assert!(fs::read_dir(&cache).expect("the cache").count() > 0);
-        // The run knows itself again, and says the same.
+        // The finished run is recognised and prints the same.
         let again = finish(train(&arguments)).succeeded();
         assert_eq!(first.out, again.out);
         finish(command([OsString::from("inspect"), out.clone().into()])).succeeded();
@@ -84,7 +84,7 @@ fn every_path_of_a_run_may_be_any_bytes() {
     }
 }
 
-/// The configuration that a run writes is one that it reads, and a key's value is taken to the letter.
+/// The configuration written by a run can be read back, and values are taken literally.
 #[test]
 fn a_written_configuration_names_the_same_files() {
     let (root, out) = fresh("run");
@@ -115,7 +115,7 @@ fn a_written_configuration_names_the_same_files() {
     finish(by_setting).succeeded();
 }
 
-/// Variables that name folders may begin with `~` or hold others, as they do for Python's tools.
+/// Folder variables may begin with `~` or contain others, as in Python's tools.
 #[test]
 fn homes_in_variables() {
     let home = tempfile::tempdir().expect("a temporary folder");
@@ -185,7 +185,7 @@ fn marks_at_the_beginning_of_texts_are_dropped() {
     };
     assert!(run("", "plain") == run("\u{feff}", "marked"), "the same adapter");
 
-    // Files of a run that an editor has marked.
+    // Files of a run to which an editor has added a mark.
     let out = root.path().join("plain");
     for name in ["record.jsonl", "result.json", "best/adapter_config.json"] {
         let text = fs::read_to_string(out.join(name)).expect("a file of the run");

@@ -1,4 +1,4 @@
-//! `adept pretrain` as people run it: what it prints and leaves, input that cannot be used, a disk that fills up, kills.
+//! `adept pretrain` as a user runs it: output and files, unusable input, a full disk, kills.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -31,7 +31,7 @@ const WORDS: [&str; 12] = [
     "carefully",
 ];
 
-/// Ends that make more words of them: a tokenizer needs different ones.
+/// Suffixes that multiply the words: a tokenizer needs different ones.
 const ENDS: [&str; 9] = ["", "s", "like", "less", "ful", "ness", "ish", "mate", "ward"];
 
 fn sentence(number: usize) -> String {
@@ -290,8 +290,8 @@ fn write(path: &Path, bytes: &[u8]) {
     fs::write(path, bytes).expect("the folder is writable");
 }
 
-/// Files may not grow beyond a limit, which rises: every attempt gets further, says which file could not be written, and
-/// leaves what the next one can use. The last one gives what a run without limits gives.
+/// With an increasing limit on file size, every attempt gets further, names the file that could not be written, and
+/// leaves files the next one can use. The last one gives the result of a run without limits.
 #[test]
 fn a_disk_that_fills_up_is_an_error_and_leaves_nothing_torn() {
     let case = Case::new();
@@ -305,7 +305,7 @@ fn a_disk_that_fills_up_is_an_error_and_leaves_nothing_torn() {
     for blocks in limits.take_while(|blocks| *blocks < 100_000) {
         let mut arguments = vec![
             "-c".to_owned(),
-            // Without the trap the signal would end the process; ignored, the write fails as on a full disk.
+            // Unhandled, the signal would end the process; ignored, the write fails as on a full disk.
             format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\""),
             env!("CARGO_BIN_EXE_adept").to_owned(),
         ];

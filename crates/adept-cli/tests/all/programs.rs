@@ -1,7 +1,7 @@
-//! A task of programs on a decoder-only backbone, from your own card to pass@1, and what is refused.
+//! A task of programs on a decoder-only backbone, from a user's card to pass@1, and what is refused.
 //!
-//! The backbone is CodeGen's golden folder, whose weights are random: what it writes is no Python. To see every
-//! verdict, a run that is done is made to judge programs of ours.
+//! The backbone is CodeGen's golden folder, whose weights are random, so it does not generate valid Python. To cover
+//! every verdict, a finished run is made to judge programs from this test.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::common::{Outcome, command, finish, fresh, json, sample};
 use serde_json::{Value, json as value};
 
-/// A task whose problems are twelve functions that add or multiply: six to learn from, six to write.
+/// A task with twelve functions that add or multiply: six for training, six for testing.
 const CARD: &str = r#"
 name = "little"
 display = "Little"
@@ -39,7 +39,7 @@ files = { train = ["problems"] }
 "#;
 const PROBLEMS: usize = 12;
 
-/// A folder with the card and its problems. `test_of` gives the body of a problem's `check`.
+/// Writes the card and its problems to a folder. `test_of` returns the body of a problem's `check`.
 fn task(folder: &Path, test_of: impl Fn(usize) -> String) -> (PathBuf, PathBuf) {
     let (card, data) = (folder.join("little.toml"), folder.join("data/little"));
     fs::create_dir_all(&data).expect("a writable folder");
@@ -58,11 +58,11 @@ fn task(folder: &Path, test_of: impl Fn(usize) -> String) -> (PathBuf, PathBuf) 
     (card, folder.join("data"))
 }
 
-/// The problem that is given a program which takes its time.
+/// The problem that gets a slow program.
 const SLOW: usize = 10;
 
-/// The answer is handed back to the function. A pause gives programs more than the shortest limit, which is four times
-/// what the solution takes.
+/// Passes the answer back to the function. The pause gives programs more than the shortest limit, which is four times
+/// the solution's time.
 fn twice(number: usize) -> String {
     let pause = if number == SLOW {
         "__import__('time').sleep(3)\n    "
@@ -93,7 +93,7 @@ fn run(task: &Path, data: &Path, backbone: &Path, out: &Path, more: &[&str]) -> 
     finish(command(arguments))
 }
 
-/// Whether the machine has what the sandbox needs; a test that is skipped says so.
+/// Whether the machine supports the sandbox; a skipped test says so.
 #[allow(clippy::print_stderr, reason = "a skipped test has to say so")]
 fn holds(outcome: Outcome) -> Option<Outcome> {
     if outcome.code != Some(0) && outcome.err.contains("the sandbox: ") {
@@ -149,7 +149,7 @@ fn programs_are_trained_on_written_and_judged() {
             .all(|one| (1..=6).contains(&one["tokens"].as_u64().unwrap_or(0)))
     );
 
-    // The same run with programs of ours in place of the model's.
+    // The same run with these programs in place of the model's.
     let numbers: Vec<usize> = judged
         .iter()
         .map(|one| one["problem"].as_u64().expect("a number") as usize)
@@ -161,7 +161,7 @@ fn programs_are_trained_on_written_and_judged() {
         (right(1), "pass"),
         ("    return x".to_owned(), "fail"),
         ("    while True: pass".to_owned(), "timeout"),
-        // A long answer is handed back; one that is too long is its own fault, not the tests'.
+        // A long answer can be passed back; one that is too long is the program's fault, not the tests'.
         ("    return 'x' * ((128 << 20) + 1)".to_owned(), "fail"),
         ("    return x +".to_owned(), "syntax error"),
     ];
@@ -189,8 +189,8 @@ fn programs_are_trained_on_written_and_judged() {
     assert_eq!(*scores, value!({"pass_at_1": 100.0 * 2.0 / 6.0}));
 }
 
-/// Tests that cannot be run from one interpreter to the other leave programs without a verdict: they are counted, with
-/// the reason, and the run goes on.
+/// Tests that cannot be split between the two interpreters leave programs without a verdict: they are counted with the
+/// reason, and the run continues.
 #[test]
 fn programs_without_a_verdict_are_counted_and_named() {
     let (folder, out) = fresh("run");
@@ -235,7 +235,7 @@ fn programs_without_a_verdict_are_counted_and_named() {
     );
 }
 
-/// Tests that are no Python are the task's fault: the run ends and says which problem it is.
+/// Tests that are not valid Python are the task's fault: the run ends and names the problem.
 #[test]
 fn tests_that_cannot_be_read_end_the_run() {
     let (folder, out) = fresh("run");
@@ -253,8 +253,8 @@ fn tests_that_cannot_be_read_end_the_run() {
     assert!(!out.join("result.json").exists());
 }
 
-/// A class whose method becomes `exec` once another gives it text that would tell of a pass: the text is run where
-/// there is nothing to be told.
+/// A class whose method becomes `exec` once another method has passed it text that would report a pass: the text runs
+/// where it cannot report anything.
 #[test]
 fn a_forged_pass_is_none() {
     let (folder, out) = fresh("run");
@@ -299,7 +299,8 @@ fn tasks_and_backbones_that_do_not_go_together_are_refused() {
     assert!(!out.join("result.json").exists());
 }
 
-/// MBPP's original form on its own card: a program of several functions, whose tests take what it defines and imports.
+/// MBPP's original format with its own card: a program of several functions, whose tests use its definitions and
+/// imports.
 #[test]
 fn programs_in_the_original_form_of_mbpp_are_read_and_judged() {
     let (folder, out) = fresh("run");
@@ -341,7 +342,7 @@ fn programs_in_the_original_form_of_mbpp_are_read_and_judged() {
     assert_eq!(json(&out.join("result.json"))["test"], value!({"pass_at_1": 100.0}));
 }
 
-/// The shell lets a program have fewer open files than the sandbox promises.
+/// The shell limits a program to fewer open files than the sandbox promises.
 #[test]
 fn a_sandbox_that_is_not_whole_is_refused_or_named() {
     let (folder, out) = fresh("run");

@@ -1,5 +1,5 @@
-//! The profiles of `adept reproduce glue` on a tiny world: the default plan, what a profile asks for, a grid that is
-//! stopped and resumed, and the majority baseline.
+//! The profiles of `adept reproduce glue` on a tiny world: the default plan, what a profile requires, an interrupted
+//! and resumed grid, and the majority baseline.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::{Outcome, adept, finish, fresh, json, sample, with_datasets};
 
-/// The default profile, shortened so that a test takes seconds.
+/// The default profile, shortened to take seconds.
 fn short(out: &Path, more: &[&str]) -> Vec<String> {
     let mut arguments: Vec<String> = [
         "reproduce",
@@ -94,7 +94,7 @@ fn a_profile_says_what_it_needs() {
         &["unknown key `train.step`; the nearest is `train.steps`"],
     );
     fails(&["--set=seed=3"], &["`seed` cannot be set here: --seeds decides it"]);
-    // A task whose files are not there is missed before anything runs.
+    // Missing files of a task are reported before anything runs.
     let (_folder, partial) = fresh("data");
     crate::common::copy(&sample().data.join("RTE"), &partial.join("RTE"));
     let elsewhere = format!("--data={}", partial.display());
@@ -103,7 +103,7 @@ fn a_profile_says_what_it_needs() {
         &["cola", "a folder CoLA", "found RTE"],
     );
 
-    // The backbone comes with the project, the data from the user.
+    // The backbone is the project's, the data the user's.
     let arguments = ["reproduce", "glue", "--plan", "--profile=real-small", &data, &out];
     let plan = finish(with_datasets(arguments)).succeeded().out;
     assert!(
@@ -124,7 +124,7 @@ fn a_missing_datasets_folder_is_named() {
         "glue".to_owned(),
         format!("--out={}", out.display()),
     ];
-    // The tests' other commands run with a folder that is not there.
+    // The tests' other commands use a datasets folder that does not exist.
     adept(&arguments).failed(
         2,
         &["the profile sample", "/no/such/folder", "ADEPT_DATASETS should name"],
@@ -200,7 +200,7 @@ fn the_sample_gives_the_same_table_on_every_run_with_the_baseline_first() {
     let second = run(&short(&two, &[])).succeeded();
     assert_eq!(second.out.replace("/two/", "/one/"), first.out);
 
-    // A quiet run measures nothing beforehand: measuring leaves no trace in what is trained.
+    // A quiet run skips the time measurement, which must not affect training.
     let three = root.join("three");
     let quiet = run(&short(&three, &["--quiet"])).succeeded();
     assert_eq!(
@@ -216,7 +216,7 @@ fn the_sample_gives_the_same_table_on_every_run_with_the_baseline_first() {
     }
 }
 
-/// What the most frequent label of RTE's training file scores on the test rows that a run used.
+/// Score of the most frequent label in RTE's training file on a run's test rows.
 fn majority_of_rte() -> f64 {
     use adept_data::{LoadOptions, Task, load_task};
     let text = fs::read_to_string(sample().data.join("RTE/train.tsv")).expect("the sample has it");
@@ -287,7 +287,7 @@ fn a_grid_that_is_killed_goes_on_where_it_was_and_ends_in_the_same_table() {
         .stderr(Stdio::null())
         .spawn()
         .expect("the program is built by cargo for this test");
-    // The first run is done and the second one is on its way.
+    // The first run is done and the second one has started.
     let begun = Instant::now();
     let second = stopped.join("rte/adept/seed-42/checkpoint");
     let has_checkpoint = || {
@@ -320,7 +320,7 @@ fn a_grid_that_is_killed_goes_on_where_it_was_and_ends_in_the_same_table() {
     assert!(resumed.err.contains("[3/3] stsb adept"), "{}", resumed.err);
     assert_eq!(resumed.out.replace("/two/", "/one/"), expected);
 
-    // All is done: nothing is measured, nothing is run, the table is the same.
+    // Everything is done: nothing is measured or run, the table is the same.
     let again = run(&arguments(&stopped)).succeeded();
     assert!(
         again.err.contains("0 to do, 0 to resume, 4 done") && again.err.contains("every run is done"),
@@ -329,7 +329,7 @@ fn a_grid_that_is_killed_goes_on_where_it_was_and_ends_in_the_same_table() {
     );
     assert_eq!(again.out, resumed.out);
 
-    // Another profile's runs do not belong here.
+    // Runs of another profile are not accepted here.
     let other = [
         "reproduce",
         "glue",

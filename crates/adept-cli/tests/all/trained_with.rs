@@ -1,4 +1,4 @@
-//! What a model was trained with travels with it, and what its texts lose is said.
+//! A model's files record what it was trained with, and losses of its texts are reported.
 
 use std::fs;
 use std::io::Write as _;
@@ -8,7 +8,7 @@ use std::process::Stdio;
 use crate::common::{Outcome, SHORT, adept, command, finish, fresh, json, sample};
 use serde_json::Value;
 
-/// A card of the user's own: two labels under a name that no built-in task has.
+/// A user's card: two labels, under a name that no built-in task has.
 const CARD: &str = r#"
 name = "songs"
 display = "Songs"
@@ -28,7 +28,7 @@ rule = "files-given"
 all = ["accuracy"]
 "#;
 
-/// The card, and a file of its rows.
+/// Writes the card and a file with its rows.
 fn songs(folder: &Path) -> (PathBuf, PathBuf) {
     let (card, data) = (folder.join("mine/songs.toml"), folder.join("mine/songs.jsonl"));
     fs::create_dir_all(folder.join("mine")).expect("a writable folder");
@@ -41,7 +41,7 @@ fn songs(folder: &Path) -> (PathBuf, PathBuf) {
     (card, data)
 }
 
-/// Rows of source and target; what each target is.
+/// Writes rows of source and target; `target` gives each target.
 fn rows(file: &Path, target: impl Fn(usize) -> String) {
     let row = |number: usize| {
         let row = serde_json::json!({ "source": format!("the sailor liked film {number}"), "target": target(number) });
@@ -50,7 +50,7 @@ fn rows(file: &Path, target: impl Fn(usize) -> String) {
     fs::write(file, (0..40).map(row).collect::<String>()).expect("a writable folder");
 }
 
-/// The project's own T5, which writes text.
+/// The project's own T5, which generates text.
 fn nano() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/backbones/t5-nano")
 }
@@ -70,7 +70,7 @@ fn option(name: &str, path: &Path) -> String {
     format!("--{name}={}", path.display())
 }
 
-/// A command on input from a pipe.
+/// Runs a command with input from a pipe.
 fn with_input(arguments: &[String], input: &str) -> Outcome {
     let mut program = command(arguments);
     program
@@ -119,7 +119,7 @@ fn a_card_of_the_users_own_travels_in_the_adapter_and_no_path_does() {
     assert_eq!(config["adept"]["task"], "songs");
     assert_eq!(config["adept"]["trained"]["labels"], serde_json::json!(["0", "1"]));
 
-    // The card's file is gone: its labels, lengths and metric are in the adapter.
+    // The card's file is gone, but the adapter contains its labels, lengths and metric.
     fs::remove_file(&card).expect("it was there");
     let (adapter, backbone) = (
         option("adapter", &out.join("best")),
@@ -144,7 +144,7 @@ fn a_card_of_the_users_own_travels_in_the_adapter_and_no_path_does() {
         assert!(shown.contains(expected), "{expected}: {shown}");
     }
 
-    // What is told wins, and is said in one line.
+    // Overrides win, and are reported in one line.
     let told = predict(&["--max-source-length=4", "--max-new-tokens=3", "--generate"]);
     for expected in [
         "told otherwise than in training: input.max_source_length = 4 (32 in training), evaluation.max_new_tokens = 3",
@@ -187,7 +187,7 @@ fn an_answer_is_as_long_as_those_of_the_training() {
         said,
         "told otherwise than in training: evaluation.max_new_tokens = 20 (40 in training)\n"
     );
-    // A folder that does not say: as before.
+    // A folder without this record uses the defaults.
     fs::remove_file(best.join("trained.json")).expect("it is there");
     assert_eq!(words(&[]), (told, String::new()));
 }
@@ -228,7 +228,7 @@ fn lengths_travel_in_adapters_and_those_of_before_still_load() {
     assert!(told.contains("input.max_target_length = 20 (40 in training)"), "{told}");
     assert!(told.contains("test targets are cut to 20 tokens"), "{told}");
 
-    // As a program of before has written it.
+    // Written by an older version of the program.
     let path = out.join("best/adapter_config.json");
     let mut config = json(&path);
     config["adept"]["format_version"] = 1.into();
@@ -237,7 +237,7 @@ fn lengths_travel_in_adapters_and_those_of_before_still_load() {
     assert_eq!(predict(&["--max-new-tokens=20"]).err, "");
     eval(&[adapter.clone(), backbone.clone(), option("data", &data)]).succeeded();
 
-    // And one that cannot be read is named.
+    // An unreadable record is reported.
     config["adept"]["trained"] = serde_json::json!({ "family": "t5" });
     fs::write(&path, config.to_string()).expect("a writable folder");
     let arguments = ["predict".to_owned(), adapter, backbone];
@@ -364,7 +364,7 @@ fn a_grid_takes_a_card_of_the_users_own_to_its_report() {
         cell["measured"]["mean"].is_number() && cell["paper"].is_null(),
         "{cell}"
     );
-    // Without the card's file the records are enough, and a finished grid is skipped.
+    // The records suffice without the card's file, and a finished grid is skipped.
     let again = grid(&tasks, &out).succeeded();
     assert!(again.err.contains("0 to do, 0 to resume, 4 done"), "{}", again.err);
     let report = fs::read_to_string(out.join("report.md")).expect("a report");
@@ -373,11 +373,11 @@ fn a_grid_takes_a_card_of_the_users_own_to_its_report() {
     fs::rename(&card, &aside).expect("a writable folder");
     adept(["report".to_owned(), option("out", &out)]).succeeded();
     assert_eq!(fs::read_to_string(out.join("report.md")).expect("a report"), report);
-    // The card has changed since: these are other runs.
+    // The card has changed, so these are different runs.
     fs::write(&card, CARD.replace("sentence:", "sentence1:")).expect("a writable folder");
     grid(&tasks, &out).failed(2, &["task's card", "choose another folder"]);
 
-    // Names that would lie in one folder.
+    // Names that would share a folder.
     let other = folder.path().join("other.toml");
     fs::write(&other, CARD.replace("sentence:", "sentence1:")).expect("a writable folder");
     let fails = |tasks: String, fragments: &[&str]| {

@@ -1,4 +1,4 @@
-//! LoRA and (IA)³ through the program: training, scores, the merged model, what is refused.
+//! LoRA and (IA)³ through the program: training, scores, the merged model, refusals.
 
 use std::fs;
 use std::path::Path;
@@ -53,7 +53,7 @@ fn a_merged_model_scores_as_the_adapter_does_and_comes_apart_again() {
         let (adapter, merged) = (out.join("best"), root.join(format!("{method}-merged")));
         let said = merge(&sample().backbone, &adapter, &merged, &[]).succeeded().out;
         assert!(said.contains("linear maps merged"), "{said}");
-        // What it was trained with travels along: neither needs to be told the task.
+        // The merged model keeps the training record: neither evaluation needs the task.
         assert_eq!(
             scores(&merged, None),
             scores(&sample().backbone, Some(&adapter)),
@@ -129,7 +129,7 @@ fn what_cannot_be_merged_is_refused_with_its_reason() {
     fs::write(out.join("mine.txt"), "mine").expect("writable");
     merge(&sample().backbone, &lora.join("best"), &out, &[]).failed(2, &["is not empty; nothing was written"]);
     assert_eq!(fs::read_dir(&out).expect("there").count(), 1);
-    // An adapter of other weights.
+    // An adapter for other weights.
     let other = root.join("other");
     merge(&sample().backbone, &lora.join("best"), &other, &[]).succeeded();
     merge(&other, &lora.join("best"), &root.join("twice"), &[]).failed(2, &["was trained on the backbone"]);

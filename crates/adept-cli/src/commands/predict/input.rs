@@ -1,5 +1,5 @@
-//! What `adept predict` reads: one text a line, or one JSON object a line. Lines end and bytes are understood as in
-//! files of data: LF, CRLF and CR, no byte-order mark, plain or gzip.
+//! Input of `adept predict`: one text or one JSON object per line. Line endings and encodings are handled as in data
+//! files: LF, CRLF and CR, byte-order mark removed, plain or gzip.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,19 +10,19 @@ use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 
-/// Texts that are read before any is predicted: enough to group them by length, few enough to hold.
+/// Texts read before prediction starts: enough to group them by length, few enough to hold in memory.
 const BLOCK: usize = 2048;
 
 /// One line of the input.
 pub struct Line {
     /// The text to predict for.
     pub source: String,
-    /// The object that the source came from, for `--jsonl`.
+    /// With `--jsonl`, the object that contained the source.
     object: Option<Map<String, Value>>,
 }
 
 impl Line {
-    /// The line of the output.
+    /// The output line for a prediction.
     pub fn with(&self, prediction: &str) -> String {
         match &self.object {
             Some(object) => {
@@ -30,13 +30,13 @@ impl Line {
                 object.insert("prediction".to_owned(), prediction.into());
                 Value::Object(object).to_string()
             }
-            // One line a text, whatever a model writes.
+            // Line breaks are replaced to keep one line per text.
             None => prediction.replace(['\n', '\r'], " "),
         }
     }
 }
 
-/// The lines of the input, read block by block.
+/// The lines of the input, read in blocks.
 pub struct Input {
     lines: TextLines,
     name: PathBuf,
@@ -45,7 +45,7 @@ pub struct Input {
 }
 
 impl Input {
-    /// Of a file, or of standard input where the path is `-`.
+    /// Opens a file, or standard input if the path is `-`.
     pub fn open(path: &Path, jsonl: bool) -> Result<Self, Failure> {
         match path == Path::new("-") {
             true => Self::of(io::stdin(), path, jsonl),
@@ -67,7 +67,7 @@ impl Input {
         })
     }
 
-    /// Lines that have been read.
+    /// Number of lines read so far.
     pub fn lines_read(&self) -> usize {
         self.read
     }

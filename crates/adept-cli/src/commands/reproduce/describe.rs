@@ -1,4 +1,4 @@
-//! A plan in words.
+//! Text of a plan.
 
 use adept_lab::report::text::{duration, short_fingerprint, thousands};
 use adept_lab::reproduce::{Cell, DataPlace, Estimate, Grid, Plan, State, changes};
@@ -6,13 +6,13 @@ use adept_lab::reproduce::{Cell, DataPlace, Estimate, Grid, Plan, State, changes
 use super::shown;
 use crate::device::DeviceName;
 
-/// Widest line of a plan.
+/// Maximum line width of a plan.
 const WIDTH: usize = 110;
 
-/// Space before what a line says.
+/// Indentation of a line's text.
 const INDENT: usize = 13;
 
-/// What will be run: data, backbone, runs, trained parameters and settings, and with `every_run` each run by itself.
+/// What will be run: data, backbone, runs, trainable parameters and settings; with `every_run`, each run separately.
 pub fn plan(grid: &Grid, plan: &Plan, device: DeviceName, every_run: bool) -> String {
     let (new, begun, done) = plan.counts();
     let mut lines = vec![format!(
@@ -102,7 +102,7 @@ fn run(cell: &Cell) -> String {
     format!("  {}: {state}, {steps} steps", cell.name())
 }
 
-/// How long it will take.
+/// The estimated time.
 pub fn time(expected: &Estimate) -> String {
     let all = if expected.measured == expected.tasks {
         String::new()
@@ -119,7 +119,7 @@ pub fn time(expected: &Estimate) -> String {
     )
 }
 
-/// A stretch of time that is only known roughly.
+/// A rough duration.
 fn about(seconds: f64) -> String {
     let minutes = (seconds / 60.0).round() as u64;
     match minutes {
@@ -130,8 +130,8 @@ fn about(seconds: f64) -> String {
     }
 }
 
-/// A setting that runs share: key, value, and the preset's value where it is the same for all of them (presets give some
-/// tasks and methods values of their own).
+/// A setting shared by runs: key, value, and the preset's value if it is the same for all of them (presets may depend
+/// on task and method).
 #[derive(Debug, Clone, PartialEq)]
 struct Shared {
     key: String,
@@ -139,7 +139,7 @@ struct Shared {
     preset: Option<String>,
 }
 
-/// Settings that all of these runs share and that are not in `known`.
+/// Settings shared by all of these runs, except those in `known`.
 fn shared<'a>(cells: impl Iterator<Item = &'a Cell>, known: &[Shared]) -> Vec<Shared> {
     let mut kept: Option<Vec<Shared>> = None;
     for cell in cells {
@@ -182,7 +182,7 @@ fn listed(settings: &[Shared]) -> String {
     settings.iter().map(setting).collect::<Vec<_>>().join(", ")
 }
 
-/// A named line, broken where it grows too long.
+/// A named entry, wrapped to the line width.
 pub fn entry(name: &str, text: &str) -> String {
     let mut lines = vec![format!("  {name:<width$}", width = INDENT - 2)];
     for word in text.split(' ') {

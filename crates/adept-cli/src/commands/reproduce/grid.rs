@@ -1,4 +1,4 @@
-//! From the command line to a grid: which profile, which data, which backbone.
+//! Builds a grid from the command line: profile, data, backbone.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ use crate::commands::settings::overrides;
 use crate::commands::{Setting, environment, hub};
 use crate::failure::Failure;
 
-/// A file of the project's own backbone, and one of its own data.
+/// Files that indicate the project's own backbone and data.
 const BACKBONE_FILE: &str = "config.json";
 const DATA_FILE: &str = "SST-2/train.tsv";
 
-/// What the arguments ask for; `table` is the command's name, for its hints.
+/// The grid for the arguments; `table` is the command's name, used in hints.
 pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str) -> Result<Grid, Failure> {
     let name = profile_name(arguments)?;
     if name == ProfileName::Sample && benchmark != Benchmark::Glue {
@@ -91,8 +91,7 @@ fn profile_name(arguments: &Runs) -> Result<ProfileName, Failure> {
     }
 }
 
-/// The folder that was given, else the one that the profile names below the datasets folder; `file` is what tells that
-/// it is there.
+/// The given folder, else the profile's in the datasets folder; `file` indicates that it is present.
 fn folder(given: Option<&Path>, shipped: Option<&Path>, file: &str, name: ProfileName) -> Result<PathBuf, Failure> {
     let Some(shipped) = shipped.filter(|_| given.is_none()) else {
         return Ok(given.map(Path::to_owned).unwrap_or_default());
@@ -119,13 +118,12 @@ fn folder(given: Option<&Path>, shipped: Option<&Path>, file: &str, name: Profil
     Ok(shown(folder).to_owned())
 }
 
-/// What was asked for, each once and in its order; where nothing was, what the profile says.
+/// The given values without duplicates, in order; the profile's if none are given.
 fn chosen<T: PartialEq + Clone>(asked: &[T], profile: &[T]) -> Vec<T> {
     chosen_by(asked, profile, T::eq)
 }
 
-/// As [`chosen`], where `same` says what is the same: tasks are equal by their names, and two cards of one name must
-/// not become one.
+/// Like [`chosen`] with a custom equality: tasks are equal by name, but two cards of the same name must not be merged.
 fn chosen_by<T: Clone>(asked: &[T], profile: &[T], same: impl Fn(&T, &T) -> bool) -> Vec<T> {
     let mut kept: Vec<T> = Vec::new();
     for value in if asked.is_empty() { profile } else { asked } {

@@ -1,4 +1,4 @@
-//! What the tests of the program share: the sample, and one call of the program.
+//! Shared by the program's tests: the sample, and running the program.
 
 mod sample;
 
@@ -10,10 +10,10 @@ use std::sync::OnceLock;
 use sample::Sample;
 use tempfile::TempDir;
 
-/// How a call of the program ended.
+/// Result of running the program.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Exit code; none where a signal ended it.
+    /// Exit code; `None` if ended by a signal.
     pub code: Option<i32>,
     /// Standard output.
     pub out: String,
@@ -22,14 +22,14 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Fails the test with all output where the call did not succeed.
+    /// Fails the test, showing all output, if the program did not succeed.
     #[track_caller]
     pub fn succeeded(self) -> Self {
         assert_eq!(self.code, Some(0), "{}\n{}", self.out, self.err);
         self
     }
 
-    /// Fails the test where code or message differ from what was expected.
+    /// Fails the test if code or message are not as expected.
     #[track_caller]
     pub fn failed(self, code: i32, fragments: &[&str]) -> Self {
         assert_eq!(self.code, Some(code), "{}\n{}", self.out, self.err);
@@ -50,7 +50,7 @@ impl Outcome {
     }
 }
 
-/// The program with these arguments, to be run or spawned.
+/// The program with these arguments, ready to be run or spawned.
 pub fn command<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_adept"));
     command
@@ -65,12 +65,12 @@ pub fn command<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>
     command
 }
 
-/// Runs the program to its end.
+/// Runs the program to completion.
 pub fn adept<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) -> Outcome {
     finish(command(arguments))
 }
 
-/// The made-up data and backbone, written once for all tests of a binary.
+/// The synthetic data and backbone, written once for all tests of a binary.
 pub fn sample() -> &'static Sample {
     static SAMPLE: OnceLock<(TempDir, Sample)> = OnceLock::new();
     let (_, sample) = SAMPLE.get_or_init(|| {
@@ -81,7 +81,7 @@ pub fn sample() -> &'static Sample {
     sample
 }
 
-/// A copy of a folder of files that a test may damage.
+/// Copies a folder that a test may then damage.
 pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("the folder is writable");
     for entry in fs::read_dir(from).expect("the folder is there") {
@@ -95,7 +95,7 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Settings that keep a run short.
+/// Settings for a short run.
 pub const SHORT: &[&str] = &[
     "--set=train.steps=3",
     "--set=evaluation.every=2",
@@ -135,7 +135,7 @@ pub fn with_datasets<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Ite
     command
 }
 
-/// Runs a command of the program to its end.
+/// Runs a command to completion.
 pub fn finish(mut command: Command) -> Outcome {
     let output = command.output().expect("the program is built by cargo for this test");
     Outcome {

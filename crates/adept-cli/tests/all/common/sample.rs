@@ -1,8 +1,7 @@
-//! A tiny world for the program's tests: made-up sentences of all eight tasks in GLUE's own file form, a word-level
-//! tokenizer for them and a T5 with random weights, laid out as the project's own `datasets` folder is.
+//! A tiny world for the program's tests: synthetic sentences for all eight tasks in GLUE's file format, a word-level
+//! tokenizer for them and a T5 with random weights, laid out like the project's `datasets` folder.
 //!
-//! The sentences come from a small lexicon and a fixed seed. Nothing about the methods can be learnt from the figures
-//! that they give.
+//! The sentences come from a small lexicon and a fixed seed. Their scores say nothing about the methods.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,18 +11,18 @@ use adept_models::t5::{FeedForwardKind, T5, T5Config};
 use burn_flex::Flex;
 use serde_json::json;
 
-/// Where the sample lies.
+/// Location of the sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
-    /// A folder as the project's `datasets` is, with the two below in it.
+    /// A folder laid out like the project's `datasets`, containing the two below.
     pub datasets: PathBuf,
-    /// A folder with `SST-2/` and its fellows.
+    /// A folder with `SST-2/` and the other tasks.
     pub data: PathBuf,
     /// A folder with a T5 checkpoint and its tokenizer.
     pub backbone: PathBuf,
 }
 
-/// Rows of the files: SST-2's training file gives 1,000 rows to the validation split, as the real one does.
+/// Rows of the files: as in the real SST-2, 1,000 rows of the training file become the validation split.
 const SST2_ROWS: (usize, usize) = (3_000, 200);
 const RTE_ROWS: (usize, usize) = (1_000, 200);
 
@@ -51,7 +50,7 @@ const FILLERS: [&str; 12] = [
     "the", "a", "was", "and", "very", "in", "near", "this", "of", "rather", "to", "quite",
 ];
 
-/// Rows of the other tasks, small but for the thousand that become a validation split.
+/// Rows of the other tasks, few apart from the thousand that become a validation split.
 const FEW_ROWS: (usize, usize) = (200, 80);
 const HELD_OUT_ROWS: (usize, usize) = (1_200, 80);
 
@@ -91,7 +90,7 @@ pub fn prepare(folder: &Path) -> Sample {
         write(&sample.data, "MNLI", name, pairs_file(&MNLI, rows, &mut numbers));
     }
     for (name, rows) in [("train", FEW_ROWS.0), ("dev", FEW_ROWS.1)] {
-        // CoLA's files have no header, and its columns stand otherwise.
+        // CoLA's files have no header and another order of columns.
         let file = sst2_file(rows, &mut numbers);
         let row = |line: &str| {
             line.split_once('\t')
@@ -116,7 +115,7 @@ fn write(data: &Path, task: &str, name: &str, text: String) {
     fs::write(data.join(task).join(name).with_extension("tsv"), text).expect("the folder is writable");
 }
 
-/// The form of a task's files: its columns, and the labels of a pair that belongs together and of one that does not.
+/// Format of a task's files: its columns, and the labels of matching and non-matching pairs.
 struct Form {
     folder: &'static str,
     columns: &'static [&'static str],
@@ -168,7 +167,7 @@ const MNLI: Form = Form {
     labels: ["entailment", "contradiction"],
 };
 
-/// About 0.3 million parameters; the vocabulary is larger than the tokenizer's, as T5's is.
+/// About 0.3 million parameters; the vocabulary is larger than the tokenizer's, as with T5.
 fn backbone_config() -> T5Config {
     T5Config {
         vocab_size: 192,
@@ -183,7 +182,7 @@ fn backbone_config() -> T5Config {
     }
 }
 
-/// SST-2's columns: a sentence and 1 where it is positive.
+/// SST-2's columns: a sentence, and 1 if it is positive.
 fn sst2_file(rows: usize, numbers: &mut Numbers) -> String {
     let mut file = String::from("sentence\tlabel\n");
     for _ in 0..rows {
@@ -202,7 +201,7 @@ fn sst2_file(rows: usize, numbers: &mut Numbers) -> String {
     file
 }
 
-/// Pairs of sentences. The second follows from the first unless it denies it.
+/// Pairs of sentences. The second follows from the first unless it negates it.
 fn pairs_file(form: &Form, rows: usize, numbers: &mut Numbers) -> String {
     let mut file = form.columns.join("\t") + "\n";
     for index in 0..rows {
@@ -266,7 +265,7 @@ fn tokenizer() -> String {
     format!("{file:#}\n")
 }
 
-/// SplitMix64: a few lines that give the same sentences everywhere.
+/// SplitMix64: a few lines that give the same sentences on every machine.
 struct Numbers(u64);
 
 impl Numbers {
@@ -279,7 +278,7 @@ impl Numbers {
     }
 
     fn below(&mut self, bound: usize) -> usize {
-        // The bias of a remainder over a dozen words is far below what a sample needs.
+        // The bias of a remainder over a dozen words is negligible for a sample.
         (self.next() % bound as u64) as usize
     }
 
