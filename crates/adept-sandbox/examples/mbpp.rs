@@ -1,10 +1,10 @@
-//! Runs every canonical solution of MBPP against its own tests, and says which do not pass.
+//! Runs every canonical solution of MBPP against its own tests, and lists those that do not pass.
 //!
 //! ```text
 //! cargo run --release -p adept-sandbox --example mbpp -- mbpp_release_v1.jsonl [SECONDS]
 //! ```
 //!
-//! Both forms of MBPP are read: MBXP's (`prompt`, `canonical_solution`, `entry_point`, `test`) and the original one
+//! Supports both forms of MBPP: MBXP's (`prompt`, `canonical_solution`, `entry_point`, `test`) and the original one
 //! (`code`, `test_setup_code`, `test_list`).
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a program")]
@@ -103,7 +103,7 @@ fn task(line: &str) -> Result<Task, Box<dyn Error>> {
     let code = text("code")?;
     let list = row["test_list"].as_array().ok_or("no `test_list`")?;
     let asserts: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
-    // The original tests lean on what the solution imports.
+    // The original tests rely on the solution's imports.
     let imports: Vec<&str> = code
         .lines()
         .filter(|line| line.starts_with("import ") || line.starts_with("from "))
@@ -116,7 +116,7 @@ fn task(line: &str) -> Result<Task, Box<dyn Error>> {
     })
 }
 
-/// What a line at the top level defines.
+/// The name that a top-level line defines.
 fn defined(line: &str) -> Option<&str> {
     let rest = line.strip_prefix("def ").or_else(|| line.strip_prefix("class "))?;
     rest.split(|character: char| !character.is_alphanumeric() && character != '_')

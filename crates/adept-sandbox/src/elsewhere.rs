@@ -1,10 +1,10 @@
-//! The sandbox where the kernel is not Linux: there is none.
+//! Stub for systems other than Linux, where the sandbox is not available.
 
 use std::time::Duration;
 
 use crate::{Layers, Limits, Program, SandboxError, Settings, Verdict};
 
-/// A place to run untrusted programs in. There is none on this system: [`Sandbox::new`] refuses.
+/// A place to run untrusted programs in. Not available on this system: [`Sandbox::new`] returns an error.
 #[derive(Debug)]
 pub struct Sandbox {
     layers: Layers,
@@ -17,22 +17,22 @@ fn refused() -> SandboxError {
 }
 
 impl Sandbox {
-    /// Refuses.
+    /// Always an error on this system.
     pub fn new(_: Settings) -> Result<Self, SandboxError> {
         Err(refused())
     }
 
-    /// Which layers hold.
+    /// The layers of the sandbox.
     pub fn layers(&self) -> &Layers {
         &self.layers
     }
 
-    /// Refuses.
+    /// Always an error on this system.
     pub fn run(&self, _: &Program<'_>, _: &Limits) -> Result<Verdict, SandboxError> {
         Err(refused())
     }
 
-    /// Refuses.
+    /// Always an error on this system.
     pub fn time(&self, _: &Program<'_>, _: &Limits) -> Result<Duration, SandboxError> {
         Err(refused())
     }

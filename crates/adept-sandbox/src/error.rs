@@ -1,40 +1,40 @@
-//! Why a program could not be judged. None of it says anything about the program.
+//! Why a program could not be judged. None of these errors says anything about the program.
 
 use std::path::PathBuf;
 
 use crate::Trial;
 use crate::remedy::FOLLOWS;
 
-/// What went wrong with the sandbox. It is never a program's failure: those are [`Outcome`](crate::Outcome)s.
+/// A failure of the sandbox. It never means that the program failed: for that see [`Outcome`](crate::Outcome).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SandboxError {
-    /// The kernel is not Linux.
+    /// The operating system is not Linux.
     #[error("untrusted programs run on Linux only, this is {system}")]
     System {
         /// The system's name.
         system: &'static str,
     },
-    /// The host program has not called [`child_main`](crate::child_main), so that it cannot be its own helper.
+    /// The host program does not call [`child_main`](crate::child_main), so it cannot serve as its own helper.
     #[error(
         "the sandbox starts this program as its own helper: call `adept_sandbox::child_main` first thing in `main`, or set `Settings::helper`"
     )]
     NoHook,
-    /// Layers that were promised do not hold.
+    /// Required layers do not hold.
     #[error("the sandbox lacks{}", listed(.0))]
     Missing(
-        /// The layers and why they are missing.
+        /// The missing layers and why they are missing.
         Vec<Trial>,
     ),
-    /// No interpreter, or one that does not answer.
+    /// There is no interpreter, or it does not work.
     #[error("{}: {message}; programs are run with it: install Python 3, or name another interpreter", python.display())]
     Python {
-        /// The interpreter asked for.
+        /// The interpreter requested.
         python: PathBuf,
-        /// What happened.
+        /// The error.
         message: String,
     },
-    /// The control group that was named cannot be used.
+    /// The configured control group cannot be used.
     #[error(
         "{}: {message}; a folder is needed in which this process may make groups with the controller `memory` \
         (`systemd-run --user --pty -p Delegate=yes -p DelegateSubgroup=main` hands one over, which is found unnamed)",
@@ -43,55 +43,55 @@ pub enum SandboxError {
     Group {
         /// The folder.
         folder: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         message: String,
     },
-    /// The sandbox did not come up.
+    /// The sandbox failed to start.
     #[error("the sandbox did not start: {message}")]
     Start {
-        /// What its stages said.
+        /// Output of its stages.
         message: String,
     },
     /// The interpreter that runs the tests ended without a verdict.
     #[error("the tests' own interpreter ended without a verdict: {message}")]
     Judge {
-        /// What is known of its end.
+        /// How it ended, as far as known.
         message: String,
     },
-    /// The tests are no Python.
+    /// The tests are not valid Python.
     #[error("the tests cannot be read: {message}")]
     Tests {
-        /// The interpreter's words.
+        /// The interpreter's message.
         message: String,
     },
-    /// No verdict: the tests ask something of the program that cannot be asked from one interpreter to the other. It
-    /// says nothing about the program, and nothing about the next one.
+    /// No verdict: the tests require something of the program that cannot be transferred between the interpreters. This
+    /// says nothing about the program, nor about the next one.
     #[error("no verdict: {message}")]
     Unsupported {
-        /// What it was.
+        /// What they require.
         message: String,
     },
-    /// The reference solution does not pass its own tests, so that its time means nothing.
+    /// The reference solution fails its own tests, so its running time is meaningless.
     #[error("the reference solution does not pass its tests: {outcome}")]
     Reference {
-        /// What became of it.
+        /// Its outcome.
         outcome: crate::Outcome,
     },
-    /// The caller asked to stop.
+    /// The caller requested a stop.
     #[error("stopped as asked")]
     Stopped,
-    /// The operating system refused something.
+    /// A system call failed.
     #[error("{doing}: {source}")]
     Io {
-        /// What was being done.
+        /// The operation that failed.
         doing: &'static str,
-        /// The system's own words.
+        /// The system's error.
         source: std::io::Error,
     },
 }
 
 impl SandboxError {
-    /// For `map_err`: what was being done when the system refused.
+    /// For `map_err`: adds the operation that failed.
     #[cfg(target_os = "linux")]
     pub(crate) fn io<E: Into<std::io::Error>>(doing: &'static str) -> impl FnOnce(E) -> Self {
         move |source| Self::Io {
@@ -101,8 +101,8 @@ impl SandboxError {
     }
 }
 
-/// A layer a line, where there is more than one, so that each is read with its remedy. Those that are missing because
-/// another one is share a line.
+/// One layer per line, if there are several, so that each is followed by its remedy. Layers that are missing as a
+/// consequence of another one share a line.
 fn listed(missing: &[Trial]) -> String {
     let (followers, own): (Vec<&Trial>, Vec<&Trial>) = missing.iter().partition(|trial| trial.remedy == FOLLOWS);
     let line_start = if missing.len() > 1 { "\n  " } else { " " };

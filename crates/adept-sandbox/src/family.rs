@@ -1,20 +1,20 @@
-//! The processes of a run and what memory they hold, as the kernel tells it in `/proc`.
+//! The processes of a run and their memory use, according to `/proc`.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 
-/// How the children of a process are found.
+/// How to find the children of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lookup {
-    /// Each thread's list of its children.
+    /// From the list of children of each of its threads.
     Lists,
-    /// The parents of all processes of the machine, where the kernel keeps no such lists.
+    /// From the parents of all processes on the machine, if the kernel does not provide such lists.
     Scan,
 }
 
 impl Lookup {
-    /// What this machine has. An error where `/proc` shows no processes at all.
+    /// The method available on this machine; an error if `/proc` shows no processes at all.
     pub(crate) fn find() -> io::Result<Self> {
         match fs::read_to_string("/proc/thread-self/children") {
             Ok(_) => Ok(Self::Lists),
@@ -22,8 +22,7 @@ impl Lookup {
         }
     }
 
-    /// The processes that `top` has started, those that they have, and so on. Processes that end meanwhile may be
-    /// missing, as may in rare cases their neighbours.
+    /// All descendants of `top`. Processes that end meanwhile may be missing and, in rare cases, so may their siblings.
     pub(crate) fn descendants(self, top: u32) -> Vec<u32> {
         let mut found = Vec::new();
         let mut waiting = match self {
@@ -51,7 +50,7 @@ impl Lookup {
     }
 }
 
-/// The children of a process: each of its threads has its own.
+/// The children of a process; each of its threads has its own.
 fn listed(process: u32) -> Vec<u32> {
     let threads = threads(process);
     let lists = threads
@@ -66,7 +65,7 @@ fn listed(process: u32) -> Vec<u32> {
         .collect()
 }
 
-/// The folders of a process's threads. One that has ended has none.
+/// The folders of a process's threads; empty for a process that has ended.
 fn threads(process: u32) -> Vec<String> {
     let folder = format!("/proc/{process}/task");
     let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
@@ -75,21 +74,21 @@ fn threads(process: u32) -> Vec<String> {
         .collect()
 }
 
-/// Every process of the machine with its parent.
+/// All processes on the machine with their parents.
 fn parents() -> Vec<(u32, u32)> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let process = |entry: fs::DirEntry| {
         let process = entry.file_name().to_str()?.parse().ok()?;
         let text = fs::read_to_string(entry.path().join("stat")).ok()?;
-        // The name, which may hold anything, ends with the last bracket; a letter for the state is next.
+        // The name may contain anything, but ends at the last bracket; it is followed by the state, a single letter.
         let parent = text.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
         Some((process, parent))
     };
     entries.filter_map(process).collect()
 }
 
-/// Address space, and memory of its own (a page that is shared with forked processes counts for each), in bytes. None
-/// where the process has ended.
+/// Address space and private memory in bytes (a page shared with forked processes counts for each of them). `None` if
+/// the process has ended.
 pub(crate) fn size(process: u32) -> Option<(u64, u64)> {
     first_of(process, "status", |text| {
         let own = field(text, "RssAnon:").or_else(|| field(text, "VmRSS:"))?;
@@ -97,24 +96,24 @@ pub(crate) fn size(process: u32) -> Option<(u64, u64)> {
     })
 }
 
-/// Memory of its own, in bytes: a page that is shared with forked processes counts as its part. None where the process
-/// has ended, or where this one may not know.
+/// Proportional private memory in bytes: a page shared with forked processes counts by share. `None` if the process has
+/// ended, or if this one lacks permission.
 pub(crate) fn share(process: u32) -> Option<u64> {
     first_of(process, "smaps_rollup", |text| {
-        // Older kernels do not tell the kinds apart.
+        // Older kernels do not distinguish the kinds of memory.
         let own = field(text, "Pss_Anon:").or_else(|| field(text, "Pss:"))?;
         Some(own + field(text, "SwapPss:").unwrap_or(0))
     })
 }
 
-/// What a process's file says, or that of one of its threads: where the first thread has ended, the process's own file
-/// is that of a process without memory.
+/// Reads a file of a process, or that of one of its threads: if the main thread has ended, the process's own file shows
+/// no memory.
 fn first_of<T>(process: u32, file: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
     let of = |folder: &str| read(&fs::read_to_string(format!("{folder}/{file}")).ok()?);
     of(&format!("/proc/{process}")).or_else(|| threads(process).iter().find_map(|thread| of(thread)))
 }
 
-/// A line of `Name:  12 kB`, in bytes.
+/// The value of a line `Name:  12 kB`, in bytes.
 fn field(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
@@ -134,7 +133,7 @@ mod tests {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        // A line is there when both have been started.
+        // The shell prints a line once both have been started.
         io::Read::read(&mut shell.stdout.take().unwrap(), &mut [0; 1]).unwrap();
         for lookup in [Lookup::Lists, Lookup::Scan] {
             let own = lookup.descendants(std::process::id());

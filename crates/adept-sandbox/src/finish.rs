@@ -1,4 +1,5 @@
-//! What a run comes to: a verdict where the judge gave one, an outcome where the player's end is known, else an error.
+//! Determines the result of a run: a verdict if the judge gave one, an outcome if it is known how the player ended,
+//! else an error.
 
 use nix::sys::signal::Signal;
 
@@ -7,28 +8,28 @@ use crate::plan::Report;
 use crate::text::shown;
 use crate::{Layer, Limits, Outcome, SandboxError, Trial, Verdict};
 
-/// How much less of the processor's time than its limit the kernel may have counted when it ends a process for that.
+/// The kernel may kill a process for its processor time limit up to this many seconds below the limit, as accounted.
 const TICK: f64 = 0.1;
 
-/// A run that is over.
+/// A finished run.
 pub(crate) struct Ended {
     pub messages: Vec<u8>,
     pub output: Vec<u8>,
     pub judge_report: Vec<u8>,
     pub player_report: Vec<u8>,
-    /// Whether both interpreters were up.
+    /// Whether both interpreters had started.
     pub was_ready: bool,
     pub out_of_time: bool,
-    /// The watchdog has ended it.
+    /// Whether the watchdog ended it.
     pub out_of_memory: bool,
-    /// The kernel has ended processes of one of its control groups for want of memory.
+    /// Whether the kernel killed processes of one of its control groups for lack of memory.
     pub ran_out: bool,
-    /// The kernel has ended some process of the machine for want of memory meanwhile.
+    /// Whether the kernel killed any process on the machine for lack of memory during the run.
     pub machine_ran_out: bool,
     pub seconds: f64,
 }
 
-/// The whole messages of the judge: a length, a letter, a text.
+/// The complete messages of the judge: a length, a letter, a text.
 pub(crate) fn frames(mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut frames = Vec::new();
     while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
@@ -41,7 +42,7 @@ pub(crate) fn frames(mut bytes: &[u8]) -> Vec<&[u8]> {
     frames
 }
 
-/// What became of the layers, in the words of both sandboxes.
+/// The state of the layers, as reported by both sandboxes.
 pub(crate) fn trials(ended: &Ended, left_out: impl Iterator<Item = Layer>) -> Vec<Trial> {
     let reports = [&ended.judge_report, &ended.player_report]
         .into_iter()
@@ -96,12 +97,12 @@ impl Ended {
         }
     }
 
-    /// The player ended before the tests did: of itself, or because of a limit.
+    /// The player ended before the tests, by itself or because of a limit.
     fn lost_player(&self, limits: &Limits) -> Result<Outcome, SandboxError> {
         let early = |how: String| Outcome::Fail {
             message: format!("the program ended before its tests: {how}"),
         };
-        // A stage that failed ends with a code of its own, which is not the program's.
+        // A failed stage has its own exit code, which is not the program's.
         if !errors(&self.player_report).is_empty() {
             return Err(self.no_start());
         }
@@ -114,9 +115,9 @@ impl Ended {
                 signal: Some(signal), ..
             }) => Ok(early(named(signal))),
             Some(End { code: Some(code), .. }) => Ok(early(format!("exit code {code}"))),
-            // A control group ends the stages too, which cannot say so then.
+            // A control group kills the stages as well, so they cannot report.
             None if self.ran_out => Ok(Outcome::Memory),
-            // It closed its socket and went on: nothing else can be heard of it.
+            // It closed its socket and kept running: nothing further can be learnt.
             _ => Ok(early("it no longer answers".to_owned())),
         }
     }
@@ -136,7 +137,7 @@ impl Ended {
 
     fn no_verdict(&self) -> Result<Outcome, SandboxError> {
         let how = match end(&self.judge_report) {
-            // Its control group has run out of memory with it.
+            // The control group took the judge down along with the player.
             None if self.ran_out => return Ok(Outcome::Memory),
             Some(End {
                 signal: Some(signal), ..
@@ -164,7 +165,7 @@ impl End {
         signals.iter().any(|signal| self.signal == Some(*signal as i32))
     }
 
-    /// Whether it had all of its processor time, so that the signal is the kernel's and not its own.
+    /// Whether it exhausted its processor time, so that the signal came from the kernel rather than from itself.
     fn used_up(&self, limits: &Limits) -> bool {
         self.cpu_seconds + TICK >= limits.cpu_seconds() as f64
     }
@@ -180,7 +181,7 @@ fn reports(bytes: &[u8]) -> impl Iterator<Item = Report> {
         .filter_map(|line| serde_json::from_slice(line).ok())
 }
 
-/// How the interpreter ended: the first word on it is that of the stage that started it.
+/// How the interpreter ended: the first report on it is from the stage that started it.
 fn end(report: &[u8]) -> Option<End> {
     reports(report).find_map(|report| match report {
         Report::End {
@@ -204,7 +205,7 @@ fn errors(report: &[u8]) -> Vec<String> {
     reports(report).filter_map(error).collect()
 }
 
-/// What an interpreter itself said where reports are written.
+/// What an interpreter itself wrote to the report pipe.
 fn other_lines(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let lines = text
@@ -267,7 +268,7 @@ mod tests {
         assert!(matches!(failed(never_up), SandboxError::Start { .. }));
     }
 
-    /// A run that is over with this last message of the judge.
+    /// A finished run with this last message from the judge.
     fn judged(message: &str) -> Result<Outcome, SandboxError> {
         let mut bytes = b"\x01\0\0\0R".to_vec();
         bytes.extend((message.len() as u32).to_le_bytes());
@@ -302,7 +303,7 @@ mod tests {
             ..ended(b"\x01\0\0\0R", "")
         };
         assert_eq!(watched.outcome(&limits).unwrap(), Outcome::Memory);
-        // A control group takes the stages with it.
+        // A control group kills the stages as well.
         for messages in [b"\x01\0\0\0R\x01\0\0\0G".as_slice(), b"\x01\0\0\0R"] {
             let group = Ended {
                 ran_out: true,
@@ -310,7 +311,7 @@ mod tests {
             };
             assert_eq!(group.outcome(&limits).unwrap(), Outcome::Memory);
         }
-        // Where it is the machine that has run out of it, nothing is known of this program.
+        // If the machine as a whole ran out of memory, nothing is known about this program.
         let elsewhere = |messages: &[u8]| Ended {
             machine_ran_out: true,
             ..ended(messages, "")
@@ -376,7 +377,7 @@ mod tests {
         let late = Outcome::Timeout { limit: limits.wall };
         assert_eq!(died(9, 0.1, true), Outcome::Memory);
         assert_eq!((died(24, 3.0, false), died(9, 4.0, false)), (late.clone(), late));
-        // What a program sends itself is its own doing.
+        // A signal that a program sends itself is its own failure.
         assert_eq!(
             (died(9, 0.1, false), died(24, 0.1, false)),
             (fails("SIGKILL"), fails("SIGXCPU"))

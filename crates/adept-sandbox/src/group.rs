@@ -1,8 +1,9 @@
-//! Memory control groups: where one may be made, the kernel itself bounds what all processes of a run hold together.
+//! Memory control groups: where they may be created, the kernel itself bounds the total memory of a run.
 //!
-//! Control groups of a machine have one owner (systemd, a container's engine), and making groups in somebody else's
-//! part of the tree breaks its accounts. So one is used only in a folder that the caller names, or in one that systemd
-//! has marked as handed over (`Delegate=yes` with `DelegateSubgroup=`): that is the parent of this process's own group.
+//! The control groups of a machine have one owner (systemd, a container engine), and creating groups in another owner's
+//! part of the tree corrupts its accounting. So groups are created only in a folder named by the caller, or in one that
+//! systemd has marked as delegated (`Delegate=yes` with `DelegateSubgroup=`), which is the parent of this process's own
+//! group.
 
 use std::fs;
 use std::io::{Error, ErrorKind};
@@ -12,26 +13,26 @@ use std::time::Duration;
 
 use crate::SandboxError;
 
-/// How systemd marks a group that it has handed over, to a user's and to root's processes.
+/// How systemd marks a group delegated to a user's and to root's processes.
 const MARKS: [&str; 2] = ["user.delegate", "trusted.delegate"];
-/// What the two stages of a sandbox need beside the interpreter.
+/// Memory for the two stages of a sandbox, in addition to the interpreter's.
 const STAGES: u64 = 32 << 20;
 
-/// Which of the kernel's two interfaces a group has.
+/// Version of the kernel's control group interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Version {
     One,
     Two,
 }
 
-/// A group in which a group for each sandbox is made.
+/// The group in which a sub-group is created for each sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Parent {
     folder: PathBuf,
     version: Version,
 }
 
-/// The group of one sandbox. It is removed with this value.
+/// The group of one sandbox, removed on drop.
 #[derive(Debug)]
 pub(crate) struct Group {
     folder: PathBuf,
@@ -39,7 +40,7 @@ pub(crate) struct Group {
 }
 
 impl Parent {
-    /// The group that the caller names.
+    /// The group named by the caller.
     pub(crate) fn named(folder: &Path) -> Result<Self, SandboxError> {
         let failed = |message: String| SandboxError::Group {
             folder: folder.to_owned(),
@@ -73,7 +74,7 @@ impl Parent {
         })
     }
 
-    /// The group that was handed over to this process, if one was.
+    /// The group delegated to this process, if any.
     pub(crate) fn delegated() -> Option<Self> {
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
         let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
@@ -85,12 +86,12 @@ impl Parent {
         if is_marked { Self::named(&parent).ok() } else { None }
     }
 
-    /// Where it is.
+    /// The group's folder.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Makes the group of one sandbox, whose processes hold at most `memory` bytes and a scratch folder in memory.
+    /// Creates the group of one sandbox, limited to `memory` bytes plus the stages and the in-memory scratch folder.
     pub(crate) fn make(&self, memory: u64, scratch: u64) -> Result<Group, SandboxError> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -104,7 +105,7 @@ impl Parent {
         };
         let limit = memory.saturating_add(scratch).saturating_add(STAGES).to_string();
         let put = |file: &str, value: &str| fs::write(group.folder.join(file), value);
-        // Without the second, memory beyond the first goes to swap space. Kernels without swap space lack the file.
+        // Without the second limit, excess memory would be swapped out. Kernels without swap accounting lack the file.
         let (first, second, swap) = match self.version {
             Version::One => ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", limit.as_str()),
             Version::Two => ("memory.max", "memory.swap.max", "0"),
@@ -115,7 +116,7 @@ impl Parent {
             _ => {}
         }
         if self.version == Version::Two {
-            // All or none: a program is not to go on with some of its processes.
+            // All or none: a program must not continue with only some of its processes.
             put("memory.oom.group", "1").map_err(SandboxError::io("limiting a control group"))?;
         }
         Ok(group)
@@ -123,12 +124,12 @@ impl Parent {
 }
 
 impl Group {
-    /// The file that a process enters the group by, with a `0` for itself.
+    /// The file through which a process enters the group, by writing `0` for itself.
     pub(crate) fn entrance(&self) -> PathBuf {
         self.folder.join("cgroup.procs")
     }
 
-    /// Whether the kernel has ended a process for want of memory.
+    /// Whether the kernel killed a process of the group for lack of memory.
     pub(crate) fn ran_out(&self) -> bool {
         let file = match self.version {
             Version::One => "memory.oom_control",
@@ -142,7 +143,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // The kernel may take a moment to let go of processes that have been waited for. An empty group does no harm.
+        // The kernel may take a moment to release processes that have been waited for. An empty group does no harm.
         for _ in 0..20 {
             match fs::remove_dir(&self.folder) {
                 Err(error) if error.kind() == ErrorKind::ResourceBusy => std::thread::sleep(Duration::from_millis(1)),
@@ -152,13 +153,12 @@ impl Drop for Group {
     }
 }
 
-/// Whether a file of a group is not there. They cannot be made: the kernel refuses with the one or the other.
+/// Whether a group's file does not exist. Creating one is impossible: the kernel reports either error.
 fn is_absent(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied)
 }
 
-/// Where the second version of control groups is mounted, and this process's group under it, from `/proc/self/cgroup`
-/// and
+/// Mount point of control groups version 2, and this process's group relative to it, from `/proc/self/cgroup` and
 /// `/proc/self/mountinfo`.
 fn own_group<'a>(groups: &'a str, mounts: &str) -> Option<(PathBuf, &'a Path)> {
     let group = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
@@ -166,7 +166,7 @@ fn own_group<'a>(groups: &'a str, mounts: &str) -> Option<(PathBuf, &'a Path)> {
         let (fields, kind) = line.split_once(" - ")?;
         let mut fields = fields.split(' ').skip(3);
         let (root, at) = (fields.next()?, fields.next()?);
-        // A part of the tree that is mounted alone has other paths than the whole.
+        // If only a part of the tree is mounted, its paths differ from those of the whole.
         (root == "/" && kind.starts_with("cgroup2 ")).then(|| PathBuf::from(at))
     })?;
     Some((mount, Path::new(group)))
@@ -177,7 +177,7 @@ fn own_group<'a>(groups: &'a str, mounts: &str) -> Option<(PathBuf, &'a Path)> {
 mod tests {
     use super::*;
 
-    /// A folder with these files, which stands for a group: what is written to it can be read back.
+    /// A folder with these files in place of a group, so that what is written can be checked.
     fn stand_in(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {

@@ -1,4 +1,4 @@
-//! Finds the interpreter, and what of the file tree it needs.
+//! Finds the interpreter and the parts of the file tree that it needs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use crate::SandboxError;
 use crate::plan::Interpreter;
 
-/// Prints, a line each, the interpreter's own file, its prefix, the folders of its library, and the files that it is made
-/// of: on some systems its loader and shared libraries lie at places of their own.
+/// Prints, one per line, the interpreter's executable, its prefix, its library folders, and all files mapped into it:
+/// on some systems the loader and shared libraries have unusual locations.
 const QUESTION: &str = "import os, sys
 print(os.path.realpath(getattr(sys, '_base_executable', sys.executable)))
 print(sys.base_prefix)
@@ -22,7 +22,7 @@ with open('/proc/self/maps') as parts:
             print(name[0])
 ";
 
-/// Where shared libraries lie, the loader's list of them, and the time zones that the library reads.
+/// Locations of shared libraries, the loader's cache, and the time zone data used by the library.
 const LIBRARIES: [&str; 6] = [
     "/lib",
     "/lib64",
@@ -62,13 +62,13 @@ pub(crate) fn find(python: &Path) -> Result<Interpreter, SandboxError> {
     })
 }
 
-/// `/lib` and its like, where the distribution has merged them into `/usr`.
+/// `/lib` and the like, if the distribution has merged them into `/usr`.
 fn root_links() -> Vec<(PathBuf, PathBuf)> {
     let link = |name: &str| Some((PathBuf::from(name), fs::read_link(name).ok()?));
     ["/lib", "/lib64"].into_iter().filter_map(link).collect()
 }
 
-/// The dynamic loaders: executing a program means executing its loader.
+/// The dynamic loaders: executing a program requires executing its loader.
 fn loaders(readable: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
     let is_loader = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -84,7 +84,7 @@ fn loaders(readable: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
     files.into_iter().collect()
 }
 
-/// What exists, without symbolic links, and without what lies in another of these.
+/// Existing paths, with symbolic links resolved, and without those contained in others.
 fn outermost(paths: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
     let real: BTreeSet<PathBuf> = paths.iter().filter_map(|path| fs::canonicalize(path).ok()).collect();
     let inner = |path: &PathBuf| real.iter().any(|other| path != other && path.starts_with(other));

@@ -1,46 +1,46 @@
-//! The layers of the sandbox, and which of them a kernel really gave.
+//! The layers of the sandbox, and which of them are actually in effect.
 
 use serde::{Deserialize, Serialize};
 
 use crate::remedy::Surroundings;
 
-/// Why a layer is missing that the settings leave out.
+/// Reason given for a layer that the settings exclude.
 pub(crate) const LEFT_OUT: &str = "left out by the settings";
 
-/// One layer. The order is the one in which they are put on.
+/// A layer of isolation, in the order of application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Layer {
-    /// A user namespace, or for root another user: what runs inside is nobody outside.
+    /// A user namespace, or for root another user: processes inside have no identity outside.
     User,
-    /// A process namespace: no process outside can be seen or signalled, and none inside outlives the run.
+    /// A process namespace: no outside process can be seen or signalled, and no inside process outlives the run.
     Pid,
-    /// A file tree of its own: the interpreter, read-only, and a scratch folder in memory of limited size.
+    /// A separate file tree: the interpreter, read-only, and an in-memory scratch folder of limited size.
     Mount,
-    /// A network without any interface that is up, loopback included.
+    /// A network without any active interface, loopback included.
     Net,
-    /// Message queues, semaphores and shared memory of its own.
+    /// Separate message queues, semaphores and shared memory.
     Ipc,
-    /// A host name of its own.
+    /// A separate host name.
     Uts,
-    /// A view of the control groups of its own.
+    /// A separate view of control groups.
     Cgroup,
-    /// Every capability given up, and the bounding set emptied.
+    /// All capabilities dropped, and the bounding set emptied.
     Capabilities,
-    /// No program that is executed can gain rights.
+    /// Executing a program cannot gain privileges.
     NoNewPrivileges,
-    /// Limits of memory, processor time, file size, open files, processes and core dumps.
+    /// Limits on memory, processor time, file size, open files, processes and core dumps.
     Rlimits,
-    /// Landlock: which files can be opened, no TCP, no signals or sockets to the outside.
+    /// Landlock: restricts which files can be opened; no TCP, no signals or sockets to the outside.
     Landlock,
-    /// Seccomp: a list of the system calls that exist; all others are refused.
+    /// Seccomp: an allow-list of system calls; all others are denied.
     Seccomp,
-    /// What all processes of a run hold together is bounded, by a control group or by a watchdog outside.
+    /// A bound on the total memory of a run's processes, by a control group or an outside watchdog.
     Memory,
 }
 
 impl Layer {
-    /// All layers.
+    /// All layers, in the order of application.
     pub const ALL: [Self; 13] = [
         Self::User,
         Self::Pid,
@@ -57,7 +57,7 @@ impl Layer {
         Self::Memory,
     ];
 
-    /// Its name in reports.
+    /// Name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::User => "user",
@@ -76,7 +76,7 @@ impl Layer {
         }
     }
 
-    /// The layer of a name in reports.
+    /// The layer with this name in reports.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|layer| layer.name() == name)
     }
@@ -88,16 +88,16 @@ impl std::fmt::Display for Layer {
     }
 }
 
-/// What became of one layer when it was tried.
+/// The result of applying one layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trial {
-    /// The layer.
+    /// The layer applied.
     pub layer: Layer,
-    /// Whether it holds.
+    /// Whether it is in effect.
     pub held: bool,
-    /// How far it reaches, or why it is missing, in the kernel's words.
+    /// Its extent or, if it is missing, the kernel's reason.
     pub detail: String,
-    /// What to do about a layer that is missing; empty where it holds or was left out.
+    /// How to obtain a missing layer; empty if it holds or was excluded.
     pub remedy: String,
 }
 
@@ -112,7 +112,7 @@ impl Trial {
     }
 }
 
-/// The layer, why it is missing, and what to do about it.
+/// The layer, why it is missing, and the remedy.
 impl std::fmt::Display for Trial {
     fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(to, "{} ({})", self.layer, self.detail)?;
@@ -124,19 +124,18 @@ impl std::fmt::Display for Trial {
     }
 }
 
-/// Which layers hold on this machine, measured by putting them on.
+/// Which layers hold on this machine, determined by applying them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layers {
     trials: Vec<Trial>,
 }
 
 impl Layers {
-    /// Every layer is in the report: one that nobody spoke of is missing. What can be done about those that are missing
-    /// depends on what surrounds this process.
+    /// Completes the report: layers not mentioned are missing. Remedies depend on the environment of this process.
     pub(crate) fn new(found: Vec<Trial>, around: &Surroundings) -> Self {
         let of = |layer| {
             let of_layer = found.iter().filter(move |trial| trial.layer == layer);
-            // A layer that failed once does not hold.
+            // A layer that failed in any report does not hold.
             of_layer.min_by_key(|trial| trial.held)
         };
         let has_user = of(Layer::User).is_some_and(|trial| trial.held);
@@ -154,23 +153,23 @@ impl Layers {
         }
     }
 
-    /// All layers in order.
+    /// All layers, in order.
     pub fn trials(&self) -> &[Trial] {
         &self.trials
     }
 
-    /// Whether this layer holds.
+    /// Whether this layer is in effect.
     pub fn holds(&self, layer: Layer) -> bool {
         self.trials.iter().any(|trial| trial.layer == layer && trial.held)
     }
 
-    /// The layers that hold.
+    /// The layers in effect.
     pub fn held(&self) -> Vec<Layer> {
         let held = self.trials.iter().filter(|trial| trial.held);
         held.map(|trial| trial.layer).collect()
     }
 
-    /// The layers that do not.
+    /// The layers not in effect.
     pub fn missing(&self) -> Vec<Trial> {
         self.trials.iter().filter(|trial| !trial.held).cloned().collect()
     }

@@ -1,8 +1,8 @@
-//! Runs model-written Python against tests, in a box that holds.
+//! Runs model-written Python against tests in a sandbox.
 //!
-//! MBPP counts a completion as right when prompt, completion and tests run without an exception. The completion is
-//! untrusted in two ways: it must not touch the machine, and it must not be able to claim that it passed. A
-//! [`Sandbox`] runs each [`Program`] in **two interpreters, each in a sandbox of its own**:
+//! In MBPP a completion is correct if prompt, completion and tests run without an exception. The completion is
+//! untrusted in two ways: it must not touch the machine, and it must not be able to fake a pass. A [`Sandbox`] runs
+//! each [`Program`] in **two interpreters, each in its own sandbox**:
 //!
 //! ```text
 //!                 solution, tests, names                 solution, calls with arguments
@@ -13,128 +13,131 @@
 //!      └───────────────── how it ended, from the process that started it  ◀────────────────────┘
 //! ```
 //!
-//! # Claiming to have passed
-//! The player defines the solution and never sees the tests. The judge runs the tests; in place of the solution's names
-//! it has stand-ins that hand arguments over and take values back. A verdict is written by the judge alone, on a socket
-//! that only it has, so there is no secret that a program could find and use: **pass means that every assertion of the
-//! tests held in an interpreter in which no line of the solution ever ran.**
+//! # Faking a pass
+//! The player defines the solution and never sees the tests. The judge runs the tests; the solution's names are bound
+//! to proxies that send arguments and receive values. Only the judge writes a verdict, on a socket that only it has, so
+//! there is no secret for a program to find and use: **a pass means that every assertion of the tests held in an
+//! interpreter in which no line of the solution ever ran.**
 //!
 //! | trick of a solution | why it does not help |
 //! |---|---|
-//! | printing a verdict, writing to every handle | the player's handles lead to its output, which nobody reads for a verdict, and to the judge, which reads answers there; bytes that are no answer are a failure |
-//! | `sys.exit(0)`, `os._exit(0)`, `SystemExit`, `atexit` | the player's end is never a pass. A player that has ended, or made no sense once, has decided the verdict: tests that catch everything (`except:`) cannot undo it |
+//! | printing a verdict, writing to every handle | the player's handles lead to its output, which is never read for a verdict, and to the judge, which reads answers there; anything that is not an answer is a failure |
+//! | `sys.exit(0)`, `os._exit(0)`, `SystemExit`, `atexit` | an ended player is never a pass. Once a player has ended, or sent garbage, the verdict is decided: tests that catch everything (`except:`) cannot undo it |
 //! | redefining `check`, patching `builtins`, `sys.modules`, `unittest`, frames, `gc`, `ctypes` | that changes the player; the tests run in the judge, and take from the solution only the names in [`Program::names`] |
-//! | answering with `exec`, `eval`, `vars`, a class, a function | whatever is no data is a stand-in in the judge: a call of it is a question to the player. What has a name of its own there are classes that only make data (`int`, `list`, `collections.deque`) and exceptions |
-//! | values that are equal to everything, subclasses of `int` or `list` with their own `==` | see below: the word of such a class is not asked about data |
-//! | claiming to be no Python | the text is compiled before any of it runs, and only then is that answer taken |
-//! | looking for what is expected in arguments, environment, files, frames | it is not there: arguments of calls are all that the player is sent |
-//! | attacking the judge | separate process namespaces, and a socket on which the judge reads length-prefixed data that it never evaluates. The player may ask for two things while it answers: to call a function, and to take the next item of an iterator, that the tests have handed over |
+//! | answering with `exec`, `eval`, `vars`, a class, a function | anything other than data is a proxy in the judge: calling it sends a request to the player. The only names resolved in the judge are classes that just hold data (`int`, `list`, `collections.deque`) and exceptions |
+//! | values that are equal to everything, subclasses of `int` or `list` with their own `==` | see below: such a class does not get to decide about data |
+//! | pretending not to be Python | the text is compiled before any of it runs, and a syntax error is accepted only at that point |
+//! | looking for the expected result in arguments, environment, files, frames | it is not there: the player is sent nothing but the arguments of calls |
+//! | attacking the judge | separate process namespaces, and a socket on which the judge reads length-prefixed data that it never evaluates. While it answers, the player may request only two things: to call a function, or to advance an iterator, that the tests have passed to it |
 //!
-//! # Equality, and what else could decide
-//! Data crosses as data, and the judge compares it. For an object of a class of the solution's, the class decides in
-//! one interpreter. Here:
+//! # Equality and other decisions
+//! Data is transferred as data, and the judge compares it. For an object of one of the solution's own classes, a single
+//! interpreter would leave the decision to that class. Here:
 //!
-//! - *Two objects of the solution's* are compared by their class, in the player. Both were made there, so nothing that
-//!   the tests know is told; but it is the solution's word, as its attributes, methods, truth, length and iteration
-//!   are. Tests whose right side is made by the solution's own classes trust those classes, here as in one interpreter.
-//! - *An object of the solution's and data*: `==`, `<`, `in`, `+`, `-` and the like would tell the class what is
-//!   expected and let it decide (`abs(f(3) - 3.14) < 1e-9` with a `-` that is always 0). The class is not asked.
-//!   Where it has no such method, the judge does what Python does then. Where it has, it is asked about a value that
-//!   the tests do not know: a class that is equal to that too, or contains it, or is less and more than it, is treated
-//!   as an object of some other type, so that the assertion fails; for any other there is no verdict
-//!   ([`SandboxError::Unsupported`]). `==` of a data class is known to be with its own kind alone.
-//! - *Data in a class of the solution's* (`class N(int)`, a named tuple, an `IntEnum`) is data: the judge has the
-//!   number or the items themselves, and an attribute or method that the class adds is asked for. An own `==` is
-//!   treated as above.
-//! - `isinstance` is the claim of the player's side, and gives an object none of a type's behaviour.
+//! - *Two objects of the solution's classes* are compared by their class, in the player. Both were created there, so
+//!   nothing known only to the tests is revealed; but the result is the solution's claim, as are its attributes,
+//!   methods, truth value, length and iteration. Tests whose expected values are created by the solution's own classes
+//!   trust those classes, here as in a single interpreter.
+//! - *An object of the solution's class and data*: `==`, `<`, `in`, `+`, `-` and the like would reveal the expected
+//!   value to the class and let it decide (`abs(f(3) - 3.14) < 1e-9` with a `-` that always returns 0). The class is
+//!   not asked. If it has no such method, the judge does what Python does in that case. If it has one, it is asked
+//!   about a value unrelated to the tests: a class that claims to equal or contain that as well, or to be both less and
+//!   greater than it, is treated as an object of an unrelated type, so that the assertion fails; for any other class
+//!   there is no verdict ([`SandboxError::Unsupported`]). The `==` of a data class is known to apply only to its own
+//!   kind.
+//! - *Data in a subclass of the solution's* (`class N(int)`, a named tuple, an `IntEnum`) is data: the judge has the
+//!   number or the items themselves, and requests only the attributes and methods that the class adds. An overridden
+//!   `==` is treated as above.
+//! - `isinstance` follows the player's claim, and gives an object none of the type's behaviour.
 //!
-//! What a solution can still do: answer calls with any data it likes, for instance with answers that it knows by heart
-//! or read in its prompt.
+//! A solution can still answer calls with any data it likes, for instance with answers that it has memorised or read in
+//! its prompt.
 //!
-//! # What crosses
-//! One side runs at a time, and each message first says what has changed since the last one:
+//! # What is transferred
+//! Only one side runs at a time, and each message begins with the changes since the previous one:
 //!
-//! - *Data* with its exact types: numbers, texts, `list`, `tuple`, `dict`, `set`, `range`, views of dicts, and of the
+//! - *Data* with its exact types: numbers, texts, `list`, `tuple`, `dict`, `set`, `range`, dict views, and from the
 //!   library `collections`, `array`, `decimal`, `fractions`, `datetime` (with time zones), `uuid`, paths. A list, dict
-//!   or set that both sides hold stays one object: changes in place are seen on the other side, whoever makes them, and
-//!   `is` holds. A set keeps the order in which it is iterated.
-//! - *Functions and iterators of the tests* are called and read in the judge, when the solution asks.
-//! - *Classes, objects, functions, generators, coroutines of the solution* are stand-ins with the class's name, bases
-//!   and special methods, so that `isinstance`, `with`, `for`, `await`, `sorted`, attributes and `except` work.
-//! - *Exceptions* have their class, its bases, arguments, attributes, message and cause.
-//! - *What is printed* where the tests have put a text buffer in place of `sys.stdout`; the state of `random` where
-//!   they seed it.
+//!   or set held by both sides remains one object: in-place changes by either side are visible to the other, and `is`
+//!   holds. A set keeps its iteration order.
+//! - *Functions and iterators of the tests* are called and advanced in the judge, at the solution's request.
+//! - *Classes, objects, functions, generators, coroutines of the solution* are proxies with the class's name, bases and
+//!   special methods, so that `isinstance`, `with`, `for`, `await`, `sorted`, attributes and `except` work.
+//! - *Exceptions* keep their class, its bases, arguments, attributes, message and cause.
+//! - *Printed text*, if the tests have replaced `sys.stdout` with a text buffer; the state of `random`, if they seed
+//!   it.
 //!
-//! # What does not cross
-//! There is no verdict, with the reason, where the tests: hand over an object or class of their own, or one that their
-//! names do not lead to (an open file, `functools.cmp_to_key`); derive a class from one of the solution's; compare an
-//! object of the solution's with data that its class would have to be told; look at the signature of a function or the
-//! fields of a data class; copy data in a class of the solution's; put something in place of `input`, `print`, `open`
-//! or `sys.stdin`; catch a `StopIteration` that comes out of a call; fail after they have used a file (the program has
-//! files of its own); where the program starts more threads than [`Limits::processes`]; and where the order of a set
-//! cannot be made again. Values nested deeper than 400 levels and messages over 128 MiB are a failure of the solution.
+//! # What is not transferred
+//! There is no verdict, but a reason, if the tests: pass an object or class of their own, or one that is not reachable
+//! by name (an open file, `functools.cmp_to_key`); derive a class from one of the solution's; compare an object of the
+//! solution's class with data that would have to be revealed to the class; inspect the signature of a function or the
+//! fields of a data class; copy data in a subclass of the solution's; replace `input`, `print`, `open` or `sys.stdin`;
+//! catch a `StopIteration` raised by a call; fail after using a file (the program has files of its own). Nor is there
+//! one if the program starts more threads than [`Limits::processes`], or if the order of a set cannot be reproduced.
+//! Values nested deeper than 400 levels and messages over 128 MiB are a failure of the solution.
 //!
-//! Differences that are not noticed: `is` between equal immutable values that are not an argument of the call itself;
-//! the traceback and `__context__` of an exception; a module that the tests change (`mock.patch` of anything but the
-//! names above); library classes that are not in the list above, which are equal to nothing of the judge's and are no
-//! bases of the solution's classes to `issubclass`; concurrent coroutines and threads of the tests, which the player
-//! answers one after another; what the solution does in threads of its own while the tests do not ask; the
-//! environment, time zone and decimal context of the other side.
+//! Undetected differences: `is` between equal immutable values other than an argument of the call itself; the traceback
+//! and `__context__` of an exception; a module changed by the tests (`mock.patch` of anything but the names above);
+//! library classes not listed above, which are equal to nothing in the judge and are not bases of the solution's
+//! classes according to `issubclass`; concurrent coroutines and threads of the tests, which the player serves one after
+//! another; what the solution does in threads of its own between requests; the environment, time zone and decimal
+//! context of the other side.
 //!
 //! # Touching the machine
-//! Each interpreter is under these [`Layer`]s, put on in this order by a helper that is this very program
-//! ([`child_main`]); what one misses the next ones hold. Before any of them, the helper closes every handle that it was
-//! born with but its own three: files, folders, connections, locks and pipes that the host program has open.
+//! Each interpreter is confined by these [`Layer`]s, applied in this order by a helper, which is this very program
+//! ([`child_main`]); what one layer lets through, the next ones stop. Before applying any, the helper closes all
+//! inherited handles except its own three: files, folders, connections, locks and pipes that the host program has open.
 //!
-//! | layer | holds |
+//! | layer | effect |
 //! |---|---|
-//! | user | the processes inside are nobody outside; root's are another user's |
+//! | user | the processes inside have no identity outside; root's run as another user |
 //! | pid | nothing outside can be seen or signalled; when the first process inside ends, the kernel ends all others |
-//! | mount | the tree is the interpreter, its library and the system's shared libraries, read-only; `/dev/null`; a scratch folder in memory, of limited size, gone with the run. No `/proc`, `/sys`, `/home`, `/tmp` of the host |
+//! | mount | the tree consists of the interpreter, its library and the system's shared libraries, read-only; `/dev/null`; an in-memory scratch folder of limited size, discarded after the run. No `/proc`, `/sys`, `/home`, `/tmp` of the host |
 //! | net | no interface, loopback included |
 //! | ipc, uts, cgroup | no shared memory or queues, host name or control groups of the host |
-//! | capabilities, no-new-privileges | no power over the namespaces themselves, and none to be gained |
-//! | rlimits | of each process: address space, processor time, file size, open files, processes, core dumps |
-//! | landlock | the same files once more, no `execve` but of the interpreter and the system's loader, no TCP, no signals to the outside |
-//! | seccomp | a list of allowed calls; no sockets, traces, mounts, namespaces, keys, rings, no signals to others, no shared memory without a file; locks on files are pretended |
-//! | memory | the parent's: memory that all processes of a sandbox hold together, see below |
-//! | wall clock | the parent's: both process namespaces are ended, and the run returns when the kernel says that they are empty |
-//! | output | the parent's: what is beyond the cap is read and thrown away |
+//! | capabilities, no-new-privileges | no power over the namespaces themselves, and no way to gain any |
+//! | rlimits | per process: address space, processor time, file size, open files, processes, core dumps |
+//! | landlock | the same restriction of files again, no `execve` except of the interpreter and the system's loader, no TCP, no signals to the outside |
+//! | seccomp | an allow-list of system calls; no sockets, tracing, mounts, namespaces, keys, io_uring, no signals to others, no shared memory without a file; file locks are faked |
+//! | memory | by the parent: total memory of a sandbox's processes, see below |
+//! | wall clock | by the parent: both process namespaces are ended, and the run returns when the kernel reports that they are empty |
+//! | output | by the parent: anything beyond the cap is read and discarded |
 //!
-//! [`Sandbox::new`] finds out which layers hold by putting all of them on, and refuses to make a sandbox where one is
-//! missing ([`SandboxError::Missing`], which says what to do about each); [`Settings::allow_missing`] runs with those
-//! that hold, and [`Sandbox::layers`] says which. Where it was made, a layer that fails later ends that run with an
-//! error. Root and ordinary users can use it alike; it needs no program that is installed with special rights.
+//! [`Sandbox::new`] determines which layers hold by applying all of them, and returns an error if one is missing
+//! ([`SandboxError::Missing`], with a remedy for each); [`Settings::allow_missing`] runs with those that hold, listed
+//! by [`Sandbox::layers`]. If a layer of an existing sandbox fails later, that run ends with an error. The sandbox
+//! works for root and ordinary users alike; it needs no program installed with special privileges.
 //!
 //! # Memory
-//! [`Limits::memory`] bounds each process's address space (rlimits) and what all of them hold together. One process
-//! cannot hold more than its address space: shared memory that has no file could, and is refused. For the sum there are
-//! two means:
+//! [`Limits::memory`] bounds both the address space of each process (rlimits) and the total memory of all of them. A
+//! single process cannot hold more than its address space: shared memory without a file would be the exception, and is
+//! denied. The total is bounded in one of two ways:
 //!
-//! - **A control group** (version 2, or `memory` of version 1), in [`Settings::group`] or in a group that systemd has
-//!   handed over. The kernel ends the run at the limit, the scratch folder's size and 32 MiB for the helper's stages.
-//!   It counts everything: pages, page tables, pipes, the scratch folder, cached files (which it gives back first).
-//! - **A watchdog**, everywhere. The parent adds up what the processes of a sandbox hold: pages of their own, those
-//!   that forked processes share once, and what is swapped out. A look every 20 ms; two or three in a row that find
-//!   more than the limit end the run. Until then it can be exceeded, by as much as the processes can fill in that time
-//!   and at most to the limit of each. Not counted: the scratch folder (limited by [`Limits::scratch`]), pipes and
-//!   pairs of sockets (by their number, some 200 KiB each), page tables. Where the kernel does not show the watchdog
-//!   what is shared, shared pages count for each process.
+//! - **A control group** (version 2, or `memory` of version 1), in [`Settings::group`] or in a group delegated by
+//!   systemd. The kernel ends the run at the limit, plus the size of the scratch folder, plus 32 MiB for the helper's
+//!   stages. It counts everything: pages, page tables, pipes, the scratch folder, cached files (which it reclaims
+//!   first).
+//! - **A watchdog**, everywhere. The parent sums what the processes of a sandbox hold: private pages, with those shared
+//!   by forked processes counted once, and swapped-out pages. It samples every 20 ms; two or three samples in a row
+//!   above the limit end the run. Until then the limit can be exceeded, by as much as the processes can fill in that
+//!   time, but at most up to each one's own limit. Not counted: the scratch folder (limited by [`Limits::scratch`]),
+//!   pipes and socket pairs (limited by their number, some 200 KiB each), page tables. If the kernel does not tell the
+//!   watchdog what is shared, shared pages count for each process.
 //!
-//! Either way the run is [`Outcome::Memory`]. Both interpreters have the limit, each for itself. Where the machine
-//! itself runs out of memory, the kernel ends a sandbox's processes first.
+//! Either way the outcome is [`Outcome::Memory`]. The limit applies to each of the two interpreters separately. If the
+//! machine itself runs out of memory, the kernel kills a sandbox's processes first.
 //!
-//! # What is not held
-//! A fault of the kernel itself; how much of the processor's time a run takes within its wall clock; secrets in files
-//! under the interpreter's library or `/usr/lib`, which can be read. Native code runs, in the interpreter (`ctypes`)
-//! and by the system's loader, which starts any program that it can read: the ones under `/usr/lib`. They have the same
-//! layers on and gain nothing. A lock on a file is granted to everybody who asks, so that two processes of one program
-//! do not keep each other out by it. Without a process namespace, programs cannot start other processes at all. Without
-//! a file tree of its own, Landlock alone keeps files shut (their names and sizes can be seen), no folders can be made,
-//! no file's mode or times can be changed, and only the size of each file is limited; for root, processes are not
-//! counted then either, because the kernel does not count root's.
+//! # Limitations
+//! Not covered are bugs of the kernel itself; how much processor time a run takes within its wall clock limit; and
+//! secrets in files below the interpreter's library or `/usr/lib`, which are readable. Native code can run, in the
+//! interpreter (`ctypes`) and through the system's loader, which starts any program it can read, namely those below
+//! `/usr/lib`. These are under the same layers and gain nothing. A file lock is granted to everyone who requests it, so
+//! that two processes of one program cannot use it to exclude each other. Without a process namespace, programs cannot
+//! start other processes at all. Without a separate file tree, only Landlock protects files (their names and sizes are
+//! visible), no folders can be created, no file's mode or times can be changed, and only the size of each file is
+//! limited; for root, the number of processes is then not limited either, because the kernel does not count root's.
 //!
-//! A run that the sandbox itself could not do is an [`Err`], never an [`Outcome`].
+//! A failure of the sandbox itself is an [`Err`], never an [`Outcome`].
 
 mod error;
 mod layers;
@@ -183,10 +186,10 @@ pub use settings::Settings;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether this program has the hook, so that it can be its own helper.
+/// Whether this program calls [`child_main`], so that it can serve as its own helper.
 static HOOKED: AtomicBool = AtomicBool::new(false);
 
-/// The hook by which a program serves as its own sandbox's helper. It comes first in `main`, before any thread:
+/// Lets a program serve as its own sandbox's helper. Must be called first in `main`, before any thread is started:
 ///
 /// ```
 /// fn main() -> std::process::ExitCode {
@@ -198,7 +201,7 @@ static HOOKED: AtomicBool = AtomicBool::new(false);
 /// }
 /// ```
 ///
-/// `None` where this process was not started as a helper.
+/// `None` if this process was not started as a helper.
 #[must_use = "a helper has to end with this code"]
 pub fn child_main() -> Option<ExitCode> {
     HOOKED.store(true, Ordering::Relaxed);

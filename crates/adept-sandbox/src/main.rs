@@ -1,5 +1,5 @@
-//! The sandbox's helper as a program of its own, for tests and for programs that cannot be their own helper. Called by a
-//! person, it says which layers hold on this machine.
+//! The sandbox's helper as a separate program, for tests and for programs that cannot be their own helper. Run by hand,
+//! it lists which layers hold on this machine.
 
 use std::process::ExitCode;
 

@@ -1,14 +1,14 @@
-//! Many programs at once.
+//! Runs many programs concurrently.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::{Limits, Program, Sandbox, SandboxError, Verdict};
 
-/// Runs programs, each within its own limits, with this many at a time. The verdicts are in the programs' order.
+/// Runs programs, each within its own limits, `workers` at a time. The verdicts are in the programs' order.
 ///
-/// `proceed` is told, whenever a program is done, how many are, and answers whether to go on. Programs that were not
-/// begun by then are [`SandboxError::Stopped`].
+/// Whenever a program has finished, `proceed` is called with the number of finished programs, and returns whether to
+/// continue. Programs not started by then yield [`SandboxError::Stopped`].
 pub fn run_all(
     sandbox: &Sandbox,
     programs: &[(Program<'_>, Limits)],

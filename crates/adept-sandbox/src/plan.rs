@@ -1,4 +1,4 @@
-//! What the parent tells the stages of the sandbox, and what they report.
+//! Messages between the parent and the stages of the sandbox.
 
 use std::path::PathBuf;
 
@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::Layer;
 
-/// The first argument of the helper's first stage, which runs outside of the namespaces.
+/// First argument of the helper's first stage, which runs outside of the namespaces.
 pub(crate) const OUTER: &str = "--adept-sandbox-outer";
-/// That of its second stage, which is the first process inside.
+/// First argument of its second stage, the first process inside.
 pub(crate) const INNER: &str = "--adept-sandbox-inner";
 
-/// Which of the two interpreters runs in a sandbox.
+/// Which of the two interpreters a sandbox runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Role {
-    /// The trusted one, which runs the tests.
+    /// The trusted interpreter, which runs the tests.
     Judge,
-    /// The untrusted one, which runs the solution.
+    /// The untrusted interpreter, which runs the solution.
     Player,
 }
 
-/// Limits as the kernel takes them.
+/// Limits in the form the kernel expects.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Bounds {
     pub memory: u64,
@@ -30,45 +30,45 @@ pub(crate) struct Bounds {
     pub cpu_seconds: u64,
 }
 
-/// The interpreter and what of the file tree it needs.
+/// The interpreter and the parts of the file tree that it needs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Interpreter {
-    /// The program, without symbolic links.
+    /// The executable, with symbolic links resolved.
     pub program: PathBuf,
-    /// Folders and files that can be read, without symbolic links.
+    /// Readable folders and files, with symbolic links resolved.
     pub readable: Vec<PathBuf>,
-    /// Files that can be executed.
+    /// Executable files.
     pub executable: Vec<PathBuf>,
-    /// Symbolic links of the root folder and where they lead (`/lib` to `usr/lib`).
+    /// Symbolic links in the root folder with their targets (`/lib` to `usr/lib`).
     pub links: Vec<(PathBuf, PathBuf)>,
 }
 
-/// Everything a sandbox is set up from.
+/// Complete description of a sandbox.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Plan {
     pub role: Role,
     pub interpreter: Interpreter,
     pub bounds: Bounds,
-    /// Layers that are put on.
+    /// Layers to apply.
     pub wanted: Vec<Layer>,
-    /// Whether a layer that cannot be put on ends it. Only the probe goes on.
+    /// Whether a layer that cannot be applied is fatal. Only the probe continues.
     pub strict: bool,
-    /// The scratch folder where there is no file tree of its own.
+    /// The scratch folder, for use without a separate file tree.
     pub scratch: PathBuf,
-    /// Set by the first stage: this is root, with root's powers.
+    /// Set by the first stage: whether this is root with root's capabilities.
     pub privileged: bool,
-    /// The file by which the first stage enters its control group, where there is one.
+    /// The file through which the first stage enters its control group, if there is one.
     pub group: Option<PathBuf>,
 }
 
-/// One line on the report pipe, which no interpreter inside a sandbox of a program has.
+/// One line on the report pipe, which programs in a sandbox have no access to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Report {
-    /// A layer was tried.
+    /// The result of applying a layer.
     Layer { layer: Layer, held: bool, detail: String },
     /// The sandbox cannot be set up.
     Error { message: String },
-    /// The interpreter ended, having had this much of the processor's time.
+    /// The interpreter ended, having used this much processor time.
     End {
         code: Option<i32>,
         signal: Option<i32>,

@@ -1,34 +1,34 @@
-//! What is run, within which limits, and what can come of it.
+//! Programs, their limits, and the possible outcomes.
 
 use std::time::Duration;
 
-/// A program and what tests it.
+/// A program with its tests.
 #[derive(Debug, Clone, Copy)]
 pub struct Program<'a> {
     /// The untrusted text: prompt and completion.
     pub solution: &'a str,
-    /// The tests: Python that ends normally where the solution is right, for example a `check` function and its call.
-    /// Trusted not to forge a verdict, and run in a sandbox of their own all the same.
+    /// The tests: Python that ends normally if the solution is correct, for example a `check` function and its call.
+    /// Trusted not to forge a verdict, but sandboxed all the same.
     pub tests: &'a str,
-    /// The names that the tests may take from the solution: functions under test, classes that they make objects of.
-    /// Every other name is the tests' own or a builtin, so that a solution cannot put its own `sorted` under them.
+    /// The names that the tests may use from the solution: functions under test, classes to instantiate. All other
+    /// names are the tests' own or builtins, so that a solution cannot slip in its own `sorted`.
     pub names: &'a [&'a str],
 }
 
-/// What a program may use.
+/// Resource limits of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Wall clock, from the moment that both interpreters are up until the verdict.
+    /// Wall clock time, from the moment both interpreters have started until the verdict.
     pub wall: Duration,
-    /// Address space of each process, and memory that all of them hold together, in bytes.
+    /// Maximum address space of each process, and of the total memory of all of them, in bytes.
     pub memory: u64,
-    /// Size of the scratch folder and of any file, in bytes.
+    /// Maximum size of the scratch folder and of any file, in bytes.
     pub scratch: u64,
-    /// Printed text that is kept, in bytes. What is beyond is read and thrown away.
+    /// Printed text to keep, in bytes. Anything beyond is read and discarded.
     pub output: usize,
-    /// Processes and threads.
+    /// Maximum number of processes and threads.
     pub processes: u64,
-    /// Open files of each process.
+    /// Maximum number of open files per process.
     pub open_files: u64,
 }
 
@@ -46,15 +46,15 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Processor time of each process, in seconds: more than one thread can use up in the time by the clock, so that
-    /// what sleeps and what works end alike.
+    /// Maximum processor time of each process, in seconds: slightly more than one thread can use within the wall clock
+    /// time, so that sleeping and busy programs end alike.
     #[cfg(target_os = "linux")]
     pub(crate) fn cpu_seconds(&self) -> u64 {
         self.wall.as_secs() + 2
     }
 
-    /// The default limits with a wall clock made from the time of a reference solution: four times that, and one second
-    /// at least.
+    /// The default limits with a wall clock limit derived from the running time of a reference solution: four times
+    /// that, but at least one second.
     pub fn from_reference(reference: Duration) -> Self {
         Self {
             wall: (reference * 4).max(Duration::from_secs(1)),
@@ -63,27 +63,26 @@ impl Limits {
     }
 }
 
-/// What became of a program. A sandbox that did not work is not among these: that is a
-/// [`SandboxError`](crate::SandboxError).
+/// The outcome of a program. A failure of the sandbox is not among these: see [`SandboxError`](crate::SandboxError).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The tests ran to their end.
+    /// The tests completed.
     Pass,
-    /// An assertion did not hold, an exception was raised, or the program ended before its tests did.
+    /// An assertion failed, an exception was raised, or the program ended before its tests.
     Fail {
-        /// What happened.
+        /// The failure.
         message: String,
     },
-    /// The time was up.
+    /// The time limit was exceeded.
     Timeout {
-        /// The wall clock it had.
+        /// The wall clock limit.
         limit: Duration,
     },
-    /// The memory was used up.
+    /// The memory limit was exceeded.
     Memory,
-    /// The solution is no Python.
+    /// The solution is not valid Python.
     SyntaxError {
-        /// The interpreter's words.
+        /// The interpreter's message.
         message: String,
     },
 }
@@ -107,14 +106,14 @@ impl std::fmt::Display for Outcome {
     }
 }
 
-/// An outcome with what was measured on the way.
+/// An outcome with measurements.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
-    /// What became of the program.
+    /// What happened.
     pub outcome: Outcome,
-    /// Seconds from the moment that both interpreters were up.
+    /// Seconds since both interpreters had started.
     pub seconds: f64,
-    /// What the program printed, as far as it was kept: as it is, escape sequences and all.
+    /// What the program printed, up to the limit, verbatim including escape sequences.
     pub output: String,
 }
 

@@ -1,29 +1,29 @@
-//! What to do about a layer that is missing. The kernel says `EPERM` to most of it; which setting or filter is behind
-//! that is found out from what surrounds this process.
+//! Suggests remedies for missing layers. The kernel reports most failures as `EPERM`; which setting or filter is
+//! responsible is inferred from the environment of this process.
 
 use crate::Layer;
 
-/// Options of a container that let a sandbox be made in it. Docker's and Podman's own filter refuses namespaces, and
-/// their AppArmor or SELinux policy mounts.
+/// Container options that permit a sandbox inside. The default filter of Docker and Podman denies namespaces, and their
+/// AppArmor or SELinux policy denies mounts.
 const CONTAINER: &str = "start the container with `--security-opt seccomp=unconfined --security-opt \
     apparmor=unconfined` (with SELinux `--security-opt label=disable`; in Kubernetes `seccompProfile` and \
     `appArmorProfile` of type `Unconfined`)";
 
-/// Said of layers that need the user namespace, where that is what is missing.
+/// Remedy for layers that need the user namespace, if that is missing.
 pub(crate) const FOLLOWS: &str = "follows from `user`";
 
-/// Root's power over namespaces, as the bit of a set.
+/// Bit of root's capability to manage namespaces.
 #[cfg(target_os = "linux")]
 const CAP_SYS_ADMIN: u32 = 21;
 
-/// What surrounds this process. What cannot be read is not known.
+/// The environment of this process. Values that cannot be read are unknown.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Surroundings {
-    /// A seccomp filter is on this process already.
+    /// Whether a seccomp filter already applies to this process.
     pub filtered: bool,
-    /// This is root with the power to make namespaces without one for its users.
+    /// Whether this is root with the capability to create namespaces without a user namespace.
     pub admin: bool,
-    /// It runs in a container.
+    /// Whether it runs in a container.
     pub container: bool,
     /// Debian's `kernel.unprivileged_userns_clone`.
     pub userns_clone: Option<u64>,
@@ -57,7 +57,7 @@ impl Surroundings {
         }
     }
 
-    /// What to do about a layer that is missing with these words of the kernel. `has_user`: the user namespace holds.
+    /// The remedy for a layer that is missing with this error of the kernel. `has_user`: the user namespace holds.
     pub(crate) fn remedy(&self, layer: Layer, detail: &str, has_user: bool) -> String {
         match layer {
             Layer::User => self.user_namespace(detail),
@@ -113,7 +113,7 @@ impl Surroundings {
         self.policy("start it where AppArmor, SELinux or another policy does not forbid mounts")
     }
 
-    /// What there is to do about a call that is refused: something else where no filter is on this process.
+    /// The remedy for a denied call; `otherwise` if no filter applies to this process.
     fn filter(&self, otherwise: &str) -> String {
         match (self.filtered, self.container) {
             (true, true) => CONTAINER.to_owned(),
@@ -125,7 +125,7 @@ impl Surroundings {
         }
     }
 
-    /// The same for what a container's policy may refuse without a filter.
+    /// The same for what a container's policy may deny without a filter.
     fn policy(&self, otherwise: &str) -> String {
         if self.container {
             CONTAINER.to_owned()

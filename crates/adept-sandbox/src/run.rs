@@ -1,4 +1,4 @@
-//! One run: two interpreters, watched until there is a verdict, the time is up, or something ended.
+//! Runs one program: two interpreters, watched until there is a verdict, the time is up, or one of them ends.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
@@ -15,11 +15,11 @@ use crate::sandbox::MemoryBounds;
 use crate::watchdog::Watchdog;
 use crate::{Limits, Program, SandboxError, spawn};
 
-/// How long both interpreters may take to come up. A busy machine is slow; a program does not run yet.
+/// Maximum time for both interpreters to start. A busy machine is slow, and no program code runs yet.
 const START: Duration = Duration::from_secs(60);
-/// How long the player's end may take to be known once the judge has lost it.
+/// Maximum time for the report on the player's end to arrive, once the judge has lost it.
 const AFTERMATH: Duration = Duration::from_secs(5);
-/// Bytes of a report that are kept.
+/// Maximum length of a report in bytes.
 const REPORT: usize = 64 << 10;
 
 /// Runs a program and ends everything that it started.
@@ -38,7 +38,7 @@ pub(crate) fn run(
     let (output, output_end) = std::io::pipe().map_err(SandboxError::io("making a pipe"))?;
     let start = |role, first, second| spawn::start(helper, plan(role), bounds.groups.as_ref(), first, second);
     let (mut player, player_report) = start(Role::Player, player_judge.into(), output_end.into())?;
-    // Its code comes by the way that the judge's questions come, before there is a judge.
+    // Its bytecode is sent through the socket that later carries the judge's requests, before there is a judge.
     let code = programs.code(Role::Player);
     write(&mut judge_player, &[code])?;
     let (mut judge, judge_report) = start(Role::Judge, judge_parent.into(), judge_player.into())?;
@@ -57,7 +57,7 @@ pub(crate) fn run(
         Stream::new(Source::Pipe(player_report), REPORT),
     ];
     let watched = watch(&mut streams, dogs, limits.wall);
-    // Both are ended whatever happened, before anything is said about it.
+    // Both are ended whatever happened, before any error is returned.
     let ends = [player.end(), judge.end()];
     let watched = watched?;
     let ran_out = [&player, &judge].into_iter().any(spawn::Box::ran_out);
@@ -80,7 +80,7 @@ pub(crate) fn run(
     })
 }
 
-/// How often the kernel has ended a process of this machine for want of memory. None where it does not count.
+/// How many processes on this machine the kernel has killed for lack of memory. `None` if the kernel does not count.
 fn out_of_memory_kills() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/vmstat").ok()?;
     text.lines()
@@ -90,7 +90,7 @@ fn out_of_memory_kills() -> Option<u64> {
         .ok()
 }
 
-/// Writes texts to an interpreter. One that does not take them has ended or does not come up; its report says why.
+/// Writes texts to an interpreter. One that does not accept them has ended or fails to start; its report tells why.
 fn write(to: &mut UnixStream, texts: &[&[u8]]) -> Result<(), SandboxError> {
     let set_up = |stream: &UnixStream, limit| {
         let set = stream.set_write_timeout(limit);
@@ -120,13 +120,13 @@ struct Watched {
 /// Why a run is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// A verdict, or an end of one of the interpreters.
+    /// A verdict, or the end of one of the interpreters.
     Word,
     Time,
     Memory,
 }
 
-/// Reads what comes until the run is over.
+/// Reads all streams until the run is over.
 fn watch(streams: &mut [Stream; 4], mut dogs: Option<[Watchdog; 2]>, wall: Duration) -> Result<Watched, SandboxError> {
     let begin = Instant::now();
     let mut ready: Option<Instant> = None;
@@ -144,7 +144,7 @@ fn watch(streams: &mut [Stream; 4], mut dogs: Option<[Watchdog; 2]>, wall: Durat
             let end = if verdict.is_none() { End::Time } else { End::Word };
             return Ok(over(end));
         }
-        // Nothing of a program runs before both are ready.
+        // No program code runs before both are ready.
         let watching = dogs.as_mut().filter(|_| ready.is_some());
         let mut next = until;
         if let Some(dogs) = watching {
@@ -167,8 +167,8 @@ fn watch(streams: &mut [Stream; 4], mut dogs: Option<[Watchdog; 2]>, wall: Durat
         let has_lost = last == Some(b'G');
         if streams[0].is_at_end || last.is_some_and(|kind| kind != b'R') {
             let first = *verdict.get_or_insert(now);
-            // What a lost player died of is on its own report, which ends with it. A judge that has died leaves one
-            // too.
+            // The cause of a lost player's end is in its own report, which is complete once its stream ends. The same
+            // holds for a judge that has died.
             let waits_for = if has_lost { &streams[3] } else { &streams[2] };
             if (has_lost || last.is_none_or(|kind| kind == b'R')) && !waits_for.is_at_end {
                 until = first + AFTERMATH;
@@ -179,13 +179,13 @@ fn watch(streams: &mut [Stream; 4], mut dogs: Option<[Watchdog; 2]>, wall: Durat
     }
 }
 
-/// Waits until one of the streams has something, at most this long.
+/// Waits until one of the streams is readable, or for at most `at_most`.
 fn wait(streams: &[Stream; 4], at_most: Duration) -> Result<(), SandboxError> {
     let open = streams.iter().filter(|stream| !stream.is_at_end);
     let mut handles: Vec<PollFd<'_>> = open
         .map(|stream| PollFd::new(stream.handle(), PollFlags::POLLIN))
         .collect();
-    // Rounded up, so that the last millisecond is not spent in a loop.
+    // Rounded up, to avoid busy-waiting in the last millisecond.
     let milliseconds = u16::try_from(at_most.as_millis() + 1).unwrap_or(u16::MAX);
     match poll(&mut handles, PollTimeout::from(milliseconds)) {
         Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
@@ -193,13 +193,13 @@ fn wait(streams: &[Stream; 4], at_most: Duration) -> Result<(), SandboxError> {
     }
 }
 
-/// Where a stream comes from.
+/// The underlying handle of a stream.
 enum Source {
     Judge(UnixStream),
     Pipe(std::io::PipeReader),
 }
 
-/// Something that is read as it comes, of which the beginning is kept.
+/// A stream of which only the beginning is kept.
 struct Stream {
     source: Source,
     kept: Vec<u8>,
@@ -224,8 +224,7 @@ impl Stream {
         }
     }
 
-    /// Reads what is there, if anything is: one piece, so that a program that never stops printing does not hold up the
-    /// clock.
+    /// Reads what is available, in a single piece, so that a program that prints endlessly cannot hold up the clock.
     fn read(&mut self) -> Result<(), SandboxError> {
         if self.is_at_end {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The sandbox as its user sees it: made once, then run from as many threads as one likes.
+//! The public interface of the sandbox: created once, then used from any number of threads.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -22,17 +22,17 @@ pub struct Sandbox {
     bounds: MemoryBounds,
 }
 
-/// How the memory of a run is bounded as a sum.
+/// How the total memory of a run is bounded.
 #[derive(Debug, Default)]
 pub(crate) struct MemoryBounds {
-    /// Where control groups are made.
+    /// Where control groups are created.
     pub groups: Option<Parent>,
     /// How the watchdog finds the processes.
     pub watch: Option<Lookup>,
 }
 
 impl Sandbox {
-    /// Finds the interpreter, and finds out which layers hold by putting on all of them. Refuses where one is missing,
+    /// Finds the interpreter, and determines which layers hold by applying all of them. An error if one is missing,
     /// unless the settings allow it.
     pub fn new(settings: Settings) -> Result<Self, SandboxError> {
         let helper = match settings.helper {
@@ -75,13 +75,13 @@ impl Sandbox {
         &self.layers
     }
 
-    /// Runs a program within limits. It returns when nothing of it runs any more.
+    /// Runs a program within limits. Returns only after everything in the sandbox has ended.
     pub fn run(&self, program: &Program<'_>, limits: &Limits) -> Result<Verdict, SandboxError> {
         let plan = |role| self.plan(role, limits, self.layers.held(), true);
         run::run(&self.helper, &self.programs, plan, &self.bounds, program, limits)?.verdict(limits)
     }
 
-    /// How long a reference solution takes, for [`Limits::from_reference`]. It has to pass its tests.
+    /// The running time of a reference solution, for [`Limits::from_reference`]. It must pass its tests.
     pub fn time(&self, reference: &Program<'_>, limits: &Limits) -> Result<Duration, SandboxError> {
         let verdict = self.run(reference, limits)?;
         match verdict.outcome {
@@ -90,7 +90,7 @@ impl Sandbox {
         }
     }
 
-    /// Puts on the wanted layers for a program that does nothing, and hears what became of each.
+    /// Applies the wanted layers to a program that does nothing, and collects the results.
     fn probe(&self, wanted: &[Layer]) -> Result<Layers, SandboxError> {
         let limits = Limits {
             wall: Duration::from_secs(10),
@@ -139,7 +139,7 @@ impl Sandbox {
 }
 
 impl MemoryBounds {
-    /// Whether there is a bound, and which.
+    /// Whether there is a bound, and a description of it.
     fn described(&self) -> (bool, String) {
         let watch = self.watch.map(|lookup| match lookup {
             Lookup::Lists => "a watchdog",

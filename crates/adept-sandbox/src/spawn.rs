@@ -16,10 +16,10 @@ use crate::group::{Group, Parent};
 use crate::plan::{OUTER, Plan};
 use crate::{Layer, SandboxError};
 
-/// How long the kernel may take to empty a process namespace.
+/// Maximum time for the kernel to empty a process namespace.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// One interpreter in its sandbox. It ends with this value.
+/// One interpreter in its sandbox, ended on drop.
 #[derive(Debug)]
 pub(crate) struct Box {
     child: Child,
@@ -29,7 +29,7 @@ pub(crate) struct Box {
     ended: bool,
 }
 
-/// Starts the helper, with 0 and 1 given and 2 as the report pipe, whose other end it returns.
+/// Starts the helper with the given handles 0 and 1, and with the report pipe as handle 2, whose other end it returns.
 pub(crate) fn start(
     helper: &Path,
     mut plan: Plan,
@@ -43,7 +43,7 @@ pub(crate) fn start(
         .transpose()?;
     plan.group = group.as_ref().map(Group::entrance);
     let (report, report_end) = std::io::pipe().map_err(SandboxError::io("making a pipe"))?;
-    // Where there is no file tree of its own. With one, the scratch folder is in it.
+    // For use without a separate file tree; otherwise the scratch folder is inside that.
     let scratch = if plan.wanted.contains(&Layer::Mount) && plan.strict {
         None
     } else {
@@ -54,13 +54,13 @@ pub(crate) fn start(
     let child = Command::new(helper)
         .args([OUTER, &text])
         .env_clear()
-        // A host program's allocator may reserve address space at its start (mimalloc: one GiB), of which the limits
-        // put on later would leave nothing to start the interpreter with.
+        // A host program's allocator may reserve address space at startup (mimalloc: one GiB), which would leave too
+        // little under the later limits to start the interpreter.
         .env("MIMALLOC_ARENA_RESERVE", "16384")
         .stdin(first)
         .stdout(second)
         .stderr(report_end)
-        // Keys pressed at a terminal are for the program that runs the sandbox.
+        // Key presses at a terminal are for the program that runs the sandbox.
         .process_group(0)
         .spawn();
     match child {
@@ -85,28 +85,28 @@ pub(crate) fn start(
 }
 
 impl Box {
-    /// The stage outside, which every process of the sandbox descends from.
+    /// The outside stage, the ancestor of every process in the sandbox.
     pub(crate) fn top(&self) -> u32 {
         self.child.id()
     }
 
-    /// Whether the stage inside stays beside the interpreter, as the first process of its namespace.
+    /// Whether the inside stage remains beside the interpreter, as the first process of its namespace.
     pub(crate) fn has_stage(&self) -> bool {
         self.has_stage
     }
 
-    /// Whether the kernel has ended processes of the sandbox's control group for want of memory.
+    /// Whether the kernel killed processes of the sandbox's control group for lack of memory.
     pub(crate) fn ran_out(&self) -> bool {
         self.group.as_ref().is_some_and(Group::ran_out)
     }
 
-    /// Ends everything in the sandbox, and returns when nothing of it runs any more.
+    /// Ends everything in the sandbox, and returns when nothing in it is running any more.
     pub(crate) fn end(&mut self) -> Result<(), SandboxError> {
         if std::mem::replace(&mut self.ended, true) {
             return Ok(());
         }
-        // The stage outside ends the first process inside and waits for it. It is not waited for yet, so the number is
-        // still its own; that it may have gone already is no error.
+        // The outside stage ends the first process inside and waits for it. It has not been waited for yet, so its
+        // process id is still its own; that it may already have ended is not an error.
         let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM);
         let until = Instant::now() + PATIENCE;
         let mut pause = Duration::from_micros(100);
@@ -123,7 +123,7 @@ impl Box {
             pause = (pause * 2).min(Duration::from_millis(5));
         };
         if !in_time {
-            // The kernel ends what is inside with it.
+            // The kernel ends the processes inside along with it.
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
@@ -139,13 +139,13 @@ impl Box {
 
 impl Drop for Box {
     fn drop(&mut self) {
-        // Nobody is left to hear of an error; the run has one already.
+        // An error could not be reported to anyone, and the run already has one.
         let _ = self.end();
     }
 }
 
-/// A folder that nobody else can write in. The interpreter is this user where it needs such a folder: root becomes
-/// another user only with a file tree of its own.
+/// A folder that no one else can write to. In this case the interpreter runs as this user: root becomes another user
+/// only with a separate file tree.
 fn scratch_folder() -> Result<PathBuf, SandboxError> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -158,10 +158,10 @@ fn scratch_folder() -> Result<PathBuf, SandboxError> {
     Ok(folder)
 }
 
-/// Removes a scratch folder. Links in it are removed, not followed.
+/// Removes a scratch folder. Symbolic links in it are removed, not followed.
 fn remove(scratch: Option<&Path>) {
     if let Some(folder) = scratch {
-        // A program can make folders that cannot be removed at once; what is left is in the system's temporary folder.
+        // A program can create folders that resist removal; leftovers remain in the system's temporary folder.
         let _ = std::fs::remove_dir_all(folder);
     }
 }

@@ -1,10 +1,10 @@
-//! Texts that a program has had a hand in, made fit to be shown.
+//! Sanitises text influenced by a program for display.
 
-/// Longest message that is kept, in characters.
+/// Maximum message length in characters.
 const LONGEST: usize = 4000;
 
-/// The text without anything that a terminal or a log takes for more than a character: control characters (line ends
-/// and escape sequences among them) and marks that change the direction of writing are shown as escapes.
+/// Escapes everything that a terminal or log may interpret: control characters (including line ends and escape
+/// sequences) and marks that change the writing direction.
 pub(crate) fn shown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for (place, character) in text.chars().enumerate() {
@@ -21,7 +21,7 @@ pub(crate) fn shown(text: &str) -> String {
     shown
 }
 
-/// Line and paragraph separators, and marks of direction.
+/// Line and paragraph separators, and direction marks.
 fn is_mark(character: char) -> bool {
     matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

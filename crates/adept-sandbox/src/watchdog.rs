@@ -1,32 +1,32 @@
-//! Looks after the memory of a run as a sum. The kernel limits the address space of each process; nothing but a control
-//! group limits what all of them hold together, and few machines let an ordinary user make one.
+//! Watches the total memory of a run. The kernel limits the address space of each process; only a control group limits
+//! the total, and few machines let an ordinary user create one.
 
 use std::time::{Duration, Instant};
 
 use crate::family::{self, Lookup};
 
-/// Time between two looks.
+/// Sampling interval.
 pub(crate) const LISTS: Duration = Duration::from_millis(20);
-/// The same where each look goes through all processes of the machine.
+/// Sampling interval if each sample scans all processes of the machine.
 const SCAN: Duration = Duration::from_millis(200);
-/// Time to the next look after one that found too much, however long that one took.
+/// Interval after a sample above the limit, however long that sample took.
 const SOON: Duration = Duration::from_millis(5);
-/// What looks must add up to before a run is ended. Between `vfork` and `exec` a process has its parent's memory, which
-/// is counted twice then: a look that this could explain counts as one, another that finds too much as two, and one
-/// that does not takes one back.
+/// Accumulated weight at which a run is ended. Between `vfork` and `exec` a process shares its parent's memory, which
+/// is then counted twice: a sample that this could explain has weight one, any other sample above the limit two, and a
+/// sample below it subtracts one.
 const ENOUGH: u32 = 3;
 
-/// What is known of one sandbox's processes.
+/// State of watching one sandbox's processes.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
-    /// The stage outside.
+    /// Process id of the outside stage.
     top: u32,
-    /// The stage inside is its child; else the interpreter is.
+    /// Whether its child is the inside stage; otherwise it is the interpreter.
     has_stage: bool,
     limit: u64,
     lookup: Lookup,
     next: Instant,
-    /// What the looks so far add up to.
+    /// Accumulated weight of the samples so far.
     found: u32,
 }
 
@@ -42,12 +42,12 @@ impl Watchdog {
         }
     }
 
-    /// When it will look next.
+    /// Time of the next sample.
     pub(crate) fn next(&self) -> Instant {
         self.next
     }
 
-    /// Looks if it is time to. Whether the processes hold more than the limit.
+    /// Takes a sample if it is due. Returns whether the processes exceed the limit.
     pub(crate) fn is_over(&mut self) -> bool {
         let begin = Instant::now();
         if begin < self.next {
@@ -63,15 +63,15 @@ impl Watchdog {
         self.next = if found > 0 {
             end + SOON
         } else {
-            // What takes long is done less often: looking must not be what the processor is busy with.
+            // Expensive samples are taken less often, so that they do not dominate the processor.
             end + interval(self.lookup).max(4 * (end - begin))
         };
         self.found >= ENOUGH
     }
 
-    /// Asks the cheapest question first: most programs are one process, whose address space is limited.
+    /// Takes a sample, cheapest check first: most programs are a single process, whose address space is limited.
     fn look(&self) -> u32 {
-        // The first is the child of the stage outside.
+        // The first descendant is the child of the outside stage.
         let inside = self.lookup.descendants(self.top);
         let each: Vec<(u32, u64, u64)> = inside
             .iter()
@@ -89,13 +89,13 @@ impl Watchdog {
     }
 }
 
-/// How much a look counts that found these shares.
+/// Weight of a sample with these shares.
 fn weight(shares: &[u64], limit: u64) -> u32 {
     let sum: u64 = shares.iter().sum();
     let largest = shares.iter().copied().max().unwrap_or(0);
     match (sum > limit, sum - largest > limit) {
         (false, _) => 0,
-        // The largest could be counted twice.
+        // The largest process might be counted twice.
         (true, false) => 1,
         (true, true) => 2,
     }

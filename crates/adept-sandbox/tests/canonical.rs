@@ -1,6 +1,6 @@
-//! MBPP's own solutions against MBPP's own tests: whatever does not pass here would not have passed in one interpreter
-//! either. The data is not part of this repository: it is read from `$ADEPT_DATA`, or from `../shared/data` beside the
-//! workspace, and a test that finds neither says that it was skipped.
+//! MBPP's own solutions against MBPP's own tests: whatever fails here would fail in a single interpreter as well. The
+//! data is not part of this repository: it is read from `$ADEPT_DATA` or from `../shared/data` beside the workspace,
+//! and a test that finds neither prints that it was skipped.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
@@ -15,10 +15,10 @@ use std::time::Duration;
 use adept_sandbox::{Limits, Program, run_all};
 use serde_json::Value;
 
-/// Tasks whose own solution does not pass its own tests, in plain Python either: an entry point that is called `check`
-/// like the tests' function (56, 349, 899, 967), names that no text defines (367, 601, 927), wrong indentation (64,
-/// 966), and answers that are not those of the tests (160, 341, 596, 607, 631, 642). 341 depends on the order of a set,
-/// which is another since Python 3.9.
+/// Tasks whose own solution fails its own tests, in plain Python as well: an entry point named `check` like the tests'
+/// function (56, 349, 899, 967), undefined names (367, 601, 927), wrong indentation (64, 966), and answers that differ
+/// from those in the tests (160, 341, 596, 607, 631, 642). 341 depends on the order of a set, which changed in Python
+/// 3.9.
 const BROKEN: [usize; 15] = [56, 64, 160, 341, 349, 367, 596, 601, 607, 631, 642, 899, 927, 966, 967];
 
 fn file() -> Option<PathBuf> {
@@ -35,7 +35,7 @@ fn file() -> Option<PathBuf> {
     None
 }
 
-/// Runs every `step`-th task. All pass but those that cannot.
+/// Runs every `step`-th task. All must pass except the broken ones.
 #[track_caller]
 fn check(step: usize) {
     let (Some(sandbox), Some(file)) = (common::sandbox(), file()) else {
@@ -69,7 +69,7 @@ fn check(step: usize) {
     assert!(wrong.is_empty(), "of {}: {wrong:#?}", tasks.len());
 }
 
-/// A row's solution, its tests, and the name that they take from it.
+/// A row's solution, its tests, and the name that they use from it.
 fn task(line: &str) -> [String; 3] {
     let row: Value = serde_json::from_str(line).unwrap();
     let text = |field: &str| row[field].as_str().unwrap();
@@ -86,7 +86,7 @@ fn every_sixteenth_solution_passes() {
     check(16);
 }
 
-/// About two minutes on two cores: `cargo test -p adept-sandbox --test canonical -- --ignored`.
+/// Takes about two minutes on two cores: `cargo test -p adept-sandbox --test canonical -- --ignored`.
 #[test]
 #[ignore = "all 974 solutions take minutes"]
 fn every_solution_passes() {

@@ -1,5 +1,5 @@
-//! Programs that reach for the machine: files, network, other processes, the kernel. Each attack is run without the
-//! sandbox first, where it has to succeed, or the test would prove nothing.
+//! Programs that attack the machine: files, network, other processes, the kernel. Each attack is first run without the
+//! sandbox, where it must succeed, or the test would prove nothing.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
@@ -20,8 +20,8 @@ use common::{Expected, check, limits, run, sandbox};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
 
-/// Runs an attack in the open, where it must touch the world outside in this way, and then in the sandbox, where it
-/// must come to what is expected and touch nothing.
+/// Runs an attack unprotected, where it must touch the outside world as stated, and then in the sandbox, where it must
+/// have the expected outcome and touch nothing.
 #[track_caller]
 fn check_contained(attack: &str, touches: &str, expected: Expected) {
     let Some(sandbox) = sandbox() else { return };
@@ -81,8 +81,8 @@ fn files_outside_cannot_be_written() {
     check_contained(link, "folder changed", NO_FILE);
 }
 
-/// A thread swaps a link between a file that may be read and one that may not while others open it: a check that is
-/// made before the opening would be passed now and then.
+/// One thread swaps a link between a readable and an unreadable file while others open it: a check made before opening
+/// would occasionally be fooled.
 #[test]
 fn a_race_over_a_link_gains_nothing() {
     let race = "import os, threading, time
@@ -123,7 +123,7 @@ def f():
     check_contained(send, "udp", REFUSED);
     let by_name = "import socket\ndef f():\n    socket.socket(socket.AF_UNIX).connect(FOLDER + '/stream')";
     check_contained(by_name, "stream", REFUSED);
-    // A pair of sockets may be made; it must not lead anywhere else.
+    // A socket pair may be created, but must not lead anywhere else.
     let by_a_pair = "import socket
 def f():
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -148,7 +148,7 @@ def f():
         except OSError as error:
             print(error)";
     check(&quietly.replace("VICTIM", "2"), "f()", Expected::Pass);
-    // In the open this would end the test: it is run in the sandbox alone.
+    // Unprotected, this would kill the test, so it is run in the sandbox only.
     for target in ["os.getppid()", "1", "-1", "0"] {
         let attack = format!("import os\ndef f():\n    os.kill({target}, 9)");
         check(&attack, "f()", REFUSED);
@@ -156,7 +156,7 @@ def f():
     check("import os\ndef f():\n    os.killpg(os.getpgid(0), 9)", "f()", REFUSED);
 }
 
-/// Calls that are refused, by number and arguments: what they would do matters less than that they do not exist.
+/// Denied calls, by number and arguments: what they would do matters less than that they are not available.
 fn refused_calls() -> Vec<(&'static str, libc::c_long, Vec<i64>)> {
     let one = |name, number, arguments: &[i64]| (name, number, arguments.to_vec());
     vec![
@@ -237,7 +237,7 @@ def f(number, *arguments):
         .iter()
         .map(|(name, number, arguments)| format!("({name:?}, {number}, {arguments:?}, {})", libc::EPERM))
         .collect();
-    // Its flags cannot be seen by a filter, and programs take `clone` where it does not exist.
+    // A filter cannot see its flags, and programs fall back to `clone` if it does not exist.
     listed.push(format!("('clone3', {}, [0, 0], {})", libc::SYS_clone3, libc::ENOSYS));
     let tests = format!(
         "wrong = []\nfor name, number, arguments, error in [{}]:
@@ -264,7 +264,7 @@ fn programs_of_the_machine_cannot_be_run() {
 def f():
     print(subprocess.run(['/bin/sh', '-c', 'cat ' + FOLDER + '/secret'], capture_output=True).stdout.decode())";
     check_contained(shell, "secret read", NO_FILE);
-    // A program of one's own, made in the scratch folder from a file that can be read.
+    // An executable created by the program, in the scratch folder, from a readable file.
     let own = "import os, subprocess, sys
 def f():
     open('own', 'wb').write(open(sys.executable, 'rb').read(1 << 20))
@@ -294,7 +294,7 @@ fn what_is_inside_says_nothing_of_what_is_outside() {
     }
 }
 
-/// What a careless host program has open without close-on-exec, of every kind that a handle can be of.
+/// What a careless host program may have open without close-on-exec, one handle of every kind.
 struct Inherited {
     folder: tempfile::TempDir,
     lock: File,
@@ -343,7 +343,7 @@ impl Inherited {
 fn handles_of_the_host_program_are_closed() {
     let Some(sandbox) = sandbox() else { return };
     let outside = Inherited::new();
-    // The tests' interpreter has as little to do with them as the program's.
+    // The tests' interpreter must not have them either.
     let seen = "import os
 def seen(wanted):
     found = []
@@ -393,7 +393,7 @@ def f():
     assert!(!outside.folder.path().join("new").exists());
 }
 
-/// Its own handles a program may hand to what it starts.
+/// A program may pass its own handles to processes that it starts.
 #[test]
 fn handles_of_the_program_are_inherited_as_it_says() {
     let hand_over = "import os, subprocess, sys
@@ -406,7 +406,7 @@ def f():
     check(hand_over, "assert f() == (b'ok', True)", Expected::Pass);
 }
 
-/// Where the interpreter's own `os.py` lies.
+/// Path of the interpreter's own `os.py`.
 fn library_file() -> PathBuf {
     let output = std::process::Command::new("python3")
         .args([
@@ -420,7 +420,7 @@ fn library_file() -> PathBuf {
     String::from_utf8(output.stdout).unwrap().into()
 }
 
-/// A lock on a file of the library would keep the whole machine's programs from it, and be a wire between two runs.
+/// A lock on a library file would block all other programs on the machine, and be a channel between two runs.
 #[test]
 fn locks_on_the_library_keep_nobody_out() {
     let Some(sandbox) = sandbox() else { return };
@@ -465,7 +465,7 @@ def f():
             assert_eq!(watcher.join().unwrap(), 0, "{lock}");
         });
     }
-    // What locks files of its own works as anywhere.
+    // Programs that lock their own files work as usual.
     let database = "import sqlite3
 def f():
     with sqlite3.connect('own.db') as base:
@@ -479,7 +479,7 @@ def f():
     );
 }
 
-/// Pages of it stay when all but one byte of it is unmapped, so that the limit of the address space would not hold it.
+/// Its pages persist when all but one byte is unmapped, so the address space limit would not bound it.
 #[test]
 fn there_is_no_shared_memory_without_a_file() {
     let map = |arguments: &str| format!("import mmap\ndef f():\n    mmap.mmap({arguments})[0] = 1");

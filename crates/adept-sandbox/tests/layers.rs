@@ -1,4 +1,4 @@
-//! The layers: what one misses the others hold, and a sandbox that lacks one is not made.
+//! The layers: what one lets through the others stop, and a sandbox that lacks one is not created.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
@@ -32,7 +32,7 @@ fn a_layer_that_is_missing_is_refused() {
     }
 }
 
-/// Every way out in one program, each tried whatever became of the others.
+/// Every escape in one program, each tried whatever the result of the others.
 const ATTACK: &str = "import os, signal, socket
 def tried(attack):
     try:
@@ -68,8 +68,8 @@ fn one_layer_less_lets_nothing_out() {
     }
 }
 
-/// Where there is no file tree of its own the scratch folder is in the system's temporary one. It goes with the run,
-/// and links in it are not followed.
+/// Without a separate file tree the scratch folder is in the system's temporary folder. It is removed after the run,
+/// without following links in it.
 #[test]
 fn a_scratch_folder_on_disk_is_removed_without_what_it_leads_to() {
     let Some(sandbox) = without(Layer::Mount) else { return };
@@ -98,7 +98,7 @@ def f():
     assert_eq!(outside.touched(""), [""; 0]);
 }
 
-/// Nothing would end what a program leaves behind, so it starts nothing.
+/// Nothing would end a program's remaining processes, so it must not start any.
 #[test]
 fn without_a_process_namespace_there_is_one_process() {
     let Some(sandbox) = without(Layer::Pid) else { return };
@@ -128,7 +128,7 @@ def f():
         &unhurried(),
     )
     .unwrap();
-    // It may be missing from an older C library, or ctypes from this Python: that is no signal either.
+    // It may be missing from an older C library, or ctypes from this Python; then there is no signal either.
     assert!(
         !verdict.outcome.to_string().contains("AssertionError"),
         "{}",
@@ -153,7 +153,7 @@ fn what_is_missing_on_the_machine_is_said() {
         ..settings()
     };
     assert!(matches!(Sandbox::new(no_helper), Err(SandboxError::NoHook)));
-    // A program without the hook does not answer as a helper does.
+    // A program that does not call the hook does not answer like a helper.
     let wrong_helper = Settings {
         helper: Some("/bin/true".into()),
         ..settings()
@@ -161,8 +161,8 @@ fn what_is_missing_on_the_machine_is_said() {
     assert!(Sandbox::new(wrong_helper).is_err());
 }
 
-/// What the program of this crate says, which puts on every layer that it can, when it is started by a thread under a
-/// filter that gives these calls this error: containers and services have such filters.
+/// Output of this crate's binary, which applies every layer that it can, when started by a thread under a filter that
+/// fails these calls with this error: containers and services have such filters.
 fn said_under_a_filter(calls: &[i64], errno: i32) -> String {
     let rules = calls.iter().map(|call| (*call, vec![])).collect();
     let arch = std::env::consts::ARCH.try_into().unwrap();
@@ -184,7 +184,7 @@ fn said(mut command: Command) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// The lines about a layer: whether it holds and why not, then what to do.
+/// The lines about a layer: whether it holds and why not, then the remedy.
 #[track_caller]
 fn about<'a>(said: &'a str, layer: &str) -> (&'a str, &'a str) {
     let mut lines = said.lines().skip_while(|line| line.split(' ').next() != Some(layer));
@@ -196,7 +196,7 @@ fn the_reason_and_the_remedy_are_those_of_what_is_in_the_way() {
     if sandbox().is_none() {
         return;
     }
-    // A filter on this process, in a container or not.
+    // A filter on this process, inside a container or not.
     const FILTER: &str = "--security-opt seccomp=unconfined";
     let landlock = libc::SYS_landlock_create_ruleset;
     for (calls, errno, layer, reason, remedy) in [
@@ -223,7 +223,7 @@ fn the_reason_and_the_remedy_are_those_of_what_is_in_the_way() {
         assert!(second.contains(remedy), "{said}");
         assert_eq!(said.matches("MISSING").count(), 1, "{said}");
     }
-    // Docker's. What follows from another layer is not told as a trouble of its own.
+    // Docker's filter. The consequences of a missing layer are not reported as separate problems.
     let said = said_under_a_filter(&[libc::SYS_unshare, libc::SYS_mount, libc::SYS_pivot_root], libc::EPERM);
     let (first, second) = about(&said, "user");
     assert!(first.contains("EPERM") && second.contains(FILTER), "{said}");
@@ -258,7 +258,7 @@ fn limits_of_the_shell_are_named() {
     }
 }
 
-/// The root of a user namespace with one user in it can become nobody else; it is as good as an ordinary user.
+/// Root in a user namespace with a single user cannot become another user; it is treated as an ordinary user.
 #[test]
 fn root_of_a_namespace_of_one_user_has_every_layer() {
     if sandbox().is_none() {
@@ -266,7 +266,7 @@ fn root_of_a_namespace_of_one_user_has_every_layer() {
     }
     let mut nested = Command::new("unshare");
     nested.args(["-r", env!("CARGO_BIN_EXE_adept-sandbox")]);
-    // It may be missing, or forbidden.
+    // The command may be missing or forbidden.
     if Command::new("unshare")
         .args(["-r", "true"])
         .status()

@@ -1,5 +1,5 @@
-//! Programs that take more than they are given: time, memory, output, processes, files. Whatever they do, the run ends,
-//! and nothing of it is left.
+//! Programs that exceed their limits: time, memory, output, processes, files. Whatever they do, the run ends, and
+//! nothing of it remains.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
@@ -13,7 +13,7 @@ use adept_sandbox::{Limits, Outcome};
 use common::outside::{marker, processes_with};
 use common::{Expected, check, check_any, hurried, run, sandbox, unhurried};
 
-/// How long after its wall clock a run may end: both namespaces have to be emptied, on a machine that is busy.
+/// How long after its wall clock limit a run may end: both namespaces have to be emptied, on a busy machine.
 const GRACE: Duration = Duration::from_secs(8);
 
 #[track_caller]
@@ -88,7 +88,7 @@ fn memory_runs_out() {
         "assert f() == 3",
         Expected::Memory,
     );
-    // Below the limit it is none of our business.
+    // Anything below the limit is allowed.
     check(
         "def f():\n    return len(bytearray(256 << 20))",
         "assert f() == 256 << 20",
@@ -96,7 +96,7 @@ fn memory_runs_out() {
     );
 }
 
-/// Limits of a quarter of a GiB for each process and for all of them.
+/// Limits of a quarter of a GiB, both per process and in total.
 fn little_memory() -> Limits {
     Limits {
         memory: 256 << 20,
@@ -104,7 +104,7 @@ fn little_memory() -> Limits {
     }
 }
 
-/// Runs a program of several processes that has a quarter of a GiB.
+/// Runs a program of several processes with a limit of a quarter of a GiB.
 #[track_caller]
 fn check_sum(solution: &str, expected: Expected) {
     let Some(sandbox) = sandbox() else { return };
@@ -117,7 +117,7 @@ fn check_sum(solution: &str, expected: Expected) {
     );
 }
 
-/// Each of the processes has less than the limit, all of them have more.
+/// Each process is below the limit, but their total is above it.
 #[test]
 fn memory_is_bounded_as_a_sum() {
     let children = "import os, time
@@ -145,7 +145,7 @@ def f():
     kept = [subprocess.Popen([sys.executable, '-S', '-c', text]) for _ in range(6)]
     time.sleep(6)";
     check_sum(other_interpreters, Expected::Memory);
-    // What such a process holds is not to be seen where a process's memory usually is.
+    // The memory of such a process does not show up in the usual place.
     let without_a_first_thread = "import ctypes, os, threading, time
 def hold():
     kept = bytearray(b'x') * (100 << 20)
@@ -187,7 +187,7 @@ def f():
     check_sum(each_in_its_turn, Expected::Pass);
 }
 
-/// The kernel sends these where memory or processor time runs out; sent by the program itself they mean neither.
+/// The kernel sends these when memory or processor time is exhausted; sent by the program itself they mean neither.
 #[test]
 fn a_signal_of_ones_own_is_a_failure() {
     let raise = |signal: &str| format!("import signal\ndef f():\n    signal.raise_signal(signal.{signal})");
@@ -208,7 +208,7 @@ fn the_stack_runs_out() {
         "f()",
         Expected::Fail("RecursionError"),
     );
-    // It depends on the version whether this ends the interpreter, runs out of memory, or is found out.
+    // Depending on the version, this ends the interpreter, runs out of memory, or is detected.
     let deep = "import sys
 sys.setrecursionlimit(10 ** 9)
 def f():
@@ -225,7 +225,7 @@ def f():
         ],
     );
     let endless = "import sys\nsys.setrecursionlimit(10 ** 9)\ndef f(n=0):\n    return f(n + 1)";
-    // A busy machine may not come to its end in time.
+    // On a busy machine the time limit may come first.
     check_any(
         endless,
         "f()",
@@ -236,7 +236,7 @@ def f():
 #[test]
 fn processes_are_counted() {
     let Some(sandbox) = sandbox() else { return };
-    // Those that it makes wait, so that all of them are there at once.
+    // The processes wait, so that all of them exist at once.
     let count = "import os, time
 def f():
     made = 0
@@ -267,8 +267,8 @@ def f():
     assert_eq!(verdict.outcome, Outcome::Pass);
 }
 
-/// Runs a program that starts processes with a marker in their arguments: they are seen while it runs, and gone when
-/// the run has returned.
+/// Runs a program that starts processes with a marker in their arguments: they must be visible while it runs, and gone
+/// when the run has returned.
 #[track_caller]
 fn check_gone(solution: &str, limits: &Limits, expected: &[Expected]) {
     let Some(sandbox) = sandbox() else { return };
@@ -287,7 +287,7 @@ fn check_gone(solution: &str, limits: &Limits, expected: &[Expected]) {
             "f()",
             limits,
         );
-        // Counted before anything else has the time to end by itself.
+        // Counted before the processes could end by themselves.
         let left = processes_with(&marker);
         is_over.store(true, Ordering::Relaxed);
         assert_eq!(left, 0, "of {} processes", most.load(Ordering::Relaxed));
@@ -376,6 +376,6 @@ fn a_run_costs_this_process_nothing() {
         }
         seen.push(handles());
     }
-    // Tests beside this one have handles of their own open, so that a leak is what grows with every round.
+    // Concurrent tests have handles open, so only growth with every round indicates a leak.
     assert!(seen[2] < seen[0] + 40, "{seen:?}");
 }

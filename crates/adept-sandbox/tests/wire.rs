@@ -1,5 +1,5 @@
-//! What the two interpreters say to each other: values cross unchanged and with their types, and bytes that a hostile
-//! program may write are either a value or refused, never an exception that the reader does not expect.
+//! The protocol between the interpreters: values keep their content and type, and bytes written by a hostile program
+//! are either decoded or rejected, never an unexpected exception in the reader.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
@@ -18,7 +18,7 @@ const JUDGE: &str = concat!(
     include_str!("../src/python/judge.py")
 );
 
-/// Runs Python behind the wire's own text, outside of any sandbox: all of it is ours.
+/// Runs our own Python code, appended to the wire's, outside of any sandbox.
 #[track_caller]
 fn python(text: &str) {
     let command = Command::new("python3")
@@ -34,7 +34,7 @@ fn python(text: &str) {
     }
 }
 
-/// Two ends of a wire for which all but data is a handle.
+/// Two ends of a wire that transfers everything but data as a handle.
 const ENDS: &str = "import collections, datetime, decimal, fractions, array, uuid, socket
 here, there = socket.socketpair()
 class End(Wire):
@@ -56,10 +56,10 @@ def same(left, right):
     return type(left) is type(right) and repr(left) == repr(right)
 ";
 
-/// What a message has before its value: nothing has changed, nothing is let go of.
+/// The part of a message before its value: no changes, no released handles.
 const NOTHING: &str = "bytes(8)";
 
-/// The judge's end of a wire, on which anything can be written.
+/// The judge's end of a wire, into which anything can be written.
 #[track_caller]
 fn judge(text: &str) {
     let judge = JUDGE.strip_suffix("\nmain()\n").unwrap();
@@ -88,7 +88,7 @@ def refuses(body, **more):
     ));
 }
 
-/// Checks that each value comes out as it went in, of the same type.
+/// Checks that each value arrives unchanged, with the same type.
 #[track_caller]
 fn check_crosses(values: &str) {
     python(&format!(
@@ -96,7 +96,7 @@ fn check_crosses(values: &str) {
     ));
 }
 
-/// Checks what a value comes out as.
+/// Checks what a value arrives as.
 #[track_caller]
 fn check_becomes(before: &str, value: &str, wanted: &str) {
     python(&format!(
@@ -104,7 +104,7 @@ fn check_becomes(before: &str, value: &str, wanted: &str) {
     ));
 }
 
-/// Checks that each body is refused as one that makes no sense.
+/// Checks that each body is rejected as garbled.
 #[track_caller]
 fn check_garbled(bodies: &str) {
     python(&format!(
@@ -148,7 +148,7 @@ fn what_is_no_data_crosses_as_a_number() {
     check_becomes("", "object()", "('handle', 2)");
     check_becomes("", "[object(), lambda: 3]", "[('handle', 2), ('handle', 4)]");
     check_becomes("", "[print, exec, vars, type]", "[('handle', n) for n in (2, 4, 6, 8)]");
-    // They have the names of data, and are none.
+    // They have the names of data types, but are not.
     check_becomes(
         "fake = type('int', (int,), {'__module__': 'builtins'})",
         "fake(3)",
@@ -161,7 +161,7 @@ fn what_is_no_data_crosses_as_a_number() {
     );
 }
 
-/// A thing that both sides hold is one thing, and what is changed in it is told.
+/// An object held by both sides remains one object, and changes to it are transmitted.
 #[test]
 fn what_is_shared_is_told_of_again_when_it_has_changed() {
     python(&format!(
@@ -200,18 +200,18 @@ fn bytes_that_are_no_value_are_refused() {
     check_garbled(
         r"b's\xff\xff\xff\xffa', b't', b't*\xff\xff\xff\xffN', b't*\2\0\0\0N', b'cNN', b'h\0\0', b'tq\2\0\0\0abc'",
     );
-    // Keys and members that have no hash; numbers that stand for nothing.
+    // Unhashable keys and members; references to nothing.
     check_garbled(r"b'z\0\0\0\0*\1\0\0\0M\0\0\0\0\4\0\0\0listN*\0\0\0\0', b'R\7\0\0\0', b'R\0\0\0\0'");
-    // Names that are not on the list, and parts that do not fit.
+    // Names that are not on the list, and invalid arguments.
     check_garbled(r"b'k\x09\0\0\0os.systemN', b'M\0\0\0\0\x09\0\0\0os.systemN*\0\0\0\0', b'k\0\0\0\0N'");
     check_garbled(r"b'k\x05\0\0\0rangeN', b'k\x05\0\0\0ranget*\1\0\0\0N', b'k\x0f\0\0\0decimal.DecimalN'");
     check_garbled(r"b'M\0\0\0\0\x11\0\0\0collections.dequei\1\0\0\x001N', b'M\0\0\0\0\4\0\0\0dictN*\1\0\0\0N'");
     check_garbled(r"b'k\x11\0\0\0zoneinfo.ZoneInfot*\1\0\0\0s\x09\0\0\0../passwd'");
-    // A value that is deeper than the interpreter can go.
+    // A value nested more deeply than the interpreter can handle.
     check_garbled(r"b't*\1\0\0\0' * 10000");
 }
 
-/// What the other side says is never a way to a thing of the judge's that is not on a list.
+/// The other side's messages cannot refer to anything in the judge that is not on a list.
 #[test]
 fn names_in_answers_are_those_of_data_and_exceptions() {
     judge(
@@ -224,7 +224,7 @@ refuses(b'x' + sized_text(b'int') + b't' + items() + b'M' + word(0) + sized_text
     );
 }
 
-/// A class of the other side's has our methods, whatever it is said to have.
+/// A class of the other side has our methods, whatever it claims to have.
 #[test]
 fn stand_ins_are_inert() {
     judge(
@@ -246,7 +246,7 @@ assert isinstance(error, ValueError) and error.args == (1,)",
     );
 }
 
-/// The other side may change what it shares with the tests, and may use what they have handed over, and nothing else.
+/// The other side may change what it shares with the tests and use what they have passed to it, and nothing else.
 #[test]
 fn nothing_else_of_the_tests_is_in_reach() {
     judge(
@@ -271,7 +271,7 @@ for asked in (('call', numbers['list'], ((), {})), ('next', numbers['function'],
     );
 }
 
-/// Whatever one byte of a message is changed to, the reader gets a value or refuses.
+/// Whatever single byte of a message is changed, the reader decodes a value or rejects the message.
 #[test]
 fn no_byte_brings_the_reader_down() {
     python(&format!(

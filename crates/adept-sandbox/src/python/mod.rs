@@ -1,4 +1,4 @@
-//! The programs of the two interpreters.
+//! The Python programs of the two interpreters.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -6,14 +6,14 @@ use std::process::{Command, Stdio};
 use crate::SandboxError;
 use crate::plan::Role;
 
-/// What both have: how messages are written and read, and what is data.
+/// Shared by both: encoding and decoding of messages, and what counts as data.
 const WIRE: &str = include_str!("wire.py");
 const KINDS: &str = include_str!("kinds.py");
 const REMOTE: &str = include_str!("remote.py");
 const JUDGE: &str = include_str!("judge.py");
 const PLAYER: &str = include_str!("player.py");
 
-/// Reads a program from standard input, as a length and code, and runs it.
+/// Reads a program from standard input, as a length and bytecode, and runs it.
 pub(crate) const BOOT: &str = "import marshal, os
 def take(count):
     body = b''
@@ -26,13 +26,13 @@ def take(count):
 exec(marshal.loads(take(int.from_bytes(take(4), 'little'))))
 ";
 
-/// Prints a text's code.
+/// Prints a text's bytecode.
 const COMPILE: &str = "import marshal, sys
 code = compile(sys.argv[1], '<sandbox>', 'exec', dont_inherit=True, optimize=2)
 sys.stdout.buffer.write(marshal.dumps(code))
 ";
 
-/// Both programs as the interpreter's own code: compiled once, because that takes as long as starting an interpreter.
+/// Bytecode of both programs, compiled once, because that takes as long as starting an interpreter.
 #[derive(Debug)]
 pub(crate) struct Programs {
     judge: Vec<u8>,
@@ -40,7 +40,7 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Compiles both with the interpreter that is going to run them.
+    /// Compiles both with the interpreter that will run them.
     pub(crate) fn compile(python: &Path) -> Result<Self, SandboxError> {
         Ok(Self {
             judge: compiled(python, &[WIRE, KINDS, REMOTE, JUDGE].join("\n"))?,

@@ -1,4 +1,4 @@
-//! The stage inside: it puts on the layers and starts the interpreter.
+//! The inside stage: applies the layers and starts the interpreter.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -17,7 +17,8 @@ use crate::{Layer, python};
 
 pub(super) fn run(plan: Plan) -> Result<ExitCode, String> {
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(refused("prctl(PR_SET_PDEATHSIG)"))?;
-    // What the stage outside waits for, and whatever this program's user had blocked, must reach a program as anywhere.
+    // The program must receive all signals as usual: those that the outside stage waits for, and any that the caller
+    // had blocked.
     SigSet::empty().thread_set_mask().map_err(refused("sigprocmask"))?;
     let proc_self = user::proc_self()?;
     put_on(&plan, Layer::Net, || {
@@ -34,7 +35,7 @@ pub(super) fn run(plan: Plan) -> Result<ExitCode, String> {
     })?;
     let own_tree = put_on(&plan, Layer::Mount, || mounts::build(&plan))?;
     if plan.privileged {
-        // Without a file tree of its own the interpreter may lie where only root can read.
+        // Without a separate file tree the interpreter may be in a place that only root can read.
         if own_tree {
             user::become_nobody()?;
         }
@@ -54,7 +55,7 @@ pub(super) fn run(plan: Plan) -> Result<ExitCode, String> {
     };
     chdir(scratch).map_err(refused("scratch folder"))?;
     put_on(&plan, Layer::Landlock, || landlock::restrict(&plan, scratch, own_tree))?;
-    // Without a process namespace nothing ends what a program leaves behind, so it must not start anything.
+    // Without a process namespace nothing ends a program's remaining processes, so it must not start any.
     let is_first = plan.wanted.contains(&Layer::Pid);
     put_on(&plan, Layer::Seccomp, || seccomp::restrict(is_first, own_tree))?;
 
@@ -87,7 +88,7 @@ fn interpreter(plan: &Plan, scratch: &Path) -> Result<Command, String> {
     ];
     command.envs(environment).env("HOME", scratch).env("TMPDIR", scratch);
     if plan.role == Role::Player {
-        // The report pipe ends here: what the program writes to its standard error is output.
+        // The report pipe ends here: what the program writes to standard error is output.
         let output = io::stdout()
             .as_fd()
             .try_clone_to_owned()

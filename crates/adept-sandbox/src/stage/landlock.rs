@@ -1,4 +1,4 @@
-//! Landlock: which files can be opened, and nothing to the outside.
+//! Landlock: restricts which files can be opened, and all interaction with the outside.
 
 use std::path::Path;
 
@@ -10,10 +10,10 @@ use landlock::{
 use super::refused;
 use crate::plan::Plan;
 
-/// The newest version whose rights are asked for. An older kernel enforces those that it knows.
+/// The newest version whose rights are requested. An older kernel enforces those that it knows.
 const VERSION: ABI = ABI::V6;
 
-/// `own_tree`: the scratch folder is one in memory.
+/// `own_tree`: the scratch folder is in memory.
 pub(super) fn restrict(plan: &Plan, scratch: &Path, own_tree: bool) -> Result<String, String> {
     let failed = || refused::<landlock::RulesetError>("landlock");
     let handled = Ruleset::default()
@@ -36,7 +36,7 @@ pub(super) fn restrict(plan: &Plan, scratch: &Path, own_tree: bool) -> Result<St
         allow(path, AccessFs::ReadFile | AccessFs::Execute)?;
     }
     allow(Path::new("/dev/null"), AccessFs::ReadFile | AccessFs::WriteFile)?;
-    // No devices, sockets or pipes with a name, and no programs.
+    // No devices, named sockets or named pipes, and no executables.
     let mut scratch_access = read
         | AccessFs::WriteFile
         | AccessFs::Truncate
@@ -45,7 +45,7 @@ pub(super) fn restrict(plan: &Plan, scratch: &Path, own_tree: bool) -> Result<St
         | AccessFs::RemoveFile
         | AccessFs::RemoveDir
         | AccessFs::Refer;
-    // The parent removes a folder that is not in memory, and need not be able to remove a thousand levels of them.
+    // The parent removes a scratch folder on disk, and may be unable to remove thousands of nested levels.
     scratch_access.set(AccessFs::MakeDir, own_tree);
     allow(scratch, scratch_access)?;
     let status = rules.restrict_self().map_err(failed())?;

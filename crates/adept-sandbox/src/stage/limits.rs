@@ -1,4 +1,4 @@
-//! The kernel's limits of one process.
+//! The kernel's limits per process.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -8,7 +8,7 @@ use crate::plan::Bounds;
 pub(super) fn set(bounds: &Bounds) -> Result<String, String> {
     let each = [
         (Resource::RLIMIT_AS, bounds.memory, bounds.memory),
-        // The signal that comes first can be told from others.
+        // The soft limit's signal comes first and is distinguishable from others.
         (Resource::RLIMIT_CPU, bounds.cpu_seconds, bounds.cpu_seconds + 1),
         (Resource::RLIMIT_FSIZE, bounds.scratch, bounds.scratch),
         (Resource::RLIMIT_NOFILE, bounds.open_files, bounds.open_files),
@@ -19,7 +19,8 @@ pub(super) fn set(bounds: &Bounds) -> Result<String, String> {
     ];
     for (resource, soft, hard) in each {
         let (_, highest) = getrlimit(resource).map_err(refused(&format!("{resource:?}")))?;
-        // It could be left at that, but then a verdict would depend on the shell that it was made from.
+        // The lower limit could be accepted, but verdicts would then depend on the shell that the sandbox is started
+        // from.
         if hard > highest {
             return Err(format!(
                 "{resource:?}: this process may have {highest} at most, a program is promised {hard}"

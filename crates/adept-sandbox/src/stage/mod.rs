@@ -1,8 +1,9 @@
 //! The sandbox from within: what the helper does before it becomes the interpreter.
 //!
-//! The helper runs twice. The first stage stays outside: it makes the namespaces that only a child can enter and waits.
-//! The second is the first process inside: it puts on the other layers one by one, starts the interpreter and waits, so
-//! that the interpreter is an ordinary process with ordinary signals. Nothing here runs threads or needs unsafe code.
+//! The helper runs in two stages. The first stays outside: it creates the namespaces that only a child can enter, and
+//! waits. The second is the first process inside: it applies the other layers one by one, starts the interpreter and
+//! waits, so that the interpreter is an ordinary process with ordinary signals. Nothing here uses threads or unsafe
+//! code.
 //!
 //! Handles of a stage: 0 and 1 belong to the interpreter, 2 is the report pipe. The first stage closes all others.
 
@@ -26,7 +27,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use crate::Layer;
 use crate::plan::{INNER, OUTER, Plan, Report};
 
-/// Runs the stage that these arguments ask for. `None` where they ask for none.
+/// Runs the stage that these arguments select, if any.
 pub(crate) fn run(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     let stage = match arguments.nth(1)?.to_str()? {
         OUTER => outer::run,
@@ -44,15 +45,15 @@ pub(crate) fn run(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitC
     }))
 }
 
-/// Writes a line for the parent.
+/// Writes a report line for the parent.
 fn report(report: &Report) {
     if let Ok(line) = serde_json::to_string(report) {
-        // Nobody reads where the parent is gone; the kernel ends this process then.
+        // If the parent is gone, no one reads this, and the kernel ends this process.
         let _ = writeln!(std::io::stderr(), "{line}");
     }
 }
 
-/// Says how the interpreter ended. It is the only child that was waited for.
+/// Reports how the interpreter ended. It must be the only child that was waited for.
 fn report_end(status: ExitStatus) -> Result<(), String> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(refused("getrusage"))?;
     let seconds = |time: TimeVal| time.num_microseconds() as f64 / 1e6;
@@ -64,7 +65,7 @@ fn report_end(status: ExitStatus) -> Result<(), String> {
     Ok(())
 }
 
-/// Puts a layer on where it is wanted, and tells whether it holds. An error where it must hold and does not.
+/// Applies a layer if it is wanted, and returns whether it holds. An error if it is required and fails.
 fn put_on(plan: &Plan, layer: Layer, how: impl FnOnce() -> Result<String, String>) -> Result<bool, String> {
     if !plan.wanted.contains(&layer) {
         return Ok(false);
@@ -80,7 +81,7 @@ fn put_on(plan: &Plan, layer: Layer, how: impl FnOnce() -> Result<String, String
     Ok(held)
 }
 
-/// For `map_err`: which step the kernel refused.
+/// For `map_err`: adds the step that the kernel refused.
 fn refused<E: std::fmt::Display>(step: &str) -> impl FnOnce(E) -> String {
     move |error| format!("{step}: {error}")
 }

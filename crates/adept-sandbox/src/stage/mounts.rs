@@ -1,4 +1,4 @@
-//! A file tree of its own: what the interpreter needs, read-only, and a scratch folder in memory.
+//! A separate file tree: what the interpreter needs, read-only, and an in-memory scratch folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,16 +12,16 @@ use nix::unistd::{chdir, pivot_root};
 use super::refused;
 use crate::plan::Plan;
 
-/// The scratch folder in the new tree.
+/// Path of the scratch folder in the new tree.
 pub(super) const SCRATCH: &str = "/scratch";
-/// Where the old tree is while the new one is built.
+/// Path of the old tree while the new one is built.
 const OLD: &str = "/old";
-/// Files of the scratch folder.
+/// Maximum number of files in the scratch folder.
 const SCRATCH_FILES: u32 = 1024;
 
 pub(super) fn build(plan: &Plan) -> Result<String, String> {
     unshare(CloneFlags::CLONE_NEWNS).map_err(refused("unshare(CLONE_NEWNS)"))?;
-    // Nothing that is mounted here shows outside.
+    // Mounts made here must not be visible outside.
     attach(None, "/", None, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None)?;
     umask(Mode::from_bits_truncate(0o022));
     turn()?;
@@ -57,7 +57,7 @@ pub(super) fn build(plan: &Plan) -> Result<String, String> {
     Ok(format!("{} paths shown", plan.interpreter.readable.len()))
 }
 
-/// Makes an empty tree in memory the root, with the old one in it.
+/// Makes an empty in-memory tree the root, with the old one mounted in it.
 fn turn() -> Result<(), String> {
     let base = ["/tmp", "/mnt", "/run", "/var"]
         .into_iter()
@@ -76,7 +76,7 @@ fn turn() -> Result<(), String> {
     chdir("/").map_err(refused("chdir"))
 }
 
-/// Shows a path of the old tree at its place in the new one, read-only.
+/// Mounts a path of the old tree at the same place in the new one, read-only.
 fn show(path: &Path) -> Result<(), String> {
     let source = old(path);
     let is_folder = fs::metadata(&source)
@@ -85,14 +85,14 @@ fn show(path: &Path) -> Result<(), String> {
     place(path, is_folder)?;
     let target = path.to_string_lossy();
     attach(Some(&source), &target, None, MsFlags::MS_BIND | MsFlags::MS_REC, None)?;
-    // A flag that the outside has set cannot be taken off again from a user namespace.
+    // Flags set outside cannot be cleared from a user namespace.
     let kept = statvfs(path).map_err(refused(&target))?.flags();
     let mut flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | quiet();
     flags.set(MsFlags::MS_NOEXEC, kept.contains(FsFlags::ST_NOEXEC));
     attach(None, &target, None, flags, None)
 }
 
-/// Makes an empty file or folder to mount at.
+/// Creates an empty file or folder as a mount point.
 fn place(path: &Path, is_folder: bool) -> Result<(), String> {
     let folder = if is_folder { Some(path) } else { path.parent() };
     let made = folder.map_or(Ok(()), fs::create_dir_all);

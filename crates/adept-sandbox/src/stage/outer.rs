@@ -1,4 +1,4 @@
-//! The stage outside: it makes the namespaces that only a child can enter, starts the stage inside, and waits.
+//! The outside stage: creates the namespaces that only a child can enter, starts the inside stage, and waits.
 
 use std::fs;
 use std::process::{Child, Command, ExitCode};
@@ -17,12 +17,12 @@ pub(super) fn run(mut plan: Plan) -> Result<ExitCode, String> {
     if let Some(entrance) = &plan.group {
         fs::write(entrance, "0").map_err(refused(&entrance.to_string_lossy()))?;
     }
-    // Where the machine runs out of memory this run goes before the programs of its user. It is a favour to them: where
-    // it cannot be done, the run is as it is without.
+    // If the machine runs out of memory, this run is killed before the user's other programs. That is only a courtesy
+    // to them, so a failure is ignored.
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
-    // The thread that started this process waits for it: if it goes, so does the run.
+    // The thread that started this process waits for it: if it dies, so does the run.
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(refused("prctl(PR_SET_PDEATHSIG)"))?;
-    // Blocked before there is a child, so that none of them is missed. The stage inside starts with them blocked, too.
+    // Blocked before there is a child, so that no signal is missed. The inside stage starts with them blocked as well.
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGTERM);
     signals.add(Signal::SIGCHLD);
@@ -52,8 +52,8 @@ pub(super) fn run(mut plan: Plan) -> Result<ExitCode, String> {
     wait(child.map_err(refused("starting the stage inside"))?, &signals)
 }
 
-/// Waits for the child, or ends it when told to. The kernel lets the child go only after everything else in its process
-/// namespace, so nothing runs any more when this returns.
+/// Waits for the child, or ends it on request. The kernel releases the child only after everything else in its process
+/// namespace, so nothing is running any more when this returns.
 fn wait(mut child: Child, signals: &SigSet) -> Result<ExitCode, String> {
     loop {
         match signals.wait().map_err(refused("sigwait"))? {
@@ -72,8 +72,8 @@ fn wait(mut child: Child, signals: &SigSet) -> Result<ExitCode, String> {
     }
 }
 
-/// Whether this is root with the power to make namespaces and to become nobody. A container's root may lack it, and in
-/// a user namespace that knows one user alone there is nobody to become.
+/// Whether this is root with the capabilities to create namespaces and to become nobody. A container's root may lack
+/// them, and in a user namespace with a single user there is no other user to become.
 fn has_powers() -> bool {
     let needed = [
         caps::Capability::CAP_SYS_ADMIN,

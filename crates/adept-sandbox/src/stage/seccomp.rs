@@ -1,4 +1,4 @@
-//! Seccomp: the list of system calls that an interpreter needs. All others do not exist.
+//! Seccomp: an allow-list of the system calls that an interpreter needs. All others are denied.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use super::refused;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// Calls without conditions. Sockets cannot be made, nor can traces, mounts, namespaces, keys, rings or programs for
-/// the kernel; nobody can be signalled but one's own threads.
+/// Unconditionally allowed calls. They cannot create sockets, tracers, mounts, namespaces, keys, io_urings or BPF
+/// programs, nor signal anything except the caller's own threads.
 const ALLOWED: &[i64] = &[
-    // Files that are open, and files by name.
+    // Open files, and files by name.
     libc::SYS_read,
     libc::SYS_write,
     libc::SYS_readv,
@@ -55,7 +55,7 @@ const ALLOWED: &[i64] = &[
     libc::SYS_umask,
     libc::SYS_statfs,
     libc::SYS_fstatfs,
-    // Waiting for files; recvfrom, and below sendto, serve the pair of sockets that asyncio wakes itself with.
+    // Waiting for files; recvfrom and, below, sendto are for the socket pair that asyncio uses for wake-ups.
     libc::SYS_ppoll,
     libc::SYS_pselect6,
     libc::SYS_epoll_create1,
@@ -71,7 +71,7 @@ const ALLOWED: &[i64] = &[
     libc::SYS_madvise,
     libc::SYS_brk,
     libc::SYS_membarrier,
-    // Threads and signals of one's own.
+    // The process's own threads and signals.
     libc::SYS_futex,
     libc::SYS_set_robust_list,
     libc::SYS_get_robust_list,
@@ -91,7 +91,7 @@ const ALLOWED: &[i64] = &[
     libc::SYS_sched_getscheduler,
     libc::SYS_getitimer,
     libc::SYS_setitimer,
-    // Processes: ended with the namespace, counted by the limits.
+    // Processes: ended with the namespace, and counted by the limits.
     libc::SYS_execve,
     libc::SYS_wait4,
     libc::SYS_waitid,
@@ -99,7 +99,7 @@ const ALLOWED: &[i64] = &[
     libc::SYS_exit_group,
     libc::SYS_setsid,
     libc::SYS_setpgid,
-    // Who and when.
+    // Identity and time.
     libc::SYS_getpid,
     libc::SYS_gettid,
     libc::SYS_getppid,
@@ -128,7 +128,7 @@ const ALLOWED: &[i64] = &[
     libc::SYS_nanosleep,
 ];
 
-/// Older forms of the same calls, which newer machines do not have.
+/// Legacy forms of the same calls, which newer architectures lack.
 #[cfg(target_arch = "x86_64")]
 const OLDER: &[i64] = &[
     libc::SYS_open,
@@ -158,14 +158,14 @@ const OLDER: &[i64] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const OLDER: &[i64] = &[];
 
-/// Calls that do nothing and say that they did: locks on files. A lock on a file of the library would keep every other
-/// process of the machine from it, and be heard by other runs; the scratch folder's files are this run's alone, and
-/// what asks for a lock on them (sqlite does) need not fail for that.
+/// Calls that pretend to succeed but do nothing: file locks. A lock on a library file would block every other process
+/// on the machine and be visible to other runs; the scratch folder's files are private to this run, and programs that
+/// lock them (sqlite does) should not fail.
 const PRETENDED: &[i64] = &[libc::SYS_flock];
 const PRETENDED_FCNTLS: [i32; 2] = [libc::F_SETLK, libc::F_SETLKW];
 
-/// Calls that change what is written about a file and not what is in it. Landlock does not hold them, so that they
-/// exist only in a file tree in which every file but the program's own is read-only.
+/// Calls that change a file's metadata but not its content. Landlock does not cover them, so they are allowed only in a
+/// file tree in which all files but the program's own are read-only.
 const MODES: &[i64] = &[
     libc::SYS_fchmod,
     libc::SYS_fchmodat,
@@ -174,13 +174,13 @@ const MODES: &[i64] = &[
     libc::SYS_chmod,
 ];
 
-/// Calls that make a process, under whose flags a thread can be told from it.
+/// Calls that create a process unconditionally; for clone, flags distinguish processes from threads.
 #[cfg(target_arch = "x86_64")]
 const FORKS: &[i64] = &[libc::SYS_fork, libc::SYS_vfork];
 #[cfg(not(target_arch = "x86_64"))]
 const FORKS: &[i64] = &[];
 
-/// Flags of clone that make namespaces.
+/// Flags of clone that create namespaces.
 const NAMESPACES: i32 = libc::CLONE_NEWUSER
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNS
@@ -189,7 +189,7 @@ const NAMESPACES: i32 = libc::CLONE_NEWUSER
     | libc::CLONE_NEWUTS
     | libc::CLONE_NEWCGROUP;
 
-/// What may be asked of a terminal or a file.
+/// Permitted ioctl requests on a terminal or file.
 const IOCTLS: [u64; 6] = [
     libc::TCGETS,
     libc::TIOCGWINSZ,
@@ -199,7 +199,7 @@ const IOCTLS: [u64; 6] = [
     libc::FIONBIO,
 ];
 
-/// What may be asked of an open file. Not among these: who is sent a signal, and which one, when something can be read.
+/// Permitted fcntl commands. Excluded are those that choose the process and the signal to notify about readable data.
 const FCNTLS: [i32; 10] = [
     libc::F_DUPFD,
     libc::F_DUPFD_CLOEXEC,
@@ -213,18 +213,18 @@ const FCNTLS: [i32; 10] = [
     libc::F_GETPIPE_SZ,
 ];
 
-/// `may_fork`: other processes can be started and signalled, which needs a process namespace to keep them in.
-/// `own_tree`: the file tree is one of the sandbox's own.
+/// `may_fork`: other processes can be started and signalled, which requires a process namespace to confine them.
+/// `own_tree`: the sandbox has a separate file tree.
 pub(super) fn restrict(may_fork: bool, own_tree: bool) -> Result<String, String> {
     let rules = rules(may_fork, own_tree).map_err(refused("seccomp"))?;
     let calls = rules.len();
     let listed = compile(rules, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::Allow)?;
-    // The flags of clone3 lie in memory, where a filter cannot see them. Where it does not exist, clone is taken
-    // instead.
+    // The flags of clone3 are in memory, where a filter cannot inspect them. If it is reported as missing, programs
+    // fall back to clone.
     let clone3 = Rules::from([(libc::SYS_clone3, vec![])]);
     let hidden = compile(clone3, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS as u32))?;
     let locks = pretended().map_err(refused("seccomp"))?;
-    // An error without a number is no error.
+    // Error number zero means success.
     let pretended = compile(locks, SeccompAction::Allow, SeccompAction::Errno(0))?;
     for program in [&hidden, &pretended, &listed] {
         seccompiler::apply_filter(program).map_err(refused("seccomp"))?;
@@ -237,7 +237,7 @@ fn rules(may_fork: bool, own_tree: bool) -> Result<Rules, seccompiler::BackendEr
     let free = ALLOWED.iter().chain(OLDER).chain(modes);
     let mut rules: Rules = free.map(|call| (*call, vec![])).collect();
     let mut only = |call: i64, rule: Vec<SeccompRule>| rules.insert(call, rule);
-    // The other filter answers.
+    // Handled by the other filter.
     only(libc::SYS_clone3, vec![]);
     let flags = if may_fork {
         Condition::new(0, Len::Qword, Is::MaskedEq(NAMESPACES as u64), 0)?
@@ -254,12 +254,11 @@ fn rules(may_fork: bool, own_tree: bool) -> Result<Rules, seccompiler::BackendEr
     if may_fork {
         only(libc::SYS_tgkill, vec![]);
     } else {
-        // The interpreter is executed by this process and keeps its number.
+        // The interpreter is executed by this process and keeps its process id.
         only(libc::SYS_tgkill, vec![any_of(0, u64::from(std::process::id()))?]);
     }
     only(libc::SYS_prlimit64, vec![any_of(0, 0)?]);
-    // Memory that is shared and has no file lives on in pages that no process shows any more, which nothing here
-    // counts.
+    // Shared memory without a file persists in pages that no process has mapped, which no limit here counts.
     let flags = |mask: i32, value: i32| Condition::new(3, Len::Dword, Is::MaskedEq(mask as u64), value as u64);
     let of_a_file = flags(libc::MAP_ANONYMOUS, 0)?;
     let private = flags(libc::MAP_SHARED | libc::MAP_PRIVATE, libc::MAP_PRIVATE)?;
@@ -267,7 +266,7 @@ fn rules(may_fork: bool, own_tree: bool) -> Result<Rules, seccompiler::BackendEr
         libc::SYS_mmap,
         vec![SeccompRule::new(vec![of_a_file])?, SeccompRule::new(vec![private])?],
     );
-    // Without an address: a pair of sockets leads to nobody else.
+    // Without an address: a socket pair leads nowhere else.
     let to_its_pair = Condition::new(4, Len::Qword, Is::Eq, 0)?;
     only(libc::SYS_sendto, vec![SeccompRule::new(vec![to_its_pair])?]);
     let of_files = FCNTLS.map(|command| any_of(1, command as u64));
@@ -275,7 +274,7 @@ fn rules(may_fork: bool, own_tree: bool) -> Result<Rules, seccompiler::BackendEr
     let of_terminals = IOCTLS.map(|request| any_of(1, request));
     only(libc::SYS_ioctl, of_terminals.into_iter().collect::<Result<_, _>>()?);
     only(libc::SYS_socketpair, vec![any_of(0, libc::AF_UNIX as u64)?]);
-    // Names of threads and of memory; not the signal that ends this process with its parent.
+    // Names of threads and of memory; not the signal sent when the parent dies.
     let names = [
         libc::PR_SET_NAME as u64,
         libc::PR_GET_NAME as u64,
@@ -291,7 +290,7 @@ fn rules(may_fork: bool, own_tree: bool) -> Result<Rules, seccompiler::BackendEr
     Ok(rules)
 }
 
-/// The locks that are only pretended.
+/// The locks that only pretend to succeed.
 fn pretended() -> Result<Rules, seccompiler::BackendError> {
     let mut rules: Rules = PRETENDED.iter().map(|call| (*call, vec![])).collect();
     let commands = PRETENDED_FCNTLS.map(|command| any_of(1, command as u64));

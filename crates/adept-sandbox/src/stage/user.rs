@@ -1,4 +1,4 @@
-//! Who runs inside: nobody that the system outside knows.
+//! The identity inside: a user unknown to the system outside.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -12,10 +12,10 @@ use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid, write};
 
 use super::refused;
 
-/// The user and group that own nothing, on every distribution.
+/// Id of the user and group `nobody`, the same on every distribution.
 const NOBODY: u32 = 65534;
 
-/// A handle to this process's own folder, which still works when the file tree is another one.
+/// A handle to this process's own `/proc` folder, which remains valid when the file tree changes.
 pub(super) fn proc_self() -> Result<OwnedFd, String> {
     open(
         "/proc/self",
@@ -25,13 +25,14 @@ pub(super) fn proc_self() -> Result<OwnedFd, String> {
     .map_err(refused("/proc/self"))
 }
 
-/// Whether this user namespace has the user and the group that own nothing, and lets its root give up other groups.
+/// Whether this user namespace has the user and group `nobody`, and lets its root drop supplementary groups.
 pub(super) fn knows_nobody() -> bool {
     let text = |file: &str| fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default();
     has_id(&text("uid_map"), NOBODY) && has_id(&text("gid_map"), NOBODY) && text("setgroups").trim() != "deny"
 }
 
-/// Whether a map of ids has this one inside: each line is the first inside, the first outside, and how many there are.
+/// Whether a map of ids contains this inside id: each line has the first id inside, the first id outside, and their
+/// number.
 fn has_id(map: &str, id: u32) -> bool {
     map.lines().any(|line| {
         let numbers: Vec<u64> = line
@@ -42,7 +43,7 @@ fn has_id(map: &str, id: u32) -> bool {
     })
 }
 
-/// Makes `uid` and `gid` outside root inside, and nobody else anybody. An ordinary user can map no one but themselves.
+/// Maps root inside to `uid` and `gid` outside, and no one else. An ordinary user can map only themselves.
 pub(super) fn map(proc_self: &OwnedFd, uid: Uid, gid: Gid) -> Result<(), String> {
     let put = |file: &str, text: String| {
         let handle = openat(proc_self, file, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty());
@@ -57,18 +58,18 @@ pub(super) fn map(proc_self: &OwnedFd, uid: Uid, gid: Gid) -> Result<(), String>
     put("gid_map", format!("0 {gid} 1"))
 }
 
-/// Gives up root for nobody, for good.
+/// Irrevocably changes from root to nobody.
 pub(super) fn become_nobody() -> Result<(), String> {
     let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
     setgroups(&[]).map_err(refused("setgroups"))?;
     setresgid(gid, gid, gid).map_err(refused("setresgid"))?;
     setresuid(uid, uid, uid).map_err(refused("setresuid"))?;
-    // Both are lost with the change: the files in /proc/self belong to root without the first.
+    // Both are reset by the change of user: without the first, the files in /proc/self would belong to root.
     prctl::set_dumpable(true).map_err(refused("prctl(PR_SET_DUMPABLE)"))?;
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(refused("prctl(PR_SET_PDEATHSIG)"))
 }
 
-/// A user namespace in which this user is root, so that processes are counted for this run alone.
+/// Enters a user namespace in which this user is root, so that processes are counted for this run only.
 pub(super) fn enter_namespace(proc_self: &OwnedFd) -> Result<String, String> {
     let (uid, gid) = (Uid::effective(), Gid::effective());
     unshare(CloneFlags::CLONE_NEWUSER).map_err(refused("unshare(CLONE_NEWUSER)"))?;
@@ -76,8 +77,8 @@ pub(super) fn enter_namespace(proc_self: &OwnedFd) -> Result<String, String> {
     Ok(format!("root outside became user {uid}"))
 }
 
-/// Gives up every capability. The bounding set can be emptied by those who have the right to; without it and without a
-/// user namespace this is already an ordinary user.
+/// Drops every capability. Emptying the bounding set requires a capability; a process that has neither that nor a user
+/// namespace is an ordinary user already.
 pub(super) fn drop_capabilities() -> Result<String, String> {
     use caps::CapSet::{Ambient, Bounding, Effective, Inheritable, Permitted};
     let bound = caps::has_cap(None, Effective, caps::Capability::CAP_SETPCAP).map_err(refused("capget"))?;

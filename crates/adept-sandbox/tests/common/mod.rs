@@ -1,9 +1,9 @@
-//! What the tests of the sandbox share: a sandbox with every layer, what a program is expected to come to, and a piece of
-//! the world outside that a program must not touch.
+//! Shared helpers: a sandbox with every layer, expected outcomes, and a piece of the outside world that a program must
+//! not touch.
 //!
-//! Where the machine has no such sandbox (another system, a kernel without user namespaces, no Python), a test says so
-//! and is skipped. With `ADEPT_SANDBOX_REQUIRED` in the environment it fails instead: for machines that are known to have
-//! every layer, on which a skipped test would hide a broken one.
+//! If the machine cannot provide such a sandbox (another system, a kernel without user namespaces, no Python), a test
+//! prints that it is skipped. With `ADEPT_SANDBOX_REQUIRED` in the environment it fails instead: for machines known to
+//! have every layer, on which a skipped test would hide a broken one.
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used)]
 #![allow(clippy::print_stderr, reason = "a skipped test has to say so")]
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use adept_sandbox::{Layer, Limits, Outcome, Program, Sandbox, SandboxError, Settings, Verdict};
 
-/// What is expected of a program. A text is a part of the message.
+/// The expected outcome of a program. A text must occur in the message.
 #[derive(Debug, Clone, Copy)]
 pub enum Expected {
     Pass,
@@ -24,7 +24,7 @@ pub enum Expected {
     Timeout,
     Memory,
     Syntax(&'static str),
-    /// There is no verdict.
+    /// No verdict.
     Unsupported(&'static str),
 }
 
@@ -48,7 +48,7 @@ impl Expected {
     }
 }
 
-/// The helper is the crate's own binary: a test program has no `main` of its own to hook into.
+/// The helper is the crate's own binary, since a test program's `main` cannot be hooked.
 pub fn settings() -> Settings {
     Settings {
         helper: Some(PathBuf::from(env!("CARGO_BIN_EXE_adept-sandbox"))),
@@ -56,7 +56,7 @@ pub fn settings() -> Settings {
     }
 }
 
-/// The sandbox with every layer, or a line that says that the test is skipped.
+/// The sandbox with every layer; prints that the test is skipped if there is none.
 pub fn sandbox() -> Option<&'static Sandbox> {
     static SANDBOX: OnceLock<Result<Sandbox, SandboxError>> = OnceLock::new();
     match SANDBOX.get_or_init(|| Sandbox::new(settings())) {
@@ -65,9 +65,9 @@ pub fn sandbox() -> Option<&'static Sandbox> {
     }
 }
 
-/// The sandbox without one layer, with all that hold all the same.
+/// The sandbox with all layers but one.
 pub fn without(layer: Layer) -> Option<Sandbox> {
-    // What is left out is to be the only thing that is missing.
+    // The excluded layer must be the only one missing.
     sandbox()?;
     let settings = Settings {
         allow_missing: true,
@@ -89,7 +89,7 @@ fn skipped<T>(error: &SandboxError) -> Option<T> {
     }
 }
 
-/// Limits of a program that is expected to end by itself: a busy machine must not make a time-out of it.
+/// Limits for a program expected to end by itself: a busy machine must not turn it into a time-out.
 pub fn unhurried() -> Limits {
     Limits {
         wall: Duration::from_secs(20),
@@ -97,7 +97,7 @@ pub fn unhurried() -> Limits {
     }
 }
 
-/// Limits of a program that is expected not to end.
+/// Limits for a program expected not to end.
 pub fn hurried() -> Limits {
     Limits {
         wall: Duration::from_secs(1),
@@ -117,7 +117,7 @@ pub fn run(sandbox: &Sandbox, solution: &str, tests: &str, limits: &Limits) -> R
     run_named(sandbox, &["f"], solution, tests, limits)
 }
 
-/// Runs a program of which the tests take these names.
+/// Runs a program from which the tests use these names.
 pub fn run_named(
     sandbox: &Sandbox,
     names: &[&str],
@@ -129,7 +129,7 @@ pub fn run_named(
     sandbox.run(&program, limits)
 }
 
-/// Runs a program of which the tests take these names, and looks at what became of it.
+/// Runs a program from which the tests use these names, and checks the outcome.
 #[track_caller]
 pub fn check_named(names: &[&str], solution: &str, tests: &str, expected: Expected) {
     let Some(sandbox) = sandbox() else { return };
@@ -140,13 +140,13 @@ pub fn check_named(names: &[&str], solution: &str, tests: &str, expected: Expect
     );
 }
 
-/// Runs a program whose function under test is `f`, and looks at what became of it.
+/// Runs a program whose function under test is `f`, and checks the outcome.
 #[track_caller]
 pub fn check(solution: &str, tests: &str, expected: Expected) {
     check_any(solution, tests, &[expected]);
 }
 
-/// The same where it depends on the version of Python which of some outcomes it is.
+/// The same, if the outcome depends on the version of Python.
 #[track_caller]
 pub fn check_any(solution: &str, tests: &str, expected: &[Expected]) {
     let Some(sandbox) = sandbox() else { return };

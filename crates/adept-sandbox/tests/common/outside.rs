@@ -1,5 +1,5 @@
-//! A piece of the world outside of the sandbox, made to be touched: a file with a secret that anyone may read in a folder
-//! that anyone may write in, sockets that listen, and a process. Nothing but the sandbox keeps a program from them.
+//! A deliberately unprotected piece of the outside world: a world-readable file with a secret in a world-writable
+//! folder, listening sockets, and a process. Only the sandbox keeps a program from them.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -22,7 +22,7 @@ pub struct Outside {
     process: Child,
 }
 
-/// A text that no process and no file has but what this test makes.
+/// A text that occurs in no process or file except those of this test.
 pub fn marker(what: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -70,7 +70,7 @@ impl Outside {
         self.folder.path().to_owned()
     }
 
-    /// An attack's text with the places of this world in it.
+    /// An attack's text with placeholders replaced by this world's paths and addresses.
     pub fn aim(&self, attack: &str) -> String {
         let port = |address: std::io::Result<std::net::SocketAddr>| address.unwrap().port().to_string();
         attack
@@ -80,7 +80,7 @@ impl Outside {
             .replace("VICTIM", &self.process.id().to_string())
     }
 
-    /// What of it has been touched, given what a program has said.
+    /// What has been touched, given the program's output.
     pub fn touched(&mut self, said: &str) -> Vec<String> {
         let mut touched = Vec::new();
         let mut note = |what: &str, is_so: bool| {
@@ -91,7 +91,7 @@ impl Outside {
         note("secret read", said.contains(&self.secret));
         let kept = fs::read_to_string(self.folder.path().join("secret"));
         note("secret changed", !kept.is_ok_and(|kept| kept == self.secret));
-        // Root reads it whatever its mode is.
+        // Root can read it whatever its mode.
         let mode = fs::metadata(self.folder.path().join("secret")).map(|about| about.permissions().mode() & 0o777);
         note("mode changed", !mode.is_ok_and(|mode| mode == 0o666));
         let mut names: Vec<String> = fs::read_dir(self.folder.path())
@@ -115,13 +115,13 @@ fn would_block<T>(result: std::io::Result<T>) -> bool {
 
 impl Drop for Outside {
     fn drop(&mut self) {
-        // It may have been ended by a control run, which is no error.
+        // A control run may already have ended it, which is not an error.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// Runs an attack in the interpreter as it is, without any sandbox: what it prints.
+/// Runs an attack directly in the interpreter, without a sandbox, and returns its output.
 pub fn unprotected(attack: &str) -> String {
     let output = Command::new("python3")
         .args(["-c", &format!("{attack}\nf()\n")])
@@ -132,7 +132,7 @@ pub fn unprotected(attack: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// Processes, inside of sandboxes and outside, that have this text in their arguments.
+/// Number of processes, inside sandboxes and outside, with this text in their arguments.
 pub fn processes_with(text: &str) -> usize {
     let has = |entry: &fs::DirEntry| {
         let arguments = fs::read(entry.path().join("cmdline")).unwrap_or_default();

@@ -1,10 +1,10 @@
-//! Answers that want to be more than answers: nothing that a solution hands over does anything in the judge.
+//! Malicious answers: nothing that a solution returns has any effect in the judge.
 
 use crate::common::{Expected, check, check_named};
 
 const TELL: &str = "__import__('sys').modules['__main__'].tell(b'P')";
 
-/// A builtin is not the judge's own: what it is given goes to the player, where there is no verdict to be told.
+/// A builtin does not become the judge's own: calls are forwarded to the player, where no verdict can be written.
 #[test]
 fn builtins_in_answers_are_the_players() {
     for builtin in ["exec", "eval", "__import__('builtins').eval"] {
@@ -20,7 +20,7 @@ fn builtins_in_answers_are_the_players() {
             Expected::Fail(""),
         );
     }
-    // Looked up in the judge, it would show the judge's own names.
+    // Resolved in the judge, it would reveal the judge's own names.
     for builtin in ["vars", "globals", "locals", "dir"] {
         check(&format!("f = {builtin}"), "assert 'tell' in f()", Expected::Fail(""));
     }
@@ -55,7 +55,7 @@ fn a_class_of_the_solutions_is_not_asked_about_what_is_expected() {
     ] {
         check(liar, tests, Expected::Fail(""));
     }
-    // One that is careful whom it lies to, or honest, is not told either.
+    // A class that is selective about lying, or honest, is not told either.
     let careful = "told = []
 class V:
     def __init__(self, x): self.x = x
@@ -71,7 +71,7 @@ def g(): return 42 in told";
         let caught = format!("try:\n    {test}\nexcept BaseException:\n    pass{told}");
         check_named(&["f", "g"], careful, &caught, Expected::Unsupported("would be told"));
     }
-    // Data is compared as data, in whatever class it comes.
+    // Data is compared as data, whatever its class.
     for (base, answer, wanted) in [
         ("int", "3", "42"),
         ("str", "'a'", "'b'"),
@@ -91,7 +91,7 @@ def g(): return 42 in told";
     check(hashed, "assert {'b': 1}[f()] == 1", Expected::Fail("KeyError"));
 }
 
-/// Two things of the solution's are compared where both were made.
+/// Two objects of the solution's classes are compared where both were created.
 #[test]
 fn things_of_the_solutions_are_compared_by_their_class() {
     let point = "from dataclasses import dataclass
@@ -119,13 +119,13 @@ def g(): return P";
         "assert isinstance(P(1), P) and g() is P and type(P(1)) is P and not isinstance(3, P)",
         Expected::Pass,
     );
-    // A claim to be an int gives nothing of an int's.
+    // Claiming to be an int does not confer an int's behaviour.
     let claims = "class L:\n    __class__ = int\n    def __index__(self): return 42\ndef f(): return L()";
     check(claims, "assert isinstance(f(), int)", Expected::Fail("AssertionError"));
     check(claims, "assert f() == 42", Expected::Fail("AssertionError"));
 }
 
-/// What the tests put into the player's hands is called and read there, and nothing else of theirs is.
+/// What the tests pass to the player is called and read there, and nothing else of theirs is accessible.
 #[test]
 fn functions_of_the_tests_are_called_and_not_looked_into() {
     let curious = "def f(g):\n    return [name for name in ('__globals__', '__closure__', '__code__') if 'needle' in repr(\

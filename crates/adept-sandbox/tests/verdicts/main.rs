@@ -1,4 +1,4 @@
-//! Programs that claim to have passed, and what programs in general come to. A pass is made by the tests alone.
+//! Programs that pretend to pass, and the outcomes of programs in general. Only the tests can produce a pass.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
@@ -53,7 +53,7 @@ fn what_is_no_python_is_a_syntax_error() {
         "assert f() == '\\ufffd\\x7f\\x1b'",
         Expected::Pass,
     );
-    // A text has been decoded already: a declaration that says otherwise is not asked.
+    // The text is already decoded: a contradictory encoding declaration is ignored.
     check(
         "# -*- coding: utf-16 -*-\ndef f():\n    return 'ä'",
         "assert f() == 'ä'",
@@ -69,7 +69,7 @@ fn what_is_no_python_is_a_syntax_error() {
         "f()",
         &[Expected::Syntax(""), Expected::Memory, Expected::Fail("")],
     );
-    // What the program itself says of it, once it runs, is not asked.
+    // The program's own claim of a syntax error, once it runs, is ignored.
     let forged = r"import os
 body = bytes(8) + b't*\5\0\0\0s\6\0\0\0syntaxs\0\0\0\0s\0\0\0\0Ns\1\0\0\0x'
 for fd in range(3, 12):
@@ -77,7 +77,7 @@ for fd in range(3, 12):
     except OSError: pass
 def f(): return 3";
     check(forged, "assert f() == 4", Expected::Fail(""));
-    // One that is raised while the program runs is a failure like any other.
+    // A syntax error raised while the program runs is an ordinary failure.
     check("def f():\n    eval('(')", "f()", Expected::Fail("SyntaxError"));
     check("exec('(')\ndef f(): pass", "f()", Expected::Fail("SyntaxError"));
 }
@@ -108,13 +108,13 @@ fn ending_early_is_not_passing() {
         let at_exit = format!("{imports}\nimport atexit\natexit.register(lambda: os._exit(0))\ndef f():\n    {end}");
         check(&at_exit, "f()\nassert False", expected);
     }
-    // An end that the tests expect is like any other exception that they expect.
+    // An exit that the tests expect is like any other expected exception.
     check(
         "import sys\ndef f():\n    sys.exit(3)",
         "try:\n    f()\nexcept SystemExit as error:\n    assert error.code == 3\nelse:\n    assert False",
         Expected::Pass,
     );
-    // The tests catch every exception that there is, and still it has ended.
+    // The tests catch every exception, but the program has ended all the same.
     for (end, said) in [("os._exit(0)", "exit code 0"), ("os.abort()", "SIGABRT")] {
         for catches in ["except:", "except BaseException:"] {
             let tests = format!("for _ in range(3):\n    try:\n        f()\n    {catches}\n        pass");
@@ -138,7 +138,7 @@ fn ending_early_is_not_passing() {
 
 #[test]
 fn forged_verdicts_are_not_believed() {
-    // What the judge tells its parent, what the first process reports, and what the other interpreter answers.
+    // A message of the judge to its parent, a report of the first process, and an answer of the player.
     let forgeries = [
         r"b'\x01\0\0\0P'",
         r"b'\x01\0\0\0R\x01\0\0\0P'",
@@ -168,7 +168,7 @@ fn forged_verdicts_are_not_believed() {
         "assert f() == 4",
         WRONG,
     );
-    // Answers that are ahead of their questions are answers still: wrong ones.
+    // Answers sent ahead of their requests still count as answers: wrong ones.
     let ahead = r"import os, struct
 def frame(body): return struct.pack('<I', len(body)) + body
 def f():
@@ -216,7 +216,7 @@ def f():
         check_any(&solution, &format!("assert {wanted} in [f()]"), &[Expected::Fail("")]);
     }
     check("def f():\n    return float('nan')", "assert f() == f()", WRONG);
-    // What an honest program makes of its own kinds of numbers and lists is the data in it.
+    // An honest program's own subclasses of numbers and lists are compared by their data.
     check(
         "class N(int): pass\ndef f():\n    return N(3)",
         "assert f() == 3",
@@ -251,13 +251,13 @@ fn the_tests_cannot_be_changed() {
             &[wrong, Expected::Fail("")],
         );
     }
-    // A builtin of the solution's is not put under the tests: they take the names that they were promised.
+    // A builtin redefined by the solution does not replace the tests' own: they use only the names declared.
     check(
         "def all(items): return True\ndef f():\n    return [False]",
         "assert all(f())",
         Expected::Fail("AssertionError"),
     );
-    // The end of an iteration out of a call would end a loop of the tests that calls it.
+    // A `StopIteration` escaping from a call would end the tests' loop around it.
     let cut_short = "for got, wanted in zip(map(f, [1, 2]), [3, 4]):\n    assert got == wanted";
     check(
         "def f(x):\n    raise StopIteration",
@@ -271,7 +271,7 @@ fn the_tests_cannot_be_changed() {
     );
 }
 
-/// A program may answer what it likes; the judge must come to a verdict on it.
+/// A program may answer with anything; the judge must always reach a verdict.
 #[test]
 fn answers_do_not_bring_the_judge_down() {
     check(
@@ -364,7 +364,7 @@ fn large_values_cross() {
     );
 }
 
-/// What the tests themselves ask too much of is never counted against the program.
+/// Unsupported tests are never counted against the program.
 #[test]
 fn tests_that_cannot_be_run_are_not_failures() {
     let Some(sandbox) = sandbox() else { return };
@@ -373,7 +373,7 @@ fn tests_that_cannot_be_run_are_not_failures() {
     let deep = "x = []\nfor _ in range(600): x = [x]\nf(x)";
     for tests in ["f(object())", "f('x' * (161 << 20))", deep] {
         assert!(matches!(error(tests), SandboxError::Unsupported { .. }), "{tests}");
-        // Nor can tests that catch everything make a verdict of it.
+        // Nor do tests that catch everything turn it into a verdict.
         let caught = format!("try:\n    {}\nexcept:\n    pass", tests.replace('\n', "\n    "));
         assert!(matches!(error(&caught), SandboxError::Unsupported { .. }), "{caught}");
     }

@@ -1,5 +1,5 @@
-//! Verdicts are those of one interpreter: what tests of programs do in general holds here too, or there is no verdict,
-//! with the reason. Every case that passes here passes in plain Python.
+//! Verdicts agree with those of a single interpreter: whatever program tests commonly do works here, or there is no
+//! verdict, with a reason. Every case that passes here passes in plain Python.
 
 use crate::common::{Expected, check, check_named};
 
@@ -13,7 +13,7 @@ fn has_no_verdict(solution: &str, tests: &str, why: &'static str) {
     check_named(&names(solution), solution, tests, Expected::Unsupported(why));
 }
 
-/// What a program defines at its top level.
+/// Names that a program defines at its top level.
 fn names(solution: &str) -> Vec<&str> {
     let name = |line: &str| -> Option<usize> {
         ["async def ", "def ", "class "]
@@ -58,7 +58,7 @@ fn arguments_are_changed_in_place() {
         "def f(*, box): box['n'] += 1",
         "b = {'n': 1}\nf(box=b)\nf(box=b)\nassert b == {'n': 3}",
     );
-    // A program that spoils its argument, where the tests ask that it does not.
+    // A program that modifies its argument, although the tests require that it does not.
     check(
         "def f(x): x.sort(); return list(x)",
         "x = [2, 1]\nassert f(x) == [1, 2]\nassert x == [2, 1]",
@@ -381,7 +381,7 @@ fn what_cannot_be_carried_has_no_verdict() {
         "f(40)",
         "more threads than the sandbox",
     );
-    // Tests that catch it, and a program that catches it, get no verdict all the same.
+    // There is no verdict even if the tests, or the program, catch it.
     has_no_verdict(same, "try: f(object())\nexcept: pass", "a value of type object");
     has_no_verdict(
         "def f(g):\n    try: g()\n    except BaseException: return 1",
