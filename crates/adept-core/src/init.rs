@@ -28,6 +28,9 @@ pub enum FanIn {
 }
 
 impl FanIn {
+    /// Every rule.
+    pub const ALL: [Self; 2] = [Self::Reference, Self::Standard];
+
     /// Bound of the uniform initialisation of a matrix of shape `[inputs, r]`.
     pub fn bound(self, shape: [usize; 2]) -> f64 {
         let fan_in = match self {

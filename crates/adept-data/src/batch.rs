@@ -43,12 +43,19 @@ pub enum Layout {
 }
 
 /// How positions of a left-padded row are numbered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Positions {
+    /// Padding does not count: a row has the same positions in every batch (transformers' generation).
+    #[default]
+    Tokens,
     /// Padding counts: positions are the slots' indices in the batch (peft).
     Slots,
-    /// Padding does not count: a row has the same positions in every batch (transformers' generation).
-    Tokens,
+}
+
+impl Positions {
+    /// Every rule.
+    pub const ALL: [Self; 2] = [Self::Tokens, Self::Slots];
 }
 
 /// Shape and order of batches.

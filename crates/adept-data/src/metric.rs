@@ -49,6 +49,22 @@ pub enum Metric {
 }
 
 impl Metric {
+    /// Every metric.
+    pub const ALL: [Self; 12] = [
+        Self::Accuracy,
+        Self::F1,
+        Self::F1Multiclass,
+        Self::Matthews,
+        Self::Pearson,
+        Self::Spearman,
+        Self::Em,
+        Self::TokenF1,
+        Self::EmMax,
+        Self::TokenF1Max,
+        Self::EmGroups,
+        Self::PassAt1,
+    ];
+
     /// Name used by the reference.
     pub fn name(self) -> &'static str {
         match self {

@@ -1,19 +1,21 @@
 //! A run's configuration: what training sees.
 //!
-//! [`resolve`] makes it from a preset, a TOML file and `key=value` overrides; [`fields`] is the schema, with the meaning
-//! of every field, and `docs/configuration.md` the page made from it.
+//! [`resolve`] makes it from a preset, a TOML file and `key=value` overrides; [`fields::RUN`] is its schema, with the
+//! meaning of every field, and `docs/configuration.md` the page made from it.
 
 pub mod document;
 pub mod fields;
 mod layers;
 pub mod methods;
 mod own_fields;
+pub mod schema;
 mod sections;
 
 use std::path::PathBuf;
 
 use adept_core::Method;
-use adept_data::RowTemplate;
+use adept_data::{RowTemplate, Task};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -25,41 +27,48 @@ pub use layers::{Values, chosen, collect, resolve_values};
 pub use own_fields::default_settings;
 pub(crate) use own_fields::defaults_of;
 pub use sections::{
-    AdapterSection, CheckpointSection, EvaluationSection, FanInRule, GenerationSection, GroupSection, InputSection,
-    ModelRate, ModelWord, OptimizerSection, PositionRule, PredictionMethod, PromptStart, Rounding, SelectionMetric,
-    TidyRule, TrainMethod, TrainSection,
+    AdapterSection, CheckpointSection, EvaluationSection, GenerationSection, GroupSection, InputSection, ModelRate,
+    ModelWord, OptimizerSection, PredictionMethod, PromptStart, SelectionMetric, TidyRule, TrainMethod, TrainSection,
 };
 
-/// Every field of a run. The meanings are those of [`fields::fields`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Every field of a run. Doc comments here and in the sections are the meanings in `docs/configuration.md`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
-    /// Protocol that gave the defaults.
+    /// Which protocol gives the defaults: the paper's text or the published script.
     pub preset: Preset,
-    /// GLUE task by reference name.
+    /// Task: the name of a built-in one, or the path of a card (docs/tasks.md). Where none is named and `data` is a
+    /// file, it is `text`: your own data.
+    #[schemars(extend("x-task" = true))]
     pub task: String,
-    /// Folder of GLUE's own files.
+    /// Folder that holds the task's own files, or your own file (docs/tasks.md); where it is not given, the hub's
+    /// cache. Resuming compares the files' checksums, not this path.
+    #[schemars(with = "String", extend("x-free" = true))]
     #[serde(with = "adept_data::path_text")]
     pub data: PathBuf,
-    /// Folder of the backbone's checkpoint.
+    /// Folder of the T5, CodeGen or Llama checkpoint in Hugging Face form, tokenizer included. Resuming compares the
+    /// fingerprint of its weights, not this path.
+    #[schemars(with = "String", extend("x-free" = true))]
     #[serde(with = "adept_data::path_text")]
     pub backbone: PathBuf,
-    /// Seed of initial values, order and dropout.
+    /// Decides initial values, order of the examples and dropout. Order and randomness are functions of (seed, step).
+    #[schemars(range(min = 0))]
     pub seed: u64,
-    /// What is trained.
+    /// What is trained, and its size.
     pub adapter: AdapterSection,
-    /// Source lengths and padding.
+    /// Which rows enter the backbone, and in what form.
     pub input: InputSection,
-    /// Steps and batches.
+    /// Steps, batches and dropout.
     pub train: TrainSection,
-    /// AdamW and its groups.
+    /// AdamW, its defaults as PyTorch's. Each parameter group has a section of its own with its rate.
     pub optimizer: OptimizerSection,
-    /// Validation and test.
+    /// How rows are answered and scored, and which step is kept.
     pub evaluation: EvaluationSection,
-    /// How programs are written. Records from before this was a section lack it.
+    /// How programs are sampled (tasks whose targets are programs).
+    // Records from before this was a section lack it.
     #[serde(default)]
     pub generation: GenerationSection,
-    /// When state is saved.
+    /// When state is saved, for runs that are interrupted.
     pub checkpoint: CheckpointSection,
 }
 
@@ -83,7 +92,7 @@ impl RunConfig {
         self.values()
             .into_iter()
             .filter(|(key, value)| {
-                fields::find(key).is_some_and(|field| field.decides) && there.get(key) != Some(value)
+                fields::RUN.find(key).is_some_and(|field| field.decides) && there.get(key) != Some(value)
             })
             .map(|(key, value)| {
                 let other = there.get(&key).map_or_else(String::new, ToString::to_string);
@@ -121,7 +130,11 @@ impl RunConfig {
         if self.adapter.init == PromptStart::Text && self.adapter.init_text.is_empty() {
             return Err(ConfigError::EmptyInitText);
         }
-        if self.task == "stsb" && self.evaluation.method == PredictionMethod::Labels {
+        // A card that cannot be read is an error where the run is prepared.
+        if self.evaluation.method == PredictionMethod::Labels
+            && let Ok(task) = self.task.parse::<Task>()
+            && task.labels().is_none()
+        {
             return Err(ConfigError::NoLabels {
                 task: self.task.clone(),
             });
@@ -133,6 +146,16 @@ impl RunConfig {
 impl Resolved {
     /// The configuration as a TOML file that says on top which values differ from the preset.
     pub fn to_toml(&self) -> String {
+        let fields = toml::to_string(&self.config).expect("a configuration holds TOML types only");
+        format!("{}\n{fields}", self.head())
+    }
+
+    /// The same file with a comment above each field: its meaning, type and range.
+    pub fn to_commented_toml(&self) -> String {
+        format!("{}\n{}", self.head(), document::commented(&self.config))
+    }
+
+    fn head(&self) -> String {
         let mut text = format!("# Resolved configuration of a run: preset `{}`", self.config.preset);
         if self.overrides.is_empty() {
             text.push_str(", nothing changed.\n");
@@ -145,8 +168,6 @@ impl Resolved {
                 entry.key, entry.value, entry.preset
             ));
         }
-        text.push('\n');
-        text.push_str(&toml::to_string(&self.config).expect("a configuration holds TOML types only"));
         text
     }
 }
@@ -199,8 +220,8 @@ mod tests {
     fn schema_and_struct_name_the_same_fields() {
         for method in TrainMethod::all() {
             let is_meant = |field: &&fields::Field| field.method.is_none_or(|own| Some(own) == method.adapter());
-            let meant = fields::fields().iter().filter(is_meant);
-            let mut schema: Vec<_> = meant.map(|field| field.key.to_owned()).collect();
+            let meant = fields::RUN.fields.iter().filter(is_meant);
+            let mut schema: Vec<_> = meant.map(|field| field.key.clone()).collect();
             let resolved = resolve(None, &[format!("adapter.method={method}")]).unwrap();
             let mut fields: Vec<_> = resolved.config.values().into_iter().map(|(key, _)| key).collect();
             schema.sort();

@@ -27,7 +27,7 @@ pub enum ConfigError {
         /// The key as written.
         key: String,
         /// The known key that reads most like it.
-        nearest: &'static str,
+        nearest: String,
         /// Page of the documentation with all keys.
         page: &'static str,
     },

@@ -5,7 +5,6 @@
 use adept_core::Intervention;
 use adept_data::{Batch, Metric, Right};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Bool, Int, Tensor, TensorData};
 
 use crate::TrainError;
 use crate::answering::{Answering, Asked};
@@ -18,22 +17,6 @@ pub struct EvaluationSet {
     pub batches: Vec<Batch>,
     /// What each example is compared with, by row.
     pub right: Right,
-}
-
-/// Ids `[batch, source]` and mask `[batch, source]` of a batch on the device.
-pub fn source_tensors<B: Backend>(batch: &Batch, device: &B::Device) -> (Tensor<B, 2, Int>, Tensor<B, 2, Bool>) {
-    let shape = [batch.batch, batch.source_width];
-    let ids = Tensor::from_data(TensorData::new(batch.input_ids.clone(), shape), device);
-    let mask = Tensor::from_data(TensorData::new(batch.mask.clone(), shape), device);
-    (ids, mask)
-}
-
-/// Labels `[batch, target]` of a batch on the device.
-pub fn label_tensor<B: Backend>(batch: &Batch, device: &B::Device) -> Tensor<B, 2, Int> {
-    Tensor::from_data(
-        TensorData::new(batch.labels.clone(), [batch.batch, batch.target_width]),
-        device,
-    )
 }
 
 /// Predicts every row of `set`, in the order of its right answers.

@@ -1,15 +1,13 @@
 //! The adapter before its first step: sizes from the budget, a prompt from text, vocabulary or chance.
 
-use adept_core::{
-    Adapter, AdapterConfig, AdapterInit, CoreError, FanIn, Method, MethodSettings, ModelSites, PromptInit,
-};
+use adept_core::{Adapter, AdapterConfig, AdapterInit, CoreError, Method, MethodSettings, ModelSites, PromptInit};
 use adept_data::TextTokenizer;
 use adept_models::Backbone;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::TrainError;
-use crate::config::{FanInRule, PromptStart, RunConfig};
+use crate::config::{PromptStart, RunConfig};
 use crate::learner::mix;
 
 /// Sizes and constants of the adapter for a model; a rank of 0 becomes the largest that the budget allows.
@@ -97,13 +95,9 @@ pub fn build_adapter<AB: AutodiffBackend, M: Backbone<AB::InnerBackend>>(
             PromptInit::Rows(Tensor::from_inner(backbone.embed(ids).reshape([count, d_model])))
         }
     };
-    let fan_in = match section.fan_in {
-        FanInRule::Reference => FanIn::Reference,
-        FanInRule::Standard => FanIn::Standard,
-    };
     let start = AdapterInit {
         prompt,
-        fan_in,
+        fan_in: section.fan_in,
         seed: mix(config.seed, INITIAL_VALUES),
     };
     Ok(Adapter::new(adapter, &backbone.sites(), start, device)?)

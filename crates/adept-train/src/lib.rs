@@ -34,5 +34,6 @@ pub mod target;
 pub mod task;
 pub mod trained;
 mod training_loop;
+pub mod upload;
 
 pub use error::TrainError;

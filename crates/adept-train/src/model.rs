@@ -1,112 +1,108 @@
 //! What the training loop and evaluation ask of a backbone, whatever its family: a loss to train on, answers to score.
 
-pub mod causal;
+mod causal;
 mod seq2seq;
 
 use adept_core::Intervention;
 use adept_data::Batch;
+use adept_models::auto::{AnyBackbone, Pretrained, Visitor};
 use adept_models::causal::CausalCache;
 use adept_models::generate::Prefix;
-use adept_models::{Backbone, CodeGen, Llama, Model};
+use adept_models::{CausalBackbone, Seq2SeqBackbone};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use crate::TrainError;
 use crate::answering::{self, Answer, Answering, Asked};
 
-/// A backbone that a task can be trained on and scored with.
-pub trait TaskModel<B: Backend>: Backbone<B> {
+/// The start of every row that an adapter gives a decoder-only backbone, read once for all batches. An encoder reads a soft
+/// prompt with each row, which sees it in both directions: it has none.
+pub type ReadPrefix<B> = Option<Prefix<CausalCache<B>>>;
+
+/// A backbone that a task can be trained on and scored with: any that says which kind it is.
+pub trait TaskModel<B: Backend>: AnyBackbone<B> {
     /// Mean cross-entropy `[1]` of a batch over its labels that count. `dropout` is the backbone's own.
-    fn loss(&self, adapter: &dyn Intervention<B>, batch: &Batch, dropout: f64, device: &B::Device) -> Tensor<B, 1>;
+    fn loss(&self, adapter: &dyn Intervention<B>, batch: &Batch, dropout: f64, device: &B::Device) -> Tensor<B, 1> {
+        self.by_kind(Loss {
+            adapter,
+            batch,
+            dropout,
+            device,
+        })
+    }
 
-    /// What every row of an adapter begins with, read once for all batches.
-    type Prefix;
+    /// Reads the adapter's soft prompt.
+    fn prefix(&self, adapter: &dyn Intervention<B>) -> ReadPrefix<B> {
+        self.by_kind(ReadPrompt { adapter })
+    }
 
-    /// Reads it.
-    fn prefix(&self, adapter: &dyn Intervention<B>) -> Self::Prefix;
-
-    /// The answer to each row of a batch, in the batch's order; not differentiated.
+    /// The answer to each row of a batch, in the batch's order; not differentiated. `prefix` is from [`TaskModel::prefix`].
     ///
     /// # Errors
     /// As [`Answering`].
     fn answers(
         &self,
         method: &impl Answering<B>,
-        prefix: &Self::Prefix,
-        asked: &Asked<'_, B>,
-    ) -> Result<Vec<Answer>, TrainError>;
-}
-
-/// What is done alike with a model of every family.
-macro_rules! each {
-    ($self:expr, $model:ident => $work:expr) => {
-        match $self {
-            Self::T5($model) => $work,
-            Self::CodeGen($model) => $work,
-            Self::Llama($model) => $work,
-        }
-    };
-}
-
-impl<B: Backend> TaskModel<B> for Model<B> {
-    fn loss(&self, adapter: &dyn Intervention<B>, batch: &Batch, dropout: f64, device: &B::Device) -> Tensor<B, 1> {
-        each!(self, model => model.loss(adapter, batch, dropout, device))
-    }
-
-    /// None of a T5, which reads a soft prompt with each row.
-    type Prefix = Option<Prefix<CausalCache<B>>>;
-
-    fn prefix(&self, adapter: &dyn Intervention<B>) -> Self::Prefix {
-        match self {
-            Self::T5(_) => None,
-            Self::CodeGen(model) => Some(model.prefix(adapter)),
-            Self::Llama(model) => Some(model.prefix(adapter)),
-        }
-    }
-
-    fn answers(
-        &self,
-        method: &impl Answering<B>,
-        prefix: &Self::Prefix,
+        prefix: &ReadPrefix<B>,
         asked: &Asked<'_, B>,
     ) -> Result<Vec<Answer>, TrainError> {
-        let read = || {
-            prefix
-                .as_ref()
-                .expect("`prefix` reads one of every decoder-only backbone")
-        };
-        match self {
-            Self::T5(model) => model.answers(method, &(), asked),
-            Self::CodeGen(model) => model.answers(method, read(), asked),
-            Self::Llama(model) => model.answers(method, read(), asked),
-        }
+        self.by_kind(Answers { method, prefix, asked })
     }
 }
 
-/// What all decoders do alike.
-macro_rules! decoders {
-    ($($model:ident),*) => {$(
-        impl<B: Backend> TaskModel<B> for $model<B> {
-            fn loss(&self, adapter: &dyn Intervention<B>, batch: &Batch, dropout: f64, device: &B::Device) -> Tensor<B, 1> {
-                causal::loss(self, adapter, batch, dropout, device)
-            }
+impl<B: Backend, M: AnyBackbone<B>> TaskModel<B> for M {}
 
-            type Prefix = Prefix<CausalCache<B>>;
-
-            fn prefix(&self, adapter: &dyn Intervention<B>) -> Self::Prefix {
-                answering::prefix(self, adapter)
-            }
-
-            fn answers(
-                &self,
-                method: &impl Answering<B>,
-                prefix: &Self::Prefix,
-                asked: &Asked<'_, B>,
-            ) -> Result<Vec<Answer>, TrainError> {
-                method.causal(self, prefix, asked)
-            }
-        }
-    )*};
+struct Loss<'a, B: Backend> {
+    adapter: &'a dyn Intervention<B>,
+    batch: &'a Batch,
+    dropout: f64,
+    device: &'a B::Device,
 }
 
-decoders!(CodeGen, Llama);
+impl<B: Backend> Visitor<B> for Loss<'_, B> {
+    type Output = Tensor<B, 1>;
+
+    fn seq2seq<M: Seq2SeqBackbone<B> + Pretrained<B>>(self, model: &M) -> Tensor<B, 1> {
+        seq2seq::loss(model, self.adapter, self.batch, self.dropout, self.device)
+    }
+
+    fn causal<M: CausalBackbone<B, Cache = CausalCache<B>> + Pretrained<B>>(self, model: &M) -> Tensor<B, 1> {
+        causal::loss(model, self.adapter, self.batch, self.dropout, self.device)
+    }
+}
+
+struct ReadPrompt<'a, B: Backend> {
+    adapter: &'a dyn Intervention<B>,
+}
+
+impl<B: Backend> Visitor<B> for ReadPrompt<'_, B> {
+    type Output = ReadPrefix<B>;
+
+    fn seq2seq<M: Seq2SeqBackbone<B> + Pretrained<B>>(self, _: &M) -> ReadPrefix<B> {
+        None
+    }
+
+    fn causal<M: CausalBackbone<B, Cache = CausalCache<B>> + Pretrained<B>>(self, model: &M) -> ReadPrefix<B> {
+        Some(answering::prefix(model, self.adapter))
+    }
+}
+
+struct Answers<'a, B: Backend, A> {
+    method: &'a A,
+    prefix: &'a ReadPrefix<B>,
+    asked: &'a Asked<'a, B>,
+}
+
+impl<B: Backend, A: Answering<B>> Visitor<B> for Answers<'_, B, A> {
+    type Output = Result<Vec<Answer>, TrainError>;
+
+    fn seq2seq<M: Seq2SeqBackbone<B> + Pretrained<B>>(self, model: &M) -> Self::Output {
+        self.method.seq2seq(model, self.asked)
+    }
+
+    fn causal<M: CausalBackbone<B, Cache = CausalCache<B>> + Pretrained<B>>(self, model: &M) -> Self::Output {
+        let prefix = self.prefix.as_ref();
+        let prefix = prefix.expect("`prefix` reads one of every decoder-only backbone");
+        self.method.causal(model, prefix, self.asked)
+    }
+}

@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 
 use adept_core::Method;
 use adept_data::Task;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::config::{defaults_of, flatten};
 
 /// A named protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
     /// The paper's text.
@@ -121,10 +122,11 @@ mod tests {
             ] {
                 let values = defaults(preset, task, method);
                 let is_meant = |own: Method| Some(own.name()) == method;
-                let meant = fields::fields()
+                let meant = fields::RUN
+                    .fields
                     .iter()
                     .filter(|field| field.method.is_none_or(is_meant));
-                let mut known: Vec<_> = meant.map(|field| field.key).collect();
+                let mut known: Vec<_> = meant.map(|field| field.key.as_str()).collect();
                 known.sort_unstable();
                 assert_eq!(values.keys().map(String::as_str).collect::<Vec<_>>(), known);
             }

@@ -7,7 +7,7 @@ use adept_data::{
 };
 
 use crate::TrainError;
-use crate::config::{ConfigError, PositionRule, RunConfig};
+use crate::config::{ConfigError, RunConfig};
 
 /// The form of a run's rows.
 #[derive(Debug, Clone)]
@@ -75,10 +75,7 @@ impl RowForm {
         };
         Ok(Self {
             text: Some(JoinedText { template, chat, end }),
-            positions: match config.input.positions {
-                PositionRule::Tokens => Positions::Tokens,
-                PositionRule::Slots => Positions::Slots,
-            },
+            positions: config.input.positions,
             settings: settings(config),
         })
     }

@@ -1,6 +1,7 @@
 //! Learning rates over time. [`multiplier`] is linear warm-up, then linear decay to zero (paper, Section 4.1), as
 //! `get_linear_schedule_with_warmup` has it; [`Schedule`] has the forms that pretraining uses.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Factor on the learning rate at optimiser step `step` (from 0) of `total`.
@@ -14,7 +15,7 @@ pub fn multiplier(step: usize, warmup: usize, total: usize) -> f64 {
 }
 
 /// What follows the warm-up of a [`Schedule`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleName {
     /// The full rate.

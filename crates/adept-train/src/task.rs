@@ -1,9 +1,9 @@
 //! What a configuration says about its task: which one it is, how its files are read, how wide its targets are.
 
-use adept_data::{FewShot, LoadOptions, RowEncoder, ScoreRounding, TargetLength, Task};
+use adept_data::{FewShot, LoadOptions, RowEncoder, TargetLength, Task};
 
 use crate::TrainError;
-use crate::config::{ConfigError, Rounding, RunConfig};
+use crate::config::{ConfigError, RunConfig};
 
 /// Labels and the token ids of each.
 pub type LabelIds = (Vec<String>, Vec<Vec<u32>>);
@@ -42,10 +42,7 @@ pub fn label_ids(task: &Task, encoder: RowEncoder<'_>) -> Result<Option<LabelIds
 pub fn load_options(config: &RunConfig) -> LoadOptions {
     let input = &config.input;
     LoadOptions {
-        rounding: match input.stsb_rounding {
-            Rounding::Tenth => ScoreRounding::Tenth,
-            Rounding::Fifth => ScoreRounding::Fifth,
-        },
+        rounding: input.score_rounding,
         reference: input.reference_slips,
         few_shot: (input.few_shot > 0).then_some(FewShot {
             rows: input.few_shot,

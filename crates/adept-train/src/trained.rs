@@ -32,7 +32,7 @@ const SETTINGS: [&str; 11] = [
     "input.positions",
     "input.template",
     "input.chat_template",
-    "input.stsb_rounding",
+    "input.score_rounding",
     "input.reference_slips",
     "evaluation.method",
     "evaluation.max_new_tokens",

@@ -100,7 +100,7 @@ fn report(arguments: &Report) -> Result<(), Failure> {
 fn config(arguments: &Config) -> Result<(), Failure> {
     let overrides = settings::overrides(&arguments.settings, Vec::new());
     let resolved = adept_train::config::resolve(None, &overrides).map_err(Failure::input)?;
-    say(resolved.to_toml().trim_end())
+    say(resolved.to_commented_toml().trim_end())
 }
 
 /// `--overwrite`: deletes the files of an earlier run, and lists those that are kept.

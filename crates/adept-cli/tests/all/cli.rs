@@ -36,6 +36,10 @@ fn a_preset_is_printed_as_a_file_that_can_be_used() {
     let (_folder, out) = fresh("run");
     let text = adept(["config", "--preset=reference"]).succeeded().out;
     assert!(text.contains("preset = \"reference\""), "{text}");
+    assert!(
+        text.contains("# AdamW: decay of the second moment. (a number from 0 to 0.999999)\nbeta2 = 0.999\n"),
+        "{text}"
+    );
     let file = out.with_extension("toml");
     fs::write(&file, text).expect("the folder is writable");
     let mut arguments = train(&sample().data, &sample().backbone, &out);

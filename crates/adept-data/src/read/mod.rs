@@ -44,6 +44,11 @@ pub enum ScoreRounding {
     Fifth,
 }
 
+impl ScoreRounding {
+    /// Every rule.
+    pub const ALL: [Self; 2] = [Self::Tenth, Self::Fifth];
+}
+
 /// A few-shot subset of the training split (Table 15).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FewShot {

@@ -25,9 +25,9 @@ use adept_core::{Adapter, Intervention, Unchanged};
 use adept_data::Batch;
 use adept_models::generate::{best_labels, greedy, score_labels};
 use adept_models::{Backbone, CausalBackbone, Model, Seq2SeqBackbone, T5, unfreeze};
-use adept_train::evaluate::source_tensors;
 use adept_train::gradient::GradientSet;
 use adept_train::learner::loss;
+use adept_train::upload;
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Tensor};
@@ -113,7 +113,7 @@ fn time_labels<AB: AutodiffBackend>(
     device: &AB::Device,
 ) -> Result<(), BenchError> {
     let encode = || {
-        let (ids, mask) = source_tensors::<AB::InnerBackend>(batch, device);
+        let (ids, mask) = upload::source::<AB::InnerBackend>(batch, device);
         let input = adapter.forward(model.embed(ids), mask);
         (model.encode(input.embeddings, input.mask.clone(), 0.0), input.mask)
     };

@@ -251,7 +251,7 @@ fn resolve(grid: &Grid, task: &Task, method: TrainMethod, seed: u64) -> Result<R
         values.extend(chosen(&fields::RUN, None, overrides)?);
         // Settings of other methods are for their runs.
         values.retain(|key, _| {
-            let own = fields::find(key).and_then(|field| field.method);
+            let own = fields::RUN.find(key).and_then(|field| field.method);
             own.is_none_or(|own| Some(own) == method.adapter())
         });
         config::resolve_values(values)

@@ -6,10 +6,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use adept_data::Task;
-use adept_train::config::fields::{self, Field, Kind, Schema, field};
+use adept_train::config::fields::{Kind, RUN};
+use adept_train::config::schema::Schema;
 use adept_train::config::{ConfigError, Origin, TrainMethod, Values, collect};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use toml::Value;
 use toml::de::{DeTable, DeValue};
 
@@ -90,35 +94,31 @@ struct Layers {
 }
 
 /// What a profile says besides settings.
-const HEAD: Schema = Schema {
-    fields: &[
-        head("about", Kind::Text, "One line for readers."),
-        head(
-            "data",
-            Kind::Text,
-            "Folder of the tasks' files below the datasets folder.",
-        ),
-        head(
-            "backbone",
-            Kind::Text,
-            "Folder of the T5 checkpoint below the datasets folder.",
-        ),
-        head("synthetic", Kind::Flag, "Whether the data were written by a program."),
-        head("out", Kind::Text, "Folder of runs and report."),
-        head("methods", Kind::Texts, "Methods, in the order of running."),
-        head(
-            "tasks",
-            Kind::Texts,
-            "Tasks, in the order of running; left out: all of the benchmark's.",
-        ),
-        head("seeds", Kind::Widths, "Seeds, in the order of running."),
-    ],
-    page: "the head of crates/adept-lab/profiles/sample.toml",
-};
-
-const fn head(key: &'static str, kind: Kind, meaning: &'static str) -> Field {
-    field(key, kind, true, meaning)
+#[derive(Deserialize, JsonSchema)]
+struct Head {
+    /// One line for readers.
+    about: String,
+    /// Folder of the tasks' files below the datasets folder.
+    data: Option<PathBuf>,
+    /// Folder of the T5 checkpoint below the datasets folder.
+    backbone: Option<PathBuf>,
+    /// Whether the data were written by a program.
+    #[serde(default)]
+    synthetic: bool,
+    /// Folder of runs and report.
+    out: PathBuf,
+    /// Methods, in the order of running.
+    methods: Vec<String>,
+    /// Tasks, in the order of running; left out: all of the benchmark's.
+    #[serde(default)]
+    tasks: Vec<String>,
+    /// Seeds, in the order of running.
+    #[schemars(inner(range(min = 1)))]
+    seeds: Vec<u64>,
 }
+
+static HEAD: LazyLock<Schema> =
+    LazyLock::new(|| Schema::of::<Head>("the head of crates/adept-lab/profiles/sample.toml"));
 
 impl Profile {
     /// The profile of that name.
@@ -166,56 +166,38 @@ impl Profile {
         }
         let mut head = Values::new();
         collect(&HEAD, &rest, "", &place, &mut head)?;
-        Self::build(name, &head, layers)
+        Self::build(name, head, layers)
     }
 
-    fn build(name: &str, head: &Values, layers: Layers) -> Result<Self, ConfigError> {
-        let missing = |key| ConfigError::Missing { key };
-        let text = |key: &str| {
-            head.get(key)
-                .and_then(|(value, _)| value.as_str())
-                .map(ToOwned::to_owned)
-        };
-        let list = |key: &'static str| -> Result<Option<Vec<(&str, &Origin)>>, ConfigError> {
-            let Some((value, origin)) = head.get(key) else {
-                return Ok(None);
-            };
-            let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
-            Ok(Some(
-                items
-                    .iter()
-                    .filter_map(Value::as_str)
-                    .map(|item| (item, origin))
-                    .collect(),
-            ))
-        };
-        let methods = list("methods")?.ok_or_else(|| missing("methods"))?;
-        let methods = methods.into_iter().map(|(name, origin)| word(name, "methods", origin));
-        let tasks = match list("tasks")? {
-            None => Vec::new(),
-            Some(names) => names
-                .into_iter()
-                .map(|(name, origin)| word(name, "tasks", origin))
-                .collect::<Result<_, _>>()?,
-        };
-        let (seeds, _) = head.get("seeds").ok_or_else(|| missing("seeds"))?;
-        let seeds = seeds.as_array().map(Vec::as_slice).unwrap_or_default();
+    fn build(name: &str, values: Values, layers: Layers) -> Result<Self, ConfigError> {
+        for key in ["methods", "seeds", "about", "out"] {
+            if !values.contains_key(key) {
+                return Err(ConfigError::Missing { key });
+            }
+        }
+        let origin = |key: &str| values.get(key).map_or(Origin::Preset, |(_, origin)| origin.clone());
+        let (methods, tasks) = (origin("methods"), origin("tasks"));
+        let head: Head = Value::Table(values.into_iter().map(|(key, (value, _))| (key, value)).collect())
+            .try_into()
+            .expect("every value was checked against the schema of this struct");
         Ok(Self {
             name: name.to_owned(),
-            about: text("about").ok_or_else(|| missing("about"))?,
-            data: text("data").map(PathBuf::from),
-            backbone: text("backbone").map(PathBuf::from),
-            synthetic: head
-                .get("synthetic")
-                .is_some_and(|(value, _)| value.as_bool() == Some(true)),
-            out: text("out").map(PathBuf::from).ok_or_else(|| missing("out"))?,
-            methods: methods.collect::<Result<_, _>>()?,
-            tasks,
-            seeds: seeds
+            about: head.about,
+            data: head.data,
+            backbone: head.backbone,
+            synthetic: head.synthetic,
+            out: head.out,
+            methods: head
+                .methods
                 .iter()
-                .filter_map(Value::as_integer)
-                .filter_map(|seed| u64::try_from(seed).ok())
-                .collect(),
+                .map(|name| word(name, "methods", &methods))
+                .collect::<Result<_, _>>()?,
+            tasks: head
+                .tasks
+                .iter()
+                .map(|name| word(name, "tasks", &tasks))
+                .collect::<Result<_, _>>()?,
+            seeds: head.seeds,
             layers,
         })
     }
@@ -273,7 +255,7 @@ impl Layers {
 /// Settings of a run, checked.
 fn settings(table: &DeTable<'_>, place: &dyn Fn(usize) -> Origin) -> Result<Values, ConfigError> {
     let mut values = Values::new();
-    collect(&fields::RUN, table, "", place, &mut values)?;
+    collect(&RUN, table, "", place, &mut values)?;
     Ok(values)
 }
 
@@ -283,7 +265,7 @@ fn word<T: std::str::FromStr>(name: &str, key: &str, origin: &Origin) -> Result<
         place: origin.to_string(),
         key: key.to_owned(),
         expected: if key.starts_with("method") {
-            Kind::Method.describe()
+            TrainMethod::expected()
         } else {
             Kind::Task.describe()
         },

@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
-use adept_data::{Encoded, TextTokenizer};
+use adept_data::{Encoded, Positions, TextTokenizer};
 use adept_models::{Backbone as _, Model};
 use adept_train::TrainError;
-use adept_train::config::{PositionRule, RunConfig};
+use adept_train::config::RunConfig;
 use burn::tensor::backend::Backend;
 
 use super::PreparedTask;
@@ -47,10 +47,10 @@ pub(super) fn check_tokenizer<B: Backend>(
 pub(super) fn slots_of(config: &RunConfig, tokens: usize) -> usize {
     let widths = config.input.widths();
     match config.input.positions {
-        PositionRule::Tokens => tokens,
+        Positions::Tokens => tokens,
         // Pads count: a row reaches to the end of its batch.
-        PositionRule::Slots if config.input.pad_to_max => config.input.max_source_length,
-        PositionRule::Slots => widths.into_iter().find(|width| *width >= tokens).unwrap_or(tokens),
+        Positions::Slots if config.input.pad_to_max => config.input.max_source_length,
+        Positions::Slots => widths.into_iter().find(|width| *width >= tokens).unwrap_or(tokens),
     }
 }
 

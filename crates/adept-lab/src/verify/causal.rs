@@ -7,9 +7,9 @@ use std::path::Path;
 use adept_core::{Intervention, Method, Unchanged};
 use adept_data::{Batch, BatchOptions, Batcher, Encoded, IGNORED_LABEL, Layout, Positions};
 use adept_models::{Backbone as _, CausalBackbone};
-use adept_train::evaluate::{label_tensor, source_tensors};
-use adept_train::model::{TaskModel, causal};
+use adept_train::model::TaskModel;
 use adept_train::target::TrainBackbone;
+use adept_train::upload;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Bool, Int, Tensor};
 
@@ -117,10 +117,10 @@ where
         rows.extend(adapted(method, &subject, &batches)?);
         rows.extend(train::adapted(method, &subject)?);
     }
-    let (ids, mask) = source_tensors::<AB::InnerBackend>(&batches.slots, device);
+    let (ids, mask) = upload::source::<AB::InnerBackend>(&batches.slots, device);
     let seen = visible("base", mask.clone())?;
     let logits = |model: &M::Inner| {
-        let positions = causal::positions::<AB::InnerBackend>(&batches.slots, 0, device);
+        let positions = upload::positions::<AB::InnerBackend>(&batches.slots, 0, device);
         model.forward(model.embed(ids.clone()), mask.clone(), positions, 0.0)
     };
     rows.extend(weights::check(&subject, folder, &logits, Some(&seen), missing)?);
@@ -137,7 +137,7 @@ where
     let bare = Unchanged;
     let pass = Pass::new(subject, batches, &bare);
     let mut rows = pass.check("base", subject, &bare)?;
-    let labels = label_tensor::<AB::InnerBackend>(&subject.batch, subject.device);
+    let labels = upload::labels::<AB::InnerBackend>(&subject.batch, subject.device);
     let [batch, width] = labels.dims();
     // A slot's logits are for the next slot's label.
     let logits = pass.logits.narrow(1, 0, width - 1);
@@ -182,16 +182,16 @@ impl<B: Backend> Pass<B> {
     {
         let (device, prompt) = (subject.device, adapter.virtual_tokens());
         let source = subject.source();
-        let own = causal::positions::<B>(&batches.slots, 0, device);
+        let own = upload::positions::<B>(&batches.slots, 0, device);
         let input = adapter.forward_at(source.embeddings, source.mask, own);
-        let slots = causal::positions::<B>(&batches.slots, prompt, device);
+        let slots = upload::positions::<B>(&batches.slots, prompt, device);
         let logits = subject
             .inner
             .forward(input.embeddings.clone(), input.mask.clone(), slots.clone(), 0.0);
         Self {
             input,
             slots,
-            tokens: causal::positions::<B>(&batches.tokens, prompt, device),
+            tokens: upload::positions::<B>(&batches.tokens, prompt, device),
             logits,
         }
     }
@@ -265,8 +265,8 @@ pub(super) fn bare_logits<B: Backend>(
     device: &B::Device,
 ) -> Result<GroupRow, VerifyError> {
     let batches = Batches::new(golden, model)?;
-    let (ids, mask) = source_tensors::<B>(&batches.slots, device);
-    let positions = causal::positions::<B>(&batches.slots, 0, device);
+    let (ids, mask) = upload::source::<B>(&batches.slots, device);
+    let positions = upload::positions::<B>(&batches.slots, 0, device);
     let seen = visible(name, mask.clone())?;
     let logits = model.forward(model.embed(ids), mask, positions, 0.0);
     let mut group = Group::new(golden, name, limit::LOGITS);

@@ -6,7 +6,7 @@ use adept_core::{AdaptedInput, Intervention as _, Method};
 use adept_models::generate::{greedy, greedy_with_margins, score_labels};
 use adept_models::t5::relative_position_bucket;
 use adept_models::{IGNORE_INDEX, Seq2SeqBackbone, T5, T5Config, cross_entropy, shift_right};
-use adept_train::evaluate::label_tensor;
+use adept_train::upload;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Int, Tensor};
 
@@ -81,7 +81,7 @@ fn decoder_input<AB: AutodiffBackend>(subject: &T5Subject<'_, AB>) -> Result<Gro
 
 /// Labels `[batch, target]`, -100 where ignored.
 fn labels<AB: AutodiffBackend>(subject: &T5Subject<'_, AB>) -> Tensor<AB::InnerBackend, 2, Int> {
-    label_tensor(&subject.batch, subject.device)
+    upload::labels(&subject.batch, subject.device)
 }
 
 /// Decoder input `[batch, target]`, as the training loop makes it from the labels.

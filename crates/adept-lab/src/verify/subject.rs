@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use adept_core::{AdaptedInput, Adapter, AdapterConfig, Method};
 use adept_data::Batch;
 use adept_models::Backbone;
-use adept_train::evaluate::source_tensors;
 use adept_train::target::TrainBackbone;
+use adept_train::upload;
 use burn::module::Module;
 use burn::tensor::TensorData;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -81,7 +81,7 @@ impl<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> Subject<'a, AB, M> {
 
     /// Embedded source and its mask.
     pub fn source(&self) -> AdaptedInput<AB::InnerBackend> {
-        let (ids, mask) = source_tensors::<AB::InnerBackend>(&self.batch, self.device);
+        let (ids, mask) = upload::source::<AB::InnerBackend>(&self.batch, self.device);
         AdaptedInput {
             embeddings: self.inner.embed(ids),
             mask,

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use adept_lab::run::run;
 use adept_train::TrainError;
-use adept_train::config::fields::{self, Field, Kind};
+use adept_train::config::fields::{Field, Kind, RUN};
 use adept_train::config::{ConfigError, Resolved, resolve};
 use adept_train::pretrain;
 
@@ -15,7 +15,7 @@ use crate::common::{AB, Watcher, one_at_a_time};
 use crate::world::world;
 
 /// Values of a kind that are tried, as a user would write them.
-fn edges(kind: Kind) -> Vec<String> {
+fn edges(kind: &Kind) -> Vec<String> {
     let huge = [
         "1000000000000000000",
         "9223372036854775807",
@@ -25,7 +25,7 @@ fn edges(kind: Kind) -> Vec<String> {
     let words = ["-1", "0", "1", "2", "nan", "inf", "-inf", "", "one", "0x10", "1e400"];
     let mut values: Vec<String> = words.iter().chain(&huge).map(ToString::to_string).collect();
     match kind {
-        Kind::Integer { min, max } => {
+        &Kind::Integer { min, max } => {
             values.extend([min.to_string(), max.to_string()]);
             values.extend(
                 [min.checked_sub(1), max.checked_add(1)]
@@ -34,7 +34,7 @@ fn edges(kind: Kind) -> Vec<String> {
                     .map(|edge| edge.to_string()),
             );
         }
-        Kind::Number { min, max } | Kind::NumberOr { min, max, .. } => {
+        &Kind::Number { min, max } | &Kind::NumberOr { min, max, .. } => {
             values.extend([min, max, min - 1e-3, max * 1.5, 5e-324, f64::MAX].map(|edge| edge.to_string()));
         }
         Kind::Widths => values.extend(["[]", "[0]", "[1]", "[1,2]", "[2,1]", "[1,1]", "[-1]"].map(String::from)),
@@ -53,10 +53,10 @@ fn is_numeric(field: &&Field) -> bool {
 }
 
 /// Whether a value is within its field's range.
-fn is_within(kind: Kind, text: &str) -> bool {
+fn is_within(kind: &Kind, text: &str) -> bool {
     match kind {
-        Kind::Integer { min, max } => text.parse().is_ok_and(|value: i64| (min..=max).contains(&value)),
-        Kind::Number { min, max } | Kind::NumberOr { min, max, .. } => {
+        &Kind::Integer { min, max } => text.parse().is_ok_and(|value: i64| (min..=max).contains(&value)),
+        &Kind::Number { min, max } | &Kind::NumberOr { min, max, .. } => {
             text.parse().is_ok_and(|value: f64| (min..=max).contains(&value))
         }
         _ => true,
@@ -66,18 +66,18 @@ fn is_within(kind: Kind, text: &str) -> bool {
 /// Resolves a field's edges and hands back those that are accepted.
 fn accepted(field: &Field, resolve: &dyn Fn(String) -> Result<(), ConfigError>) -> Vec<String> {
     let mut kept = Vec::new();
-    for value in edges(field.kind) {
+    for value in edges(&field.kind) {
         let assignment = format!("{}={value}", field.key);
         match resolve(assignment.clone()) {
             Ok(()) => {
-                assert!(is_within(field.kind, &value), "{assignment} is accepted");
+                assert!(is_within(&field.kind, &value), "{assignment} is accepted");
                 kept.push(value);
             }
             Err(ConfigError::Value { key, expected, .. }) => {
                 assert_eq!(key, field.key);
                 assert_eq!(expected, field.kind.describe(), "{assignment}: the range is not said");
                 assert!(
-                    !is_within(field.kind, &value) || matches!(field.kind, Kind::Widths),
+                    !is_within(&field.kind, &value) || matches!(field.kind, Kind::Widths),
                     "{assignment} is refused, though it is {expected}"
                 );
             }
@@ -158,7 +158,7 @@ impl World {
 fn every_number_of_a_run_is_used_or_refused_by_its_range() {
     let _turn = one_at_a_time();
     let world = World::new();
-    for field in fields::fields().iter().filter(is_numeric) {
+    for field in RUN.fields.iter().filter(is_numeric) {
         // A method's own settings are for runs of that method.
         let method = field.method.map(|method| format!("adapter.method={method}"));
         let with = |assignment: String| -> Vec<String> { method.iter().cloned().chain([assignment]).collect() };
@@ -276,7 +276,7 @@ fn every_number_of_a_pretraining_is_refused_by_its_range_or_accepted() {
     let file = folder.path().join("pretrain.toml");
     fs::write(&file, "[text]\nfiles = [\"a.txt\"]\n[mixture]\ntask_share = 0.0\n").unwrap();
     let resolve = |assignment: String| pretrain::resolve(Some(&file), &[assignment]).map(drop);
-    for field in pretrain::fields::FIELDS.iter().filter(is_numeric) {
+    for field in pretrain::config::PRETRAIN.fields.iter().filter(is_numeric) {
         accepted(field, &resolve);
     }
 }
@@ -314,7 +314,8 @@ fn the_smallest_numbers_of_a_pretraining_run_or_are_refused() {
     };
     // Those that decide how large a thing is, and what is divided by.
     let tried = ["model.", "tokenizer.", "text.", "schedule.", "train.", "optimizer."];
-    let fields = pretrain::fields::FIELDS
+    let fields = pretrain::config::PRETRAIN
+        .fields
         .iter()
         .filter(|field| tried.iter().any(|begin| field.key.starts_with(begin)));
     let mut ran = 0;

@@ -117,14 +117,21 @@ macro_rules! families {
             pub fn eos_ids(&self) -> &[u32] {
                 self.config().eos_token_ids()
             }
+        }
 
-            /// Runs a visitor on the model, according to whether it is an encoder-decoder.
-            pub fn visit<V: Visitor<B>>(&self, visitor: V) -> V::Output {
+        impl<B: Backend> AnyBackbone<B> for Model<B> {
+            fn by_kind<V: Visitor<B>>(&self, visitor: V) -> V::Output {
                 match self {
                     $(Self::$family(model) => visitor.$kind(model),)*
                 }
             }
         }
+
+        $(impl<B: Backend> AnyBackbone<B> for crate::$family<B> {
+            fn by_kind<V: Visitor<B>>(&self, visitor: V) -> V::Output {
+                visitor.$kind(self)
+            }
+        })*
 
         impl<B: Backend> Backbone<B> for Model<B> {
             fn d_model(&self) -> usize {

@@ -20,6 +20,7 @@ use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
+use crate::causal::CausalCache;
 use crate::checkpoint::Checkpoint;
 use crate::error::ModelError;
 use crate::linear::Linear;
@@ -59,7 +60,13 @@ pub trait Visitor<B: Backend> {
     fn seq2seq<M: Seq2SeqBackbone<B> + Pretrained<B>>(self, model: &M) -> Self::Output;
 
     /// The operation on a decoder-only model.
-    fn causal<M: CausalBackbone<B> + Pretrained<B>>(self, model: &M) -> Self::Output;
+    fn causal<M: CausalBackbone<B, Cache = CausalCache<B>> + Pretrained<B>>(self, model: &M) -> Self::Output;
+}
+
+/// A backbone that knows its kind: every family's, and [`Model`].
+pub trait AnyBackbone<B: Backend>: Backbone<B> {
+    /// Runs the visitor's method for the backbone's kind.
+    fn by_kind<V: Visitor<B>>(&self, visitor: V) -> V::Output;
 }
 
 /// Architecture, which determines the layout of a row.
@@ -114,7 +121,7 @@ impl<B: Backend> Model<B> {
                 Some(model.max_positions())
             }
         }
-        self.visit(Positions)
+        self.by_kind(Positions)
     }
 }
 

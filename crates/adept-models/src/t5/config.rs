@@ -28,6 +28,11 @@ pub enum FeedForwardKind {
     GatedGelu,
 }
 
+impl FeedForwardKind {
+    /// Every form.
+    pub const ALL: [Self; 2] = [Self::Relu, Self::GatedGelu];
+}
+
 /// A T5's architecture, with Hugging Face's field names.
 #[derive(Debug, Clone, PartialEq)]
 pub struct T5Config {

@@ -9,7 +9,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
 use super::Asked;
-use crate::config::{PositionRule, RunConfig};
+use crate::config::RunConfig;
 
 /// How new tokens are chosen and read again.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,8 +53,8 @@ impl Continuation {
             },
             repetition_penalty: section.repetition_penalty,
             positions: match config.input.positions {
-                PositionRule::Tokens => Positions::Tokens,
-                PositionRule::Slots => Positions::Slots,
+                adept_data::Positions::Tokens => Positions::Tokens,
+                adept_data::Positions::Slots => Positions::Slots,
             },
             offset_new_tokens: section.offset_new_tokens,
         }

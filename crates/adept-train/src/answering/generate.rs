@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use super::continuation::{Writing, write};
 use super::{Answer, Answering, Asked, Continuation, Decode, prompts};
 use crate::TrainError;
-use crate::evaluate::source_tensors;
+use crate::upload;
 
 /// Texts that a model writes: an encoder-decoder the likeliest tokens, a decoder-only backbone as its rules say.
 #[derive(Clone)]
@@ -22,7 +22,7 @@ pub struct Generate<'a> {
 
 impl<B: Backend> Answering<B> for Generate<'_> {
     fn seq2seq<M: Seq2SeqBackbone<B>>(&self, model: &M, asked: &Asked<'_, B>) -> Result<Vec<Answer>, TrainError> {
-        let (ids, mask) = source_tensors(asked.batch, asked.device);
+        let (ids, mask) = upload::source(asked.batch, asked.device);
         let adapted = asked.adapter.forward(model.embed(ids), mask);
         let encoded = model.encode(adapted.embeddings.clone(), adapted.mask.clone(), 0.0);
         let written = generate::greedy(model, encoded, adapted.mask, self.max_new_tokens, true);

@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use super::continuation::embedding;
 use super::{Answer, Answering, Asked, Continuation, prompts};
 use crate::TrainError;
-use crate::evaluate::source_tensors;
+use crate::upload;
 
 /// A task's labels.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,7 +22,7 @@ pub struct Labels<'a> {
 
 impl<B: Backend> Answering<B> for Labels<'_> {
     fn seq2seq<M: Seq2SeqBackbone<B>>(&self, model: &M, asked: &Asked<'_, B>) -> Result<Vec<Answer>, TrainError> {
-        let (ids, mask) = source_tensors(asked.batch, asked.device);
+        let (ids, mask) = upload::source(asked.batch, asked.device);
         let adapted = asked.adapter.forward(model.embed(ids), mask);
         let encoded = model.encode(adapted.embeddings.clone(), adapted.mask.clone(), 0.0);
         let scores = generate::score_labels(model, encoded.clone(), adapted.mask, self.ids);

@@ -1,18 +1,21 @@
 //! `docs/configuration.md`, made from the schema and the presets so that page and code cannot drift apart.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use adept_core::Method;
 use toml::Value;
 
-use super::fields::{Field, Kind, fields};
+use super::RunConfig;
+use super::fields::{Field, Kind, RUN};
+use super::schema::Schema;
 use crate::preset::{Preset, defaults};
 
 const HEAD: &str = "\
 # Configuration of a run
 
-Every field of a run, with its type, meaning and default. This page is generated from the schema in
-`crates/adept-train/src/config/fields.rs`; a test fails where the two differ and says how to renew the page.
+Every field of a run, with its type, meaning and default. This page is generated from the structs in
+`crates/adept-train/src/config/sections.rs`; a test fails where the two differ and says how to renew the page.
 
 A value comes from the uppermost of three layers that names it:
 
@@ -57,13 +60,12 @@ pub fn page() -> String {
     });
     let mut page = HEAD.to_owned();
     let mut section = None;
-    for field in fields() {
-        let name = field.key.rsplit_once('.').map(|(section, _)| section);
-        if section != Some(name) {
-            let title = name.map_or("## Top level".to_owned(), |name| format!("## `[{name}]`"));
-            let _ = write!(page, "{}{title}\n\n", if section.is_some() { "\n" } else { "" });
+    for field in &RUN.fields {
+        if section != Some(field.section()) {
+            let blank = if section.is_some() { "\n" } else { "" };
+            let _ = write!(page, "{blank}{}", heading("##", field.section(), &RUN));
             page.push_str("| key | type | paper | reference | meaning |\n|---|---|---|---|---|\n");
-            section = Some(name);
+            section = Some(field.section());
         }
         let free = if field.decides { "" } else { " *Free.*" };
         let _ = writeln!(
@@ -71,19 +73,56 @@ pub fn page() -> String {
             "| `{}` | {} | {} | {} | {}{free} |",
             field.key,
             kind(&field.kind),
-            default_of(field, &paper[field.key]),
-            default_of(field, &reference[field.key]),
+            default_of(field, &paper[&field.key]),
+            default_of(field, &reference[&field.key]),
             field.meaning,
         );
     }
     page.push_str(TAIL);
-    for field in fields() {
-        let (left, right) = (&paper[field.key], &reference[field.key]);
+    for field in &RUN.fields {
+        let (left, right) = (&paper[&field.key], &reference[&field.key]);
         if left != right {
             let _ = writeln!(page, "| `{}` | {} | {} |", field.key, value(left), value(right));
         }
     }
     page
+}
+
+/// A configuration as a TOML file in which a comment says what each field means and takes.
+pub fn commented(config: &RunConfig) -> String {
+    const WIDTH: usize = 96;
+    let values: BTreeMap<String, Value> = config.values().into_iter().collect();
+    let mut text = String::new();
+    let mut section = "";
+    for field in &RUN.fields {
+        let Some(value) = values.get(&field.key) else { continue };
+        if field.section() != section {
+            section = field.section();
+            let _ = write!(text, "\n[{section}]\n");
+        }
+        let mut line = String::from("#");
+        for word in format!("{} ({})", field.meaning, field.kind.describe()).split(' ') {
+            if line.len() + word.len() >= WIDTH {
+                let _ = writeln!(text, "{line}");
+                line = String::from("#");
+            }
+            line.push(' ');
+            line.push_str(word);
+        }
+        let name = field.key.rsplit('.').next().unwrap_or(&field.key);
+        let _ = writeln!(text, "{line}\n{name} = {value}");
+    }
+    text
+}
+
+/// The heading of a section, with what the section is for.
+pub(crate) fn heading(level: &str, section: &str, schema: &Schema) -> String {
+    if section.is_empty() {
+        return format!("{level} Top level\n\n");
+    }
+    let meaning = schema.sections.iter().find(|(name, _)| name == section);
+    let meaning = meaning.map_or_else(String::new, |(_, meaning)| format!("{meaning}\n\n"));
+    format!("{level} `[{section}]`\n\n{meaning}")
 }
 
 /// A field's default. Of the texts only those outside the sections have to be given.
@@ -104,11 +143,13 @@ pub(crate) fn value(value: &Value) -> String {
 
 pub(crate) fn kind(kind: &Kind) -> String {
     match kind {
-        Kind::Choice(words) => words
-            .iter()
-            .map(|word| format!("`{word}`"))
-            .collect::<Vec<_>>()
-            .join(" or "),
+        Kind::Choice(words) => {
+            let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+            match words.split_last() {
+                Some((last, [_, ..])) => format!("{} or {last}", words[..words.len() - 1].join(", ")),
+                _ => words.concat(),
+            }
+        }
         other => other.describe(),
     }
 }

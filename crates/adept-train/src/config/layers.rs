@@ -1,7 +1,7 @@
 //! From preset, file and overrides to one resolved configuration.
 //!
 //! Three layers, each over the one before: the preset's defaults (with those of large tasks and of method `pt`), a TOML
-//! file, `key=value` overrides. Every value is checked against [`super::fields::fields`] where it enters, so an error
+//! file, `key=value` overrides. Every value is checked against [`super::fields::RUN`] where it enters, so an error
 //! names the file and line, or the override, that holds it.
 
 use std::collections::BTreeMap;
@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use toml::Value;
 use toml::de::{DeTable, DeValue};
 
-use super::fields::{self, Kind, Schema};
-use super::{ConfigError, RunConfig, TrainMethod};
+use super::fields::{self, Kind};
+use super::schema::Schema;
+use super::{ConfigError, RunConfig};
 use crate::preset::{self, Preset};
 
 /// Where a value came from.
@@ -123,8 +124,8 @@ pub(crate) fn resolve_over(
         let field = fields::RUN
             .find(&key)
             .ok_or_else(|| unknown(&fields::RUN, &key, &origin))?;
-        let value = check(&key, field.kind, value, &origin)?;
-        values.insert(key, (value, origin.clone()));
+        let value = check(&field.key, &field.kind, value, &origin)?;
+        values.insert(field.key.clone(), (value, origin.clone()));
     }
     let told = chosen(&fields::RUN, None, overrides)?;
     let differs = |(key, (value, _)): (&String, &(Value, Origin))| {
@@ -232,11 +233,11 @@ pub fn collect(
             continue;
         }
         let field = schema.find(&key).ok_or_else(|| unknown(schema, &key, &origin))?;
-        if let (Kind::Tables(inner), DeValue::Array(items)) = (field.kind, value.get_ref()) {
+        if let (Kind::Tables(inner), DeValue::Array(items)) = (&field.kind, value.get_ref()) {
             let tables = items
                 .iter()
                 .map(|item| match item.get_ref() {
-                    DeValue::Table(item) => collect_item(schema, inner, item, &key, place),
+                    DeValue::Table(item) => collect_item(inner, item, &key, place),
                     _ => Err(ConfigError::Value {
                         place: origin.to_string(),
                         key: key.clone(),
@@ -254,26 +255,21 @@ pub fn collect(
             expected: field.kind.describe(),
             found: "a value of another type".into(),
         })?;
-        let checked = check(&key, field.kind, plain, &origin)?;
-        values.insert(key, (checked, origin));
+        let checked = check(&field.key, &field.kind, plain, &origin)?;
+        values.insert(field.key.clone(), (checked, origin));
     }
     Ok(())
 }
 
 /// One table of a list of tables.
 fn collect_item(
-    schema: &Schema,
-    inner: &'static [fields::Field],
+    inner: &Schema,
     item: &DeTable<'_>,
     key: &str,
     place: &dyn Fn(usize) -> Origin,
 ) -> Result<Value, ConfigError> {
-    let inner = Schema {
-        fields: inner,
-        page: schema.page,
-    };
     let mut values = Values::new();
-    collect(&inner, item, "", place, &mut values).map_err(|error| error.inside(key))?;
+    collect(inner, item, "", place, &mut values).map_err(|error| error.inside(key))?;
     Ok(Value::Table(
         values.into_iter().map(|(key, (value, _))| (key, value)).collect(),
     ))
@@ -291,9 +287,9 @@ fn parse_override(schema: &Schema, assignment: &str) -> Result<(String, Value), 
     let field = schema
         .find(key)
         .ok_or_else(|| unknown(schema, key, &Origin::Override))?;
-    let value = match field.kind {
+    let value = match &field.kind {
         Kind::Text | Kind::Task => Value::String(verbatim.to_owned()),
-        Kind::Choice(_) | Kind::Tables(_) | Kind::Method => Value::String(text.to_owned()),
+        Kind::Choice(_) | Kind::Tables(_) => Value::String(text.to_owned()),
         Kind::Flag => text
             .parse()
             .map_or_else(|_| Value::String(text.to_owned()), Value::Boolean),
@@ -322,29 +318,31 @@ fn parse_override(schema: &Schema, assignment: &str) -> Result<(String, Value), 
             )
         }
     };
-    Ok((key.to_owned(), check(key, field.kind, value, &Origin::Override)?))
+    Ok((
+        field.key.clone(),
+        check(&field.key, &field.kind, value, &Origin::Override)?,
+    ))
 }
 
 fn unknown(schema: &Schema, key: &str, origin: &Origin) -> ConfigError {
     ConfigError::UnknownKey {
         place: origin.to_string(),
         key: key.to_owned(),
-        nearest: schema.nearest(key),
+        nearest: schema.nearest(key).to_owned(),
         page: schema.page,
     }
 }
 
 /// Holds a value against its field; whole numbers become numbers where the field is one.
-fn check(key: &str, kind: Kind, value: Value, origin: &Origin) -> Result<Value, ConfigError> {
-    let within = |value: f64, min: f64, max: f64| value.is_finite() && (min..=max).contains(&value);
+fn check(key: &str, kind: &Kind, value: Value, origin: &Origin) -> Result<Value, ConfigError> {
+    let within = |value: f64, min: &f64, max: &f64| value.is_finite() && (min..=max).contains(&&value);
     let accepted = match (kind, &value) {
         (Kind::Text, Value::String(_)) | (Kind::Flag, Value::Boolean(_)) => true,
-        (Kind::Choice(words), Value::String(text)) => words.contains(&text.as_str()),
-        (Kind::Method, Value::String(text)) => text.parse::<TrainMethod>().is_ok(),
+        (Kind::Choice(words), Value::String(text)) => words.contains(text),
         (Kind::Task, Value::String(text)) => {
             text.is_empty() || text.ends_with(".toml") || Task::built_in().iter().any(|task| task.name() == text)
         }
-        (Kind::Integer { min, max }, Value::Integer(number)) => (min..=max).contains(number),
+        (Kind::Integer { min, max }, Value::Integer(number)) => (min..=max).contains(&number),
         (Kind::NumberOr { word, .. }, Value::String(text)) => text == word,
         (Kind::Number { min, max } | Kind::NumberOr { min, max, .. }, Value::Float(number)) => {
             within(*number, min, max)
@@ -447,8 +445,36 @@ mod tests {
             "adapter.init_text=a \"b\"",
         ])
         .unwrap();
-        std::fs::write(&path, resolved.to_toml()).unwrap();
-        assert_eq!(resolve(Some(&path), &[]).unwrap().config, resolved.config);
+        for text in [resolved.to_toml(), resolved.to_commented_toml()] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(resolve(Some(&path), &[]).unwrap().config, resolved.config);
+        }
+    }
+
+    #[test]
+    fn a_former_name_of_a_key_is_still_read() {
+        let resolved = sets(&["input.stsb_rounding=fifth"]).unwrap();
+        assert_eq!(resolved.config.input.score_rounding, adept_data::ScoreRounding::Fifth);
+        assert_eq!(resolved.overrides[0].key, "input.score_rounding");
+        let found = file("[input]\nstsb_rounding = \"fifth\"\n").unwrap();
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["input.score_rounding"]);
+        let mut record = serde_json::to_value(&resolved.config).unwrap();
+        let input = record["input"].as_object_mut().unwrap();
+        let value = input.remove("score_rounding").unwrap();
+        input.insert("stsb_rounding".to_owned(), value);
+        assert_eq!(serde_json::from_value::<RunConfig>(record).unwrap(), resolved.config);
+    }
+
+    #[test]
+    fn labels_are_refused_of_a_task_that_has_none() {
+        for task in ["stsb", "squad", "text"] {
+            let error = sets(&["evaluation.method=labels", &format!("task={task}")]).unwrap_err();
+            assert!(
+                matches!(&error, ConfigError::NoLabels { task: found } if found == task),
+                "{error}"
+            );
+        }
+        assert!(sets(&["evaluation.method=labels", "task=rte"]).is_ok());
     }
 
     #[test]

@@ -3,12 +3,14 @@
 use adept_core::{Method, Setting, SettingKind};
 use toml::{Table, Value};
 
-use super::fields::{Field, Kind, number, whole};
+use super::GroupSection;
+use super::fields::{Field, Kind};
+use super::schema::Schema;
 
 /// The fields of a method's own section.
 pub(super) fn settings(method: Method) -> impl Iterator<Item = Field> {
     method.settings().iter().map(move |setting| Field {
-        key: format!("adapter.{method}.{}", setting.key).leak(),
+        key: format!("adapter.{method}.{}", setting.key),
         kind: match setting.kind {
             SettingKind::Integer { min, max } => Kind::Integer { min, max },
             SettingKind::Number { min, max } => Kind::Number { min, max },
@@ -16,7 +18,8 @@ pub(super) fn settings(method: Method) -> impl Iterator<Item = Field> {
             SettingKind::Names => Kind::Texts,
         },
         decides: true,
-        meaning: setting.meaning,
+        was: None,
+        meaning: setting.meaning.to_owned(),
         method: Some(method),
     })
 }
@@ -25,17 +28,11 @@ pub(super) fn settings(method: Method) -> impl Iterator<Item = Field> {
 pub(super) fn groups(method: Method) -> impl Iterator<Item = Field> {
     let own = method.info().groups.iter().filter(|group| group.defaults.is_some());
     own.flat_map(move |group| {
-        let keys = [
-            ("learning_rate", number(0.0, 100.0), "Highest learning rate."),
-            ("weight_decay", number(0.0, 10.0), "Decoupled weight decay."),
-            ("warmup_steps", whole(0), "Steps of linear warm-up."),
-        ];
-        keys.map(|(key, kind, meaning)| Field {
-            key: format!("optimizer.{}.{key}", group.name).leak(),
-            kind,
-            decides: true,
-            meaning,
+        let fields = Schema::of::<GroupSection>("").fields.into_iter();
+        fields.map(move |field| Field {
+            key: format!("optimizer.{}.{}", group.name, field.key),
             method: Some(method),
+            ..field
         })
     })
 }

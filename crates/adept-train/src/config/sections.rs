@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use adept_core::Method;
-use adept_data::Metric;
+use adept_core::{FanIn, Method};
+use adept_data::{Metric, Positions, ScoreRounding};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::ConfigError;
+use super::fields::BELOW_ONE;
+use super::schema::{json_words, words};
+use schemars::{Schema, SchemaGenerator};
 
 /// What is trained: `full` is the baseline that steps every backbone parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -25,6 +29,11 @@ impl TrainMethod {
         [Self::Full]
             .into_iter()
             .chain(Method::ALL.iter().copied().map(Self::Adapter))
+    }
+
+    /// What a reader is told was expected where a name is none of these.
+    pub fn expected() -> String {
+        format!("one of {}", Self::all().map(Self::name).collect::<Vec<_>>().join(", "))
     }
 
     /// The adapter's method; `None` for `full`.
@@ -54,14 +63,12 @@ impl std::str::FromStr for TrainMethod {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        Self::all().find(|method| method.name() == text).ok_or_else(|| {
-            let names: Vec<&str> = Self::all().map(Self::name).collect();
-            ConfigError::Value {
-                place: "method".into(),
-                key: "adapter.method".into(),
-                expected: format!("one of {}", names.join(", ")),
-                found: format!("{text:?}"),
-            }
+        let method = Self::all().find(|method| method.name() == text);
+        method.ok_or_else(|| ConfigError::Value {
+            place: "method".into(),
+            key: "adapter.method".into(),
+            expected: Self::expected(),
+            found: format!("{text:?}"),
         })
     }
 }
@@ -80,8 +87,23 @@ impl From<TrainMethod> for String {
     }
 }
 
+json_words!(TrainMethod, "TrainMethod", TrainMethod::all());
+
+/// The words of enums that other crates declare.
+fn fan_in(_: &mut SchemaGenerator) -> Schema {
+    words(FanIn::ALL)
+}
+
+fn positions(_: &mut SchemaGenerator) -> Schema {
+    words(Positions::ALL)
+}
+
+fn score_rounding(_: &mut SchemaGenerator) -> Schema {
+    words(ScoreRounding::ALL)
+}
+
 /// How the soft prompt starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PromptStart {
     /// Embeddings of sampled frequent tokens.
@@ -92,96 +114,91 @@ pub enum PromptStart {
     Random,
 }
 
-/// Range of the first offset matrix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FanInRule {
-    /// ±1/sqrt(r), the published code.
-    Reference,
-    /// ±1/sqrt(d).
-    Standard,
-}
-
 /// Section `[adapter]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AdapterSection {
-    /// Method.
+    /// What is trained: all of the backbone, or an adapter (docs/methods.md).
     pub method: TrainMethod,
-    /// Prompt length m.
+    /// Prompt length m in tokens. 0 trains the offset alone. Method `pt` defaults to 100.
+    #[schemars(range(min = 0, max = 4096))]
     pub virtual_tokens: usize,
-    /// Bottleneck or rank r; 0: by the budget.
+    /// Bottleneck of ADePT or rank of DePT, r. 0: the largest that the budget allows. Not used by `pt`.
+    #[schemars(range(min = 0, max = 65536))]
     pub rank: usize,
-    /// Budget l, in rows of the model's width.
+    /// Budget l of trainable values, in rows of the model's width: l·d. Only used where `adapter.rank` is 0.
+    #[schemars(range(min = 1, max = 4096))]
     pub budget_tokens: usize,
-    /// DePT's alpha; 0: not scaled.
+    /// DePT's product A·B is scaled by alpha / sqrt(r), as in its published code. 0: not scaled.
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub dept_alpha: f64,
-    /// ADePT's dropout before the activation.
+    /// Share of ADePT's bottleneck values dropped before the activation, in training.
+    #[schemars(range(min = 0.0, max = BELOW_ONE))]
     pub bottleneck_dropout: f64,
-    /// How the prompt starts.
+    /// Initial prompt: embeddings of sampled frequent tokens, of a fixed text, or normal random values.
     pub init: PromptStart,
-    /// Text of [`PromptStart::Text`].
+    /// Text of `init = "text"`; its tokens (with `</s>`) are repeated and cut to m.
     pub init_text: String,
-    /// Number of tokens [`PromptStart::Vocabulary`] samples from.
+    /// Number of tokens `init = "vocabulary"` samples from: the first of the vocabulary after the special ones, which
+    /// T5's tokenizer orders by frequency.
+    #[schemars(range(min = 1))]
     pub init_candidates: usize,
-    /// Standard deviation of [`PromptStart::Random`].
+    /// Standard deviation of `init = "random"`.
+    #[schemars(range(min = 0.0, max = 1e3))]
     pub init_std: f64,
-    /// Range of the first offset matrix.
-    pub fan_in: FanInRule,
+    /// Range of the first offset matrix: ±1/sqrt(r) as PyTorch's initialiser gives for a `[d, r]` tensor, or
+    /// ±1/sqrt(d).
+    #[schemars(schema_with = "fan_in")]
+    pub fan_in: FanIn,
     /// The section of the method itself (`[adapter.lora]`), by the method's name, as it declares it.
     #[serde(flatten)]
+    #[schemars(skip)]
     pub own: BTreeMap<String, Map<String, Value>>,
 }
 
-/// STS-B targets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Rounding {
-    /// One decimal, the published script.
-    Tenth,
-    /// Nearest 0.2, original T5.
-    Fifth,
-}
-
-/// How the slots of a row with pads on its left are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PositionRule {
-    /// Tokens alone.
-    #[default]
-    Tokens,
-    /// Pads too.
-    Slots,
-}
-
 /// Section `[input]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InputSection {
-    /// Source tokens kept.
+    /// Source tokens kept, `</s>` included and the prompt not counted; the default is on the task's card (256, MultiRC
+    /// 348, answers 512). Of a decoder-only backbone source and target together. Also the number of rows of DePT's A.
+    #[schemars(range(min = 2, max = 16384))]
     pub max_source_length: usize,
-    /// Widths that batches are padded to.
+    /// Widths that batches are padded to. Widths from the maximum on are dropped and the maximum is added.
+    #[schemars(length(min = 1), inner(range(min = 1)))]
     pub buckets: Vec<usize>,
-    /// Pad to the maximum always.
+    /// Pad every source to the maximum, as the published script does, instead of to the next bucket.
     pub pad_to_max: bool,
-    /// STS-B targets.
-    pub stsb_rounding: Rounding,
-    /// The published script's slips in texts. Records from before this was a setting lack it, as they lack the next two.
+    /// Targets that are scores: rounded to one decimal as the published script does, or to the nearest 0.2 as T5 does.
+    // Its former name was that of the one task in the paper whose targets are scores.
+    #[serde(alias = "stsb_rounding")]
+    #[schemars(schema_with = "score_rounding", extend("x-was" = "stsb_rounding"))]
+    pub score_rounding: ScoreRounding,
+    /// Make the published script's slips in texts as well: WinoGrande's two options are both the first one's text.
+    // Records from before this was a setting lack it, as they lack the next two.
     #[serde(default)]
     pub reference_slips: bool,
-    /// Training rows drawn; 0: all.
+    /// Training rows to draw by `seed`, as many of each class (Table 15: 4, 16 or 32); 0: all of them.
+    #[schemars(range(min = 0))]
     #[serde(default)]
     pub few_shot: usize,
-    /// Target tokens kept where targets are free text; 0: the card's.
+    /// Target tokens kept, `</s>` included, of tasks whose targets are free text; at least 2. 0: as on the task's card
+    /// (20). Labels and scores are never cut.
+    #[schemars(range(min = 0, max = 16384))]
     #[serde(default)]
     pub max_target_length: usize,
-    /// How the slots of a row with pads on its left are counted. Records from before this was a setting lack it.
+    /// Decoder-only backbones: how the slots of a row with padding on its left are counted: `tokens` alone, so that a
+    /// row is the same in every batch, or all `slots`, as peft does.
+    // Records from before this was a setting lack it.
     #[serde(default)]
-    pub positions: PositionRule,
-    /// How source and target are joined for a decoder-only backbone; empty: as the card says. Records from before this was
-    /// a setting lack it, as they lack the next.
+    #[schemars(schema_with = "positions")]
+    pub positions: Positions,
+    /// Decoder-only backbones: how source and target are joined, for example `{source} {target}`; `{target}` comes
+    /// last, and spaces before it belong to it (docs/tasks.md). Empty: as the task's card says.
+    // Records from before this was a setting lack it, as they lack the next.
     #[serde(default)]
     pub template: String,
-    /// Whether the tokenizer's chat template wraps prompts.
+    /// Decoder-only backbones: whether what stands before the target is a user's message in the tokenizer's chat
+    /// template, and the target the answer to it.
     #[serde(default)]
     pub chat_template: bool,
 }
@@ -201,17 +218,17 @@ impl InputSection {
 }
 
 /// A rate that is given, or is the backbone's own.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum ModelRate {
     /// This value.
-    Value(f64),
-    /// The word `model`: the backbone's configuration has it.
+    Value(#[schemars(range(min = 0.0, max = BELOW_ONE))] f64),
+    /// The word `model`: as in the backbone's configuration.
     Model(ModelWord),
 }
 
 /// The word `model`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelWord {
     /// `model`.
@@ -229,54 +246,69 @@ impl ModelRate {
 }
 
 /// Section `[train]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrainSection {
-    /// Optimiser steps.
+    /// Optimiser steps. 300,000 for tasks of more than 70,000 training rows.
+    #[schemars(range(min = 1, max = 100_000_000))]
     pub steps: usize,
-    /// Examples of one pass.
+    /// Examples of one forward and backward pass. 16 for tasks of more than 70,000 training rows.
+    #[schemars(range(min = 1, max = 65536))]
     pub batch_size: usize,
-    /// Passes of one step.
+    /// Passes of one optimiser step. The step's loss is the mean over all its target tokens, however they fall into
+    /// passes. 2 for MNLI, QQP and QNLI.
+    #[schemars(range(min = 1, max = 4096))]
     pub accumulation: usize,
-    /// Dropout inside the backbone.
+    /// Dropout inside the backbone in training; "model" takes `dropout_rate` of its config.json.
     pub backbone_dropout: ModelRate,
-    /// Steps between entries of the loss curve.
+    /// Steps between two entries of the record's loss curve.
+    #[schemars(range(min = 1), extend("x-free" = true))]
     pub log_every: usize,
-    /// Steps between reads of the loss from the device.
+    /// Steps between two reads of loss and gradient norm from the device. 1 stops at a NaN before the step is taken;
+    /// more saves a GPU from waiting, and a NaN is then found before anything is evaluated or saved.
+    #[schemars(range(min = 1), extend("x-free" = true))]
     pub check_every: usize,
 }
 
 /// Rate, decay and warm-up of one parameter group.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GroupSection {
     /// Highest learning rate.
+    #[schemars(range(min = 0.0, max = 100.0))]
     pub learning_rate: f64,
-    /// Decoupled decay.
+    /// Decoupled weight decay.
+    #[schemars(range(min = 0.0, max = 100.0))]
     pub weight_decay: f64,
-    /// Steps of linear warm-up.
+    /// Steps of linear warm-up; a linear decay to 0 follows.
+    #[schemars(range(min = 0))]
     pub warmup_steps: usize,
 }
 
 /// Section `[optimizer]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OptimizerSection {
-    /// Decay of the first moment.
+    /// AdamW: decay of the first moment.
+    #[schemars(range(min = 0.0, max = BELOW_ONE))]
     pub beta1: f64,
-    /// Decay of the second moment.
+    /// AdamW: decay of the second moment.
+    #[schemars(range(min = 0.0, max = BELOW_ONE))]
     pub beta2: f64,
-    /// Added to the root of the second moment.
+    /// AdamW: added to the root of the second moment.
+    #[schemars(range(min = 1e-12, max = 1.0))]
     pub epsilon: f64,
-    /// Largest global gradient norm; 0: none.
+    /// Largest global norm of the gradient; larger ones are scaled down. 0: no clipping.
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub clip_norm: f64,
-    /// The soft prompt.
+    /// The soft prompt (PT, DePT, ADePT).
     pub prompt: GroupSection,
-    /// The offset's tensors.
+    /// The offset's tensors (DePT, ADePT).
     pub offset: GroupSection,
-    /// The backbone's parameters, method `full`.
+    /// The backbone's parameters (method `full`).
     pub full: GroupSection,
     /// Groups that the method declares itself, by their names.
     #[serde(flatten)]
+    #[schemars(skip)]
     pub own: BTreeMap<String, GroupSection>,
 }
 
@@ -293,7 +325,7 @@ impl OptimizerSection {
 }
 
 /// How predictions are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PredictionMethod {
     /// Greedy generation.
@@ -314,14 +346,24 @@ pub enum SelectionMetric {
     Task(TaskWord),
 }
 
+impl SelectionMetric {
+    /// The word `task`, then every metric of a run on rows.
+    fn all() -> impl Iterator<Item = Self> {
+        let metrics = Metric::ALL.into_iter().filter(|metric| *metric != Metric::PassAt1);
+        std::iter::once(Self::default()).chain(metrics.map(Self::Metric))
+    }
+}
+
 impl Default for SelectionMetric {
     fn default() -> Self {
         Self::Task(TaskWord::Task)
     }
 }
 
+json_words!(SelectionMetric, "SelectionMetric", Self::all());
+
 /// The word `task`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TaskWord {
     /// `task`.
@@ -329,44 +371,60 @@ pub enum TaskWord {
 }
 
 /// Section `[evaluation]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationSection {
-    /// Steps between evaluations.
+    /// Steps between two evaluations on the validation split; the last step is always evaluated.
+    #[schemars(range(min = 1))]
     pub every: usize,
-    /// How predictions are made.
+    /// How predictions are made: greedy generation, the label of highest probability, or (`auto`) by labels where the
+    /// task has them and by generation otherwise.
     pub method: PredictionMethod,
-    /// Examples of one pass.
+    /// Examples of one evaluation pass.
+    #[schemars(range(min = 1, max = 65536))]
     pub batch_size: usize,
-    /// Longest generated answer; 0: the task's longest label.
+    /// Longest generated answer in tokens. 0: the task's longest label.
+    #[schemars(range(min = 0, max = 4096))]
     pub max_new_tokens: usize,
-    /// Rows that choose the best step; 0: all. Records from before this was a setting lack it.
+    /// Rows of the validation split that choose the best step, taken evenly over the split. 0: all of them. The test
+    /// split is always scored whole.
+    // Records from before this was a setting lack it.
+    #[schemars(range(min = 0))]
     #[serde(default)]
     pub validation_rows: usize,
-    /// Which metric chooses the best step. Records from before this was a setting lack it.
+    /// The metric that chooses the best step (docs/tasks.md); `task`: the first of the task's card. One that the card
+    /// does not name is scored too.
+    // Records from before this was a setting lack it.
     #[serde(default)]
     pub metric: SelectionMetric,
 }
 
 /// Section `[generation]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GenerationSection {
-    /// Programs written for each problem.
+    /// Programs written for each problem (MBPP); pass@k is estimated from them.
+    #[schemars(range(min = 1, max = 1000))]
     pub samples: usize,
-    /// Temperature; 0: the likeliest token.
+    /// Temperature of what is drawn; 0 takes the likeliest token.
+    #[schemars(range(min = 0.0, max = 100.0))]
     pub temperature: f64,
-    /// Share of probability that tokens are drawn from.
+    /// Tokens are drawn from the likeliest ones that together have this share of the probability.
+    #[schemars(range(min = 1e-6, max = 1.0))]
     pub top_p: f64,
-    /// Number of tokens that are drawn from; 0: all.
+    /// Tokens are drawn from so many of the likeliest. 0: from all.
+    #[schemars(range(min = 0))]
     pub top_k: usize,
-    /// How much less likely tokens are that a row has already; 1: not at all. Records from before this was a setting lack
-    /// it.
+    /// Logits of tokens that a text has already, its prompt included, are divided by it where they are positive and
+    /// multiplied where they are negative. 1: none.
+    #[schemars(range(min = 1e-3, max = 1e3))]
     #[serde(default = "none")]
     pub repetition_penalty: f64,
-    /// Whether new tokens pass the offset.
+    /// Whether a token that was written passes ADePT's or DePT's offset before it is read again, as in training. The
+    /// published script feeds plain embeddings.
     pub offset_new_tokens: bool,
-    /// Whether stray lines go and bodies are indented anew.
+    /// Whether stray lines (`:`, `//`, `.`) are taken out of a program and its body is indented as its prompt; `auto`:
+    /// of those that a Llama writes.
     pub tidy: TidyRule,
 }
 
@@ -390,7 +448,7 @@ fn none() -> f64 {
 }
 
 /// When completions are tidied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TidyRule {
     /// Those of Llama.
@@ -402,11 +460,13 @@ pub enum TidyRule {
 }
 
 /// Section `[checkpoint]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckpointSection {
-    /// Steps between checkpoints.
+    /// Steps between two checkpoints; one is also written after every evaluation and when a run is interrupted.
+    #[schemars(range(min = 1), extend("x-free" = true))]
     pub every: usize,
-    /// Checkpoints kept.
+    /// Checkpoints kept. With two or more, a damaged newest one costs only the steps since the one before.
+    #[schemars(range(min = 1, max = 1000), extend("x-free" = true))]
     pub keep: usize,
 }

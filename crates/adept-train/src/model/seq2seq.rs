@@ -1,32 +1,25 @@
-//! T5: `[P; E + offset] -> encoder -> decoder`. The decoder sees plain token embeddings.
+//! Encoder-decoders: `[P; E + offset] -> encoder -> decoder`. The decoder sees plain token embeddings.
 
 use adept_core::Intervention;
 use adept_data::Batch;
-use adept_models::{Backbone as _, Seq2SeqBackbone as _, T5, shift_right};
+use adept_models::{Seq2SeqBackbone, shift_right};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use super::TaskModel;
-use crate::TrainError;
-use crate::answering::{Answer, Answering, Asked};
-use crate::evaluate::{label_tensor, source_tensors};
+use crate::upload;
 
-impl<B: Backend> TaskModel<B> for T5<B> {
-    fn loss(&self, adapter: &dyn Intervention<B>, batch: &Batch, dropout: f64, device: &B::Device) -> Tensor<B, 1> {
-        let (ids, mask) = source_tensors::<B>(batch, device);
-        let labels = label_tensor::<B>(batch, device);
-        let adapted = adapter.forward(self.embed(ids), mask);
-        let decoder_ids = shift_right(labels.clone(), self.decoder_start_id(), self.pad_id());
-        let encoded = self.encode(adapted.embeddings, adapted.mask.clone(), dropout);
-        self.decode_loss(decoder_ids, encoded, adapted.mask, labels, dropout)
-    }
-
-    type Prefix = ();
-
-    /// An encoder reads a soft prompt anew with each row, which sees it in both directions.
-    fn prefix(&self, _: &dyn Intervention<B>) {}
-
-    fn answers(&self, method: &impl Answering<B>, _: &(), asked: &Asked<'_, B>) -> Result<Vec<Answer>, TrainError> {
-        method.seq2seq(self, asked)
-    }
+/// Mean cross-entropy `[1]` over the labels that count.
+pub(super) fn loss<B: Backend, M: Seq2SeqBackbone<B>>(
+    model: &M,
+    adapter: &dyn Intervention<B>,
+    batch: &Batch,
+    dropout: f64,
+    device: &B::Device,
+) -> Tensor<B, 1> {
+    let (ids, mask) = upload::source::<B>(batch, device);
+    let labels = upload::labels::<B>(batch, device);
+    let adapted = adapter.forward(model.embed(ids), mask);
+    let decoder_ids = shift_right(labels.clone(), model.decoder_start_id(), model.pad_id());
+    let encoded = model.encode(adapted.embeddings, adapted.mask.clone(), dropout);
+    model.decode_loss(decoder_ids, encoded, adapted.mask, labels, dropout)
 }

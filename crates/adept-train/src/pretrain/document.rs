@@ -2,9 +2,8 @@
 
 use std::fmt::Write;
 
-use super::config::defaults;
-use super::fields::{FIELDS, TASK_FIELDS};
-use crate::config::document::{kind, value};
+use super::config::{PRETRAIN, defaults};
+use crate::config::document::{heading, kind, value};
 use crate::config::fields::{Field, Kind};
 
 /// Begins and ends the generated part of the page.
@@ -15,21 +14,20 @@ fn tables() -> String {
     let defaults = defaults();
     let mut page = String::new();
     let mut section = None;
-    for field in FIELDS {
-        let name = field.key.rsplit_once('.').map(|(section, _)| section);
-        if section != Some(name) {
-            let title = name.map_or("### Top level".to_owned(), |name| format!("### `[{name}]`"));
-            let _ = write!(
-                page,
-                "\n{title}\n\n| key | type | default | meaning |\n|---|---|---|---|\n"
-            );
-            section = Some(name);
+    let columns = "| key | type | default | meaning |\n|---|---|---|---|\n";
+    for field in &PRETRAIN.fields {
+        if section != Some(field.section()) {
+            let _ = write!(page, "\n{}{columns}", heading("###", field.section(), &PRETRAIN));
+            section = Some(field.section());
         }
-        line(&mut page, field, &value(&defaults[field.key]));
+        line(&mut page, field, &value(&defaults[&field.key]));
     }
-    page.push_str("\n### `[[tasks]]`\n\n| key | type | default | meaning |\n|---|---|---|---|\n");
-    for field in TASK_FIELDS {
-        line(&mut page, field, "");
+    for field in &PRETRAIN.fields {
+        let Kind::Tables(table) = &field.kind else { continue };
+        let _ = write!(page, "\n### `[[{}]]`\n\n{columns}", field.key);
+        for field in &table.fields {
+            line(&mut page, field, "");
+        }
     }
     page.push('\n');
     page

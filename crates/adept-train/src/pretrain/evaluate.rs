@@ -9,7 +9,7 @@ use burn::tensor::backend::Backend;
 
 use super::record::TaskScore;
 use crate::TrainError;
-use crate::evaluate::{label_tensor, source_tensors};
+use crate::upload;
 
 /// Rows of a task that are scored.
 pub struct ScoredTask {
@@ -72,7 +72,7 @@ impl Scored {
                 mean.add(&task.label, loss, batch)?;
                 rows += batch.batch;
                 if let Some((ids, answers)) = &task.labels {
-                    let (_, mask) = source_tensors(batch, device);
+                    let (_, mask) = upload::source(batch, device);
                     let scores = generate::score_labels(model, encoded, mask, ids);
                     let best = generate::best_labels(scores)?;
                     right += best
@@ -95,8 +95,8 @@ impl Scored {
 
 /// Mean loss of a batch and the encoder's output.
 fn loss<B: Backend, M: Seq2SeqBackbone<B>>(model: &M, batch: &Batch, device: &B::Device) -> (f64, Tensor<B, 3>) {
-    let (ids, mask) = source_tensors(batch, device);
-    let labels = label_tensor::<B>(batch, device);
+    let (ids, mask) = upload::source(batch, device);
+    let labels = upload::labels::<B>(batch, device);
     let encoded = model.encode(model.embed(ids), mask.clone(), 0.0);
     let decoder_ids = shift_right(labels.clone(), model.decoder_start_id(), model.pad_id());
     let logits = model.decode(decoder_ids, encoded.clone(), mask, 0.0);

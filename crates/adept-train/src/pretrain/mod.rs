@@ -20,7 +20,6 @@ pub mod config;
 mod document;
 pub mod evaluate;
 pub mod feed;
-pub mod fields;
 pub mod learner;
 mod model;
 pub mod observer;

@@ -13,7 +13,7 @@ use super::{Completion, Completions, PreparedPrograms, Problem};
 use crate::TrainError;
 use crate::answering::{Asked, Continuation, Programs};
 use crate::config::{RunConfig, TidyRule};
-use crate::model::TaskModel;
+use crate::model::{ReadPrefix, TaskModel};
 use crate::rows::BatchUse;
 
 /// Tokens that are written at most where the configuration does not say.
@@ -105,7 +105,7 @@ impl<'a> Writer<'a> {
     pub fn batch<B: Backend, M: TaskModel<B>>(
         &self,
         model: &M,
-        (adapter, prefix): (&dyn Intervention<B>, &M::Prefix),
+        (adapter, prefix): (&dyn Intervention<B>, &ReadPrefix<B>),
         rows: &[(&Problem, usize)],
         max_new_tokens: usize,
         device: &B::Device,
