@@ -1,8 +1,9 @@
-//! Times what decoder-only models are made of, fused and composed of burn's operations, on the flex backend.
+//! Benchmarks the building blocks of decoder-only models, fused and composed of burn's operations, on the flex backend.
 //!
-//! `cargo run --release -p adept-kernels --features flex --example decoder_kernels [WORD]` prints, for each case whose name
-//! holds WORD, the median of several runs in milliseconds: forward, then forward and backward with only the input tracked,
-//! as where a frozen model is adapted. The two forms take turns, so that both meet the same noise.
+//! `cargo run --release -p adept-kernels --features flex --example decoder_kernels [WORD]` prints, for each case whose
+//! name contains WORD, the median time of several runs in milliseconds: first forward only, then forward and backward
+//! with only the input tracked, as when adapting a frozen model. The two forms alternate, so that both are exposed to
+//! the same noise.
 #![allow(clippy::print_stdout, missing_docs)]
 
 use std::time::Instant;
@@ -90,7 +91,7 @@ mod composed {
     }
 }
 
-/// Medians of several runs of both forms, which take turns.
+/// Median times of several alternating runs of both forms.
 fn medians(mut forms: [&mut dyn FnMut(); 2]) -> [f64; 2] {
     forms.iter_mut().for_each(|form| form());
     let mut times = [Vec::new(), Vec::new()];
@@ -108,11 +109,10 @@ fn medians(mut forms: [&mut dyn FnMut(); 2]) -> [f64; 2] {
     })
 }
 
-/// One form of a case.
 type Form<'a, B, const N: usize> = &'a dyn Fn([Tensor<B, 3>; N]) -> Tensor<B, 3>;
 
-/// One case in both forms. Inputs are made anew for each run, as the products in front of a kernel make them: by `x + 0`,
-/// whose time is measured and taken away.
+/// Runs one case in both forms. Inputs are recomputed for each run as `x + 0`, like the products that precede a kernel
+/// in a model; that time is measured and subtracted.
 fn case<const N: usize>(
     name: &str,
     shapes: [[usize; 3]; N],

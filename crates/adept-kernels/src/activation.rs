@@ -15,7 +15,7 @@ pub fn relu<B: Backend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
     burn::tensor::activation::relu(x)
 }
 
-/// The tanh approximation of GELU (`gelu_new`), written with a sigmoid, which is the same function and cheaper.
+/// The tanh approximation of GELU (`gelu_new`), in its equivalent but cheaper form with a sigmoid.
 pub fn gelu_tanh<B: Backend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
     #[cfg(feature = "flex")]
     if let Some(route) = crate::flex::route::<B>() {
@@ -25,7 +25,7 @@ pub fn gelu_tanh<B: Backend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
     x * sigmoid(inner.mul_scalar(GELU_SCALE))
 }
 
-/// `gelu_tanh(gate) · up`, the gate of T5 v1.1's feed-forward layer.
+/// `gelu_tanh(gate) · up`, the gated activation of T5 v1.1's feed-forward layer.
 pub fn gated_gelu<B: Backend, const D: usize>(gate: Tensor<B, D>, up: Tensor<B, D>) -> Tensor<B, D> {
     assert_eq!(gate.dims(), up.dims(), "gated_gelu: gate and up differ in shape");
     #[cfg(feature = "flex")]
@@ -35,7 +35,7 @@ pub fn gated_gelu<B: Backend, const D: usize>(gate: Tensor<B, D>, up: Tensor<B, 
     gelu_tanh(gate) * up
 }
 
-/// `silu(gate) · up` with `silu(x) = x · sigmoid(x)`, the gate of Llama's feed-forward layer.
+/// `silu(gate) · up` with `silu(x) = x · sigmoid(x)`, the gated activation of Llama's feed-forward layer.
 pub fn gated_silu<B: Backend, const D: usize>(gate: Tensor<B, D>, up: Tensor<B, D>) -> Tensor<B, D> {
     assert_eq!(gate.dims(), up.dims(), "gated_silu: gate and up differ in shape");
     #[cfg(feature = "flex")]

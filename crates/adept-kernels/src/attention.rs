@@ -1,33 +1,33 @@
-//! Multi-head attention without score scaling: `softmax(q·kᵀ + bias + mask)·v` (T5; a caller that scales folds the factor
-//! into `q`).
+//! Multi-head attention without score scaling: `softmax(q·kᵀ + bias + mask)·v` (T5; other models fold their scaling
+//! factor into `q`).
 
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Distribution, Tensor, backend::Backend};
 
-/// What is added to the attention scores of one stack: a position bias shared by the batch and a key mask a row.
+/// Additive terms of the attention scores in one stack: a position bias shared by the batch, and a key mask per row.
 ///
-/// It is made once for a stack and used by each of its layers. On backends without a fused kernel both are combined at
-/// once into one `[b, h, q, k]` tensor, so that each layer pays one addition.
+/// Created once per stack and used by each of its layers. On backends without a fused kernel both are combined once
+/// into a single `[b, h, q, k]` tensor, so that each layer does only one addition.
 #[derive(Debug, Clone)]
 pub struct AttentionBias<B: Backend> {
-    /// `[1, h, q, k]`, with any causal mask of an encoder-decoder already in it.
+    /// `[1, h, q, k]`, including the causal mask of an encoder-decoder, if any.
     pub(crate) bias: Option<Tensor<B, 4>>,
-    /// Query `i` sees the keys up to `past + i` alone; none: all keys.
+    /// Query `i` sees keys up to `past + i` only; `None`: all keys.
     pub(crate) past: Option<usize>,
-    /// `[b, k]`: zero where a key may be seen, the smallest finite float where not.
+    /// `[b, k]`: zero for visible keys, the smallest finite float for hidden ones.
     pub(crate) mask: Option<Tensor<B, 2>>,
-    /// `[b, h, q, k]` or a broadcastable form of it; present where no fused kernel uses the parts.
+    /// `[b, h, q, k]`, or broadcastable to it; only set if no fused kernel uses the parts.
     combined: Option<Tensor<B, 4>>,
 }
 
-/// Zero where a key may be seen, the smallest finite float where not.
+/// Converts a keep mask to zeros and, for hidden keys, the smallest finite float.
 fn additive<B: Backend>(keep: Tensor<B, 2, Bool>) -> Tensor<B, 2> {
     let zeros = Tensor::<B, 2>::zeros(keep.dims(), &keep.device());
     zeros.mask_fill(keep.bool_not(), f32::MIN)
 }
 
 impl<B: Backend> AttentionBias<B> {
-    /// Whether a fused kernel reads the parts where they lie.
+    /// Whether a fused kernel reads the parts directly.
     fn is_fused() -> bool {
         #[cfg(feature = "flex")]
         return crate::flex::route::<B>().is_some();
@@ -35,7 +35,7 @@ impl<B: Backend> AttentionBias<B> {
         false
     }
 
-    /// Takes a position bias `[1, h, q, k]` (causal mask included where there is one) and a key mask `[b, k]`, true = attend.
+    /// From a position bias `[1, h, q, k]` (including a causal mask, if any) and a key mask `[b, k]`, true = attend.
     pub fn new(bias: Option<Tensor<B, 4>>, mask: Option<Tensor<B, 2, Bool>>) -> Self {
         let mut this = Self {
             bias,
@@ -49,8 +49,8 @@ impl<B: Backend> AttentionBias<B> {
         this
     }
 
-    /// Queries that stand behind `past` keys and among the last of them: query `i` of `queries` sees the keys up to
-    /// `past + i`, of those the ones whose mask `[b, past + queries]` is true.
+    /// Causal attention of the last `queries` of `past + queries` keys: query `i` sees the keys up to `past + i` whose
+    /// mask `[b, past + queries]` is true.
     pub fn causal(past: usize, queries: usize, mask: Tensor<B, 2, Bool>) -> Self {
         let [_, k] = mask.dims();
         assert_eq!(k, past + queries, "attention: the key mask does not fit");
@@ -66,7 +66,7 @@ impl<B: Backend> AttentionBias<B> {
         this
     }
 
-    /// No bias and no mask: every query sees every key.
+    /// Neither bias nor mask: every query sees every key.
     pub fn none() -> Self {
         Self {
             bias: None,
@@ -76,7 +76,7 @@ impl<B: Backend> AttentionBias<B> {
         }
     }
 
-    /// Adds all parts; a sum of two masks stays finite. `queries` is needed where the past is limited.
+    /// Sums all parts; a sum of two masks stays finite. `queries` is required for a causal limit.
     fn combine(&self, queries: Option<usize>) -> Option<Tensor<B, 4>> {
         let mask = self.mask.clone().map(|mask| {
             let [b, k] = mask.dims();
@@ -96,12 +96,12 @@ impl<B: Backend> AttentionBias<B> {
     }
 }
 
-/// Multi-head attention: query `[b, q, h·c]`, key and value `[b, k, g·c]` to `[b, q, h·c]`; heads lie side by side in the
-/// last dimension. Where keys and values have fewer heads than queries (grouped queries), head `i` of the queries sees
-/// head `i·g/h` of theirs. `dropout` is the rate on the attention weights; 0 in evaluation.
+/// Multi-head attention: query `[b, q, h·c]`, key and value `[b, k, g·c]` to `[b, q, h·c]`, with heads concatenated in
+/// the last dimension. If keys and values have fewer heads than queries (grouped-query attention), query head `i` uses
+/// key head `i·g/h`. `dropout` is the rate on the attention weights; 0 in evaluation.
 ///
 /// # Panics
-/// Where the last dimension is not a multiple of `heads`, or shapes do not fit each other.
+/// If the last dimension is not a multiple of `heads`, or the shapes do not match.
 pub fn attention<B: Backend>(
     query: Tensor<B, 3>,
     key: Tensor<B, 3>,

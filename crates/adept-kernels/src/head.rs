@@ -1,4 +1,4 @@
-//! The tied output head and what is asked of it: the loss of labels, and their log-probabilities.
+//! The tied output head: the loss of labels, and their log-probabilities.
 //!
 //! Shape legend: `n` rows, `d` model width, `v` vocabulary. The head is the embedding matrix `[v, d]`; logits are
 //! `factor · states · weightᵀ`.
@@ -8,7 +8,7 @@ use burn::tensor::{Int, Tensor, backend::Backend};
 
 use crate::cross_entropy;
 
-/// Mean cross-entropy of states `[n, d]` against labels `[n]` that are not negative; 0 where all are ignored.
+/// Mean cross-entropy of states `[n, d]` against the non-negative labels in `[n]`; 0 if all are ignored.
 pub fn head_loss<B: Backend>(
     states: Tensor<B, 2>,
     weight: Tensor<B, 2>,
@@ -23,7 +23,7 @@ pub fn head_loss<B: Backend>(
     cross_entropy(states.mul_scalar(factor).matmul(weight.transpose()), labels)
 }
 
-/// Log-probability of each label `[n]`, not differentiated; 0 where the label is negative.
+/// Log-probability of each label `[n]`, not differentiable; 0 for negative labels.
 pub fn head_log_probabilities<B: Backend>(
     states: Tensor<B, 2>,
     weight: Tensor<B, 2>,

@@ -1,9 +1,9 @@
-//! The operations that dominate a transformer's training step, fused where the backend allows it.
+//! The operations that dominate a transformer's training step, fused if the backend allows it.
 //!
-//! Every function here is generic over the backend and written in burn's own operations; on the flex CPU backend (cargo
-//! feature `flex`), plain or under autodiff, the same call runs a multi-threaded, vectorised kernel with a hand-written
-//! backward pass that keeps fewer tensors than the composed one: attention keeps one number a query row instead of the
-//! whole score matrix, and an RMS norm one number a row. The choice is made at run time from the backend's type, so that
+//! Every function here is generic over the backend and written in burn's own operations. On the flex CPU backend (cargo
+//! feature `flex`), plain or with autodiff, the same call runs a multi-threaded, vectorised kernel with a hand-written
+//! backward pass that saves fewer tensors than the composed one: attention saves two numbers per query row instead of
+//! the whole score matrix, and RMS norm one number per row. The choice is made at run time from the backend's type, so
 //! callers need no extra trait bounds.
 //!
 //! Shape legend: `b` batch, `q` query positions, `k` key positions, `h` heads, `c` channels of one head, `d` model

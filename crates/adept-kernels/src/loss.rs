@@ -3,7 +3,7 @@
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, backend::Backend};
 
-/// Mean cross-entropy over the labels that are not negative (−100 by convention); 0 where all are ignored.
+/// Mean cross-entropy over the non-negative labels (ignored ones are −100 by convention); 0 if all are ignored.
 ///
 /// `logits` is `[n, v]`, `labels` `[n]`; the result has one element.
 pub fn cross_entropy<B: Backend>(logits: Tensor<B, 2>, labels: Tensor<B, 1, Int>) -> Tensor<B, 1> {

@@ -1,4 +1,4 @@
-//! Norms over the last dimension: root mean square (T5, Llama), and with mean and bias (CodeGen).
+//! Norms over the last dimension: RMS norm (T5, Llama), and layer norm with mean and bias (CodeGen).
 
 use burn::tensor::{Tensor, backend::Backend};
 
@@ -12,7 +12,7 @@ pub fn rms_norm<B: Backend>(x: Tensor<B, 3>, weight: Tensor<B, 1>, eps: f64) -> 
     x * inverse * weight.unsqueeze()
 }
 
-/// `(x − mean(x)) / sqrt(var(x) + eps) · weight + bias` over the last dimension, the variance that of the whole row; `x` is
+/// `(x − mean(x)) / sqrt(var(x) + eps) · weight + bias` over the last dimension, with the biased variance; `x` is
 /// `[b, n, d]`, `weight` and `bias` `[d]`.
 pub fn layer_norm<B: Backend>(x: Tensor<B, 3>, weight: Tensor<B, 1>, bias: Tensor<B, 1>, eps: f64) -> Tensor<B, 3> {
     #[cfg(feature = "flex")]

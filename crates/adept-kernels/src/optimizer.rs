@@ -1,32 +1,34 @@
-//! The arithmetic of an optimiser's step on flat tensors: AdamW's update, a sum of squares over many tensors, a scale.
+//! The arithmetic of an optimiser step on flat tensors: the AdamW update, a sum of squares over many tensors, a
+//! scaling.
 //!
-//! On the flex backend each is one pass over memory, in place where nobody else holds a tensor; elsewhere burn's own
+//! On the flex backend each is one pass over memory, in place if a tensor's storage is not shared; other backends use
+//! burn's operations. Sums run over parts of a fixed length, so that they do not depend on the number of threads.
 //! operations do the same. Sums run over parts of a fixed length, so that they do not depend on the number of threads.
 
 use burn::tensor::{Tensor, backend::Backend};
 
-/// Constants of one AdamW step of one parameter.
+/// Constants of an AdamW step for one parameter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamWStep {
     /// Decay of the first moment.
     pub beta1: f64,
     /// Decay of the second moment.
     pub beta2: f64,
-    /// Added to the corrected root of the second moment.
+    /// Added to the bias-corrected root of the second moment.
     pub epsilon: f64,
-    /// What the parameter is multiplied by before it is stepped, `1 - rate · decay`.
+    /// Weight decay factor applied to the parameter before the step, `1 - rate · decay`.
     pub shrink: f64,
-    /// `rate / (1 - beta1^t)`; with 0 the moments advance and the parameter stays.
+    /// `rate / (1 - beta1^t)`; if 0, the moments advance but the parameter does not change.
     pub step_size: f64,
     /// `sqrt(1 - beta2^t)`.
     pub correction: f64,
 }
 
-/// Steps one flat parameter and its two moments (zeros where there are none yet):
-/// `p·shrink - step_size · m / (sqrt(v) / correction + epsilon)`.
+/// Updates a flat parameter and its two moments (initially zero): `p·shrink - step_size · m / (sqrt(v) / correction +
+/// epsilon)`.
 ///
 /// # Panics
-/// Where the tensors differ in length.
+/// If the tensors differ in length.
 pub fn adamw<B: Backend>(
     value: Tensor<B, 1>,
     gradient: Tensor<B, 1>,
@@ -74,7 +76,7 @@ pub(crate) fn adamw_composed<B: Backend>(
     (value, [first, second])
 }
 
-/// Sum of the squares of all elements of all tensors together, `[1]`; `None` where there is no tensor.
+/// Sum of squares of all elements in all tensors, `[1]`; `None` if there are no tensors.
 pub fn sum_of_squares<'a, B: Backend>(tensors: impl Iterator<Item = &'a Tensor<B, 1>>) -> Option<Tensor<B, 1>> {
     #[cfg(feature = "flex")]
     if crate::flex::route::<B>() == Some(crate::flex::Route::Plain) {
@@ -84,7 +86,7 @@ pub fn sum_of_squares<'a, B: Backend>(tensors: impl Iterator<Item = &'a Tensor<B
     (!squares.is_empty()).then(|| Tensor::cat(squares, 0).sum())
 }
 
-/// Multiplies by a factor `[1]` that lies on the device.
+/// Multiplies by a factor `[1]` on the device.
 pub fn scale<B: Backend>(tensor: Tensor<B, 1>, factor: &Tensor<B, 1>) -> Tensor<B, 1> {
     #[cfg(feature = "flex")]
     if crate::flex::route::<B>() == Some(crate::flex::Route::Plain) {

@@ -1,11 +1,11 @@
-//! Rotary position embedding (Su et al. 2021, arXiv 2104.09864): channels of queries and keys are turned in pairs, by an
-//! angle that grows with the position.
+//! Rotary position embedding (Su et al. 2021, arXiv 2104.09864): rotates pairs of query and key channels by an angle
+//! proportional to the position.
 //!
-//! Shape legend: `b` rows, `n` slots, `h` heads, `c` channels of a head, `p` pairs of turned channels.
+//! Shape legend: `b` rows, `n` slots, `h` heads, `c` channels per head, `p` pairs of rotated channels.
 
 use burn::tensor::{Tensor, backend::Backend};
 
-/// Which of the first `2·p` channels make a pair.
+/// How the first `2·p` channels are paired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RotaryPairs {
     /// Channel `i` and channel `i + p` (Llama).
@@ -14,7 +14,7 @@ pub enum RotaryPairs {
     Neighbours,
 }
 
-/// Cosines and sines of the angles of each slot, made once a pass and used by each of its layers.
+/// Cosines and sines of the angles of each slot, computed once per pass and used by each layer.
 #[derive(Debug, Clone)]
 pub struct RotaryAngles<B: Backend> {
     /// `[b, n, p]`.
@@ -23,12 +23,12 @@ pub struct RotaryAngles<B: Backend> {
     pub sin: Tensor<B, 3>,
 }
 
-/// Turns the first `2·p` channels of each head of `x` `[b, n, h·c]`; the others stay as they are.
+/// Rotates the first `2·p` channels of each head of `x` `[b, n, h·c]`; the others are unchanged.
 ///
 /// A pair `(x, y)` becomes `(x·cos − y·sin, y·cos + x·sin)`.
 ///
 /// # Panics
-/// Where the last dimension is not a multiple of `heads`, or a head has fewer channels than are turned.
+/// If the last dimension is not a multiple of `heads`, or a head has fewer than `2·p` channels.
 pub fn rotary<B: Backend>(x: Tensor<B, 3>, heads: usize, angles: &RotaryAngles<B>, pairs: RotaryPairs) -> Tensor<B, 3> {
     let [b, n, inner] = x.dims();
     let [_, _, p] = angles.cos.dims();
@@ -45,7 +45,7 @@ pub fn rotary<B: Backend>(x: Tensor<B, 3>, heads: usize, angles: &RotaryAngles<B
     }
     let x = x.reshape([b, n, heads, c]);
     let turned = x.clone().slice([0..b, 0..n, 0..heads, 0..2 * p]);
-    // Both layouts as `[b, n, h, p]` of firsts and seconds.
+    // Reshapes either layout so that the two channels of a pair are `[b, n, h, p]` each.
     let (shape, axis) = match pairs {
         RotaryPairs::Halves => ([b, n, heads, 2, p], 3),
         RotaryPairs::Neighbours => ([b, n, heads, p, 2], 4),

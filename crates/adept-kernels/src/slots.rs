@@ -1,11 +1,12 @@
-//! Writing into a store of slots: what a cache of keys and values does at every step of a generation.
+//! Writes into a key/value cache, as in every step of generation.
 
 use burn::tensor::{Tensor, backend::Backend};
 
-/// Puts `new` `[b, n, d]` into the slots `at..at + n` of `into` `[b, room, d]`: in place where nobody else holds `into`, as
-/// backends that can do so do. (On flex burn's own assignment always copies all of it.)
+/// Writes `new` `[b, n, d]` to the slots `at..at + n` of `into` `[b, room, d]`, in place if the backend supports it and
+/// the storage of `into` is not shared. (On flex, burn's own assignment always copies the whole tensor.)
 ///
 /// # Panics
+/// If the shapes do not match.
 /// Where the shapes do not fit each other.
 pub fn write_slots<B: Backend>(into: Tensor<B, 3>, at: usize, new: Tensor<B, 3>) -> Tensor<B, 3> {
     let ([rows, room, d], [b, n, width]) = (into.dims(), new.dims());

@@ -1,65 +1,65 @@
-//! Whole sublayers of a transformer, each with its norm in front and its residual: attention over the same rows, attention
-//! over a memory, feed-forward.
+//! Whole transformer sublayers, each with its pre-norm and residual connection: self-attention, cross-attention over a
+//! memory, feed-forward.
 //!
-//! Composed of this crate's kernels and burn's products. On the flex backend, without dropout and where the weights are
-//! small enough to stay in a processor's cache, one fused kernel does a sublayer: each thread takes a few dozen rows all
-//! the way through, and one product makes queries, keys and values. For large weights the big products dominate, and they
-//! are better cut by columns, which the composed form does.
+//! Composed of this crate's kernels and burn's products. On the flex backend, without dropout and if the weights are
+//! small enough to stay in a processor's cache, a single fused kernel computes a sublayer: each thread processes a few
+//! dozen rows from start to end, and one product yields queries, keys and values. With large weights the big products
+//! dominate, and these are better split by columns, as in the composed form.
 
 use burn::tensor::{Distribution, Tensor, backend::Backend};
 
 use crate::{AttentionBias, attention, gated_gelu, relu, rms_norm};
 
-/// Elements of a sublayer's weights up to which they are taken to stay in a cache (2 MiB).
+/// Maximum number of weight elements of a sublayer that is assumed to stay in a cache (2 MiB).
 #[cfg(feature = "flex")]
 const CACHED: usize = 512 * 1024;
 
-/// What every sublayer of one pass shares.
+/// Settings shared by all sublayers of a pass.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
-    /// Attention heads.
+    /// Number of attention heads.
     pub heads: usize,
     /// Added to the mean square in the norm.
     pub epsilon: f64,
-    /// Rate of dropout inside and behind the sublayer; 0 in evaluation.
+    /// Dropout rate within and after the sublayer; 0 in evaluation.
     pub dropout: f64,
 }
 
 /// Parameters of an attention sublayer.
 #[derive(Debug, Clone)]
 pub struct AttentionWeights<B: Backend> {
-    /// Of the norm in front, `[d]`.
+    /// Weight of the pre-norm, `[d]`.
     pub norm: Tensor<B, 1>,
-    /// `[d, h·c]`: of queries, keys and values for self-attention, of queries alone for attention over a memory.
+    /// `[d, h·c]` each: query, key and value maps for self-attention, only the query map for cross-attention.
     pub inputs: Vec<Tensor<B, 2>>,
-    /// `[h·c, d]`.
+    /// Output map, `[h·c, d]`.
     pub output: Tensor<B, 2>,
 }
 
 /// Parameters of a feed-forward sublayer.
 #[derive(Debug, Clone)]
 pub struct FeedForwardWeights<B: Backend> {
-    /// Of the norm in front, `[d]`.
+    /// Weight of the pre-norm, `[d]`.
     pub norm: Tensor<B, 1>,
-    /// The map that is activated, `[d, f]`.
+    /// The map followed by the activation, `[d, f]`.
     pub wi: Tensor<B, 2>,
-    /// `[d, f]`; where it is there, the layer is `wo(gelu(wi x) · gate x)` instead of `wo(relu(wi x))`.
+    /// `[d, f]`; if present, the layer is `wo(gelu(wi x) · gate x)` instead of `wo(relu(wi x))`.
     pub gate: Option<Tensor<B, 2>>,
-    /// `[f, d]`.
+    /// Output map, `[f, d]`.
     pub wo: Tensor<B, 2>,
 }
 
-/// Keys and values of a memory, made once and read by each pass over it.
+/// Keys and values of a memory, computed once and used by each pass over it.
 #[derive(Debug, Clone)]
 pub enum KeysValues<B: Backend> {
-    /// `[b, k, h·c]` each.
+    /// Separate, `[b, k, h·c]` each.
     Apart(Tensor<B, 3>, Tensor<B, 3>),
-    /// `[b, k, 2·h·c]`: for the fused kernel.
+    /// Concatenated, `[b, k, 2·h·c]`, for the fused kernel.
     Together(Tensor<B, 3>),
 }
 
 impl<B: Backend> KeysValues<B> {
-    /// Computes them from states `[b, k, d]` that need no norm; weights are `[d, h·c]`.
+    /// Projects states `[b, k, d]` without a norm; weights are `[d, h·c]`.
     pub fn new(states: Tensor<B, 3>, key: Tensor<B, 2>, value: Tensor<B, 2>, settings: Settings) -> Self {
         #[cfg(feature = "flex")]
         if let Some(route) = fused::<B>(settings, key.shape().num_elements() * 4) {
@@ -69,7 +69,7 @@ impl<B: Backend> KeysValues<B> {
         Self::Apart(linear(states.clone(), key), linear(states, value))
     }
 
-    /// Keys and values, each by itself.
+    /// Separate keys and values.
     pub fn apart(self) -> (Tensor<B, 3>, Tensor<B, 3>) {
         match self {
             Self::Apart(keys, values) => (keys, values),
@@ -81,7 +81,7 @@ impl<B: Backend> KeysValues<B> {
         }
     }
 
-    /// Rows of the memory.
+    /// Number of rows in the memory.
     fn rows(&self) -> usize {
         match self {
             Self::Apart(keys, _) => keys.dims()[0],
@@ -90,7 +90,7 @@ impl<B: Backend> KeysValues<B> {
     }
 }
 
-/// The route of the fused kernels, where they are to be used for a sublayer of `weights` elements.
+/// The route of the fused kernels, if they should be used for a sublayer with `weights` elements.
 #[cfg(feature = "flex")]
 fn fused<B: Backend>(settings: Settings, weights: usize) -> Option<crate::flex::Route> {
     if settings.dropout > 0.0 || weights > CACHED {
@@ -99,15 +99,15 @@ fn fused<B: Backend>(settings: Settings, weights: usize) -> Option<crate::flex::
     crate::flex::route::<B>()
 }
 
-/// `[b, n, in]` to `[b, n, out]` as one flat product: burn's batched product would go row by row.
+/// `[b, n, in]` to `[b, n, out]` as a single flat product: burn's batched product would process each row separately.
 pub fn linear<B: Backend>(x: Tensor<B, 3>, weight: Tensor<B, 2>) -> Tensor<B, 3> {
     let [b, n, d] = x.dims();
     let [_, out] = weight.dims();
     linear_rows(x.reshape([b * n, d]), weight).reshape([b, n, out])
 }
 
-/// `[n, in]` to `[n, out]`. Few rows on the plain flex backend, as at every step of a generation, take a product of their
-/// own that reads the weight once.
+/// `[n, in]` to `[n, out]`. Few rows on the plain flex backend, as in every step of generation, use a special product
+/// that reads the weight once.
 pub fn linear_rows<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tensor<B, 2> {
     #[cfg(feature = "flex")]
     if crate::flex::are_few(x.dims()[0]) && crate::flex::route::<B>() == Some(crate::flex::Route::Plain) {
@@ -116,7 +116,7 @@ pub fn linear_rows<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tensor<
     x.matmul(weight)
 }
 
-/// Zeroes values with probability `rate` and scales the rest by `1/(1 - rate)`; draws from the device's stream.
+/// Zeroes values with probability `rate` and scales the rest by `1/(1 - rate)`; uses the device's random stream.
 pub fn dropout<B: Backend>(x: Tensor<B, 3>, rate: f64) -> Tensor<B, 3> {
     if rate == 0.0 {
         return x;
@@ -127,7 +127,7 @@ pub fn dropout<B: Backend>(x: Tensor<B, 3>, rate: f64) -> Tensor<B, 3> {
     x * keep
 }
 
-/// `x + attention(norm(x))` over the rows of `x` `[b, n, d]` themselves.
+/// `x + attention(norm(x))` for `x` `[b, n, d]`.
 pub fn self_attention<B: Backend>(
     x: Tensor<B, 3>,
     weights: AttentionWeights<B>,
@@ -147,8 +147,8 @@ pub fn self_attention<B: Backend>(
     x + dropout(linear(context, weights.output), settings.dropout)
 }
 
-/// `x + attention(norm(x), memory)`. Several rows of `x` `[b·m, n, d]` may belong to one of the memory's `b`: they become
-/// further queries of that row, since attention over a memory knows no positions.
+/// `x + attention(norm(x), memory)`. `x` `[b·m, n, d]` may have `m` rows for each of the memory's `b`: they become
+/// additional queries of that row, since cross-attention has no positions.
 pub fn cross_attention<B: Backend>(
     x: Tensor<B, 3>,
     weights: AttentionWeights<B>,

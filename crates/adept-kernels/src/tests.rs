@@ -1,4 +1,4 @@
-//! The fused kernels against the composed operations on an independent backend: outputs and every gradient.
+//! The fused kernels against the composed operations on an independent backend: outputs and all gradients.
 //!
 //! Tolerance: both sides sum in float32 in different orders; with a few hundred terms of order one the difference stays
 //! below 2e-5 relative to the largest element.
@@ -15,7 +15,7 @@ use crate::{AttentionBias, attention, cross_entropy, gated_gelu, relu, rms_norm}
 type Composed = Autodiff<NdArray>;
 type Fused = Autodiff<burn_flex::Flex>;
 
-/// Numbers in about [-2, 2] that are the same on every machine (a small linear congruential generator).
+/// Reproducible numbers in about [-2, 2] (from a small linear congruential generator).
 fn numbers(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     (0..count)
@@ -33,7 +33,7 @@ fn leaf<B: AutodiffBackend, const D: usize>(shape: [usize; D], seed: u64) -> Ten
     Tensor::from_data(data, &B::Device::default()).require_grad()
 }
 
-/// Weighs the output with fixed numbers, so that every element has its own gradient.
+/// Weights the output with fixed numbers, so that every element has its own gradient.
 fn weighed<B: AutodiffBackend, const D: usize>(out: Tensor<B, D>) -> Tensor<B, 1> {
     let weights = TensorData::new(numbers(out.shape().num_elements(), 99), out.shape());
     (out.clone() * Tensor::from_data(weights, &out.device())).sum()
@@ -126,7 +126,7 @@ mod fused {
 
     #[test]
     fn attention_with_bias_and_mask() {
-        // One block of queries, several.
+        // A single block of queries, and several.
         for (q, k) in [(7, 21), (140, 90)] {
             check(
                 attention_figures::<Fused>(q, k, true),
@@ -191,7 +191,7 @@ mod fused {
             ]
         };
         check(figures(fused), figures(composed));
-        // In place only where nobody else holds the tensor.
+        // In place only if the tensor's storage is not shared.
         assert_eq!(values(kept), numbers(count, 1));
     }
 

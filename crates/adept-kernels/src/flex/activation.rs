@@ -1,4 +1,4 @@
-//! Activations of the feed-forward layers, one pass each way.
+//! Activations of the feed-forward layers, a single pass in each direction.
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -14,17 +14,17 @@ use super::blocks;
 use super::bridge::{Route, contiguous, elements, elements_mut, from_plain, from_tracked, plain, tensor, tracked};
 use super::rows::{fast, sigmoid};
 
-/// Elements that one task works on: 64 KiB, a part that stays in the first cache levels.
+/// Elements per task: 64 KiB, which stays in the first cache levels.
 const PART: usize = 16 * 1024;
-/// What an element costs, in multiplications.
+/// Cost of an element, in multiplications.
 const COST: usize = 16;
 /// 2·sqrt(2/π), see the crate's `activation` module.
 const GELU_SCALE: f32 = 1.595_769;
 const GELU_CUBE: f32 = 0.044_715;
 
-/// `x · sigmoid(inner(x))`, which is what GELU's tanh form and SiLU have in common.
+/// `x · sigmoid(inner(x))`, the common form of tanh-GELU and SiLU.
 pub(crate) trait Activation: Debug + Send + Sync + 'static {
-    /// What the sigmoid is taken of, and its slope.
+    /// The argument of the sigmoid, and its derivative.
     fn inner(x: f32) -> (f32, f32);
 }
 
@@ -56,7 +56,7 @@ fn value<A: Activation>(x: f32) -> f32 {
     x * sigmoid(A::inner(x).0)
 }
 
-/// Value and slope.
+/// Value and derivative of the activation.
 #[inline(always)]
 fn value_and_slope<A: Activation>(x: f32) -> (f32, f32) {
     let (inner, slope) = A::inner(x);
@@ -77,7 +77,7 @@ pub(crate) fn relu<B: Backend, const D: usize>(route: Route, x: Tensor<B, D>) ->
     })
 }
 
-/// Keeps its output, which the next product keeps anyway where its weight is trained.
+/// Saves its output, which the next product saves anyway if its weight is trained.
 #[derive(Debug)]
 struct Relu;
 
@@ -103,7 +103,7 @@ impl Backward<Flex, 1> for Relu {
 }
 
 fn relu_forward(x: FlexTensor) -> FlexTensor {
-    // Written so that a NaN stays one.
+    // This comparison propagates NaN.
     mapped(
         x,
         #[inline(always)]
@@ -111,7 +111,7 @@ fn relu_forward(x: FlexTensor) -> FlexTensor {
     )
 }
 
-/// Changes a contiguous tensor part by part; in place where nobody else holds its storage. `work` gets a part and the
+/// Modifies a contiguous tensor part by part, in place if its storage is not shared. `work` receives a part and the
 /// index of its first element.
 fn write(target: &mut FlexTensor, work: impl Fn(&mut [f32], usize) + Sync) {
     let (start, end) = target
@@ -129,7 +129,7 @@ fn write(target: &mut FlexTensor, work: impl Fn(&mut [f32], usize) + Sync) {
         });
 }
 
-/// Every element of a contiguous tensor changed; in place where nobody else holds its storage.
+/// Applies `change` to every element of a contiguous tensor, in place if its storage is not shared.
 fn mapped(mut x: FlexTensor, change: impl Fn(f32) -> f32 + Sync) -> FlexTensor {
     let work = elements(&x).len() * COST;
     if x.is_unique() {
@@ -180,7 +180,7 @@ pub(crate) fn gelu<B: Backend, const D: usize>(route: Route, x: Tensor<B, D>) ->
     })
 }
 
-/// Keeps its input.
+/// Saves its input.
 impl Backward<Flex, 1> for Gelu {
     type State = FlexTensor;
 
@@ -276,7 +276,7 @@ fn gated_forward<A: Activation>(gate: &FlexTensor, up: &FlexTensor) -> FlexTenso
     tensor(out, gate.layout().shape().clone())
 }
 
-/// `activation(gate) · up` of one part.
+/// `activation(gate) · up` on one part.
 #[inline(always)]
 pub(super) fn gated_part<A: Activation>(out: &mut [f32], gate: &[f32], up: &[f32]) {
     for ((out, &x), &y) in out.iter_mut().zip(gate).zip(up) {
@@ -284,7 +284,7 @@ pub(super) fn gated_part<A: Activation>(out: &mut [f32], gate: &[f32], up: &[f32
     }
 }
 
-/// The gradients of gate and up of one part.
+/// The gradients of gate and up on one part.
 #[inline(always)]
 pub(super) fn gated_part_backward<A: Activation>(
     gate: &[f32],

@@ -1,6 +1,6 @@
-//! Attention, one head of a batch row a task, and on the way back one head of the keys with all that read it; see
-//! [`super::heads`] for what happens inside one. A head's sums do not depend on which thread makes them, nor do tasks share
-//! any.
+//! Attention with one head of a batch row per task; the backward pass has one key head per task, with all query heads
+//! that use it. See [`super::heads`] for the computation within a head. A head's sums do not depend on the thread that
+//! computes them, and tasks share no sums.
 
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
@@ -76,7 +76,7 @@ pub(crate) fn attention<B: Backend>(
         softmax,
     };
     let [query, key, value] = nodes;
-    // The position bias is a fourth parent where there is one: its table is trained in full fine-tuning.
+    // The position bias, if any, is a fourth parent: its table is trained in full fine-tuning.
     from_tracked(match position_node {
         Some(bias) => {
             let step =
@@ -96,7 +96,8 @@ pub(crate) fn attention<B: Backend>(
     })
 }
 
-/// Queries `[b, q, h·c]`, keys and values `[b, k, g·c]`, whose rows may lie apart; `[1, h, q, k]` and `[b, k]`, contiguous.
+/// Queries `[b, q, h·c]`, keys and values `[b, k, g·c]`, with rows at any stride; bias `[1, h, q, k]` and mask
+/// `[b, k]`, contiguous.
 #[derive(Debug, Clone)]
 struct Inputs {
     query: FlexTensor,
@@ -108,7 +109,7 @@ struct Inputs {
 }
 
 impl Inputs {
-    /// The parts that belong to one batch row.
+    /// The inputs of one batch row.
     fn row(&self, i: usize, shape: Heads) -> Row<'_> {
         let [query, key, value] = [&self.query, &self.key, &self.value].map(|tensor| {
             let rows = Rows::of(tensor);
@@ -129,7 +130,7 @@ impl Inputs {
     }
 }
 
-/// `values` `[b, n, h·c]` by batch row and head: the `n` pieces `[c]` of each. Of nothing, as many empty lists.
+/// Splits `values` `[b, n, h·c]` by batch row and head into `n` pieces `[c]` each; empty input yields empty lists.
 fn by_head(values: &mut [f32], b: usize, heads: usize, channels: usize) -> Vec<Vec<&mut [f32]>> {
     let n = values.len() / (b * heads * channels);
     let mut lists: Vec<_> = (0..b * heads).map(|_| Vec::with_capacity(n)).collect();
@@ -142,7 +143,7 @@ fn by_head(values: &mut [f32], b: usize, heads: usize, channels: usize) -> Vec<V
     lists
 }
 
-/// The output `[b, q, h·c]` and the softmax of every batch row, head and query.
+/// The output `[b, q, h·c]`, and the softmax parameters of every batch row, head and query.
 fn forward(inputs: &Inputs, b: usize, shape: Heads) -> (FlexTensor, Vec<Softmax>) {
     let Heads {
         q,
@@ -156,7 +157,7 @@ fn forward(inputs: &Inputs, b: usize, shape: Heads) -> (FlexTensor, Vec<Softmax>
     let mut softmax = vec![Softmax::default(); b * heads * q];
     let work = b * heads * shape.work();
     if q == 1 {
-        // As many pieces as there are threads: the longer the pieces of a key, the better for memory.
+        // One piece per thread: the longer a key's contiguous piece, the better for memory bandwidth.
         let some = groups.div_ceil(rayon::current_num_threads().div_ceil(b)).max(1);
         let width = some * shape.sharing();
         let tasks = out
@@ -225,8 +226,8 @@ impl Backward<Flex, 4> for Attention {
     }
 }
 
-/// With P the weights, D the incoming gradient and dS the scores' gradient: `dV = Pᵀ·D`, `dQ = dS·K`, `dK = dSᵀ·Q`, and
-/// dS summed over the batch for the position bias. Only the gradients of tracked parents are computed.
+/// With P the weights, D the incoming gradient and dS the gradient of the scores: `dV = Pᵀ·D`, `dQ = dS·K`,
+/// `dK = dSᵀ·Q`, and dS summed over the batch for the position bias. Only gradients of tracked parents are computed.
 fn backward(state: &State, grad: &FlexTensor, parents: [Option<NodeId>; 4], grads: &mut Gradients) {
     let State {
         inputs,
@@ -245,7 +246,7 @@ fn backward(state: &State, grad: &FlexTensor, parents: [Option<NodeId>; 4], grad
     } = shape;
     let (inner, narrow, sharing) = (shape.inner(), shape.narrow(), shape.sharing());
     let wanted = parents.map(|parent| parent.is_some());
-    // An empty vector stands for a gradient nobody asked for; its pieces are empty lists.
+    // An unneeded gradient is an empty vector; its pieces are empty lists.
     let room = |wanted: bool, size: usize| vec![0.0; if wanted { size } else { 0 }];
     let mut query_grad = room(wanted[0], b * q * inner);
     let mut key_grad = room(wanted[1], b * k * narrow);
@@ -296,11 +297,11 @@ fn backward(state: &State, grad: &FlexTensor, parents: [Option<NodeId>; 4], grad
     }
 }
 
-/// One head of the keys of one batch row, with the heads of the queries that read it: where their gradients go.
+/// One key head of a batch row with the query heads that use it: the destinations of their gradients.
 struct Task<'a> {
     row: usize,
     group: usize,
-    /// A list a head of the queries.
+    /// One list per query head.
     queries: Vec<Vec<&'a mut [f32]>>,
     keys: Vec<&'a mut [f32]>,
     values: Vec<&'a mut [f32]>,
@@ -309,8 +310,8 @@ struct Task<'a> {
 }
 
 impl Task<'_> {
-    /// The gradients of keys and values are summed over heads and blocks in their order, the blocks from the last on: it
-    /// sees all keys, so that it is the one that writes all rows.
+    /// The gradients of keys and values are summed over heads and blocks in a fixed order, starting with the last
+    /// block: it sees all keys, and so initialises all rows.
     fn run(self, row: &Row<'_>, shape: Heads, wanted: [bool; 4], sides: [Side<'_>; 2], softmax: &[Softmax]) {
         let Heads { q, k, channels, .. } = shape;
         let [grad, _] = sides;

@@ -1,6 +1,6 @@
-//! The attention sublayer in one pass over the batch: norm, projections, attention, output map and residual of a few batch
-//! rows at a time. Self-attention projects queries, keys and values with one product; cross-attention projects queries and
-//! reads keys and values that lie side by side in the memory.
+//! The attention sublayer in one pass over the batch: norm, projections, attention, output map and residual for a few
+//! batch rows at a time. Self-attention projects queries, keys and values with one product; cross-attention projects
+//! queries and reads concatenated keys and values from the memory.
 
 mod backward;
 
@@ -22,8 +22,8 @@ use super::rows::fast;
 use crate::AttentionBias;
 use crate::sublayer::AttentionWeights;
 
-/// Self-attention of `x` `[b, n, d]`, or with a memory `[b, k, 2·h·c]` cross-attention, where `x` may hold several rows
-/// for each of the memory's. `weights.inputs` are the query's, key's and value's maps, or the query's alone.
+/// Self-attention over `x` `[b, n, d]` or, given a memory `[b, k, 2·h·c]`, cross-attention, where `x` may have several
+/// rows per memory row. `weights.inputs` are the query, key and value maps, or only the query map.
 pub(crate) fn attention_layer<B: Backend>(
     route: Route,
     x: Tensor<B, 3>,
@@ -122,7 +122,7 @@ struct Settings {
     shape: Heads,
     b: usize,
     eps: f32,
-    /// Input maps: three, or one with a memory.
+    /// Number of input maps: three, or one with a memory.
     maps: usize,
     memory: bool,
     biased: bool,
@@ -141,8 +141,8 @@ struct State {
     kept: Option<Arc<Kept>>,
 }
 
-/// Of every row: the normed input `[n, d]`, one number of the norm, the projections `[n, maps·h·c]`, the context
-/// `[n, h·c]` and the softmax of each head.
+/// Saved for every row: the normed input `[n, d]`, the norm's scale factor, the projections `[n, maps·h·c]`, the
+/// context `[n, h·c]` and the softmax parameters of each head.
 #[derive(Debug)]
 struct Kept {
     normed: Buffer,
@@ -152,7 +152,7 @@ struct Kept {
     softmax: Vec<Softmax>,
 }
 
-/// A few batch rows on their way through.
+/// The batch rows of one task.
 struct Task<'a> {
     first: usize,
     x: &'a [f32],
@@ -188,7 +188,7 @@ impl State {
         elements(&self.norm).len()
     }
 
-    /// Batch rows a task.
+    /// Batch rows per task.
     fn units(&self) -> usize {
         units_a_task(self.settings.b, self.settings.shape.q)
     }
@@ -198,7 +198,7 @@ impl State {
         b * shape.q * (self.d() * (self.input.columns() + shape.inner()) + 2 * shape.k * shape.inner())
     }
 
-    /// What batch row `i` attends with; `projected` are its projections.
+    /// The attention inputs of batch row `i`, given its projections.
     fn row<'a>(&'a self, i: usize, projected: &'a [f32]) -> Row<'a> {
         let Heads { k, .. } = self.settings.shape;
         let (inner, wide) = (self.settings.shape.inner(), self.input.columns());
@@ -233,7 +233,7 @@ impl State {
         let Settings { shape, b, eps, .. } = self.settings;
         let (d, inner, wide, units) = (self.d(), shape.inner(), self.input.columns(), self.units());
         let (n, rows) = (b * shape.q, units * shape.q);
-        // The residual: the product is added to it.
+        // Residual connection: the product is accumulated onto it.
         let mut out = elements(&self.x).to_vec();
         let mut kept = Kept {
             normed: buffer(n * d),
@@ -301,7 +301,7 @@ impl State {
     }
 }
 
-/// The next part where the settings say that it is there.
+/// Takes the next part if the settings include it.
 trait NextIfSet {
     fn next_if_set(&mut self, set: bool) -> Option<FlexTensor>;
 }

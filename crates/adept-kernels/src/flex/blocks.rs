@@ -1,4 +1,4 @@
-//! What the fused sublayers share: how rows are cut into tasks, weights side by side, the norm in front.
+//! Shared by the fused sublayers: splitting rows into tasks, concatenated weights, sums over rows.
 
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::grads::Gradients;
@@ -10,19 +10,19 @@ use super::matmul::{View, transpose};
 use super::pool::{Buffer, buffer};
 use super::rows::fast;
 
-/// Tasks that a call is cut into at most. Fixed, so that what tasks sum up does not depend on the number of threads.
+/// Maximum number of tasks per call. Fixed, so that the sums over tasks do not depend on the number of threads.
 const TASKS: usize = 16;
-/// Rows that a task has at least: with fewer, a product spends its time on reading the weights.
+/// Minimum number of rows per task: with fewer, a product is dominated by reading the weights.
 const LEAST_ROWS: usize = 24;
-/// Multiplications below which waking another thread costs more than it saves.
+/// Number of multiplications below which waking another thread costs more than it saves.
 const ALONE: usize = 1 << 20;
 
-/// How many of `units` (of `rows` rows each) a task works on.
+/// Number of `units` (of `rows` rows each) per task.
 pub(super) fn units_a_task(units: usize, rows: usize) -> usize {
     units.div_ceil(TASKS).max(LEAST_ROWS.div_ceil(rows)).min(units).max(1)
 }
 
-/// Runs the tasks, on this thread alone where they are small: `work` counts the multiplications of all.
+/// Runs the tasks, on the calling thread only if they are small: `work` is their total number of multiplications.
 pub(super) fn run<T: Send>(tasks: Vec<T>, work: usize, task: impl Fn(T) + Sync + Send) {
     if work < ALONE || tasks.len() == 1 || rayon::current_num_threads() == 1 {
         tasks.into_iter().for_each(task);
@@ -31,8 +31,8 @@ pub(super) fn run<T: Send>(tasks: Vec<T>, work: usize, task: impl Fn(T) + Sync +
     }
 }
 
-/// Weights `[d, columns]` with the same input, copied side by side into one `[d, Σ columns]` matrix, so that one product
-/// computes what several would.
+/// Weights `[d, columns]` with a common input, concatenated into one `[d, Σ columns]` matrix, so that a single product
+/// replaces several.
 #[derive(Debug)]
 pub(super) struct Weights {
     values: Buffer,
@@ -69,14 +69,14 @@ impl Weights {
         matrix(self.rows, self.columns)
     }
 
-    /// Rows and columns exchanged, written anew: a product with a matrix whose rows do not lie in one piece copies it
-    /// element by element, and each task would do so again.
+    /// A transposed copy: a product with a matrix of non-contiguous rows packs it element by element, and each task
+    /// would repeat that.
     pub fn transposed(&self) -> Self {
         transposed(&self.values, self.rows, self.columns)
     }
 }
 
-/// A `[rows, columns]` matrix with rows and columns exchanged.
+/// Transposes a `[rows, columns]` matrix.
 pub(super) fn transposed(source: &[f32], rows: usize, columns: usize) -> Weights {
     let mut values = buffer(rows * columns);
     transpose(source, matrix(rows, columns), &mut values);
@@ -87,12 +87,12 @@ pub(super) fn transposed(source: &[f32], rows: usize, columns: usize) -> Weights
     }
 }
 
-/// `rows` whole rows of `columns` elements, one after another.
+/// View of `rows` contiguous rows of `columns` elements.
 pub(super) fn matrix(rows: usize, columns: usize) -> View {
     View::rows(0, rows, columns, columns)
 }
 
-/// Pieces of `length` elements (the last may be shorter); of nothing, as many empty ones.
+/// Splits into pieces of `length` elements (the last may be shorter); empty input yields `count` empty pieces.
 pub(super) fn pieces(values: &mut [f32], length: usize, count: usize) -> Vec<&mut [f32]> {
     if values.is_empty() {
         return (0..count).map(|_| Default::default()).collect();
@@ -100,7 +100,7 @@ pub(super) fn pieces(values: &mut [f32], length: usize, count: usize) -> Vec<&mu
     values.chunks_mut(length).collect()
 }
 
-/// Sums parts of equal length in their order.
+/// Sums parts of equal length in a fixed order.
 pub(super) fn summed(parts: &[f32], length: usize) -> Vec<f32> {
     let mut total = parts[..length].to_vec();
     for part in parts[length..].chunks_exact(length.max(1)) {
@@ -109,11 +109,11 @@ pub(super) fn summed(parts: &[f32], length: usize) -> Vec<f32> {
     total
 }
 
-/// Rows whose sum one task makes; fixed, so that sums over rows do not depend on the number of threads.
+/// Rows summed by one task; fixed, so that sums over rows do not depend on the number of threads.
 const SUMMED: usize = 32;
 
-/// Sums vectors of `d` elements over `n` rows: `add` adds what one row gives. Parts of a fixed number of rows are summed
-/// by themselves and then added in their order.
+/// Sums vectors of `d` elements over `n` rows: `add` adds the contribution of one row. Parts of a fixed number of rows
+/// are summed separately, then added in order.
 pub(super) fn over_rows(n: usize, d: usize, add: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
     if n == 0 {
         return vec![0.0; d];
@@ -134,7 +134,7 @@ pub(super) fn over_rows(n: usize, d: usize, add: impl Fn(usize, &mut [f32]) + Sy
     summed(&parts, d)
 }
 
-/// The sum of all rows of `d` elements.
+/// Sum over all rows of `d` elements.
 pub(super) fn column_sums(values: &[f32], d: usize) -> Vec<f32> {
     over_rows(
         values.len() / d,
@@ -148,7 +148,7 @@ pub(super) fn column_sums(values: &[f32], d: usize) -> Vec<f32> {
     )
 }
 
-/// Registers the gradients `[rows, columns]` of weights that were computed side by side or apart.
+/// Registers the gradient `[rows, columns]` of a weight.
 pub(super) fn register(grads: &mut Gradients, node: Option<NodeId>, values: Vec<f32>, shape: &[usize]) {
     if let Some(id) = node {
         grads.register::<Flex>(id, tensor(values, shape.to_vec()));

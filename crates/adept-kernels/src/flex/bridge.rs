@@ -1,4 +1,4 @@
-//! From a generic tensor to flex's own and back, decided by the backend's type at run time.
+//! Converts generic tensors to flex tensors and back, according to the backend's type at run time.
 
 use std::any::{Any, TypeId};
 
@@ -10,7 +10,7 @@ use burn_flex::{Flex, FlexTensor};
 /// A float tensor of `Autodiff<Flex>`.
 pub(super) type Tracked = <Autodiff<Flex> as BackendTypes>::FloatTensorPrimitive;
 
-/// Which of the two flex backends a generic `B` is.
+/// The flex backend that a generic `B` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     /// `Flex`
@@ -19,7 +19,7 @@ pub(crate) enum Route {
     Tracked,
 }
 
-/// The flex backend behind `B`, where it is one and computes in float32.
+/// The flex backend that `B` is, if any, provided that it computes in float32.
 pub(crate) fn route<B: Backend>() -> Option<Route> {
     if <B::FloatElem as burn::tensor::Element>::dtype() != DType::F32 {
         return None;
@@ -34,7 +34,7 @@ pub(crate) fn route<B: Backend>() -> Option<Route> {
     }
 }
 
-/// Gives a value its concrete type back; both type parameters name the same type wherever [`route`] answered.
+/// Casts a value to its concrete type; both type parameters are the same type whenever [`route`] returns a route.
 fn same<From: 'static, To: 'static>(value: From) -> To {
     let mut slot = Some(value);
     (&mut slot as &mut dyn Any)
@@ -59,12 +59,12 @@ pub(super) fn from_tracked<B: Backend, const D: usize>(tensor: Tracked) -> Tenso
     Tensor::from_primitive(TensorPrimitive::Float(same::<_, B::FloatTensorPrimitive>(tensor)))
 }
 
-/// A new contiguous tensor that owns `values`.
+/// A contiguous tensor from `values`.
 pub(super) fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape.into()))
 }
 
-/// A contiguous view whose storage starts at the first element, copied only where it is not one already.
+/// A contiguous view of the elements, copied only if the tensor is not contiguous.
 pub(super) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     match tensor.layout().contiguous_offsets() {
         Some(_) => tensor,
@@ -72,7 +72,7 @@ pub(super) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     }
 }
 
-/// The elements of a tensor that [`contiguous`] returned.
+/// The elements of a tensor returned by [`contiguous`].
 pub(super) fn elements(tensor: &FlexTensor) -> &[f32] {
     let (start, end) = tensor
         .layout()
@@ -81,7 +81,7 @@ pub(super) fn elements(tensor: &FlexTensor) -> &[f32] {
     &tensor.storage::<f32>()[start..end]
 }
 
-/// The elements of a tensor that [`contiguous`] returned, to write to; copied first where somebody else holds them too.
+/// The elements of a tensor returned by [`contiguous`], for writing; copied first if the storage is shared.
 pub(super) fn elements_mut(tensor: &mut FlexTensor) -> &mut [f32] {
     let (start, end) = tensor
         .layout()
@@ -90,8 +90,8 @@ pub(super) fn elements_mut(tensor: &mut FlexTensor) -> &mut [f32] {
     &mut tensor.storage_mut::<f32>()[start..end]
 }
 
-/// A tensor `[b, n, d]` each of whose rows of `d` lies in one piece: copied only where that is not so already. A part of a
-/// cache, some of the columns of one product and a batch row that is read many times are not copied.
+/// A tensor `[b, n, d]` with contiguous rows of `d`, copied only if they are not. A part of a cache, a range of a
+/// product's columns and a broadcast batch row are not copied.
 pub(super) fn in_rows(tensor: FlexTensor) -> FlexTensor {
     match tensor.layout().strides() {
         [batch, row, 1] if *batch >= 0 && *row >= tensor.layout().shape()[2] as isize => tensor,
@@ -99,7 +99,7 @@ pub(super) fn in_rows(tensor: FlexTensor) -> FlexTensor {
     }
 }
 
-/// Where the rows of a tensor lie that [`in_rows`] returned: row `(i, j)` from `start + i·batch + j·row` on.
+/// Location of the rows of a tensor returned by [`in_rows`]: row `(i, j)` starts at `start + i·batch + j·row`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rows<'a> {
     pub values: &'a [f32],

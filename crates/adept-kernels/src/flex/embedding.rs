@@ -1,5 +1,5 @@
-//! Embedding look-up. The backward pass adds rows to the gradient that the weight already has — a tied head's, a look-up's
-//! of the same table — instead of making a second matrix of zeros and adding the two.
+//! Embedding look-up. The backward pass accumulates rows into a gradient that the weight already has — from a tied head
+//! or another look-up in the same table — instead of creating a second matrix of zeros and adding the two.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
 use burn::backend::autodiff::grads::Gradients;
@@ -26,7 +26,7 @@ pub(crate) fn embedding<B: Backend>(route: Route, weight: Tensor<B, 2>, ids: Ten
         OpsKind::Tracked(step) => {
             let shape = weight.primitive.layout().shape();
             let shape = [shape[0], shape[1]];
-            // Only the name of the gradient is needed: a hold on the values would make the optimiser copy them.
+            // Only the gradient's id is needed: keeping the values would force the optimiser to copy them.
             let mut weight = weight;
             weight.primitive = tensor(Vec::new(), [0]);
             step.finish(State { weight, shape, ids }, out)

@@ -1,5 +1,5 @@
-//! The feed-forward sublayer in one pass over the rows: norm, product, activation, product, residual, a few dozen rows at a
-//! time, so that nothing but the input, the hidden values and the output goes through memory.
+//! The feed-forward sublayer in one pass over the rows: norm, product, activation, product, residual for a few dozen
+//! rows at a time, so that only the input, the hidden values and the output go through memory.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(crate) fn feed_forward<B: Backend>(
     eps: f32,
 ) -> Tensor<B, 3> {
     let FeedForwardWeights { norm, wi, gate, wo } = weights;
-    // The activated map first, then the gate, as the checkpoint's `wi_0` and `wi_1`.
+    // The activated map precedes the gate, as `wi_0` and `wi_1` in checkpoints.
     let inputs: Vec<_> = std::iter::once(wi).chain(gate).collect();
     if route == Route::Plain {
         let inputs: Vec<_> = inputs.into_iter().map(|wi| contiguous(plain(wi))).collect();
@@ -87,8 +87,8 @@ struct State {
     kept: Option<Arc<Kept>>,
 }
 
-/// Of every row: the normed input `[n, d]`, one number of the norm, what enters the activation `[n, f]` (gated `[n, 2f]`)
-/// — for ReLU what leaves it.
+/// Saved for every row: the normed input `[n, d]`, the norm's scale factor, and the activation's input `[n, f]` (gated
+/// `[n, 2f]`), or its output for ReLU.
 #[derive(Debug)]
 struct Kept {
     normed: Buffer,
@@ -96,7 +96,7 @@ struct Kept {
     hidden: Buffer,
 }
 
-/// One task's rows.
+/// The rows of one task.
 struct Task<'a> {
     x: &'a [f32],
     out: &'a mut [f32],
@@ -105,14 +105,14 @@ struct Task<'a> {
     hidden: &'a mut [f32],
 }
 
-/// One task's rows on the way back: `grad` is the output's, `slopes` receives the gradient of `hidden`.
+/// The rows of one backward task: `grad` is the output's gradient, `slopes` receives the gradient of `hidden`.
 struct BackwardTask<'a> {
     x: &'a [f32],
     grad: &'a [f32],
     inverse: &'a [f32],
     hidden: &'a [f32],
     slopes: &'a mut [f32],
-    /// The activated hidden values, written where the gate needs them for the output weight's gradient.
+    /// The activated hidden values, written if a gated layer needs them for the output weight's gradient.
     activated: &'a mut [f32],
     out: &'a mut [f32],
     norm: &'a mut [f32],
@@ -133,7 +133,7 @@ impl State {
         }
     }
 
-    /// Rows, d_model, hidden columns as they leave the activation, rows a task.
+    /// Number of rows, d_model, hidden columns after the activation, rows per task.
     fn sizes(&self) -> [usize; 4] {
         let shape = self.output.layout().shape();
         let (f, d) = (shape[0], shape[1]);
@@ -149,7 +149,7 @@ impl State {
     fn forward(&self) -> (FlexTensor, Kept) {
         let [n, d, f, rows] = self.sizes();
         let wide = self.input.columns();
-        // The residual: the product is added to it.
+        // Residual connection: the product is accumulated onto it.
         let mut out = elements(&self.x).to_vec();
         let mut kept = Kept {
             normed: buffer(n * d),
@@ -207,7 +207,7 @@ impl State {
                     #[inline(always)]
                     || {
                         for x in hidden.iter_mut() {
-                            // Written so that a NaN stays one.
+                            // This comparison propagates NaN.
                             *x = if *x < 0.0 { 0.0 } else { *x };
                         }
                     },
@@ -237,7 +237,7 @@ impl State {
         let mut slopes = buffer(n * wide);
         let mut activated = buffer(if self.gated { n * f } else { 0 });
         let mut norm_grad = buffer(n.div_ceil(rows) * d);
-        // The residual: the sublayer's own gradient is added to it.
+        // Residual connection: the sublayer's own gradient is added to it.
         let mut out = tensor(elements(&grad).to_vec(), self.x.layout().shape().clone());
         let mut nothing: Vec<&mut [f32]> = (0..n.div_ceil(rows)).map(|_| Default::default()).collect();
         let activated_parts: Vec<&mut [f32]> = if self.gated {

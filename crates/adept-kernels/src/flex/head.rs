@@ -1,8 +1,8 @@
-//! The tied head's loss. Logits are written with the vocabulary outside, `[v, m]`, and made in tiles of a few hundred of its
-//! entries: a thread that has made a tile takes each row's largest logit and its sum of exponentials at once, while they
-//! lie in the cache. The backward pass turns a tile into its gradient in place and multiplies it both ways: the tile's rows
-//! of the weight's gradient, and a share of the states' gradient. Weight and logits are read once each way, and in every
-//! product but one whole rows are read.
+//! The loss of a tied head. Logits have the vocabulary as outer dimension, `[v, m]`, and are computed in tiles of a few
+//! hundred entries: a thread that has computed a tile immediately determines each row's largest logit and sum of
+//! exponentials, while they are in the cache. The backward pass turns a tile into its gradient in place and uses it in
+//! two products: for the tile's rows of the weight gradient, and for a share of the states' gradient. Weight and logits
+//! are read once in each direction, and all products but one read whole rows.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,11 +18,11 @@ use super::matmul::multiply;
 use super::pool::{Buffer, buffer};
 use super::rows::{exp, fast};
 
-/// Logits of a tile: one mebibyte, half of a small second-level cache.
+/// Logits per tile: one mebibyte, half of a small second-level cache.
 const TILE: usize = 256 * 1024;
-/// Vocabulary entries whose exponentials are summed in float32 before they are added to the rest.
+/// Vocabulary entries whose exponentials are summed in float32 before they are added to the total.
 const SUMMED: usize = 64;
-/// Shares of the states' gradient that are summed in the end. Fixed, so that the sum does not depend on the threads.
+/// Number of partial sums of the states' gradient. Fixed, so that the sum does not depend on the number of threads.
 const SHARES: usize = 8;
 
 pub(crate) fn head_loss<B: Backend>(
@@ -72,21 +72,21 @@ struct HeadLoss;
 struct State {
     weight: FlexTensor,
     factor: f32,
-    /// Rows there are, and those of them whose label counts.
+    /// Number of all rows, and the indices of those whose label counts.
     all: usize,
     rows: Vec<usize>,
-    /// Label of each row that counts, its `ln Σ e^logit` and its label's logit.
+    /// For each row that counts: its label, its `ln Σ e^logit` and the logit of its label.
     labels: Vec<usize>,
     log_sums: Vec<f32>,
     picked: Vec<f32>,
     /// `factor · states` of the rows that count, `[m, d]`.
     states: Arc<Buffer>,
-    /// Logits `[v, m]`; the backward pass takes them and writes over them.
+    /// Logits `[v, m]`; the backward pass takes and overwrites them.
     logits: Arc<Mutex<Option<Buffer>>>,
 }
 
 impl State {
-    /// Mean over the rows that count, 0 where there are none.
+    /// Mean over the rows that count, 0 if there are none.
     fn loss(&self) -> f32 {
         let rows = self.log_sums.iter().zip(&self.picked);
         let total: f64 = rows.map(|(log_sum, picked)| f64::from(log_sum - picked)).sum();
@@ -94,7 +94,7 @@ impl State {
     }
 }
 
-/// Vocabulary entries of a tile for `m` rows.
+/// Vocabulary entries per tile for `m` rows.
 fn tile(m: usize) -> usize {
     (TILE / m.max(1) / 16 * 16).clamp(64, 1024)
 }
@@ -113,7 +113,7 @@ fn forward(states: FlexTensor, weight: FlexTensor, factor: f32, labels: Vec<i64>
     }
     let width = tile(m);
     let mut logits = buffer(m * v);
-    // Of each tile and row: the largest logit, and the sum of exponentials below it.
+    // For each tile and row: the largest logit, and the sum of exponentials relative to it.
     let mut summaries = buffer(2 * m * v.div_ceil(width));
     if m > 0 {
         let turned = transposed(&scaled, m, d);
@@ -167,7 +167,7 @@ fn forward(states: FlexTensor, weight: FlexTensor, factor: f32, labels: Vec<i64>
     }
 }
 
-/// The largest logit of each row in a tile, and the sum of exponentials below it.
+/// The largest logit of each row in a tile, and the sum of exponentials relative to it.
 #[inline(always)]
 fn summarise(logits: &[f32], tops: &mut [f32], sums: &mut [f32]) {
     let m = tops.len();

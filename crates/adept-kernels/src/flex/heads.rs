@@ -1,8 +1,8 @@
-//! Attention inside one batch row, head by head and in blocks of queries. The scores of a block live in a scratch buffer
-//! that stays in the cache and are never written out; the backward pass computes them again from the queries, the keys and
-//! two numbers a query: the largest score and the inverse sum of exponentials. (Their one-number form, the log-sum, would
-//! lose the sum where every key is masked and the scores are the smallest finite float.) Where the causal limit hides the
-//! later keys, a block is multiplied with those that its last query sees and no others.
+//! Attention within one batch row, by head and block of queries. The scores of a block stay in a scratch buffer in the
+//! cache and are never stored; the backward pass recomputes them from the queries, the keys and two numbers per query:
+//! the largest score and the inverse sum of exponentials. (Combining these into a single log-sum would lose the sum
+//! when every key is masked and the scores are the smallest finite float.) With a causal limit, a block is multiplied
+//! only with the keys that its last query sees.
 
 use std::ops::Range;
 
@@ -10,10 +10,11 @@ use super::matmul::{SMALL, View, multiply, transpose};
 use super::pool::{Buffer, buffer};
 use super::rows::{dot, exp, fast, maximum_of_sums, sum_of_exponentials_in_place};
 
-/// Queries of a block. Its scores of 512 keys take 128 KiB.
+/// Queries per block. A block's scores for 512 keys take 128 KiB.
 const BLOCK: usize = 64;
 
-/// Sizes of one batch row's attention. Keys and values have `groups` heads, each read by as many heads of the queries.
+/// Dimensions of one batch row's attention. Keys and values have `groups` heads, each shared by an equal number of
+/// query heads.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Heads {
     pub q: usize,
@@ -23,7 +24,7 @@ pub(super) struct Heads {
     pub channels: usize,
 }
 
-/// A few neighbouring queries of one head, and how many keys the last of them sees: the first ones.
+/// Neighbouring queries of one head, and the number of leading keys that the last of them sees.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Block {
     pub head: usize,
@@ -33,12 +34,12 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// Where its scores lie in a scratch buffer.
+    /// Location of the block's scores in a scratch buffer.
     pub fn scores(&self) -> View {
         View::rows(0, self.rows, self.keys, self.keys)
     }
 
-    /// Its rows of a matrix of queries.
+    /// The block's rows in a matrix of queries.
     pub fn queries(&self, view: View) -> View {
         View {
             start: view.start + self.first * view.row,
@@ -47,7 +48,7 @@ impl Block {
         }
     }
 
-    /// Its rows of a matrix of keys or values.
+    /// The visible rows in a matrix of keys or values.
     pub fn seen(&self, view: View) -> View {
         View {
             rows: self.keys,
@@ -57,32 +58,32 @@ impl Block {
 }
 
 impl Heads {
-    /// Width of queries.
+    /// Row width of queries.
     pub fn inner(&self) -> usize {
         self.heads * self.channels
     }
 
-    /// Width of keys and of values.
+    /// Row width of keys and values.
     pub fn narrow(&self) -> usize {
         self.groups * self.channels
     }
 
-    /// Heads of the queries that read one head of the keys.
+    /// Query heads per key head.
     pub fn sharing(&self) -> usize {
         self.heads / self.groups
     }
 
-    /// Elements of a block's scores.
+    /// Number of scores in a block.
     pub fn scores(&self) -> usize {
         self.q.min(BLOCK) * self.k
     }
 
-    /// Multiplications of one head.
+    /// Multiplications per head.
     pub fn work(&self) -> usize {
         2 * self.q * self.k * self.channels
     }
 
-    /// The blocks of a head's queries, which stand behind `past` keys or see all of them.
+    /// The blocks of a head's queries, which follow `past` keys or, without a limit, see all of them.
     pub fn blocks(self, head: usize, past: Option<usize>) -> impl DoubleEndedIterator<Item = Block> {
         (0..self.q.div_ceil(BLOCK)).map(move |i| {
             let first = i * BLOCK;
@@ -98,7 +99,7 @@ impl Heads {
     }
 }
 
-/// A matrix whose rows hold all heads side by side, from `start` on and `stride` elements apart.
+/// A matrix with all heads concatenated in each row; rows start at `start`, `stride` elements apart.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Side<'a> {
     pub values: &'a [f32],
@@ -112,7 +113,7 @@ impl Side<'_> {
     }
 }
 
-/// What one batch row attends with: queries `[q, h·c]`, keys and values `[k, g·c]`, bias `[h, q, k]`, mask `[k]`.
+/// Attention inputs of one batch row: queries `[q, h·c]`, keys and values `[k, g·c]`, bias `[h, q, k]`, mask `[k]`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row<'a> {
     pub query: Side<'a>,
@@ -120,19 +121,19 @@ pub(super) struct Row<'a> {
     pub value: Side<'a>,
     pub bias: Option<&'a [f32]>,
     pub mask: Option<&'a [f32]>,
-    /// Query `i` sees the keys up to `past + i` alone; none: all keys.
+    /// Query `i` sees keys up to `past + i` only; `None`: all keys.
     pub past: Option<usize>,
 }
 
-/// What turns one row of scores into weights: `e^(score − top) · factor`.
+/// Parameters that turn a row of scores into weights: `e^(score − top) · factor`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Softmax {
     pub top: f32,
     pub factor: f32,
 }
 
-/// Keys or values of a head as the right side of a product with queries, `[c, k]`: a transpose written out, since a product
-/// reads whole rows faster than it gathers columns, or what lies there already where the product is small.
+/// Keys or values of a head as the right operand of a product with queries, `[c, k]`: a transposed copy, since a
+/// product reads contiguous rows faster than it gathers columns, or a view if the product is small.
 pub(super) struct Turned<'a> {
     own: Option<Buffer>,
     given: &'a [f32],
@@ -172,7 +173,7 @@ impl<'a> Row<'a> {
         self.query.head(shape.q, head, shape.channels)
     }
 
-    /// The keys that a head reads.
+    /// The keys used by a query head.
     pub fn keys(&self, head: usize, shape: Heads) -> View {
         self.key.head(shape.k, head / shape.sharing(), shape.channels)
     }
@@ -191,13 +192,13 @@ impl<'a> Row<'a> {
             .map(|bias| &bias[(head * shape.q + query) * shape.k..][..shape.k])
     }
 
-    /// Number of keys that a query sees; they are the first ones.
+    /// Number of leading keys that a query sees.
     #[inline(always)]
     fn seen(&self, query: usize, shape: Heads) -> usize {
         self.past.map_or(shape.k, |past| (past + query + 1).min(shape.k))
     }
 
-    /// Writes the context of all heads `[q, h·c]` and the softmax `[h, q]`.
+    /// Writes the context of all heads `[q, h·c]` and the softmax parameters `[h, q]`.
     pub fn forward(&self, shape: Heads, out: &mut [f32], softmax: &mut [Softmax]) {
         if shape.q == 1 {
             return self.one_query(0..shape.groups, shape, out, softmax);
@@ -210,7 +211,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// Writes the context of one head to its rows `[c]`, and the softmax of each.
+    /// Writes the context of one head to its rows `[c]`, and the softmax parameters of each.
     pub fn head<'o>(
         &self,
         head: usize,
@@ -242,7 +243,7 @@ impl<'a> Row<'a> {
             let place = View::rows(0, block.rows, channels, channels);
             let (left, right) = (block.scores(), block.seen(values));
             multiply(context, place, scores, left, self.value.values, right, false);
-            // The context has fewer columns than the weights, so the factor is cheaper here.
+            // Scaling the context is cheaper than scaling the weights, which have more columns.
             let rows = context.chunks_exact(channels).zip(softmax.iter());
             for ((context, softmax), out) in rows.zip(&mut out) {
                 out.iter_mut()
@@ -252,8 +253,9 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// One query a row, for neighbouring groups of heads: keys and values are read once, where they lie and in their
-    /// order, which is as fast as memory is. Writes the context `[heads · c]` and the softmax of those heads.
+    /// A single query per row, for neighbouring groups of heads: keys and values are read once, sequentially and
+    /// without copying, at memory bandwidth. Writes the context `[heads · c]` and the softmax parameters of these
+    /// heads.
     pub fn one_query(&self, groups: Range<usize>, shape: Heads, out: &mut [f32], softmax: &mut [Softmax]) {
         let Heads { channels, .. } = shape;
         let (sharing, first) = (shape.sharing(), groups.start * shape.sharing());
@@ -309,8 +311,8 @@ impl<'a> Row<'a> {
         );
     }
 
-    /// Of the first `keys`, from the first to the last that the mask lets through; what is masked before and behind them
-    /// has the weight 0. All, where it lets none through.
+    /// The range from the first to the last unmasked key among the first `keys`; masked keys outside of it have weight
+    /// 0. All of them, if every key is masked.
     fn visible(&self, keys: usize) -> Range<usize> {
         let Some(mask) = self.mask else { return 0..keys };
         let shown = |key: &usize| mask[*key] > f32::MIN;
@@ -320,7 +322,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// Writes the weights of a block of one head once more, to the front of the scratch buffer.
+    /// Recomputes the weights of a block of one head into the front of the scratch buffer.
     pub fn weights(&self, shape: Heads, block: Block, keys: &Turned<'_>, softmax: &[Softmax], scratch: &mut [f32]) {
         keys.products(self.query.values, self.queries(block.head, shape), block, scratch);
         let softmax = &softmax[block.first..][..block.rows];
@@ -331,7 +333,7 @@ impl<'a> Row<'a> {
                 for ((scores, softmax), query) in rows.zip(block.first..) {
                     let (scores, future) = scores.split_at_mut(self.seen(query, shape));
                     future.fill(0.0);
-                    // The very sums of the forward pass: a masked score is `f32::MIN` there and here.
+                    // Exactly the sums of the forward pass: a masked score is `f32::MIN` in both.
                     maximum_of_sums(scores, self.bias(block.head, query, shape), self.mask);
                     for score in scores {
                         *score = exp(*score - softmax.top) * softmax.factor;
@@ -341,8 +343,8 @@ impl<'a> Row<'a> {
         );
     }
 
-    /// Writes the gradient of the scores of a block of one head: with P the weights and D the context's gradient,
-    /// `P ∘ (D·Vᵀ − rowsum(D ∘ context))`, to the front of the scratch buffer.
+    /// Writes the gradient of the scores of a block of one head to the front of the scratch buffer: with P the weights
+    /// and D the context's gradient, `P ∘ (D·Vᵀ − rowsum(D ∘ context))`.
     pub fn slopes(
         &self,
         shape: Heads,

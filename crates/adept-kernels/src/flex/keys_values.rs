@@ -1,4 +1,4 @@
-//! Keys and values of a memory side by side, `[b, k, 2·h·c]`: one product for both, and one for their gradients.
+//! Keys and values of a memory, concatenated as `[b, k, 2·h·c]`: one product for both, and one for their gradients.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ impl State {
         }
     }
 
-    /// Rows, their width, columns of both maps, rows a task.
+    /// Number of rows, their width, columns of both maps, rows per task.
     fn sizes(&self) -> [usize; 4] {
         let shape = self.states.layout().shape();
         let n = shape[0] * shape[1];

@@ -1,4 +1,4 @@
-//! Layer norm: keeps its input and two numbers a row for the backward pass.
+//! Layer norm: saves its input and two numbers per row for the backward pass.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
 use burn::backend::autodiff::grads::Gradients;
@@ -10,9 +10,9 @@ use super::blocks::{self, column_sums, over_rows};
 use super::bridge::{Route, contiguous, elements, elements_mut, from_plain, from_tracked, plain, tensor, tracked};
 use super::rows::{centred_dot, centred_squares, fast, sum};
 
-/// Rows that one task works on.
+/// Rows per task.
 const ROWS: usize = 32;
-/// What an element costs, in multiplications.
+/// Cost of an element, in multiplications.
 const COST: usize = 4;
 
 pub(crate) fn layer_norm<B: Backend>(
@@ -40,7 +40,7 @@ pub(crate) fn layer_norm<B: Backend>(
 #[derive(Debug)]
 struct LayerNorm;
 
-/// Of one row: the mean m and the inverse deviation r = `1 / sqrt(variance + eps)`.
+/// Statistics of one row: the mean m and the inverse standard deviation r = `1 / sqrt(variance + eps)`.
 #[derive(Debug, Clone, Copy, Default)]
 struct Moments {
     mean: f32,
@@ -74,7 +74,7 @@ impl Backward<Flex, 3> for LayerNorm {
     }
 }
 
-/// The normed rows and the moments of each.
+/// The normed rows and the statistics of each.
 fn forward(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor, eps: f32) -> (FlexTensor, Vec<Moments>) {
     let (values, weight, bias) = (elements(x), elements(weight), elements(bias));
     let d = weight.len();
@@ -109,8 +109,8 @@ fn forward(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor, eps: f32) -> 
 }
 
 impl State {
-    /// With h the gradient times the weight, `r·(h − mean(h)) − (x − m)·r³·mean(h·(x − m))`; written over the output's
-    /// gradient where nobody else holds that.
+    /// With h the gradient times the weight, `r·(h − mean(h)) − (x − m)·r³·mean(h·(x − m))`; overwrites the output's
+    /// gradient if its storage is not shared.
     fn input_gradient(&self, mut grad: FlexTensor) -> FlexTensor {
         let (values, weight) = (elements(&self.input), elements(&self.scale));
         let d = weight.len();

@@ -1,5 +1,5 @@
-//! A product of few rows with a weight, as at every step of a generation: limited by how fast memory brings the weight, which
-//! a product that packs its operands is not.
+//! Product of few rows with a weight, as in every step of generation. It is limited by the memory bandwidth for the
+//! weight, which a product that packs its operands does not reach.
 
 use burn::tensor::{Tensor, backend::Backend};
 
@@ -7,15 +7,15 @@ use super::blocks;
 use super::bridge::{contiguous, elements, from_plain, plain, tensor};
 use super::rows::fast;
 
-/// Rows up to which this is the faster product.
+/// Maximum number of rows for which this product is faster.
 const ROWS: usize = 16;
-/// Columns of a task at least and at most, 1 to 8 KiB of a row: memory is read fastest in long pieces, and what the outputs
-/// of a piece add up to should stay in a cache. How many they are changes no sum.
+/// Minimum and maximum number of columns per task, 1 to 8 KiB of a row: memory is read fastest in long pieces, and the
+/// accumulated outputs of a piece should stay in a cache. The number does not affect any sum.
 const COLUMNS: std::ops::RangeInclusive<usize> = 256..=2048;
-/// Rows of the weight that are taken together, so that an output is loaded and stored once for all of them.
+/// Weight rows processed together, so that an output is loaded and stored once for all of them.
 const TOGETHER: usize = 4;
 
-/// Whether the product of so many rows is better made here.
+/// Whether the product of this many rows is faster here.
 pub(crate) fn are_few(rows: usize) -> bool {
     (1..=ROWS).contains(&rows)
 }
@@ -49,7 +49,7 @@ pub(crate) fn linear<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tenso
     from_plain(tensor(out, [n, outputs]))
 }
 
-/// Adds to the outputs' columns; `weight` starts with the first of them.
+/// Accumulates into a range of output columns; `weight` starts at the first of them.
 #[inline(always)]
 fn columns(outs: &mut [&mut [f32]], x: &[f32], weight: &[f32], inputs: usize, outputs: usize) {
     let width = outs[0].len();

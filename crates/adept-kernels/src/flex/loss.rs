@@ -1,4 +1,5 @@
-//! Cross-entropy: keeps the logits, the labels and one number a row; the backward pass writes softmax minus one-hot at once.
+//! Cross-entropy: saves the logits, the labels and one number per row; the backward pass directly writes softmax minus
+//! one-hot.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
 use burn::backend::autodiff::grads::Gradients;
@@ -39,16 +40,16 @@ struct CrossEntropy;
 struct State {
     logits: FlexTensor,
     labels: Vec<i64>,
-    /// `ln Σ e^logit` a row.
+    /// `ln Σ e^logit` per row.
     log_sums: Vec<f32>,
 }
 
-/// Rows that count.
+/// Number of rows that count, at least 1.
 fn count(labels: &[i64]) -> f32 {
     labels.iter().filter(|&&label| label >= 0).count().max(1) as f32
 }
 
-/// The mean loss `[1]` and each row's log-sum.
+/// The mean loss `[1]` and the log-sum of each row.
 fn forward(logits: &FlexTensor, labels: &[i64]) -> (FlexTensor, Vec<f32>) {
     let v = logits.layout().shape()[1];
     let values = elements(logits);
@@ -59,7 +60,7 @@ fn forward(logits: &FlexTensor, labels: &[i64]) -> (FlexTensor, Vec<f32>) {
                 #[inline(always)]
                 || {
                     let top = maximum(row);
-                    // In parts, so that the float32 sums stay short: a vocabulary has tens of thousands of terms.
+                    // In parts, to keep the float32 sums short: a vocabulary has tens of thousands of terms.
                     let parts = row.chunks(4096).map(
                         #[inline(always)]
                         |part| f64::from(sum_of_exponentials(part, top)),

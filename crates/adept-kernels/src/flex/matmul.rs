@@ -1,14 +1,14 @@
-//! A bounds-checked front of the `gemm` crate for strided matrices inside one thread.
+//! A bounds-checked interface to the `gemm` crate for strided matrices, within one thread.
 
 use gemm::Parallelism;
 use rayon::prelude::*;
 
 use super::rows::{dot, fast};
 
-/// Multiplications up to which plain loops are faster than packing: the heads of a decoder that has seen few tokens.
+/// Number of multiplications up to which plain loops are faster than packing: the heads of a decoder after few tokens.
 pub(super) const SMALL: usize = 4096;
 
-/// A matrix inside a slice: element (i, j) lies at `start + i·row + j·column`.
+/// A matrix within a slice: element (i, j) is at `start + i·row + j·column`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View {
     pub start: usize,
@@ -19,7 +19,7 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Rows of `columns` neighbouring elements, `row` elements apart.
+    /// Rows of `columns` contiguous elements, `row` elements apart.
     pub fn rows(start: usize, rows: usize, columns: usize, row: usize) -> Self {
         Self {
             start,
@@ -30,7 +30,7 @@ impl View {
         }
     }
 
-    /// The same elements read as the transposed matrix.
+    /// The same elements as the transposed matrix.
     pub fn transposed(self) -> Self {
         Self {
             rows: self.columns,
@@ -50,7 +50,7 @@ impl View {
 /// `out = left · right`, or `out += left · right` with `accumulate`, on the calling thread.
 ///
 /// # Panics
-/// Where a view is empty, leaves its slice, or the shapes do not fit each other.
+/// If a view is empty or exceeds its slice, or the shapes do not match.
 #[allow(unsafe_code)]
 pub(super) fn multiply(out: &mut [f32], o: View, left: &[f32], l: View, right: &[f32], r: View, accumulate: bool) {
     assert!(o.rows > 0 && o.columns > 0 && l.columns > 0, "matmul: empty matrix");
@@ -69,8 +69,8 @@ pub(super) fn multiply(out: &mut [f32], o: View, left: &[f32], l: View, right: &
             || small(out, o, left, l, right, r, accumulate),
         );
     }
-    // SAFETY: the assertions above show that every element the three views name lies inside its slice, that the output's
-    // elements are distinct, and that it cannot overlap the inputs since it is borrowed mutably.
+    // SAFETY: the assertions above guarantee that every element in the three views is within its slice and that the
+    // output's elements are distinct; the output cannot overlap the inputs since it is borrowed mutably.
     unsafe {
         gemm::gemm(
             o.rows,
@@ -96,7 +96,7 @@ pub(super) fn multiply(out: &mut [f32], o: View, left: &[f32], l: View, right: &
     }
 }
 
-/// [`multiply`] by loops along the rows of `right` or, where it is transposed, of its transpose.
+/// [`multiply`] with plain loops along the rows of `right` or, if it is transposed, of its transpose.
 #[inline(always)]
 fn small(out: &mut [f32], o: View, left: &[f32], l: View, right: &[f32], r: View, accumulate: bool) {
     for i in 0..o.rows {
@@ -128,7 +128,7 @@ fn small(out: &mut [f32], o: View, left: &[f32], l: View, right: &[f32], r: View
     }
 }
 
-/// Writes a matrix with rows and columns exchanged, one whole row after another.
+/// Writes the transposed matrix, one complete row after another.
 pub(super) fn transpose(source: &[f32], view: View, out: &mut [f32]) {
     const B: usize = 16;
     let (rows, columns) = (view.rows, view.columns);
@@ -148,7 +148,7 @@ pub(super) fn transpose(source: &[f32], view: View, out: &mut [f32]) {
             }
         }
     }
-    // What is left over at the right and at the bottom.
+    // The remainder at the right and at the bottom.
     for r in 0..rows {
         let first = if r < whole_rows { whole_columns } else { 0 };
         for c in first..columns {
@@ -157,7 +157,7 @@ pub(super) fn transpose(source: &[f32], view: View, out: &mut [f32]) {
     }
 }
 
-/// One product of [`products`]: `leftᵀ · right` of two matrices with equally many rows.
+/// One product of [`products`]: `leftᵀ · right` of two matrices with the same number of rows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Product<'a> {
     pub left: &'a [f32],
@@ -166,11 +166,11 @@ pub(super) struct Product<'a> {
     pub r: View,
 }
 
-/// Rows of an output that one task makes.
+/// Output rows per task.
 const TILE: usize = 96;
 
-/// The outputs `[left columns, right columns]` of several products, by as many threads as there are. A tile sums over all
-/// rows on one thread, so that the sums do not depend on their number.
+/// The outputs `[left columns, right columns]` of several products, computed on all threads. Each tile sums over all
+/// rows on one thread, so that the sums do not depend on the number of threads.
 pub(super) fn products(list: &[Product<'_>]) -> Vec<Vec<f32>> {
     let mut outputs: Vec<Vec<f32>> = list
         .iter()

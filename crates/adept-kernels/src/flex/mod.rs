@@ -1,6 +1,7 @@
-//! Kernels for the flex backend: multi-threaded over the batch or over rows, vectorised by run-time dispatch, float32.
+//! Kernels for the flex backend in float32: multi-threaded over the batch or over rows, vectorised by run-time
+//! dispatch.
 //!
-//! A kernel is reached when the backend is `Flex` or `Autodiff<Flex>` and the tensors are float32; the backend's type is
+//! A kernel is used if the backend is `Flex` or `Autodiff<Flex>` and computes in float32; the backend's type is
 //! compared at run time ([`route`]). The tracked form registers its own backward step, which reuses the plain kernels.
 
 mod activation;

@@ -1,4 +1,4 @@
-//! RMS norm: keeps its input and one number a row for the backward pass.
+//! RMS norm: saves its input and one number per row for the backward pass.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
 use burn::backend::autodiff::grads::Gradients;
@@ -11,7 +11,7 @@ use super::blocks::over_rows;
 use super::bridge::{Route, contiguous, elements, elements_mut, from_plain, from_tracked, plain, tensor, tracked};
 use super::rows::{dot, fast, sum_of_squares};
 
-/// Rows that one task works on.
+/// Rows per task.
 const ROWS: usize = 32;
 
 pub(crate) fn rms_norm<B: Backend>(route: Route, x: Tensor<B, 3>, weight: Tensor<B, 1>, eps: f32) -> Tensor<B, 3> {
@@ -56,7 +56,7 @@ impl Backward<Flex, 2> for RmsNorm {
     }
 }
 
-/// Norms rows of `weight.len()` elements and notes `1 / sqrt(mean(x²) + eps)` of each.
+/// Norms rows of `weight.len()` elements and stores `1 / sqrt(mean(x²) + eps)` of each.
 #[inline(always)]
 pub(super) fn norm_rows(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32], inverse: &mut [f32]) {
     let d = weight.len();
@@ -69,8 +69,8 @@ pub(super) fn norm_rows(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32], in
     }
 }
 
-/// Replaces the gradient g of the normed rows by that of the rows, `r·w·g − x·r³/d·Σ(w·g·x)`, r the inverse root mean
-/// square of the row.
+/// Replaces the gradient g of the normed rows with that of the rows, `r·w·g − x·r³/d·Σ(w·g·x)`, where r is the row's
+/// inverse root mean square.
 #[inline(always)]
 pub(super) fn norm_rows_backward(x: &[f32], weight: &[f32], inverse: &[f32], grad: &mut [f32]) {
     let d = weight.len();
@@ -116,7 +116,7 @@ fn forward(x: &FlexTensor, weight: &FlexTensor, eps: f32) -> (FlexTensor, FlexTe
     (tensor(out, x.layout().shape().clone()), tensor(inverse, [n]))
 }
 
-/// The gradient of the rows; written over that of the output where nobody else holds it.
+/// The gradient of the rows; overwrites that of the output if its storage is not shared.
 fn input_gradient(x: &FlexTensor, weight: &FlexTensor, inverse: &FlexTensor, mut grad: FlexTensor) -> FlexTensor {
     let (values, weight, inverse) = (elements(x), elements(weight), elements(inverse));
     let d = weight.len();

@@ -1,4 +1,4 @@
-//! An optimiser's step in one pass over parameter, gradient and moments.
+//! An optimiser step in one pass over parameter, gradient and moments.
 
 use burn::tensor::{Tensor, backend::Backend};
 use burn_flex::FlexTensor;
@@ -8,7 +8,7 @@ use super::bridge::{contiguous, elements, elements_mut, from_plain, plain, tenso
 use super::rows::{fast, sum_of_squares as part_of_squares};
 use crate::optimizer::AdamWStep;
 
-/// Elements that one task works on; fixed, so that sums do not depend on the number of threads.
+/// Elements per task; fixed, so that sums do not depend on the number of threads.
 const PART: usize = 16 * 1024;
 
 pub(crate) fn adamw<B: Backend>(
@@ -39,13 +39,13 @@ pub(crate) fn adamw<B: Backend>(
     (from_plain(value), [first, second].map(from_plain))
 }
 
-/// The update of one part; within a few roundings of what burn's operations give.
+/// The update of one part; agrees with burn's operations up to a few rounding errors.
 #[inline(always)]
 fn update(value: &mut [f32], first: &mut [f32], second: &mut [f32], gradient: &[f32], step: AdamWStep) {
     let (beta1, beta2) = (step.beta1 as f32, step.beta2 as f32);
     let (rest1, rest2) = ((1.0 - step.beta1) as f32, (1.0 - step.beta2) as f32);
     let (epsilon, shrink, size) = (step.epsilon as f32, step.shrink as f32, step.step_size as f32);
-    // A product instead of a quotient: divisions are what this loop waits for.
+    // A product instead of a quotient: division is the bottleneck of this loop.
     let correction = (1.0 / step.correction) as f32;
     let moments = first.iter_mut().zip(second).zip(gradient);
     for (value, ((m, v), &g)) in value.iter_mut().zip(moments) {
@@ -59,7 +59,7 @@ fn update(value: &mut [f32], first: &mut [f32], second: &mut [f32], gradient: &[
     }
 }
 
-/// Float32 inside a part, double precision over the parts in their order.
+/// Float32 within a part, double precision over the parts in order.
 pub(crate) fn sum_of_squares<B: Backend>(tensors: Vec<Tensor<B, 1>>) -> Option<Tensor<B, 1>> {
     let tensors: Vec<FlexTensor> = tensors.into_iter().map(|tensor| contiguous(plain(tensor))).collect();
     if tensors.is_empty() {
@@ -82,7 +82,7 @@ pub(crate) fn sum_of_squares<B: Backend>(tensors: Vec<Tensor<B, 1>>) -> Option<T
     Some(from_plain(tensor(vec![total as f32], [1])))
 }
 
-/// Nothing is touched where the factor is one, as it is for most gradients that are clipped.
+/// No-op for a factor of one, which is the common case in gradient clipping.
 pub(crate) fn scale<B: Backend>(target: Tensor<B, 1>, factor: Tensor<B, 1>) -> Tensor<B, 1> {
     let factor = elements(&contiguous(plain(factor)))[0];
     if factor == 1.0 {

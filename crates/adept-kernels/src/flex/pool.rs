@@ -1,29 +1,29 @@
-//! Buffers that kernels use again and again: scratch, and what a forward pass keeps for its backward pass.
+//! Reusable buffers for kernels: scratch space, and what a forward pass saves for its backward pass.
 //!
-//! A step of a small model asks for the same few dozen buffers every time. Taking them from here instead of the allocator
-//! saves zeroing them (and, for large ones, the page faults): a buffer holds whatever its last user left in it.
+//! Every step of a small model needs the same few dozen buffers. Reusing them instead of allocating saves zeroing (and,
+//! for large ones, page faults): a buffer contains whatever its last user left in it.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
 
-/// Elements that lie idle at most: 256 MiB.
+/// Maximum number of idle elements: 256 MiB.
 const KEPT: usize = 64 << 20;
 
-/// Idle buffers, the longest idle first.
+/// Idle buffers, longest idle first.
 static IDLE: Mutex<Vec<Vec<f32>>> = Mutex::new(Vec::new());
 
-/// Elements with unspecified values; goes back to the pool when dropped.
+/// Elements with unspecified values; returned to the pool on drop.
 #[derive(Debug)]
 pub(super) struct Buffer {
     values: Vec<f32>,
     length: usize,
 }
 
-/// A buffer of `length` elements. Its values are unspecified: write every element before reading it.
+/// A buffer of `length` elements with unspecified values: write every element before reading it.
 pub(super) fn buffer(length: usize) -> Buffer {
     let fits = |values: &Vec<f32>| values.len() >= length && values.len() <= length + length / 4 + 1024;
     let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-    // The latest one that fits is the likeliest to be in a cache.
+    // The most recent one that fits is the most likely to be in a cache.
     let found = idle.iter().rposition(fits).map(|at| idle.remove(at));
     drop(idle);
     Buffer {
@@ -61,7 +61,7 @@ impl Drop for Buffer {
             })
             .count();
         let dropped: Vec<_> = idle.drain(..surplus).collect();
-        // Freed after the lock is given back.
+        // Freed after the lock is released.
         drop(idle);
         drop(dropped);
     }
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_buffer_comes_back_with_the_length_that_was_asked_for() {
-        // A length that nothing else in these tests uses.
+        // A length not used anywhere else in these tests.
         let mut first = buffer(123_457);
         first.fill(1.0);
         let at = first.as_ptr();

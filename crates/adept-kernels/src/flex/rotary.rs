@@ -1,5 +1,5 @@
-//! Rotary positions: one pass over queries or keys, in place where nobody else holds them. The backward pass turns the
-//! gradient the other way and keeps the angles alone.
+//! Rotary positions: one pass over queries or keys, in place if their storage is not shared. The backward pass rotates
+//! the gradient the other way, and needs only the angles.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
 use burn::backend::autodiff::grads::Gradients;
@@ -14,9 +14,9 @@ use super::bridge::{
 use super::rows::fast;
 use crate::{RotaryAngles, RotaryPairs};
 
-/// Elements that one task works on, about.
+/// Approximate number of elements per task.
 const PART: usize = 16 * 1024;
-/// What an element costs, in multiplications.
+/// Cost of an element, in multiplications.
 const COST: usize = 2;
 
 pub(crate) fn rotary<B: Backend>(
@@ -50,7 +50,7 @@ pub(crate) fn rotary<B: Backend>(
 #[derive(Debug)]
 struct Rotary;
 
-/// Angles `[b, n, p]`, and which channels they turn.
+/// Angles `[b, n, p]`, and the channels that they rotate.
 #[derive(Debug, Clone)]
 struct Turn {
     cos: FlexTensor,
@@ -72,7 +72,7 @@ impl Backward<Flex, 1> for Rotary {
 }
 
 impl Turn {
-    /// Turns `x` `[b, n, h·c]`, by the negative angles where `sign` is −1.
+    /// Rotates `x` `[b, n, h·c]`, by the negative angles if `sign` is −1.
     fn apply(&self, mut x: FlexTensor, sign: f32) -> FlexTensor {
         let shape = x.layout().shape();
         let [b, n, inner] = [shape[0], shape[1], shape[2]];
@@ -86,7 +86,7 @@ impl Turn {
         tensor(out, [b, n, inner])
     }
 
-    /// Turns the slots of `out`, which are copied from `source` first where there is one.
+    /// Rotates the slots of `out`, after copying them from `source`, if given.
     fn run(&self, out: &mut [f32], source: Option<Rows<'_>>, [b, n, inner]: [usize; 3], sign: f32) {
         let (cos, sin) = (elements(&self.cos), elements(&self.sin));
         let p = cos.len() / (b * n).max(1);

@@ -1,14 +1,14 @@
-//! Vectorised pieces of the kernels: exponentials, sums and maxima over one row.
+//! Vectorised building blocks of the kernels: exponentials, sums and maxima over one row.
 //!
-//! The functions are plain loops over sixteen lanes. They are inlined into closures that [`fast`] runs with the widest
-//! instruction set the processor has, which is what lets the compiler vectorise them.
+//! The functions are plain loops over sixteen lanes. They are inlined into closures that [`fast`] runs with the
+//! processor's widest instruction set, which is what lets the compiler vectorise them.
 
 const LANES: usize = 16;
 
-/// Runs `work` compiled for the widest vector instructions that the processor has.
+/// Runs `work`, compiled for the processor's widest vector instructions.
 ///
-/// The closure and all it calls must be `#[inline(always)]`: what the compiler leaves out of line is compiled for the
-/// least processor, several times slower.
+/// The closure and everything it calls must be `#[inline(always)]`: out-of-line code is compiled for the baseline
+/// processor and is several times slower.
 #[inline]
 pub(super) fn fast<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)
@@ -16,12 +16,12 @@ pub(super) fn fast<R>(work: impl FnOnce() -> R) -> R {
 
 /// `eˣ` with a relative error below 3e-7 for x in [−64, 88]; 0 below, NaN for NaN.
 ///
-/// Everything here that takes an exponential adds it to a 1, so what is below e⁻⁶⁴ = 1.6e-28 is lost anyway. Kept, its
-/// products with slopes and states would be denormal numbers, each of which costs the processor a hundred cycles: a model
-/// that is sure of its answers took 1.6 times as long for a pretraining step.
+/// All callers add the exponential to a 1, so anything below e⁻⁶⁴ = 1.6e-28 would be lost anyway. If kept, its products
+/// with slopes and states would be denormal numbers, each of which costs the processor a hundred cycles: a pretraining
+/// step of a confident model took 1.6 times as long.
 ///
-/// Range reduction to `2ⁿ·eʳ` with |r| ≤ ln 2 / 2 and a polynomial of degree six for `eʳ`. Adding and taking away 1.5·2²³
-/// rounds to an integer and leaves it in the low bits of the sum.
+/// Range reduction to `2ⁿ·eʳ` with |r| ≤ ln 2 / 2, and a polynomial of degree six for `eʳ`. Adding and subtracting
+/// 1.5·2²³ rounds to an integer and leaves it in the low bits of the sum.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0;
@@ -68,7 +68,7 @@ pub(super) fn maximum(row: &[f32]) -> f32 {
     reduce(row, f32::NEG_INFINITY, |a, b| if b > a { b } else { a })
 }
 
-/// `Σ e^(x − top)`; a NaN in the row reaches the result.
+/// `Σ e^(x − top)`; propagates NaN.
 #[inline(always)]
 pub(super) fn sum_of_exponentials(row: &[f32], top: f32) -> f32 {
     sum_of(
@@ -96,7 +96,7 @@ pub(super) fn sum_of_exponentials_in_place(row: &mut [f32], top: f32) -> f32 {
     lanes.into_iter().sum()
 }
 
-/// Adds a bias and a mask where there are any, keeps masked sums finite, and returns the largest element.
+/// Adds bias and mask, if given, keeps masked sums finite, and returns the largest element.
 #[inline(always)]
 pub(super) fn maximum_of_sums(row: &mut [f32], bias: Option<&[f32]>, mask: Option<&[f32]>) -> f32 {
     if let Some(bias) = bias {
@@ -113,7 +113,7 @@ pub(super) fn maximum_of_sums(row: &mut [f32], bias: Option<&[f32]>, mask: Optio
     maximum(row)
 }
 
-/// `Σ term(x)` over a row, sixteen sums at a time.
+/// `Σ term(x)` over a row, in sixteen partial sums.
 #[inline(always)]
 fn sum_of(row: &[f32], term: impl Fn(f32) -> f32) -> f32 {
     let mut lanes = [0.0f32; LANES];
@@ -165,7 +165,7 @@ pub(super) fn sum_of_squares(row: &[f32]) -> f32 {
     dot(row, row)
 }
 
-/// Sum of products; both rows have the same length.
+/// Dot product; both rows have the same length.
 #[inline(always)]
 pub(super) fn dot(left: &[f32], right: &[f32]) -> f32 {
     dot_of(
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn exponential_against_double_precision() {
-        // Every 0.001 over the whole range; 3e-7 is two and a half units in the last place of float32.
+        // Steps of 0.001 over the whole range; 3e-7 is two and a half units in the last place of float32.
         for i in -64_000..=88_000 {
             let x = i as f32 / 1000.0;
             let exact = f64::from(x).exp();

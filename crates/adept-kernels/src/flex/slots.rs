@@ -1,4 +1,4 @@
-//! Writing slots in place.
+//! In-place writes into slots.
 
 use burn::tensor::{Tensor, backend::Backend};
 

@@ -1,5 +1,5 @@
-//! What decoder-only models need: layer norm, rotary positions, GELU and its gates, attention with a causal limit, with
-//! shared heads of keys, and over a cache.
+//! Kernels of decoder-only models: layer norm, rotary positions, GELU and gated activations, causal attention, with
+//! shared key heads and over a cache.
 
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Bool, Tensor, TensorData};
@@ -8,7 +8,7 @@ use burn_flex::Flex;
 use super::{Composed, Figures, Fused, check, leaf, values, weighed};
 use crate::{AttentionBias, RotaryAngles, RotaryPairs, attention, gated_silu, gelu_tanh, layer_norm, rotary, sublayer};
 
-/// The sizes of one attention; the queries are the last of `past + q` keys.
+/// Dimensions of one attention; the queries are the last of `past + q` keys.
 #[derive(Debug, Clone, Copy)]
 struct Case {
     b: usize,
@@ -30,8 +30,8 @@ const fn case(b: usize, q: usize, past: usize, [heads, groups, c]: [usize; 3]) -
     }
 }
 
-/// A mask `[b, k]`, row by row: nothing hidden, every third key, the last two, the first two and the last, everything;
-/// of these the first `kinds`.
+/// A mask `[b, k]` whose rows cycle through the first `kinds` of: nothing hidden, every third key, the last two, the
+/// first two and the last, everything.
 fn mask<B: AutodiffBackend>(b: usize, k: usize, kinds: usize) -> Tensor<B, 2, Bool> {
     let shown = |i: usize| {
         let key = i % k;
@@ -54,7 +54,7 @@ fn attention_figures<B: AutodiffBackend>(case: Case, causal: bool) -> Figures {
     let query = leaf::<B, 3>([b, q, heads * c], 1);
     let key = leaf::<B, 3>([b, k, groups * c], 2);
     let value = leaf::<B, 3>([b, k, groups * c], 3);
-    // A row of a causal mask whose first keys are hidden has queries that see nothing, which no two forms define alike.
+    // In a causal mask whose first keys are hidden, some queries see nothing, for which implementations differ.
     let bias = match causal {
         true => AttentionBias::causal(past, q, mask::<B>(b, k, 3)),
         false => AttentionBias::new(None, Some(mask::<B>(b, k, 5))),
@@ -72,7 +72,7 @@ fn attention_figures<B: AutodiffBackend>(case: Case, causal: bool) -> Figures {
 fn layer_norm_figures<B: AutodiffBackend>(shape: [usize; 3]) -> Figures {
     let x = leaf::<B, 3>(shape, 1);
     let (weight, bias) = (leaf::<B, 1>([shape[2]], 2), leaf::<B, 1>([shape[2]], 3));
-    // Far from zero, as a residual stream's channels may be.
+    // Far from zero, as channels of a residual stream may be.
     let out = layer_norm(x.clone() + 3.0, weight.clone(), bias.clone(), 1e-5);
     let grads = weighed(out.clone()).backward();
     vec![
@@ -90,7 +90,7 @@ fn rotary_figures<B: AutodiffBackend>([b, n, heads, c, p]: [usize; 5], pairs: Ro
         cos: angles.clone().cos(),
         sin: angles.sin(),
     };
-    // Once of a tensor that is held elsewhere, once of one that is not.
+    // Once with shared storage, once without.
     let out = rotary(rotary(x.clone(), heads, &angles, pairs), heads, &angles, pairs);
     let grads = weighed(out.clone()).backward();
     vec![
@@ -102,7 +102,7 @@ fn rotary_figures<B: AutodiffBackend>([b, n, heads, c, p]: [usize; 5], pairs: Ro
 
 fn activation_figures<B: AutodiffBackend>(shape: [usize; 3]) -> Figures {
     let [x, gate, up] = [1, 2, 3].map(|seed| leaf::<B, 3>(shape, seed));
-    // Wide enough that both ends of the curves are reached.
+    // Wide enough to reach both ends of the curves.
     let out = gelu_tanh(x.clone() * 4.0) + gated_silu(gate.clone() * 8.0, up.clone()) + gelu_tanh(x.clone());
     let grads = weighed(out.clone()).backward();
     vec![
@@ -116,7 +116,7 @@ fn activation_figures<B: AutodiffBackend>(shape: [usize; 3]) -> Figures {
 
 #[test]
 fn causal_attention() {
-    // One block of queries, several and a rest, behind a past and not; each head with its own keys, and shared ones.
+    // One block of queries, or several and a remainder, with and without a past; separate and shared key heads.
     for case in [
         case(3, 7, 0, [2, 2, 5]),
         case(3, 7, 20, [6, 2, 5]),
@@ -165,7 +165,7 @@ fn a_causal_query_that_sees_nothing_disturbs_no_other() {
         let grads = weighed(seen.clone()).backward();
         (values(seen), values(query.grad(&grads).expect("tracked")))
     };
-    // The same rows with the hidden keys cut off instead.
+    // The same rows with the hidden keys removed instead.
     let hidden = 70;
     let cut = || {
         let [query, key, value] =
@@ -198,7 +198,7 @@ fn keys_are_read_where_they_lie() {
         let together = attention(copied(query), copied(key), copied(value), heads, &bias, 0.0);
         assert_eq!(values(apart), values(together));
     }
-    // One row of keys for all, read as often as there are rows.
+    // One row of keys for all, broadcast to the number of rows.
     let one = leaf::<Fused, 3>([1, k, heads * c], 2).inner();
     let query = leaf::<Fused, 3>([b, 1, heads * c], 1).inner();
     let bias = AttentionBias::none();
@@ -220,7 +220,7 @@ fn layer_norms() {
 #[test]
 fn rotary_positions() {
     for pairs in [RotaryPairs::Halves, RotaryPairs::Neighbours] {
-        // All channels of a head and a part of them; more slots than a task takes.
+        // All channels of a head, or only some; more slots than fit into a task.
         for sizes in [[2, 7, 3, 6, 3], [3, 5, 2, 9, 2], [2, 300, 4, 64, 16], [2, 9, 2, 80, 33]] {
             check(
                 rotary_figures::<Fused>(sizes, pairs),
@@ -240,7 +240,7 @@ fn activations() {
     }
 }
 
-/// The product in burn's operations; not differentiated where rows are few.
+/// The product in burn's operations; not differentiable for few rows.
 fn linear_figures(n: usize, inputs: usize, outputs: usize) -> [Figures; 2] {
     let (x, weight) = (
         leaf::<Fused, 3>([n, 1, inputs], 1),
@@ -253,7 +253,8 @@ fn linear_figures(n: usize, inputs: usize, outputs: usize) -> [Figures; 2] {
 
 #[test]
 fn linear_maps_of_few_rows() {
-    // Part of a task's columns, several tasks; a number of inputs that is no multiple of four; one row more than few.
+    // Part of a task's columns, several tasks; a number of inputs that is not a multiple of four; one row more than
+    // few.
     for (n, inputs, outputs) in [
         (1, 7, 5),
         (3, 64, 512),
@@ -278,7 +279,7 @@ fn what_is_held_elsewhere_is_not_written_to() {
         sin: ones,
     };
     let copy = || Tensor::<Flex, 3>::from_data(TensorData::new(before.clone(), [2, 5, 12]), &Default::default());
-    // What is alone is changed in place, which gives the same numbers.
+    // Unshared storage is modified in place, which must yield the same numbers.
     assert_eq!(values(gelu_tanh(x.clone())), values(gelu_tanh(copy())));
     for pairs in [RotaryPairs::Halves, RotaryPairs::Neighbours] {
         assert_eq!(
@@ -287,7 +288,7 @@ fn what_is_held_elsewhere_is_not_written_to() {
         );
     }
     assert_eq!(values(x), before);
-    // Some columns of a wider product, read where they lie.
+    // A range of columns of a wider product, read without copying.
     let wide = leaf::<Fused, 3>([2, 5, 30], 3).inner();
     let narrow = || wide.clone().narrow(2, 7, 12);
     let copy = || Tensor::<Flex, 3>::from_data(narrow().into_data(), &Default::default());
@@ -329,7 +330,7 @@ fn not_a_number_is_never_hidden() {
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
-    // Large enough that the work is shared.
+    // Large enough to be distributed over threads.
     let figures = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         pool.expect("threads can be made").install(|| {

@@ -1,4 +1,4 @@
-//! Whole sublayers, the head and the look-up, fused and composed.
+//! Whole sublayers, the head and the embedding, fused and composed.
 
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
@@ -23,7 +23,7 @@ fn key_mask<B: AutodiffBackend>(b: usize, k: usize) -> Tensor<B, 2, Bool> {
     Tensor::from_data(TensorData::new(seen, [b, k]), &B::Device::default())
 }
 
-/// A weight of order `d^-0.5`, as a model has it.
+/// A weight of order `d^-0.5`, as in models.
 fn weight<B: AutodiffBackend>(shape: [usize; 2], seed: u64) -> Tensor<B, 2> {
     let factor = (shape[0] as f32).powf(-0.5);
     Tensor::from_inner(leaf::<B, 2>(shape, seed).inner().mul_scalar(factor)).require_grad()
@@ -140,7 +140,7 @@ fn head_figures<B: AutodiffBackend>(labels: &[i64], v: usize) -> Figures {
     ]
 }
 
-/// A table that is looked up twice and is the head as well.
+/// A table that is looked up twice and is also the head.
 fn embedding_figures<B: AutodiffBackend>() -> Figures {
     let table = leaf::<B, 2>([50, 6], 1);
     let ids = |ids: [[i64; 4]; 2]| Tensor::<B, 2, Int>::from_data(ids, &B::Device::default());
@@ -159,7 +159,7 @@ fn embedding_figures<B: AutodiffBackend>() -> Figures {
 
 #[test]
 fn self_attention_sublayers() {
-    // One batch row a task, several, and a rest in the last task; several blocks of queries.
+    // One batch row per task, several, and a remainder in the last task; several blocks of queries.
     for (b, n) in [(3, 40), (5, 7), (35, 3), (2, 150)] {
         check(
             self_attention_figures::<Fused>(b, n),
@@ -190,7 +190,7 @@ fn feed_forward_sublayers() {
 
 #[test]
 fn heads_with_ignored_rows() {
-    // One tile and a rest, many tiles with several a share, no row that counts.
+    // One tile and a remainder, many tiles with several per share, no row that counts.
     let many: Vec<i64> = (0..300)
         .map(|i| if i % 7 == 3 { -100 } else { i * 31 % 9000 })
         .collect();
@@ -206,7 +206,7 @@ fn embeddings_and_a_tied_head_share_one_gradient() {
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
-    // Large enough that the work is shared.
+    // Large enough to be distributed over threads.
     let many: Vec<i64> = (0..300).map(|i| i * 31 % 9000).collect();
     let figures = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();

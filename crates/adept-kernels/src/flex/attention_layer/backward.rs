@@ -1,5 +1,5 @@
-//! The way back through the attention sublayer, task by task as on the way in; gradients of weights are made in the end,
-//! from all rows.
+//! Backward pass of the attention sublayer, with the same tasks as the forward pass; the gradients of weights are
+//! computed at the end, from all rows.
 
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::grads::Gradients;
@@ -14,7 +14,7 @@ use super::super::pool::buffer;
 use super::super::rows::fast;
 use super::{Settings, State};
 
-/// A few batch rows on their way back; `projected` receives the projections' gradient.
+/// The batch rows of one backward task; `projected` receives the gradient of the projections.
 struct BackwardTask<'a> {
     first: usize,
     out: &'a mut [f32],
@@ -25,7 +25,7 @@ struct BackwardTask<'a> {
 }
 
 impl State {
-    /// Registers the gradients of the tracked parents, which are given in the order of the forward pass.
+    /// Registers the gradients of the tracked parents, given in the order of the forward pass.
     pub(super) fn backward(&self, grad: FlexTensor, parents: &[Option<NodeId>], grads: &mut Gradients) {
         let Settings { shape, b, maps, .. } = self.settings;
         let Heads { q, k, heads, .. } = shape;
@@ -56,7 +56,7 @@ impl State {
         let mut norm_grad = buffer(count * d);
         let mut memory_grad = vec![0.0; if memory_node.is_some() { b * k * 2 * inner } else { 0 }];
         let mut bias_grad = buffer(if bias_node.is_some() { count * heads * q * k } else { 0 });
-        // The residual: the sublayer's own gradient is added to it.
+        // Residual connection: the sublayer's own gradient is added to it.
         let mut out = tensor(elements(&grad).to_vec(), self.x.layout().shape().clone());
         let tasks: Vec<_> = elements_mut(&mut out)
             .chunks_mut(rows * d)
@@ -108,7 +108,7 @@ impl State {
                     let softmax = &softmax[(i * heads + head) * q..][..q];
                     let turned = (row.turned_keys(head, shape), row.turned_values(head, shape));
                     let (queries, keys) = (row.queries(head, shape), row.keys(head, shape));
-                    // Keys and values have the same places in their gradient as in what was projected or given.
+                    // Keys and values have the same layout in their gradient as in the projections or the memory.
                     let values = View {
                         start: keys.start + inner,
                         ..keys
