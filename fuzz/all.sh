@@ -14,7 +14,7 @@ for target in "$@"; do
     case $target in
         record | run_folder | manifest) length=16384 ;;
         tsv | csv | json_lines | json_document | answers) dictionary=json ;;
-        card) dictionary=json seeds=datasets/tasks ;;
+        card) dictionary=json seeds=crates/adept-data/tasks ;;
         parquet) dictionary=json seeds=crates/adept-data/tests/fixtures/parquet more=-rss_limit_mb=6000 ;;
     esac
     mkdir -p "fuzz/corpus/$target" "fuzz/artifacts/$target"

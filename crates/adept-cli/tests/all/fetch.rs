@@ -14,7 +14,7 @@ use server::{COMMIT, Fault, Server};
 
 /// RTE's card with another repository.
 fn card(folder: &Path) -> String {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/tasks/rte.toml");
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../adept-data/tasks/rte.toml");
     let text = fs::read_to_string(own).expect("the card");
     let hub = Task::named("rte")
         .expect("a task")

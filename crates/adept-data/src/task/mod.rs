@@ -27,7 +27,7 @@ static BUILT_IN: LazyLock<Vec<Task>> = LazyLock::new(|| {
 
 macro_rules! cards {
     ($($name:literal),* $(,)?) => {
-        &[$(($name, include_str!(concat!("../../../../datasets/tasks/", $name, ".toml")))),*]
+        &[$(($name, include_str!(concat!("../../tasks/", $name, ".toml")))),*]
     };
 }
 

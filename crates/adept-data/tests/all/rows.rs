@@ -294,7 +294,7 @@ fn whatever_decides_the_rows_decides_their_store() {
         "other data"
     );
     let card = root.path().join("rte.toml");
-    let text = fs::read_to_string(datasets("tasks/rte.toml")).expect("a card");
+    let text = include_str!("../../tasks/rte.toml");
     fs::write(&card, format!("{text}\n# changed\n")).expect("a writable folder");
     let changed = Task::from_file(&card).expect("a card");
     assert_eq!(opened(&changed, &options, own), [Made, Made], "another card");

@@ -40,7 +40,7 @@ const PIECES: [&str; 26] = [
 
 /// Texts of the built-in cards.
 fn built_in() -> Vec<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/tasks");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tasks");
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .expect("the cards' folder")
         .map(|entry| entry.expect("an entry").path())

@@ -1,10 +1,10 @@
-//! The figures that the paper prints in its Tables 1 and 2 (`datasets/paper/table1.toml`, `table2.toml`), which stand
+//! The figures that the paper prints in its Tables 1 and 2 (`paper/table1.toml`, `table2.toml`), which stand
 //! beside measured ones and are never mixed with them.
 
 use serde::{Deserialize, Serialize};
 
-const TABLE1: &str = include_str!("../../../../datasets/paper/table1.toml");
-const TABLE2: &str = include_str!("../../../../datasets/paper/table2.toml");
+const TABLE1: &str = include_str!("../../paper/table1.toml");
+const TABLE2: &str = include_str!("../../paper/table2.toml");
 
 /// The paper's Table 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

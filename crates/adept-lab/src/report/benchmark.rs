@@ -59,11 +59,11 @@ impl Benchmark {
     /// The paper's table as TOML.
     pub(super) fn paper(self) -> &'static str {
         match self {
-            Self::Glue => include_str!("../../../../datasets/paper/glue.toml"),
-            Self::Superglue => include_str!("../../../../datasets/paper/superglue.toml"),
-            Self::Mrqa => include_str!("../../../../datasets/paper/mrqa.toml"),
-            Self::Others => include_str!("../../../../datasets/paper/others.toml"),
-            Self::Mbpp => include_str!("../../../../datasets/paper/mbpp.toml"),
+            Self::Glue => include_str!("../../paper/glue.toml"),
+            Self::Superglue => include_str!("../../paper/superglue.toml"),
+            Self::Mrqa => include_str!("../../paper/mrqa.toml"),
+            Self::Others => include_str!("../../paper/others.toml"),
+            Self::Mbpp => include_str!("../../paper/mbpp.toml"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The paper's figures, which stand beside measured ones and are never mixed with them (`datasets/paper`).
+//! The paper's figures, which stand beside measured ones and are never mixed with them (`paper/*.toml` of this crate).
 
 use std::collections::BTreeMap;
 
