@@ -1,7 +1,8 @@
 //! What a method changes in a frozen model: its input, and its linear maps.
 //!
 //! A model looks up its tokens, passes the embeddings to [`Intervention::forward`] and runs on the result; before that,
-//! it asks [`Intervention::linear`] for a change of each of its linear maps. By default nothing is changed.
+//! it asks [`Intervention::linear`] for a change of each of its linear maps, or computes them through
+//! [`Intervention::apply_linear`]. By default nothing is changed.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
@@ -46,6 +47,20 @@ pub trait Intervention<B: Backend>: std::fmt::Debug {
     fn linear(&self, site: LinearSite) -> Option<LinearChange<B>> {
         let _ = site;
         None
+    }
+
+    /// The output of a linear map for inputs `[batch, seq, in]`, with the method's change of it; `linear` is the
+    /// unchanged map.
+    fn apply_linear(
+        &self,
+        site: LinearSite,
+        x: Tensor<B, 3>,
+        linear: &dyn Fn(Tensor<B, 3>) -> Tensor<B, 3>,
+    ) -> Tensor<B, 3> {
+        match self.linear(site) {
+            Some(change) => change.apply(x, linear),
+            None => linear(x),
+        }
     }
 
     /// Whether [`Intervention::linear`] changes anything; if not, a model can skip asking.

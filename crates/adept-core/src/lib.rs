@@ -45,3 +45,8 @@ pub use offset::{AdaptiveOffset, Offset, PositionalOffset};
 pub use prompt::SoftPrompt;
 pub use site::{Fused, LinearMap, LinearPart, LinearSite, ModelSites, Stack};
 pub use target::TargetModules;
+
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

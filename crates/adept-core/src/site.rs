@@ -69,6 +69,13 @@ pub struct LinearSite {
     pub part: LinearPart,
 }
 
+impl LinearSite {
+    /// The map `part` of a stack's block.
+    pub const fn new(stack: Stack, block: usize, part: LinearPart) -> Self {
+        Self { stack, block, part }
+    }
+}
+
 /// A linear map with its name and size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinearMap {
@@ -82,6 +89,19 @@ pub struct LinearMap {
     pub output: usize,
     /// How the output of a fused map is divided.
     pub fused: Option<Fused>,
+}
+
+impl LinearMap {
+    /// A map of its own, from `input` to `output` channels.
+    pub fn new(site: LinearSite, name: impl Into<String>, input: usize, output: usize) -> Self {
+        Self {
+            site,
+            name: name.into(),
+            input,
+            output,
+            fused: None,
+        }
+    }
 }
 
 /// Several linear maps fused into one matrix.
@@ -129,12 +149,14 @@ pub struct ModelSites {
 }
 
 impl ModelSites {
+    /// A model of that width whose linear maps a method may change.
+    pub fn new(d_model: usize, linears: Vec<LinearMap>) -> Self {
+        Self { d_model, linears }
+    }
+
     /// A model of which only the embeddings are known: enough for methods that only change its input.
     pub fn embeddings(d_model: usize) -> Self {
-        Self {
-            d_model,
-            linears: Vec::new(),
-        }
+        Self::new(d_model, Vec::new())
     }
 
     /// The map with this name.

@@ -20,7 +20,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::mt19937::Mt19937;
-use crate::{DataError, Encoded, StoredRows};
+use crate::{DataError, Encoded, Lengths, StoredRows};
 
 /// Label at padding, ignored by the loss (PyTorch's convention).
 pub const IGNORED_LABEL: i32 = -100;
@@ -77,6 +77,21 @@ pub struct BatchOptions {
     /// Width of the labels of every batch; longer targets are truncated, keeping their last token at the end. Unused
     /// for joined rows.
     pub target_width: usize,
+}
+
+impl BatchOptions {
+    /// Sources and targets of an encoder-decoder, in batches of the [default widths](default_buckets).
+    pub fn apart(batch_size: usize, lengths: Lengths, pad_id: u32) -> Self {
+        Self {
+            layout: Layout::Apart,
+            batch_size,
+            max_source_length: lengths.source,
+            buckets: default_buckets(lengths.source),
+            pad_to_max: false,
+            pad_id,
+            target_width: lengths.target,
+        }
+    }
 }
 
 /// One micro-batch, ready for a device.

@@ -42,3 +42,8 @@ pub use table::TableFault;
 pub use task::{TargetLength, Task};
 pub use template::{ChatError, ChatTemplate, RowTemplate, TemplateError};
 pub use tokenizer::{BpeError, TextStream, TextTokenizer};
+
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -131,6 +131,11 @@ pub fn is_named(path: &Path) -> bool {
     path.symlink_metadata().is_ok() || matches!(StandIn::at(path), Some(StandIn::Unfinished { .. }))
 }
 
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(test)]
 mod tests {
     use super::*;

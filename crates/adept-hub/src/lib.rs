@@ -84,3 +84,8 @@ impl Hub {
         cache::Folder::new(&self.settings.cache, repository)
     }
 }
+
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

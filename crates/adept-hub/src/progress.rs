@@ -21,6 +21,13 @@ pub trait Progress: Sync {
     }
 }
 
+/// No-op observer.
+impl Progress for () {
+    fn arrived(&self, _bytes: i64) {}
+
+    fn finished(&self, _file: &RemoteFile) {}
+}
+
 /// State shared by the parts of a fetch: its observer, and whether another part has failed.
 pub(crate) struct Watch<'a> {
     pub(crate) progress: &'a dyn Progress,

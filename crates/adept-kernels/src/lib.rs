@@ -35,3 +35,8 @@ pub use slots::write_slots;
 // The tests compare the fused kernels with the composed operations, so they need both.
 #[cfg(all(test, feature = "flex"))]
 mod tests;
+
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

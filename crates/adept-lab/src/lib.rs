@@ -14,3 +14,8 @@ pub mod report;
 pub mod reproduce;
 pub mod run;
 pub mod verify;
+
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

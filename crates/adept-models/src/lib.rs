@@ -48,3 +48,8 @@ pub use norm::{LayerNorm, RmsNorm};
 pub use stored::{Loaded, StoredType};
 pub use t5::{T5, T5Config};
 pub use traits::{Backbone, CausalBackbone, Seq2SeqBackbone, unfreeze};
+
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

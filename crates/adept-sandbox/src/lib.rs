@@ -210,3 +210,8 @@ pub fn child_main() -> Option<ExitCode> {
     #[cfg(not(target_os = "linux"))]
     return None;
 }
+
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -37,3 +37,8 @@ mod training_loop;
 pub mod upload;
 
 pub use error::TrainError;
+
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -3,6 +3,7 @@
 
 mod goldens;
 mod labels;
+mod packages;
 mod peft_files;
 mod pretrain;
 mod verify;

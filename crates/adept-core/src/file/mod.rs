@@ -66,6 +66,13 @@ impl AdapterMetadata {
         }
     }
 
+    /// The same with the weights it was trained on.
+    #[must_use]
+    pub fn with_fingerprint(mut self, fingerprint: Fingerprint) -> Self {
+        self.fingerprint = Some(fingerprint);
+        self
+    }
+
     /// Checks that the adapter was trained on these weights. Adapters without a fingerprint fit any backbone.
     ///
     /// # Errors

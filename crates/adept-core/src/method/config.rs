@@ -78,6 +78,17 @@ pub struct AdapterInit<B: Backend> {
     pub seed: u64,
 }
 
+impl<B: Backend> AdapterInit<B> {
+    /// A prompt of standard normal values, and the reference's range for offsets.
+    pub fn random(seed: u64) -> Self {
+        Self {
+            prompt: PromptInit::Random { std: 1.0 },
+            fan_in: FanIn::Reference,
+            seed,
+        }
+    }
+}
+
 /// The configuration of a method, and everything that follows from it.
 pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
     /// The trained tensors.

@@ -82,6 +82,17 @@ macro_rules! methods {
         }
 
         /// Sizes of an adapter and the constants of its forward pass.
+        ///
+        /// ```
+        /// use adept_core::{AdapterConfig, LoraConfig, Method};
+        ///
+        /// // For a model of 768 channels: 60 virtual tokens, a bottleneck of 19.
+        /// let adept = AdapterConfig::adept(768, 60, 19);
+        /// assert_eq!((adept.method(), adept.virtual_tokens(), adept.rank()), (Method::Adept, 60, 19));
+        /// // Products of rank 8 beside these linear maps; without names, beside queries and values.
+        /// let lora: AdapterConfig = LoraConfig::new(8, 16.0).with_targets(["q_proj", "o_proj"]).into();
+        /// assert_eq!(lora.method(), Method::Lora);
+        /// ```
         #[derive(Debug, Clone, PartialEq)]
         pub enum AdapterConfig {
             $($(#[$doc])* $variant($config),)*
@@ -148,6 +159,23 @@ macro_rules! methods {
         })*
 
         /// A trained adapter of any method.
+        ///
+        /// ```
+        /// use adept_core::{Adapter, AdapterConfig, AdapterInit, AdapterMetadata, ModelSites, file};
+        /// use burn_flex::Flex;
+        ///
+        /// let (sites, device) = (ModelSites::embeddings(32), Default::default());
+        /// let config = AdapterConfig::adept(32, 4, 8);
+        /// let adapter = Adapter::<Flex>::new(&config, &sites, AdapterInit::random(7), &device)?;
+        ///
+        /// // A folder in PEFT's layout is all that is needed to use it again.
+        /// let folder = std::env::temp_dir().join("adept-core-adapter");
+        /// file::save(&folder, &adapter, &AdapterMetadata::new(config, "my-model"))?;
+        /// let (loaded, about) = file::load::<Flex>(&folder, &sites, &device)?;
+        /// assert_eq!(loaded.tensors(), adapter.tensors());
+        /// assert_eq!(about.base_model, "my-model");
+        /// # Ok::<(), adept_core::CoreError>(())
+        /// ```
         ///
         /// Parameter paths begin with the name of the variant (`Adept.prompt.weight`).
         #[derive(Module, Debug)]

@@ -68,6 +68,15 @@ const CARDS: &[(&str, &str)] = cards![
 const LENGTH_STEP: f32 = 0.2;
 
 /// A task: a cheap handle to its card. Tasks are equal if their names are.
+///
+/// ```no_run
+/// use adept_data::{LoadOptions, Task, load_task};
+///
+/// // GLUE's official files, divided as in the paper.
+/// let data = load_task(&Task::named("sst2")?, "path/to/GLUE".as_ref(), &LoadOptions::default())?;
+/// println!("{} rows, such as {:?}", data.train.len(), data.train.first());
+/// # Ok::<(), adept_data::DataError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Task {
     card: Arc<TaskCard>,

@@ -28,6 +28,16 @@ pub use stream::TextStream;
 const CHUNK: usize = 4096;
 
 /// A tokenizer for whole texts.
+///
+/// ```no_run
+/// use adept_data::TextTokenizer;
+///
+/// let tokenizer = TextTokenizer::from_dir("path/to/t5-base".as_ref())?;
+/// let ids = tokenizer.encode("a fine view", 512)?;
+/// assert_eq!(ids.last().copied(), tokenizer.end_id());
+/// assert_eq!(tokenizer.decode(&ids, true)?, "a fine view");
+/// # Ok::<(), adept_data::DataError>(())
+/// ```
 pub struct TextTokenizer {
     tokenizer: Tokenizer,
     /// Number of ids prepended to every text (Llama: one, `<|begin_of_text|>`).

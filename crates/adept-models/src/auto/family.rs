@@ -60,6 +60,16 @@ macro_rules! families {
         impl<B: Backend> Model<B> {
             /// Loads a checkpoint in Hugging Face's format; no parameter requires gradients.
             ///
+            /// ```no_run
+            /// use adept_models::{Backbone, Family, Loaded, Model};
+            /// use burn_flex::Flex;
+            ///
+            /// let Loaded { model, fingerprint } = Model::<Flex>::load("Llama-3.2-1B".as_ref(), &Default::default())?;
+            /// assert_eq!(model.family(), Family::Llama);
+            /// println!("{} tokens, {} channels, weights {fingerprint}", model.vocab_size(), model.d_model());
+            /// # Ok::<(), adept_models::ModelError>(())
+            /// ```
+            ///
             /// # Errors
             /// Unreadable files, tensors that do not fit, and unknown families.
             pub fn load(

@@ -22,6 +22,13 @@ pub struct Request<'a> {
     pub sample: u64,
 }
 
+impl<'a> Request<'a> {
+    /// The first sample of a single text.
+    pub fn new(ids: &'a [u32]) -> Self {
+        Self { ids, row: 0, sample: 0 }
+    }
+}
+
 /// How the next token is chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Choice {
@@ -58,6 +65,20 @@ pub struct GenerationOptions {
     /// Pads rows to at least this many slots, the soft prompt not counted: few distinct widths save a GPU from
     /// preparing kernels. 0 pads to the longest row.
     pub width: usize,
+}
+
+impl GenerationOptions {
+    /// The likeliest tokens, at most `max_new_tokens` of them and up to one of `end`.
+    pub fn greedy(max_new_tokens: usize, end: &[u32]) -> Self {
+        Self {
+            max_new_tokens,
+            choice: Choice::Greedy,
+            repetition_penalty: 1.0,
+            end: end.to_vec(),
+            positions: Positions::Tokens,
+            width: 0,
+        }
+    }
 }
 
 /// Why a text ended.

@@ -53,7 +53,16 @@ impl<B: Backend> Answering<B> for Generate<'_> {
     }
 }
 
-impl Generate<'_> {
+impl<'a> Generate<'a> {
+    /// The likeliest tokens, at most `max_new_tokens` of them, read as in training.
+    pub fn new(max_new_tokens: usize, decode: &'a Decode<'a>) -> Self {
+        Self {
+            max_new_tokens,
+            decode,
+            rules: Continuation::default(),
+        }
+    }
+
     /// Spaces around an answer are its template's.
     fn answer(&self, ids: &[u32]) -> Result<Answer, TrainError> {
         Ok(Answer {

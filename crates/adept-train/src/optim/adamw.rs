@@ -38,6 +38,17 @@ pub struct AdamWConfig {
     pub epsilon: f64,
 }
 
+impl Default for AdamWConfig {
+    /// PyTorch's.
+    fn default() -> Self {
+        Self {
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+        }
+    }
+}
+
 /// Optimiser state of one parameter, flattened.
 #[derive(Debug, Clone)]
 pub struct Moments<B: Backend> {

@@ -23,13 +23,22 @@ pub struct GroupConfig {
 }
 
 impl GroupConfig {
-    fn new(name: &str, prefix: &str, section: &GroupSection) -> Self {
+    /// Parameters below `prefix` with that highest rate, without decay or warm-up.
+    pub fn new(name: &str, prefix: &str, learning_rate: f64) -> Self {
         Self {
             name: name.to_owned(),
             prefix: prefix.to_owned(),
-            learning_rate: section.learning_rate,
+            learning_rate,
+            weight_decay: 0.0,
+            warmup_steps: 0,
+        }
+    }
+
+    fn of_section(name: &str, prefix: &str, section: &GroupSection) -> Self {
+        Self {
             weight_decay: section.weight_decay,
             warmup_steps: section.warmup_steps,
+            ..Self::new(name, prefix, section.learning_rate)
         }
     }
 
@@ -66,14 +75,18 @@ pub fn adamw<B: Backend>(method: TrainMethod, section: &OptimizerSection) -> Res
 /// [`ConfigError::NoGroup`] where the configuration has no section for a group.
 pub fn groups(method: TrainMethod, optimizer: &OptimizerSection) -> Result<Vec<GroupConfig>, ConfigError> {
     let Some(adapter) = method.adapter() else {
-        return Ok(vec![GroupConfig::new("full", "", &optimizer.full)]);
+        return Ok(vec![GroupConfig::of_section("full", "", &optimizer.full)]);
     };
     let group = |group: &ParameterGroup| {
         let section = optimizer.group(group.name).ok_or_else(|| ConfigError::NoGroup {
             key: format!("optimizer.{}", group.name),
             method: method.name(),
         })?;
-        Ok(GroupConfig::new(group.name, &adapter.group_prefix(group), section))
+        Ok(GroupConfig::of_section(
+            group.name,
+            &adapter.group_prefix(group),
+            section,
+        ))
     };
     adapter.info().groups.iter().map(group).collect()
 }
@@ -89,7 +102,7 @@ mod tests {
             weight_decay: 0.0,
             warmup_steps: 2,
         };
-        let group = GroupConfig::new("prompt", "prompt", &section);
+        let group = GroupConfig::of_section("prompt", "prompt", &section);
         for (path, expected) in [
             ("prompt.weight", true),
             ("prompt", true),
@@ -98,7 +111,7 @@ mod tests {
         ] {
             assert_eq!(group.contains(path), expected, "{path}");
         }
-        assert!(GroupConfig::new("full", "", &section).contains("anything"));
+        assert!(GroupConfig::of_section("full", "", &section).contains("anything"));
         assert_eq!(group.rate(1, 10), 0.5);
     }
 }
