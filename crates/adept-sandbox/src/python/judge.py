@@ -1,24 +1,24 @@
-# The trusted side: it runs the tests, asks the other side for what the solution answers, and tells the parent what came
-# of it. No line of the solution ever runs here.
+# The trusted side: runs the tests, requests the solution's answers from the other side, and reports the result to the
+# parent. No line of the solution ever runs here.
 from _thread import RLock
 from _weakref import ref
 
 
 class Unsupported(BaseException):
-    """The tests do something that cannot be done from one interpreter to the other."""
+    """The tests do something that is not possible across two interpreters."""
 
 
 class Stopped(RuntimeError):
-    """A StopIteration out of a call, which would silently cut short a loop of the tests that makes it."""
+    """A StopIteration raised by a call, which would silently end a loop of the tests around it."""
 
 
 class Final:
-    """What the run comes to whatever the tests do about it: they may catch every exception that there is."""
+    """The result of the run, whatever the tests do about it: they may catch every exception."""
 
     verdict = None
-    # The last exception of the solution's, and what the other side said of it.
+    # The solution's last exception, and what the other side said about it.
     error = said = None
-    # A file that the tests have used; the names in their text; whether a message is under way.
+    # A file that the tests have used; the names in their text; whether a message is in progress.
     files, names, busy = None, frozenset(), False
 
 
@@ -39,7 +39,7 @@ def of_type(kind, value):
 
 
 METHOD = type(Reader(b"").take)
-# Where the iterators come from that have nothing else to them.
+# Modules of iterators without any further interface.
 ITERATORS = {"builtins", "itertools", "_collections", "collections"}
 CALLABLE = {"functools.partial", "operator.itemgetter", "operator.attrgetter", "operator.methodcaller"}
 
@@ -51,7 +51,7 @@ class Court(Wire):
 
     def __init__(self, fd):
         self.live, self.received = {}, {}
-        # What the other side may call, and what it may take the next item of: nothing else is done here at its word.
+        # What the other side may call, and the iterators that it may advance: nothing else is done here at its request.
         self.callable, self.iterable = set(), set()
         super().__init__(fd)
 
@@ -66,7 +66,7 @@ class Court(Wire):
         elif id(value) in RELAYS:
             out.append(b"R" + word(RELAYS[id(value)][1]))
         elif kind.__name__ == "traceback" and kind.__module__ == "builtins":
-            # Where in the tests an exception came from is nothing for the program.
+            # Where in the tests an exception came from must not be revealed to the program.
             out.append(b"N")
         elif path_of(value, kind):
             out.append(b"n")
@@ -168,7 +168,7 @@ class Court(Wire):
         self.drop(number, None)
 
     def drop(self, number, thing):
-        """The tests no longer hold a stand-in."""
+        """Called when the tests no longer hold a proxy."""
         if number in self.state:
             return
         if thing is not None and not isinstance(thing, Remote):
@@ -181,7 +181,7 @@ class Court(Wire):
 
 
 def named(name):
-    """A class of the interpreter's or of its library: what makes data, and exceptions. Nothing else has a name here."""
+    """Resolves a class of the interpreter or its library: data types and exceptions only."""
     if name in DATA or name in ERRORS:
         return standard(name)
     kind = BUILTINS.get(name)
@@ -191,7 +191,7 @@ def named(name):
 
 
 def signature(value):
-    """What a function of the tests shows of itself: its name and its parameters."""
+    """What a function of the tests reveals about itself: its name and parameters."""
     name, code = getattr(value, "__name__", "function"), getattr(value, "__code__", None)
     if type(value) is not FUNCTION:
         return name, None
@@ -204,7 +204,7 @@ def signature(value):
 lock = RLock()
 parent, player = os.dup(0), os.dup(1)
 wire = Court(player)
-# What the tests may put something else in place of, which the other side would not see.
+# What the tests may replace, which the other side would not see.
 PLACES = [(sys.modules["builtins"], name) for name in ("input", "print", "open")] + [(sys, "stdin")]
 AS_IT_WAS = []
 
@@ -232,7 +232,7 @@ def answer_to(what, parts):
         Final.busy = True
         wire.send((what, captured, dice(), parts))
     except (ValueError, OverflowError, RecursionError, RuntimeError) as error:
-        # What the tests hand over is too long or too deep: that says nothing about the program.
+        # A value passed by the tests is too long or too deep, which says nothing about the program.
         raise unsupported(f"{type(error).__name__}: {error}") from None
     finally:
         Final.busy = False
@@ -287,8 +287,8 @@ def listen():
 
 
 def serve(what, number, rest):
-    """What the other side asks while it answers: to call a function that the tests have handed over, and for the next
-    item of an iterator of theirs. That is done with data, and nothing else is done."""
+    """Serves a request that the other side makes while it answers: to call a function that the tests have passed to it,
+    or to advance one of their iterators. That is done with data, and nothing else is done."""
     of_type(str, what), of_type(int, number), of_type(tuple, rest)
     if what == "call" and number in wire.callable and len(rest) == 2:
         arguments, named_ones = of_type(tuple, rest[0]), of_type(dict, rest[1])
@@ -316,7 +316,7 @@ class Dice:
 
 
 def dice(thrown=None):
-    """The state of `random`, where the tests have put a seed in it: then it is one for both sides."""
+    """The state of `random`, if the tests have seeded it: it is then shared by both sides."""
     if not Dice.used or "random" not in sys.modules:
         return None
     random = sys.modules["random"]
@@ -329,7 +329,7 @@ def dice(thrown=None):
 
 
 def watch(event, arguments):
-    """Notes a file of the tests' own: the program has others."""
+    """Records that the tests use a file of their own: the program has others."""
     if event in FILES and Final.files is None and arguments and type(arguments[0]) in (str, bytes):
         path = os.fsdecode(arguments[0])
         if not path.startswith(LIBRARY) and not path.startswith("/dev/"):
@@ -361,7 +361,7 @@ def judge(solution, tests, names):
 
 
 def mentioned(code):
-    """All names in a text."""
+    """All names that occur in a code object."""
     names = set(code.co_names)
     for constant in code.co_consts:
         if type(constant) is type(code):
@@ -394,9 +394,8 @@ def run(code, tests, space, solution, names):
 
 
 def failure(error, tests):
-    """The verdict on an exception of the tests. Its text can hold values of the program's, which may object to being
-    printed: a number of too many digits, something that is asked for its name and ends. It is a failure all the same.
-    """
+    """The verdict on an exception of the tests. Its text can contain values of the program's that fail to print: a
+    number with too many digits, or an object that exits when asked for its name. It is a failure all the same."""
     try:
         return b"F", described(error, tests)
     except MemoryError:
@@ -406,7 +405,7 @@ def failure(error, tests):
 
 
 def described(error, tests):
-    """The exception in words, with the line of the tests that it came out of."""
+    """The exception as text, with the line of the tests that raised it."""
     line, trace = None, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == "<tests>":
@@ -442,7 +441,7 @@ def main():
         solution, tests, names = (receive_frame(parent).decode("utf-8", "surrogatepass") for _ in range(3))
         verdict = judge(solution, tests, names.split("\n") if names else [])
     except BaseException as error:
-        # This program itself is wrong, and nothing else would hear of it: its standard error is closed by now.
+        # A bug in this program itself, which could not be reported otherwise: its standard error is already closed.
         verdict = b"X", f"{type(error).__name__}: {error}"
     tell(*verdict)
 

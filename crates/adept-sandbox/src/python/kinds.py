@@ -1,5 +1,5 @@
-# What is data: how each kind of value is taken apart and made again. Both interpreters have this list, and what is not
-# on it crosses as a number.
+# What counts as data, and how each kind of value is disassembled and reassembled. Both interpreters have this list;
+# anything not on it is transferred as a handle.
 
 PLAIN = {
     type(None): lambda value, out: out.append(b"N"),
@@ -20,7 +20,7 @@ TEXT = {
     b"b": bytes,
 }
 
-# Data in a class of the program's own: the data itself, whatever the class says about it.
+# Extracts data from a class of the program's own, whatever the class says about it.
 BARE = {
     "int": (int, lambda value: int.__add__(value, 0)),
     "float": (float, lambda value: float(float.__repr__(value))),
@@ -71,7 +71,7 @@ def refill_array(thing, extra, parts):
     thing.frombytes(parts)
 
 
-# Kind: its parts, what else it is made with, how it is made empty, how it is filled again.
+# Kind: its parts, additional constructor data, how to create it empty, how to refill it.
 MUTABLE = {
     "list": (lambda value: list(list.__iter__(value)), lambda value: None, lambda kind, extra: kind(), refill_list),
     "dict": (lambda value: flat(dict.items(value)), lambda value: None, lambda kind, extra: kind(), refill_dict),
@@ -130,7 +130,7 @@ def make_zone(kind, parts):
     return kind(key)
 
 
-# Kind: what it is made from, and how. None of its parts where it cannot be taken apart.
+# Kind: its parts, or None if it cannot be disassembled, and how to reassemble it.
 FROZEN = {
     "range": (lambda value: (value.start, value.stop, value.step), make),
     "slice": (lambda value: (value.start, value.stop, value.step), make),
@@ -171,7 +171,7 @@ NAMELESS = {
 }
 FUNCTION, BUILTIN = type(flat), type(len)
 DESCRIPTORS = (type(str.upper), type(str.__add__), type(dict.__dict__["fromkeys"]))
-# Exceptions of the standard library that tests name, beside the builtin ones.
+# Exceptions of the standard library that tests refer to, besides the builtin ones.
 ERRORS = {
     "json.decoder.JSONDecodeError",
     "decimal.InvalidOperation",
@@ -193,7 +193,7 @@ ERRORS = {
 }
 DATA = {*BARE, *MUTABLE, *FROZEN, *NAMELESS, "bool", "object"}
 KNOWN = {}
-# Classes can have a say in what they answer; these are the interpreter's own words on them.
+# Classes can override how they answer; these are the interpreter's own accessors.
 TYPE = type.__dict__
 
 
@@ -208,7 +208,7 @@ def known(kind):
                 name = spelled
         elif type(module) is str and type(spelled) is str:
             dotted = f"{module}.{spelled}"
-            # A module that has a path of its own within a package has moved there: what it is called stays.
+            # A module with a private path within a package has been moved there: the public name remains.
             dotted = {"pathlib._local": "pathlib", "zoneinfo._zoneinfo": "zoneinfo"}.get(module, module) + "." + spelled
             if dotted in MUTABLE or dotted in FROZEN:
                 name = dotted if loaded(dotted) is kind else None
@@ -217,13 +217,13 @@ def known(kind):
 
 
 def loaded(dotted):
-    """A class of the standard library, where its module is imported already."""
+    """A class of the standard library, if its module is already imported."""
     module, _, name = dotted.rpartition(".")
     return getattr(sys.modules.get(module), name, None)
 
 
 def standard(name):
-    """A class of the lists above by its name."""
+    """The class in the lists above with this name."""
     if "." not in name:
         return BUILTINS.get(name, NAMELESS.get(name))
     module, _, kind = name.rpartition(".")
@@ -231,7 +231,7 @@ def standard(name):
 
 
 def path_of(value, kind):
-    """Where a function or class of the library is found by its name, on either side, or None."""
+    """The name under which either side finds a function or class of the library, or None."""
     if not (issubclass(kind, type) or kind in (FUNCTION, BUILTIN) or kind in DESCRIPTORS):
         return None
     holder = value.__objclass__ if kind in DESCRIPTORS else value
@@ -247,7 +247,7 @@ def path_of(value, kind):
 
 
 def base_of(thing):
-    """The kind of a mirrored thing, which may be of a class of the program's own."""
+    """The kind of a mirrored object, which may be of a class of the program's own."""
     kind = type(thing)
     name = known(kind)
     if name in MUTABLE:
@@ -256,7 +256,7 @@ def base_of(thing):
 
 
 def arranged(kind, items, size):
-    """A set that is iterated in this order. The order comes of the size of its table and of what was put in first."""
+    """A set with this iteration order. The order depends on the size of its table and on the order of insertion."""
     for tried in (items, items[::-1], sorted(items, key=hash) if len(items) > 1 else ()):
         for made in (kind(tried), kind(dict.fromkeys(tried))):
             if made.__sizeof__() == size and not differ(list(made), items):
@@ -267,7 +267,7 @@ def arranged(kind, items, size):
 
 
 def arrange(thing, items, size):
-    """The same within an empty set."""
+    """The same, by filling an empty set."""
     for tried in (items, items[::-1], sorted(items, key=hash) if len(items) > 1 else ()):
         for source in (tried, dict.fromkeys(tried)):
             set.update(thing, source)
@@ -282,7 +282,7 @@ MISPLACED = []
 
 
 def misplaced(made, items):
-    """Whether the order of a set got lost on the way, where every interpreter would have the same one."""
+    """Whether the order of a set was lost in transfer, although every interpreter would have the same one."""
     if differ(list(kind_of_set(made).__iter__(made)), items) and not MISPLACED:
         if all(type(item) in (int, float, bool, tuple) for item in items):
             MISPLACED.append(f"the order of a set of {len(items)}, from {items[0]!r:.40} on")

@@ -1,7 +1,7 @@
-# The untrusted side: it defines the solution and answers what the tests ask of it. The solution shares this interpreter
-# and can take all of it apart; all that this side can ever do is to answer with values.
+# The untrusted side: defines the solution and answers the tests' requests. The solution shares this interpreter and can
+# take all of it apart; all that this side can ever do is answer with values.
 
-# What marks a class that a program has made, and not the interpreter.
+# Type flag of classes created by a program rather than the interpreter.
 HEAP = 1 << 9
 ORDER = {"__ne__", "__lt__", "__le__", "__gt__", "__ge__"}
 GENERATOR = type(_ for _ in ())
@@ -48,7 +48,7 @@ class Stage(Wire):
         return number
 
     def may_let_go(self, number):
-        # What is of a class of the program's own is told by its number for as long as the other side holds it.
+        # An object of a class of the program's own is sent as its handle for as long as the other side holds it.
         return known(type(self.things[number])) in MUTABLE
 
     def other(self, value, kind, out, fresh, depth):
@@ -139,7 +139,7 @@ def base_name(kind):
 
 
 def described(kind):
-    """A class as the other side is told of it."""
+    """Describes a class for the other side."""
     base = base_name(kind)
     builtin = BASES.get(base)
     line = [each for each in mro(kind) if each is not object]
@@ -162,7 +162,7 @@ def described(kind):
                 elif failure and name not in ("__str__", "__repr__"):
                     continue
                 elif name in ORDER and not each.__flags__ & HEAP:
-                    # As in the interpreter's own classes: by identity, and in no order.
+                    # As in the interpreter's own classes: compared by identity, and unordered.
                     continue
                 if item is not None:
                     specials.append(name)
@@ -175,14 +175,14 @@ def described(kind):
 
 
 def is_of_dataclass(item):
-    """Whether equality is that of a data class, which is with its own kind alone."""
+    """Whether equality is that of a data class, which applies only to its own kind."""
     if type(item) is not FUNCTION:
         return not issubclass(type(item), FUNCTION) and type(item) is type(object.__eq__)
     return item.__code__.co_filename == "<string>" and "dataclasses" in sys.modules
 
 
 class Iterator:
-    """An iterator of the tests'."""
+    """An iterator of the tests."""
 
     def __init__(self, number):
         self.number = number
@@ -204,7 +204,7 @@ def generator(number):
 
 
 def function(number, name, shape):
-    """A function of the tests', with the parameters that it has there."""
+    """A function of the tests, with the same parameters."""
 
     def relay(*arguments, **named):
         return back("call", number, arguments, named)
@@ -240,7 +240,7 @@ def shaped(relay, positional, count, keyword, flags, names, defaults, keyword_de
 
 
 def back(what, *parts):
-    """Asks the other side, in the middle of an answer."""
+    """Sends a request to the other side in the middle of an answer."""
     if not answering:
         raise RuntimeError("the tests are asked while they ask nothing")
     flush()
@@ -262,7 +262,7 @@ answering = []
 
 
 def compile_solution(source):
-    # No line of the program has run yet: what is said here is the interpreter's word.
+    # No line of the program has run yet, so the error is the interpreter's own.
     try:
         loaded_code.append(compile(source, "<program>", "exec", dont_inherit=True))
     except (SyntaxError, ValueError, OverflowError, RecursionError) as error:
@@ -283,7 +283,7 @@ def get(name):
 def call(item, arguments, named):
     value = item(*arguments, **named)
     if type(value) in (str, bytes, tuple, frozenset, int, float):
-        # The very thing that was handed over, where its type alone would not tell.
+        # The very object that was passed in, if its type does not tell.
         for place, argument in enumerate(arguments):
             if argument is value:
                 return "same", place
@@ -392,12 +392,12 @@ def serve(request):
     except Gone:
         raise
     except BaseException as error:
-        # The value itself cannot be handed over: it is too long, or objects to being read.
+        # The value itself cannot be sent: it is too long, or fails to be read.
         wire.send(("raised", "", "", None, bland(error), describe(error)))
 
 
 def bland(error):
-    """An exception that can be handed over."""
+    """A replacement exception that can be sent."""
     kind = next(each for each in mro(type(error)) if global_name(each) is not None)
     try:
         return kind(str(error)[:1000])

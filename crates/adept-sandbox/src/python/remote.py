@@ -1,7 +1,7 @@
-# What the judge has in place of the solution's functions, classes, objects and exceptions. All of it is inert: whatever
-# is done with it is asked of the other side, and comes back as data or as another such thing.
+# Proxies in the judge for the solution's functions, classes, objects and exceptions. All of them are inert: every
+# operation is requested from the other side, and returns data or another proxy.
 
-# Special methods that are carried, with the type that their result has to have.
+# Special methods that are forwarded, with the required type of their result.
 CARRIED = {
     "__len__": int,
     "__bool__": bool,
@@ -20,8 +20,8 @@ CARRIED = {
         "__trunc__ __floor__ __ceil__ __fspath__ __dir__".split()
     ),
 }
-# Those that would be told what the tests expect, and whose word would decide: they are asked about the solution's own
-# things alone.
+# Methods that would reveal what the tests expect, and whose result would decide: they are called only with the
+# solution's own objects.
 JUDGING = {
     "__eq__",
     "__ne__",
@@ -36,17 +36,17 @@ JUDGING = {
         for side in ("", "r", "i")
     ),
 }
-# The interpreter's classes of functions, which are equal by identity.
+# The interpreter's function classes, which compare by identity.
 FUNCTIONS = {
     f"builtins.{name}"
     for name in "function builtin_function_or_method method_descriptor wrapper_descriptor classmethod_descriptor".split()
 }
-# What is looked at by machinery of the library that would take a stand-in for the thing itself.
+# Attributes inspected by library code that would mistake a proxy for the object itself.
 OPAQUE = {"__signature__", "__dataclass_fields__", "__dataclass_params__"}
 
 
 class RemoteClass(type):
-    """The class of the stand-ins of one class of the solution's."""
+    """The class of the proxies of one of the solution's classes."""
 
     numbers, names = {}, {}
 
@@ -91,7 +91,7 @@ class RemoteClass(type):
 
 
 class Remote(metaclass=RemoteClass):
-    """Something of the solution's that is not plain data."""
+    """A proxy of a non-data object of the solution's."""
 
     def __getattribute__(self, name):
         if name == "__class__":
@@ -112,7 +112,7 @@ def is_remote(value):
 
 
 def is_instance(thing, kinds):
-    """`isinstance` as the tests have it: classes of the library are others on the other side."""
+    """`isinstance` for the tests: the other side's library classes are distinct."""
     if isinstance(thing, kinds):
         return True
     names = RemoteClass.names.get(type(thing)) if is_remote(thing) else None
@@ -127,7 +127,7 @@ def is_instance(thing, kinds):
 
 
 def own(value):
-    """What a stand-in knows itself."""
+    """The proxy's own attributes."""
     return object.__getattribute__(value, "__dict__")
 
 
@@ -145,7 +145,7 @@ def carried(name):
         if wanted is None:
             return value
         if wanted is not bool and isinstance(value, wanted):
-            # Of a class of the solution's, or a truth for a number.
+            # A subclass of the solution's, or a bool for a number.
             return BARE[wanted.__name__][1](value)
         return of_type(wanted, value)
 
@@ -157,7 +157,7 @@ def judging(name, bare):
         if is_remote(other) and not rest:
             return ask("special", self, name, (other,))
         if lies(self, other):
-            # Equal to what nobody has thought of: it is taken for what it is, something of another type.
+            # It claims to be equal to an arbitrary value: it is treated as an object of an unrelated type.
             return getattr(bare, name)(self, other) if bare is not None else NotImplemented
         if is_remote(other):
             other = "other things"
@@ -173,8 +173,8 @@ def judging(name, bare):
 
 
 def lies(thing, other):
-    """Whether a thing says that it is equal to, holds, or is both less and more than, something that the tests know
-    nothing of. It is asked about nothing that they do."""
+    """Whether an object claims to be equal to, to contain, or to be both less and greater than, a value that the tests
+    do not use. It is never asked about one that they do."""
     nevers = {int: 7_305_817_921_367, float: 7305.817921367, str: "unheard of", bytes: b"unheard of"}
     for kind in (type(other), int, list):
         never = nevers.get(kind, (nevers[int],))
@@ -192,8 +192,8 @@ def lies(thing, other):
 
 
 def alike(self, other):
-    """Equality with its own kind alone: that of a data class, field by field, and of the interpreter's functions, by
-    the name that the other side has given before it could know what is expected."""
+    """Equality within its own kind only: that of a data class, field by field, and that of the interpreter's functions,
+    by the name that the other side gave before it could know what is expected."""
     if is_remote(other):
         return ask("special", self, "__eq__", (other,))
     path = own(self).get("path")
@@ -223,7 +223,7 @@ def shadow(name):
 
 
 def make_class(number, about):
-    """The stand-in of a class. Its name and bases are the other side's word; what its methods do is ours."""
+    """Creates the proxy of a class. Its name and bases are claims of the other side; its methods are ours."""
     name, module, bases, specials, hidden, base, unhashable, names = about
     for text in (name, module, *specials, *hidden, *names):
         of_type(str, text)
@@ -250,7 +250,7 @@ def make_class(number, about):
     if "builtins.function" in names:
         body["__get__"] = lambda self, thing, kind=None: self if thing is None else METHOD(self, thing)
     if "__eq__" in body and "__hash__" not in body:
-        # Its class has left the hash as it was, which is by identity, or by what is in it.
+        # Its class keeps the inherited hash, by identity or by content.
         body["__hash__"] = None if unhashable else (bare or object).__hash__
     if bare is not None or failure:
         body["__getattribute__"] = object.__getattribute__
@@ -271,7 +271,7 @@ def make_class(number, about):
         try:
             made = type.__new__(RemoteClass, name, tuple(parents), dict(body))
         except TypeError:
-            # Bases in an order, or of kinds, that only the other side can have.
+            # Bases in an order, or of kinds, that only the other side supports.
             continue
         RemoteClass.numbers[made], RemoteClass.names[made] = number, frozenset(names)
         return made
@@ -289,7 +289,7 @@ def make_bare(kind, number, base, value):
 
 
 def make_failure(kind, arguments, about, cause):
-    """An exception. No code of its class but the interpreter's own runs."""
+    """Creates an exception. No code of its class other than the interpreter's own runs."""
     of_type(tuple, arguments), of_type(dict, about)
     if type(kind) is RemoteClass or kind.__module__ != "builtins":
         error = kind.__new__(kind, *arguments)
@@ -310,7 +310,7 @@ RELAYS = {}
 
 
 def step(what, remote, *rest):
-    """Whether a generator of the solution's goes on, and with what."""
+    """Whether a generator of the solution's continues, and its value."""
     try:
         return True, ask(what, remote, *rest)
     except StopIteration as stop:
@@ -324,7 +324,7 @@ def generator(remote):
         try:
             sent = yield value
         except GeneratorExit:
-            # One that is thrown away while an answer is read is closed by the other side when that hears of it.
+            # One discarded while an answer is being read is closed by the other side once that is told of it.
             if not Final.busy:
                 ask("close", remote)
             raise

@@ -1,20 +1,20 @@
-# What the two interpreters say to each other: plain data byte by byte, and numbers that stand for everything else.
-# The side that judges reads bytes that a hostile program may have written: nothing here is ever evaluated, and what is
-# looked up by a name comes from the lists below.
+# The protocol between the two interpreters: plain data byte by byte, and handles for everything else. The judge reads
+# bytes that a hostile program may have written: nothing here is ever evaluated, and names are looked up only in the
+# lists below.
 #
-# Lists, dicts and sets that both sides hold have a number as well. Only one side runs at a time, so each message first
-# says what has changed in them since the last one: a change in place is seen on the other side, and so is identity.
+# Lists, dicts and sets held by both sides have a handle as well. Only one side runs at a time, so each message begins
+# with the changes since the previous one: in-place changes are visible to the other side, and identity is preserved.
 import os
 import sys
 
-# Their own names, whatever a program puts in their place later.
+# The original builtins, whatever a program replaces them with later.
 from builtins import *  # noqa: F403
 from _operator import is_
 
-# What a message may have of bytes at most. The side that judges may send longer ones, and deeper ones: what it has got
-# it can hand back.
+# Maximum size of a message in bytes. The judge may send longer and deeper ones, so that it can return whatever it has
+# received.
 LONGEST = 160 << 20
-# Calls that the deepest value takes.
+# Recursion depth needed for the deepest value.
 ROOM = 5000
 
 
@@ -23,11 +23,11 @@ class Gone(BaseException):
 
 
 class Garbled(BaseException):
-    """The other side does not keep to the protocol."""
+    """The other side violates the protocol."""
 
 
 class Reader:
-    """A place in a message."""
+    """A read position in a message."""
 
     def __init__(self, body):
         self.body, self.at, self.depth = body, 0, 0
@@ -47,18 +47,18 @@ class Reader:
 
 
 class Wire:
-    """Frames over one socket. A side adds what it does with values that are no data (`other`, `read_other`)."""
+    """Frames over one socket. Each side adds the handling of values that are not data (`other`, `read_other`)."""
 
     first, deepest, longest = 0, 0, LONGEST
 
     def __init__(self, fd):
         self.fd = fd
-        # What has a number. Mirrored things are on both sides and have a state; the rest is on one. Where it matters
-        # when the other side lets go of a thing, it is counted how often it was told of it.
+        # Everything with a handle. Mirrored objects exist on both sides and have a state; others exist on one side.
+        # Where the time of their release by the other side matters, it is counted how often they were sent.
         self.things, self.numbers, self.state, self.sent = {}, {}, {}, {}
         self.added, self.releases = [], []
         self.next = self.first + 2
-        # How often an object is counted that nobody but this code holds, found out the way that it is used.
+        # The reference count of an object that only this code holds, determined in actual use.
         self.alone = self.lonely = sys.maxsize
         self.things[0] = []
         self.alone = min(count for _, count in self.counts())
@@ -76,7 +76,7 @@ class Wire:
 
     def send(self, value):
         limit = sys.getrecursionlimit()
-        # A value that may cross can be read and written however deep the program itself is.
+        # A value that may be sent can be written and read however deep the program itself has recursed.
         sys.setrecursionlimit(limit + ROOM)
         try:
             body = self.message(value)
@@ -105,7 +105,7 @@ class Wire:
             if len(body) > self.longest:
                 raise ValueError(f"a value of {len(body)} bytes is too long to be handed over")
         except BaseException:
-            # The other side has not heard of any of it.
+            # The other side has not received any of it.
             for number in self.added:
                 self.forget(number)
             raise
@@ -130,7 +130,7 @@ class Wire:
         self.sent.pop(number, None)
 
     def keep(self, thing, number=None):
-        """Gives a thing a number of this side's, or that of the other side."""
+        """Assigns a handle to an object, one of this side's or the given one of the other side."""
         if number is None:
             number = self.next
             self.next += 2
@@ -167,7 +167,7 @@ class Wire:
             self.encode(parts, out, fresh, depth + 1)
 
     def mutable(self, value, tag, name, owner, out, fresh, depth):
-        """A value that can be changed. One that nobody else holds is not mirrored: nothing can change it."""
+        """A mutable value. One that nobody else holds is not mirrored: nothing can change it."""
         count = sys.getrefcount(value)
         if self.lonely is None:
             self.lonely = count
@@ -280,7 +280,7 @@ class Wire:
         extra = self.decode(reader)
         thing = make(standard(name), extra) if owner is None else owner(number)
         if number:
-            # A value that holds itself mentions its number among its parts.
+            # A self-referential value mentions its handle among its parts.
             self.keep(thing, number)
             self.state[number] = []
         fill(thing, extra, self.read_items(reader))
@@ -323,7 +323,7 @@ def differ(parts, before):
 
 
 def packed(parts, out):
-    """Many whole or many broken numbers in a row, which take long one by one."""
+    """Many consecutive integers or floats, which would be slow one by one."""
     if len(parts) < 32:
         return False
     kinds = set(map(type, parts))
