@@ -1,14 +1,14 @@
-//! The majority baseline: what a program that has only counted the training labels scores.
+//! The majority baseline: the score reached by only counting the training labels.
 //!
-//! It always gives the most frequent label of the training split; where targets are numbers, their mean. A
-//! constant answer correlates with nothing, so that its Pearson, Spearman and Matthews correlations are 0.
+//! The prediction is always the most frequent label of the training split or, for numeric targets, their mean. A
+//! constant prediction has no correlation, so its Pearson, Spearman and Matthews correlations are 0.
 
 use adept_data::task::TargetCard;
 use adept_data::{DataError, Right, StoredRows, Task};
 use adept_train::evaluate;
 use adept_train::record::Majority;
 
-/// Counts the training split and scores the answer on the test split, whose right answers are given.
+/// Determines the constant answer from the training split and scores it on the test split's references.
 ///
 /// # Errors
 /// Training rows that can no longer be read.

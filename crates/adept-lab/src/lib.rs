@@ -1,9 +1,10 @@
-//! What a laboratory does: runs, grids of runs, reports, analyses, verification and benchmarks.
+//! Experiments: runs, grids of runs, reports, analyses, verification and benchmarks.
 //!
-//! [`run`] loads data and a backbone, builds what is trained and hands everything to the training loop of `adept-train`;
-//! [`reproduce`] does so for every task, method and seed of a benchmark, and [`report`] makes tables of the records alone.
-//! [`analysis`] looks at trained adapters from outside: the paper's Tables 1 and 2. [`verify`] holds the program against
-//! golden files of other implementations, [`mod@bench`] times its parts, [`baseline`] is what counting labels scores.
+//! [`run`] loads data and a backbone, builds the training target and passes everything to the training loop of
+//! `adept-train`; [`reproduce`] does so for every task, method and seed of a benchmark, and [`report`] makes tables
+//! from the records alone. [`analysis`] examines trained adapters for the paper's Tables 1 and 2. [`verify`] compares
+//! the program with golden files from other implementations, [`mod@bench`] times its parts, [`baseline`] is the score
+//! of the majority label.
 //!
 //! Everything is generic over burn's autodiff backend; nothing here prints or exits.
 

@@ -1,6 +1,6 @@
 //! One run from configuration to result: data, backbone, adapter, training, `result.json`.
 //!
-//! A grid of runs loads the backbone once ([`load_backbone`]) and encodes a task once ([`prepare_task`]), then calls
+//! A grid of runs loads the backbone once ([`load_backbone`]) and encodes each task once ([`prepare_task`]), then calls
 //! [`run_prepared`] for every method and seed; [`run`] does all three.
 
 mod door;
@@ -45,17 +45,17 @@ pub fn run<AB: AutodiffBackend>(
     device: &AB::Device,
     observer: &mut dyn Observer,
 ) -> Result<RunResult, TrainError> {
-    // Before anything is read that takes long.
+    // Before reading anything large.
     folder::check(folder, FolderKind::Run)?;
     let backbone = load_backbone::<AB::InnerBackend>(&resolved.config.backbone, device)?;
     let data = prepare(&resolved.config, &backbone, means)?;
     run_prepared::<AB>(resolved, folder, &backbone, &data, device, observer)
 }
 
-/// Runs on a backbone and a task that are loaded already.
+/// Runs with a backbone and a task that are already loaded.
 ///
-/// A folder with a `result.json` of the same run is not run again; one with a checkpoint is gone on with; one of
-/// another configuration, data or backbone is refused.
+/// A folder with a `result.json` of the same run is not run again; one with a checkpoint is resumed; a folder with
+/// another configuration, other data or another backbone is refused.
 pub fn run_prepared<AB: AutodiffBackend>(
     resolved: &Resolved,
     path: &Path,
@@ -99,7 +99,7 @@ pub fn run_prepared<AB: AutodiffBackend>(
     }
 }
 
-/// A run whose folder is open.
+/// A run whose folder has been opened.
 struct Begun<'a, AB: AutodiffBackend> {
     pub resolved: &'a Resolved,
     pub folder: &'a RunFolder,
@@ -123,7 +123,7 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
         }
     }
 
-    /// The first line of the record: what is trained on how many examples of each split.
+    /// The first line of the record: what is trained, and the number of examples in each split.
     fn start<T: Target<AB>>(&self, adapter: Option<&AdapterConfig>, target: &T, examples: [usize; 3]) -> Start {
         Start {
             code_version: code_version(),
@@ -144,7 +144,7 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
         }
     }
 
-    /// Writes a run's result, from what its loop has handed back and what the kept module scores.
+    /// Writes the result of a run, from the loop's output and the scores of the best module.
     fn end(
         &self,
         start: Start,
@@ -188,7 +188,7 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
     }
 }
 
-/// What the model of a run is trained with.
+/// The training context to store with the model.
 fn trained_with<B: Backend>(config: &RunConfig, backbone: &LoadedBackbone<B>, data: &PreparedData) -> Trained {
     let target_tokens = match data {
         PreparedData::Rows(task) => Some(task.target_width),
@@ -197,7 +197,7 @@ fn trained_with<B: Backend>(config: &RunConfig, backbone: &LoadedBackbone<B>, da
     Trained::new(config, data.task(), backbone.model.family(), target_tokens)
 }
 
-/// A new adapter on the frozen backbone.
+/// A newly initialised adapter on the frozen backbone.
 fn adapter_target<AB: AutodiffBackend>(
     config: &RunConfig,
     method: adept_core::Method,
@@ -214,13 +214,13 @@ fn adapter_target<AB: AutodiffBackend>(
         ..AdapterMetadata::new(adapter_config, backbone_name(&backbone.path))
     };
     if backbone.model.family().is_causal() {
-        // peft builds the class that this names.
+        // Tells peft which model class to build.
         metadata.extra.insert("task_type".to_owned(), "CAUSAL_LM".into());
     }
     Ok(AdapterTarget::new(&backbone.model, adapter, metadata))
 }
 
-/// All of the backbone, saved with its tokenizer so that a trained copy loads by itself.
+/// Full fine-tuning; saves the backbone together with its tokenizer so that it can be loaded on its own.
 fn full_target<AB: AutodiffBackend>(
     backbone: &LoadedBackbone<AB::InnerBackend>,
     trained: Trained,
@@ -236,7 +236,7 @@ fn full_target<AB: AutodiffBackend>(
     FullTarget::new(&backbone.model, Box::new(save), Box::new(load))
 }
 
-/// How a run puts rows into batches of that size.
+/// Batching options of a run for the given batch size.
 pub fn batch_options<B: Backend>(
     config: &RunConfig,
     backbone: &LoadedBackbone<B>,
@@ -287,7 +287,7 @@ fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     begun.end(start, outcome, Some(task.majority.clone()), None, observer)
 }
 
-/// The rows of the validation split that choose the best step: all, or `limit` of them evenly over the split.
+/// Rows of the validation split used to choose the best step: all, or `limit` of them evenly spaced.
 fn selection_rows(split: &(Vec<Encoded>, Right), limit: usize) -> (Vec<Encoded>, Right) {
     let count = split.0.len();
     if limit == 0 || limit >= count {
@@ -298,7 +298,7 @@ fn selection_rows(split: &(Vec<Encoded>, Right), limit: usize) -> (Vec<Encoded>,
     (rows, split.1.at(&chosen))
 }
 
-/// The result that stands in the folder, if it is of the same run.
+/// The result in the folder, if it is of the same run.
 fn finished(folder: &RunFolder, identity: &Identity) -> Result<Option<RunResult>, TrainError> {
     if !folder.result().exists() {
         return Ok(None);
@@ -325,7 +325,7 @@ fn check_identity(folder: &RunFolder, here: &Identity, there: &Identity) -> Resu
     }
 }
 
-/// The metrics of a run: the one that chooses the best step, then the others of the task's card.
+/// Metrics of a run: the one that chooses the best step, then the others on the task's card.
 pub fn metrics(config: &RunConfig, task: &Task) -> Vec<Metric> {
     let mut metrics = task.metrics().to_vec();
     if let SelectionMetric::Metric(chosen) = config.evaluation.metric {
@@ -335,7 +335,7 @@ pub fn metrics(config: &RunConfig, task: &Task) -> Vec<Metric> {
     metrics
 }
 
-/// How rows are answered of a task of these labels (texts and their ids), of targets of `target_width` tokens.
+/// The prediction method for a task with these labels (texts and ids) and with targets of `target_width` tokens.
 pub fn answer_method<'a>(
     config: &RunConfig,
     labels: Option<&'a LabelIds>,
@@ -358,7 +358,7 @@ pub fn answer_method<'a>(
     }
 }
 
-/// Name of a backbone in adapter files: its folder's name, so that a file says nothing of the machine it was made on.
+/// Name of a backbone in adapter files: only its folder's name, so that files do not contain paths of this machine.
 fn backbone_name(path: &Path) -> String {
     let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     whole

@@ -1,12 +1,12 @@
-//! How large offsets are beside the embeddings that they are added to (paper, section 3.2 and Table 2).
+//! Magnitudes of offsets compared with those of the embeddings they are added to (paper, section 3.2 and Table 2).
 //!
 //! The paper takes "the mean and variance of elements in input token embedding e and the elements in embedding offset
 //! Δe across the entire training dataset, calculated by their absolute values": every token of every training source
-//! counts with its d values, `</s>` too, padding and soft prompt do not.
+//! contributes its d values, including `</s>`, but not padding or the soft prompt.
 //!
-//! An embedding and ADePT's offset depend on the token alone, DePT's offset on the slot alone. So it is enough to count
-//! how often each token and each slot occurs and to look at each of them once, weighted: the same figures as over
-//! the whole training set, for the work of one vocabulary.
+//! An embedding and ADePT's offset depend only on the token, DePT's offset only on the slot. It is therefore enough to
+//! count how often each token and each slot occurs and to evaluate each of them once, weighted by its count: the same
+//! figures as over the whole training set, at the cost of one pass over the vocabulary.
 
 use std::collections::BTreeMap;
 
@@ -19,22 +19,22 @@ use burn::tensor::{Int, Tensor, TensorData};
 
 use super::Moments;
 
-/// Tokens looked at in one pass: a few megabytes of embeddings.
+/// Tokens per pass: a few megabytes of embeddings.
 const CHUNK: usize = 2048;
 
-/// How often each token and each slot occurs in some sources.
+/// Number of occurrences of each token and each slot in a set of sources.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TokenCounts {
     /// Occurrences by token id.
     pub ids: BTreeMap<u32, u64>,
-    /// Occurrences by slot: sources that are longer than it.
+    /// Occurrences by slot: the number of sources that reach it.
     pub slots: Vec<u64>,
-    /// Sources.
+    /// Number of sources.
     pub rows: u64,
 }
 
 impl TokenCounts {
-    /// Counts sources, which hold no padding.
+    /// Counts sources without padding.
     #[must_use]
     pub fn of(rows: &[Encoded]) -> Self {
         let mut counts = Self::default();
@@ -44,7 +44,7 @@ impl TokenCounts {
         counts
     }
 
-    /// Counts the sources of rows on disk.
+    /// Counts the sources of stored rows.
     ///
     /// # Errors
     /// Rows that can no longer be read.
@@ -67,19 +67,19 @@ impl TokenCounts {
         }
     }
 
-    /// All tokens.
+    /// Total number of tokens.
     #[must_use]
     pub fn tokens(&self) -> u64 {
         self.slots.iter().sum()
     }
 
-    /// Tokens of the longest source.
+    /// Length of the longest source in tokens.
     #[must_use]
     pub fn longest(&self) -> usize {
         self.slots.len()
     }
 
-    /// Tokens of a source on average; 0 where there is none.
+    /// Mean length of a source in tokens; 0 without sources.
     #[must_use]
     pub fn mean_length(&self) -> f64 {
         self.tokens() as f64 / self.rows.max(1) as f64
@@ -91,14 +91,14 @@ impl TokenCounts {
 pub struct Magnitude {
     /// Of the embeddings.
     pub embeddings: Moments,
-    /// Of the offsets; none for an adapter without.
+    /// Of the offsets; `None` for an adapter without offsets.
     pub offsets: Option<Moments>,
 }
 
-/// Looks at embeddings and offsets of every counted token.
+/// Evaluates embeddings and offsets of every counted token.
 ///
 /// # Errors
-/// Where DePT has no offset for the last slot.
+/// DePT has no offset for the last slot.
 pub fn magnitude<B: Backend, M: Backbone<B>>(
     model: &M,
     adapter: &Adapter<B>,
@@ -138,7 +138,7 @@ pub fn magnitude<B: Backend, M: Backbone<B>>(
     Ok(Magnitude { embeddings, offsets })
 }
 
-/// Takes in the absolute values of each row of `[rows, d]`, as often as `times` says.
+/// Adds the absolute values of each row of `[rows, d]`, weighted by `times`.
 fn add<B: Backend>(moments: &mut Moments, rows: Tensor<B, 2>, times: impl Iterator<Item = u64>) {
     let width = rows.dims()[1];
     let values: Vec<f32> = rows

@@ -1,16 +1,16 @@
-//! What the paper's Tables 1 and 2 look at: trained DePT and ADePT adapters, examined from outside.
+//! The analyses behind the paper's Tables 1 and 2, on trained DePT and ADePT adapters.
 //!
 //! - Table 1 ([`shift`]): DePT's offsets are cyclically shifted and the test split is scored again.
-//! - Table 2 ([`magnitude`]): how large the offsets are beside the embeddings they are added to.
+//! - Table 2 ([`magnitude`]): magnitudes of offsets compared with the embeddings they are added to.
 //!
-//! Both need the same runs: DePT and ADePT on a few tasks with a few seeds. [`plan`] says which of them are there
-//! already, in the folder of the tables or in that of a GLUE reproduction; [`run`] trains what is missing, measures each
-//! run and writes its record; [`Table1`] and [`Table2`] are made from those records alone.
+//! Both need the same runs: DePT and ADePT on a few tasks with a few seeds. [`plan`] determines which of them already
+//! exist, in the tables' own folder or in that of a GLUE reproduction; [`run`] trains the missing ones, measures each
+//! run and writes its record; [`Table1`] and [`Table2`] are computed from those records alone.
 //!
 //! | entry of `OUT` | what |
 //! |---|---|
 //! | `<task>/<method>/seed-<n>/` | the runs, as in any grid |
-//! | `table1/`, `table2/` | one [`ShiftRecord`] or [`MagnitudeRecord`] a run |
+//! | `table1/`, `table2/` | one [`ShiftRecord`] or [`MagnitudeRecord`] per run |
 //! | `table1.json`, `table1.md`, … | the tables |
 
 pub mod magnitude;
@@ -46,21 +46,21 @@ pub use work::{AnalysisObserver, Table, run};
 /// The methods that the tables compare.
 pub const METHODS: [TrainMethod; 2] = [TrainMethod::Adapter(Method::Dept), TrainMethod::Adapter(Method::Adept)];
 
-/// The tasks of the tables unless others are asked for. The paper has RTE and BoolQ; among GLUE's tasks QNLI is the
-/// one most like BoolQ: a question and a passage, longer than RTE's sentences are alike.
+/// Default tasks of the tables. The paper has RTE and BoolQ; of GLUE's tasks QNLI is most similar to BoolQ: a question
+/// and a passage, and likewise longer than RTE's sentences.
 pub const TASKS: [&str; 2] = ["rte", "qnli"];
 
-/// Which table.
+/// The paper's table to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TableName {
-    /// Scores under shifted offsets.
+    /// Scores with shifted offsets.
     Table1,
-    /// Sizes of offsets.
+    /// Magnitudes of offsets.
     Table2,
 }
 
 impl TableName {
-    /// As in commands and file names.
+    /// Name in commands and file names.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -76,60 +76,60 @@ impl fmt::Display for TableName {
     }
 }
 
-/// A table to be made.
+/// A table to compute.
 #[derive(Debug, Clone)]
 pub struct Analysis {
-    /// Which one.
+    /// The table.
     pub table: TableName,
     /// The runs it needs; its methods are [`METHODS`].
     pub grid: Grid,
-    /// Table 1: the shifts; empty: [`default_shifts`] of each task's source length. 0 is always among them.
+    /// Shifts for Table 1; if empty, [`default_shifts`] of each task's source length. 0 is always included.
     pub shifts: Vec<usize>,
-    /// A folder of runs, such as a GLUE reproduction's, whose finished ones are used where they are the same.
+    /// A folder of runs, such as a GLUE reproduction's, whose finished runs are reused if they match.
     pub reuse: Option<PathBuf>,
 }
 
-/// A table that could not be made.
+/// Why a table could not be computed.
 #[derive(Debug, thiserror::Error)]
 pub enum AnalysisError {
     /// The runs could not be planned.
     #[error(transparent)]
     Grid(#[from] GridError),
-    /// Something that concerns all runs.
+    /// An error that affects all runs.
     #[error(transparent)]
     Train(#[from] TrainError),
-    /// One run, its training or its measurement.
+    /// The training or measurement of a run failed.
     #[error("{run}")]
     Run {
-        /// Which run.
+        /// The run.
         run: String,
-        /// Why; boxed, because a step that failed names all of its rows.
+        /// The cause; boxed because a failed step lists all of its rows.
         source: Box<TrainError>,
     },
-    /// A shift beyond the offsets.
+    /// A shift exceeds the number of positions with offsets.
     #[error(
         "a shift of {found} positions is more than the {limit} that {run} has offsets for (`input.max_source_length`)"
     )]
     Shift {
-        /// Which run.
+        /// The run.
         run: String,
         /// The shift.
         found: usize,
-        /// Positions there are.
+        /// Number of positions.
         limit: usize,
     },
-    /// An adapter folder that holds another method's adapter than its run says.
+    /// An adapter folder whose adapter is of another method than its run's.
     #[error("{}: the adapter has no offset of {expected}", path.display())]
     Offset {
         /// The folder.
         path: PathBuf,
-        /// The method.
+        /// The run's method.
         expected: TrainMethod,
     },
-    /// The work was asked to stop while a run was measured.
+    /// Interrupted while measuring a run.
     #[error("interrupted in {run} after {done} of {total} shifts; run the same command again to continue")]
     Interrupted {
-        /// Which run.
+        /// The run.
         run: String,
         /// Shifts measured and saved.
         done: usize,

@@ -1,11 +1,11 @@
-//! Mean and variance of very many values in one pass (Welford 1962; merging: Chan, Golub and LeVeque 1979).
+//! Mean and variance in a single pass (Welford 1962; merging: Chan, Golub and LeVeque 1979).
 //!
-//! Sums of squares would lose the variance of values that are close together; this keeps the squared distances from
+//! Sums of squares would lose the variance of values that are close together; this keeps the squared deviations from
 //! the running mean instead, in f64.
 
 use serde::{Deserialize, Serialize};
 
-/// Count, mean and summed squared distances from the mean.
+/// Count, mean and sum of squared deviations from the mean.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Moments {
     count: u64,
@@ -14,7 +14,7 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// Of some values.
+    /// Moments of some values.
     #[must_use]
     pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let mut moments = Self::default();
@@ -24,7 +24,7 @@ impl Moments {
         moments
     }
 
-    /// Takes one value in.
+    /// Adds a value.
     pub fn push(&mut self, value: f64) {
         self.count += 1;
         let distance = value - self.mean;
@@ -32,7 +32,7 @@ impl Moments {
         self.squares += distance * (value - self.mean);
     }
 
-    /// Takes in all values of `other`.
+    /// Adds all values of `other`.
     pub fn merge(&mut self, other: Self) {
         let count = self.count + other.count;
         if other.count == 0 {
@@ -45,7 +45,7 @@ impl Moments {
         self.count = count;
     }
 
-    /// The moments of the same values, each of them `times` times.
+    /// The moments of the same values, each repeated `times` times.
     #[must_use]
     pub fn repeated(self, times: u64) -> Self {
         if times == 0 {
@@ -58,19 +58,19 @@ impl Moments {
         }
     }
 
-    /// Values taken in.
+    /// Number of values.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// Their mean; 0 where there are none.
+    /// Mean; 0 without values.
     #[must_use]
     pub fn mean(&self) -> f64 {
         self.mean
     }
 
-    /// Their variance, with the number of values for its divisor: they are all there is, not a sample.
+    /// Population variance (divided by the number of values, since they are not a sample).
     #[must_use]
     pub fn variance(&self) -> f64 {
         if self.count == 0 {
@@ -80,7 +80,7 @@ impl Moments {
         }
     }
 
-    /// As a record has them.
+    /// In the form used in records.
     #[must_use]
     pub fn summary(&self) -> Summary {
         Summary {
@@ -91,14 +91,14 @@ impl Moments {
     }
 }
 
-/// Moments as a record has them.
+/// Moments in the form used in records.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// How many values.
+    /// Number of values.
     pub values: u64,
     /// Their mean.
     pub mean: f64,
-    /// Their variance (divisor: the number of values).
+    /// Population variance (divided by the number of values).
     pub variance: f64,
 }
 
@@ -122,7 +122,7 @@ mod tests {
     fn values_worked_out_by_hand() {
         check(Moments::default(), 0, 0.0, 0.0);
         check(Moments::of([3.0]), 1, 3.0, 0.0);
-        // Squared distances from 5: 9, 1, 1, 1, 0, 0, 4, 16; their mean is 4.
+        // Squared deviations from 5: 9, 1, 1, 1, 0, 0, 4, 16; their mean is 4.
         check(Moments::of([2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]), 8, 5.0, 4.0);
     }
 
@@ -140,13 +140,13 @@ mod tests {
         check(Moments::of([1.0, 5.0]).repeated(0), 0, 0.0, 0.0);
         let mut weighted = Moments::of([2.0]);
         weighted.merge(Moments::of([5.0]).repeated(2));
-        // 2, 5, 5: mean 4, squared distances 4, 1, 1.
+        // 2, 5, 5: mean 4, squared deviations 4, 1, 1.
         check(weighted, 3, 4.0, 2.0);
     }
 
     #[test]
     fn a_small_variance_far_from_zero_is_kept() {
-        // Squares of 1e9 leave nothing of a distance of 1 in f64.
+        // In f64 a distance of 1 is lost in the squares of 1e9.
         check(Moments::of([1e9 - 1.0, 1e9, 1e9 + 1.0]), 3, 1e9, 2.0 / 3.0);
     }
 }

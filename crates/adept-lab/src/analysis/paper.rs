@@ -1,5 +1,5 @@
-//! The figures that the paper prints in its Tables 1 and 2 (`paper/table1.toml`, `table2.toml`), which stand
-//! beside measured ones and are never mixed with them.
+//! Figures printed in the paper's Tables 1 and 2 (`paper/table1.toml`, `table2.toml`). They are shown next to measured
+//! ones and never mixed with them.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,15 +10,15 @@ const TABLE2: &str = include_str!("../../paper/table2.toml");
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PaperShifts {
-    /// Which table it is.
+    /// Citation of the table.
     pub source: String,
-    /// The backbone behind it.
+    /// The backbone used.
     pub backbone: String,
-    /// Positions that DePT had offsets for.
+    /// Number of positions with DePT offsets.
     pub positions: usize,
     /// Shifts, in the order of the rows' figures.
     pub shifts: Vec<usize>,
-    /// One row a task.
+    /// One row per task.
     pub tasks: Vec<PaperShiftRow>,
 }
 
@@ -30,7 +30,7 @@ pub struct PaperShiftRow {
     pub label: String,
     /// DePT's accuracy at each shift, times 100.
     pub dept: Vec<f64>,
-    /// ADePT's.
+    /// ADePT's accuracy, times 100.
     pub adept: f64,
 }
 
@@ -38,11 +38,11 @@ pub struct PaperShiftRow {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PaperMagnitudes {
-    /// Which table it is.
+    /// Citation of the table.
     pub source: String,
-    /// The backbone behind it.
+    /// The backbone used.
     pub backbone: String,
-    /// One column pair a task.
+    /// One pair of columns per task.
     pub tasks: Vec<PaperMagnitude>,
 }
 
@@ -66,7 +66,7 @@ pub struct PaperMagnitude {
 pub struct PaperMoments {
     /// Mean of the absolute values.
     pub mean: f64,
-    /// Their variance.
+    /// Variance of the absolute values.
     pub variance: f64,
 }
 

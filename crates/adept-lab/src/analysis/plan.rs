@@ -1,4 +1,4 @@
-//! Which runs a table needs, where they are, and what is left to do.
+//! Determines which runs a table needs, where they are, and what is left to do.
 
 use std::path::Path;
 
@@ -14,32 +14,31 @@ use crate::reproduce::{self, Cell, Plan, State};
 /// Where a run comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// From the folder of the table.
+    /// The table's own folder.
     Own,
-    /// From the folder whose runs are used again.
+    /// The folder whose runs are reused.
     Reused,
 }
 
-/// One run of a table.
+/// Where one run of a table comes from, and whether it has been measured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
-    /// Where it comes from.
     pub origin: Origin,
-    /// Whether its record is there, with everything that is asked for.
+    /// Whether a complete record of the measurement exists.
     pub measured: bool,
 }
 
-/// What a table needs, run by run.
+/// The runs a table needs and their states.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnalysisPlan {
-    /// The runs; the folder of a reused one is where it lies.
+    /// The runs; the folder of a reused run is its original one.
     pub runs: Plan,
-    /// The same runs in the same order.
+    /// One entry per run, in the same order.
     pub sources: Vec<Source>,
 }
 
 impl AnalysisPlan {
-    /// How many finished runs of another folder are used.
+    /// Number of finished runs reused from another folder.
     #[must_use]
     pub fn reused(&self) -> usize {
         self.sources
@@ -48,18 +47,17 @@ impl AnalysisPlan {
             .count()
     }
 
-    /// How many runs are measured already.
+    /// Number of runs already measured.
     #[must_use]
     pub fn measured(&self) -> usize {
         self.sources.iter().filter(|source| source.measured).count()
     }
 }
 
-/// Looks at what is there.
+/// Plans the runs of a table from what already exists.
 ///
 /// # Errors
-/// Settings that make no sense, a backbone or a record that cannot be read, a folder that holds other runs, a shift
-/// beyond the offsets.
+/// Invalid settings, an unreadable backbone or record, a folder with other runs, or a shift beyond the offsets.
 pub fn plan(analysis: &Analysis) -> Result<AnalysisPlan, AnalysisError> {
     let mut runs = reproduce::plan(&analysis.grid)?;
     let mut sources = Vec::new();
@@ -81,8 +79,8 @@ pub fn plan(analysis: &Analysis) -> Result<AnalysisPlan, AnalysisError> {
     Ok(AnalysisPlan { runs, sources })
 }
 
-/// The same run in another folder, where it is finished there with the same settings and backbone. (Whether its data
-/// are the same is seen when they are read.)
+/// The same run in another folder, if it is finished there with the same settings and backbone. (Whether its data match
+/// is checked when they are read.)
 fn finished_elsewhere(folder: &Path, cell: &Cell, fingerprint: &str) -> Result<Option<Cell>, TrainError> {
     let folder = folder.join(cell.name());
     let result = folder.join("result.json");
@@ -98,7 +96,7 @@ fn finished_elsewhere(folder: &Path, cell: &Cell, fingerprint: &str) -> Result<O
     }))
 }
 
-/// Whether the record of a finished run is there with everything that is asked for.
+/// Whether a finished run has a complete record.
 pub(super) fn is_measured(analysis: &Analysis, cell: &Cell) -> Result<bool, AnalysisError> {
     let out = &analysis.grid.out;
     Ok(match analysis.table {
@@ -111,7 +109,7 @@ pub(super) fn is_measured(analysis: &Analysis, cell: &Cell) -> Result<bool, Anal
     })
 }
 
-/// The shifts that a run is measured with, ascending; none for ADePT.
+/// The shifts a run is measured with, ascending; empty for ADePT.
 pub(super) fn shifts_of(analysis: &Analysis, cell: &Cell) -> Result<Vec<usize>, AnalysisError> {
     let limit = cell.resolved.config.input.max_source_length;
     if cell.method != TrainMethod::Adapter(Method::Dept) {

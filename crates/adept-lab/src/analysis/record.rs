@@ -1,7 +1,7 @@
-//! What was measured on one run, as a file of its own: the tables are made from these alone.
+//! The measurement of one run, in a file of its own: the tables are computed from these files alone.
 //!
-//! A record names the run by its whole result and by the checksum of its adapter. One that belongs to another run, or
-//! to another adapter, is not used again.
+//! A record identifies the run by its whole result and by the checksum of its adapter. A record of another run or
+//! another adapter is not reused.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,39 +16,39 @@ use serde::{Deserialize, Serialize};
 use super::{Shifted, Summary, TableName, TokenCounts};
 use crate::reproduce::Cell;
 
-/// Which run was measured, and by what.
+/// The measured run, and what measured it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Subject {
-    /// The run's folder, as it was given.
+    /// The run's folder, as given.
     #[serde(with = "adept_data::path_text")]
     pub folder: PathBuf,
     /// The content of its `result.json`.
     pub run: RunResult,
     /// SHA-256 of its adapter's tensors.
     pub adapter: String,
-    /// Version of the program that measured.
+    /// Version of the measuring program.
     pub code_version: String,
-    /// The commit it was built from, where known.
+    /// The commit it was built from, if known.
     pub code_commit: Option<String>,
-    /// Backend and device that measured.
+    /// Backend and device of the measurement.
     pub device: String,
 }
 
-/// How long the sources of a split are, `</s>` counted, cut as the run cuts them.
+/// Lengths of a split's sources in tokens, including `</s>`, after the run's truncation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Lengths {
-    /// Sources.
+    /// Number of sources.
     pub rows: u64,
-    /// Tokens of all of them.
+    /// Total number of tokens.
     pub tokens: u64,
-    /// Tokens of one on average.
+    /// Mean number of tokens.
     pub mean: f64,
-    /// Tokens of the longest.
+    /// Tokens of the longest source.
     pub longest: usize,
 }
 
 impl Lengths {
-    /// Of counted sources.
+    /// Lengths of counted sources.
     #[must_use]
     pub fn of(counts: &TokenCounts) -> Self {
         Self {
@@ -60,29 +60,29 @@ impl Lengths {
     }
 }
 
-/// Table 1's record of one run.
+/// Record of one run for Table 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShiftRecord {
     /// The run.
     pub subject: Subject,
-    /// Positions that there are offsets for.
+    /// Number of positions with offsets.
     pub positions: usize,
-    /// The training split's sources.
+    /// Lengths of the training split's sources.
     pub training: Lengths,
-    /// The test split's sources.
+    /// Lengths of the test split's sources.
     pub test: Lengths,
-    /// What came out, by shift; empty for ADePT, whose score is in the run's result.
+    /// Results by shift; empty for ADePT, whose score is in the run's result.
     pub shifts: BTreeMap<usize, Shifted>,
 }
 
-/// Table 2's record of one run.
+/// Record of one run for Table 2.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MagnitudeRecord {
     /// The run.
     pub subject: Subject,
-    /// The training split's sources, which were looked at.
+    /// Lengths of the training split's sources, which were measured.
     pub training: Lengths,
-    /// How many different tokens they hold.
+    /// Number of distinct tokens in them.
     pub distinct_tokens: usize,
     /// Absolute values of the elements of all embeddings.
     pub embeddings: Summary,
@@ -92,7 +92,7 @@ pub struct MagnitudeRecord {
 
 /// A record of either table.
 pub trait Measured: DeserializeOwned + Serialize {
-    /// The run it is about.
+    /// The measured run.
     fn subject(&self) -> &Subject;
 }
 
@@ -108,23 +108,23 @@ impl Measured for MagnitudeRecord {
     }
 }
 
-/// Where the record of a run lies: `OUT/table1/rte-dept-42.json`.
+/// Path of a run's record: `OUT/table1/rte-dept-42.json`.
 #[must_use]
 pub fn path(out: &Path, table: TableName, cell: &Cell) -> PathBuf {
     let name = format!("{}-{}-{}.json", cell.task, cell.method, cell.seed);
     out.join(table.name()).join(name)
 }
 
-/// The checksum of the adapter that a run kept as its best.
+/// Checksum of a run's best adapter.
 pub(super) fn adapter_sha256(folder: &Path) -> Result<String, TrainError> {
     let file = folder.join("best").join(TENSOR_FILE);
     file_sha256(&file).map_err(TrainError::read("read", &file))
 }
 
-/// The record of a finished run, where there is one and it is of this run.
+/// The record of a finished run, if there is one that matches it.
 ///
 /// # Errors
-/// A record that is not one, an adapter that cannot be read.
+/// An invalid record, or an unreadable adapter.
 pub fn find<T: Measured>(out: &Path, table: TableName, cell: &Cell) -> Result<Option<T>, TrainError> {
     let path = path(out, table, cell);
     if !path.exists() {

@@ -1,4 +1,4 @@
-//! What the two tables have in common on paper: figures, notes, the list of runs.
+//! Rendering shared by the two tables: figures, notes, the list of runs.
 
 use std::fmt::Write as _;
 
@@ -7,10 +7,10 @@ use crate::report::markdown::{header, line};
 use crate::report::text::{code_markdown, escape_markdown, short_fingerprint, thousands};
 use crate::report::{GridRecord, PaperTable, Spread};
 
-/// Stands where there is no figure.
+/// Shown in place of a missing figure.
 pub(super) const NOTHING: &str = "–";
 
-/// The tasks of the runs, each once, in the order in which they come.
+/// The tasks of the runs without duplicates, in order of appearance.
 pub(super) fn tasks<'a>(subjects: impl Iterator<Item = &'a Subject>) -> Vec<&'a str> {
     let mut names: Vec<&str> = Vec::new();
     for subject in subjects {
@@ -21,7 +21,7 @@ pub(super) fn tasks<'a>(subjects: impl Iterator<Item = &'a Subject>) -> Vec<&'a 
     names
 }
 
-/// A score, times 100, and its spread over seeds.
+/// A score, times 100, with its spread over seeds.
 pub(super) fn score(spread: &Spread) -> String {
     match spread.standard_deviation {
         Some(deviation) => format!("{:.1} ± {deviation:.1}", spread.mean),
@@ -29,7 +29,7 @@ pub(super) fn score(spread: &Spread) -> String {
     }
 }
 
-/// A difference of scores and its spread over seeds, always with its sign.
+/// A difference of scores with its sign and its spread over seeds.
 pub(super) fn change(spread: &Spread) -> String {
     match spread.standard_deviation {
         Some(deviation) => format!("{:+.1} ± {deviation:.1}", spread.mean),
@@ -37,7 +37,7 @@ pub(super) fn change(spread: &Spread) -> String {
     }
 }
 
-/// A share as a percentage: whole from 10 % on, two digits below.
+/// A fraction as a percentage: integer from 10 %, two significant digits below.
 pub(super) fn percent(share: f64) -> String {
     let percent = 100.0 * share;
     if percent == 0.0 || percent >= 9.95 {
@@ -47,7 +47,7 @@ pub(super) fn percent(share: f64) -> String {
     }
 }
 
-/// A figure with so many digits that count.
+/// A figure with the given number of significant digits.
 pub(super) fn significant(value: f64, digits: i32) -> String {
     if is_tiny(value) {
         return format!("{value:.*e}", usize::try_from(digits - 1).unwrap_or(0));
@@ -56,7 +56,7 @@ pub(super) fn significant(value: f64, digits: i32) -> String {
     format!("{value:.decimals$}")
 }
 
-/// A figure with three digits and its spread over seeds with as many decimals.
+/// A figure with three significant digits, and its spread over seeds with as many decimals.
 pub(super) fn size(spread: &Spread) -> String {
     let mean = significant(spread.mean, 3);
     let decimals = decimals(spread.mean, 3);
@@ -67,12 +67,12 @@ pub(super) fn size(spread: &Spread) -> String {
     }
 }
 
-/// Whether a figure is better written with an exponent.
+/// Whether a figure needs scientific notation.
 fn is_tiny(value: f64) -> bool {
     value != 0.0 && value.abs() < 1e-3
 }
 
-/// Decimals that show so many digits of a value.
+/// Number of decimals that show this many significant digits of a value.
 fn decimals(value: f64, digits: i32) -> usize {
     if value == 0.0 || !value.is_finite() {
         return 0;
@@ -81,7 +81,7 @@ fn decimals(value: f64, digits: i32) -> usize {
     usize::try_from(digits - before).unwrap_or(0)
 }
 
-/// What a reader must know first about the data.
+/// Note about the data, shown first.
 pub(super) fn data_note(grid: &GridRecord) -> Option<String> {
     grid.sample.then(|| {
         "The data are made-up sentences written by a program: the figures show what the methods do on them, and cannot \
@@ -90,7 +90,7 @@ pub(super) fn data_note(grid: &GridRecord) -> Option<String> {
     })
 }
 
-/// Where measured and quoted figures come from.
+/// Note on the origin of measured and quoted figures.
 pub(super) fn paper_note(source: &str, backbone: &str) -> String {
     format!(
         "Measured: all figures but those under \"The paper's figures\", which are quoted from {source} ({backbone}) and \
@@ -98,14 +98,14 @@ pub(super) fn paper_note(source: &str, backbone: &str) -> String {
     )
 }
 
-/// A task's name as printed.
+/// Display name of a task.
 pub(super) fn task_label(task: &str) -> String {
     PaperTable::of(crate::report::Benchmark::Glue)
         .task_label(task)
         .to_owned()
 }
 
-/// A quoted block of notes.
+/// A block quote of notes.
 pub(super) fn notes(page: &mut String, notes: &[String]) {
     for (index, note) in notes.iter().enumerate() {
         if index > 0 {
@@ -116,7 +116,7 @@ pub(super) fn notes(page: &mut String, notes: &[String]) {
     page.push('\n');
 }
 
-/// A table of text in Markdown, its first column to the left.
+/// A Markdown table of text, with its first column left-aligned.
 pub(super) fn markdown_table(page: &mut String, lines: &[Vec<String>]) {
     let Some((names, rows)) = lines.split_first() else {
         return;
@@ -129,7 +129,7 @@ pub(super) fn markdown_table(page: &mut String, lines: &[Vec<String>]) {
     page.push('\n');
 }
 
-/// The runs behind a table.
+/// The runs used for a table.
 pub(super) fn runs<'a>(page: &mut String, subjects: impl Iterator<Item = &'a Subject>) {
     page.push_str("## Runs\n\n");
     let names = [

@@ -1,7 +1,7 @@
-//! What a token's place means to DePT (paper, section 3.2 and Table 1): its trained offsets are shifted cyclically to
+//! The role of token positions in DePT (paper, section 3.2 and Table 1): its trained offsets are shifted cyclically to
 //! the left and the test split is scored again.
 //!
-//! To ADePT a token's place means nothing: there is nothing to shift, its score stands beside for comparison.
+//! ADePT does not depend on positions: there is nothing to shift, and its score is shown for comparison.
 
 use adept_core::{Adapter, Intervention, Offset, PromptAdapter};
 use adept_data::Batcher;
@@ -16,21 +16,20 @@ use serde::{Deserialize, Serialize};
 use super::TokenCounts;
 use crate::run::{self, LoadedBackbone, PreparedTask};
 
-/// The paper's shifts, and the number of positions that they are shifts of.
+/// The paper's shifts.
 pub const PAPER_SHIFTS: [usize; 4] = [50, 100, 150, 200];
-/// Positions of the paper's offsets.
+/// Number of positions with offsets in the paper.
 pub const PAPER_POSITIONS: usize = 256;
 
-/// Shifts that keep most tokens of a short sentence on positions that training has reached.
+/// Shifts that keep most tokens of a short sentence on positions reached in training.
 pub const SMALL_SHIFTS: [usize; 4] = [1, 2, 4, 8];
 
-/// The shifts that are measured unless others are asked for: none, a few small ones, and the paper's as the same
-/// fractions of `positions`, rounded down.
+/// Default shifts: none, a few small ones, and the paper's as the same fractions of `positions`, rounded down.
 ///
-/// The small ones are there because a sentence of the smaller GLUE tasks has about 10 to 60 tokens. A shift by more
-/// than that, as all of the paper's are, gives its tokens rows of A that few training sources or none have reached, as
-/// random as on the first day; a shift by a few gives them the trained rows of their neighbours, which is what the
-/// paper's argument is about (a few meaningless words in front). [`reach`] tells the two apart.
+/// The small ones are included because sentences in the smaller GLUE tasks have about 10 to 60 tokens. Larger shifts,
+/// like all of the paper's, assign to their tokens rows of A that few or no training sources have reached, still at
+/// initialisation; a shift by a few positions assigns the trained rows of their neighbours, which is the case the paper
+/// argues about (a few meaningless words in front). [`reach`] distinguishes the two.
 #[must_use]
 pub fn default_shifts(positions: usize) -> Vec<usize> {
     let fractions = PAPER_SHIFTS.map(|shift| shift * positions / PAPER_POSITIONS);
@@ -45,7 +44,7 @@ pub fn default_shifts(positions: usize) -> Vec<usize> {
     shifts
 }
 
-/// The same adapter with DePT's offsets shifted; none where its offset is not DePT's.
+/// A copy of the adapter with DePT's offsets shifted; `None` for other offsets.
 #[must_use]
 pub fn shifted<B: Backend>(adapter: &Adapter<B>, shift: usize) -> Option<PromptAdapter<B>> {
     let adapter = adapter.as_prompt()?;
@@ -58,17 +57,17 @@ pub fn shifted<B: Backend>(adapter: &Adapter<B>, shift: usize) -> Option<PromptA
     }
 }
 
-/// The test split under one shift.
+/// The test split scored at one shift.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Shifted {
     /// The task's metrics, times 100.
     pub scores: Scores,
-    /// How much training the offsets have seen that the test split's tokens get, 0 to 1 ([`reach`]).
+    /// How much the offsets assigned to the test split's tokens were trained, 0 to 1 ([`reach`]).
     pub reach: f64,
 }
 
-/// How much training the offsets have seen that a shift gives to the tokens of `test`: the share of the training
-/// sources that reach the offset's position, averaged over the tokens.
+/// How much the offsets assigned to the tokens of `test` by a shift were trained: the fraction of training sources that
+/// reach the offset's position, averaged over the tokens.
 #[must_use]
 pub fn reach(test: &TokenCounts, training: &TokenCounts, positions: usize, shift: usize) -> f64 {
     let at = |slot: usize| training.slots.get(slot).copied().unwrap_or(0) as f64 / training.rows.max(1) as f64;
@@ -79,10 +78,10 @@ pub fn reach(test: &TokenCounts, training: &TokenCounts, positions: usize, shift
     sum / test.tokens().max(1) as f64
 }
 
-/// The test split of a task as batches, under a run's settings.
+/// The test split of a task in batches, according to a run's settings.
 ///
 /// # Errors
-/// Settings that make no batches.
+/// Settings that do not give valid batches.
 pub fn test_set<B: Backend>(
     config: &RunConfig,
     backbone: &LoadedBackbone<B>,
@@ -96,10 +95,11 @@ pub fn test_set<B: Backend>(
     })
 }
 
-/// Scores the test split. `proceed(done, total)` is asked before every batch; where it says no, the answer is `None`.
+/// Scores the test split. `proceed(done, total)` is called before every batch; if it returns false, the result is
+/// `None`.
 ///
 /// # Errors
-/// Where an answer cannot be decoded.
+/// An answer that cannot be decoded.
 pub fn score<B: Backend>(
     config: &RunConfig,
     backbone: &LoadedBackbone<B>,
@@ -130,8 +130,8 @@ mod tests {
 
     #[test]
     fn the_reach_of_training_is_counted_by_hand() {
-        // Two tests: slots 0 and 1 hold two tokens each, slot 2 one. Of two training sources both reach slots 0 and 1,
-        // one reaches slot 2, none slots 3 to 7.
+        // Two test sources: two tokens each in slots 0 and 1, one in slot 2. Of two training sources both reach slots 0
+        // and 1, one reaches slot 2, none reaches slots 3 to 7.
         let counts = |slots: &[u64]| TokenCounts {
             slots: slots.to_vec(),
             rows: 2,

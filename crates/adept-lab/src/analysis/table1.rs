@@ -1,4 +1,4 @@
-//! Table 1 from the records of its runs.
+//! Table 1, computed from the records of its runs.
 
 use std::collections::BTreeMap;
 
@@ -12,43 +12,43 @@ use super::{PaperShifts, TASKS};
 use crate::report::console::aligned;
 use crate::report::{GridRecord, Spread};
 
-/// Scores of DePT under shifted offsets beside ADePT's; `table1.json` is this.
+/// Scores of DePT with shifted offsets, compared with ADePT's; serialised as `table1.json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Table1 {
     /// The profile of the runs.
     pub profile: String,
-    /// Whether the data were written by a program.
+    /// Whether the data are synthetic.
     pub synthetic: bool,
-    /// What is measured and what is quoted, in plain words.
+    /// Notes on which figures are measured and which are quoted.
     pub notes: Vec<String>,
-    /// One task each, in the order they were asked for.
+    /// One entry per task, in the requested order.
     pub tasks: Vec<TaskShifts>,
     /// The paper's figures.
     pub paper: PaperShifts,
-    /// The records that everything above was made from.
+    /// The records everything above is computed from.
     pub records: Vec<ShiftRecord>,
 }
 
-/// One task.
+/// Results for one task.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TaskShifts {
     /// Reference name.
     pub task: String,
     /// The metric of the scores.
     pub metric: String,
-    /// Positions that DePT has offsets for.
+    /// Number of positions with DePT offsets.
     pub positions: usize,
-    /// The training split's sources.
+    /// Lengths of the training split's sources.
     pub training: Lengths,
-    /// The test split's sources.
+    /// Lengths of the test split's sources.
     pub test: Lengths,
-    /// DePT, by shift.
+    /// DePT's scores by shift.
     pub dept: BTreeMap<usize, ShiftCell>,
-    /// Whether DePT's unshifted scores are those that training recorded; other devices round otherwise.
+    /// Whether DePT's unshifted scores equal those recorded in training; other devices round differently.
     pub unshifted_as_recorded: bool,
-    /// ADePT, as training recorded it.
+    /// ADePT's scores, as recorded in training.
     pub adept: Option<SeedScores>,
-    /// The score of the most frequent training label.
+    /// Score of the most frequent training label.
     pub majority: Option<f64>,
 }
 
@@ -57,7 +57,7 @@ pub struct TaskShifts {
 pub struct SeedScores {
     /// Mean and spread.
     pub score: Spread,
-    /// By seed.
+    /// Values by seed.
     pub values: BTreeMap<u64, f64>,
 }
 
@@ -68,21 +68,21 @@ impl SeedScores {
     }
 }
 
-/// DePT under one shift.
+/// DePT at one shift.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ShiftCell {
     /// Test scores.
     #[serde(flatten)]
     pub scores: SeedScores,
-    /// How much they differ from the same seed's without a shift.
+    /// Difference from the same seed's unshifted score.
     pub change: Option<Spread>,
-    /// How much training the offsets have seen that the test tokens get, 0 to 1: the share of training sources that
+    /// How much the offsets assigned to the test tokens were trained, 0 to 1: the fraction of training sources that
     /// reach the offset's position, averaged over the tokens.
     pub reach: f64,
 }
 
 impl Table1 {
-    /// The table of these runs.
+    /// Computes the table from records.
     #[must_use]
     pub fn of(grid: &GridRecord, records: Vec<ShiftRecord>) -> Self {
         let names = render::tasks(records.iter().map(|record| &record.subject));
@@ -98,7 +98,7 @@ impl Table1 {
         }
     }
 
-    /// The table for a terminal.
+    /// Text for a terminal.
     #[must_use]
     pub fn console(&self) -> String {
         format!(
@@ -112,7 +112,7 @@ impl Table1 {
         )
     }
 
-    /// The page of the table.
+    /// The table as a Markdown page.
     #[must_use]
     pub fn markdown(&self) -> String {
         let mut page = String::from("# Table 1: what a token's place means to DePT\n\n");
@@ -209,7 +209,7 @@ impl Table1 {
     }
 }
 
-/// One task's figures; none where there is no record of DePT to say how long its sources are.
+/// Results for one task; `None` without a record of DePT, which has the source lengths.
 fn task(name: &str, records: &[ShiftRecord]) -> Option<TaskShifts> {
     let own = || records.iter().filter(|record| record.subject.run.task == name);
     let of = |method: TrainMethod| own().filter(move |record| record.subject.run.method == method);

@@ -1,4 +1,4 @@
-//! Table 2 from the records of its runs.
+//! Table 2, computed from the records of its runs.
 
 use std::collections::BTreeMap;
 
@@ -12,33 +12,33 @@ use super::{PaperMagnitudes, PaperMoments, Summary, TASKS};
 use crate::report::console::aligned;
 use crate::report::{GridRecord, Spread};
 
-/// Sizes of embeddings and offsets; `table2.json` is this.
+/// Magnitudes of embeddings and offsets; serialised as `table2.json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Table2 {
     /// The profile of the runs.
     pub profile: String,
-    /// Whether the data were written by a program.
+    /// Whether the data are synthetic.
     pub synthetic: bool,
-    /// What is measured and what is quoted, in plain words.
+    /// Notes on which figures are measured and which are quoted.
     pub notes: Vec<String>,
-    /// One task each, in the order they were asked for.
+    /// One entry per task, in the requested order.
     pub tasks: Vec<TaskMagnitudes>,
     /// The paper's figures.
     pub paper: PaperMagnitudes,
-    /// The records that everything above was made from.
+    /// The records everything above is computed from.
     pub records: Vec<MagnitudeRecord>,
 }
 
-/// One task.
+/// Results for one task.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TaskMagnitudes {
     /// Reference name.
     pub task: String,
-    /// The training split's sources.
+    /// Lengths of the training split's sources.
     pub training: Lengths,
-    /// How many different tokens they hold.
+    /// Number of distinct tokens in them.
     pub distinct_tokens: usize,
-    /// Absolute values of the embeddings' elements; the same for every run on one backbone.
+    /// Absolute values of the embeddings' elements; the same for every run on a backbone.
     pub embeddings: Summary,
     /// DePT's offsets.
     pub dept: Option<OffsetSizes>,
@@ -46,21 +46,21 @@ pub struct TaskMagnitudes {
     pub adept: Option<OffsetSizes>,
 }
 
-/// Absolute values of the elements of one method's offsets, over seeds.
+/// Absolute values of the elements of a method's offsets, over seeds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct OffsetSizes {
-    /// Their mean.
+    /// Mean of the absolute values.
     pub mean: Spread,
-    /// Their variance.
+    /// Variance of the absolute values.
     pub variance: Spread,
-    /// Their mean as a share of the embeddings' mean.
+    /// Mean as a fraction of the embeddings' mean.
     pub share: Spread,
-    /// By seed.
+    /// Values by seed.
     pub values: BTreeMap<u64, Summary>,
 }
 
 impl Table2 {
-    /// The table of these runs.
+    /// Computes the table from records.
     #[must_use]
     pub fn of(grid: &GridRecord, records: Vec<MagnitudeRecord>) -> Self {
         let names = render::tasks(records.iter().map(|record| &record.subject));
@@ -76,7 +76,7 @@ impl Table2 {
         }
     }
 
-    /// The table for a terminal.
+    /// Text for a terminal.
     #[must_use]
     pub fn console(&self) -> String {
         format!(
@@ -88,7 +88,7 @@ impl Table2 {
         )
     }
 
-    /// The page of the table.
+    /// The table as a Markdown page.
     #[must_use]
     pub fn markdown(&self) -> String {
         let mut page = String::from("# Table 2: how large offsets are beside embeddings\n\n");

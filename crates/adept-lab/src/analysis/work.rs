@@ -1,4 +1,4 @@
-//! Trains what is missing, measures every run, writes the table after each.
+//! Trains missing runs, measures every run, and updates the table after each.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,30 +20,30 @@ use super::{
 use crate::reproduce::{Cell, Prepared, State};
 use crate::run::{self, LoadedBackbone, PreparedTask};
 
-/// Watches the work.
+/// Observer of an analysis.
 pub trait AnalysisObserver {
-    /// A run is trained or resumed: the observer that watches it. `position` counts from 0 over the runs that are not
-    /// done yet, `total` is their number.
+    /// A run is about to be trained or resumed; returns its observer. `position` counts from 0 over the `total`
+    /// unfinished runs.
     fn begin(&mut self, cell: &Cell, position: usize, total: usize) -> Box<dyn Observer>;
 
-    /// The finished run that was found in another folder is on other data: it is trained here instead, besides the runs
-    /// that were planned. The observer that watches it.
+    /// A finished run in another folder uses other data, so it is trained here, in addition to the planned runs;
+    /// returns its observer.
     fn not_reused(&mut self, cell: &Cell, found: &Path) -> Box<dyn Observer>;
 
-    /// Asked before every batch while a run is measured: goes on where it says yes. `done` of `total` batches of all
-    /// shifts are done.
+    /// Called before every batch of a measurement; returns whether to continue. `done` of `total` batches over all
+    /// shifts are complete.
     fn measuring(&mut self, cell: &Cell, shift: usize, done: usize, total: usize) -> bool {
         let _ = (cell, shift, done, total);
         true
     }
 
-    /// A run was measured, or what was measured before is used again.
+    /// A run has been measured, or its earlier measurement is reused.
     fn measured(&mut self, cell: &Cell) {
         let _ = cell;
     }
 }
 
-/// Nobody watches.
+/// No-op observer.
 impl AnalysisObserver for () {
     fn begin(&mut self, _cell: &Cell, _position: usize, _total: usize) -> Box<dyn Observer> {
         Box::new(())
@@ -54,17 +54,17 @@ impl AnalysisObserver for () {
     }
 }
 
-/// A finished table.
+/// A computed table.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Table {
-    /// Scores under shifted offsets.
+    /// Scores with shifted offsets.
     Table1(Table1),
-    /// Sizes of offsets.
+    /// Magnitudes of offsets.
     Table2(Table2),
 }
 
 impl Table {
-    /// The table for a terminal.
+    /// Text for a terminal.
     #[must_use]
     pub fn console(&self) -> String {
         match self {
@@ -74,11 +74,11 @@ impl Table {
     }
 }
 
-/// Trains what is missing, measures what is not measured, and writes `table<n>.json` and `table<n>.md` after each run.
-/// `prepared` is what was read already, if anything was.
+/// Trains and measures what is missing, and writes `table<n>.json` and `table<n>.md` after each run. `prepared` holds
+/// data that have already been read, if any.
 ///
 /// # Errors
-/// The first thing that goes wrong; what was done before stands, and the same call goes on from there.
+/// The first error; completed work is kept, and the same call resumes from there.
 pub fn run<AB: AutodiffBackend>(
     analysis: &Analysis,
     plan: &AnalysisPlan,
@@ -111,7 +111,7 @@ pub fn run<AB: AutodiffBackend>(
                 let found = std::mem::replace(&mut cell.folder, own);
                 observer.not_reused(&cell, &found)
             } else if cell.state == State::Done {
-                // It is not run again: only that data and backbone are still the same is checked.
+                // Not run again; this only checks that data and backbone have not changed.
                 Box::new(())
             } else {
                 if grid.overwrite {
@@ -137,7 +137,7 @@ pub fn run<AB: AutodiffBackend>(
     write_table(analysis, &cells)
 }
 
-/// Whether a finished run of another folder was made from the data that are read now.
+/// Whether a finished run of another folder used the data that have just been read.
 fn same_data(cell: &Cell, task: &PreparedTask) -> Result<bool, TrainError> {
     let result: RunResult = read_json(&cell.folder.join("result.json"))?;
     Ok(result.data == task.files)
@@ -186,8 +186,8 @@ fn measure<B: Backend>(
     }
 }
 
-/// Scores the test split under every shift that the record lacks. The record is written after each, so that a stop
-/// loses one at most.
+/// Scores the test split for every shift missing from the record. The record is written after each, so that an
+/// interruption loses at most one.
 #[allow(clippy::too_many_arguments)] // One private call site; a struct would only rename the list.
 fn measure_shifts<B: Backend>(
     analysis: &Analysis,
@@ -239,7 +239,7 @@ fn measure_shifts<B: Backend>(
     Ok(write_json(&path, &record)?)
 }
 
-/// The adapter that a run kept as its best.
+/// Loads a run's best adapter.
 fn load_adapter<B: Backend>(
     cell: &Cell,
     backbone: &LoadedBackbone<B>,
@@ -263,7 +263,7 @@ fn no_offset(cell: &Cell) -> AnalysisError {
     }
 }
 
-/// Writes the table of the runs so far, from their records.
+/// Writes the table for the runs so far, from their records.
 fn write_table(analysis: &Analysis, cells: &[Cell]) -> Result<Table, AnalysisError> {
     let grid = &analysis.grid;
     let name = analysis.table.name();
@@ -274,7 +274,7 @@ fn write_table(analysis: &Analysis, cells: &[Cell]) -> Result<Table, AnalysisErr
     let table = match analysis.table {
         TableName::Table1 => {
             let mut records = records::<ShiftRecord>(analysis, cells)?;
-            // A record may hold shifts that were asked for at another time.
+            // A record may contain shifts requested earlier.
             for (record, cell) in records.iter_mut().zip(cells) {
                 let wanted = plan::shifts_of(analysis, cell)?;
                 record.shifts.retain(|shift, _| wanted.contains(shift));
@@ -294,7 +294,7 @@ fn write_table(analysis: &Analysis, cells: &[Cell]) -> Result<Table, AnalysisErr
     Ok(table)
 }
 
-/// The records of some measured runs.
+/// Records of the runs measured so far.
 fn records<T: record::Measured>(analysis: &Analysis, cells: &[Cell]) -> Result<Vec<T>, TrainError> {
     let paths = cells
         .iter()

@@ -1,20 +1,20 @@
-//! The batch of a benchmark case: ids, padding and labels by one formula, which `bench/peer.py` has too.
+//! The batch of a benchmark case: ids, padding and labels, by the same formula as in `bench/peer.py`.
 
 use adept_data::{Batch, IGNORED_LABEL};
 
 use super::{BenchOptions, Labels};
 
-/// A token that is neither pad, end nor unknown (ids 0 to 2 of a T5).
+/// A token other than pad, end and unknown (ids 0 to 2 of a T5).
 fn id(vocabulary: usize, row: usize, slot: usize) -> i32 {
     (3 + (row * 7919 + slot * 104_729 + 31) % (vocabulary - 3)) as i32
 }
 
-/// Tokens of a row: the first fills the width, others less by up to half of it.
+/// Length of a row in tokens: the first fills the width, others are up to half shorter.
 fn length(row: usize, width: usize) -> usize {
     width - (row * 13) % (width / 2)
 }
 
-/// Source and target of an encoder-decoder, pads on the right. `options` must be resolved.
+/// Right-padded source and target for an encoder-decoder. `options` must be resolved.
 pub(super) fn pair(options: &BenchOptions, vocabulary: usize) -> Batch {
     let (rows, width, target) = (options.batch, options.tokens, options.target_tokens);
     let id = |row, slot| id(vocabulary, row, slot);
@@ -45,7 +45,7 @@ pub(super) fn pair(options: &BenchOptions, vocabulary: usize) -> Batch {
     batch
 }
 
-/// Rows of a decoder-only model: source and target in one, pads on the left, labels on the last tokens. `options` must be
+/// Left-padded rows for a decoder-only model: source and target in one, labels on the last tokens. `options` must be
 /// resolved.
 pub(super) fn joined(options: &BenchOptions, vocabulary: usize) -> Batch {
     let (rows, width, target) = (options.batch, options.tokens, options.target_tokens);
@@ -79,7 +79,7 @@ pub(super) fn joined(options: &BenchOptions, vocabulary: usize) -> Batch {
     batch
 }
 
-/// As many labels as asked for, each as wide as the batch's targets.
+/// `count` labels, each as wide as the batch's targets.
 pub(super) fn labels(batch: &Batch, count: usize) -> Labels {
     let first = &batch.labels[..batch.target_width];
     (0..count)

@@ -1,41 +1,41 @@
-//! What can stop a benchmark.
+//! Errors of benchmarks.
 
-/// Why a benchmark has no figures.
+/// Why a benchmark failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
-    /// A name that is none of the known ones.
+    /// An unknown name.
     #[error("unknown {option} `{found}`; known: {known}")]
     Unknown {
         /// The option.
         option: &'static str,
-        /// What was given.
+        /// The name given.
         found: String,
-        /// What there is.
+        /// The known names.
         known: &'static str,
     },
-    /// An option that makes no sense.
+    /// An option's value is too small.
     #[error("{option} is {found}, but must be at least {least}")]
     TooSmall {
         /// The option.
         option: &'static str,
-        /// What was given.
+        /// The value given.
         found: usize,
-        /// The smallest value that works.
+        /// The smallest valid value.
         least: usize,
     },
-    /// The same, the other way round.
+    /// An option's value is too large.
     #[error("{option} is {found}, but must be at most {most}{}", if *of_tokens { ": half of tokens" } else { "" })]
     TooLarge {
         /// The option.
         option: &'static str,
-        /// What was given.
+        /// The value given.
         found: usize,
-        /// The largest value that works.
+        /// The largest valid value.
         most: usize,
         /// Whether the limit follows from the width of the rows.
         of_tokens: bool,
     },
-    /// The prompt leaves no room for an offset of rank 1 in the budget.
+    /// The prompt leaves no room in the budget for an offset of rank 1.
     #[error(
         "{method} with {virtual_tokens} virtual tokens leaves no room for an offset in the budget of {budget_rows} \
          prompt rows; name a rank, or take fewer virtual tokens"
@@ -48,7 +48,7 @@ pub enum BenchError {
         /// The budget, in rows of the prompt.
         budget_rows: usize,
     },
-    /// The loss of a timed step is not a number: what was timed is not training.
+    /// The loss of a timed step is NaN, so what was timed is not training.
     #[error("the loss after {steps} steps is {loss}")]
     Loss {
         /// Steps run, warm-up included.
@@ -59,13 +59,13 @@ pub enum BenchError {
     /// The device failed.
     #[error("the device failed: {cause}")]
     Device {
-        /// What burn said.
+        /// burn's message.
         cause: String,
     },
     /// The backbone could not be built.
     #[error(transparent)]
     Model(#[from] adept_models::ModelError),
-    /// Nothing could be written.
+    /// Generation failed.
     #[error(transparent)]
     Generate(#[from] adept_models::generate::GenerateError),
     /// The adapter could not be built.

@@ -1,11 +1,11 @@
-//! `adept bench`: times a training step and prediction on a backbone with random weights.
+//! `adept bench`: times training steps and prediction on a backbone with random weights.
 //!
-//! What is timed is what runs use: the training loop's loss, gradients and optimiser, greedy generation and label
-//! scoring, at shapes that every run of a size shares. `bench/peer.py` times the same with PyTorch; `bench/compare.py`
-//! runs both in turns.
+//! It times the code that runs use: the training loop's loss, gradients and optimiser, greedy generation and label
+//! scoring, at shapes shared by all runs of a size. `bench/peer.py` times the same with PyTorch; `bench/compare.py`
+//! runs both alternately.
 //!
-//! Neither side applies dropout or clips gradients. Ids and padding follow one formula on both sides (see `batch`); they do
-//! not change the cost, but a mask that hides nothing could.
+//! Neither side applies dropout or clips gradients. Ids and padding follow the same formula on both sides (see
+//! `batch`); the values do not change the cost, but a mask that hides nothing could.
 
 mod batch;
 mod error;
@@ -37,7 +37,7 @@ use write::Writing;
 /// Times training steps (forward, loss, backward, optimiser).
 ///
 /// # Errors
-/// Options that make no sense, or a loss that is not a number.
+/// Invalid options, or a NaN loss.
 pub fn step<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) -> Result<BenchReport, BenchError> {
     let (options, shape) = work::resolve(options)?;
     let inner = shape.random::<AB::InnerBackend>(options.seed, device)?;
@@ -69,11 +69,11 @@ pub fn step<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) ->
     Ok(report)
 }
 
-/// Times prediction: of a T5, labels by greedy decoding and by scoring; of a decoder-only model, greedy decoding with the soft
-/// prompt read once and read by every row.
+/// Times prediction: for a T5, labels by greedy decoding and by scoring; for a decoder-only model, greedy decoding with
+/// the soft prompt read once or once per row.
 ///
 /// # Errors
-/// Options that make no sense.
+/// Invalid options.
 pub fn infer<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) -> Result<BenchReport, BenchError> {
     let (options, shape) = work::resolve(options)?;
     let model = shape.random::<AB::InnerBackend>(options.seed, device)?;
@@ -152,7 +152,7 @@ fn time_writing<AB: AutodiffBackend, M: CausalBackbone<AB::InnerBackend>>(
     Ok(())
 }
 
-/// Steps `trained` and returns the timed durations and the last loss.
+/// Runs optimiser steps on `trained` and returns the timed durations and the last loss.
 fn timed_steps<AB, T>(
     options: &BenchOptions,
     device: &AB::Device,
@@ -164,7 +164,7 @@ where
     T: AutodiffModule<AB>,
 {
     let mut optimizer = work::optimizer::<AB>(options.method);
-    // The module moves through the optimiser at every step.
+    // The optimiser takes and returns the module at every step.
     let mut module = Some(trained);
     let (mut steps, mut last) = (0, f32::NAN);
     let durations = timed::<AB>(options, device, || {
@@ -186,8 +186,8 @@ where
     Ok((durations, last))
 }
 
-/// Runs `work` for the warm-up and then once for every duration that is returned. The device is idle before and after
-/// each.
+/// Runs `work` for the warm-up and then once per returned duration. The device is idle before and after each
+/// repetition.
 fn timed<AB: AutodiffBackend>(
     options: &BenchOptions,
     device: &AB::Device,
@@ -211,7 +211,7 @@ fn timed<AB: AutodiffBackend>(
     Ok(durations)
 }
 
-/// Label ids as `score_labels` takes them.
+/// Label ids as expected by `score_labels`.
 type Labels = Vec<Vec<u32>>;
 
 #[cfg(test)]
@@ -286,7 +286,7 @@ mod tests {
                 options.target_tokens = 5;
             },
             |options| options.virtual_tokens = 0,
-            // More prompt than the budget of 100 rows leaves no room for an offset.
+            // A prompt above the budget of 100 rows leaves no room for an offset.
             |options| options.virtual_tokens = 100,
         ] {
             let mut options = tiny(BenchSize::Tiny, TrainMethod::Adapter(Method::Adept));

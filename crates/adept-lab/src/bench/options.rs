@@ -1,4 +1,4 @@
-//! What a benchmark measures: sizes, shapes, method, repetitions.
+//! Options of a benchmark: size, shapes, method, repetitions.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::BenchError;
 
-/// A backbone's configuration that is built in; the weights are random.
+/// A built-in backbone configuration; the weights are random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BenchSize {
     /// d_model 512, 6 + 6 layers, 8 heads, d_ff 2048: 60 million parameters.
@@ -21,19 +21,20 @@ pub enum BenchSize {
     /// CodeGen: d_model 1024, 20 layers, 16 heads, vocabulary 51,200: 357 million parameters.
     #[serde(rename = "codegen-350m")]
     CodeGen350M,
-    /// Llama 3.2: d_model 2048, 16 layers, 32 heads on 8 of keys, vocabulary 128,256, tied: 1.24 billion parameters.
+    /// Llama 3.2: d_model 2048, 16 layers, 32 query and 8 key/value heads, vocabulary 128,256, tied: 1.24 billion
+    /// parameters.
     #[serde(rename = "llama-3.2-1b")]
     Llama32Of1B,
-    /// Llama 3: d_model 4096, 32 layers, 32 heads on 8 of keys, vocabulary 128,256: 8.03 billion parameters.
+    /// Llama 3: d_model 4096, 32 layers, 32 query and 8 key/value heads, vocabulary 128,256: 8.03 billion parameters.
     #[serde(rename = "llama-3-8b")]
     Llama3Of8B,
-    /// T5, d_model 32, 2 + 2 layers: for tests of the benchmark itself, its times mean nothing.
+    /// T5, d_model 32, 2 + 2 layers: for testing the benchmark itself; its times are meaningless.
     #[serde(rename = "tiny")]
     Tiny,
-    /// CodeGen of that size.
+    /// CodeGen of the same size as `Tiny`.
     #[serde(rename = "tiny-codegen")]
     TinyCodeGen,
-    /// Llama of that size.
+    /// Llama of the same size as `Tiny`.
     #[serde(rename = "tiny-llama")]
     TinyLlama,
 }
@@ -87,35 +88,35 @@ impl FromStr for BenchSize {
     }
 }
 
-/// One case of a benchmark. The defaults are the paper's: ADePT with 60 prompt tokens and bottleneck 19, batch 32.
+/// A benchmark case. The defaults are the paper's: ADePT with 60 virtual tokens and bottleneck 19, batch 32.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BenchOptions {
     /// Backbone (default `t5-small`).
     pub size: BenchSize,
-    /// What is trained (`step`) or attached (`infer`) (default `adept`).
+    /// Method trained (`step`) or attached (`infer`) (default `adept`).
     pub method: TrainMethod,
-    /// Rows of a batch (default 32, the paper's for its small sets).
+    /// Rows per batch (default 32, the paper's for its small data sets).
     pub batch: usize,
-    /// Width of the source in tokens, of a decoder-only model: of source and target together; the rows fill it by half to
-    /// whole, as in a padded batch (default 64).
+    /// Source length in tokens, or of source and target together for a decoder-only model; rows fill between half and
+    /// all of it, as in a padded batch (default 64).
     pub tokens: usize,
-    /// Width of the target in tokens; 0 takes 2 for a T5 (a label of one token and `</s>`), a third of the width for a
+    /// Target length in tokens; 0 means 2 for a T5 (a label of one token and `</s>`), and a third of the width for a
     /// decoder-only model (default 0).
     pub target_tokens: usize,
-    /// Virtual tokens m of the prompt (default 60); methods without a prompt have none.
+    /// Virtual tokens m of the soft prompt (default 60); ignored by methods without a prompt.
     pub virtual_tokens: usize,
-    /// Bottleneck of ADePT or rank of DePT; 0 takes the largest that fits the paper's budget of 100 prompt rows
+    /// Bottleneck of ADePT or rank of DePT; 0 means the largest that fits the paper's budget of 100 prompt rows
     /// (default 0).
     pub rank: usize,
-    /// Labels that `infer` scores with a T5 (default 2).
+    /// Number of labels that `infer` scores with a T5 (default 2).
     pub labels: usize,
-    /// Tokens that `infer` decodes greedily per row, the end token ignored so that the work is fixed; 0 takes 4 for a T5
-    /// and 32 for a decoder-only model (default 0).
+    /// Tokens that `infer` decodes greedily per row, ignoring the end token so that the amount of work is fixed; 0
+    /// means 4 for a T5 and 32 for a decoder-only model (default 0).
     pub new_tokens: usize,
-    /// Steps or batches before the clock starts (default 2).
+    /// Untimed warm-up steps or batches (default 2).
     pub warmup: usize,
-    /// Steps or batches that are timed, each for itself (default 10).
+    /// Individually timed steps or batches (default 10).
     pub steps: usize,
     /// Seed of weights and token ids (default 0).
     pub seed: u64,

@@ -1,4 +1,4 @@
-//! The figures of one benchmark case, as the command line prints them in JSON.
+//! Results of a benchmark case, printed as JSON by the command line.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,21 +7,22 @@ use serde::Serialize;
 
 use super::BenchOptions;
 
-/// Times of one operation, each repetition measured for itself.
+/// Times of one operation, with each repetition timed individually.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Timing {
-    /// Median, milliseconds.
+    /// Median in milliseconds.
     pub median_ms: f64,
-    /// Shortest, milliseconds.
+    /// Minimum in milliseconds.
     pub min_ms: f64,
     /// Rows per second at the median.
     pub samples_per_second: f64,
-    /// Every repetition in order, milliseconds.
+    /// All repetitions in order, in milliseconds.
     pub all_ms: Vec<f64>,
 }
 
 impl Timing {
-    /// From the durations of the repetitions, each over `batch` rows. `durations` must not be empty.
+    /// Computes the figures from the durations of the repetitions, each over `batch` rows. `durations` must not be
+    /// empty.
     pub(super) fn new(durations: &[Duration], batch: usize) -> Self {
         let all_ms: Vec<f64> = durations.iter().map(|duration| duration.as_secs_f64() * 1e3).collect();
         let mut sorted = all_ms.clone();
@@ -51,16 +52,16 @@ impl fmt::Display for Timing {
     }
 }
 
-/// The figures of one case.
+/// Results of one case.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BenchReport {
     /// `step` or `infer`.
     pub kind: &'static str,
     /// The case, with the rank filled in.
     pub options: BenchOptions,
-    /// burn's name of the backend.
+    /// burn's name for the backend.
     pub backend: String,
-    /// Threads that the operating system lets this process run at once.
+    /// Number of threads the operating system lets this process run in parallel.
     pub threads: usize,
     /// Parameters of the backbone.
     pub backbone_parameters: usize,
@@ -68,16 +69,17 @@ pub struct BenchReport {
     pub trainable_parameters: usize,
     /// Forward, loss, backward and optimiser (`step` only).
     pub step: Option<Timing>,
-    /// Tokens by greedy decoding (`infer` only); of a decoder-only model, with the soft prompt read once, before the clock.
+    /// Greedy decoding (`infer` only); for a decoder-only model with the soft prompt read once, before the clock
+    /// starts.
     pub greedy: Option<Timing>,
-    /// The same with the soft prompt read by every row (`infer` of a decoder-only model).
+    /// The same with the soft prompt read once per row (`infer` with a decoder-only model).
     pub reread: Option<Timing>,
-    /// Labels predicted by scoring each in one decoder pass (`infer` of a T5).
+    /// Label prediction by scoring each in one decoder pass (`infer` with a T5).
     pub score: Option<Timing>,
-    /// Loss of the last timed step (`step` only): a reader sees that it is a number, and of which size.
+    /// Loss of the last timed step (`step` only), as evidence that it is finite and plausible.
     pub loss: Option<f32>,
-    /// Largest resident memory of the process so far, bytes; absent where the system does not tell. It includes
-    /// building the random backbone.
+    /// Peak resident memory of the process so far in bytes, including the construction of the random backbone; absent
+    /// if the system does not report it.
     pub peak_rss_bytes: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! What a benchmark's sizes are: a configuration of one of the families.
+//! Configurations of the backbone sizes.
 
 use adept_core::ModelSites;
 use adept_models::{CodeGen, CodeGenConfig, Llama, LlamaConfig, Model, T5, T5Config};
@@ -89,7 +89,7 @@ impl Shape {
         }
     }
 
-    /// A model with random weights, frozen.
+    /// A frozen model with random weights.
     pub fn random<B: Backend>(&self, seed: u64, device: &B::Device) -> Result<Model<B>, BenchError> {
         Ok(match self {
             Self::T5(config) => Model::T5(T5::try_random(config, seed, device)?),

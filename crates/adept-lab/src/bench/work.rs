@@ -1,4 +1,4 @@
-//! The parts of a benchmark case: options, adapter, optimiser, memory.
+//! Parts of a benchmark case: options, adapter, optimiser, memory.
 
 use adept_core::{
     Adapter, AdapterConfig, AdapterInit, CoreError, FanIn, Method, MethodSettings, ModelSites, PromptInit,
@@ -10,21 +10,21 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use super::shape::Shape;
 use super::{BenchError, BenchOptions, BenchReport};
 
-/// Steps of the paper's runs, for the schedule.
+/// Steps of the paper's runs, for the learning-rate schedule.
 pub(super) const TOTAL_STEPS: usize = 30_000;
-/// Prompt rows whose values are the budget of every method in the paper.
+/// Number of prompt rows that define every method's budget in the paper.
 const BUDGET_ROWS: usize = 100;
-/// DePT's table has a row for every position of the paper's longest inputs.
+/// Rows of DePT's table: the paper's longest inputs.
 const DEPT_LENGTH: usize = 256;
 
-/// Limits of what is worth timing: beyond them figures overflow or a machine's memory ends, and neither says which
-/// option was meant.
+/// Upper limits of sensible options: beyond them sizes overflow or memory runs out, without indicating which option was
+/// at fault.
 const MOST_ROWS: usize = 65_536;
 const MOST_TOKENS: usize = 16_384;
 const MOST_SLOTS: usize = 1 << 24;
 const MOST_REPETITIONS: usize = 1_000_000;
 
-/// Checks the options, fills in the rank, and finds the backbone's shape.
+/// Checks the options, fills in the rank, and determines the backbone's configuration.
 pub(super) fn resolve(options: &BenchOptions) -> Result<(BenchOptions, Shape), BenchError> {
     let mut options = options.clone();
     let has_prompt = options.method.adapter().is_some_and(Method::has_prompt);
@@ -123,7 +123,7 @@ pub(super) fn adapter_config(options: &BenchOptions, sites: &ModelSites) -> Resu
     Ok(Some(adapter))
 }
 
-/// A new adapter with a random prompt.
+/// A newly initialised adapter with a random prompt.
 pub(super) fn adapter<B: Backend>(
     config: &AdapterConfig,
     sites: &ModelSites,
@@ -163,7 +163,7 @@ pub(super) fn optimizer<AB: AutodiffBackend>(method: TrainMethod) -> AdamW<AB::I
     optim::adamw(method, &section).expect("the section above holds the groups of the method")
 }
 
-/// A report without figures.
+/// A report without timings.
 pub(super) fn report<AB: AutodiffBackend>(
     kind: &'static str,
     options: &BenchOptions,
@@ -186,7 +186,7 @@ pub(super) fn report<AB: AutodiffBackend>(
     }
 }
 
-/// Largest resident memory of this process so far (Linux; elsewhere none).
+/// Peak resident memory of this process so far (Linux; `None` elsewhere).
 pub(super) fn peak_rss_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

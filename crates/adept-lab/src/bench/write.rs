@@ -1,4 +1,4 @@
-//! What a decoder-only model writes in a benchmark: greedily, with the soft prompt read once for all rows, or by every row.
+//! Greedy generation with a decoder-only model, with the soft prompt read once for all rows or once per row.
 
 use adept_core::Intervention;
 use adept_data::Batch;
@@ -11,7 +11,7 @@ use burn::tensor::{Int, Tensor};
 
 use super::BenchOptions;
 
-/// Model, adapter and rows to write on from.
+/// Model, adapter and prompts.
 pub(super) struct Writing<'a, B: Backend, M> {
     model: &'a M,
     adapter: &'a dyn Intervention<B>,
@@ -55,19 +55,19 @@ impl<'a, B: Backend, M: CausalBackbone<B>> Writing<'a, B, M> {
         Prefix::new(self.model, self.adapter.prompt())
     }
 
-    /// Every row behind a soft prompt that has been read.
+    /// Completes every row after a prefix that has already been read.
     pub fn behind(&self, prefix: &Prefix<M::Cache>) -> Result<Vec<Written>, GenerateError> {
         let embed = |ids, positions, _: Part| self.adapter.offset_at(self.model.embed(ids), positions);
         self.complete(prefix, &self.rows, &embed)
     }
 
-    /// Every row with the soft prompt among its own tokens, as a program without prefixes does it.
+    /// Completes every row with the soft prompt as part of its input, as without prefix caching.
     pub fn whole(&self) -> Result<Vec<Written>, GenerateError> {
         let Some(prompt) = self.adapter.prompt() else {
             return self.behind(&self.prefix());
         };
         let [m, d_model] = prompt.dims();
-        // Some token stands where the prompt will: it is embedded and thrown away.
+        // A placeholder token at the position of the prompt, whose embedding is discarded.
         let rows: Vec<Vec<u32>> = self
             .rows
             .iter()
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
     use crate::bench::{BenchSize, batch, work};
 
-    /// What is timed twice is the same work: the same tokens come of it.
+    /// Both variants do the same work: they give the same tokens.
     #[test]
     fn a_prompt_that_is_read_once_says_the_same() {
         for size in [BenchSize::TinyCodeGen, BenchSize::TinyLlama] {

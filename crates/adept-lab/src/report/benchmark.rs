@@ -23,10 +23,10 @@ pub enum Benchmark {
 }
 
 impl Benchmark {
-    /// All of them, in the paper's order.
+    /// All benchmarks, in the paper's order.
     pub const ALL: [Self; 5] = [Self::Glue, Self::Superglue, Self::Mrqa, Self::Others, Self::Mbpp];
 
-    /// The name of the suite on its tasks' cards.
+    /// Name of the suite on the task cards.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl Benchmark {
         }
     }
 
-    /// The name in headings.
+    /// Name used in headings.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
@@ -50,7 +50,7 @@ impl Benchmark {
         }
     }
 
-    /// Its tasks, in the paper's order.
+    /// Tasks of the benchmark, in the paper's order.
     #[must_use]
     pub fn tasks(self) -> Vec<Task> {
         Task::suite(self.name())

@@ -1,4 +1,4 @@
-//! Validation curves as inline SVG: no scripts, no outside resources, colours from the page's own style.
+//! Validation curves as inline SVG: no scripts, no external resources, colours from the page's stylesheet.
 
 use std::fmt::Write as _;
 
@@ -14,15 +14,15 @@ const BOTTOM: f64 = 36.0;
 /// One line of a chart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
-    /// What it is, shown when the pointer rests on it.
+    /// Tooltip text.
     pub label: String,
-    /// The class that gives it its colour.
+    /// CSS class that determines its colour.
     pub class: String,
     /// Points: optimiser step and value.
     pub points: Vec<(usize, f64)>,
 }
 
-/// A chart of several lines over optimiser steps; empty where no line has a finite point.
+/// A chart of several lines over optimiser steps; empty if no line has a finite point.
 #[must_use]
 pub fn chart(title: &str, lines: &[Line]) -> String {
     let points = || {
@@ -100,7 +100,7 @@ pub fn chart(title: &str, lines: &[Line]) -> String {
     svg
 }
 
-/// Round values that enclose `lowest..=highest`, at least two of them.
+/// At least two round values that enclose `lowest..=highest`.
 fn ticks(lowest: f64, highest: f64) -> Vec<f64> {
     let span = (highest - lowest).max(1e-6);
     let raw = span / 4.0;
@@ -117,7 +117,7 @@ fn ticks(lowest: f64, highest: f64) -> Vec<f64> {
         .collect()
 }
 
-/// A tick's label without needless digits.
+/// A tick label without unnecessary digits.
 fn number(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

@@ -1,5 +1,4 @@
-//! The table of results for a terminal: aligned columns of plain text, nothing that differs between two runs of the
-//! same grid.
+//! Table of results for a terminal: aligned columns of plain text, identical for repeated runs of the same grid.
 
 use super::text::{MAJORITY_LABEL, plain_figure, thousands};
 use super::{Report, Row, Spread};
@@ -7,7 +6,7 @@ use super::{Report, Row, Spread};
 /// Space between two columns.
 const GAP: &str = "  ";
 
-/// The table, with a line above it that says what the figures are.
+/// The table, preceded by a line that describes the figures.
 pub fn results(report: &Report) -> String {
     if report.rows.is_empty() {
         return "No run is done yet.".to_owned();
@@ -54,7 +53,7 @@ fn measured_row(report: &Report, row: &Row, seeds: usize) -> Vec<String> {
     cells
 }
 
-/// A figure and its spread; the number of its seeds only where it is not that of the whole table.
+/// A figure and its spread, with the number of seeds if it differs from the table's.
 fn figure(spread: Option<&Spread>, seeds: usize) -> String {
     let Some(spread) = spread else {
         return plain_figure(None);
@@ -77,7 +76,7 @@ fn quoted_row(report: &Report, row: &Row) -> Option<Vec<String>> {
     Some([label, quoted.parameters.clone()].into_iter().chain(figures).collect())
 }
 
-/// Columns of equal width: the first to the left, all others to the right.
+/// Aligned columns: the first to the left, all others to the right.
 pub(crate) fn aligned(lines: &[Vec<String>]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
     let length = |line: &Vec<String>, column: usize| line.get(column).map_or(0, |cell| cell.chars().count());

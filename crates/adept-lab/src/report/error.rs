@@ -1,37 +1,37 @@
-//! What can go wrong while a report is made.
+//! Errors of reports.
 
 use std::io;
 use std::path::PathBuf;
 
 use adept_train::TrainError;
 
-/// A report could not be made.
+/// Why a report could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// A file of a run could not be read, or one of the report not written.
+    /// Reading a run's file or writing a file of the report failed.
     #[error(transparent)]
     File(#[from] TrainError),
-    /// A folder of runs could not be read.
+    /// A folder of runs could not be listed.
     #[error("cannot list {}: {source}", path.display())]
     List {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         source: io::Error,
     },
-    /// A result does not belong to the folder that it lies in.
+    /// A result does not match its folder.
     #[error("{}: the folder says {field} `{expected}`, the result says `{found}`", path.display())]
     Misplaced {
         /// The result's file.
         path: PathBuf,
-        /// Which field differs.
+        /// The field that differs.
         field: &'static str,
-        /// What the folder's name says.
+        /// The value in the folder's name.
         expected: String,
-        /// What the file says.
+        /// The value in the file.
         found: String,
     },
-    /// A result without something that the table needs.
+    /// A result lacks something the table needs.
     #[error("{}: expected {expected}, found nothing", path.display())]
     Incomplete {
         /// The file.
@@ -39,7 +39,7 @@ pub enum ReportError {
         /// What is missing.
         expected: String,
     },
-    /// The folder holds no run.
+    /// The folder contains no runs.
     #[error("{} holds no run: expected folders TASK/METHOD/seed-N in it", path.display())]
     NoRuns {
         /// The folder.

@@ -1,4 +1,4 @@
-//! What sets runs apart: their backbones and their settings, each with the runs that share it.
+//! Groups runs by backbone and by settings.
 
 use super::Report;
 use super::summary::RunSummary;
@@ -12,7 +12,7 @@ pub struct BackboneUse {
     pub fingerprint: String,
     /// Its number of parameters.
     pub parameters: usize,
-    /// Which runs used it.
+    /// Names of the runs.
     pub used_by: String,
 }
 
@@ -23,9 +23,9 @@ pub struct SettingUse {
     pub preset: String,
     /// Optimiser steps.
     pub steps: usize,
-    /// What was overridden.
+    /// Overridden settings.
     pub overrides: Vec<String>,
-    /// Which runs have these settings.
+    /// Names of the runs.
     pub used_by: String,
 }
 
@@ -77,10 +77,10 @@ impl Report {
 }
 
 impl RunSummary {
-    /// Trainable parameters in percent of all that take part.
+    /// Trainable parameters as a percentage of all parameters.
     #[must_use]
     pub fn share(&self) -> f64 {
-        // Counts come from a file and may be any: sums of floats do not overflow.
+        // Counts are read from a file and may be arbitrary: floats do not overflow when added.
         let (trainable, backbone) = (self.trainable_parameters as f64, self.backbone_parameters as f64);
         let all = if self.method == "full" {
             backbone

@@ -1,4 +1,4 @@
-//! `report.html`: one self-contained page, without scripts or outside resources, readable in light and dark.
+//! `report.html`: a self-contained page without scripts or external resources, for light and dark mode.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use super::{Report, Row};
 
 const STYLE: &str = include_str!("page.css");
 
-/// The whole page.
+/// Renders the page.
 pub fn render(report: &Report) -> String {
     let title = report.benchmark.title();
     let mut page = format!(
@@ -29,7 +29,7 @@ pub fn render(report: &Report) -> String {
     page
 }
 
-/// Opens a table that scrolls by itself on a narrow screen. Columns up to `text` hold text, the others numbers.
+/// Opens a table that scrolls horizontally on a narrow screen. Columns up to `text` hold text, the others numbers.
 fn open_table(page: &mut String, names: &[&str], text: usize) {
     page.push_str("<div class=\"scroll\"><table>\n<thead><tr>");
     for (index, name) in names.iter().enumerate() {

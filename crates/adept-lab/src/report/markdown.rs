@@ -8,7 +8,7 @@ use super::text::{
 };
 use super::{Report, Row};
 
-/// The whole page.
+/// Renders the page.
 pub fn render(report: &Report) -> String {
     let mut page = format!("# {}, reproduced\n\n", report.benchmark.title());
     for note in &report.notes {

@@ -1,8 +1,8 @@
 //! The report of a reproduction: `results.json`, `report.md` and `report.html`, made from the runs' records alone.
 //!
-//! The layout is the paper's Table 3: tasks as columns, methods as rows, a mean. Measured values are the mean over
-//! seeds ± the sample standard deviation; the paper's figures stand in rows of their own and never enter a computed
-//! value. Reports may be made at any time, from however many runs are done.
+//! The layout follows the paper's Table 3: tasks as columns, methods as rows, and a mean. Measured values are means
+//! over seeds ± the sample standard deviation; the paper's figures have their own rows and never enter a computed
+//! value. A report can be made at any time, whatever number of runs is finished.
 
 mod benchmark;
 mod chart;
@@ -32,40 +32,41 @@ pub use statistics::Spread;
 pub use summary::RunSummary;
 pub use table::{Baseline, Cell, Row};
 
-/// Everything a report says; `results.json` is this.
+/// The content of a report; serialised as `results.json`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// Which benchmark.
+    /// The benchmark.
     pub benchmark: Benchmark,
-    /// What is measured and what is quoted, in plain words.
+    /// Notes on which figures are measured and which are quoted.
     pub notes: Vec<String>,
-    /// Where the quoted figures come from; none beside results on made-up data, which nothing can be quoted for.
+    /// Origin of the quoted figures; `None` for results on synthetic data, with which no published figures are
+    /// comparable.
     pub paper: Option<Quoted>,
     /// Columns, in the paper's order.
     pub tasks: Vec<String>,
-    /// What the most frequent training label scores.
+    /// Scores of the most frequent training label.
     pub majority: Option<Baseline>,
     /// Rows, in the paper's order.
     pub rows: Vec<Row>,
     /// Every finished run.
     pub runs: Vec<RunSummary>,
-    /// Folders of runs that were begun and are not done, relative to the report.
+    /// Folders of unfinished runs, relative to the report.
     pub unfinished: Vec<String>,
     #[serde(skip)]
     table: PaperTable,
 }
 
-/// The source of quoted figures.
+/// Origin of quoted figures.
 #[derive(Debug, Clone, Serialize)]
 pub struct Quoted {
-    /// Which table.
+    /// Citation of the table.
     pub source: String,
-    /// The backbone behind it.
+    /// The backbone used.
     pub backbone: String,
 }
 
 impl Report {
-    /// A report of these runs.
+    /// A report on these runs.
     #[must_use]
     pub fn new(grid: Option<&GridRecord>, mut runs: Vec<RunSummary>, unfinished: Vec<String>) -> Self {
         let benchmark = grid.map(|grid| grid.benchmark).unwrap_or_default();
@@ -98,17 +99,17 @@ impl Report {
         }
     }
 
-    /// The table of results alone, aligned for a terminal. It holds no times: the same runs give the same table.
+    /// Only the table of results, aligned for a terminal. It contains no times: the same runs give the same table.
     #[must_use]
     pub fn results_table(&self) -> String {
         console::results(self)
     }
 }
 
-/// Reads all runs below `out` and writes the three files there, each whole or not at all.
+/// Reads all runs below `out` and writes the three files there, each atomically.
 ///
 /// # Errors
-/// Where a run's record cannot be read or is not one, where there is no run at all, where a file cannot be written.
+/// A run's record is unreadable or invalid, there are no runs, or a file cannot be written.
 pub fn build(out: &Path) -> Result<Report, ReportError> {
     let (grid, runs, unfinished) = scan::scan(out)?;
     if runs.is_empty() && unfinished.is_empty() {
@@ -123,7 +124,7 @@ pub fn build(out: &Path) -> Result<Report, ReportError> {
     Ok(report)
 }
 
-/// The note at the top: what is measured and what is quoted.
+/// Introductory notes on which figures are measured and which are quoted.
 fn notes(grid: Option<&GridRecord>, runs: &[RunSummary], table: &PaperTable, tasks: usize) -> Vec<String> {
     let mut notes = Vec::new();
     let synthetic = grid.is_some_and(|grid| grid.sample);
@@ -170,7 +171,7 @@ fn notes(grid: Option<&GridRecord>, runs: &[RunSummary], table: &PaperTable, tas
     notes
 }
 
-/// What a run says about programs on which there is no verdict.
+/// Note on a run's programs without a verdict.
 fn unjudged(run: &RunSummary) -> Option<String> {
     let programs = run.programs.as_ref()?;
     Some(format!(
@@ -182,7 +183,7 @@ fn unjudged(run: &RunSummary) -> Option<String> {
     ))
 }
 
-/// The runs' metrics in words, with the tasks of all but the most frequent one.
+/// The runs' metrics in words, listing the tasks of all but the most frequent one.
 fn metrics(runs: &[RunSummary], table: &PaperTable) -> String {
     let mut tasks: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for run in runs {
@@ -205,7 +206,7 @@ fn metrics(runs: &[RunSummary], table: &PaperTable) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
-/// A metric's name as a reader knows it.
+/// Common name of a metric.
 fn metric_words(name: &str) -> &str {
     match name {
         "f1" => "F1",
@@ -223,7 +224,7 @@ fn metric_words(name: &str) -> &str {
 mod tests {
     use super::*;
 
-    /// A run with made-up figures.
+    /// A run with invented figures.
     pub fn run(task: &str, method: &str, seed: u64, test: f64) -> RunSummary {
         RunSummary {
             task: task.to_owned(),

@@ -1,4 +1,4 @@
-//! The paper's figures, which stand beside measured ones and are never mixed with them (`paper/*.toml` of this crate).
+//! The paper's figures (`paper/*.toml` of this crate). They are shown next to measured ones and never mixed with them.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +11,9 @@ use super::benchmark::Benchmark;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PaperTable {
-    /// Which table it is.
+    /// Citation of the table.
     pub source: String,
-    /// The backbone that its figures were obtained with.
+    /// The backbone used for its figures.
     pub backbone: String,
     /// Columns, in the table's order.
     pub tasks: Vec<PaperTask>,
@@ -54,7 +54,7 @@ impl PaperTable {
         toml::from_str(benchmark.paper()).expect("the table is part of the program and a test reads it")
     }
 
-    /// A task's name as printed; where the table has no such column, its own.
+    /// A task's name as printed, or its own if the table has no such column.
     #[must_use]
     pub fn task_label<'a>(&'a self, task: &'a str) -> &'a str {
         self.tasks
@@ -70,7 +70,7 @@ impl PaperTable {
             .unwrap_or(task)
     }
 
-    /// A method's name as printed; the name itself where the table has no such row.
+    /// A method's name as printed, or the given name if the table has no such row.
     #[must_use]
     pub fn method_label<'a>(&'a self, method: &'a str) -> &'a str {
         self.methods.get(method).map_or(method, |row| row.label.as_str())
@@ -82,8 +82,8 @@ impl PaperTable {
         self.methods.get(method)?.figures.get(task).copied()
     }
 
-    /// The mean that belongs beside a mean over `tasks`: the printed one for all columns, else computed from the
-    /// figures of just these tasks.
+    /// The paper's mean to compare with a mean over `tasks`: the printed one for all columns, else computed from the
+    /// figures of these tasks.
     #[must_use]
     pub fn mean_over(&self, method: &str, tasks: &[String]) -> Option<f64> {
         let row = self.methods.get(method)?;

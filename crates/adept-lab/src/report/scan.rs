@@ -15,21 +15,21 @@ use super::benchmark::Benchmark;
 use super::error::ReportError;
 use super::summary::RunSummary;
 
-/// What a folder of runs is, written when its grid is begun.
+/// Description of a folder of runs, written when its grid is started.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GridRecord {
     /// The benchmark.
     pub benchmark: Benchmark,
-    /// The profile that was asked for.
+    /// The profile used.
     pub profile: String,
-    /// Whether the data were written by a program.
+    /// Whether the data are synthetic.
     pub sample: bool,
 }
 
-/// What a folder holds: what it says it is, its finished runs, and the folders of begun ones.
+/// Contents of a folder: its description, its finished runs, and the folders of unfinished ones.
 pub(super) type Scanned = (Option<GridRecord>, Vec<RunSummary>, Vec<String>);
 
-/// Settings that a grid sets for each run: where a run stands in the grid, not how it differs from the preset.
+/// Settings that a grid sets for each run; they identify the run and are not overrides of the preset.
 const COORDINATES: &[&str] = &["preset", "task", "data", "backbone", "seed", "adapter.method"];
 
 /// Reads everything below `out`.
@@ -38,7 +38,7 @@ pub(super) fn scan(out: &Path) -> Result<Scanned, ReportError> {
     let grid = if grid.exists() { Some(read_json(&grid)?) } else { None };
     let (mut runs, mut unfinished) = (Vec::new(), Vec::new());
     for (task, task_folder) in folders(out)? {
-        // A task of the user's own is known by its runs, whose records hold its card.
+        // A user's task is known from its runs, whose records contain its card.
         let task = Task::named(&task).map_or(task, |task| task.name().to_owned());
         for (method, method_folder) in folders(&task_folder)? {
             let Ok(method) = TrainMethod::from_str(&method) else {
@@ -60,7 +60,7 @@ pub(super) fn scan(out: &Path) -> Result<Scanned, ReportError> {
     Ok((grid, runs, unfinished))
 }
 
-/// The folders in a folder, by name; none where it does not exist.
+/// The folders in a folder, by name; empty if it does not exist.
 fn folders(path: &Path) -> Result<Vec<(String, PathBuf)>, ReportError> {
     let list = |source| ReportError::List {
         path: path.to_owned(),
@@ -82,7 +82,7 @@ fn folders(path: &Path) -> Result<Vec<(String, PathBuf)>, ReportError> {
     Ok(found)
 }
 
-/// One finished run.
+/// Reads a finished run.
 fn read_run(
     folder: &Path,
     name: String,
@@ -179,7 +179,7 @@ fn start(lines: &[Line]) -> Option<&Start> {
     })
 }
 
-/// What was changed from the preset, as `key=value`.
+/// Settings that differ from the preset, as `key=value`.
 fn overrides(start: &Start) -> Vec<String> {
     let changed = start
         .resolved
@@ -191,7 +191,7 @@ fn overrides(start: &Start) -> Vec<String> {
         .collect()
 }
 
-/// A backbone's name for readers: the last part of its path; for a trained one also the run that it came from.
+/// Display name of a backbone: the last component of its path; for a trained one including the run it came from.
 fn backbone_name(config: &RunConfig) -> String {
     let parts: Vec<String> = config
         .backbone

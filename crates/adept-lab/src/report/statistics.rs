@@ -2,19 +2,19 @@
 
 use serde::Serialize;
 
-/// A figure over seeds.
+/// Mean and spread over seeds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
     /// Number of values.
     pub n: usize,
     /// Their mean.
     pub mean: f64,
-    /// Sample standard deviation (divisor n − 1); none for a single value.
+    /// Sample standard deviation (divisor n − 1); `None` for a single value.
     pub standard_deviation: Option<f64>,
 }
 
 impl Spread {
-    /// The spread of some values; none where there are no values.
+    /// Computes the spread; `None` without values.
     #[must_use]
     pub fn of(values: &[f64]) -> Option<Self> {
         let n = values.len();

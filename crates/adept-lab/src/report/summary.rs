@@ -1,11 +1,11 @@
-//! One run as the report sees it, read from the run's own records.
+//! A run as shown in reports, read from its records.
 
 use std::collections::BTreeMap;
 
 use adept_train::record::ProgramTally;
 use serde::Serialize;
 
-/// What a report holds of one finished run.
+/// Summary of a finished run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunSummary {
     /// Reference name of the task.
@@ -16,22 +16,22 @@ pub struct RunSummary {
     pub seed: u64,
     /// The run's folder, relative to the report.
     pub folder: String,
-    /// The metric that the table holds.
+    /// The metric shown in the table.
     pub metric: String,
-    /// The table's figure: that metric on the test split, times 100.
+    /// The figure shown in the table: that metric on the test split, times 100.
     pub test: f64,
-    /// What the most frequent training label scores by the same metric; older records lack it.
+    /// Score of the most frequent training label in the same metric; missing in older records.
     pub majority: Option<f64>,
     /// All metrics on the test split, times 100.
     pub test_metrics: BTreeMap<String, f64>,
-    /// What became of the programs that were written, for a task of programs.
+    /// Verdicts on the generated programs, for a task of programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub programs: Option<ProgramTally>,
-    /// The metric that chose the checkpoint.
+    /// The metric used to choose the checkpoint.
     pub selection_metric: String,
-    /// Its best value on the validation split, times 100; none where there is no such split.
+    /// Its best value on the validation split, times 100; `None` without such a split.
     pub best_validation: Option<f64>,
-    /// The optimiser step of that value.
+    /// The optimiser step with that value.
     pub best_step: usize,
     /// Optimiser steps of the whole run.
     pub steps: usize,
@@ -39,25 +39,25 @@ pub struct RunSummary {
     pub virtual_tokens: usize,
     /// Bottleneck or rank r.
     pub rank: usize,
-    /// Values that were trained.
+    /// Number of trainable parameters.
     pub trainable_parameters: usize,
-    /// Values of the backbone.
+    /// Number of backbone parameters.
     pub backbone_parameters: usize,
     /// The backbone's name.
     pub backbone: String,
     /// The backbone's fingerprint.
     pub fingerprint: String,
-    /// The preset that the settings started from.
+    /// The preset the settings are based on.
     pub preset: String,
     /// The settings that were overridden, as `key=value`.
     pub overrides: Vec<String>,
-    /// Where it ran.
+    /// The device of the run.
     pub device: String,
-    /// Which code ran.
+    /// Version of the program.
     pub code_version: String,
-    /// Seconds of training, evaluation not counted.
+    /// Seconds of training, without evaluation.
     pub seconds: f64,
-    /// Training examples a second.
+    /// Training examples per second.
     pub samples_per_second: f64,
     /// Validation curve: optimiser step and the selection metric, times 100.
     pub curve: Vec<(usize, f64)>,

@@ -1,4 +1,4 @@
-//! The numbers of a report: one cell a task and method, one row a method, means over tasks.
+//! The figures of a report: one cell per task and method, one row per method, means over tasks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use super::paper::PaperTable;
 use super::statistics::Spread;
 use super::summary::RunSummary;
 
-/// The order of the rows: the paper's.
+/// Order of the rows, as in the paper.
 const METHOD_ORDER: &[&str] = &["full", "pt", "dept", "adept"];
 
 /// One method's row.
@@ -16,17 +16,17 @@ const METHOD_ORDER: &[&str] = &["full", "pt", "dept", "adept"];
 pub struct Row {
     /// Reference name of the method.
     pub method: String,
-    /// Counts of trainable parameters of its runs, each once (prompt lengths may differ between tasks).
+    /// Numbers of trainable parameters of its runs, without duplicates (prompt lengths may differ between tasks).
     pub trainable_parameters: Vec<usize>,
     /// Figures by task.
     pub cells: BTreeMap<String, Cell>,
-    /// Mean over the report's tasks; none where the row lacks one of them.
+    /// Mean over the report's tasks; `None` if one is missing.
     pub mean: Option<Spread>,
     /// The paper's mean over the same tasks.
     pub paper_mean: Option<f64>,
 }
 
-/// One task under one method.
+/// One task with one method.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Cell {
     /// The measured figure.
@@ -37,16 +37,16 @@ pub struct Cell {
     pub paper: Option<f64>,
 }
 
-/// What a program scores that has only counted the training labels.
+/// Scores of the majority label.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Baseline {
-    /// Figures by task; none for a task whose runs do not say or do not agree, as runs on other data would.
+    /// Figures by task, without tasks whose runs have no figure or disagree, as runs on different data would.
     pub cells: BTreeMap<String, f64>,
-    /// Mean over the report's tasks; none where one of them is missing.
+    /// Mean over the report's tasks; `None` if one is missing.
     pub mean: Option<f64>,
 }
 
-/// The majority baseline of the runs' tasks; none where no run says anything.
+/// The majority baseline of the runs' tasks; `None` if no run has one.
 #[must_use]
 pub fn baseline(runs: &[RunSummary], tasks: &[String]) -> Option<Baseline> {
     let mut cells = BTreeMap::new();
@@ -65,7 +65,7 @@ pub fn baseline(runs: &[RunSummary], tasks: &[String]) -> Option<Baseline> {
     (!cells.is_empty()).then_some(Baseline { cells, mean })
 }
 
-/// The tasks that any run has, in the paper's order, others after them by name.
+/// All tasks of the runs in the paper's order, followed by others in alphabetical order.
 #[must_use]
 pub fn tasks(runs: &[RunSummary], paper: &PaperTable) -> Vec<String> {
     let found: BTreeSet<&str> = runs.iter().map(|run| run.task.as_str()).collect();
@@ -73,7 +73,7 @@ pub fn tasks(runs: &[RunSummary], paper: &PaperTable) -> Vec<String> {
     ordered(&found, known)
 }
 
-/// The methods that any run has, in the paper's order, others after them by name.
+/// All methods of the runs in the paper's order, followed by others in alphabetical order.
 fn methods(runs: &[RunSummary]) -> Vec<String> {
     let found: BTreeSet<&str> = runs.iter().map(|run| run.method.as_str()).collect();
     ordered(&found, METHOD_ORDER.iter().copied())
@@ -103,7 +103,7 @@ pub fn rows(runs: &[RunSummary], paper: &PaperTable) -> Vec<Row> {
 }
 
 impl Row {
-    /// Drops the paper's figures.
+    /// Removes the paper's figures.
     pub(super) fn forget_paper(&mut self) {
         self.paper_mean = None;
         self.cells.values_mut().for_each(|cell| cell.paper = None);
@@ -142,8 +142,8 @@ fn row(method: String, tasks: &[String], runs: &[RunSummary], paper: &PaperTable
     }
 }
 
-/// The mean over tasks. Where every task has the same seeds it is taken for each seed first, which gives it a spread;
-/// else it is the mean of the tasks' means, without one.
+/// The mean over tasks. If every task has the same seeds, it is computed per seed first and has a spread; otherwise it
+/// is the mean of the tasks' means, without a spread.
 fn mean(tasks: &[String], cells: &BTreeMap<String, Cell>) -> Option<Spread> {
     let cells: Option<Vec<&Cell>> = tasks.iter().map(|task| cells.get(task)).collect();
     let cells = cells?;
@@ -183,7 +183,7 @@ mod tests {
         let rows = rows(&runs, &paper);
         assert_eq!(tasks(&runs, &paper), ["sst2", "rte"]);
         assert_eq!(rows[0].mean, Spread::of(&[75.0, 78.0]));
-        // The paper's mean beside it is over the same two tasks.
+        // The paper's mean is over the same two tasks.
         assert!((rows[0].paper_mean.expect("the paper has both") - (91.9 + 78.8) / 2.0).abs() < 1e-9);
 
         runs.push(run("rte", "pt", 44, 67.0));
@@ -212,7 +212,7 @@ mod tests {
             (found.mean, found.cells["rte"], found.cells["sst2"]),
             (Some(51.0), 52.0, 50.0)
         );
-        // Runs on different data do not agree; an older record says nothing.
+        // Runs on different data disagree; an older record has no figure.
         runs.push(with("sst2", 43, Some(49.0)));
         runs.push(with("cola", 42, None));
         let found = of(&runs).expect("RTE has a figure");

@@ -1,8 +1,8 @@
-//! Numbers and foreign text as reports print them.
+//! Formatting of numbers and escaping of text for reports.
 
 use super::statistics::Spread;
 
-/// Columns of the table of runs, the same in both forms of the report.
+/// Columns of the table of runs, the same in both formats of the report.
 pub const RUN_COLUMNS: [&str; 13] = [
     "Run",
     "Metric",
@@ -22,7 +22,7 @@ pub const RUN_COLUMNS: [&str; 13] = [
 /// Name of the majority baseline's row.
 pub const MAJORITY_LABEL: &str = "Majority label";
 
-/// Text inside HTML, as content or as a quoted attribute.
+/// Escapes text for HTML, as content or as a quoted attribute.
 #[must_use]
 pub fn escape_html(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -33,7 +33,7 @@ pub fn escape_html(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            // Control characters other than line breaks are not allowed in HTML at all.
+            // Control characters other than line breaks are not allowed in HTML.
             character if character.is_control() && character != '\n' => escaped.push('\u{fffd}'),
             character => escaped.push(character),
         }
@@ -41,7 +41,7 @@ pub fn escape_html(text: &str) -> String {
     escaped
 }
 
-/// Text inside one cell of a Markdown table.
+/// Escapes text for a cell of a Markdown table.
 #[must_use]
 pub fn escape_markdown(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -60,7 +60,7 @@ pub fn escape_markdown(text: &str) -> String {
     escaped
 }
 
-/// Foreign text as code inside one cell of a Markdown table.
+/// Formats text as code in a cell of a Markdown table.
 #[must_use]
 pub fn code_markdown(text: &str) -> String {
     let plain = |character: char| {
@@ -70,11 +70,11 @@ pub fn code_markdown(text: &str) -> String {
             character
         }
     };
-    // A bar ends a cell even inside code.
+    // A vertical bar ends a cell even inside code.
     format!("`{}`", text.chars().map(plain).collect::<String>().replace('|', "\\|"))
 }
 
-/// A measured figure: `91.2 ± 0.3 (n=3)`, or `91.2 (n=1)` where there is no spread.
+/// A measured figure: `91.2 ± 0.3 (n=3)`, or `91.2 (n=1)` without a spread.
 #[must_use]
 pub fn measured(spread: &Spread) -> String {
     match spread.standard_deviation {
@@ -83,13 +83,13 @@ pub fn measured(spread: &Spread) -> String {
     }
 }
 
-/// A figure that has no spread; a dash where there is none.
+/// A figure without a spread; a dash if missing.
 #[must_use]
 pub fn plain_figure(figure: Option<f64>) -> String {
     figure.map_or_else(|| "–".to_owned(), |figure| format!("{figure:.1}"))
 }
 
-/// A count of parameters as the paper prints it: `76.1K`, `220M`; small counts in full.
+/// A number of parameters as the paper prints it: `76.1K`, `220M`; small numbers in full.
 #[must_use]
 pub fn parameters(count: usize) -> String {
     match count {
@@ -100,7 +100,7 @@ pub fn parameters(count: usize) -> String {
     }
 }
 
-/// A count with thousands apart: `76,051`.
+/// A number with thousands separators: `76,051`.
 #[must_use]
 pub fn thousands(count: usize) -> String {
     let digits = count.to_string();
@@ -114,7 +114,7 @@ pub fn thousands(count: usize) -> String {
     text
 }
 
-/// A stretch of time: `42 s`, `7 min 03 s`, `2 h 05 min`.
+/// A duration: `42 s`, `7 min 03 s`, `2 h 05 min`.
 #[must_use]
 pub fn duration(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;
@@ -125,7 +125,7 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// The start of a fingerprint, enough to tell backbones apart by eye.
+/// The beginning of a fingerprint, enough to tell backbones apart.
 #[must_use]
 pub fn short_fingerprint(fingerprint: &str) -> &str {
     let hexadecimal = fingerprint.find(':').map_or(0, |colon| colon + 1);

@@ -1,14 +1,14 @@
-//! Where the project's own data and backbone lie: a folder `datasets`, which a copy of the repository has at its root.
+//! Location of the project's own data and backbone: a folder `datasets`, found at the root of the repository.
 
 use std::path::{Path, PathBuf};
 
-/// The variable that names the folder.
+/// Environment variable with the folder's path.
 pub const VARIABLE: &str = "ADEPT_DATASETS";
 
 /// Name of the folder.
 const FOLDER: &str = "datasets";
 
-/// No folder has what a profile needs.
+/// The files needed by a profile were not found.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "found no {} in {}",
@@ -16,17 +16,17 @@ const FOLDER: &str = "datasets";
     looked.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 )]
 pub struct DatasetsError {
-    /// What is needed, below the folder.
+    /// The required path below the folder.
     pub wanted: PathBuf,
-    /// The folders that were looked at.
+    /// The folders searched.
     pub looked: Vec<PathBuf>,
 }
 
-/// Finds what a profile needs: in the folder that [`VARIABLE`] names, where it names one; else in the folder `datasets`
-/// of `start` or of the nearest folder above it.
+/// Finds the files needed by a profile: in the folder given by [`VARIABLE`] if it is set, otherwise in the folder
+/// `datasets` of `start` or of its nearest ancestor.
 ///
 /// # Errors
-/// [`DatasetsError`] with every place that was looked at.
+/// [`DatasetsError`] with every folder searched.
 pub fn find(variable: Option<&Path>, start: &Path, wanted: &Path) -> Result<PathBuf, DatasetsError> {
     let looked: Vec<PathBuf> = match variable {
         Some(folder) => vec![folder.to_owned()],
@@ -60,7 +60,7 @@ mod tests {
         ] {
             fs::create_dir_all(folder).expect("the folder is writable");
         }
-        // A folder of that name without what is wanted does not hide the one above.
+        // A `datasets` folder without the wanted files does not hide the one above.
         fs::create_dir_all(root.path().join("a/datasets")).expect("the folder is writable");
         assert_eq!(
             find(None, &inner, wanted).expect("it is there"),

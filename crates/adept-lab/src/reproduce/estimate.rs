@@ -1,8 +1,8 @@
-//! How long a plan will take on this machine, measured by a few seconds of the work itself.
+//! Estimates how long a plan will take on this machine, by timing a few seconds of the actual work.
 //!
-//! Every task is measured under the first method that waits, as far as the time for it goes; the other methods are
-//! measured on the first task, and their ratio is taken for all. Tasks that were not measured (large ones, whose files
-//! take long to read) count as the mean of those that were. What is read for it is kept for the runs.
+//! Every task is timed with the first unfinished method, as long as the time allowed for it lasts; the other methods
+//! are timed on the first task, and their ratio is applied to all tasks. Tasks that were not timed (large ones, whose
+//! files take long to read) count as the mean of the others. Data read for the estimate are kept for the runs.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -15,13 +15,13 @@ use burn::tensor::backend::AutodiffBackend;
 use super::{Cell, Plan, Prepared, State};
 use crate::run::{ProbeOptions, RunTime, probe};
 
-/// More training rows in the paper than this take long to read.
+/// Tasks with more training rows than this in the paper take long to read.
 const LARGE: usize = 70_000;
 
-/// How long measuring may take before the tasks that are left are guessed.
+/// Time limit of the measurement, after which the remaining tasks are extrapolated.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// The first measurement also pays for what a machine does once: memory, kernels, tuning.
+/// The first measurement includes one-time costs: memory, kernels, tuning.
 const FIRST: ProbeOptions = ProbeOptions {
     warmup: 2,
     steps: 3,
@@ -33,33 +33,33 @@ const LATER: ProbeOptions = ProbeOptions {
     longest_pass: 0.25,
 };
 
-/// Expected seconds of one run, what is done already left out.
+/// Expected seconds of one run, excluding completed work.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct CellTime {
     /// Training.
     pub training: f64,
-    /// All evaluations, that of the test split included.
+    /// All evaluations, including that of the test split.
     pub evaluation: f64,
 }
 
 impl CellTime {
-    /// Both together.
+    /// Total of both.
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.training + self.evaluation
     }
 }
 
-/// How long a plan will take.
+/// Estimated time of a plan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Estimate {
-    /// Of each run that is not done, in the plan's order.
+    /// Times of the unfinished runs, in the plan's order.
     pub cells: Vec<CellTime>,
-    /// Tasks that were measured.
+    /// Number of tasks that were timed.
     pub measured: usize,
-    /// Tasks that have a run to do.
+    /// Number of tasks with unfinished runs.
     pub tasks: usize,
-    /// Seconds that measuring took, reading the data included.
+    /// Seconds spent on the measurement, including reading the data.
     pub spent: f64,
 }
 
@@ -71,10 +71,10 @@ impl Estimate {
     }
 }
 
-/// Measures what is not done.
+/// Estimates the time of all unfinished runs.
 ///
 /// # Errors
-/// Data or settings that would keep a measured run from starting.
+/// Data or settings that would prevent a timed run from starting.
 pub fn estimate<AB: AutodiffBackend>(
     plan: &Plan,
     prepared: &mut Prepared<AB::InnerBackend>,
@@ -89,7 +89,7 @@ pub fn estimate<AB: AutodiffBackend>(
         }
     }
     let tasks = first_of_tasks.len();
-    // Reading the largest files takes longer than all measuring together: they come last and may be guessed.
+    // Reading the largest files takes longer than all measurements together: they come last and may be extrapolated.
     first_of_tasks.sort_by_key(|cell| is_large(&cell.task));
 
     let mut by_task: BTreeMap<Task, (TrainMethod, RunTime)> = BTreeMap::new();
@@ -127,13 +127,13 @@ pub fn estimate<AB: AutodiffBackend>(
     })
 }
 
-/// Tasks of many training rows in the paper.
+/// Tasks with many training rows in the paper.
 fn is_large(task: &Task) -> bool {
     let rows = task.card().counts.get("train");
     rows.is_some_and(|rows| *rows > LARGE)
 }
 
-/// The expected time of one run from the measured ones.
+/// The expected time of one run, from the measured ones.
 fn expected(
     cell: &Cell,
     by_task: &BTreeMap<Task, (TrainMethod, RunTime)>,
@@ -141,7 +141,7 @@ fn expected(
 ) -> CellTime {
     let of_method = |method: &TrainMethod, part: fn(&RunTime) -> f64| {
         let known = by_method.get(method).map(part);
-        // A method that no run of the first task waits for counts as the mean of the others.
+        // A method without an unfinished run on the first task counts as the mean of the others.
         known.unwrap_or_else(|| mean(by_method.values().map(part)))
     };
     let time = |part: fn(&RunTime) -> f64| {

@@ -1,4 +1,4 @@
-//! Runs what a plan left to do, task after task, with a report after every run.
+//! Runs what a plan left to do, task by task, with a report after every run.
 
 use adept_train::TrainError;
 use adept_train::folder::{FolderKind, GRID_FILE, claim_grid, clear, write_json};
@@ -9,23 +9,24 @@ use super::{Cell, Grid, GridError, Plan, Prepared};
 use crate::report;
 use crate::run;
 
-/// Watches a grid.
+/// Observer of a grid.
 pub trait GridObserver {
-    /// A run begins or is resumed: the observer that watches it. `position` counts from 0 over the runs that are not
-    /// done yet, `total` is their number.
+    /// A run is about to start or resume; returns its observer. `position` counts from 0 over the `total` unfinished
+    /// runs.
     fn begin(&mut self, cell: &Cell, position: usize, total: usize) -> Box<dyn Observer>;
 
-    /// A run failed and the grid goes on.
+    /// A run failed, and the grid continues.
     fn failed(&mut self, cell: &Cell, cause: &TrainError);
 }
 
-/// Runs what is not done and writes the report after every run. `prepared` is what was read already, if anything was.
+/// Runs everything unfinished and writes the report after every run. `prepared` holds data that have already been read,
+/// if any.
 ///
-/// With `keep_going` a failed run does not end the grid; the names of the failed ones are handed back. A request to
-/// stop always ends it.
+/// With `keep_going` a failed run does not end the grid; the names of failed runs are returned. A stop request always
+/// ends it.
 ///
 /// # Errors
-/// What keeps all runs from running, and without `keep_going` the first failure of one.
+/// Errors that affect all runs, and without `keep_going` the first error of a run.
 pub fn run_grid<AB: AutodiffBackend>(
     grid: &Grid,
     plan: &Plan,

@@ -1,8 +1,9 @@
-//! A grid of runs over task × method × seed, resumed or skipped as its folders say, with a report after every run.
+//! A grid of runs over task × method × seed, resumed or skipped according to their folders, with a report after every
+//! run.
 //!
-//! Run folders are `OUT/<task>/<method>/seed-<n>/`; the report of [`crate::report`] lies in `OUT`. A [`Profile`] says
-//! what is run and with which settings, [`plan`] what there is to do without doing it, [`estimate`] how long it will
-//! take on this machine, [`run_grid`] does it. [`datasets`] finds what the project itself ships.
+//! Run folders are `OUT/<task>/<method>/seed-<n>/`; the report of [`crate::report`] is in `OUT`. A [`Profile`] defines
+//! what is run with which settings, [`plan`] determines what is left to do, [`estimate`] how long it will take on this
+//! machine, and [`run_grid`] runs it. [`datasets`] finds the data shipped with the project.
 
 pub mod datasets;
 mod estimate;
@@ -28,22 +29,22 @@ pub use plan::{Cell, Plan, State, changes, plan, shortened};
 pub use prepared::Prepared;
 pub use profile::{Profile, ProfileName};
 
-/// What to run.
+/// Runs to perform.
 #[derive(Debug, Clone)]
 pub struct Grid {
-    /// Which tasks the paper reports together; names the columns and the quoted figures.
+    /// The group of tasks in the paper; determines the columns and the quoted figures.
     pub benchmark: Benchmark,
-    /// Folder of the runs and of the report.
+    /// Folder for the runs and the report.
     pub out: PathBuf,
-    /// Settings below the user's.
+    /// Default settings, overridden by the user's.
     pub profile: Profile,
-    /// Whether the data were written by a program.
+    /// Whether the data are synthetic.
     pub synthetic: bool,
-    /// Where the tasks' own files are.
+    /// Location of the tasks' files.
     pub data: DataPlace,
-    /// What preparing a task needs: where tokenised tasks are kept, what programs are run with.
+    /// Needed to prepare tasks: the cache of tokenised tasks, and options for running programs.
     pub means: Means,
-    /// Folder of the T5 checkpoint.
+    /// Folder of the backbone's checkpoint.
     pub backbone: PathBuf,
     /// Tasks, in the order of running.
     pub tasks: Vec<Task>,
@@ -51,25 +52,25 @@ pub struct Grid {
     pub methods: Vec<TrainMethod>,
     /// Seeds, in the order of running.
     pub seeds: Vec<u64>,
-    /// Optimiser steps of every run; none: the profile's.
+    /// Optimiser steps of every run; `None` takes the profile's.
     pub steps: Option<usize>,
-    /// `key=value` overrides of every run, over all else.
+    /// `key=value` overrides for every run, with the highest precedence.
     pub settings: Vec<String>,
-    /// Begin every run anew: what earlier ones wrote in its folder is removed.
+    /// Start every run over, deleting its earlier files.
     pub overwrite: bool,
 }
 
-/// Where the files of a grid's tasks are.
+/// Location of the files of a grid's tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DataPlace {
-    /// In one folder, which holds a folder for each task.
+    /// One folder that contains a folder for each task.
     Folder(PathBuf),
-    /// In a folder for each, by the task's [name](Task::name): the hub's cache.
+    /// A folder for each task, by the task's [name](Task::name): the hub's cache.
     Each(BTreeMap<String, PathBuf>),
 }
 
 impl DataPlace {
-    /// The folder to look for a task's files in; an empty path where none is known.
+    /// The folder with a task's files; an empty path if unknown.
     #[must_use]
     pub fn of(&self, task: &Task) -> &Path {
         match self {
@@ -80,7 +81,7 @@ impl DataPlace {
 }
 
 impl Grid {
-    /// What the folder says it is.
+    /// The record describing the grid's folder.
     #[must_use]
     pub fn record(&self) -> GridRecord {
         GridRecord {
@@ -91,32 +92,32 @@ impl Grid {
     }
 }
 
-/// A grid that could not be planned or run.
+/// Why a grid could not be planned or run.
 #[derive(Debug, thiserror::Error)]
 pub enum GridError {
-    /// Something that concerns all runs: settings, the backbone, a folder.
+    /// An error that affects all runs: settings, the backbone, a folder.
     #[error(transparent)]
     Train(#[from] TrainError),
-    /// The report.
+    /// The report failed.
     #[error(transparent)]
     Report(#[from] ReportError),
-    /// One run.
+    /// A run failed.
     #[error("{run}")]
     Run {
-        /// Which run.
+        /// The run.
         run: String,
-        /// Why; boxed, because a step that failed names all of its rows.
+        /// The cause; boxed because a failed step lists all of its rows.
         source: Box<TrainError>,
     },
-    /// A setting that the grid itself decides.
+    /// A setting that the grid decides.
     #[error("`{key}` cannot be set here: {instead} decides it for every run")]
     Coordinate {
         /// The setting.
         key: &'static str,
-        /// What decides it.
+        /// The option that decides it.
         instead: &'static str,
     },
-    /// Two tasks whose runs would lie in one folder.
+    /// Two tasks whose runs would share a folder.
     #[error("the card {card} and {other} have the same name, `{name}`: change the `name` in the card")]
     SameName {
         /// The name.
@@ -126,14 +127,14 @@ pub enum GridError {
         /// The other task.
         other: String,
     },
-    /// The folder holds something else.
+    /// The folder holds a grid of another profile.
     #[error("{} holds a grid of profile `{found}`, this one is `{expected}`: choose another folder", path.display())]
     OtherGrid {
         /// The folder.
         path: PathBuf,
         /// This grid's profile.
         expected: String,
-        /// The folder's.
+        /// The folder's profile.
         found: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What a grid would do: every run with its settings, its folder and what that holds already.
+//! Plans a grid: every run with its settings, its folder and the folder's state.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,18 +29,18 @@ pub struct Cell {
     pub folder: PathBuf,
     /// Its settings.
     pub resolved: Resolved,
-    /// What the folder holds.
+    /// State of its folder.
     pub state: State,
 }
 
 impl Cell {
-    /// `sst2/adept/seed-42`, the folder's name below the grid's.
+    /// `sst2/adept/seed-42`, the folder's path below the grid's.
     #[must_use]
     pub fn name(&self) -> String {
         format!("{}/{}/seed-{}", self.task, self.method, self.seed)
     }
 
-    /// Optimiser steps that are done already.
+    /// Optimiser steps already completed.
     #[must_use]
     pub fn steps_done(&self) -> usize {
         match self.state {
@@ -51,35 +51,35 @@ impl Cell {
     }
 }
 
-/// What a run's folder holds.
+/// State of a run's folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Nothing.
+    /// Empty or missing.
     New,
-    /// A run that can be resumed.
+    /// An unfinished run that can be resumed.
     Begun {
-        /// Steps of its newest checkpoint, as the checkpoint's name says.
+        /// Step of its newest checkpoint, according to the checkpoint's name.
         step: usize,
     },
-    /// A run with its result.
+    /// A finished run.
     Done,
 }
 
-/// What a grid would do.
+/// The runs of a grid and their states.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// Every run, in order.
     pub cells: Vec<Cell>,
-    /// Values that each method trains, by method; tasks may differ in them.
+    /// Numbers of trainable parameters by method; they may differ between tasks.
     pub parameters: Vec<(TrainMethod, Vec<usize>)>,
-    /// Values of the backbone.
+    /// Number of backbone parameters.
     pub backbone_parameters: usize,
-    /// Identity of the backbone's weights.
+    /// Fingerprint of the backbone's weights.
     pub fingerprint: Fingerprint,
 }
 
 impl Plan {
-    /// How many runs have nothing yet, were begun, are done.
+    /// Numbers of new, unfinished and finished runs.
     #[must_use]
     pub fn counts(&self) -> (usize, usize, usize) {
         let count = |wanted: fn(&State) -> bool| self.cells.iter().filter(|cell| wanted(&cell.state)).count();
@@ -90,13 +90,13 @@ impl Plan {
         )
     }
 
-    /// The runs that are not done, in order.
+    /// The unfinished runs, in order.
     pub fn waiting(&self) -> impl Iterator<Item = &Cell> {
         self.cells.iter().filter(|cell| cell.state != State::Done)
     }
 }
 
-/// Settings that a grid decides itself, and what decides them.
+/// Settings decided by the grid, and the option that decides each.
 const COORDINATES: [(&str, &str); 5] = [
     ("task", "--tasks"),
     ("adapter.method", "--methods"),
@@ -105,11 +105,11 @@ const COORDINATES: [(&str, &str); 5] = [
     ("backbone", "--backbone"),
 ];
 
-/// Resolves every run and looks at what is there already, for the data of every run that is not done too.
+/// Resolves every run and checks what already exists, including the data files of all unfinished runs.
 ///
 /// # Errors
-/// Settings that make no sense, a backbone that cannot be read, a task whose files are not there, a folder that holds
-/// runs of other settings or of another backbone.
+/// Invalid settings, an unreadable backbone, missing files of a task, or a folder with runs of other settings or
+/// another backbone.
 pub fn plan(grid: &Grid) -> Result<Plan, GridError> {
     for (key, instead) in COORDINATES {
         let sets = |setting: &String| setting.split_once('=').is_some_and(|(name, _)| name.trim() == key);
@@ -144,7 +144,7 @@ pub fn plan(grid: &Grid) -> Result<Plan, GridError> {
                 cells.push(cell);
             }
         }
-        // A missing file is better found now than hours later, when the task's turn comes.
+        // Find missing files now rather than hours later, when it is the task's turn.
         if cells[first..].iter().any(|cell| cell.state != State::Done) {
             check_task(task, grid.data.of(task)).map_err(TrainError::from)?;
         }
@@ -161,8 +161,8 @@ pub fn plan(grid: &Grid) -> Result<Plan, GridError> {
     })
 }
 
-/// Refuses tasks whose runs would lie in one folder: two cards of one name, and a card with the name of a built-in
-/// task, whose results would be taken for that task's.
+/// Refuses tasks whose runs would share a folder: two cards of the same name, and a card named like a built-in task,
+/// whose results would be taken for that task's.
 fn check_names(tasks: &[Task]) -> Result<(), GridError> {
     for (index, task) in tasks.iter().enumerate() {
         let refuse = |other: &Task| {
@@ -187,7 +187,7 @@ fn check_names(tasks: &[Task]) -> Result<(), GridError> {
     Ok(())
 }
 
-/// Refuses a folder that was begun with another profile: its runs would be mixed with these.
+/// Refuses a folder of another profile, whose runs would be mixed with these.
 fn check_record(grid: &Grid) -> Result<(), GridError> {
     let path = grid.out.join(GRID_FILE);
     if !path.exists() {
@@ -198,7 +198,7 @@ fn check_record(grid: &Grid) -> Result<(), GridError> {
         return Ok(());
     }
     let name = |record: GridRecord| match (record.sample, record.profile.as_str()) {
-        // The same profile on data of the user's.
+        // The same profile on the user's data.
         (false, "sample") => "sample on other data".to_owned(),
         _ => record.profile,
     };
@@ -237,7 +237,7 @@ fn cell(
     })
 }
 
-/// The settings of one run: the profile's over the preset's, `--steps` over those, the user's over all.
+/// The settings of one run. Precedence from low to high: preset, profile, `--steps`, user.
 fn resolve(grid: &Grid, task: &Task, method: TrainMethod, seed: u64) -> Result<Resolved, config::ConfigError> {
     let coordinates = [
         format!("task={}", task.reference()),
@@ -249,7 +249,7 @@ fn resolve(grid: &Grid, task: &Task, method: TrainMethod, seed: u64) -> Result<R
     let with = |overrides: &[String]| {
         let mut values = grid.profile.values(task, method);
         values.extend(chosen(&fields::RUN, None, overrides)?);
-        // Settings of other methods are for their runs.
+        // Skip settings of other methods.
         values.retain(|key, _| {
             let own = fields::RUN.find(key).and_then(|field| field.method);
             own.is_none_or(|own| Some(own) == method.adapter())
@@ -267,8 +267,8 @@ fn resolve(grid: &Grid, task: &Task, method: TrainMethod, seed: u64) -> Result<R
     with(&overrides)
 }
 
-/// Looks at a run's folder. A finished run is compared with what would be run; a begun one is compared by
-/// [`run_prepared`](crate::run::run_prepared) when it is resumed. The data files of finished runs are not read again.
+/// State of a run's folder. A finished run is compared with the planned one here; an unfinished one is compared by
+/// [`run_prepared`](crate::run::run_prepared) when it is resumed. Data files of finished runs are not read again.
 fn state(folder: &Path, task: &Task, resolved: &Resolved, fingerprint: &Fingerprint) -> Result<State, GridError> {
     let result = folder.join("result.json");
     if !result.exists() {
@@ -308,7 +308,8 @@ fn state(folder: &Path, task: &Task, resolved: &Resolved, fingerprint: &Fingerpr
     }
 }
 
-/// The step of the newest checkpoint by the names in its folder. A run that goes on verifies it; a plan need not.
+/// The step of the newest checkpoint according to the names in its folder. Resuming verifies the checkpoint; planning
+/// does not need to.
 fn newest_step(folder: &Path) -> usize {
     let Ok(entries) = fs::read_dir(folder) else {
         return 0;
@@ -317,11 +318,11 @@ fn newest_step(folder: &Path) -> usize {
     entries.flatten().filter_map(step).max().unwrap_or(0)
 }
 
-/// Evaluations of a run that `--steps` has shortened, at most.
+/// Maximum number of evaluations of a run shortened by `--steps`.
 const EVALUATIONS: usize = 10;
 
-/// Overrides that make a run of `steps` steps of one that is set out for more or fewer: as many evaluations as before,
-/// at most ten, and a warm-up of at most a tenth; where the run was set out with less it stays.
+/// Overrides that change a run to `steps` steps: as many evaluations as before, at most ten, and a warm-up of at most a
+/// tenth of the steps; lower values are kept.
 #[must_use]
 pub fn shortened(whole: &Resolved, steps: usize) -> Vec<String> {
     let config = &whole.config;
@@ -341,7 +342,7 @@ pub fn shortened(whole: &Resolved, steps: usize) -> Vec<String> {
     overrides
 }
 
-/// The values of a run that stand over its preset and come from the profile or the user, as (key, value, preset's).
+/// Settings of a run that differ from its preset because of the profile or the user, as (key, value, preset's value).
 #[must_use]
 pub fn changes(cell: &Cell) -> Vec<(&str, String, String)> {
     let decided = |key: &str| COORDINATES.iter().any(|(known, _)| *known == key);
@@ -369,7 +370,7 @@ mod tests {
             ];
             assert_eq!(found[..3], expected);
         };
-        // The paper's 30,000 steps with 30 evaluations and 500 steps of warm-up.
+        // The paper's 30,000 steps with 30 evaluations and 500 warm-up steps.
         check(&[], 300, "30", "30");
         check(&[], 1, "1", "1");
         check(&[], 60_000, "1000", "500");

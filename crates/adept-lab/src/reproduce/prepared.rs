@@ -1,4 +1,4 @@
-//! What a plan and its runs read once: the backbone, and each task's examples as token ids.
+//! Data shared by planning and running: the backbone, and each task's examples as token ids.
 
 use adept_data::Task;
 use adept_train::TrainError;
@@ -8,7 +8,7 @@ use burn::tensor::backend::Backend;
 use super::Grid;
 use crate::run::{self, LoadedBackbone, Means, PreparedData};
 
-/// A loaded backbone and the tasks that were read so far.
+/// A loaded backbone and the tasks read so far.
 pub struct Prepared<B: Backend> {
     /// The backbone.
     pub backbone: LoadedBackbone<B>,
@@ -17,7 +17,7 @@ pub struct Prepared<B: Backend> {
 }
 
 impl<B: Backend> Prepared<B> {
-    /// Reads the grid's backbone.
+    /// Loads the grid's backbone.
     ///
     /// # Errors
     /// A backbone that cannot be read.
@@ -29,7 +29,7 @@ impl<B: Backend> Prepared<B> {
         })
     }
 
-    /// Reads the task of a run, where it was not read already for the same lengths and options.
+    /// Reads the task of a run, unless it has already been read with the same lengths and options.
     ///
     /// # Errors
     /// Data that cannot be read or encoded.
@@ -41,13 +41,13 @@ impl<B: Backend> Prepared<B> {
         Ok(())
     }
 
-    /// The task of a run, which [`Self::read`] has read.
+    /// The task of a run, once read by [`Self::read`].
     #[must_use]
     pub fn task(&self, config: &RunConfig) -> Option<&PreparedData> {
         self.position(config).map(|position| &self.tasks[position])
     }
 
-    /// Lets go of a task that no later run needs.
+    /// Drops a task that no later run needs.
     pub fn forget(&mut self, task: &Task) {
         self.tasks.retain(|known| known.task() != task);
     }

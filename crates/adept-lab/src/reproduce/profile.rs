@@ -1,7 +1,8 @@
-//! How large a reproduction is: what it runs on, which methods and seeds, and which settings it lays over the preset.
+//! Profiles of a reproduction: data and backbone, methods and seeds, and settings that override the preset.
 //!
-//! The profiles are TOML files in `profiles/`, part of the program. Their values are checked against the schema of a
-//! run where they are read, so that a slip names file and line; a run's record names them as the origin of its values.
+//! The profiles are TOML files in `profiles/`, embedded in the program. Their values are checked against the schema of
+//! a run when they are parsed, so that a mistake is reported with file and line; a run's record gives the profile as
+//! the origin of its values.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,22 +20,22 @@ use toml::de::{DeTable, DeValue};
 
 use crate::report::Benchmark;
 
-/// The name of a profile.
+/// Name of a built-in profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProfileName {
-    /// Our own data and backbone: minutes.
+    /// The project's own data and backbone: minutes.
     Sample,
-    /// The user's GLUE files on our own backbone: hours.
+    /// The user's GLUE files on the project's backbone: hours.
     RealSmall,
-    /// The paper's setting: days on a processor.
+    /// The paper's setting: days on a CPU.
     Paper,
 }
 
 impl ProfileName {
-    /// All of them, the smallest first.
+    /// All profiles, smallest first.
     pub const ALL: [Self; 3] = [Self::Sample, Self::RealSmall, Self::Paper];
 
-    /// The name as in `--profile`.
+    /// Name for `--profile`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -59,57 +60,57 @@ impl fmt::Display for ProfileName {
     }
 }
 
-/// What a profile says.
+/// A parsed profile.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Profile {
-    /// Its name, as records have it.
+    /// Name used in records.
     pub name: String,
-    /// One line for readers.
+    /// One-line description.
     pub about: String,
-    /// Folder of GLUE's files below the datasets folder; none where the user gives it.
+    /// Folder of GLUE's files below the datasets folder; `None` if the user provides it.
     pub data: Option<PathBuf>,
-    /// Folder of the backbone below the datasets folder; none where the user gives it.
+    /// Folder of the backbone below the datasets folder; `None` if the user provides it.
     pub backbone: Option<PathBuf>,
-    /// Whether `data` was written by a program.
+    /// Whether `data` are synthetic.
     pub synthetic: bool,
-    /// Where runs and report go unless told otherwise; `BENCHMARK` in it stands for the benchmark's name.
+    /// Default output folder; `BENCHMARK` in it is replaced by the benchmark's name.
     pub out: PathBuf,
     /// Methods, in the order of running.
     pub methods: Vec<TrainMethod>,
-    /// Tasks, in the order of running; none: all of the benchmark's.
+    /// Tasks, in the order of running; if empty, all of the benchmark's.
     pub tasks: Vec<Task>,
     /// Seeds, in the order of running.
     pub seeds: Vec<u64>,
     layers: Layers,
 }
 
-/// Settings over the preset's, the later ones winning.
+/// Settings that override the preset's; later layers take precedence.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Layers {
     common: Values,
     methods: BTreeMap<TrainMethod, Values>,
     tasks: BTreeMap<Task, Values>,
-    /// Of one method on one task.
+    /// For one method on one task.
     cells: BTreeMap<(Task, TrainMethod), Values>,
 }
 
-/// What a profile says besides settings.
+/// Keys of a profile other than settings.
 #[derive(Deserialize, JsonSchema)]
 struct Head {
-    /// One line for readers.
+    /// One-line description.
     about: String,
     /// Folder of the tasks' files below the datasets folder.
     data: Option<PathBuf>,
-    /// Folder of the T5 checkpoint below the datasets folder.
+    /// Folder of the backbone's checkpoint below the datasets folder.
     backbone: Option<PathBuf>,
-    /// Whether the data were written by a program.
+    /// Whether the data are synthetic.
     #[serde(default)]
     synthetic: bool,
-    /// Folder of runs and report.
+    /// Default output folder for runs and report.
     out: PathBuf,
     /// Methods, in the order of running.
     methods: Vec<String>,
-    /// Tasks, in the order of running; left out: all of the benchmark's.
+    /// Tasks, in the order of running; by default all of the benchmark's.
     #[serde(default)]
     tasks: Vec<String>,
     /// Seeds, in the order of running.
@@ -121,16 +122,16 @@ static HEAD: LazyLock<Schema> =
     LazyLock::new(|| Schema::of::<Head>("the head of crates/adept-lab/profiles/sample.toml"));
 
 impl Profile {
-    /// The profile of that name.
+    /// Loads a built-in profile.
     #[must_use]
     pub fn of(name: ProfileName) -> Self {
         Self::parse(name.name(), name.text()).expect("the profiles are part of the program; a test reads each")
     }
 
-    /// Reads a profile.
+    /// Parses a profile.
     ///
     /// # Errors
-    /// What is not TOML, an unknown key, method or task, a value out of range, a missing `about`, `out`, `methods` or
+    /// Invalid TOML, an unknown key, method or task, a value out of range, a missing `about`, `out`, `methods` or
     /// `seeds`; all but the last with file and line.
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
         let file = PathBuf::from("profiles").join(name).with_extension("toml");
@@ -202,13 +203,13 @@ impl Profile {
         })
     }
 
-    /// Where runs and report of a benchmark go unless told otherwise.
+    /// Default output folder for a benchmark.
     #[must_use]
     pub fn out_of(&self, benchmark: Benchmark) -> PathBuf {
         PathBuf::from(self.out.to_string_lossy().replace("BENCHMARK", benchmark.name()))
     }
 
-    /// The settings of one method on one task that stand over the preset's.
+    /// Settings for one method on one task that override the preset's.
     pub(crate) fn values(&self, task: &Task, method: TrainMethod) -> Values {
         let Layers {
             common,
@@ -234,7 +235,7 @@ impl Profile {
 }
 
 impl Layers {
-    /// `[task.NAME]`: settings, and tables of single methods among them.
+    /// Parses `[task.NAME]`: settings, and tables for single methods.
     fn task(&mut self, task: Task, table: &DeTable<'_>, place: &dyn Fn(usize) -> Origin) -> Result<(), ConfigError> {
         let mut common = DeTable::new();
         for (key, value) in table {
@@ -252,14 +253,14 @@ impl Layers {
     }
 }
 
-/// Settings of a run, checked.
+/// Parses and checks settings of a run.
 fn settings(table: &DeTable<'_>, place: &dyn Fn(usize) -> Origin) -> Result<Values, ConfigError> {
     let mut values = Values::new();
     collect(&RUN, table, "", place, &mut values)?;
     Ok(values)
 }
 
-/// A method or a task by its name.
+/// Parses the name of a method or a task.
 fn word<T: std::str::FromStr>(name: &str, key: &str, origin: &Origin) -> Result<T, ConfigError> {
     name.parse().map_err(|_| ConfigError::Value {
         place: origin.to_string(),
@@ -285,7 +286,7 @@ fn inner_table<'a, 'b>(value: &'a DeValue<'b>, key: &str, origin: &Origin) -> Re
     }
 }
 
-/// File and line of a byte of the text.
+/// File and line of a byte offset in the text.
 fn origin(file: &Path, text: &str, offset: usize) -> Origin {
     let before = &text.as_bytes()[..offset.min(text.len())];
     Origin::File {

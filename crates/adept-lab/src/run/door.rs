@@ -1,5 +1,5 @@
-//! The door: a backbone's tokenizer, embedding table and configuration are held against each other before anything is
-//! computed, and the lengths of rows against the model's positions.
+//! Consistency checks on loading: a backbone's tokenizer, embedding table and configuration against each other before
+//! anything is computed, and the lengths of rows against the model's positions.
 
 use std::path::Path;
 
@@ -11,10 +11,11 @@ use burn::tensor::backend::Backend;
 
 use super::PreparedTask;
 
-/// Refuses a tokenizer that gives ids without a row in the embedding, and one whose texts do not end as the model's do.
+/// Refuses a tokenizer with ids that have no embedding row, and one whose texts do not end with an end token of the
+/// model.
 ///
-/// An encoder-decoder learns to end an answer from the token that the tokenizer puts behind every target: were that
-/// none of the model's end tokens, no answer would ever end.
+/// An encoder-decoder learns to end an answer from the token that the tokenizer appends to every target: if that were
+/// not an end token of the model, no answer would ever end.
 pub(super) fn check_tokenizer<B: Backend>(
     path: &Path,
     model: &Model<B>,
@@ -43,19 +44,19 @@ pub(super) fn check_tokenizer<B: Backend>(
     })
 }
 
-/// Slots that a row of so many tokens reaches over in its batch, as positions are counted.
+/// Number of positions used by a row of `tokens` tokens in its batch, according to the position rule.
 pub(super) fn slots_of(config: &RunConfig, tokens: usize) -> usize {
     let widths = config.input.widths();
     match config.input.positions {
         Positions::Tokens => tokens,
-        // Pads count: a row reaches to the end of its batch.
+        // Padding counts: a row extends to the end of its batch.
         Positions::Slots if config.input.pad_to_max => config.input.max_source_length,
         Positions::Slots => widths.into_iter().find(|width| *width >= tokens).unwrap_or(tokens),
     }
 }
 
-/// Refuses rows of a task that are longer than the backbone's positions, `prompt` virtual tokens included: training rows,
-/// and prompts that leave no room for an answer.
+/// Refuses rows of a task that exceed the backbone's positions, including `prompt` virtual tokens: training rows, and
+/// prompts that leave no room for an answer.
 ///
 /// # Errors
 /// [`TrainError::Positions`].
@@ -76,8 +77,8 @@ pub fn check_rows<B: Backend>(
     Ok(())
 }
 
-/// Refuses texts that reach beyond a decoder's positions; T5 counts distances and has no last one. `tokens` are those
-/// of each row, in the order of the rows' numbers.
+/// Refuses texts that exceed a decoder's positions; T5 uses relative distances and has no limit. `tokens` gives the row
+/// number and length of each text.
 pub fn check_positions<B: Backend>(
     model: &Model<B>,
     what: &'static str,

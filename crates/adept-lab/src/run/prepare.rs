@@ -1,4 +1,4 @@
-//! What a grid of runs reads once: a backbone with its tokenizer, and a task as token ids.
+//! Data that a grid of runs reads once: a backbone with its tokenizer, and a task as token ids.
 
 use std::path::{Path, PathBuf};
 
@@ -20,21 +20,21 @@ use crate::baseline;
 
 /// A backbone with its tokenizer.
 pub struct LoadedBackbone<B: Backend> {
-    /// The model, frozen.
+    /// The frozen model.
     pub model: Model<B>,
-    /// Identity of its weights.
+    /// Fingerprint of its weights.
     pub fingerprint: Fingerprint,
     /// Its tokenizer.
     pub tokenizer: TextTokenizer,
-    /// Folder it was read from.
+    /// Folder it was loaded from.
     pub path: PathBuf,
 }
 
 impl<B: Backend> LoadedBackbone<B> {
-    /// How the rows of a task enter it; without a task, how source and target do.
+    /// How the rows of a task are laid out for this backbone; without a task, how source and target are.
     ///
     /// # Errors
-    /// Templates that cannot be read or that it has no use for.
+    /// Templates that are invalid or not applicable to this backbone.
     pub fn row_form(&self, config: &RunConfig, task: Option<&Task>) -> Result<RowForm, TrainError> {
         match self.model.family().is_causal() {
             true => RowForm::joined(config, task, &self.path, self.model.eos_id()),
@@ -43,10 +43,10 @@ impl<B: Backend> LoadedBackbone<B> {
     }
 }
 
-/// Reads a checkpoint and its tokenizer, and holds them against each other.
+/// Loads a checkpoint and its tokenizer, and checks that they match.
 ///
 /// # Errors
-/// Files that cannot be read, and a tokenizer that is not the checkpoint's.
+/// Unreadable files, or a tokenizer that does not belong to the checkpoint.
 pub fn load_backbone<B: Backend>(path: &Path, device: &B::Device) -> Result<LoadedBackbone<B>, TrainError> {
     if path.as_os_str().is_empty() {
         return Err(ConfigError::Missing { key: "backbone" }.into());
@@ -69,31 +69,31 @@ pub struct PreparedTask {
     pub task: Task,
     /// Training examples, on disk.
     pub train: StoredRows,
-    /// Validation examples and their right answers.
+    /// Validation examples and their references.
     pub validation: (Vec<Encoded>, Right),
-    /// Test examples and their right answers.
+    /// Test examples and their references.
     pub test: (Vec<Encoded>, Right),
-    /// The task's labels and their ids; none where targets are scores or answers.
+    /// The task's labels and their ids; `None` if targets are scores or free text.
     pub labels: Option<LabelIds>,
-    /// Width of the targets in tokens, their end included.
+    /// Maximum target length in tokens, including the end token.
     pub target_width: usize,
-    /// How its rows enter the backbone.
+    /// How its rows are laid out for the backbone.
     pub form: RowForm,
-    /// What the most frequent training label scores.
+    /// Score of the most frequent training label.
     pub majority: Majority,
-    /// Files the examples came from.
+    /// Files the examples were read from.
     pub files: Vec<DataFile>,
-    /// Source tokens kept.
+    /// Source length after truncation, in tokens.
     pub max_source_length: usize,
-    /// What the configuration says of the targets' length.
+    /// Target length from the configuration.
     pub max_target_length: usize,
-    /// What its loader was told.
+    /// Options passed to its loader.
     pub options: LoadOptions,
-    /// What texts lose as token ids, of each split that loses something.
+    /// Truncated and unknown tokens, for each split that has any.
     pub losses: Vec<SplitLosses>,
 }
 
-/// A task as a run needs it.
+/// A task in the form needed by a run.
 #[derive(Debug, Clone)]
 pub enum PreparedData {
     /// Targets are labels, scores or texts.
@@ -111,7 +111,7 @@ impl PreparedData {
         }
     }
 
-    /// Files the examples came from.
+    /// Files the examples were read from.
     pub fn files(&self) -> &[DataFile] {
         match self {
             Self::Rows(rows) => &rows.files,
@@ -119,7 +119,7 @@ impl PreparedData {
         }
     }
 
-    /// What texts lose as token ids, of each split that loses something.
+    /// Truncated and unknown tokens, for each split that has any.
     pub fn losses(&self) -> &[SplitLosses] {
         match self {
             Self::Rows(rows) => &rows.losses,
@@ -127,7 +127,7 @@ impl PreparedData {
         }
     }
 
-    /// Its rows, for what has no meaning for programs.
+    /// Its rows, for operations that do not apply to programs.
     ///
     /// # Errors
     /// [`TrainError::NotRows`].
@@ -146,19 +146,19 @@ impl PreparedData {
     }
 }
 
-/// What preparing a task needs besides its configuration and a tokenizer.
+/// Resources for preparing a task, besides its configuration and a tokenizer.
 #[derive(Debug, Clone, Default)]
 pub struct Means {
-    /// Folder that tokenised tasks are kept in; none: nowhere.
+    /// Cache folder for tokenised tasks; `None` disables caching.
     pub cache: Option<PathBuf>,
-    /// What programs are run with.
+    /// Options for running programs.
     pub programs: ProgramOptions,
 }
 
 /// Reads and tokenises a task of either kind.
 ///
 /// # Errors
-/// Data that cannot be read or encoded, and for programs a sandbox that does not hold.
+/// Data that cannot be read or encoded, and for programs an incomplete sandbox.
 pub fn prepare<B: Backend>(
     config: &RunConfig,
     backbone: &LoadedBackbone<B>,
@@ -177,8 +177,8 @@ pub fn prepare<B: Backend>(
     prepare_task(task, config, backbone, means.cache.as_deref()).map(|rows| PreparedData::Rows(Box::new(rows)))
 }
 
-/// Reads and tokenises a task, or takes it as it was tokenised before from `cache`, a folder that is made where it is not
-/// there. Without one, token ids lie in a temporary file.
+/// Reads and tokenises a task, or loads it from `cache`, a folder that is created if necessary. Without a cache, token
+/// ids are kept in a temporary file.
 pub fn prepare_task<B: Backend>(
     task: Task,
     config: &RunConfig,

@@ -1,5 +1,5 @@
-//! How long a run's steps and evaluations take on this machine, by doing a few of them. Nothing of it is kept: the
-//! module that is stepped is thrown away, and a run seeds the device's random numbers itself before each pass.
+//! Estimates how long a run's steps and evaluations take on this machine by performing a few of them. Nothing is kept:
+//! the stepped module is discarded, and a run seeds the device's random numbers itself before each pass.
 
 use std::time::Instant;
 
@@ -21,21 +21,21 @@ use super::{
     selection_rows, trained_with,
 };
 
-/// How thoroughly to measure.
+/// Precision of the measurement.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ProbeOptions {
-    /// Steps before the clock starts.
+    /// Untimed warm-up steps.
     pub warmup: usize,
-    /// Steps that are timed; the fastest counts.
+    /// Timed steps; the fastest counts.
     pub steps: usize,
-    /// Seconds that one pass may take; a batch that would take longer is cut to fewer rows.
+    /// Maximum seconds of one pass; a batch that would take longer is cut to fewer rows.
     pub longest_pass: f64,
 }
 
-/// What a run costs.
+/// Measured times of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RunTime {
-    /// Seconds of one optimiser step, all its passes included.
+    /// Seconds per optimiser step, including all its passes.
     pub step: f64,
     /// Seconds of one evaluation on the rows that choose the best step.
     pub validation: f64,
@@ -43,16 +43,16 @@ pub struct RunTime {
     pub test: f64,
 }
 
-/// Batches whose widths say what the batches of a run are like.
+/// Number of batches sampled to find the usual width.
 const LOOKED_AT: usize = 64;
 
-/// Rows of the pass that tells whether a whole batch takes too long.
+/// Rows in the pass that tests whether a full batch would take too long.
 const FEW_ROWS: usize = 2;
 
-/// Measures a run: a few steps on a batch of usual width, and one evaluation batch.
+/// Times a run: a few steps on a batch of usual width, and one evaluation batch.
 ///
 /// # Errors
-/// What would keep the run from starting.
+/// Errors that would prevent the run from starting.
 pub fn probe<AB: AutodiffBackend>(
     config: &RunConfig,
     backbone: &LoadedBackbone<AB::InnerBackend>,
@@ -110,16 +110,16 @@ fn time<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     }
 }
 
-/// Tokens that are written to see how long one takes.
+/// Tokens generated to measure the time per token.
 const FEW_TOKENS: usize = 4;
-/// Seconds that the sandbox takes for one program.
+/// Seconds the sandbox takes per program.
 const JUDGING: f64 = 0.2;
 
-/// Tokens behind a program's own that show that it has ended: those that begin the next statement.
+/// Tokens after a program that show it has ended: the beginning of the next statement.
 const ENDING: usize = 4;
 
-/// Seconds of writing and judging all programs, were each as long as the solution that comes with its problem. (A model
-/// that has learnt nothing may write on to the last token that it is allowed; one that has ends about there.)
+/// Seconds for generating and judging all programs if each were as long as its problem's reference solution. (An
+/// untrained model may generate up to the length limit; a trained one ends about there.)
 fn time_writing<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     config: &RunConfig,
     backbone: &LoadedBackbone<AB::InnerBackend>,
@@ -136,7 +136,7 @@ fn time_writing<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     let tokens = program_tokens(&order, tokenizer, writer.max_new_tokens())?;
     let size = config.evaluation.batch_size;
     let batches: Vec<&[(&Problem, usize)]> = order.chunks(size).collect();
-    // Prompts become longer from batch to batch: the one in the middle is like most.
+    // Prompts become longer from batch to batch: the middle one is typical.
     let Some(rows) = batches.get(batches.len() / 2) else {
         return Ok(0.0);
     };
@@ -152,7 +152,7 @@ fn time_writing<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     Ok(passes as f64 * first + steps as f64 * each + judging)
 }
 
-/// Tokens that are expected of each program, in that order.
+/// Expected number of tokens of each program, in order.
 fn program_tokens(
     order: &[(&Problem, usize)],
     tokenizer: &TextTokenizer,
@@ -165,22 +165,22 @@ fn program_tokens(
     order.iter().map(tokens).collect()
 }
 
-/// Batches of programs of so many tokens, and the tokens that are written one after the other behind their first ones:
-/// a batch ends with its longest program.
+/// Number of batches for programs of these lengths, and number of sequential decoding steps after their first tokens: a
+/// batch ends with its longest program.
 fn passes_and_steps(tokens: &[usize], size: usize) -> (usize, usize) {
     let batches = tokens.chunks(size);
     let steps = |batch: &[usize]| batch.iter().max().map_or(0, |longest| longest.saturating_sub(1));
     (batches.len(), batches.map(steps).sum())
 }
 
-/// Tokens of a batch, the soft prompt included.
+/// Tokens of a batch, including the soft prompt.
 fn work(config: &RunConfig, batch: &Batch) -> f64 {
     let method = config.adapter.method.adapter();
     let prompt = method.map_or(0, |_| config.adapter.virtual_tokens);
     (batch.batch * (batch.source_width + prompt)) as f64
 }
 
-/// Seconds of one optimiser step.
+/// Seconds per optimiser step.
 fn time_step<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     config: &RunConfig,
     backbone: &LoadedBackbone<AB::InnerBackend>,
@@ -268,7 +268,7 @@ fn time_answers<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     Ok((whole(&validation), whole(&test)))
 }
 
-/// The batch whose work is nearest to that.
+/// The batch whose work is closest to `wanted`.
 fn nearest(batches: &[Batch], wanted: f64, work: impl Fn(&Batch) -> f64) -> &Batch {
     let distance = |batch: &&Batch| (work(batch) - wanted).abs();
     batches
@@ -277,7 +277,7 @@ fn nearest(batches: &[Batch], wanted: f64, work: impl Fn(&Batch) -> f64) -> &Bat
         .expect("a split has a row, so it has a batch")
 }
 
-/// The batch, or as many of its rows as fit into the time, judged by a pass of few rows.
+/// The batch, or as many of its rows as fit into the time limit, judged by a pass of a few rows.
 fn fitting(batch: &Batch, longest: f64, pass: &mut impl FnMut(&Batch) -> f64) -> Batch {
     let few = FEW_ROWS.min(batch.batch);
     let seconds = pass(&first_rows(batch, few));
@@ -337,7 +337,7 @@ mod tests {
         let tokens = program_tokens(&order, &tokenizer, 512).expect("text");
         let expected = [own(short) + ENDING, own(short) + ENDING, own(&long) + ENDING];
         assert_eq!(tokens, expected);
-        // A third of what three programs of the greatest length would take, and less.
+        // Fewer steps than programs of the maximum length would take.
         let (batches, steps) = passes_and_steps(&tokens, 2);
         assert_eq!((batches, steps), (2, expected[0] + expected[2] - 2));
         assert!(steps < 2 * 511);

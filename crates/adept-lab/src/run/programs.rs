@@ -1,4 +1,4 @@
-//! A run on a task of programs: training on joined rows, then writing, then judging.
+//! A run on a task of programs: training on joined rows, then generation, then judging.
 
 use adept_core::AdapterConfig;
 use adept_data::{BatchOptions, Batcher};
@@ -17,7 +17,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use super::{Begun, LoadedBackbone, check_positions, slots_of};
 use adept_train::program::{COMPLETIONS, Completions, JUDGED, PreparedPrograms, Writer, judge, scores, tally, write};
 
-/// How a run puts programs into batches.
+/// Batching options of a run on programs.
 pub(super) fn batch_options<B: Backend>(
     config: &RunConfig,
     backbone: &LoadedBackbone<B>,
@@ -27,8 +27,7 @@ pub(super) fn batch_options<B: Backend>(
     programs.form.batch_options(config, BatchUse::Training, size, pad, 1)
 }
 
-/// Refuses rows that are longer than the backbone's positions: training rows, and problems that leave no room for a
-/// token.
+/// Refuses rows that exceed the backbone's positions: training rows, and problems that leave no room for a token.
 fn check_lengths<B: Backend>(
     config: &RunConfig,
     backbone: &LoadedBackbone<B>,
@@ -45,10 +44,10 @@ fn check_lengths<B: Backend>(
     check_positions(&backbone.model, "problem", prompt, problems)
 }
 
-/// Trains a target on programs, lets it write, and judges what it wrote.
+/// Trains a target on programs, generates programs and judges them.
 ///
 /// # Errors
-/// What ends a run, and a sandbox that did not work.
+/// Errors that end a run, and a sandbox that failed.
 pub(super) fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     begun: &Begun<'_, AB>,
     programs: &PreparedPrograms,
@@ -78,7 +77,7 @@ pub(super) fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
         validation: None,
         test: None,
         metrics: &[],
-        // Nothing is answered while it is trained.
+        // No predictions are made during training.
         answers: AnswerMethod::Labels(Labels {
             ids: &[],
             texts: &[],

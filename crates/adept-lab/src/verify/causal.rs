@@ -1,6 +1,8 @@
-//! Checks of decoder-only models (CodeGen, Llama): batches, positions counted both ways, logits, losses, greedy output.
+//! Checks of decoder-only models (CodeGen, Llama): batches, both ways of counting positions, logits, losses, greedy
+//! output.
 //!
-//! Logits are compared where the mask is 1 alone: a pad of the bare model sees nothing, and what comes of it is arbitrary.
+//! Logits are only compared where the mask is 1: padding in the bare model attends to nothing, so its logits are
+//! arbitrary.
 
 use std::path::Path;
 
@@ -19,16 +21,16 @@ use super::golden::Golden;
 use super::subject::{self, PROMPTS, Subject};
 use super::{GroupRow, NotChecked, VerifyError, exact, greedy, train, weights};
 
-/// The golden batch as the batcher makes it, positions counted both ways.
+/// The golden batch from the batcher, with both ways of counting positions.
 pub(super) struct Batches {
-    /// Pads count: what is trained on.
+    /// Padding counts: used in training.
     slots: Batch,
-    /// Pads do not count.
+    /// Padding does not count.
     tokens: Batch,
 }
 
 impl Batches {
-    /// Batches of the rows of the golden file.
+    /// Batches of the golden file's rows.
     pub fn new<B: Backend>(golden: &Golden, backbone: &impl CausalBackbone<B>) -> Result<Self, VerifyError> {
         let given = subject::batch(golden, backbone)?;
         let width = given.source_width;
@@ -51,7 +53,7 @@ impl Batches {
         })
     }
 
-    /// Whether the batcher's rows are the golden ones.
+    /// Compares the batcher's rows with the golden ones.
     fn check(&self, golden: &Golden) -> Result<GroupRow, VerifyError> {
         let batch = &self.slots;
         let shape = [batch.batch, batch.source_width];
@@ -65,7 +67,7 @@ impl Batches {
     }
 }
 
-/// What a row was made of: its tokens without a label, then those with one.
+/// Reconstructs a row: its tokens without a label, then those with one.
 fn encoded(batch: &Batch, row: usize) -> Encoded {
     let slots = row * batch.source_width..(row + 1) * batch.source_width;
     let labels = &batch.labels[row * batch.target_width..(row + 1) * batch.target_width];
@@ -83,13 +85,13 @@ fn encoded(batch: &Batch, row: usize) -> Encoded {
     }
 }
 
-/// The token that golden rows are padded with and end with.
+/// The token that golden rows are padded and terminated with.
 pub(super) fn end_id<B: Backend>(backbone: &impl CausalBackbone<B>) -> u32 {
     let first = backbone.eos_ids().first();
     *first.expect("a configuration without an end token is refused")
 }
 
-/// All groups of a golden folder. `tables` are the family's own ones.
+/// All groups of a golden folder. `tables` are those specific to the family.
 pub(super) fn check<AB, M>(
     backbone: &Path,
     folder: &Path,
@@ -127,7 +129,7 @@ where
     Ok(rows)
 }
 
-/// The bare model.
+/// Checks the bare model.
 fn base<AB, M>(subject: &Subject<'_, AB, M>, batches: &Batches) -> Result<Vec<GroupRow>, VerifyError>
 where
     AB: AutodiffBackend,
@@ -139,7 +141,7 @@ where
     let mut rows = pass.check("base", subject, &bare)?;
     let labels = upload::labels::<AB::InnerBackend>(&subject.batch, subject.device);
     let [batch, width] = labels.dims();
-    // A slot's logits are for the next slot's label.
+    // The logits of a slot predict the next slot's label.
     let logits = pass.logits.narrow(1, 0, width - 1);
     let labels = labels.slice([0..batch, 1..width]);
     rows.push(forward::loss_per_token(subject.golden, logits, labels)?);
@@ -147,7 +149,7 @@ where
     Ok(rows)
 }
 
-/// The model with an adapter.
+/// Checks the model with an adapter.
 fn adapted<AB, M>(method: Method, subject: &Subject<'_, AB, M>, batches: &Batches) -> Result<Vec<GroupRow>, VerifyError>
 where
     AB: AutodiffBackend,
@@ -165,9 +167,9 @@ where
 /// One pass over the golden batch.
 struct Pass<B: Backend> {
     input: adept_core::AdaptedInput<B>,
-    /// Positions `[batch, prompt + slots]`: pads count.
+    /// Positions `[batch, prompt + slots]`, with padding counted.
     slots: Tensor<B, 2, Int>,
-    /// Positions: pads do not count.
+    /// Positions without counting padding.
     tokens: Tensor<B, 2, Int>,
     /// `[batch, prompt + slots, vocab]`.
     logits: Tensor<B, 3>,
@@ -196,7 +198,7 @@ impl<B: Backend> Pass<B> {
         }
     }
 
-    /// Positions, logits with both kinds of them, and the training loop's loss.
+    /// Checks the positions, the logits for both ways of counting them, and the training loop's loss.
     fn check<AB, M>(
         &self,
         prefix: &str,
@@ -231,7 +233,7 @@ impl<B: Backend> Pass<B> {
         ])
     }
 
-    /// Positions counted both ways. Where pads do not count, nobody sees what theirs are.
+    /// Checks positions counted both ways. If padding does not count, its own positions have no effect.
     fn positions(&self, prefix: &str, golden: &Golden, visible: &[bool]) -> Result<GroupRow, VerifyError> {
         let mut group = Group::new(golden, format!("{prefix}.positions"), limit::EXACT);
         let shape = self.slots.dims();
@@ -257,7 +259,7 @@ fn visible<B: Backend>(prefix: &str, mask: Tensor<B, 2, Bool>) -> Result<Vec<boo
     Ok(ones.into_iter().map(|one| one != 0).collect())
 }
 
-/// Logits of the bare model against a golden tensor of any name.
+/// Compares the bare model's logits with a golden tensor of any name.
 pub(super) fn bare_logits<B: Backend>(
     golden: &Golden,
     name: &str,

@@ -1,4 +1,4 @@
-//! Largest deviations: computed values against golden ones, tensor by tensor.
+//! Largest deviations between computed and golden values, tensor by tensor.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
@@ -6,38 +6,37 @@ use burn::tensor::{Int, Tensor, TensorData};
 use super::golden::Golden;
 use super::{GroupRow, VerifyError};
 
-/// Limits of the comparison (conventions.md of the specification). float32 noise of tiny models against float64 was
-/// seen a factor of ten below them, typical mistakes a factor of ten and more above. Of models of real size, whose
-/// logits are larger and whose sums are longer, a golden folder says itself how far float32 is from float64
-/// ([`limit::NOISE`]).
+/// Tolerances (conventions.md of the specification). The float32 noise of tiny models, measured against float64, is a
+/// factor of ten below them; typical mistakes are at least a factor of ten above. Models of real size have larger
+/// logits and longer sums; for them the golden folder states how far float32 is from float64 ([`limit::NOISE`]).
 pub mod limit {
-    /// Logits, and the activations that lead to them.
+    /// Logits, and the activations leading to them.
     pub const LOGITS: f64 = 1e-4;
     /// Losses.
     pub const LOSS: f64 = 1e-5;
     /// Gradients of adapter tensors.
     pub const GRADIENTS: f64 = 5e-6;
-    /// Gradients of tensors beside weights inside the model: sums over every slot, up to a few units in the golden
-    /// folders where those of prompts are hundredths. A scale that is off by a thousandth is a hundred times this.
+    /// Gradients of tensors at weights inside the model: sums over every slot, up to a few units in the golden folders
+    /// where those of prompts are hundredths. An error of a thousandth in a scale exceeds this a hundredfold.
     pub const WEIGHT_GRADIENTS: f64 = 2e-5;
-    /// The prompt after three AdamW steps at rate 0.3.
+    /// The prompt after three AdamW steps at learning rate 0.3.
     pub const PROMPT_AFTER_3: f64 = 5e-4;
-    /// Offset tensors after three AdamW steps at rate 1e-4: they move by 1.5e-4 at most, a looser limit would pass
-    /// without training.
+    /// Offset tensors after three AdamW steps at learning rate 1e-4: they move by at most 1.5e-4, so a looser tolerance
+    /// would pass without training.
     pub const OFFSET_AFTER_3: f64 = 2e-6;
     /// Margins are differences of two logits.
     pub const MARGIN: f64 = 2.0 * LOGITS;
     /// Rotary frequencies, relative to the golden ones: float32 rounds a power and a reciprocal.
     pub const FREQUENCY: f64 = 1e-5;
-    /// Ids, masks, positions, bucket tables, tokenizer cases, the schedule: no difference at all.
+    /// Ids, masks, positions, bucket tables, tokenizer cases, the schedule: exact equality.
     pub const EXACT: f64 = 0.0;
-    /// Multiple of PyTorch's own float32 noise in a tensor that passes, where a golden folder holds the noise and this
-    /// is more than the limits above. Golden values are PyTorch's float32: a program that is as far from float64 as
-    /// PyTorch is up to twice the noise away from them, and sums of another order may be as far off again.
+    /// Accepted multiple of PyTorch's own float32 noise in a tensor, if the golden folder states the noise and this
+    /// exceeds the tolerances above. Golden values are PyTorch's float32: a program as far from float64 as PyTorch
+    /// deviates from it by up to twice the noise, and sums in another order may add as much again.
     pub const NOISE: f64 = 4.0;
 }
 
-/// A group of tensors under one limit while it is being compared.
+/// A group of tensors being compared with one tolerance.
 #[derive(Debug)]
 pub(super) struct Group<'a> {
     golden: &'a Golden,
@@ -46,7 +45,7 @@ pub(super) struct Group<'a> {
     compared: usize,
     tensor: String,
     deviation: f64,
-    /// The limit of that tensor, and the noise that it follows from.
+    /// Tolerance of that tensor, and the noise it is derived from.
     passes: f64,
     noise: Option<f64>,
 }
@@ -78,7 +77,8 @@ impl<'a> Group<'a> {
         self.values(name, &shape, &computed)
     }
 
-    /// Compares values of a shape with the golden tensor of that name. A golden scalar is an axis of one value here.
+    /// Compares values of the given shape with the golden tensor of that name. A golden scalar is treated as one axis
+    /// of length 1.
     pub fn values(&mut self, name: &str, shape: &[usize], computed: &[f64]) -> Result<(), VerifyError> {
         let scalar = shape == [1] && self.golden.shape::<0>(&self.name, name).is_ok();
         let golden = self.golden.floats(&self.name, name, if scalar { &[] } else { shape })?;
@@ -86,8 +86,8 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    /// Compares a tensor `[rows, slots, values]` with the golden one of that name, but only slots that are `visible`
-    /// (`[rows, slots]`).
+    /// Compares a tensor `[rows, slots, values]` with the golden one of that name, only at `visible` slots (`[rows,
+    /// slots]`).
     pub fn visible<B: Backend>(
         &mut self,
         name: &str,
@@ -108,13 +108,13 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    /// Compares values with expected ones that follow from golden tensors; `name` says from which. Each value has the
-    /// noise of that many of the tensor's.
+    /// Compares values with expected ones derived from golden tensors; `name` says which. Each value has the noise of
+    /// `terms` values of the tensor.
     pub fn derived(&mut self, name: &str, expected: &[f64], computed: &[f64], terms: usize) {
         self.compare(name, expected, computed, terms);
     }
 
-    /// Counts the integers that differ from the golden tensor of that name.
+    /// Counts integers that differ from the golden tensor of that name.
     pub fn integers(&mut self, name: &str, shape: &[usize], computed: &[i64]) -> Result<(), VerifyError> {
         let golden = self.golden.integers(&self.name, name, shape)?;
         assert_eq!(
@@ -131,15 +131,15 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    /// Notes one comparison that was made elsewhere.
+    /// Adds the deviation of a comparison made elsewhere.
     pub fn note(&mut self, name: &str, deviation: f64) {
         self.note_within(name, deviation, self.limit, None);
     }
 
-    /// Notes a deviation under a tensor's own limit. What counts is how much of its limit it takes.
+    /// Adds a deviation with the tensor's own tolerance. The group keeps the largest fraction of a tolerance.
     fn note_within(&mut self, name: &str, deviation: f64, limit: f64, noise: Option<f64>) {
         self.compared += 1;
-        // Multiplied out, because a limit may be 0. A NaN stays once it is there: `f64::max` would drop it.
+        // Cross-multiplied, because a tolerance may be 0. A NaN must persist once it occurs: `f64::max` would drop it.
         let is_larger =
             deviation * self.passes > self.deviation * limit || (limit == 0.0 && deviation > self.deviation);
         if !self.deviation.is_nan() && (deviation.is_nan() || is_larger) {
@@ -150,7 +150,7 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// The limit of a tensor of that name, and the noise where it follows from that.
+    /// Tolerance of a tensor, and the noise if it is derived from that.
     fn limit_of(&self, name: &str, terms: usize) -> (f64, Option<f64>) {
         let noise = self.golden.noise(name).filter(|_| self.limit > limit::EXACT);
         match noise.map(|noise| noise * terms as f64) {
@@ -159,13 +159,13 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Notes how many of `compared` cases differ.
+    /// Adds the number of differing cases out of `compared`.
     pub fn count(&mut self, compared: usize, first: &str, different: usize) {
         self.note(first, different as f64);
         self.compared = compared;
     }
 
-    /// The verdict.
+    /// The group's result.
     pub fn finish(self) -> Result<GroupRow, VerifyError> {
         if self.compared == 0 {
             return Err(VerifyError::NoCases {
@@ -267,7 +267,8 @@ mod tests {
         };
         assert_eq!(found(limit::LOGITS, &[("wide", 3.9e-3)]), (true, wide.clone()));
         assert_eq!(found(limit::LOGITS, &[("wide", 4.1e-3)]), (false, wide));
-        // Little noise narrows nothing, none is none, and each tensor of a group has its own.
+        // Low noise does not tighten the tolerance, without noise the default applies, and each tensor of a group has
+        // its own.
         assert!(verdict(limit::LOGITS, &[("narrow", 9e-5)]).0 && !verdict(limit::LOGITS, &[("narrow", 2e-4)]).0);
         assert!(!verdict(limit::LOGITS, &[("other", 2e-4)]).0);
         let (pass, tensor, _) = verdict(limit::LOGITS, &[("wide", 2e-3), ("other", 2e-4)]);

@@ -1,19 +1,19 @@
-//! What can stop a verification before it has a verdict. A deviation is no error: it is a row that did not pass.
+//! Errors that prevent a verdict. A deviation is not an error: it is a row that did not pass.
 
 use std::path::PathBuf;
 
 /// Why a golden folder could not be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// A file of the folder is not there or cannot be read.
+    /// A file of the folder is missing or unreadable.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The cause.
         source: std::io::Error,
     },
-    /// A file is not what it should be: a Git LFS pointer, a web page, a link to nothing.
+    /// A stand-in for the expected file: a Git LFS pointer, a web page, a dangling link.
     #[error(transparent)]
     File(adept_files::FileError),
     /// `golden.safetensors` is truncated or otherwise not a safetensors file.
@@ -21,7 +21,7 @@ pub enum VerifyError {
     Safetensors {
         /// The file.
         path: PathBuf,
-        /// What the reader said.
+        /// The cause.
         source: safetensors::SafeTensorError,
     },
     /// A JSON file of the folder does not parse.
@@ -32,7 +32,7 @@ pub enum VerifyError {
         /// Line, column and cause.
         source: serde_json::Error,
     },
-    /// A tensor that a group needs is missing: the group cannot be checked, which is not a pass.
+    /// A tensor that a group needs is missing, so the group cannot be checked, which does not count as a pass.
     #[error("{}: group `{group}` needs the tensor `{tensor}`, which the file does not hold", path.display())]
     MissingTensor {
         /// The file.
@@ -42,7 +42,7 @@ pub enum VerifyError {
         /// The tensor's name.
         tensor: String,
     },
-    /// A list of the folder that a group needs is empty.
+    /// A list that a group needs is empty.
     #[error("{}: group `{group}` has no cases to check", path.display())]
     NoCases {
         /// The file.
@@ -50,31 +50,31 @@ pub enum VerifyError {
         /// The group.
         group: String,
     },
-    /// A tensor of the golden file has another type than the layout fixes.
+    /// A golden tensor's type differs from the specified layout.
     #[error("{}: tensor `{tensor}` is {found}, expected {expected}", path.display())]
     Dtype {
         /// The file.
         path: PathBuf,
         /// The tensor's name.
         tensor: String,
-        /// The type the layout fixes.
+        /// The type in the specified layout.
         expected: &'static str,
         /// The type in the file.
         found: String,
     },
-    /// A tensor of the golden file has another shape than the layout fixes.
+    /// A golden tensor's shape differs from the specified layout.
     #[error("{}: tensor `{tensor}` has shape {found:?}, expected {expected:?}", path.display())]
     Shape {
         /// The file.
         path: PathBuf,
         /// The tensor's name.
         tensor: String,
-        /// The shape the layout fixes.
+        /// The shape in the specified layout.
         expected: Vec<usize>,
         /// The shape in the file.
         found: Vec<usize>,
     },
-    /// The golden value itself is not a finite number, so nothing can be compared with it.
+    /// A golden value is not finite, so nothing can be compared with it.
     #[error("{}: tensor `{tensor}` holds {value} at flat index {index}", path.display())]
     NotFinite {
         /// The file.
@@ -86,7 +86,7 @@ pub enum VerifyError {
         /// The value.
         value: f64,
     },
-    /// A token id of the golden file is outside the backbone's vocabulary.
+    /// A golden token id is outside of the backbone's vocabulary.
     #[error("{}: tensor `{tensor}` holds the id {id}, but the backbone's vocabulary has {vocabulary} entries", path.display())]
     Id {
         /// The file.
@@ -98,7 +98,7 @@ pub enum VerifyError {
         /// The backbone's vocabulary size.
         vocabulary: usize,
     },
-    /// The golden file's own margin is so small that rounding may flip a greedy token: unequal ids would prove nothing.
+    /// A golden margin is so small that rounding may flip a greedy token, so different ids would prove nothing.
     #[error("{}: tensor `{tensor}` holds the margin {found:e}, at least {least:e} is needed", path.display())]
     Margin {
         /// The file.
@@ -110,7 +110,7 @@ pub enum VerifyError {
         /// The smallest margin that float32 noise cannot bridge.
         least: f64,
     },
-    /// What the folder calls float32 noise is too much to be rounding.
+    /// The float32 noise stated by the folder is too large for rounding.
     #[error(
         "{}: tensor `{tensor}`: expected a noise from 0 to {most:e}, a thousandth of its scale, found {found:e}",
         path.display()
@@ -122,21 +122,21 @@ pub enum VerifyError {
         tensor: String,
         /// The noise in the file.
         found: f64,
-        /// The most that can be rounding.
+        /// The largest plausible rounding error.
         most: f64,
     },
-    /// The device did not hand a tensor back.
+    /// Reading a tensor back from the device failed.
     #[error("reading `{tensor}` back from the device: {cause}")]
     Device {
         /// The tensor's name in the golden file.
         tensor: String,
-        /// What burn said.
+        /// burn's message.
         cause: String,
     },
     /// The backbone could not be read.
     #[error(transparent)]
     Model(#[from] adept_models::ModelError),
-    /// Nothing could be written on from a golden prompt.
+    /// Generation from a golden prompt failed.
     #[error(transparent)]
     Generate(#[from] adept_models::generate::GenerateError),
     /// The adapter could not be built.

@@ -1,4 +1,4 @@
-//! Checks without a limit, of folders of every family: tokenizer, schedule, the prompt that peft saved.
+//! Exact checks, shared by all families: tokenizer, schedule, the prompt saved by peft.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use super::golden::{self, Golden};
 use super::subject::Subject;
 use super::{GroupRow, VerifyError};
 
-/// Multipliers of the golden schedule: warm-up over 2 of 10 steps.
+/// Warm-up steps of the golden schedule, which has 10 steps.
 pub(super) const WARMUP: usize = 2;
 pub(super) const TOTAL: usize = 10;
 
@@ -29,7 +29,7 @@ struct Case {
     decoded_with_special: String,
 }
 
-/// Text to ids and back, both with and without special tokens.
+/// Encodes and decodes texts, with and without special tokens.
 pub(super) fn tokenizer(backbone: &Path, folder: &Path, golden: &Golden) -> Result<GroupRow, VerifyError> {
     let path = folder.join("tokenizer_cases.json");
     let cases: Vec<Case> = serde_json::from_slice(&golden::read(&path)?).map_err(|source| VerifyError::Json {
@@ -62,7 +62,7 @@ pub(super) fn tokenizer(backbone: &Path, folder: &Path, golden: &Golden) -> Resu
     group.finish()
 }
 
-/// The learning-rate multipliers.
+/// Checks the learning-rate multipliers.
 pub(super) fn schedule(golden: &Golden) -> Result<GroupRow, VerifyError> {
     let computed: Vec<f64> = (0..=TOTAL).map(|step| multiplier(step, WARMUP, TOTAL)).collect();
     let mut group = Group::new(golden, "schedule", limit::EXACT);
@@ -70,7 +70,7 @@ pub(super) fn schedule(golden: &Golden) -> Result<GroupRow, VerifyError> {
     group.finish()
 }
 
-/// The prompt that peft saved, through the reader of adapter files.
+/// Checks the prompt saved by peft, read as an adapter file.
 pub(super) fn peft_prompt<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     folder: &Path,
     subject: &Subject<'_, AB, M>,

@@ -1,4 +1,4 @@
-//! What checks of the forward pass share between encoder-decoders and decoder-only models.
+//! Forward checks shared by encoder-decoders and decoder-only models.
 
 use adept_core::{AdaptedInput, Method};
 use adept_models::cross_entropy;
@@ -14,7 +14,7 @@ pub(super) const NEW_TOKENS: usize = 20;
 /// The smallest margin of a golden greedy choice that float32 noise cannot bridge.
 const LEAST_MARGIN: f64 = 2e-3;
 
-/// What enters the backbone with an adapter, and its mask.
+/// The backbone's input with an adapter, and its mask.
 pub(super) fn input<B: Backend>(
     method: Method,
     golden: &Golden,
@@ -30,7 +30,7 @@ pub(super) fn input<B: Backend>(
     Ok([embeddings.finish()?, mask.finish()?])
 }
 
-/// A group of one tensor of its own name.
+/// A group with a single tensor of the same name.
 pub(super) fn single<B: Backend, const D: usize>(
     golden: &Golden,
     name: &str,
@@ -42,8 +42,7 @@ pub(super) fn single<B: Backend, const D: usize>(
     group.finish()
 }
 
-/// The loss of every label by itself, for logits `[batch, slots, vocab]` and labels `[batch, slots]`: what is ignored has
-/// none.
+/// Loss per token for logits `[batch, slots, vocab]` and labels `[batch, slots]`; 0 where labels are ignored.
 pub(super) fn loss_per_token<B: Backend>(
     golden: &Golden,
     logits: Tensor<B, 3>,
@@ -64,7 +63,7 @@ pub(super) fn loss_per_token<B: Backend>(
     group.finish()
 }
 
-/// Greedy ids of one golden sequence a row.
+/// Compares greedy ids with one golden sequence per row.
 pub(super) fn sequences(golden: &Golden, name: &str, rows: &[Vec<u32>]) -> Result<GroupRow, VerifyError> {
     let ids: Vec<i64> = rows.iter().flatten().map(|id| i64::from(*id)).collect();
     let mut group = Group::new(golden, name, limit::EXACT);
@@ -72,7 +71,8 @@ pub(super) fn sequences(golden: &Golden, name: &str, rows: &[Vec<u32>]) -> Resul
     group.finish()
 }
 
-/// Margins of greedy choices. Golden ones that rounding may bridge are an error: unequal ids would prove nothing.
+/// Compares margins of greedy choices. Golden margins that rounding may bridge are an error: different ids would prove
+/// nothing.
 pub(super) fn margins(golden: &Golden, name: &str, rows: &[Vec<f32>]) -> Result<GroupRow, VerifyError> {
     let shape = [rows.len(), NEW_TOKENS];
     let margins = golden.floats(name, name, &shape)?.iter().copied();

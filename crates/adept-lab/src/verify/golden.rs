@@ -1,4 +1,4 @@
-//! A golden file in memory: every tensor by name, checked for type and shape when it is asked for.
+//! A golden file in memory: tensors by name, with type and shape checked on access.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,30 +9,30 @@ use serde::Deserialize;
 
 use super::VerifyError;
 
-/// File beside the golden one that says how far PyTorch's float32 is from its float64; older folders have none.
+/// File next to the golden one with the deviation of PyTorch's float32 from its float64; absent in older folders.
 const NOISE_FILE: &str = "noise.json";
 
-/// File beside the golden one with what methods that change weights give; older folders have none.
+/// File next to the golden one with the values for methods that change weights; absent in older folders.
 const WEIGHTS_FILE: &str = "weights.safetensors";
 /// The noise of its tensors.
 const WEIGHTS_NOISE_FILE: &str = "weights_noise.json";
 
-/// The largest share of a tensor's scale that may be called noise. Half of float32's digits are left then; what is off
-/// by more is no rounding.
+/// Largest noise accepted, as a fraction of a tensor's scale. It leaves half of float32's digits; larger deviations are
+/// not rounding.
 const MOST_NOISE: f64 = 1e-3;
 
-/// What the noise file holds.
+/// Contents of the noise file.
 #[derive(Debug, Deserialize)]
 struct NoiseFile {
     tensors: BTreeMap<String, TensorNoise>,
 }
 
-/// One tensor of PyTorch in float32 beside the same in float64.
+/// A tensor in PyTorch's float32 compared with float64.
 #[derive(Debug, Deserialize)]
 struct TensorNoise {
-    /// The largest deviation.
+    /// Largest deviation.
     noise: f64,
-    /// The largest absolute value.
+    /// Largest absolute value.
     scale: f64,
 }
 
@@ -51,7 +51,7 @@ struct Entry {
     values: Values,
 }
 
-/// The tensors of `golden.safetensors`, and which of them were asked for.
+/// The tensors of `golden.safetensors`, and which of them have been read.
 #[derive(Debug)]
 pub(super) struct Golden {
     path: PathBuf,
@@ -61,7 +61,7 @@ pub(super) struct Golden {
 }
 
 impl Golden {
-    /// Reads the whole file, and the one of methods that change weights where it stands beside it.
+    /// Reads the whole file, and that of methods that change weights if present.
     pub fn open(path: &Path) -> Result<Self, VerifyError> {
         let mut entries = entries(path)?;
         let mut noise = noise(&path.with_file_name(NOISE_FILE))?;
@@ -88,22 +88,22 @@ impl Golden {
         &self.path
     }
 
-    /// PyTorch's own float32 noise in a tensor, where the folder says.
+    /// PyTorch's own float32 noise in a tensor, if stated by the folder.
     pub fn noise(&self, name: &str) -> Option<f64> {
         self.noise.get(name).copied()
     }
 
-    /// Shape of a tensor that `group` needs, with the expected number of axes.
+    /// Shape of a tensor needed by `group`, with the expected number of axes.
     pub fn shape<const N: usize>(&self, group: &str, name: &str) -> Result<[usize; N], VerifyError> {
         let shape = &self.entry(group, name)?.shape;
-        // A tensor of another rank is reported with as many unknown (0) axes as the layout has.
+        // For a tensor of another rank, the error shows an expected shape of N unknown (0) axes.
         shape
             .as_slice()
             .try_into()
             .map_err(|_| self.shape_error(name, &[0; N], shape))
     }
 
-    /// Shape of a tensor that `group` needs.
+    /// Shape of a tensor needed by `group`.
     pub fn any_shape(&self, group: &str, name: &str) -> Result<Vec<usize>, VerifyError> {
         Ok(self.entry(group, name)?.shape.clone())
     }
@@ -140,7 +140,7 @@ impl Golden {
         Ok(values)
     }
 
-    /// As [`Self::integers`], all of them ids of a vocabulary, or -100 where `ignored` allows it.
+    /// Like [`Self::integers`] for token ids, which must be within the vocabulary, or -100 if `ignored`.
     pub fn ids(
         &self,
         group: &str,
@@ -162,7 +162,7 @@ impl Golden {
         }
     }
 
-    /// Names of the tensors nobody asked for.
+    /// Names of the tensors that were never read.
     pub fn unread(&self) -> impl Iterator<Item = &str> {
         self.entries
             .keys()
@@ -200,7 +200,7 @@ impl Golden {
     }
 }
 
-/// Every tensor of a file.
+/// Reads every tensor of a file.
 fn entries(path: &Path) -> Result<BTreeMap<String, Entry>, VerifyError> {
     let bytes = read(path)?;
     let file = SafeTensors::deserialize(&bytes).map_err(|source| VerifyError::Safetensors {
@@ -221,7 +221,7 @@ fn entries(path: &Path) -> Result<BTreeMap<String, Entry>, VerifyError> {
     Ok(file.tensors().into_iter().map(entry).collect())
 }
 
-/// The noise of each tensor; nothing where there is no such file.
+/// The noise of each tensor; empty without a noise file.
 fn noise(path: &Path) -> Result<BTreeMap<String, f64>, VerifyError> {
     if !path.exists() {
         return Ok(BTreeMap::new());
@@ -244,12 +244,11 @@ fn noise(path: &Path) -> Result<BTreeMap<String, f64>, VerifyError> {
     file.tensors.into_iter().map(checked).collect()
 }
 
-/// The bytes of a file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, VerifyError> {
     Ok(adept_files::read(path)?)
 }
 
-/// Little-endian words; safetensors has checked that the bytes are a whole number of them.
+/// Little-endian words; safetensors has checked that the length is a multiple of the word size.
 fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
     bytes
         .chunks_exact(N)

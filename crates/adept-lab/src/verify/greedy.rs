@@ -1,4 +1,5 @@
-//! Checks of what a decoder-only model writes: positions counted both ways, new tokens fed back plainly and through ADePT's shift.
+//! Checks of greedy generation with decoder-only models: both ways of counting positions, and new tokens with and
+//! without ADePT's offset.
 
 use adept_core::{Intervention, Method, Unchanged};
 use adept_models::generate::{
@@ -15,9 +16,9 @@ use super::golden::Golden;
 use super::subject::Subject;
 use super::{GroupRow, VerifyError};
 
-/// One way of writing on.
+/// A variant of generation.
 struct Way {
-    /// What follows `gen_ids` in the golden name.
+    /// Suffix after `gen_ids` in the golden name.
     name: &'static str,
     positions: Positions,
     /// Whether new tokens pass through the adapter's offset.
@@ -40,7 +41,7 @@ const fn shifted(name: &'static str, positions: Positions) -> Way {
     }
 }
 
-/// The first way is the one that stops at the end token as well, and whose margins are in the file: for the bare model
+/// The first variant is also run with stopping at the end token, and its margins are in the file: for the bare model
 /// transformers' `generate`, for an adapted one peft's.
 const BASE: &[Way] = &[
     plain("nostop", Positions::Tokens),
@@ -57,7 +58,7 @@ const ADEPT: &[Way] = &[
     shifted("mask_adaptnew_nostop", Positions::Tokens),
 ];
 
-/// What the bare model writes.
+/// Generation with the bare model.
 pub(super) fn base<AB, M>(subject: &Subject<'_, AB, M>) -> Result<Vec<GroupRow>, VerifyError>
 where
     AB: AutodiffBackend,
@@ -68,7 +69,7 @@ where
     check("base", BASE, subject.golden, (&subject.inner, &bare), subject.device)
 }
 
-/// What the model with an adapter writes.
+/// Generation with an adapter.
 pub(super) fn adapted<AB, M>(
     method: Method,
     subject: &Subject<'_, AB, M>,
@@ -130,7 +131,7 @@ fn check<B: Backend, M: CausalBackbone<B>>(
             let written = complete(model, &prefix_read, &requests, &stopping, &embed, never, device)?;
             let ids = written.into_iter().map(|written| {
                 let mut ids = written.ids;
-                // The golden rows are filled up with the end token.
+                // The golden rows are padded with the end token.
                 ids.resize(NEW_TOKENS, end_id(model));
                 ids
             });
@@ -142,10 +143,10 @@ fn check<B: Backend, M: CausalBackbone<B>>(
     Ok(rows)
 }
 
-/// The texts to go on from.
+/// The prompts to complete.
 struct Given {
     rows: Vec<Vec<u32>>,
-    /// Slots that they are padded to.
+    /// Slots they are padded to.
     width: usize,
 }
 
@@ -157,7 +158,7 @@ impl Given {
         let mask = golden.integers(GROUP, "gen.attention_mask", &[rows, width])?;
         let own = |(ids, mask): (&[i64], &[i64])| -> Vec<u32> {
             let seen = ids.iter().zip(mask).filter(|(_, attend)| **attend != 0);
-            // `ids` are below the vocabulary's size, which is an embedding matrix's row count: they fit.
+            // `ids` are below the vocabulary size, the row count of an embedding matrix, so they fit.
             seen.map(|(id, _)| *id as u32).collect()
         };
         let rows = ids.chunks(width).zip(mask.chunks(width)).map(own).collect();

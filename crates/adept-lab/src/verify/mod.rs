@@ -1,28 +1,29 @@
-//! `adept verify`: compares this program, on any backend, with values that PyTorch computed.
+//! `adept verify`: compares this program, on any backend, with values computed by PyTorch.
 //!
-//! A golden folder (its layout is described in `tests/generators/golden_t5.py` and `golden_causal.py`, which make the
-//! project's own) holds a tiny random T5, CodeGen or Llama and what transformers, peft and torch's AdamW make of it.
-//! Verification computes the same values with the parts that training and inference use — the backbone, the adapters,
-//! the batches of joined rows, the loop's loss and gradients, the optimiser with its groups and schedule, generation,
-//! label scoring, the tokenizer — and reports the largest deviation of each group against its limit ([`limit`]). So a
-//! user sees on their own machine, with their own driver, whether a backend computes what the paper's equations say.
+//! A golden folder (its layout is described in `tests/generators/golden_t5.py` and `golden_causal.py`, which generate
+//! the project's own) contains a tiny random T5, CodeGen or Llama and the values that transformers, peft and torch's
+//! AdamW compute with it. Verification computes the same values with the code used in training and inference — the
+//! backbone, the adapters, the batches of joined rows, the loop's loss and gradients, the optimiser with its groups and
+//! schedule, generation, label scoring, the tokenizer — and reports the largest deviation of each group against its
+//! tolerance ([`limit`]). This shows users on their own machine, with their own driver, whether a backend computes what
+//! the paper's equations say.
 //!
 //! | file | what |
 //! |---|---|
 //! | `golden` | the golden file |
-//! | `subject` | backbone, batch and adapters under test |
-//! | `seq2seq` | the checks of T5 |
-//! | `causal`, `greedy`, `rope` | the checks of CodeGen and Llama |
-//! | `exact`, `forward`, `train` | what families share of them |
+//! | `subject` | backbone, batch and adapters being checked |
+//! | `seq2seq` | checks of T5 |
+//! | `causal`, `greedy`, `rope` | checks of CodeGen and Llama |
+//! | `exact`, `forward`, `train` | checks shared by the families |
 //! | `weights` | methods that change weights: LoRA, (IA)³ |
 //! | `compare`, `report` | deviations, and the verdict |
 //!
-//! Limits are absolute, made for the tiny models of this repository. Where the folder holds `noise.json` (how far
-//! PyTorch's own float32 is from its float64, tensor by tensor, and how large the values are), they grow with that
-//! noise ([`limit::NOISE`]), so that a model of real size can be checked too.
+//! Tolerances are absolute, chosen for the tiny models of this repository. If the folder contains `noise.json` (the
+//! deviation of PyTorch's float32 from its float64 and the scale of the values, per tensor), they increase with that
+//! noise ([`limit::NOISE`]), so that models of real size can be checked too.
 //!
-//! A group that cannot be checked because something is missing is an error, never a pass; of methods that change weights a
-//! folder may hold less (`weights.safetensors`, `ia3/`), and the report says what it lacks.
+//! A group that cannot be checked because something is missing is an error, never a pass. Only values for methods that
+//! change weights are optional (`weights.safetensors`, `ia3/`); the report lists what is missing.
 
 mod causal;
 mod compare;
@@ -49,12 +50,12 @@ use burn::tensor::backend::AutodiffBackend;
 
 use golden::Golden;
 
-/// Checks the backbone in `backbone`, of the family that its `config.json` names, against the golden folder (or its
+/// Checks the backbone in `backbone`, of the family in its `config.json`, against the golden folder (or its
 /// `golden.safetensors`) `golden` on `device`.
 ///
 /// # Errors
-/// Whatever keeps a group that should be checked from being checked. A deviation beyond its limit is not an error but
-/// a row that did not pass.
+/// Anything that prevents a group from being checked. A deviation beyond its tolerance is not an error but a row that
+/// did not pass.
 pub fn verify<AB: AutodiffBackend>(
     backbone: &Path,
     golden: &Path,
@@ -92,7 +93,7 @@ pub fn verify<AB: AutodiffBackend>(
     })
 }
 
-/// What the folder lacks, and what the file holds beyond the groups that were checked.
+/// What the folder lacks, and tensors of the file that belong to no checked group.
 fn not_checked(golden: &Golden, missing: Vec<NotChecked>) -> Vec<NotChecked> {
     let unknown = golden.unread().map(|name| NotChecked {
         group: name.to_owned(),

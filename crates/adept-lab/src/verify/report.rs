@@ -1,4 +1,4 @@
-//! The verdict of a verification: one row a tensor group, and what was left out, with the reason.
+//! Result of a verification: one row per tensor group, and what was not checked, with the reason.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,33 +7,33 @@ use serde::Serialize;
 
 use super::limit;
 
-/// The largest deviation of one group of tensors, against the group's limit.
+/// The largest deviation within a group of tensors, and the group's tolerance.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GroupRow {
     /// `base.logits`, `adept.gradients`, `tokenizer` and so on.
     pub group: String,
-    /// How many tensors (tokenizer: cases) were compared.
+    /// Number of tensors (tokenizer: cases) compared.
     pub compared: usize,
-    /// The tensor (tokenizer: case) with the largest deviation; empty where nothing deviates.
+    /// The tensor (tokenizer: case) with the largest deviation; empty if nothing deviates.
     pub tensor: String,
-    /// Largest absolute deviation; for ids and tokenizer cases the number of ids or cases that differ. NaN where a
-    /// computed value is NaN (`null` in JSON).
+    /// Largest absolute deviation; for ids and tokenizer cases the number of differences. NaN if a computed value is
+    /// NaN (`null` in JSON).
     pub deviation: f64,
-    /// The largest deviation that passes: conventions.md of the specification, 0 for ids and tokenizer cases; more
-    /// where the golden folder says that float32 itself is further off.
+    /// Largest accepted deviation: conventions.md of the specification, 0 for ids and tokenizer cases; larger if the
+    /// golden folder states larger float32 noise.
     pub limit: f64,
-    /// PyTorch's own float32 noise in that tensor, where the limit follows from it.
+    /// PyTorch's own float32 noise in that tensor, if the tolerance is derived from it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise: Option<f64>,
-    /// `deviation / limit`: 1 is the limit itself. Infinite (`null` in JSON) where the limit is 0 and something
+    /// `deviation / limit`: 1 is at the tolerance. Infinite (`null` in JSON) if the tolerance is 0 and something
     /// differs.
     pub relative: f64,
-    /// Whether the deviation is within the limit. A NaN never is.
+    /// Whether the deviation is within the tolerance; never for NaN.
     pub pass: bool,
 }
 
 impl GroupRow {
-    /// The row of a group; `pass` and `relative` follow from the figures.
+    /// Creates the row of a group; `pass` and `relative` are derived from the figures.
     pub fn new(group: impl Into<String>, compared: usize, tensor: String, deviation: f64, limit: f64) -> Self {
         // Written so that a NaN fails: `deviation > limit` would let it through.
         let pass = deviation <= limit;
@@ -51,16 +51,16 @@ impl GroupRow {
     }
 }
 
-/// A part of the golden folder that was not checked, and why: it counts neither as passed nor as failed.
+/// A part of the golden folder that was not checked, and why: neither passed nor failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NotChecked {
     /// The group.
     pub group: String,
-    /// The reason, a full sentence.
+    /// The reason, as a full sentence.
     pub reason: String,
 }
 
-/// Everything a verification found.
+/// The result of a verification.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct VerifyReport {
     /// The backbone folder.
@@ -69,16 +69,16 @@ pub struct VerifyReport {
     /// The golden file.
     #[serde(with = "adept_data::path_text")]
     pub golden: PathBuf,
-    /// burn's name of the backend that was verified.
+    /// burn's name for the verified backend.
     pub backend: String,
-    /// One row a group, in the order of the checks.
+    /// One row per group, in the order of the checks.
     pub rows: Vec<GroupRow>,
-    /// What the folder holds or may hold but this program does not check.
+    /// Parts of a golden folder, present or optional, that were not checked.
     pub not_checked: Vec<NotChecked>,
 }
 
 impl VerifyReport {
-    /// Whether every group passed. A report without rows has not passed.
+    /// Whether every group passed; false without rows.
     pub fn passed(&self) -> bool {
         !self.rows.is_empty() && self.rows.iter().all(|row| row.pass)
     }
@@ -107,7 +107,7 @@ impl fmt::Display for VerifyReport {
             "group", "compared", "deviation", "limit", "of limit"
         )?;
         for row in &self.rows {
-            // An exact match is a plain 0, apart from any small figure.
+            // An exact match is shown as a plain 0, distinct from small values.
             let figure = |value: f64, text: String| if value == 0.0 { "0".to_owned() } else { text };
             writeln!(
                 f,

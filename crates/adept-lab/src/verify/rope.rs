@@ -1,4 +1,5 @@
-//! Checks of rotary positions: the tables of CodeGen and Llama, the published Llamas' frequencies, and Llama without scaling.
+//! Checks of rotary positions: the tables of CodeGen and Llama, the published Llamas' frequencies, and Llama without
+//! scaling.
 
 use adept_models::llama::RopeScaling;
 use adept_models::{CodeGen, Llama, LlamaConfig};
@@ -67,13 +68,13 @@ fn frequencies(golden: &Golden, config: &LlamaConfig) -> Result<GroupRow, Verify
             .zip(expected)
             .map(|(computed, expected)| f64::from(*computed) / expected)
             .collect();
-        // A ratio has no scale that noise could be a part of.
+        // Ratios have no scale to relate the noise to.
         group.derived(name, &vec![1.0; ratios.len()], &ratios, 0);
     }
     group.finish()
 }
 
-/// Cosines and sines; the golden tables hold them once for each half of a head's channels.
+/// Cosines and sines; the golden tables repeat them for both halves of a head's channels.
 fn tables<B: Backend>(golden: &Golden, model: &Llama<B>, device: &B::Device) -> Result<GroupRow, VerifyError> {
     const GROUP: &str = "rope.tables";
     let [positions, _] = golden.shape(GROUP, "rope.cos")?;

@@ -50,7 +50,7 @@ pub(super) fn check<AB: AutodiffBackend>(
     Ok(rows)
 }
 
-/// The buckets of T5's relative positions over the golden distances.
+/// Buckets of T5's relative positions for the golden distances.
 fn buckets(golden: &Golden, config: &T5Config) -> Result<GroupRow, VerifyError> {
     const GROUP: &str = "rel.buckets";
     let [count] = golden.shape(GROUP, "rel.distance")?;
@@ -70,7 +70,7 @@ fn buckets(golden: &Golden, config: &T5Config) -> Result<GroupRow, VerifyError> 
     group.finish()
 }
 
-/// Labels shifted right.
+/// Checks the labels shifted right.
 fn decoder_input<AB: AutodiffBackend>(subject: &T5Subject<'_, AB>) -> Result<GroupRow, VerifyError> {
     let name = "train.decoder_input_ids";
     let ids = read_integers(name, decoder_ids(subject))?;
@@ -84,13 +84,13 @@ fn labels<AB: AutodiffBackend>(subject: &T5Subject<'_, AB>) -> Tensor<AB::InnerB
     upload::labels(&subject.batch, subject.device)
 }
 
-/// Decoder input `[batch, target]`, as the training loop makes it from the labels.
+/// Decoder input `[batch, target]`, as the training loop derives it from the labels.
 fn decoder_ids<AB: AutodiffBackend>(subject: &T5Subject<'_, AB>) -> Tensor<AB::InnerBackend, 2, Int> {
     let config = subject.inner.config();
     shift_right(labels(subject), config.decoder_start_token_id, config.pad_token_id)
 }
 
-/// The bare model.
+/// Checks the bare model.
 fn base<AB: AutodiffBackend>(subject: &T5Subject<'_, AB>) -> Result<Vec<GroupRow>, VerifyError> {
     let AdaptedInput { embeddings, mask } = subject.source();
     let mut hidden = Group::new(subject.golden, "base.hidden", limit::LOGITS);
@@ -121,7 +121,7 @@ fn base<AB: AutodiffBackend>(subject: &T5Subject<'_, AB>) -> Result<Vec<GroupRow
     Ok(rows)
 }
 
-/// The model with an adapter.
+/// Checks the model with an adapter.
 fn adapted<AB: AutodiffBackend>(method: Method, subject: &T5Subject<'_, AB>) -> Result<Vec<GroupRow>, VerifyError> {
     let adapter = subject.adapter::<AB::InnerBackend>(method)?;
     let source = subject.source();
@@ -166,7 +166,7 @@ fn decode<AB: AutodiffBackend>(
     )
 }
 
-/// Label scoring of every row's target against the sum of its golden token losses.
+/// Compares label scoring of every row's target with the sum of its golden token losses.
 fn label_scores<AB: AutodiffBackend>(
     subject: &T5Subject<'_, AB>,
     encoded: &AdaptedInput<AB::InnerBackend>,

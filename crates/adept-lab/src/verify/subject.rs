@@ -1,4 +1,5 @@
-//! What is verified: a backbone on the plain and on the autodiff backend, the golden batch, and the golden adapters.
+//! The subject of a verification: a backbone on the plain and on the autodiff backend, the golden batch, and the golden
+//! adapters.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +15,14 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use super::VerifyError;
 use super::golden::Golden;
 
-/// A tensor of an adapter under its three names.
+/// The three names of an adapter's tensor.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Name {
-    /// In the golden file.
+    /// Name in the golden file.
     pub golden: &'static str,
-    /// In adapter files.
+    /// Name in adapter files.
     pub file: &'static str,
-    /// The path of the module's parameter, which parameter groups go by.
+    /// Path of the module's parameter, which determines its parameter group.
     pub path: &'static str,
 }
 
@@ -43,10 +44,10 @@ const ADEPT: &[Name] = &[
     name("b2", "lora_embedding_b", "Adept.offset.Adaptive.b2"),
 ];
 
-/// The prompt methods of golden folders.
+/// Prompt methods included in golden folders.
 pub(super) const PROMPTS: [Method; 3] = [Method::Pt, Method::Dept, Method::Adept];
 
-/// The tensors of a prompt method's adapter, prompt first.
+/// Tensors of a prompt method's adapter, prompt first.
 pub(super) fn names(method: Method) -> &'static [Name] {
     match method {
         Method::Pt => PT,
@@ -60,15 +61,15 @@ pub(super) fn names(method: Method) -> &'static [Name] {
 pub(super) struct Subject<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> {
     pub golden: &'a Golden,
     pub device: &'a AB::Device,
-    /// For evaluation.
+    /// Used for evaluation.
     pub inner: M::Inner,
-    /// For training: the same storage, no parameter tracked.
+    /// Used for training: shares the storage, tracks no parameter.
     pub frozen: M,
     pub batch: Batch,
 }
 
 impl<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> Subject<'a, AB, M> {
-    /// A backbone, for evaluation and for training.
+    /// Creates the backbone for training from the one for evaluation.
     pub fn new(inner: M::Inner, golden: &'a Golden, batch: Batch, device: &'a AB::Device) -> Self {
         Self {
             golden,
@@ -88,7 +89,7 @@ impl<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> Subject<'a, AB, M> {
         }
     }
 
-    /// The golden adapter of a method on any backend over the same device.
+    /// The golden adapter of a method on any backend with the same device.
     pub fn adapter<B: Backend<Device = AB::Device>>(&self, method: Method) -> Result<Adapter<B>, VerifyError> {
         let config = self.adapter_config(method)?;
         let sites = self.inner.sites();
@@ -122,7 +123,7 @@ impl<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> Subject<'a, AB, M> {
     }
 }
 
-/// The golden batch as the file has it.
+/// The golden batch from the file.
 pub(super) fn batch<B: Backend>(golden: &Golden, backbone: &impl Backbone<B>) -> Result<Batch, VerifyError> {
     const GROUP: &str = "batch";
     let vocabulary = backbone.vocab_size();
@@ -132,7 +133,7 @@ pub(super) fn batch<B: Backend>(golden: &Golden, backbone: &impl Backbone<B>) ->
     let ids = golden.ids(GROUP, "train.input_ids", &source, vocabulary, false)?;
     let mask = golden.integers(GROUP, "train.attention_mask", &source)?;
     let labels = golden.ids(GROUP, "train.labels", &target, vocabulary, true)?;
-    // `ids` are below the vocabulary's size, which is an embedding matrix's row count: they fit.
+    // `ids` are below the vocabulary size, the row count of an embedding matrix, so they fit.
     let narrow = |ids: &[i64]| ids.iter().map(|id| *id as i32).collect();
     Ok(Batch {
         rows: (0..rows).collect(),

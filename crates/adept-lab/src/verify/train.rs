@@ -15,7 +15,7 @@ use super::golden::Golden;
 use super::subject::{Name, Subject, names};
 use super::{GroupRow, VerifyError};
 
-/// Optimiser steps of the golden file.
+/// Optimiser steps in the golden file.
 pub(super) const STEPS: usize = 3;
 
 /// Gradients, tensors after three AdamW steps, and the losses on the way.
@@ -69,7 +69,7 @@ pub(super) fn adapted<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     Ok(rows)
 }
 
-/// The golden files' optimiser, made the way a run makes its own.
+/// The golden files' optimiser, built as in a run.
 pub(super) fn optimizer<AB: AutodiffBackend>(method: Method) -> AdamW<AB::InnerBackend> {
     let section = |learning_rate| GroupSection {
         learning_rate,
@@ -94,7 +94,7 @@ pub(super) fn optimizer<AB: AutodiffBackend>(method: Method) -> AdamW<AB::InnerB
     optim::adamw(TrainMethod::Adapter(method), &section).expect("the section above holds the groups of every method")
 }
 
-/// A parameter without a gradient counts as one whose gradient is not a number: it would never be trained.
+/// A parameter without a gradient is treated as a NaN gradient, since it would never be trained.
 fn compare_gradient<B: Backend>(
     method: Method,
     name: &Name,

@@ -1,5 +1,5 @@
-//! Checks of the methods that change weights (LoRA, (IA)³): the adapter that peft saved, read by the reader of adapter
-//! files; logits, loss, gradients, three optimiser steps, and the model that the adapter is merged into.
+//! Checks of methods that change weights (LoRA, (IA)³): the adapter saved by peft, read as an adapter file; logits,
+//! loss, gradients, three optimiser steps, and the merged model.
 
 use std::path::Path;
 
@@ -22,11 +22,11 @@ use super::{GroupRow, NotChecked, VerifyError};
 /// The methods, in the order of reports; each has a folder of its name in a golden folder.
 const METHODS: [Method; 2] = [Method::Lora, Method::Ia3];
 
-/// Logits `[batch, slots, vocab]` of a backbone for the golden batch.
+/// Computes the logits `[batch, slots, vocab]` of a backbone for the golden batch.
 pub(super) type Logits<'a, M, B> = &'a dyn Fn(&M) -> Tensor<B, 3>;
 
-/// The groups of every method that the folder holds; what it lacks goes to `missing`. `visible` are the slots whose
-/// logits may be compared; all of them where none are given.
+/// Groups of every method that the folder contains; missing ones are added to `missing`. `visible` are the slots whose
+/// logits are compared; all of them if `None`.
 pub(super) fn check<AB, M>(
     subject: &Subject<'_, AB, M>,
     folder: &Path,
@@ -63,7 +63,7 @@ where
     Ok(rows)
 }
 
-/// Compares logits at the slots that may be.
+/// Compares logits at the visible slots.
 fn compare_logits<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     name: &str,
     subject: &Subject<'_, AB, M>,
@@ -102,7 +102,7 @@ fn compare_gradients<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     gradients: &GradientSet<AB::InnerBackend>,
 ) -> Result<GroupRow, VerifyError> {
     let mut group = Group::new(subject.golden, format!("{method}.gradients"), limit::WEIGHT_GRADIENTS);
-    // A parameter without a gradient counts as one whose gradient is not a number: it would never be trained.
+    // A parameter without a gradient is treated as a NaN gradient, since it would never be trained.
     for (name, data) in gradients.in_place_of(adapter.valid(), f32::NAN).tensors() {
         group.data(&format!("{method}.grad.{name}"), data)?;
     }
@@ -154,7 +154,7 @@ fn steps<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     Ok([first, after.finish()?, step_losses.finish()?])
 }
 
-/// The merged model's logits, and the bare model's own beside those after the adapter has been taken out again.
+/// Compares the merged model's logits, and the bare model's with those after unmerging.
 fn merged<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     method: Method,
     subject: &Subject<'_, AB, M>,

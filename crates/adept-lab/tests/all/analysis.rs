@@ -1,4 +1,5 @@
-//! Tables 1 and 2: the sizes of offsets against a computation token by token, and the tables of tiny runs from files.
+//! Tables 1 and 2: magnitudes of offsets compared with a computation token by token, and the tables of tiny runs from
+//! files.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -25,7 +26,7 @@ use burn::tensor::{Distribution, Int, Tensor, TensorData};
 use burn_flex::Flex;
 use serde_json::Value;
 
-/// An adapter none of whose tensors is zero.
+/// An adapter without zero tensors.
 fn adapter(method: Method, d_model: usize, positions: usize) -> Adapter<Flex> {
     let config = match method {
         Method::Pt => AdapterConfig::pt(d_model, 2),
@@ -73,8 +74,8 @@ fn directly(values: &[f64]) -> (f64, f64) {
     (mean, variance)
 }
 
-/// The figures of a run of many values agree with two passes over all of them to 1e-12 of their size; a token left
-/// out, or one of padding taken in, changes them in the third digit here.
+/// One-pass moments of many values agree with two passes over them to a relative 1e-12; a missing token or an included
+/// pad would change the third digit.
 #[track_caller]
 fn check(found: &Moments, values: &[f64]) {
     let (mean, variance) = directly(values);
@@ -174,7 +175,7 @@ fn analysis(table: TableName, (data, backbone): &(PathBuf, PathBuf), out: &Path)
     }
 }
 
-/// Keeps what it saw; stops before the n-th batch of measuring, counted from 0.
+/// Records the events; stops before the n-th measured batch, counted from 0.
 #[derive(Default)]
 struct Seen {
     trained: Vec<String>,
@@ -216,7 +217,7 @@ fn table_1_is_made_from_runs_and_their_records_and_resumed_where_it_stopped() {
     let root = tempfile::tempdir().unwrap();
     let (world, out) = (world(root.path()), root.path().join("out"));
     let analysis = analysis(TableName::Table1, &world, &out);
-    // 12 tests in batches of 5: three batches a shift. The stop comes in the second shift of the first run.
+    // 12 test rows in batches of 5: three batches per shift. The stop falls in the second shift of the first run.
     let mut seen = Seen {
         stop_at: Some(5),
         ..Seen::default()
@@ -242,7 +243,7 @@ fn table_1_is_made_from_runs_and_their_records_and_resumed_where_it_stopped() {
         rte.unshifted_as_recorded,
         "an unshifted adapter scores as it did in training"
     );
-    // All the way round is where it began; fewer training sources reach later positions.
+    // A full cycle is the identity; fewer training sources reach later positions.
     assert_eq!(rte.dept[&24].scores, rte.dept[&0].scores);
     assert_eq!(rte.dept[&0].reach, rte.dept[&24].reach);
     assert!(rte.dept[&3].reach < rte.dept[&1].reach && rte.dept[&1].reach < rte.dept[&0].reach);
@@ -265,7 +266,7 @@ fn table_1_is_made_from_runs_and_their_records_and_resumed_where_it_stopped() {
     let mut seen = Seen::default();
     assert_eq!(make(&analysis, &mut seen).unwrap(), Table::Table1(table));
     assert_eq!((seen.trained.len(), seen.batches), (0, 0));
-    // One more shift is measured alone; the others stay.
+    // Only the additional shift is measured; the others are kept.
     let more = Analysis {
         shifts: vec![1, 2, 3, 24],
         ..analysis.clone()
@@ -315,7 +316,7 @@ fn finished_runs_of_another_folder_are_used_where_they_are_the_same() {
         (rte.dept.as_ref().unwrap().mean.n, rte.adept.as_ref().unwrap().mean.n),
         (2, 2)
     );
-    // The adapters have moved: their offsets are there, and smaller than the embeddings.
+    // The adapters have been trained: their offsets are nonzero, and smaller than the embeddings.
     let share = rte.dept.as_ref().unwrap().share.mean;
     assert!(share > 0.0 && share < 1.0, "{share}");
     assert_eq!((rte.training.rows, rte.training.longest), (40, 14));
@@ -325,7 +326,7 @@ fn finished_runs_of_another_folder_are_used_where_they_are_the_same() {
         "{page}"
     );
 
-    // Runs on other data are not used, although their settings are the same.
+    // Runs on other data are not reused, even with the same settings.
     let train = files.0.join("RTE/train.tsv");
     let changed = fs::read_to_string(&train).unwrap().replace("the sky", "a sky");
     fs::write(&train, changed).unwrap();
@@ -342,7 +343,7 @@ fn a_shift_reaches_the_answers_and_another_adapter_is_measured_anew() {
     let root = tempfile::tempdir().unwrap();
     let out = root.path().join("out");
     let files = world(root.path());
-    // Weights three times as large and a seed that was tried out: a random model that minds what it reads.
+    // Weights three times as large and a suitable seed: a random model that reacts to its input.
     let sharp = T5Config {
         vocab_size: 20,
         initializer_factor: 3.0,
@@ -355,7 +356,7 @@ fn a_shift_reaches_the_answers_and_another_adapter_is_measured_anew() {
     analysis.grid.seeds = vec![1];
     make(&analysis, &mut Seen::default()).unwrap();
 
-    // An adapter whose offsets drown the embeddings takes the place of the trained one.
+    // Replace the trained adapter by one whose offsets dominate the embeddings.
     let best = out.join("rte/dept/seed-1/best");
     let device = Default::default();
     let sites = t5_config().sites();
@@ -388,7 +389,7 @@ fn a_shift_reaches_the_answers_and_another_adapter_is_measured_anew() {
         "no shift changes any answer: {scores:?}"
     );
 
-    // What the record says is what the shifted adapter scores.
+    // The record contains the scores of the shifted adapter.
     let mut prepared = Prepared::<Flex>::load(&analysis.grid, &device).unwrap();
     let config = &plan.runs.cells[0].resolved.config;
     prepared.read(config).unwrap();
@@ -401,7 +402,7 @@ fn a_shift_reaches_the_answers_and_another_adapter_is_measured_anew() {
     .unwrap();
     assert_eq!(scored.unwrap()["accuracy"], scores[8]);
 
-    // The wrong kind of adapter in a run's folder is named.
+    // An adapter of the wrong kind in a run's folder is reported.
     let (adept, about) = file::load::<Flex>(&out.join("rte/adept/seed-1/best"), &sites, &device).unwrap();
     file::save(&best, &adept, &about).unwrap();
     let error = make(&analysis, &mut Seen::default()).unwrap_err();

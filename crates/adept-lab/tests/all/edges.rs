@@ -1,5 +1,5 @@
-//! Edge values of every numeric setting, and data of hardly any rows: a run, or a refusal that names what is wrong and
-//! what would do. Never a panic.
+//! Edge values of every numeric setting, and data with very few rows: either a run, or an error that says what is wrong
+//! and what would be accepted. Never a panic.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -14,7 +14,7 @@ use adept_train::pretrain;
 use crate::common::{AB, Watcher, one_at_a_time};
 use crate::world::world;
 
-/// Values of a kind that are tried, as a user would write them.
+/// Edge values of a kind, as a user would write them.
 fn edges(kind: &Kind) -> Vec<String> {
     let huge = [
         "1000000000000000000",
@@ -63,7 +63,7 @@ fn is_within(kind: &Kind, text: &str) -> bool {
     }
 }
 
-/// Resolves a field's edges and hands back those that are accepted.
+/// Resolves a field's edge values and returns the accepted ones.
 fn accepted(field: &Field, resolve: &dyn Fn(String) -> Result<(), ConfigError>) -> Vec<String> {
     let mut kept = Vec::new();
     for value in edges(&field.kind) {
@@ -81,7 +81,7 @@ fn accepted(field: &Field, resolve: &dyn Fn(String) -> Result<(), ConfigError>) 
                     "{assignment} is refused, though it is {expected}"
                 );
             }
-            // Refused beside other fields.
+            // Refused in combination with other fields.
             Err(cause) => {
                 let message = cause.to_string();
                 let last = field.key.rsplit('.').next().unwrap();
@@ -136,7 +136,7 @@ impl World {
         resolve(None, &all)
     }
 
-    /// Runs a few passes. What is refused must be said to be refused; a diverged loss is said too.
+    /// Runs a few passes. Refusals must be reported as such, and so must a diverged loss.
     fn run(&self, overrides: &[String]) -> Result<(), TrainError> {
         let resolved = self.settings(overrides)?;
         let out = tempfile::tempdir_in(&self.root).unwrap();
@@ -159,7 +159,7 @@ fn every_number_of_a_run_is_used_or_refused_by_its_range() {
     let _turn = one_at_a_time();
     let world = World::new();
     for field in RUN.fields.iter().filter(is_numeric) {
-        // A method's own settings are for runs of that method.
+        // Settings of a method need a run of that method.
         let method = field.method.map(|method| format!("adapter.method={method}"));
         let with = |assignment: String| -> Vec<String> { method.iter().cloned().chain([assignment]).collect() };
         let kept = accepted(field, &|assignment| world.settings(&with(assignment)).map(drop));
@@ -172,7 +172,7 @@ fn every_number_of_a_run_is_used_or_refused_by_its_range() {
     }
 }
 
-/// Errors that say which setting or which rows do not do.
+/// Errors that name the setting or rows at fault.
 fn is_refusal(cause: &TrainError) -> bool {
     use adept_data::DataError;
     matches!(
@@ -228,7 +228,7 @@ fn targets_of_one_token_are_refused_by_their_range() {
     );
 }
 
-/// Files of hardly any rows, of one class, of a split that is empty.
+/// Files with very few rows, with a single class, with an empty split.
 #[test]
 fn data_of_hardly_any_rows_run_or_are_refused() {
     let _turn = one_at_a_time();
@@ -264,7 +264,7 @@ fn data_of_hardly_any_rows_run_or_are_refused() {
     }
 }
 
-/// Whether a message is about rows that are missing.
+/// Whether a message is about missing rows.
 fn says_rows(cause: &TrainError) -> bool {
     let message = cause.to_string();
     is_refusal(cause) || message.contains("row") || message.contains("empty")
@@ -281,7 +281,7 @@ fn every_number_of_a_pretraining_is_refused_by_its_range_or_accepted() {
     }
 }
 
-/// One pretraining for each field's smallest value, on a corpus of a few hundred words.
+/// One pretraining run for each field's smallest value, on a corpus of a few hundred words.
 #[test]
 fn the_smallest_numbers_of_a_pretraining_run_or_are_refused() {
     let _turn = one_at_a_time();
@@ -312,7 +312,7 @@ fn the_smallest_numbers_of_a_pretraining_run_or_are_refused() {
         Kind::Number { min, .. } => Some(format!("{}={min}", field.key)),
         _ => None,
     };
-    // Those that decide how large a thing is, and what is divided by.
+    // Sections that determine sizes and divisors.
     let tried = ["model.", "tokenizer.", "text.", "schedule.", "train.", "optimizer."];
     let fields = pretrain::config::PRETRAIN
         .fields

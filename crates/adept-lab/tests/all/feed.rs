@@ -1,5 +1,5 @@
-//! A folder of runs that holds any bytes, and what is asked of the report on it. The property tests here and the fuzz
-//! target (`fuzz/` at the repository's root) share this file.
+//! A folder of runs with arbitrary bytes, and what must hold for its report. Shared by the property tests here and the
+//! fuzz target (`fuzz/` at the repository's root).
 
 use adept_lab::report::{self, Report, ReportError};
 
@@ -9,7 +9,7 @@ use crate::input::Folder;
 pub struct ReportFeed(Folder);
 
 impl ReportFeed {
-    /// For inputs that hold a grid's file, two finished runs and a begun one.
+    /// Inputs are a grid's file, two finished runs and an unfinished one.
     #[allow(clippy::new_without_default, reason = "it makes a folder")]
     pub fn new() -> Self {
         Self(Folder::new(&[
@@ -25,7 +25,7 @@ impl ReportFeed {
     /// Makes the report.
     ///
     /// # Panics
-    /// Where that does, and where an error does not name a file of the folder.
+    /// If building it panics, or if an error does not name a file of the folder.
     pub fn check(&self, input: &[u8]) -> Result<Report, ReportError> {
         let folder = self.0.fill(input);
         let report = report::build(folder);

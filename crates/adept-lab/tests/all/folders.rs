@@ -1,5 +1,5 @@
-//! Whose a folder is: what is not ours is refused and stays, what an earlier version left is ours, and in a folder of
-//! ours somebody else's files stay.
+//! Ownership of folders: those of others are refused and left intact, those of earlier versions are recognised, and
+//! files that others put into the program's folders are kept.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use crate::world::world;
 
 const KINDS: [FolderKind; 3] = [FolderKind::Run, FolderKind::Pretraining, FolderKind::Grid];
 
-/// Writes files, the folders that they are in too.
+/// Writes files, creating their folders.
 fn put(root: &Path, files: &[(&str, &str)]) {
     for (name, text) in files {
         let path = root.join(name);
@@ -123,7 +123,7 @@ fn what_is_no_folder_is_said_to_be_that() {
         symlink("nowhere", root.path().join("dangling")).unwrap();
         let error = RunFolder::open(&root.path().join("dangling")).unwrap_err().to_string();
         assert!(error.contains("a link that leads nowhere"), "{error}");
-        // A link to a folder is that folder.
+        // A link to a folder is treated like that folder.
         fs::create_dir(root.path().join("disk")).unwrap();
         symlink("disk", root.path().join("link")).unwrap();
         drop(RunFolder::open(&root.path().join("link")).unwrap());
@@ -177,7 +177,7 @@ fn go(resolved: &Resolved, out: &Path, watcher: &mut Watcher) -> Result<(), Trai
     run::<AB>(resolved, out, &Default::default(), &Default::default(), watcher).map(drop)
 }
 
-/// Runs of the versions before the marker are resumed, at whatever point they were stopped.
+/// Runs of versions before the marker are resumed, at whatever point they were stopped.
 #[test]
 fn what_an_earlier_version_left_is_ours() {
     let _turn = one_at_a_time();
@@ -197,7 +197,7 @@ fn what_an_earlier_version_left_is_ours() {
     go(&resolved, &out, &mut watcher).unwrap();
     assert_eq!(watcher.resumed.len(), 1);
 
-    // Each trace by itself is enough.
+    // Each trace on its own is enough.
     let record = fs::read(out.join("record.jsonl")).unwrap();
     for lost in [
         &["record.jsonl", "config.toml", "run.lock"][..],
@@ -217,7 +217,7 @@ fn what_an_earlier_version_left_is_ours() {
         fs::write(out.join("config.toml"), resolved.to_toml()).unwrap();
     }
 
-    // A start that failed left its lock alone.
+    // A failed start left only its lock.
     for kind in [FolderKind::Run, FolderKind::Pretraining] {
         for lock in ["4711\n", ""] {
             let folder = tempfile::tempdir().unwrap();
@@ -225,7 +225,7 @@ fn what_an_earlier_version_left_is_ours() {
             drop(RunFolder::open_as(folder.path(), kind).unwrap());
         }
     }
-    // Runs that somebody has put in order themselves are a grid.
+    // Runs that a user has arranged are a grid.
     let by_hand = root.path().join("by-hand");
     fs::create_dir_all(by_hand.join("rte/adept")).unwrap();
     fs::rename(&out, by_hand.join("rte/adept/seed-42")).unwrap();
@@ -234,7 +234,7 @@ fn what_an_earlier_version_left_is_ours() {
     folder::check(&by_hand, FolderKind::Grid).unwrap();
 }
 
-/// What a user puts into a run's folder, and into the folders in it, is there after training, resuming and overwriting.
+/// Files that a user puts into a run's folder or its subfolders survive training, resuming and overwriting.
 #[test]
 fn somebody_elses_files_in_a_run_stay() {
     let _turn = one_at_a_time();
@@ -299,7 +299,7 @@ fn somebody_elses_files_in_a_run_stay() {
     all_stay("after a run begun anew");
 }
 
-/// Completions may be there before a run; only what the run added goes with it.
+/// Completions may exist before a run; only those added by the run are deleted with it.
 #[test]
 fn given_completions_stay_and_a_runs_own_go() {
     let line =
@@ -321,7 +321,7 @@ fn given_completions_stay_and_a_runs_own_go() {
     put(root.path(), &[("completions.jsonl", &given)]);
     assert_eq!(folder::clear(root.path(), FolderKind::Run).unwrap().kept, [""; 0]);
 
-    // Nobody knows whose those of an earlier version are.
+    // The origin of an earlier version's completions is unknown.
     put(root.path(), &[("completions.jsonl", &given)]);
     fs::remove_file(root.path().join(MARKER)).unwrap();
     put(
@@ -334,7 +334,7 @@ fn given_completions_stay_and_a_runs_own_go() {
     );
 }
 
-/// A report is written beside runs that somebody has put in order, but never over a file of theirs.
+/// A report is written next to runs that a user has arranged, but never over the user's files.
 #[test]
 fn a_report_replaces_reports_only() {
     let root = tempfile::tempdir().unwrap();

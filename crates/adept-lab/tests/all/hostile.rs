@@ -1,5 +1,5 @@
-//! No bytes make the reader of folders of runs panic: they are reported, or refused by file. The feed judges; the good
-//! inputs are the fuzz target's seeds.
+//! The reader of run folders never panics: arbitrary bytes are reported, or refused with the file's name. The feed
+//! judges; the valid inputs are the fuzz target's seeds.
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::damage::{config, damaged, seeds};
 use crate::feed::ReportFeed;
 
-/// What the files are made of.
+/// Fragments of the files.
 const PIECES: [&[u8]; 11] = [
     b"\"event\":\"step\"",
     b"18446744073709551615",
@@ -43,7 +43,7 @@ fn damaged_folders_of_runs_are_reported_or_refused() {
     });
 }
 
-/// Counts of parameters are a file's word and may be any number.
+/// Parameter counts are read from a file and may be arbitrary.
 #[test]
 fn counts_of_any_size_are_reported() {
     let (name, seed) = seeds("run_folder").into_iter().next().unwrap();

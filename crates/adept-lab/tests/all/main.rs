@@ -1,4 +1,4 @@
-//! Runs, their folders, analyses and reports from outside the crate.
+//! Tests of the public API: runs, their folders, analyses and reports.
 
 mod analysis;
 #[path = "../../../adept-train/tests/all/common/mod.rs"]

@@ -1,4 +1,4 @@
-//! Whole runs: from files on disk to `result.json`, and what a folder that already holds a run does.
+//! Whole runs: from files on disk to `result.json`, and the handling of folders that already contain a run.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -142,7 +142,7 @@ fn a_finished_run_is_not_run_again_and_another_is_refused() {
     let first = go(&settings(&data, &backbone, &[]), &folder, &mut Watcher::default()).unwrap();
     let before = bytes(&folder);
     let mut watcher = Watcher::default();
-    // A field that decides nothing may differ.
+    // Fields that do not affect the result may differ.
     let again = go(
         &settings(&data, &backbone, &["train.log_every=3"]),
         &folder,
