@@ -18,7 +18,7 @@ fn train<B: AutodiffBackend>(folder: &Path, rows: &Path, out: &Path, device: &B:
     let Loaded { model, fingerprint } = Model::<B::InnerBackend>::load(folder, device)?;
     let (tokenizer, task) = (TextTokenizer::from_dir(folder)?, Task::named("text")?);
     let (encoder, lengths) = (RowEncoder::apart(&tokenizer), Lengths { source: 64, target: 4 });
-    // Of one file, a tenth of the rows is held out for validation and a tenth for the test.
+    // A tenth of the file's rows is held out for validation and a tenth for the test.
     let data = open_task(&task, rows, &LoadOptions::default(), encoder, lengths, None)?;
     let options = BatchOptions::apart(16, lengths, model.pad_id());
     let batches = Batcher::new(&data.train, options.clone())?;

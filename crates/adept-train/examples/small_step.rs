@@ -1,11 +1,11 @@
-//! Times whole training steps (batch to stepped parameters) and label scoring of small random T5 models on the CPU.
+//! Times full training steps (from batch to updated parameters) and label scoring of small random T5 models on the CPU.
 //!
 //! `cargo run --release -p adept-train --features adept-models/flex --example small_step -- MODEL WORK [STEPS]`
 //!
 //! MODEL is `d_model,layers,vocab,d_ff,heads` (heads of 32 channels, as many encoder as decoder layers), e.g.
 //! `160,3,6144,512,5`. WORK is `method,batch,source,target[,prompt slots]`, e.g. `full,32,128,36` for pretraining or
-//! `adept,32,32,3,20` for an adapter on a frozen backbone. Gradients are clipped to a global norm of 1. The least of all
-//! times is shown beside the median, since it suffers least from whatever else the machine does.
+//! `adept,32,32,3,20` for an adapter on a frozen backbone. Gradients are clipped to a global norm of 1. The minimum is
+//! shown next to the median, since it is least affected by other load on the machine.
 #![allow(clippy::print_stdout, clippy::expect_used)]
 
 use std::time::Instant;
@@ -33,7 +33,7 @@ fn numbers(argument: &str) -> Vec<usize> {
 }
 
 fn main() {
-    // From inside the pool, so that this thread works on what it hands out instead of waiting for others to wake up.
+    // Inside the pool, this thread works on the tasks it hands out instead of waiting for others to wake up.
     rayon::scope(|_| work());
 }
 
@@ -145,7 +145,7 @@ fn train<T: Target<AB>>(target: &T, batch: &Batch, steps: usize, method: TrainMe
         trained = optimizer.step::<AB, _>(trained, gradients, &[1e-3]);
         let whole = begin.elapsed().as_secs_f64() * 1e3;
         last = loss.into_scalar();
-        // The first rounds pay for memory the allocator has not seen yet.
+        // The first rounds include the allocator's first use of its memory.
         if step >= 2 {
             for (times, time) in times.iter_mut().zip([passed, clipped - passed, whole - clipped, whole]) {
                 times.push(time);
@@ -165,7 +165,7 @@ fn show(name: &str, mut times: Vec<f64>, batch: usize) {
     println!("  {name:<15} least {least:7.2} ms, median {median:7.2} ms, at most {rate:6.0} samples/s");
 }
 
-/// Rows of which the first fills the width and others are shorter by up to a quarter.
+/// Rows of which the first fills the width and others are up to a quarter shorter.
 fn made_up(rows: usize, source: usize, target: usize, vocab: usize) -> Batch {
     let id = |row: usize, slot: usize| (3 + (row * 7919 + slot * 104_729 + 31) % (vocab - 3)) as i32;
     let mut batch = Batch {

@@ -1,15 +1,15 @@
-//! Checkpoints: everything that is needed to go on bit for bit, whole and verified or not there.
+//! Checkpoints: everything needed to resume bit for bit, either complete and verified or absent.
 //!
-//! A checkpoint is a folder `step-<n>` with `tensors.safetensors` (parameters and the optimiser's state, exact) and
-//! `state.json` (step, best so far, length of the record, what the run is made of, and the SHA-256 of the tensors and
-//! of itself). It is written under another name, flushed and renamed, so a kill or a full disk leaves the ones before
-//! it as they were. Loading verifies both checksums and the tensors' header, and falls back to the one before where
-//! they do not hold.
+//! A checkpoint is a folder `step-<n>` with `tensors.safetensors` (parameters and optimiser state, exact) and
+//! `state.json` (step, best so far, length of the record, the run's identity, and the SHA-256 of the tensors and of
+//! itself). It is written under another name, synced and renamed, so that a kill or a full disk leaves earlier
+//! checkpoints intact. Loading verifies both checksums and the tensors' header, and falls back to the previous
+//! checkpoint if they do not match.
 //!
-//! Tensors stream to disk one by one: writing takes no more memory than the largest of them.
+//! Tensors are streamed to disk one by one: writing needs no more memory than the largest of them.
 //!
-//! What a run is made of and where it stands are types of the loop that writes them: [`Identity`] and [`Progress`] for
-//! adapters and fine-tuning, those of [`crate::pretrain`] for pretraining.
+//! The types of identity and progress belong to the loop that writes them: [`Identity`] and [`Progress`] for adapters
+//! and fine-tuning, those of [`crate::pretrain`] for pretraining.
 
 mod tensors;
 
@@ -34,27 +34,27 @@ use crate::gradient::PathStack;
 use crate::optim::OptimizerState;
 use tensors::{Flat, Reader, TensorFile, Writer};
 
-/// Version of the layout.
+/// Version of the format.
 const FORMAT: u32 = 1;
 const STATE: &str = "state.json";
 const TENSORS: &str = "tensors.safetensors";
-/// Files of a checkpoint, in the order in which they are written.
+/// Files of a checkpoint, in the order of writing.
 const FILES: [&str; 2] = [TENSORS, STATE];
 const UNFINISHED: &str = "unfinished";
 
-/// What a run is made of. It goes on only with the same.
+/// Identity of a run. A checkpoint can only be resumed by a run with the same identity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
     /// Resolved configuration.
     pub config: RunConfig,
-    /// Files the examples came from.
+    /// Files the examples were read from.
     pub data: Vec<DataFile>,
-    /// Identity of the backbone's weights.
+    /// Fingerprint of the backbone's weights.
     pub fingerprint: String,
 }
 
 impl Identity {
-    /// The first difference that decides what is trained, as (field, value there, value here).
+    /// The first difference that affects training, as (field, value there, value here).
     pub fn difference(&self, there: &Identity) -> Option<(String, String, String)> {
         if let Some((key, here, there)) = self.config.differences(&there.config).into_iter().next() {
             return Some((format!("`{key}`"), there, here));
@@ -84,16 +84,16 @@ impl Identity {
     }
 }
 
-/// Where a run stands, tensors apart.
+/// Progress of a run, apart from tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// Optimiser steps done.
     pub step: usize,
     /// Step of the last evaluation.
     pub evaluated: Option<usize>,
-    /// Sum and number of the losses since the last point of the curve.
+    /// Sum and number of losses since the last point of the loss curve.
     pub window: (f64, usize),
-    /// Seconds of training so far, evaluation not counted.
+    /// Seconds of training so far, without evaluation.
     pub seconds: f64,
     /// Training examples seen so far.
     pub samples: usize,
@@ -101,7 +101,7 @@ pub struct Progress {
     pub record_bytes: u64,
 }
 
-/// Where some loop stands.
+/// Progress of a training loop.
 pub trait Position: Serialize + DeserializeOwned + Clone {
     /// Optimiser steps done.
     fn step(&self) -> usize;
@@ -118,7 +118,7 @@ impl Position for Progress {
 struct State<P, I> {
     progress: P,
     identity: I,
-    /// The optimiser's step count of each parameter.
+    /// Step count of each parameter in the optimiser.
     optimizer_steps: BTreeMap<String, u64>,
     /// SHA-256 of the tensor file.
     tensors_sha256: String,
@@ -132,16 +132,16 @@ struct StateFile<P, I> {
     state: State<P, I>,
 }
 
-/// A verified checkpoint, tensors still on disk.
+/// A verified checkpoint whose tensors are still on disk.
 #[derive(Debug)]
 pub struct Loaded<P = Progress, I = Identity> {
     /// Its folder.
     pub path: PathBuf,
-    /// Where the run stands.
+    /// Progress of the run.
     pub progress: P,
-    /// What the run is made of.
+    /// Identity of the run.
     pub identity: I,
-    /// Newer checkpoints that could not be used, with the reason.
+    /// Newer checkpoints that are unusable, with the reason.
     pub damaged: Vec<String>,
     optimizer_steps: BTreeMap<String, u64>,
 }
@@ -168,14 +168,14 @@ where
     remove_files(&temporary, &FILES)?;
     let written = write::<AB, M, O, P, I>(&temporary, progress, identity, module, optimizer);
     if let Err(error) = written {
-        // A full disk is the likely cause; what is left of the attempt only makes it fuller.
+        // A full disk is the likely cause; leftovers would only fill it further.
         let _ = fs::remove_dir_all(&temporary);
         return Err(error);
     }
-    // The same step is written twice where an evaluation follows an interruption; the later state replaces the earlier.
+    // The same step is written twice if an evaluation follows an interruption; the later state replaces the earlier.
     remove_files(&path, &FILES)?;
     if path.exists() {
-        // It holds files that are not ours. A kill between the two leaves a checkpoint whose checksums do not hold.
+        // It contains files of others. A kill between the two renames leaves a checkpoint whose checksums do not match.
         for name in FILES {
             let from = temporary.join(name);
             fs::rename(&from, path.join(name)).map_err(TrainError::io("rename", &from))?;
@@ -191,7 +191,7 @@ where
     Ok(path)
 }
 
-/// Removes all checkpoints of a folder, and the folder where nothing else is in it.
+/// Removes all checkpoints of a folder, and the folder itself if it is then empty.
 pub fn remove_all(folder: &Path) -> Result<(), TrainError> {
     for path in list(folder)?.into_iter().chain([folder.join(UNFINISHED)]) {
         remove_files(&path, &FILES)?;
@@ -227,7 +227,7 @@ where
             problem: CheckpointProblem::Header { source: other },
         },
     })?;
-    // Read back rather than hashed on the way: a write that the disk cut short is seen here.
+    // Read back rather than hashed while writing, to detect a write cut short by the disk.
     let tensors_sha256 = file_sha256(&file).map_err(TrainError::io("read", &file))?;
     let state = State {
         progress: progress.clone(),
@@ -255,7 +255,7 @@ fn state_sha256<P: Serialize, I: Serialize>(state: &State<P, I>) -> Result<Strin
     Ok(hex(&Sha256::digest(serde_json::to_vec(state)?)))
 }
 
-/// The step of a checkpoint's name: eight digits or more, as [`save`] writes them.
+/// The step in a checkpoint's name: eight digits or more, as written by [`save`].
 fn step_of(name: &str) -> Option<u64> {
     let digits = name.strip_prefix("step-")?;
     let is_ours = digits.len() >= 8 && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -276,7 +276,7 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
-        // A folder that holds neither file is what was left of one: files that somebody else put there.
+        // A folder with neither file is the remainder of a checkpoint into which others have put files.
         if let Some(step) = step_of(&name)
             && FILES.iter().any(|file| path.join(file).exists())
         {
@@ -287,10 +287,10 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
-/// Finds and verifies the newest whole checkpoint; `None` where there is none at all.
+/// Finds and verifies the newest complete checkpoint; `None` if there are none at all.
 ///
 /// # Errors
-/// [`TrainError::NoUsableCheckpoint`] where there are some and each is damaged.
+/// [`TrainError::NoUsableCheckpoint`] if there are some but all are damaged.
 pub fn newest<P: Position, I: Serialize + DeserializeOwned>(folder: &Path) -> Result<Option<Loaded<P, I>>, TrainError> {
     let mut damaged = Vec::new();
     for path in list(folder)? {
@@ -362,7 +362,7 @@ fn verify<P: Position, I: Serialize + DeserializeOwned>(path: &Path) -> Result<V
 }
 
 impl<P, I> Loaded<P, I> {
-    /// Puts the parameters into `module` and the optimiser's state into `optimizer`.
+    /// Loads the parameters into `module` and the optimiser's state into `optimizer`.
     pub fn restore<AB, M, O>(&self, module: M, optimizer: &mut O, device: &AB::Device) -> Result<M, TrainError>
     where
         AB: AutodiffBackend,

@@ -1,14 +1,14 @@
-//! Everything that can go wrong in a run, with the figures that a reader needs to act.
+//! Errors of a run, with the figures needed to act on them.
 
 use std::path::{Path, PathBuf};
 
 use crate::config::TrainMethod;
 use crate::folder::FolderError;
 
-/// A configuration that cannot be used.
+/// An invalid configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file cannot be read, or is no UTF-8 text.
+    /// The file is unreadable or not UTF-8.
     #[error("the configuration {0}")]
     Read(#[from] adept_data::DataError),
     /// The file is not TOML.
@@ -16,22 +16,22 @@ pub enum ConfigError {
     Syntax {
         /// File and line.
         place: String,
-        /// What the parser said.
+        /// The parser's message.
         message: String,
     },
-    /// No field has this key.
+    /// An unknown key.
     #[error("{place}: unknown key `{key}`; the nearest is `{nearest}` ({page} lists all)")]
     UnknownKey {
         /// File and line, or `--set`.
         place: String,
         /// The key as written.
         key: String,
-        /// The known key that reads most like it.
+        /// The most similar known key.
         nearest: String,
-        /// Page of the documentation with all keys.
+        /// Documentation page that lists all keys.
         page: &'static str,
     },
-    /// A key of another method's own section.
+    /// A key from another method's section.
     #[error("{place}: `{key}` belongs to another method than the run's, which is {method}")]
     OtherMethod {
         /// File and line, or `--set`.
@@ -41,7 +41,7 @@ pub enum ConfigError {
         /// The run's method.
         method: String,
     },
-    /// A section that the method needs is missing, as in records of older versions.
+    /// A section required by the method is missing, as in records of older versions.
     #[error("the section `{key}`, which method {method} needs, is missing")]
     NoGroup {
         /// The section.
@@ -56,7 +56,7 @@ pub enum ConfigError {
         place: String,
         /// Dotted key.
         key: String,
-        /// Type and range.
+        /// Accepted type and range.
         expected: String,
         /// The value as written.
         found: String,
@@ -67,7 +67,7 @@ pub enum ConfigError {
         /// The override as written.
         text: String,
     },
-    /// Bucket widths out of order.
+    /// Bucket widths are not in ascending order.
     #[error("`input.buckets` must ascend, found {after} after {before}")]
     BucketOrder {
         /// A width.
@@ -75,35 +75,35 @@ pub enum ConfigError {
         /// The one after it.
         after: usize,
     },
-    /// Prompt tuning without a prompt.
+    /// Prompt tuning without virtual tokens.
     #[error("method `pt` with 0 virtual tokens has nothing to train; set `adapter.virtual_tokens`")]
     NothingToTrain,
-    /// Text initialisation without a text.
+    /// Initialisation from text without a text.
     #[error("`adapter.init` is `text` but `adapter.init_text` is empty")]
     EmptyInitText,
-    /// Label scoring of a task without labels.
+    /// Label scoring for a task without labels.
     #[error("`evaluation.method` is `labels` but task `{task}` has no fixed labels; use `generate` or `auto`")]
     NoLabels {
         /// The task.
         task: String,
     },
-    /// A setting that is no template.
+    /// An invalid template.
     #[error("`input.template`: {cause}")]
     Template {
-        /// Why.
+        /// The cause.
         cause: adept_data::TemplateError,
     },
-    /// A value that does not go with another one.
+    /// A value that conflicts with another setting.
     #[error("`{key}` = {found}: {expected}")]
     Conflict {
         /// Dotted key.
         key: &'static str,
         /// Its value.
         found: String,
-        /// What would do, and why.
+        /// What would be accepted, and why.
         expected: String,
     },
-    /// A field without a default was not given.
+    /// A required field is missing.
     #[error("`{key}` has no default: give it in the configuration file or with --set {key}=…")]
     Missing {
         /// Dotted key.
@@ -112,7 +112,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// The same error for a key inside a list of tables.
+    /// Prefixes the key with that of an enclosing list of tables.
     pub(crate) fn inside(mut self, outer: &str) -> Self {
         if let ConfigError::UnknownKey { key, .. } | ConfigError::Value { key, .. } = &mut self {
             *key = format!("{outer}.{key}");
@@ -121,35 +121,35 @@ impl ConfigError {
     }
 }
 
-/// Why one checkpoint cannot be used.
+/// Why a checkpoint is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointProblem {
     /// A file is missing or cannot be read.
     #[error("{file}: {source}")]
     Unreadable {
-        /// File inside the checkpoint.
+        /// File in the checkpoint.
         file: &'static str,
-        /// What the system said.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The state is not what this program writes.
+    /// The state is not in the format written by this program.
     #[error("state.json: {source}")]
     State {
-        /// What the parser said.
+        /// The parser's message.
         source: serde_json::Error,
     },
-    /// The state was written by another version of the format.
+    /// The state has another format version.
     #[error("state.json: format {found}, expected {expected}")]
     Format {
-        /// Format this program reads.
+        /// Format this program supports.
         expected: u32,
         /// Format of the file.
         found: u32,
     },
-    /// Bytes differ from those written.
+    /// A file's contents have changed since it was written.
     #[error("{file}: checksum {found}, expected {expected}")]
     Checksum {
-        /// File inside the checkpoint.
+        /// File in the checkpoint.
         file: &'static str,
         /// SHA-256 when written.
         expected: String,
@@ -159,16 +159,16 @@ pub enum CheckpointProblem {
     /// The tensor file's header is damaged.
     #[error("tensors.safetensors: {source}")]
     Header {
-        /// What the parser said.
+        /// The parser's message.
         source: safetensors::SafeTensorError,
     },
-    /// A tensor that training needs is not there.
+    /// A tensor needed for training is missing.
     #[error("tensors.safetensors: no tensor `{name}`")]
     MissingTensor {
         /// Its name.
         name: String,
     },
-    /// A tensor of another size.
+    /// A tensor has the wrong size.
     #[error("tensors.safetensors: `{name}` has {found} values, expected {expected}")]
     Size {
         /// Its name.
@@ -180,87 +180,87 @@ pub enum CheckpointProblem {
     },
 }
 
-/// A run that cannot go on.
+/// Why a run cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    /// The configuration.
+    /// Invalid configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The data.
+    /// Unusable data.
     #[error(transparent)]
     Data(#[from] adept_data::DataError),
-    /// The adapter.
+    /// Invalid adapter.
     #[error(transparent)]
     Core(#[from] adept_core::CoreError),
-    /// The backbone.
+    /// Unusable backbone.
     #[error(transparent)]
     Model(#[from] adept_models::ModelError),
-    /// What a model was trained with cannot be read.
+    /// A model's training record is unreadable.
     #[error("{}: {message}", path.display())]
     Trained {
-        /// The file that says it.
+        /// The file that contains the record.
         path: PathBuf,
-        /// Which field, what was expected and found.
+        /// The field, and what was expected and found.
         message: String,
     },
-    /// A folder that is not ours to write into.
+    /// A folder that this program must not write to.
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// A file or folder could not be written, flushed, renamed or removed.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The attempted operation.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         source: std::io::Error,
     },
     /// A file or folder could not be read.
     #[error("cannot {action} {}: {source}", path.display())]
     Read {
-        /// What was tried.
+        /// The attempted operation.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         source: std::io::Error,
     },
-    /// A JSON file of the run folder.
+    /// An invalid JSON file in the run's folder.
     #[error("{}, line {line}: {source}", path.display())]
     Json {
         /// The file.
         path: PathBuf,
         /// Line in the file, from 1.
         line: usize,
-        /// What the parser said.
+        /// The parser's message.
         source: serde_json::Error,
     },
-    /// Another process runs the same folder.
+    /// Another process is using the folder.
     #[error("{} is in use by process {pid}; wait for it or choose another folder", path.display())]
     Locked {
         /// The run folder.
         path: PathBuf,
-        /// Its process id, as written in the lock.
+        /// Its process id, from the lock file.
         pid: String,
     },
-    /// The folder has checkpoints and none can be read.
+    /// The folder has checkpoints, but none is usable.
     #[error("no usable checkpoint in {}: {}", path.display(), tried.join("; "))]
     NoUsableCheckpoint {
         /// Folder of the checkpoints.
         path: PathBuf,
-        /// Each one with its problem, newest first.
+        /// Each checkpoint with its problem, newest first.
         tried: Vec<String>,
     },
-    /// A verified checkpoint does not fit the model.
+    /// A verified checkpoint does not match the model.
     #[error("checkpoint {}: {problem}", path.display())]
     Checkpoint {
         /// The checkpoint.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with it.
         problem: CheckpointProblem,
     },
-    /// The folder holds a run of another configuration, data or backbone.
+    /// The folder holds a run with another configuration, other data or another backbone.
     #[error(
         "{} holds a run with {field} = {there}, this one has {here}; choose another folder or the same value",
         path.display()
@@ -268,14 +268,14 @@ pub enum TrainError {
     OtherRun {
         /// The run folder.
         path: PathBuf,
-        /// Field, data file or `backbone fingerprint`.
+        /// The field, data file, or `backbone fingerprint`.
         field: String,
         /// Value in the folder.
         there: String,
         /// Value of this run.
         here: String,
     },
-    /// The loss or the gradient is not a number.
+    /// The loss or the gradient is NaN or infinite.
     #[error(
         "step {step}: loss {loss}, gradient norm {gradient_norm}; training rows {rows:?}, learning rates {}; the last \
          checkpoint is intact",
@@ -288,12 +288,12 @@ pub enum TrainError {
         loss: f32,
         /// Global norm of its gradient.
         gradient_norm: f32,
-        /// Rows of the training split that made up the step.
+        /// Rows of the training split in this step.
         rows: Vec<usize>,
         /// Learning rate of each group.
         rates: Vec<(String, f64)>,
     },
-    /// The loss or the gradient of a pretraining step is not a number.
+    /// The loss or the gradient of a pretraining step is NaN or infinite.
     #[error(
         "step {step}: {what} is {found}, learning rate {rate:e}; the last checkpoint is intact; a lower \
          `optimizer.learning_rate` or a longer `schedule.warmup_steps` may help"
@@ -301,26 +301,26 @@ pub enum TrainError {
     Diverged {
         /// Optimiser step, from 0.
         step: usize,
-        /// Loss on text, loss on tasks or gradient norm.
+        /// Loss on text, loss on tasks, or gradient norm.
         what: &'static str,
         /// The value.
         found: f32,
-        /// Highest learning rate of the step.
+        /// Peak learning rate of the step.
         rate: f64,
     },
-    /// A tokenizer with more tokens than the model it is to be used with.
+    /// A tokenizer with more tokens than the model's embedding has rows.
     #[error("{}: {found} tokens, but {} has an embedding of {expected} rows", tokenizer.display(), model.display())]
     Vocabulary {
         /// The tokenizer.
         tokenizer: PathBuf,
-        /// Its tokens.
+        /// Number of its tokens.
         found: usize,
         /// The model.
         model: PathBuf,
         /// Rows of its embedding.
         expected: usize,
     },
-    /// A tokenizer that gives ids beyond the embedding.
+    /// A tokenizer with ids beyond the embedding.
     #[error(
         "{}: the tokenizer gives ids up to {found}, but the embedding has {rows} rows (ids up to {}): it is another \
          model's, or tokens were added to it and not to the weights",
@@ -334,7 +334,7 @@ pub enum TrainError {
         /// Rows of its embedding.
         rows: usize,
     },
-    /// A tokenizer that ends texts in another way than its model.
+    /// A tokenizer whose texts do not end with an end token of the model.
     #[error(
         "{}: the tokenizer puts {found} behind every text, expected an end token of the model, which config.json and \
          generation_config.json say are {expected:?}",
@@ -345,27 +345,27 @@ pub enum TrainError {
         backbone: PathBuf,
         /// `eos_token_id`.
         expected: Vec<u32>,
-        /// What the tokenizer puts there.
+        /// The token that the tokenizer appends.
         found: String,
     },
-    /// A row that is longer than the model's positions.
+    /// A row exceeds the model's positions.
     #[error(
         "{what} {row}: {prompt} virtual tokens and {tokens} tokens of text, but the backbone has {positions} positions; lower \
          `input.max_source_length` or `adapter.virtual_tokens`"
     )]
     Positions {
-        /// A training row or a problem.
+        /// Kind of row: a training row or a problem.
         what: &'static str,
-        /// The longest of them, from 0.
+        /// Index of the longest one, from 0.
         row: usize,
-        /// Its tokens as they are cut, pads counted where they have positions.
+        /// Its tokens after truncation, including padding if that occupies positions.
         tokens: usize,
         /// Virtual tokens before it.
         prompt: usize,
-        /// Positions that the backbone was trained for.
+        /// Number of positions the backbone was trained for.
         positions: usize,
     },
-    /// A loss outside of training that is not a number.
+    /// A loss outside of training is NaN or infinite.
     #[error("{what}: the loss is {found}, expected a finite number; rows {rows:?}")]
     LossNotFinite {
         /// What was scored.
@@ -375,15 +375,15 @@ pub enum TrainError {
         /// Rows of the batch.
         rows: Vec<usize>,
     },
-    /// A corpus or task file cannot be used.
+    /// A corpus or task file is unusable.
     #[error("task `{label}` of the mixture: {source}")]
     MixtureTask {
         /// Its label.
         label: String,
-        /// What is wrong; boxed, because it is larger than any other cause.
+        /// The cause; boxed because it is larger than any other.
         source: Box<adept_data::DataError>,
     },
-    /// A model is to be written into a folder that holds something.
+    /// A model cannot be written to a folder that is not empty.
     #[error("{}: is not empty; nothing was written; choose a new or an empty folder", path.display())]
     NotEmpty {
         /// The folder.
@@ -404,37 +404,37 @@ pub enum TrainError {
         /// Prompt length.
         virtual_tokens: usize,
     },
-    /// The data was encoded for other settings than the run's.
+    /// The data were encoded with settings that differ from the run's.
     #[error("the task was prepared with {field} = {prepared}, the run has {wanted}")]
     Prepared {
-        /// Which setting.
+        /// The setting.
         field: &'static str,
-        /// Value when it was prepared.
+        /// Value used for encoding.
         prepared: String,
         /// Value of the run.
         wanted: String,
     },
-    /// The sandbox that programs run in could not be made or did not work.
+    /// The sandbox for programs could not be set up or failed.
     #[error("the sandbox: {0}")]
     Sandbox(#[from] adept_sandbox::SandboxError),
-    /// A program could not be run, or what tests it could not.
+    /// A program or its tests could not be run.
     #[error("problem {problem}: {source}")]
     Judging {
-        /// Its row in the task's file.
+        /// Row in the task's file.
         problem: usize,
-        /// Why.
+        /// The cause.
         source: adept_sandbox::SandboxError,
     },
-    /// A model could not write on.
+    /// Generation failed.
     #[error(transparent)]
     Generate(#[from] adept_models::generate::GenerateError),
-    /// A task whose targets are programs, which is trained on decoder-only backbones alone.
+    /// A task of programs, which requires a decoder-only backbone.
     #[error("task `{task}`: its targets are programs, which need a decoder-only backbone (CodeGen, Llama)")]
     Program {
         /// The task.
         task: String,
     },
-    /// A task of programs where rows with labels, scores or texts are needed.
+    /// A task of programs where rows with labels, scores or texts are required.
     #[error(
         "task `{task}`: its targets are programs: `adept train` and `adept reproduce` write and judge them, nothing else"
     )]
@@ -442,7 +442,7 @@ pub enum TrainError {
         /// The task.
         task: String,
     },
-    /// A setting of decoder-only backbones' texts, for one that reads source and target apart.
+    /// A setting for decoder-only rows, with a backbone that reads source and target separately.
     #[error(
         "`{key}`: a T5 reads source and target apart: templates join them for decoder-only backbones (CodeGen, Llama)"
     )]
@@ -450,15 +450,15 @@ pub enum TrainError {
         /// The setting.
         key: &'static str,
     },
-    /// Rows that targets fill by themselves.
+    /// Targets leave no room for sources in a joined row.
     #[error(
         "`input.max_source_length` = {max_source_length}: source and target stand in one row of a decoder-only backbone, and \
          targets take up to {target_width} tokens of it: expected more than that"
     )]
     NoRoomForSource {
-        /// Longest row.
+        /// Maximum length of a row.
         max_source_length: usize,
-        /// Longest target.
+        /// Maximum length of a target.
         target_width: usize,
     },
     /// A split without examples.
@@ -469,7 +469,7 @@ pub enum TrainError {
         /// The split.
         split: &'static str,
     },
-    /// The kept best adapter or model was changed since it was written.
+    /// The best adapter or model was modified after it was written.
     #[error("{}: checksum {found}, expected {expected}", path.display())]
     BestChanged {
         /// The file.
@@ -479,7 +479,7 @@ pub enum TrainError {
         /// SHA-256 now.
         found: String,
     },
-    /// The run was asked to stop; it can be continued.
+    /// The run was interrupted; it can be resumed.
     #[error("interrupted at step {step}; run the same command again to continue")]
     Interrupted {
         /// Optimiser steps done and saved.
@@ -488,7 +488,7 @@ pub enum TrainError {
 }
 
 impl TrainError {
-    /// The same for a row that goes by another number elsewhere; only errors of one row in a batch change.
+    /// Renumbers the row in errors about a single row of a batch.
     #[must_use]
     pub(crate) fn of_row(self, number: impl FnOnce(usize) -> usize) -> Self {
         match self {
@@ -497,20 +497,20 @@ impl TrainError {
         }
     }
 
-    /// Wraps the system's error with what was tried on which path, where something was written.
+    /// Wraps an I/O error of a write operation with the attempted action and the path.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> TrainError {
         let path = path.to_owned();
         move |source| TrainError::Io { action, path, source }
     }
 
-    /// As [`io`](Self::io), where something was read.
+    /// Like [`io`](Self::io), for a read operation.
     pub fn read(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> TrainError {
         let path = path.to_owned();
         move |source| TrainError::Read { action, path, source }
     }
 
-    /// Whether the system refused to write, however deep the cause lies: a full disk, a quota, a read-only file system.
-    /// What was written before is whole.
+    /// Whether the cause, at any depth, is a failed write: a full disk, a quota, a read-only file system. Files written
+    /// before are intact.
     #[must_use]
     pub fn is_write(&self) -> bool {
         use adept_core::CoreError;

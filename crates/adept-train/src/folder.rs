@@ -1,22 +1,21 @@
-//! A run's folder: whose it is, its lock, its atomic writes, and the adapter or model kept as the best so far.
+//! A run's folder: ownership, lock, atomic writes, and the best adapter or model so far.
 //!
 //! | entry | what |
 //! |---|---|
-//! | `adept-folder.json` | says that the folder is ours and what it is; written first |
+//! | `adept-folder.json` | marks the folder as ours and states its kind; written first |
 //! | `config.toml` | resolved configuration |
-//! | `record.jsonl` | one event a line ([`crate::record`]) |
-//! | `checkpoint/step-<n>/` | what is needed to continue ([`crate::checkpoint`]); removed when the run is done |
+//! | `record.jsonl` | one event per line ([`crate::record`]) |
+//! | `checkpoint/step-<n>/` | what is needed to resume ([`crate::checkpoint`]); removed when the run is done |
 //! | `best/` | best adapter in PEFT's layout, or the backbone for method `full`, with `selection.json` |
-//! | `completions.jsonl`, `judged.json` | tasks of programs: what was written, and what became of it |
+//! | `completions.jsonl`, `judged.json` | tasks of programs: generated programs and their verdicts |
 //! | `result.json` | scores; written last, so that its presence means the run is done |
-//! | `run.lock` | held by the process that runs here; the system frees it when that process ends, however it ends |
+//! | `run.lock` | locked by the running process; the system releases the lock however the process ends |
 //!
-//! A run begins only in a folder that is new, empty or its own ([`check`]); completions of programs may be there
-//! beforehand, and what they hold is not written again. In its own folder a run writes and removes the entries above
-//! and what it calls `.adept-…`, and nothing else.
+//! A run starts only in a folder that is new, empty or its own ([`check`]); completions of programs may be provided
+//! beforehand, and those are not generated again. In its own folder a run writes and removes only the entries above and
+//! entries named `.adept-…`.
 //!
-//! Every file or folder above is written under another name, flushed to disk and renamed: it exists whole or not at
-//! all.
+//! Every file or folder above is written under another name, synced to disk and renamed, so it is always complete.
 
 mod owner;
 mod replace;
@@ -43,15 +42,15 @@ use write::{is_temporary, remove_file, remove_tree};
 const LOCK: &str = "run.lock";
 const SELECTION: &str = "selection.json";
 
-/// Makes a folder of several runs ours.
+/// Claims a folder for several runs.
 ///
 /// # Errors
-/// [`FolderError`] where it is not ours to write into.
+/// [`FolderError`] if it must not be written to.
 pub fn claim_grid(path: &Path) -> Result<(), TrainError> {
     owner::claim(path, FolderKind::Grid).map(drop)
 }
 
-/// A run's folder, locked for this process while the value lives.
+/// A run's folder, locked by this process for the lifetime of the value.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
@@ -60,19 +59,19 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Creates the folder of a run where it is missing and locks it.
+    /// Creates a run's folder if it is missing, and locks it.
     ///
     /// # Errors
-    /// [`FolderError`] where it holds something that is no run of ours; [`TrainError::Locked`] where another process
-    /// (or another run of this one) holds it.
+    /// [`FolderError`] if the folder contains anything but a run of ours; [`TrainError::Locked`] if it is in use by
+    /// another process or another run of this one.
     pub fn open(path: &Path) -> Result<Self, TrainError> {
         Self::open_as(path, FolderKind::Run)
     }
 
-    /// As [`open`](Self::open), for a run of either kind.
+    /// Like [`open`](Self::open), for a run of either kind.
     ///
     /// # Errors
-    /// Those of [`open`](Self::open).
+    /// See [`open`](Self::open).
     pub fn open_as(path: &Path, kind: FolderKind) -> Result<Self, TrainError> {
         owner::claim(path, kind)?;
         let lock = path.join(LOCK);
@@ -111,7 +110,7 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Removes the temporary files and folders that a killed process left behind; the lock says that nobody uses them.
+    /// Removes temporary files and folders left by a killed process; the lock ensures that they are unused.
     fn clear_temporaries(&self) -> Result<(), TrainError> {
         for name in names(&self.path)? {
             if !name.to_str().is_some_and(is_temporary) {
@@ -127,39 +126,39 @@ impl RunFolder {
         Ok(())
     }
 
-    /// The folder.
+    /// The folder's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Resolved configuration.
+    /// Path of the resolved configuration.
     pub fn config(&self) -> PathBuf {
         self.path.join("config.toml")
     }
 
-    /// Events.
+    /// Path of the event record.
     pub fn record(&self) -> PathBuf {
         self.path.join("record.jsonl")
     }
 
-    /// Checkpoints.
+    /// Path of the checkpoints.
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoint")
     }
 
-    /// Best adapter or model.
+    /// Path of the best adapter or model.
     pub fn best(&self) -> PathBuf {
         self.path.join("best")
     }
 
-    /// Scores.
+    /// Path of the scores.
     pub fn result(&self) -> PathBuf {
         self.path.join("result.json")
     }
 
-    /// Replaces the best: `write` fills an empty folder, which then takes the place of the one before.
+    /// Replaces the best: `write` fills an empty folder, which then replaces the previous one.
     ///
-    /// The selection is written beside the files, with their checksums.
+    /// The selection is written next to the files, with their checksums.
     pub fn replace_best(
         &self,
         selection: &mut Selection,
@@ -172,7 +171,7 @@ impl RunFolder {
         })
     }
 
-    /// What `best/` says about itself, if it is there.
+    /// The selection of `best/`, if it exists.
     pub fn selection(&self) -> Result<Option<Selection>, TrainError> {
         let path = self.best().join(SELECTION);
         if path.exists() {
@@ -182,7 +181,7 @@ impl RunFolder {
         }
     }
 
-    /// Checks the files of `best/` against the checksums of the selection.
+    /// Verifies the files of `best/` against the selection's checksums.
     pub fn verify_best(&self, selection: &Selection) -> Result<(), TrainError> {
         for (name, expected) in &selection.files {
             let path = self.best().join(name);
@@ -204,27 +203,27 @@ impl RunFolder {
     }
 }
 
-/// What [`clear`] did.
+/// Result of [`clear`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cleared {
     /// Whether there was a run.
     pub had_run: bool,
-    /// Entries that are not ours and stay.
+    /// Entries of others that were kept.
     pub kept: Vec<String>,
 }
 
-/// Removes what a run of ours has written in a folder, so that the next one begins anew. Everything else stays.
+/// Removes the files that a run of ours has written to a folder, so that the next run starts over. Everything else is
+/// kept.
 ///
 /// # Errors
-/// [`FolderError`] where the folder holds something that is no run of ours, [`TrainError::Locked`] where a run is in
-/// it.
+/// [`FolderError`] if the folder contains anything but a run of ours, [`TrainError::Locked`] if a run is using it.
 pub fn clear(path: &Path, kind: FolderKind) -> Result<Cleared, TrainError> {
     let marker = match owner::standing(path, kind)? {
         Standing::Free { .. } => return Ok(Cleared::default()),
         Standing::Ours(marker) => marker,
     };
     let folder = RunFolder::open_as(path, kind)?;
-    // The result goes first: without it, what a kill leaves of the rest is a run that was begun.
+    // The result first: without it, the remains after a kill are an unfinished run.
     for name in ["result.json", "record.jsonl", "config.toml", JUDGED] {
         remove_file(&path.join(name))?;
     }
@@ -247,7 +246,7 @@ pub fn clear(path: &Path, kind: FolderKind) -> Result<Cleared, TrainError> {
     Ok(Cleared { had_run: true, kept })
 }
 
-/// Cuts completions back to what was there before the run; where nobody knows, they are set aside.
+/// Truncates completions to those provided before the run; if that is unknown, they are set aside.
 fn clear_completions(folder: &Path, marker: Option<&Marker>) -> Result<(), TrainError> {
     let path = folder.join(COMPLETIONS);
     if !path.exists() {
@@ -271,7 +270,7 @@ fn clear_completions(folder: &Path, marker: Option<&Marker>) -> Result<(), Train
     }
 }
 
-/// SHA-256 of each file directly inside a folder, by name.
+/// SHA-256 of each file directly in a folder, by name.
 fn checksums(folder: &Path) -> Result<BTreeMap<String, String>, TrainError> {
     let mut sums = BTreeMap::new();
     for name in names(folder)? {
@@ -340,7 +339,7 @@ mod tests {
         ));
     }
 
-    /// A kill between any two renames of a replacement leaves a folder that the next start completes.
+    /// A kill between any two renames of a replacement leaves a folder that the next start repairs.
     #[test]
     fn a_replacement_cut_short_is_completed() {
         for cut in [

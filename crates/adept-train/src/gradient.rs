@@ -1,7 +1,7 @@
 //! Gradients of a module's parameters, keyed by module path.
 //!
-//! Paths, not parameter ids: ids are drawn anew whenever a module is built, so state keyed by them is lost when a run
-//! resumes. Tensors are flattened to rank 1, so that one map holds parameters of every rank.
+//! Paths rather than parameter ids: ids are drawn anew whenever a module is built, so state keyed by them would be lost
+//! when a run resumes. Tensors are flattened to rank 1, so that one map can hold parameters of every rank.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -11,17 +11,15 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
-/// Where in the module tree a visitor or mapper stands.
+/// Path of a visitor or mapper in the module tree.
 #[derive(Debug, Default)]
 pub(crate) struct PathStack(Vec<String>);
 
 impl PathStack {
-    /// Goes into a field.
     pub(crate) fn enter(&mut self, name: &str) {
         self.0.push(name.to_owned());
     }
 
-    /// Comes back out.
     pub(crate) fn exit(&mut self) {
         self.0.pop();
     }
@@ -47,7 +45,7 @@ impl<B: Backend> Default for GradientSet<B> {
 }
 
 impl<B: Backend> GradientSet<B> {
-    /// Takes the gradients of a module's parameters out of a backward pass. Parameters without one are left out.
+    /// Takes the gradients of a module's parameters out of a backward pass. Parameters without a gradient are omitted.
     pub fn collect<AB, M>(module: &M, gradients: &mut AB::Gradients) -> Self
     where
         AB: AutodiffBackend<InnerBackend = B>,
@@ -63,7 +61,7 @@ impl<B: Backend> GradientSet<B> {
         collector.set
     }
 
-    /// Adds another pass's gradients.
+    /// Adds the gradients of another pass.
     pub fn accumulate(&mut self, other: Self) {
         for (path, gradient) in other.tensors {
             let sum = match self.tensors.remove(&path) {
@@ -74,13 +72,13 @@ impl<B: Backend> GradientSet<B> {
         }
     }
 
-    /// Euclidean norm over all gradients together, `[1]`, left on the device. `None` where there is no gradient.
+    /// Euclidean norm over all gradients, `[1]`, left on the device. `None` without gradients.
     pub fn global_norm(&self) -> Option<Tensor<B, 1>> {
         optimizer::sum_of_squares(self.tensors.values()).map(Tensor::sqrt)
     }
 
-    /// Scales all gradients so that their global norm `norm` is at most `max_norm`, as PyTorch's `clip_grad_norm_`:
-    /// by `max_norm / (norm + 1e-6)`, never by more than 1. Nothing is read from the device.
+    /// Scales all gradients so that their global norm, given as `norm`, is at most `max_norm`, like PyTorch's
+    /// `clip_grad_norm_`: by `max_norm / (norm + 1e-6)`, at most 1. Nothing is read from the device.
     pub fn clip(&mut self, norm: &Tensor<B, 1>, max_norm: f64) {
         let factor = (norm.clone().add_scalar(1e-6).recip().mul_scalar(max_norm)).clamp_max(1.0);
         let tensors = std::mem::take(&mut self.tensors);
@@ -90,7 +88,7 @@ impl<B: Backend> GradientSet<B> {
             .collect();
     }
 
-    /// A module whose parameters are replaced by their gradients; by `other` where one has none.
+    /// A module with its parameters replaced by their gradients, or by `other` if they have none.
     pub fn in_place_of<M: Module<B>>(&self, module: M, other: f32) -> M {
         module.map(&mut InPlace {
             path: PathStack::default(),
@@ -99,7 +97,7 @@ impl<B: Backend> GradientSet<B> {
         })
     }
 
-    /// Takes one gradient out.
+    /// Removes and returns one gradient.
     pub fn remove(&mut self, path: &str) -> Option<Tensor<B, 1>> {
         self.tensors.remove(path)
     }
@@ -109,7 +107,7 @@ impl<B: Backend> GradientSet<B> {
         self.tensors.get(path)
     }
 
-    /// Paths that have a gradient, sorted.
+    /// Paths with a gradient, sorted.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
     }

@@ -1,4 +1,4 @@
-//! The adapter before its first step: sizes from the budget, a prompt from text, vocabulary or chance.
+//! Initialisation of adapters: sizes from the budget, a prompt from text, vocabulary or random values.
 
 use adept_core::{Adapter, AdapterConfig, AdapterInit, CoreError, Method, MethodSettings, ModelSites, PromptInit};
 use adept_data::TextTokenizer;
@@ -10,10 +10,10 @@ use crate::TrainError;
 use crate::config::{PromptStart, RunConfig};
 use crate::learner::mix;
 
-/// Sizes and constants of the adapter for a model; a rank of 0 becomes the largest that the budget allows.
+/// Sizes and constants of the adapter for a model; a rank of 0 becomes the largest that fits the budget.
 ///
 /// # Errors
-/// Settings that describe no adapter of the method, and a model without a place for it.
+/// Settings that do not describe a valid adapter of the method, or a model without linear maps for it.
 pub fn adapter_config(config: &RunConfig, method: Method, sites: &ModelSites) -> Result<AdapterConfig, TrainError> {
     let section = &config.adapter;
     let none = serde_json::Map::new();
@@ -45,12 +45,12 @@ pub fn adapter_config(config: &RunConfig, method: Method, sites: &ModelSites) ->
     Ok(adapter)
 }
 
-/// Stands for "no micro-step" in the seeds of what is drawn before training.
+/// Stands for "no micro-step" in the seeds of initial values.
 const INITIAL_VALUES: u64 = u64::MAX;
 const INITIAL_TOKENS: u64 = u64::MAX - 1;
 
-/// The first `count` ids below `end` that are not special, which `special` gives in ascending order; the last id where all
-/// are. Vocabularies begin with the most frequent tokens.
+/// The first `count` ids below `end` that are not in `special` (ascending); the last id if all are. Vocabularies begin
+/// with the most frequent tokens.
 fn ordinary_tokens(special: &[u32], end: u32, count: usize) -> Vec<u32> {
     let ordinary = (0..end).filter(|id| special.binary_search(id).is_err());
     let mut ids: Vec<u32> = ordinary.take(count).collect();
@@ -60,10 +60,10 @@ fn ordinary_tokens(special: &[u32], end: u32, count: usize) -> Vec<u32> {
     ids
 }
 
-/// The adapter as it is before the first step.
+/// A newly initialised adapter.
 ///
 /// # Errors
-/// A prompt text that cannot be encoded, and sizes that do not go together.
+/// A prompt text that cannot be encoded, or inconsistent sizes.
 pub fn build_adapter<AB: AutodiffBackend, M: Backbone<AB::InnerBackend>>(
     config: &RunConfig,
     adapter: &AdapterConfig,
@@ -116,7 +116,7 @@ mod tests {
             ordinary_tokens(&[0, 1, 2], 32_100, 40_000),
             (3..32_100).collect::<Vec<u32>>()
         );
-        // Byte pairs: added behind the vocabulary, or among it.
+        // Byte-level BPE: special tokens after the vocabulary or within it.
         assert_eq!(ordinary_tokens(&[4, 6, 7], 8, 100), [0, 1, 2, 3, 5]);
         assert_eq!(ordinary_tokens(&[0, 1], 2, 10), [1]);
     }

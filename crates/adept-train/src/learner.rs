@@ -1,8 +1,8 @@
-//! Adapters and full fine-tuning: what the training loop is given for a task.
+//! The training loop's input for adapters and full fine-tuning on a task.
 //!
 //! A tracked pass is the backbone's [loss](crate::model::TaskModel::loss); the loss of a step is the mean over all its
-//! target tokens, so that accumulation changes nothing but memory. The best step by the validation split is kept in
-//! `best/` and scored on test.
+//! target tokens, so that accumulation only affects memory. The best step on the validation split is kept in `best/`
+//! and scored on the test split.
 
 mod pass;
 
@@ -26,9 +26,9 @@ use crate::training_loop::{Course, Figures, Pace, Pass, Taken, TrainingLoop};
 
 pub use pass::{LossAndGradients, loss, mix, pass, step_gradients, token_shares};
 
-/// Everything the loop needs besides the module it trains.
+/// Everything the loop needs besides the trained module.
 pub struct Job<'a> {
-    /// What the run is made of.
+    /// Identity of the run.
     pub identity: &'a Identity,
     /// First line of the record.
     pub start: Start,
@@ -36,33 +36,34 @@ pub struct Job<'a> {
     pub backbone_dropout: f64,
     /// Training batches.
     pub train: Batcher<'a>,
-    /// Chooses the best step; none: the last one is kept.
+    /// Used to choose the best step; `None` keeps the last one.
     pub validation: Option<&'a EvaluationSet>,
-    /// Gives the reported score; none: whoever runs this scores what was kept.
+    /// Used for the reported score; `None` leaves scoring to the caller.
     pub test: Option<&'a EvaluationSet>,
-    /// The task's metrics; the first one chooses.
+    /// The task's metrics; the first one chooses the best step.
     pub metrics: &'a [Metric],
-    /// How rows are answered.
+    /// Prediction method.
     pub answers: AnswerMethod<'a>,
 }
 
-/// What the loop hands back.
+/// Result of training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// Which step is in `best/`, with its scores on validation.
+    /// The step kept in `best/`, with its validation scores.
     pub selection: Selection,
-    /// Scores of the best on test.
+    /// Scores of the best step on the test split.
     pub test: Scores,
-    /// Where the run ended.
+    /// Progress at the end of the run.
     pub progress: Progress,
 }
 
-/// Trains to the end, or to the next request to stop, and scores the best on test.
+/// Trains until the end or the next stop request, and scores the best step on the test split.
 ///
-/// Goes on from the folder's newest checkpoint where it has one. The caller has checked that its identity fits.
+/// Resumes from the folder's newest checkpoint, if there is one. The caller must have checked that its identity
+/// matches.
 ///
-/// Some backends (flex among them) keep one random generator a process: with dropout, two runs in threads of one process
-/// draw from each other's numbers. Run one at a time.
+/// Some backends (flex among them) have one random generator per process: with dropout, two runs in threads of one
+/// process would draw from each other's numbers. Run one at a time.
 pub fn train<AB, T>(
     job: Job<'_>,
     target: &T,
@@ -101,22 +102,22 @@ struct TaskCourse<'a, AB: AutodiffBackend, T: Target<AB>> {
     record: RecordWriter,
     progress: Progress,
     best: Option<Selection>,
-    /// Examples, tokens and seconds since the last point of the curve.
+    /// Examples, tokens and seconds since the last point of the loss curve.
     rate_window: (usize, usize, f64),
-    /// Last gradient norm that was read.
+    /// Last gradient norm read from the device.
     gradient_norm: f32,
-    /// Examples and tokens of the step in progress.
+    /// Examples and tokens of the current step.
     step_size: (usize, usize),
 }
 
-/// Rows of the training split and shares of the passes of a step.
+/// Training rows of a step, and the weight of each of its passes.
 struct StepNote {
     rows: Vec<usize>,
     shares: Vec<f64>,
 }
 
 impl<'a, AB: AutodiffBackend, T: Target<AB>> TaskCourse<'a, AB, T> {
-    /// Starts anew or where a checkpoint was written.
+    /// Starts anew or at a checkpoint.
     fn begin(
         job: Job<'a>,
         groups: Vec<GroupConfig>,
@@ -210,7 +211,7 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> TaskCourse<'a, AB, T> {
         Ok(predictions.map(|predictions| evaluate::scores(job.metrics, &predictions, &set.right)))
     }
 
-    /// Reads the best back and scores it on test.
+    /// Loads the best module and scores it on the test split.
     fn score_best(mut self) -> Result<Outcome, TrainError> {
         let selection = self.folder.selection()?.ok_or_else(|| {
             let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
@@ -364,8 +365,8 @@ impl<AB: AutodiffBackend, T: Target<AB>> Course<AB> for TaskCourse<'_, AB, T> {
         self.progress.evaluated == Some(self.progress.step)
     }
 
-    /// Scores the module on validation and keeps it where it is the best, or, without a validation set, where it is the
-    /// last.
+    /// Scores the module on the validation split and keeps it if it is the best; without a validation set, keeps the
+    /// last one.
     fn evaluate(&mut self, trained: &T::Trained) -> Result<bool, TrainError> {
         let started = Instant::now();
         let Some(set) = self.job.validation else {
@@ -377,7 +378,7 @@ impl<AB: AutodiffBackend, T: Target<AB>> Course<AB> for TaskCourse<'_, AB, T> {
         let step = self.progress.step;
         let metric = self.job.metrics.first().map_or("", |metric| metric.name());
         let score = scores.get(metric).copied().unwrap_or(f64::NEG_INFINITY);
-        // Ties keep the earlier. A run that goes on replays evaluations its `best/` already knows: that is a tie too.
+        // Ties keep the earlier step. A resumed run repeats evaluations already in its `best/`, which are ties too.
         let best = self
             .best
             .as_ref()

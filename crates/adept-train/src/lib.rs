@@ -1,13 +1,13 @@
-//! What training is: configuration, the loop, optimisers, schedules, checkpoints, records and answers.
+//! Training: configuration, the loop, optimisers, schedules, checkpoints, records and prediction.
 //!
-//! The way through this crate: [`config`] turns a preset, a file and command-line overrides into one resolved
-//! [`config::RunConfig`]; [`initial`] makes the adapter that a run starts from; [`target`] says what is trained (an
-//! adapter on a frozen backbone, or all of the backbone); [`rows`] how a task's rows enter a backbone; [`learner`] runs the
-//! training loop on a task; [`answering`] turns batches into texts. [`optim`] holds AdamW with
-//! PyTorch's semantics and Adafactor, [`checkpoint`] makes a run resumable bit for bit, [`record`] writes what happened.
+//! Overview: [`config`] turns a preset, a file and command-line overrides into a resolved [`config::RunConfig`];
+//! [`initial`] builds the adapter that a run starts from; [`target`] defines what is trained (an adapter on a frozen
+//! backbone, or the whole backbone); [`rows`] how a task's rows are laid out for a backbone; [`learner`] runs the
+//! training loop on a task; [`answering`] turns batches into texts. [`optim`] contains AdamW with PyTorch's semantics
+//! and Adafactor, [`checkpoint`] makes a run resumable bit for bit, [`record`] logs its events.
 //!
-//! [`pretrain`] is another way through the same parts: from plain text and labelled tasks to a backbone. Whole runs,
-//! grids of them and their reports are `adept-lab`'s.
+//! [`pretrain`] uses the same parts to train a backbone on plain text and labelled tasks. Complete runs, grids of runs
+//! and their reports are in `adept-lab`.
 //!
 //! Everything is generic over burn's autodiff backend; nothing here prints or exits.
 

@@ -1,4 +1,4 @@
-//! Adapters that are merged into the weights of their backbone, and taken out of them again.
+//! Merging adapters into the weights of their backbone, and unmerging them.
 
 use std::fs;
 use std::path::Path;
@@ -11,19 +11,20 @@ use crate::TrainError;
 use crate::folder::{TOKENIZER_FILES, copy_files};
 use crate::trained::TrainedWith;
 
-/// A model that was written.
+/// Summary of a merged model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merged {
     /// The adapter's method.
     pub method: Method,
-    /// Linear maps whose weights are others now.
+    /// Number of linear maps whose weights changed.
     pub maps: usize,
 }
 
-/// Writes into the new or empty folder `out` the model that computes what the backbone does with the adapter, with the
-/// backbone's tokenizer and what the adapter was trained with; or, in the other direction, the backbone of a merged model.
+/// Writes a model that computes the same as the backbone with the adapter to the new or empty folder `out`, together
+/// with the backbone's tokenizer and the adapter's training record; or, in the other direction, the backbone of a
+/// merged model.
 ///
-/// Weights are written as f32. Taking an adapter out gives the weights that it was merged into but for rounding.
+/// Weights are written as f32. Unmerging restores the original weights up to rounding.
 ///
 /// # Errors
 /// An adapter whose method cannot be merged or that belongs to another backbone, a folder that is not empty, files that

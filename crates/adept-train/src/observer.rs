@@ -1,24 +1,24 @@
-//! What a run tells those who watch it, and how they stop it.
+//! Events of a run, and the interface to observe and stop it.
 
 use crate::record::{Evaluation, Resume, RunResult, Start, Step};
 
 /// A split of the task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
-    /// Chooses the best step.
+    /// Used to choose the best step.
     Validation,
-    /// Gives the reported score.
+    /// Used for the reported score.
     Test,
 }
 
-/// Something that happened.
+/// An event of a run.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
-    /// The run begins.
+    /// The run starts.
     Start(&'a Start),
-    /// It goes on from a checkpoint.
+    /// The run resumes from a checkpoint.
     Resume(&'a Resume),
-    /// One optimiser step was taken.
+    /// An optimiser step is done.
     Progress {
         /// Steps done.
         step: usize,
@@ -29,18 +29,18 @@ pub enum Event<'a> {
     },
     /// A point of the loss curve, every `train.log_every` steps.
     Step(&'a Step),
-    /// One batch of an evaluation was predicted.
+    /// A batch of an evaluation is done.
     EvaluationProgress {
-        /// Which split.
+        /// The split being evaluated.
         split: Split,
         /// Batches done.
         done: usize,
         /// Batches of the split.
         total: usize,
     },
-    /// An evaluation on validation is done.
+    /// An evaluation on the validation split is done.
     Evaluation(&'a Evaluation),
-    /// A checkpoint is on disk.
+    /// A checkpoint has been written.
     Checkpoint {
         /// Steps done.
         step: usize,
@@ -49,19 +49,19 @@ pub enum Event<'a> {
     End(&'a RunResult),
 }
 
-/// Watches a run. Progress bars and Ctrl-C live behind this, at the program's edge.
+/// Observer of a run. Progress bars and Ctrl-C handling implement this in the program.
 pub trait Observer {
     /// Called for every event, in order.
     fn event(&mut self, event: &Event<'_>) {
         let _ = event;
     }
 
-    /// Asked before every pass over the model. Once true, the run saves a checkpoint of the last whole step and ends
-    /// with [`crate::TrainError::Interrupted`].
+    /// Called before every pass over the model. Once true, the run saves a checkpoint of the last complete step and
+    /// ends with [`crate::TrainError::Interrupted`].
     fn stop_requested(&mut self) -> bool {
         false
     }
 }
 
-/// Nobody watches.
+/// No-op observer.
 impl Observer for () {}

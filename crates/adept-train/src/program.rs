@@ -1,4 +1,4 @@
-//! Tasks whose targets are programs (MBPP): what a model writes is cut where the program ends, run, and scored by pass@k.
+//! Tasks whose targets are programs (MBPP): generated text is cut where the program ends, run, and scored by pass@k.
 
 mod completions;
 mod judge;

@@ -1,8 +1,8 @@
-//! What happened in a run, as JSON lines, and what came out of it.
+//! Events of a run as JSON lines, and its result.
 //!
-//! Reports are made from these alone, so the types are public and read back what they write. Fields with times differ
-//! from run to run; all others are the same on CPU however often a run was interrupted, except that each continuation
-//! adds a [`Line::Resume`].
+//! Reports are made from these alone, so the types are public and round-trip. Fields with times differ from run to run;
+//! all others are the same on a CPU however often a run was interrupted, except that each resumption adds a
+//! [`Line::Resume`].
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,12 +20,12 @@ use crate::config::{Resolved, RunConfig, TrainMethod};
 /// Scores by metric name, times 100.
 pub type Scores = BTreeMap<String, f64>;
 
-/// The majority baseline: the constant answer of a task (its most frequent training label, or the mean) and what it scores.
+/// The majority baseline: the constant answer for a task (its most frequent training label, or the mean) and its score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Majority {
     /// The answer.
     pub answer: String,
-    /// The task's metrics of that answer on the test split, times 100.
+    /// The task's metrics for that answer on the test split, times 100.
     pub test: Scores,
 }
 
@@ -33,70 +33,70 @@ pub struct Majority {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Line {
-    /// What is about to run.
+    /// The run starts.
     Start(Box<Start>),
-    /// A continuation from a checkpoint.
+    /// The run resumes from a checkpoint.
     Resume(Resume),
     /// A point of the loss curve.
     Step(Step),
     /// An evaluation on the validation split.
     Evaluation(Evaluation),
-    /// The end: the same content as `result.json`.
+    /// The run is done: the same content as `result.json`.
     End(Box<RunResult>),
 }
 
-/// What a run is made of.
+/// Description of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Start {
     /// Version of the program.
     pub code_version: String,
-    /// Commit it was built from, where known ([`code_commit`]).
+    /// Commit it was built from, if known ([`code_commit`]).
     pub code_commit: Option<String>,
     /// Backend and device.
     pub device: String,
-    /// Threads that the machine offers.
+    /// Number of threads the machine offers.
     pub threads: usize,
-    /// Resolved configuration and what was changed from its preset.
+    /// Resolved configuration, and changes from its preset.
     pub resolved: Resolved,
-    /// Files the examples came from.
+    /// Files the examples were read from.
     pub data: Vec<DataFile>,
-    /// Text of the task's card, where it is the user's own; the program knows the others by their names.
+    /// Text of a user's task card; built-in cards are known by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub card: Option<String>,
-    /// Examples that train, that choose the best step, and in test.
+    /// Number of examples for training, for choosing the best step, and for the test.
     pub examples: [usize; 3],
-    /// What texts lose as token ids, of each split that loses something; records made before this was counted lack it.
+    /// Truncated and unknown tokens, for each split that has any; missing in older records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub losses: Vec<SplitLosses>,
-    /// Identity of the backbone's weights.
+    /// Fingerprint of the backbone's weights.
     pub fingerprint: String,
-    /// Values that are trained.
+    /// Number of trainable parameters.
     pub trainable_parameters: usize,
-    /// Values of the backbone.
+    /// Number of backbone parameters.
     pub backbone_parameters: usize,
     /// Prompt length m.
     pub virtual_tokens: usize,
-    /// Bottleneck or rank r, solved if it was left to the budget.
+    /// Bottleneck or rank r, after solving for the budget.
     pub rank: usize,
-    /// Layers of the sandbox that are missing, where programs are run in one all the same.
+    /// Missing layers of the sandbox in which programs run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_layers: Vec<MissingLayer>,
 }
 
-/// A layer of the sandbox that did not hold.
+/// A missing layer of the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissingLayer {
     /// Its name, such as `landlock`.
     pub layer: String,
     /// Why it is missing.
     pub reason: String,
-    /// What to do about it; empty where it was left out on purpose.
+    /// How to fix it; empty if the layer was disabled on purpose.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub remedy: String,
 }
 
 impl MissingLayer {
-    /// What a sandbox lacks.
+    /// The missing layers of a sandbox.
     pub fn all(layers: &adept_sandbox::Layers) -> Vec<Self> {
         let missing = layers.missing().into_iter().map(|trial| Self {
             layer: trial.layer.name().to_owned(),
@@ -107,14 +107,14 @@ impl MissingLayer {
     }
 }
 
-/// A continuation.
+/// A resumption.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Resume {
-    /// Steps done when it began.
+    /// Steps done at the start.
     pub step: usize,
-    /// Newer checkpoints that could not be used, with the reason.
+    /// Newer checkpoints that are unusable, with the reason.
     pub damaged: Vec<String>,
-    /// Version of the program that continues.
+    /// Version of the program that resumes.
     pub code_version: String,
 }
 
@@ -123,15 +123,15 @@ pub struct Resume {
 pub struct Step {
     /// Steps done.
     pub step: usize,
-    /// Mean loss over the steps since the entry before.
+    /// Mean loss over the steps since the previous entry.
     pub loss: f64,
     /// Global gradient norm of the last step, before clipping.
     pub gradient_norm: f64,
     /// Learning rate of each group at the last step.
     pub learning_rates: BTreeMap<String, f64>,
-    /// Training examples a second since the entry before, evaluation not counted.
+    /// Training examples per second since the previous entry, without evaluation.
     pub samples_per_second: f64,
-    /// Source tokens a second, padding and prompt not counted.
+    /// Source tokens per second, without padding and prompt.
     pub tokens_per_second: f64,
     /// Seconds of training so far.
     pub seconds: f64,
@@ -142,31 +142,32 @@ pub struct Step {
 pub struct Evaluation {
     /// Steps done.
     pub step: usize,
-    /// The task's metrics on validation.
+    /// The task's metrics on the validation split.
     pub scores: Scores,
-    /// Whether this is the best so far by the task's first metric.
+    /// Whether this is the best so far in the task's first metric.
     pub best: bool,
-    /// Seconds it took.
+    /// Duration in seconds.
     pub seconds: f64,
 }
 
-/// Which step's adapter or model is in `best/`.
+/// The step kept in `best/`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Selection {
     /// Steps done when it was saved.
     pub step: usize,
-    /// Metric that chose it.
+    /// Metric used to choose it.
     pub metric: String,
-    /// Its value on validation.
+    /// Its value on the validation split.
     pub score: f64,
-    /// All metrics on validation.
+    /// All metrics on the validation split.
     pub scores: Scores,
-    /// SHA-256 of each file beside this one.
+    /// SHA-256 of each file in the same folder.
     #[serde(deserialize_with = "files_beside")]
     pub files: BTreeMap<String, String>,
 }
 
-/// Files by name, none of which leads out of its folder: they are read from end to end, and a device has none.
+/// Deserialises file names that must not leave the folder: the files are read to their end, which a device does not
+/// have.
 fn files_beside<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
     let files = BTreeMap::<String, String>::deserialize(deserializer)?;
     let is_plain = |name: &str| Path::new(name).file_name().is_some_and(|plain| plain == name);
@@ -178,30 +179,30 @@ fn files_beside<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<S
     }
 }
 
-/// What became of the programs that a run has written.
+/// Verdicts on the programs of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ProgramTally {
     /// Programs by outcome, as in `judged.json`.
     pub outcomes: BTreeMap<String, usize>,
-    /// Why programs could not be judged, and how many each time. pass@k counts them as programs that do not pass.
+    /// Programs without a verdict by reason. pass@k counts them as not passed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unsupported: BTreeMap<String, usize>,
 }
 
 impl ProgramTally {
-    /// How many programs there are.
+    /// Total number of programs.
     #[must_use]
     pub fn all(&self) -> usize {
         total(&self.outcomes)
     }
 
-    /// How many programs could not be judged.
+    /// Number of programs without a verdict.
     #[must_use]
     pub fn unjudged(&self) -> usize {
         total(&self.unsupported)
     }
 
-    /// The most frequent reason for that.
+    /// The most frequent reason for a missing verdict.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
         let most = self.unsupported.iter().rev().max_by_key(|(_, count)| **count);
@@ -209,17 +210,17 @@ impl ProgramTally {
     }
 }
 
-/// A sum of counts from a file, which may be any.
+/// Sum of counts from a file, which may be arbitrary.
 fn total(counts: &BTreeMap<String, usize>) -> usize {
     counts.values().fold(0, |sum, count| sum.saturating_add(*count))
 }
 
-/// What came out of a run: the content of `result.json`.
+/// The result of a run: the content of `result.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
     /// The task's name.
     pub task: String,
-    /// Text of its card, where it is the user's own.
+    /// Text of a user's task card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub card: Option<String>,
     /// Method.
@@ -232,44 +233,44 @@ pub struct RunResult {
     pub virtual_tokens: usize,
     /// Bottleneck or rank r.
     pub rank: usize,
-    /// Values that were trained.
+    /// Number of trainable parameters.
     pub trainable_parameters: usize,
-    /// Values of the backbone.
+    /// Number of backbone parameters.
     pub backbone_parameters: usize,
-    /// Identity of the backbone's weights.
+    /// Fingerprint of the backbone's weights.
     pub fingerprint: String,
-    /// Files the examples came from.
+    /// Files the examples were read from.
     pub data: Vec<DataFile>,
-    /// Step whose adapter or model is in `best/`.
+    /// Step kept in `best/`.
     pub best_step: usize,
-    /// Metric that chose it.
+    /// Metric used to choose it.
     pub selection_metric: String,
-    /// Scores of the best on validation.
+    /// Scores of the best step on the validation split.
     pub validation: Scores,
-    /// Scores of the best on test.
+    /// Scores of the best step on the test split.
     pub test: Scores,
-    /// What the most frequent training label scores on test; records made before this was measured lack it.
+    /// Score of the most frequent training label on the test split; missing in older records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub majority: Option<Majority>,
-    /// What became of the programs that were written, for a task of programs.
+    /// Verdicts on the generated programs, for a task of programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub programs: Option<ProgramTally>,
-    /// Seconds of training, evaluation not counted.
+    /// Seconds of training, without evaluation.
     pub training_seconds: f64,
-    /// Training examples a second.
+    /// Training examples per second.
     pub samples_per_second: f64,
     /// Version of the program.
     pub code_version: String,
     /// Backend and device.
     pub device: String,
-    /// Layers that the sandbox lacked in which programs were judged.
+    /// Missing layers of the sandbox in which programs were judged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_layers: Vec<MissingLayer>,
 }
 
 impl RunResult {
-    /// The task: of the card that the record holds, else the built-in one of that name; none where a newer program
-    /// knows it.
+    /// The task: from the card in the record, else the built-in one of that name; `None` if only a newer program knows
+    /// it.
     #[must_use]
     pub fn own_task(&self) -> Option<Task> {
         match &self.card {
@@ -284,8 +285,8 @@ pub fn code_version() -> String {
     env!("CARGO_PKG_VERSION").to_owned()
 }
 
-/// The commit of this program: what `cargo xtask` says when it starts it (`ADEPT_GIT_HASH`), else what the build was
-/// told. It is read at run time so that a new commit alone does not compile anything anew.
+/// The commit of this program: from `cargo xtask` (`ADEPT_GIT_HASH`) at run time, else from the build. Read at run time
+/// so that a new commit alone does not cause recompilation.
 pub fn code_commit() -> Option<String> {
     let told = std::env::var("ADEPT_GIT_HASH").ok().filter(|commit| !commit.is_empty());
     told.or_else(|| option_env!("ADEPT_GIT_HASH").map(ToOwned::to_owned))
@@ -299,8 +300,8 @@ pub struct RecordWriter {
 }
 
 impl RecordWriter {
-    /// Opens a record and cuts it to its first `length` bytes: 0 for a new run, the length that a checkpoint names for
-    /// a continued one, so that what came after the checkpoint is not there twice.
+    /// Opens a record and truncates it to its first `length` bytes: 0 for a new run, the length stored in the
+    /// checkpoint for a resumed one, so that events after the checkpoint are not recorded twice.
     pub fn open(path: &Path, length: u64) -> Result<Self, TrainError> {
         let mut file = File::options()
             .create(true)
@@ -309,7 +310,7 @@ impl RecordWriter {
             .open(path)
             .map_err(TrainError::io("open", path))?;
         let found = file.metadata().map_err(TrainError::io("read", path))?.len();
-        // A record shorter than its checkpoint was changed by someone else; go on from what there is.
+        // A record shorter than its checkpoint was modified by someone else; continue from what is there.
         let keep = length.min(found);
         file.set_len(keep).map_err(TrainError::io("cut", path))?;
         file.seek(SeekFrom::End(0)).map_err(TrainError::io("read", path))?;
@@ -319,7 +320,7 @@ impl RecordWriter {
         })
     }
 
-    /// Appends one line (a [`Line`], or a line of another loop's record). It reaches the disk with [`Self::flush`].
+    /// Appends one line (a [`Line`], or a line of another loop's record). Call [`Self::flush`] to sync it to disk.
     pub fn write<T: Serialize>(&mut self, line: &T) -> Result<(), TrainError> {
         let mut text = serde_json::to_vec(line).map_err(|source| TrainError::Json {
             path: self.path.clone(),
@@ -330,7 +331,7 @@ impl RecordWriter {
         self.file.write_all(&text).map_err(TrainError::io("write", &self.path))
     }
 
-    /// Flushes to disk and returns the record's length in bytes.
+    /// Syncs to disk and returns the record's length in bytes.
     pub fn flush(&mut self) -> Result<u64, TrainError> {
         self.file.flush().map_err(TrainError::io("write", &self.path))?;
         self.file
@@ -345,12 +346,12 @@ impl RecordWriter {
     }
 }
 
-/// Reads a record. A last line without its end, as a kill may leave, is left out.
+/// Reads a record. An incomplete last line, as a kill may leave, is skipped.
 pub fn read(path: &Path) -> Result<Vec<Line>, TrainError> {
     read_lines(path)
 }
 
-/// As [`read`], for a record of other lines.
+/// Like [`read`], for other types of lines.
 pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, TrainError> {
     let bytes = std::fs::read(path).map_err(TrainError::read("read", path))?;
     let text = decoded(path, &bytes)?;
@@ -396,7 +397,7 @@ mod tests {
         record.flush().unwrap();
         assert_eq!(read(&path).unwrap(), [step(1), step(2)]);
 
-        // A kill in the middle of a line: readers leave the torn line out, a continuation cuts it off.
+        // A kill in the middle of a line: readers skip the torn line, resuming truncates it.
         std::fs::OpenOptions::new()
             .append(true)
             .open(&path)

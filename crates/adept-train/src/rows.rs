@@ -1,4 +1,4 @@
-//! How the rows of a task enter a backbone: what text they become, how much of it is kept, how it lies in batches.
+//! Layout of a task's rows for a backbone: their text, truncation, and batching.
 
 use std::path::Path;
 
@@ -9,17 +9,17 @@ use adept_data::{
 use crate::TrainError;
 use crate::config::{ConfigError, RunConfig};
 
-/// The form of a run's rows.
+/// Layout of a run's rows.
 #[derive(Debug, Clone)]
 pub struct RowForm {
-    /// How a decoder-only backbone's rows are written; none for one that reads source and target apart.
+    /// Text format of decoder-only rows; `None` for a backbone that reads source and target separately.
     text: Option<JoinedText>,
     positions: Positions,
-    /// The settings it was made of, by key.
+    /// The settings it was created from, by key.
     settings: [(&'static str, String); 3],
 }
 
-/// The settings that decide a form, by key.
+/// The settings that determine a layout, by key.
 fn settings(config: &RunConfig) -> [(&'static str, String); 3] {
     let input = &config.input;
     [
@@ -29,20 +29,20 @@ fn settings(config: &RunConfig) -> [(&'static str, String); 3] {
     ]
 }
 
-/// What batches are made for.
+/// Purpose of batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BatchUse {
     /// Training: sources and targets.
     Training,
-    /// Answering: of a decoder-only backbone prompts alone.
+    /// Prediction: only prompts for a decoder-only backbone.
     Answering,
 }
 
 impl RowForm {
-    /// For a backbone that reads source and target apart.
+    /// Layout for a backbone that reads source and target separately.
     ///
     /// # Errors
-    /// [`TrainError::ApartTemplate`] where the configuration asks for a decoder-only backbone's text.
+    /// [`TrainError::ApartTemplate`] if the configuration has settings for a decoder-only backbone.
     pub fn apart(config: &RunConfig) -> Result<Self, TrainError> {
         let asked = [
             ("input.template", !config.input.template.is_empty()),
@@ -58,11 +58,11 @@ impl RowForm {
         }
     }
 
-    /// For a decoder-only backbone in `folder`, whose texts end with the token `end`. Without a task source and target are
-    /// parted by a space.
+    /// Layout for a decoder-only backbone in `folder`, whose texts end with the token `end`. Without a task, source and
+    /// target are separated by a space.
     ///
     /// # Errors
-    /// A template that is none, a tokenizer without the chat template that is asked for.
+    /// An invalid template, or a tokenizer without the requested chat template.
     pub fn joined(config: &RunConfig, task: Option<&Task>, folder: &Path, end: u32) -> Result<Self, TrainError> {
         let template = match (config.input.template.as_str(), task) {
             ("", Some(task)) => task.card().row_template(),
@@ -80,8 +80,8 @@ impl RowForm {
         })
     }
 
-    /// The first setting of a configuration that asks for another form: its key, what this form was made of, and what is
-    /// asked for.
+    /// The first setting of a configuration that requires another layout, as (key, value of this layout, value
+    /// requested).
     #[must_use]
     pub fn difference(&self, config: &RunConfig) -> Option<(&'static str, String, String)> {
         let mut pairs = self.settings.iter().zip(settings(config));
@@ -89,7 +89,7 @@ impl RowForm {
         Some((key, here.clone(), asked))
     }
 
-    /// Turns texts into ids of this form.
+    /// Encodes texts according to this layout.
     #[must_use]
     pub fn encoder<'a>(&'a self, tokenizer: &'a TextTokenizer) -> RowEncoder<'a> {
         match &self.text {
@@ -98,14 +98,14 @@ impl RowForm {
         }
     }
 
-    /// Whether source and target stand in one row.
+    /// Whether source and target share a row.
     #[must_use]
     pub fn is_joined(&self) -> bool {
         self.text.is_some()
     }
 
-    /// Tokens that are kept of sources and targets. In one row both share the length that is set, whatever the target of
-    /// a row needs of it: an answer has as much room as a target.
+    /// Maximum lengths of sources and targets in tokens. In a joined row both share the configured length, independent
+    /// of the row's actual target: an answer has as much room as a target.
     ///
     /// # Errors
     /// [`TrainError::NoRoomForSource`].
@@ -123,7 +123,7 @@ impl RowForm {
         })
     }
 
-    /// How rows are put into batches.
+    /// Batching options for this layout.
     #[must_use]
     pub fn batch_options(
         &self,

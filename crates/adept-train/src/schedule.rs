@@ -1,12 +1,12 @@
-//! Learning rates over time. [`multiplier`] is linear warm-up, then linear decay to zero (paper, Section 4.1), as
-//! `get_linear_schedule_with_warmup` has it; [`Schedule`] has the forms that pretraining uses.
+//! Learning-rate schedules. [`multiplier`] is linear warm-up, then linear decay to zero (paper, Section 4.1), like
+//! `get_linear_schedule_with_warmup`; [`Schedule`] has the schedules used in pretraining.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Factor on the learning rate at optimiser step `step` (from 0) of `total`.
 ///
-/// Step 0 of a warm-up has factor 0: parameters stay, but AdamW's moments and step count advance.
+/// At step 0 of a warm-up the factor is 0: parameters do not change, but AdamW's moments and step count advance.
 pub fn multiplier(step: usize, warmup: usize, total: usize) -> f64 {
     if step < warmup {
         return step as f64 / warmup.max(1) as f64;
@@ -14,7 +14,7 @@ pub fn multiplier(step: usize, warmup: usize, total: usize) -> f64 {
     total.saturating_sub(step) as f64 / total.saturating_sub(warmup).max(1) as f64
 }
 
-/// What follows the warm-up of a [`Schedule`].
+/// Schedule after the warm-up of a [`Schedule`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleName {
@@ -22,21 +22,21 @@ pub enum ScheduleName {
     Constant,
     /// Linear decay to 0 at the end.
     Linear,
-    /// `sqrt(warmup / step)`: T5's form, with a warm-up where T5 stays flat.
+    /// `sqrt(warmup / step)`: T5's schedule, with a linear warm-up where T5's is constant.
     InverseSqrt,
     /// The full rate, then linear decay to 0 over the last steps.
     DecayAtEnd,
 }
 
-/// A rate over a run's steps. Unlike [`multiplier`] it has no step of rate 0: the n-th of `warmup` steps (from 1) has
-/// `n / warmup`.
+/// A learning-rate schedule over a run. Unlike [`multiplier`] no step has rate 0: the n-th of `warmup` steps (from 1)
+/// has the factor `n / warmup`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
-    /// What follows the warm-up.
+    /// Schedule after the warm-up.
     pub name: ScheduleName,
     /// Steps of linear warm-up.
     pub warmup: usize,
-    /// Last steps of [`ScheduleName::DecayAtEnd`] that decay.
+    /// Number of decaying steps at the end of [`ScheduleName::DecayAtEnd`].
     pub decay: usize,
     /// Steps of the run.
     pub total: usize,

@@ -1,7 +1,8 @@
-//! What is trained: an adapter on a frozen backbone, or all of the backbone.
+//! Training targets: an adapter on a frozen backbone, or the whole backbone.
 //!
-//! The loop knows one [`Target`]: a module to step, and how it combines with what stands still into a backbone and an
-//! adapter. A frozen backbone shares its storage with the one it was made from and is tracked by nothing.
+//! The loop knows one [`Target`]: a module to train, and how it combines with frozen parts into a backbone and an
+//! adapter. A frozen backbone shares its storage with the one it was created from, and none of its parameters is
+//! tracked.
 
 use std::path::Path;
 
@@ -28,20 +29,20 @@ where
     type Inner = M::InnerModule;
 }
 
-/// A backbone and what a method changes of it, without autodiff.
+/// A backbone and a method's intervention, without autodiff.
 pub type InnerParts<AB, M> = (
     <M as TrainBackbone<AB>>::Inner,
     Box<dyn Intervention<<AB as AutodiffBackend>::InnerBackend>>,
 );
 
-/// Something to train.
+/// A training target.
 pub trait Target<AB: AutodiffBackend> {
     /// The backbone it belongs to.
     type Backbone: TrainBackbone<AB>;
-    /// The module whose parameters are stepped.
+    /// The module whose parameters are trained.
     type Trained: AutodiffModule<AB>;
 
-    /// The module as it is before the first step.
+    /// The initial module.
     fn initial(&self) -> Self::Trained;
 
     /// Backbone and adapter for a tracked forward pass.
@@ -50,10 +51,10 @@ pub trait Target<AB: AutodiffBackend> {
     /// Backbone and adapter without autodiff, for evaluation.
     fn inner_parts(&self, trained: &Self::Trained) -> InnerParts<AB, Self::Backbone>;
 
-    /// Writes the trained module into the folder `path`, which this creates.
+    /// Writes the trained module to the folder `path`, which is created.
     fn save(&self, trained: &Self::Trained, path: &Path) -> Result<(), TrainError>;
 
-    /// Reads what [`Self::save`] wrote.
+    /// Loads what [`Self::save`] wrote.
     fn load(&self, path: &Path, device: &AB::Device) -> Result<Self::Trained, TrainError>;
 }
 
@@ -78,7 +79,7 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> AdapterTarget<AB, M> {
         }
     }
 
-    /// The backbone on the autodiff backend, for a test that nothing in it is tracked.
+    /// The backbone on the autodiff backend, for testing that nothing in it is tracked.
     pub fn frozen(&self) -> &M {
         &self.frozen
     }
@@ -109,9 +110,9 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Target<AB> for AdapterTarget<AB,
     }
 }
 
-/// Writes a backbone into a folder.
+/// Writes a backbone to a folder.
 pub type SaveBackbone<M> = Box<dyn Fn(&M, &Path) -> Result<(), TrainError>>;
-/// Reads a backbone from a folder.
+/// Loads a backbone from a folder.
 pub type LoadBackbone<M> = Box<dyn Fn(&Path) -> Result<M, TrainError>>;
 
 /// All parameters of a backbone (method `full`).
@@ -122,7 +123,7 @@ pub struct FullTarget<AB: AutodiffBackend, M: TrainBackbone<AB>> {
 }
 
 impl<AB: AutodiffBackend, M: TrainBackbone<AB>> FullTarget<AB, M> {
-    /// Trains a copy of the backbone: the first step writes new tensors, the given one stays as it is.
+    /// Trains a copy of the backbone: the first step creates new tensors, the given ones are not modified.
     pub fn new(backbone: &M::Inner, save: SaveBackbone<M::Inner>, load: LoadBackbone<M::Inner>) -> Self {
         Self {
             initial: backbone.clone(),

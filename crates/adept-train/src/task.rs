@@ -1,4 +1,4 @@
-//! What a configuration says about its task: which one it is, how its files are read, how wide its targets are.
+//! Task-related parts of a configuration: the task, loader options, target width.
 
 use adept_data::{FewShot, LoadOptions, RowEncoder, TargetLength, Task};
 
@@ -8,7 +8,7 @@ use crate::config::{ConfigError, RunConfig};
 /// Labels and the token ids of each.
 pub type LabelIds = (Vec<String>, Vec<Vec<u32>>);
 
-/// The task of a configuration.
+/// The configured task.
 pub fn task_of(config: &RunConfig) -> Result<Task, TrainError> {
     if config.task.is_empty() {
         return Err(ConfigError::Missing { key: "task" }.into());
@@ -16,7 +16,7 @@ pub fn task_of(config: &RunConfig) -> Result<Task, TrainError> {
     Ok(config.task.parse()?)
 }
 
-/// The width of a task's targets in tokens, their end included: the card's, or what the settings say.
+/// Maximum target length in tokens, including the end token: from the settings or the task's card.
 ///
 /// # Errors
 /// Labels that the tokenizer cannot encode.
@@ -27,7 +27,7 @@ pub fn target_width(config: &RunConfig, task: &Task, encoder: RowEncoder<'_>) ->
     })
 }
 
-/// A task's labels and their ids; none where targets are scores or answers.
+/// A task's labels and their token ids; `None` if targets are scores or free text.
 ///
 /// # Errors
 /// Labels that the tokenizer cannot encode.
@@ -38,7 +38,7 @@ pub fn label_ids(task: &Task, encoder: RowEncoder<'_>) -> Result<Option<LabelIds
     Ok(Some((labels, ids)))
 }
 
-/// What a configuration tells the loader.
+/// Loader options in a configuration.
 pub fn load_options(config: &RunConfig) -> LoadOptions {
     let input = &config.input;
     LoadOptions {

@@ -1,8 +1,8 @@
-//! What a model was trained with, as it travels with it: in an adapter's `adapter_config.json` under `adept.trained`,
-//! or in `trained.json` beside a backbone that was trained whole.
+//! What a model was trained with, stored in its files: in an adapter's `adapter_config.json` under `adept.trained`, or
+//! in `trained.json` next to a backbone after full fine-tuning.
 //!
-//! Evaluation and prediction start from it, so that an adapter of answers of 80 tokens is not cut at the 20 of a
-//! default, and knows its labels without the card that it was trained on. It names no path: a card travels as its text.
+//! Evaluation and prediction start from it, so that an adapter trained on answers of 80 tokens is not cut at a default
+//! of 20 and knows its labels without the card it was trained on. It contains no paths: a card is stored as text.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,13 +18,13 @@ use crate::TrainError;
 use crate::config::{self, Resolved, RunConfig, Told};
 use crate::folder::{read_json, write_json};
 
-/// Name of the file beside a backbone that was trained whole.
+/// Name of the file next to a fully fine-tuned backbone.
 pub const TRAINED_FILE: &str = "trained.json";
 
-/// Version of the file. A reader refuses newer ones; in an adapter the version of the adapter's format stands for it.
+/// Version of the file. Newer versions are refused; in an adapter, the version of the adapter format is used instead.
 const FORMAT_VERSION: u64 = 1;
 
-/// Settings that decide what a model sees and how it answers.
+/// Settings that determine a model's input and its prediction method.
 const SETTINGS: [&str; 11] = [
     "input.max_source_length",
     "input.max_target_length",
@@ -39,10 +39,10 @@ const SETTINGS: [&str; 11] = [
     "evaluation.metric",
 ];
 
-/// Those that decide how programs are written, of decoder-only backbones: the section `generation`.
+/// The section `generation`, which determines how decoder-only backbones generate programs.
 const GENERATION: &str = "generation.";
 
-/// Settings that belong to the task: another one has methods and metrics of its own.
+/// Settings that belong to the task: another task has its own prediction method and metrics.
 const OF_THE_TASK: [&str; 2] = ["evaluation.method", "evaluation.metric"];
 
 /// What a model was trained with.
@@ -51,16 +51,16 @@ pub struct Trained {
     /// Version of this record.
     #[serde(default = "version")]
     pub format_version: u64,
-    /// Family of the backbone, as `model_type` names it.
+    /// Family of the backbone, as in `model_type`.
     pub family: String,
     /// Name of the task.
     pub task: String,
     /// Text of the task's card: fields, template, labels, splits, metrics.
     pub card: String,
-    /// The strings that an answer can be; none where targets are scores, texts or programs.
+    /// The possible answers; `None` if targets are scores, texts or programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<Vec<String>>,
-    /// Longest target in tokens, its end included; none for programs.
+    /// Maximum target length in tokens, including the end token; `None` for programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_tokens: Option<usize>,
     /// Settings by dotted key.
@@ -72,7 +72,7 @@ fn version() -> u64 {
 }
 
 impl Trained {
-    /// What a run of these settings trains with.
+    /// The training record of a run with this configuration.
     #[must_use]
     pub fn new(config: &RunConfig, task: &Task, family: Family, target_tokens: Option<usize>) -> Self {
         let travels = |key: &str| SETTINGS.contains(&key) || (family.is_causal() && key.starts_with(GENERATION));
@@ -98,7 +98,7 @@ impl Trained {
         }
     }
 
-    /// As an adapter's file has it.
+    /// In the form stored in an adapter's file.
     pub fn to_map(&self) -> Map<String, Value> {
         match serde_json::to_value(self) {
             Ok(Value::Object(map)) => map,
@@ -106,28 +106,28 @@ impl Trained {
         }
     }
 
-    /// Writes it beside a backbone.
+    /// Writes the file next to a backbone.
     pub fn write(&self, folder: &Path) -> Result<(), TrainError> {
         write_json(&folder.join(TRAINED_FILE), self)
     }
 }
 
-/// What a model was trained with, and the file that says so.
+/// A model's training record, with the file that contains it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainedWith {
     /// The file.
     pub path: PathBuf,
-    /// What it says.
+    /// Its contents.
     pub trained: Trained,
-    /// The task of its card.
+    /// The task from its card.
     pub task: Task,
 }
 
 impl TrainedWith {
-    /// Of an adapter in `folder`; none where its file does not say.
+    /// The record of the adapter in `folder`; `None` if its file has none.
     ///
     /// # Errors
-    /// [`TrainError::Trained`] where what it says cannot be read.
+    /// [`TrainError::Trained`] for an unreadable record.
     pub fn of_adapter(folder: &Path, about: &AdapterMetadata) -> Result<Option<Self>, TrainError> {
         let Some(map) = &about.trained else { return Ok(None) };
         let path = folder.join(CONFIG_FILE);
@@ -137,10 +137,10 @@ impl TrainedWith {
         }
     }
 
-    /// Of a backbone in `folder` that was trained whole; none where it was not trained here.
+    /// The record of a fully fine-tuned backbone in `folder`; `None` if it was not trained by this program.
     ///
     /// # Errors
-    /// As [`TrainedWith::of_adapter`].
+    /// See [`TrainedWith::of_adapter`].
     pub fn of_backbone(folder: &Path) -> Result<Option<Self>, TrainError> {
         let path = folder.join(TRAINED_FILE);
         if !path.exists() {
@@ -164,11 +164,11 @@ impl TrainedWith {
         Ok(Self { path, trained, task })
     }
 
-    /// A configuration over what the model was trained with, and what is told otherwise. Where the task is another one,
-    /// how it is answered and scored is that task's own.
+    /// A configuration with the training's settings and `overrides`, and a list of those that differ. For another task,
+    /// prediction method and metrics are that task's own.
     ///
     /// # Errors
-    /// Settings that make no sense, in the file or in `overrides`.
+    /// Invalid settings in the file or in `overrides`.
     pub fn resolve(&self, task: &Task, overrides: &[String]) -> Result<(Resolved, Vec<Told>), TrainError> {
         let same = task.has_card_of(&self.task);
         let kept = |key: &str| same || !OF_THE_TASK.contains(&key);

@@ -1,11 +1,11 @@
-//! The training loop, of whatever is trained: forward, loss, gradients, step, evaluation, checkpoints.
+//! The training loop, shared by all kinds of runs: forward, loss, gradients, step, evaluation, checkpoints.
 //!
-//! Order and randomness are pure functions of (seed, step): the batches of a step come from its number, and the device's
-//! random numbers (dropout) are seeded anew before each pass. So a checkpoint needs parameters, the optimiser's state and
-//! a step, and a run that is resumed from one is the same, bit for bit on CPU, as one never stopped.
+//! Order and randomness are pure functions of (seed, step): the batches of a step are determined by its number, and the
+//! device's random numbers (dropout) are reseeded before each pass. A checkpoint therefore only needs parameters,
+//! optimiser state and a step, and a resumed run is identical, bit for bit on a CPU, to an uninterrupted one.
 //!
-//! What differs from one kind of run to another (where batches come from, what is recorded, what an evaluation is) is a
-//! [`Course`]: [`crate::learner`] has that of adapters and full fine-tuning, [`crate::pretrain`] that of pretraining.
+//! Everything specific to a kind of run (origin of batches, record, evaluation) is in a [`Course`]: that of adapters
+//! and full fine-tuning is in [`crate::learner`], that of pretraining in [`crate::pretrain`].
 
 use std::time::Instant;
 
@@ -22,29 +22,29 @@ use crate::gradient::GradientSet;
 use crate::learner::{mix, pass};
 use crate::optim::Optimizer;
 
-/// What the loop is told about a run.
+/// Settings of the loop.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     /// Seed of the run.
     pub seed: u64,
     /// Optimiser steps.
     pub steps: usize,
-    /// Passes of a step.
+    /// Passes per step.
     pub accumulation: usize,
-    /// Steps from one point of the loss curve to the next.
+    /// Steps between points of the loss curve.
     pub log_every: usize,
-    /// Steps from one evaluation to the next.
+    /// Steps between evaluations.
     pub evaluate_every: usize,
-    /// Steps from one checkpoint to the next.
+    /// Steps between checkpoints.
     pub save_every: usize,
-    /// Steps whose figures may stay on the device: reading them waits for it. They are read before anything is evaluated
-    /// or saved, so that no NaN ever is; with 1 they are read before the step is taken.
+    /// Number of steps whose figures may stay on the device, since reading them waits for it. They are read before
+    /// every evaluation and checkpoint, so that NaNs are never saved; with 1 they are read before the step is applied.
     pub check_every: usize,
-    /// Checkpoints that are kept.
+    /// Number of checkpoints to keep.
     pub keep: usize,
-    /// Largest global gradient norm; 0: none.
+    /// Maximum global gradient norm; 0 disables clipping.
     pub clip_norm: f64,
-    /// Whether the norm is measured where it does not clip.
+    /// Whether the norm is measured even without clipping.
     pub measure_norm: bool,
 }
 
@@ -52,55 +52,55 @@ pub(crate) struct Pace {
 pub(crate) struct Pass {
     /// The batch.
     pub batch: Batch,
-    /// What part of the step's gradient it gives.
+    /// Weight of its gradient within the step.
     pub share: f64,
 }
 
-/// What a step has come to, read from the device.
+/// Figures of a step, read from the device.
 pub(crate) struct Figures<N> {
     /// The step, from 0.
     pub step: usize,
     /// Mean loss of each pass.
     pub losses: Vec<f32>,
-    /// Global gradient norm before clipping, where it is measured.
+    /// Global gradient norm before clipping, if measured.
     pub norm: Option<f32>,
     /// Learning rate of each group.
     pub rates: Vec<f64>,
-    /// What the course noted of the step's passes.
+    /// The course's note on the step's passes.
     pub note: N,
 }
 
-/// A step that was taken.
+/// A completed step.
 pub(crate) struct Taken<'a> {
     /// Learning rate of each group.
     pub rates: &'a [f64],
-    /// Seconds that it took.
+    /// Duration in seconds.
     pub seconds: f64,
-    /// Whether a point of the loss curve is due; all figures up to here were given to [`Course::read`].
+    /// Whether a point of the loss curve is due; all figures so far have been passed to [`Course::read`].
     pub is_logged: bool,
 }
 
 /// One kind of run.
 pub(crate) trait Course<AB: AutodiffBackend> {
-    /// The module whose parameters are stepped.
+    /// The module whose parameters are trained.
     type Trained: AutodiffModule<AB>;
-    /// Where the run stands, for checkpoints.
+    /// Progress of the run, for checkpoints.
     type Position: Position;
-    /// What the run is made of, for checkpoints.
+    /// Identity of the run, for checkpoints.
     type Identity: Serialize + Clone;
-    /// What is kept of a step's passes until its figures are read.
+    /// Note kept on a step's passes until its figures are read.
     type Note;
 
-    /// What the loop is told.
+    /// Settings of the loop.
     fn pace(&self) -> Pace;
 
-    /// Where the run stands.
+    /// Progress of the run.
     fn position(&self) -> &Self::Position;
 
-    /// What the run is made of.
+    /// Identity of the run.
     fn identity(&self) -> &Self::Identity;
 
-    /// Asked before every pass. Once true, the run saves a checkpoint of the last whole step and ends.
+    /// Called before every pass. Once true, the run saves a checkpoint of the last complete step and ends.
     fn stop_requested(&mut self) -> bool;
 
     /// The passes of step `step`.
@@ -112,29 +112,29 @@ pub(crate) trait Course<AB: AutodiffBackend> {
     /// Learning rate of each group at step `step`.
     fn rates(&self, step: usize) -> Vec<f64>;
 
-    /// Takes a step's figures, in order.
+    /// Receives a step's figures, in order.
     ///
     /// # Errors
-    /// One that is not finite.
+    /// Figures that are not finite.
     fn read(&mut self, figures: Figures<Self::Note>) -> Result<(), TrainError>;
 
-    /// Counts a step and writes a point of the loss curve where one is due.
+    /// Counts a step, and writes a point of the loss curve if one is due.
     fn take(&mut self, taken: &Taken<'_>) -> Result<(), TrainError>;
 
-    /// Whether the evaluation after the position's last step is done.
+    /// Whether the evaluation after the last step is done.
     fn is_evaluated(&self) -> bool;
 
-    /// Evaluates the module; `false` where the run is to stop.
+    /// Evaluates the module; `false` if the run is to stop.
     fn evaluate(&mut self, trained: &Self::Trained) -> Result<bool, TrainError>;
 
-    /// Flushes what a checkpoint counts on.
+    /// Syncs whatever a checkpoint relies on.
     fn before_save(&mut self) -> Result<(), TrainError>;
 
-    /// A checkpoint is on disk.
+    /// Called when a checkpoint has been written.
     fn saved(&mut self);
 }
 
-/// A step whose figures have not been read from the device yet.
+/// A step whose figures have not yet been read from the device.
 struct Pending<B: Backend, N> {
     step: usize,
     losses: Vec<Tensor<B, 1>>,
@@ -143,7 +143,6 @@ struct Pending<B: Backend, N> {
     note: N,
 }
 
-/// The loop's state.
 pub(crate) struct TrainingLoop<'a, AB: AutodiffBackend, C: Course<AB>> {
     course: C,
     optimizer: Optimizer<AB::InnerBackend>,
@@ -155,7 +154,7 @@ pub(crate) struct TrainingLoop<'a, AB: AutodiffBackend, C: Course<AB>> {
 }
 
 impl<'a, AB: AutodiffBackend, C: Course<AB>> TrainingLoop<'a, AB, C> {
-    /// A loop that stands where its course does; `is_saved` says whether that is a checkpoint's place.
+    /// A loop at its course's position; `is_saved` says whether a checkpoint of that position exists.
     pub fn new(
         course: C,
         optimizer: Optimizer<AB::InnerBackend>,
@@ -173,10 +172,10 @@ impl<'a, AB: AutodiffBackend, C: Course<AB>> TrainingLoop<'a, AB, C> {
         }
     }
 
-    /// Trains to the end, or to the next request to stop.
+    /// Trains until the end or the next stop request.
     ///
     /// # Errors
-    /// [`TrainError::Interrupted`] where the run was asked to stop; what the course refuses; files that cannot be written.
+    /// [`TrainError::Interrupted`] after a stop request; errors of the course; files that cannot be written.
     pub fn run(mut self, mut trained: C::Trained) -> Result<C, TrainError> {
         let pace = self.course.pace();
         loop {
@@ -204,7 +203,7 @@ impl<'a, AB: AutodiffBackend, C: Course<AB>> TrainingLoop<'a, AB, C> {
         }
     }
 
-    /// One optimiser step; `false` where the run is to stop before it is taken.
+    /// One optimiser step; `false` if the run is to stop before it is applied.
     fn step(&mut self, trained: C::Trained, pace: &Pace) -> Result<(C::Trained, bool), TrainError> {
         let started = Instant::now();
         let step = self.course.position().step();
@@ -254,7 +253,7 @@ impl<'a, AB: AutodiffBackend, C: Course<AB>> TrainingLoop<'a, AB, C> {
         Ok((trained, true))
     }
 
-    /// Reads what is still on the device, all at once.
+    /// Reads all pending figures from the device at once.
     fn read_pending(&mut self) -> Result<(), TrainError> {
         let pending = std::mem::take(&mut self.pending);
         let tensors: Vec<_> = pending
@@ -282,7 +281,7 @@ impl<'a, AB: AutodiffBackend, C: Course<AB>> TrainingLoop<'a, AB, C> {
         Ok(())
     }
 
-    /// Writes a checkpoint of the module as it is.
+    /// Writes a checkpoint of the current module.
     fn save(&mut self, trained: &C::Trained) -> Result<(), TrainError> {
         self.read_pending()?;
         self.course.before_save()?;
@@ -295,8 +294,7 @@ impl<'a, AB: AutodiffBackend, C: Course<AB>> TrainingLoop<'a, AB, C> {
         Ok(())
     }
 
-    /// Saves the last whole step and ends the run. A step that was begun and not taken is not counted; the continuation
-    /// begins it again.
+    /// Saves the last complete step and ends the run. An incomplete step is not counted; it is repeated on resume.
     fn interrupt<R>(&mut self, trained: &C::Trained) -> Result<R, TrainError> {
         self.read_pending()?;
         let step = self.course.position().step();

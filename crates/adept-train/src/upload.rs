@@ -1,17 +1,17 @@
-//! From a batch to tensors on the device: the one place where rows are uploaded.
+//! Moves batches to the device; the only place that uploads rows.
 
 use adept_data::{Batch, IGNORED_LABEL};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 
-/// Token ids and mask of the sources, both `[batch, source]`; the mask is true where a token counts.
+/// Token ids and mask of the sources, both `[batch, source]`; the mask is true for tokens.
 pub fn source<B: Backend>(batch: &Batch, device: &B::Device) -> (Tensor<B, 2, Int>, Tensor<B, 2, Bool>) {
     let shape = [batch.batch, batch.source_width];
     let mask = Tensor::from_data(TensorData::new(batch.mask.clone(), shape), device);
     (matrix(batch.input_ids.clone(), shape, device), mask)
 }
 
-/// Labels `[batch, target]`; [`IGNORED_LABEL`] where a slot has none.
+/// Labels `[batch, target]`; [`IGNORED_LABEL`] for slots without a label.
 pub fn labels<B: Backend>(batch: &Batch, device: &B::Device) -> Tensor<B, 2, Int> {
     matrix(batch.labels.clone(), [batch.batch, batch.target_width], device)
 }
@@ -32,8 +32,8 @@ pub fn positions<B: Backend>(batch: &Batch, prompt: usize, device: &B::Device) -
     matrix(positions, [batch.batch, width], device)
 }
 
-/// Of joined rows behind `prompt` virtual tokens: the slots that predict a label, numbered through the flattened
-/// `[batch · (prompt + source)]`, and the labels, both `[count]`.
+/// For joined rows after `prompt` virtual tokens: indices of the slots that predict a label, into the flattened `[batch
+/// · (prompt + source)]`, and the labels, both `[count]`.
 pub fn labelled<B: Backend>(
     batch: &Batch,
     prompt: usize,
@@ -51,8 +51,8 @@ fn matrix<B: Backend>(values: Vec<i32>, shape: [usize; 2], device: &B::Device) -
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-/// A label is predicted by the slot before it. One in the first slot has none before it where there is no soft prompt,
-/// and does not count.
+/// A label is predicted by the preceding slot. A label in the first slot does not count if there is no soft prompt
+/// before it.
 fn labelled_slots(batch: &Batch, prompt: usize) -> (Vec<i32>, Vec<i32>) {
     let width = prompt + batch.source_width;
     let (mut before, mut labels) = (Vec::new(), Vec::new());
@@ -88,7 +88,7 @@ mod tests {
     fn a_label_is_predicted_by_the_slot_before_it() {
         // Two virtual tokens: slots 0 and 1 of each row of six.
         assert_eq!(labelled_slots(&batch(), 2), (vec![3, 4, 7, 9, 10], vec![6, 1, 7, 9, 1]));
-        // Without them the first slot's label has nothing before it.
+        // Without them, nothing precedes the label in the first slot.
         assert_eq!(labelled_slots(&batch(), 0), (vec![1, 2, 5, 6], vec![6, 1, 9, 1]));
     }
 

@@ -1,4 +1,4 @@
-//! How a decoder-only backbone continues prompts: what generated answers and programs have in common.
+//! How a decoder-only backbone completes prompts: shared by generated answers and programs.
 
 use adept_core::Intervention;
 use adept_models::CausalBackbone;
@@ -11,21 +11,21 @@ use burn::tensor::{Int, Tensor};
 use super::Asked;
 use crate::config::RunConfig;
 
-/// How new tokens are chosen and read again.
+/// How new tokens are chosen and fed back.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Continuation {
     /// How a token is chosen.
     pub choice: Choice,
-    /// As [`GenerationOptions::repetition_penalty`].
+    /// See [`GenerationOptions::repetition_penalty`].
     pub repetition_penalty: f64,
-    /// How slots are counted.
+    /// How positions are counted.
     pub positions: Positions,
-    /// Whether a new token passes the adapter's offset before it is read again.
+    /// Whether the adapter's offset is applied to new tokens when they are fed back.
     pub offset_new_tokens: bool,
 }
 
 impl Default for Continuation {
-    /// The likeliest token, read as in training.
+    /// Greedy decoding, with tokens fed back as in training.
     fn default() -> Self {
         Self {
             choice: Choice::Greedy,
@@ -37,7 +37,7 @@ impl Default for Continuation {
 }
 
 impl Continuation {
-    /// What a configuration says.
+    /// The settings in a configuration.
     #[must_use]
     pub fn of(config: &RunConfig) -> Self {
         let section = &config.generation;
@@ -61,7 +61,7 @@ impl Continuation {
     }
 }
 
-/// Embeddings of a decoder-only backbone's tokens with the adapter's offset.
+/// Embeddings of a decoder-only backbone's tokens, with the adapter's offset.
 pub(super) fn embedding<'a, B: Backend, M: CausalBackbone<B>>(
     model: &'a M,
     adapter: &'a dyn Intervention<B>,
@@ -76,20 +76,20 @@ pub(super) fn embedding<'a, B: Backend, M: CausalBackbone<B>>(
     }
 }
 
-/// Prompts that are to be continued.
+/// Prompts to complete.
 pub(super) struct Writing<'a> {
-    /// Their tokens.
+    /// Token ids of the prompts.
     pub prompts: &'a [Vec<u32>],
-    /// The number of each row that its draws depend on, and of its sample.
+    /// Row and sample number of each prompt, which determine its random draws.
     pub draws: &'a [(u64, u64)],
-    /// Tokens that are written at most.
+    /// Maximum number of new tokens.
     pub max_new_tokens: usize,
-    /// As [`GenerationOptions::width`].
+    /// See [`GenerationOptions::width`].
     pub width: usize,
 }
 
-/// Continues prompts. A text ends with any of the model's end tokens, where `stop` says so, and with the model's last
-/// position, which each row reaches by itself, so that it is written the same in every batch.
+/// Completes prompts. A text ends with any of the model's end tokens, where `stop` decides, or at the model's last
+/// position, which is determined per row so that the result does not depend on the batch.
 pub(super) fn write<B: Backend, M: CausalBackbone<B>>(
     model: &M,
     prefix: &Prefix<M::Cache>,

@@ -1,4 +1,4 @@
-//! Answers that are written.
+//! Generated answers.
 
 use adept_models::generate::{self, GenerateError, Prefix, Stage};
 use adept_models::{CausalBackbone, Seq2SeqBackbone};
@@ -9,14 +9,14 @@ use super::{Answer, Answering, Asked, Continuation, Decode, prompts};
 use crate::TrainError;
 use crate::upload;
 
-/// Texts that a model writes: an encoder-decoder the likeliest tokens, a decoder-only backbone as its rules say.
+/// Generates answers: greedily with an encoder-decoder, according to `rules` with a decoder-only backbone.
 #[derive(Clone)]
 pub struct Generate<'a> {
-    /// Longest answer in tokens.
+    /// Maximum length of an answer in tokens.
     pub max_new_tokens: usize,
-    /// Turns them into text, without what ends it.
+    /// Decodes token ids to text, without the end token.
     pub decode: &'a Decode<'a>,
-    /// How a decoder-only backbone writes.
+    /// How a decoder-only backbone generates.
     pub rules: Continuation,
 }
 
@@ -45,7 +45,7 @@ impl<B: Backend> Answering<B> for Generate<'_> {
             prompts: &prompts(batch),
             draws: &draws,
             max_new_tokens: self.max_new_tokens,
-            // As in training: where pads are counted, what stands before a token is that of the batch.
+            // As in training: if padding is counted, positions depend on the batch.
             width: batch.source_width,
         };
         let written: Result<_, GenerateError> = write(model, prefix, asked, &self.rules, &writing, &mut |_, _| false);
@@ -54,7 +54,7 @@ impl<B: Backend> Answering<B> for Generate<'_> {
 }
 
 impl<'a> Generate<'a> {
-    /// The likeliest tokens, at most `max_new_tokens` of them, read as in training.
+    /// Greedy decoding of at most `max_new_tokens` tokens, fed back as in training.
     pub fn new(max_new_tokens: usize, decode: &'a Decode<'a>) -> Self {
         Self {
             max_new_tokens,
@@ -63,7 +63,7 @@ impl<'a> Generate<'a> {
         }
     }
 
-    /// Spaces around an answer are its template's.
+    /// Whitespace around an answer belongs to the template.
     fn answer(&self, ids: &[u32]) -> Result<Answer, TrainError> {
         Ok(Answer {
             text: (self.decode)(ids)?.trim().to_owned(),

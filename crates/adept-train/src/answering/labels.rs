@@ -1,4 +1,4 @@
-//! Answers that are chosen: the label of highest summed log-probability, its end token included.
+//! Chosen answers: the label with the highest summed log-probability, including its end token.
 
 use adept_models::generate::{self, Prefix, PromptLayout, Stage};
 use adept_models::{CausalBackbone, Seq2SeqBackbone};
@@ -9,14 +9,14 @@ use super::{Answer, Answering, Asked, Continuation, prompts};
 use crate::TrainError;
 use crate::upload;
 
-/// A task's labels.
+/// Chooses among a task's labels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Labels<'a> {
-    /// Token ids of each, the end included.
+    /// Token ids of each label, including the end token.
     pub ids: &'a [Vec<u32>],
-    /// Their texts.
+    /// Text of each label.
     pub texts: &'a [String],
-    /// How a decoder-only backbone counts slots, and whether labels pass the offset.
+    /// How a decoder-only backbone counts positions, and whether the offset applies to labels.
     pub rules: Continuation,
 }
 

@@ -1,10 +1,10 @@
-//! From a batch to texts: ways of answering, each for both kinds of backbone.
+//! Prediction: from batches to texts, with a method for each kind of backbone.
 //!
-//! | way | an encoder-decoder | a decoder-only backbone |
+//! | method | encoder-decoder | decoder-only backbone |
 //! |---|---|---|
-//! | [`Generate`] | writes an answer | continues the prompt |
-//! | [`Labels`] | scores every label in one decoder pass | reads soft prompt and prompt once, scores labels behind them |
-//! | [`Programs`] | refused: its tokenizer has no line breaks | continues the prompt to the end of the program |
+//! | [`Generate`] | generates an answer | completes the prompt |
+//! | [`Labels`] | scores every label in one decoder pass | reads soft prompt and prompt once, then scores each label |
+//! | [`Programs`] | refused: its tokenizer has no line breaks | completes the prompt up to the end of the program |
 //!
 //! Everything here runs on a plain backend: nothing is differentiated.
 
@@ -26,17 +26,16 @@ pub use generate::Generate;
 pub use labels::Labels;
 pub use programs::Programs;
 
-/// Turns token ids into text.
+/// Decodes token ids to text.
 pub type Decode<'a> = dyn Fn(&[u32]) -> Result<String, TrainError> + 'a;
 
-/// A batch that is to be answered.
+/// A batch to predict.
 pub struct Asked<'a, B: Backend> {
-    /// What changes the embeddings.
+    /// The adapter.
     pub adapter: &'a dyn Intervention<B>,
-    /// The sources: of a decoder-only backbone prompts with pads on their left
-    /// ([`Layout::Prompts`](adept_data::Layout::Prompts)).
+    /// The sources; for a decoder-only backbone left-padded prompts ([`Layout::Prompts`](adept_data::Layout::Prompts)).
     pub batch: &'a Batch,
-    /// Where it is computed.
+    /// Device of the computation.
     pub device: &'a B::Device,
 }
 
@@ -45,22 +44,23 @@ pub struct Asked<'a, B: Backend> {
 pub struct Answer {
     /// Its text.
     pub text: String,
-    /// Tokens that were written for it; 0 where it was chosen.
+    /// Number of generated tokens; 0 if the answer was chosen.
     pub tokens: usize,
 }
 
-/// A way of answering. A new one says what it does with either kind of backbone, or why it cannot.
+/// A prediction method. An implementation defines it for both kinds of backbone, or refuses one with a reason.
 pub trait Answering<B: Backend> {
-    /// The answer of an encoder-decoder to each row, in the batch's order.
+    /// Answers of an encoder-decoder, in the batch's order.
     ///
     /// # Errors
-    /// Ids that cannot be decoded, NaN or infinities among logits or scores, and a way that the kind does not know.
+    /// Ids that cannot be decoded, NaN or infinities in logits or scores, and a method that does not support this kind
+    /// of backbone.
     fn seq2seq<M: Seq2SeqBackbone<B>>(&self, model: &M, asked: &Asked<'_, B>) -> Result<Vec<Answer>, TrainError>;
 
-    /// The answer of a decoder-only backbone to each row, in the batch's order. `prefix` is the soft prompt, read.
+    /// Answers of a decoder-only backbone, in the batch's order. `prefix` is the soft prompt after reading.
     ///
     /// # Errors
-    /// As [`seq2seq`](Self::seq2seq).
+    /// See [`seq2seq`](Self::seq2seq).
     fn causal<M: CausalBackbone<B>>(
         &self,
         model: &M,
@@ -69,12 +69,12 @@ pub trait Answering<B: Backend> {
     ) -> Result<Vec<Answer>, TrainError>;
 }
 
-/// How the rows of a task are answered.
+/// Prediction method for the rows of a task.
 #[derive(Clone)]
 pub enum AnswerMethod<'a> {
-    /// A text is written.
+    /// Generate a text.
     Generate(Generate<'a>),
-    /// A label is chosen.
+    /// Choose a label.
     Labels(Labels<'a>),
 }
 
@@ -99,12 +99,12 @@ impl<B: Backend> Answering<B> for AnswerMethod<'_> {
     }
 }
 
-/// Reads an adapter's soft prompt, which every row of a decoder-only backbone begins with.
+/// Reads an adapter's soft prompt, the common prefix of all rows of a decoder-only backbone.
 pub fn prefix<B: Backend, M: CausalBackbone<B>>(model: &M, adapter: &dyn Intervention<B>) -> Prefix<M::Cache> {
     Prefix::new(model, adapter.prompt())
 }
 
-/// The prompts of a batch without their pads.
+/// The prompts of a batch without padding.
 fn prompts(batch: &Batch) -> Vec<Vec<u32>> {
     let rows = batch.input_ids.chunks(batch.source_width);
     let masks = batch.mask.chunks(batch.source_width);
@@ -132,7 +132,7 @@ mod tests {
             labels: vec![-100; 6],
             positions: vec![0; 6],
         };
-        // A token of the pad's id is a token.
+        // A real token may have the padding's id.
         assert_eq!(prompts(&batch), [vec![7], vec![0, 5, 6]]);
     }
 }

@@ -1,4 +1,4 @@
-//! Programs that are written for problems, each up to where the program ends. The sandbox judges them afterwards.
+//! Generates programs for problems, each up to the end of the program. The sandbox judges them afterwards.
 
 use adept_data::TextTokenizer;
 use adept_models::generate::Prefix;
@@ -10,23 +10,23 @@ use super::{Answer, Answering, Asked, Continuation, prompts};
 use crate::TrainError;
 use crate::program::{Problem, end_of, tidied, truncated};
 
-/// Completions of problems' prompts. The rows of a batch are places in `asked_for`.
+/// Completes the prompts of problems. Rows of a batch are indices into `asked_for`.
 pub struct Programs<'a> {
-    /// Problems, and which of its samples is written for each.
+    /// Problems, each with the index of the sample to generate.
     pub asked_for: &'a [(&'a Problem, usize)],
     /// Name of the task.
     pub task: &'a str,
     /// The tokenizer of the backbone.
     pub tokenizer: &'a TextTokenizer,
-    /// What ends a program where a line, not its first, begins with it.
+    /// Strings that end a program at the beginning of any line but the first.
     pub stops: &'a [String],
-    /// Whether stray lines go and bodies are indented anew.
+    /// Whether stray lines are removed and bodies reindented.
     pub is_tidied: bool,
-    /// Tokens that a program may have.
+    /// Maximum number of tokens of a program.
     pub max_new_tokens: usize,
-    /// Prompts are padded to at least so many slots.
+    /// Minimum width in slots to which prompts are padded.
     pub width: usize,
-    /// How programs are written.
+    /// How programs are generated.
     pub rules: Continuation,
 }
 

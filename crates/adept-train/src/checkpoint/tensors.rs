@@ -1,4 +1,4 @@
-//! A checkpoint's tensor file: parameters and moments to disk and back, one tensor at a time.
+//! A checkpoint's tensor file: writes and reads parameters and moments one tensor at a time.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -15,7 +15,7 @@ use super::TENSORS;
 use crate::error::CheckpointProblem;
 use crate::gradient::PathStack;
 
-/// A tensor that goes to the host only while it is written.
+/// A tensor that is moved to the host only while it is written.
 pub(super) struct Flat<B: Backend> {
     tensor: Tensor<B, 1>,
     shape: [usize; 1],
@@ -48,17 +48,17 @@ impl<B: Backend> View for Flat<B> {
     }
 }
 
-/// Reads single tensors of a safetensors file without holding the file.
+/// Reads single tensors of a safetensors file without loading the file.
 pub(super) struct TensorFile {
     file: BufReader<File>,
     metadata: Metadata,
-    /// Where the tensors' bytes begin.
+    /// Offset of the tensors' bytes.
     start: u64,
 }
 
 impl TensorFile {
-    /// Reads the header. A file with the right checksum may still have been written by somebody else: what the header
-    /// accounts for must be there, so that no tensor is larger than the file.
+    /// Reads the header. A file with the right checksum may still have been crafted: the file must be as long as the
+    /// header claims, so that no tensor is larger than the file.
     pub(super) fn open(path: &Path) -> Result<Self, CheckpointProblem> {
         let unreadable = |source| CheckpointProblem::Unreadable { file: TENSORS, source };
         let refused = |source| CheckpointProblem::Header { source };
@@ -169,7 +169,7 @@ impl<AB: AutodiffBackend> ModuleMapper<AB> for Writer<'_> {
                 Tensor::from_inner(inner).set_require_grad(requires_gradient)
             }
             Err(problem) => {
-                // A mapper cannot fail: the first problem is kept and the result thrown away by the caller.
+                // A mapper cannot fail: the first error is kept, and the caller discards the result.
                 self.problem.get_or_insert(problem);
                 tensor
             }

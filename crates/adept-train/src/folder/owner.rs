@@ -1,11 +1,11 @@
-//! Whose a folder is. We write only into a folder that is new, empty, or ours.
+//! Ownership of folders. We only write to a folder that is new, empty, or ours.
 //!
-//! [`MARKER`] is the first file that is written into a folder and says what the folder is. It appears under its name in
-//! one step and never replaces another, so two programs that begin in one folder agree on it. A folder without one is
-//! ours where an earlier version, which wrote no marker, left its traces there: the start of a record, a result, or the
-//! lock beside a resolved configuration. Anything else is somebody else's and stays as it is.
+//! [`MARKER`] is the first file written to a folder and states the folder's kind. It is created atomically and never
+//! replaces another, so two programs starting in one folder agree on it. A folder without a marker is ours if an
+//! earlier version, which wrote no marker, left traces in it: the start of a record, a result, or the lock next to a
+//! resolved configuration. Anything else belongs to others and is left alone.
 //!
-//! Inside a folder of ours the names that [`super`] lists are ours; other entries are never touched.
+//! Inside a folder of ours, only the names listed in [`super`] are ours; other entries are never touched.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,20 +20,20 @@ use super::write::{beside, folder_of, is_temporary, json, names, read_json, sync
 use crate::TrainError;
 use crate::program::{COMPLETIONS, Completion};
 
-/// The file that says whose a folder is.
+/// The file that marks a folder as ours.
 pub const MARKER: &str = "adept-folder.json";
-/// The file that says what a grid of runs is.
+/// The file that describes a grid of runs.
 pub const GRID_FILE: &str = "reproduce.json";
-/// Files of a report, which stands in a grid's folder.
+/// Files of a report, in a grid's folder.
 pub const REPORT_FILES: [&str; 3] = ["results.json", "report.md", "report.html"];
-/// Version of the marker.
+/// Format version of the marker.
 const FORMAT: u32 = 1;
-/// Bytes of a record's first line that are looked at, several times those of the longest configuration.
+/// Maximum bytes read of a record's first line, several times the size of the longest configuration.
 const FIRST_LINE: u64 = 1 << 22;
-/// Entries of a refused folder that a message names.
+/// Maximum number of entries of a refused folder listed in a message.
 const NAMED: usize = 5;
 
-/// What is kept in a folder.
+/// Kind of a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FolderKind {
@@ -41,7 +41,7 @@ pub enum FolderKind {
     Run,
     /// One run of `pretrain`.
     Pretraining,
-    /// The runs of `reproduce`, their report, and the tables made from them.
+    /// The runs of `reproduce`, their report, and the tables computed from them.
     Grid,
 }
 
@@ -55,10 +55,10 @@ impl fmt::Display for FolderKind {
     }
 }
 
-/// Why nothing is written into a folder.
+/// Why a folder cannot be written to.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// Files that are not ours.
+    /// The folder contains files of others.
     #[error(
         "{} holds files, and no {} of ours: {}; nothing was written; choose a new or an empty folder",
         path.display(), kind.to_string().trim_start_matches("a "), listed(found, *more)
@@ -66,24 +66,24 @@ pub enum FolderError {
     Foreign {
         /// The folder.
         path: PathBuf,
-        /// What was to be written there.
+        /// Kind of the new contents.
         kind: FolderKind,
         /// Some of its entries.
         found: Vec<String>,
-        /// How many it has besides.
+        /// Number of further entries.
         more: usize,
     },
-    /// Something else of ours.
+    /// The folder is ours, but of another kind.
     #[error("{} holds {found}; {expected} needs a folder of its own", path.display())]
     OtherKind {
         /// The folder.
         path: PathBuf,
-        /// What was to be written there.
+        /// Kind of the new contents.
         expected: FolderKind,
-        /// What is there.
+        /// Kind of the folder.
         found: FolderKind,
     },
-    /// A marker of a later version.
+    /// The marker is from a later version.
     #[error(
         "{}: format {found}, this version knows {}; use the version that made the folder, or another folder",
         path.display(), FORMAT
@@ -94,31 +94,31 @@ pub enum FolderError {
         /// Its format.
         found: u32,
     },
-    /// A file, a device or a dangling link where a folder is needed.
+    /// A file, a device or a dangling link instead of a folder.
     #[error("{}: expected a folder or nothing, found {found}", path.display())]
     NoFolder {
         /// The path.
         path: PathBuf,
-        /// What is there.
+        /// What was found.
         found: &'static str,
     },
-    /// An entry of a folder of ours that is in the way of one that we write.
+    /// A file of others in a folder of ours blocks an entry that we need to write.
     #[error("{}: expected a folder or nothing, found a file; move it elsewhere", path.display())]
     InTheWay {
         /// The file.
         path: PathBuf,
     },
-    /// Completions that were put into a folder and cannot be read as such.
+    /// Completions provided by the user are invalid.
     #[error("{}, line {line}: expected a completion (problem, sample, completion, tokens), found {found}", path.display())]
     Completions {
         /// The file.
         path: PathBuf,
-        /// Its first line that is no completion, from 1.
+        /// Its first invalid line, from 1.
         line: usize,
-        /// What the parser said.
+        /// The parser's message.
         found: String,
     },
-    /// Files with the names of a report's beside runs, in a folder that is no grid's.
+    /// Files with a report's names next to runs, in a folder that is not a grid's.
     #[error(
         "{} holds {}, which no report of ours wrote; nothing was written; move it elsewhere",
         path.display(), listed(found, 0)
@@ -141,35 +141,35 @@ fn listed(found: &[String], more: usize) -> String {
     format!("{}{rest}", names.join(", "))
 }
 
-/// What the marker says.
+/// Contents of the marker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Marker {
-    /// What the folder is.
+    /// Kind of the folder.
     adept: FolderKind,
     format: u32,
-    /// Bytes of the files that were there before the run and that it appends to.
+    /// Sizes in bytes of files provided before the run, which it appends to.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) given: BTreeMap<String, u64>,
 }
 
-/// How a folder stands to what is to be written there.
+/// State of a folder with respect to what is to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// New or empty, but for files that may be given to a run.
+    /// New or empty, except for files that may be provided to a run.
     Free { given: BTreeMap<String, u64> },
-    /// Ours; without a marker where an earlier version made it.
+    /// Ours; without a marker if an earlier version created it.
     Ours(Option<Marker>),
 }
 
-/// Refuses a folder that what is to be written there may not be written into. Writes nothing.
+/// Refuses a folder that contents of this kind must not be written to. Writes nothing.
 ///
 /// # Errors
-/// [`FolderError`], and a folder that cannot be listed.
+/// [`FolderError`], or a folder that cannot be listed.
 pub fn check(path: &Path, kind: FolderKind) -> Result<(), TrainError> {
     standing(path, kind).map(drop)
 }
 
-/// Refuses to write a report into a folder that is no grid's and has files of a report's names from elsewhere.
+/// Refuses to write a report to a folder that is not a grid's and contains files of others with a report's names.
 ///
 /// # Errors
 /// [`FolderError::ForeignReport`].
@@ -186,7 +186,7 @@ pub fn check_report(path: &Path) -> Result<(), TrainError> {
     Err(FolderError::ForeignReport { path, found }.into())
 }
 
-/// Makes a folder ours: creates it where it is missing and writes the marker where there is none.
+/// Claims a folder: creates it if it is missing and writes the marker if there is none.
 pub(super) fn claim(path: &Path, kind: FolderKind) -> Result<Marker, TrainError> {
     let given = match standing(path, kind)? {
         Standing::Ours(Some(marker)) => return Ok(marker),
@@ -228,7 +228,7 @@ pub(super) fn standing(path: &Path, kind: FolderKind) -> Result<Standing, TrainE
                 Err(_) => Ok(none()),
             };
         }
-        // A part of the path is a file, or may not be passed.
+        // A component of the path is a file or inaccessible.
         Err(error) => return Err(TrainError::read("look into", path)(error)),
     }
     if let Some(marker) = marker(path)? {
@@ -280,7 +280,7 @@ fn other_kind(path: &Path, expected: FolderKind, found: FolderKind) -> TrainErro
     .into()
 }
 
-/// The marker, where there is one of ours.
+/// The marker, if there is one of ours.
 fn marker(folder: &Path) -> Result<Option<Marker>, TrainError> {
     #[derive(Deserialize)]
     struct Versioned {
@@ -300,21 +300,21 @@ fn marker(folder: &Path) -> Result<Option<Marker>, TrainError> {
             found: versioned.format,
         }
         .into()),
-        // What does not parse is somebody else's file.
+        // A file that does not parse is not ours.
         Ok(_) => Ok(serde_json::from_slice(&text).ok()),
         Err(_) => Ok(None),
     }
 }
 
-/// What an earlier version left.
+/// Traces of an earlier version.
 enum Earlier {
-    /// Something of this kind.
+    /// Contents of this kind.
     Of(FolderKind),
-    /// A lock alone.
+    /// Only a lock.
     Begun,
 }
 
-/// Looks for the traces of a version that wrote no marker.
+/// Looks for traces of a version without markers.
 fn earlier(folder: &Path, entries: &[String]) -> Option<Earlier> {
     if read_json::<GridTrace>(&folder.join(GRID_FILE)).is_ok() {
         return Some(Earlier::Of(FolderKind::Grid));
@@ -339,7 +339,7 @@ fn earlier(folder: &Path, entries: &[String]) -> Option<Earlier> {
     holds_runs_only(folder, entries).then_some(Earlier::Of(FolderKind::Grid))
 }
 
-/// Enough of a grid's file to know it.
+/// The fields needed to recognise a grid's file.
 #[derive(Deserialize)]
 struct GridTrace {
     #[serde(rename = "benchmark")]
@@ -350,7 +350,7 @@ struct GridTrace {
     _sample: bool,
 }
 
-/// Enough of a `result.json` to know it.
+/// The fields needed to recognise a `result.json`.
 #[derive(Deserialize)]
 struct ResultTrace {
     #[serde(rename = "fingerprint")]
@@ -363,7 +363,7 @@ struct ResultTrace {
     _config: BTreeMap<String, IgnoredAny>,
 }
 
-/// Enough of the stamp beside a trained tokenizer.
+/// The fields needed to recognise the stamp of a trained tokenizer.
 #[derive(Deserialize)]
 struct StampTrace {
     #[serde(rename = "code_version")]
@@ -372,7 +372,7 @@ struct StampTrace {
     _tokenizer_sha256: String,
 }
 
-/// Whose record begins with such a line.
+/// Kind of run whose record begins with this line.
 fn of_record(path: &Path) -> Option<FolderKind> {
     #[derive(Deserialize)]
     struct Trace {
@@ -395,7 +395,7 @@ fn of_record(path: &Path) -> Option<FolderKind> {
     }
 }
 
-/// Whether a file is a lock of ours: a process's number, or nothing where it was killed before it wrote that.
+/// Whether a file is a lock of ours: it contains a process id, or nothing if the process was killed before writing it.
 fn is_lock(path: &Path) -> bool {
     let mut text = Vec::new();
     let read = File::open(path).and_then(|file| file.take(32).read_to_end(&mut text));
@@ -403,7 +403,7 @@ fn is_lock(path: &Path) -> bool {
     read.is_ok() && digits.len() < 20 && digits.iter().all(u8::is_ascii_digit)
 }
 
-/// Whose resolved configuration it is.
+/// Kind of run with this resolved configuration.
 fn of_config(path: &Path) -> Option<FolderKind> {
     let text = fs::read_to_string(path).ok()?;
     let head = text.strip_prefix("# Resolved configuration of a ")?;
@@ -415,7 +415,7 @@ fn of_config(path: &Path) -> Option<FolderKind> {
     }
 }
 
-/// Whether a folder holds `TASK/METHOD/seed-N` with runs of ours, their report, and nothing else.
+/// Whether a folder contains only `TASK/METHOD/seed-N` with runs of ours, and their report.
 fn holds_runs_only(folder: &Path, entries: &[String]) -> bool {
     let mut runs = 0;
     for entry in entries {
@@ -431,7 +431,7 @@ fn holds_runs_only(folder: &Path, entries: &[String]) -> bool {
     runs > 0
 }
 
-/// Runs so many folders below a folder that has nothing else; none where it has.
+/// Number of runs `depth` levels below a folder without other contents; `None` if it has others.
 fn runs_below(folder: &Path, depth: usize) -> Option<usize> {
     if depth == 0 {
         return matches!(standing(folder, FolderKind::Run), Ok(Standing::Ours(_))).then_some(1);
@@ -440,7 +440,7 @@ fn runs_below(folder: &Path, depth: usize) -> Option<usize> {
     below.map(|inner| runs_below(&inner, depth - 1)).sum()
 }
 
-/// Whether the report beside runs is one of ours.
+/// Whether the report next to runs is one of ours.
 fn is_report(folder: &Path) -> bool {
     #[derive(Deserialize)]
     struct Trace {
@@ -458,7 +458,7 @@ fn is_report(folder: &Path) -> bool {
     read_json::<Trace>(&folder.join(REPORT_FILES[0])).is_ok()
 }
 
-/// The size of completions that were put into a folder before its run.
+/// Size of the completions provided in a folder before its run.
 fn completions_bytes(folder: &Path) -> Result<u64, TrainError> {
     let path = folder.join(COMPLETIONS);
     let failed = |error| TrainError::read("read", &path)(error);

@@ -1,4 +1,4 @@
-//! A folder of files (an adapter, a model, a tokenizer) that is replaced as a whole.
+//! Atomic replacement of a folder of files (an adapter, a model, a tokenizer).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use super::write::{names, read_json, remove_files, remove_tree, sync_folder, syn
 use crate::TrainError;
 use crate::record::Selection;
 
-/// Files of a tokenizer and of how a model generates, which are copied where they are.
+/// Tokenizer and generation files, copied if present.
 pub const TOKENIZER_FILES: [&str; 9] = [
     "tokenizer.json",
     "tokenizer_config.json",
@@ -21,7 +21,7 @@ pub const TOKENIZER_FILES: [&str; 9] = [
     "generation_config.json",
 ];
 
-/// Other files that stand in such folders.
+/// Other files in such folders.
 const OTHER_FILES: [&str; 6] = [
     super::SELECTION,
     crate::trained::TRAINED_FILE,
@@ -31,7 +31,7 @@ const OTHER_FILES: [&str; 6] = [
     "model.safetensors",
 ];
 
-/// The files that we have written into such a folder: those that a selection lists, and all that we ever write.
+/// Our files in such a folder: those listed in a selection, and all that we ever write.
 fn written(folder: &Path) -> Vec<String> {
     let listed = read_json::<Selection>(&folder.join(super::SELECTION)).map(|selection| selection.files);
     let is_plain = |name: &String| Path::new(name).file_name().is_some_and(|plain| plain == name.as_str());
@@ -41,9 +41,9 @@ fn written(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Replaces the folder `name` of `parent`: `write` makes a folder at the path it is given, which then takes the place
-/// of the one before. A kill at any moment leaves the old one, the new one, or what [`finish_replacement`] completes.
-/// Files that somebody else put beside ours move into the new folder.
+/// Replaces the folder `name` of `parent`: `write` creates a folder at the given path, which then replaces the previous
+/// one. A kill at any moment leaves the old one, the new one, or a state that [`finish_replacement`] repairs. Files of
+/// others are moved to the new folder.
 pub(crate) fn replace_folder(
     parent: &Path,
     name: &str,
@@ -52,7 +52,7 @@ pub(crate) fn replace_folder(
     let Places { temporary, new, .. } = Places::of(parent, name);
     remove_tree(&temporary)?;
     if let Err(error) = write(&temporary).and_then(|()| sync_tree(&temporary)) {
-        // A full disk is the likely cause; what is left of the attempt only makes it fuller.
+        // A full disk is the likely cause; leftovers would only fill it further.
         let _ = fs::remove_dir_all(&temporary);
         return Err(error);
     }
@@ -60,12 +60,12 @@ pub(crate) fn replace_folder(
     finish_replacement(parent, name)
 }
 
-/// Completes a replacement that was cut short, and clears what an unfinished one left.
+/// Completes an interrupted replacement, and removes what an unfinished one left.
 pub(crate) fn finish_replacement(parent: &Path, name: &str) -> Result<(), TrainError> {
     let current = parent.join(name);
     let Places { temporary, new, old } = Places::of(parent, name);
     remove_tree(&temporary)?;
-    // Earlier versions called it so; one may have been cut short when the place was empty.
+    // Name used by earlier versions; one may have been interrupted when there was no previous folder.
     let earlier = parent.join(format!("{name}.new"));
     let is_ours = || written(&earlier).iter().any(|name| earlier.join(name).is_file());
     if !current.exists() && !new.exists() && is_ours() {
@@ -88,12 +88,12 @@ pub(crate) fn finish_replacement(parent: &Path, name: &str) -> Result<(), TrainE
     remove_tree(&old)
 }
 
-/// Removes our files from such a folder, and the folder where nothing else is in it.
+/// Removes our files from such a folder, and the folder itself if it is then empty.
 pub(super) fn remove_written(folder: &Path) -> Result<(), TrainError> {
     remove_files(folder, &written(folder))
 }
 
-/// Moves what is not ours.
+/// Moves files of others to the new folder.
 fn carry_over(old: &Path, current: &Path) -> Result<(), TrainError> {
     let ours = written(old);
     for name in names(old)? {
@@ -105,7 +105,7 @@ fn carry_over(old: &Path, current: &Path) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// Names under which a folder stands while it is replaced.
+/// Names of the folder during its replacement.
 struct Places {
     temporary: PathBuf,
     new: PathBuf,

@@ -1,4 +1,4 @@
-//! Files written whole or not at all, and files read.
+//! Atomic writing and reading of files.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -12,10 +12,10 @@ use sha2::{Digest, Sha256};
 
 use crate::TrainError;
 
-/// Temporary entries are called `.adept-`, six letters or digits, `.tmp`, in this crate and in those that write for it.
+/// Temporary entries are named `.adept-`, six letters or digits, `.tmp`, in this crate and in those that write for it.
 const TEMPORARY: (&str, &str) = (".adept-", ".tmp");
 
-/// Whether an entry's name is that of a temporary one of ours.
+/// Whether an entry has the name of one of our temporary files.
 pub(crate) fn is_temporary(name: &str) -> bool {
     let middle = name
         .strip_prefix(TEMPORARY.0)
@@ -23,7 +23,7 @@ pub(crate) fn is_temporary(name: &str) -> bool {
     middle.is_some_and(|middle| middle.len() == 6 && middle.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
-/// SHA-256 of a file, lower-case hex, read in pieces.
+/// SHA-256 of a file in lower-case hex, read in chunks.
 pub fn file_sha256(path: &Path) -> std::io::Result<String> {
     let mut file = File::open(path)?;
     let mut hasher = Sha256::new();
@@ -42,13 +42,12 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A temporary file beside the place that it is meant for, filled and flushed.
+/// A temporary file in the target's folder, written and synced.
 pub(super) fn beside(path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile, TrainError> {
     let folder = folder_of(path);
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
-    // A temporary file is the owner's alone by default; a result is for whoever may read the folder (the umask
-    // decides).
+    // Temporary files are readable only by the owner by default; a result gets the permissions decided by the umask.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut temporary = builder
@@ -59,14 +58,13 @@ pub(super) fn beside(path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFil
     Ok(temporary)
 }
 
-/// The folder that a file is in.
 pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."))
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file atomically.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     beside(path, bytes)?
         .persist(path)
@@ -74,12 +72,12 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     sync_folder(folder_of(path))
 }
 
-/// Writes a value as indented JSON, whole or not at all.
+/// Writes a value as indented JSON, atomically.
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), TrainError> {
     write_atomic(path, &json(path, value)?)
 }
 
-/// A value as indented JSON, for the file at `path`.
+/// Serialises a value as indented JSON, for the file at `path`.
 pub(super) fn json<T: Serialize>(path: &Path, value: &T) -> Result<Vec<u8>, TrainError> {
     let mut text = serde_json::to_vec_pretty(value).map_err(|source| TrainError::Json {
         path: path.to_owned(),
@@ -100,7 +98,7 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, TrainError> {
     })
 }
 
-/// Copies those of the named files that are there. What cannot be read and what cannot be written are different errors.
+/// Copies those of the named files that exist. Read and write failures are different errors.
 pub fn copy_files(names: &[&str], from: &Path, to: &Path) -> Result<(), TrainError> {
     for name in names {
         let (source, target) = (from.join(name), to.join(name));
@@ -113,17 +111,17 @@ pub fn copy_files(names: &[&str], from: &Path, to: &Path) -> Result<(), TrainErr
     Ok(())
 }
 
-/// Removes a folder and all in it, if it is there. For what is ours to the last byte.
+/// Removes a folder and its contents, if it exists. Only for contents that are entirely ours.
 pub(crate) fn remove_tree(path: &Path) -> Result<(), TrainError> {
     absent_is_fine(fs::remove_dir_all(path)).map_err(TrainError::io("remove", path))
 }
 
-/// Removes a file, if it is there.
+/// Removes a file, if it exists.
 pub(crate) fn remove_file(path: &Path) -> Result<(), TrainError> {
     absent_is_fine(fs::remove_file(path)).map_err(TrainError::io("remove", path))
 }
 
-/// Removes the named files of a folder, and the folder where nothing else is in it.
+/// Removes the named files of a folder, and the folder itself if it is then empty.
 pub(crate) fn remove_files(folder: &Path, names: &[impl AsRef<Path>]) -> Result<(), TrainError> {
     for name in names {
         remove_file(&folder.join(name))?;
@@ -131,7 +129,7 @@ pub(crate) fn remove_files(folder: &Path, names: &[impl AsRef<Path>]) -> Result<
     remove_empty(folder)
 }
 
-/// Removes a folder that is empty; one that is not, or that is a link, stays.
+/// Removes a folder if it is empty and not a link.
 pub(crate) fn remove_empty(folder: &Path) -> Result<(), TrainError> {
     use std::io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory, NotFound};
     match fs::remove_dir(folder) {
@@ -150,13 +148,13 @@ pub(crate) fn remove_empty(folder: &Path) -> Result<(), TrainError> {
 fn absent_is_fine(removed: std::io::Result<()>) -> std::io::Result<()> {
     use std::io::ErrorKind::{NotADirectory, NotFound};
     match removed {
-        // `NotADirectory`: a part of the path is a file, so that there is nothing by this name.
+        // `NotADirectory`: a component of the path is a file, so nothing exists by this name.
         Err(error) if matches!(error.kind(), NotFound | NotADirectory) => Ok(()),
         other => other,
     }
 }
 
-/// Names in a folder, in order.
+/// Names in a folder, sorted.
 pub(crate) fn names(folder: &Path) -> Result<Vec<OsString>, TrainError> {
     let mut names: Vec<OsString> = fs::read_dir(folder)
         .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.file_name())).collect())
@@ -165,7 +163,7 @@ pub(crate) fn names(folder: &Path) -> Result<Vec<OsString>, TrainError> {
     Ok(names)
 }
 
-/// Flushes every file of a folder, then the folder.
+/// Syncs every file of a folder, then the folder.
 pub(crate) fn sync_tree(path: &Path) -> Result<(), TrainError> {
     for name in names(path)? {
         let inner = path.join(name);
@@ -178,7 +176,7 @@ pub(crate) fn sync_tree(path: &Path) -> Result<(), TrainError> {
     sync_folder(path)
 }
 
-/// Makes renames inside a folder durable. Only Unix lets a folder be flushed.
+/// Makes renames in a folder durable. Only Unix can sync a folder.
 pub(crate) fn sync_folder(path: &Path) -> Result<(), TrainError> {
     #[cfg(unix)]
     File::open(path)

@@ -1,4 +1,4 @@
-//! Passes over the model: loss and gradients, without the loop around them.
+//! Single passes through the model: loss and gradients.
 
 use adept_core::Intervention;
 use adept_data::{Batch, IGNORED_LABEL};
@@ -9,7 +9,7 @@ use burn::tensor::backend::AutodiffBackend;
 use crate::gradient::GradientSet;
 use crate::target::{Target, TrainBackbone};
 
-/// A loss, `[1]` on the device, and gradients of what is trained.
+/// A loss, `[1]` on the device, and the gradients of the trained module.
 pub type LossAndGradients<AB> = (
     Tensor<<AB as AutodiffBackend>::InnerBackend, 1>,
     GradientSet<<AB as AutodiffBackend>::InnerBackend>,
@@ -26,7 +26,7 @@ pub fn loss<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     backbone.adapted(adapter).loss(adapter, batch, dropout, device)
 }
 
-/// The value of a tracked loss, and `share` times its gradient. The graph is gone when this returns.
+/// The value of a tracked loss, and `share` times its gradient. The graph is freed on return.
 pub fn pass<AB: AutodiffBackend, M: Module<AB>>(trained: &M, loss: Tensor<AB, 1>, share: f64) -> LossAndGradients<AB> {
     let value = loss.clone().inner();
     let loss = if share == 1.0 { loss } else { loss.mul_scalar(share) };
@@ -34,7 +34,7 @@ pub fn pass<AB: AutodiffBackend, M: Module<AB>>(trained: &M, loss: Tensor<AB, 1>
     (value, gradients)
 }
 
-/// What part of a step's gradient each of its batches gives, so that all their target tokens count alike.
+/// Weight of each batch in a step's gradient, such that all target tokens count equally.
 pub fn token_shares(batches: &[Batch]) -> Vec<f64> {
     if batches.len() == 1 {
         return vec![1.0];
@@ -44,7 +44,7 @@ pub fn token_shares(batches: &[Batch]) -> Vec<f64> {
     counts.into_iter().map(|count| count as f64 / all as f64).collect()
 }
 
-/// Loss and gradients of the batches of one step together: the mean over all their target tokens, as if they were one
+/// Loss and gradients of a step with several batches: the mean over all their target tokens, as if they were a single
 /// batch.
 pub fn step_gradients<AB: AutodiffBackend, T: Target<AB>>(
     target: &T,
@@ -65,12 +65,12 @@ pub fn step_gradients<AB: AutodiffBackend, T: Target<AB>>(
     (total, gradients)
 }
 
-/// Labels of a batch that count for the loss.
+/// Number of labels in a batch that count for the loss.
 fn target_tokens(batch: &Batch) -> usize {
     batch.labels.iter().filter(|label| **label != IGNORED_LABEL).count()
 }
 
-/// A seed for micro-step `step` of a run: SplitMix64's mixing of both, so that neighbours share nothing.
+/// A seed for micro-step `step` of a run: both numbers mixed by SplitMix64, so that neighbouring steps are unrelated.
 pub fn mix(seed: u64, step: u64) -> u64 {
     let mut value = seed ^ step.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

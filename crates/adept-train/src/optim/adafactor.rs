@@ -1,5 +1,5 @@
-//! Adafactor (Shazeer and Stern 2018, algorithms 4 and 5) with the arithmetic of transformers' `Adafactor`, without its
-//! relative step and its first moment: rates come from outside.
+//! Adafactor (Shazeer and Stern 2018, algorithms 4 and 5) with the arithmetic of transformers' `Adafactor`, without
+//! relative step sizes and first moment: learning rates are passed in.
 //!
 //! For a parameter p with gradient g at its t-th step (t = 1, 2, …), rms(x) the root of the mean square:
 //!
@@ -13,8 +13,9 @@
 //! p -= α · decay · p;  p -= α u
 //! ```
 //!
-//! A matrix keeps one value a row and one a column. Linear weights lie transposed to Hugging Face's layout here, which
-//! changes nothing: rows and columns take the same part in u, since mean(R) = mean(C). State is keyed by module path.
+//! A matrix keeps one value per row and per column. Linear weights are transposed with respect to Hugging Face's layout
+//! here, which changes nothing: rows and columns play the same role in u, since mean(R) = mean(C). State is keyed by
+//! module path.
 
 use std::collections::BTreeMap;
 
@@ -26,29 +27,29 @@ use super::stepper::{self, Rule, root_mean_square};
 use super::{GroupConfig, OptimizerState, ReadTensor};
 use crate::gradient::GradientSet;
 
-/// Constants of Adafactor that all groups share.
+/// Constants of Adafactor, shared by all groups.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdafactorConfig {
-    /// The second moment's decay at step t is 1 - t^-decay_rate.
+    /// Exponent of the second moment's decay, which is 1 - t^-decay_rate at step t.
     pub decay_rate: f64,
-    /// Largest root mean square of an update.
+    /// Maximum root mean square of an update.
     pub clip_threshold: f64,
-    /// Keep row and column means of matrices instead of every square.
+    /// Keep row and column means of matrices instead of all squares.
     pub factored: bool,
-    /// Multiply rates by the parameter's root mean square.
+    /// Multiply learning rates by the parameter's root mean square.
     pub multiply_by_parameter_scale: bool,
-    /// ε₁, added to squares.
+    /// ε₁, added to the squares.
     pub square_epsilon: f64,
-    /// ε₂, the least scale of a parameter.
+    /// ε₂, the minimum scale of a parameter.
     pub scale_epsilon: f64,
 }
 
 /// Running mean of a parameter's squared gradient.
 #[derive(Debug, Clone)]
 enum Second<B: Backend> {
-    /// Of every value, flattened.
+    /// One value per element, flattened.
     Whole(Tensor<B, 1>),
-    /// Of each row and each column of a matrix.
+    /// One value per row and per column of a matrix.
     Factored {
         /// `[rows]`
         row: Tensor<B, 1>,
@@ -72,7 +73,7 @@ pub struct Adafactor<B: Backend> {
 }
 
 impl<B: Backend> Adafactor<B> {
-    /// An optimiser that has taken no step. A parameter belongs to the first group that contains its path.
+    /// An optimiser before its first step. A parameter belongs to the first group that contains its path.
     pub fn new(config: AdafactorConfig, groups: Vec<GroupConfig>) -> Self {
         Self {
             config,
@@ -81,12 +82,12 @@ impl<B: Backend> Adafactor<B> {
         }
     }
 
-    /// Values that the state holds, for a comparison with AdamW's two a parameter.
+    /// Number of values in the state, to compare with AdamW's two per parameter.
     pub fn state_values(&self) -> usize {
         self.tensors().iter().map(|(_, tensor)| tensor.dims()[0]).sum()
     }
 
-    /// Steps every parameter that has a gradient and a group; `rates` holds one learning rate a group.
+    /// Steps every parameter that has a gradient and a group; `rates` has one learning rate per group.
     pub fn step<AB, M>(&mut self, module: M, gradients: GradientSet<B>, rates: &[f64]) -> M
     where
         AB: AutodiffBackend<InnerBackend = B>,
@@ -95,11 +96,11 @@ impl<B: Backend> Adafactor<B> {
         stepper::step::<AB, M, Self>(self, module, gradients, rates)
     }
 
-    /// The second moment after this step and `g / sqrt(second)`, flattened.
+    /// Updates the second moment and returns `g / sqrt(second)`, flattened.
     fn second(&mut self, path: &str, gradient: Tensor<B, 1>, matrix: Option<[usize; 2]>) -> Tensor<B, 1> {
         let state = self.state.remove(path);
         let steps = state.as_ref().map_or(0, |state| state.steps) + 1;
-        // β of the first step is 0, so that no state is needed before it.
+        // β of the first step is 0, so no initial state is needed.
         let beta = 1.0 - (steps as f64).powf(-self.config.decay_rate);
         let mix = |old: Option<Tensor<B, 1>>, new: Tensor<B, 1>| match old {
             Some(old) => old.mul_scalar(beta) + new.mul_scalar(1.0 - beta),
@@ -158,7 +159,7 @@ impl<B: Backend> Rule<B> for Adafactor<B> {
         if rate == 0.0 {
             return value;
         }
-        // All factors stay on the device: no step waits for it.
+        // All factors stay on the device, so that no step waits for it.
         let clip = root_mean_square(&update)
             .div_scalar(config.clip_threshold)
             .clamp_min(1.0);

@@ -9,12 +9,13 @@
 //! p -= lr / (1 - beta1^t) · m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
 //! ```
 //!
-//! With a parameter scale ([`AdamW::scaled`]) the last line's lr is multiplied by max(floor, rms(p)), as in Adafactor: T5's
-//! matrices begin with standard deviations from 1/64 to 1, and one rate for all of them shakes the small ones.
+//! With a parameter scale ([`AdamW::scaled`]) the last line's lr is multiplied by max(floor, rms(p)), as in Adafactor:
+//! T5's matrices start with standard deviations from 1/64 to 1, and a single rate for all of them destabilises small
+//! parameters.
 //!
-//! Bias corrections are computed in double precision on the host, tensors stay in theirs. A step with rate 0 leaves the
-//! parameters as they are but advances moments and step counts, as in PyTorch. State is keyed by module path, so that
-//! a module built anew finds it again.
+//! Bias corrections are computed in double precision on the host, tensors keep their precision. A step with rate 0
+//! leaves parameters unchanged but advances moments and step counts, as in PyTorch. State is keyed by module path, so
+//! that a rebuilt module finds it again.
 
 use std::collections::BTreeMap;
 
@@ -27,19 +28,19 @@ use super::GroupConfig;
 use super::stepper::{self, Rule, root_mean_square};
 use crate::gradient::GradientSet;
 
-/// Constants of AdamW that all groups share.
+/// Constants of AdamW, shared by all groups.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamWConfig {
     /// Decay of the first moment.
     pub beta1: f64,
     /// Decay of the second moment.
     pub beta2: f64,
-    /// Added to the root of the second moment.
+    /// Added to the square root of the second moment.
     pub epsilon: f64,
 }
 
 impl Default for AdamWConfig {
-    /// PyTorch's.
+    /// PyTorch's defaults.
     fn default() -> Self {
         Self {
             beta1: 0.9,
@@ -54,9 +55,9 @@ impl Default for AdamWConfig {
 pub struct Moments<B: Backend> {
     /// Running mean of the gradient.
     pub first: Tensor<B, 1>,
-    /// Running mean of its square.
+    /// Running mean of the squared gradient.
     pub second: Tensor<B, 1>,
-    /// Steps taken.
+    /// Number of steps taken.
     pub steps: u64,
 }
 
@@ -65,13 +66,13 @@ pub struct Moments<B: Backend> {
 pub struct AdamW<B: Backend> {
     config: AdamWConfig,
     groups: Vec<GroupConfig>,
-    /// Least scale of a parameter, where rates are multiplied by it.
+    /// Minimum scale of a parameter, if rates are multiplied by it.
     scale_floor: Option<f64>,
     state: BTreeMap<String, Moments<B>>,
 }
 
 impl<B: Backend> AdamW<B> {
-    /// An optimiser that has taken no step. A parameter belongs to the first group that contains its path.
+    /// An optimiser before its first step. A parameter belongs to the first group that contains its path.
     pub fn new(config: AdamWConfig, groups: Vec<GroupConfig>) -> Self {
         Self {
             config,
@@ -81,8 +82,8 @@ impl<B: Backend> AdamW<B> {
         }
     }
 
-    /// Multiplies each parameter's rate by its root mean square, which counts as `floor` where it is less. Weight decay
-    /// keeps the plain rate.
+    /// Multiplies each parameter's rate by its root mean square, but at least by `floor`. Weight decay uses the
+    /// unscaled rate.
     #[must_use]
     pub fn scaled(self, floor: f64) -> Self {
         Self {
@@ -91,7 +92,7 @@ impl<B: Backend> AdamW<B> {
         }
     }
 
-    /// The groups.
+    /// The parameter groups.
     pub fn groups(&self) -> &[GroupConfig] {
         &self.groups
     }
@@ -106,14 +107,14 @@ impl<B: Backend> AdamW<B> {
         &self.state
     }
 
-    /// Puts back the state of a checkpoint.
+    /// Restores the state from a checkpoint.
     pub fn restore(&mut self, state: BTreeMap<String, Moments<B>>) {
         self.state = state;
     }
 
-    /// Steps every parameter that has a gradient and a group; `rates` holds one learning rate a group.
+    /// Steps every parameter that has a gradient and a group; `rates` has one learning rate per group.
     ///
-    /// Gradients are consumed one by one, so that the largest extra memory is that of one parameter.
+    /// Gradients are consumed one by one, so that the peak extra memory is that of one parameter.
     pub fn step<AB, M>(&mut self, module: M, gradients: GradientSet<B>, rates: &[f64]) -> M
     where
         AB: AutodiffBackend<InnerBackend = B>,
@@ -140,7 +141,7 @@ impl<B: Backend> Rule<B> for AdamW<B> {
         let AdamWConfig { beta1, beta2, epsilon } = self.config;
         let state = self.state.remove(path);
         let steps = state.as_ref().map_or(0, |state| state.steps) + 1;
-        // i32 holds every step count a run can reach, and powi of a number below one only underflows to 0.
+        // i32 covers every step count a run can reach, and powi of a number below one can only underflow to 0.
         let count = i32::try_from(steps).unwrap_or(i32::MAX);
         let step = AdamWStep {
             beta1,
@@ -151,7 +152,7 @@ impl<B: Backend> Rule<B> for AdamW<B> {
             correction: (1.0 - beta2.powi(count)).sqrt(),
         };
         let moments = state.map(|state| [state.first, state.second]);
-        // A parameter in units of its scale moves by what the rate says; the scale stays on the device.
+        // Relative to its scale, a parameter moves by the given rate; the scale stays on the device.
         let scale = self
             .scale_floor
             .filter(|_| rate != 0.0)

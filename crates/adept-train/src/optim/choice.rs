@@ -1,4 +1,4 @@
-//! One of the optimisers, chosen at run time.
+//! An optimiser chosen at run time.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ use crate::gradient::GradientSet;
 /// AdamW or Adafactor.
 #[derive(Debug, Clone)]
 pub enum Optimizer<B: Backend> {
-    /// Loshchilov and Hutter.
+    /// By Loshchilov and Hutter.
     AdamW(AdamW<B>),
-    /// Shazeer and Stern.
+    /// By Shazeer and Stern.
     Adafactor(Adafactor<B>),
 }
 
 impl<B: Backend> Optimizer<B> {
-    /// Steps every parameter that has a gradient and a group; `rates` holds one learning rate a group.
+    /// Steps every parameter that has a gradient and a group; `rates` has one learning rate per group.
     pub fn step<AB, M>(&mut self, module: M, gradients: GradientSet<B>, rates: &[f64]) -> M
     where
         AB: AutodiffBackend<InnerBackend = B>,

@@ -1,4 +1,4 @@
-//! Parameter groups: which rate, decay and warm-up a parameter has, by its path in the module.
+//! Parameter groups: learning rate, decay and warm-up of a parameter, by its module path.
 
 use adept_core::ParameterGroup;
 use burn::tensor::backend::Backend;
@@ -7,23 +7,23 @@ use super::{AdamW, AdamWConfig};
 use crate::config::{ConfigError, GroupSection, OptimizerSection, TrainMethod};
 use crate::schedule;
 
-/// Parameters whose path begins with a prefix, and how they are stepped.
+/// Parameters with a common path prefix, and their training settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupConfig {
     /// Name in records.
     pub name: String,
-    /// First parts of the path, such as `Adept.prompt`; empty for all parameters.
+    /// First components of the path, such as `Adept.prompt`; empty for all parameters.
     pub prefix: String,
-    /// Highest learning rate.
+    /// Peak learning rate.
     pub learning_rate: f64,
-    /// Decoupled decay.
+    /// Decoupled weight decay.
     pub weight_decay: f64,
     /// Steps of linear warm-up.
     pub warmup_steps: usize,
 }
 
 impl GroupConfig {
-    /// Parameters below `prefix` with that highest rate, without decay or warm-up.
+    /// Parameters below `prefix` with this peak rate, without decay or warm-up.
     pub fn new(name: &str, prefix: &str, learning_rate: f64) -> Self {
         Self {
             name: name.to_owned(),
@@ -42,7 +42,7 @@ impl GroupConfig {
         }
     }
 
-    /// Whether a parameter belongs here: the prefix is the path, its first parts, or empty.
+    /// Whether a parameter belongs to the group: the prefix is its path, the path's first components, or empty.
     pub fn contains(&self, path: &str) -> bool {
         self.prefix.is_empty()
             || path
@@ -56,10 +56,10 @@ impl GroupConfig {
     }
 }
 
-/// The AdamW of a method, over its groups.
+/// AdamW for a method, over its groups.
 ///
 /// # Errors
-/// As [`groups`].
+/// See [`groups`].
 pub fn adamw<B: Backend>(method: TrainMethod, section: &OptimizerSection) -> Result<AdamW<B>, ConfigError> {
     let config = AdamWConfig {
         beta1: section.beta1,
@@ -69,10 +69,10 @@ pub fn adamw<B: Backend>(method: TrainMethod, section: &OptimizerSection) -> Res
     Ok(AdamW::new(config, groups(method, section)?))
 }
 
-/// The groups of a method, or one of everything for `full`.
+/// The groups of a method; a single group of all parameters for `full`.
 ///
 /// # Errors
-/// [`ConfigError::NoGroup`] where the configuration has no section for a group.
+/// [`ConfigError::NoGroup`] if the configuration has no section for a group.
 pub fn groups(method: TrainMethod, optimizer: &OptimizerSection) -> Result<Vec<GroupConfig>, ConfigError> {
     let Some(adapter) = method.adapter() else {
         return Ok(vec![GroupConfig::of_section("full", "", &optimizer.full)]);

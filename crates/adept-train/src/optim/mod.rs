@@ -1,5 +1,5 @@
-//! The optimisers: AdamW with PyTorch's semantics and Adafactor with those of transformers, over groups of parameters
-//! chosen by module path.
+//! Optimisers: AdamW with PyTorch's semantics and Adafactor with those of transformers, over parameter groups selected
+//! by module path.
 
 mod adafactor;
 mod adamw;

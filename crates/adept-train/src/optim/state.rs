@@ -1,4 +1,4 @@
-//! What a checkpoint needs of an optimiser: its tensors by name and its step counts.
+//! Optimiser state in checkpoints: named tensors and step counts.
 
 use std::collections::BTreeMap;
 
@@ -7,18 +7,18 @@ use burn::tensor::backend::Backend;
 
 use super::{AdamW, Moments};
 
-/// Reads one tensor of a checkpoint by name; `None` where it holds none of that name.
+/// Reads a tensor of a checkpoint by name; `None` if there is none of that name.
 pub type ReadTensor<'a, B, E> = dyn FnMut(&str) -> Result<Option<Tensor<B, 1>>, E> + 'a;
 
-/// An optimiser whose state goes into checkpoints.
+/// An optimiser whose state can be saved in checkpoints.
 pub trait OptimizerState<B: Backend> {
-    /// Every tensor of the state, flattened, named `kind/path` by the parameter's module path.
+    /// All tensors of the state, flattened and named `kind/path`, where `path` is the parameter's module path.
     fn tensors(&self) -> Vec<(String, Tensor<B, 1>)>;
 
-    /// Steps taken by each parameter.
+    /// Number of steps taken for each parameter.
     fn steps(&self) -> BTreeMap<String, u64>;
 
-    /// Puts a state back. A tensor that belongs to a named parameter and is not there is `missing(name)`.
+    /// Restores a state. A missing tensor of a listed parameter gives the error `missing(name)`.
     fn put_back<E>(
         &mut self,
         steps: &BTreeMap<String, u64>,

@@ -1,4 +1,5 @@
-//! The walk over a module that every optimiser shares: each parameter with a gradient and a group is stepped by its rule.
+//! The traversal of a module shared by all optimisers: each parameter with a gradient and a group is stepped by the
+//! optimiser's rule.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
@@ -7,12 +8,12 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use super::GroupConfig;
 use crate::gradient::{GradientSet, PathStack};
 
-/// How an optimiser steps one parameter.
+/// An optimiser's update rule for one parameter.
 pub(super) trait Rule<B: Backend> {
     /// The groups; a parameter belongs to the first that contains its path.
     fn groups(&self) -> &[GroupConfig];
 
-    /// The parameter after its step. `value` and `gradient` are flattened, `shape` is what they were before.
+    /// The updated parameter. `value` and `gradient` are flattened, `shape` is their original shape.
     fn update(
         &mut self,
         path: &str,
@@ -24,9 +25,9 @@ pub(super) trait Rule<B: Backend> {
     ) -> Tensor<B, 1>;
 }
 
-/// Steps every parameter that has a gradient and a group; `rates` holds one learning rate a group.
+/// Steps every parameter that has a gradient and a group; `rates` has one learning rate per group.
 ///
-/// Gradients are consumed one by one, so that the largest extra memory is that of one parameter.
+/// Gradients are consumed one by one, so that the peak extra memory is that of one parameter.
 pub(super) fn step<AB, M, R>(rule: &mut R, module: M, gradients: GradientSet<AB::InnerBackend>, rates: &[f64]) -> M
 where
     AB: AutodiffBackend,
@@ -80,7 +81,7 @@ where
     }
 }
 
-/// Root of the mean square, `[1]`.
+/// Root mean square, `[1]`.
 pub(super) fn root_mean_square<B: Backend>(x: &Tensor<B, 1>) -> Tensor<B, 1> {
     (x.clone() * x.clone()).mean().sqrt()
 }

@@ -11,38 +11,38 @@ use super::record::TaskScore;
 use crate::TrainError;
 use crate::upload;
 
-/// Rows of a task that are scored.
+/// Rows of a task to evaluate.
 pub struct ScoredTask {
     /// Its label.
     pub label: String,
     /// Every row once.
     pub batches: Vec<Batch>,
-    /// Ids of its labels and, by row, which one is right; none where a target is no fixed label.
+    /// Token ids of its labels, and for each row the index of the right one; `None` if targets are not fixed labels.
     pub labels: Option<(Vec<Vec<u32>>, Vec<usize>)>,
 }
 
-/// The held-out loss, and every task's score by its label.
+/// The held-out loss, and every task's score by label.
 type PretrainScores = (f64, BTreeMap<String, TaskScore>);
 
-/// Everything an evaluation scores.
+/// Everything evaluated.
 pub struct Scored {
     /// Held-out windows.
     pub text: Vec<Batch>,
-    /// Tasks.
+    /// Task rows.
     pub tasks: Vec<ScoredTask>,
 }
 
 impl Scored {
-    /// Batches of an evaluation.
+    /// Number of batches in an evaluation.
     pub fn batches(&self) -> usize {
         self.text.len() + self.tasks.iter().map(|task| task.batches.len()).sum::<usize>()
     }
 
-    /// Scores a model: the held-out loss and every task's score. `proceed(done)` is called before every batch; where it
-    /// says no, the answer is `None`.
+    /// Evaluates a model: the held-out loss and every task's score. `proceed(done)` is called before every batch; if it
+    /// returns false, the result is `None`.
     ///
     /// # Errors
-    /// A loss or a score that is not finite.
+    /// A loss or score that is not finite.
     pub fn score<B: Backend, M: Seq2SeqBackbone<B>>(
         &self,
         model: &M,

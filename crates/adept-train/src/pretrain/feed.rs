@@ -1,8 +1,8 @@
-//! Which passes a step is made of, and their batches, prepared on a thread of their own.
+//! The passes of a step and their batches, prepared in a separate thread.
 //!
-//! Passes are numbered from 0 over the whole run. Tasks take the share `s` of them by error diffusion: of the first `n`
-//! passes `floor(n·s)` are over tasks. So pass `n` is over tasks where that number grows with it, and the batch of a
-//! pass is a function of (seed, n) alone.
+//! Passes are numbered from 0 over the whole run. Tasks take the fraction `s` of them by error diffusion: of the first
+//! `n` passes, `floor(n·s)` are on tasks. Pass `n` is on tasks if that number increases with it, so the batch of a pass
+//! is a function of (seed, n) only.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
@@ -10,7 +10,7 @@ use std::thread::Scope;
 use adept_data::pretrain::{TaskBatches, TextBatches};
 use adept_data::{Batch, DataError, IGNORED_LABEL};
 
-/// What a pass is over.
+/// Kind of data in a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Corrupted text.
@@ -19,7 +19,7 @@ pub enum Kind {
     Tasks,
 }
 
-/// Kind of pass `number` and how many passes of that kind were before it.
+/// Kind of pass `number`, and how many passes of that kind precede it.
 pub fn pass(number: usize, task_share: f64) -> (Kind, usize) {
     let tasks_before = |number: usize| (number as f64 * task_share).floor() as usize;
     let before = tasks_before(number);
@@ -30,26 +30,26 @@ pub fn pass(number: usize, task_share: f64) -> (Kind, usize) {
     }
 }
 
-/// Where batches come from.
+/// Source of batches.
 pub struct Source {
     /// Corrupted text.
     pub text: TextBatches,
-    /// Rows of tasks; none where the share of tasks is 0.
+    /// Rows of tasks; `None` if the fraction of tasks is 0.
     pub tasks: Option<TaskBatches>,
-    /// Share of the passes that are over tasks.
+    /// Fraction of passes on tasks.
     pub task_share: f64,
     /// Seed of the run.
     pub seed: u64,
 }
 
-/// A batch with what is counted of it.
+/// A batch and its token count.
 #[derive(Debug)]
 pub struct Fed {
-    /// What it is of.
+    /// Kind of data in the batch.
     pub kind: Kind,
     /// The batch.
     pub batch: Batch,
-    /// Tokens of input and target, padding not counted.
+    /// Tokens of input and target, without padding.
     pub tokens: usize,
 }
 
@@ -70,8 +70,8 @@ impl Source {
         })
     }
 
-    /// Prepares the batches of `passes` on a thread of `scope`, at most `ahead` before they are asked for. The thread
-    /// ends when the receiver is dropped.
+    /// Prepares the batches of `passes` on a thread of `scope`, at most `ahead` of them in advance. The thread ends
+    /// when the receiver is dropped.
     pub fn feed<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,

@@ -1,7 +1,7 @@
-//! Pretraining: what the training loop is given for a corpus and a mixture of tasks.
+//! The training loop's input for pretraining on a corpus and a mixture of tasks.
 //!
-//! One optimiser step is `accumulation` passes, each over one batch of text or of tasks ([`super::feed`]); its gradient is
-//! the mean of the gradients of the passes' mean token losses.
+//! One optimiser step has `accumulation` passes, each over one batch of text or of tasks ([`super::feed`]); its
+//! gradient is the mean of the gradients of the passes' mean token losses.
 
 use std::path::Path;
 use std::sync::mpsc::Receiver;
@@ -31,27 +31,27 @@ use crate::schedule::Schedule;
 use crate::target::TrainBackbone;
 use crate::training_loop::{Course, Figures, Pace, Pass, Taken, TrainingLoop};
 
-/// Writes a model into the folder at the path, which it creates.
+/// Writes a model to the folder at the path, which it creates.
 pub type WriteModel<'a, M> = dyn Fn(&M, &Path) -> Result<(), TrainError> + 'a;
 
-/// A checkpoint of such a run.
+/// A checkpoint of a pretraining run.
 pub type Checkpoint = Loaded<PretrainPosition, PretrainIdentity>;
 
 /// Everything the loop needs besides the model.
 pub struct Job<'a, M> {
-    /// What the run is made of.
+    /// Identity of the run.
     pub identity: &'a PretrainIdentity,
     /// First line of the record.
     pub start: &'a PretrainStart,
     /// Batches.
     pub source: &'a Source,
-    /// What evaluations score.
+    /// Data for evaluations.
     pub scored: &'a Scored,
     /// Writes the model after an evaluation.
     pub write: &'a WriteModel<'a, M>,
 }
 
-/// The optimiser of a configuration.
+/// The configured optimiser.
 pub fn optimizer<B: Backend>(config: &PretrainConfig) -> Optimizer<B> {
     let section = &config.optimizer;
     let group = |name: &str, prefix: &str, factor: f64| GroupConfig {
@@ -59,7 +59,7 @@ pub fn optimizer<B: Backend>(config: &PretrainConfig) -> Optimizer<B> {
         prefix: prefix.to_owned(),
         learning_rate: section.learning_rate * factor,
         weight_decay: section.weight_decay,
-        // The schedule is the run's, not the groups'.
+        // The schedule applies to the run, not to groups.
         warmup_steps: 0,
     };
     let groups = vec![
@@ -93,8 +93,8 @@ pub fn optimizer<B: Backend>(config: &PretrainConfig) -> Optimizer<B> {
     }
 }
 
-/// Trains to the end, or to the next request to stop. Goes on from `found` where it is given; the caller has checked that
-/// its identity fits.
+/// Trains until the end or the next stop request. Resumes from `found` if given; the caller must have checked that its
+/// identity matches.
 pub fn train<AB, M>(
     job: &Job<'_, M::Inner>,
     initial: M::Inner,
@@ -119,7 +119,7 @@ where
     let (section, step) = (&config.train, course.position.step);
     std::thread::scope(|scope| {
         let passes = step * section.accumulation..section.steps * section.accumulation;
-        // Two steps ahead: text is read from disk, and a slow read now and then should not be seen.
+        // Two steps in advance: text is read from disk, and an occasional slow read should not stall training.
         course.passes = Some(job.source.feed(scope, passes, 2 * section.accumulation));
         let done = TrainingLoop::new(course, optimizer, folder, device, is_saved).run(model)?;
         Ok(done.position)
@@ -129,7 +129,7 @@ where
 /// A pretraining run.
 struct PretrainCourse<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> {
     job: &'a Job<'a, M::Inner>,
-    /// Batches, in order; none before the loop begins.
+    /// Batches, in order; `None` before the loop starts.
     passes: Option<Receiver<Result<Fed, DataError>>>,
     folder: &'a RunFolder,
     device: &'a AB::Device,
@@ -137,16 +137,16 @@ struct PretrainCourse<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> {
     schedule: Schedule,
     record: RecordWriter,
     position: PretrainPosition,
-    /// Tokens and seconds since the last point of the curve.
+    /// Tokens and seconds since the last point of the loss curve.
     window: (usize, f64),
-    /// Tokens of the step in progress.
+    /// Tokens of the current step.
     step_tokens: usize,
-    /// Last gradient norm that was read.
+    /// Last gradient norm read from the device.
     norm: Option<f64>,
 }
 
 impl<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> PretrainCourse<'a, AB, M> {
-    /// Starts anew or where a checkpoint was written.
+    /// Starts anew or at a checkpoint.
     fn begin(
         job: &'a Job<'a, M::Inner>,
         found: Option<Checkpoint>,
@@ -264,7 +264,7 @@ where
         loss::<AB, M>(model, &Unchanged, batch, self.config().train.dropout, self.device)
     }
 
-    /// Those of the embedding and of the rest.
+    /// Rates of the embedding and of the other parameters.
     fn rates(&self, step: usize) -> Vec<f64> {
         let section = &self.config().optimizer;
         let rate = section.learning_rate * self.schedule.multiplier(step);
@@ -331,7 +331,7 @@ where
         evaluated == Some(self.position.step)
     }
 
-    /// Scores the model and writes it.
+    /// Evaluates the model and writes it.
     fn evaluate(&mut self, model: &M) -> Result<bool, TrainError> {
         let started = Instant::now();
         let inner = model.valid();
@@ -373,7 +373,7 @@ where
     }
 }
 
-/// The rate of all but the embedding.
+/// Learning rate of all parameters except the embedding.
 fn rest_rate(rates: &[f64]) -> f64 {
     rates.last().copied().unwrap_or_default()
 }

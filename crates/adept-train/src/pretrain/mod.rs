@@ -1,20 +1,20 @@
 //! Pretraining of a small T5: span corruption on plain text mixed with supervised tasks (Raffel et al. 2020, sections
 //! 3.1.4 and 3.5.2).
 //!
-//! The way through: [`config`] resolves a TOML file, [`prepare`] reads corpus and tasks and makes tokenizer and token
-//! store, [`feed`] says which passes a step is made of and prepares their batches on a thread of its own, [`learner`] is
-//! the loop, [`evaluate`] scores it, [`record`] writes what happened. [`run`] does all of it in one folder:
+//! Overview: [`config`] resolves a TOML file, [`prepare`] reads corpus and tasks and builds tokenizer and token store,
+//! [`feed`] determines the passes of a step and prepares their batches in a separate thread, [`learner`] is the loop,
+//! [`evaluate`] evaluates the model, [`record`] logs events. [`run`] does all of this in one folder:
 //!
 //! | entry | what |
 //! |---|---|
 //! | `config.toml` | resolved configuration |
-//! | `record.jsonl` | one event a line ([`record::PretrainLine`]) |
-//! | `tokenizer/`, `tokens.bin` | made once, used again where they fit |
-//! | `checkpoint/step-<n>/` | what is needed to go on; kept at the end, so that a run can be made longer |
+//! | `record.jsonl` | one event per line ([`record::PretrainLine`]) |
+//! | `tokenizer/`, `tokens.bin` | built once, reused if they match |
+//! | `checkpoint/step-<n>/` | what is needed to resume; kept at the end, so that a run can be extended |
 //! | `model/` | the model in Hugging Face's layout, bf16, with tokenizer: written at every evaluation |
 //!
-//! Adapters have no part in this; the backbone is any [`TrainBackbone`](crate::target::TrainBackbone) to the loop, and a
-//! T5 to [`run`].
+//! Adapters are not involved; the backbone is any [`TrainBackbone`](crate::target::TrainBackbone) in the loop, and a T5
+//! in [`run`].
 
 pub mod config;
 mod document;

@@ -1,4 +1,4 @@
-//! The T5 that is trained: its start, and the folder it is written to.
+//! The trained T5: its initialisation, and the folder it is written to.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ const GENERATION_FILE: &str = "generation_config.json";
 /// Stands for "no pass" in the seed of the initial weights.
 const INITIAL_VALUES: u64 = u64::MAX;
 
-/// Architecture of a model that begins with random weights.
+/// Architecture of a randomly initialised model.
 pub(super) fn architecture(config: &PretrainConfig, vocabulary: &Vocabulary) -> T5Config {
     let section = &config.model;
     let decoder_layers = match section.decoder_layers {
@@ -35,7 +35,7 @@ pub(super) fn architecture(config: &PretrainConfig, vocabulary: &Vocabulary) -> 
         num_heads: section.heads,
         feed_forward_proj: section.feed_forward,
         tie_word_embeddings: section.tie_word_embeddings,
-        // The two belong together: a head of its own (v1.1) takes the decoder's output as it is.
+        // The two belong together: an untied head (v1.1) takes the decoder's output unscaled.
         scale_decoder_outputs: section.tie_word_embeddings,
         dropout_rate: section.dropout,
         pad_token_id: vocabulary.pad,
@@ -45,7 +45,7 @@ pub(super) fn architecture(config: &PretrainConfig, vocabulary: &Vocabulary) -> 
     }
 }
 
-/// Values of a model of that architecture.
+/// Number of parameters of a model with that architecture.
 pub(super) fn parameters(config: &T5Config) -> usize {
     let (d, inner) = (config.d_model, config.inner());
     let attention = 4 * d * inner + d;
@@ -62,7 +62,7 @@ pub(super) fn parameters(config: &T5Config) -> usize {
         + 2 * stack
 }
 
-/// The model before the first step, and the fingerprint of the checkpoint it came from.
+/// The initial model, and the fingerprint of the checkpoint it was loaded from, if any.
 pub(super) fn initial<B: Backend>(
     config: &PretrainConfig,
     roots: &Roots,
@@ -97,7 +97,7 @@ pub(super) fn initial<B: Backend>(
     Ok((loaded.model, Some(loaded.fingerprint.as_str().to_owned())))
 }
 
-/// Writes a model and its tokenizer into the folder `path`, which this creates.
+/// Writes a model and its tokenizer to the folder `path`, which is created.
 pub(super) fn write<B: Backend>(model: &T5<B>, tokenizer: &Path, path: &Path) -> Result<(), TrainError> {
     model.save_pretrained_as(path, StoredType::Bf16)?;
     let config = model.config();
@@ -107,7 +107,7 @@ pub(super) fn write<B: Backend>(model: &T5<B>, tokenizer: &Path, path: &Path) ->
         "pad_token_id": config.pad_token_id,
     });
     write_json(&path.join(GENERATION_FILE), &generation)?;
-    // `generation_config.json` is the one that was just written.
+    // `generation_config.json` has just been written.
     let names: Vec<&str> = TOKENIZER_FILES
         .into_iter()
         .filter(|name| *name != GENERATION_FILE)

@@ -1,9 +1,9 @@
-//! What a pretraining run tells those who watch it, and how they stop it.
+//! Events of a pretraining run, and the interface to observe and stop it.
 
 use super::record::{PretrainEnd, PretrainEvaluation, PretrainStart, PretrainStep};
 use crate::record::Resume;
 
-/// What is done before the first step.
+/// Work before the first step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Reading the corpus once, to check and count it.
@@ -16,43 +16,43 @@ pub enum Phase {
     Tasks,
 }
 
-/// Something that happened.
+/// An event of a pretraining run.
 #[derive(Debug, Clone, Copy)]
 pub enum PretrainEvent<'a> {
-    /// A preparation begins or goes on; `total` is 0 where nobody knows it.
+    /// A preparation starts or progresses; `total` is 0 if unknown.
     Preparing {
-        /// Which.
+        /// The phase.
         phase: Phase,
-        /// Done so far.
+        /// Amount done.
         done: usize,
-        /// All there is to do.
+        /// Total amount.
         total: usize,
     },
-    /// The run begins.
+    /// The run starts.
     Start(&'a PretrainStart),
-    /// It goes on from a checkpoint.
+    /// The run resumes from a checkpoint.
     Resume(&'a Resume),
-    /// One optimiser step was taken.
+    /// An optimiser step is done.
     Progress {
         /// Steps done.
         step: usize,
         /// Steps of the run.
         total: usize,
-        /// Tokens of this step, padding not counted.
+        /// Tokens of this step, without padding.
         tokens: usize,
     },
     /// A point of the loss curve.
     Step(&'a PretrainStep),
-    /// One batch of an evaluation is done.
+    /// A batch of an evaluation is done.
     EvaluationProgress {
         /// Batches done.
         done: usize,
         /// Batches of the evaluation.
         total: usize,
     },
-    /// An evaluation is done and the model is written.
+    /// An evaluation is done, and the model has been written.
     Evaluation(&'a PretrainEvaluation),
-    /// A checkpoint is on disk.
+    /// A checkpoint has been written.
     Checkpoint {
         /// Steps done.
         step: usize,
@@ -61,19 +61,19 @@ pub enum PretrainEvent<'a> {
     End(&'a PretrainEnd),
 }
 
-/// Watches a run.
+/// Observer of a pretraining run.
 pub trait PretrainObserver {
     /// Called for every event, in order.
     fn event(&mut self, event: &PretrainEvent<'_>) {
         let _ = event;
     }
 
-    /// Asked before every pass. Once true, the run saves a checkpoint of the last whole step and ends with
+    /// Called before every pass. Once true, the run saves a checkpoint of the last complete step and ends with
     /// [`crate::TrainError::Interrupted`].
     fn stop_requested(&mut self) -> bool {
         false
     }
 }
 
-/// Nobody watches.
+/// No-op observer.
 impl PretrainObserver for () {}

@@ -1,7 +1,7 @@
-//! What stands ready before the first step: corpus, tokenizer, token store, tasks.
+//! Preparation before the first step: corpus, tokenizer, token store, tasks.
 //!
-//! Tokenizer and store lie in the run's folder and are used again where they were made of the same; the tokenizer says so
-//! by a stamp beside it, the store by its own header.
+//! Tokenizer and store are in the run's folder and are reused if they were built from the same inputs, which is
+//! recorded in a stamp next to the tokenizer and in the store's header.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,21 +25,21 @@ use super::record::TaskRecord;
 use crate::TrainError;
 use crate::folder::{copy_files, file_sha256, finish_replacement, read_json, replace_folder, write_json};
 
-/// Where relative paths of a configuration begin.
+/// Base folders for relative paths in a configuration.
 #[derive(Debug, Clone)]
 pub struct Roots {
-    /// Paths that begin with `./` or `../`: the configuration's own folder.
+    /// For paths that begin with `./` or `../`: the configuration's own folder.
     pub config: PathBuf,
-    /// All others.
+    /// For all others.
     pub data: PathBuf,
 }
 
 impl Roots {
-    /// The path that a configuration's path means.
+    /// Resolves a path from the configuration.
     pub fn resolve(&self, path: &Path) -> PathBuf {
         match path.components().next() {
             Some(Component::CurDir | Component::ParentDir) => self.config.join(path),
-            // An absolute path replaces what it is joined to.
+            // Joining an absolute path replaces the base.
             _ => self.data.join(path),
         }
     }
@@ -52,7 +52,7 @@ pub struct Vocabulary {
     pub folder: PathBuf,
     /// SHA-256 of its `tokenizer.json`.
     pub sha256: String,
-    /// Its tokens.
+    /// Number of its tokens.
     pub size: usize,
     /// Id of `<pad>`.
     pub pad: u32,
@@ -60,7 +60,7 @@ pub struct Vocabulary {
     pub eos: u32,
 }
 
-/// A task of the mixture as it was read.
+/// A task of the mixture after reading.
 pub(super) struct LoadedTask {
     pub(super) section: TaskSection,
     pub(super) task: Task,
@@ -73,7 +73,7 @@ impl LoadedTask {
     }
 }
 
-/// The corpus, read once.
+/// Reads the corpus once.
 pub(super) fn corpus(config: &PretrainConfig, roots: &Roots) -> Result<CorpusFiles, TrainError> {
     let paths: Vec<PathBuf> = config.text.files.iter().map(|path| roots.resolve(path)).collect();
     let options = CorpusOptions {
@@ -110,7 +110,8 @@ pub(super) fn tasks(config: &PretrainConfig, roots: &Roots) -> Result<Vec<Loaded
         .collect()
 }
 
-/// Adds the sources of the tasks' training rows, without prefix or answer, to the corpus where they are text as well.
+/// Adds the sources of the tasks' training rows, without prefix or answer, to the corpus for tasks that are also used
+/// as text.
 pub(super) fn add_tasks(config: &PretrainConfig, corpus: &mut CorpusFiles, tasks: &[LoadedTask]) {
     if !config.text.tasks {
         return;
@@ -121,19 +122,19 @@ pub(super) fn add_tasks(config: &PretrainConfig, corpus: &mut CorpusFiles, tasks
     }
 }
 
-/// Rates of the tasks.
+/// Sampling rates of the tasks.
 pub(super) fn rates(config: &PretrainConfig, tasks: &[LoadedTask]) -> Vec<f64> {
     let sizes: Vec<usize> = tasks.iter().map(|task| task.data.train.len()).collect();
     mixing_rates(&sizes, config.mixture.limit, config.mixture.temperature)
 }
 
-/// What a trained tokenizer was made of.
+/// The inputs a tokenizer was trained on.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Stamp {
     code_version: String,
     options: TokenizerSection,
     seed: u64,
-    /// Which lines of the corpus are paragraphs.
+    /// Minimum length of a line to count as a paragraph.
     min_characters: usize,
     drop_headings: bool,
     corpus: Vec<String>,
@@ -141,7 +142,7 @@ struct Stamp {
     tokenizer_sha256: String,
 }
 
-/// Folder of the tokenizer that the configuration names; none where one is to be trained.
+/// Folder of the configured tokenizer; `None` if one is to be trained.
 pub(super) fn given_tokenizer(config: &PretrainConfig, roots: &Roots) -> Option<PathBuf> {
     [&config.tokenizer.path, &config.model.init]
         .into_iter()
@@ -149,15 +150,15 @@ pub(super) fn given_tokenizer(config: &PretrainConfig, roots: &Roots) -> Option<
         .map(|path| roots.resolve(path))
 }
 
-/// Checksum of the tokenizer that the configuration names.
+/// Checksum of the configured tokenizer.
 pub(super) fn given_tokenizer_sha256(config: &PretrainConfig, roots: &Roots) -> Result<Option<String>, TrainError> {
     given_tokenizer(config, roots)
         .map(|folder| tokenizer_sha256(&folder))
         .transpose()
 }
 
-/// A tokenizer in the run's folder, made there where it is missing. One with the checksum `known` (that of a checkpoint
-/// whose settings and files are those of this run) is the run's own.
+/// The tokenizer in the run's folder, built there if missing. One with the checksum `known` (from a checkpoint with the
+/// settings and files of this run) is the run's own.
 pub(super) fn tokenizer(
     config: &PretrainConfig,
     roots: &Roots,
@@ -195,9 +196,9 @@ fn tokenizer_sha256(folder: &Path) -> Result<String, TrainError> {
     file_sha256(&file).map_err(TrainError::read("read", &file))
 }
 
-/// Copies a tokenizer's files where the run's folder does not hold the same.
+/// Copies a tokenizer's files unless the run's folder already contains the same.
 fn copy_tokenizer(from: &Path, out: &Path) -> Result<(), TrainError> {
-    // Loads it first, so that a folder without one is said to be that.
+    // Load it first for a clear error if the folder has no tokenizer.
     TextTokenizer::from_dir(from)?;
     let there = out.join("tokenizer");
     if there.join("tokenizer.json").exists() && tokenizer_sha256(&there)? == tokenizer_sha256(from)? {
@@ -250,7 +251,7 @@ fn train_tokenizer(
     let task_texts = || {
         let examples = |task: &LoadedTask| -> Vec<String> {
             let source = |example: &Example| match config.text.tasks {
-                // The corpus has the rest already.
+                // The corpus already contains the rest.
                 true => task.section.prefix.clone(),
                 false => task.source(example),
             };
@@ -272,7 +273,7 @@ fn train_tokenizer(
     let mut progress = |at: UnigramProgress| {
         let done = match at {
             UnigramProgress::Reading { texts } => texts,
-            // What follows the reading takes most of the time and says nothing on the way.
+            // The stage after reading takes most of the time and reports no progress.
             _ => total,
         };
         observer.event(&PretrainEvent::Preparing {
@@ -290,7 +291,7 @@ fn train_tokenizer(
     write_json(&stamp_file, &stamp)
 }
 
-/// The batches that are trained on and scored.
+/// Batches for training and evaluation.
 pub(super) struct Batches {
     pub(super) source: Source,
     pub(super) scored: Scored,
@@ -397,7 +398,7 @@ pub(super) fn batches(
     })
 }
 
-/// At most `count` rows at even distances.
+/// At most `count` rows, evenly spaced.
 fn spread(examples: &[Example], count: usize) -> Vec<Example> {
     let count = count.min(examples.len());
     (0..count)

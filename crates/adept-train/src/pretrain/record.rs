@@ -1,4 +1,4 @@
-//! The record of a pretraining run, and what a checkpoint says of it.
+//! The record of a pretraining run, and the identity and progress in its checkpoints.
 
 use std::collections::BTreeMap;
 
@@ -13,15 +13,15 @@ use crate::record::Resume;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum PretrainLine {
-    /// What is about to run.
+    /// The run starts.
     Start(Box<PretrainStart>),
-    /// A continuation from a checkpoint, under what may have changed since.
+    /// The run resumes from a checkpoint, with settings that may have changed.
     Resume(Box<Continuation>),
     /// A point of the loss curve.
     Step(PretrainStep),
     /// An evaluation.
     Evaluation(PretrainEvaluation),
-    /// The end.
+    /// The run is done.
     End(PretrainEnd),
 }
 
@@ -30,62 +30,63 @@ pub enum PretrainLine {
 pub struct TaskRecord {
     /// Its label.
     pub label: String,
-    /// GLUE task.
+    /// Name of the GLUE task.
     pub name: String,
-    /// What is put before every source.
+    /// Prefix of every source.
     pub prefix: String,
-    /// Files the rows came from.
+    /// Files the rows were read from.
     pub files: Vec<DataFile>,
-    /// Rows trained on.
+    /// Number of training rows.
     pub rows: usize,
-    /// Share of the task batches' rows.
+    /// Fraction of the rows in task batches.
     pub rate: f64,
-    /// Rows of the validation split that are scored.
+    /// Number of evaluated rows of the validation split.
     pub scored_rows: usize,
 }
 
-/// What a run is made of.
+/// Description of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PretrainStart {
     /// Version of the program.
     pub code_version: String,
-    /// Commit it was built from, where known.
+    /// Commit it was built from, if known.
     pub code_commit: Option<String>,
     /// Backend and device.
     pub device: String,
-    /// Threads that the machine offers.
+    /// Number of threads the machine offers.
     pub threads: usize,
     /// Resolved configuration.
     pub resolved: ResolvedPretrain,
-    /// The corpus: `rows` counts paragraphs kept, `skipped` those left out.
+    /// The corpus: `rows` is the number of paragraphs kept, `skipped` of those left out.
     pub corpus: Vec<DataFile>,
-    /// Tokens of the corpus, one `</s>` a paragraph included.
+    /// Tokens of the corpus, including one `</s>` per paragraph.
     pub corpus_tokens: u64,
-    /// Tokens of a window of text before corruption.
+    /// Length of a text window in tokens, before corruption.
     pub window_tokens: usize,
-    /// Windows that are trained on.
+    /// Number of training windows.
     pub train_windows: u64,
     /// SHA-256 of `tokenizer.json`.
     pub tokenizer_sha256: String,
-    /// Its tokens.
+    /// Number of its tokens.
     pub vocab_size: usize,
-    /// Fingerprint of the weights the run begins with, where they came from a checkpoint.
+    /// Fingerprint of the initial weights, if loaded from a checkpoint.
     pub init_fingerprint: Option<String>,
-    /// Values of the model, all trained.
+    /// Number of parameters, all of them trained.
     pub parameters: usize,
-    /// The mixture.
+    /// The mixture of tasks.
     pub tasks: Vec<TaskRecord>,
 }
 
-/// A continuation.
+/// A resumption.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Continuation {
-    /// Where it begins, and what could not be used.
+    /// Where it starts, and unusable checkpoints.
     #[serde(flatten)]
     pub resume: Resume,
     /// Backend and device.
     pub device: String,
-    /// The configuration from here on: steps and schedule may differ from the start's where the past is not affected.
+    /// The configuration from here on: steps and schedule may differ from the start's if that does not affect earlier
+    /// steps.
     pub config: PretrainConfig,
 }
 
@@ -94,17 +95,17 @@ pub struct Continuation {
 pub struct PretrainStep {
     /// Steps done.
     pub step: usize,
-    /// Mean loss of the passes over text since the entry before; none where there was no such pass.
+    /// Mean loss of the text passes since the previous entry; `None` without such passes.
     pub loss_text: Option<f64>,
-    /// Mean loss of the passes over tasks since the entry before.
+    /// Mean loss of the task passes since the previous entry.
     pub loss_tasks: Option<f64>,
-    /// Global gradient norm of the last step, before clipping; none without clipping.
+    /// Global gradient norm of the last step, before clipping; `None` without clipping.
     pub gradient_norm: Option<f64>,
-    /// Highest learning rate of the last step, without the embedding's factor.
+    /// Peak learning rate of the last step, without the embedding's factor.
     pub learning_rate: f64,
-    /// Input and target tokens a second since the entry before, padding and evaluation not counted.
+    /// Input and target tokens per second since the previous entry, without padding and evaluation.
     pub tokens_per_second: f64,
-    /// Tokens so far.
+    /// Total tokens so far.
     pub tokens: u64,
     /// Seconds of training so far.
     pub seconds: f64,
@@ -113,9 +114,9 @@ pub struct PretrainStep {
 /// Loss and accuracy on rows of a task's validation split.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskScore {
-    /// Mean loss a target token.
+    /// Mean loss per target token.
     pub loss: f64,
-    /// Share of rows whose right label is the most probable, times 100; none for tasks without labels.
+    /// Percentage of rows whose right label is the most probable; `None` for tasks without labels.
     pub accuracy: Option<f64>,
 }
 
@@ -124,15 +125,15 @@ pub struct TaskScore {
 pub struct PretrainEvaluation {
     /// Steps done.
     pub step: usize,
-    /// Mean loss a target token on the held-out windows.
+    /// Mean loss per target token on the held-out windows.
     pub held_out_loss: f64,
-    /// Each task by its label.
+    /// Scores of the tasks by label.
     pub tasks: BTreeMap<String, TaskScore>,
-    /// Seconds it took.
+    /// Duration in seconds.
     pub seconds: f64,
 }
 
-/// The end.
+/// The end of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PretrainEnd {
     /// Steps done.
@@ -147,23 +148,23 @@ pub struct PretrainEnd {
     pub fingerprint: String,
 }
 
-/// What a checkpoint belongs to.
+/// Identity of a run, stored in its checkpoints.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PretrainIdentity {
     /// Configuration.
     pub config: PretrainConfig,
     /// The corpus.
     pub corpus: Vec<DataFile>,
-    /// Files of each task by its label.
+    /// Files of each task, by its label.
     pub tasks: BTreeMap<String, Vec<DataFile>>,
     /// SHA-256 of `tokenizer.json`.
     pub tokenizer_sha256: String,
-    /// Fingerprint of the weights the run began with, where they came from a checkpoint.
+    /// Fingerprint of the initial weights, if loaded from a checkpoint.
     pub init_fingerprint: Option<String>,
 }
 
 impl PretrainIdentity {
-    /// The first difference that keeps this run from going on where `there` is after `steps` steps, as (field, value
+    /// The first difference that prevents this run from resuming where `there` is after `steps` steps, as (field, value
     /// there, value here).
     pub fn difference(&self, there: &Self, steps: usize) -> Option<(String, String, String)> {
         if let Some(difference) = self.config.difference(&there.config, steps) {
@@ -196,7 +197,7 @@ impl PretrainIdentity {
             })
     }
 
-    /// Checksums by file, and the order of the corpus, which decides its tokens.
+    /// Checksums by file, and the order of the corpus, which determines its tokens.
     fn sums(&self) -> BTreeMap<String, String> {
         let corpus = self.corpus.iter().enumerate().map(|(number, file)| {
             (
@@ -213,20 +214,20 @@ impl PretrainIdentity {
     }
 }
 
-/// Where a run stands, tensors apart.
+/// Progress of a run, apart from tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PretrainPosition {
     /// Optimiser steps done.
     pub step: usize,
     /// The last evaluation.
     pub evaluation: Option<PretrainEvaluation>,
-    /// Sum and number of the losses on text since the last point of the curve.
+    /// Sum and number of losses on text since the last point of the loss curve.
     pub text: (f64, usize),
-    /// Sum and number of the losses on tasks since the last point of the curve.
+    /// Sum and number of losses on tasks since the last point of the loss curve.
     pub tasks: (f64, usize),
     /// Seconds of training so far.
     pub seconds: f64,
-    /// Tokens so far, padding not counted.
+    /// Tokens so far, without padding.
     pub tokens: u64,
     /// Length of the record in bytes.
     pub record_bytes: u64,

@@ -1,4 +1,4 @@
-//! One pretraining run from configuration to a model folder.
+//! One pretraining run, from configuration to model folder.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,16 +20,16 @@ use crate::checkpoint;
 use crate::folder::{self, FolderKind, RunFolder};
 use crate::record::{RecordWriter, code_commit, code_version, read_lines};
 
-/// What came out of a run.
+/// The result of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// The record's last line.
     pub end: PretrainEnd,
-    /// Whether the folder held the finished run already.
+    /// Whether the folder already contained the finished run.
     pub was_finished: bool,
 }
 
-/// Trains, goes on, or finds that there is nothing left to do.
+/// Trains, resumes, or reports that the run is already finished.
 pub fn run<AB: AutodiffBackend>(
     resolved: &ResolvedPretrain,
     roots: &Roots,
@@ -42,7 +42,7 @@ pub fn run<AB: AutodiffBackend>(
     folder::finish_replacement(out, "model")?;
     let found: Option<Checkpoint> = checkpoint::newest(&folder.checkpoints())?;
     if let Some(found) = &found {
-        // The settings are compared before hours go into a tokenizer that another setting needs.
+        // Compare the settings before spending hours on a tokenizer that other settings require.
         refuse(&folder, config.difference(&found.identity.config, found.progress.step))?;
     }
     let going_on = |observer: &mut dyn PretrainObserver| match observer.stop_requested() {
@@ -72,7 +72,7 @@ pub fn run<AB: AutodiffBackend>(
         init_fingerprint: None,
     };
     if let Some(found) = &found {
-        // The files too are compared before anything in the folder is made anew for others.
+        // Compare the files, too, before anything in the folder is rebuilt for others.
         (identity.tokenizer_sha256, identity.init_fingerprint) = (
             prepare::given_tokenizer_sha256(config, roots)?.unwrap_or(found.identity.tokenizer_sha256.clone()),
             found.identity.init_fingerprint.clone(),
@@ -146,7 +146,7 @@ pub fn run<AB: AutodiffBackend>(
     })
 }
 
-/// The end that the record tells of, where it is that of so many steps.
+/// The end of the run according to the record, if it is after `steps` steps.
 fn finished(folder: &RunFolder, steps: usize) -> Option<PretrainEnd> {
     match read_lines::<PretrainLine>(&folder.record()).ok()?.pop()? {
         PretrainLine::End(end) if end.step == steps => Some(end),
@@ -171,19 +171,19 @@ fn refuse(folder: &RunFolder, difference: Option<(String, String, String)>) -> R
 pub struct Plan {
     /// Files of the corpus.
     pub corpus: Vec<DataFile>,
-    /// Tasks; their files are read, nothing is tokenised.
+    /// Tasks; their files are read but not tokenised.
     pub tasks: Vec<TaskRecord>,
-    /// Tokens of the vocabulary, as asked for where it is still to be trained.
+    /// Vocabulary size; the configured one if the tokenizer is yet to be trained.
     pub vocab_size: usize,
-    /// Values of the model.
+    /// Number of parameters.
     pub parameters: usize,
-    /// Passes over text and over tasks.
+    /// Number of passes on text and on tasks.
     pub passes: [usize; 2],
-    /// Tokens of a window of text, before corruption.
+    /// Length of a text window in tokens, before corruption.
     pub window_tokens: usize,
 }
 
-/// Reads corpus and tasks and says what a run would do. Writes nothing.
+/// Reads corpus and tasks and describes what a run would do. Writes nothing.
 pub fn plan(config: &PretrainConfig, roots: &Roots) -> Result<Plan, TrainError> {
     let mut corpus = prepare::corpus(config, roots)?;
     let tasks = prepare::tasks(config, roots)?;

@@ -1,4 +1,5 @@
-//! What a model has written, on disk: a line for each program, appended as it comes, so that a stop costs one batch.
+//! Generated programs on disk: one line per program, appended after each batch, so that an interruption costs at most
+//! one batch.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -9,19 +10,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 
-/// The file of a run's folder that holds what was written, a line for each program. It may be there before the run: what it holds is not written again.
+/// File with the generated programs in a run's folder, one per line. It may be provided before the run; programs in it
+/// are not generated again.
 pub const COMPLETIONS: &str = "completions.jsonl";
 
-/// A program that was written for a problem.
+/// A generated program for a problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Completion {
     /// Row of the problem in the task's file.
     pub problem: usize,
-    /// Which of the problem's samples it is, from 0.
+    /// Index of the sample, from 0.
     pub sample: usize,
-    /// What goes on where the prompt ends, cut where the program ends.
+    /// The continuation of the prompt, cut where the program ends.
     pub completion: String,
-    /// Tokens that were written for it.
+    /// Number of generated tokens.
     pub tokens: usize,
 }
 
@@ -35,10 +37,10 @@ pub struct Completions {
 }
 
 impl Completions {
-    /// Opens or begins it. A last line that was cut short is taken off; one that lacks its line break alone stays.
+    /// Opens or creates the file. A truncated last line is removed; one that only lacks its line break is kept.
     ///
     /// # Errors
-    /// A file that cannot be read or written, and a line in its midst that is no completion.
+    /// A file that cannot be read or written, or an invalid line other than the last.
     pub fn open(path: &Path) -> Result<Self, TrainError> {
         let failed = TrainError::io("open", path);
         let mut file = OpenOptions::new()
@@ -88,12 +90,12 @@ impl Completions {
         })
     }
 
-    /// Whether it holds that sample of that problem.
+    /// Whether the file contains this sample.
     pub fn has(&self, problem: usize, sample: usize) -> bool {
         self.found.contains_key(&(problem, sample))
     }
 
-    /// Appends what came of a batch, all or nothing where the disk is full.
+    /// Appends the completions of a batch, all or none if the disk is full.
     ///
     /// # Errors
     /// A file that cannot be written.
@@ -117,7 +119,7 @@ impl Completions {
         Ok(())
     }
 
-    /// All of them, by problem and sample.
+    /// All completions, by problem and sample.
     pub fn into_all(self) -> BTreeMap<(usize, usize), Completion> {
         self.found
     }
@@ -148,7 +150,7 @@ mod tests {
         for cut in 1..20 {
             std::fs::write(&path, &whole[..whole.len() - cut]).expect("a writable folder");
             let mut again = Completions::open(&path).expect("a torn file");
-            // Without its line break alone the last one is whole.
+            // The last line is complete if it only lacks its line break.
             assert!(again.has(3, 1) && again.has(4, 0) == (cut == 1), "{cut}");
             if cut > 1 {
                 again.append(vec![completion(4, 0)]).expect("a writable folder");

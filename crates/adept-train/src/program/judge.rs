@@ -1,5 +1,4 @@
-//! What running the programs has found: every completion behind its prompt, against the problem's tests, in the
-//! sandbox.
+//! Judges programs by running each, prompt and completion, against the problem's tests in the sandbox.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,46 +10,45 @@ use super::{Completion, Problem, pass_at_k};
 use crate::TrainError;
 use crate::record::{ProgramTally, Scores};
 
-/// The file of a run's folder that says what became of each program.
+/// File with the verdict on each program in a run's folder.
 pub const JUDGED: &str = "judged.json";
 
-/// What became of one program.
+/// Verdict on one program.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judged {
     /// Row of the problem in the task's file.
     pub problem: usize,
-    /// Which of the problem's samples it is, from 0.
+    /// Index of the sample, from 0.
     pub sample: usize,
-    /// `pass`, `fail`, `timeout`, `memory`, `syntax error`, or `unsupported`: the tests ask of the program what cannot
-    /// be asked from one interpreter to the other, so that there is no verdict.
+    /// `pass`, `fail`, `timeout`, `memory`, `syntax error`, or `unsupported`: the tests require something of the
+    /// program that cannot cross the boundary between the two interpreters, so there is no verdict.
     pub outcome: String,
-    /// What a failure said; why there is no verdict.
+    /// Message of a failure, or why there is no verdict.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// Seconds that it ran.
+    /// Run time in seconds.
     pub seconds: f64,
 }
 
-/// Told how many are done and how many there are, answers whether to go on.
+/// Called with the numbers done and in total; returns whether to continue.
 pub type Proceed<'a> = dyn FnMut(usize, usize) -> bool + 'a;
 
-/// Programs for each worker between two questions whether to go on.
+/// Programs per worker between two calls of `proceed`.
 const PIECE: usize = 8;
 
-/// The limit of a reference solution, which is trusted to end.
+/// Time limit of a reference solution, which is trusted to terminate.
 const REFERENCE_WALL: Duration = Duration::from_secs(60);
 
-/// The outcome of a program on which there is no verdict.
+/// Outcome of a program without a verdict.
 const UNSUPPORTED: &str = "unsupported";
 
-/// Runs every completion. The time limit of a problem is four times that of its own solution, and one second at least;
-/// a solution that does not pass its tests here (a module that is not installed, say) leaves one second.
+/// Runs every completion. The time limit of a problem is four times that of its reference solution, but at least one
+/// second; it is one second if the solution does not pass its tests here (because of a missing module, say).
 ///
-/// None where `proceed` has said to stop.
+/// `None` if `proceed` requested a stop.
 ///
 /// # Errors
-/// [`TrainError::Judging`]: a sandbox that did not work, or tests that are no Python; that is never counted as a
-/// failure of a program.
+/// [`TrainError::Judging`]: a failure of the sandbox, or tests that are not valid Python; these never count as a program's failure.
 pub fn judge(
     sandbox: &Sandbox,
     problems: &[Problem],
@@ -143,7 +141,7 @@ pub fn judge(
     Ok(Some(judged))
 }
 
-/// An outcome's name, and what it says.
+/// Name and message of an outcome.
 fn said(outcome: Outcome) -> (&'static str, String) {
     match outcome {
         Outcome::Pass => (adept_data::PASSED, String::new()),
@@ -154,7 +152,7 @@ fn said(outcome: Outcome) -> (&'static str, String) {
     }
 }
 
-/// Runs programs, as many at a time as there are workers; none where `proceed` has said to stop.
+/// Runs programs in parallel on all workers; `None` if `proceed` requested a stop.
 fn in_pieces(
     sandbox: &Sandbox,
     programs: &[(Program<'_>, Limits)],
@@ -179,10 +177,10 @@ fn program<'a>(solution: &'a str, problem: &'a Problem, names: &'a [&'a str]) ->
     }
 }
 
-/// The numbers of samples that pass@k is reported for.
+/// Values of k for which pass@k is reported.
 const REPORTED: [usize; 3] = [1, 10, 100];
 
-/// How many programs came to what, and why there was no verdict on some.
+/// Counts programs by outcome, and by reason for those without a verdict.
 pub fn tally(judged: &[Judged]) -> ProgramTally {
     let mut tally = ProgramTally::default();
     for one in judged {
@@ -194,8 +192,8 @@ pub fn tally(judged: &[Judged]) -> ProgramTally {
     tally
 }
 
-/// pass@1, pass@10 and pass@100, times 100, as means over the problems: those of them that there are samples enough
-/// for. A program on which there is no verdict counts as one that does not pass, so that a score is never too high.
+/// pass@1, pass@10 and pass@100, times 100, as means over the problems, for each k with enough samples. A program
+/// without a verdict counts as not passed, so that a score is never too high.
 pub fn scores(judged: &[Judged]) -> Scores {
     let mut by_problem: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
     for one in judged {

@@ -1,9 +1,9 @@
 //! pass@k from samples: the unbiased estimator of Chen et al. 2021 (section 2.1).
 
-/// The chance that at least one of `k` samples drawn from `samples` without replacement is among the `passed` ones:
-/// `1 - C(samples - passed, k) / C(samples, k)`, as a product so that nothing overflows.
+/// The probability that at least one of `k` samples drawn from `samples` without replacement is among the `passed`
+/// ones: `1 - C(samples - passed, k) / C(samples, k)`, computed as a product to avoid overflow.
 ///
-/// None where there are fewer samples than `k`, or more passed than there are.
+/// `None` if there are fewer than `k` samples, or more passed than there are.
 pub fn pass_at_k(samples: usize, passed: usize, k: usize) -> Option<f64> {
     if k == 0 || k > samples || passed > samples {
         return None;
@@ -12,7 +12,7 @@ pub fn pass_at_k(samples: usize, passed: usize, k: usize) -> Option<f64> {
     if failed < k {
         return Some(1.0);
     }
-    // C(failed, k) / C(samples, k): each of the k draws misses.
+    // C(failed, k) / C(samples, k): all k draws miss.
     let all_miss: f64 = (0..k)
         .map(|drawn| (failed - drawn) as f64 / (samples - drawn) as f64)
         .product();
@@ -23,7 +23,7 @@ pub fn pass_at_k(samples: usize, passed: usize, k: usize) -> Option<f64> {
 mod tests {
     use super::*;
 
-    /// By counting all subsets.
+    /// Counts all subsets.
     fn counted(samples: usize, passed: usize, k: usize) -> f64 {
         let (mut all, mut hit) = (0_u32, 0_u32);
         for subset in 0..1_u32 << samples {

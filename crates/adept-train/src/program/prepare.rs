@@ -1,4 +1,4 @@
-//! A task whose targets are programs, read and tokenised: training rows, and the problems to write programs for.
+//! Reads and tokenises a task of programs: training rows, and the problems to solve.
 
 use std::sync::Arc;
 
@@ -20,24 +20,24 @@ use crate::task;
 pub struct Problem {
     /// Its row in the task's file.
     pub id: usize,
-    /// What the program begins with: a signature and a docstring.
+    /// The beginning of the program: a signature and a docstring.
     pub prompt: String,
     /// The prompt's tokens.
     pub ids: Vec<u32>,
-    /// The solution that comes with the problem.
+    /// The problem's reference solution.
     pub solution: String,
-    /// What tests a program.
+    /// Code that tests a program.
     pub tests: String,
-    /// The names that the tests take from it.
+    /// The names that the tests use from the program.
     pub names: Vec<String>,
 }
 
-/// What programs are run with.
+/// Options for running programs.
 #[derive(Debug, Clone)]
 pub struct ProgramOptions {
-    /// What the sandbox is made with.
+    /// Settings of the sandbox.
     pub sandbox: Settings,
-    /// Programs that run at a time.
+    /// Number of programs run in parallel.
     pub workers: usize,
 }
 
@@ -50,32 +50,32 @@ impl Default for ProgramOptions {
     }
 }
 
-/// A task of programs as token ids, and where programs are run.
+/// A task of programs as token ids, and the sandbox for running programs.
 #[derive(Debug, Clone)]
 pub struct PreparedPrograms {
     /// The task.
     pub task: Task,
-    /// Training rows: a prompt as the source, its solution and the end of the text as the target.
+    /// Training rows: the prompt as source, its solution and the end token as target.
     pub train: Vec<Encoded>,
     /// The test split, in its order.
     pub problems: Vec<Problem>,
-    /// What ends a program where a line, not its first, begins with it.
+    /// Strings that end a program at the beginning of any line but the first.
     pub stops: Vec<String>,
-    /// Files the rows came from.
+    /// Files the rows were read from.
     pub files: Vec<DataFile>,
-    /// What its loader was told.
+    /// Options passed to its loader.
     pub options: LoadOptions,
-    /// What texts lose as token ids, of each split that loses something.
+    /// Truncated and unknown tokens, for each split that has any.
     pub losses: Vec<SplitLosses>,
-    /// How its rows enter the backbone.
+    /// How its rows are laid out for the backbone.
     pub form: RowForm,
-    /// Where programs are run; made before anything is trained, so that a machine on which it does not hold says so.
+    /// Sandbox for running programs; set up before training, so that a machine without support is reported early.
     pub sandbox: Arc<Sandbox>,
-    /// Programs that run at a time.
+    /// Number of programs run in parallel.
     pub workers: usize,
 }
 
-/// Reads and tokenises a task of programs, whose rows have that form.
+/// Reads and tokenises a task of programs, with rows of the given form.
 ///
 /// # Errors
 /// Data that cannot be read or encoded, and a split without rows.
@@ -144,8 +144,8 @@ pub fn prepare_programs(
     })
 }
 
-/// What joined rows lose. A row of more than `longest` tokens loses its source's beginning, then its target's end
-/// ([`Layout::Joined`](adept_data::Layout::Joined)), so that what is left of either depends on the other.
+/// Truncation of joined rows. A row of more than `longest` tokens loses the beginning of its source, then the end of
+/// its target ([`Layout::Joined`](adept_data::Layout::Joined)), so that what remains of either depends on the other.
 fn joined_losses(
     examples: &[Example],
     rows: &[Encoded],

@@ -1,10 +1,10 @@
-//! Where a generated program ends, and what is left of it (Jain et al. 2024, as the paper follows them).
+//! End of a generated program, and clean-up of its text (Jain et al. 2024, followed by the paper).
 //!
-//! A completion goes on where its prompt ends, which is a signature with a docstring: it is the function's body, and what
-//! begins a new statement at the left margin is no part of it. The task's card says what does.
+//! A completion continues a prompt that consists of a signature with a docstring: it is the function's body, and a new
+//! statement at the left margin is no longer part of it. The task's card defines what begins one.
 
-/// Where the completion ends: the byte of the first line break that something follows which ends it (one of `stops`); none
-/// where nothing does yet.
+/// End of the completion: the byte offset of the first line break followed by one of `stops`; `None` if there is none
+/// yet.
 pub fn end_of(completion: &str, stops: &[String]) -> Option<usize> {
     completion
         .match_indices('\n')
@@ -12,17 +12,17 @@ pub fn end_of(completion: &str, stops: &[String]) -> Option<usize> {
         .find(|at| stops.iter().any(|stop| completion[at + 1..].starts_with(stop.as_str())))
 }
 
-/// The completion up to where it ends.
+/// The completion, cut at its end.
 pub fn truncated<'a>(completion: &'a str, stops: &[String]) -> &'a str {
     &completion[..end_of(completion, stops).unwrap_or(completion.len())]
 }
 
-/// What begins a stray line: Llama writes such lines between a docstring and a body.
+/// Beginnings of stray lines, which Llama generates between a docstring and a body.
 const STRAY: [&str; 3] = [":", "//", "."];
 
-/// A completion without stray lines, indented as its prompt's last line is: what is done to the completions of Llama.
+/// A completion without stray lines, indented like the last line of its prompt; applied to completions of Llama.
 ///
-/// The first line decides what the completion's own indent is; deeper lines stay as much deeper.
+/// The first line determines the completion's own indentation; deeper lines keep their relative indentation.
 pub fn tidied(prompt: &str, completion: &str) -> String {
     let indent = |line: &str| -> usize { line.len() - line.trim_start().len() };
     let lines: Vec<&str> = completion
@@ -42,7 +42,7 @@ pub fn tidied(prompt: &str, completion: &str) -> String {
         if line.trim().is_empty() {
             return String::new();
         }
-        // A line further left than the first one stands at the body's own indent: it can stand nowhere else.
+        // A line left of the first one can only belong at the body's indentation.
         format!("{wanted}{}", &line[own.min(indent(line))..])
     };
     lines.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -76,7 +76,7 @@ mod tests {
         for stop in adept_data::task::STATEMENTS {
             check(&format!("\tpass\n{stop} x"), "\tpass");
         }
-        // The first of them counts, and at the very beginning there is no line before.
+        // The first match counts; the very beginning is not the start of a later line.
         check("\ta\nassert 1\ndef f", "\ta");
         check("def f():\n\tpass", "def f():\n\tpass");
         check("", "");

@@ -1,8 +1,7 @@
-//! A model writes programs: for every problem and sample what goes on where the prompt ends, batch by batch.
+//! Generates programs: for every problem and sample the continuation of the prompt, batch by batch.
 //!
-//! The soft prompt is read once for all of them. Rows are written in the order of their lengths, so that batches hold few
-//! pads; what a row's draws depend on is the problem and the sample alone, so that neither the order nor a stop changes a
-//! program.
+//! The soft prompt is read once for all of them. Rows are ordered by length, so that batches contain little padding; a
+//! row's random draws depend only on problem and sample, so that neither order nor interruptions change a program.
 
 use adept_core::Intervention;
 use adept_data::{BatchOptions, Batcher, Encoded, TextTokenizer};
@@ -16,14 +15,14 @@ use crate::config::{RunConfig, TidyRule};
 use crate::model::{ReadPrefix, TaskModel};
 use crate::rows::BatchUse;
 
-/// Tokens that are written at most where the configuration does not say.
+/// Default limit of generated tokens.
 const MAX_NEW_TOKENS: usize = 512;
 
-/// Writes what is not in `file` yet. `proceed(done, total)` is asked before every batch; where it says no, the answer is
-/// `false`.
+/// Generates the samples missing from `file`. `proceed(done, total)` is called before every batch; if it returns false,
+/// the result is `false`.
 ///
 /// # Errors
-/// A backbone that writes no programs, ids that cannot be decoded, a file that cannot be written.
+/// A backbone that cannot generate programs, ids that cannot be decoded, a file that cannot be written.
 pub fn write<B: Backend, M: TaskModel<B>>(
     writer: &Writer<'_>,
     (model, adapter): (&M, &dyn Intervention<B>),
@@ -48,7 +47,7 @@ pub fn write<B: Backend, M: TaskModel<B>>(
     Ok(proceed(total, total))
 }
 
-/// Every sample of every problem, in the order of writing.
+/// Every sample of every problem, in the order of generation.
 pub fn in_order(problems: &[Problem], samples: usize) -> Vec<(&Problem, usize)> {
     let mut all: Vec<(&Problem, usize)> = problems
         .iter()
@@ -58,7 +57,7 @@ pub fn in_order(problems: &[Problem], samples: usize) -> Vec<(&Problem, usize)> 
     all
 }
 
-/// What all batches of a run share.
+/// Settings shared by all batches of a run.
 pub struct Writer<'a> {
     config: &'a RunConfig,
     programs: &'a PreparedPrograms,
@@ -68,7 +67,7 @@ pub struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// Of a backbone of that family, whose rows are filled up with `pad_id`.
+    /// A writer for a backbone of this family, with `pad_id` as padding.
     #[must_use]
     pub fn new(
         config: &'a RunConfig,
@@ -89,7 +88,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Tokens that a program may have.
+    /// Maximum number of new tokens per program.
     #[must_use]
     pub fn max_new_tokens(&self) -> usize {
         match self.config.evaluation.max_new_tokens {
@@ -98,10 +97,11 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The programs of one batch, of at most so many new tokens. The soft prompt has been read already.
+    /// Generates the programs of one batch, with at most `max_new_tokens` new tokens each. The soft prompt has already
+    /// been read.
     ///
     /// # Errors
-    /// As [`write()`].
+    /// See [`write()`].
     pub fn batch<B: Backend, M: TaskModel<B>>(
         &self,
         model: &M,
@@ -121,7 +121,7 @@ impl<'a> Writer<'a> {
             .collect();
         let (form, size) = (&self.programs.form, rows.len());
         let options = BatchOptions {
-            // One width, so that one batch holds them all.
+            // A single width, so that everything fits into one batch.
             buckets: vec![longest],
             ..form.batch_options(self.config, BatchUse::Answering, size, self.pad_id, 1)
         };

@@ -1,7 +1,7 @@
-//! AdamW, its groups, the schedule and global-norm clipping against steps of PyTorch.
+//! AdamW, its groups, the schedule and global-norm clipping, compared with PyTorch's steps.
 //!
-//! The fixture is made by `tests/generators/adamw_reference.py`. Limits: parameters move by up to 0.3 a step, so 3e-6
-//! is a few float32 roundings; the small-rate group moves by 1e-3 and is held to 1e-6.
+//! The fixture is made by `tests/generators/adamw_reference.py`. Tolerances: parameters move by up to 0.3 per step, so
+//! 3e-6 is a few float32 roundings; the group with the small rate moves by 1e-3 and has a tolerance of 1e-6.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ struct Step {
     after: BTreeMap<String, Vec<f32>>,
 }
 
-/// Paths `prompt.weight`, `offset.w_down`, `offset.b1`: an adapter in small.
+/// Paths `prompt.weight`, `offset.w_down`, `offset.b1`: a miniature adapter.
 #[derive(Module, Debug)]
 struct Toy<B: Backend> {
     prompt: Prompt<B>,
@@ -167,7 +167,7 @@ fn steps_equal_pytorch() {
     }
 }
 
-/// A step with rate 0 changes no parameter but advances moments and counts: leaving it out gives other values.
+/// A step with rate 0 changes no parameter but advances moments and counts: skipping it gives other values.
 #[test]
 fn a_step_of_rate_zero_advances_the_moments() {
     let fixture = fixture();
@@ -185,7 +185,7 @@ fn a_step_of_rate_zero_advances_the_moments() {
     );
 }
 
-/// A scaled step is a plain one whose rate is multiplied by the root mean square of that parameter, or by the floor.
+/// A scaled step equals a plain one whose rate is multiplied by the parameter's root mean square, or by the floor.
 #[test]
 fn a_scaled_step_moves_a_parameter_by_its_size() {
     let fixture = fixture();
@@ -207,7 +207,7 @@ fn a_scaled_step_moves_a_parameter_by_its_size() {
         let plain = &step(AdamW::new(config, all()), 0.1 * mean.sqrt().max(floor))[name];
         assert_ne!(plain, before, "{name}: the step moves it");
         for (found, expected) in scaled[name].iter().zip(plain) {
-            // Two products more than the plain step.
+            // Two more products than in the plain step.
             let deviation = (found - expected).abs();
             assert!(
                 deviation <= 1e-6 * expected.abs().max(1.0),
@@ -216,7 +216,7 @@ fn a_scaled_step_moves_a_parameter_by_its_size() {
         }
     }
     assert!(floored < case.initial.len(), "some parameter is larger than the floor");
-    // A step of rate 0 leaves the very bits.
+    // A step of rate 0 changes no bit.
     assert_eq!(step(AdamW::new(config, all()).scaled(floor), 0.0), case.initial);
 }
 

@@ -1,5 +1,5 @@
-//! Folders of runs that hold any bytes, and what is asked of whatever comes back. The property tests here and the fuzz
-//! targets (`fuzz/` at the repository's root) share this file.
+//! Run folders with arbitrary bytes, and what must hold for whatever is read from them. Shared by the property tests
+//! here and the fuzz targets (`fuzz/` at the repository's root).
 
 use std::fs;
 use std::path::Path;
@@ -15,20 +15,20 @@ use crate::input::Folder;
 const STATE: &str = "step-00000010/state.json";
 const TENSORS: &str = "step-00000010/tensors.safetensors";
 
-/// A folder of checkpoints, one of which is an input's.
+/// A folder of checkpoints, one of which is the input's.
 pub struct ManifestFeed(Folder);
 
 impl ManifestFeed {
-    /// For inputs that hold a checkpoint's two files.
+    /// Inputs are a checkpoint's two files.
     #[allow(clippy::new_without_default, reason = "it makes a folder")]
     pub fn new() -> Self {
         Self(Folder::new(&[STATE, TENSORS]))
     }
 
-    /// Looks for the newest checkpoint. Checksums that do not hold are set right, so that damage to the rest is seen.
+    /// Looks for the newest checkpoint. Wrong checksums are corrected, so that other damage is detected.
     ///
     /// # Panics
-    /// Where the reader does, and where an error does not name the file at fault.
+    /// If the reader panics, or if an error does not name the file at fault.
     pub fn check(&self, input: &[u8]) -> Result<Option<Loaded>, TrainError> {
         let folder = self.0.fill(input);
         for _ in 0..3 {
@@ -37,7 +37,7 @@ impl ManifestFeed {
                 return found;
             };
             let file = self.0.file(STATE);
-            // It need not be UTF-8: the reader skips fields that it does not know.
+            // It need not be UTF-8: the reader skips unknown fields.
             let mut text = fs::read(&file).expect("it was parsed a moment ago");
             let place = text.windows(wrong.len()).position(|part| part == wrong.as_bytes());
             // It may be written with escapes.
@@ -59,7 +59,7 @@ fn newest(folder: &Path) -> Result<Option<Loaded>, TrainError> {
     found
 }
 
-/// The checksum that a file states, and the one that it has.
+/// The stated and the actual checksum of a file.
 fn checksums(error: &TrainError) -> Option<(String, String)> {
     let TrainError::NoUsableCheckpoint { tried, .. } = error else {
         return None;
@@ -72,7 +72,7 @@ fn checksums(error: &TrainError) -> Option<(String, String)> {
 /// A run's folder.
 pub struct RecordFeed(Folder);
 
-/// What of a run's folder could be read.
+/// The files of a run's folder that could be read.
 #[derive(Debug, Default)]
 pub struct RecordFiles {
     pub lines: Option<Vec<Line>>,
@@ -82,7 +82,7 @@ pub struct RecordFiles {
 }
 
 impl RecordFeed {
-    /// For inputs that hold a record, a result and what `best/` says of itself.
+    /// Inputs are a record, a result and the selection of `best/`.
     #[allow(clippy::new_without_default, reason = "it makes a folder")]
     pub fn new() -> Self {
         Self(Folder::new(&[
@@ -96,8 +96,7 @@ impl RecordFeed {
     /// Reads each of them.
     ///
     /// # Panics
-    /// Where a reader does, where an error does not name its file, and where a line is not the one that is written
-    /// again.
+    /// If a reader panics, if an error does not name its file, or if a line does not survive a round trip.
     pub fn check(&self, input: &[u8]) -> RecordFiles {
         let folder = self.0.fill(input);
         let named = |error: &TrainError| {

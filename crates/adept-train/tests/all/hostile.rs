@@ -1,4 +1,5 @@
-//! No bytes make the readers of runs panic: damaged checkpoints and records are read, or refused by file. The feeds judge; the good inputs are the fuzz targets' seeds.
+//! The readers of run folders never panic: damaged checkpoints and records are read, or refused with the file's name.
+//! The feeds judge; the valid inputs are the fuzz targets' seeds.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -10,7 +11,7 @@ use proptest::prelude::*;
 use crate::damage::{config, damaged, seeds};
 use crate::feed::{ManifestFeed, RecordFeed};
 
-/// What the files are made of.
+/// Fragments of the files.
 const PIECES: [&[u8]; 16] = [
     b"\"event\":\"step\"",
     b"\"data_offsets\":[0,18446744073709551615]",
@@ -67,7 +68,7 @@ fn damaged_records_are_read_or_refused() {
     });
 }
 
-/// What a selection names is read from end to end: a device has no end, and other folders are not its business.
+/// Files named by a selection are read to their end: devices have none, and other folders are out of bounds.
 #[test]
 fn a_selection_names_files_beside_it() {
     let folder = tempfile::tempdir().unwrap();
@@ -86,8 +87,7 @@ fn a_selection_names_files_beside_it() {
     }
 }
 
-/// A checksum keeps accidents out and nobody who writes a file on purpose: what the header of the tensors says is held
-/// against the file.
+/// A checksum protects against accidents, not against crafted files: the tensors' header is checked against the file.
 #[test]
 fn a_header_that_claims_more_than_its_file_is_refused() {
     let (_, seed) = seeds("manifest").into_iter().next().unwrap();

@@ -1,4 +1,4 @@
-//! What training does to the loss, to the backbone and to a batch that is split.
+//! Effects of training on the loss, on the backbone, and on a split batch.
 #![allow(clippy::unwrap_used)]
 
 use crate::common::*;
@@ -59,7 +59,7 @@ fn the_loss_falls_under_every_method() {
     }
 }
 
-/// A batch of chosen rows, all of one width.
+/// A batch of chosen rows, all of the same width.
 fn batch(rows: std::ops::Range<usize>) -> Batch {
     let rows: Vec<usize> = rows.collect();
     let (mut input_ids, mut mask, mut labels) = (Vec::new(), Vec::new(), Vec::new());
@@ -100,10 +100,10 @@ fn values(gradients: &GradientSet<Flex>) -> Vec<(String, Vec<f32>)> {
     gradients.paths().map(|path| (path.to_owned(), read(path))).collect()
 }
 
-/// Limit 1e-6: the same sums in another order, on gradients of up to 1e-1.
+/// Tolerance 1e-6: the same sums in another order, for gradients of up to 1e-1.
 #[test]
 fn a_batch_split_in_two_has_the_gradient_of_the_whole() {
-    // ADePT's own dropout draws other numbers for other shapes: without it the two differ by rounding alone.
+    // ADePT's own dropout draws other numbers for other shapes: without it the two differ only by rounding.
     let (resolved, backbone) = (config(&["adapter.bottleneck_dropout=0"]), backbone());
     let target = adapter_target(&resolved, &backbone);
     let trained = target.initial();
@@ -164,7 +164,7 @@ fn a_frozen_backbone_gets_no_gradient() {
         );
     }
 
-    // The check can fail: the same backbone, made trainable, has a gradient for every parameter.
+    // Counter-check: the same backbone, made trainable, has a gradient for every parameter.
     let target: Full = full_target(&backbone);
     let trained = target.initial();
     let mut raw = learner::loss::<AB, _>(&trained, &Unchanged, &batch(0..8), 0.1, &device).backward();
@@ -172,7 +172,7 @@ fn a_frozen_backbone_gets_no_gradient() {
     assert_eq!(found.paths().count(), parameters::<AB, _>(&trained));
 }
 
-/// Full training works on new tensors: the backbone it was made from, which other runs share, stays as it is.
+/// Full fine-tuning creates new tensors: the original backbone, shared with other runs, is unchanged.
 #[test]
 fn full_training_leaves_the_given_backbone_alone() {
     let _turn = one_at_a_time();
@@ -208,7 +208,7 @@ impl Embedding for adept_models::T5<Flex> {
     }
 }
 
-/// The backbone with NaN as the embedding of one token, which one training row holds.
+/// The backbone with a NaN embedding for one token, which occurs in a single training row.
 fn poisoned(token: usize) -> adept_models::T5<Flex> {
     struct Poison {
         token: usize,
@@ -245,7 +245,7 @@ fn a_loss_that_is_not_a_number_ends_the_run_before_anything_is_saved() {
     let mut rows = Rows::new();
     let bad_row = 5;
     rows.train[bad_row].source[0] = TOKEN as u32;
-    // Four batches of eight an epoch of 32 rows: the row is met once in steps 0 to 3, and never in evaluation.
+    // Four batches of eight per epoch of 32 rows: the row occurs once in steps 0 to 3, and never in evaluation.
     rows.train.truncate(32);
     let backbone = poisoned(TOKEN);
     let mut steps = Vec::new();
@@ -257,7 +257,7 @@ fn a_loss_that_is_not_a_number_ends_the_run_before_anything_is_saved() {
             "train.accumulation=1",
             "checkpoint.every=1",
             "evaluation.every=2",
-            // An answer that begins with the token would be read back, and end the evaluation.
+            // An answer that begins with the token would be fed back and end the evaluation.
             "evaluation.max_new_tokens=1",
             "seed=1",
         ]);
@@ -295,7 +295,7 @@ fn a_loss_that_is_not_a_number_ends_the_run_before_anything_is_saved() {
             watcher.checkpoints
         );
         steps.push(*step);
-        // The same run again meets the same NaN from the checkpoint before it.
+        // Running again encounters the same NaN from the previous checkpoint.
         if *step > 0 {
             let mut again = Watcher::default();
             let error = train(

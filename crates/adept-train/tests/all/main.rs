@@ -1,4 +1,4 @@
-//! Training, resuming and pretraining from outside the crate.
+//! Tests of the public API: training, resuming and pretraining.
 
 mod adamw;
 mod common;

@@ -1,5 +1,5 @@
-//! Pretraining from files to a model folder: stopped runs go on bit for bit, made things are used again, what does not
-//! fit is refused, and the model learns.
+//! Pretraining from files to a model folder: interrupted runs resume bit for bit, intermediate files are reused,
+//! mismatches are refused, and the model learns.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use adept_train::pretrain::{Outcome, PretrainEvent, PretrainObserver, ResolvedPr
 use adept_train::record::read_lines;
 use burn_flex::Flex;
 
-/// A corpus of made-up sentences, RTE in its own files, and a configuration of few steps.
+/// A corpus of synthetic sentences, RTE in its own files, and a configuration with few steps.
 struct World {
     folder: tempfile::TempDir,
 }
@@ -110,7 +110,7 @@ impl World {
         self.path().join(name)
     }
 
-    /// All that a run leaves besides times.
+    /// Everything a run leaves apart from times.
     fn remains(&self, name: &str) -> BTreeMap<String, Vec<u8>> {
         let out = self.out(name);
         let mut found = bytes(&out.join("model"));
@@ -132,7 +132,7 @@ impl World {
         read_lines(&self.out(name).join("record.jsonl")).unwrap()
     }
 
-    /// The record without times and without the lines that say it was continued.
+    /// The record without times and without resumptions.
     fn timeless(&self, name: &str) -> Vec<PretrainLine> {
         let mut lines = self.lines(name);
         lines.retain(|line| !matches!(line, PretrainLine::Resume(_)));
@@ -148,7 +148,7 @@ impl World {
     }
 }
 
-/// Stops at the n-th time it is asked, counted from 0.
+/// Stops at the n-th call, counted from 0.
 #[derive(Default)]
 struct Watcher {
     stop_at: Option<usize>,
@@ -172,7 +172,7 @@ impl PretrainObserver for Watcher {
     }
 }
 
-/// The questions fall before the tokenizer and before the tokens are made, before the first step, in the middle of an
+/// The stops fall before the tokenizer and before the tokens are built, before the first step, in the middle of an
 /// accumulation, between steps, and within evaluations.
 #[track_caller]
 fn goes_on(overrides: &[&str]) {
@@ -231,7 +231,7 @@ fn pretrain_can_be_made_longer_before_the_decay_begins() {
         "the record says what changed"
     );
 
-    // Afterwards they have not, and a finished run is what it is.
+    // Afterwards they differ, and a finished run stays as it is.
     let outcome = world.run("longer", &["train.steps=12"], &mut ()).unwrap();
     assert!(outcome.was_finished);
     for (overrides, field) in [
@@ -307,13 +307,13 @@ fn pretrain_writes_a_model_that_knows_more_than_chance() {
         })
         .collect();
     assert_eq!(losses.len(), 2);
-    // 70 tokens at random would be ln 70 = 4.2.
+    // Uniform guessing among 70 tokens would be ln 70 = 4.2.
     assert!(losses[1] < losses[0] && losses[1] < 3.0, "{losses:?}");
     let loaded = T5::<Flex>::load(&world.out("out").join("model"), &Default::default()).unwrap();
     assert_eq!(loaded.fingerprint.as_str(), outcome.end.fingerprint);
     assert_eq!(loaded.model.config().vocab_size, 70);
 
-    // From there with another optimiser: the same tokenizer, a loss that begins where the other ended.
+    // Continues from that model with another optimiser: the same tokenizer, a loss that starts where the other ended.
     let init = format!("model.init={}", world.out("out").join("model").display());
     let overrides = [
         init.as_str(),
@@ -340,7 +340,7 @@ fn pretrain_takes_the_sources_of_tasks_as_text() {
     assert_eq!(without.corpus[..], with.corpus[1..]);
     assert_eq!((with.corpus[0].name.as_str(), with.corpus[0].rows), ("task rte", 64));
     assert!(with.corpus_tokens > without.corpus_tokens + 64 * 10);
-    // A run that was begun without them does not go on with them.
+    // A run started without them cannot be resumed with them.
     let error = world.run("without", &["text.tasks=true"], &mut ()).unwrap_err();
     assert!(error.to_string().contains("`text.tasks`"), "{error}");
 }
@@ -373,7 +373,7 @@ fn pretrain_ends_at_a_loss_that_is_no_number() {
     let error = world
         .run("out", &[overrides.as_slice(), &more].concat(), &mut ())
         .unwrap_err();
-    // Whichever is looked at first: the losses of steps are read some steps later.
+    // Whichever is checked first: the losses of steps are read some steps later.
     assert!(
         matches!(error, TrainError::Diverged { .. } | TrainError::LossNotFinite { .. }),
         "learning rate 100 did not diverge: {error}"

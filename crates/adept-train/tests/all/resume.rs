@@ -1,4 +1,4 @@
-//! A run that is stopped and goes on is the run that was never stopped; what is damaged is seen.
+//! An interrupted and resumed run equals an uninterrupted one; damage is detected.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -9,7 +9,7 @@ use adept_train::TrainError;
 use adept_train::record::{self, Line};
 use adept_train::target::Target;
 
-/// Files of `best/` and tensors of the last checkpoint of a run.
+/// Files of `best/` and tensors of a run's last checkpoint.
 fn remains(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found: Vec<_> = bytes(&folder.join("best")).into_iter().collect();
     assert!(
@@ -22,7 +22,7 @@ fn remains(folder: &Path) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// The record without times and without the lines that say it was continued.
+/// The record without times and without resumptions.
 fn timeless(folder: &Path) -> Vec<Line> {
     let mut lines = record::read(&folder.join("record.jsonl")).unwrap();
     lines.retain(|line| !matches!(line, Line::Resume(_)));
@@ -86,7 +86,7 @@ fn check_resume<T: Target<AB>>(
     }
 }
 
-/// Two passes a step and evaluations of three batches: the questions fall before the first step, between two steps, in
+/// Two passes per step and evaluations of three batches: the stops fall before the first step, between two steps, in
 /// the middle of an accumulation, in an evaluation on validation and in the one on test.
 #[test]
 fn an_adapter_goes_on_bit_for_bit() {
@@ -130,7 +130,7 @@ fn checks_that_are_put_off_change_nothing() {
     );
 }
 
-/// Stops a run late enough that two checkpoints are there.
+/// Stops a run late enough for two checkpoints to exist.
 fn stopped(folder: &Path) -> Vec<std::path::PathBuf> {
     let (resolved, rows, backbone) = (config(&[]), Rows::new(), backbone());
     let error = train(
@@ -235,7 +235,7 @@ fn a_damaged_checkpoint_is_seen_and_the_one_before_is_used() {
         for ((file, whole), (_, resumed)) in remains(whole.path()).iter().zip(remains(folder.path())) {
             assert!(*whole == resumed, "{name}: {file} differs");
         }
-        // What the record held after the checkpoint that was used is there once, not twice.
+        // Events recorded after the checkpoint that was used appear once, not twice.
         assert_eq!(timeless(whole.path()), timeless(folder.path()), "{name}");
     }
 }
@@ -262,7 +262,7 @@ fn no_whole_checkpoint_is_an_error_that_names_each() {
     assert_eq!(tried.len(), 2, "{error}");
 }
 
-/// A kill while a checkpoint is written leaves a folder that is not taken for one.
+/// A kill while a checkpoint is being written leaves a folder that is not taken for one.
 #[test]
 fn an_unfinished_checkpoint_is_not_a_checkpoint() {
     let _turn = one_at_a_time();
@@ -288,14 +288,14 @@ fn an_unfinished_checkpoint_is_not_a_checkpoint() {
     assert!(!unfinished.exists());
 }
 
-/// Where the checkpoint cannot be written the run ends with an error that names the path, and what is there stays.
+/// If the checkpoint cannot be written, the run ends with an error that names the path, and existing files are kept.
 #[test]
 fn a_checkpoint_that_cannot_be_written_leaves_the_ones_before() {
     let _turn = one_at_a_time();
     let folder = tempfile::tempdir().unwrap();
     let checkpoints = stopped(folder.path());
     let before = checkpoints.iter().map(|path| bytes(path)).collect::<Vec<_>>();
-    // A file where the temporary folder belongs: removing it as a folder fails whoever runs the test.
+    // A file in place of the temporary folder: removing it as a folder fails for any user.
     fs::write(folder.path().join("checkpoint/unfinished"), "in the way").unwrap();
     let (resolved, rows, backbone) = (config(&[]), Rows::new(), backbone());
     let error = train(

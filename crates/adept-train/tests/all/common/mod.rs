@@ -1,4 +1,4 @@
-//! A tiny random T5, a made-up task in token ids, and a run of the learner on both.
+//! A tiny random T5, a synthetic task in token ids, and a run of the learner on both.
 //!
 //! The task: a source begins with a low or a high token, the target says which. Targets are one or two tokens long
 //! before `</s>`, so that batches differ in the number of tokens that count.
@@ -31,7 +31,7 @@ pub type AB = Autodiff<Flex>;
 pub type Adapter = AdapterTarget<AB, T5<AB>>;
 pub type Full = FullTarget<AB, T5<AB>>;
 
-/// Flex keeps one random generator a process, so tests that train with dropout take turns.
+/// Flex has one random generator per process, so tests that train with dropout take turns.
 pub fn one_at_a_time() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
@@ -123,7 +123,7 @@ impl Rows {
     }
 }
 
-/// A configuration of few steps; later overrides win.
+/// A configuration with few steps; later overrides take precedence.
 pub fn config(overrides: &[&str]) -> Resolved {
     let mut all = vec![
         "train.steps=12",
@@ -147,7 +147,7 @@ pub fn config(overrides: &[&str]) -> Resolved {
     resolve(None, &all.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
 }
 
-/// Rates high enough for a few steps, of methods whose groups are their own.
+/// Rates high enough for a few steps, for methods with their own groups.
 pub fn own_rate(method: &str) -> Vec<&'static str> {
     match method {
         "lora" => vec![
@@ -235,7 +235,7 @@ pub fn train<T: Target<AB>>(
     learner::train::<AB, T>(job, target, &folder, &Default::default(), observer)
 }
 
-/// Stops at the n-th time it is asked, counted from 0, and keeps what it saw.
+/// Stops at the n-th call, counted from 0, and records the events.
 #[derive(Default)]
 pub struct Watcher {
     pub stop_at: Option<usize>,
