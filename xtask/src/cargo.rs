@@ -1,11 +1,11 @@
-//! Cargo, as it is called from a shell.
+//! Runs cargo as from a shell.
 
 use std::env;
 use std::process::Command;
 
-/// Cargo in the environment of whoever called xtask. `cargo xtask` is a `cargo run`, which tells the program about its
-/// own package; a build script that asks for such a variable (ring's does) would otherwise run again, and everything
-/// behind it, after each change between `cargo xtask` and `cargo build`.
+/// Cargo with the environment of xtask's caller. `cargo xtask` is a `cargo run`, which sets variables about xtask's own
+/// package; a build script that depends on such a variable (ring's does) would otherwise run again, and everything
+/// depending on it be rebuilt, after each switch between `cargo xtask` and `cargo build`.
 pub fn command() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in env::vars_os() {
@@ -25,7 +25,7 @@ fn is_of_this_package(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// `cargo test` sets what `cargo run` does.
+    /// `cargo test` sets the same variables as `cargo run`.
     #[test]
     fn variables_of_this_package_are_not_handed_on() {
         let command = command();

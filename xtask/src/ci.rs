@@ -1,10 +1,10 @@
-//! `cargo xtask ci`: every check, in the order that finds the cheap mistakes first.
+//! `cargo xtask ci`: all checks, ordered so that cheap mistakes are found first.
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// One check: what it is, cargo's arguments, extra environment.
+/// One check: its name, cargo's arguments, extra environment variables.
 type Step = (
     &'static str,
     &'static [&'static str],
@@ -60,7 +60,7 @@ const STEPS: &[Step] = &[
     ),
 ];
 
-/// Runs every step and stops at the first failure.
+/// Runs all steps and stops at the first failure.
 pub fn run(root: &Path) -> ExitCode {
     let started = Instant::now();
     for (name, arguments, environment) in STEPS {

@@ -1,7 +1,7 @@
-//! `cargo xtask fixtures`: the Python programs that make the golden files under `tests/`.
+//! `cargo xtask fixtures`: the Python programs that generate the golden files under `tests/`.
 //!
-//! The files they make are part of the repository; running a generator is needed only to change them. The interpreter
-//! is `$PYTHON`, else `python3`, and needs the packages that each generator names at its top.
+//! The generated files are part of the repository; generators only need to be run to change them. The interpreter is
+//! `$PYTHON`, or else `python3`, and needs the packages listed at the top of each generator.
 
 use std::env;
 use std::ffi::OsString;
@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// Without arguments lists the generators; with a name runs that one on the remaining arguments.
+/// Without arguments lists the generators; with a name runs that one with the remaining arguments.
 pub fn run(root: &Path, arguments: &[OsString]) -> ExitCode {
     let folder = root.join("tests").join("generators");
     let generators = match find(&folder) {
@@ -51,7 +51,7 @@ pub fn run(root: &Path, arguments: &[OsString]) -> ExitCode {
     }
 }
 
-/// Name and path of every generator, by name.
+/// Names and paths of the generators, sorted by name.
 fn find(folder: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -66,7 +66,7 @@ fn find(folder: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-/// The first line of a generator's own description.
+/// The first line of a generator's docstring.
 fn summary(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap_or_default();
     let line = text

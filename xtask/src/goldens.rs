@@ -1,13 +1,13 @@
-//! `cargo xtask verify` without folders: every golden folder of the repository on one backend.
+//! `cargo xtask verify` without folders: checks every golden folder of the repository on one backend.
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-/// Folders under `tests/goldens` that `adept verify` checks: every family, and what differs within one.
+/// Folders under `tests/goldens` that `adept verify` checks: every family, and variants within a family.
 const FOLDERS: [&str; 5] = ["t5_v1_0", "t5_v1_1", "codegen", "llama", "llama_tied"];
 
-/// Whether arguments of `adept verify` leave it to us what is checked.
+/// Whether the arguments of `adept verify` name no folders, so that all of them are checked.
 pub fn are_meant(arguments: &[OsString]) -> bool {
     let names_files = |argument: &OsString| {
         let text = argument.to_string_lossy();
@@ -17,7 +17,7 @@ pub fn are_meant(arguments: &[OsString]) -> bool {
     !arguments.iter().any(names_files)
 }
 
-/// Runs `verify` on each folder, all of them even where one fails. `adept` makes the program.
+/// Runs `verify` on each folder, continuing after failures. `adept` creates the command.
 pub fn run(root: &Path, adept: impl Fn() -> Command, arguments: &[OsString]) -> ExitCode {
     let mut failed = Vec::new();
     for name in FOLDERS {

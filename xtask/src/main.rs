@@ -1,10 +1,10 @@
 //! `cargo xtask …`: builds the `adept` program with the right backend and hands over to it, runs the checks, runs the
 //! fixture generators.
 //!
-//! Nothing here knows burn, so that it compiles in seconds. One small file per kind of command:
-//! `program` (build and hand over), `goldens` (all of the repository's for `verify`), `ci` (the checks), `fixtures` (the
-//! Python generators), `cargo` (how cargo is called).
-#![allow(clippy::print_stdout, clippy::print_stderr)] // This is a program's edge: printing is its work.
+//! Does not depend on burn, so that it compiles in seconds. One small file per kind of command: `program` (build and
+//! hand over), `goldens` (`verify` on all golden folders), `ci` (the checks), `fixtures` (the Python generators),
+//! `cargo` (running cargo).
+#![allow(clippy::print_stdout, clippy::print_stderr)] // Printing is the purpose of this program.
 
 mod cargo;
 mod ci;
@@ -17,7 +17,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Commands of `adept` that `cargo xtask` passes on.
+/// Commands of `adept` that `cargo xtask` forwards.
 const PASSED_ON: &[&str] = &[
     "fetch",
     "reproduce",
@@ -86,7 +86,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The command and the other arguments. xtask's own options may stand before the command as well as after it.
+/// Splits off the command from the other arguments. xtask's own options may precede or follow the command.
 fn split_command(mut arguments: Vec<OsString>) -> (Option<String>, Vec<OsString>) {
     let mut place = 0;
     while let Some(argument) = arguments.get(place).map(|argument| argument.to_string_lossy()) {
@@ -104,7 +104,7 @@ fn split_command(mut arguments: Vec<OsString>) -> (Option<String>, Vec<OsString>
     (Some(command.to_string_lossy().into_owned()), arguments)
 }
 
-/// The folder of the workspace's manifest: the parent of this crate's.
+/// The workspace root: the parent of this crate's folder.
 fn workspace_root() -> PathBuf {
     let own = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     Path::new(&own)

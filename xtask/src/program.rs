@@ -1,7 +1,7 @@
-//! Builds `adept` in release with the features that were asked for and hands over to it.
+//! Builds `adept` in release mode with the requested features and hands over to it.
 //!
-//! On Unix the built program replaces this process, so that signals and the exit status need no forwarding. Elsewhere
-//! it is spawned and its exit code is returned.
+//! On Unix the program replaces this process, so that signals and the exit status need no forwarding. Elsewhere it is
+//! spawned, and its exit code is returned.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -10,7 +10,7 @@ use std::process::{Command, ExitCode};
 
 use crate::goldens;
 
-/// What xtask takes out of the arguments; the rest goes to `adept` untouched.
+/// xtask's own options; all other arguments are forwarded to `adept` unchanged.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Request {
     features: Vec<String>,
@@ -27,7 +27,8 @@ pub fn run(root: &Path, command: &str, arguments: Vec<OsString>) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // What a run records as the version of its code. The build does not see it: a new commit alone compiles nothing.
+    // The code version that runs record. It is not visible to the build, so that a new commit alone does not cause
+    // recompilation.
     let version = env::var_os("ADEPT_GIT_HASH").or_else(|| code_version(root).map(OsString::from));
     if let Err(code) = build(root, &request) {
         return code;
@@ -55,7 +56,7 @@ pub fn run(root: &Path, command: &str, arguments: Vec<OsString>) -> ExitCode {
     hand_over(program)
 }
 
-/// Sorts xtask's own options from those of `adept`.
+/// Separates xtask's own options from those of `adept`.
 fn split(arguments: Vec<OsString>) -> Result<Request, String> {
     let mut request = Request::default();
     let mut device_named = false;
@@ -106,7 +107,7 @@ fn split(arguments: Vec<OsString>) -> Result<Request, String> {
     if let Some(backend) = backend
         && !device_named
     {
-        // Without fusion or with it, it is the same device.
+        // With or without fusion, it is the same device.
         request
             .passed_on
             .extend(["--device".into(), backend.replace("-unfused", "").into()]);
@@ -115,7 +116,7 @@ fn split(arguments: Vec<OsString>) -> Result<Request, String> {
     Ok(request)
 }
 
-/// The cargo feature of a backend's name: `cuda:1` and `cuda` are the feature `cuda`.
+/// The cargo feature of a backend's name: `cuda:1` and `cuda` give the feature `cuda`.
 fn feature_of(name: &str) -> String {
     let name = name.split(':').next().unwrap_or(name);
     if name == "cpu" {
@@ -125,7 +126,7 @@ fn feature_of(name: &str) -> String {
     }
 }
 
-/// The feature that a `--device` value needs, where it is not the default backend's. Unknown names are left to `adept`.
+/// The feature required by a `--device` value, unless it is the default backend's. Unknown names are left to `adept`.
 fn gpu_feature(device: &str) -> Option<String> {
     let feature = feature_of(device);
     ["ndarray", "cuda", "wgpu", "vulkan"]
@@ -133,7 +134,7 @@ fn gpu_feature(device: &str) -> Option<String> {
         .then_some(feature)
 }
 
-/// Runs cargo's release build, whose own output shows what it does.
+/// Runs cargo's release build, showing cargo's output.
 fn build(root: &Path, request: &Request) -> Result<(), ExitCode> {
     let mut cargo = crate::cargo::command();
     cargo
@@ -162,7 +163,7 @@ fn build(root: &Path, request: &Request) -> Result<(), ExitCode> {
     }
 }
 
-/// Where cargo puts what it builds.
+/// Cargo's target folder.
 fn target_folder(root: &Path) -> PathBuf {
     match env::var_os("CARGO_TARGET_DIR") {
         Some(folder) => root.join(folder),
@@ -170,7 +171,7 @@ fn target_folder(root: &Path) -> PathBuf {
     }
 }
 
-/// The commit the program is built from, marked where the tree differs from it; none outside a git checkout.
+/// The commit the program is built from, marked if the working tree differs; `None` outside of a git checkout.
 fn code_version(root: &Path) -> Option<String> {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").current_dir(root).args(arguments).output().ok()?;

@@ -1,5 +1,6 @@
-//! Scores of labels behind prompts of decoder-only backbones, against transformers (`tests/generators/label_scores.py`):
-//! rows of unlike lengths in one batch, with pads on their left, with and without a soft prompt.
+//! Label scores after prompts of decoder-only backbones, compared with transformers
+//! (`tests/generators/label_scores.py`): rows of different lengths in one left-padded batch, with and without a soft
+//! prompt.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use serde_json::Value;
 
-/// Scores are sums of up to eleven log-probabilities of float32 logits of a few dozen units.
+/// Scores are sums of up to eleven log-probabilities from float32 logits of magnitude a few dozen.
 const LIMIT: f64 = 1e-4;
 
 fn folder(family: &str) -> PathBuf {
@@ -52,7 +53,7 @@ fn joined(own: &Value) -> JoinedText {
     }
 }
 
-/// Scores of a model with all rows in one batch.
+/// Scores with all rows in one batch.
 fn check<B: Backend, M: CausalBackbone<B>>(model: &M, own: &Value, device: &B::Device) {
     let (sources, labels) = (ids(&own["sources"]), ids(&own["labels"]));
     let sources: Vec<&[u32]> = sources.iter().map(Vec::as_slice).collect();
@@ -99,7 +100,7 @@ fn label_scores_are_those_of_transformers_on_ndarray() {
     check_all::<burn::backend::NdArray>();
 }
 
-/// The tokens that a row is made of are those of the whole text, by transformers' tokenizers.
+/// The tokens of a row's parts, concatenated, are those of the whole text according to transformers' tokenizers.
 #[test]
 fn rows_have_the_tokens_of_the_whole_text() {
     let golden = golden();
@@ -115,7 +116,7 @@ fn rows_have_the_tokens_of_the_whole_text() {
     }
 }
 
-/// The way of a whole evaluation: texts, batches with pads, an adapter, the label that transformers scores highest.
+/// A complete evaluation: texts, padded batches, an adapter, and the label with the highest score in transformers.
 #[test]
 fn an_evaluation_chooses_the_labels_that_transformers_would() {
     type B = burn_flex::Flex;

@@ -1,4 +1,4 @@
-//! Tests that cross crates: the golden folders on two backends, and pretraining against PyTorch.
+//! Tests that cross crates: the golden folders on two backends, and pretraining compared with PyTorch.
 #![allow(clippy::unwrap_used)]
 
 mod goldens;

@@ -1,9 +1,10 @@
-//! A published crate is its folder and nothing else: `cargo package` builds what it includes, from there alone.
+//! A published crate consists only of its folder: everything it includes must be in there, since `cargo package` builds
+//! it in isolation.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// What names a file in Rust code.
+/// Rust code that refers to a file.
 const NAMES_A_FILE: [&str; 4] = ["include_str!(", "include_bytes!(", "include!(", "#[path = "];
 
 #[test]
@@ -16,7 +17,7 @@ fn a_crate_includes_nothing_from_outside_its_folder() {
             "{} has no README.md",
             folder.display()
         );
-        // Tests lean on the whole repository, and are left out of the packages that have such tests.
+        // Tests may use the whole repository; packages with such tests leave them out.
         let files = ["src", "examples", "benches"].map(|part| rust_files(&folder.join(part)));
         for file in files.concat() {
             let text = fs::read_to_string(&file).unwrap();
@@ -33,7 +34,7 @@ fn a_crate_includes_nothing_from_outside_its_folder() {
     assert!(outside.is_empty(), "{outside:#?}");
 }
 
-/// The first string after each `name` in a Rust file: of `concat!`, its beginning.
+/// The first string after each `name` in a Rust file; for `concat!`, its first part.
 fn named(text: &str, name: &str) -> Vec<String> {
     let after = text.split(name).skip(1);
     after
@@ -42,7 +43,7 @@ fn named(text: &str, name: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether a relative path leads out of the folder that it starts in.
+/// Whether a relative path leads out of its base folder.
 fn leaves(path: &Path) -> bool {
     let mut depth = 0;
     path.components().any(|part| {

@@ -1,6 +1,7 @@
-//! Adapter files that peft wrote, written anew by this project: the same tensors to the bit, and keys that mean the same.
+//! Adapter files written by peft and rewritten by this project: bit-identical tensors, and equivalent keys.
 //!
-//! With `ADEPT_PEFT_OUT` set, the files stay there for `tests/generators/peft_loads_ours.py`, which gives them to peft.
+//! With `ADEPT_PEFT_OUT` set, the files are kept there for `tests/generators/peft_loads_ours.py`, which loads them with
+//! peft.
 
 use std::path::PathBuf;
 
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 use crate::goldens::golden;
 
-/// Keys that decide what is computed.
+/// Keys that affect the computation.
 const MEANING: [&str; 9] = [
     "peft_type",
     "r",

@@ -1,8 +1,8 @@
-//! The step of pretraining against PyTorch and transformers: losses of a span-corrupted batch and of a task batch, the
-//! gradient of their mean, and every tensor after three steps with AdamW and with Adafactor.
+//! The pretraining step compared with PyTorch and transformers: losses of a span-corrupted batch and of a task batch,
+//! the gradient of their mean, and every tensor after three steps with AdamW and with Adafactor.
 //!
-//! The fixture is made by `tests/generators/golden_pretrain.py`, which says how far typical mistakes would move it; its
-//! limits are at least three times what float32 itself is off.
+//! The fixture is made by `tests/generators/golden_pretrain.py`, which states how far typical mistakes would change it;
+//! its tolerances are at least three times the error of float32.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -86,7 +86,7 @@ impl Golden {
             format!("optimizer.weight_decay={}", number("weight_decay")),
             format!("optimizer.clip_norm={}", number("clip_norm")),
             format!("optimizer.embedding_factor={}", number("embedding_factor")),
-            // PyTorch's AdamW knows no scale; Adafactor's is part of what is compared.
+            // PyTorch's AdamW has no parameter scale; Adafactor's is part of the comparison.
             format!("optimizer.multiply_by_parameter_scale={}", optimizer == "adafactor"),
             "schedule.warmup_steps=2".to_owned(),
             "schedule.decay_steps=2".to_owned(),
@@ -98,7 +98,7 @@ impl Golden {
         resolve(None, &set).unwrap().config
     }
 
-    /// Holds values by Hugging Face's names against the fixture's of one kind.
+    /// Compares values with those of one kind in the fixture, by Hugging Face's names.
     #[track_caller]
     fn check(&self, kind: &str, limit: &str, found: &BTreeMap<String, Vec<f32>>) {
         let limit = self.about["limits"][limit].as_f64().unwrap();
@@ -118,7 +118,7 @@ impl Golden {
     }
 }
 
-/// A model's tensors by Hugging Face's names and in its layout.
+/// A model's tensors with Hugging Face's names and layout.
 fn tensors<B: burn::tensor::backend::Backend>(model: &T5<B>) -> BTreeMap<String, Vec<f32>> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model");
@@ -171,7 +171,7 @@ fn check<AB: AutodiffBackend>(device: &AB::Device) {
     }
 }
 
-/// Gradients in the model's place, so that they are named and laid out as its weights are.
+/// The model with its parameters replaced by gradients, so that they are named and laid out like weights.
 fn as_model<AB: AutodiffBackend>(
     model: &T5<AB>,
     gradients: &GradientSet<AB::InnerBackend>,

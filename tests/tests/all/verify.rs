@@ -1,7 +1,8 @@
-//! `adept_lab::verify` on the project's own T5 goldens: green as they are, red in exactly the group that is tampered with.
+//! `adept_lab::verify` on the project's own T5 goldens: everything passes if unmodified; otherwise exactly the modified
+//! group fails.
 //!
-//! Tampering is with files only (golden values, backbone weights, configuration). What verification says of a program that
-//! is itself broken is recorded in docs/measurements.
+//! Only files are modified (golden values, backbone weights, configuration). The results for a faulty program are
+//! recorded in docs/measurements.
 #![allow(clippy::print_stdout)]
 
 use crate::goldens::{Copy, change, failed, golden};
@@ -17,7 +18,7 @@ const FAMILIES: [&str; 2] = ["t5_v1_0", "t5_v1_1"];
 #[track_caller]
 fn passes<AB: AutodiffBackend>(family: &str) {
     let folder = golden(family);
-    // A folder and the file in it mean the same.
+    // A folder and the file in it are equivalent.
     for golden in [folder.clone(), folder.join("golden.safetensors")] {
         let report = verify::<AB>(&folder, &golden, &Default::default()).unwrap();
         println!("{report}\n");
@@ -43,7 +44,7 @@ fn goldens_pass_on_ndarray() {
 
 #[test]
 fn one_changed_value_fails_exactly_its_group() {
-    // Twice the limit, not more: the limits are what is tested. A whole unit where nothing may differ.
+    // Twice the tolerance, no more: the tolerances are under test. A whole unit where equality is required.
     let cases: &[(&str, f64, &[&str])] = &[
         ("schedule", 1e-6, &["schedule"]),
         ("rel.bucket_bidirectional", 0.0, &["rel.buckets"]),
@@ -305,7 +306,7 @@ fn a_wrong_tokenizer_case_fails_the_tokenizer() {
 #[test]
 fn a_backbone_that_computes_nan_fails() {
     let copy = Copy::of("t5_v1_0");
-    // Finite weights whose product is not: the loader has nothing to refuse, the comparison must.
+    // Finite weights whose product overflows: the loader has nothing to refuse, so the comparison must detect it.
     copy.rewrite("model.safetensors", |tensors| {
         let data = &mut tensors.get_mut("decoder.final_layer_norm.weight").unwrap().2;
         for index in 0..data.len() / 4 {

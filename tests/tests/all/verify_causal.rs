@@ -1,5 +1,5 @@
-//! `adept_lab::verify` on the project's own goldens of decoder-only models: green as they are, red where a value, a
-//! weight or a setting is tampered with.
+//! `adept_lab::verify` on the project's own goldens of decoder-only models: everything passes if unmodified, and fails
+//! if a value, a weight or a setting is modified.
 #![allow(clippy::print_stdout)]
 
 use crate::goldens::{Copy, change, failed, golden};
@@ -47,14 +47,14 @@ fn the_tokenizer_of_two_files_passes_as_well() {
     std::fs::remove_file(copy.path().join("tokenizer.json")).unwrap();
     let report = copy.verify().unwrap();
     assert!(report.passed(), "{report}");
-    // Without the tokens for runs of spaces, which stand in a file of their own, it is another tokenizer.
+    // Without the tokens for runs of spaces, which are in a separate file, the tokenizer differs.
     std::fs::remove_file(copy.path().join("added_tokens.json")).unwrap();
     assert_eq!(failed(&copy.verify().unwrap()), ["tokenizer"]);
 }
 
 #[test]
 fn one_changed_value_fails_exactly_its_group() {
-    // Twice the limit, not more: the limits are what is tested. A whole unit where nothing may differ.
+    // Twice the tolerance, no more: the tolerances are under test. A whole unit where equality is required.
     let cases: &[(&str, f64, &str)] = &[
         ("schedule", 1e-6, "schedule"),
         ("rope.inv_freq", 2.0 * limit::FREQUENCY, "rope.inv_freq"),
@@ -134,8 +134,8 @@ fn one_changed_value_of_an_adapter_fails_exactly_its_group() {
     }
 }
 
-/// Shifts tensors and expects exactly their groups to be red: those of every other case together, since a verification
-/// takes a second, and no two of the same group.
+/// Shifts tensors and expects exactly their groups to fail. Several cases, with no two of the same group, are checked
+/// together, since a verification takes a second.
 #[track_caller]
 fn each_fails_its_group(family: &str, cases: impl Iterator<Item = (String, f64, String)>) {
     let mut runs: Vec<Vec<(String, f64, String)>> = vec![Vec::new(), Vec::new()];
@@ -168,7 +168,7 @@ fn logits_of_pads_are_not_compared() {
     for family in FAMILIES {
         let copy = Copy::of(family);
         copy.rewrite("golden.safetensors", |tensors| {
-            // The last row is padded, and its first slot is a pad.
+            // The last row is padded, so its first slot is padding.
             let (_, shape, data) = tensors.get_mut("base.logits").unwrap();
             let first = 3 * shape[1] * shape[2];
             change::<4>(data, first, |_| 1e3f32.to_le_bytes());
@@ -178,7 +178,7 @@ fn logits_of_pads_are_not_compared() {
     }
 }
 
-/// Whether what the backbone computes is red with every adapter and without, and what goes into it is not.
+/// Checks that the backbone's output fails with and without every adapter, while its input passes.
 #[track_caller]
 fn backbone_fails(what: &str, report: &VerifyReport) {
     let failed = failed(report);
@@ -202,7 +202,7 @@ fn backbone_fails(what: &str, report: &VerifyReport) {
     assert!(!failed.iter().any(unaffected), "{what}\n{report}");
 }
 
-/// Puts row `order(i)` of a matrix of the checkpoint in place of row `i`.
+/// Replaces row `i` of a checkpoint's matrix by row `order(i)`.
 fn reorder(copy: &Copy, name: &str, order: impl Fn(usize) -> usize) {
     copy.rewrite("model.safetensors", |tensors| {
         let (_, shape, data) = tensors.get_mut(name).unwrap_or_else(|| panic!("{name} is there"));
@@ -212,7 +212,7 @@ fn reorder(copy: &Copy, name: &str, order: impl Fn(usize) -> usize) {
     });
 }
 
-/// As [`reorder`], for columns of two-byte values.
+/// Like [`reorder`], for columns of two-byte values.
 fn reorder_columns(copy: &Copy, name: &str, order: impl Fn(usize) -> usize) {
     copy.rewrite("model.safetensors", |tensors| {
         let (_, shape, data) = tensors.get_mut(name).unwrap_or_else(|| panic!("{name} is there"));
@@ -245,7 +245,7 @@ fn codegen_layers(copy: &Copy, order: impl Fn(usize) -> usize) {
 
 #[test]
 fn another_order_of_query_key_and_value_fails() {
-    // What a reader that takes `query | key | value` for `query | value | key` gets.
+    // Simulates a reader that confuses `query | key | value` with `query | value | key`.
     let copy = Copy::of("codegen");
     codegen_layers(&copy, |i| match i / 12 % 3 {
         0 => i,
@@ -254,7 +254,7 @@ fn another_order_of_query_key_and_value_fails() {
     });
     backbone_fails("query | key | value", &copy.verify().unwrap());
 
-    // What a reader gets that knows nothing of the four parts: 48 rows of queries, then values, then keys.
+    // Simulates a reader that ignores the four parts: 48 rows of queries, then values, then keys.
     let copy = Copy::of("codegen");
     codegen_layers(&copy, |i| {
         let (part, kind, row) = (i / 36, i / 12 % 3, i % 12);
@@ -262,7 +262,7 @@ fn another_order_of_query_key_and_value_fails() {
     });
     backbone_fails("one part", &copy.verify().unwrap());
 
-    // What a reader gets that takes the parts for heads: 8 times 6 rows of each.
+    // Simulates a reader that takes the parts for heads: 8 times 6 rows of each.
     let copy = Copy::of("codegen");
     codegen_layers(&copy, |i| {
         let (part, kind, row) = (i / 36, i / 12 % 3, i % 12);
@@ -274,7 +274,7 @@ fn another_order_of_query_key_and_value_fails() {
 
 #[test]
 fn another_layout_of_rotary_channels_fails() {
-    // Halves in place of neighbours: channels 0 and 2, 1 and 3 of each head's queries and keys are turned together.
+    // Halves instead of neighbours: channels 0 and 2, 1 and 3 of each head's queries and keys are rotated together.
     let copy = Copy::of("codegen");
     codegen_layers(&copy, |i| match (i / 12 % 3, i % 6) {
         (0 | 2, 1) => i + 1,
@@ -283,7 +283,7 @@ fn another_layout_of_rotary_channels_fails() {
     });
     backbone_fails("halves", &copy.verify().unwrap());
 
-    // Neighbours in place of halves, for heads of `2·half` channels.
+    // Neighbours instead of halves, for heads of `2·half` channels.
     for (family, half) in [("llama", 4), ("llama_tied", 6)] {
         let copy = Copy::of(family);
         for layer in 0..2 {
@@ -323,7 +323,7 @@ fn another_rope_scaling_fails() {
             failed.contains(&"rope.inv_freq") && failed.contains(&"rope.tables"),
             "{report}"
         );
-        // The same weights without scaling are what they were.
+        // The same weights without scaling are unaffected.
         assert!(!failed.contains(&"base.logits_unscaled_rope"), "{report}");
     }
     for (family, from) in [
@@ -336,7 +336,7 @@ fn another_rope_scaling_fails() {
         backbone_fails("theta", &report);
         assert!(failed(&report).contains(&"base.logits_unscaled_rope"), "{report}");
     }
-    // Another number of turned channels does not fit the table.
+    // Another number of rotated channels does not match the table.
     let copy = Copy::of("codegen");
     copy.replace("config.json", "\"rotary_dim\": 4", "\"rotary_dim\": 6");
     assert!(matches!(copy.verify().unwrap_err(), VerifyError::Shape { .. }));
@@ -360,7 +360,7 @@ fn a_missing_bias_fails() {
 
 #[test]
 fn another_grouping_of_heads_fails() {
-    // What heads dealt out to the two groups in turn would give: heads 1 and 2 change places.
+    // The result of assigning heads to the two groups alternately: heads 1 and 2 are swapped.
     for (family, channels) in [("llama", 8), ("llama_tied", 12)] {
         let copy = Copy::of(family);
         let order = |i: usize| match i / channels {
@@ -447,8 +447,8 @@ fn what_is_missing_or_damaged_is_an_error() {
     );
 }
 
-/// A model of real size: values so large that float32 itself is further off than the absolute limits. They are the
-/// golden ones times a power of two, which float32 scales without rounding, and so is its noise.
+/// Simulates a model of real size: values so large that float32 itself deviates by more than the absolute tolerances.
+/// They are the golden values times a power of two, which scales float32 and its noise without rounding.
 #[test]
 fn large_values_pass_by_the_noise_that_the_folder_holds_and_mistakes_do_not() {
     const SCALE: f32 = 1024.0;
@@ -477,7 +477,8 @@ fn large_values_pass_by_the_noise_that_the_folder_holds_and_mistakes_do_not() {
     assert_eq!(without.len(), 9);
     assert!(without.iter().any(|(_, pass, _)| !pass), "{without:?}");
 
-    // PyTorch's float32 is about as far from float64 as this program's; the two are at most both noises apart.
+    // PyTorch's float32 is about as far from float64 as this program's; the two differ by at most the sum of both
+    // noises.
     let noise = without
         .iter()
         .map(|(name, _, deviation)| format!("\"{name}\": {{\"noise\": {:e}, \"scale\": 4096.0}}", deviation / 2.0));
@@ -490,7 +491,7 @@ fn large_values_pass_by_the_noise_that_the_folder_holds_and_mistakes_do_not() {
         "{report}"
     );
 
-    // Frequencies of another scaling, and a single weight of all: both are found.
+    // Frequencies of another scaling, and a single wrong weight: both are detected.
     copy.replace("config.json", "\"factor\": 8.0", "\"factor\": 4.0");
     let wrong = logits(&copy.verify().unwrap());
     let scaled = wrong.iter().filter(|(name, ..)| !name.contains("unscaled"));
@@ -504,7 +505,7 @@ fn large_values_pass_by_the_noise_that_the_folder_holds_and_mistakes_do_not() {
     assert!(wrong.iter().all(|(_, pass, _)| !pass), "{wrong:?}");
 }
 
-/// A bfloat16 and half of it more.
+/// A bfloat16 times 1.5.
 fn half_more(word: [u8; 2]) -> [u8; 2] {
     let value = f32::from_bits(u32::from(u16::from_le_bytes(word)) << 16) * 1.5;
     ((value.to_bits() >> 16) as u16).to_le_bytes()

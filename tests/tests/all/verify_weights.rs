@@ -1,4 +1,4 @@
-//! `adept verify` on LoRA and (IA)³: red where an adapter is read or applied in another way than peft does.
+//! `adept verify` on LoRA and (IA)³: fails if an adapter is read or applied differently than in peft.
 
 use crate::goldens::{Copy, change, failed};
 use adept_core::CoreError;
@@ -6,7 +6,7 @@ use adept_lab::verify::VerifyError;
 
 const FAMILIES: [&str; 3] = ["t5_v1_1", "codegen", "llama"];
 
-/// The groups of a method that failed, or the names of other groups that did.
+/// The failed groups of a method; panics with the names if other groups failed.
 #[track_caller]
 fn failing(copy: &Copy, method: &str) -> Vec<String> {
     let report = copy.verify().unwrap();
@@ -44,8 +44,8 @@ fn rank_stabilisation_is_another_scale() {
     assert!(failing(&copy, "lora").iter().any(|group| group == "logits"));
 }
 
-/// Rows of `qkv_proj` are four groups of query, value, key; an adapter whose rows are taken for query, key, value computes
-/// something else.
+/// Rows of `qkv_proj` are four parts of query, value, key; an adapter whose rows are interpreted as query, key, value
+/// computes something else.
 #[test]
 fn rows_of_a_fused_map_in_another_order_are_seen() {
     for (method, tensor, width) in [("lora", "lora_B.weight", 4), ("ia3", "ia3_l", 1)] {
@@ -74,7 +74,8 @@ fn rows_of_a_fused_map_in_another_order_are_seen() {
 
 #[test]
 fn a_factor_at_the_other_end_of_a_map_is_refused() {
-    // The map out of a feed-forward layer is narrower than it is wide: its output has another width than its factors.
+    // The down-projection of a feed-forward layer has different widths on both sides, so its output does not match
+    // factors for its input.
     let copy = Copy::of("llama");
     copy.replace(
         "ia3/adapter_config.json",

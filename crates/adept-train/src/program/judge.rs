@@ -48,7 +48,8 @@ const UNSUPPORTED: &str = "unsupported";
 /// `None` if `proceed` requested a stop.
 ///
 /// # Errors
-/// [`TrainError::Judging`]: a failure of the sandbox, or tests that are not valid Python; these never count as a program's failure.
+/// [`TrainError::Judging`]: a failure of the sandbox, or tests that are not valid Python; these never count as a
+/// program's failure.
 pub fn judge(
     sandbox: &Sandbox,
     problems: &[Problem],

@@ -1,4 +1,4 @@
-//! Golden folders, and copies of them that tests tamper with.
+//! Golden folders, and copies of them for tests to modify.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ pub fn run(backbone: &Path, golden: &Path) -> Result<VerifyReport, VerifyError> 
     verify::<Autodiff<Flex>>(backbone, golden, &Default::default())
 }
 
-/// A copy of a golden folder that a test may change.
+/// A modifiable copy of a golden folder.
 pub struct Copy {
     dir: tempfile::TempDir,
 }
@@ -32,7 +32,7 @@ impl Copy {
         self.dir.path()
     }
 
-    /// Rewrites a safetensors file of the folder; `change` sees every tensor's type, shape and bytes.
+    /// Rewrites a safetensors file of the folder; `change` receives every tensor's type, shape and bytes.
     pub fn rewrite(&self, file: &str, change: impl FnOnce(&mut BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>)) {
         let path = self.path().join(file);
         let bytes = std::fs::read(&path).unwrap();
@@ -49,7 +49,7 @@ impl Copy {
         std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
     }
 
-    /// Adds `by` to the second value of a tensor of the golden file (or flips an integer by one).
+    /// Adds `by` to the second value of a tensor in the golden file (or changes an integer by one).
     pub fn shift(&self, name: &str, by: f64) {
         self.rewrite("golden.safetensors", |tensors| {
             let (dtype, _, data) = tensors
