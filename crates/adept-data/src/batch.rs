@@ -54,7 +54,7 @@ pub enum Positions {
 }
 
 impl Positions {
-    /// Every rule.
+    /// All variants, in the order of the documentation.
     pub const ALL: [Self; 2] = [Self::Tokens, Self::Slots];
 }
 

@@ -63,7 +63,8 @@ impl Folder {
         })
     }
 
-    /// The files of a commit that are linked and whose bytes are cached. Empty where names are not links.
+    /// The files of a commit that are linked and whose bytes are cached; `None` if there are none, or if names are not
+    /// links.
     pub(crate) fn linked_files(&self, commit: &str) -> Option<Vec<RemoteFile>> {
         let mut files = Vec::new();
         gather(&self.snapshot(commit), "", &mut files).ok()?;

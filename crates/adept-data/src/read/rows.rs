@@ -402,7 +402,7 @@ impl<'r> Rows<'r> {
             .ok_or_else(|| self.unknown_label(line, cell))
     }
 
-    /// The class number as a digit; `None` for a hidden or missing label.
+    /// The class number as a digit; `None` if the label denotes no class.
     fn class(&self, line: usize, cell: &Cell<'_>) -> Result<Option<String>, DataError> {
         match self.plan.classes.meaning(cell) {
             Some(Meaning::Class(class)) => Ok(Some(class.to_string())),
