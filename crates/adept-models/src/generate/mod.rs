@@ -135,9 +135,6 @@ impl std::fmt::Display for Stage {
 ///
 /// A sum is not finite if one of its terms is not, so a single reduction on the device is enough to detect it. The sum
 /// may also overflow; only then are the values themselves inspected.
-///
-/// A sum has NaN or an infinity in it where one of its terms is one, so that one reduction on the device tells. It may
-/// overflow as well; only then are the values themselves looked at.
 fn first_not_finite<B: Backend>(logits: &Tensor<B, 2>, asked: impl Fn(usize) -> bool) -> Option<usize> {
     let sums = logits.clone().sum_dim(1).into_data();
     let doubtful = sums
