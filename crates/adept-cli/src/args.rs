@@ -94,7 +94,7 @@ pub enum Command {
     Bench(Bench),
     /// Rewrite results.json, report.md and report.html from the runs' records
     Report(Report),
-    /// Print a preset's settings as a TOML file, each with its meaning
+    /// Print a preset's settings as a TOML file, with their descriptions
     Config(Config),
 }
 

@@ -12,7 +12,7 @@ use burn::optim::{AdamWConfig, GradientsParams, Optimizer};
 use burn::tensor::{Int, Tensor, backend::Backend};
 use burn_flex::Flex;
 
-/// Names the model's one linear map to adapters.
+/// Describes the model's only linear map to adapters.
 const OUTPUT: LinearSite = LinearSite::new(Stack::Encoder, 0, LinearPart::Up);
 
 #[derive(Module, Debug)]
@@ -36,7 +36,7 @@ fn main() -> Result<(), CoreError> {
     let output = LinearConfig::new(32, 1).init(&device);
     let model = Scorer::<Autodiff<Flex>> { embedding, output }.no_grad();
     let sites = ModelSites::new(32, vec![LinearMap::new(OUTPUT, "output", 32, 1)]);
-    // A task that the model was never trained for: every text scores 1.
+    // A task that the model was not trained for: every text scores 1.
     let ids = Tensor::arange(0..64, &device).reshape([8, 8]);
     let loss = |by: &dyn Intervention<_>| (model.forward(ids.clone(), by) - 1.0).powi_scalar(2).mean();
     let lora = LoraConfig::new(4, 8.0).with_targets(["output"]);

@@ -28,7 +28,7 @@ pub enum FanIn {
 }
 
 impl FanIn {
-    /// Every rule.
+    /// Both rules.
     pub const ALL: [Self; 2] = [Self::Reference, Self::Standard];
 
     /// Bound of the uniform initialisation of a matrix of shape `[inputs, r]`.

@@ -49,8 +49,7 @@ pub trait Intervention<B: Backend>: std::fmt::Debug {
         None
     }
 
-    /// The output of a linear map for inputs `[batch, seq, in]`, with the method's change of it; `linear` is the
-    /// unchanged map.
+    /// Output of a linear map for inputs `[batch, seq, in]` with the method's change; `linear` is the unchanged map.
     fn apply_linear(
         &self,
         site: LinearSite,

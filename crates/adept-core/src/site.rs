@@ -70,7 +70,7 @@ pub struct LinearSite {
 }
 
 impl LinearSite {
-    /// The map `part` of a stack's block.
+    /// The map `part` in a block of a stack.
     pub const fn new(stack: Stack, block: usize, part: LinearPart) -> Self {
         Self { stack, block, part }
     }
@@ -92,7 +92,7 @@ pub struct LinearMap {
 }
 
 impl LinearMap {
-    /// A map of its own, from `input` to `output` channels.
+    /// An unfused map from `input` to `output` channels.
     pub fn new(site: LinearSite, name: impl Into<String>, input: usize, output: usize) -> Self {
         Self {
             site,
@@ -149,7 +149,7 @@ pub struct ModelSites {
 }
 
 impl ModelSites {
-    /// A model of that width whose linear maps a method may change.
+    /// A model of that width with linear maps that a method may change.
     pub fn new(d_model: usize, linears: Vec<LinearMap>) -> Self {
         Self { d_model, linears }
     }

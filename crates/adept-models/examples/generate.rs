@@ -1,4 +1,4 @@
-//! Loads the checkpoint in a folder, whichever family it is of, and answers a text (T5) or continues it (CodeGen, Llama).
+//! Loads the checkpoint in a folder, whatever its family, and answers a text (T5) or continues it (CodeGen, Llama).
 //!
 //! ```text
 //! cargo run -p adept-models --features flex --example generate -- datasets/backbones/t5-nano "sst2 sentence: a fine view ."
@@ -18,7 +18,7 @@ use burn_flex::Flex;
 
 const MAX_NEW_TOKENS: usize = 32;
 
-/// The likeliest tokens after `ids`. A model's kind decides how they are asked for, its family does not matter.
+/// Greedy decoding after `ids`. It differs by kind of model, not by family.
 struct Likeliest<'a, B: Backend> {
     ids: &'a [u32],
     device: &'a B::Device,

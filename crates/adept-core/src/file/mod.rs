@@ -66,7 +66,7 @@ impl AdapterMetadata {
         }
     }
 
-    /// The same with the weights it was trained on.
+    /// Sets the fingerprint of the backbone it was trained on.
     #[must_use]
     pub fn with_fingerprint(mut self, fingerprint: Fingerprint) -> Self {
         self.fingerprint = Some(fingerprint);

@@ -79,7 +79,7 @@ pub struct AdapterInit<B: Backend> {
 }
 
 impl<B: Backend> AdapterInit<B> {
-    /// A prompt of standard normal values, and the reference's range for offsets.
+    /// A prompt of standard normal values, and the reference's initialisation of offsets.
     pub fn random(seed: u64) -> Self {
         Self {
             prompt: PromptInit::Random { std: 1.0 },

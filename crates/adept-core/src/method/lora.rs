@@ -100,7 +100,7 @@ impl LoraConfig {
         }
     }
 
-    /// Beside the maps of these names, or name endings, instead of LoRA's default ones.
+    /// Targets the maps with these names, or name endings, instead of LoRA's default ones.
     #[must_use]
     pub fn with_targets<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
         self.target_modules = TargetModules::Names(names.into_iter().map(str::to_owned).collect());

@@ -63,9 +63,9 @@ pub trait Visitor<B: Backend> {
     fn causal<M: CausalBackbone<B, Cache = CausalCache<B>> + Pretrained<B>>(self, model: &M) -> Self::Output;
 }
 
-/// A backbone that knows its kind: every family's, and [`Model`].
+/// A backbone of known kind: every family's, and [`Model`].
 pub trait AnyBackbone<B: Backend>: Backbone<B> {
-    /// Runs the visitor's method for the backbone's kind.
+    /// Calls the visitor's method for this kind of backbone.
     fn by_kind<V: Visitor<B>>(&self, visitor: V) -> V::Output;
 }
 

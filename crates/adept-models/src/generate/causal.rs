@@ -23,7 +23,7 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// The first sample of a single text.
+    /// The first sample for a single text.
     pub fn new(ids: &'a [u32]) -> Self {
         Self { ids, row: 0, sample: 0 }
     }
@@ -68,7 +68,7 @@ pub struct GenerationOptions {
 }
 
 impl GenerationOptions {
-    /// The likeliest tokens, at most `max_new_tokens` of them and up to one of `end`.
+    /// Greedy decoding of at most `max_new_tokens` tokens, stopping at any token of `end`.
     pub fn greedy(max_new_tokens: usize, end: &[u32]) -> Self {
         Self {
             max_new_tokens,

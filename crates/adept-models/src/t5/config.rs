@@ -29,7 +29,7 @@ pub enum FeedForwardKind {
 }
 
 impl FeedForwardKind {
-    /// Every form.
+    /// All types.
     pub const ALL: [Self; 2] = [Self::Relu, Self::GatedGelu];
 }
 
