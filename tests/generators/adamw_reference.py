@@ -1,7 +1,7 @@
-"""Writes crates/adept-train/tests/data/adamw.json: AdamW steps of PyTorch, for the optimiser's parity test.
+"""Writes crates/adept-train/tests/data/adamw.json: steps of PyTorch's AdamW, for the optimiser's parity test.
 
-Two groups with their own rate and decay, a warm-up whose step 0 has rate 0, clipping by global norm (on and off).
-Values are exact float32, gradients are part of the fixture, so only the optimiser is compared.
+Two groups with different rates and decays, a warm-up whose step 0 has rate 0, clipping by global norm (on and off).
+Values are exact float32 and gradients are part of the fixture, so that only the optimiser is compared.
 
     python tests/generators/adamw_reference.py
 """

@@ -1,13 +1,13 @@
-"""Byte-level BPE tokenizers for adept-data's tests, and what transformers makes of texts with them.
+"""Byte-level BPE tokenizers for adept-data's tests, with reference encodings by transformers.
 
-Writes crates/adept-data/tests/fixtures/bpe/: two small tokenizers, trained here on tests/generators/corpus.txt and on the
-texts below, and cases.json. `gpt2` holds vocab.json and merges.txt. `codegen`, `named` and `listed` hold what stands beside
-them: added tokens (runs of spaces and tabs) as CodeGen's checkpoints have them, special tokens that two files name, tokens
-that the configuration lists by id. `llama` is a tokenizer.json like Llama 3's, which puts a token in front. GPT-2's own files
-give ids for the same texts.
+Writes crates/adept-data/tests/fixtures/bpe/: two small tokenizers, trained on tests/generators/corpus.txt and on the
+texts below, and cases.json. `gpt2` contains vocab.json and merges.txt. `codegen`, `named` and `listed` contain
+additional files for it: added tokens (runs of spaces and tabs) as in CodeGen's checkpoints, special tokens named in two
+files, tokens listed by id in the configuration. `llama` is a tokenizer.json like Llama 3's, which prepends a token.
+GPT-2's own files give ids for the same texts.
 
-Every id is checked twice: transformers' slow tokenizers, which are written in Python, must agree with its fast ones; not so
-`named`, whose space in front of a text the slow ones put there once and the fast ones again behind every special token. Run
+Every id is checked twice: transformers' slow tokenizers, written in Python, must agree with its fast ones. The
+exception is `named`, where the slow ones add the leading space once and the fast ones after every special token. Run
 from the repository root:
 
     python tests/generators/bpe_reference.py --gpt2 ../shared/data/tokenizers/gpt2
@@ -92,7 +92,7 @@ def write_json(path, value):
 
 
 def two_files(folder, tokenizer):
-    """As GPT-2's files: tokens by id with the end of the text last, and the merges."""
+    """In the format of GPT-2's files: tokens by id with the end token last, and the merges."""
     model = json.loads(tokenizer.to_str())["model"]
     tokens = [token for token, _ in sorted(model["vocab"].items(), key=lambda entry: entry[1])]
     write_json(folder / "vocab.json", {token: place for place, token in enumerate([*tokens, "<|endoftext|>"])})
@@ -102,7 +102,7 @@ def two_files(folder, tokenizer):
 
 
 def codegen(folder, end):
-    """The files beside the two in a checkpoint of CodeGen, with fewer runs of blanks than it has."""
+    """The additional files of a CodeGen checkpoint, with fewer runs of blanks."""
     runs = [" " * n for n in range(31, 1, -1)] + ["\t" * n for n in range(9, 1, -1)]
     write_json(folder / "added_tokens.json", {run: end + 1 + place for place, run in enumerate(runs)})
     roles = ["bos_token", "eos_token", "unk_token"]
@@ -113,14 +113,14 @@ def codegen(folder, end):
 
 
 def named(folder):
-    """Two files that name other tokens, one of which takes the blanks before it."""
+    """Two files that name further tokens, one of which absorbs preceding blanks."""
     roles = {"pad_token": {"content": "<pad>", "lstrip": True}, "bos_token": "<|endoftext|>"}
     write_json(folder / "special_tokens_map.json", roles | {"additional_special_tokens": ["<x>"]})
     write_json(folder / "tokenizer_config.json", {"bos_token": "<s>", "add_prefix_space": True})
 
 
 def listed(folder, end):
-    """Tokens by id in the configuration, beside which the map does not count."""
+    """Tokens listed by id in the configuration, which takes precedence over the special tokens map."""
     write_json(folder / "special_tokens_map.json", {"bos_token": "<x>", "pad_token": "<pad>"})
     blanks = {"content": "\t\t", "special": False, "normalized": False}
     listed = {end: {"content": "<|endoftext|>", "special": True}, end + 1: blanks}
@@ -145,7 +145,7 @@ def llama(path):
 
 
 def cases(fast, slow, cut=6):
-    """Ids, the ids cut to `cut` from either side, and the text of the ids with and without special tokens."""
+    """Ids, the ids truncated to `cut` on either side, and the decoded text with and without special tokens."""
     out = {"vocab_size": len(fast), "cut": cut, "ids": [], "right": [], "left": [], "decoded": [], "plain": []}
     for text in TEXTS:
         ids = fast(text)["input_ids"]

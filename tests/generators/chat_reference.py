@@ -1,10 +1,10 @@
-"""Chat templates for adept-data's tests, and what transformers' apply_chat_template makes of messages with them.
+"""Chat templates for adept-data's tests, rendered by transformers' apply_chat_template.
 
-Writes crates/adept-data/tests/fixtures/chat.json: a list of templates, each with the special tokens of its tokenizer and
-the prompt that transformers renders for one message of a user (`add_generation_prompt`). Every template is written here, in
-the manner of those that model families bring: control of white space, loops and namespaces, macros, Python's methods on
-texts and lists, slices, defaults, tests, `tojson`, `{% generation %}`. Prompts are rendered in one locale and not on a date:
-no template writes the time of day. Run from the repository root:
+Writes crates/adept-data/tests/fixtures/chat.json: a list of templates, each with the special tokens of its tokenizer
+and the prompt that transformers renders for a single user message (`add_generation_prompt`). The templates are written
+here in the style of published model families: whitespace control, loops and namespaces, macros, Python's string and
+list methods, slices, defaults, tests, `tojson`, `{% generation %}`. Prompts depend on neither locale nor date: no
+template prints the time. Run from the repository root:
 
     python tests/generators/chat_reference.py
 
@@ -29,7 +29,7 @@ CONTENTS = [
 ]
 
 TEMPLATES = {
-    # One line for each message, a header around the role.
+    # One line per message, with a header for the role.
     "headers": """{{- bos_token }}
 {%- for message in messages %}
     {{- '<|begin|>' + message['role'] + '<|header|>\n\n' }}
@@ -38,7 +38,7 @@ TEMPLATES = {
 {%- if add_generation_prompt %}
     {{- '<|begin|>assistant<|header|>\n\n' }}
 {%- endif %}""",
-    # A default system message, a slice of what follows, a namespace that counts.
+    # A default system message, a slice of the rest, a counting namespace.
     "system": """{% if messages[0]['role'] == 'system' %}
 {% set system = messages[0]['content'] %}{% set rest = messages[1:] %}
 {% else %}
@@ -53,11 +53,11 @@ TEMPLATES = {
 {% endfor %}
 {% if add_generation_prompt %}<assistant>{% endif %}
 """,
-    # Turns that must alternate, and blocks that keep the line break behind them.
+    # Turns that must alternate, and blocks that keep their trailing line break.
     "brackets": """{{ bos_token }}{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}\
 {{ raise_exception('turns must alternate') }}{% endif %}{% if message['role'] == 'user' %}{{ '[I] ' + message['content'].strip() \
 + ' [/I]' }}{% elif message['role'] == 'assistant' %}{{ ' ' + message['content'] + ' ' + eos_token }}{% endif %}{% endfor %}""",
-    # Python's methods on texts, dictionaries and lists.
+    # Python's methods on strings, dictionaries and lists.
     "methods": """{%- for message in messages -%}
 {%- set parts = message.content.split('\n') -%}
 {{ message.role.upper()[:1] }}:{{ parts | length }}:{{ parts[-1].lstrip().rstrip() }}|{{ message.get('name', 'nobody') }}|
@@ -79,13 +79,13 @@ TEMPLATES = {
 {{ '<assistant>' if add_generation_prompt else '' }}
 {{- '' if documents is defined and documents else ' no documents' }}
 """,
-    # JSON as Python writes it.
+    # JSON formatted as by Python.
     "json": """{{ messages | tojson }}
 {{ messages[0] | tojson(indent=2) }}
 {{ {'b': 1, 'a': [true, none, 1.5, []], 'c': {}} | tojson(sort_keys=true) }}
 {{ 'é' | tojson(ensure_ascii=true) }} {{ [1, 'x'] | tojson(separators=(',', ':')) }}
 A:""",
-    # What transformers marks as an assistant's, and loops that are left.
+    # transformers' markup for assistant messages, and loops with break and continue.
     "generation": """{% for message in messages %}
 {% if message['role'] == 'assistant' %}
 {% generation %}{{ message['content'] }}{% endgeneration %}
@@ -100,7 +100,7 @@ Q: {{ message['content'] }}
 
 {% endfor %}
 A: """,
-    # Values as Python prints them, undefined ones, comparisons and the order of filters.
+    # Values printed as by Python, undefined values, comparisons and filter precedence.
     "values": """{{ true }} {{ none }} {{ 1.0 }} {{ nothing }}{{ nothing is defined }} {{ 'a' in 'cat' }} {{ [1, 'b', none] }} {{ {'k': 1} }}
 {%+ if true %}kept{% endif %} {{- 'a' ~ 1 ~ 2.5 }} {{ '%s-%d' | format('x', 3) }} {{ ['b', 'a'] | sort | first }} {{ 'ab' * 2 }}
 {{ messages | map(attribute='role') | join('+') }} {{ messages | selectattr('role', 'equalto', 'user') | list | length }} \
@@ -130,7 +130,7 @@ def main():
         tokenizer = PreTrainedTokenizerFast(tokenizer_object=plain, **TOKENS[name])
         tokenizer.chat_template = template
         with tempfile.TemporaryDirectory() as folder:
-            # As a folder brings it.
+            # As loaded from a folder.
             tokenizer.save_pretrained(folder)
             tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
         prompts = [

@@ -1,7 +1,7 @@
-"""The draws of adept-models' sampling, by a ChaCha8 of our own.
+"""The random draws of adept-models' sampling, computed with an independent ChaCha8.
 
-Prints the tokens that `a_draw_is_the_same_on_every_machine` expects. Key: seed, row, sample, 0, 64 bits each; the token's
-number is the place in the stream, two words each. Needs nothing but Python.
+Prints the tokens that `a_draw_is_the_same_on_every_machine` expects. Key: seed, row, sample, 0, 64 bits each; the
+token's index is the position in the stream, two words each. Requires only Python.
 
     python tests/generators/draws_reference.py
 """

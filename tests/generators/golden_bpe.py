@@ -1,8 +1,8 @@
-"""Byte-level BPE tokenizers for the golden folders of decoder-only models: one built like CodeGen's (which is GPT-2's with
-tokens for runs of spaces), one built like Llama 3's.
+"""Byte-level BPE tokenizers for the golden folders of decoder-only models.
 
-The merges are learnt here and not by the tokenizers library, so that ties are broken in an order that is written down.
-All 256 bytes have a token, as in the published tokenizers: no text is unknown.
+One is built like CodeGen's (GPT-2's with tokens for runs of spaces), one like Llama 3's. The merges are computed here
+rather than by the tokenizers library, so that the order of ties is well-defined. As in the published tokenizers, all
+256 bytes have a token: no text is unknown.
 """
 
 import collections
@@ -14,10 +14,10 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 HERE = pathlib.Path(__file__).resolve().parent
 MERGES = 24
 END = "<|endoftext|>"
-# CodeGen has tokens for 2 to 31 spaces and 2 to 9 tabs, longest first; programs are indented with them.
+# CodeGen has tokens for 2 to 31 spaces and 2 to 9 tabs, longest first, for the indentation of programs.
 RUNS = ["    ", "   ", "  "]
 LLAMA_SPECIAL = ["<|begin_of_text|>", "<|end_of_text|>", "<|reserved_special_token_0|>", "<|eot_id|>"]
-# The pattern of Llama 3's tokenizer.json.
+# The regular expression in Llama 3's tokenizer.json.
 LLAMA_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -51,14 +51,14 @@ CASES = [
 
 
 def byte_signs():
-    """GPT-2's printable sign of each byte, in the order of its vocabulary."""
+    """GPT-2's printable character for each byte, in the order of its vocabulary."""
     plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     rest = [byte for byte in range(256) if byte not in plain]
     return [chr(byte) for byte in plain] + [chr(256 + place) for place in range(len(rest))]
 
 
 def learn_merges(words, count):
-    """The `count` most frequent pairs, one after the other; among equals the first in the order of code points."""
+    """The `count` most frequent pairs, in order; ties are broken by code point order."""
     pieces = {word: list(word) for word in words}
     merges = []
     for _ in range(count):
@@ -71,7 +71,7 @@ def learn_merges(words, count):
         for word, old in pieces.items():
             new = []
             for piece in old:
-                # Left to right, as the tokenizer itself applies a merge.
+                # Left to right, as the tokenizer applies a merge.
                 if new and (new[-1], piece) == best:
                     new[-1] += piece
                     new.append("")
@@ -97,7 +97,7 @@ def special_token(text):
 
 
 def codegen():
-    """GPT-2's build: nothing is put around a text, and the end token is the last of the vocabulary proper."""
+    """Built like GPT-2: nothing is added to a text, and the end token is the last of the base vocabulary."""
     splitter = pre_tokenizers.ByteLevel(add_prefix_space=False)
     merges = learn_merges(corpus_words(splitter), MERGES)
     tokenizer = Tokenizer(models.BPE(vocabulary(merges, [END]), merges))
@@ -110,7 +110,8 @@ def codegen():
 
 
 def llama():
-    """Llama 3's build: `<|begin_of_text|>` in front of a text, digits in threes, words of the vocabulary before merges."""
+    """Built like Llama 3: `<|begin_of_text|>` before a text, digits in groups of three, vocabulary words before
+    merges."""
     splitter = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(LLAMA_WORDS), "isolated"),
@@ -137,8 +138,8 @@ def llama():
 
 
 def write_gpt2_form(tokenizer, folder):
-    """The same tokenizer as GPT-2's and CodeGen's older repositories hold it: `vocab.json`, `merges.txt`, and what was
-    added to the vocabulary in `added_tokens.json`."""
+    """The same tokenizer in the format of GPT-2's and CodeGen's older repositories: `vocab.json`, `merges.txt`, and
+    additions to the vocabulary in `added_tokens.json`."""
     model = json.loads(tokenizer.to_str())["model"]
     text = json.dumps(model["vocab"], ensure_ascii=False)
     (folder / "vocab.json").write_text(text + "\n", encoding="utf-8")

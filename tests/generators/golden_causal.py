@@ -4,20 +4,20 @@
     python tests/generators/golden_causal.py --only llama
     python tests/generators/golden_causal.py --check      # compares their tensors with a fresh computation
 
-What a folder holds is what T5's hold (`golden_t5.py`), for a model that reads `[P; pads; tokens]` from the left: positions
-counted both ways (pads counted, as peft does, and not, as `generate` of transformers does), and greedy output for both,
-with generated tokens fed back plainly and through ADePT's shift.
+The folders are like T5's (`golden_t5.py`), for a model that reads `[P; pads; tokens]` from the left: positions counted
+in two ways (including padding, as in peft, and excluding it, as in transformers' `generate`), and greedy output for
+both, with generated tokens fed back with and without ADePT's offset.
 
-| folder | what is particular |
+| folder | special features |
 |---|---|
 | `codegen` | fused query, value and key in 4 blocks of 2 heads each, rotary on 4 of 6 channels, biased head; float16 |
-| `llama` | Llama 3.1: 4 heads over 2 groups, `rope_scaling` of kind llama3, a head of its own; bfloat16 |
-| `llama_tied` | Llama 3.2 as transformers 5 writes it: `rope_parameters`, `head_dim` apart from d/h, tied head; bfloat16 |
+| `llama` | Llama 3.1: 4 heads in 2 groups, `rope_scaling` of type llama3, untied head; bfloat16 |
+| `llama_tied` | Llama 3.2 as written by transformers 5: `rope_parameters`, `head_dim` other than d/h, tied head; bfloat16 |
 
-Where the numbers come from: transformers runs the backbone, peft LoRA and a cross-check of the plain prompt. Both families
-are written out once more in `golden_causal_forward.py`: that must agree with transformers, gives the float64 figures, and
-has the mistakes (wrong order of query, key and value, wrong pairs of channels, no scaling, ...). A folder in which one of
-them stays below ten times its limit is not written.
+Origin of the values: transformers runs the backbone, peft runs LoRA and a cross-check of the plain prompt. Both
+families are reimplemented in `golden_causal_forward.py`, which must agree with transformers, provides the float64
+values, and contains the deliberate mistakes (wrong order of query, key and value, wrong pairs of channels, no scaling,
+...). A folder in which one of them stays below ten times its tolerance is not written.
 
 Shapes: B rows, S source width, V model vocabulary, d model width, m prompt length, L = m + S.
 """
@@ -46,7 +46,7 @@ def make_model(config):
 
 
 def build(family, generator):
-    """A model whose every weight matters, its values those that the checkpoint's two-byte type holds exactly."""
+    """A model in which every weight matters, with values exactly representable in the checkpoint's two-byte type."""
     config, scale = config_json(family), FAMILIES[family]
     model = make_model(config)
     normal = lambda shape, std: torch.randn(shape, generator=generator) * std
@@ -61,7 +61,7 @@ def build(family, generator):
             elif kind.startswith("ln_") or kind.endswith("norm"):
                 value = normal(shape, 0.2) + (what == "weight")
                 if config["tie_word_embeddings"] and name == "model.norm.weight":
-                    # Logits of a few units: the limits are a small part of them, float32's noise is far below.
+                    # Logits of a few units: the tolerances are a small part of them, float32's noise is far below.
                     value *= 1.6 / scale.embedding * config_width(config) ** -0.5
             elif what == "bias":
                 value = normal(shape, 0.3)
@@ -112,12 +112,12 @@ def count_slots(mask):
 
 
 def count_tokens(mask):
-    """Unmasked slots counted from 0; 1 at the others, as transformers had it."""
+    """Counts unmasked slots from 0; masked ones get 1, as in transformers."""
     return (mask.cumsum(1) - 1).masked_fill(mask == 0, 1)
 
 
 def loss_per_token(logits, labels):
-    """[B, L - 1]: the logits of a slot against the label of the next; 0 where it is ignored."""
+    """[B, L - 1]: loss of a slot's logits for the next slot's label; 0 where the label is ignored."""
     target = labels[:, 1:]
     losses = torch.nn.functional.cross_entropy(
         logits[:, :-1].flatten(0, 1), target.flatten(), ignore_index=-100, reduction="none"
@@ -131,13 +131,14 @@ def mean_loss(logits, labels):
 
 @torch.no_grad()
 def greedy(run, embed, x, mask, positions, broken=""):
-    """Greedy output that ignores the end token, without a cache: ids and margins top-1 minus top-2, [B, 20] each."""
+    """Greedy output that ignores the end token, without a cache: ids and margins between top 1 and top 2, [B, 20]
+    each."""
     ids, margins = [], []
     for step in range(NEW_TOKENS):
         best = run(x, mask, positions)[:, -1].topk(2, -1)
         margins.append(best.values[:, 0] - best.values[:, 1])
         if margins[-1].min() < LEAST_MARGIN and not broken:
-            return None, None  # This seed is of no use: float32 noise might flip a token.
+            return None, None  # This seed is unusable: float32 noise might flip a token.
         ids.append(best.indices[:, :1])
         x = torch.cat([x, embed(ids[-1])], 1)
         mask = torch.cat([mask, torch.ones_like(ids[-1])], 1)
@@ -147,7 +148,7 @@ def greedy(run, embed, x, mask, positions, broken=""):
 
 
 def generation(family, run, embedding, adapters, batch, broken=""):
-    """All greedy sequences, or None where a margin is too small."""
+    """All greedy sequences, or None if a margin is too small."""
     out, eos = {}, EOS[family]
     x, mask = embedding[batch["gen.input_ids"]], batch["gen.attention_mask"]
     plainly = lambda ids: embedding[ids]
@@ -155,7 +156,7 @@ def generation(family, run, embedding, adapters, batch, broken=""):
     for method in ("base", *adapters):
         p = adapters.get(method)
         entered, full = adapt(method, p, x, mask) if p else (x, mask)
-        # The bare model as transformers' generate, an adapted one as peft's.
+        # The bare model with transformers' generate, an adapted one with peft's.
         first = "mask" if method == "base" else "arange"
         ways = [(first, plainly, "nostop"), *((c, plainly, f"{c}_nostop") for c in counts if c != first)]
         if method == "adept":
@@ -174,7 +175,8 @@ def generation(family, run, embedding, adapters, batch, broken=""):
 
 
 def compute(run, embedding, adapters, batch, dtype=torch.float32, optimiser="", broken=""):
-    """All tensors of `base`, `pt`, `dept`, `adept` but greedy output, with the batch. Names of mistakes build one in."""
+    """All tensors of `base`, `pt`, `dept`, `adept` except greedy output, with the batch; optionally with one
+    mistake."""
     out = dict(batch)
     mask, labels = batch["train.attention_mask"], batch["train.labels"]
     x = embedding[batch["train.input_ids"]].to(dtype)
@@ -210,20 +212,22 @@ def compute(run, embedding, adapters, batch, dtype=torch.float32, optimiser="", 
 
 # ------------------------------------------------------------------------------------------------------- self-checks
 def self_check(family, model, adapters, batch, reference):
-    """Every mistake must exceed ten times a limit, float32 must stay within a third of every limit."""
+    """Every mistake must exceed ten times a tolerance; float32 must stay within a third of every tolerance."""
     report, embedding = {}, table(model)
     again = lambda run, **mistake: compute(run, embedding, adapters, batch, **mistake)
     common.check_noise(report, reference, again(written_out(family, model, torch.float64), dtype=torch.float64))
     for name in plain.CODEGEN_MISTAKES if family == "codegen" else plain.LLAMA_MISTAKES:
         other = again(written_out(family, model, torch.float32, name))
         for prefix in ("base.logits", "base.loss", "pt.logits", "dept.logits", "adept.logits", "adept.loss", "adept.grad."):
-            # Two forms of gelu differ by 5e-4 at most: logits and gradients tell them apart, the mean loss hardly.
+            # The two variants of gelu differ by at most 5e-4: visible in logits and gradients, but hardly in the mean
+            # loss.
             least = 10 if name != "exact gelu" else 0 if prefix.endswith("loss") else 5
             common.require(report, f"{name}, {prefix}", worst(reference, other, prefix), least)
     transformers_again = lambda **mistake: again(by_transformers(model), **mistake)
     common.check_adapters(report, reference, transformers_again)
     common.check_optimiser(report, reference, transformers_again)
-    # The last slot with positions counted one way must not pass for the other. The bare model has no prompt in front of
+    # The last slot with positions counted one way must not pass for the other. The bare model has no prompt before its
+    # padding: only distances matter, and they are the same.
     # its pads: only distances count, and they are the same.
     for method in adapters:
         last, by_token = reference[f"{method}.logits"][:, -1], reference[f"{method}.logits_maskpos_last"]
@@ -234,7 +238,7 @@ def self_check(family, model, adapters, batch, reference):
 
 
 def rejection(out):
-    """Why greedy output is of no use, or None."""
+    """Why the greedy output is unusable, or None."""
     reason = common.check_generation(out)
     if reason:
         return reason
@@ -244,7 +248,7 @@ def rejection(out):
     shifted = {count: f"adept.gen_ids_{count}_adaptnew" for count in ("arange", "mask")}
     if equal(shifted["arange"], "adept.gen_ids") or equal(shifted["mask"], "adept.gen_ids_mask"):
         return "shift without effect"
-    # The shift is much the same for all tokens, so little tells those that are fed back through it apart.
+    # The offset is similar for all tokens, so tokens fed back through it are hard to tell apart.
     if any(max(len(set(row.tolist())) for row in out[f"{name}_nostop"]) < 3 for name in shifted.values()):
         return "dull"
     return "positions without effect" if equal(*shifted.values()) else None
@@ -260,7 +264,7 @@ def is_sensitive(out, generate):
 
 
 def attempt(family, seed, batch):
-    """A reason to reject a seed or None, and what came of it: family, model, adapters, batch, tensors."""
+    """A reason to reject a seed or None, and the results: family, model, adapters, batch, tensors."""
     generator = torch.Generator().manual_seed(seed)
     model = build(family, generator)
     adapters = common.make_adapters(generator, config_width(config_json(family)), batch["train.input_ids"].shape[1])
@@ -280,7 +284,7 @@ def attempt(family, seed, batch):
 
 # ------------------------------------------------------------------------------------------------------------- files
 def make_batch(family, tokenizer):
-    """`<source> Label : ` and the target, which are tokenised apart, with the end token; all of it padded on the left."""
+    """`<source> Label : ` and the target, tokenised separately, with the end token; left-padded."""
     width, pairs, eos = FAMILIES[family].width, FAMILIES[family].texts, EOS[family]
     left = lambda row, value: [value] * (width - len(row)) + row
     batch = {f"{kind}.{name}": [] for kind in ("train", "gen") for name in ("input_ids", "attention_mask")}
@@ -299,7 +303,7 @@ def make_batch(family, tokenizer):
 
 
 def tables(family, model, batch):
-    """The rotary tables, and what Llama computes without scaling."""
+    """The rotary tables, and Llama's logits without scaling."""
     if family == "codegen":
         return {"rope.sincos": model.transformer.h[0].attn.embed_positions}
     rotary = model.model.rotary_emb
@@ -324,7 +328,7 @@ def tables(family, model, batch):
 
 
 def check_files(family, folder, model, tokenizer, batch, found):
-    """The folder must mean the same to transformers' own loaders as what is in memory."""
+    """transformers' own loaders must give the same results for the folder as for the model in memory."""
     again = type(model).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
     inputs = {name: batch[f"train.{name}"] for name in ("input_ids", "attention_mask", "labels")}
     with torch.no_grad():
@@ -335,7 +339,7 @@ def check_files(family, folder, model, tokenizer, batch, found):
     with tempfile.TemporaryDirectory() as scratch:
         forms = [folder]
         if family == "codegen":
-            # Once more without `tokenizer.json`: from `vocab.json`, `merges.txt` and `added_tokens.json`.
+            # Again without `tokenizer.json`: from `vocab.json`, `merges.txt` and `added_tokens.json`.
             forms.append(pathlib.Path(scratch))
             for name in ("vocab.json", "merges.txt", "added_tokens.json", "tokenizer_config.json", "config.json"):
                 shutil.copy(folder / name, scratch)
@@ -348,7 +352,7 @@ def check_files(family, folder, model, tokenizer, batch, found):
 
 
 def generated(model, batch):
-    """What `generate` adds, filled up to 20 tokens."""
+    """The tokens added by `generate`, padded to 20."""
     eos = model.config.eos_token_id
     with torch.no_grad():
         ids = model.generate(

@@ -1,4 +1,4 @@
-"""The families of `golden_causal.py`: their `config.json` as published checkpoints have it, tokenizer settings, and texts."""
+"""The families of `golden_causal.py`: `config.json` as in published checkpoints, tokenizer settings, and texts."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ import golden_bpe
 @dataclasses.dataclass
 class Family:
     """Width of the padded input, the end token, (source, target) of each row, and the scale of random weights: standard
-    deviation of embeddings, gain of the maps out of the feed-forward layers."""
+    deviation of embeddings, gain of the down-projections."""
 
     width: int
     end: str
@@ -17,16 +17,16 @@ class Family:
     feed_forward: float
 
 
-# Row 0 fills the width, the others are padded on the left. Every byte of ` Label : ` is a token, so sources are short.
+# Row 0 fills the width, the others are left-padded. Every byte of ` Label : ` is a token, so sources are short.
 LONG = [("The cat was late", "entailed"), ("It is fine", "not true"), ("the", "is"), ("x", "no one")]
 SHORT = [("the", "the end"), ("It", "is"), ("x", "no one"), ("a", "no")]
 FAMILIES = {
     "codegen": Family(25, golden_bpe.END, LONG, 1.0, 3.0),
     "llama": Family(26, "<|end_of_text|>", LONG, 0.7, 3.0),
-    # A tied head would repeat what it reads where the layers add little to it.
+    # A tied head would repeat its input if the layers added little to it.
     "llama_tied": Family(18, "<|end_of_text|>", SHORT, 0.5, 6.0),
 }
-# 256 bytes and 24 merges, then what each tokenizer adds; the models have more rows than the tokenizers have tokens.
+# 256 bytes and 24 merges, then each tokenizer's additions; the models have more rows than the tokenizers have tokens.
 V = 288
 BYTES_AND_MERGES = 256 + golden_bpe.MERGES
 EOS = {"codegen": BYTES_AND_MERGES, "llama": BYTES_AND_MERGES + 1, "llama_tied": BYTES_AND_MERGES + 1}
@@ -62,7 +62,7 @@ def codegen_config():
 
 
 def llama_config():
-    """As Llama 3.1's; the original positions are so few that each of the 4 frequencies is kept, blended or slowed."""
+    """Like Llama 3.1's; with so few original positions, each of the 4 frequencies is kept, interpolated or divided."""
     return {
         "architectures": ["LlamaForCausalLM"],
         "attention_bias": False,
@@ -97,7 +97,7 @@ def llama_config():
 
 
 def tied_config():
-    """As transformers 5 writes it: one field for all of rope, `dtype`, a head dimension that is not d/h."""
+    """As written by transformers 5: a single field for rope, `dtype`, a head dimension other than d/h."""
     config = llama_config()
     rope = config.pop("rope_scaling") | {"rope_theta": config.pop("rope_theta"), "factor": 32.0}
     dtype = config.pop("torch_dtype")
@@ -110,7 +110,7 @@ def config_json(family):
 
 
 def unscaled(config):
-    """The same with plain rotary frequencies."""
+    """The same with unscaled rotary frequencies."""
     if "rope_parameters" in config:
         return config | {"rope_parameters": {"rope_type": "default", "rope_theta": config["rope_parameters"]["rope_theta"]}}
     return config | {"rope_scaling": None}

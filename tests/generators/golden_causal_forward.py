@@ -1,7 +1,7 @@
-"""CodeGen and Llama written out once more, without transformers: what `golden_causal.py` compares transformers with, runs in
-float64, and builds typical mistakes into.
+"""CodeGen and Llama reimplemented without transformers.
 
-`broken` names one mistake; the lists `CODEGEN_MISTAKES` and `LLAMA_MISTAKES` are all that a golden folder must show.
+`golden_causal.py` compares this with transformers, runs it in float64, and uses it to introduce typical mistakes.
+`broken` names one mistake; a golden folder must detect every mistake in `CODEGEN_MISTAKES` and `LLAMA_MISTAKES`.
 
 Shapes: B rows, L slots, d model width, h heads, g key/value heads, c channels a head, V vocabulary. `weights` are a
 checkpoint's tensors by name, linear maps [out, in]. Embeddings are [B, L, d], masks and positions [B, L], logits [B, L, V].
@@ -54,7 +54,7 @@ def attention(query, key, value, mask, broken):
     seen = mask.bool()[:, None, None, :]
     if broken != "future visible":
         seen = seen & torch.ones(length, length, dtype=torch.bool).tril()
-    # The smallest finite number: a slot that sees nothing gives no NaN.
+    # The smallest finite number, so that a slot that sees nothing does not give NaN.
     scores = scores.masked_fill(~seen, torch.finfo(scores.dtype).min)
     out = scores.softmax(-1) @ value
     return out.transpose(1, 2).flatten(2)
@@ -89,7 +89,8 @@ def angles_of(positions, frequency, like):
 def split_heads(fused, heads, broken):
     """The fused projection [B, L, 3d] as query, key and value [B, h, L, c].
 
-    It is 4 blocks (the model was trained on 4 devices), each of query | value | key for a quarter of the heads.
+    It consists of 4 blocks (the model was trained on 4 devices), each with query | value | key for a quarter of the
+    heads.
     """
     blocks = {"one block of query | value | key": 1, "query, value, key head by head": heads}.get(broken, 4)
     rows, length, width = fused.shape
@@ -147,7 +148,7 @@ def codegen(weights, config, x, mask, positions, broken=""):
 
 # -------------------------------------------------------------------------------------------------------------- Llama
 def rope_of(config):
-    """Base and scaling, from either form of `config.json`: two fields, or `rope_parameters` of transformers 5."""
+    """Base and scaling, from either form of `config.json`: two fields, or `rope_parameters` from transformers 5."""
     if "rope_parameters" in config:
         return config["rope_parameters"]["rope_theta"], config["rope_parameters"]
     return config["rope_theta"], config["rope_scaling"] or {"rope_type": "default"}

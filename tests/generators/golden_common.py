@@ -1,8 +1,10 @@
-"""What the generators of golden folders share: the adapters of the paper, three optimiser steps, LoRA and prompts by peft,
-limits and what must exceed them, and the files of a folder.
+"""Shared by the generators of golden folders.
 
-Equations 1 to 3 of the paper are written out in `adapt`, on `inputs_embeds`; they share nothing with the Rust code that
-golden folders check. How a backbone is run is the caller's: `loss_of(embeds, mask)` and `compute(...)`.
+The paper's adapters, three optimiser steps, LoRA and prompts by peft, tolerances and the mistakes that must exceed them,
+and the files of a folder.
+
+Equations 1 to 3 of the paper are implemented in `adapt`, on `inputs_embeds`, independently of the Rust code that golden
+folders check. Running the backbone is left to the caller: `loss_of(embeds, mask)` and `compute(...)`.
 
 Shapes: B rows, S source width, d model width, m prompt length, L = m + S.
 """
@@ -27,9 +29,9 @@ NOISE_FILE = "noise.json"
 B = 4
 PROMPT = {"pt": 8, "dept": 5, "adept": 5}
 DEPT_RANK, BOTTLENECK, NEW_TOKENS, LEAST_MARGIN = 4, 3, 20, 2e-3
-# The limits of the project's conventions; activations share the logits' limit, step losses the loss's.
+# The tolerances in the project's conventions; activations share that of the logits, step losses that of the loss.
 LIMIT = {"logits": 1e-4, "loss": 1e-5, "grad": 5e-6, "after3.prompt": 5e-4, "after3": 2e-6, "ids": 0.0}
-# Tensors that no limit in units of the last digit applies to.
+# Tensors without a tolerance in units of the last place.
 EXACT = ("gen_", "attention_mask", "position_ids")
 
 
@@ -47,8 +49,8 @@ def make_adapters(generator, d, s):
             "b2": normal(d, std=0.5),
         },
     }
-    # The rate of the offset tensors is 1e-4, so decay moves a value w by only 1.5e-6·w in three steps. A few values near
-    # 4 make a missing decay visible in these tensors too; larger ones would drown it in float32's own spacing.
+    # The rate of the offset tensors is 1e-4, so decay moves a value w by only 1.5e-6·w in three steps. A few values
+    # near 4 make a missing decay visible in these tensors too; larger ones would hide it below float32's own spacing.
     for method, names in {"dept": ["a", "b"], "adept": ["w_down", "b1", "w_up", "b2"]}.items():
         for name in names:
             adapters[method][name].view(-1)[1] = 3.9
@@ -56,7 +58,7 @@ def make_adapters(generator, d, s):
 
 
 def offset(method, p, x, broken=""):
-    """What DePT and ADePT make of embeddings `x` [B, S, d]."""
+    """DePT's and ADePT's result for embeddings `x` [B, S, d]."""
     if method == "dept":
         product = p["a"] @ p["b"]  # [S, d]: row i belongs to slot i
         return x + (product.roll(1, 0) if broken == "positions shifted" else product)
@@ -68,7 +70,7 @@ def offset(method, p, x, broken=""):
 
 
 def adapt(method, p, x, mask, broken=""):
-    """Equations 1 (PT), 2 (DePT) and 3 (ADePT): what enters the backbone, and its mask. `x` is [B, S, d]."""
+    """Equations 1 (PT), 2 (DePT) and 3 (ADePT): the backbone's input and its mask. `x` is [B, S, d]."""
     x = offset(method, p, x, broken)
     prompt = p["prompt"].expand(x.shape[0], -1, -1)
     ones = torch.ones(x.shape[0], prompt.shape[1], dtype=mask.dtype)
@@ -80,7 +82,8 @@ def adapt(method, p, x, mask, broken=""):
 
 
 def near_a_kink(adapters, x):
-    """Whether a hidden unit of ADePT is next to its kink, where the gradient is a matter of rounding, or never on or off."""
+    """Whether a hidden unit of ADePT is near its kink, where rounding decides the gradient, or never on or never
+    off."""
     pre = x @ adapters["adept"]["w_down"] + adapters["adept"]["b1"]
     return pre.abs().min() < 1e-3 or not ((pre > 0).any() and (pre < 0).any())
 
@@ -131,7 +134,7 @@ def train_three(loss_of, method, start, x, mask, optimiser="", dtype=torch.float
 
 
 def trained(method, result):
-    """The tensors of `train_three` under their names in the golden file."""
+    """The tensors of `train_three` with their names in the golden file."""
     grads, after, losses = result
     out = {f"{method}.grad.{name}": tensor for name, tensor in grads.items()}
     out |= {f"{method}.after3.{name}": tensor for name, tensor in after.items()}
@@ -156,7 +159,7 @@ def save_by_peft(wrapped, folder):
 
 
 def lora(model, inputs, generator, folder, task_type, targets):
-    """A random LoRA adapter, saved by peft, with its logits, loss and gradients."""
+    """A random LoRA adapter saved by peft, with its logits, loss and gradients."""
     config = peft.LoraConfig(
         task_type=task_type, r=4, lora_alpha=8, lora_dropout=0.0, bias="none", target_modules=targets
     )
@@ -192,7 +195,7 @@ def pt_by_peft(model, prompt, inputs, folder, task_type):
 
 # ------------------------------------------------------------------------------------------------------- self-checks
 def limit_of(name):
-    """The limit of a tensor by its name."""
+    """The tolerance of a tensor, by name."""
     part = name.split(".", 1)[1]
     if part.startswith("grad."):
         return LIMIT["grad"]
@@ -202,9 +205,9 @@ def limit_of(name):
 
 
 def visible(name, tensors):
-    """The slots of a tensor that may be compared, [B, L], or None for all of them.
+    """The comparable slots of a tensor, [B, L], or None for all of them.
 
-    A decoder-only model's logits at a pad are arbitrary: a pad of the bare model sees nothing at all.
+    A decoder-only model's logits at padding are arbitrary: padding in the bare model sees nothing at all.
     """
     method, part = name.split(".", 1)
     if "gen.input_ids" not in tensors or part not in ("logits", "logits_unscaled_rope", "merged_logits"):
@@ -213,14 +216,14 @@ def visible(name, tensors):
 
 
 def difference(name, reference, other):
-    """Largest deviation of a tensor of two sets, at the slots that may be compared."""
+    """Largest deviation between two sets' tensors of that name, at comparable slots."""
     deviation = (other[name].double() - reference[name].double()).abs()
     slots = visible(name, reference)
     return (deviation if slots is None else deviation[slots]).max().item()
 
 
 def worst(reference, other, prefix):
-    """Largest deviation in units of the limit over the tensors whose name starts with `prefix`."""
+    """Largest deviation in units of the tolerance over the tensors whose name starts with `prefix`."""
     ratio = 0.0
     for name, tensor in reference.items():
         if name.startswith(prefix) and not any(part in name for part in EXACT):
@@ -235,10 +238,10 @@ def require(report, entry, found, least):
 
 
 def noise(reference, double):
-    """How far each tensor is from the same in float64, and how large its values are: `noise.json`.
+    """Deviation of each tensor from its float64 counterpart, and the magnitude of its values: `noise.json`.
 
-    Limits of `adept verify` are absolute, made for tiny models; they grow with this where it is more. A margin is the
-    difference of two logits, and greedy output is not computed twice.
+    The tolerances of `adept verify` are absolute, chosen for tiny models; they increase with this noise if it is
+    larger. A margin is the difference of two logits, and greedy output is not computed twice.
     """
     found = {}
     for name, tensor in double.items():
@@ -253,7 +256,7 @@ def noise(reference, double):
 
 
 def check_noise(report, reference, double):
-    """float32 must stay within a third of every limit of float64."""
+    """float32 must stay within a third of every tolerance from float64."""
     for prefix in ("base.", "pt.", "dept.", "adept."):
         noise = worst(reference, double, prefix)
         assert noise < 0.3, f"float32 is {noise:.2f} of a limit away from float64 in {prefix}*"
@@ -261,7 +264,7 @@ def check_noise(report, reference, double):
 
 
 def check_adapters(report, reference, compute):
-    """Mistakes in the adapters, each against the logits of the methods that it concerns."""
+    """Mistakes in the adapters, each compared with the logits of the methods it affects."""
     for name, methods in {
         "no b1": ["adept"],
         "no b2": ["adept"],
@@ -276,25 +279,26 @@ def check_adapters(report, reference, compute):
 
 
 def check_optimiser(report, reference, compute):
-    """Mistakes in the optimiser, each against the tensors after three steps."""
+    """Mistakes in the optimiser, each compared with the tensors after three steps."""
     for name in ("no decay", "decay in the gradient", "default betas", "no warm-up step", "first step skipped", "one rate"):
         other = compute(optimiser=name)
         for method in ("pt", "dept", "adept"):
             if name == "one rate" and method == "pt":
                 continue
             part = "after3." if name == "one rate" else "after3.prompt"
-            # Three steps with two distinct gradients hardly tell beta2 = 0.98 from 0.999.
+            # Three steps with two distinct gradients hardly distinguish beta2 = 0.98 from 0.999.
             least = 1.5 if name == "default betas" else 10
             require(report, f"{name}, {method}.after3", worst(reference, other, f"{method}.{part}"), least)
         if name == "no decay":
             for method, names in {"dept": ["a", "b"], "adept": ["w_down", "b1", "w_up", "b2"]}.items():
                 for tensor in (f"{method}.after3.{part}" for part in names):
-                    # 3.9 · 1.5e-6 is 2.9 limits; a factor of ten is out of float32's reach here (see make_adapters).
+                    # 3.9 · 1.5e-6 is 2.9 tolerances; a factor of ten is beyond float32's precision here (see
+                    # make_adapters).
                     require(report, f"{name}, {tensor}", worst(reference, other, tensor), 2)
 
 
 def check_generation(out):
-    """Why greedy output is of no use, or None."""
+    """Why the greedy output is unusable, or None."""
     rows = [(out[f"{m}.gen_ids_nostop"], out[f"{m}.gen_ids"]) for m in ("base", "pt", "dept", "adept")]
     stopped = [(nostop != stop).any(1).sum().item() for nostop, stop in rows]
     if stopped[0] < 1 or sum(stopped) < 4 or max(stopped) == B:
@@ -307,11 +311,11 @@ def check_generation(out):
 
 
 def find_seed(family, attempt, self_check, known=None):
-    """The first seed of use: `attempt(seed)` returns a reason to reject it or None, and what it made; `self_check` of
-    that returns a report or fails.
+    """The first usable seed: `attempt(seed)` returns a reason to reject it or None, and its results; `self_check` of
+    those returns a report or fails.
 
-    A seed that is `known` is taken as it is: rounding differs between processors, and so may the first seed that is far
-    enough from every limit.
+    A `known` seed is used as is: rounding differs between processors, and so may the first seed that is far enough from
+    every tolerance.
     """
     if known is not None:
         reason, made = attempt(known)
@@ -357,7 +361,7 @@ def tokenizer_cases(tokenizer, texts):
 
 
 def write_golden(folder, family, seed, tensors, double):
-    """`double`: what PyTorch makes of the same in float64, for `noise.json`."""
+    """`double`: PyTorch's float64 results for `noise.json`."""
     write_json(folder / NOISE_FILE, {"tensors": noise(tensors, double)})
     tensors = {name: tensor.detach().contiguous().clone() for name, tensor in sorted(tensors.items())}
     for name, tensor in tensors.items():
@@ -377,7 +381,7 @@ def write_golden(folder, family, seed, tensors, double):
 
 
 def compare(old, new):
-    """Compares the tensors of two golden folders; identifiers must be equal, and so must be the texts beside them."""
+    """Compares the tensors of two golden folders; integers must be equal, and so must be the accompanying texts."""
     a, b = (safetensors.torch.load_file(folder / "golden.safetensors") for folder in (old, new))
     assert a.keys() == b.keys(), sorted(a.keys() ^ b.keys())
     for name in a:

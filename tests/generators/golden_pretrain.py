@@ -1,15 +1,15 @@
-"""Writes the golden folder `tests/goldens/pretrain`: what PyTorch and transformers make of pretraining's step.
+"""Writes the golden folder `tests/goldens/pretrain`: the pretraining step computed by PyTorch and transformers.
 
     python tests/generators/golden_pretrain.py
 
-A tiny T5 v1.0 with random weights, one span-corrupted batch and one batch of a task (shorter, padded). The loss of each,
-the gradient of their mean (of the two means, not of all tokens), its norm, and every tensor after three steps on that
-gradient, clipped, with AdamW (`torch.optim.AdamW`) and with Adafactor (`transformers.Adafactor`, scale_parameter,
-relative_step off), the embedding at five times the rate. The spans are cut out by hand below, by T5's recipe: each is
-replaced by a sentinel of descending id, the target repeats sentinel and span.
+A tiny T5 v1.0 with random weights, one span-corrupted batch and one batch of a task (shorter, padded). The loss of
+each, the gradient of their mean (of the two means, not of all tokens), its norm, and every tensor after three steps on
+that gradient, clipped, with AdamW (`torch.optim.AdamW`) and with Adafactor (`transformers.Adafactor`, scale_parameter,
+relative_step off), the embedding at five times the rate. The spans are chosen by hand below, following T5's scheme:
+each is replaced by a sentinel of descending id, and the target repeats sentinel and span.
 
-A golden folder is only worth something where a mistake moves its values by more than the limit, so the script makes the
-same steps with mistakes built in and refuses to write where one stays below ten times the limit.
+A golden folder is only useful if mistakes change its values by more than the tolerance, so the script also makes the
+steps with deliberate mistakes and refuses to write if one stays below ten times the tolerance.
 """
 
 import json
@@ -26,7 +26,7 @@ LIMIT = {"loss": 1e-5, "gradient": 5e-6, "after": 2e-5}
 STEPS, CLIP, DECAY, FACTOR = 3, 1.0, 0.01, 5.0
 ADAMW = {"learning_rate": 2e-3, "beta1": 0.9, "beta2": 0.98, "epsilon": 1e-6}
 ADAFACTOR = {"learning_rate": 1e-2, "decay_rate": 0.8, "clip_threshold": 1.0, "square_epsilon": 1e-30, "scale_epsilon": 1e-3}
-# Warm-up of 2 steps, the last 2 of 4 decay: factors 1/2, 1, 1, 1/2.
+# Warm-up of 2 steps, decay over the last 2 of 4: factors 1/2, 1, 1, 1/2.
 SCHEDULE = [0.5, 1.0, 1.0]
 
 CONFIG = {
@@ -57,7 +57,7 @@ def model():
     torch.manual_seed(5)
     made = T5ForConditionalGeneration(T5Config(**CONFIG))
     for name, tensor in made.named_parameters():
-        # Norms away from one, so that their gradients and their decay show.
+        # Norm weights away from one, so that their gradients and their decay are visible.
         if "layer_norm" in name:
             tensor.data += 0.1 * torch.randn_like(tensor)
     return made.eval()

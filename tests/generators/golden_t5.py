@@ -1,20 +1,20 @@
 """Writes the golden folders `tests/goldens/t5_v1_0` and `tests/goldens/t5_v1_1`.
 
-A golden folder holds a tiny T5 with random weights and what PyTorch computes with it: logits, losses, gradients and
+A golden folder contains a tiny T5 with random weights and PyTorch's results for it: logits, losses, gradients and
 tensors after three AdamW steps for the bare model and for PT, DePT, ADePT and LoRA, greedy output, and tokenizer cases.
 `adept verify` compares a backend with it.
 
     python tests/generators/golden_t5.py            # writes both folders
     python tests/generators/golden_t5.py --check    # compares their tensors with a fresh computation
 
-Where the numbers come from: the backbone is transformers' T5ForConditionalGeneration; LoRA and a cross-check of the
-plain prompt come from peft; the adapters of PT, DePT and ADePT (equations 1 to 3 of the paper) are written out in
-`golden_common.py`, on `inputs_embeds`, and share nothing with the Rust code that they check.
+Origin of the values: the backbone is transformers' T5ForConditionalGeneration; LoRA and a cross-check of the plain
+prompt are peft's; the adapters of PT, DePT and ADePT (equations 1 to 3 of the paper) are implemented in
+`golden_common.py`, on `inputs_embeds`, independently of the Rust code they check.
 
-A golden folder is only worth something where a mistake moves its values by more than the limit. So the script computes
-the same tensors with typical mistakes built in (no relative bias, wrong head scale, missing bias in the offset, wrong
-weight decay, ...) and refuses to write a folder in which one of them stays below ten times its limit, and a folder in
-which float32 itself is further than a third of the limit from float64.
+A golden folder is only useful if mistakes change its values by more than the tolerance. The script therefore also
+computes the tensors with typical mistakes (no relative bias, wrong head scale, missing bias in the offset, wrong weight
+decay, ...) and refuses to write a folder in which one of them stays below ten times its tolerance, or in which float32
+itself is further than a third of the tolerance from float64.
 
 Shapes: B rows, S source width, T target width, V model vocabulary, d model width, m prompt length, L = m + S.
 """
@@ -35,7 +35,7 @@ from golden_common import B, HERE, LEAST_MARGIN, NEW_TOKENS, adapt, pad_after_eo
 S, T, V, TOKENIZER_V, D = 10, 6, 160, 150, 32
 EMBEDDING_STD = 0.15
 FAMILIES = {"t5_v1_0": "relu", "t5_v1_1": "gated-gelu"}
-# Row 0 fills the width, the others are padded; the last is only one piece and `</s>`.
+# Row 0 fills the width, the others are padded; the last consists of a single piece and `</s>`.
 SOURCES = ["The cat was late for the film.", "It is a fine review", "the soup", "the"]
 TARGETS = ["not true", "the first", "is", "no one said"]
 
@@ -44,7 +44,8 @@ TARGETS = ["not true", "the first", "is", "no one said"]
 def train_pieces(count):
     """Unigram pieces with log-probabilities: every character, then the substrings that save the most characters.
 
-    The tokenizers library's own trainer sums over hash maps in random order and so gives another file in every run.
+    The tokenizers library's own trainer sums over hash maps in random order, so that its result differs from run to
+    run.
     """
     words = collections.Counter()
     for line in (HERE / "corpus.txt").read_text(encoding="utf-8").splitlines():
@@ -63,7 +64,7 @@ def train_pieces(count):
 
 
 def train_tokenizer():
-    """A Unigram tokenizer of the same build as T5's: `▁` pieces, `</s>` appended, `<extra_id_*>` at the end."""
+    """A Unigram tokenizer built like T5's: `▁` pieces, `</s>` appended, `<extra_id_*>` at the end."""
     special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
     tokenizer = Tokenizer(models.Unigram(special + train_pieces(TOKENIZER_V - 7), unk_id=2, byte_fallback=False))
     tokenizer.normalizer = normalizers.NFKC()
@@ -107,7 +108,7 @@ CASES = [
 
 # ------------------------------------------------------------------------------------------------------ backbone
 def config_json(family):
-    """`config.json` as the published checkpoints write it: v1.0 leaves out what has a default, v1.1 names it."""
+    """`config.json` as in the published checkpoints: v1.0 omits fields with defaults, v1.1 includes them."""
     config = {
         "architectures": ["T5ForConditionalGeneration"],
         "d_ff": 48,
@@ -138,14 +139,14 @@ def config_json(family):
 
 
 def build(family, generator):
-    """A T5 whose every weight matters: relative biases of order one, norms away from one.
+    """A T5 in which every weight matters: relative biases of order one, norms away from one.
 
-    Embeddings are smaller than what the layers add to them; otherwise a tied head would only repeat its input.
-    With 3 heads of 8 the attention's inner width (24) is not d, so a transposed matrix cannot pass for the right one.
+    Embeddings are smaller than what the layers add to them; otherwise a tied head would only repeat its input. With 3
+    heads of 8 the attention's inner width (24) is not d, so that a transposed matrix cannot be taken for the right one.
     """
     model = T5ForConditionalGeneration(T5Config(**config_json(family))).eval()
     if family == "t5_v1_1":
-        # transformers 5 ties the parameters when a model is made from a config; the published v1.1 heads are separate.
+        # transformers 5 ties the parameters of a model created from a config; the published v1.1 heads are untied.
         model.lm_head.weight = torch.nn.Parameter(torch.empty(V, D))
     normal = lambda shape, std: torch.randn(shape, generator=generator) * std
     with torch.no_grad():
@@ -154,7 +155,7 @@ def build(family, generator):
             if kind in ("layer_norm", "final_layer_norm"):
                 value = 1 + normal(parameter.shape, 0.2)
                 if name.startswith("decoder.final"):
-                    # Logits of a few units: the limits are a small part of them, float32's noise is far below.
+                    # Logits of a few units: the tolerances are a small part of them, float32's noise is far below.
                     value *= 1.6 if family == "t5_v1_1" else 1.6 / EMBEDDING_STD
             elif kind == "relative_attention_bias":
                 value = normal(parameter.shape, 1.0)
@@ -178,7 +179,7 @@ def build(family, generator):
 
 
 def checkpoint(model, family):
-    """Tensors of `model.safetensors`: one shared table, and the head where it is separate (as published)."""
+    """Tensors of `model.safetensors`: a single shared table, and the head if it is untied (as published)."""
     keep = {}
     for name, tensor in model.state_dict().items():
         alias = name.endswith("embed_tokens.weight") or (name == "lm_head.weight" and family == "t5_v1_0")
@@ -190,7 +191,7 @@ def checkpoint(model, family):
 # ------------------------------------------------------------------------------------------- what the folder holds
 @torch.no_grad()
 def greedy(model, encoded, mask):
-    """Greedy output that ignores `</s>`, without a cache: ids [B, 20] and margins top-1 minus top-2 [B, 20]."""
+    """Greedy output that ignores `</s>`, without a cache: ids [B, 20] and margins between top 1 and top 2 [B, 20]."""
     ids = torch.zeros(B, 1, dtype=torch.long)
     margins = []
     for _ in range(NEW_TOKENS):
@@ -199,12 +200,12 @@ def greedy(model, encoded, mask):
         margins.append(best.values[:, 0] - best.values[:, 1])
         ids = torch.cat([ids, best.indices[:, :1]], 1)
         if margins[-1].min() < LEAST_MARGIN:
-            return None, None  # This seed is of no use: float32 noise might flip a token.
+            return None, None  # This seed is unusable: float32 noise might flip a token.
     return ids[:, 1:], torch.stack(margins, 1)
 
 
 def compute(model, adapters, batch, dtype=torch.float32, optimiser="", broken="", generate=False):
-    """All tensors of `base`, `pt`, `dept`, `adept`. `broken` and `optimiser` build one mistake in."""
+    """All tensors of `base`, `pt`, `dept`, `adept`. `broken` and `optimiser` introduce one mistake."""
     out = {}
     ids, mask, labels = batch["train.input_ids"], batch["train.attention_mask"], batch["train.labels"]
     x = model.shared.weight[ids]
@@ -294,13 +295,14 @@ def mistakes(model):
 
 
 def self_check(model, adapters, batch, reference):
-    """Every mistake must exceed ten times a limit, float32 must stay within a third of every limit."""
+    """Every mistake must exceed ten times a tolerance; float32 must stay within a third of every tolerance."""
     report = {}
     common.check_noise(report, reference, compute(copy.deepcopy(model).double(), adapters, batch, dtype=torch.float64))
     for name, broken in mistakes(model):
         other = compute(broken, adapters, batch)
         for prefix in ("base.logits", "base.loss", "pt.logits", "dept.logits", "adept.logits", "adept.loss", "adept.grad."):
-            # The two forms of gelu differ by 5e-4 at most: logits and gradients tell them apart, the mean loss hardly.
+            # The two variants of gelu differ by at most 5e-4: visible in logits and gradients, but hardly in the mean
+            # loss.
             least = 10 if "gelu" not in name else 0 if prefix.endswith("loss") else 5
             common.require(report, f"{name}, {prefix}", worst(reference, other, prefix), least)
     again = lambda **mistake: compute(model, adapters, batch, **mistake)
@@ -344,7 +346,7 @@ def tables(model):
 
 
 def attempt(family, seed, batch):
-    """A reason to reject a seed or None, and what came of it: model, adapters, batch, tensors."""
+    """A reason to reject a seed or None, and the results: model, adapters, batch, tensors."""
     generator = torch.Generator().manual_seed(seed)
     model = build(family, generator)
     adapters = common.make_adapters(generator, D, S)
@@ -366,7 +368,7 @@ def write(family, folder, known):
     ids = {"decoder_start_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
     common.write_json(folder / "generation_config.json", ids)
     safetensors.torch.save_file(checkpoint(model, family), folder / "model.safetensors", {"format": "pt"})
-    # The file must mean the same to transformers' own loader as the model in memory.
+    # transformers' own loader must give the same results for the file as for the model in memory.
     again = T5ForConditionalGeneration.from_pretrained(folder).eval()
     inputs = {name: batch[f"train.{name}"] for name in ("input_ids", "attention_mask", "labels")}
     with torch.no_grad():

@@ -1,23 +1,23 @@
-"""Adds to the golden folders what PyTorch computes with methods that change weights: LoRA and (IA)³ by peft.
+"""Adds PyTorch's results for methods that change weights to the golden folders: LoRA and (IA)³ by peft.
 
     python tests/generators/golden_weights.py              # all folders
     python tests/generators/golden_weights.py --check      # compares with a fresh computation
 
-Each folder has a backbone, a batch and a LoRA adapter already (`golden_t5.py`, `golden_causal.py`). This adds the adapter
-`ia3/`, saved by peft, and `weights.safetensors` with, for `<x>` in `lora` and `ia3`:
+Each folder already has a backbone, a batch and a LoRA adapter (`golden_t5.py`, `golden_causal.py`). This adds the
+adapter `ia3/`, saved by peft, and `weights.safetensors` with, for `<x>` in `lora` and `ia3`:
 
 | tensor | what |
 |---|---|
-| `<x>.logits`, `<x>.loss` | from `train.*`; of decoders with `base.position_ids` |
-| `<x>.grad.<key>` | d loss / d tensor, by the key of the adapter's file |
-| `<x>.after3.<key>` | after three AdamW steps, one group of rate 1e-4, as `golden_common.train_three` steps offsets |
+| `<x>.logits`, `<x>.loss` | from `train.*`; for decoders with `base.position_ids` |
+| `<x>.grad.<key>` | d loss / d tensor, by key in the adapter's file |
+| `<x>.after3.<key>` | after three AdamW steps, a single group of rate 1e-4, like offsets in `golden_common.train_three` |
 | `<x>.step_losses` | before steps 1, 2, 3 and after step 3 |
-| `<x>.merged_logits` | of the plain model that `merge_and_unload` gives |
+| `<x>.merged_logits` | of the plain model returned by `merge_and_unload` |
 
-`weights_noise.json` says how far each tensor is from the same in float64, as `noise.json` does.
+`weights_noise.json` contains each tensor's deviation from float64, like `noise.json`.
 
-transformers runs the backbone, peft the methods, torch AdamW. The mistakes that must show (another scale, no alpha, rows of
-`qkv_proj` in another order, no factors) are built in and must exceed ten times a limit, or no file is written.
+transformers runs the backbone, peft the methods, torch AdamW. The mistakes that must be detected (another scale, no
+alpha, rows of `qkv_proj` in another order, no factors) must exceed ten times a tolerance, or no file is written.
 """
 
 import argparse
@@ -34,7 +34,7 @@ import golden_common as common
 
 FAMILIES = ("t5_v1_0", "t5_v1_1", "codegen", "llama", "llama_tied")
 FILE, NOISE_FILE = "weights.safetensors", "weights_noise.json"
-# What is scaled, and which of it at its input.
+# The scaled modules, and those scaled at their input.
 IA3 = {
     "t5": (["k", "v", "wo"], ["wo"]),
     "codegen": (["qkv_proj", "fc_out"], ["fc_out"]),
@@ -45,7 +45,7 @@ IA3 = {
 def load(folder, dtype=torch.float32):
     kind = AutoConfig.from_pretrained(folder).model_type
     auto = AutoModelForSeq2SeqLM if kind == "t5" else AutoModelForCausalLM
-    # In float64 a pad, which sees nothing, is not a number under the eager form of attention.
+    # In float64 with eager attention, padding that sees nothing gives NaN.
     form = "sdpa" if kind == "llama" and dtype == torch.float64 else "eager"
     extra = {} if kind == "t5" else {"attn_implementation": form}
     return kind, auto.from_pretrained(folder, dtype=dtype, **extra).eval()
@@ -91,7 +91,7 @@ def with_ia3(folder, target, seed, broken="", dtype=torch.float32):
                     parameter.fill_(1.0)
     if target:
         common.save_by_peft(wrapped, target / "ia3")
-        # peft writes sets, in an order of the moment.
+        # peft writes sets, in arbitrary order.
         path = target / "ia3" / "adapter_config.json"
         config = json.loads(path.read_text())
         for key in ("target_modules", "feedforward_modules"):
@@ -101,7 +101,7 @@ def with_ia3(folder, target, seed, broken="", dtype=torch.float32):
 
 
 def measure(name, make, inputs):
-    """All tensors of a method; `make()` builds the wrapped model anew."""
+    """All tensors of a method; `make()` builds a new wrapped model."""
     wrapped = make()
     out = {}
     with torch.no_grad():
@@ -128,7 +128,7 @@ def measure(name, make, inputs):
 
 
 def check(folder, seed, golden, found, inputs):
-    """A mistake must exceed ten times the limit of the logits, where a decoder's pads do not count."""
+    """A mistake must exceed ten times the tolerance of the logits, ignoring a decoder's padding."""
     mask = golden["train.attention_mask"].bool() if "position_ids" in inputs else slice(None)
     for broken in ("double scale", "no alpha", "query | key | value", "no factors"):
         name = "ia3" if broken == "no factors" else "lora"
@@ -157,10 +157,10 @@ def write(folder, target):
     check(folder, seed, golden, found, inputs)
     for name in ("lora.logits", "lora.loss"):
         assert torch.allclose(found[name], golden[name], atol=common.LIMIT["loss"]), name
-    # What the golden file has already stays there alone.
+    # Tensors already in the golden file are not repeated.
     new = {name: tensor.detach().contiguous().clone() for name, tensor in sorted(found.items()) if name not in golden}
     safetensors.torch.save_file(new, target / FILE)
-    # Gradients of tensors beside large weights are large, and so is float32's noise in them.
+    # Gradients of tensors next to large weights are large, and so is float32's noise in them.
     assert all(double[name].isfinite().all() for name in double if "logits" not in name)
     batch = {name: golden[name] for name in ("train.attention_mask", "gen.input_ids") if name in golden}
     noise = common.noise(found | batch, double)

@@ -1,11 +1,11 @@
-"""What transformers gives for the labels of a few texts: `tests/goldens/labels.json`.
+"""Label scores computed by transformers for a few texts: `tests/goldens/labels.json`.
 
     python tests/generators/label_scores.py
 
-The backbones are those of `tests/goldens` (`golden_causal.py`). A label's score is the sum of the log-probabilities of its
-tokens and of the token that ends a text, behind the source, each from one pass of transformers over everything, a row at a
-time and without a cache or pads. Tokens are those of the whole text, source, space and label, as the tokenizer gives them.
-Every score is computed once more from one padded batch; the two must agree. With a soft prompt its embeddings stand before
+The backbones are those of `tests/goldens` (`golden_causal.py`). A label's score is the sum of the log-probabilities of
+its tokens and of the end token after the source, each from one pass of transformers over the whole text, one row at a
+time, without cache or padding. Tokens are those of the whole text, source, space and label, as encoded by the
+tokenizer. Every score is computed again from a padded batch; the two must agree. A soft prompt's embeddings precede
 those of the tokens, at the first positions.
 
 Written with transformers 5.24.0, torch 2.15.0. Shapes: m prompt length, d model width, L = m + tokens.
@@ -25,7 +25,7 @@ SOURCES = [
     "question: why? context: " + "so it goes, " * 5 + "and ends",
     "x",
 ]
-# Of one token and of several, and one that another begins with.
+# Labels of one token and of several, and one that is a prefix of another.
 LABELS = ["0", "1", "good", "good enough", "undecided"]
 PROMPT = 5
 AGREE = 2e-5
@@ -36,14 +36,14 @@ def end_of(folder):
 
 
 def score(model, embeddings, label):
-    """The score of `label` [n] at the end of `embeddings` [L + n - 1, d], which hold all its tokens but the last."""
+    """The score of `label` [n] after `embeddings` [L + n - 1, d], which include all of its tokens but the last."""
     logits = model(inputs_embeds=embeddings[None], use_cache=False).logits[0].double()
     chosen = logits.log_softmax(-1)[-len(label) :]
     return chosen.gather(1, torch.tensor(label)[:, None]).sum().item()
 
 
 def padded_scores(model, rows):
-    """The same for all rows of one source in one batch with pads on the left, `rows` as (embeddings, label)."""
+    """The same for all rows of one source in a left-padded batch, with `rows` as (embeddings, label)."""
     width = max(len(embeddings) for embeddings, _ in rows)
     batch = torch.zeros(len(rows), width, rows[0][0].shape[1])
     mask = torch.zeros(len(rows), width, dtype=torch.long)

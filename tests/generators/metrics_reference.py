@@ -35,7 +35,7 @@ def f1_multiclass(predictions, targets):
 
 
 def number(text):
-    # Words such as nan and inf, and numbers beyond all, are no numbers here.
+    # Words such as nan and inf, and numbers out of range, do not count as numbers here.
     try:
         return float(text) if math.isfinite(float(text)) else -1.0
     except ValueError:
@@ -58,7 +58,7 @@ METRICS = {
     "pearson": correlation(scipy.stats.pearsonr),
     "spearmanr": correlation(scipy.stats.spearmanr),
 }
-# What a model that has lost its way may write.
+# Possible output of a broken model.
 INVALID = ["", "2", "10", "entailment", "0.0", "-1", "1 1", "nein"]
 
 
@@ -112,7 +112,7 @@ def cases():
     for kind, generator in (("label", label_cases()), ("number", number_cases())):
         names = list(METRICS)[:4] if kind == "label" else list(METRICS)[4:]
         for name, predictions, targets in generator:
-            # F1 of class 1 needs targets of two classes.
+            # F1 of class 1 needs binary targets.
             wanted = [metric for metric in names if metric != "f1" or "2" not in targets]
             scores = {metric: float(METRICS[metric](predictions, targets)) for metric in wanted}
             yield {"name": f"{name}, {len(targets)} rows", "predictions": predictions, "targets": targets, "scores": scores}

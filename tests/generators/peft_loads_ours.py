@@ -1,10 +1,10 @@
-"""Loads LoRA and (IA)³ adapters that this project wrote with real peft, and compares logits with the golden ones.
+"""Loads LoRA and (IA)³ adapters written by this project with peft, and compares logits with the golden ones.
 
     ADEPT_PEFT_OUT=/tmp/ours cargo test -p adept-tests peft_is_given
     python tests/generators/peft_loads_ours.py /tmp/ours
 
-The test writes the golden folders' adapters anew, with this project's writer; peft must compute with them what it computes
-with its own files, in the same run. Largest deviations are printed; more than 1e-5 is an error.
+The test rewrites the golden folders' adapters with this project's writer; peft must compute the same with them as with
+its own files, in the same run. Largest deviations are printed; more than 1e-5 is an error.
 """
 
 import pathlib
@@ -33,7 +33,7 @@ def main():
             with torch.no_grad():
                 logits.append(wrapped(**inputs_of(kind, golden)).logits)
         found = logits[1] - logits[0]
-        # A decoder's pads see nothing: what comes of them is arbitrary.
+        # A decoder's padding sees nothing, so its logits are arbitrary.
         seen = found if kind == "t5" else found[golden["train.attention_mask"].bool()]
         deviation = seen.abs().max().item()
         print(f"{family}, {method}: {deviation:.2e}")

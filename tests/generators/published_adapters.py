@@ -2,14 +2,15 @@
 
     python tests/generators/published_adapters.py crates/adept-core/tests/fixtures
 
-Writes, with random values of a fixed seed:
+Writes, with random values from a fixed seed:
 
-* `published/<name>/`: adapters as the published code of PT, DePT and ADePT saves them (`adapter_config.json` and a
-  pickled `adapter_model.bin`), and beside them `expected.safetensors` with the values a reader should find. Among them
-  are the things that pickles of tensors may hold: f16 and bf16 storages, transposed views, several tensors in one
-  storage, parameters, an OrderedDict with `_metadata`;
-* `hostile/`: `.bin` files that a reader must refuse: one that would call os.system, one in the format of before
-  PyTorch 1.6 (the only file that differs from run to run: it holds an address), a tensor that reaches outside of its storage, integers, numbers that are not finite;
+* `published/<name>/`: adapters as saved by the published code of PT, DePT and ADePT (`adapter_config.json` and a
+  pickled `adapter_model.bin`), together with `expected.safetensors`, the values a reader should find. They cover what
+  pickles of tensors may contain: f16 and bf16 storages, transposed views, several tensors in one storage, parameters,
+  an OrderedDict with `_metadata`;
+* `hostile/`: `.bin` files that a reader must refuse: one that would call os.system, one in the format before PyTorch
+  1.6 (the only file that differs from run to run: it contains an address), a tensor that reaches beyond its storage,
+  integers, non-finite numbers;
 * `forward.safetensors`: forward passes and gradients of the three methods.
 
 Made with torch 2.15 and safetensors 0.8; the layouts have been the same since torch 1.6.
@@ -57,7 +58,7 @@ def write(folder: pathlib.Path, config: dict, tensors: dict, expected: dict) -> 
 
 
 def published(root: pathlib.Path) -> None:
-    # PT: the prompt is the first row of a batch of one, as get_prompt_embedding_to_save() leaves it.
+    # PT: the prompt is the first row of a batch of one, as returned by get_prompt_embedding_to_save().
     prompt = torch.randn(1, M, D)[0]
     pt = {**CONFIG, "peft_type": "PROMPT_TUNING"}
     write(root / "pt", pt, {"prompt_embeddings": prompt}, {"prompt_embeddings": prompt})
@@ -68,7 +69,7 @@ def published(root: pathlib.Path) -> None:
     state._metadata = collections.OrderedDict({"": {"version": 1}})
     write(root / "pt_bf16", pt, state, {"prompt_embeddings": parameter})
 
-    # DePT: names carry the module's path.
+    # DePT: names include the module's path.
     tensors = {
         "prompt_embeddings": torch.randn(1, M, D)[0],
         "prompt_encoder.lora_embedding_A": torch.randn(LENGTH, R),
@@ -77,7 +78,7 @@ def published(root: pathlib.Path) -> None:
     expected = {name.removeprefix("prompt_encoder."): value for name, value in tensors.items()}
     write(root / "dept", {**CONFIG, **LORA, "peft_type": "PROMPT_TUNING_LORA"}, tensors, expected)
 
-    # ADePT, in f16, with views: W_down is a transposed view, the two biases share one storage.
+    # ADePT in f16, with views: W_down is a transposed view, the two biases share one storage.
     biases = torch.randn(R + D).half()
     tensors = {
         "prompt_embeddings": torch.randn(2, M, D).half()[1],
@@ -106,7 +107,7 @@ def hostile(root: pathlib.Path) -> None:
     buffer = io.BytesIO()
     pickle.dump({"prompt_embeddings": Command()}, buffer, protocol=2)
     with zipfile.ZipFile(root / "command.bin", "w") as archive:
-        # A fixed date, so that the file is the same whenever it is made.
+        # A fixed date, so that the file is reproducible.
         archive.writestr(zipfile.ZipInfo("archive/data.pkl"), buffer.getvalue())
 
     torch.save({"prompt_embeddings": prompt}, root / "legacy.bin", _use_new_zipfile_serialization=False)
@@ -116,7 +117,7 @@ def hostile(root: pathlib.Path) -> None:
     torch.save({"prompt_embeddings": bad}, root / "nan.bin")
     torch.save({"prompt_embeddings": prompt[:2]}, root / "shape.bin")
 
-    # A tensor of 3 x 6 whose rows are 7 apart in a storage of 18: the pickle of a good file with one number changed.
+    # A tensor of 3 x 6 with row stride 7 in a storage of 18: the pickle of a valid file with one number changed.
     good = io.BytesIO()
     torch.save({"prompt_embeddings": prompt}, good)
     with zipfile.ZipFile(good) as source, zipfile.ZipFile(root / "outside.bin", "w") as archive:

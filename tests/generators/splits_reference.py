@@ -1,12 +1,12 @@
 """Reference row ids of the paper's splits, from torch, and STS-B targets, from Python's own rounding.
 
-Writes crates/adept-data/tests/fixtures/splits.json. The sizes are those of the official files (../shared/spec/tasks.md);
-no data is read. Row ids are summed up as the SHA-256 of their little-endian 64-bit form, with the first and last eight in
-clear. Run from the repository root:
+Writes crates/adept-data/tests/fixtures/splits.json. The sizes are those of the official files
+(../shared/spec/tasks.md); no data is read. Row ids are summarised by the SHA-256 of their little-endian 64-bit form,
+with the first and last eight in plain. Run from the repository root:
 
     python tests/generators/splits_reference.py
 
-Written with torch 2.15.0 and numpy 2 (float32 scores, as the hub's loader keeps them).
+Written with torch 2.15.0 and numpy 2 (float32 scores, as in the hub's loader).
 """
 
 import hashlib
@@ -18,7 +18,7 @@ import numpy
 import torch
 
 OUT = pathlib.Path("crates/adept-data/tests/fixtures/splits.json")
-# Rows of the official train and validation files that carry a label.
+# Labelled rows of the official train and validation files.
 SMALL = {
     "cola": (8551, 1043),
     "rte": (2490, 277),
@@ -33,7 +33,7 @@ SMALL = {
     "superglue_rte": (2490, 277),
     "scitail": (23596, 1304),
 }
-# ReCoRD by its queries, which are divided before a row is made of each answer.
+# ReCoRD by queries, which are split before each answer becomes a row.
 LARGE = {
     "qqp": (363846, 40430),
     "qnli": (104743, 5463),

@@ -4,10 +4,10 @@ Run from the repository root:
 
     python tests/generators/t5_reference.py crates/adept-models/tests/fixtures
 
-Written with torch 2.15 and transformers 5.23. It makes two tiny random models, `t5_relu` (v1.0: ReLU, tied head) and
-`t5_gated` (v1.1: gated GELU, untied head), each a Hugging Face folder plus `reference.safetensors`, and the table of
-relative position buckets. Weights are drawn wider than Hugging Face's initialisation where that would leave a part of
-the model without influence on the logits (relative bias, norms), so that a slip in any part is visible.
+Written with torch 2.15 and transformers 5.23. Creates two tiny random models, `t5_relu` (v1.0: ReLU, tied head) and
+`t5_gated` (v1.1: gated GELU, untied head), each a Hugging Face folder with `reference.safetensors`, and the table of
+relative position buckets. Weights have a wider distribution than Hugging Face's initialisation where a part of the
+model would otherwise hardly affect the logits (relative bias, norms), so that a mistake in any part is visible.
 
 `reference.safetensors`, with b rows, s input slots, t target slots, v vocabulary, d model width:
 
@@ -57,7 +57,7 @@ FAMILIES = {
 
 
 def make_checkpoint(folder: Path, name: str, seed: int) -> T5ForConditionalGeneration:
-    """Writes a random checkpoint and reads it back through `from_pretrained`, head tied or not by its config."""
+    """Writes a random checkpoint and reloads it through `from_pretrained`, with the head tied or not by its config."""
     torch.manual_seed(seed)
     untied = name == "t5_gated"
     config = T5Config(decoder_start_token_id=0, dropout_rate=0.1, **FAMILIES[name])
@@ -78,7 +78,7 @@ def make_checkpoint(folder: Path, name: str, seed: int) -> T5ForConditionalGener
     if untied:
         state["lm_head.weight"] = torch.randn(config.vocab_size, config.d_model) * 0.5
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-    # The file as published checkpoints have it: v1.0 without `tie_word_embeddings`, v1.1 with `false`.
+    # The file as in published checkpoints: v1.0 without `tie_word_embeddings`, v1.1 with `false`.
     fields = dict(
         architectures=["T5ForConditionalGeneration"], model_type="t5", is_encoder_decoder=True, pad_token_id=0,
         eos_token_id=1, decoder_start_token_id=0, dropout_rate=0.1, initializer_factor=1.0, layer_norm_epsilon=1e-06,
@@ -171,7 +171,7 @@ def main() -> None:
     root = Path(sys.argv[1])
     torch.set_num_threads(1)
     for name in FAMILIES:
-        # A seed whose greedy choices are clear (float noise must not flip a token) and of which some row ends early.
+        # Search for a seed with clear greedy choices (float noise must not flip a token), in which some row ends early.
         for seed in range(1, 400):
             model = make_checkpoint(root / name, name, seed)
             values = reference(model, seed)
@@ -192,7 +192,7 @@ def main() -> None:
         },
         root / "buckets.safetensors",
     )
-    # safetensors writes files for their owner alone; these are for everybody.
+    # safetensors makes files private to their owner; these should be readable by everyone.
     for path in root.rglob("*.safetensors"):
         path.chmod(0o644)
 
