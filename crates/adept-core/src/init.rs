@@ -14,9 +14,9 @@ use crate::CoreError;
 
 /// Which dimension bounds the uniform initialisation of ADePT's `W_down` and of DePT's `A`.
 ///
-/// Both are stored as `[inputs, r]`. PyTorch's `kaiming_uniform_(a = sqrt 5)` interprets a matrix as `[outputs,
-/// inputs]` and therefore takes `r` as the fan-in: with r = 19 the range is 6 times wider than a fan-in of 768 would
-/// give. The published adapters were trained from that initialisation, which is why it is the default.
+/// Both are stored as `[inputs, r]`. PyTorch's `kaiming_uniform_(a = sqrt 5)` interprets a matrix as
+/// `[outputs, inputs]` and therefore takes `r` as the fan-in: with r = 19 the range is 6 times wider than a fan-in of
+/// 768 would give. The published adapters were trained from that initialisation, which is why it is the default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FanIn {

@@ -104,9 +104,9 @@ impl<B: Backend> PositionalOffset<B> {
         self.a.dims()[0]
     }
 
-    /// The same offsets, cyclically left-shifted by `shift` positions: slot i gets the former offset of slot `(i +
-    /// shift) mod max_len` (paper, section 3.2: `[Δe_{1+j}, …, Δe_s, Δe_1, …, Δe_j]`). Shifting the rows of `A` is
-    /// enough, since row i of the product depends only on row i of `A`.
+    /// The same offsets, cyclically left-shifted by `shift` positions: slot i gets the former offset of slot
+    /// `(i + shift) mod max_len` (paper, section 3.2: `[Δe_{1+j}, …, Δe_s, Δe_1, …, Δe_j]`). Shifting the rows of `A`
+    /// is enough, since row i of the product depends only on row i of `A`.
     ///
     /// The result is an independent module: no gradient flows from it into this one.
     #[must_use]

@@ -23,6 +23,7 @@ pub enum Origin {
 /// Where one run of a table comes from, and whether it has been measured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
+    /// The folder it comes from.
     pub origin: Origin,
     /// Whether a complete record of the measurement exists.
     pub measured: bool,

@@ -1,7 +1,7 @@
 //! Turns the table of families into types: one variant each in [`Family`](super::Family) and [`Model`](super::Model).
 
-/// Generates `Family`, `Model` and everything that dispatches on the family. Each line is `Type: "model_type", "title",
-/// module, kind;`. Names are resolved at the call site.
+/// Generates `Family`, `Model` and everything that dispatches on the family. Each line is
+/// `Type: "model_type", "title", module, kind;`. Names are resolved at the call site.
 macro_rules! families {
     ($($(#[$doc:meta])* $family:ident: $name:literal, $title:literal, $module:ident, $kind:ident;)*) => {
         /// A family of backbones.

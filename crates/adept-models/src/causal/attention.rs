@@ -76,8 +76,8 @@ impl<B: Backend> CausalCache<B> {
         }
     }
 
-    /// Adds the mask of new slots `[b, n]`, growing the capacity if needed, and returns the mask of all slots, `[b,
-    /// capacity]`. The slots' keys and values follow block by block, through [`append`](Self::append).
+    /// Adds the mask of new slots `[b, n]`, growing the capacity if needed, and returns the mask of all slots,
+    /// `[b, capacity]`. The slots' keys and values follow block by block, through [`append`](Self::append).
     fn admit(&mut self, new: Tensor<B, 2, Bool>) -> Tensor<B, 2, Bool> {
         let [b, n] = new.dims();
         let device = new.device();
