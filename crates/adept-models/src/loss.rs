@@ -30,8 +30,8 @@ pub fn cross_entropy<B: Backend>(logits: Tensor<B, 3>, labels: Tensor<B, 2, Int>
     )
 }
 
-/// Log-probabilities `[batch, candidates, target]` of labels `[candidates, target]` under logits `[batch, candidates,
-/// target, vocab]`, 0 for negative labels.
+/// Log-probabilities `[batch, candidates, target]` of labels `[candidates, target]` under logits
+/// `[batch, candidates, target, vocab]`, 0 for negative labels.
 pub(crate) fn label_log_probabilities<B: Backend>(logits: Tensor<B, 4>, labels: Tensor<B, 2, Int>) -> Tensor<B, 3> {
     let [batch, candidates, target, _] = logits.dims();
     let places = labels.clone().clamp_min(0).reshape([1, candidates, target, 1]);

@@ -32,8 +32,8 @@ pub fn positions<B: Backend>(batch: &Batch, prompt: usize, device: &B::Device) -
     matrix(positions, [batch.batch, width], device)
 }
 
-/// For joined rows after `prompt` virtual tokens: indices of the slots that predict a label, into the flattened `[batch
-/// · (prompt + source)]`, and the labels, both `[count]`.
+/// For joined rows after `prompt` virtual tokens: indices of the slots that predict a label, into the flattened
+/// `[batch · (prompt + source)]`, and the labels, both `[count]`.
 pub fn labelled<B: Backend>(
     batch: &Batch,
     prompt: usize,

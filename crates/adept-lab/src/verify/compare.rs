@@ -86,8 +86,8 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    /// Compares a tensor `[rows, slots, values]` with the golden one of that name, only at `visible` slots (`[rows,
-    /// slots]`).
+    /// Compares a tensor `[rows, slots, values]` with the golden one of that name, only at `visible` slots
+    /// (`[rows, slots]`).
     pub fn visible<B: Backend>(
         &mut self,
         name: &str,
