@@ -104,8 +104,24 @@ pub fn build_adapter<AB: AutodiffBackend, M: Backbone<AB::InnerBackend>>(
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
-    use super::ordinary_tokens;
+    use super::*;
+
+    #[test]
+    fn feed_forward_modules_of_ia3_without_target_modules_are_refused() {
+        let sites = adept_models::t5::T5Config::t5_small().sites();
+        let of = |overrides: &[&str]| {
+            let mut all = vec!["adapter.method=ia3".to_owned()];
+            all.extend(overrides.iter().map(ToString::to_string));
+            let config = crate::config::resolve(None, &all).unwrap().config;
+            adapter_config(&config, Method::Ia3, &sites)
+        };
+        let feed_forward = "adapter.ia3.feedforward_modules=wo";
+        let refused = of(&[feed_forward]).unwrap_err().to_string();
+        assert!(refused.contains("no names unless target_modules is given"), "{refused}");
+        assert!(of(&[feed_forward, "adapter.ia3.target_modules=k,v,wo"]).is_ok());
+    }
 
     #[test]
     fn candidates_leave_special_tokens_out() {

@@ -217,10 +217,20 @@ impl MethodConfig for Ia3Config {
     const SETTINGS: &'static [Setting] = &[TARGETS, FEED_FORWARD];
 
     fn from_settings(settings: &MethodSettings<'_>) -> Result<Self, CoreError> {
-        Ok(Self {
+        let config = Self {
             target_modules: settings.own(Method::Ia3, &TARGETS)?,
             feedforward_modules: settings.own(Method::Ia3, &FEED_FORWARD)?,
-        })
+        };
+        // The default targets have feed-forward modules of their own: names given here would have no effect.
+        match config.feedforward_modules.as_slice() {
+            names @ [_, ..] if config.target_modules.is_default() => Err(refuse(
+                Method::Ia3,
+                "feedforward_modules",
+                "no names unless target_modules is given",
+                names.join(", "),
+            )),
+            _ => Ok(config),
+        }
     }
 
     fn validate(&self) -> Result<(), CoreError> {
