@@ -8,7 +8,9 @@ use adept_fuzz::{Allowance, built_once, let_libraries_panic, measured, on_a_thre
 
 /// Bytes held whatever the input: mostly the 256 tokens that stand in for a vocabulary that is left out, and
 /// the least room of an automaton of added tokens (52 KB).
-const ALLOWANCE: Allowance = Allowance::base(192 << 10);
+///
+/// In sum the library holds more than elsewhere: its automaton takes up to 100 bytes for each byte of an added token.
+const ALLOWANCE: Allowance = Allowance::base(192 << 10).times(160);
 
 /// Tokens of every kind, so that the library has built its patterns for them.
 const TOKENS: &[u8] = br#"==> tokenizer_config.json

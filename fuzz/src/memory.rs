@@ -1,9 +1,10 @@
-//! What an input makes the program hold: the allocator counts, and an input that takes too much ends the run.
+//! What an input makes the program hold: the allocator counts, and an input that takes too much ends the run. Two limits
+//! hold: one for each block, one for the sum of all that is held at a time.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes that may be held for each byte of an input, where a target does not say otherwise.
+/// Most bytes in one block for each byte of an input, and in sum where a target does not say otherwise.
 const MOST_A_BYTE: usize = 64;
 
 /// Counts the bytes that are held.
@@ -11,6 +12,8 @@ struct Counting;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
+/// The largest block of the present input.
+static BLOCK: AtomicUsize = AtomicUsize::new(0);
 /// The most that was held for any input so far.
 static MOST_EVER: AtomicUsize = AtomicUsize::new(0);
 /// The largest multiple of an input that was held beside the base so far, in thousandths.
@@ -24,6 +27,7 @@ fn take(size: usize) {
     if size == EXCEPT.load(Ordering::Relaxed) && EXCEPTED.fetch_add(1, Ordering::Relaxed) == 0 {
         return;
     }
+    BLOCK.fetch_max(size, Ordering::Relaxed);
     let held = HELD.fetch_add(size, Ordering::Relaxed) + size;
     MOST.fetch_max(held, Ordering::Relaxed);
 }
@@ -79,7 +83,7 @@ impl Allowance {
         }
     }
 
-    /// Another number of bytes for each of the input.
+    /// Another sum for each byte of the input; a single block keeps its limit.
     pub const fn times(self, times: usize) -> Self {
         Self { times, ..self }
     }
@@ -94,11 +98,12 @@ impl Allowance {
 /// when either grows by a twentieth.
 ///
 /// # Panics
-/// Where more than the allowance was held at a time.
+/// Where more than the allowance was held at a time, or in one block.
 pub fn measured<T>(input: &[u8], allowance: Allowance, check: impl FnOnce() -> T) {
     let Allowance { base, times } = allowance;
     let before = HELD.load(Ordering::Relaxed);
     MOST.store(before, Ordering::Relaxed);
+    BLOCK.store(0, Ordering::Relaxed);
     drop(check());
     let most = MOST.load(Ordering::Relaxed).saturating_sub(before);
     let over = most.saturating_sub(base);
@@ -113,6 +118,12 @@ pub fn measured<T>(input: &[u8], allowance: Allowance, check: impl FnOnce() -> T
     assert!(
         over <= times * input.len(),
         "an input of {} bytes made the program hold {most}: more than {times} times as many beside {base}",
+        input.len()
+    );
+    let block = BLOCK.load(Ordering::Relaxed);
+    assert!(
+        block.saturating_sub(base) <= MOST_A_BYTE * input.len(),
+        "an input of {} bytes led to a block of {block}: more than {MOST_A_BYTE} times as many beside {base}",
         input.len()
     );
 }
