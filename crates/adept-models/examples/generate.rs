@@ -9,7 +9,8 @@ use std::error::Error;
 use std::path::Path;
 
 use adept_data::TextTokenizer;
-use adept_models::auto::{Model, Pretrained, Visitor};
+use adept_models::auto::{AnyBackbone, Model, Pretrained, Visitor};
+use adept_models::causal::CausalCache;
 use adept_models::generate::{GenerateError, GenerationOptions, Prefix, Request, complete, greedy};
 use adept_models::{CausalBackbone, Seq2SeqBackbone};
 use burn::tensor::backend::Backend;
@@ -34,7 +35,7 @@ impl<B: Backend> Visitor<B> for Likeliest<'_, B> {
         Ok(greedy(model, encoded, mask, MAX_NEW_TOKENS, true)?.concat())
     }
 
-    fn causal<M: CausalBackbone<B> + Pretrained<B>>(self, model: &M) -> Self::Output {
+    fn causal<M: CausalBackbone<B, Cache = CausalCache<B>> + Pretrained<B>>(self, model: &M) -> Self::Output {
         let (prefix, request) = (Prefix::new(model, None), Request::new(self.ids));
         let options = GenerationOptions::greedy(MAX_NEW_TOKENS, model.eos_ids());
         let embed = |ids, _positions, _part| model.embed(ids);
@@ -60,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let model = Model::<Flex>::load(folder, &device)?.model;
     let tokenizer = TextTokenizer::from_dir(folder)?;
     let ids = tokenizer.encode(text, 512)?;
-    let written = model.visit(Likeliest {
+    let written = model.by_kind(Likeliest {
         ids: &ids,
         device: &device,
     })?;
