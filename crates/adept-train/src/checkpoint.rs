@@ -147,7 +147,7 @@ pub struct Loaded<P = Progress, I = Identity> {
 }
 
 /// Writes a checkpoint and removes all but the newest `keep`.
-pub fn save<AB, M, O, P, I>(
+pub(crate) fn save<AB, M, O, P, I>(
     folder: &Path,
     progress: &P,
     identity: &I,
@@ -363,7 +363,7 @@ fn verify<P: Position, I: Serialize + DeserializeOwned>(path: &Path) -> Result<V
 
 impl<P, I> Loaded<P, I> {
     /// Loads the parameters into `module` and the optimiser's state into `optimizer`.
-    pub fn restore<AB, M, O>(&self, module: M, optimizer: &mut O, device: &AB::Device) -> Result<M, TrainError>
+    pub(crate) fn restore<AB, M, O>(&self, module: M, optimizer: &mut O, device: &AB::Device) -> Result<M, TrainError>
     where
         AB: AutodiffBackend,
         M: Module<AB>,

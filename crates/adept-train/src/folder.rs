@@ -159,7 +159,7 @@ impl RunFolder {
     /// Replaces the best: `write` fills an empty folder, which then replaces the previous one.
     ///
     /// The selection is written next to the files, with their checksums.
-    pub fn replace_best(
+    pub(crate) fn replace_best(
         &self,
         selection: &mut Selection,
         write: impl FnOnce(&Path) -> Result<(), TrainError>,
@@ -198,7 +198,7 @@ impl RunFolder {
     }
 
     /// Removes what a run leaves behind before its first checkpoint.
-    pub fn clear_best(&self) -> Result<(), TrainError> {
+    pub(crate) fn clear_best(&self) -> Result<(), TrainError> {
         replace::remove_written(&self.best())
     }
 }

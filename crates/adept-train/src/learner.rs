@@ -24,7 +24,8 @@ use crate::record::{Evaluation, Line, RecordWriter, Resume, Scores, Selection, S
 use crate::target::Target;
 use crate::training_loop::{Course, Figures, Pace, Pass, Taken, TrainingLoop};
 
-pub use pass::{LossAndGradients, loss, mix, pass, step_gradients, token_shares};
+use pass::token_shares;
+pub use pass::{LossAndGradients, loss, mix, pass, step_gradients};
 
 /// Everything the loop needs besides the trained module.
 pub struct Job<'a> {

@@ -24,7 +24,7 @@ pub mod merge;
 pub mod model;
 pub mod observer;
 pub mod optim;
-pub mod preset;
+mod preset;
 pub mod pretrain;
 pub mod program;
 pub mod record;

@@ -9,7 +9,9 @@ mod write;
 
 pub use completions::{COMPLETIONS, Completion, Completions};
 pub use judge::{JUDGED, Judged, Proceed, judge, scores, tally};
-pub use pass_at_k::pass_at_k;
 pub use prepare::{PreparedPrograms, Problem, ProgramOptions, prepare_programs};
-pub use text::{end_of, tidied, truncated};
 pub use write::{Writer, in_order, write};
+
+pub(crate) use text::{end_of, tidied, truncated};
+
+use pass_at_k::pass_at_k;

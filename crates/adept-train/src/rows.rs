@@ -100,7 +100,7 @@ impl RowForm {
 
     /// Whether source and target share a row.
     #[must_use]
-    pub fn is_joined(&self) -> bool {
+    fn is_joined(&self) -> bool {
         self.text.is_some()
     }
 

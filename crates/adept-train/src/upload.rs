@@ -17,7 +17,7 @@ pub fn labels<B: Backend>(batch: &Batch, device: &B::Device) -> Tensor<B, 2, Int
 }
 
 /// Positions `[batch, source]` of the rows' own tokens, the soft prompt not counted.
-pub fn row_positions<B: Backend>(batch: &Batch, device: &B::Device) -> Tensor<B, 2, Int> {
+pub(crate) fn row_positions<B: Backend>(batch: &Batch, device: &B::Device) -> Tensor<B, 2, Int> {
     matrix(batch.positions.clone(), [batch.batch, batch.source_width], device)
 }
 
@@ -34,7 +34,7 @@ pub fn positions<B: Backend>(batch: &Batch, prompt: usize, device: &B::Device) -
 
 /// For joined rows after `prompt` virtual tokens: indices of the slots that predict a label, into the flattened
 /// `[batch · (prompt + source)]`, and the labels, both `[count]`.
-pub fn labelled<B: Backend>(
+pub(crate) fn labelled<B: Backend>(
     batch: &Batch,
     prompt: usize,
     device: &B::Device,

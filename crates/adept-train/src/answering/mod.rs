@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`Generate`] | generates an answer | completes the prompt |
 //! | [`Labels`] | scores every label in one decoder pass | reads soft prompt and prompt once, then scores each label |
-//! | [`Programs`] | refused: its tokenizer has no line breaks | completes the prompt up to the end of the program |
+//! | `Programs` | refused: its tokenizer has no line breaks | completes the prompt up to the end of the program |
 //!
 //! Everything here runs on a plain backend: nothing is differentiated.
 
@@ -24,7 +24,8 @@ use crate::TrainError;
 pub use continuation::Continuation;
 pub use generate::Generate;
 pub use labels::Labels;
-pub use programs::Programs;
+
+pub(crate) use programs::Programs;
 
 /// Decodes token ids to text.
 pub type Decode<'a> = dyn Fn(&[u32]) -> Result<String, TrainError> + 'a;
@@ -100,7 +101,7 @@ impl<B: Backend> Answering<B> for AnswerMethod<'_> {
 }
 
 /// Reads an adapter's soft prompt, the common prefix of all rows of a decoder-only backbone.
-pub fn prefix<B: Backend, M: CausalBackbone<B>>(model: &M, adapter: &dyn Intervention<B>) -> Prefix<M::Cache> {
+pub(crate) fn prefix<B: Backend, M: CausalBackbone<B>>(model: &M, adapter: &dyn Intervention<B>) -> Prefix<M::Cache> {
     Prefix::new(model, adapter.prompt())
 }
 

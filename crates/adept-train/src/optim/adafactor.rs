@@ -82,11 +82,6 @@ impl<B: Backend> Adafactor<B> {
         }
     }
 
-    /// Number of values in the state, to compare with AdamW's two per parameter.
-    pub fn state_values(&self) -> usize {
-        self.tensors().iter().map(|(_, tensor)| tensor.dims()[0]).sum()
-    }
-
     /// Steps every parameter that has a gradient and a group; `rates` has one learning rate per group.
     pub fn step<AB, M>(&mut self, module: M, gradients: GradientSet<B>, rates: &[f64]) -> M
     where

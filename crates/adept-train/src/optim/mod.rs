@@ -8,8 +8,11 @@ mod group;
 mod state;
 mod stepper;
 
-pub use adafactor::{Adafactor, AdafactorConfig};
 pub use adamw::{AdamW, AdamWConfig, Moments};
-pub use choice::Optimizer;
-pub use group::{GroupConfig, adamw, groups};
-pub use state::{OptimizerState, ReadTensor};
+pub use group::{GroupConfig, adamw};
+
+pub(crate) use adafactor::{Adafactor, AdafactorConfig};
+pub(crate) use choice::Optimizer;
+#[cfg(test)]
+pub(crate) use group::groups;
+pub(crate) use state::{OptimizerState, ReadTensor};

@@ -1,9 +1,9 @@
 //! Pretraining of a small T5: span corruption on plain text mixed with supervised tasks (Raffel et al. 2020, sections
 //! 3.1.4 and 3.5.2).
 //!
-//! Overview: [`config`] resolves a TOML file, [`prepare`] reads corpus and tasks and builds tokenizer and token store,
-//! [`feed`] determines the passes of a step and prepares their batches in a separate thread, [`learner`] is the loop,
-//! [`evaluate`] evaluates the model, [`record`] logs events. [`run`] does all of this in one folder:
+//! Overview: [`config`] resolves a TOML file, `prepare` reads corpus and tasks and builds tokenizer and token store,
+//! `feed` determines the passes of a step and prepares their batches in a separate thread, [`learner`] is the loop,
+//! `evaluate` evaluates the model, [`record`] logs events. [`run`] does all of this in one folder:
 //!
 //! | entry | what |
 //! |---|---|
@@ -18,12 +18,12 @@
 
 pub mod config;
 mod document;
-pub mod evaluate;
-pub mod feed;
+mod evaluate;
+mod feed;
 pub mod learner;
 mod model;
-pub mod observer;
-pub mod prepare;
+mod observer;
+mod prepare;
 pub mod record;
 mod run;
 
