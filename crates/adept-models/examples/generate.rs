@@ -3,10 +3,11 @@
 //! ```text
 //! cargo run -p adept-models --features flex --example generate -- datasets/backbones/t5-nano "sst2 sentence: a fine view ."
 //! ```
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::error::Error;
 use std::path::Path;
+use std::process::ExitCode;
 
 use adept_data::TextTokenizer;
 use adept_models::auto::{AnyBackbone, Model, Pretrained, Visitor};
@@ -52,9 +53,8 @@ impl<B: Backend> Visitor<B> for Likeliest<'_, B> {
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [folder, text] = arguments.as_slice() else {
+fn answer(arguments: &[String]) -> Result<String, Box<dyn Error>> {
+    let [folder, text] = arguments else {
         return Err("expected two arguments: the folder of a checkpoint and a text".into());
     };
     let (folder, device) = (Path::new(folder), Default::default());
@@ -65,6 +65,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         ids: &ids,
         device: &device,
     })?;
-    println!("{}", tokenizer.decode(&written, true)?);
-    Ok(())
+    Ok(tokenizer.decode(&written, true)?)
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match answer(&arguments) {
+        Ok(text) => println!("{text}"),
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
 }
