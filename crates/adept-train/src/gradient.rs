@@ -98,7 +98,7 @@ impl<B: Backend> GradientSet<B> {
     }
 
     /// Removes and returns one gradient.
-    pub(crate) fn remove(&mut self, path: &str) -> Option<Tensor<B, 1>> {
+    pub fn remove(&mut self, path: &str) -> Option<Tensor<B, 1>> {
         self.tensors.remove(path)
     }
 
