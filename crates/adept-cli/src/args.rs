@@ -138,7 +138,7 @@ pub struct Train {
     pub backbone: Option<PathBuf>,
 
     // Generated from the registry of methods.
-    #[arg(long, value_name = "NAME", help = methods("What is trained"))]
+    #[arg(long, value_name = "NAME", help = methods("Method to train"))]
     pub method: Option<TrainMethod>,
 
     /// Seed for initialisation and data order
@@ -379,7 +379,7 @@ pub struct BenchCase {
     pub size: BenchSize,
 
     // Generated from the registry of methods.
-    #[arg(long, default_value = "adept", help = methods("What is trained or attached"))]
+    #[arg(long, default_value = "adept", help = methods("Method to train or attach"))]
     pub method: TrainMethod,
 
     /// Rows per batch

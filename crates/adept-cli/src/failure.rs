@@ -173,7 +173,7 @@ pub fn guarded(work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure
         let backtrace = Backtrace::capture();
         let more = match backtrace.status() {
             BacktraceStatus::Captured => backtrace.to_string(),
-            _ => "  hint: RUST_BACKTRACE=1 shows where; saved checkpoints are whole, the same command resumes".into(),
+            _ => "  hint: RUST_BACKTRACE=1 shows where; saved checkpoints are intact; run the same command again to resume".into(),
         };
         let report = format!("error: internal failure, a bug in adept: {message}{place}\n{more}");
         if info

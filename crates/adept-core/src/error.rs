@@ -58,7 +58,7 @@ pub enum CoreError {
     },
 
     /// A target pattern that is not a valid regular expression.
-    #[error("{method}: target_modules {pattern:?} is not a regular expression that this program knows: {source}")]
+    #[error("{method}: target_modules {pattern:?} is not a supported regular expression: {source}")]
     TargetPattern {
         /// The method.
         method: Method,
@@ -83,7 +83,7 @@ pub enum CoreError {
 
     /// A channel that this kind of adapter must leave unchanged has a factor other than 1.
     #[error(
-        "tensor {tensor}: channel {channel} has the factor {found}, expected 1: the adapter scales keys and values alone"
+        "tensor {tensor}: channel {channel} has the factor {found}, expected 1: the adapter only scales keys and values"
     )]
     FixedFactor {
         /// Name of the tensor.
@@ -280,7 +280,7 @@ pub enum CoreError {
     },
 
     /// The header or length of a safetensors file is wrong; it may be truncated.
-    #[error("{path}: not a whole safetensors file: {source}", path = path.display())]
+    #[error("{path}: incomplete or invalid safetensors file: {source}", path = path.display())]
     Safetensors {
         /// The file.
         path: PathBuf,
@@ -291,7 +291,7 @@ pub enum CoreError {
     /// The tensors are not the ones the configuration was written with.
     #[error(
         "{path}: the tensors hash to {found}, but adapter_config.json was written with {expected}: \
-         damaged, or files of two adapters in one folder",
+         the files are damaged or belong to different adapters",
         path = path.display()
     )]
     TensorHash {
@@ -304,7 +304,7 @@ pub enum CoreError {
     },
 
     /// A `.bin` file that is not a PyTorch zip archive.
-    #[error("{path}: not a whole PyTorch archive: {problem}", path = path.display())]
+    #[error("{path}: incomplete or invalid PyTorch archive: {problem}", path = path.display())]
     Archive {
         /// The file.
         path: PathBuf,
@@ -314,7 +314,7 @@ pub enum CoreError {
 
     /// A `.bin` file in the format used before PyTorch 1.6.
     #[error(
-        "{path}: a PyTorch file of before version 1.6 (no zip archive), which this reader does not support: load it with \
+        "{path}: a PyTorch file from before version 1.6 (not a zip archive), which is not supported: load it with \
          torch.load and save it again",
         path = path.display()
     )]
@@ -391,7 +391,7 @@ pub enum PickleProblem {
         opcode: u8,
     },
     /// The pickle is truncated.
-    #[error("the pickle ends too early")]
+    #[error("the pickle is truncated")]
     Truncated,
     /// The opcodes are inconsistent.
     #[error("expected {expected}, found {found}")]

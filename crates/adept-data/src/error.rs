@@ -61,7 +61,7 @@ pub enum DataError {
         found: Vec<String>,
     },
     /// Parts of a sharded file are missing.
-    #[error("{}: {found} of {expected} parts of the {split} split are there; the first missing one is part {missing}", folder.display())]
+    #[error("{}: {found} of {expected} shards of the {split} split found; the first missing one is shard {missing}", folder.display())]
     MissingShard {
         /// The folder searched.
         folder: PathBuf,
@@ -186,8 +186,8 @@ pub enum DataError {
     },
     /// A label with two possible meanings.
     #[error(
-        "{}:{line}: field `{field}`: expected the name of a class, found `{found}`, which may mean `{}` by its number, \
-         or {}", file.display(), meanings[0], meanings[1]
+        "{}:{line}: field `{field}`: expected a class name, found `{found}`, which is ambiguous: `{}` by number, or \
+         {}", file.display(), meanings[0], meanings[1]
     )]
     AmbiguousLabel {
         /// The file.
@@ -257,8 +257,8 @@ pub enum DataError {
     },
     /// A parquet column with an unsupported codec.
     #[error(
-        "{}: column `{column}`: expected a codec that is read (none, snappy, gzip, brotli, zstd, lz4), found {codec}; write \
-         the file anew with one of them", file.display()
+        "{}: column `{column}`: expected a supported codec (none, snappy, gzip, brotli, zstd, lz4), found {codec}; \
+         rewrite the file with one of them", file.display()
     )]
     ParquetCodec {
         /// The file.
@@ -289,7 +289,7 @@ pub enum DataError {
         message: String,
     },
     /// A single file, for a task whose held-out rows are in separate files.
-    #[error("{}: expected a folder: {task} has files of its own for {splits}", file.display())]
+    #[error("{}: expected a folder: {task} has separate files for {splits}", file.display())]
     OneFile {
         /// The file.
         file: PathBuf,
@@ -299,7 +299,7 @@ pub enum DataError {
         splits: String,
     },
     /// A file extension that no supported format has.
-    #[error("{}: expected a name that ends in {expected} (or one of these and .gz)", file.display())]
+    #[error("{}: expected a file extension among {expected}, optionally followed by .gz", file.display())]
     UnknownEnding {
         /// The file.
         file: PathBuf,
@@ -315,7 +315,7 @@ pub enum DataError {
         misfits: Vec<(String, DataError)>,
     },
     /// Two parts of a split with the same number.
-    #[error("{}: expected one file for part {part} of the {split} split, found {}", folder.display(), files.join(" and "))]
+    #[error("{}: expected one file for shard {part} of the {split} split, found {}", folder.display(), files.join(" and "))]
     DoubleShard {
         /// The folder searched.
         folder: PathBuf,
@@ -365,7 +365,7 @@ pub enum DataError {
         field: String,
     },
     /// Fewer few-shot rows than classes.
-    #[error("{task}: expected at least {classes} few-shot rows, one of each class, found {rows}")]
+    #[error("{task}: expected at least {classes} few-shot rows, one per class, found {rows}")]
     FewShot {
         /// Name of the task.
         task: String,
@@ -395,7 +395,7 @@ pub enum DataError {
         found: Vec<String>,
     },
     /// A tokenizer file that cannot be loaded.
-    #[error("{}: expected a tokenizer file of Hugging Face's tokenizers: {source}", file.display())]
+    #[error("{}: expected a Hugging Face tokenizer file: {source}", file.display())]
     Tokenizer {
         /// The file.
         file: PathBuf,
@@ -404,8 +404,7 @@ pub enum DataError {
     },
     /// A tokenizer file whose patterns would take hundreds of megabytes when compiled.
     #[error(
-        "{}: expected patterns of at most {most} character classes, each counted as often as it is repeated, found \
-         {classes}",
+        "{}: expected patterns of at most {most} character classes, counted with repetition, found {classes}",
         file.display()
     )]
     TokenizerPatterns {

@@ -100,7 +100,7 @@ impl fmt::Display for Loss {
                 write!(f, "are cut to {limit} tokens (the longest has {longest})")?;
             }
             LossKind::Unknown => f.write_str("have characters that the vocabulary has no token for (<unk>)")?,
-            LossKind::Altered => f.write_str("do not come back from the tokenizer as they were written")?,
+            LossKind::Altered => f.write_str("are changed by the tokenizer")?,
         }
         let LossExample { row, before, after } = &self.example;
         write!(f, "; row {row}: {before:?} becomes {after:?}")

@@ -6,7 +6,7 @@
 pub enum TableFault {
     /// A quoted cell of a comma-separated file with text after its closing quotation mark.
     #[error(
-        "column {column}: expected a comma or the end of the line behind the closing quotation mark, found {found:?}"
+        "column {column}: expected a comma or the end of the line after the closing quotation mark, found {found:?}"
     )]
     BehindQuote {
         /// The column, from 1.
@@ -21,13 +21,13 @@ pub enum TableFault {
         column: usize,
     },
     /// A JSON object with a duplicate key.
-    #[error("expected every key once, found `{key}` twice")]
+    #[error("duplicate key `{key}`")]
     DoubleKey {
         /// The key.
         key: String,
     },
     /// A header line in a file that, according to its card, has none.
-    #[error("expected a row, found a header line, which files of form `{form}` have none of; leave it out")]
+    #[error("expected a row, found a header line, which files of form `{form}` do not have; remove it")]
     HeaderRow {
         /// The form.
         form: String,

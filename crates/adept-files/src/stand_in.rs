@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub enum StandIn {
     /// A dangling link.
     #[error(
-        "a link to {}, where nothing is; put the file there or bring it again (`adept fetch NAME`)",
+        "a dangling link to {}; restore the target or fetch the file again (`adept fetch NAME`)",
         target.display()
     )]
     Link {
@@ -18,11 +18,11 @@ pub enum StandIn {
         target: PathBuf,
     },
     /// A file of zero bytes.
-    #[error("an empty file; copy it again or bring it with `adept fetch NAME`")]
+    #[error("an empty file; copy it again or fetch it with `adept fetch NAME`")]
     Empty,
     /// A Git LFS pointer.
     #[error(
-        "a Git LFS pointer, not the file{}; run `git lfs pull` in its folder or bring it with `adept fetch NAME`",
+        "a Git LFS pointer, not the file{}; run `git lfs pull` in its folder or fetch it with `adept fetch NAME`",
         bytes.map(|bytes| format!(" of {bytes} bytes")).unwrap_or_default()
     )]
     LfsPointer {
@@ -30,22 +30,22 @@ pub enum StandIn {
         bytes: Option<u64>,
     },
     /// A git-annex pointer.
-    #[error("a git-annex pointer, not the file; run `git annex get` in its folder or bring it with `adept fetch NAME`")]
+    #[error("a git-annex pointer, not the file; run `git annex get` in its folder or fetch it with `adept fetch NAME`")]
     AnnexPointer,
     /// An HTML or XML page.
     #[error(
-        "a web page (HTML or XML), not the file: the download was answered with a page; download the file itself \
+        "a web page (HTML or XML), not the file: the server sent a page instead; download the file itself \
          (`adept fetch NAME`)"
     )]
     Markup,
     /// A server's error response, saved as if it were the file.
-    #[error("a server's answer, `{text}`, not the file; bring it with `adept fetch NAME`")]
+    #[error("a server's error response, `{text}`, not the file; fetch it with `adept fetch NAME`")]
     Answer {
         /// The first line of the response, at most 80 characters.
         text: String,
     },
     /// A partial download next to the missing file.
-    #[error("a download that has not ended: there is only {}; finish it or bring the file with `adept fetch NAME`", partial.display())]
+    #[error("an unfinished download: only {} exists; finish it or fetch the file with `adept fetch NAME`", partial.display())]
     Unfinished {
         /// The partial file.
         partial: PathBuf,

@@ -121,7 +121,7 @@ impl<'a> Download<'a> {
             let message = if self.begin(&response)? {
                 self.receive(response)?
             } else {
-                format!("the server does not send the bytes from {} on", self.have)
+                format!("the server does not send bytes from {} onwards", self.have)
             };
             if self.have >= mark + WORTHWHILE {
                 mark = self.have;

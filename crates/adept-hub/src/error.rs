@@ -17,16 +17,16 @@ pub enum HubError {
         found: String,
     },
     /// No environment variable determines the cache's folder.
-    #[error("the cache's folder is not known: set HF_HOME (or HOME)")]
+    #[error("cannot determine the cache folder: set HF_HOME (or HOME)")]
     NoHome,
     /// A path that begins with another user's home (`~name`).
-    #[error("`{value}`: homes of other users are not looked up: write the folder out")]
+    #[error("`{value}`: home folders of other users are not supported: write the full path")]
     OtherHome {
         /// The variable's value.
         value: String,
     },
     /// Offline mode is set and the cache lacks something.
-    #[error("{what} is not in the cache {}, and HF_HUB_OFFLINE forbids asking for it", cache.display())]
+    #[error("{what} is not in the cache {}, and HF_HUB_OFFLINE forbids downloading it", cache.display())]
     Offline {
         /// The missing repository or file.
         what: String,
@@ -46,7 +46,9 @@ pub enum HubError {
         has_token: bool,
     },
     /// The repository, revision or file does not exist, or is not visible to this user.
-    #[error("{url}: not found (404): the name or revision is wrong, or it is private and a token is needed (HF_TOKEN)")]
+    #[error(
+        "{url}: not found (404): the name or revision is wrong, or it is private and a token is required (HF_TOKEN)"
+    )]
     NotFound {
         /// The address.
         url: String,
@@ -63,7 +65,7 @@ pub enum HubError {
     },
     /// The server asks for a longer wait than is allowed.
     #[error(
-        "{url}: the server answers {status}{}{}; {waited} s have been waited and {longest} s at most are: try again later",
+        "{url}: the server answers {status}{}{}; waited {waited} s of at most {longest} s: try again later",
         reason(*status), asks(*asked)
     )]
     Busy {
@@ -99,7 +101,7 @@ pub enum HubError {
         found: String,
     },
     /// A file whose size differs from the hub's listing.
-    #[error("{url}: expected {expected} bytes, found {found}; nothing of it was kept")]
+    #[error("{url}: expected {expected} bytes, found {found}; the download was discarded")]
     Size {
         /// The address.
         url: String,
@@ -109,7 +111,7 @@ pub enum HubError {
         found: u64,
     },
     /// A file whose checksum differs from the hub's listing.
-    #[error("{url}: expected the checksum {expected}, found {found}; nothing of it was kept")]
+    #[error("{url}: expected the checksum {expected}, found {found}; the download was discarded")]
     Checksum {
         /// The address.
         url: String,
@@ -119,7 +121,7 @@ pub enum HubError {
         found: String,
     },
     /// A listed file whose checksum differs from the one known in advance.
-    #[error("{repository}: {name}: expected the checksum {expected}, which is known of it, the listing has {found}")]
+    #[error("{repository}: {name}: expected the known checksum {expected}, but the listing has {found}")]
     OtherFile {
         /// The repository.
         repository: String,
@@ -131,7 +133,7 @@ pub enum HubError {
         found: String,
     },
     /// A file name that would escape the cache folder.
-    #[error("{repository}: the file name {name:?} would lead out of the cache")]
+    #[error("{repository}: the file name {name:?} would escape the cache folder")]
     Path {
         /// The repository.
         repository: String,
@@ -149,10 +151,10 @@ pub enum HubError {
         found: String,
     },
     /// [`Progress::proceed`](crate::Progress::proceed) returned false. Bytes downloaded so far are kept.
-    #[error("stopped as asked")]
+    #[error("stopped on request")]
     Stopped,
     /// A file not created by a download, at the place of one.
-    #[error("{}: is no link to the download, and holds other bytes; nothing was written; move it elsewhere", file.display())]
+    #[error("{}: is not a link to the download and has different content; nothing was written; move it elsewhere", file.display())]
     Foreign {
         /// The file.
         file: PathBuf,
@@ -170,10 +172,10 @@ pub enum HubError {
 /// What the user can do if the hub denies access.
 fn advice(is_gated: bool, has_token: bool) -> &'static str {
     match (is_gated, has_token) {
-        (true, false) => "its terms have to be accepted on its page, then a token is needed: set HF_TOKEN",
+        (true, false) => "its terms must be accepted on its page and a token is required: set HF_TOKEN",
         (true, true) => "the token's account has not accepted its terms (they are on its page)",
-        (false, false) => "the name is wrong, or a token is needed: set HF_TOKEN",
-        (false, true) => "the token has no right to it, or is no longer valid (HF_TOKEN)",
+        (false, false) => "the name is wrong, or a token is required: set HF_TOKEN",
+        (false, true) => "the token has no access to it, or is no longer valid (HF_TOKEN)",
     }
 }
 

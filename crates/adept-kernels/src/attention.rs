@@ -53,7 +53,7 @@ impl<B: Backend> AttentionBias<B> {
     /// mask `[b, past + queries]` is true.
     pub fn causal(past: usize, queries: usize, mask: Tensor<B, 2, Bool>) -> Self {
         let [_, k] = mask.dims();
-        assert_eq!(k, past + queries, "attention: the key mask does not fit");
+        assert_eq!(k, past + queries, "attention: the key mask has the wrong shape");
         let mut this = Self {
             bias: None,
             past: Some(past),

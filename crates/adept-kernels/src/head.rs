@@ -15,7 +15,7 @@ pub fn head_loss<B: Backend>(
     factor: f64,
     labels: Tensor<B, 1, Int>,
 ) -> Tensor<B, 1> {
-    assert_eq!(labels.dims(), [states.dims()[0]], "head_loss: a label a row");
+    assert_eq!(labels.dims(), [states.dims()[0]], "head_loss: one label per row");
     #[cfg(feature = "flex")]
     if let Some(route) = crate::flex::route::<B>() {
         return crate::flex::head_loss(route, states, weight, factor as f32, labels);
@@ -31,7 +31,7 @@ pub fn head_log_probabilities<B: Backend>(
     labels: Tensor<B, 1, Int>,
 ) -> Tensor<B, 1> {
     let [n, _] = states.dims();
-    assert_eq!(labels.dims(), [n], "head_log_probabilities: a label a row");
+    assert_eq!(labels.dims(), [n], "head_log_probabilities: one label per row");
     #[cfg(feature = "flex")]
     if crate::flex::route::<B>() == Some(crate::flex::Route::Plain) {
         return crate::flex::head_log_probabilities(states, weight, factor as f32, labels);

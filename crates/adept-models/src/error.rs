@@ -41,7 +41,7 @@ pub enum ModelError {
         found: String,
     },
     /// A JSON file does not parse, or a field has the wrong type.
-    #[error("{path}: not the JSON that was expected: {source}")]
+    #[error("{path}: unexpected JSON: {source}")]
     Json {
         /// The file.
         path: PathBuf,
@@ -88,7 +88,7 @@ pub enum ModelError {
         shard: String,
     },
     /// The index places a tensor in a shard that does not hold it.
-    #[error("{index}: places `{tensor}` in `{shard}`, which does not hold it")]
+    #[error("{index}: places `{tensor}` in `{shard}`, which does not contain it")]
     NotInShard {
         /// The index file.
         index: PathBuf,
@@ -126,7 +126,7 @@ pub enum ModelError {
         expected: Vec<usize>,
     },
     /// A tensor that the architecture does not have.
-    #[error("{file}: tensor `{tensor}` (shape {found:?}) has no place in the model that config.json describes")]
+    #[error("{file}: tensor `{tensor}` (shape {found:?}) does not belong to the model described by config.json")]
     UnexpectedTensor {
         /// The file.
         file: PathBuf,

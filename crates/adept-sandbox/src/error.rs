@@ -10,14 +10,14 @@ use crate::remedy::FOLLOWS;
 #[non_exhaustive]
 pub enum SandboxError {
     /// The operating system is not Linux.
-    #[error("untrusted programs run on Linux only, this is {system}")]
+    #[error("untrusted programs can run only on Linux; this is {system}")]
     System {
         /// The system's name.
         system: &'static str,
     },
     /// The host program does not call [`child_main`](crate::child_main), so it cannot serve as its own helper.
     #[error(
-        "the sandbox starts this program as its own helper: call `adept_sandbox::child_main` first thing in `main`, or set `Settings::helper`"
+        "the sandbox starts this program as its own helper: call `adept_sandbox::child_main` first in `main`, or set `Settings::helper`"
     )]
     NoHook,
     /// Required layers do not hold.
@@ -27,7 +27,7 @@ pub enum SandboxError {
         Vec<Trial>,
     ),
     /// There is no interpreter, or it does not work.
-    #[error("{}: {message}; programs are run with it: install Python 3, or name another interpreter", python.display())]
+    #[error("{}: {message}; programs run with it: install Python 3 or choose another interpreter", python.display())]
     Python {
         /// The interpreter requested.
         python: PathBuf,
@@ -36,8 +36,9 @@ pub enum SandboxError {
     },
     /// The configured control group cannot be used.
     #[error(
-        "{}: {message}; a folder is needed in which this process may make groups with the controller `memory` \
-        (`systemd-run --user --pty -p Delegate=yes -p DelegateSubgroup=main` hands one over, which is found unnamed)",
+        "{}: {message}; expected a folder in which this process may create groups with the `memory` controller \
+        (`systemd-run --user --pty -p Delegate=yes -p DelegateSubgroup=main` delegates one, which is detected \
+        automatically)",
         folder.display()
     )]
     Group {
@@ -59,7 +60,7 @@ pub enum SandboxError {
         message: String,
     },
     /// The tests are not valid Python.
-    #[error("the tests cannot be read: {message}")]
+    #[error("the tests are not valid Python: {message}")]
     Tests {
         /// The interpreter's message.
         message: String,
@@ -78,7 +79,7 @@ pub enum SandboxError {
         outcome: crate::Outcome,
     },
     /// The caller requested a stop.
-    #[error("stopped as asked")]
+    #[error("stopped on request")]
     Stopped,
     /// A system call failed.
     #[error("{doing}: {source}")]

@@ -143,7 +143,7 @@ impl Ended {
                 signal: Some(signal), ..
             }) => named(signal),
             Some(End { code: Some(code), .. }) => format!("exit code {code}"),
-            _ => "nothing is known".to_owned(),
+            _ => "unknown".to_owned(),
         };
         let said = other_lines(&self.judge_report);
         Err(SandboxError::Judge {
@@ -311,7 +311,7 @@ mod tests {
             };
             assert_eq!(group.outcome(&limits).unwrap(), Outcome::Memory);
         }
-        // If the machine as a whole ran out of memory, nothing is known about this program.
+        // If the machine as a whole ran out of memory, unknown about this program.
         let elsewhere = |messages: &[u8]| Ended {
             machine_ran_out: true,
             ..ended(messages, "")

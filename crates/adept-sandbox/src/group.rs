@@ -54,7 +54,7 @@ impl Parent {
             });
         }
         let Ok(controllers) = fs::read_to_string(folder.join("cgroup.controllers")) else {
-            return Err(failed("not a control group of memory".to_owned()));
+            return Err(failed("not a memory control group".to_owned()));
         };
         if !controllers.split_whitespace().any(|name| name == "memory") {
             return Err(failed(format!(
@@ -237,7 +237,7 @@ mod tests {
         let message = |folder: &Path| Parent::named(folder).unwrap_err().to_string();
         let other = stand_in(&[("cgroup.controllers", "cpu pids\n")]);
         assert!(message(other.path()).contains("its controllers are `cpu pids`, without `memory`"));
-        assert!(message(stand_in(&[]).path()).contains("not a control group of memory"));
+        assert!(message(stand_in(&[]).path()).contains("not a memory control group"));
         assert!(message(Path::new("/nowhere")).starts_with("/nowhere: "));
     }
 

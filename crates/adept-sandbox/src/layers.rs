@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::remedy::Surroundings;
 
 /// Reason given for a layer that the settings exclude.
-pub(crate) const LEFT_OUT: &str = "left out by the settings";
+pub(crate) const LEFT_OUT: &str = "excluded by the settings";
 
 /// A layer of isolation, in the order of application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -99,7 +99,7 @@ impl std::fmt::Display for Outcome {
         match self {
             Self::Pass => write!(to, "pass"),
             Self::Fail { message } => write!(to, "fail: {message}"),
-            Self::Timeout { limit } => write!(to, "not done after {:.3} s", limit.as_secs_f64()),
+            Self::Timeout { limit } => write!(to, "timed out after {:.3} s", limit.as_secs_f64()),
             Self::Memory => write!(to, "out of memory"),
             Self::SyntaxError { message } => write!(to, "syntax error: {message}"),
         }

@@ -71,9 +71,9 @@ impl Surroundings {
             }
             Layer::Mount => self.mounts(),
             Layer::Pid | Layer::Net | Layer::Ipc | Layer::Uts | Layer::Cgroup => self.filter(
-                "use a kernel with this kind of namespace (CONFIG_NAMESPACES), outside of anything that forbids it",
+                "use a kernel with this kind of namespace (CONFIG_NAMESPACES), outside of any policy that forbids it",
             ),
-            Layer::Landlock if detail.contains("not switched on") => {
+            Layer::Landlock if detail.contains("not enabled") => {
                 "add `landlock` to the list of `lsm=` on the kernel's command line (`/sys/kernel/security/lsm` has it)"
                     .to_owned()
             }
@@ -82,14 +82,14 @@ impl Surroundings {
             Layer::Rlimits => {
                 "raise the limit in the shell that starts this program (`ulimit`), or in its service".to_owned()
             }
-            Layer::Memory => "mount `/proc`, or name a control group of memory that may be written".to_owned(),
-            Layer::Capabilities | Layer::NoNewPrivileges => self.filter("start it outside of what forbids this"),
+            Layer::Memory => "mount `/proc`, or name a writable memory control group".to_owned(),
+            Layer::Capabilities | Layer::NoNewPrivileges => self.filter("start it outside of whatever forbids this"),
         }
     }
 
     fn user_namespace(&self, detail: &str) -> String {
         if self.max_user_namespaces == Some(0) || detail.contains("ENOSPC") || detail.contains("EUSERS") {
-            return "no more user namespaces may be made here: `sysctl -w user.max_user_namespaces=15000`, and where \
+            return "no more user namespaces can be created here: `sysctl -w user.max_user_namespaces=15000`, and where \
                 this is one already, use one less deep"
                 .to_owned();
         }
@@ -198,7 +198,7 @@ mod tests {
         );
         assert!(
             plain
-                .remedy(Layer::Landlock, "built in, not switched on", true)
+                .remedy(Layer::Landlock, "built in, not enabled", true)
                 .contains("lsm=")
         );
         assert!(

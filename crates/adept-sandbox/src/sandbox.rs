@@ -143,7 +143,7 @@ impl MemoryBounds {
     fn described(&self) -> (bool, String) {
         let watch = self.watch.map(|lookup| match lookup {
             Lookup::Lists => "a watchdog",
-            Lookup::Scan => "a watchdog, slow: the kernel keeps no lists of children",
+            Lookup::Scan => "a watchdog, slow: the kernel does not list a process's children",
         });
         match (&self.groups, watch) {
             (Some(parent), _) => (true, format!("control groups in {}", parent.folder().display())),

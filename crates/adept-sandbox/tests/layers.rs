@@ -208,7 +208,7 @@ fn the_reason_and_the_remedy_are_those_of_what_is_in_the_way() {
             "not in this kernel, or hidden by a filter",
             FILTER,
         ),
-        (&[landlock], libc::EOPNOTSUPP, "landlock", "not switched on", "`lsm=`"),
+        (&[landlock], libc::EOPNOTSUPP, "landlock", "not enabled", "`lsm=`"),
         (
             &[libc::SYS_seccomp],
             libc::ENOSYS,
@@ -299,7 +299,7 @@ fn a_refusal_says_what_to_do() {
         if sandbox().is_some() {
             let said = group(folder);
             assert!(
-                said.contains("not a control group of memory") && said.contains("Delegate=yes"),
+                said.contains("not a memory control group") && said.contains("Delegate=yes"),
                 "{said}"
             );
         }

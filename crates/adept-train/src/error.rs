@@ -32,7 +32,7 @@ pub enum ConfigError {
         page: &'static str,
     },
     /// A key from another method's section.
-    #[error("{place}: `{key}` belongs to another method than the run's, which is {method}")]
+    #[error("{place}: `{key}` belongs to another method; this run's method is {method}")]
     OtherMethod {
         /// File and line, or `--set`.
         place: String,
@@ -68,7 +68,7 @@ pub enum ConfigError {
         text: String,
     },
     /// Bucket widths are not in ascending order.
-    #[error("`input.buckets` must ascend, found {after} after {before}")]
+    #[error("`input.buckets` must be in ascending order, found {after} after {before}")]
     BucketOrder {
         /// A width.
         before: usize,
@@ -322,8 +322,8 @@ pub enum TrainError {
     },
     /// A tokenizer with ids beyond the embedding.
     #[error(
-        "{}: the tokenizer gives ids up to {found}, but the embedding has {rows} rows (ids up to {}): it is another \
-         model's, or tokens were added to it and not to the weights",
+        "{}: the tokenizer has ids up to {found}, but the embedding has {rows} rows (ids up to {}): it belongs to \
+         another model, or tokens were added without resizing the embedding",
         backbone.display(), rows - 1
     )]
     TokenWithoutRow {
@@ -336,8 +336,8 @@ pub enum TrainError {
     },
     /// A tokenizer whose texts do not end with an end token of the model.
     #[error(
-        "{}: the tokenizer puts {found} behind every text, expected an end token of the model, which config.json and \
-         generation_config.json say are {expected:?}",
+        "{}: the tokenizer appends {found} to every text, expected one of the model's end tokens {expected:?} \
+         (config.json, generation_config.json)",
         backbone.display()
     )]
     EndToken {
@@ -435,16 +435,14 @@ pub enum TrainError {
         task: String,
     },
     /// A task of programs where rows with labels, scores or texts are required.
-    #[error(
-        "task `{task}`: its targets are programs: `adept train` and `adept reproduce` write and judge them, nothing else"
-    )]
+    #[error("task `{task}`: its targets are programs: only `adept train` and `adept reproduce` support them")]
     NotRows {
         /// The task.
         task: String,
     },
     /// A setting for decoder-only rows, with a backbone that reads source and target separately.
     #[error(
-        "`{key}`: a T5 reads source and target apart: templates join them for decoder-only backbones (CodeGen, Llama)"
+        "`{key}`: T5 reads source and target separately; templates are for decoder-only backbones (CodeGen, Llama)"
     )]
     ApartTemplate {
         /// The setting.
@@ -452,8 +450,8 @@ pub enum TrainError {
     },
     /// Targets leave no room for sources in a joined row.
     #[error(
-        "`input.max_source_length` = {max_source_length}: source and target stand in one row of a decoder-only backbone, and \
-         targets take up to {target_width} tokens of it: expected more than that"
+        "`input.max_source_length` = {max_source_length}: source and target share one row of a decoder-only backbone; \
+         targets need up to {target_width} tokens, so it must be larger"
     )]
     NoRoomForSource {
         /// Maximum length of a row.

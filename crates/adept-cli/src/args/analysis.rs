@@ -15,7 +15,7 @@ use super::{Profile, Seeds, Settings};
   adept reproduce table1 --profile real-small --data DATA
   adept reproduce table1 --profile paper --data DATA --backbone t5-base --tasks rte
 
-DePT and ADePT are trained on each task with each seed, or finished runs are used again; then DePT's offsets are shifted
+DePT and ADePT are trained on each task with each seed, or finished runs are reused; then DePT's offsets are shifted
 cyclically to the left and the test split is scored. Run the same command again to resume. The table is
 OUT/table1.json and OUT/table1.md.")]
 pub struct Table1 {
@@ -34,7 +34,7 @@ pub struct Table1 {
   adept reproduce table2
   adept reproduce table2 --profile real-small --data DATA --tasks rte,mrpc
 
-DePT and ADePT are trained on each task with each seed, or finished runs are used again (those of table1 among them); then
+DePT and ADePT are trained on each task with each seed, or finished runs are reused (those of table1 among them); then
 the absolute values of embeddings and offsets over all tokens of the training split are taken. Run the same command
 again to resume. The table is OUT/table2.json and OUT/table2.md.")]
 pub struct Table2 {

@@ -12,8 +12,8 @@ use clap::Args;
   adept fetch google/t5-v1_1-base --revision main
 
 The cache is that of Python's tools (HF_HUB_CACHE, HF_HOME); HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are read as well.
-Each line of the output is a name and its folder, which --data and --backbone take. The same command goes on where one was
-interrupted.")]
+Each line of the output is a name and its folder, which --data and --backbone take. Run the same command again to
+resume an interrupted download.")]
 pub struct Fetch {
     /// Tasks, benchmarks (glue, superglue, mrqa, others), paths of task cards, models (t5-base, or owner/name)
     #[arg(required = true, value_name = "NAME")]

@@ -51,8 +51,8 @@ const GLUE: &str = "Examples:
   adept reproduce glue --data DATA --backbone t5-base --tasks sst2,rte --methods pt,adept --steps 3000 --seeds 42,43
 
 Run the same command again to resume: what is done is skipped. Each run lies in OUT/TASK/METHOD/seed-N.
-The project's own data and backbone are looked for in the folder `datasets` of this folder or of one above it, or where
-the variable ADEPT_DATASETS says.";
+The project's own data and backbone are searched for in a folder `datasets` here or in a parent folder, or in
+the folder that the variable ADEPT_DATASETS names.";
 
 const BENCHMARK: &str = "Examples (with superglue, mrqa or others):
   adept reproduce superglue --profile real-small --data DATA
@@ -70,9 +70,9 @@ const MBPP: &str = "Examples:
 
 DATA holds mbpp_release_v1.jsonl, the MBXP form of MBPP. What a model writes is untrusted: it runs in a sandbox (Linux) which
 refuses to start where one of its layers is missing (--allow-missing-layers). Needed: python3.
-Run the same command again to resume: what is done is skipped. Each run lies in OUT/TASK/METHOD/seed-N, with what was written
-in completions.jsonl and what became of it in judged.json. Programs whose tests cannot be run apart from them are
-`unsupported` there: they are counted with their reasons, and pass@k counts them as not passed.";
+Run the same command again to resume: what is done is skipped. Each run lies in OUT/TASK/METHOD/seed-N, with the
+generated programs in completions.jsonl and their verdicts in judged.json. Programs whose tests cannot be run apart from
+them are `unsupported` there: they are counted with their reasons, and pass@k counts them as not passed.";
 
 /// `adept reproduce glue`, `superglue`, `mrqa`, `others` and `mbpp`.
 #[derive(Debug, Args)]

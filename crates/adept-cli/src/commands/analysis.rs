@@ -146,7 +146,7 @@ impl WithBackend for Work<'_> {
 fn title(table: TableName) -> &'static str {
     match table {
         TableName::Table1 => "Table 1: DePT's offsets cyclically shifted, against ADePT",
-        TableName::Table2 => "Table 2: sizes of the offsets of DePT and ADePT beside the embeddings",
+        TableName::Table2 => "Table 2: magnitudes of the offsets of DePT and ADePT relative to the embeddings",
     }
 }
 

@@ -170,13 +170,13 @@ fn megabytes(bytes: u64) -> String {
 /// Exit code: a bad request (2), a failed download (1), or Ctrl-C (130).
 fn failure(cause: HubError) -> Failure {
     match cause {
-        HubError::Stopped => Failure::interrupted("interrupted; the same command goes on where it stopped"),
+        HubError::Stopped => Failure::interrupted("interrupted; run the same command again to resume"),
         HubError::Network { .. }
         | HubError::Status { .. }
         | HubError::Busy { .. }
         | HubError::Size { .. }
         | HubError::Checksum { .. }
-        | HubError::Io { .. } => Failure::run(cause).hint("the same command goes on where it stopped"),
+        | HubError::Io { .. } => Failure::run(cause).hint("run the same command again to resume"),
         _ => Failure::input(cause),
     }
 }
@@ -223,7 +223,7 @@ impl Progress for Bar {
     }
 
     fn waiting(&self, why: &HubError, seconds: f64) {
-        let tell = || remark(format_args!("{why}; tried again in {seconds:.1} s"));
+        let tell = || remark(format_args!("{why}; retrying in {seconds:.1} s"));
         match &self.bar {
             Some(bar) => bar.suspend(tell),
             None if self.loudness != Loudness::Quiet => tell(),

@@ -38,10 +38,7 @@ pub fn backbone(given: &Path) -> Result<PathBuf, Failure> {
     let named = given.to_str().and_then(|name| Some((name, model(name, "main")?)));
     let Some((name, repository)) = named else {
         let short: Vec<&str> = MODELS.iter().map(|(short, _)| *short).collect();
-        let message = format!(
-            "{}: there is no such folder, and no model of this name",
-            given.display()
-        );
+        let message = format!("{}: no such folder, and no model of this name", given.display());
         return Err(Failure::input(message).hint(format_args!(
             "--backbone takes a folder with config.json, model.safetensors and tokenizer.json, or a model in the hub's \
              cache: {}, or owner/name",
@@ -51,10 +48,10 @@ pub fn backbone(given: &Path) -> Result<PathBuf, Failure> {
     let hub = open()?;
     hub.cached(&repository).ok_or_else(|| {
         Failure::input(format!(
-            "{name}: there is no such folder, and no such model in the hub's cache {}",
+            "{name}: no such folder, and no model of this name in the hub's cache {}",
             hub.settings().cache.display()
         ))
-        .hint(format_args!("`adept fetch {name}` brings it"))
+        .hint(format_args!("run `adept fetch {name}`"))
     })
 }
 
@@ -71,11 +68,8 @@ pub fn task_and_data(task: &str, data: &Path) -> Result<(String, PathBuf), Failu
             Ok((task.to_owned(), data_of(&named, data)?))
         }
         (true, false) if data.is_file() => Ok((OWN.to_owned(), data.to_owned())),
-        (true, false) if !data.exists() => Err(Failure::input(format!(
-            "{}: there is no such file or folder",
-            data.display()
-        ))
-        .hint("--data takes a file with rows of `source` and `target`, or with --task a folder of its files")),
+        (true, false) if !data.exists() => Err(Failure::input(format!("{}: no such file or folder", data.display()))
+            .hint("--data takes a file with rows of `source` and `target`, or with --task a folder of its files")),
         (true, false) => Err(Failure::input(format!(
             "`task` is not given, and {} is a folder: add --task NAME, or --task {OWN} for files train, validation and \
              test with rows of `source` and `target`",

@@ -268,7 +268,7 @@ fn run_folder(folder: &Path) -> Result<(), Failure> {
     }
     let result = folder.join("result.json");
     if !result.exists() {
-        return row("state", "begun, not done: the command that began it resumes it");
+        return row("state", "unfinished: run the same command again to resume");
     }
     let result: RunResult = read_json(&result).map_err(Failure::input)?;
     row("state", "done")?;

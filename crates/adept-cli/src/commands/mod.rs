@@ -112,7 +112,7 @@ fn clear(setting: &Setting, out: &Path, kind: FolderKind) -> Result<(), Failure>
             kept => format!("; not of that run, and kept: {}", kept.join(", ")),
         };
         remark(format_args!(
-            "{}: removed what an earlier run wrote{kept}",
+            "{}: deleted the files of an earlier run{kept}",
             out.display()
         ));
     }
@@ -131,12 +131,11 @@ pub fn run_failure(cause: TrainError) -> Failure {
                 None => failure,
             }
         }
-        TrainError::Sandbox(SandboxError::Missing(_)) => Failure::input(cause).hint(
-            "`--allow-missing-layers` runs programs in what is left of the sandbox: for texts that you trust only",
-        ),
+        TrainError::Sandbox(SandboxError::Missing(_)) => Failure::input(cause)
+            .hint("`--allow-missing-layers` runs programs in the incomplete sandbox; only for models you trust"),
         _ if cause.is_write() => Failure::run(cause).hint(WHAT_REMAINS),
         TrainError::OtherRun { .. } | TrainError::NoUsableCheckpoint { .. } => {
-            Failure::input(cause).hint("--overwrite removes what that run wrote and begins anew")
+            Failure::input(cause).hint("--overwrite deletes that run and starts over")
         }
         TrainError::NotFinite { .. }
         | TrainError::Diverged { .. }
@@ -149,7 +148,7 @@ pub fn run_failure(cause: TrainError) -> Failure {
 
 /// Hint after a failed write.
 const WHAT_REMAINS: &str =
-    "what was written before is whole; free some space, or write elsewhere, and run the same command again";
+    "files written so far are intact; free some space, or write elsewhere, and run the same command again";
 
 /// Exit code of a failed report: unusable runs (2), or a write error (1).
 pub fn report_failure(cause: ReportError) -> Failure {

@@ -89,7 +89,7 @@ impl WithBackend for Work<'_> {
         if !failed.is_empty() {
             let (count, all) = (failed.len(), plan.cells.len());
             let message = format!("{count} of {all} runs failed: {}", failed.join(", "));
-            return Err(Failure::run(message).hint("the same command tries them again"));
+            return Err(Failure::run(message).hint("run the same command again to retry them"));
         }
         finish(&grid, setting.loudness)
     }

@@ -71,7 +71,7 @@ impl<B: Backend> Subject<B> {
 pub fn say_told(loudness: Loudness, trained: &TrainedWith, task: Option<&Task>, told: &[Told]) {
     let other = task.filter(|task| !task.has_card_of(&trained.task));
     let other = other.map(|task| match task == &trained.task {
-        true => format!("the card of task {task} is another one"),
+        true => format!("another card of task {task}"),
         false => format!("task {task} ({} in training)", trained.task),
     });
     let settings = told
@@ -79,7 +79,7 @@ pub fn say_told(loudness: Loudness, trained: &TrainedWith, task: Option<&Task>, 
         .map(|told| format!("{} = {} ({} in training)", told.key, told.told, told.trained));
     let all: Vec<String> = other.into_iter().chain(settings).collect();
     if !all.is_empty() && loudness != Loudness::Quiet {
-        remark(format_args!("told otherwise than in training: {}", all.join(", ")));
+        remark(format_args!("overriding the training's settings: {}", all.join(", ")));
     }
 }
 

@@ -102,7 +102,7 @@ fn what_makes_no_sense_is_named() {
     fails(
         "table1",
         &["--shifts=129"],
-        &["a shift of 129 positions is more than the 128"],
+        &["a shift of 129 exceeds the 128 positions"],
     );
     fails("table1", &["--shifts=1,x"], &["--shifts"]);
     fails("table1", &["--tasks=wnli"], &["wnli", "rte"]);

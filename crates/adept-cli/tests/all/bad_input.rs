@@ -321,7 +321,10 @@ fn adapters_that_do_not_fit() {
         &["adapter_model.safetensors: tensor", "is NaN, expected a finite number"],
     );
     fs::write(&weights, &whole[..whole.len() - 8]).expect("the folder is writable");
-    eval(&case.backbone).failed(2, &["adapter_model.safetensors: not a whole safetensors file"]);
+    eval(&case.backbone).failed(
+        2,
+        &["adapter_model.safetensors: incomplete or invalid safetensors file"],
+    );
     fs::remove_file(&weights).expect("it was there");
     eval(&case.backbone).failed(2, &["found neither adapter_model.safetensors nor adapter_model.bin"]);
 }
@@ -339,6 +342,6 @@ fn folders_that_hold_something_else() {
     );
 
     adept(["inspect".to_owned(), case.data.display().to_string()]).failed(2, &["expected adapter_config.json"]);
-    adept(["report".to_owned(), format!("--out={}", case.data.display())]).failed(2, &["holds no run"]);
+    adept(["report".to_owned(), format!("--out={}", case.data.display())]).failed(2, &["contains no runs"]);
     adept(["verify", "--backbone=/no/backbone", "--golden=/no/golden"]).failed(2, &["/no/"]);
 }

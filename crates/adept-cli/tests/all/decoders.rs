@@ -293,7 +293,7 @@ fn templates_and_lengths_that_make_no_rows_are_refused() {
     );
     fails(
         &["--set=input.max_source_length=3"],
-        &["`input.max_source_length` = 3", "targets take up to 3 tokens"],
+        &["`input.max_source_length` = 3", "targets need up to 3 tokens"],
     );
     fails(
         &[
@@ -305,7 +305,7 @@ fn templates_and_lengths_that_make_no_rows_are_refused() {
     );
     let apart = ["--method=adept", "--set=input.template={source} {target}"];
     train(&card, &data, &sample().backbone, &out, &apart)
-        .failed(2, &["`input.template`", "T5 reads source and target apart"]);
+        .failed(2, &["`input.template`", "T5 reads source and target separately"]);
     // A template in the card itself.
     fs::write(&card, CARD.replace("{source}", "{text}")).expect("a writable folder");
     train(&card, &data, &llama, &out, &["--method=adept"])

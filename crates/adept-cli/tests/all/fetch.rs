@@ -137,7 +137,7 @@ fn a_cut_is_mended_and_what_is_wrong_is_said() {
     let (server, rte) = (rte_server(), card(folder.path()));
     server.fault(&[Fault::Cut(100)]);
     let mended = finish(fetch(&server, &cache, &[&rte, "--at-once=1"])).succeeded();
-    assert!(mended.err.contains("tried again in"), "{}", mended.err);
+    assert!(mended.err.contains("retrying in"), "{}", mended.err);
 
     let other = folder.path().join("other");
     server.fault(&[Fault::status(403)]);
@@ -168,12 +168,7 @@ fn a_busy_hub_is_waited_for() {
         "{}",
         fetched.err
     );
-    assert_eq!(
-        fetched.err.matches("tried again in 1.0 s").count(),
-        3,
-        "{}",
-        fetched.err
-    );
+    assert_eq!(fetched.err.matches("retrying in 1.0 s").count(), 3, "{}", fetched.err);
 
     server.listing_fault(&[busy("Retry-After: 3600")]);
     let failed = fetch(&server, &folder.path().join("other"), &[&rte]);
@@ -181,7 +176,7 @@ fn a_busy_hub_is_waited_for() {
         1,
         &[
             "429 Too Many Requests and asks to wait 3600 s",
-            "900 s at most",
+            "of at most 900 s",
             "try again later",
         ],
     );
@@ -202,7 +197,7 @@ fn a_wait_for_the_hub_can_be_ended() {
         .expect("the program is built by cargo for this test");
     let mut said = BufReader::new(waiting.stderr.take().expect("a pipe")).lines();
     let first = said.next().expect("a line").expect("text");
-    assert!(first.contains("tried again in 600.0 s"), "{first}");
+    assert!(first.contains("retrying in 600.0 s"), "{first}");
     let sent = Command::new("kill").arg("-INT").arg(waiting.id().to_string()).status();
     assert!(sent.expect("kill is there").success());
     let rest: Vec<String> = said.map_while(Result::ok).collect();

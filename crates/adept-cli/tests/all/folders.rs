@@ -178,7 +178,7 @@ fn overwrite_begins_anew_and_leaves_what_is_not_ours() {
     assert!(unlocked() == before);
 
     let anew = run(&["--seed=7", "--overwrite"]).succeeded();
-    assert!(anew.err.contains("removed what an earlier run wrote"), "{}", anew.err);
+    assert!(anew.err.contains("deleted the files of an earlier run"), "{}", anew.err);
     assert!(anew.err.contains("kept: .tmp_drafts, best, notes.md"), "{}", anew.err);
     assert_eq!(json(&out.join("result.json"))["seed"], 7);
     for (name, text) in mine {

@@ -108,10 +108,7 @@ fn fills_up(method: &str, places: &[&str]) {
             break;
         }
         assert_eq!(outcome.code, Some(1), "{kibibytes} KiB: {}", outcome.err);
-        let outcome = outcome.failed(
-            1,
-            &["No space left on device", "hint: what was written before is whole"],
-        );
+        let outcome = outcome.failed(1, &["No space left on device", "hint: files written so far are intact"]);
         assert!(outcome.err.contains(&*disk.mount.to_string_lossy()), "{}", outcome.err);
         failures.push(outcome.err);
         if disk.left.join("run").exists() {

@@ -124,7 +124,7 @@ fn an_interrupted_run_saves_a_checkpoint_says_how_to_go_on_and_is_resumed() {
     let shown = adept(["inspect".to_owned(), stopped.display().to_string()])
         .succeeded()
         .out;
-    assert!(shown.contains("begun, not done"), "{shown}");
+    assert!(shown.contains("unfinished: run the same command again"), "{shown}");
     let resumed = adept(arguments(&stopped)).succeeded();
     assert!(resumed.err.contains("resumed at step"), "{}", resumed.err);
     assert_eq!(best(&stopped), best(&whole));

@@ -131,13 +131,13 @@ fn tokenizer_embedding_and_configurations_are_held_against_each_other() {
     // The tokenizer of a model with 8000 rows.
     let larger = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/backbones/t5-nano/tokenizer.json");
     fs::copy(larger, backbone.join("tokenizer.json")).expect("the copy is writable");
-    predict(&backbone, &[], TWO).failed(2, &["the tokenizer gives ids up to", "the embedding has 160 rows"]);
+    predict(&backbone, &[], TWO).failed(2, &["the tokenizer has ids up to", "the embedding has 160 rows"]);
 
     // Answers were trained to end with 1; generation would wait for 2.
     let (_folder, backbone) = copied(&golden("t5_v1_0"));
     let generation = backbone.join("generation_config.json");
     fs::write(&generation, "{\"eos_token_id\": 2}").expect("the copy is writable");
-    predict(&backbone, &[], TWO).failed(2, &["puts 1 behind every text", "[2]"]);
+    predict(&backbone, &[], TWO).failed(2, &["appends 1 to every text", "[2]"]);
     fs::write(&generation, "{\"eos_token_id\": [2, 1]}").expect("the copy is writable");
     predict(&backbone, &[], TWO).succeeded();
     fs::write(&generation, "{\"suppress_tokens\": [5]}").expect("the copy is writable");
@@ -233,7 +233,7 @@ fn stand_ins_are_called_that_and_the_way_out_is_named() {
         {
             fs::remove_file(&path).expect("the file is there");
             std::os::unix::fs::symlink("../blobs/gone", &path).expect("the folder is writable");
-            eval().failed(2, &[&name, "a link to ../blobs/gone, where nothing is"]);
+            eval().failed(2, &[&name, "a dangling link to ../blobs/gone"]);
             fs::remove_file(&path).expect("the link is there");
         }
         fs::write(&path, whole).expect("the folder is writable");

@@ -73,7 +73,7 @@ fn what_is_missing_is_named() {
     );
     fails(
         train_own(&folder.path().join("none.jsonl"), &out, &[]),
-        &["none.jsonl: there is no such file or folder", "`source` and `target`"],
+        &["none.jsonl: no such file or folder", "`source` and `target`"],
     );
     let file = folder.path().join("rows.jsonl");
     fs::write(&file, "{\"text\": \"a\", \"target\": \"b\"}\n").expect("a writable folder");

@@ -157,7 +157,7 @@ fn homes_in_variables() {
         "--out=none".into(),
     ]);
     run.env("ADEPT_CACHE", "~ann/x").current_dir(home.path());
-    finish(run).failed(2, &["ADEPT_CACHE", "`~ann/x`", "write the folder out"]);
+    finish(run).failed(2, &["ADEPT_CACHE", "`~ann/x`", "write the full path"]);
 }
 
 #[test]

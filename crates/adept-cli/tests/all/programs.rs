@@ -249,7 +249,7 @@ fn tests_that_cannot_be_read_end_the_run() {
     )) else {
         return;
     };
-    outcome.failed(2, &["problem ", "the tests cannot be read: SyntaxError"]);
+    outcome.failed(2, &["problem ", "the tests are not valid Python: SyntaxError"]);
     assert!(!out.join("result.json").exists());
 }
 

@@ -147,7 +147,7 @@ fn a_card_of_the_users_own_travels_in_the_adapter_and_no_path_does() {
     // Overrides win, and are reported in one line.
     let told = predict(&["--max-source-length=4", "--max-new-tokens=3", "--generate"]);
     for expected in [
-        "told otherwise than in training: input.max_source_length = 4 (32 in training), evaluation.max_new_tokens = 3",
+        "overriding the training's settings: input.max_source_length = 4 (32 in training), evaluation.max_new_tokens = 3",
         "1 of 1 input sources are cut to 4 tokens",
     ] {
         assert!(told.err.contains(expected), "{expected}: {}", told.err);
@@ -185,7 +185,7 @@ fn an_answer_is_as_long_as_those_of_the_training() {
     assert!(told <= 20, "{told}");
     assert_eq!(
         said,
-        "told otherwise than in training: evaluation.max_new_tokens = 20 (40 in training)\n"
+        "overriding the training's settings: evaluation.max_new_tokens = 20 (40 in training)\n"
     );
     // A folder without this record uses the defaults.
     fs::remove_file(best.join("trained.json")).expect("it is there");
@@ -308,10 +308,7 @@ fn what_targets_lose_is_said_once_before_training_and_is_in_the_record() {
 
     rows(&data, |number| format!("a\nfilm  {number}"));
     let (said, _) = run_on(&nano(), "altered", &["--set=train.steps=1"]);
-    assert!(
-        said.contains("do not come back from the tokenizer as they were written"),
-        "{said}"
-    );
+    assert!(said.contains("are changed by the tokenizer"), "{said}");
 
     rows(&data, |number| format!("film {}", number % 10));
     let (said, recorded) = run("lossless", &[]);

@@ -92,7 +92,7 @@ fn settings_of_a_method_are_its_own() {
     arguments.push("--set=adapter.lora.rank=4".to_owned());
     adept(arguments).failed(
         2,
-        &["`adapter.lora.rank` belongs to another method than the run's, which is adept"],
+        &["`adapter.lora.rank` belongs to another method; this run's method is adept"],
     );
     let mut arguments = train(&sample().data, &sample().backbone, &root);
     arguments.retain(|argument| argument != "--method=adept");

@@ -166,8 +166,8 @@ fn every_way_to_name_a_function_is_refused() {
 #[test]
 fn malformed_pickles_are_refused() {
     for (pickle, expected) in [
-        (&b""[..], "the pickle ends too early"),
-        (b"}", "the pickle ends too early"),
+        (&b""[..], "the pickle is truncated"),
+        (b"}", "the pickle is truncated"),
         (b".", "expected a value, found an empty stack"),
         (b"N.", "expected a dict of tensors, found None"),
         (b"t.", "expected a mark, found none"),
@@ -175,7 +175,7 @@ fn malformed_pickles_are_refused() {
         (b"}NNs.", "expected a tensor, found None"),
         (b"NNNs.", "expected a dict, found None"),
         (b"h\x07.", "expected a remembered value, found none"),
-        (b"X\xff\xff\xff\xff.", "the pickle ends too early"),
+        (b"X\xff\xff\xff\xff.", "the pickle is truncated"),
         (b"\x8a\x09123456789.", "expected an integer of at most 8 bytes, found 9"),
         (
             b"X\x01\x00\x00\x00\xff.",

@@ -290,7 +290,10 @@ fn targets_are_pefts() {
         // A suffix of a component does not match.
         (named(&["own"]), "target module own matches none"),
         (TargetModules::Pattern("mlp".into()), "target module mlp matches none"),
-        (TargetModules::Pattern("(".into()), "is not a regular expression"),
+        (
+            TargetModules::Pattern("(".into()),
+            "is not a supported regular expression",
+        ),
     ] {
         let error = selected(targets).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");

@@ -50,7 +50,7 @@ pub enum PretrainError {
         byte: u8,
     },
     /// A truncated or corrupt gzip file.
-    #[error("{}: expected a whole gzip file, found one that ends or breaks after {bytes} bytes of text, in line {line}: {source}", file.display())]
+    #[error("{}: expected a complete gzip file, but decompression fails after {bytes} bytes of text, in line {line}: {source}", file.display())]
     Gzip {
         /// The file.
         file: PathBuf,
@@ -62,7 +62,7 @@ pub enum PretrainError {
         source: std::io::Error,
     },
     /// A file changed since the corpus was opened.
-    #[error("{}: expected {expected} paragraphs as when the corpus was opened, found {found}; was it changed meanwhile?", file.display())]
+    #[error("{}: expected {expected} paragraphs as when the corpus was opened, found {found}; was the file changed?", file.display())]
     CorpusChanged {
         /// The file.
         file: PathBuf,
@@ -82,7 +82,7 @@ pub enum PretrainError {
     /// The text does not contain enough distinct pieces for the vocabulary.
     #[error(
         "expected a vocabulary of {expected} pieces, but {characters} characters of text support only {found} (special tokens and \
-         sentinels included); ask for at most that many or give more text"
+         sentinels included); ask for at most that many or provide more text"
     )]
     VocabularyTooLarge {
         /// Pieces requested.
@@ -188,7 +188,7 @@ pub enum PretrainError {
         task: String,
     },
     /// Mixing rates that do not match the tasks.
-    #[error("expected {expected} mixing rates, one for each task, finite, not negative and not all 0; found {found:?}")]
+    #[error("expected {expected} mixing rates, one for each task, finite, non-negative and not all 0; found {found:?}")]
     Rates {
         /// Number of tasks.
         expected: usize,

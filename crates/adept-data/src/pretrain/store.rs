@@ -125,7 +125,7 @@ impl TokenStore {
         let found = file.metadata().map_err(failed)?;
         if !found.is_file() {
             // Never replace a folder or a device by renaming onto it.
-            return Err(failed(std::io::Error::other("it is no regular file")));
+            return Err(failed(std::io::Error::other("it is not a regular file")));
         }
         let mut reader = BufReader::with_capacity(1 << 16, file);
         let mut header = [0; HEADER];

@@ -186,7 +186,7 @@ fn train(
     catch_unwind(AssertUnwindSafe(|| {
         thread.install(|| trainer.do_train(sentences, &mut model))
     }))
-    .map_err(|_| failed("the library gave up without a word of its own".into()))?
+    .map_err(|_| failed("the library panicked".into()))?
     .map_err(failed)?;
     let mut pieces: Vec<(String, f64)> = model.iter().cloned().collect();
     settle(&mut pieces);

@@ -124,9 +124,7 @@ impl<'de> Visitor<'de> for Document<'_, '_> {
         let mut found = false;
         while let Some(key) = map.next_key::<String>()? {
             if key == each.path && found {
-                return Err(serde::de::Error::custom(format_args!(
-                    "expected every key once, found `{key}` twice"
-                )));
+                return Err(serde::de::Error::custom(format_args!("duplicate key `{key}`")));
             }
             if key == each.path {
                 found = true;
@@ -213,7 +211,7 @@ impl<'de> Visitor<'de> for Items<'_, '_, '_> {
             };
             if let Err(fault) = push(self.rows, number, &object, each) {
                 *self.fault = Some(fault);
-                return Err(serde::de::Error::custom("a row that cannot be used"));
+                return Err(serde::de::Error::custom("an invalid row"));
             }
             number += 1;
         }

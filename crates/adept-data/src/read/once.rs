@@ -61,7 +61,7 @@ impl<'de> Visitor<'de> for Once<'_> {
         let mut object = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             if object.contains_key(&key) {
-                let error = A::Error::custom("a key that stands twice");
+                let error = A::Error::custom("a duplicate key");
                 *self.0 = Some(key);
                 return Err(error);
             }

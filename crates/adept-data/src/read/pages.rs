@@ -77,7 +77,7 @@ impl Bounded {
         }
         let left = self.left.checked_sub(values);
         enough(left.is_some(), || {
-            format!("a page of {values} values after which {} are left", self.left)
+            format!("a page of {values} values where at most {} are possible", self.left)
         })?;
         self.left = left.unwrap_or_default();
         let lists = match page.encoding() {

@@ -323,7 +323,7 @@ fn open_split(
     };
     let bytes = file.metadata().map_err(failed)?.len();
     let store = RowStore::read_whole(&shown, file, bytes, &key).map_err(|source| read_failed(&shown, source))?;
-    let damaged = || read_failed(&shown, std::io::Error::other("it is not what was written"));
+    let damaged = || read_failed(&shown, std::io::Error::other("it differs from what was written"));
     Ok((store.ok_or_else(damaged)?, files, origin))
 }
 

@@ -59,7 +59,7 @@ impl RowStore {
         };
         let metadata = file.metadata().map_err(failed)?;
         if !metadata.is_file() {
-            return Err(failed(std::io::Error::other("it is no regular file")));
+            return Err(failed(std::io::Error::other("it is not a regular file")));
         }
         match Self::read_whole(path, file, metadata.len(), key) {
             Ok(Some(store)) => Ok(Ok(store)),

@@ -401,7 +401,7 @@ impl TaskCard {
         if let TargetCard::Program { stops, .. } = &self.target
             && stops.iter().any(String::is_empty)
         {
-            return Err("`target.stops`: expected texts, found an empty one".to_owned());
+            return Err("`target.stops`: expected non-empty texts, found an empty one".to_owned());
         }
         let checksums = self.hub.iter().flat_map(|hub| &hub.checksums);
         for (name, hex) in checksums {
@@ -434,7 +434,7 @@ impl TaskCard {
             let lists = matches!(form.format, Format::Jsonl | Format::Json | Format::Hub | Format::Any);
             if !form.each.is_empty() && !lists {
                 return Err(format!(
-                    "`forms.each` of form `{}`: only JSON has rows within rows",
+                    "`forms.each` of form `{}`: only JSON supports nested rows",
                     form.name
                 ));
             }

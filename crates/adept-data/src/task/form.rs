@@ -59,7 +59,7 @@ impl FormCard {
         if !self.classes.is_empty() && self.classes.len() != classes.len() {
             let (expected, found) = (classes.len(), self.classes.len());
             return Err(format!(
-                "`{key}`: expected {expected} classes as the card has, found {found}"
+                "`{key}`: expected {expected} classes, like the card, found {found}"
             ));
         }
         check_names(&key, &self.classes)

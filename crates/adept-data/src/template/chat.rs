@@ -34,7 +34,7 @@ pub enum ChatError {
         folder: PathBuf,
     },
     /// Several templates, none of them the default.
-    #[error("{}: `chat_template`: expected one text, or a template of the name `default`, found {found}", file.display())]
+    #[error("{}: `chat_template`: expected a single template, or one named `default`, found {found}", file.display())]
     NoDefault {
         /// The file.
         file: PathBuf,

@@ -33,13 +33,13 @@ pub struct RowTemplate {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// An unknown field.
-    #[error("expected the fields {{source}} and {{target}}, found {{{found}}} ({{{{ and }}}} stand for braces)")]
+    #[error("expected the fields {{source}} and {{target}}, found {{{found}}} (use {{{{ and }}}} for literal braces)")]
     UnknownField {
         /// The field.
         found: String,
     },
     /// An unbalanced brace.
-    #[error("expected fields in braces, found a single {brace} at byte {at} ({{{{ and }}}} stand for braces)")]
+    #[error("expected fields in braces, found a single {brace} at byte {at} (use {{{{ and }}}} for literal braces)")]
     Brace {
         /// The brace.
         brace: char,
@@ -47,7 +47,7 @@ pub enum TemplateError {
         at: usize,
     },
     /// A field that does not occur exactly once.
-    #[error("expected {{{field}}} once, found it {found} times")]
+    #[error("expected {{{field}}} exactly once, found it {found} times")]
     Field {
         /// The field.
         field: &'static str,
@@ -55,7 +55,7 @@ pub enum TemplateError {
         found: usize,
     },
     /// Text after the target.
-    #[error("expected {{target}} at the end, behind {{source}}; found {found:?} behind it")]
+    #[error("expected {{target}} at the end, after {{source}}; found {found:?} after it")]
     BehindTarget {
         /// The text found.
         found: String,
@@ -224,8 +224,8 @@ mod tests {
         check("{target}", "expected {source} once, found it 0 times");
         check("{source}", "expected {target} once, found it 0 times");
         check("{source}{source}{target}", "expected {source} once, found it 2 times");
-        check("{target}{source}", "found \"{source}\" behind it");
-        check("{source} {target}.", "found \".\" behind it");
+        check("{target}{source}", "found \"{source}\" after it");
+        check("{source} {target}.", "found \".\" after it");
         check("{source} {label}{target}", "found {label}");
         check("{source} { target}", "found { target}");
         check("{source} {target", "a single { at byte 10");

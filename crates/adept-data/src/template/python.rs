@@ -108,7 +108,8 @@ fn tojson(value: &Value, arguments: Rest<Value>, named: Kwargs) -> Result<String
         depth: 0,
         is_empty: true,
     };
-    let failed = |cause| Error::new(ErrorKind::InvalidOperation, "tojson: the value is no JSON").with_source(cause);
+    let failed =
+        |cause| Error::new(ErrorKind::InvalidOperation, "tojson: the value is not valid JSON").with_source(cause);
     let mut value = serde_json::to_value(value).map_err(failed)?;
     if sorted.is_some_and(|sorted| sorted.is_true()) {
         value.sort_all_objects();

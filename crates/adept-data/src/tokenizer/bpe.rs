@@ -85,7 +85,7 @@ pub enum BpeError {
         token: String,
     },
     /// Two tokens with the same id.
-    #[error("{}: expected an id of its own for every token, found id {id} for `{first}` and `{second}`", file.display())]
+    #[error("{}: expected a unique id for every token, found id {id} for `{first}` and `{second}`", file.display())]
     DuplicateId {
         /// The file.
         file: PathBuf,
@@ -109,7 +109,7 @@ pub enum BpeError {
         second: u32,
     },
     /// Bytes without a token, which would be lost in tokenisation.
-    #[error("{}: expected a token for each of the 256 bytes, found {found}; the first that is missing is `{missing}`", file.display())]
+    #[error("{}: expected a token for each of the 256 bytes, found {found}; the first missing one is `{missing}`", file.display())]
     Bytes {
         /// The file.
         file: PathBuf,
@@ -141,7 +141,7 @@ pub enum BpeError {
         expected: &'static str,
     },
     /// A tokenizer that prepends a token to every text, which these files do not express unambiguously.
-    #[error("{}: add_bos_token is true: a tokenizer.json is needed, in which it is part of the tokenizer", file.display())]
+    #[error("{}: add_bos_token is true: this requires a tokenizer.json, which states it as part of the tokenizer", file.display())]
     AddedBeginning {
         /// The file.
         file: PathBuf,

@@ -375,7 +375,7 @@ fn unknown_token(tokenizer: &Tokenizer) -> Option<(u32, String)> {
 /// template) and panics if the file is wrong: that is a fault of the file, not of the program.
 fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> tokenizers::Result<T> {
     catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err("the tokenizer's file says something that cannot be carried out: it is damaged".into()))
+        .unwrap_or_else(|_| Err("the tokenizer's file is corrupt: the library panicked on it".into()))
 }
 
 /// Truncates ids at the end, keeping the `suffix` ids appended to the text. If not even those fit, the last of them are

@@ -310,7 +310,7 @@ fn faults_are_named_with_file_and_line() {
     faulty(
         "vocab.json",
         entry("\"twice\": 5"),
-        "vocab.json: expected an id of its own for every token, found id 5 for `twice` and `&`",
+        "vocab.json: expected a unique id for every token, found id 5 for `twice` and `&`",
     );
     faulty(
         "vocab.json",
@@ -330,7 +330,7 @@ fn faults_are_named_with_file_and_line() {
     faulty(
         "vocab.json",
         |text| Some(text.replace("\"Ā\"", "\"ĀĀ\"")),
-        "vocab.json: expected a token for each of the 256 bytes, found 255; the first that is missing is `Ā`",
+        "vocab.json: expected a token for each of the 256 bytes, found 255; the first missing one is `Ā`",
     );
     let written = |text: &'static str| move |_: String| Some(text.to_owned());
     faulty(
@@ -341,7 +341,7 @@ fn faults_are_named_with_file_and_line() {
     faulty(
         "tokenizer_config.json",
         written(r#"{"add_bos_token": true}"#),
-        "tokenizer_config.json: add_bos_token is true: a tokenizer.json is needed, in which it is part of the tokenizer",
+        "tokenizer_config.json: add_bos_token is true: this requires a tokenizer.json, which states it as part of the tokenizer",
     );
     faulty(
         "tokenizer_config.json",

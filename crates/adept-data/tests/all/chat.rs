@@ -86,11 +86,11 @@ fn what_is_no_template_is_named() {
     let named = json!({"chat_template": [{"name": "rag", "template": "x"}]});
     check(
         &[("tokenizer_config.json", config(named))],
-        "tokenizer_config.json: `chat_template`: expected one text, or a template of the name `default`, found rag",
+        "tokenizer_config.json: `chat_template`: expected a single template, or one named `default`, found rag",
     );
     check(
         &[("tokenizer_config.json", config(json!({"chat_template": 3})))],
-        "of the name `default`, found 3",
+        "one named `default`, found 3",
     );
     check(
         &[("tokenizer_config.json", "{".to_owned())],

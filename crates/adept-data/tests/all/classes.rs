@@ -157,7 +157,7 @@ fn what_may_mean_two_things_is_refused() {
             assert_eq!(
                 message,
                 format!(
-                    "{name}:{line}: field `stars`: expected the name of a class, found `{}`, which may mean {expected}",
+                    "{name}:{line}: field `stars`: expected a class name, found `{}`, which is ambiguous: {expected}",
                     labels[0]
                 )
             );
@@ -167,19 +167,19 @@ fn what_may_mean_two_things_is_refused() {
         &["true", "false"],
         ["1", "0"],
         ["1", "0"],
-        "`false` by its number, or `true`",
+        "`false` by number, or `true`",
     );
     refuse(
         &["yes", "no"],
         ["true", "false"],
         ["true", "false"],
-        "`no` by its number, or `yes`",
+        "`no` by number, or `yes`",
     );
     refuse(
         &["1", "2"],
         ["0", "1"],
         ["0", "1"],
-        "`1` by its number, or a name such as `1` that is not on the card",
+        "`1` by number, or a name such as `1` that is not on the card",
     );
 }
 

@@ -100,8 +100,8 @@ fn a_codec_that_is_not_read_is_named() {
     let message = load(&[("train.parquet", &bytes)]).expect_err("LZO");
     assert_eq!(
         message,
-        "train.parquet: column `source`: expected a codec that is read (none, snappy, gzip, brotli, zstd, lz4), found LZO; \
-         write the file anew with one of them"
+        "train.parquet: column `source`: expected a supported codec (none, snappy, gzip, brotli, zstd, lz4), found LZO; \
+         rewrite the file with one of them"
     );
 }
 

@@ -57,7 +57,7 @@ fn missing_and_misnamed_files() {
         "rte",
         &["train-00001-of-00003.parquet"],
         b"",
-        "DIR: 1 of 3 parts of the train split are there; the first missing one is part 0",
+        "DIR: 1 of 3 shards of the train split found; the first missing one is shard 0",
     );
     let nowhere = load_task(&named("rte"), Path::new("/no/such/folder"), &LoadOptions::default());
     assert!(
@@ -214,11 +214,11 @@ fn json_lines() {
     );
     check(
         "{\"sentence1\": \"a\", \"label\": 0, \"sentence2\": \"b\", \"label\": 1}",
-        "expected every key once, found `label` twice",
+        "duplicate key `label`",
     );
     check(
         "{\"sentence1\": \"a\", \"label\": 0, \"sentence2\": \"b\", \"more\": [{\"a\": 1, \"a\": 1}]}",
-        "expected every key once, found `a` twice",
+        "duplicate key `a`",
     );
     check(
         "{\"sentence1\": \"a\", \"sentence2\": \"b\", \"label\": NaN}",
@@ -429,7 +429,7 @@ fn tokenizer_files() {
         "{message}"
     );
     let file = root.path().join("tokenizer.json");
-    let format = "expected a tokenizer file of Hugging Face's tokenizers: ";
+    let format = "expected a Hugging Face tokenizer file: ";
     for (bytes, expected) in [
         (&b""[..], "an empty file"),
         (b"<!DOCTYPE html>", "a web page"),

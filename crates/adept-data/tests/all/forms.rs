@@ -294,10 +294,7 @@ fn few_shots_are_as_many_of_each_class_and_a_function_of_the_seed() {
     assert_eq!(drawn, draw(32, 42).expect("no fault"));
     assert_ne!(drawn, draw(32, 43).expect("no fault"));
     let message = draw(2, 42).expect_err("fewer rows than classes").to_string();
-    assert_eq!(
-        message,
-        "cb: expected at least 3 few-shot rows, one of each class, found 2"
-    );
+    assert_eq!(message, "cb: expected at least 3 few-shot rows, one per class, found 2");
 }
 
 /// The hub's parquet files of tasks with answers: a list of texts, or one inside a struct, across several row groups.

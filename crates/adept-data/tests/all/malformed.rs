@@ -70,11 +70,7 @@ fn a_key_stands_in_an_object_once() {
             1,
         ),
     ] {
-        check(
-            name,
-            text,
-            Err(&format!(":{line}: expected every key once, found `source` twice")),
-        );
+        check(name, text, Err(&format!(":{line}: duplicate key `source`")));
     }
 }
 
@@ -105,7 +101,7 @@ fn a_parquet_column_that_is_needed_is_there_once() {
 #[test]
 fn a_quoted_cell_ends_with_its_quotation_mark() {
     let head = "source,target\na,b\n\n";
-    let found = "expected a comma or the end of the line behind the closing quotation mark, found";
+    let found = "expected a comma or the end of the line after the closing quotation mark, found";
     for (row, column, letter) in [
         ("\"a\"b,c\n", 1, "'b'"),
         ("a,\"b\" \n", 2, "' '"),
@@ -221,7 +217,7 @@ fn a_header_is_no_row_and_a_row_no_header() {
         let (task, name) = (headless(format), format!("train.{format}"));
         let text = |text: &str| text.replace(',', separator);
         let message = load_as(&task, &name, text("source,target\na,b\n").as_bytes()).expect_err("a header");
-        let expected = "1: expected a row, found a header line, which files of form `bare` have none of; leave it out";
+        let expected = "1: expected a row, found a header line, which files of form `bare` do not have; remove it";
         assert_eq!(message, format!("{name}:{expected}"));
         let rows = load_as(&task, &name, text("source,x\nsource,target\n").as_bytes()).expect("rows");
         assert_eq!(rows.len(), 2);

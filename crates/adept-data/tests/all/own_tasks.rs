@@ -135,11 +135,11 @@ fn one_file_of_one_s_own_is_a_task() {
     };
     assert_eq!(
         message("text", "a.xml"),
-        "DIR/a.xml: expected a name that ends in .jsonl, .json, .csv, .tsv, .parquet (or one of these and .gz)"
+        "DIR/a.xml: expected a file extension among .jsonl, .json, .csv, .tsv, .parquet, optionally followed by .gz"
     );
     assert_eq!(
         message("rte", "a.jsonl"),
-        "DIR/a.jsonl: expected a folder: rte has files of its own for validation"
+        "DIR/a.jsonl: expected a folder: rte has separate files for validation"
     );
 }
 

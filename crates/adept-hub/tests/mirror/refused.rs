@@ -23,12 +23,12 @@ fn a_token_is_asked_for_and_sent() {
     let error = fetch(&hub(&server, folder.path())).unwrap_err();
     assert!(matches!(error, HubError::Forbidden { status: 401, .. }), "{error}");
     assert!(
-        error.to_string().ends_with("or a token is needed: set HF_TOKEN"),
+        error.to_string().ends_with("or a token is required: set HF_TOKEN"),
         "{error}"
     );
     assert_eq!(server.requests("/").len(), 1, "what will not pass is asked for once");
     let error = fetch(&with("other")).unwrap_err().to_string();
-    assert!(error.contains("the token has no right to it"), "{error}");
+    assert!(error.contains("the token has no access to it"), "{error}");
     assert!(!error.contains("other"), "{error}");
     fetch(&with("secret")).unwrap();
     assert_clean(folder.path());
@@ -42,7 +42,7 @@ fn a_gated_repository_says_what_to_do() {
     // The listing of a gated repository is public, its files are not.
     server.fault(&[gated.clone(), gated]);
     let error = fetch(&hub(&server, folder.path())).unwrap_err().to_string();
-    assert!(error.contains("403: its terms have to be accepted"), "{error}");
+    assert!(error.contains("403: its terms must be accepted"), "{error}");
     assert!(error.ends_with("set HF_TOKEN"), "{error}");
     let hub = hub_with(&server, folder.path(), |settings| {
         settings.token = Some("secret".to_owned());
@@ -179,7 +179,7 @@ fn a_server_that_asks_for_too_much_is_given_up() {
         ("Retry-After: Fri, 01 Jan 2999 00:00:00 GMT", "and asks to wait "),
         (
             "Retry-After: 86400",
-            "and asks to wait 86400 s; 0 s have been waited and 2 s at most are",
+            "and asks to wait 86400 s; waited 0 s of at most 2 s",
         ),
         (
             "RateLimit: \"api\";r=0;t=3",

@@ -75,5 +75,5 @@ fn homes_and_variables_are_put_into_paths() {
         assert_eq!(found.token.as_deref(), Some("t0ken"), "{value}");
     }
     let error = settings(&[at_home, ("HF_HOME", "~ann/hf")]).unwrap_err();
-    assert!(error.to_string().contains("write the folder out"), "{error}");
+    assert!(error.to_string().contains("write the full path"), "{error}");
 }

@@ -38,11 +38,11 @@ pub(crate) fn attention<B: Backend>(
         assert_eq!(
             position.dims(),
             [1, heads, q, k],
-            "attention: the position bias does not fit"
+            "attention: the position bias has the wrong shape"
         );
     }
     if let Some(mask) = &mask {
-        assert_eq!(mask.dims(), [b, k], "attention: the key mask does not fit");
+        assert_eq!(mask.dims(), [b, k], "attention: the key mask has the wrong shape");
     }
     if route == Route::Plain {
         let inputs = Inputs {

@@ -50,11 +50,11 @@ pub(crate) fn attention_layer<B: Backend>(
         assert_eq!(
             position.dims(),
             [1, heads, shape.q, k],
-            "attention: the position bias does not fit"
+            "attention: the position bias has the wrong shape"
         );
     }
     if let Some(mask) = &mask {
-        assert_eq!(mask.dims(), [b, k], "attention: the key mask does not fit");
+        assert_eq!(mask.dims(), [b, k], "attention: the key mask has the wrong shape");
     }
     assert_eq!(
         bias.past, None,

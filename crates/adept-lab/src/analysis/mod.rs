@@ -107,9 +107,7 @@ pub enum AnalysisError {
         source: Box<TrainError>,
     },
     /// A shift exceeds the number of positions with offsets.
-    #[error(
-        "a shift of {found} positions is more than the {limit} that {run} has offsets for (`input.max_source_length`)"
-    )]
+    #[error("a shift of {found} exceeds the {limit} positions with offsets in {run} (`input.max_source_length`)")]
     Shift {
         /// The run.
         run: String,

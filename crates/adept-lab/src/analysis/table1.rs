@@ -260,7 +260,7 @@ fn notes(grid: &GridRecord, tasks: &[TaskShifts], paper: &PaperShifts) -> Vec<St
     let mut notes: Vec<String> = render::data_note(grid).into_iter().collect();
     notes.push(format!(
         "DePT (j): the trained offsets were cyclically left-shifted by j positions, so that the token at position i gets \
-         what position i + j was trained for, and the test split was scored again; nothing was trained anew. \"change\" \
+         what position i + j was trained for, and the test split was scored again; nothing was retrained. \"change\" \
          is the difference from the same seeds without a shift. ADePT's offset belongs to the token and cannot be \
          shifted. The paper shifts by {} of {} positions; other lengths get the same fractions.",
         paper.shifts[1..].iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
@@ -269,15 +269,15 @@ fn notes(grid: &GridRecord, tasks: &[TaskShifts], paper: &PaperShifts) -> Vec<St
     notes.push(
         "\"reach\" says how much training the shifted offsets have seen: the share of the training sources that are long \
          enough to reach the position an offset comes from, averaged over the test tokens. Where it is near 0, a shift \
-         replaces the offsets of whole sentences by rows that are as random as before training. A shift by 1, 2, 4 or \
+         replaces the offsets of whole sentences by rows still at initialisation. A shift by 1, 2, 4 or \
          8 gives each token the trained offset of a neighbour, which is nearer to the paper's argument: a few \
          meaningless tokens in front."
             .to_owned(),
     );
     if tasks.iter().any(|task| task.task == TASKS[1]) {
         notes.push(
-            "The paper's second task, BoolQ, is not among GLUE's: QNLI, a question and a sentence of a passage, stands \
-             in for it and must not be compared with it."
+            "The paper's second task, BoolQ, is not among GLUE's: QNLI, a question and a sentence of a passage, is \
+             used instead and must not be compared with it."
                 .to_owned(),
         );
     }
@@ -290,8 +290,8 @@ fn notes(grid: &GridRecord, tasks: &[TaskShifts], paper: &PaperShifts) -> Vec<St
         "Check: with a shift of 0 every adapter scores what its training recorded.".to_owned()
     } else {
         format!(
-            "Check: with a shift of 0 adapters of {} score otherwise than their training recorded, as another device or \
-             program may.",
+            "Check: with a shift of 0 adapters of {} score differently from their training record, possibly because of \
+             another device or program version.",
             differing.join(", ")
         )
     });

@@ -81,7 +81,7 @@ impl Table2 {
     pub fn console(&self) -> String {
         format!(
             "Absolute values of the elements of embeddings and offsets over all tokens of the training split;\n\
-             \"share\" is the offsets' mean beside the embeddings'.\n\n{}\nThe paper's figures ({}, real tasks):\n\n{}",
+             \"share\" is the offsets' mean relative to the embeddings'.\n\n{}\nThe paper's figures ({}, real tasks):\n\n{}",
             aligned(&self.lines()),
             self.paper.backbone,
             aligned(&self.paper_lines())
@@ -91,7 +91,8 @@ impl Table2 {
     /// The table as a Markdown page.
     #[must_use]
     pub fn markdown(&self) -> String {
-        let mut page = String::from("# Table 2: how large offsets are beside embeddings\n\n");
+        let mut page =
+            String::from("# Table 2: magnitudes of the offsets of DePT and ADePT relative to the embeddings\n\n");
         render::notes(&mut page, &self.notes);
         page.push_str("## Absolute values over all tokens of the training split\n\n");
         render::markdown_table(&mut page, &self.lines());
@@ -229,7 +230,7 @@ fn notes(grid: &GridRecord, tasks: &[TaskMagnitudes], paper: &PaperMagnitudes) -
             .to_owned(),
     );
     if tasks.iter().any(|task| task.task == TASKS[1]) {
-        notes.push("The paper's second task, BoolQ, is not among GLUE's: QNLI stands in for it.".to_owned());
+        notes.push("The paper's second task, BoolQ, is not among GLUE's: QNLI is used instead.".to_owned());
     }
     notes.push(render::paper_note(&paper.source, &paper.backbone));
     notes

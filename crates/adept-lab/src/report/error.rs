@@ -20,7 +20,7 @@ pub enum ReportError {
         source: io::Error,
     },
     /// A result does not match its folder.
-    #[error("{}: the folder says {field} `{expected}`, the result says `{found}`", path.display())]
+    #[error("{}: the folder's name has {field} `{expected}`, the result has `{found}`", path.display())]
     Misplaced {
         /// The result's file.
         path: PathBuf,
@@ -40,7 +40,7 @@ pub enum ReportError {
         expected: String,
     },
     /// The folder contains no runs.
-    #[error("{} holds no run: expected folders TASK/METHOD/seed-N in it", path.display())]
+    #[error("{} contains no runs: expected folders TASK/METHOD/seed-N in it", path.display())]
     NoRuns {
         /// The folder.
         path: PathBuf,

@@ -221,7 +221,7 @@ fn unfinished(page: &mut String, report: &Report) {
     if report.unfinished.is_empty() {
         return;
     }
-    page.push_str("<h2>Begun and not done</h2>\n<ul>\n");
+    page.push_str("<h2>Unfinished runs</h2>\n<ul>\n");
     for folder in &report.unfinished {
         let _ = writeln!(page, "<li><code>{}</code></li>", escape_html(folder));
     }

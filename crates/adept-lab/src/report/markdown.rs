@@ -192,7 +192,7 @@ fn unfinished(page: &mut String, report: &Report) {
     if report.unfinished.is_empty() {
         return;
     }
-    page.push_str("## Begun and not done\n\n");
+    page.push_str("## Unfinished runs\n\n");
     for folder in &report.unfinished {
         let _ = writeln!(page, "- `{folder}`");
     }

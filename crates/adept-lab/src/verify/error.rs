@@ -17,7 +17,7 @@ pub enum VerifyError {
     #[error(transparent)]
     File(adept_files::FileError),
     /// `golden.safetensors` is truncated or otherwise not a safetensors file.
-    #[error("{}: not a whole safetensors file: {source}", path.display())]
+    #[error("{}: incomplete or invalid safetensors file: {source}", path.display())]
     Safetensors {
         /// The file.
         path: PathBuf,

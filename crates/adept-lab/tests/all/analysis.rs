@@ -283,7 +283,7 @@ fn table_1_is_made_from_runs_and_their_records_and_resumed_where_it_stopped() {
     };
     let error = make(&far, &mut seen).unwrap_err().to_string();
     assert!(
-        error.starts_with("a shift of 25 positions is more than the 24 that rte/dept/seed-1"),
+        error.starts_with("a shift of 25 exceeds the 24 positions with offsets in rte/dept/seed-1"),
         "{error}"
     );
 }

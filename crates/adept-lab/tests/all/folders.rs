@@ -101,7 +101,7 @@ fn a_refusal_names_a_few_and_says_what_to_do() {
     let error = RunFolder::open(root.path()).unwrap_err().to_string();
     for part in [
         "`a`, `b`, `best`, `c`, `d` and 2 more",
-        "no run of ours",
+        "not a run created by adept",
         "nothing was written",
         "empty folder",
     ] {

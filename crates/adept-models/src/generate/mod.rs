@@ -33,7 +33,7 @@ mod tests;
 #[non_exhaustive]
 pub enum GenerateError {
     /// A request without tokens.
-    #[error("row {row}: expected at least one token to go on from, found none")]
+    #[error("row {row}: the prompt is empty, expected at least one token")]
     EmptyRow {
         /// Index among the requests.
         row: usize,
@@ -49,7 +49,7 @@ pub enum GenerateError {
         found: f64,
     },
     /// A token had to be chosen from logits with NaN or an infinity.
-    #[error("row {row}: NaN or infinity in {stage}, before new token {token}; no answer can be given")]
+    #[error("row {row}: NaN or infinity in {stage}, before new token {token}; cannot predict")]
     NotFinite {
         /// Index among the requests.
         row: usize,
@@ -59,7 +59,7 @@ pub enum GenerateError {
         stage: Stage,
     },
     /// A label had to be chosen from scores with NaN or an infinity.
-    #[error("row {row}: NaN or infinity in {stage}: label {label} scores {found}; no answer can be given")]
+    #[error("row {row}: NaN or infinity in {stage}: label {label} scores {found}; cannot predict")]
     Score {
         /// Index in the batch.
         row: usize,

@@ -323,7 +323,7 @@ fn what_is_in_a_files_place_is_called_that() {
             fs::write(path, "<!DOCTYPE html><html></html>").unwrap()
         }),
         ("an empty file", |path| fs::write(path, "").unwrap()),
-        ("has not ended", |path| {
+        ("an unfinished download", |path| {
             fs::rename(
                 path,
                 path.with_file_name(format!("{}.incomplete", path.file_name().unwrap().display())),

@@ -53,7 +53,7 @@ pub(super) fn restrict(plan: &Plan, scratch: &Path, own_tree: bool) -> Result<St
         RulesetStatus::FullyEnforced => Ok(format!("all rights of {VERSION:?}")),
         RulesetStatus::PartiallyEnforced => Ok(format!("some rights of {VERSION:?}: the kernel is older")),
         RulesetStatus::NotEnforced => Err(match status.landlock {
-            LandlockStatus::NotEnabled => "EOPNOTSUPP: the kernel has it, not switched on".to_owned(),
+            LandlockStatus::NotEnabled => "EOPNOTSUPP: supported by the kernel but not enabled".to_owned(),
             _ => "ENOSYS: not in this kernel, or hidden by a filter".to_owned(),
         }),
     }

@@ -23,7 +23,7 @@ A value comes from the uppermost of three layers that names it:
 2. a TOML file, whose sections are the dots of the keys below (`train.steps` is `steps` under `[train]`);
 3. `--set key=value` on the command line, the last one winning.
 
-`adept reproduce` takes no file. Its profile (`crates/adept-lab/profiles`) stands in that place, with values for all runs,
+`adept reproduce` takes no file. Its profile (`crates/adept-lab/profiles`) takes its place, with values for all runs,
 for single methods and for single tasks.
 
 Unknown keys and values out of range are errors that name the file and line. The resolved values, and which of them
@@ -38,8 +38,8 @@ of decoder-only backbones, the section `[generation]`, in `adapter_config.json` 
 still win, and what they change is said. No path of a card, of data or of a backbone is among it.
 
 Before training starts, a run says how many sources and targets of each split lose something as token ids: tokens beyond
-a limit, characters that the vocabulary has no token for, and text that does not come back from the tokenizer as it was
-written (collapsed white space, line breaks, replaced characters). The counts are in the record too, `losses` of its
+a limit, characters that the vocabulary has no token for, and text that the tokenizer changes (collapsed
+white space, line breaks, replaced characters). The counts are in the record too, `losses` of its
 first line.
 
 ";

@@ -111,7 +111,7 @@ pub struct Told {
     pub trained: Value,
 }
 
-/// Resolves a configuration over the settings of a training, and says which of those are told otherwise. `path` is the
+/// Resolves a configuration over the settings of a training, and says which of those are overridden. `path` is the
 /// file that the settings come from.
 pub(crate) fn resolve_over(
     path: &Path,
@@ -523,7 +523,7 @@ mod tests {
             ),
             (
                 sets(&["input.buckets=64,32"]).unwrap_err(),
-                "`input.buckets` must ascend, found 32 after 64",
+                "`input.buckets` must be in ascending order, found 32 after 64",
             ),
             (
                 sets(&["adapter.method=pt", "adapter.virtual_tokens=0"]).unwrap_err(),

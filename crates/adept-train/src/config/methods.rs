@@ -64,7 +64,7 @@ pub fn page() -> String {
                 }) => writeln!(
                     page,
                     "- `optimizer.{name}`: rate {learning_rate}, decay {weight_decay}, warm-up of {warmup_steps} steps \
-                     unless told otherwise"
+                     by default"
                 ),
             };
         }

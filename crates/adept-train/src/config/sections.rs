@@ -406,13 +406,13 @@ pub struct GenerationSection {
     /// Programs written for each problem (MBPP); pass@k is estimated from them.
     #[schemars(range(min = 1, max = 1000))]
     pub samples: usize,
-    /// Temperature of what is drawn; 0 takes the likeliest token.
+    /// Sampling temperature; 0 takes the most likely token.
     #[schemars(range(min = 0.0, max = 100.0))]
     pub temperature: f64,
-    /// Tokens are drawn from the likeliest ones that together have this share of the probability.
+    /// Nucleus sampling: tokens are drawn from the most likely ones that together have this probability.
     #[schemars(range(min = 1e-6, max = 1.0))]
     pub top_p: f64,
-    /// Tokens are drawn from so many of the likeliest. 0: from all.
+    /// Number of most likely tokens to sample from. 0: all.
     #[schemars(range(min = 0))]
     pub top_k: usize,
     /// Logits of tokens that a text has already, its prompt included, are divided by it where they are positive and

@@ -60,8 +60,8 @@ impl fmt::Display for FolderKind {
 pub enum FolderError {
     /// The folder contains files of others.
     #[error(
-        "{} holds files, and no {} of ours: {}; nothing was written; choose a new or an empty folder",
-        path.display(), kind.to_string().trim_start_matches("a "), listed(found, *more)
+        "{} is not empty and not {kind} created by adept: {}; nothing was written; choose a new or an empty folder",
+        path.display(), listed(found, *more)
     )]
     Foreign {
         /// The folder.
@@ -85,7 +85,7 @@ pub enum FolderError {
     },
     /// The marker is from a later version.
     #[error(
-        "{}: format {found}, this version knows {}; use the version that made the folder, or another folder",
+        "{}: unsupported format {found} (this version supports {}); use the version that created the folder, or another folder",
         path.display(), FORMAT
     )]
     Newer {
@@ -120,7 +120,7 @@ pub enum FolderError {
     },
     /// Files with a report's names next to runs, in a folder that is not a grid's.
     #[error(
-        "{} holds {}, which no report of ours wrote; nothing was written; move it elsewhere",
+        "{} contains {} not written by adept; nothing was written; move it elsewhere",
         path.display(), listed(found, 0)
     )]
     ForeignReport {

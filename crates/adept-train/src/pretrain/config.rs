@@ -51,7 +51,7 @@ fn feed_forward(_: &mut SchemaGenerator) -> schemars::Schema {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSection {
-    /// Folder of a T5 checkpoint to go on from. Its `config.json` then gives the architecture and the fields below are
+    /// Folder of a T5 checkpoint to start from. Its `config.json` then gives the architecture and the fields below are
     /// not used; its tokenizer is used unless `tokenizer.path` names another. Empty: random weights by Hugging Face's
     /// scheme. Resuming compares the fingerprint of its weights, not this path.
     #[schemars(with = "String", extend("x-free" = true))]
@@ -83,7 +83,7 @@ pub struct ModelSection {
     #[schemars(schema_with = "feed_forward")]
     pub feed_forward: FeedForwardKind,
     /// Whether the output head is the embedding matrix, as in T5 v1.0 (the decoder's output is then scaled by
-    /// d_model^-0.5), or has weights of its own, as in v1.1.
+    /// d_model^-0.5), or has separate weights, as in v1.1.
     pub tie_word_embeddings: bool,
     /// `dropout_rate` of the written `config.json`, for whoever fine-tunes the model; `train.dropout` is the rate of
     /// this run.
@@ -177,7 +177,7 @@ pub struct MixtureSection {
     /// Share of the passes that are over tasks, spread evenly by error diffusion over the passes' numbers.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub task_share: f64,
-    /// Examples-proportional mixing: a task counts with at most so many rows.
+    /// Examples-proportional mixing: a task counts with at most this many rows.
     #[schemars(range(min = 1))]
     pub limit: usize,
     /// A task's rate is its (limited) size to the power of 1/temperature: 1 is proportional, large is even.

@@ -147,7 +147,7 @@ fn said(outcome: Outcome) -> (&'static str, String) {
     match outcome {
         Outcome::Pass => (adept_data::PASSED, String::new()),
         Outcome::Fail { message } => ("fail", message),
-        Outcome::Timeout { limit } => ("timeout", format!("not done after {:.1} s", limit.as_secs_f64())),
+        Outcome::Timeout { limit } => ("timeout", format!("timed out after {:.1} s", limit.as_secs_f64())),
         Outcome::Memory => ("memory", String::new()),
         Outcome::SyntaxError { message } => ("syntax error", message),
     }

@@ -150,7 +150,7 @@ mod tests {
         check(
             b"{\"source\":\"a\"}\n{\"source\":\"a\",\"source\":\"b\"}\n",
             true,
-            Err("in:2: expected every key once, found `source` twice"),
+            Err("in:2: duplicate key `source`"),
         );
     }
 
