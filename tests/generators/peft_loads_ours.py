@@ -1,10 +1,11 @@
-"""Loads LoRA and (IA)³ adapters written by this project with peft, and compares logits with the golden ones.
+"""Loads adapters written by this project with peft, and compares logits with the golden ones.
 
     ADEPT_PEFT_OUT=/tmp/ours cargo test -p adept-tests peft_is_given
     python tests/generators/peft_loads_ours.py /tmp/ours
 
-The test rewrites the golden folders' adapters with this project's writer; peft must compute the same with them as with
-its own files, in the same run. Largest deviations are printed; more than 1e-5 is an error.
+The test rewrites the golden folders' LoRA and (IA)³ adapters with this project's writer; peft must compute the same with
+them as with its own files, in the same run. It also writes the golden prompts that networks make; peft must compute the
+golden logits with them. Largest deviations are printed; more than 1e-5 is an error.
 """
 
 import pathlib
@@ -20,21 +21,33 @@ from golden_weights import inputs_of, load
 LIMIT = 1e-5
 
 
+def logits_of(backbone, adapter, golden):
+    kind, model = load(backbone)
+    wrapped = peft.PeftModel.from_pretrained(model, adapter).eval()
+    inputs = inputs_of(kind, golden)
+    if wrapped.active_peft_config.is_prompt_learning:
+        # peft counts positions from the first virtual token.
+        inputs.pop("position_ids", None)
+    with torch.no_grad():
+        return kind, wrapped(**inputs).logits
+
+
 def main():
     worst = 0.0
     for folder in sorted(pathlib.Path(sys.argv[1]).iterdir()):
         family, method = folder.name.rsplit("-", 1)
         golden_folder = common.HERE.parent / "goldens" / family
         golden = safetensors.torch.load_file(golden_folder / "golden.safetensors")
-        logits = []
-        for adapter in (golden_folder / method, folder):
-            kind, model = load(golden_folder)
-            wrapped = peft.PeftModel.from_pretrained(model, adapter).eval()
-            with torch.no_grad():
-                logits.append(wrapped(**inputs_of(kind, golden)).logits)
-        found = logits[1] - logits[0]
+        prompts = safetensors.torch.load_file(golden_folder / "prompts.safetensors")
+        kind, ours = logits_of(golden_folder, folder, golden)
+        mask = golden["train.attention_mask"]
+        if f"{method}.logits" in prompts:
+            theirs, mask = prompts[f"{method}.logits"], prompts[f"{method}.attention_mask"]
+        else:
+            _, theirs = logits_of(golden_folder, golden_folder / method, golden)
+        found = ours - theirs
         # A decoder's padding sees nothing, so its logits are arbitrary.
-        seen = found if kind == "t5" else found[golden["train.attention_mask"].bool()]
+        seen = found if kind == "t5" else found[mask.bool()]
         deviation = seen.abs().max().item()
         print(f"{family}, {method}: {deviation:.2e}")
         worst = max(worst, deviation)

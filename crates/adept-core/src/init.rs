@@ -105,24 +105,29 @@ pub fn sample_vocabulary(candidates: &[u32], m: usize, seed: u64) -> Vec<u32> {
 
 /// Initial values of `W_down` or `A`, `[inputs, r]`.
 pub(crate) fn uniform_matrix(shape: [usize; 2], fan_in: FanIn, seed: u64) -> TensorData {
-    uniform(shape, fan_in.bound(shape), stream(seed, Stream::Offset))
+    let values = uniform(shape[0] * shape[1], fan_in.bound(shape), stream(seed, Stream::Offset));
+    TensorData::new(values, shape)
 }
 
 /// Uniform initial values within `±bound` for a matrix at the model's linear map number `place`.
 pub(crate) fn site_matrix(shape: [usize; 2], bound: f64, seed: u64, place: usize) -> TensorData {
+    TensorData::new(site_values(shape[0] * shape[1], bound, seed, place), shape)
+}
+
+/// Uniform initial values within `±bound` for the tensor number `place` of an adapter with many.
+pub(crate) fn site_values(count: usize, bound: f64, seed: u64, place: usize) -> Vec<f32> {
     let mut rng = ChaCha12Rng::seed_from_u64(seed);
     rng.set_stream(FIRST_PLACE + place as u64);
-    uniform(shape, bound, rng)
+    uniform(count, bound, rng)
 }
 
-fn uniform(shape: [usize; 2], bound: f64, mut rng: ChaCha12Rng) -> TensorData {
-    let values: Vec<f32> = (0..shape[0] * shape[1])
+fn uniform(count: usize, bound: f64, mut rng: ChaCha12Rng) -> Vec<f32> {
+    (0..count)
         .map(|_| (bound * (2.0 * unit(&mut rng) - 1.0)) as f32)
-        .collect();
-    TensorData::new(values, shape)
+        .collect()
 }
 
-/// The stream of the model's first linear map; those of [`Stream`] come before it.
+/// The stream of an adapter's first linear map or tensor; those of [`Stream`] come before it.
 const FIRST_PLACE: u64 = 1 << 16;
 
 /// Random number streams by purpose; the number determines the result for a seed and must never change.

@@ -8,6 +8,8 @@
 //! | method | what the model computes with | trainable |
 //! |---|---|---|
 //! | PT | `[P; E]` | P |
+//! | residual prompt tuning | `[P + LN(W2·relu(W1·P + b1) + b2); E]` | P, W1, b1, W2, b2, LN |
+//! | P-tuning | `[encoder(X); E]` | X, the encoder |
 //! | DePT | `[P; E + s·A·B]` | P, A, B |
 //! | ADePT | `[P; E + relu(E·W_down + b1)·W_up + b2]` | P, W_down, b1, W_up, b2 |
 //! | LoRA | `W + (alpha/r)·A·B` | A, B of each chosen weight |
@@ -28,6 +30,7 @@ mod fold;
 mod init;
 mod intervention;
 mod method;
+mod network;
 mod offset;
 mod prompt;
 mod site;
@@ -41,6 +44,7 @@ pub use fold::{FoldError, fold};
 pub use init::{FanIn, PromptInit, sample_vocabulary};
 pub use intervention::{AdaptedInput, Intervention, Unchanged};
 pub use method::*;
+pub use network::{Dense, LstmDirection, Norm, PromptEncoder, PromptNetwork, ResidualNetwork};
 pub use offset::{AdaptiveOffset, Offset, PositionalOffset};
 pub use prompt::SoftPrompt;
 pub use site::{Fused, LinearMap, LinearPart, LinearSite, ModelSites, Stack};

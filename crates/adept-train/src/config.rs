@@ -124,7 +124,11 @@ impl RunConfig {
         {
             return Err(ConfigError::Template { cause });
         }
-        if self.adapter.method == TrainMethod::Adapter(Method::Pt) && self.adapter.virtual_tokens == 0 {
+        let is_prompt_alone = matches!(
+            self.adapter.method,
+            TrainMethod::Adapter(Method::Pt | Method::Residual | Method::PTuning)
+        );
+        if is_prompt_alone && self.adapter.virtual_tokens == 0 {
             return Err(ConfigError::NothingToTrain);
         }
         if self.adapter.init == PromptStart::Text && self.adapter.init_text.is_empty() {

@@ -1,8 +1,8 @@
 //! The two protocols as named defaults: `paper` (what the paper says) and `reference` (what the published script does).
 //!
 //! The values live in `presets/*.toml`: `paper` names every field, `reference` only what it does differently, `large`,
-//! `pt` and `program` what both change for tasks of more than 70,000 training rows, for plain prompt tuning and for tasks
-//! whose targets are programs.
+//! `pt`, `residual` and `program` what both change for tasks of more than 70,000 training rows, for methods that train a
+//! prompt alone and for tasks whose targets are programs.
 
 use std::collections::BTreeMap;
 
@@ -48,13 +48,15 @@ pub(crate) fn defaults(preset: Preset, task: Option<&str>, method: Option<&str>)
     if rows.is_some_and(|rows| *rows > LARGE) {
         layers.push(include_str!("../presets/large.toml"));
     }
-    if method == Some("pt") {
-        layers.push(include_str!("../presets/pt.toml"));
-    }
+    layers.extend(match method {
+        Some("pt" | "p_tuning") => Some(include_str!("../presets/pt.toml")),
+        Some("residual") => Some(include_str!("../presets/residual.toml")),
+        _ => None,
+    });
     if task.as_ref().is_some_and(Task::is_program) {
         layers.push(include_str!("../presets/program.toml"));
         layers.extend(match method {
-            Some("pt") => Some(include_str!("../presets/program-pt.toml")),
+            Some("pt" | "p_tuning") => Some(include_str!("../presets/program-pt.toml")),
             Some("dept") => Some(include_str!("../presets/program-dept.toml")),
             Some("adept") | None => Some(include_str!("../presets/program-adept.toml")),
             _ => None,
@@ -119,6 +121,8 @@ mod tests {
                 (Some("mnli"), Some("pt")),
                 (Some("mbpp"), Some("dept")),
                 (None, Some("lora")),
+                (None, Some("residual")),
+                (Some("mbpp"), Some("p_tuning")),
             ] {
                 let values = defaults(preset, task, method);
                 let is_meant = |own: Method| Some(own.name()) == method;

@@ -98,7 +98,7 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Target<AB> for AdapterTarget<AB,
     }
 
     fn inner_parts(&self, trained: &Adapter<AB>) -> (M::Inner, Box<dyn Intervention<AB::InnerBackend>>) {
-        (self.inner.clone(), Box::new(trained.valid()))
+        (self.inner.clone(), Box::new(trained.valid().folded()))
     }
 
     fn save(&self, trained: &Adapter<AB>, path: &Path) -> Result<(), TrainError> {

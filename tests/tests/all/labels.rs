@@ -127,10 +127,12 @@ fn an_evaluation_chooses_the_labels_that_transformers_would() {
         assert!(model.family() != Family::T5);
         let bare = PromptAdapter::<B> {
             prompt: None,
+            network: None,
             offset: None,
         };
         let prompted = PromptAdapter {
             prompt: Some(SoftPrompt::new(soft_prompt(own, &device))),
+            network: None,
             offset: None,
         };
         let rows: Vec<Encoded> = ids(&own["sources"])

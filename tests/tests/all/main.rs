@@ -8,4 +8,5 @@ mod peft_files;
 mod pretrain;
 mod verify;
 mod verify_causal;
+mod verify_networks;
 mod verify_weights;

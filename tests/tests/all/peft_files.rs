@@ -6,7 +6,9 @@
 use std::path::PathBuf;
 
 use adept_core::file::{self, CONFIG_FILE, TENSOR_FILE};
+use adept_core::{Adapter, AdapterConfig, AdapterMetadata, Encoder, Intervention as _, PTuningConfig, ResidualConfig};
 use adept_models::{Backbone as _, Model};
+use burn::tensor::TensorData;
 use burn_flex::Flex;
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -82,6 +84,89 @@ fn peft_is_given_what_it_gave() {
                     "{family}"
                 );
             }
+        }
+    }
+}
+
+/// A golden adapter whose prompt a network makes.
+fn made_by_network(family: &str, case: &str) -> (Adapter<Flex>, AdapterConfig) {
+    let model = Model::<Flex>::load(&golden(family), &Default::default()).unwrap().model;
+    let bytes = std::fs::read(golden(family).join("prompts.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let shape = |name: &str| file.tensor(&format!("{case}.{name}")).unwrap().shape().to_vec();
+    let config: AdapterConfig = match case {
+        "residual" => ResidualConfig::new(shape("prompt")[1], shape("prompt")[0], shape("up.bias")[0]).into(),
+        _ => {
+            let (m, d) = (shape("embedding.weight")[0], shape("embedding.weight")[1]);
+            match case {
+                "p_tuning_mlp" => PTuningConfig::new(d, m, Encoder::Mlp, shape("mlp_head.0.bias")[0]).into(),
+                _ => PTuningConfig::new(d, m, Encoder::Lstm, shape("lstm_head.weight_hh_l0")[1]).into(),
+            }
+        }
+    };
+    let read = |(name, shape): (String, Vec<usize>)| {
+        let data = file.tensor(&format!("{case}.{name}")).unwrap().data();
+        let values: Vec<f32> = data
+            .as_chunks()
+            .0
+            .iter()
+            .map(|word| f32::from_le_bytes(*word))
+            .collect();
+        (name, TensorData::new(values, shape))
+    };
+    let tensors = config
+        .tensor_shapes(&model.sites())
+        .unwrap()
+        .into_iter()
+        .map(read)
+        .collect();
+    let adapter = Adapter::from_tensors(&config, &model.sites(), tensors, &Default::default()).unwrap();
+    (adapter, config)
+}
+
+#[test]
+fn peft_is_given_what_networks_make() {
+    let kept = std::env::var_os("ADEPT_PEFT_OUT").map(PathBuf::from);
+    for family in ["t5_v1_0", "t5_v1_1", "codegen", "llama", "llama_tied"] {
+        for case in ["residual", "p_tuning_mlp", "p_tuning_lstm"] {
+            let (adapter, config) = made_by_network(family, case);
+            let scratch = tempfile::tempdir().unwrap();
+            let ours = match &kept {
+                Some(kept) => kept.join(format!("{family}-{case}")),
+                None => scratch.path().to_owned(),
+            };
+            let task = if family.starts_with("t5") {
+                "SEQ_2_SEQ_LM"
+            } else {
+                "CAUSAL_LM"
+            };
+            let mut about = AdapterMetadata::new(config, "");
+            about.extra.insert("task_type".to_owned(), task.into());
+            file::save(&ours, &adapter, &about).unwrap();
+
+            let bytes = std::fs::read(ours.join(TENSOR_FILE)).unwrap();
+            let made = SafeTensors::deserialize(&bytes).unwrap();
+            let made = made.tensor("prompt_embeddings").unwrap();
+            let expected: Vec<f32> = adapter.prompt().unwrap().into_data().to_vec().unwrap();
+            let stored: Vec<f32> = made
+                .data()
+                .as_chunks()
+                .0
+                .iter()
+                .map(|word| f32::from_le_bytes(*word))
+                .collect();
+            assert_eq!(stored, expected, "{family} {case}");
+            let text = std::fs::read(ours.join(CONFIG_FILE)).unwrap();
+            let config: Value = serde_json::from_slice(&text).unwrap();
+            let expected = if case == "residual" {
+                "PROMPT_TUNING"
+            } else {
+                "P_TUNING"
+            };
+            assert_eq!(
+                (&config["peft_type"], &config["num_transformer_submodules"]),
+                (&expected.into(), &1.into())
+            );
         }
     }
 }

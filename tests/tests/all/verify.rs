@@ -23,7 +23,11 @@ fn passes<AB: AutodiffBackend>(family: &str) {
         let report = verify::<AB>(&folder, &golden, &Default::default()).unwrap();
         println!("{report}\n");
         assert!(report.passed(), "{report}");
-        assert_eq!(report.rows.len(), 5 + 8 + 11 + 12 + 12 + 7 + 7, "every group is there");
+        assert_eq!(
+            report.rows.len(),
+            5 + 8 + 11 + 12 + 12 + 12 + 11 + 11 + 7 + 7,
+            "every group is there"
+        );
         assert_eq!(report.not_checked, [], "nothing is left out");
     }
 }

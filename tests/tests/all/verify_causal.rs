@@ -21,7 +21,7 @@ fn passes<AB: AutodiffBackend>(family: &str) {
     let tables = if family == "codegen" { 1 } else { 3 };
     assert_eq!(
         report.rows.len(),
-        4 + tables + 9 + 13 + 14 + 16 + 7 + 7,
+        4 + tables + 9 + 13 + 14 + 16 + 14 + 13 + 13 + 7 + 7,
         "every group is there"
     );
     assert_eq!(report.not_checked, [], "nothing is left out");

@@ -44,7 +44,7 @@ pub fn load<B: Backend>(
     let adapter = belongs.and_then(|()| Adapter::from_tensors(&about.config, &backbone.model.sites(), tensors, device));
     let adapter = adapter.map_err(|cause| Failure::input(cause).context(folder.display()))?;
     Ok(Subject {
-        adapter: Box::new(adapter),
+        adapter: Box::new(adapter.folded()),
         trained: TrainedWith::of_adapter(folder, &about).map_err(run_failure)?,
         about: Some(about),
     })

@@ -333,7 +333,7 @@ fn a_grid_runs_on_a_decoder() {
     let more = [
         "glue",
         "--tasks=rte,stsb",
-        "--methods=full,pt,dept,adept,lora,ia3",
+        "--methods=full,pt,dept,adept,lora,ia3,residual,p_tuning",
         "--seeds=42,",
         "--steps=2",
         "--set=train.batch_size=2",
@@ -345,10 +345,10 @@ fn a_grid_runs_on_a_decoder() {
     arguments.splice(1..1, more.map(str::to_owned));
     let plan: Vec<String> = arguments.iter().cloned().chain(["--plan".to_owned()]).collect();
     let plan = finish(command(plan)).succeeded().out;
-    assert!(plan.contains("12 to do") && plan.contains("time       about"), "{plan}");
+    assert!(plan.contains("16 to do") && plan.contains("time       about"), "{plan}");
     finish(command(arguments)).succeeded();
     for (task, metric) in [("rte", "accuracy"), ("stsb", "pearson")] {
-        for method in ["full", "pt", "dept", "adept", "lora", "ia3"] {
+        for method in ["full", "pt", "dept", "adept", "lora", "ia3", "residual", "p_tuning"] {
             let result = json(&out.join(task).join(method).join("seed-42/result.json"));
             assert!(result["test"][metric].is_number(), "{task} {method}: {result}");
         }

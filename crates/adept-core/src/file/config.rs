@@ -116,7 +116,7 @@ pub(super) fn from_text(path: &Path, text: &[u8]) -> Result<(AdapterMetadata, Op
         let expected = format!("at most {FORMAT_VERSION} (the file is from a newer version of this program)");
         return Err(field_error(path, "adept.format_version", &expected, &version.into()));
     }
-    let method = method(path, &mut top)?;
+    let method = method(path, &mut top, &mut own)?;
     let config = AdapterConfig::from_keys(method, &mut top, &mut own)?;
     let invalid = |error: CoreError| match error {
         CoreError::InvalidConfig {
@@ -150,9 +150,16 @@ pub(super) fn from_text(path: &Path, text: &[u8]) -> Result<(AdapterMetadata, Op
     Ok((meta, tensors))
 }
 
-fn method(path: &Path, top: &mut Fields<'_>) -> Result<Method, CoreError> {
+/// The method named by this program or, in files of other programs, by the type.
+fn method(path: &Path, top: &mut Fields<'_>, own: &mut Fields<'_>) -> Result<Method, CoreError> {
     let found = top.required_text("peft_type")?;
-    let known = Method::ALL.iter().find(|method| method.info().peft_type == found);
+    let of_type = |method: &&Method| method.info().peft_type == found;
+    let known = match own.text("method")? {
+        Some(name) => Method::ALL.iter().filter(of_type).find(|method| method.name() == name),
+        // PEFT stores the virtual tokens alone, not the encoder that made them: a plain soft prompt.
+        None if found == Method::PTuning.info().peft_type => Some(&Method::Pt),
+        None => Method::ALL.iter().find(of_type),
+    };
     known.copied().ok_or_else(|| CoreError::UnknownPeftType {
         path: path.to_path_buf(),
         found,

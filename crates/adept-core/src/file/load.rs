@@ -244,7 +244,17 @@ fn collect(meta: &AdapterMetadata, source: &mut dyn TensorSource) -> Result<BTre
         }
         tensors.insert(tensor.to_string(), TensorData::new(values, expected));
     }
-    if let Some(index) = taken.iter().position(|taken| !taken) {
+    let derived = meta.config.derived_shapes();
+    let is_derived = |(name, _, shape): &(String, _, Vec<usize>)| {
+        derived
+            .iter()
+            .any(|(known, expected)| plain_name(name) == known && shape == expected)
+    };
+    let mut left = entries
+        .iter()
+        .zip(&taken)
+        .map(|(entry, taken)| !taken && !is_derived(entry));
+    if let Some(index) = left.position(|left| left) {
         let (name, _, shape) = &entries[index];
         return Err(CoreError::UnexpectedTensor {
             path,

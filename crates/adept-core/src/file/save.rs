@@ -25,7 +25,8 @@ pub fn save<B: Backend>(dir: &Path, adapter: &Adapter<B>, meta: &AdapterMetadata
     let tensor_path = dir.join(TENSOR_FILE);
     meta.config.validate()?;
     let method = meta.config.describe(adapter)?;
-    let tensors = checked_tensors(&tensor_path, adapter, meta)?;
+    let mut tensors = checked_tensors(&tensor_path, adapter, meta)?;
+    tensors.extend(derived_tensors(&tensor_path, adapter)?);
     let config_text = config::to_text(meta, method, &hash(&tensors));
     let tensor_bytes = safetensors_bytes(&tensors, &config_text);
 
@@ -82,7 +83,19 @@ fn checked_tensors<B: Backend>(
             });
         }
     }
-    for (name, data) in &tensors {
+    check_finite(path, &tensors)?;
+    Ok(tensors)
+}
+
+/// Tensors for other programs; overflow in computing them is an error like any other.
+fn derived_tensors<B: Backend>(path: &Path, adapter: &Adapter<B>) -> Result<Vec<(String, TensorData)>, CoreError> {
+    let tensors = adapter.derived();
+    check_finite(path, &tensors)?;
+    Ok(tensors)
+}
+
+fn check_finite(path: &Path, tensors: &[(String, TensorData)]) -> Result<(), CoreError> {
+    for (name, data) in tensors {
         let values = data.as_slice::<f32>().expect("tensors() converts to f32");
         if let Some((index, found)) = first_not_finite(values, &data.shape) {
             return Err(CoreError::NotFinite {
@@ -93,7 +106,7 @@ fn checked_tensors<B: Backend>(
             });
         }
     }
-    Ok(tensors)
+    Ok(())
 }
 
 fn little_endian(data: &TensorData) -> Vec<u8> {

@@ -47,6 +47,7 @@ impl MethodConfig for AdeptConfig {
         title: "ADePT",
         summary: "a shorter prompt and an offset by token, `[P; E + f(E)]`",
         peft_type: "PROMPT_TUNING_LORAX",
+        has_prompt: true,
         groups: &[PROMPT_GROUP, OFFSET_GROUP],
         merge: Merge::Table,
         citation: "Tang et al., ADePT: Adaptive Decomposed Prompt Tuning for Parameter-Efficient Fine-tuning, ICLR 2025",
@@ -122,6 +123,7 @@ impl MethodConfig for AdeptConfig {
         );
         Ok(PromptAdapter {
             prompt: given.prompt(device),
+            network: None,
             offset: Some(Offset::Adaptive(offset)),
         })
     }

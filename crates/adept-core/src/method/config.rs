@@ -59,6 +59,8 @@ pub struct MethodInfo {
     pub summary: &'static str,
     /// `peft_type` of its adapter files.
     pub peft_type: &'static str,
+    /// Whether it prepends virtual tokens.
+    pub has_prompt: bool,
     /// Parameter groups, in the order used in records.
     pub groups: &'static [ParameterGroup],
     /// What it can be merged into.
@@ -154,6 +156,18 @@ pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
 
     /// The adapter's tensors as f32, in file order. Reads them back from the device.
     fn tensors<B: Backend>(module: &Self::Module<B>) -> Vec<(String, TensorData)>;
+
+    /// Tensors computed from the trained ones for programs that know the result alone, such as PEFT: files hold them, but
+    /// they are not read back.
+    fn derived<B: Backend>(module: &Self::Module<B>) -> Vec<(String, TensorData)> {
+        let _ = module;
+        Vec::new()
+    }
+
+    /// Names and shapes of [`MethodConfig::derived`].
+    fn derived_shapes(&self) -> Vec<Shape> {
+        Vec::new()
+    }
 
     /// Checks that an adapter's constants are those of this configuration.
     ///

@@ -49,6 +49,7 @@ impl MethodConfig for DeptConfig {
         title: "DePT",
         summary: "a shorter prompt and an offset by position, `[P; E + s·A·B]`",
         peft_type: "PROMPT_TUNING_LORA",
+        has_prompt: true,
         groups: &[PROMPT_GROUP, OFFSET_GROUP],
         merge: Merge::No("its offsets depend on the position of a token"),
         citation: "Shi and Lipani, DePT: Decomposed Prompt Tuning for Parameter-Efficient Fine-tuning, ICLR 2024",
@@ -122,6 +123,7 @@ impl MethodConfig for DeptConfig {
         );
         Ok(PromptAdapter {
             prompt: given.prompt(device),
+            network: None,
             offset: Some(Offset::Positional(PositionalOffset::from_tensors(a, b, self.scale))),
         })
     }

@@ -200,6 +200,7 @@ impl MethodConfig for Ia3Config {
         title: "(IA)³",
         summary: "factors of keys, values and inner feed-forward channels",
         peft_type: "IA3",
+        has_prompt: false,
         groups: &[ParameterGroup {
             name: "ia3",
             prefix: "",

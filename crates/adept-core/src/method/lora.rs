@@ -202,6 +202,7 @@ impl MethodConfig for LoraConfig {
         title: "LoRA",
         summary: "products of low rank beside chosen weights, `x·W + (alpha/r)·x·A·B`",
         peft_type: "LORA",
+        has_prompt: false,
         groups: &[ParameterGroup {
             name: "lora",
             prefix: "",

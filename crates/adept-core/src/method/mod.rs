@@ -9,8 +9,10 @@ mod config;
 mod dept;
 mod ia3;
 mod lora;
+mod p_tuning;
 mod prompt;
 mod pt;
+mod residual;
 mod settings;
 mod weights;
 
@@ -34,8 +36,10 @@ pub use config::{AdapterInit, GroupDefaults, Merge, MethodInfo, ParameterGroup, 
 pub use dept::DeptConfig;
 pub use ia3::{Ia3, Ia3Config};
 pub use lora::{Lora, LoraConfig};
+pub use p_tuning::{Encoder, PTuningConfig};
 pub use prompt::PromptAdapter;
 pub use pt::PtConfig;
+pub use residual::ResidualConfig;
 pub use settings::{MethodSettings, Setting, SettingKind};
 
 /// Declares [`Method`], [`AdapterConfig`] and [`Adapter`] from a list of methods.
@@ -43,9 +47,8 @@ macro_rules! methods {
     ($($(#[$doc:meta])* $variant:ident $name:literal ($config:ident, $module:ident);)*) => {
         /// A method of adapting a frozen model.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(rename_all = "lowercase")]
         pub enum Method {
-            $($(#[$doc])* $variant,)*
+            $($(#[$doc])* #[serde(rename = $name)] $variant,)*
         }
 
         impl Method {
@@ -247,6 +250,17 @@ macro_rules! methods {
                     .map(|(name, data)| (name, data.convert::<f32>()))
                     .collect()
             }
+
+            /// Tensors computed from them for other programs, which files hold as well.
+            pub(crate) fn derived(&self) -> Vec<(String, TensorData)> {
+                let tensors = match self {
+                    $(Self::$variant(module) => <$config as MethodConfig>::derived(module),)*
+                };
+                tensors
+                    .into_iter()
+                    .map(|(name, data)| (name, data.convert::<f32>()))
+                    .collect()
+            }
         }
     };
 }
@@ -262,6 +276,10 @@ methods! {
     Lora "lora" (LoraConfig, Lora);
     /// (IA)³: factors for keys, values and the inner channels of feed-forward layers.
     Ia3 "ia3" (Ia3Config, Ia3);
+    /// Residual prompt tuning: a soft prompt plus what a network shared by its tokens makes of it.
+    Residual "residual" (ResidualConfig, PromptAdapter);
+    /// P-tuning: a soft prompt that an encoder makes of an embedding.
+    PTuning "p_tuning" (PTuningConfig, PromptAdapter);
 }
 
 impl Method {
@@ -275,7 +293,7 @@ impl Method {
 
     /// Whether the method trains a soft prompt.
     pub fn has_prompt(self) -> bool {
-        self.info().groups.contains(&prompt::PROMPT_GROUP)
+        self.info().has_prompt
     }
 
     /// All method names, formatted for messages.
@@ -376,6 +394,11 @@ impl AdapterConfig {
         each_config!(self, config => config.file_shapes(found))
     }
 
+    /// Tensors that a file may contain beside them, which are not read.
+    pub(crate) fn derived_shapes(&self) -> Vec<Shape> {
+        each_config!(self, config => config.derived_shapes())
+    }
+
     pub(crate) fn own_keys(&self) -> Map<String, Value> {
         each_config!(self, config => config.own_keys())
     }
@@ -410,8 +433,23 @@ impl<B: Backend> Adapter<B> {
     /// The soft prompt and the offset, for prompt methods.
     pub fn as_prompt(&self) -> Option<&PromptAdapter<B>> {
         match self {
-            Self::Pt(adapter) | Self::Dept(adapter) | Self::Adept(adapter) => Some(adapter),
-            _ => None,
+            Self::Pt(adapter)
+            | Self::Dept(adapter)
+            | Self::Adept(adapter)
+            | Self::Residual(adapter)
+            | Self::PTuning(adapter) => Some(adapter),
+            Self::Lora(_) | Self::Ia3(_) => None,
+        }
+    }
+
+    /// The same adapter for inference: virtual tokens that a network makes are computed once instead of in every pass.
+    /// The result lacks the network, so it is not to be saved.
+    #[must_use]
+    pub fn folded(self) -> Self {
+        match self {
+            Self::Residual(adapter) => Self::Residual(adapter.folded()),
+            Self::PTuning(adapter) => Self::PTuning(adapter.folded()),
+            other => other,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Shared by the prompt methods: a soft prompt and an offset, applied to embeddings and a mask (paper, equations 1, 2
-//! and 4): `[P; E + offset(E)]`.
+//! Shared by the prompt methods: a soft prompt, which a network may make, and an offset, applied to embeddings and a
+//! mask (paper, equations 1, 2 and 4): `[network(P); E + offset(E)]`.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 
 use super::{AdapterInit, GroupDefaults, ParameterGroup, Shape};
 use crate::file::{Fields, descriptive, exact};
-use crate::{CoreError, Intervention, Method, Offset, SoftPrompt};
+use crate::network::NetworkSizes;
+use crate::{CoreError, Intervention, Method, Offset, PromptNetwork, SoftPrompt};
 
 /// Name of the soft prompt in files.
 pub(super) const PROMPT: &str = "prompt_embeddings";
@@ -31,14 +32,17 @@ const fn group(name: &'static str) -> ParameterGroup {
     }
 }
 
-/// A soft prompt and an offset, each optional.
+/// A soft prompt, a network that makes the virtual tokens of it, and an offset, each optional.
 ///
-/// Parameter paths start with `prompt.` for the prompt (`prompt.weight`) and with `offset.` for everything else
-/// (`offset.Adaptive.w_down`, `offset.Positional.a`, ..), so that an optimiser can tell the groups apart.
+/// Parameter paths start with `prompt.` for the prompt (`prompt.weight`), with `network.` for the network
+/// (`network.Residual.up.weight`, ..) and with `offset.` for the offset (`offset.Adaptive.w_down`,
+/// `offset.Positional.a`, ..), so that an optimiser can tell the groups apart.
 #[derive(Module, Debug)]
 pub struct PromptAdapter<B: Backend> {
-    /// The virtual tokens; `None` if m = 0.
+    /// The virtual tokens, or the embedding that the network makes them of; `None` if m = 0.
     pub prompt: Option<SoftPrompt<B>>,
+    /// Computes the virtual tokens; `None` if they are trained themselves.
+    pub network: Option<PromptNetwork<B>>,
     /// The offset; `None` for PT.
     pub offset: Option<Offset<B>>,
 }
@@ -56,20 +60,75 @@ impl<B: Backend> PromptAdapter<B> {
             0 => None,
             m => Some(SoftPrompt::new(start.prompt.values(m, d_model, start.seed, device)?)),
         };
-        Ok(Self { prompt, offset })
+        Ok(Self {
+            prompt,
+            network: None,
+            offset,
+        })
+    }
+
+    /// A prompt or embedding `[m, d]`, initialised as `start` says, and a new network.
+    pub(super) fn start_network(
+        virtual_tokens: usize,
+        sizes: NetworkSizes,
+        start: AdapterInit<B>,
+        device: &B::Device,
+    ) -> Result<Self, CoreError> {
+        let network = Some(sizes.start(start.seed, device));
+        let prompt = Self::start(virtual_tokens, sizes.d_model, None, start, device)?;
+        Ok(Self { network, ..prompt })
+    }
+
+    /// A prompt or embedding and its network, of the tensors listed by [`network_shapes`].
+    pub(super) fn of_network(
+        virtual_tokens: usize,
+        sizes: NetworkSizes,
+        tensors: BTreeMap<String, TensorData>,
+        device: &B::Device,
+    ) -> Result<Self, CoreError> {
+        let shapes = network_shapes(virtual_tokens, sizes);
+        let mut given = Given::new(tensors, &shapes)?;
+        let prompt = SoftPrompt::new(given.take(sizes.input_name(), device));
+        let data = sizes.shapes().map(|(name, _)| given.data(&name)).collect();
+        Ok(Self {
+            prompt: Some(prompt),
+            network: Some(sizes.build(data, device)),
+            offset: None,
+        })
     }
 
     /// Tensors named as in files, prompt first.
     pub(super) fn tensors(&self) -> Vec<(String, TensorData)> {
-        let prompt = self
-            .prompt
-            .iter()
-            .map(|prompt| (PROMPT, prompt.weight.val().into_data()));
+        let name = self
+            .network
+            .as_ref()
+            .map_or(PROMPT, |network| network.sizes().input_name());
+        let prompt = self.prompt.iter().map(|prompt| (name, prompt.weight.val().into_data()));
+        let prompt = prompt.map(|(name, data)| (name.to_owned(), data));
+        let network = self.network.iter().flat_map(PromptNetwork::tensors);
         let offset = self.offset.iter().flat_map(Offset::tensors);
-        prompt
-            .chain(offset)
-            .map(|(name, data)| (name.to_owned(), data))
-            .collect()
+        let offset = offset.map(|(name, data)| (name.to_owned(), data));
+        prompt.chain(network).chain(offset).collect()
+    }
+
+    /// The virtual tokens under PEFT's name, if a network makes them.
+    pub(super) fn derived(&self) -> Vec<(String, TensorData)> {
+        let made = self.network.as_ref().and_then(|_| self.prompt());
+        let made = made.map(|prompt| (PROMPT.to_owned(), prompt.into_data()));
+        made.into_iter().collect()
+    }
+
+    /// The same adapter with its virtual tokens computed once instead of in every pass, for inference.
+    #[must_use]
+    pub fn folded(self) -> Self {
+        match (self.network.is_some(), self.prompt()) {
+            (true, Some(prompt)) => Self {
+                prompt: Some(SoftPrompt::new(prompt)),
+                network: None,
+                offset: self.offset,
+            },
+            _ => self,
+        }
     }
 }
 
@@ -90,7 +149,11 @@ impl<B: Backend> Intervention<B> for PromptAdapter<B> {
     }
 
     fn prompt(&self) -> Option<Tensor<B, 2>> {
-        self.prompt.as_ref().map(|prompt| prompt.weight.val())
+        let weight = self.prompt.as_ref()?.weight.val();
+        Some(match &self.network {
+            Some(network) => network.forward(weight),
+            None => weight,
+        })
     }
 
     fn check_width(&self, seq: usize) -> Result<(), CoreError> {
@@ -125,8 +188,12 @@ impl Given {
     }
 
     pub(super) fn take<B: Backend, const D: usize>(&mut self, name: &str, device: &B::Device) -> Tensor<B, D> {
+        Tensor::from_data(self.data(name), device)
+    }
+
+    fn data(&mut self, name: &str) -> TensorData {
         let data = self.0.remove(name);
-        Tensor::from_data(data.expect("presence and shape were checked before"), device)
+        data.expect("presence and shape were checked before")
     }
 
     pub(super) fn prompt<B: Backend>(&mut self, device: &B::Device) -> Option<SoftPrompt<B>> {
@@ -148,6 +215,17 @@ pub(super) fn shapes<const N: usize>(m: usize, d: usize, offset: [(&str, Vec<usi
     let prompt = (m > 0).then(|| (PROMPT.to_owned(), vec![m, d]));
     let offset = offset.into_iter().map(|(name, shape)| (name.to_owned(), shape));
     prompt.into_iter().chain(offset).collect()
+}
+
+/// Shapes of a network's embedding and of its tensors.
+pub(super) fn network_shapes(m: usize, sizes: NetworkSizes) -> Vec<Shape> {
+    let embedding = (sizes.input_name().to_owned(), vec![m, sizes.d_model]);
+    std::iter::once(embedding).chain(sizes.shapes()).collect()
+}
+
+/// Shape of the virtual tokens that a network makes, under PEFT's name.
+pub(super) fn derived_shapes(m: usize, d: usize) -> Vec<Shape> {
+    vec![(PROMPT.to_owned(), vec![m, d])]
 }
 
 pub(super) fn refuse(method: Method, field: &'static str, expected: &'static str, found: impl ToString) -> CoreError {
@@ -187,6 +265,28 @@ pub(super) fn validate(
         (bytes <= isize::MAX as usize).then_some(())
     };
     size().ok_or_else(|| refuse(method, "d_model", "a size that fits in memory", d_model))
+}
+
+/// Largest hidden width of a network.
+pub(super) const MOST_HIDDEN: usize = 65_536;
+
+/// Checks the sizes of a prompt and of its network.
+pub(super) fn validate_network(
+    method: Method,
+    virtual_tokens: usize,
+    sizes: NetworkSizes,
+    max_source_length: usize,
+) -> Result<(), CoreError> {
+    validate(method, sizes.d_model, virtual_tokens, None, max_source_length)?;
+    if !(1..=MOST_HIDDEN).contains(&sizes.hidden) {
+        return Err(refuse(method, "hidden", "from 1 to 65536", sizes.hidden));
+    }
+    // Files from other programs may contain anything; the widest matrix is `[4h, d]`.
+    let bytes = sizes.d_model.checked_mul(64 * MOST_HIDDEN);
+    match bytes.is_some_and(|bytes| bytes <= isize::MAX as usize) {
+        true => Ok(()),
+        false => Err(refuse(method, "d_model", "a size that fits in memory", sizes.d_model)),
+    }
 }
 
 /// PEFT's keys common to prompt methods.

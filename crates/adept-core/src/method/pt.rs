@@ -40,6 +40,7 @@ impl MethodConfig for PtConfig {
         title: "PT",
         summary: "a soft prompt, `[P; E]`",
         peft_type: "PROMPT_TUNING",
+        has_prompt: true,
         groups: &[PROMPT_GROUP],
         merge: Merge::No("a soft prompt is part of the input, not of the weights"),
         citation: "Lester et al., The Power of Scale for Parameter-Efficient Prompt Tuning, EMNLP 2021",
@@ -90,7 +91,11 @@ impl MethodConfig for PtConfig {
     ) -> Result<PromptAdapter<B>, CoreError> {
         let shapes = self.file_shapes(&[]);
         let prompt = Given::new(tensors, &shapes)?.prompt(device);
-        Ok(PromptAdapter { prompt, offset: None })
+        Ok(PromptAdapter {
+            prompt,
+            network: None,
+            offset: None,
+        })
     }
 
     fn tensors<B: Backend>(module: &PromptAdapter<B>) -> Vec<(String, TensorData)> {

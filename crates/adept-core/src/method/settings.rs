@@ -39,6 +39,8 @@ pub enum SettingKind {
     Flag,
     /// A list of names.
     Names,
+    /// One of these words.
+    Choice(&'static [&'static str]),
 }
 
 /// The settings of a run, and the model that it adapts.

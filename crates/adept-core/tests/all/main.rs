@@ -9,6 +9,7 @@ mod forward;
 mod hostile;
 #[path = "../../../adept-data/tests/properties/input.rs"]
 mod input;
+mod networks;
 mod published;
 mod shift;
 mod weights;

@@ -51,6 +51,7 @@ pub fn shifted<B: Backend>(adapter: &Adapter<B>, shift: usize) -> Option<PromptA
     match &adapter.offset {
         Some(Offset::Positional(offset)) => Some(PromptAdapter {
             prompt: adapter.prompt.clone(),
+            network: adapter.network.clone(),
             offset: Some(Offset::Positional(offset.rolled(shift))),
         }),
         Some(Offset::Adaptive(_)) | None => None,

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use adept_core::{Intervention, Method, Unchanged};
+use adept_core::{Intervention, Unchanged};
 use adept_data::{Batch, BatchOptions, Batcher, Encoded, IGNORED_LABEL, Layout, Positions};
 use adept_models::{Backbone as _, CausalBackbone};
 use adept_train::model::TaskModel;
@@ -18,7 +18,7 @@ use burn::tensor::{Bool, Int, Tensor};
 use super::compare::{Group, limit, read_integers};
 use super::forward::{self, single};
 use super::golden::Golden;
-use super::subject::{self, PROMPTS, Subject};
+use super::subject::{self, PromptCase, Subject};
 use super::{GroupRow, NotChecked, VerifyError, exact, greedy, train, weights};
 
 /// The golden batch from the batcher, with both ways of counting positions.
@@ -115,9 +115,9 @@ where
     ];
     rows.extend(tables);
     rows.extend(base(&subject, &batches)?);
-    for method in PROMPTS {
-        rows.extend(adapted(method, &subject, &batches)?);
-        rows.extend(train::adapted(method, &subject)?);
+    for case in subject::prompts(golden, missing) {
+        rows.extend(adapted(case, &subject, &batches)?);
+        rows.extend(train::adapted(case, &subject)?);
     }
     let (ids, mask) = upload::source::<AB::InnerBackend>(&batches.slots, device);
     let seen = visible("base", mask.clone())?;
@@ -150,17 +150,21 @@ where
 }
 
 /// Checks the model with an adapter.
-fn adapted<AB, M>(method: Method, subject: &Subject<'_, AB, M>, batches: &Batches) -> Result<Vec<GroupRow>, VerifyError>
+fn adapted<AB, M>(
+    case: PromptCase,
+    subject: &Subject<'_, AB, M>,
+    batches: &Batches,
+) -> Result<Vec<GroupRow>, VerifyError>
 where
     AB: AutodiffBackend,
     M: TrainBackbone<AB>,
     M::Inner: CausalBackbone<AB::InnerBackend>,
 {
-    let adapter = subject.adapter::<AB::InnerBackend>(method)?;
+    let adapter = subject.adapter::<AB::InnerBackend>(case)?;
     let pass = Pass::new(subject, batches, &adapter);
-    let mut rows = forward::input(method, subject.golden, &pass.input)?.to_vec();
-    rows.extend(pass.check(method.name(), subject, &adapter)?);
-    rows.extend(greedy::adapted(method, subject, &adapter)?);
+    let mut rows = forward::input(case.name, subject.golden, &pass.input)?.to_vec();
+    rows.extend(pass.check(case.name, subject, &adapter)?);
+    rows.extend(greedy::adapted(case, subject, &adapter)?);
     Ok(rows)
 }
 

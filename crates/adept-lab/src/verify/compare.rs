@@ -65,6 +65,11 @@ impl<'a> Group<'a> {
         }
     }
 
+    /// Whether nothing has been compared yet.
+    pub fn is_empty(&self) -> bool {
+        self.compared == 0
+    }
+
     /// Compares a tensor on the device with the golden one of that name.
     pub fn tensor<B: Backend, const D: usize>(&mut self, name: &str, tensor: Tensor<B, D>) -> Result<(), VerifyError> {
         self.data(name, read_back(name, tensor)?)

@@ -1,6 +1,6 @@
 //! Forward checks shared by encoder-decoders and decoder-only models.
 
-use adept_core::{AdaptedInput, Method};
+use adept_core::AdaptedInput;
 use adept_models::cross_entropy;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
@@ -16,14 +16,14 @@ const LEAST_MARGIN: f64 = 2e-3;
 
 /// The backbone's input with an adapter, and its mask.
 pub(super) fn input<B: Backend>(
-    method: Method,
+    case: &str,
     golden: &Golden,
     input: &AdaptedInput<B>,
 ) -> Result<[GroupRow; 2], VerifyError> {
-    let name = format!("{method}.inputs_embeds");
+    let name = format!("{case}.inputs_embeds");
     let mut embeddings = Group::new(golden, &name, limit::LOGITS);
     embeddings.tensor(&name, input.embeddings.clone())?;
-    let name = format!("{method}.attention_mask");
+    let name = format!("{case}.attention_mask");
     let mut mask = Group::new(golden, &name, limit::EXACT);
     let ones = read_integers(&name, input.mask.clone().int())?;
     mask.integers(&name, &input.mask.dims(), &ones)?;

@@ -12,10 +12,12 @@ use super::VerifyError;
 /// File next to the golden one with the deviation of PyTorch's float32 from its float64; absent in older folders.
 const NOISE_FILE: &str = "noise.json";
 
-/// File next to the golden one with the values for methods that change weights; absent in older folders.
-const WEIGHTS_FILE: &str = "weights.safetensors";
-/// The noise of its tensors.
-const WEIGHTS_NOISE_FILE: &str = "weights_noise.json";
+/// Files next to the golden one with the values for methods that change weights and for prompts made by networks, each
+/// with the noise of its tensors; absent in older folders.
+const FURTHER_FILES: [(&str, &str); 2] = [
+    ("weights.safetensors", "weights_noise.json"),
+    ("prompts.safetensors", "prompts_noise.json"),
+];
 
 /// Largest noise accepted, as a fraction of a tensor's scale. It leaves half of float32's digits; larger deviations are
 /// not rounding.
@@ -61,14 +63,16 @@ pub(super) struct Golden {
 }
 
 impl Golden {
-    /// Reads the whole file, and that of methods that change weights if present.
+    /// Reads the whole file, and the further ones that are present.
     pub fn open(path: &Path) -> Result<Self, VerifyError> {
         let mut entries = entries(path)?;
         let mut noise = noise(&path.with_file_name(NOISE_FILE))?;
-        noise.extend(self::noise(&path.with_file_name(WEIGHTS_NOISE_FILE))?);
-        let weights = path.with_file_name(WEIGHTS_FILE);
-        if weights.exists() {
-            entries.extend(self::entries(&weights)?);
+        for (tensors, its_noise) in FURTHER_FILES {
+            noise.extend(self::noise(&path.with_file_name(its_noise))?);
+            let tensors = path.with_file_name(tensors);
+            if tensors.exists() {
+                entries.extend(self::entries(&tensors)?);
+            }
         }
         Ok(Self {
             path: path.to_owned(),
@@ -101,11 +105,6 @@ impl Golden {
             .as_slice()
             .try_into()
             .map_err(|_| self.shape_error(name, &[0; N], shape))
-    }
-
-    /// Shape of a tensor needed by `group`.
-    pub fn any_shape(&self, group: &str, name: &str) -> Result<Vec<usize>, VerifyError> {
-        Ok(self.entry(group, name)?.shape.clone())
     }
 
     /// Finite values of a float tensor of the given shape.

@@ -13,7 +13,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use super::causal::end_id;
 use super::forward::{self, NEW_TOKENS};
 use super::golden::Golden;
-use super::subject::Subject;
+use super::subject::{PromptCase, Subject};
 use super::{GroupRow, VerifyError};
 
 /// A variant of generation.
@@ -71,7 +71,7 @@ where
 
 /// Generation with an adapter.
 pub(super) fn adapted<AB, M>(
-    method: Method,
+    case: PromptCase,
     subject: &Subject<'_, AB, M>,
     adapter: &dyn Intervention<AB::InnerBackend>,
 ) -> Result<Vec<GroupRow>, VerifyError>
@@ -80,12 +80,12 @@ where
     M: TrainBackbone<AB>,
     M::Inner: CausalBackbone<AB::InnerBackend>,
 {
-    let ways = match method {
+    let ways = match case.method {
         Method::Adept => ADEPT,
         _ => ADAPTED,
     };
     let subjects = (&subject.inner, adapter);
-    check(method.name(), ways, subject.golden, subjects, subject.device)
+    check(case.name, ways, subject.golden, subjects, subject.device)
 }
 
 fn check<B: Backend, M: CausalBackbone<B>>(

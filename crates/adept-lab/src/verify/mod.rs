@@ -11,7 +11,7 @@
 //! | file | what |
 //! |---|---|
 //! | `golden` | the golden file |
-//! | `subject` | backbone, batch and adapters being checked |
+//! | `subject` | backbone, batch and prompt adapters being checked |
 //! | `seq2seq` | checks of T5 |
 //! | `causal`, `greedy`, `rope` | checks of CodeGen and Llama |
 //! | `exact`, `forward`, `train` | checks shared by the families |
@@ -23,7 +23,8 @@
 //! noise ([`limit::NOISE`]), so that models of real size can be checked too.
 //!
 //! A group that cannot be checked because something is missing is an error, never a pass. Only values for methods that
-//! change weights are optional (`weights.safetensors`, `ia3/`); the report lists what is missing.
+//! change weights (`weights.safetensors`, `ia3/`) and for prompts made by networks (`prompts.safetensors`) are optional;
+//! the report lists what is missing.
 
 mod causal;
 mod compare;

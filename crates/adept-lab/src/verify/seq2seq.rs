@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use adept_core::{AdaptedInput, Intervention as _, Method};
+use adept_core::{AdaptedInput, Intervention as _};
 use adept_models::generate::{greedy, greedy_with_margins, score_labels};
 use adept_models::t5::relative_position_bucket;
 use adept_models::{IGNORE_INDEX, Seq2SeqBackbone, T5, T5Config, cross_entropy, shift_right};
@@ -13,7 +13,7 @@ use burn::tensor::{Int, Tensor};
 use super::compare::{Group, limit, read_back, read_integers};
 use super::forward::{self, NEW_TOKENS, single};
 use super::golden::Golden;
-use super::subject::{self, PROMPTS, Subject};
+use super::subject::{self, PromptCase, Subject};
 use super::{GroupRow, NotChecked, VerifyError, exact, train, weights};
 
 type T5Subject<'a, AB> = Subject<'a, AB, T5<AB>>;
@@ -37,9 +37,9 @@ pub(super) fn check<AB: AutodiffBackend>(
         exact::peft_prompt(folder, &subject)?,
     ];
     rows.extend(base(&subject)?);
-    for method in PROMPTS {
-        rows.extend(adapted(method, &subject)?);
-        rows.extend(train::adapted(method, &subject)?);
+    for case in subject::prompts(golden, missing) {
+        rows.extend(adapted(case, &subject)?);
+        rows.extend(train::adapted(case, &subject)?);
     }
     let logits = |model: &T5<AB::InnerBackend>| {
         let AdaptedInput { embeddings, mask } = subject.source();
@@ -122,21 +122,21 @@ fn base<AB: AutodiffBackend>(subject: &T5Subject<'_, AB>) -> Result<Vec<GroupRow
 }
 
 /// Checks the model with an adapter.
-fn adapted<AB: AutodiffBackend>(method: Method, subject: &T5Subject<'_, AB>) -> Result<Vec<GroupRow>, VerifyError> {
-    let adapter = subject.adapter::<AB::InnerBackend>(method)?;
+fn adapted<AB: AutodiffBackend>(case: PromptCase, subject: &T5Subject<'_, AB>) -> Result<Vec<GroupRow>, VerifyError> {
+    let adapter = subject.adapter::<AB::InnerBackend>(case)?;
     let source = subject.source();
     let input = adapter.forward(source.embeddings, source.mask);
-    let mut rows = forward::input(method, subject.golden, &input)?.to_vec();
+    let mut rows = forward::input(case.name, subject.golden, &input)?.to_vec();
     let AdaptedInput { embeddings, mask } = input;
     let encoded = subject.inner.encode(embeddings, mask.clone(), 0.0);
-    let name = format!("{method}.encoder_out");
+    let name = format!("{}.encoder_out", case.name);
     rows.push(single(subject.golden, &name, limit::LOGITS, encoded.clone())?);
     let encoded = AdaptedInput {
         embeddings: encoded,
         mask,
     };
-    rows.extend(output(method.name(), subject, &encoded)?);
-    rows.extend(generation(method.name(), subject, &encoded)?);
+    rows.extend(output(case.name, subject, &encoded)?);
+    rows.extend(generation(case.name, subject, &encoded)?);
     Ok(rows)
 }
 

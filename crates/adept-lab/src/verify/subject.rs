@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use adept_core::{AdaptedInput, Adapter, AdapterConfig, Method};
+use adept_core::{AdaptedInput, Adapter, AdapterConfig, Encoder, Method, PTuningConfig, ResidualConfig};
 use adept_data::Batch;
 use adept_models::Backbone;
 use adept_train::target::TrainBackbone;
@@ -12,48 +12,61 @@ use burn::module::Module;
 use burn::tensor::TensorData;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
-use super::VerifyError;
 use super::golden::Golden;
+use super::{NotChecked, VerifyError};
 
-/// The three names of an adapter's tensor.
+/// A prompt adapter of golden folders.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Name {
-    /// Name in the golden file.
-    pub golden: &'static str,
-    /// Name in adapter files.
-    pub file: &'static str,
-    /// Path of the module's parameter, which determines its parameter group.
-    pub path: &'static str,
+pub(super) struct PromptCase {
+    /// First part of its tensors' and groups' names.
+    pub name: &'static str,
+    pub method: Method,
+    /// Whether older folders lack it.
+    is_optional: bool,
 }
 
-const fn name(golden: &'static str, file: &'static str, path: &'static str) -> Name {
-    Name { golden, file, path }
+const fn case(name: &'static str, method: Method, is_optional: bool) -> PromptCase {
+    PromptCase {
+        name,
+        method,
+        is_optional,
+    }
 }
 
-const PT: &[Name] = &[name("prompt", "prompt_embeddings", "Pt.prompt.weight")];
-const DEPT: &[Name] = &[
-    name("prompt", "prompt_embeddings", "Dept.prompt.weight"),
-    name("a", "lora_embedding_A", "Dept.offset.Positional.a"),
-    name("b", "lora_embedding_B", "Dept.offset.Positional.b"),
-];
-const ADEPT: &[Name] = &[
-    name("prompt", "prompt_embeddings", "Adept.prompt.weight"),
-    name("w_down", "lora_embedding_A", "Adept.offset.Adaptive.w_down"),
-    name("b1", "lora_embedding_a", "Adept.offset.Adaptive.b1"),
-    name("w_up", "lora_embedding_B", "Adept.offset.Adaptive.w_up"),
-    name("b2", "lora_embedding_b", "Adept.offset.Adaptive.b2"),
+/// The prompt adapters, in the order of reports.
+const PROMPTS: [PromptCase; 6] = [
+    case("pt", Method::Pt, false),
+    case("dept", Method::Dept, false),
+    case("adept", Method::Adept, false),
+    case("residual", Method::Residual, true),
+    case("p_tuning_mlp", Method::PTuning, true),
+    case("p_tuning_lstm", Method::PTuning, true),
 ];
 
-/// Prompt methods included in golden folders.
-pub(super) const PROMPTS: [Method; 3] = [Method::Pt, Method::Dept, Method::Adept];
+/// The prompt adapters to check; those that the folder lacks are added to `missing`.
+pub(super) fn prompts(golden: &Golden, missing: &mut Vec<NotChecked>) -> Vec<PromptCase> {
+    let is_there = |case: &PromptCase| !case.is_optional || golden.has(&format!("{}.logits", case.name));
+    let (there, lacking): (Vec<_>, Vec<_>) = PROMPTS.into_iter().partition(is_there);
+    missing.extend(lacking.into_iter().map(|case| NotChecked {
+        group: case.name.to_owned(),
+        reason: "The golden folder does not hold it.".to_owned(),
+    }));
+    there
+}
 
-/// Tensors of a prompt method's adapter, prompt first.
-pub(super) fn names(method: Method) -> &'static [Name] {
-    match method {
-        Method::Pt => PT,
-        Method::Dept => DEPT,
-        Method::Adept => ADEPT,
-        _ => &[],
+impl PromptCase {
+    /// Name in the golden file of a tensor of that name in adapter files.
+    pub fn tensor(self, file: &str) -> &str {
+        match (self.method, file) {
+            (_, "prompt_embeddings") => "prompt",
+            (Method::Dept, "lora_embedding_A") => "a",
+            (Method::Dept, "lora_embedding_B") => "b",
+            (_, "lora_embedding_A") => "w_down",
+            (_, "lora_embedding_a") => "b1",
+            (_, "lora_embedding_B") => "w_up",
+            (_, "lora_embedding_b") => "b2",
+            (_, same) => same,
+        }
     }
 }
 
@@ -89,34 +102,50 @@ impl<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> Subject<'a, AB, M> {
         }
     }
 
-    /// The golden adapter of a method on any backend with the same device.
-    pub fn adapter<B: Backend<Device = AB::Device>>(&self, method: Method) -> Result<Adapter<B>, VerifyError> {
-        let config = self.adapter_config(method)?;
+    /// The golden adapter on any backend with the same device.
+    pub fn adapter<B: Backend<Device = AB::Device>>(&self, case: PromptCase) -> Result<Adapter<B>, VerifyError> {
+        let config = self.adapter_config(case)?;
         let sites = self.inner.sites();
-        let shapes: BTreeMap<_, _> = config.tensor_shapes(&sites)?.into_iter().collect();
         let mut tensors = BTreeMap::new();
-        for name in names(method) {
-            let shape = &shapes[name.file];
-            let values = self
-                .golden
-                .floats(method.name(), &format!("{method}.{}", name.golden), shape)?;
+        for (file, shape) in config.tensor_shapes(&sites)? {
+            let name = format!("{}.{}", case.name, case.tensor(&file));
+            let values = self.golden.floats(case.name, &name, &shape)?;
             let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
-            tensors.insert(name.file.to_owned(), TensorData::new(values, shape.clone()));
+            tensors.insert(file, TensorData::new(values, shape));
         }
         Ok(Adapter::from_tensors(&config, &sites, tensors, self.device)?)
     }
 
-    fn adapter_config(&self, method: Method) -> Result<AdapterConfig, VerifyError> {
-        let d_model = self.inner.d_model();
-        let [m, _] = self.golden.shape(method.name(), &format!("{method}.prompt"))?;
-        Ok(match method {
+    fn adapter_config(&self, case: PromptCase) -> Result<AdapterConfig, VerifyError> {
+        let (d_model, name, golden) = (self.inner.d_model(), case.name, self.golden);
+        let prompt = match case.method {
+            Method::PTuning => "embedding.weight",
+            _ => "prompt",
+        };
+        let [m, _] = golden.shape(name, &format!("{name}.{prompt}"))?;
+        Ok(match case.method {
             Method::Pt => AdapterConfig::pt(d_model, m),
             Method::Dept => {
-                let [rank, _] = self.golden.shape("dept", "dept.b")?;
+                let [rank, _] = golden.shape(name, &format!("{name}.b"))?;
                 AdapterConfig::dept(d_model, m, rank, self.batch.source_width)
             }
+            Method::Residual => {
+                let [hidden] = golden.shape(name, &format!("{name}.up.bias"))?;
+                ResidualConfig::new(d_model, m, hidden).into()
+            }
+            Method::PTuning => {
+                let recurrent = format!("{name}.lstm_head.weight_hh_l0");
+                let (encoder, hidden) = match golden.has(&recurrent) {
+                    true => (Encoder::Lstm, golden.shape::<2>(name, &recurrent)?[1]),
+                    false => (
+                        Encoder::Mlp,
+                        golden.shape::<1>(name, &format!("{name}.mlp_head.0.bias"))?[0],
+                    ),
+                };
+                PTuningConfig::new(d_model, m, encoder, hidden).into()
+            }
             _ => {
-                let [rank] = self.golden.shape("adept", "adept.b1")?;
+                let [rank] = golden.shape(name, &format!("{name}.b1"))?;
                 AdapterConfig::adept(d_model, m, rank)
             }
         })

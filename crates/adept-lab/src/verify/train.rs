@@ -7,12 +7,11 @@ use adept_train::learner::loss;
 use adept_train::optim::{self, AdamW};
 use adept_train::target::TrainBackbone;
 use burn::module::AutodiffModule;
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::backend::AutodiffBackend;
 
 use super::compare::{Group, limit, read_back};
 use super::exact::{TOTAL, WARMUP};
-use super::golden::Golden;
-use super::subject::{Name, Subject, names};
+use super::subject::{PromptCase, Subject};
 use super::{GroupRow, VerifyError};
 
 /// Optimiser steps in the golden file.
@@ -20,13 +19,13 @@ pub(super) const STEPS: usize = 3;
 
 /// Gradients, tensors after three AdamW steps, and the losses on the way.
 pub(super) fn adapted<AB: AutodiffBackend, M: TrainBackbone<AB>>(
-    method: Method,
+    case: PromptCase,
     subject: &Subject<'_, AB, M>,
 ) -> Result<Vec<GroupRow>, VerifyError> {
-    let golden = subject.golden;
-    let mut adapter = subject.adapter::<AB>(method)?;
-    let mut optimizer = optimizer::<AB>(method);
-    let mut gradient_group = Group::new(golden, format!("{method}.gradients"), limit::GRADIENTS);
+    let (golden, name) = (subject.golden, case.name);
+    let mut adapter = subject.adapter::<AB>(case)?;
+    let mut optimizer = optimizer::<AB>(case.method);
+    let mut gradient_group = Group::new(golden, format!("{name}.gradients"), limit::GRADIENTS);
     let mut losses = Vec::with_capacity(STEPS + 1);
     for step in 0..=STEPS {
         let value = loss::<AB, _>(&subject.frozen, &adapter, &subject.batch, 0.0, subject.device);
@@ -37,33 +36,35 @@ pub(super) fn adapted<AB: AutodiffBackend, M: TrainBackbone<AB>>(
         let mut raw = value.backward();
         let gradients = GradientSet::collect::<AB, _>(&adapter, &mut raw);
         if step == 0 {
-            for name in names(method) {
-                compare_gradient(method, name, golden, &gradients, &mut gradient_group)?;
+            // A parameter without a gradient is treated as a NaN gradient, since it would never be trained.
+            for (file, data) in gradients.in_place_of(adapter.valid(), f32::NAN).tensors() {
+                gradient_group.data(&format!("{name}.grad.{}", case.tensor(&file)), data)?;
             }
         }
         let rates = optimizer.rates(step, TOTAL);
         adapter = optimizer.step::<AB, _>(adapter, gradients, &rates);
     }
 
-    let mut prompt = Group::new(golden, format!("{method}.prompt_after3"), limit::PROMPT_AFTER_3);
-    let mut offset = Group::new(golden, format!("{method}.offset_after3"), limit::OFFSET_AFTER_3);
+    let mut prompt = Group::new(golden, format!("{name}.prompt_after3"), limit::PROMPT_AFTER_3);
+    let rest = match case.method {
+        Method::Residual | Method::PTuning => "network",
+        _ => "offset",
+    };
+    let mut rest = Group::new(golden, format!("{name}.{rest}_after3"), limit::OFFSET_AFTER_3);
     for (file, data) in adapter.valid().tensors() {
-        let known = names(method).iter().find(|name| name.file == file);
-        let name = known.expect("the adapter was built from exactly these tensors");
-        let group = if name.golden == "prompt" {
-            &mut prompt
-        } else {
-            &mut offset
-        };
-        group.data(&format!("{method}.after3.{}", name.golden), data)?;
+        let tensor = case.tensor(&file);
+        let group = if tensor == "prompt" { &mut prompt } else { &mut rest };
+        group.data(&format!("{name}.after3.{tensor}"), data)?;
     }
-    let name = format!("{method}.step_losses");
-    let mut step_losses = Group::new(golden, &name, limit::LOSS);
-    step_losses.values(&name, &[STEPS + 1], &losses)?;
+    let losses_name = format!("{name}.step_losses");
+    let mut step_losses = Group::new(golden, &losses_name, limit::LOSS);
+    step_losses.values(&losses_name, &[STEPS + 1], &losses)?;
 
-    let mut rows = vec![gradient_group.finish()?, prompt.finish()?];
-    if method != Method::Pt {
-        rows.push(offset.finish()?);
+    let mut rows = vec![gradient_group.finish()?];
+    for group in [prompt, rest] {
+        if !group.is_empty() {
+            rows.push(group.finish()?);
+        }
     }
     rows.push(step_losses.finish()?);
     Ok(rows)
@@ -92,24 +93,4 @@ pub(super) fn optimizer<AB: AutodiffBackend>(method: Method) -> AdamW<AB::InnerB
             .collect(),
     };
     optim::adamw(TrainMethod::Adapter(method), &section).expect("the section above holds the groups of every method")
-}
-
-/// A parameter without a gradient is treated as a NaN gradient, since it would never be trained.
-fn compare_gradient<B: Backend>(
-    method: Method,
-    name: &Name,
-    golden: &Golden,
-    gradients: &GradientSet<B>,
-    group: &mut Group<'_>,
-) -> Result<(), VerifyError> {
-    let (tensor, full) = (
-        format!("{method}.{}", name.golden),
-        format!("{method}.grad.{}", name.golden),
-    );
-    let shape = golden.any_shape(&format!("{method}.gradients"), &tensor)?;
-    let values = match gradients.get(name.path) {
-        Some(gradient) => read_back(&full, gradient.clone())?.iter::<f64>().collect(),
-        None => vec![f64::NAN; shape.iter().product()],
-    };
-    group.values(&full, &shape, &values)
 }

@@ -57,6 +57,8 @@ fn every_method_runs_from_files_to_a_result_that_loads() {
         ("adept", "auto"),
         ("lora", "labels"),
         ("ia3", "auto"),
+        ("residual", "generate"),
+        ("p_tuning", "labels"),
         ("full", "generate"),
     ] {
         let overrides = [format!("adapter.method={method}"), format!("evaluation.method={how}")];

@@ -16,6 +16,7 @@ pub(super) fn settings(method: Method) -> impl Iterator<Item = Field> {
             SettingKind::Number { min, max } => Kind::Number { min, max },
             SettingKind::Flag => Kind::Flag,
             SettingKind::Names => Kind::Texts,
+            SettingKind::Choice(words) => Kind::Choice(words.iter().map(ToString::to_string).collect()),
         },
         decides: true,
         was: None,

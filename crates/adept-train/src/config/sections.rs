@@ -119,7 +119,8 @@ pub enum PromptStart {
 pub struct AdapterSection {
     /// What is trained: all of the backbone, or an adapter (docs/methods.md).
     pub method: TrainMethod,
-    /// Prompt length m in tokens. 0 trains the offset alone. Method `pt` defaults to 100.
+    /// Prompt length m in tokens. 0 trains the offset alone. Methods `pt` and `p_tuning` default to 100, `residual` to
+    /// 10.
     #[schemars(range(min = 0, max = 4096))]
     pub virtual_tokens: usize,
     /// Bottleneck of ADePT or rank of DePT, r. 0: the largest that the budget allows. Not used by `pt`.

@@ -52,6 +52,8 @@ fn the_loss_falls_under_every_method() {
         ("adept", 0.95),
         ("lora", 0.95),
         ("ia3", 0.95),
+        ("residual", 0.95),
+        ("p_tuning", 0.95),
         ("full", 0.5),
     ] {
         let (first, last) = first_and_last_loss(method);

@@ -115,6 +115,24 @@ fn changes_of_weights_go_on_bit_for_bit() {
 }
 
 #[test]
+fn prompts_made_by_networks_go_on_bit_for_bit() {
+    let backbone = backbone();
+    for (method, more) in [
+        ("residual", &[][..]),
+        ("p_tuning", &["adapter.p_tuning.encoder=mlp"]),
+        ("p_tuning", &["adapter.p_tuning.encoder=lstm"]),
+    ] {
+        let named = format!("adapter.method={method}");
+        let overrides: Vec<&str> = [named.as_str()]
+            .into_iter()
+            .chain(own_rate(method))
+            .chain(more.iter().copied())
+            .collect();
+        check_resume(&overrides, &|resolved| adapter_target(resolved, &backbone), &[1, 9, 20]);
+    }
+}
+
+#[test]
 fn a_whole_backbone_goes_on_bit_for_bit() {
     let backbone = backbone();
     check_resume(&["adapter.method=full"], &|_| full_target(&backbone), &[3, 8, 17, 30]);

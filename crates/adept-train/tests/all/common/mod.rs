@@ -156,6 +156,16 @@ pub fn own_rate(method: &str) -> Vec<&'static str> {
             "adapter.lora.rank=3",
         ],
         "ia3" => vec!["optimizer.ia3.learning_rate=0.1", "optimizer.ia3.warmup_steps=2"],
+        "residual" => vec![
+            "optimizer.residual.learning_rate=0.02",
+            "optimizer.residual.warmup_steps=2",
+            "adapter.residual.hidden=5",
+        ],
+        "p_tuning" => vec![
+            "optimizer.p_tuning.learning_rate=0.05",
+            "optimizer.p_tuning.warmup_steps=2",
+            "adapter.p_tuning.hidden=5",
+        ],
         _ => Vec::new(),
     }
 }
