@@ -23,13 +23,13 @@ fn train<B: AutodiffBackend>(folder: &Path, rows: &Path, out: &Path, device: &B:
     let options = BatchOptions::apart(16, lengths, model.pad_id());
     let batches = Batcher::new(&data.train, options.clone())?;
 
-    let config = AdapterConfig::adept(model.d_model(), 10, 8);
+    let config = AdapterConfig::adept(model.d_model(), 20, 8);
     let adapter = Adapter::new(&config, &model.sites(), AdapterInit::random(7), device)?;
     let about = AdapterMetadata::new(config, "t5-nano").with_fingerprint(fingerprint);
     let target = AdapterTarget::<B, Model<B>>::new(&model, adapter, about);
-    let (mut trained, steps) = (target.initial(), 100);
+    let (mut trained, steps) = (target.initial(), 200);
     let prompt = GroupConfig::new("prompt", "Adept.prompt", 0.3);
-    let offset = GroupConfig::new("offset", "Adept.offset", 0.003);
+    let offset = GroupConfig::new("offset", "Adept.offset", 0.01);
     let mut optimizer = AdamW::new(AdamWConfig::default(), vec![prompt, offset]);
     for step in 0..steps {
         let batch = [batches.train_batch(7, step)?];
