@@ -12,11 +12,13 @@ const CASES: [(&str, &str); 3] = [
     ("p_tuning_lstm", "lstm_head.bias_hh_l1_reverse"),
 ];
 
-/// Adds `by` to the second value of a tensor, or changes an integer by one.
+/// Adds `by` to one value of a tensor, or changes an integer by one: the second value, and of an LSTM's biases the second
+/// of the cell's, which has more effect than a gate's.
 fn shift(copy: &Copy, name: &str, by: f64) {
     copy.rewrite(FILE, |tensors| {
         let (dtype, shape, data) = tensors.get_mut(name).unwrap_or_else(|| panic!("{name}"));
-        let index = usize::from(!shape.is_empty());
+        let cell = if name.contains("bias_hh") { shape[0] / 2 } else { 0 };
+        let index = cell + usize::from(!shape.is_empty());
         match dtype {
             Dtype::F32 => change::<4>(data, index, |word| (f32::from_le_bytes(word) + by as f32).to_le_bytes()),
             _ => change::<8>(data, index, |word| (i64::from_le_bytes(word) ^ 1).to_le_bytes()),

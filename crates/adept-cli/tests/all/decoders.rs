@@ -285,7 +285,7 @@ fn templates_and_lengths_that_make_no_rows_are_refused() {
     };
     fails(
         &["--set=input.template={source}"],
-        &["`input.template`: expected {target} once, found it 0 times"],
+        &["`input.template`: expected {target} exactly once, found it 0 times"],
     );
     fails(
         &["--set=input.template={text} {target}"],

@@ -114,7 +114,7 @@ fn checksums_on_the_card_are_held_against_the_listing() {
         fs::write(&rte, text.replace("folder = \"rte\"", &checksums)).expect("a writable folder");
     };
     known(&"0".repeat(64));
-    finish(fetch(&server, &cache, &[&rte])).failed(2, &["rte/train.tsv: expected the checksum 0000"]);
+    finish(fetch(&server, &cache, &[&rte])).failed(2, &["rte/train.tsv: expected the known checksum 0000"]);
     assert!(!cache.exists(), "nothing was written");
     known("0000");
     finish(fetch(&server, &cache, &[&rte])).failed(2, &["`hub.checksums` of `train.tsv`: expected 64 hex digits"]);

@@ -75,7 +75,7 @@ fn what_a_fetch_would_bring_is_said() {
     };
     fails(
         &["--task=boolq", "--backbone=someone/tiny"],
-        &["no --data is given", "does not hold boolq", "run `adept fetch boolq`"],
+        &["no --data is given", "does not hold boolq", "`adept fetch boolq`"],
     );
     fails(
         &["--task=rte", "--backbone=t5-base"],

@@ -224,5 +224,6 @@ fn marks_at_the_beginning_of_texts_are_dropped() {
         .flat_map(u16::to_le_bytes)
         .collect();
     predict("a", &utf16, &[]).failed(2, &["/a: expected UTF-8, found UTF-16 (little-endian)", "iconv"]);
-    predict("a", b"{\"source\": \"a\", \"source\": \"b\"}\n", &["--jsonl"]).failed(2, &["/a:1: ", "`source` twice"]);
+    predict("a", b"{\"source\": \"a\", \"source\": \"b\"}\n", &["--jsonl"])
+        .failed(2, &["/a:1: ", "duplicate key `source`"]);
 }

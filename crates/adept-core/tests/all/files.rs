@@ -356,7 +356,7 @@ fn unfit_configurations_are_refused_by_field() {
         "peft_type",
         json!("LOHA"),
         "peft_type is LOHA, expected one of PROMPT_TUNING (PT), PROMPT_TUNING_LORA (DePT), PROMPT_TUNING_LORAX (ADePT), \
-         LORA (LoRA), IA3 ((IA)³)",
+         LORA (LoRA), IA3 ((IA)³), PROMPT_TUNING (Residual PT), P_TUNING (P-tuning)",
     );
     check(
         &pt,

@@ -364,6 +364,6 @@ fn method_names_go_there_and_back() {
     let error = "loha".parse::<Method>().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "unknown method `loha`: expected one of pt, dept, adept, lora, ia3"
+        "unknown method `loha`: expected one of pt, dept, adept, lora, ia3, residual, p_tuning"
     );
 }

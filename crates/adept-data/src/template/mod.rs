@@ -220,10 +220,13 @@ mod tests {
             let error = RowTemplate::parse(template).unwrap_err().to_string();
             assert!(error.contains(expected), "{expected} in {error}");
         };
-        check("", "expected {source} once, found it 0 times");
-        check("{target}", "expected {source} once, found it 0 times");
-        check("{source}", "expected {target} once, found it 0 times");
-        check("{source}{source}{target}", "expected {source} once, found it 2 times");
+        check("", "expected {source} exactly once, found it 0 times");
+        check("{target}", "expected {source} exactly once, found it 0 times");
+        check("{source}", "expected {target} exactly once, found it 0 times");
+        check(
+            "{source}{source}{target}",
+            "expected {source} exactly once, found it 2 times",
+        );
         check("{target}{source}", "found \"{source}\" after it");
         check("{source} {target}.", "found \".\" after it");
         check("{source} {label}{target}", "found {label}");

@@ -189,7 +189,7 @@ fn a_card_says_how_its_rows_are_joined() {
     );
     let refused = template("template = \"{source}\"").expect_err("no target");
     assert!(
-        refused.contains("expected {target} once, found it 0 times"),
+        refused.contains("expected {target} exactly once, found it 0 times"),
         "{refused}"
     );
     let mbpp = Task::named("mbpp").expect("a task");

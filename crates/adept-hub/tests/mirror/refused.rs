@@ -318,7 +318,7 @@ fn a_file_that_is_not_the_one_that_is_known_is_refused_before_it_comes() {
     check("rte", "missing.parquet", sha256(b"rows")).unwrap();
     let error = check("rte", "train.parquet", sha256(b"other")).unwrap_err().to_string();
     for part in [
-        "datasets/owner/name at main: rte/train.parquet: expected the checksum",
+        "datasets/owner/name at main: rte/train.parquet: expected the known checksum",
         &sha256(b"other"),
         &sha256(b"rows"),
     ] {

@@ -260,7 +260,13 @@ mod tests {
             "{of:?}: {timing:?}"
         );
         assert!(report.loss.is_some_and(f32::is_finite), "{of:?}");
-        assert!(report.trainable_parameters > 0 && report.trainable_parameters <= report.backbone_parameters);
+        assert!(report.trainable_parameters > 0, "{of:?}");
+        // The network behind a prompt is larger than a tiny model.
+        let has_network = matches!(options.method.adapter(), Some(Method::Residual | Method::PTuning));
+        assert!(
+            has_network || report.trainable_parameters <= report.backbone_parameters,
+            "{of:?}"
+        );
         serde_json::to_string(&report).unwrap();
 
         let report = infer::<AB>(options, &Default::default()).unwrap();

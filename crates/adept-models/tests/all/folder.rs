@@ -361,7 +361,7 @@ fn what_is_in_a_files_place_is_called_that() {
             check(word, &place);
         }
         #[cfg(unix)]
-        check("a link to ../blobs/gone", &|path| {
+        check("a dangling link to ../blobs/gone", &|path| {
             fs::remove_file(path).unwrap();
             std::os::unix::fs::symlink("../blobs/gone", path).unwrap();
         });
