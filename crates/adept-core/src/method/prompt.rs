@@ -268,7 +268,7 @@ pub(super) fn validate(
 }
 
 /// Largest hidden width of a network.
-pub(super) const MOST_HIDDEN: usize = 65_536;
+pub(super) const MOST_HIDDEN: usize = 8192;
 
 /// Checks the sizes of a prompt and of its network.
 pub(super) fn validate_network(

@@ -59,7 +59,7 @@ impl GroupConfig {
 /// AdamW for a method, over its groups.
 ///
 /// # Errors
-/// See [`groups`].
+/// A group without its section in the configuration.
 pub fn adamw<B: Backend>(method: TrainMethod, section: &OptimizerSection) -> Result<AdamW<B>, ConfigError> {
     let config = AdamWConfig {
         beta1: section.beta1,

@@ -1,6 +1,6 @@
 //! The training loop's input for pretraining on a corpus and a mixture of tasks.
 //!
-//! One optimiser step has `accumulation` passes, each over one batch of text or of tasks ([`super::feed`]); its
+//! One optimiser step has `accumulation` passes, each over one batch of text or of tasks (`feed`); its
 //! gradient is the mean of the gradients of the passes' mean token losses.
 
 use std::path::Path;
