@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use adept_core::Method;
 use adept_data::Task;
 use serde::Deserialize;
 
@@ -70,10 +71,14 @@ impl PaperTable {
             .unwrap_or(task)
     }
 
-    /// A method's name as printed, or the given name if the table has no such row.
+    /// A method's name as printed; the registry's title if the table has no such row.
     #[must_use]
     pub fn method_label<'a>(&'a self, method: &'a str) -> &'a str {
-        self.methods.get(method).map_or(method, |row| row.label.as_str())
+        let title = || {
+            let known = method.parse::<Method>();
+            known.map_or(method, |method| method.info().title)
+        };
+        self.methods.get(method).map_or_else(title, |row| row.label.as_str())
     }
 
     /// One figure of the table.
