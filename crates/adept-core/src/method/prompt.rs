@@ -267,7 +267,7 @@ pub(super) fn validate(
     size().ok_or_else(|| refuse(method, "d_model", "a size that fits in memory", d_model))
 }
 
-/// Largest hidden width of a network.
+/// Largest hidden width of a network: a step of one still fits in memory. Stated again in [`validate_network`]'s message.
 pub(super) const MOST_HIDDEN: usize = 8192;
 
 /// Checks the sizes of a prompt and of its network.
@@ -279,7 +279,7 @@ pub(super) fn validate_network(
 ) -> Result<(), CoreError> {
     validate(method, sizes.d_model, virtual_tokens, None, max_source_length)?;
     if !(1..=MOST_HIDDEN).contains(&sizes.hidden) {
-        return Err(refuse(method, "hidden", "from 1 to 65536", sizes.hidden));
+        return Err(refuse(method, "hidden", "from 1 to 8192", sizes.hidden));
     }
     // Files from other programs may contain anything; the widest matrix is `[4h, d]`.
     let bytes = sizes.d_model.checked_mul(64 * MOST_HIDDEN);
