@@ -10,6 +10,7 @@ pub mod methods;
 mod own_fields;
 pub mod schema;
 mod sections;
+mod values;
 
 use std::path::PathBuf;
 
@@ -23,13 +24,14 @@ pub use crate::error::ConfigError;
 pub use crate::preset::Preset;
 pub(crate) use layers::resolve_over;
 pub use layers::{Origin, Override, Resolved, Told, resolve};
-pub use layers::{Values, chosen, collect, resolve_values};
+pub use layers::{Values, chosen, resolve_values};
 pub use own_fields::default_settings;
 pub(crate) use own_fields::defaults_of;
 pub use sections::{
     AdapterSection, CheckpointSection, EvaluationSection, GenerationSection, GroupSection, InputSection, ModelRate,
     ModelWord, OptimizerSection, PredictionMethod, PromptStart, SelectionMetric, TidyRule, TrainMethod, TrainSection,
 };
+pub use values::collect;
 
 /// Every field of a run. Doc comments here and in the sections are the meanings in `docs/configuration.md`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use serde_json::{Map, Value, json};
 
 use super::prompt::{self, Given, OFFSET_GROUP, PROMPT_GROUP, PromptAdapter, object, refuse};
-use super::{AdapterInit, Merge, MethodConfig, MethodInfo, MethodSettings, Setting, Shape};
+use super::{AdapterInit, Merge, MethodConfig, MethodInfo, MethodSettings, PromptSizes, Setting, Shape};
 use crate::file::Fields;
 use crate::{AdaptiveOffset, CoreError, Method, ModelSites, Offset, budget};
 
@@ -177,19 +177,15 @@ impl MethodConfig for AdeptConfig {
         ]
     }
 
-    fn d_model(&self) -> Option<usize> {
-        Some(self.d_model)
-    }
-
-    fn virtual_tokens(&self) -> usize {
-        self.virtual_tokens
+    fn prompt_sizes(&self) -> Option<PromptSizes> {
+        Some(PromptSizes {
+            d_model: self.d_model,
+            virtual_tokens: self.virtual_tokens,
+            max_source_length: self.max_source_length,
+        })
     }
 
     fn rank(&self) -> usize {
         self.rank
-    }
-
-    fn max_source_length(&self) -> Option<usize> {
-        Some(self.max_source_length)
     }
 }

@@ -91,6 +91,17 @@ impl<B: Backend> AdapterInit<B> {
     }
 }
 
+/// Sizes of a method that works on the input.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PromptSizes {
+    /// Width of the model's embeddings.
+    pub d_model: usize,
+    /// Virtual tokens prepended to every input.
+    pub virtual_tokens: usize,
+    /// Longest source the adapter was made for.
+    pub max_source_length: usize,
+}
+
 /// The configuration of a method, and everything that follows from it.
 pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
     /// The trained tensors.
@@ -190,23 +201,13 @@ pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
     /// Human-readable sizes and constants, as (name, value).
     fn facts(&self) -> Vec<(&'static str, String)>;
 
-    /// Width of the model's embeddings, if the configuration has it.
-    fn d_model(&self) -> Option<usize> {
+    /// Sizes of methods that work on the input; `None` for those that change weights.
+    fn prompt_sizes(&self) -> Option<PromptSizes> {
         None
-    }
-
-    /// Virtual tokens prepended to every input.
-    fn virtual_tokens(&self) -> usize {
-        0
     }
 
     /// Rank or bottleneck.
     fn rank(&self) -> usize {
         0
-    }
-
-    /// Longest source the adapter was made for, if recorded.
-    fn max_source_length(&self) -> Option<usize> {
-        None
     }
 }

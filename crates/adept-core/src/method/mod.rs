@@ -31,8 +31,8 @@ use crate::site::{LinearSite, ModelSites};
 use crate::{CoreError, Intervention, LinearChange};
 
 pub use adept::AdeptConfig;
-pub(crate) use config::MethodConfig;
 pub use config::{AdapterInit, GroupDefaults, Merge, MethodInfo, ParameterGroup, Shape};
+pub(crate) use config::{MethodConfig, PromptSizes};
 pub use dept::DeptConfig;
 pub use ia3::{Ia3, Ia3Config};
 pub use lora::{Lora, LoraConfig};
@@ -408,14 +408,18 @@ impl AdapterConfig {
         each_config!(self, config => config.facts())
     }
 
+    fn prompt_sizes(&self) -> Option<PromptSizes> {
+        each_config!(self, config => config.prompt_sizes())
+    }
+
     /// Width of the model's embeddings, if the configuration has it.
     pub fn d_model(&self) -> Option<usize> {
-        each_config!(self, config => config.d_model())
+        self.prompt_sizes().map(|sizes| sizes.d_model)
     }
 
     /// Virtual tokens prepended to every input.
     pub fn virtual_tokens(&self) -> usize {
-        each_config!(self, config => config.virtual_tokens())
+        self.prompt_sizes().map_or(0, |sizes| sizes.virtual_tokens)
     }
 
     /// Rank or bottleneck; 0 if the method has none.
@@ -425,7 +429,7 @@ impl AdapterConfig {
 
     /// Longest source the adapter was made for, if recorded.
     pub fn max_source_length(&self) -> Option<usize> {
-        each_config!(self, config => config.max_source_length())
+        self.prompt_sizes().map(|sizes| sizes.max_source_length)
     }
 }
 

@@ -13,8 +13,8 @@ use serde_json::{Map, Value, json};
 
 use super::prompt::{self, MOST_HIDDEN, PromptAdapter, object};
 use super::{
-    AdapterInit, GroupDefaults, Merge, MethodConfig, MethodInfo, MethodSettings, ParameterGroup, Setting, SettingKind,
-    Shape,
+    AdapterInit, GroupDefaults, Merge, MethodConfig, MethodInfo, MethodSettings, ParameterGroup, PromptSizes, Setting,
+    SettingKind, Shape,
 };
 use crate::file::Fields;
 use crate::init::PromptInit;
@@ -245,15 +245,11 @@ impl MethodConfig for PTuningConfig {
         ]
     }
 
-    fn d_model(&self) -> Option<usize> {
-        Some(self.d_model)
-    }
-
-    fn virtual_tokens(&self) -> usize {
-        self.virtual_tokens
-    }
-
-    fn max_source_length(&self) -> Option<usize> {
-        Some(self.max_source_length)
+    fn prompt_sizes(&self) -> Option<PromptSizes> {
+        Some(PromptSizes {
+            d_model: self.d_model,
+            virtual_tokens: self.virtual_tokens,
+            max_source_length: self.max_source_length,
+        })
     }
 }

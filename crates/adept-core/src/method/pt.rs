@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use serde_json::{Map, Value};
 
 use super::prompt::{self, Given, PROMPT_GROUP, PromptAdapter};
-use super::{AdapterInit, Merge, MethodConfig, MethodInfo, MethodSettings, Setting, Shape};
+use super::{AdapterInit, Merge, MethodConfig, MethodInfo, MethodSettings, PromptSizes, Setting, Shape};
 use crate::file::Fields;
 use crate::{CoreError, Method, ModelSites};
 
@@ -133,15 +133,11 @@ impl MethodConfig for PtConfig {
         ]
     }
 
-    fn d_model(&self) -> Option<usize> {
-        Some(self.d_model)
-    }
-
-    fn virtual_tokens(&self) -> usize {
-        self.virtual_tokens
-    }
-
-    fn max_source_length(&self) -> Option<usize> {
-        Some(self.max_source_length)
+    fn prompt_sizes(&self) -> Option<PromptSizes> {
+        Some(PromptSizes {
+            d_model: self.d_model,
+            virtual_tokens: self.virtual_tokens,
+            max_source_length: self.max_source_length,
+        })
     }
 }

@@ -14,13 +14,13 @@ use adept_models::unfreeze;
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
-use super::config::{OptimizerName, PretrainConfig};
 use super::evaluate::Scored;
 use super::feed::{Fed, Kind, Source};
 use super::observer::{PretrainEvent, PretrainObserver};
 use super::record::{
     Continuation, PretrainEvaluation, PretrainIdentity, PretrainLine, PretrainPosition, PretrainStart, PretrainStep,
 };
+use super::sections::{OptimizerName, PretrainConfig};
 use crate::TrainError;
 use crate::checkpoint::Loaded;
 use crate::folder::{RunFolder, replace_folder};

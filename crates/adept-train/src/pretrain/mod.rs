@@ -26,9 +26,11 @@ mod observer;
 mod prepare;
 pub mod record;
 mod run;
+pub mod sections;
 
-pub use config::{PretrainConfig, ResolvedPretrain, resolve};
+pub use config::{ResolvedPretrain, resolve};
 pub use document::page;
 pub use observer::{Phase, PretrainEvent, PretrainObserver};
 pub use prepare::Roots;
 pub use run::{Outcome, Plan, plan, run};
+pub use sections::PretrainConfig;

@@ -7,8 +7,8 @@ use adept_models::t5::FeedForwardKind;
 use adept_models::{T5, T5Config};
 use burn::tensor::backend::Backend;
 
-use super::config::PretrainConfig;
 use super::prepare::{Roots, Vocabulary};
+use super::sections::PretrainConfig;
 use crate::TrainError;
 use crate::folder::{TOKENIZER_FILES, copy_files, write_json};
 use crate::learner::mix;

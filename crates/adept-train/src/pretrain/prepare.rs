@@ -17,11 +17,11 @@ use adept_data::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::config::{PretrainConfig, TaskSection, TokenizerSection};
 use super::evaluate::{Scored, ScoredTask};
 use super::feed::Source;
 use super::observer::{Phase, PretrainEvent, PretrainObserver};
 use super::record::TaskRecord;
+use super::sections::{PretrainConfig, TaskSection, TokenizerSection};
 use crate::TrainError;
 use crate::folder::{copy_files, file_sha256, finish_replacement, read_json, replace_folder, write_json};
 

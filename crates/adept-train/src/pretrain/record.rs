@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use adept_data::DataFile;
 use serde::{Deserialize, Serialize};
 
-use super::config::{PretrainConfig, ResolvedPretrain};
+use super::config::ResolvedPretrain;
+use super::sections::PretrainConfig;
 use crate::checkpoint::Position;
 use crate::record::Resume;
 

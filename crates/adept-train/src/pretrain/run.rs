@@ -8,13 +8,14 @@ use adept_models::{T5, t5};
 use burn::module::Module;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
-use super::config::{PretrainConfig, ResolvedPretrain};
+use super::config::ResolvedPretrain;
 use super::feed::{self, Kind};
 use super::learner::{self, Checkpoint, Job};
 use super::model;
 use super::observer::{Phase, PretrainEvent, PretrainObserver};
 use super::prepare::{self, Roots, Vocabulary};
 use super::record::{PretrainEnd, PretrainIdentity, PretrainLine, PretrainStart, TaskRecord};
+use super::sections::PretrainConfig;
 use crate::TrainError;
 use crate::checkpoint;
 use crate::folder::{self, FolderKind, RunFolder};
