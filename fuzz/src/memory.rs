@@ -1,5 +1,5 @@
-//! What an input makes the program hold: the allocator counts, and an input that takes too much ends the run. Two limits
-//! hold: one for each block, one for the sum of all that is held at a time.
+//! What an input makes the program hold: the allocator counts, and an input that takes too much ends the run. Two
+//! limits hold: one for each block, one for the sum of all that is held at a time.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};

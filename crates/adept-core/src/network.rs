@@ -1,12 +1,12 @@
 //! Networks that make the virtual tokens `[m, d]` of a trained embedding `[m, d]`.
 //!
-//! - Residual prompt tuning (Razdaibiedina et al., 2023, section 3): `P' = P + LN(W2·relu(W1·P + b1) + b2)`, one network
-//!   for all tokens; LN has the biased variance and eps 1e-5.
+//! - Residual prompt tuning (Razdaibiedina et al., 2023, section 3): `P' = P + LN(W2·relu(W1·P + b1) + b2)`, one
+//!   network for all tokens; LN has the biased variance and eps 1e-5.
 //! - P-tuning (Liu et al., 2021, section 3), with PEFT's two encoders: `d → h → h → d` with ReLU between, or a
 //!   bidirectional LSTM of two layers (h in each direction) followed by `2h → 2h → d` with ReLU between.
 //!
-//! The networks see no input of the model: after training, their result is a plain soft prompt. Weights are `[out, in]`,
-//! gates of the LSTM in the order input, forget, cell, output, as in PyTorch.
+//! The networks see no input of the model: after training, their result is a plain soft prompt. Weights are
+//! `[out, in]`, gates of the LSTM in the order input, forget, cell, output, as in PyTorch.
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::{relu, sigmoid, tanh};

@@ -1,4 +1,5 @@
-//! Times one training step of a random T5 (forward and backward with respect to the encoder's input) on the CPU backend.
+//! Times one training step of a random T5 (forward and backward with respect to the encoder's input) on the CPU
+//! backend.
 //!
 //! `cargo run --release -p adept-models --features flex --example time_step -- small:64 base:256`
 //!

@@ -15,8 +15,8 @@ use burn::tensor::backend::Backend;
 use crate::TrainError;
 use crate::answering::{self, Answer, Answering, Asked};
 
-/// The start of every row that an adapter gives a decoder-only backbone, read once for all batches. An encoder reads a soft
-/// prompt with each row, which sees it in both directions: it has none.
+/// The start of every row that an adapter gives a decoder-only backbone, read once for all batches. An encoder reads a
+/// soft prompt with each row, which sees it in both directions: it has none.
 pub type ReadPrefix<B> = Option<Prefix<CausalCache<B>>>;
 
 /// A backbone that a task can be trained on and scored with: any that says which kind it is.
@@ -36,7 +36,8 @@ pub trait TaskModel<B: Backend>: AnyBackbone<B> {
         self.by_kind(ReadPrompt { adapter })
     }
 
-    /// The answer to each row of a batch, in the batch's order; not differentiated. `prefix` is from [`TaskModel::prefix`].
+    /// The answer to each row of a batch, in the batch's order; not differentiated. `prefix` is from
+    /// [`TaskModel::prefix`].
     ///
     /// # Errors
     /// As [`Answering`].

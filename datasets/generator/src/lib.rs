@@ -1,8 +1,8 @@
 //! A synthetic sample of GLUE: eight tasks in their official file form, made from a grammar and a lexicon of our own.
 //!
-//! From the ground up: the words ([`lexicon`], [`morphology`]), how they make sentences ([`grammar`]), what may be changed
-//! in a sentence and what that does to its meaning ([`edits`]), the tasks ([`tasks`]) and their files ([`mod@write`]). All is
-//! a pure function of the seed and the numbers of rows. No text of others went into it.
+//! From the ground up: the words ([`lexicon`], [`morphology`]), how they make sentences ([`grammar`]), what may be
+//! changed in a sentence and what that does to its meaning ([`edits`]), the tasks ([`tasks`]) and their files
+//! ([`mod@write`]). All is a pure function of the seed and the numbers of rows. No text of others went into it.
 
 pub mod dice;
 pub mod edits;

@@ -28,8 +28,8 @@ pub struct SampleFile {
     pub text: String,
 }
 
-/// Every file, made in memory: a pure function of its arguments. With `apart_from` no row is one that this seed gives in
-/// the default sizes: what a backbone is trained on must not hold the sample that it is then measured with.
+/// Every file, made in memory: a pure function of its arguments. With `apart_from` no row is one that this seed gives
+/// in the default sizes: what a backbone is trained on must not hold the sample that it is then measured with.
 ///
 /// # Errors
 /// [`Exhausted`] where the sizes ask for more than there is.

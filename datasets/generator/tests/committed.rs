@@ -1,5 +1,5 @@
-//! The files in `datasets/glue-sample` are what the generator writes, and the project's own reader takes them as it takes
-//! the official ones.
+//! The files in `datasets/glue-sample` are what the generator writes, and the project's own reader takes them as it
+//! takes the official ones.
 
 #![allow(clippy::unwrap_used, reason = "a failing test may panic")]
 

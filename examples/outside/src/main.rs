@@ -1,5 +1,5 @@
-//! ADePT on a model that is no part of adept: burn's transformer encoder, frozen, with a head. Only what enters the model
-//! changes, so nothing of it has to be opened.
+//! ADePT on a model that is no part of adept: burn's transformer encoder, frozen, with a head. Only what enters the
+//! model changes, so nothing of it has to be opened.
 //!
 //! `cargo run --manifest-path examples/outside/Cargo.toml`
 

@@ -12,8 +12,8 @@ const CASES: [(&str, &str); 3] = [
     ("p_tuning_lstm", "lstm_head.bias_hh_l1_reverse"),
 ];
 
-/// Adds `by` to one value of a tensor, or changes an integer by one: the second value, and of an LSTM's biases the second
-/// of the cell's, which has more effect than a gate's.
+/// Adds `by` to one value of a tensor, or changes an integer by one: the second value, and of an LSTM's biases the
+/// second of the cell's, which has more effect than a gate's.
 fn shift(copy: &Copy, name: &str, by: f64) {
     copy.rewrite(FILE, |tensors| {
         let (dtype, shape, data) = tensors.get_mut(name).unwrap_or_else(|| panic!("{name}"));

@@ -168,8 +168,8 @@ pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
     /// The adapter's tensors as f32, in file order. Reads them back from the device.
     fn tensors<B: Backend>(module: &Self::Module<B>) -> Vec<(String, TensorData)>;
 
-    /// Tensors computed from the trained ones for programs that know the result alone, such as PEFT: files hold them, but
-    /// they are not read back.
+    /// Tensors computed from the trained ones for programs that know the result alone, such as PEFT: files hold them,
+    /// but they are not read back.
     fn derived<B: Backend>(module: &Self::Module<B>) -> Vec<(String, TensorData)> {
         let _ = module;
         Vec::new()

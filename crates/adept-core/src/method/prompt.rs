@@ -267,7 +267,8 @@ pub(super) fn validate(
     size().ok_or_else(|| refuse(method, "d_model", "a size that fits in memory", d_model))
 }
 
-/// Largest hidden width of a network: a step of one still fits in memory. Stated again in [`validate_network`]'s message.
+/// Largest hidden width of a network: a step of one still fits in memory. [`validate_network`] says it in its
+/// message.
 pub(super) const MOST_HIDDEN: usize = 8192;
 
 /// Checks the sizes of a prompt and of its network.

@@ -205,8 +205,8 @@ fn every_tensor_is_trained_and_the_folded_adapter_computes_the_same() {
     }
 }
 
-/// The LSTM reads its rows in both directions: a changed last row changes the first virtual token. The perceptron and the
-/// residual network take each row by itself.
+/// The LSTM reads its rows in both directions: a changed last row changes the first virtual token. The perceptron and
+/// the residual network take each row by itself.
 #[test]
 fn only_the_lstm_mixes_virtual_tokens() {
     for (config, is_mixed) in configs().into_iter().zip([false, false, true]) {

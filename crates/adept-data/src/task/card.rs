@@ -1,5 +1,5 @@
-//! Task cards: the definition of a task in one TOML file. The paper's tasks have theirs in this crate's `tasks`; your own
-//! task is a card of the same kind (docs/tasks.md). The readers know no tasks, only cards.
+//! Task cards: the definition of a task in one TOML file. The paper's tasks have theirs in this crate's `tasks`; your
+//! own task is a card of the same kind (docs/tasks.md). The readers know no tasks, only cards.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;

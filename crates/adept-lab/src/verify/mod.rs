@@ -23,8 +23,8 @@
 //! noise ([`limit::NOISE`]), so that models of real size can be checked too.
 //!
 //! A group that cannot be checked because something is missing is an error, never a pass. Only values for methods that
-//! change weights (`weights.safetensors`, `ia3/`) and for prompts made by networks (`prompts.safetensors`) are optional;
-//! the report lists what is missing.
+//! change weights (`weights.safetensors`, `ia3/`) and for prompts made by networks (`prompts.safetensors`) are
+//! optional; the report lists what is missing.
 
 mod causal;
 mod compare;

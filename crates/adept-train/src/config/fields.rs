@@ -1,8 +1,8 @@
 //! Fields of a configuration: what values they take and what they mean.
 //!
-//! They come from the configuration's structs ([`Schema::of`]), and those of methods from their registry. One list serves
-//! the checks of files and `--set` overrides, the nearest-key hint of an unknown key, and `docs/configuration.md` (a test
-//! keeps that page equal to [`super::document::page`]).
+//! They come from the configuration's structs ([`Schema::of`]), and those of methods from their registry. One list
+//! serves the checks of files and `--set` overrides, the nearest-key hint of an unknown key, and
+//! `docs/configuration.md` (a test keeps that page equal to [`super::document::page`]).
 
 use std::sync::LazyLock;
 

@@ -1,9 +1,9 @@
 //! From configuration structs to their schema: fields with types, ranges and meanings.
 //!
-//! A configuration is declared once, as serde structs whose doc comments say what each field means. `schemars` derives a
-//! JSON Schema from them, and [`Schema::of`] flattens that into dotted keys. Beside JSON Schema's own keywords three
-//! extensions are read: `x-free` (a field that decides nothing, see [`Field::decides`]), `x-task` (the name of a built-in
-//! task or the path of a card) and `x-was` (a former name).
+//! A configuration is declared once, as serde structs whose doc comments say what each field means. `schemars` derives
+//! a JSON Schema from them, and [`Schema::of`] flattens that into dotted keys. Beside JSON Schema's own keywords three
+//! extensions are read: `x-free` (a field that decides nothing, see [`Field::decides`]), `x-task` (the name of a
+//! built-in task or the path of a card) and `x-was` (a former name).
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;

@@ -1,7 +1,8 @@
-//! The lexicon: nouns in groups with hypernyms and synonyms, adjectives with antonyms, verbs with argument frames, topics.
+//! The lexicon: nouns in groups with hypernyms and synonyms, adjectives with antonyms, verbs with argument frames,
+//! topics.
 //!
-//! The words stand in plain tables (`nouns`, `people`, `modifiers`, `times`, `topics`, `topics_more`), read once by `parse`.
-//! Everything else holds references into the one lexicon that [`lexicon()`] gives.
+//! The words stand in plain tables (`nouns`, `people`, `modifiers`, `times`, `topics`, `topics_more`), read once by
+//! `parse`. Everything else holds references into the one lexicon that [`lexicon()`] gives.
 
 mod modifiers;
 mod nouns;

@@ -3,7 +3,8 @@
 //!
 //! `people`, `places` and `reasons` describe the topic. Every other line is a verb: `verb | object groups | options`. No
 //! objects makes it intransitive. Options: `=` a synonym, `<` a more general verb, `!` a verb that excludes it, `>` the
-//! preposition of a recipient and the groups it comes from, `@` other subjects than the topic's, `-m` no adverb of manner.
+//! preposition of a recipient and the groups it comes from, `@` other subjects than the topic's, `-m` no adverb of
+//! manner.
 
 /// Topics of everyday life.
 pub(super) const TOPICS: &str = "

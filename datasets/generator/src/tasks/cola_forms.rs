@@ -1,6 +1,6 @@
 //! CoLA's constructions: each makes a good or a bad sentence of the same words, so that only the structure tells them
-//! apart. The phenomena are those of textbooks on syntax: binding, case, control, questions, relative clauses, comparison,
-//! expletives, negative polarity, raising, datives, causatives, particles, quantifiers, subordination.
+//! apart. The phenomena are those of textbooks on syntax: binding, case, control, questions, relative clauses,
+//! comparison, expletives, negative polarity, raising, datives, causatives, particles, quantifiers, subordination.
 
 use super::{cola_clauses as clauses, cola_words as words};
 use crate::dice::Dice;
@@ -111,7 +111,8 @@ pub(super) fn join_lower(tokens: &[Token]) -> String {
 mod tests {
     use super::*;
 
-    /// Every construction makes both forms, and the two are told apart by structure: no bad sentence is also a good one.
+    /// Every construction makes both forms, and the two are told apart by structure: no bad sentence is also a good
+    /// one.
     #[test]
     fn good_and_bad_forms_are_disjoint() {
         let mut dice = Dice::new(3, "forms");

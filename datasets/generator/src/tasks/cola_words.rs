@@ -1,5 +1,5 @@
-//! CoLA's constructions in which a word decides what may stand beside it: comparison, expletives, negative polarity, raising,
-//! datives, causatives, particles, quantifiers, subordination, correlatives, adverbs.
+//! CoLA's constructions in which a word decides what may stand beside it: comparison, expletives, negative polarity,
+//! raising, datives, causatives, particles, quantifiers, subordination, correlatives, adverbs.
 
 use super::cola_forms::{Kit, join_lower};
 use crate::grammar::np::NUMBERS;

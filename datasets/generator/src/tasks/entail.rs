@@ -128,8 +128,8 @@ fn aside(topic: &'static Topic, beside: &Event, dice: &mut Dice) -> Vec<Token> {
 }
 
 impl Maker<'_> {
-    /// A hypothesis about particular people and things. One in three is negated, so that a negation in the premise speaks
-    /// for no label by itself.
+    /// A hypothesis about particular people and things. One in three is negated, so that a negation in the premise
+    /// speaks for no label by itself.
     fn hypothesis(&mut self) -> Event {
         loop {
             let mut event = self.sampler.event(self.dice);

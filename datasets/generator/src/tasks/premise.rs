@@ -1,5 +1,5 @@
-//! Premises for a hypothesis about particular people and things: what makes it true, what makes it false, what leaves it
-//! open; each for a positive and for a negated hypothesis.
+//! Premises for a hypothesis about particular people and things: what makes it true, what makes it false, what leaves
+//! it open; each for a positive and for a negated hypothesis.
 
 use super::entail::{Frame, LEFT_OPEN, MADE_FALSE, MADE_TRUE, Maker};
 use crate::edits::{add_detail, antonym, drop_detail, is_person, number_phrase, opposite, sibling};
@@ -16,8 +16,8 @@ impl Maker<'_> {
         (premise, self.factive())
     }
 
-    /// Premises of a negated hypothesis say it outright, of a wider group, or with a verb of failing. No circumstances are
-    /// added: what did not happen in the kitchen may have happened elsewhere.
+    /// Premises of a negated hypothesis say it outright, of a wider group, or with a verb of failing. No circumstances
+    /// are added: what did not happen in the kitchen may have happened elsewhere.
     pub(super) fn entails_negation(&mut self, hypothesis: &Event) -> (Event, Frame) {
         let mut premise = hypothesis.clone();
         match self.dice.below(3) {

@@ -1,6 +1,6 @@
-//! QNLI: does the sentence answer the question? The question asks for one part of an event (who, what, where, when, why,
-//! how, how many). Answers say the event in other words and with more about it; the other sentences share topic, people
-//! and words, but leave the asked part out or speak of another event.
+//! QNLI: does the sentence answer the question? The question asks for one part of an event (who, what, where, when,
+//! why, how, how many). Answers say the event in other words and with more about it; the other sentences share topic,
+//! people and words, but leave the asked part out or speak of another event.
 
 use super::Row;
 use crate::dice::Dice;

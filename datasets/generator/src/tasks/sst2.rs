@@ -1,5 +1,5 @@
-//! SST-2: sentences and phrases of reviews, positive or negative. The sense of the whole is built from its parts: words of
-//! praise and blame, negation that turns them round, contrasts in which the main clause decides, wishes and
+//! SST-2: sentences and phrases of reviews, positive or negative. The sense of the whole is built from its parts: words
+//! of praise and blame, negation that turns them round, contrasts in which the main clause decides, wishes and
 //! expectations that were not met. Lower case with spaced punctuation, as the original.
 
 use super::Row;
