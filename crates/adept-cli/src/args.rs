@@ -92,6 +92,8 @@ pub enum Command {
     /// Time training steps or inference with random weights
     #[command(subcommand)]
     Bench(Bench),
+    /// List what each method trains, stores and costs on a backbone
+    Methods(Methods),
     /// Rewrite results.json, report.md and report.html from the runs' records
     Report(Report),
     /// Print a preset's settings as a TOML file, with their descriptions
@@ -108,6 +110,31 @@ pub struct Settings {
     /// Set a field of docs/configuration.md; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+}
+
+/// `adept methods`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  adept methods
+  adept methods --size llama-3-8b --set adapter.lora.rank=16
+  adept methods --backbone path/to/t5-large --json
+
+Settings are the preset's; on a decoder-only backbone those for programs, as in the paper.")]
+pub struct Methods {
+    /// Backbone in Hugging Face format, or the name of one in the hub's cache
+    #[arg(long, value_name = "DIR|NAME", conflicts_with = "size")]
+    pub backbone: Option<PathBuf>,
+
+    /// Size of a backbone [default: t5-base]
+    #[arg(long, value_name = "NAME")]
+    pub size: Option<BenchSize>,
+
+    #[command(flatten)]
+    pub settings: Settings,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `adept train`.

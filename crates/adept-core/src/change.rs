@@ -1,8 +1,9 @@
-//! How a method changes one linear map. Every method that acts inside a model reduces to this form:
+//! How a method changes one linear map. Every method that acts on weights reduces to this form:
 //!
-//! `y = ((s_in ⊙ x)·W + b + scale · drop(x)·A·B) ⊙ s_out`
+//! `y = ((s_in ⊙ x)·W + b + scale · drop(x)·A·B) ⊙ s_out + b'`
 //!
-//! Shapes: `x` `[batch, seq, in]`, `W` `[in, out]`, `A` `[in, r]`, `B` `[r, out]`, `s_in` `[in]`, `s_out` `[out]`.
+//! Shapes: `x` `[batch, seq, in]`, `W` `[in, out]`, `A` `[in, r]`, `B` `[r, out]`, `s_in` `[in]`, `s_out` and `b'`
+//! `[out]`.
 
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig};
@@ -56,6 +57,8 @@ pub struct LinearChange<B: Backend> {
     pub low_rank: Option<LowRank<B>>,
     /// Factors of the output channels, `[out]`.
     pub output_scale: Option<Tensor<B, 1>>,
+    /// Added to the output, `[out]`.
+    pub bias: Option<Tensor<B, 1>>,
 }
 
 impl<B: Backend> LinearChange<B> {
@@ -65,6 +68,7 @@ impl<B: Backend> LinearChange<B> {
             input_scale: None,
             low_rank: None,
             output_scale: None,
+            bias: None,
         }
     }
 
@@ -80,8 +84,11 @@ impl<B: Backend> LinearChange<B> {
             let added = low_rank.added(x.reshape([batch * seq, input]));
             y = y.clone() + added.reshape(y.dims());
         }
-        match &self.output_scale {
-            Some(scale) => y * scale.clone().unsqueeze(),
+        if let Some(scale) = &self.output_scale {
+            y = y * scale.clone().unsqueeze();
+        }
+        match &self.bias {
+            Some(bias) => y + bias.clone().unsqueeze(),
             None => y,
         }
     }
@@ -95,17 +102,26 @@ impl<B: Backend> LinearChange<B> {
         if let Some(low_rank) = &self.low_rank {
             weight = weight + low_rank.product();
         }
-        match &self.output_scale {
+        let (weight, bias) = match &self.output_scale {
             Some(scale) => (
                 weight * scale.clone().unsqueeze(),
                 bias.map(|bias| bias * scale.clone()),
             ),
             None => (weight, bias),
-        }
+        };
+        let bias = match (bias, &self.bias) {
+            (Some(bias), Some(added)) => Some(bias + added.clone()),
+            (bias, added) => bias.or_else(|| added.clone()),
+        };
+        (weight, bias)
     }
 
     /// Inverse of [`LinearChange::merged`] up to rounding; zero factors cannot be inverted.
     pub fn unmerged(&self, weight: Tensor<B, 2>, bias: Option<Tensor<B, 1>>) -> (Tensor<B, 2>, Option<Tensor<B, 1>>) {
+        let bias = match (bias, &self.bias) {
+            (Some(bias), Some(added)) => Some(bias - added.clone()),
+            (bias, _) => bias,
+        };
         let (mut weight, bias) = match &self.output_scale {
             Some(scale) => (
                 weight / scale.clone().unsqueeze(),

@@ -57,6 +57,52 @@ pub enum CoreError {
         modules: String,
     },
 
+    /// A model without the places that a method changes.
+    #[error("{method}: the model has no {needed} that it could change")]
+    NoSite {
+        /// The method.
+        method: Method,
+        /// What the method changes.
+        needed: &'static str,
+    },
+
+    /// More blocks left out than a stack has.
+    #[error("{method}: skip_blocks is {skip_blocks}, but a stack of the model has {blocks} blocks: expected fewer")]
+    NoBlocks {
+        /// The method.
+        method: Method,
+        /// Blocks to leave out.
+        skip_blocks: usize,
+        /// Blocks of the stack.
+        blocks: usize,
+    },
+
+    /// A prefix made for attentions of other sizes; blocks, heads of keys and values, channels of a head.
+    #[error(
+        "the prefix is for {} blocks with {} key heads of {} channels, the model has {} blocks with {} of {}",
+        expected[0], expected[1], expected[2], found[0], found[1], found[2]
+    )]
+    OtherAttention {
+        /// The prefix's.
+        expected: [usize; 3],
+        /// The model's.
+        found: [usize; 3],
+    },
+
+    /// A change of a sublayer, which no weights can express.
+    #[error("module {module}: what the adapter puts there cannot be merged into weights")]
+    NotMergeable {
+        /// The module.
+        module: String,
+    },
+
+    /// A bias that cannot be merged.
+    #[error("module {module} has no bias, so an added one cannot be merged: it would have no place in the checkpoint")]
+    NoBias {
+        /// The module.
+        module: String,
+    },
+
     /// A target pattern that is not a valid regular expression.
     #[error("{method}: target_modules {pattern:?} is not a supported regular expression: {source}")]
     TargetPattern {

@@ -121,6 +121,13 @@ pub(crate) fn site_values(count: usize, bound: f64, seed: u64, place: usize) -> 
     uniform(count, bound, rng)
 }
 
+/// Normal initial values with mean 0 for the tensor number `place` of an adapter with many.
+pub(crate) fn site_normal(count: usize, deviation: f64, seed: u64, place: usize) -> Vec<f32> {
+    let mut rng = ChaCha12Rng::seed_from_u64(seed);
+    rng.set_stream(FIRST_PLACE + place as u64);
+    normal(&mut rng, count, deviation)
+}
+
 fn uniform(count: usize, bound: f64, mut rng: ChaCha12Rng) -> Vec<f32> {
     (0..count)
         .map(|_| (bound * (2.0 * unit(&mut rng) - 1.0)) as f32)

@@ -1,14 +1,15 @@
-//! What a method changes in a frozen model: its input, and its linear maps.
+//! What a method changes in a frozen model: its input, and what is computed at its [sites](crate::ModelSites).
 //!
 //! A model looks up its tokens, passes the embeddings to [`Intervention::forward`] and runs on the result; before that,
-//! it asks [`Intervention::linear`] for a change of each of its linear maps, or computes them through
-//! [`Intervention::apply_linear`]. By default nothing is changed.
+//! it asks for a change of each of its linear maps ([`Intervention::linear`]), or computes them through
+//! [`Intervention::apply_linear`], and of its norms, sublayers, embedding matrix and head. By default nothing is
+//! changed.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
 
-use crate::site::LinearSite;
-use crate::{CoreError, LinearChange};
+use crate::site::{LinearSite, NormSite, SublayerSite};
+use crate::{Bottleneck, CoreError, LinearChange, NormChange, Prefix};
 
 /// The adapted input of a backbone.
 #[derive(Debug, Clone)]
@@ -62,8 +63,36 @@ pub trait Intervention<B: Backend>: std::fmt::Debug {
         }
     }
 
-    /// Whether [`Intervention::linear`] changes anything; if not, a model can skip asking.
-    fn changes_linears(&self) -> bool {
+    /// The change of a norm, if any.
+    fn norm(&self, site: NormSite) -> Option<NormChange<B>> {
+        let _ = site;
+        None
+    }
+
+    /// What stands behind a sublayer, before dropout and the residual connection.
+    fn after(&self, site: SublayerSite) -> Option<Bottleneck<B>> {
+        let _ = site;
+        None
+    }
+
+    /// Keys and values in front of an attention's own.
+    fn prefix(&self, site: SublayerSite) -> Option<Prefix<B>> {
+        let _ = site;
+        None
+    }
+
+    /// What is added to the embedding matrix, `[vocab, d]`; a head tied to it changes with it.
+    fn embedding(&self) -> Option<Tensor<B, 2>> {
+        None
+    }
+
+    /// What is added to the logits, `[vocab]`.
+    fn head_bias(&self) -> Option<Tensor<B, 1>> {
+        None
+    }
+
+    /// Whether anything but the input is changed; if not, a model can skip asking.
+    fn changes_model(&self) -> bool {
         false
     }
 
@@ -76,7 +105,7 @@ pub trait Intervention<B: Backend>: std::fmt::Debug {
         Ok(())
     }
 
-    /// The number m of virtual tokens prepended to every input.
+    /// The number m of virtual tokens before every input: of a prompt, or of a prefix to keys and values.
     fn virtual_tokens(&self) -> usize {
         self.prompt().map_or(0, |prompt| prompt.dims()[0])
     }

@@ -1,9 +1,9 @@
 //! Methods that adapt a frozen model (prompts, offsets, weight changes) and their files, for any burn model.
 //!
-//! The crate deals with embeddings, attention masks and linear maps, not with tokenizers, data sets or architectures.
-//! Any model that can be run on input embeddings can be adapted: look up its tokens, pass the result through
-//! [`Intervention::forward`], and run the model on the output; each of its linear maps asks [`Intervention::linear`]
-//! for its change.
+//! The crate deals with embeddings, attention masks and named places in a model, not with tokenizers, data sets or
+//! architectures. Any model that can be run on input embeddings can be adapted: look up its tokens, pass the result
+//! through [`Intervention::forward`], and run the model on the output; each of its linear maps, norms and sublayers asks
+//! an [`Intervention`] for its change.
 //!
 //! | method | what the model computes with | trainable |
 //! |---|---|---|
@@ -14,6 +14,10 @@
 //! | ADePT | `[P; E + relu(E·W_down + b1)·W_up + b2]` | P, W_down, b1, W_up, b2 |
 //! | LoRA | `W + (alpha/r)·A·B` | A, B of each chosen weight |
 //! | (IA)³ | `l ⊙ (x·W)`, or `(l ⊙ x)·W` | l of each chosen weight |
+//! | BitFit | `x·W + b + b'` | b' of linear maps, norms and head |
+//! | Adapter, AdapterDrop | `y + gelu(y·W_down + b1)·W_up + b2` behind sublayers | W_down, b1, W_up, b2, norms |
+//! | prefix tuning | `[K'; K]`, `[V'; V]` in self-attention | K', V' of each block |
+//! | prompt and embedding | `[P; E + ΔE]` | P, ΔE |
 //!
 //! Shape legend for all comments: `batch` rows of `seq` tokens of width `d` (the model's width), a prompt of `m`
 //! virtual tokens, a bottleneck or rank of `r`, a DePT position table of `max_len` rows.
@@ -34,6 +38,7 @@ mod network;
 mod offset;
 mod prompt;
 mod site;
+mod sublayer;
 mod target;
 
 pub use change::{LinearChange, LowRank};
@@ -44,10 +49,14 @@ pub use fold::{FoldError, fold};
 pub use init::{FanIn, PromptInit, sample_vocabulary};
 pub use intervention::{AdaptedInput, Intervention, Unchanged};
 pub use method::*;
-pub use network::{Dense, LstmDirection, Norm, PromptEncoder, PromptNetwork, ResidualNetwork};
+pub use network::{Dense, LstmDirection, NetworkNorm, PromptEncoder, PromptNetwork, ResidualNetwork};
 pub use offset::{AdaptiveOffset, Offset, PositionalOffset};
 pub use prompt::SoftPrompt;
-pub use site::{Fused, LinearMap, LinearPart, LinearSite, ModelSites, Stack};
+pub use site::{
+    Fused, KeyHeads, LinearMap, LinearPart, LinearSite, ModelSites, Norm, NormSite, Stack, Sublayer, SublayerPart,
+    SublayerSite, TokenMatrix,
+};
+pub use sublayer::{Bottleneck, NormChange, Prefix};
 pub use target::TargetModules;
 
 /// Compiles and runs the README's example.

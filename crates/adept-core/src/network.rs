@@ -126,7 +126,7 @@ impl NetworkSizes {
             NetworkKind::Residual => PromptNetwork::Residual(ResidualNetwork {
                 up: data.dense(),
                 down: data.dense(),
-                norm: Norm {
+                norm: NetworkNorm {
                     weight: data.take(),
                     bias: data.take(),
                 },
@@ -196,21 +196,21 @@ pub struct Dense<B: Backend> {
 }
 
 impl<B: Backend> Dense<B> {
-    fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
+    pub(crate) fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
         x.matmul(self.weight.val().transpose()) + self.bias.val().unsqueeze()
     }
 }
 
 /// Weight and bias of a layer norm, `[d]`.
 #[derive(Module, Debug)]
-pub struct Norm<B: Backend> {
+pub struct NetworkNorm<B: Backend> {
     /// Factors, `[d]`.
     pub weight: Param<Tensor<B, 1>>,
     /// Added after them, `[d]`.
     pub bias: Param<Tensor<B, 1>>,
 }
 
-impl<B: Backend> Norm<B> {
+impl<B: Backend> NetworkNorm<B> {
     fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
         let centred = x.clone() - x.mean_dim(1);
         let variance = (centred.clone() * centred.clone()).mean_dim(1);
@@ -227,7 +227,7 @@ pub struct ResidualNetwork<B: Backend> {
     /// `W2 [d, h]` and `b2`.
     pub down: Dense<B>,
     /// LN.
-    pub norm: Norm<B>,
+    pub norm: NetworkNorm<B>,
 }
 
 impl<B: Backend> ResidualNetwork<B> {

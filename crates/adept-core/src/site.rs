@@ -1,4 +1,5 @@
-//! The linear maps of a model that a method may change, named by their role rather than by a family's names.
+//! The places of a model that a method may change, named by their role rather than by a family's names: linear maps,
+//! norms, sublayers, the embedding matrix and the output head.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -87,18 +88,21 @@ pub struct LinearMap {
     pub input: usize,
     /// Output channels.
     pub output: usize,
+    /// Whether the model has a bias there.
+    pub has_bias: bool,
     /// How the output of a fused map is divided.
     pub fused: Option<Fused>,
 }
 
 impl LinearMap {
-    /// An unfused map from `input` to `output` channels.
+    /// An unfused map without bias from `input` to `output` channels.
     pub fn new(site: LinearSite, name: impl Into<String>, input: usize, output: usize) -> Self {
         Self {
             site,
             name: name.into(),
             input,
             output,
+            has_bias: false,
             fused: None,
         }
     }
@@ -139,19 +143,123 @@ impl Fused {
     }
 }
 
-/// What a method needs to know of a model: the width of its embeddings and its linear maps.
+/// The role of a sublayer in its block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SublayerPart {
+    /// Self-attention.
+    Attention,
+    /// Cross-attention, in the decoder of an encoder-decoder.
+    CrossAttention,
+    /// The feed-forward layer.
+    FeedForward,
+}
+
+/// Identifies one sublayer of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SublayerSite {
+    /// The stack.
+    pub stack: Stack,
+    /// The block, from 0.
+    pub block: usize,
+    /// The role of the sublayer in its block.
+    pub part: SublayerPart,
+}
+
+impl SublayerSite {
+    /// The sublayer `part` in a block of a stack.
+    pub const fn new(stack: Stack, block: usize, part: SublayerPart) -> Self {
+        Self { stack, block, part }
+    }
+}
+
+/// A sublayer with its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sublayer {
+    /// Its stack, block and role.
+    pub site: SublayerSite,
+    /// Its module's name in the model's checkpoint.
+    pub name: String,
+    /// The heads of its keys and values, if it is an attention.
+    pub heads: Option<KeyHeads>,
+}
+
+/// Heads of an attention's keys and values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyHeads {
+    /// Number of heads; fewer than of queries if several queries share them.
+    pub heads: usize,
+    /// Channels of each head.
+    pub channels: usize,
+}
+
+impl KeyHeads {
+    /// Channels of all heads.
+    pub fn width(self) -> usize {
+        self.heads * self.channels
+    }
+}
+
+/// Identifies one norm of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum NormSite {
+    /// The norm before a sublayer; where two sublayers share one, that before the attention.
+    Before(SublayerSite),
+    /// The norm after the last block of a stack.
+    Final(Stack),
+}
+
+/// A norm with its name and size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Norm {
+    /// Its place.
+    pub site: NormSite,
+    /// Its module's name in the model's checkpoint.
+    pub name: String,
+    /// Channels.
+    pub width: usize,
+    /// Whether the model has a bias there.
+    pub has_bias: bool,
+}
+
+/// A matrix with a row for each token: the embeddings, or the output head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenMatrix {
+    /// Its module's name in the model's checkpoint; of a tied head, the name that an untied one has.
+    pub name: String,
+    /// Number of rows.
+    pub rows: usize,
+    /// Whether the model has a bias there.
+    pub has_bias: bool,
+}
+
+/// What a method needs to know of a model: the width of its embeddings, and the places that can be changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelSites {
     /// Width of a token embedding.
     pub d_model: usize,
     /// Every linear map of the blocks, in the model's order; the output head is not included.
     pub linears: Vec<LinearMap>,
+    /// Every norm, in the model's order.
+    pub norms: Vec<Norm>,
+    /// Every sublayer, in the model's order.
+    pub sublayers: Vec<Sublayer>,
+    /// The embedding matrix.
+    pub embedding: Option<TokenMatrix>,
+    /// The output head.
+    pub head: Option<TokenMatrix>,
 }
 
 impl ModelSites {
     /// A model of that width with linear maps that a method may change.
     pub fn new(d_model: usize, linears: Vec<LinearMap>) -> Self {
-        Self { d_model, linears }
+        Self {
+            d_model,
+            linears,
+            norms: Vec::new(),
+            sublayers: Vec::new(),
+            embedding: None,
+            head: None,
+        }
     }
 
     /// A model of which only the embeddings are known: enough for methods that only change its input.
@@ -162,5 +270,25 @@ impl ModelSites {
     /// The map with this name.
     pub fn find(&self, name: &str) -> Option<&LinearMap> {
         self.linears.iter().find(|map| map.name == name)
+    }
+
+    /// Whether any part of the model has a bias.
+    pub fn has_bias(&self) -> bool {
+        self.linears.iter().any(|map| map.has_bias)
+            || self.norms.iter().any(|norm| norm.has_bias)
+            || self.head.as_ref().is_some_and(|head| head.has_bias)
+    }
+
+    /// Number of parameters of the linear maps and norms.
+    pub fn parameters(&self) -> usize {
+        let linear = |map: &LinearMap| map.input * map.output + if map.has_bias { map.output } else { 0 };
+        let norm = |norm: &Norm| norm.width * if norm.has_bias { 2 } else { 1 };
+        self.linears.iter().map(linear).sum::<usize>() + self.norms.iter().map(norm).sum::<usize>()
+    }
+
+    /// Number of blocks of a stack.
+    pub fn blocks(&self, stack: Stack) -> usize {
+        let of_stack = self.sublayers.iter().filter(|layer| layer.site.stack == stack);
+        of_stack.map(|layer| layer.site.block + 1).max().unwrap_or(0)
     }
 }

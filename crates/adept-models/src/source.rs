@@ -136,15 +136,14 @@ impl<B: Backend> Builder<'_, B> {
     pub fn layer_norm(&mut self, name: &str, d: usize) -> Result<LayerNorm<B>, ModelError> {
         Ok(LayerNorm {
             weight: self.vector(&format!("{name}.weight"), d, Role::Scale)?,
-            bias: self.vector(&format!("{name}.bias"), d, Role::Bias)?,
+            bias: Some(self.vector(&format!("{name}.bias"), d, Role::Bias)?),
         })
     }
 
     /// A norm's `name.weight`.
     pub fn rms_norm(&mut self, name: &str, d: usize) -> Result<RmsNorm<B>, ModelError> {
-        Ok(RmsNorm {
-            weight: self.vector(&format!("{name}.weight"), d, Role::Scale)?,
-        })
+        let weight = self.vector(&format!("{name}.weight"), d, Role::Scale)?;
+        Ok(RmsNorm::new(weight))
     }
 }
 
@@ -156,6 +155,14 @@ pub(crate) fn linear_tensors<B: Backend>(out: &mut Named<B>, name: &str, linear:
     out.push((format!("{name}.weight"), Stored::linear(&linear.weight)));
     if let Some(bias) = &linear.bias {
         out.push((format!("{name}.bias"), Stored::vector(bias)));
+    }
+}
+
+/// A layer norm's tensors.
+pub(crate) fn layer_norm_tensors<B: Backend>(out: &mut Named<B>, name: &str, norm: &LayerNorm<B>) {
+    vector_tensor(out, &format!("{name}.weight"), &norm.weight);
+    if let Some(bias) = &norm.bias {
+        vector_tensor(out, &format!("{name}.bias"), bias);
     }
 }
 

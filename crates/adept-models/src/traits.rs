@@ -12,7 +12,8 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
 
-use crate::linear::{Linear, MergeDirection};
+use crate::linear::MergeDirection;
+use crate::places::Places;
 
 /// Common to all backbones: a vocabulary and its embedding matrix.
 pub trait Backbone<B: Backend>: Module<B> {
@@ -30,22 +31,19 @@ pub trait Backbone<B: Backend>: Module<B> {
         ModelSites::embeddings(self.d_model())
     }
 
-    /// The linear maps listed by [`Backbone::sites`], in the same order.
-    fn linears_mut(&mut self) -> Vec<&mut Linear<B>> {
-        Vec::new()
+    /// The places listed by [`Backbone::sites`], in the same order.
+    fn places(&mut self) -> Places<'_, B> {
+        Places::default()
     }
 
-    /// The model with a method's changes attached to its linear maps; borrowed if there are none. Weights are shared.
+    /// The model with a method's changes attached; borrowed if there are none. Weights are shared.
     fn adapted(&self, intervention: &dyn Intervention<B>) -> Cow<'_, Self> {
-        if !intervention.changes_linears() {
+        if !intervention.changes_model() {
             return Cow::Borrowed(self);
         }
         // A clone shares its storage: only handles are created.
         let mut adapted = self.clone();
-        let maps = self.sites().linears;
-        for (map, linear) in maps.iter().zip(adapted.linears_mut()) {
-            linear.change = intervention.linear(map.site);
-        }
+        adapted.places().attach(&self.sites(), intervention);
         Cow::Owned(adapted)
     }
 
@@ -53,19 +51,11 @@ pub trait Backbone<B: Backend>: Module<B> {
     /// they were merged into.
     ///
     /// # Errors
-    /// [`CoreError::ZeroFactor`] if a change cannot be undone.
+    /// [`CoreError::ZeroFactor`] if a change cannot be undone, [`CoreError::NoBias`] for a bias that the plain model does
+    /// not have, [`CoreError::NotMergeable`] for what stands behind a sublayer or in front of its keys and values.
     fn merged(&self, intervention: &dyn Intervention<B>, direction: MergeDirection) -> Result<Self, CoreError> {
         let mut merged = self.clone();
-        let maps = self.sites().linears;
-        for (map, linear) in maps.into_iter().zip(merged.linears_mut()) {
-            let Some(change) = intervention.linear(map.site) else {
-                continue;
-            };
-            if direction == MergeDirection::Out && change.has_zero_factor() {
-                return Err(CoreError::ZeroFactor { module: map.name });
-            }
-            linear.merge(&change, direction);
-        }
+        merged.places().merge(&self.sites(), intervention, direction)?;
         Ok(merged)
     }
 }

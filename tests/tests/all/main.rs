@@ -8,5 +8,6 @@ mod peft_files;
 mod pretrain;
 mod verify;
 mod verify_causal;
+mod verify_methods;
 mod verify_networks;
 mod verify_weights;

@@ -133,10 +133,9 @@ fn folders_without_the_second_file_are_checked_as_far_as_they_go() {
     let report = copy.verify().unwrap();
     assert!(report.passed(), "{report}");
     let rows: Vec<&str> = report.rows.iter().map(|row| row.group.as_str()).collect();
-    assert!(
-        rows.ends_with(&["lora.logits", "lora.loss", "lora.gradients"]),
-        "{rows:?}"
-    );
+    let of_lora = rows.iter().filter(|row| row.starts_with("lora."));
+    let of_lora: Vec<&str> = of_lora.copied().collect();
+    assert_eq!(of_lora, ["lora.logits", "lora.loss", "lora.gradients"]);
     let left: Vec<&str> = report.not_checked.iter().map(|left| left.group.as_str()).collect();
     assert_eq!(left, ["lora.after3, lora.merged", "ia3"]);
 }

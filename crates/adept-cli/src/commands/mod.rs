@@ -8,6 +8,7 @@ mod fetch;
 mod hub;
 mod inspect;
 mod merge;
+mod methods;
 mod predict;
 mod pretrain;
 mod reproduce;
@@ -82,6 +83,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Merge(arguments) => merge::run(&setting, arguments),
         Command::Verify(arguments) => verify::run(&setting, arguments),
         Command::Bench(arguments) => bench::run(&setting, arguments),
+        Command::Methods(arguments) => methods::run(&arguments),
         Command::Report(arguments) => report(&arguments),
         Command::Config(arguments) => config(&arguments),
     }

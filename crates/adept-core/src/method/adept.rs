@@ -50,6 +50,7 @@ impl MethodConfig for AdeptConfig {
         has_prompt: true,
         groups: &[PROMPT_GROUP, OFFSET_GROUP],
         merge: Merge::Table,
+        inference: "m more positions, a small network for each token; with a folded table m more positions alone",
         citation: "Tang et al., ADePT: Adaptive Decomposed Prompt Tuning for Parameter-Efficient Fine-tuning, ICLR 2025",
     };
 
@@ -179,7 +180,7 @@ impl MethodConfig for AdeptConfig {
 
     fn prompt_sizes(&self) -> Option<PromptSizes> {
         Some(PromptSizes {
-            d_model: self.d_model,
+            d_model: Some(self.d_model),
             virtual_tokens: self.virtual_tokens,
             max_source_length: self.max_source_length,
         })

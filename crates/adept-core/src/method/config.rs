@@ -65,6 +65,8 @@ pub struct MethodInfo {
     pub groups: &'static [ParameterGroup],
     /// What it can be merged into.
     pub merge: Merge,
+    /// What remains of it in inference, compared with the backbone alone.
+    pub inference: &'static str,
     /// Citation of the paper.
     pub citation: &'static str,
 }
@@ -91,11 +93,11 @@ impl<B: Backend> AdapterInit<B> {
     }
 }
 
-/// Sizes of a method that works on the input.
+/// Sizes of a method with virtual tokens.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PromptSizes {
-    /// Width of the model's embeddings.
-    pub d_model: usize,
+    /// Width of the model's embeddings, if the method depends on it.
+    pub d_model: Option<usize>,
     /// Virtual tokens prepended to every input.
     pub virtual_tokens: usize,
     /// Longest source the adapter was made for.
@@ -143,7 +145,7 @@ pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
     /// The tensors required in a file that contains `found`.
     fn file_shapes(&self, found: &[Shape]) -> Vec<Shape>;
 
-    /// A newly initialised adapter; apart from a soft prompt it changes nothing yet.
+    /// A newly initialised adapter; apart from virtual tokens it changes nothing yet, or little.
     ///
     /// # Errors
     /// Initial values that do not fit, and as [`MethodConfig::tensor_shapes`].
@@ -201,7 +203,7 @@ pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
     /// Human-readable sizes and constants, as (name, value).
     fn facts(&self) -> Vec<(&'static str, String)>;
 
-    /// Sizes of methods that work on the input; `None` for those that change weights.
+    /// Sizes of methods with virtual tokens; `None` for others.
     fn prompt_sizes(&self) -> Option<PromptSizes> {
         None
     }

@@ -52,6 +52,7 @@ impl MethodConfig for DeptConfig {
         has_prompt: true,
         groups: &[PROMPT_GROUP, OFFSET_GROUP],
         merge: Merge::No("its offsets depend on the position of a token"),
+        inference: "m more positions, a sum for each token",
         citation: "Shi and Lipani, DePT: Decomposed Prompt Tuning for Parameter-Efficient Fine-tuning, ICLR 2024",
     };
 
@@ -192,7 +193,7 @@ impl MethodConfig for DeptConfig {
 
     fn prompt_sizes(&self) -> Option<PromptSizes> {
         Some(PromptSizes {
-            d_model: self.d_model,
+            d_model: Some(self.d_model),
             virtual_tokens: self.virtual_tokens,
             max_source_length: self.max_source_length,
         })

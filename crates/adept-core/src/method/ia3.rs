@@ -188,7 +188,7 @@ impl<B: Backend> Intervention<B> for Ia3<B> {
         })
     }
 
-    fn changes_linears(&self) -> bool {
+    fn changes_model(&self) -> bool {
         true
     }
 }
@@ -211,6 +211,7 @@ impl MethodConfig for Ia3Config {
             }),
         }],
         merge: Merge::Weights,
+        inference: "nothing once merged; otherwise a factor for each channel",
         citation: "Liu et al., Few-Shot Parameter-Efficient Fine-Tuning is Better and Cheaper than In-Context Learning, \
                    NeurIPS 2022",
     };

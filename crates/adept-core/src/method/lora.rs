@@ -190,7 +190,7 @@ impl<B: Backend> Intervention<B> for Lora<B> {
         })
     }
 
-    fn changes_linears(&self) -> bool {
+    fn changes_model(&self) -> bool {
         true
     }
 }
@@ -213,6 +213,7 @@ impl MethodConfig for LoraConfig {
             }),
         }],
         merge: Merge::Weights,
+        inference: "nothing once merged; otherwise a product of low rank at each map",
         citation: "Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, ICLR 2022",
     };
 

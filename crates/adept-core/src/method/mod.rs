@@ -5,12 +5,17 @@
 //! available everywhere else: configurations, runs, tables, files, documentation.
 
 mod adept;
+mod bitfit;
+mod bottleneck;
 mod config;
 mod dept;
 mod ia3;
 mod lora;
+mod lora_bitfit;
 mod p_tuning;
+mod prefix;
 mod prompt;
+mod prompt_embedding;
 mod pt;
 mod residual;
 mod settings;
@@ -27,17 +32,24 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::file::Fields;
-use crate::site::{LinearSite, ModelSites};
-use crate::{CoreError, Intervention, LinearChange};
+use crate::site::{LinearSite, ModelSites, NormSite, SublayerSite};
+use crate::{Bottleneck, CoreError, Intervention, LinearChange, NormChange, Prefix};
 
 pub use adept::AdeptConfig;
+pub use bitfit::{Bias, BitFit, BitFitConfig};
+pub use bottleneck::{
+    AdapterDropConfig, BottleneckAdapter, BottleneckConfig, BottleneckNetwork, HoulsbyConfig, NormWeight,
+};
 pub use config::{AdapterInit, GroupDefaults, Merge, MethodInfo, ParameterGroup, Shape};
 pub(crate) use config::{MethodConfig, PromptSizes};
 pub use dept::DeptConfig;
 pub use ia3::{Ia3, Ia3Config};
 pub use lora::{Lora, LoraConfig};
+pub use lora_bitfit::{LoraBitFit, LoraBitFitConfig};
 pub use p_tuning::{Encoder, PTuningConfig};
+pub use prefix::{PrefixAdapter, PrefixConfig, PrefixTransform};
 pub use prompt::PromptAdapter;
+pub use prompt_embedding::{PromptEmbedding, PromptEmbeddingConfig};
 pub use pt::PtConfig;
 pub use residual::ResidualConfig;
 pub use settings::{MethodSettings, Setting, SettingKind};
@@ -207,7 +219,7 @@ macro_rules! methods {
                 }
             }
 
-            /// A newly initialised adapter; apart from a soft prompt it changes nothing yet.
+            /// A newly initialised adapter; apart from virtual tokens it changes nothing yet, or little.
             ///
             /// # Errors
             /// An invalid configuration, initial values that do not fit it, or a model without linear maps for the
@@ -280,6 +292,18 @@ methods! {
     Residual "residual" (ResidualConfig, PromptAdapter);
     /// P-tuning: a soft prompt that an encoder makes of an embedding.
     PTuning "p_tuning" (PTuningConfig, PromptAdapter);
+    /// BitFit: biases.
+    BitFit "bitfit" (BitFitConfig, BitFit);
+    /// LoRA together with BitFit.
+    LoraBitFit "lora_bitfit" (LoraBitFitConfig, LoraBitFit);
+    /// Adapters: small networks behind sublayers.
+    Adapter "adapter" (HoulsbyConfig, BottleneckAdapter);
+    /// AdapterDrop: adapters in all but the lowest blocks.
+    AdapterDrop "adapter_drop" (AdapterDropConfig, BottleneckAdapter);
+    /// Prefix tuning: keys and values in front of those of every self-attention.
+    Prefix "prefix" (PrefixConfig, PrefixAdapter);
+    /// A soft prompt and the whole embedding matrix (table 10).
+    PromptEmbedding "prompt_embedding" (PromptEmbeddingConfig, PromptEmbedding);
 }
 
 impl Method {
@@ -389,6 +413,17 @@ impl AdapterConfig {
         each_config!(self, config => config.trainable_parameters(sites))
     }
 
+    /// Number of values in an adapter's file: those that are trained, and those computed of them for other programs.
+    ///
+    /// # Errors
+    /// As [`AdapterConfig::tensor_shapes`].
+    pub fn stored_values(&self, sites: &ModelSites) -> Result<usize, CoreError> {
+        let shapes = self.tensor_shapes(sites)?;
+        let derived = self.derived_shapes();
+        let all = shapes.iter().chain(&derived);
+        Ok(all.map(|(_, shape)| shape.iter().product::<usize>()).sum())
+    }
+
     /// The tensors required in a file that contains `found`.
     pub(crate) fn file_shapes(&self, found: &[Shape]) -> Vec<Shape> {
         each_config!(self, config => config.file_shapes(found))
@@ -414,7 +449,7 @@ impl AdapterConfig {
 
     /// Width of the model's embeddings, if the configuration has it.
     pub fn d_model(&self) -> Option<usize> {
-        self.prompt_sizes().map(|sizes| sizes.d_model)
+        self.prompt_sizes().and_then(|sizes| sizes.d_model)
     }
 
     /// Virtual tokens prepended to every input.
@@ -442,7 +477,7 @@ impl<B: Backend> Adapter<B> {
             | Self::Adept(adapter)
             | Self::Residual(adapter)
             | Self::PTuning(adapter) => Some(adapter),
-            Self::Lora(_) | Self::Ia3(_) => None,
+            _ => None,
         }
     }
 
@@ -453,6 +488,7 @@ impl<B: Backend> Adapter<B> {
         match self {
             Self::Residual(adapter) => Self::Residual(adapter.folded()),
             Self::PTuning(adapter) => Self::PTuning(adapter.folded()),
+            Self::Prefix(adapter) => Self::Prefix(adapter.folded()),
             other => other,
         }
     }
@@ -475,8 +511,28 @@ impl<B: Backend> Intervention<B> for Adapter<B> {
         each_module!(self, module => module.linear(site))
     }
 
-    fn changes_linears(&self) -> bool {
-        each_module!(self, module => module.changes_linears())
+    fn norm(&self, site: NormSite) -> Option<NormChange<B>> {
+        each_module!(self, module => module.norm(site))
+    }
+
+    fn after(&self, site: SublayerSite) -> Option<Bottleneck<B>> {
+        each_module!(self, module => module.after(site))
+    }
+
+    fn prefix(&self, site: SublayerSite) -> Option<Prefix<B>> {
+        each_module!(self, module => module.prefix(site))
+    }
+
+    fn embedding(&self) -> Option<Tensor<B, 2>> {
+        each_module!(self, module => module.embedding())
+    }
+
+    fn head_bias(&self) -> Option<Tensor<B, 1>> {
+        each_module!(self, module => module.head_bias())
+    }
+
+    fn changes_model(&self) -> bool {
+        each_module!(self, module => module.changes_model())
     }
 
     fn check_width(&self, seq: usize) -> Result<(), CoreError> {

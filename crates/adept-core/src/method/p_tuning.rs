@@ -116,6 +116,7 @@ impl MethodConfig for PTuningConfig {
             }),
         }],
         merge: Merge::No("it makes a soft prompt, which is part of the input, not of the weights"),
+        inference: "m more positions",
         citation: "Liu et al., GPT Understands, Too, arXiv 2103.10385, 2021",
     };
 
@@ -247,7 +248,7 @@ impl MethodConfig for PTuningConfig {
 
     fn prompt_sizes(&self) -> Option<PromptSizes> {
         Some(PromptSizes {
-            d_model: self.d_model,
+            d_model: Some(self.d_model),
             virtual_tokens: self.virtual_tokens,
             max_source_length: self.max_source_length,
         })

@@ -191,7 +191,7 @@ impl Given {
         Tensor::from_data(self.data(name), device)
     }
 
-    fn data(&mut self, name: &str) -> TensorData {
+    pub(super) fn data(&mut self, name: &str) -> TensorData {
         let data = self.0.remove(name);
         data.expect("presence and shape were checked before")
     }

@@ -43,6 +43,7 @@ impl MethodConfig for PtConfig {
         has_prompt: true,
         groups: &[PROMPT_GROUP],
         merge: Merge::No("a soft prompt is part of the input, not of the weights"),
+        inference: "m more positions",
         citation: "Lester et al., The Power of Scale for Parameter-Efficient Prompt Tuning, EMNLP 2021",
     };
 
@@ -135,7 +136,7 @@ impl MethodConfig for PtConfig {
 
     fn prompt_sizes(&self) -> Option<PromptSizes> {
         Some(PromptSizes {
-            d_model: self.d_model,
+            d_model: Some(self.d_model),
             virtual_tokens: self.virtual_tokens,
             max_source_length: self.max_source_length,
         })

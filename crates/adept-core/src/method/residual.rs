@@ -82,6 +82,7 @@ impl MethodConfig for ResidualConfig {
             },
         ],
         merge: Merge::No("it makes a soft prompt, which is part of the input, not of the weights"),
+        inference: "m more positions",
         citation: "Razdaibiedina et al., Residual Prompt Tuning: Improving Prompt Tuning with Residual \
                    Reparameterization, Findings of ACL 2023",
     };
@@ -181,7 +182,7 @@ impl MethodConfig for ResidualConfig {
 
     fn prompt_sizes(&self) -> Option<PromptSizes> {
         Some(PromptSizes {
-            d_model: self.d_model,
+            d_model: Some(self.d_model),
             virtual_tokens: self.virtual_tokens,
             max_source_length: self.max_source_length,
         })

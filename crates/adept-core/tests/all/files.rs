@@ -7,7 +7,8 @@ use std::path::Path;
 use crate::common::{configs, trained};
 use adept_core::file::{self, CONFIG_FILE, TENSOR_FILE};
 use adept_core::{
-    Adapter, AdapterConfig, AdapterMetadata, CoreError, DeptConfig, Fingerprint, FingerprintBuilder, ModelSites, Offset,
+    Adapter, AdapterConfig, AdapterMetadata, CoreError, DeptConfig, Fingerprint, FingerprintBuilder, Method,
+    ModelSites, Offset,
 };
 use burn::module::Param;
 use burn::tensor::Tensor;
@@ -347,6 +348,10 @@ fn unfit_tensors_are_refused_by_name() {
 #[test]
 fn unfit_configurations_are_refused_by_field() {
     let [pt, dept, adept] = configs();
+    let types = Method::ALL.iter().map(|method| method.info());
+    let types: Vec<String> = types
+        .map(|info| format!("{} ({})", info.peft_type, info.title))
+        .collect();
     let check = |config: &AdapterConfig, key: &str, value: Value, expected: &str| {
         let error = load_changed(config, |map| map[key] = value);
         assert!(error.to_string().ends_with(expected), "{error}");
@@ -355,8 +360,7 @@ fn unfit_configurations_are_refused_by_field() {
         &pt,
         "peft_type",
         json!("LOHA"),
-        "peft_type is LOHA, expected one of PROMPT_TUNING (PT), PROMPT_TUNING_LORA (DePT), PROMPT_TUNING_LORAX (ADePT), \
-         LORA (LoRA), IA3 ((IA)³), PROMPT_TUNING (Residual PT), P_TUNING (P-tuning)",
+        &format!("peft_type is LOHA, expected one of {}", types.join(", ")),
     );
     check(
         &pt,

@@ -18,6 +18,9 @@ pub enum BenchSize {
     /// d_model 768, 12 + 12 layers, 12 heads, d_ff 3072: 220 million parameters.
     #[serde(rename = "t5-base")]
     T5Base,
+    /// d_model 1024, 24 + 24 layers, 32 heads of 128 channels, d_ff 16384: 2.85 billion parameters.
+    #[serde(rename = "t5-3b")]
+    T5Of3B,
     /// CodeGen: d_model 1024, 20 layers, 16 heads, vocabulary 51,200: 357 million parameters.
     #[serde(rename = "codegen-350m")]
     CodeGen350M,
@@ -41,9 +44,10 @@ pub enum BenchSize {
 
 impl BenchSize {
     /// Every size.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::T5Small,
         Self::T5Base,
+        Self::T5Of3B,
         Self::CodeGen350M,
         Self::Llama32Of1B,
         Self::Llama3Of8B,
@@ -57,6 +61,7 @@ impl BenchSize {
         match self {
             Self::T5Small => "t5-small",
             Self::T5Base => "t5-base",
+            Self::T5Of3B => "t5-3b",
             Self::CodeGen350M => "codegen-350m",
             Self::Llama32Of1B => "llama-3.2-1b",
             Self::Llama3Of8B => "llama-3-8b",
@@ -83,7 +88,7 @@ impl FromStr for BenchSize {
             .ok_or_else(|| BenchError::Unknown {
                 option: "size",
                 found: name.to_owned(),
-                known: "t5-small, t5-base, codegen-350m, llama-3.2-1b, llama-3-8b, tiny, tiny-codegen, tiny-llama",
+                known: "t5-small, t5-base, t5-3b, codegen-350m, llama-3.2-1b, llama-3-8b, tiny, tiny-codegen, tiny-llama",
             })
     }
 }

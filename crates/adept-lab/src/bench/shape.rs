@@ -1,6 +1,7 @@
 //! Configurations of the backbone sizes.
 
 use adept_core::ModelSites;
+use adept_models::auto::ModelConfig;
 use adept_models::{CodeGen, CodeGenConfig, Llama, LlamaConfig, Model, T5, T5Config};
 use burn::tensor::backend::Backend;
 
@@ -17,7 +18,16 @@ pub(super) enum Shape {
 impl BenchSize {
     /// Whether it is decoder-only.
     pub fn is_causal(self) -> bool {
-        !matches!(Shape::of(self), Shape::T5(_))
+        self.config().is_causal()
+    }
+
+    /// The backbone's configuration.
+    pub fn config(self) -> Box<dyn ModelConfig> {
+        match Shape::of(self) {
+            Shape::T5(config) => Box::new(config),
+            Shape::CodeGen(config) => Box::new(config),
+            Shape::Llama(config) => Box::new(config),
+        }
     }
 }
 
@@ -26,6 +36,7 @@ impl Shape {
         match size {
             BenchSize::T5Small => Self::T5(T5Config::t5_small()),
             BenchSize::T5Base => Self::T5(T5Config::t5_base()),
+            BenchSize::T5Of3B => Self::T5(T5Config::t5_3b()),
             BenchSize::CodeGen350M => Self::CodeGen(CodeGenConfig::codegen_350m()),
             BenchSize::Llama32Of1B => Self::Llama(LlamaConfig {
                 hidden_size: 2048,

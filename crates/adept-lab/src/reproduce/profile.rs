@@ -372,7 +372,7 @@ mod tests {
             ),
             (
                 "[method.loha]\n",
-                "profiles/test.toml:5: `method` must be one of full, pt, dept, adept, lora, ia3, residual, p_tuning, found \"loha\"",
+                "profiles/test.toml:5: `method` must be one of full, pt, dept, adept, lora",
             ),
             ("[task.xyz]\n", "profiles/test.toml:5: `task` must be one of mnli"),
             (

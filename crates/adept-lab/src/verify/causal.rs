@@ -18,8 +18,9 @@ use burn::tensor::{Bool, Int, Tensor};
 use super::compare::{Group, limit, read_integers};
 use super::forward::{self, single};
 use super::golden::Golden;
+use super::methods::Runs;
 use super::subject::{self, PromptCase, Subject};
-use super::{GroupRow, NotChecked, VerifyError, exact, greedy, train, weights};
+use super::{GroupRow, NotChecked, VerifyError, exact, greedy, methods, train};
 
 /// The golden batch from the batcher, with both ways of counting positions.
 pub(super) struct Batches {
@@ -121,11 +122,18 @@ where
     }
     let (ids, mask) = upload::source::<AB::InnerBackend>(&batches.slots, device);
     let seen = visible("base", mask.clone())?;
-    let logits = |model: &M::Inner| {
-        let positions = upload::positions::<AB::InnerBackend>(&batches.slots, 0, device);
-        model.forward(model.embed(ids.clone()), mask.clone(), positions, 0.0)
+    let runs = Runs {
+        logits: &|model: &M::Inner, adapter| {
+            let own = upload::positions::<AB::InnerBackend>(&batches.slots, 0, device);
+            let input = adapter.forward_at(model.embed(ids.clone()), mask.clone(), own);
+            let prompt = input.embeddings.dims()[1] - batches.slots.source_width;
+            let positions = upload::positions::<AB::InnerBackend>(&batches.slots, prompt, device);
+            model.forward(input.embeddings, input.mask, positions, 0.0)
+        },
+        greedy: &|name, model, adapter| greedy::unstopped(name, golden, (model, adapter), device),
+        visible: Some(&seen),
     };
-    rows.extend(weights::check(&subject, folder, &logits, Some(&seen), missing)?);
+    rows.extend(methods::check(&subject, folder, &runs, missing)?);
     Ok(rows)
 }
 

@@ -12,11 +12,12 @@ use super::VerifyError;
 /// File next to the golden one with the deviation of PyTorch's float32 from its float64; absent in older folders.
 const NOISE_FILE: &str = "noise.json";
 
-/// Files next to the golden one with the values for methods that change weights and for prompts made by networks, each
-/// with the noise of its tensors; absent in older folders.
-const FURTHER_FILES: [(&str, &str); 2] = [
+/// Files next to the golden one with the values for methods that change weights, for prompts made by networks, and for
+/// further methods, each with the noise of its tensors; absent in older folders.
+const FURTHER_FILES: [(&str, &str); 3] = [
     ("weights.safetensors", "weights_noise.json"),
     ("prompts.safetensors", "prompts_noise.json"),
+    ("methods.safetensors", "methods_noise.json"),
 ];
 
 /// Largest noise accepted, as a fraction of a tensor's scale. It leaves half of float32's digits; larger deviations are

@@ -2,9 +2,7 @@
 //! without ADePT's offset.
 
 use adept_core::{Intervention, Method, Unchanged};
-use adept_models::generate::{
-    Choice, GenerationOptions, Part, Positions, Prefix, Request, complete, complete_with_margins,
-};
+use adept_models::generate::{Choice, GenerationOptions, Part, Positions, Prefix, Request, complete_with_margins};
 use adept_models::{Backbone, CausalBackbone};
 use adept_train::target::TrainBackbone;
 use burn::tensor::Tensor;
@@ -88,59 +86,93 @@ where
     check(case.name, ways, subject.golden, subjects, subject.device)
 }
 
+/// Generation of all tokens, as transformers' `generate` counts positions, with a model to which a method's changes are
+/// attached.
+pub(super) fn unstopped<B: Backend, M: CausalBackbone<B>>(
+    prefix: &str,
+    golden: &Golden,
+    subject: (&M, &dyn Intervention<B>),
+    device: &B::Device,
+) -> Result<Vec<GroupRow>, VerifyError> {
+    let way = plain("nostop", Positions::Tokens);
+    let (ids, leads) = written(&way, &Given::read(golden, subject.0)?, subject, device)?;
+    Ok(vec![
+        forward::sequences(golden, &format!("{prefix}.gen_ids_nostop"), &ids)?,
+        forward::margins(golden, &format!("{prefix}.gen_margin"), &leads)?,
+    ])
+}
+
 fn check<B: Backend, M: CausalBackbone<B>>(
     prefix: &str,
     ways: &[Way],
     golden: &Golden,
-    (model, adapter): (&M, &dyn Intervention<B>),
+    subject: (&M, &dyn Intervention<B>),
     device: &B::Device,
 ) -> Result<Vec<GroupRow>, VerifyError> {
+    let model = subject.0;
     let given = Given::read(golden, model)?;
-    let requests = given.requests();
-    let prefix_read = Prefix::new(model, adapter.prompt());
     let mut rows = Vec::with_capacity(ways.len() + 2);
     for (number, way) in ways.iter().enumerate() {
-        // DePT's row i belongs to slot i of the padded input, however positions are counted.
-        let embed = |ids, _, part| -> Tensor<B, 3> {
-            let embeddings = Backbone::<B>::embed(model, ids);
-            match part {
-                Part::New if !way.is_shifted => embeddings,
-                Part::New | Part::Given => adapter.offset(embeddings, 0),
-            }
-        };
-        let options = |end: Vec<u32>| GenerationOptions {
-            max_new_tokens: NEW_TOKENS,
-            choice: Choice::Greedy,
-            repetition_penalty: 1.0,
-            end,
-            positions: way.positions,
-            width: given.width,
-        };
-        let never = &mut |_: usize, _: &[u32]| false;
-        let free = options(Vec::new());
-        let free = complete_with_margins(model, &prefix_read, &requests, &free, &embed, never, device)?;
-        let (written, leads): (Vec<_>, Vec<_>) = free.into_iter().unzip();
-        let ids: Vec<Vec<u32>> = written.into_iter().map(|written| written.ids).collect();
+        let (ids, leads) = written(way, &given, subject, device)?;
         rows.push(forward::sequences(
             golden,
             &format!("{prefix}.gen_ids_{}", way.name),
             &ids,
         )?);
         if number == 0 {
-            let stopping = options(model.eos_ids().to_vec());
-            let written = complete(model, &prefix_read, &requests, &stopping, &embed, never, device)?;
-            let ids = written.into_iter().map(|written| {
-                let mut ids = written.ids;
+            let (mut ids, _) = run(way, &given, subject, model.eos_ids().to_vec(), device)?;
+            for ids in &mut ids {
                 // The golden rows are padded with the end token.
                 ids.resize(NEW_TOKENS, end_id(model));
-                ids
-            });
-            let ids: Vec<Vec<u32>> = ids.collect();
+            }
             rows.push(forward::sequences(golden, &format!("{prefix}.gen_ids"), &ids)?);
             rows.push(forward::margins(golden, &format!("{prefix}.gen_margin"), &leads)?);
         }
     }
     Ok(rows)
+}
+
+/// Ids of each row, and the margins of their choices.
+type Written = (Vec<Vec<u32>>, Vec<Vec<f32>>);
+
+/// All new tokens of every row, end tokens included.
+fn written<B: Backend, M: CausalBackbone<B>>(
+    way: &Way,
+    given: &Given,
+    subject: (&M, &dyn Intervention<B>),
+    device: &B::Device,
+) -> Result<Written, VerifyError> {
+    run(way, given, subject, Vec::new(), device)
+}
+
+/// The new tokens of every row, up to the first that is in `end`.
+fn run<B: Backend, M: CausalBackbone<B>>(
+    way: &Way,
+    given: &Given,
+    (model, adapter): (&M, &dyn Intervention<B>),
+    end: Vec<u32>,
+    device: &B::Device,
+) -> Result<Written, VerifyError> {
+    // DePT's row i belongs to slot i of the padded input, however positions are counted.
+    let embed = |ids, _, part| -> Tensor<B, 3> {
+        let embeddings = Backbone::<B>::embed(model, ids);
+        match part {
+            Part::New if !way.is_shifted => embeddings,
+            Part::New | Part::Given => adapter.offset(embeddings, 0),
+        }
+    };
+    let options = GenerationOptions {
+        max_new_tokens: NEW_TOKENS,
+        choice: Choice::Greedy,
+        repetition_penalty: 1.0,
+        end,
+        positions: way.positions,
+        width: given.width,
+    };
+    let never = &mut |_: usize, _: &[u32]| false;
+    let prefix = Prefix::new(model, adapter.prompt());
+    let rows = complete_with_margins(model, &prefix, &given.requests(), &options, &embed, never, device)?;
+    Ok(rows.into_iter().map(|(written, leads)| (written.ids, leads)).unzip())
 }
 
 /// The prompts to complete.

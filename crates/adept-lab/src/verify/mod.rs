@@ -33,12 +33,12 @@ mod exact;
 mod forward;
 mod golden;
 mod greedy;
+mod methods;
 mod report;
 mod rope;
 mod seq2seq;
 mod subject;
 mod train;
-mod weights;
 
 pub use compare::limit;
 pub use error::VerifyError;

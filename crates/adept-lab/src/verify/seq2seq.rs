@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use adept_core::{AdaptedInput, Intervention as _};
+use adept_core::{AdaptedInput, Intervention};
 use adept_models::generate::{greedy, greedy_with_margins, score_labels};
 use adept_models::t5::relative_position_bucket;
-use adept_models::{IGNORE_INDEX, Seq2SeqBackbone, T5, T5Config, cross_entropy, shift_right};
+use adept_models::{Backbone as _, IGNORE_INDEX, Seq2SeqBackbone, T5, T5Config, cross_entropy, shift_right};
 use adept_train::upload;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Int, Tensor};
@@ -13,8 +13,9 @@ use burn::tensor::{Int, Tensor};
 use super::compare::{Group, limit, read_back, read_integers};
 use super::forward::{self, NEW_TOKENS, single};
 use super::golden::Golden;
+use super::methods::Runs;
 use super::subject::{self, PromptCase, Subject};
-use super::{GroupRow, NotChecked, VerifyError, exact, train, weights};
+use super::{GroupRow, NotChecked, VerifyError, exact, methods, train};
 
 type T5Subject<'a, AB> = Subject<'a, AB, T5<AB>>;
 
@@ -41,12 +42,27 @@ pub(super) fn check<AB: AutodiffBackend>(
         rows.extend(adapted(case, &subject)?);
         rows.extend(train::adapted(case, &subject)?);
     }
-    let logits = |model: &T5<AB::InnerBackend>| {
-        let AdaptedInput { embeddings, mask } = subject.source();
-        let encoded = model.encode(embeddings, mask.clone(), 0.0);
-        model.decode(decoder_ids(&subject), encoded, mask, 0.0)
+    let (ids, mask) = upload::source::<AB::InnerBackend>(&subject.batch, device);
+    let encoded = |model: &T5<AB::InnerBackend>, adapter: &dyn Intervention<AB::InnerBackend>| {
+        let input = adapter.forward(model.embed(ids.clone()), mask.clone());
+        (model.encode(input.embeddings, input.mask.clone(), 0.0), input.mask)
     };
-    rows.extend(weights::check(&subject, folder, &logits, None, missing)?);
+    let runs = Runs {
+        logits: &|model, adapter| {
+            let (encoded, mask) = encoded(model, adapter);
+            model.decode(decoder_ids(&subject), encoded, mask, 0.0)
+        },
+        greedy: &|name, model, adapter| {
+            let (encoded, mask) = encoded(model, adapter);
+            let free = greedy_with_margins(model, encoded, mask, NEW_TOKENS, false)?;
+            Ok(vec![
+                forward::sequences(golden, &format!("{name}.gen_ids_nostop"), &free.ids)?,
+                forward::margins(golden, &format!("{name}.gen_margin"), &free.margins)?,
+            ])
+        },
+        visible: None,
+    };
+    rows.extend(methods::check(&subject, folder, &runs, missing)?);
     Ok(rows)
 }
 

@@ -180,7 +180,7 @@ fn is_refusal(cause: &TrainError) -> bool {
         TrainError::Config(_)
             | TrainError::NoRoom { .. }
             | TrainError::EmptySplit { .. }
-            | TrainError::Core(adept_core::CoreError::InvalidConfig { .. })
+            | TrainError::Core(adept_core::CoreError::InvalidConfig { .. } | adept_core::CoreError::NoBlocks { .. })
             | TrainError::Data(DataError::FewShot { .. } | DataError::TooFewRows { .. })
     )
 }

@@ -172,9 +172,9 @@ macro_rules! families {
                 self.config().sites()
             }
 
-            fn linears_mut(&mut self) -> Vec<&mut Linear<B>> {
+            fn places(&mut self) -> Places<'_, B> {
                 match self {
-                    $(Self::$family(model) => model.linears_mut(),)*
+                    $(Self::$family(model) => model.places(),)*
                 }
             }
         }

@@ -23,7 +23,7 @@ use burn::tensor::{Int, Tensor};
 use crate::causal::CausalCache;
 use crate::checkpoint::Checkpoint;
 use crate::error::ModelError;
-use crate::linear::Linear;
+use crate::places::Places;
 use crate::stored::{Loaded, StoredType};
 use crate::traits::{Backbone, CausalBackbone, Seq2SeqBackbone};
 use family::{families, kind};

@@ -15,6 +15,12 @@ pub trait ModelConfig: Debug {
     /// Width and linear maps: what a method needs to know of the model.
     fn sites(&self) -> ModelSites;
 
+    /// Number of parameters.
+    fn parameters(&self) -> usize;
+
+    /// Whether the model is decoder-only.
+    fn is_causal(&self) -> bool;
+
     /// Dropout rate in training, unless a run sets its own.
     fn dropout_rate(&self) -> f64;
 

@@ -4,6 +4,8 @@ use adept_kernels::{AttentionBias, attention, write_slots};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
 
+use crate::places::Attached;
+
 /// The cache's capacity is a multiple of this. Growing it copies it once per that many steps; unused capacity costs
 /// attention over fewer slots than this. On a GPU, constant shapes avoid selecting kernels again.
 const CHUNK: usize = 64;
@@ -133,24 +135,45 @@ fn placed<B: Backend>(old: Option<Tensor<B, 3>>, past: usize, new: Tensor<B, 3>,
 pub(crate) struct Reading<'a, B: Backend> {
     bias: AttentionBias<B>,
     cache: Option<&'a mut CausalCache<B>>,
+    /// Whether a prefix stands in front of the slots of this pass.
+    opens: bool,
     dropout: f64,
 }
 
 impl<'a, B: Backend> Reading<'a, B> {
-    /// A pass over slots with mask `[b, n]`, following those in the cache.
-    pub fn new(mask: Tensor<B, 2, Bool>, mut cache: Option<&'a mut CausalCache<B>>, dropout: f64) -> Self {
-        let [_, n] = mask.dims();
-        let past = cache.as_deref().map_or(0, CausalCache::slots);
+    /// A pass over slots with mask `[b, n]`, following those in the cache. If there are none, a prefix of `prefix` slots
+    /// comes first.
+    pub fn new(
+        mask: Tensor<B, 2, Bool>,
+        mut cache: Option<&'a mut CausalCache<B>>,
+        prefix: usize,
+        dropout: f64,
+    ) -> Self {
+        let [b, n] = mask.dims();
+        let earlier = cache.as_deref().map_or(0, CausalCache::slots);
+        let opens = prefix > 0 && earlier == 0;
+        let (past, mask) = match opens {
+            true => {
+                let visible = Tensor::full([b, prefix], true, &mask.device());
+                (prefix, Tensor::cat(vec![visible, mask], 1))
+            }
+            false => (earlier, mask),
+        };
         let mask = match &mut cache {
             Some(cache) => cache.admit(mask),
             None => mask,
         };
         // A single slot sees all previous ones.
         let bias = match n {
-            1 => AttentionBias::new(None, Some(mask)),
+            1 if !opens => AttentionBias::new(None, Some(mask)),
             _ => AttentionBias::causal(past, n, mask.narrow(1, 0, past + n)),
         };
-        Self { bias, cache, dropout }
+        Self {
+            bias,
+            cache,
+            opens,
+            dropout,
+        }
     }
 
     /// The dropout rate.
@@ -160,22 +183,33 @@ impl<'a, B: Backend> Reading<'a, B> {
 }
 
 /// Attention of block `block`: queries `[b, n, h·c]`, keys and values `[b, n, g·c]` to `[b, n, h·c]`. Scores are
-/// divided by `sqrt(c)`; query head `i` uses key head `i·g/h`.
+/// divided by `sqrt(c)`; query head `i` uses key head `i·g/h`. A prefix stands in front of the first slots.
 pub(crate) fn attend<B: Backend>(
     block: usize,
-    query: Tensor<B, 3>,
-    key: Tensor<B, 3>,
-    value: Tensor<B, 3>,
+    [query, key, value]: [Tensor<B, 3>; 3],
     heads: usize,
+    attached: &Attached<B>,
     reading: &mut Reading<'_, B>,
 ) -> Tensor<B, 3> {
     let [_, _, inner] = query.dims();
+    let new = match reading.opens {
+        true => attached.behind_prefix(key, value),
+        false => (key, value),
+    };
     let (keys, values) = match &mut reading.cache {
-        Some(cache) => cache.append(block, (key, value)),
-        None => (key, value),
+        Some(cache) => cache.append(block, new),
+        None => new,
     };
     let query = query.mul_scalar(((inner / heads) as f64).powf(-0.5));
     attention(query, keys, values, heads, &reading.bias, reading.dropout)
+}
+
+/// Positions `[b, n]` of slots behind a prefix of `prefix` slots.
+pub(crate) fn behind<B: Backend>(positions: Tensor<B, 2, Int>, prefix: usize) -> Tensor<B, 2, Int> {
+    match prefix {
+        0 => positions,
+        m => positions + m as i64,
+    }
 }
 
 #[cfg(test)]
@@ -224,11 +258,11 @@ mod tests {
             cache: Option<&mut CausalCache<Flex>>,
         ) -> Vec<f32> {
             let mask = self.mask.clone().narrow(0, row, rows).narrow(1, at, n);
-            let mut reading = Reading::new(mask, cache, 0.0);
+            let mut reading = Reading::new(mask, cache, 0, 0.0);
             let mut out = Vec::new();
             for (block, parts) in self.parts.iter().enumerate() {
                 let [query, key, value] = parts.clone().map(|part| part.narrow(0, row, rows).narrow(1, at, n));
-                let read = attend(block, query, key, value, HEADS, &mut reading);
+                let read = attend(block, [query, key, value], HEADS, &Attached::none(), &mut reading);
                 out.extend(read.into_data().iter::<f32>());
             }
             out
@@ -312,12 +346,12 @@ mod tests {
             assert_eq!(many.slots(), 8);
             for at in 8..20 {
                 let mask = Tensor::<Flex, 2, Bool>::full([3, 1], true, &Default::default());
-                let mut reading = Reading::new(mask, Some(&mut many), 0.0);
+                let mut reading = Reading::new(mask, Some(&mut many), 0, 0.0);
                 let expected = text.read((0, 1), (at, 1), Some(&mut alone));
                 for (block, parts) in text.parts.iter().enumerate() {
                     let part = |part: Tensor<Flex, 3>| part.narrow(0, 0, 1).narrow(1, at, 1).repeat_dim(0, 3);
                     let [query, key, value] = parts.clone().map(part);
-                    let found = attend(block, query, key, value, HEADS, &mut reading);
+                    let found = attend(block, [query, key, value], HEADS, &Attached::none(), &mut reading);
                     let found: Vec<f32> = found.into_data().iter::<f32>().collect();
                     for row in found.chunks(WIDTH) {
                         close(row, &expected[block * WIDTH..][..WIDTH]);

@@ -7,5 +7,5 @@ mod attention;
 mod rotary;
 
 pub use attention::CausalCache;
-pub(crate) use attention::{Reading, attend};
+pub(crate) use attention::{Reading, attend, behind};
 pub use rotary::Rotary;

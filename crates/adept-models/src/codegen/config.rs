@@ -224,6 +224,14 @@ impl ModelConfig for CodeGenConfig {
         CodeGenConfig::sites(self)
     }
 
+    fn parameters(&self) -> usize {
+        self.sites().parameters() + (2 * self.n_embd + 1) * self.vocab_size
+    }
+
+    fn is_causal(&self) -> bool {
+        true
+    }
+
     fn dropout_rate(&self) -> f64 {
         self.dropout_rate
     }

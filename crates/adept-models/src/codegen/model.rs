@@ -8,9 +8,10 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
 
 use super::config::CodeGenConfig;
-use crate::causal::{CausalCache, Reading, Rotary, attend};
+use crate::causal::{CausalCache, Reading, Rotary, attend, behind};
 use crate::linear::Linear;
 use crate::norm::LayerNorm;
+use crate::places::{Attached, Places};
 use crate::traits::{Backbone, CausalBackbone};
 
 /// `attn` of a block.
@@ -21,6 +22,8 @@ pub struct Attention<B: Backend> {
     pub qkv_proj: Linear<B>,
     /// `[d, d]`.
     pub out_proj: Linear<B>,
+    /// What a method attaches.
+    pub attached: Attached<B>,
 }
 
 /// `mlp` of a block.
@@ -30,6 +33,8 @@ pub struct Mlp<B: Backend> {
     pub fc_in: Linear<B>,
     /// `[n_inner, d]`, with bias.
     pub fc_out: Linear<B>,
+    /// What a method attaches.
+    pub attached: Attached<B>,
 }
 
 /// One block: attention and feed-forward layer read the same normed states.
@@ -69,9 +74,14 @@ impl<B: Backend> CodeGen<B> {
         Rotary::new(10000.0, self.config.rotary_dim)
     }
 
+    /// Slots in front of every attention, which tokens count their positions from.
+    fn prefix(&self) -> usize {
+        self.h.first().map_or(0, |block| block.attn.attached.slots())
+    }
+
     /// States `[b, n, d]` after the final norm.
     fn run(&self, embeddings: Tensor<B, 3>, positions: Tensor<B, 2, Int>, mut reading: Reading<'_, B>) -> Tensor<B, 3> {
-        let angles = self.rotary().angles(positions);
+        let angles = self.rotary().angles(behind(positions, self.prefix()));
         let rate = reading.dropout();
         let epsilon = self.config.layer_norm_epsilon;
         let mut x = dropout(embeddings, rate);
@@ -100,14 +110,16 @@ impl<B: Backend> Attention<B> {
         let qkv = self.qkv_proj.forward(x);
         let part = |place: usize| qkv.clone().narrow(2, place * d, d);
         let turned = |x| rotary(x, heads, angles, RotaryPairs::Neighbours);
-        let context = attend(number, turned(part(0)), turned(part(1)), part(2), heads, reading);
-        self.out_proj.forward(context)
+        let parts = [turned(part(0)), turned(part(1)), part(2)];
+        let context = attend(number, parts, heads, &self.attached, reading);
+        self.attached.after(self.out_proj.forward(context))
     }
 }
 
 impl<B: Backend> Mlp<B> {
     fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
-        self.fc_out.forward(gelu_tanh(self.fc_in.forward(x)))
+        let activated = gelu_tanh(self.fc_in.forward(x));
+        self.attached.after(self.fc_out.forward(activated))
     }
 }
 
@@ -132,14 +144,24 @@ impl<B: Backend> Backbone<B> for CodeGen<B> {
         self.config.sites()
     }
 
-    fn linears_mut(&mut self) -> Vec<&mut Linear<B>> {
-        let mut linears = Vec::new();
+    fn places(&mut self) -> Places<'_, B> {
+        let mut places = Places::default();
         for block in &mut self.h {
-            let Attention { qkv_proj, out_proj } = &mut block.attn;
-            let Mlp { fc_in, fc_out } = &mut block.mlp;
-            linears.extend([qkv_proj, out_proj, fc_in, fc_out]);
+            places
+                .linears
+                .extend([&mut block.attn.qkv_proj, &mut block.attn.out_proj]);
+            places.linears.extend([&mut block.mlp.fc_in, &mut block.mlp.fc_out]);
+            places.norms.push(block.ln_1.place());
+            places
+                .sublayers
+                .extend([&mut block.attn.attached, &mut block.mlp.attached]);
         }
-        linears
+        places.norms.push(self.ln_f.place());
+        Places {
+            embedding: Some(&mut self.wte),
+            head_bias: Some(&mut self.lm_head.bias),
+            ..places
+        }
     }
 }
 
@@ -153,7 +175,7 @@ impl<B: Backend> CausalBackbone<B> for CodeGen<B> {
         positions: Tensor<B, 2, Int>,
         dropout: f64,
     ) -> Tensor<B, 3> {
-        self.run(embeddings, positions, Reading::new(mask, None, dropout))
+        self.run(embeddings, positions, Reading::new(mask, None, self.prefix(), dropout))
     }
 
     fn head(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2> {
@@ -179,7 +201,11 @@ impl<B: Backend> CausalBackbone<B> for CodeGen<B> {
         positions: Tensor<B, 2, Int>,
         cache: &mut CausalCache<B>,
     ) -> Tensor<B, 3> {
-        self.run(embeddings, positions, Reading::new(mask, Some(cache), 0.0))
+        self.run(
+            embeddings,
+            positions,
+            Reading::new(mask, Some(cache), self.prefix(), 0.0),
+        )
     }
 
     fn max_positions(&self) -> usize {

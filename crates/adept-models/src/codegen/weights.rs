@@ -9,7 +9,8 @@ use super::model::{Attention, Block, CodeGen, Mlp};
 use crate::auto::pretrained;
 use crate::checkpoint::{self, Checkpoint};
 use crate::error::ModelError;
-use crate::source::{Builder, CheckpointSource, Named, RandomSource, Source, linear_tensors, vector_tensor};
+use crate::places::Attached;
+use crate::source::{Builder, CheckpointSource, Named, RandomSource, Source, layer_norm_tensors, linear_tensors};
 use crate::stored::{Loaded, Stored, StoredType};
 
 const EMBEDDING: &str = "transformer.wte.weight";
@@ -47,10 +48,12 @@ fn build<B: Backend>(
             attn: Attention {
                 qkv_proj: builder.reordered(&name("attn.qkv_proj"), d, 3 * d, |rows| joined(rows, d))?,
                 out_proj: builder.linear(&name("attn.out_proj"), d, d, false)?,
+                attached: Attached::none(),
             },
             mlp: Mlp {
                 fc_in: builder.linear(&name("mlp.fc_in"), d, inner, true)?,
                 fc_out: builder.linear(&name("mlp.fc_out"), inner, d, true)?,
+                attached: Attached::none(),
             },
         });
     }
@@ -139,16 +142,14 @@ impl<B: Backend> CodeGen<B> {
         let d = self.config.n_embd;
         for (number, block) in self.h.iter().enumerate() {
             let name = |part: &str| format!("transformer.h.{number}.{part}");
-            vector_tensor(&mut out, &name("ln_1.weight"), &block.ln_1.weight);
-            vector_tensor(&mut out, &name("ln_1.bias"), &block.ln_1.bias);
+            layer_norm_tensors(&mut out, &name("ln_1"), &block.ln_1);
             let qkv = Stored::reordered(&block.attn.qkv_proj.weight, move |rows| parted(rows, d));
             out.push((name("attn.qkv_proj.weight"), qkv));
             linear_tensors(&mut out, &name("attn.out_proj"), &block.attn.out_proj);
             linear_tensors(&mut out, &name("mlp.fc_in"), &block.mlp.fc_in);
             linear_tensors(&mut out, &name("mlp.fc_out"), &block.mlp.fc_out);
         }
-        vector_tensor(&mut out, "transformer.ln_f.weight", &self.ln_f.weight);
-        vector_tensor(&mut out, "transformer.ln_f.bias", &self.ln_f.bias);
+        layer_norm_tensors(&mut out, "transformer.ln_f", &self.ln_f);
         linear_tensors(&mut out, "lm_head", &self.lm_head);
         checkpoint::write(
             dir,

@@ -305,6 +305,15 @@ impl ModelConfig for LlamaConfig {
         LlamaConfig::sites(self)
     }
 
+    fn parameters(&self) -> usize {
+        let matrices = if self.tie_word_embeddings { 1 } else { 2 };
+        self.sites().parameters() + matrices * self.vocab_size * self.hidden_size
+    }
+
+    fn is_causal(&self) -> bool {
+        true
+    }
+
     fn dropout_rate(&self) -> f64 {
         self.dropout_rate
     }

@@ -8,9 +8,10 @@ use burn::tensor::{Bool, Int, Tensor};
 
 use super::config::LlamaConfig;
 use super::rope::RopeScaling;
-use crate::causal::{CausalCache, Reading, attend};
+use crate::causal::{CausalCache, Reading, attend, behind};
 use crate::linear::Linear;
 use crate::norm::RmsNorm;
+use crate::places::{Attached, Places};
 use crate::traits::{Backbone, CausalBackbone};
 
 /// `self_attn` of a block.
@@ -24,6 +25,8 @@ pub struct Attention<B: Backend> {
     pub v_proj: Linear<B>,
     /// `[h·c, d]`.
     pub o_proj: Linear<B>,
+    /// What a method attaches.
+    pub attached: Attached<B>,
 }
 
 /// `mlp` of a block.
@@ -35,6 +38,8 @@ pub struct Mlp<B: Backend> {
     pub up_proj: Linear<B>,
     /// `[f, d]`.
     pub down_proj: Linear<B>,
+    /// What a method attaches.
+    pub attached: Attached<B>,
 }
 
 /// One block.
@@ -61,6 +66,8 @@ pub struct Llama<B: Backend> {
     pub norm: RmsNorm<B>,
     /// The output head, `[d, vocab]`; tied models use [`Self::embed_tokens`].
     pub lm_head: Option<Linear<B>>,
+    /// `[vocab]`, if a method adds one.
+    pub head_bias: Option<Param<Tensor<B, 1>>>,
     #[module(skip)]
     pub(super) config: LlamaConfig,
 }
@@ -78,9 +85,14 @@ impl<B: Backend> Llama<B> {
         self
     }
 
+    /// Slots in front of every attention, which tokens count their positions from.
+    fn prefix(&self) -> usize {
+        self.layers.first().map_or(0, |block| block.self_attn.attached.slots())
+    }
+
     /// States `[b, n, d]` after the final norm.
     fn run(&self, embeddings: Tensor<B, 3>, positions: Tensor<B, 2, Int>, mut reading: Reading<'_, B>) -> Tensor<B, 3> {
-        let angles = self.config.rotary().angles(positions);
+        let angles = self.config.rotary().angles(behind(positions, self.prefix()));
         let epsilon = self.config.rms_norm_eps;
         let mut x = embeddings;
         for (number, block) in self.layers.iter().enumerate() {
@@ -108,14 +120,16 @@ impl<B: Backend> Attention<B> {
         let query = rotary(self.q_proj.forward(x.clone()), heads, angles, RotaryPairs::Halves);
         let key = rotary(self.k_proj.forward(x.clone()), groups, angles, RotaryPairs::Halves);
         let value = self.v_proj.forward(x);
-        self.o_proj.forward(attend(number, query, key, value, heads, reading))
+        let context = attend(number, [query, key, value], heads, &self.attached, reading);
+        self.attached.after(self.o_proj.forward(context))
     }
 }
 
 impl<B: Backend> Mlp<B> {
     fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         let gate = self.gate_proj.forward(x.clone());
-        self.down_proj.forward(gated_silu(gate, self.up_proj.forward(x)))
+        let inner = gated_silu(gate, self.up_proj.forward(x));
+        self.attached.after(self.down_proj.forward(inner))
     }
 }
 
@@ -140,23 +154,25 @@ impl<B: Backend> Backbone<B> for Llama<B> {
         self.config.sites()
     }
 
-    fn linears_mut(&mut self) -> Vec<&mut Linear<B>> {
-        let mut linears = Vec::new();
+    fn places(&mut self) -> Places<'_, B> {
+        let mut places = Places::default();
         for block in &mut self.layers {
-            let Attention {
-                q_proj,
-                k_proj,
-                v_proj,
-                o_proj,
-            } = &mut block.self_attn;
-            let Mlp {
-                gate_proj,
-                up_proj,
-                down_proj,
-            } = &mut block.mlp;
-            linears.extend([q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj]);
+            let (attention, mlp) = (&mut block.self_attn, &mut block.mlp);
+            places.linears.extend([&mut attention.q_proj, &mut attention.k_proj]);
+            places.linears.extend([&mut attention.v_proj, &mut attention.o_proj]);
+            places
+                .linears
+                .extend([&mut mlp.gate_proj, &mut mlp.up_proj, &mut mlp.down_proj]);
+            places.norms.push(block.input_layernorm.place());
+            places.norms.push(block.post_attention_layernorm.place());
+            places.sublayers.extend([&mut attention.attached, &mut mlp.attached]);
         }
-        linears
+        places.norms.push(self.norm.place());
+        Places {
+            embedding: Some(&mut self.embed_tokens),
+            head_bias: Some(&mut self.head_bias),
+            ..places
+        }
     }
 }
 
@@ -170,20 +186,24 @@ impl<B: Backend> CausalBackbone<B> for Llama<B> {
         positions: Tensor<B, 2, Int>,
         dropout: f64,
     ) -> Tensor<B, 3> {
-        self.run(embeddings, positions, Reading::new(mask, None, dropout))
+        self.run(embeddings, positions, Reading::new(mask, None, self.prefix(), dropout))
     }
 
     fn head(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2> {
-        match &self.lm_head {
+        let logits = match &self.lm_head {
             Some(head) => head.forward_rows(hidden),
             None => hidden.matmul(self.embed_tokens.val().transpose()),
+        };
+        match &self.head_bias {
+            Some(bias) => logits + bias.val().unsqueeze(),
+            None => logits,
         }
     }
 
     fn head_loss(&self, hidden: Tensor<B, 2>, labels: Tensor<B, 1, Int>) -> Tensor<B, 1> {
-        match &self.lm_head {
-            Some(_) => adept_kernels::cross_entropy(self.head(hidden), labels),
-            None => adept_kernels::head_loss(hidden, self.embed_tokens.val(), 1.0, labels),
+        match self.lm_head.is_none() && self.head_bias.is_none() {
+            true => adept_kernels::head_loss(hidden, self.embed_tokens.val(), 1.0, labels),
+            false => adept_kernels::cross_entropy(self.head(hidden), labels),
         }
     }
 
@@ -206,7 +226,11 @@ impl<B: Backend> CausalBackbone<B> for Llama<B> {
         positions: Tensor<B, 2, Int>,
         cache: &mut CausalCache<B>,
     ) -> Tensor<B, 3> {
-        self.run(embeddings, positions, Reading::new(mask, Some(cache), 0.0))
+        self.run(
+            embeddings,
+            positions,
+            Reading::new(mask, Some(cache), self.prefix(), 0.0),
+        )
     }
 
     fn max_positions(&self) -> usize {

@@ -1,6 +1,9 @@
-//! Llama's linear maps: their sites, names in checkpoints, and sizes.
+//! Llama's places for methods: their sites, names in checkpoints, and sizes.
 
-use adept_core::{LinearMap, LinearPart, LinearSite, ModelSites, Stack};
+use adept_core::{
+    KeyHeads, LinearMap, LinearPart, LinearSite, ModelSites, Norm, NormSite, Stack, Sublayer, SublayerPart,
+    SublayerSite, TokenMatrix,
+};
 
 use super::config::LlamaConfig;
 
@@ -29,12 +32,52 @@ impl LlamaConfig {
                 name: format!("model.layers.{block}.{name}"),
                 input,
                 output,
+                has_bias: match part {
+                    LinearPart::Gate | LinearPart::Up | LinearPart::Down => self.mlp_bias,
+                    _ => self.attention_bias,
+                },
                 fused: None,
             })
         };
+        let layers = [
+            (SublayerPart::Attention, "self_attn", "input_layernorm"),
+            (SublayerPart::FeedForward, "mlp", "post_attention_layernorm"),
+        ];
+        let sublayers = (0..self.num_hidden_layers).flat_map(|block| {
+            layers.map(|(part, layer, _)| Sublayer {
+                site: SublayerSite::new(Stack::Decoder, block, part),
+                name: format!("model.layers.{block}.{layer}"),
+                heads: (part == SublayerPart::Attention).then_some(KeyHeads {
+                    heads: self.num_key_value_heads,
+                    channels: self.head_dim,
+                }),
+            })
+        });
+        let norm = |site: NormSite, name: String| Norm {
+            site,
+            name,
+            width: d,
+            has_bias: false,
+        };
+        let norms = (0..self.num_hidden_layers).flat_map(|block| {
+            layers.map(|(part, _, name)| {
+                let site = NormSite::Before(SublayerSite::new(Stack::Decoder, block, part));
+                norm(site, format!("model.layers.{block}.{name}"))
+            })
+        });
+        let last = norm(NormSite::Final(Stack::Decoder), "model.norm".to_owned());
+        let matrix = |name: &str| TokenMatrix {
+            name: name.to_owned(),
+            rows: self.vocab_size,
+            has_bias: false,
+        };
         ModelSites {
-            d_model: d,
             linears: (0..self.num_hidden_layers).flat_map(of_block).collect(),
+            norms: norms.chain([last]).collect(),
+            sublayers: sublayers.collect(),
+            embedding: Some(matrix("model.embed_tokens")),
+            head: Some(matrix("lm_head")),
+            ..ModelSites::embeddings(d)
         }
     }
 }

@@ -12,6 +12,7 @@ use super::model::{Attention, Block, Llama, Mlp};
 use crate::auto::pretrained;
 use crate::checkpoint::{self, Checkpoint};
 use crate::error::ModelError;
+use crate::places::Attached;
 use crate::source::{Builder, CheckpointSource, Named, RandomSource, Source, linear_tensors, vector_tensor};
 use crate::stored::{Loaded, Stored, StoredType};
 
@@ -57,12 +58,14 @@ fn build<B: Backend>(
                 k_proj: builder.linear(&name("self_attn.k_proj"), d, narrow, bias)?,
                 v_proj: builder.linear(&name("self_attn.v_proj"), d, narrow, bias)?,
                 o_proj: builder.linear(&name("self_attn.o_proj"), wide, d, bias)?,
+                attached: Attached::none(),
             },
             post_attention_layernorm: builder.rms_norm(&name("post_attention_layernorm"), d)?,
             mlp: Mlp {
                 gate_proj: builder.linear(&name("mlp.gate_proj"), d, f, config.mlp_bias)?,
                 up_proj: builder.linear(&name("mlp.up_proj"), d, f, config.mlp_bias)?,
                 down_proj: builder.linear(&name("mlp.down_proj"), f, d, config.mlp_bias)?,
+                attached: Attached::none(),
             },
         });
     }
@@ -76,6 +79,7 @@ fn build<B: Backend>(
         layers,
         norm,
         lm_head,
+        head_bias: None,
         config: config.clone(),
     })
 }

@@ -289,11 +289,34 @@ impl T5Config {
             ..Self::t5_small()
         }
     }
+
+    /// The published T5-3B (v1.0).
+    pub fn t5_3b() -> Self {
+        Self {
+            d_model: 1024,
+            d_kv: 128,
+            d_ff: 16384,
+            num_layers: 24,
+            num_decoder_layers: 24,
+            num_heads: 32,
+            ..Self::t5_small()
+        }
+    }
 }
 
 impl ModelConfig for T5Config {
     fn sites(&self) -> ModelSites {
         T5Config::sites(self)
+    }
+
+    fn parameters(&self) -> usize {
+        let matrices = if self.tie_word_embeddings { 1 } else { 2 };
+        let positions = 2 * self.relative_attention_num_buckets * self.num_heads;
+        self.sites().parameters() + matrices * self.vocab_size * self.d_model + positions
+    }
+
+    fn is_causal(&self) -> bool {
+        false
     }
 
     fn dropout_rate(&self) -> f64 {

@@ -11,6 +11,7 @@ use burn::tensor::backend::Backend;
 
 use crate::linear::Linear;
 use crate::norm::RmsNorm;
+use crate::places::Attached;
 
 /// Pre-norm attention; `SelfAttention` or `EncDecAttention` in the checkpoint. Scores are not scaled.
 #[derive(Module, Debug)]
@@ -25,24 +26,29 @@ pub struct Attention<B: Backend> {
     pub o: Linear<B>,
     /// The norm before the layer (`layer.N.layer_norm`).
     pub layer_norm: RmsNorm<B>,
+    /// What a method attaches.
+    pub attached: Attached<B>,
 }
 
 impl<B: Backend> Attention<B> {
     /// Keys and values of (already normalised) states `[b, n, d]`.
     pub(super) fn keys_values(&self, states: Tensor<B, 3>, pass: Settings) -> KeysValues<B> {
-        if self.k.is_changed() || self.v.is_changed() {
-            return KeysValues::Apart(self.k.forward(states.clone()), self.v.forward(states));
+        if self.k.is_changed() || self.v.is_changed() || self.attached.prefix.is_some() {
+            let (keys, values) = (self.k.forward(states.clone()), self.v.forward(states));
+            let (keys, values) = self.attached.behind_prefix(keys, values);
+            return KeysValues::Apart(keys, values);
         }
         KeysValues::new(states, self.k.weight.val(), self.v.weight.val(), pass)
     }
 
     /// Self-attention with its residual connection.
     pub(super) fn self_attention(&self, x: Tensor<B, 3>, bias: &AttentionBias<B>, pass: Settings) -> Tensor<B, 3> {
-        if [&self.q, &self.k, &self.v, &self.o].into_iter().any(Linear::is_changed) {
+        if self.is_changed(&[&self.q, &self.k, &self.v, &self.o]) {
             let normed = self.layer_norm.forward(x.clone(), pass.epsilon);
-            let [query, key, value] = [&self.q, &self.k, &self.v].map(|map| map.forward(normed.clone()));
-            let context = attention(query, key, value, pass.heads, bias, pass.dropout);
-            return x + dropout(self.o.forward(context), pass.dropout);
+            let [query, keys, values] = [&self.q, &self.k, &self.v].map(|map| map.forward(normed.clone()));
+            let (keys, values) = self.attached.behind_prefix(keys, values);
+            let context = attention(query, keys, values, pass.heads, bias, pass.dropout);
+            return x + dropout(self.attached.after(self.o.forward(context)), pass.dropout);
         }
         let inputs = [&self.q, &self.k, &self.v].map(|map| map.weight.val());
         sublayer::self_attention(x, self.weights(inputs.into()), bias, pass)
@@ -57,14 +63,14 @@ impl<B: Backend> Attention<B> {
         bias: &AttentionBias<B>,
         pass: Settings,
     ) -> Tensor<B, 3> {
-        if self.q.is_changed() || self.o.is_changed() {
+        if self.is_changed(&[&self.q, &self.o]) {
             let [rows, n, d] = x.dims();
             let (keys, values) = memory.clone().apart();
             let b = keys.dims()[0];
             let normed = self.layer_norm.forward(x.clone(), pass.epsilon);
             let query = self.q.forward(normed.reshape([b, rows / b * n, d]));
             let context = attention(query, keys, values, pass.heads, bias, pass.dropout);
-            let added = dropout(self.o.forward(context), pass.dropout);
+            let added = dropout(self.attached.after(self.o.forward(context)), pass.dropout);
             return x + added.reshape([rows, n, d]);
         }
         sublayer::cross_attention(x, self.weights(vec![self.q.weight.val()]), memory, bias, pass)
@@ -81,13 +87,21 @@ impl<B: Backend> Attention<B> {
     ) -> Tensor<B, 3> {
         let normed = self.layer_norm.forward(x.clone(), pass.epsilon);
         let (mut keys, mut values) = (self.k.forward(normed.clone()), self.v.forward(normed.clone()));
-        if let Some((old_keys, old_values)) = past.take() {
-            keys = Tensor::cat(vec![old_keys, keys], 1);
-            values = Tensor::cat(vec![old_values, values], 1);
+        match past.take() {
+            Some((old_keys, old_values)) => {
+                keys = Tensor::cat(vec![old_keys, keys], 1);
+                values = Tensor::cat(vec![old_values, values], 1);
+            }
+            None => (keys, values) = self.attached.behind_prefix(keys, values),
         }
         *past = Some((keys.clone(), values.clone()));
         let context = attention(self.q.forward(normed), keys, values, pass.heads, bias, 0.0);
-        x + self.o.forward(context)
+        x + self.attached.after(self.o.forward(context))
+    }
+
+    /// Whether a method changes one of these maps or what surrounds them.
+    fn is_changed(&self, maps: &[&Linear<B>]) -> bool {
+        maps.iter().any(|map| map.is_changed()) || self.layer_norm.bias.is_some() || !self.attached.is_none()
     }
 
     fn weights(&self, inputs: Vec<Tensor<B, 2>>) -> AttentionWeights<B> {
@@ -110,19 +124,24 @@ pub struct FeedForward<B: Backend> {
     pub wo: Linear<B>,
     /// The norm before the layer.
     pub layer_norm: RmsNorm<B>,
+    /// What a method attaches.
+    pub attached: Attached<B>,
 }
 
 impl<B: Backend> FeedForward<B> {
     /// The layer with its residual connection, `[b, n, d]` to the same shape.
     pub(super) fn forward(&self, x: Tensor<B, 3>, pass: Settings) -> Tensor<B, 3> {
-        let gate_is_changed = self.wi_1.as_ref().is_some_and(Linear::is_changed);
-        if self.wi.is_changed() || self.wo.is_changed() || gate_is_changed {
+        let mut maps = [Some(&self.wi), self.wi_1.as_ref(), Some(&self.wo)]
+            .into_iter()
+            .flatten();
+        if maps.any(Linear::is_changed) || self.layer_norm.bias.is_some() || !self.attached.is_none() {
             let normed = self.layer_norm.forward(x.clone(), pass.epsilon);
             let hidden = match &self.wi_1 {
                 None => relu(self.wi.forward(normed)),
                 Some(up) => gated_gelu(self.wi.forward(normed.clone()), up.forward(normed)),
             };
-            return x + dropout(self.wo.forward(dropout(hidden, pass.dropout)), pass.dropout);
+            let output = self.wo.forward(dropout(hidden, pass.dropout));
+            return x + dropout(self.attached.after(output), pass.dropout);
         }
         let weights = FeedForwardWeights {
             norm: self.layer_norm.weight.val(),

@@ -10,6 +10,7 @@ use super::config::T5Config;
 use super::stack::{Memory, Past, Stack};
 use crate::linear::Linear;
 use crate::loss::label_log_probabilities;
+use crate::places::Places;
 use crate::traits::{Backbone, Seq2SeqBackbone};
 
 /// An embedding table, `[vocab, d_model]`.
@@ -33,6 +34,8 @@ pub struct T5<B: Backend> {
     pub decoder: Stack<B>,
     /// The output head of untied models (v1.1), `[d_model, vocab]`; tied ones use [`Self::shared`].
     pub lm_head: Option<Linear<B>>,
+    /// `[vocab]`, if a method adds one.
+    pub head_bias: Option<Param<Tensor<B, 1>>>,
     #[module(skip)]
     pub(super) config: T5Config,
 }
@@ -110,10 +113,19 @@ impl<B: Backend> T5<B> {
             true => states.mul_scalar(self.head_factor()),
             false => states,
         };
-        match &self.lm_head {
+        let logits = match &self.lm_head {
             Some(head) => states.matmul(head.weight.val()),
             None => states.matmul(self.shared.weight.val().transpose()),
+        };
+        match &self.head_bias {
+            Some(bias) => logits + bias.val().unsqueeze(),
+            None => logits,
         }
+    }
+
+    /// Whether the logits are a plain product with the embedding matrix, for which there are fused kernels.
+    fn head_is_plain(&self) -> bool {
+        self.lm_head.is_none() && self.head_bias.is_none()
     }
 
     /// Decoder states `[batch × target, d_model]` before the head.
@@ -175,9 +187,15 @@ impl<B: Backend> Backbone<B> for T5<B> {
         self.config.sites()
     }
 
-    fn linears_mut(&mut self) -> Vec<&mut Linear<B>> {
-        let stacks = [&mut self.encoder, &mut self.decoder];
-        stacks.into_iter().flat_map(Stack::linears_mut).collect()
+    fn places(&mut self) -> Places<'_, B> {
+        let mut places = Places::default();
+        self.encoder.places(&mut places);
+        self.decoder.places(&mut places);
+        Places {
+            embedding: Some(&mut self.shared.weight),
+            head_bias: Some(&mut self.head_bias),
+            ..places
+        }
     }
 }
 
@@ -216,9 +234,9 @@ impl<B: Backend> Seq2SeqBackbone<B> for T5<B> {
         let [b, t] = labels.dims();
         let states = self.decoder_states(decoder_ids, encoded, mask, dropout);
         let labels = labels.reshape([b * t]);
-        match &self.lm_head {
-            Some(_) => adept_kernels::cross_entropy(self.head(states), labels),
-            None => adept_kernels::head_loss(states, self.shared.weight.val(), self.head_factor(), labels),
+        match self.head_is_plain() {
+            true => adept_kernels::head_loss(states, self.shared.weight.val(), self.head_factor(), labels),
+            false => adept_kernels::cross_entropy(self.head(states), labels),
         }
     }
 
@@ -240,7 +258,7 @@ impl<B: Backend> Seq2SeqBackbone<B> for T5<B> {
         mask: Tensor<B, 2, Bool>,
         labels: Tensor<B, 2, Int>,
     ) -> Tensor<B, 3> {
-        if self.lm_head.is_some() {
+        if !self.head_is_plain() {
             return label_log_probabilities(self.decode_candidates(decoder_ids, encoded, mask), labels);
         }
         let ([candidates, t], [b, _, _]) = (labels.dims(), encoded.dims());

@@ -1,6 +1,9 @@
-//! T5's linear maps: their sites, names in checkpoints, and sizes.
+//! T5's places for methods: their sites, names in checkpoints, and sizes.
 
-use adept_core::{LinearMap, LinearPart, LinearSite, ModelSites, Stack};
+use adept_core::{
+    KeyHeads, LinearMap, LinearPart, LinearSite, ModelSites, Norm, NormSite, Stack, Sublayer, SublayerPart,
+    SublayerSite, TokenMatrix,
+};
 
 use super::config::{FeedForwardKind, T5Config};
 
@@ -9,9 +12,46 @@ impl T5Config {
     pub fn sites(&self) -> ModelSites {
         let encoder = (0..self.num_layers).flat_map(|block| self.block_maps(Stack::Encoder, block));
         let decoder = (0..self.num_decoder_layers).flat_map(|block| self.block_maps(Stack::Decoder, block));
+        let blocks = |(stack, name, count): (Stack, &'static str, usize)| {
+            let of_block = move |block: usize| block_layers(stack, name, block);
+            (0..count).flat_map(of_block)
+        };
+        let stacks = [
+            (Stack::Encoder, "encoder", self.num_layers),
+            (Stack::Decoder, "decoder", self.num_decoder_layers),
+        ];
+        let norm = |site: NormSite, name: String| Norm {
+            site,
+            name,
+            width: self.d_model,
+            has_bias: false,
+        };
+        let norms = |(stack, name, count): (Stack, &'static str, usize)| {
+            let before = blocks((stack, name, count));
+            let before = before.map(|(site, layer)| norm(NormSite::Before(site), format!("{layer}.layer_norm")));
+            before.chain([norm(NormSite::Final(stack), format!("{name}.final_layer_norm"))])
+        };
+        let heads = KeyHeads {
+            heads: self.num_heads,
+            channels: self.d_kv,
+        };
+        let sublayer = |(site, name): (SublayerSite, String)| Sublayer {
+            site,
+            name,
+            heads: (site.part != SublayerPart::FeedForward).then_some(heads),
+        };
+        let matrix = |name: &str| TokenMatrix {
+            name: name.to_owned(),
+            rows: self.vocab_size,
+            has_bias: false,
+        };
         ModelSites {
-            d_model: self.d_model,
             linears: encoder.chain(decoder).collect(),
+            norms: stacks.into_iter().flat_map(norms).collect(),
+            sublayers: stacks.into_iter().flat_map(blocks).map(sublayer).collect(),
+            embedding: Some(matrix("shared")),
+            head: Some(matrix("lm_head")),
+            ..ModelSites::embeddings(self.d_model)
         }
     }
 
@@ -48,9 +88,27 @@ impl T5Config {
                 name: format!("{name}.block.{block}.layer.{layer}.{kind}.{map}"),
                 input,
                 output,
+                has_bias: false,
                 fused: None,
             }));
         }
         linears
     }
+}
+
+/// The sublayers of a block, with the names of their layers.
+fn block_layers(stack: Stack, name: &str, block: usize) -> Vec<(SublayerSite, String)> {
+    let parts: &[SublayerPart] = match stack {
+        Stack::Encoder => &[SublayerPart::Attention, SublayerPart::FeedForward],
+        Stack::Decoder => &[
+            SublayerPart::Attention,
+            SublayerPart::CrossAttention,
+            SublayerPart::FeedForward,
+        ],
+    };
+    let layer = |(layer, part): (usize, &SublayerPart)| {
+        let site = SublayerSite::new(stack, block, *part);
+        (site, format!("{name}.block.{block}.layer.{layer}"))
+    };
+    parts.iter().enumerate().map(layer).collect()
 }

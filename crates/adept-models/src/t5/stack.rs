@@ -11,8 +11,8 @@ use burn::tensor::{Bool, Tensor};
 
 use super::layer::{Attention, FeedForward};
 use super::position;
-use crate::linear::Linear;
 use crate::norm::RmsNorm;
+use crate::places::Places;
 
 /// One block: self-attention, cross-attention (decoder only), feed-forward.
 #[derive(Module, Debug)]
@@ -47,22 +47,31 @@ pub(super) struct Memory<B: Backend> {
 }
 
 impl<B: Backend> Stack<B> {
-    /// Every linear map, in the order of [`super::T5Config::sites`].
-    pub(super) fn linears_mut(&mut self) -> Vec<&mut Linear<B>> {
-        let mut linears = Vec::new();
+    /// Adds every place, in the order of [`super::T5Config::sites`].
+    pub(super) fn places<'a>(&'a mut self, places: &mut Places<'a, B>) {
         for block in &mut self.block {
-            for attention in [Some(&mut block.self_attention), block.cross_attention.as_mut()] {
-                let Some(Attention { q, k, v, o, .. }) = attention else {
-                    continue;
-                };
-                linears.extend([q, k, v, o]);
+            let attentions = [Some(&mut block.self_attention), block.cross_attention.as_mut()];
+            for attention in attentions.into_iter().flatten() {
+                places.linears.extend([&mut attention.q, &mut attention.k]);
+                places.linears.extend([&mut attention.v, &mut attention.o]);
+                places.norms.push(attention.layer_norm.place());
+                places.sublayers.push(&mut attention.attached);
             }
-            let FeedForward { wi, wi_1, wo, .. } = &mut block.feed_forward;
-            linears.push(wi);
-            linears.extend(wi_1.as_mut());
-            linears.push(wo);
+            let layer = &mut block.feed_forward;
+            places.linears.push(&mut layer.wi);
+            places.linears.extend(layer.wi_1.as_mut());
+            places.linears.push(&mut layer.wo);
+            places.norms.push(layer.layer_norm.place());
+            places.sublayers.push(&mut layer.attached);
         }
-        linears
+        places.norms.push(self.final_layer_norm.place());
+    }
+
+    /// Slots in front of every self-attention.
+    fn prefix(&self) -> usize {
+        self.block
+            .first()
+            .map_or(0, |block| block.self_attention.attached.slots())
     }
 
     /// Bidirectional pass over embeddings `[b, n, d]`; returns the states after the final norm.
@@ -85,9 +94,10 @@ impl<B: Backend> Stack<B> {
         pass: Settings,
         watch: &mut dyn FnMut(&Tensor<B, 3>),
     ) -> Tensor<B, 3> {
-        let [_, n, _] = embeddings.dims();
+        let ([_, n, _], m) = (embeddings.dims(), self.prefix());
         let table = self.relative_attention_bias.val();
-        let bias = AttentionBias::new(Some(position::bias(table, 0, n, n, true, max_distance)), Some(mask));
+        let bias = position::bias(table, m, n, m + n, true, max_distance);
+        let bias = AttentionBias::new(Some(bias), Some(with_prefix(mask, m)));
         let mut x = dropout(embeddings, pass.dropout);
         watch(&x);
         for block in &self.block {
@@ -105,9 +115,10 @@ impl<B: Backend> Stack<B> {
             .iter()
             .map(|block| block.cross().keys_values(encoded.clone(), pass))
             .collect();
+        let m = self.block.first().map_or(0, |block| block.cross().attached.slots());
         Memory {
             blocks,
-            bias: AttentionBias::new(None, Some(mask)),
+            bias: AttentionBias::new(None, Some(with_prefix(mask, m))),
         }
     }
 
@@ -131,9 +142,9 @@ impl<B: Backend> Stack<B> {
         pass: Settings,
         watch: &mut dyn FnMut(&Tensor<B, 3>),
     ) -> Tensor<B, 3> {
-        let [_, t, _] = embeddings.dims();
+        let ([_, t, _], m) = (embeddings.dims(), self.prefix());
         let table = self.relative_attention_bias.val();
-        let bias = position::causal(position::bias(table, 0, t, t, false, max_distance), 0);
+        let bias = position::causal(position::bias(table, m, t, m + t, false, max_distance), m);
         let bias = AttentionBias::new(Some(bias), None);
         let mut x = dropout(embeddings, pass.dropout);
         watch(&x);
@@ -158,7 +169,7 @@ impl<B: Backend> Stack<B> {
     ) -> Tensor<B, 3> {
         let position = match past.first() {
             Some(Some((keys, _))) => keys.dims()[1],
-            _ => 0,
+            _ => self.prefix(),
         };
         past.resize(self.block.len(), None);
         let table = self.relative_attention_bias.val();
@@ -173,6 +184,15 @@ impl<B: Backend> Stack<B> {
         }
         self.final_layer_norm.forward(x, pass.epsilon)
     }
+}
+
+/// The mask `[b, n]` with `m` visible slots in front.
+fn with_prefix<B: Backend>(mask: Tensor<B, 2, Bool>, m: usize) -> Tensor<B, 2, Bool> {
+    if m == 0 {
+        return mask;
+    }
+    let visible = Tensor::full([mask.dims()[0], m], true, &mask.device());
+    Tensor::cat(vec![visible, mask], 1)
 }
 
 impl<B: Backend> Block<B> {

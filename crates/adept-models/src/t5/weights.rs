@@ -17,6 +17,7 @@ use crate::checkpoint::{self, Checkpoint};
 use crate::error::ModelError;
 use crate::linear::Linear;
 use crate::norm::RmsNorm;
+use crate::places::Attached;
 use crate::source::{Builder, CheckpointSource, Named, Source, linear_tensors, vector_tensor};
 use crate::stored::{Loaded, Stored, StoredType};
 
@@ -72,6 +73,7 @@ impl<B: Backend> Parts<'_, B> {
             v: self.linear(&format!("{layer}.{kind}.v"), d, inner)?,
             o: self.linear(&format!("{layer}.{kind}.o"), inner, d)?,
             layer_norm: self.norm(&format!("{layer}.layer_norm"))?,
+            attached: Attached::none(),
         })
     }
 
@@ -91,6 +93,7 @@ impl<B: Backend> Parts<'_, B> {
             wi_1,
             wo,
             layer_norm: self.norm(&format!("{layer}.layer_norm"))?,
+            attached: Attached::none(),
         })
     }
 
@@ -140,6 +143,7 @@ pub(super) fn build<B: Backend>(
         encoder,
         decoder,
         lm_head,
+        head_bias: None,
         config: config.clone(),
     })
 }

@@ -5,6 +5,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 
 use crate::causal::{CausalCache, Reading, attend};
+use crate::places::Attached;
 use crate::random::named_normals;
 use crate::traits::{Backbone, CausalBackbone};
 
@@ -57,7 +58,13 @@ impl<B: Backend> Toy<B> {
         for (block, map) in self.maps.iter().enumerate() {
             let all = x.clone().reshape([b * n, d]).matmul(map.val()).reshape([b, n, 3 * d]);
             let part = |which: usize| all.clone().narrow(2, which * d, d);
-            x = x + attend(block, part(0), part(1), part(2), HEADS, &mut reading);
+            x = x + attend(
+                block,
+                [part(0), part(1), part(2)],
+                HEADS,
+                &Attached::none(),
+                &mut reading,
+            );
         }
         x
     }
@@ -92,7 +99,7 @@ impl<B: Backend> CausalBackbone<B> for Toy<B> {
         positions: Tensor<B, 2, Int>,
         dropout: f64,
     ) -> Tensor<B, 3> {
-        self.run(embeddings, positions, Reading::new(mask, None, dropout))
+        self.run(embeddings, positions, Reading::new(mask, None, 0, dropout))
     }
 
     fn head(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2> {
@@ -120,7 +127,7 @@ impl<B: Backend> CausalBackbone<B> for Toy<B> {
     ) -> Tensor<B, 3> {
         let [b, n, _] = embeddings.dims();
         self.reads.lock().unwrap().push([b, n]);
-        self.run(embeddings, positions, Reading::new(mask, Some(cache), 0.0))
+        self.run(embeddings, positions, Reading::new(mask, Some(cache), 0, 0.0))
     }
 
     fn max_positions(&self) -> usize {

@@ -1,0 +1,487 @@
+//! Adapters: a small network behind each self-attention and feed-forward layer,
+//! `y + gelu(y·W_down + b_down)·W_up + b_up`, with the weights of all norms trained beside them (Houlsby et al., 2019,
+//! section 2.1); and AdapterDrop, the same without networks in the lowest blocks of each stack (Rücklé et al., 2021).
+//!
+//! Files hold `base_model.model.SUBLAYER.adapter.down.weight` `[r, d]`, `.adapter.up.weight` `[d, r]`, their biases, and
+//! `base_model.model.NORM.weight` `[d]`, the difference to the model's own weight.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, Param};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+use serde_json::{Map, Value, json};
+
+use super::prompt::{Given, object, refuse};
+use super::weights::{PREFIX, module, transposed, values};
+use super::{
+    AdapterInit, GroupDefaults, Merge, MethodConfig, MethodInfo, MethodSettings, ParameterGroup, Setting, SettingKind,
+    Shape,
+};
+use crate::file::Fields;
+use crate::init::site_normal;
+use crate::site::{ModelSites, NormSite, Stack, Sublayer, SublayerPart, SublayerSite};
+use crate::{Bottleneck, CoreError, Intervention, Method, NormChange};
+
+/// The tensors of a network, in the order of files.
+const TENSORS: [&str; 4] = [
+    "adapter.down.weight",
+    "adapter.down.bias",
+    "adapter.up.weight",
+    "adapter.up.bias",
+];
+const WEIGHT: &str = "weight";
+
+const HOULSBY: &str = "houlsby";
+const PFEIFFER: &str = "pfeiffer";
+
+/// Standard deviation of a network's initial weights; its biases start at zero.
+const DEVIATION: f64 = 0.01;
+/// Share of the model's width that the networks have by default.
+const REDUCTION: usize = 32;
+
+const WIDTH: Setting = Setting {
+    key: "bottleneck",
+    kind: SettingKind::Integer { min: 0, max: 65536 },
+    default: "0",
+    meaning: "Inner width r of the networks; 0: the model's width / 32.",
+};
+const PLACEMENT: Setting = Setting {
+    key: "placement",
+    kind: SettingKind::Choice(&[HOULSBY, PFEIFFER]),
+    default: "\"houlsby\"",
+    meaning: "Where networks stand: behind self-attention and feed-forward layers (`houlsby`), or behind feed-forward \
+              layers alone (`pfeiffer`).",
+};
+const NORMS: Setting = Setting {
+    key: "train_norms",
+    kind: SettingKind::Flag,
+    default: "true",
+    meaning: "Whether the weights of the model's norms are trained, too.",
+};
+const SKIPPED: Setting = Setting {
+    key: "skip_blocks",
+    kind: SettingKind::Integer { min: 0, max: 65536 },
+    default: "0",
+    meaning: "How many of the lowest blocks of each stack get no network; 0: five of twelve.",
+};
+
+/// Sizes and places of adapters. `DROP`: whether the lowest blocks are left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BottleneckConfig<const DROP: bool> {
+    /// Inner width `r` of the networks.
+    pub bottleneck: usize,
+    /// Whether networks stand behind feed-forward layers only.
+    pub is_pfeiffer: bool,
+    /// Whether the weights of the norms are trained.
+    pub train_norms: bool,
+    /// The lowest blocks of each stack without networks; 0 unless `DROP`.
+    pub skip_blocks: usize,
+}
+
+/// Adapters in every block.
+pub type HoulsbyConfig = BottleneckConfig<false>;
+/// Adapters in all but the lowest blocks.
+pub type AdapterDropConfig = BottleneckConfig<true>;
+
+impl HoulsbyConfig {
+    /// Networks of this inner width in every block, and trained norms.
+    pub fn new(bottleneck: usize) -> Self {
+        Self {
+            bottleneck,
+            is_pfeiffer: false,
+            train_norms: true,
+            skip_blocks: 0,
+        }
+    }
+}
+
+impl AdapterDropConfig {
+    /// Networks of this inner width in all but the lowest `skip_blocks` blocks of each stack, and trained norms.
+    pub fn new(bottleneck: usize, skip_blocks: usize) -> Self {
+        Self {
+            bottleneck,
+            is_pfeiffer: false,
+            train_norms: true,
+            skip_blocks,
+        }
+    }
+}
+
+impl<const DROP: bool> BottleneckConfig<DROP> {
+    const METHOD: Method = if DROP { Method::AdapterDrop } else { Method::Adapter };
+
+    /// Whether a sublayer gets a network.
+    fn is_adapted(&self, site: SublayerSite) -> bool {
+        let is_place = match site.part {
+            SublayerPart::Attention => !self.is_pfeiffer,
+            SublayerPart::FeedForward => true,
+            SublayerPart::CrossAttention => false,
+        };
+        is_place && site.block >= self.skip_blocks
+    }
+
+    /// The sublayers that get a network.
+    fn layers<'a>(&self, sites: &'a ModelSites) -> Result<Vec<&'a Sublayer>, CoreError> {
+        for stack in [Stack::Encoder, Stack::Decoder] {
+            let blocks = sites.blocks(stack);
+            if blocks > 0 && self.skip_blocks >= blocks {
+                return Err(CoreError::NoBlocks {
+                    method: Self::METHOD,
+                    skip_blocks: self.skip_blocks,
+                    blocks,
+                });
+            }
+        }
+        let layers: Vec<_> = sites
+            .sublayers
+            .iter()
+            .filter(|layer| self.is_adapted(layer.site))
+            .collect();
+        match layers.is_empty() {
+            true => Err(CoreError::NoSite {
+                method: Self::METHOD,
+                needed: "sublayers",
+            }),
+            false => Ok(layers),
+        }
+    }
+
+    fn places(&self, sites: &ModelSites) -> Result<Places, CoreError> {
+        let layers = self.layers(sites)?.into_iter();
+        let norms = sites.norms.iter().filter(|_| self.train_norms);
+        Ok(Places {
+            d_model: sites.d_model,
+            bottleneck: self.bottleneck,
+            layers: layers.map(|layer| (layer.site, layer.name.clone())).collect(),
+            norms: norms.map(|norm| (norm.site, norm.name.clone(), norm.width)).collect(),
+        })
+    }
+}
+
+/// Five of twelve blocks of the smaller stack, rounded, and at least one.
+fn usual_skip(sites: &ModelSites) -> usize {
+    let blocks = [Stack::Encoder, Stack::Decoder].map(|stack| sites.blocks(stack));
+    let least = blocks.into_iter().filter(|blocks| *blocks > 0).min().unwrap_or(0);
+    ((5 * least + 6) / 12).max(1)
+}
+
+/// Where the tensors of an adapter belong, in the model's order.
+#[derive(Debug, Clone, PartialEq)]
+struct Places {
+    d_model: usize,
+    bottleneck: usize,
+    layers: Vec<(SublayerSite, String)>,
+    norms: Vec<(NormSite, String, usize)>,
+}
+
+impl Places {
+    /// Names and shapes in files.
+    fn shapes(&self) -> Vec<Shape> {
+        let (d, r) = (self.d_model, self.bottleneck);
+        let sizes = [vec![r, d], vec![r], vec![d, r], vec![d]];
+        let of_layer = |(_, layer): &(SublayerSite, String)| {
+            let named = TENSORS.into_iter().zip(&sizes);
+            let named = named.map(|(tensor, shape)| (format!("{PREFIX}{layer}.{tensor}"), shape.clone()));
+            named.collect::<Vec<Shape>>()
+        };
+        let norms = self.norms.iter();
+        let norms = norms.map(|(_, norm, width)| (format!("{PREFIX}{norm}.{WEIGHT}"), vec![*width]));
+        self.layers.iter().flat_map(of_layer).chain(norms).collect()
+    }
+}
+
+/// The trained network behind one sublayer.
+#[derive(Module, Debug)]
+pub struct BottleneckNetwork<B: Backend> {
+    /// `[d, r]`.
+    pub down: Param<Tensor<B, 2>>,
+    /// `[r]`.
+    pub down_bias: Param<Tensor<B, 1>>,
+    /// `[r, d]`.
+    pub up: Param<Tensor<B, 2>>,
+    /// `[d]`.
+    pub up_bias: Param<Tensor<B, 1>>,
+}
+
+/// The trained difference of a norm's weight.
+#[derive(Module, Debug)]
+pub struct NormWeight<B: Backend> {
+    /// `[d]`.
+    pub weight: Param<Tensor<B, 1>>,
+}
+
+/// All trained networks and norms.
+#[derive(Module, Debug)]
+pub struct BottleneckAdapter<B: Backend> {
+    /// The networks, in the model's order.
+    pub networks: Vec<BottleneckNetwork<B>>,
+    /// The norms, in the model's order; empty if they are not trained.
+    pub norms: Vec<NormWeight<B>>,
+    #[module(skip)]
+    places: Places,
+}
+
+impl<B: Backend> BottleneckAdapter<B> {
+    fn tensors(&self) -> Vec<(String, TensorData)> {
+        let (d, r) = (self.places.d_model, self.places.bottleneck);
+        let turned = |weight: &Param<Tensor<B, 2>>, [rows, columns]: [usize; 2]| {
+            let weight = values(weight.val().into_data());
+            TensorData::new(transposed(&weight, [rows, columns]), [columns, rows])
+        };
+        let of_network = |network: &BottleneckNetwork<B>| {
+            [
+                turned(&network.down, [d, r]),
+                network.down_bias.val().into_data(),
+                turned(&network.up, [r, d]),
+                network.up_bias.val().into_data(),
+            ]
+        };
+        let networks = self.networks.iter().flat_map(of_network);
+        let norms = self.norms.iter().map(|norm| norm.weight.val().into_data());
+        let names = self.places.shapes().into_iter().map(|(name, _)| name);
+        names.zip(networks.chain(norms)).collect()
+    }
+}
+
+impl<B: Backend> Intervention<B> for BottleneckAdapter<B> {
+    fn after(&self, site: SublayerSite) -> Option<Bottleneck<B>> {
+        let place = self.places.layers.iter().position(|(known, _)| *known == site)?;
+        let network = &self.networks[place];
+        Some(Bottleneck {
+            down: network.down.val(),
+            down_bias: network.down_bias.val(),
+            up: network.up.val(),
+            up_bias: network.up_bias.val(),
+        })
+    }
+
+    fn norm(&self, site: NormSite) -> Option<NormChange<B>> {
+        let place = self.places.norms.iter().position(|(known, ..)| *known == site)?;
+        Some(NormChange {
+            weight: Some(self.norms[place].weight.val()),
+            bias: None,
+        })
+    }
+
+    fn changes_model(&self) -> bool {
+        true
+    }
+}
+
+const GROUP: ParameterGroup = ParameterGroup {
+    name: "adapter",
+    prefix: "",
+    defaults: Some(GroupDefaults {
+        learning_rate: 3e-4,
+        weight_decay: 0.0,
+        warmup_steps: 500,
+    }),
+};
+
+impl<const DROP: bool> MethodConfig for BottleneckConfig<DROP> {
+    type Module<B: Backend> = BottleneckAdapter<B>;
+
+    const INFO: MethodInfo = MethodInfo {
+        title: if DROP { "AdapterDrop" } else { "Adapter" },
+        summary: if DROP {
+            "small networks behind sublayers but in the lowest blocks, and norms"
+        } else {
+            "small networks behind sublayers, and norms"
+        },
+        peft_type: if DROP { "ADAPTER_DROP" } else { "ADAPTER" },
+        has_prompt: false,
+        groups: if DROP {
+            &[ParameterGroup {
+                name: "adapter_drop",
+                ..GROUP
+            }]
+        } else {
+            &[GROUP]
+        },
+        merge: Merge::No("its networks are not linear"),
+        inference: "a small network behind each sublayer",
+        citation: if DROP {
+            "Rücklé et al., AdapterDrop: On the Efficiency of Adapters in Transformers, EMNLP 2021"
+        } else {
+            "Houlsby et al., Parameter-Efficient Transfer Learning for NLP, ICML 2019"
+        },
+    };
+
+    const SETTINGS: &'static [Setting] = if DROP {
+        &[WIDTH, PLACEMENT, NORMS, SKIPPED]
+    } else {
+        &[WIDTH, PLACEMENT, NORMS]
+    };
+
+    fn from_settings(settings: &MethodSettings<'_>) -> Result<Self, CoreError> {
+        let placement: String = settings.own(Self::METHOD, &PLACEMENT)?;
+        Ok(Self {
+            bottleneck: match settings.own(Self::METHOD, &WIDTH)? {
+                0 => (settings.sites.d_model / REDUCTION).max(1),
+                width => width,
+            },
+            is_pfeiffer: placement == PFEIFFER,
+            train_norms: settings.own(Self::METHOD, &NORMS)?,
+            skip_blocks: match DROP {
+                true => match settings.own(Self::METHOD, &SKIPPED)? {
+                    0 => usual_skip(settings.sites),
+                    blocks => blocks,
+                },
+                false => 0,
+            },
+        })
+    }
+
+    fn validate(&self) -> Result<(), CoreError> {
+        // Files from other programs may contain anything.
+        if !(1..=65536).contains(&self.bottleneck) {
+            return Err(refuse(Self::METHOD, "bottleneck", "from 1 to 65536", self.bottleneck));
+        }
+        match (DROP, self.skip_blocks) {
+            (true, 0) => Err(refuse(Self::METHOD, "skip_blocks", "at least 1", 0)),
+            _ => Ok(()),
+        }
+    }
+
+    fn tensor_shapes(&self, sites: &ModelSites) -> Result<Vec<Shape>, CoreError> {
+        Ok(self.places(sites)?.shapes())
+    }
+
+    fn file_shapes(&self, found: &[Shape]) -> Vec<Shape> {
+        let is_known = |name: &str| {
+            TENSORS.into_iter().any(|tensor| module(name, tensor).is_some()) || module(name, WEIGHT).is_some()
+        };
+        let shapes: Vec<Shape> = found.iter().filter(|(name, _)| is_known(name)).cloned().collect();
+        match shapes.is_empty() {
+            // An adapter without networks is invalid: report its first tensor as missing.
+            true => vec![(format!("{PREFIX}*.{}", TENSORS[0]), vec![self.bottleneck, 0])],
+            false => shapes,
+        }
+    }
+
+    fn start<B: Backend>(
+        &self,
+        sites: &ModelSites,
+        start: AdapterInit<B>,
+        device: &B::Device,
+    ) -> Result<BottleneckAdapter<B>, CoreError> {
+        let places = self.places(sites)?;
+        let (d, r) = (places.d_model, places.bottleneck);
+        let drawn = |shape: [usize; 2], place: usize| {
+            let drawn = site_normal(d * r, DEVIATION, start.seed, place);
+            Param::from_tensor(Tensor::from_data(TensorData::new(drawn, shape), device))
+        };
+        let zeros = |width: usize| Param::from_tensor(Tensor::zeros([width], device));
+        let network = |place: usize| BottleneckNetwork {
+            down: drawn([d, r], 2 * place),
+            down_bias: zeros(r),
+            up: drawn([r, d], 2 * place + 1),
+            up_bias: zeros(d),
+        };
+        let norm = |(.., width): &(NormSite, String, usize)| NormWeight { weight: zeros(*width) };
+        Ok(BottleneckAdapter {
+            networks: (0..places.layers.len()).map(network).collect(),
+            norms: places.norms.iter().map(norm).collect(),
+            places,
+        })
+    }
+
+    fn with_tensors<B: Backend>(
+        &self,
+        sites: &ModelSites,
+        tensors: BTreeMap<String, TensorData>,
+        device: &B::Device,
+    ) -> Result<BottleneckAdapter<B>, CoreError> {
+        let places = self.places(sites)?;
+        let mut given = Given::new(tensors, &places.shapes())?;
+        let network = |(_, layer): &(SublayerSite, String)| {
+            let [down, down_bias, up, up_bias] = TENSORS.map(|tensor| format!("{PREFIX}{layer}.{tensor}"));
+            BottleneckNetwork {
+                down: Param::from_tensor(given.take::<B, 2>(&down, device).transpose()),
+                down_bias: Param::from_tensor(given.take(&down_bias, device)),
+                up: Param::from_tensor(given.take::<B, 2>(&up, device).transpose()),
+                up_bias: Param::from_tensor(given.take(&up_bias, device)),
+            }
+        };
+        let networks = places.layers.iter().map(network).collect();
+        let norm = |(_, norm, _): &(NormSite, String, usize)| NormWeight {
+            weight: Param::from_tensor(given.take(&format!("{PREFIX}{norm}.{WEIGHT}"), device)),
+        };
+        Ok(BottleneckAdapter {
+            networks,
+            norms: places.norms.iter().map(norm).collect(),
+            places,
+        })
+    }
+
+    fn tensors<B: Backend>(module: &BottleneckAdapter<B>) -> Vec<(String, TensorData)> {
+        module.tensors()
+    }
+
+    fn check_constants<B: Backend>(&self, module: &BottleneckAdapter<B>) -> Result<(), CoreError> {
+        let places = &module.places;
+        let expected = (self.bottleneck, self.train_norms || places.norms.is_empty());
+        match expected == (places.bottleneck, true) && places.layers.iter().all(|(site, _)| self.is_adapted(*site)) {
+            true => Ok(()),
+            false => Err(refuse(
+                Self::METHOD,
+                "bottleneck",
+                "the width and the places of the adapter's networks",
+                self.bottleneck,
+            )),
+        }
+    }
+
+    fn peft_keys<B: Backend>(&self, _: &BottleneckAdapter<B>) -> Map<String, Value> {
+        let mut keys = object(json!({
+            "bottleneck": self.bottleneck,
+            "placement": if self.is_pfeiffer { PFEIFFER } else { HOULSBY },
+            "train_norms": self.train_norms,
+        }));
+        if DROP {
+            keys.insert("skip_blocks".to_owned(), self.skip_blocks.into());
+        }
+        keys
+    }
+
+    fn own_keys(&self) -> Map<String, Value> {
+        Map::new()
+    }
+
+    fn from_keys(top: &mut Fields<'_>, _: &mut Fields<'_>) -> Result<Self, CoreError> {
+        let placement = top.take("placement", "houlsby or pfeiffer", |value| match value.as_str()? {
+            HOULSBY => Some(false),
+            PFEIFFER => Some(true),
+            _ => None,
+        })?;
+        Ok(Self {
+            bottleneck: top.required_count("bottleneck")?,
+            is_pfeiffer: placement.unwrap_or(false),
+            train_norms: top.flag("train_norms")?.unwrap_or(true),
+            skip_blocks: match DROP {
+                true => top.required_count("skip_blocks")?,
+                false => 0,
+            },
+        })
+    }
+
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        let mut facts = vec![
+            ("bottleneck r", self.bottleneck.to_string()),
+            (
+                "placement",
+                if self.is_pfeiffer { PFEIFFER } else { HOULSBY }.to_owned(),
+            ),
+            ("norms trained", self.train_norms.to_string()),
+        ];
+        if DROP {
+            facts.push(("blocks without networks", self.skip_blocks.to_string()));
+        }
+        facts
+    }
+
+    fn rank(&self) -> usize {
+        self.bottleneck
+    }
+}

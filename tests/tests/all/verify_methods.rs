@@ -1,0 +1,117 @@
+//! `adept verify` on BitFit, adapters, prefixes and prompt + embedding: fails if an adapter is read or applied
+//! differently than in the reference.
+
+use crate::goldens::{Copy, change, failed};
+
+const FAMILIES: [&str; 3] = ["t5_v1_0", "codegen", "llama"];
+/// The cases, each with a tensor that every family has, by the end of its name.
+const CASES: [(&str, &str); 7] = [
+    ("bitfit", "lm_head.bias"),
+    ("lora_bitfit", "lora_A.weight"),
+    ("adapter", "adapter.down.weight"),
+    ("adapter_drop", "adapter.up.bias"),
+    ("prefix", "prompt_embeddings"),
+    ("prefix_mlp", "transform.2.weight"),
+    ("prompt_embedding", "prompt_embeddings"),
+];
+
+/// The failed groups of a case, without its name; panics if those of another case failed.
+#[track_caller]
+fn failing(copy: &Copy, case: &str) -> Vec<String> {
+    let report = copy.verify().unwrap();
+    let own = format!("{case}.");
+    let failed = failed(&report);
+    assert!(failed.iter().all(|group| group.starts_with(&own)), "{report}");
+    failed.iter().map(|group| group[own.len()..].to_owned()).collect()
+}
+
+#[test]
+fn one_changed_value_fails_exactly_its_group() {
+    for (case, end) in CASES {
+        let group = if case == "prompt_embedding" {
+            "prompt_after3"
+        } else {
+            "after3"
+        };
+        for (part, by, group) in [("grad", 2e-3, "gradients"), ("after3", 2e-3, group)] {
+            let copy = Copy::of("llama");
+            copy.rewrite("methods.safetensors", |tensors| {
+                let start = format!("{case}.{part}.");
+                let mut named = tensors.iter_mut();
+                let found = named.find(|(name, _)| name.starts_with(&start) && name.ends_with(end));
+                let (_, (_, _, data)) = found.unwrap_or_else(|| panic!("{start}..{end}"));
+                change::<4>(data, 1, |word| (f32::from_le_bytes(word) + by).to_le_bytes());
+            });
+            assert_eq!(failing(&copy, case), [group], "{case}.{part}");
+        }
+    }
+}
+
+#[test]
+fn a_changed_adapter_fails_what_follows_from_it() {
+    for family in FAMILIES {
+        for (case, end) in CASES {
+            let copy = Copy::of(family);
+            copy.rewrite(&format!("{case}/adapter_model.safetensors"), |tensors| {
+                // The last in the model's order is the one nearest to the logits.
+                let found = tensors.iter_mut().rfind(|(name, _)| name.ends_with(end));
+                let (_, (_, _, data)) = found.unwrap_or_else(|| panic!("{family} {case}: {end}"));
+                change::<4>(data, 1, |word| (f32::from_le_bytes(word) + 0.5).to_le_bytes());
+            });
+            let found = failing(&copy, case);
+            for group in ["logits", "loss", "step_losses"] {
+                assert!(found.iter().any(|found| found == group), "{family} {case}: {found:?}");
+            }
+        }
+    }
+}
+
+/// Keys are the even rows of a prefix, values the odd ones; exchanged they compute something else.
+#[test]
+fn keys_in_place_of_values_are_seen() {
+    for family in FAMILIES {
+        let copy = Copy::of(family);
+        copy.rewrite("prefix/adapter_model.safetensors", |tensors| {
+            let (_, shape, data) = tensors.get_mut("prompt_embeddings").unwrap();
+            // Two blocks: four parts of each row.
+            let part = data.len() / shape[0] / 4;
+            for pair in data.chunks_mut(2 * part) {
+                pair.rotate_left(part);
+            }
+        });
+        let found = failing(&copy, "prefix");
+        assert!(found.iter().any(|group| group == "logits"), "{family}: {found:?}");
+    }
+}
+
+/// What a file says about places must be what its tensors are for.
+#[test]
+fn other_places_than_the_tensors_are_refused() {
+    for (case, from, to, tensor) in [
+        ("adapter", "\"houlsby\"", "\"pfeiffer\"", "self_attn.adapter.down"),
+        (
+            "adapter",
+            "\"train_norms\": true",
+            "\"train_norms\": false",
+            "norm.weight",
+        ),
+        (
+            "adapter_drop",
+            "\"skip_blocks\": 1",
+            "\"skip_blocks\": 2",
+            "skip_blocks is 2",
+        ),
+        ("prefix", "\"num_layers\": 2", "\"num_layers\": 1", "prompt_embeddings"),
+        (
+            "prefix",
+            "\"num_transformer_submodules\": 1",
+            "\"num_transformer_submodules\": 2",
+            "submodules",
+        ),
+    ] {
+        let copy = Copy::of("llama");
+        copy.replace(&format!("{case}/adapter_config.json"), from, to);
+        let error = copy.verify().unwrap_err().to_string();
+        assert!(error.contains(tensor), "{case}: {error}");
+    }
+}
