@@ -25,6 +25,7 @@ const PASSED_ON: &[&str] = &[
     "eval",
     "predict",
     "inspect",
+    "methods",
     "verify",
     "bench",
     "pretrain",
@@ -43,6 +44,7 @@ Commands that build `adept` in release and hand over to it (all their arguments 
   eval        score one adapter
   predict     one prediction for each source text
   inspect     shapes, counts and fingerprint of an adapter, a backbone or a run
+  methods     what each method trains, stores and costs on a backbone
   verify      compare this machine's backend with golden numbers from PyTorch: all of this repository's without
               --backbone and --golden
   bench       time training steps and inference

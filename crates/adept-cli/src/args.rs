@@ -17,7 +17,7 @@ use crate::device::DeviceName;
 
 pub use analysis::{Table1, Table2, TableRuns};
 pub use fetch::Fetch;
-pub use reproduce::{Profile, Reproduce, Runs, Seeds};
+pub use reproduce::{MethodChoice, Profile, Reproduce, Runs, Seeds};
 
 /// Adaptive decomposed prompt tuning: train, evaluate and reproduce
 #[derive(Debug, Parser)]

@@ -6,7 +6,7 @@ use std::fmt;
 use adept_core::{AdapterConfig, CoreError, Merge, Method};
 use adept_models::auto::ModelConfig;
 use adept_train::TrainError;
-use adept_train::config::{RunConfig, TrainMethod};
+use adept_train::config::{ConfigError, RunConfig, TrainMethod};
 use adept_train::initial::adapter_config;
 use serde::Serialize;
 
@@ -98,12 +98,16 @@ pub fn costs(subject: &Subject<'_>) -> Result<Costs, TrainError> {
 
 fn cost(subject: &Subject<'_>, method: Method, parameters: usize) -> Result<Cost, TrainError> {
     let info = method.info();
-    let config = subject.settings.of(TrainMethod::Adapter(method))?;
     let sites = subject.model.sites();
     let sizes = |adapter: &AdapterConfig| -> Result<(usize, usize), CoreError> {
         Ok((adapter.trainable_parameters(&sites)?, adapter.stored_values(&sites)?))
     };
-    let (sizes, reason) = match adapter_config(&config, method, &sites).and_then(|adapter| Ok(sizes(&adapter)?)) {
+    let found = match subject.settings.of(TrainMethod::Adapter(method)) {
+        // Settings may leave nothing to one method and suit the others.
+        Err(error @ TrainError::Config(ConfigError::NothingToTrain)) => Err(error),
+        settings => adapter_config(&settings?, method, &sites).and_then(|adapter| Ok(sizes(&adapter)?)),
+    };
+    let (sizes, reason) = match found {
         Ok(sizes) => (Some(sizes), None),
         Err(error) => (None, Some(error.to_string())),
     };

@@ -33,6 +33,36 @@ pub enum Reproduce {
     Table2(Table2),
 }
 
+/// A method, or all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MethodChoice {
+    /// Every method.
+    All,
+    /// This one.
+    One(TrainMethod),
+}
+
+impl MethodChoice {
+    /// The chosen methods.
+    pub fn methods(self) -> Vec<TrainMethod> {
+        match self {
+            Self::All => TrainMethod::all().collect(),
+            Self::One(method) => vec![method],
+        }
+    }
+}
+
+impl FromStr for MethodChoice {
+    type Err = <TrainMethod as FromStr>::Err;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "all" => Ok(Self::All),
+            name => name.parse().map(Self::One),
+        }
+    }
+}
+
 /// Size of a reproduction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Profile {
@@ -92,8 +122,8 @@ pub struct Runs {
     pub backbone: Option<PathBuf>,
 
     // Generated from the registry of methods.
-    #[arg(long, value_name = "LIST", value_delimiter = ',', help = super::methods("Methods [default: the profile's]"))]
-    pub methods: Vec<TrainMethod>,
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help = super::methods("Methods, or `all` [default: the profile's]"))]
+    pub methods: Vec<MethodChoice>,
 
     /// Task names, or paths of task cards [default: all tasks of the benchmark]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]

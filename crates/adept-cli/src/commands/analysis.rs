@@ -12,7 +12,7 @@ use burn::tensor::backend::AutodiffBackend;
 
 use super::reproduce::{self, describe, grid_failure};
 use super::{Setting, run_failure};
-use crate::args::{Runs, Seeds, Table1, Table2, TableRuns};
+use crate::args::{MethodChoice, Runs, Seeds, Table1, Table2, TableRuns};
 use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, remark, say};
 use crate::grid_progress::GridProgress;
@@ -44,7 +44,7 @@ fn table(setting: &Setting, table: TableName, shifts: Vec<usize>, runs: TableRun
             profile: runs.profile,
             data: runs.data,
             backbone: runs.backbone,
-            methods: METHODS.to_vec(),
+            methods: METHODS.map(MethodChoice::One).to_vec(),
             tasks: if runs.tasks.is_empty() {
                 TASKS
                     .iter()

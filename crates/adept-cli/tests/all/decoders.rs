@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use adept_train::config::TrainMethod;
 use serde_json::{Value, json as value};
 
 use crate::common::{Outcome, adept, command, copy, finish, fresh, json, sample};
@@ -333,7 +334,7 @@ fn a_grid_runs_on_a_decoder() {
     let more = [
         "glue",
         "--tasks=rte,stsb",
-        "--methods=full,pt,dept,adept,lora,ia3,residual,p_tuning",
+        "--methods=all",
         "--seeds=42,",
         "--steps=2",
         "--set=train.batch_size=2",
@@ -345,10 +346,12 @@ fn a_grid_runs_on_a_decoder() {
     arguments.splice(1..1, more.map(str::to_owned));
     let plan: Vec<String> = arguments.iter().cloned().chain(["--plan".to_owned()]).collect();
     let plan = finish(command(plan)).succeeded().out;
-    assert!(plan.contains("16 to do") && plan.contains("time       about"), "{plan}");
+    let methods: Vec<&str> = TrainMethod::all().map(TrainMethod::name).collect();
+    let count = format!("{} to do", 2 * methods.len());
+    assert!(plan.contains(&count) && plan.contains("time       about"), "{plan}");
     finish(command(arguments)).succeeded();
     for (task, metric) in [("rte", "accuracy"), ("stsb", "pearson")] {
-        for method in ["full", "pt", "dept", "adept", "lora", "ia3", "residual", "p_tuning"] {
+        for method in &methods {
             let result = json(&out.join(task).join(method).join("seed-42/result.json"));
             assert!(result["test"][metric].is_number(), "{task} {method}: {result}");
         }

@@ -12,7 +12,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use serde_json::{Map, Value, json};
 
-use super::prompt::{Given, object, refuse};
+use super::prompt::{Given, MOST_HIDDEN, object, refuse};
 use super::weights::{PREFIX, module, transposed, values};
 use super::{
     AdapterInit, GroupDefaults, Merge, MethodConfig, MethodInfo, MethodSettings, ParameterGroup, Setting, SettingKind,
@@ -42,7 +42,10 @@ const REDUCTION: usize = 32;
 
 const WIDTH: Setting = Setting {
     key: "bottleneck",
-    kind: SettingKind::Integer { min: 0, max: 65536 },
+    kind: SettingKind::Integer {
+        min: 0,
+        max: MOST_HIDDEN as i64,
+    },
     default: "0",
     meaning: "Inner width r of the networks; 0: the model's width / 32.",
 };
@@ -335,8 +338,8 @@ impl<const DROP: bool> MethodConfig for BottleneckConfig<DROP> {
 
     fn validate(&self) -> Result<(), CoreError> {
         // Files from other programs may contain anything.
-        if !(1..=65536).contains(&self.bottleneck) {
-            return Err(refuse(Self::METHOD, "bottleneck", "from 1 to 65536", self.bottleneck));
+        if !(1..=MOST_HIDDEN).contains(&self.bottleneck) {
+            return Err(refuse(Self::METHOD, "bottleneck", "from 1 to 8192", self.bottleneck));
         }
         match (DROP, self.skip_blocks) {
             (true, 0) => Err(refuse(Self::METHOD, "skip_blocks", "at least 1", 0)),

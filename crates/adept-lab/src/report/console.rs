@@ -69,7 +69,7 @@ fn figure(spread: Option<&Spread>, seeds: usize) -> String {
 }
 
 fn quoted_row(report: &Report, row: &Row) -> Option<Vec<String>> {
-    let (quoted, paper) = (report.table.methods.get(&row.method)?, report.paper.as_ref()?);
+    let (quoted, paper) = (report.table.row(&row.method)?, report.paper.as_ref()?);
     let label = format!("{} (paper, {})", quoted.label, paper.backbone);
     let figures = report.tasks.iter().map(|task| quoted.figures.get(task).copied());
     let figures = figures.chain([row.paper_mean]).map(plain_figure);

@@ -14,12 +14,14 @@ pub fn render(report: &Report) -> String {
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}, reproduced</title>\n\
-         <style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{title}, reproduced</h1>\n"
+         <style>\n{STYLE}{}</style>\n</head>\n<body>\n<h1>{title}, reproduced</h1>\n",
+        palette(report.rows.len())
     );
     for note in &report.notes {
         let _ = writeln!(page, "<p class=\"note\">{}</p>", escape_html(note));
     }
     results(&mut page, report);
+    quoted_table(&mut page, report);
     curves(&mut page, report);
     backbones(&mut page, report);
     settings(&mut page, report);
@@ -61,6 +63,51 @@ fn results(page: &mut String, report: &Report) {
     close_table(page);
 }
 
+/// The whole table of the paper, also its methods without a run here.
+fn quoted_table(page: &mut String, report: &Report) {
+    let Some(paper) = &report.paper else {
+        return;
+    };
+    let title = format!("Quoted: {}, {}", paper.source, paper.backbone);
+    let _ = writeln!(page, "<h2>{}</h2>", escape_html(&title));
+    let mut names = vec!["Method", "Trainable parameters"];
+    names.extend(report.table.tasks.iter().map(|task| task.label.as_str()));
+    names.push("Mean");
+    open_table(page, &names, 1);
+    for row in &report.table.rows {
+        let (label, count) = (escape_html(&row.label), escape_html(&row.parameters));
+        let _ = write!(
+            page,
+            "<tr class=\"quoted\"><th scope=\"row\">{label}</th><td>{count}</td>"
+        );
+        let figures = report
+            .table
+            .tasks
+            .iter()
+            .map(|task| row.figures.get(&task.name).copied());
+        for figure in figures.chain([Some(row.mean)]) {
+            let _ = write!(page, "<td>{}</td>", plain_figure(figure));
+        }
+        page.push_str("</tr>\n");
+    }
+    close_table(page);
+}
+
+/// Colours of the methods' lines: hues by the golden angle, so that any number of them differ, and dashes after every
+/// seventh, for those who do not see hues.
+fn palette(methods: usize) -> String {
+    let rule = |place: usize| {
+        let (hue, dash) = ((215.0 + 137.508 * place as f64) % 360.0, 3 * (place / 7));
+        let dash = if dash > 0 {
+            format!(" stroke-dasharray: {dash} {dash};")
+        } else {
+            String::new()
+        };
+        format!(".m{place} {{ color: hsl({hue:.0} 70% var(--light));{dash} }}\n")
+    };
+    (0..methods).map(rule).collect()
+}
+
 fn majority_row(page: &mut String, report: &Report) {
     let Some(majority) = &report.majority else {
         return;
@@ -78,18 +125,30 @@ fn measured_row(page: &mut String, report: &Report, row: &Row) {
     let label = escape_html(report.table.method_label(&row.method));
     let _ = write!(page, "<tr><th scope=\"row\">{label}</th><td>{}</td>", counts.join(", "));
     for task in &report.tasks {
+        let of = |row: &Row| row.cells.get(task).map(|cell| cell.measured.mean);
         let value = row
             .cells
             .get(task)
             .map_or_else(|| "–".to_owned(), |cell| measured(&cell.measured));
-        let _ = write!(page, "<td>{value}</td>");
+        let _ = write!(page, "<td{}>{value}</td>", best(report, row, of));
     }
+    let of = |row: &Row| row.mean.as_ref().map(|mean| mean.mean);
     let mean = row.mean.as_ref().map_or_else(|| "–".to_owned(), measured);
-    let _ = writeln!(page, "<td>{mean}</td></tr>");
+    let _ = writeln!(page, "<td{}>{mean}</td></tr>", best(report, row, of));
+}
+
+/// Marks the best measured figure of a column with several.
+fn best(report: &Report, row: &Row, of: impl Fn(&Row) -> Option<f64>) -> &'static str {
+    let figures: Vec<f64> = report.rows.iter().filter_map(&of).collect();
+    let highest = figures.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    match of(row) {
+        Some(own) if figures.len() > 1 && own == highest => " class=\"best\"",
+        _ => "",
+    }
 }
 
 fn quoted_row(page: &mut String, report: &Report, row: &Row) {
-    let (Some(quoted), Some(paper)) = (report.table.methods.get(&row.method), &report.paper) else {
+    let (Some(quoted), Some(paper)) = (report.table.row(&row.method), &report.paper) else {
         return;
     };
     let (label, backbone) = (escape_html(&quoted.label), escape_html(&paper.backbone));
@@ -114,16 +173,20 @@ fn curves(page: &mut String, report: &Report) {
         return;
     }
     page.push_str("<h2>Validation curves</h2>\n<p class=\"legend\">");
-    for row in &report.rows {
+    for (place, row) in report.rows.iter().enumerate() {
         let label = escape_html(report.table.method_label(&row.method));
-        let _ = write!(page, "<span class=\"{}\">{label}</span>", escape_html(&row.method));
+        let _ = write!(page, "<span class=\"m{place}\">{label}</span>");
     }
+    let class = |method: &str| {
+        let place = report.rows.iter().position(|row| row.method == method);
+        place.map_or_else(String::new, |place| format!("m{place}"))
+    };
     page.push_str("one line a seed</p>\n<div class=\"charts\">\n");
     for task in &report.tasks {
         let own: Vec<_> = report.runs.iter().filter(|run| run.task == *task).collect();
         let line = |run: &&super::RunSummary| Line {
             label: format!("{}, seed {}", report.table.method_label(&run.method), run.seed),
-            class: run.method.clone(),
+            class: class(&run.method),
             points: run.curve.clone(),
         };
         let lines: Vec<Line> = own.iter().map(line).collect();

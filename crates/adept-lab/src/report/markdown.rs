@@ -20,6 +20,7 @@ pub fn render(report: &Report) -> String {
     } else {
         let _ = writeln!(page, "## Test results\n\n{}", results(report));
     }
+    quoted_table(&mut page, report);
     backbones(&mut page, report);
     settings(&mut page, report);
     runs(&mut page, report);
@@ -88,7 +89,7 @@ fn measured_row(page: &mut String, report: &Report, row: &Row) {
 }
 
 fn quoted_row(page: &mut String, report: &Report, row: &Row) {
-    let (Some(quoted), Some(paper)) = (report.table.methods.get(&row.method), &report.paper) else {
+    let (Some(quoted), Some(paper)) = (report.table.row(&row.method), &report.paper) else {
         return;
     };
     let mut cells = vec![
@@ -108,6 +109,34 @@ fn quoted_row(page: &mut String, report: &Report, row: &Row) {
             .map_or_else(|| "–".to_owned(), |mean| format!("*{mean:.1}*")),
     );
     line(page, &cells);
+}
+
+/// The whole table of the paper, also its methods without a run here.
+fn quoted_table(page: &mut String, report: &Report) {
+    let Some(paper) = &report.paper else {
+        return;
+    };
+    let _ = writeln!(
+        page,
+        "## Quoted: {}, {}\n",
+        escape_markdown(&paper.source),
+        escape_markdown(&paper.backbone)
+    );
+    let mut names = vec!["Method".to_owned(), "Trainable parameters".to_owned()];
+    names.extend(report.table.tasks.iter().map(|task| escape_markdown(&task.label)));
+    names.push("Mean".to_owned());
+    header(page, &names, 1);
+    for row in &report.table.rows {
+        let mut cells = vec![escape_markdown(&row.label), row.parameters.clone()];
+        let figures = report
+            .table
+            .tasks
+            .iter()
+            .map(|task| row.figures.get(&task.name).copied());
+        cells.extend(figures.chain([Some(row.mean)]).map(plain_figure));
+        line(page, &cells);
+    }
+    page.push('\n');
 }
 
 fn backbones(page: &mut String, report: &Report) {

@@ -18,8 +18,8 @@ pub struct PaperTable {
     pub backbone: String,
     /// Columns, in the table's order.
     pub tasks: Vec<PaperTask>,
-    /// Rows by the method's reference name.
-    pub methods: BTreeMap<String, PaperRow>,
+    /// Rows, in the table's order.
+    pub rows: Vec<PaperRow>,
 }
 
 /// One column of a table.
@@ -38,6 +38,8 @@ pub struct PaperTask {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PaperRow {
+    /// Name of the method in configurations; the paper has methods that are not implemented here.
+    pub method: String,
     /// Name as printed.
     pub label: String,
     /// Trainable parameters as printed, such as `76.8K`.
@@ -71,6 +73,12 @@ impl PaperTable {
             .unwrap_or(task)
     }
 
+    /// A method's row.
+    #[must_use]
+    pub fn row(&self, method: &str) -> Option<&PaperRow> {
+        self.rows.iter().find(|row| row.method == method)
+    }
+
     /// A method's name as printed; the registry's title if the table has no such row.
     #[must_use]
     pub fn method_label<'a>(&'a self, method: &'a str) -> &'a str {
@@ -78,20 +86,20 @@ impl PaperTable {
             let known = method.parse::<Method>();
             known.map_or(method, |method| method.info().title)
         };
-        self.methods.get(method).map_or_else(title, |row| row.label.as_str())
+        self.row(method).map_or_else(title, |row| row.label.as_str())
     }
 
     /// One figure of the table.
     #[must_use]
     pub fn figure(&self, method: &str, task: &str) -> Option<f64> {
-        self.methods.get(method)?.figures.get(task).copied()
+        self.row(method)?.figures.get(task).copied()
     }
 
     /// The paper's mean to compare with a mean over `tasks`: the printed one for all columns, else computed from the
     /// figures of these tasks.
     #[must_use]
     pub fn mean_over(&self, method: &str, tasks: &[String]) -> Option<f64> {
-        let row = self.methods.get(method)?;
+        let row = self.row(method)?;
         if tasks.len() == self.tasks.len() {
             return Some(row.mean);
         }
@@ -105,6 +113,13 @@ impl PaperTable {
 mod tests {
     use super::*;
 
+    /// Printed means that are not those of the printed figures.
+    const OTHER_MEANS: [(Benchmark, &str); 3] = [
+        (Benchmark::Superglue, "full_multi"),
+        (Benchmark::Superglue, "hyperformer"),
+        (Benchmark::Superglue, "mpt_multi"),
+    ];
+
     #[test]
     fn every_row_is_complete_and_its_mean_is_the_mean_of_its_figures() {
         for benchmark in Benchmark::ALL {
@@ -115,12 +130,15 @@ mod tests {
             for (column, task) in table.tasks.iter().zip(benchmark.tasks()) {
                 assert_eq!(column.metric, task.report_metric().name(), "{task}");
             }
-            for (method, row) in &table.methods {
+            for row in &table.rows {
+                let method = row.method.as_str();
                 let figures: Vec<f64> = table.tasks.iter().map(|task| row.figures[&task.name]).collect();
                 assert_eq!(row.figures.len(), figures.len(), "{method}");
                 let mean = figures.iter().sum::<f64>() / figures.len() as f64;
-                // The paper rounds to one decimal.
-                assert!((mean - row.mean).abs() < 0.051, "{method}: {mean} against {}", row.mean);
+                // The paper rounds to one decimal, but for three means that it quotes from elsewhere.
+                let is_other = OTHER_MEANS.contains(&(benchmark, method));
+                let differs = (mean - row.mean).abs() >= 0.051;
+                assert_eq!(differs, is_other, "{method}: {mean} against {}", row.mean);
             }
         }
     }

@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use adept_train::config::TrainMethod;
 use serde::Serialize;
 
 use super::paper::PaperTable;
 use super::statistics::Spread;
 use super::summary::RunSummary;
-
-/// Order of the rows, as in the paper.
-const METHOD_ORDER: &[&str] = &["full", "pt", "dept", "adept"];
 
 /// One method's row.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -73,10 +71,13 @@ pub fn tasks(runs: &[RunSummary], paper: &PaperTable) -> Vec<String> {
     ordered(&found, known)
 }
 
-/// All methods of the runs in the paper's order, followed by others in alphabetical order.
-fn methods(runs: &[RunSummary]) -> Vec<String> {
+/// All methods of the runs in the paper's order, followed by others in the registry's.
+fn methods(runs: &[RunSummary], paper: &PaperTable) -> Vec<String> {
     let found: BTreeSet<&str> = runs.iter().map(|run| run.method.as_str()).collect();
-    ordered(&found, METHOD_ORDER.iter().copied())
+    let printed: Vec<&str> = paper.rows.iter().map(|row| row.method.as_str()).collect();
+    let others = TrainMethod::all().map(TrainMethod::name);
+    let others: Vec<&str> = others.filter(|name| !printed.contains(name)).collect();
+    ordered(&found, printed.into_iter().chain(others))
 }
 
 fn ordered<'a>(found: &BTreeSet<&'a str>, known: impl Iterator<Item = &'a str> + Clone) -> Vec<String> {
@@ -96,7 +97,7 @@ fn ordered<'a>(found: &BTreeSet<&'a str>, known: impl Iterator<Item = &'a str> +
 #[must_use]
 pub fn rows(runs: &[RunSummary], paper: &PaperTable) -> Vec<Row> {
     let tasks = tasks(runs, paper);
-    methods(runs)
+    methods(runs, paper)
         .into_iter()
         .map(|method| row(method, &tasks, runs, paper))
         .collect()

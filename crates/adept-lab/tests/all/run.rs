@@ -12,7 +12,7 @@ use adept_models::Backbone as _;
 use adept_models::T5;
 use adept_models::t5::T5Config;
 use adept_train::TrainError;
-use adept_train::config::{Resolved, resolve};
+use adept_train::config::{Resolved, TrainMethod, resolve};
 use adept_train::record::{self, Line, RunResult};
 use burn_flex::Flex;
 
@@ -51,16 +51,8 @@ fn every_method_runs_from_files_to_a_result_that_loads() {
     let (data, backbone) = world(root.path());
     let device = Default::default();
     let loaded = load_backbone::<Flex>(&backbone, &device).unwrap();
-    for (method, how) in [
-        ("pt", "generate"),
-        ("dept", "labels"),
-        ("adept", "auto"),
-        ("lora", "labels"),
-        ("ia3", "auto"),
-        ("residual", "generate"),
-        ("p_tuning", "labels"),
-        ("full", "generate"),
-    ] {
+    let ways = ["generate", "labels", "auto"].into_iter().cycle();
+    for (method, how) in TrainMethod::all().map(TrainMethod::name).zip(ways) {
         let overrides = [format!("adapter.method={method}"), format!("evaluation.method={how}")];
         let resolved = settings(&data, &backbone, &[&overrides[0], &overrides[1]]);
         let folder = root.path().join(method);
@@ -119,15 +111,16 @@ fn every_method_runs_from_files_to_a_result_that_loads() {
                 (about.base_model.as_str(), about.task.as_deref()),
                 ("tiny-t5", Some("rte"))
             );
-            let is_inside = ["lora", "ia3"].contains(&method);
-            assert_eq!(adapter.virtual_tokens(), if is_inside { 0 } else { 5 });
+            let has_tokens = about.config.method().has_prompt() || method == "prefix";
+            assert_eq!(adapter.virtual_tokens(), if has_tokens { 5 } else { 0 }, "{method}");
             let count = about.config.trainable_parameters(&loaded.model.sites()).unwrap();
             assert_eq!(result.trainable_parameters, count);
             // The budget: m·d + 2·r·d + r + d for ADePT, m·d + r·(length + d) for DePT, of 20·16 values.
             let rank = match method {
                 "dept" => (20 * 16 - 5 * 16) / (24 + 16),
                 "adept" => (20 * 16 - 5 * 16 - 16) / (2 * 16 + 1),
-                "lora" => 32,
+                "lora" | "lora_bitfit" => 32,
+                "adapter" | "adapter_drop" => 1,
                 _ => 0,
             };
             assert_eq!(result.rank, rank, "{method}");

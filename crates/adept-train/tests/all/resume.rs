@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::common::*;
+use adept_core::Method;
 use adept_train::TrainError;
 use adept_train::record::{self, Line};
 use adept_train::target::Target;
@@ -99,35 +100,19 @@ fn an_adapter_goes_on_bit_for_bit() {
 }
 
 #[test]
-fn changes_of_weights_go_on_bit_for_bit() {
+fn every_method_goes_on_bit_for_bit() {
     let backbone = backbone();
-    for (method, own) in [
-        ("adapter.method=lora", own_rate("lora")),
-        ("adapter.method=ia3", own_rate("ia3")),
-    ] {
-        let overrides: Vec<&str> = [method].into_iter().chain(own).collect();
-        check_resume(
-            &overrides,
-            &|resolved| adapter_target(resolved, &backbone),
-            &[1, 5, 9, 20],
-        );
-    }
-}
-
-#[test]
-fn prompts_made_by_networks_go_on_bit_for_bit() {
-    let backbone = backbone();
-    for (method, more) in [
-        ("residual", &[][..]),
-        ("p_tuning", &["adapter.p_tuning.encoder=mlp"]),
-        ("p_tuning", &["adapter.p_tuning.encoder=lstm"]),
-    ] {
-        let named = format!("adapter.method={method}");
-        let overrides: Vec<&str> = [named.as_str()]
-            .into_iter()
-            .chain(own_rate(method))
-            .chain(more.iter().copied())
-            .collect();
+    let variants = [
+        ("p_tuning", "adapter.p_tuning.encoder=lstm"),
+        ("prefix", "adapter.prefix.hidden=5"),
+    ];
+    let plain = Method::ALL.iter().map(|method| (method.name(), None));
+    let variants = variants.into_iter().map(|(method, more)| (method, Some(more)));
+    for (method, more) in plain.chain(variants) {
+        let mut overrides = own_rate(method);
+        overrides.insert(0, format!("adapter.method={method}"));
+        overrides.extend(more.map(str::to_owned));
+        let overrides: Vec<&str> = overrides.iter().map(String::as_str).collect();
         check_resume(&overrides, &|resolved| adapter_target(resolved, &backbone), &[1, 9, 20]);
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use adept_data::Task;
 use adept_lab::report::Benchmark;
 use adept_lab::reproduce::{DataPlace, Grid, Profile, ProfileName, datasets};
+use adept_train::config::TrainMethod;
 
 use super::{paper_command, real_small_command, shown};
 use crate::args::{self, Runs};
@@ -53,6 +54,7 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
         )?)
     };
     let backbone = arguments.backbone.as_deref().map(hub::backbone).transpose()?;
+    let asked: Vec<TrainMethod> = arguments.methods.iter().flat_map(|choice| choice.methods()).collect();
     Ok(Grid {
         benchmark,
         out: arguments.out.clone().unwrap_or_else(|| profile.out_of(benchmark)),
@@ -61,7 +63,7 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
         means: setting.means.clone(),
         backbone: folder(backbone.as_deref(), profile.backbone.as_deref(), BACKBONE_FILE, name)?,
         tasks,
-        methods: chosen(&arguments.methods, &profile.methods),
+        methods: chosen(&asked, &profile.methods),
         seeds: arguments
             .seeds
             .clone()

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use adept_core::{AdapterConfig, AdapterInit, AdapterMetadata, FanIn, PromptInit};
+use adept_core::{AdapterConfig, AdapterInit, AdapterMetadata, FanIn, Method, PromptInit};
 use adept_data::{Batch, BatchOptions, Batcher, Encoded, Layout, Metric, Right};
 use adept_models::T5;
 use adept_models::t5::{FeedForwardKind, T5Config};
@@ -147,27 +147,32 @@ pub fn config(overrides: &[&str]) -> Resolved {
     resolve(None, &all.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
 }
 
-/// Rates high enough for a few steps, for methods with their own groups.
-pub fn own_rate(method: &str) -> Vec<&'static str> {
-    match method {
-        "lora" => vec![
-            "optimizer.lora.learning_rate=0.02",
-            "optimizer.lora.warmup_steps=2",
-            "adapter.lora.rank=3",
-        ],
-        "ia3" => vec!["optimizer.ia3.learning_rate=0.1", "optimizer.ia3.warmup_steps=2"],
-        "residual" => vec![
-            "optimizer.residual.learning_rate=0.02",
-            "optimizer.residual.warmup_steps=2",
-            "adapter.residual.hidden=5",
-        ],
-        "p_tuning" => vec![
-            "optimizer.p_tuning.learning_rate=0.05",
-            "optimizer.p_tuning.warmup_steps=2",
-            "adapter.p_tuning.hidden=5",
-        ],
-        _ => Vec::new(),
-    }
+/// Rates high enough for a few steps, for methods with their own groups, and small sizes.
+pub fn own_rate(name: &str) -> Vec<String> {
+    let Ok(method) = name.parse::<Method>() else {
+        return Vec::new();
+    };
+    let rate = match method {
+        Method::Ia3 => 0.1,
+        Method::PTuning => 0.05,
+        _ => 0.02,
+    };
+    let groups = method.info().groups.iter().filter(|group| group.defaults.is_some());
+    let rates = groups.flat_map(|group| {
+        let section = format!("optimizer.{}", group.name);
+        [
+            format!("{section}.learning_rate={rate}"),
+            format!("{section}.warmup_steps=2"),
+        ]
+    });
+    let sizes: &[&str] = match method {
+        Method::Lora => &["adapter.lora.rank=3"],
+        Method::LoraBitFit => &["adapter.lora_bitfit.rank=3"],
+        Method::Residual => &["adapter.residual.hidden=5"],
+        Method::PTuning => &["adapter.p_tuning.hidden=5"],
+        _ => &[],
+    };
+    rates.chain(sizes.iter().map(ToString::to_string)).collect()
 }
 
 pub fn adapter_config(resolved: &Resolved) -> AdapterConfig {
