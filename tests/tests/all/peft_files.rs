@@ -170,3 +170,48 @@ fn peft_is_given_what_networks_make() {
         }
     }
 }
+
+#[test]
+fn peft_is_given_the_values_of_prefixes() {
+    let kept = std::env::var_os("ADEPT_PEFT_OUT").map(PathBuf::from);
+    for family in ["t5_v1_0", "t5_v1_1", "codegen", "llama", "llama_tied"] {
+        let model = Model::<Flex>::load(&golden(family), &Default::default()).unwrap().model;
+        for case in ["prefix", "prefix_mlp"] {
+            let theirs = golden(family).join(case);
+            let (adapter, about) = file::load::<Flex>(&theirs, &model.sites(), &Default::default()).unwrap();
+            let scratch = tempfile::tempdir().unwrap();
+            let ours = match &kept {
+                Some(kept) => kept.join(format!("{family}-{case}")),
+                None => scratch.path().to_owned(),
+            };
+            file::save(&ours, &adapter, &about).unwrap();
+
+            let [a, b] = [&theirs, &ours].map(|folder| std::fs::read(folder.join(TENSOR_FILE)).unwrap());
+            let [a, b] = [&a, &b].map(|bytes| SafeTensors::deserialize(bytes).unwrap());
+            let [a, b] = [&a, &b].map(|file| file.tensor("prompt_embeddings").unwrap());
+            assert_eq!(a.shape(), b.shape(), "{family} {case}");
+            let values = |data: &[u8]| -> Vec<f32> {
+                let words = data.as_chunks().0.iter();
+                words.map(|word| f32::from_le_bytes(*word)).collect()
+            };
+            for (theirs, ours) in values(a.data()).into_iter().zip(values(b.data())) {
+                // A network's result is a sum of a few products, in another order.
+                assert!((theirs - ours).abs() < 1e-5, "{family} {case}: {theirs} and {ours}");
+            }
+            let [a, b] = [&theirs, &ours].map(|folder| -> Value {
+                serde_json::from_slice(&std::fs::read(folder.join(CONFIG_FILE)).unwrap()).unwrap()
+            });
+            for key in [
+                "peft_type",
+                "num_virtual_tokens",
+                "token_dim",
+                "num_layers",
+                "num_attention_heads",
+                "num_transformer_submodules",
+            ] {
+                assert_eq!(a[key], b[key], "{family} {case}: {key}");
+            }
+            assert_eq!(b["prefix_projection"], Value::Bool(false), "the values are there");
+        }
+    }
+}
