@@ -124,6 +124,19 @@ fn what_cannot_be_merged_is_refused_with_its_reason() {
     adept(train(&sample().data, &sample().backbone, &prompt)).succeeded();
     let out = root.join("merged");
     merge(&sample().backbone, &prompt.join("best"), &out, &[]).failed(2, &["adept: cannot be merged into the weights"]);
+    for (method, reason) in [
+        (
+            "adapter",
+            "adapter: cannot be merged into the weights: its networks are not linear",
+        ),
+        ("prefix", "prefix: cannot be merged into the weights"),
+        ("bitfit", "module encoder.block.0.layer.0.SelfAttention.q has no bias"),
+    ] {
+        let folder = root.join(method);
+        run(method, &folder, &[]);
+        merge(&sample().backbone, &folder.join("best"), &out, &[]).failed(2, &[reason]);
+        assert!(!out.exists(), "{method}");
+    }
     run("lora", &lora, &["adapter.lora.rank=1"]);
     fs::create_dir_all(&out).expect("writable");
     fs::write(out.join("mine.txt"), "mine").expect("writable");

@@ -75,7 +75,7 @@ fn places(sites: &ModelSites) -> Result<Vec<Place>, CoreError> {
     match places.is_empty() {
         true => Err(CoreError::NoSite {
             method: Method::BitFit,
-            needed: "linear maps, norms or an output head",
+            needed: "linear maps, norms or output head",
         }),
         false => Ok(places),
     }

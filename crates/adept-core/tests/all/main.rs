@@ -10,6 +10,7 @@ mod hostile;
 #[path = "../../../adept-data/tests/properties/input.rs"]
 mod input;
 mod networks;
+mod places;
 mod published;
 mod shift;
 mod weights;
