@@ -186,7 +186,7 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
         let is_prompt = |name: &str| self.prompt() > 0 && name == "prompt_embeddings";
         for (name, data) in adapter.valid().tensors() {
             let group = if is_prompt(&name) { &mut prompt } else { &mut rest };
-            group.data(&self.of(&format!("after3.{name}")), data)?;
+            group.trained(self.name, &name, data)?;
         }
         for group in [prompt, rest] {
             if !group.is_empty() {

@@ -54,7 +54,7 @@ pub(super) fn adapted<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     for (file, data) in adapter.valid().tensors() {
         let tensor = case.tensor(&file);
         let group = if tensor == "prompt" { &mut prompt } else { &mut rest };
-        group.data(&format!("{name}.after3.{tensor}"), data)?;
+        group.trained(name, tensor, data)?;
     }
     let losses_name = format!("{name}.step_losses");
     let mut step_losses = Group::new(golden, &losses_name, limit::LOSS);
