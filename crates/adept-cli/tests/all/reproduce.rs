@@ -49,9 +49,9 @@ fn without_arguments_the_plan_is_the_sample_profile_on_our_own_data_and_backbone
         "full       trains ",
         "pt         trains 1,280 parameters; adapter.virtual_tokens=20 (100)",
         "adept      trains ",
-        "train.steps=250",
+        "train.steps=200",
         "evaluation.every=50 (1000)",
-        "cola/adept/seed-42: to do, 250 steps",
+        "cola/adept/seed-42: to do, 200 steps",
         "  time       about ",
         "by a measurement of",
     ] {
