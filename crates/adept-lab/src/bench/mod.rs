@@ -21,7 +21,7 @@ pub use report::{BenchReport, Timing};
 
 use std::time::{Duration, Instant};
 
-use adept_core::{Adapter, Intervention, Unchanged};
+use adept_core::{Adapter, Intervention, Method, Unchanged};
 use adept_data::Batch;
 use adept_models::generate::{best_labels, greedy, score_labels};
 use adept_models::{Backbone, CausalBackbone, Model, Seq2SeqBackbone, T5, unfreeze};
@@ -145,7 +145,7 @@ fn time_writing<AB: AutodiffBackend, M: CausalBackbone<AB::InnerBackend>>(
     let prefix = writing.prefix();
     let durations = timed::<AB>(options, device, || Ok(writing.behind(&prefix).map(drop)?))?;
     report.greedy = Some(Timing::new(&durations, options.batch));
-    if options.virtual_tokens > 0 {
+    if options.virtual_tokens > 0 && options.method.adapter().is_some_and(Method::has_prompt) {
         let durations = timed::<AB>(options, device, || Ok(writing.whole().map(drop)?))?;
         report.reread = Some(Timing::new(&durations, options.batch));
     }
@@ -217,7 +217,6 @@ type Labels = Vec<Vec<u32>>;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use adept_core::Method;
     use adept_train::config::TrainMethod;
 
     use super::*;

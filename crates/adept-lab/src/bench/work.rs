@@ -27,7 +27,9 @@ const MOST_REPETITIONS: usize = 1_000_000;
 /// Checks the options, fills in the rank, and determines the backbone's configuration.
 pub(super) fn resolve(options: &BenchOptions) -> Result<(BenchOptions, Shape), BenchError> {
     let mut options = options.clone();
-    let has_prompt = options.method.adapter().is_some_and(Method::has_prompt);
+    // A prefix has virtual tokens, too, in front of keys and values.
+    let has_tokens = |method: Method| method.has_prompt() || method == Method::Prefix;
+    let has_tokens = options.method.adapter().is_some_and(has_tokens);
     let (target_tokens, new_tokens) = match options.size.is_causal() {
         true => ((options.tokens / 3).max(1), 32),
         false => (2, 4),
@@ -43,7 +45,7 @@ pub(super) fn resolve(options: &BenchOptions) -> Result<(BenchOptions, Shape), B
     for (option, found, least) in [
         ("batch", options.batch, 1),
         ("tokens", options.tokens, 2),
-        ("virtual-tokens", options.virtual_tokens, usize::from(has_prompt)),
+        ("virtual-tokens", options.virtual_tokens, usize::from(has_tokens)),
         ("labels", options.labels, 1),
         ("steps", options.steps, 1),
     ] {
@@ -88,7 +90,7 @@ pub(super) fn resolve(options: &BenchOptions) -> Result<(BenchOptions, Shape), B
         });
     }
     let shape = Shape::of(options.size);
-    if !has_prompt {
+    if !has_tokens {
         (options.virtual_tokens, options.rank) = (0, 0);
     }
     if let Some(adapter) = adapter_config(&options, &shape.sites())? {
