@@ -3,8 +3,8 @@
 //! [`run`] loads data and a backbone, builds the training target and passes everything to the training loop of
 //! `adept-train`; [`reproduce`] does so for every task, method and seed of a benchmark, and [`report`] makes tables
 //! from the records alone. [`analysis`] examines trained adapters for the paper's Tables 1 and 2. [`verify`] compares
-//! the program with golden files from other implementations, [`mod@bench`] times its parts, [`costs`] lists what methods train, [`baseline`] is the score
-//! of the majority label.
+//! the program with golden files from other implementations, [`mod@bench`] times its parts, [`costs`] lists what
+//! methods train, [`baseline`] is the score of the majority label.
 //!
 //! Everything is generic over burn's autodiff backend; nothing here prints or exits.
 
