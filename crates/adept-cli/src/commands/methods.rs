@@ -31,26 +31,25 @@ impl costs::Settings for Chosen {
 
 /// Prints the table.
 pub fn run(arguments: &Methods) -> Result<(), Failure> {
-    let opened;
-    let size;
-    let (name, model): (String, &dyn auto::ModelConfig) = match &arguments.backbone {
+    let (name, model, is_causal) = match &arguments.backbone {
         Some(backbone) => {
-            opened = auto::open(&hub::backbone(backbone)?).map_err(Failure::input)?;
-            (backbone.display().to_string(), &*opened.config)
+            let opened = auto::open(&hub::backbone(backbone)?).map_err(Failure::input)?;
+            let is_causal = opened.family.is_causal();
+            (backbone.display().to_string(), opened.config, is_causal)
         }
         None => {
-            size = arguments.size.unwrap_or(BenchSize::T5Base).config();
-            (arguments.size.unwrap_or(BenchSize::T5Base).to_string(), &*size)
+            let size = arguments.size.unwrap_or(BenchSize::T5Base);
+            (size.to_string(), size.config(), size.is_causal())
         }
     };
     // Decoder-only backbones are the paper's for programs, which have settings of their own.
-    let first = model.is_causal().then(|| "task=mbpp".to_owned());
+    let first = is_causal.then(|| "task=mbpp".to_owned());
     let chosen = Chosen {
         overrides: settings::overrides(&arguments.settings, first.into_iter().collect()),
     };
     let subject = Subject {
         name,
-        model,
+        model: &*model,
         settings: &chosen,
     };
     let costs = costs::costs(&subject).map_err(run_failure)?;

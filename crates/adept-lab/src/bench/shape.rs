@@ -18,7 +18,7 @@ pub(super) enum Shape {
 impl BenchSize {
     /// Whether it is decoder-only.
     pub fn is_causal(self) -> bool {
-        self.config().is_causal()
+        !matches!(Shape::of(self), Shape::T5(_))
     }
 
     /// The backbone's configuration.

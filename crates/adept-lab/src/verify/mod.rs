@@ -15,7 +15,7 @@
 //! | `seq2seq` | checks of T5 |
 //! | `causal`, `greedy`, `rope` | checks of CodeGen and Llama |
 //! | `exact`, `forward`, `train` | checks shared by the families |
-//! | `weights` | methods that change weights: LoRA, (IA)³ |
+//! | `methods` | methods with an adapter folder of their own: LoRA, (IA)³, BitFit, .. |
 //! | `compare`, `report` | deviations, and the verdict |
 //!
 //! Tolerances are absolute, chosen for the tiny models of this repository. If the folder contains `noise.json` (the
@@ -23,8 +23,8 @@
 //! noise ([`limit::NOISE`]), so that models of real size can be checked too.
 //!
 //! A group that cannot be checked because something is missing is an error, never a pass. Only values for methods that
-//! change weights (`weights.safetensors`, `ia3/`) and for prompts made by networks (`prompts.safetensors`) are
-//! optional; the report lists what is missing.
+//! change weights (`weights.safetensors`, `ia3/`), for prompts made by networks (`prompts.safetensors`) and for further
+//! methods (`methods.safetensors` and their folders) are optional; the report lists what is missing.
 
 mod causal;
 mod compare;

@@ -18,9 +18,6 @@ pub trait ModelConfig: Debug {
     /// Number of parameters.
     fn parameters(&self) -> usize;
 
-    /// Whether the model is decoder-only.
-    fn is_causal(&self) -> bool;
-
     /// Dropout rate in training, unless a run sets its own.
     fn dropout_rate(&self) -> f64;
 

@@ -228,10 +228,6 @@ impl ModelConfig for CodeGenConfig {
         self.sites().parameters() + (2 * self.n_embd + 1) * self.vocab_size
     }
 
-    fn is_causal(&self) -> bool {
-        true
-    }
-
     fn dropout_rate(&self) -> f64 {
         self.dropout_rate
     }

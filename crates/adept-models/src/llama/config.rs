@@ -310,10 +310,6 @@ impl ModelConfig for LlamaConfig {
         self.sites().parameters() + matrices * self.vocab_size * self.hidden_size
     }
 
-    fn is_causal(&self) -> bool {
-        true
-    }
-
     fn dropout_rate(&self) -> f64 {
         self.dropout_rate
     }

@@ -315,10 +315,6 @@ impl ModelConfig for T5Config {
         self.sites().parameters() + matrices * self.vocab_size * self.d_model + positions
     }
 
-    fn is_causal(&self) -> bool {
-        false
-    }
-
     fn dropout_rate(&self) -> f64 {
         self.dropout_rate
     }
