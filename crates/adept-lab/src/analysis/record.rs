@@ -111,7 +111,7 @@ impl Measured for MagnitudeRecord {
 /// Path of a run's record: `OUT/table1/rte-dept-42.json`.
 #[must_use]
 pub fn path(out: &Path, table: TableName, cell: &Cell) -> PathBuf {
-    let name = format!("{}-{}-{}.json", cell.task, cell.method, cell.seed);
+    let name = format!("{}-{}-{}.json", cell.task, cell.variant, cell.seed);
     out.join(table.name()).join(name)
 }
 

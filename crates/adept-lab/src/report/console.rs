@@ -44,7 +44,7 @@ pub fn results(report: &Report) -> String {
 
 fn measured_row(report: &Report, row: &Row, seeds: usize) -> Vec<String> {
     let counts: Vec<String> = row.trainable_parameters.iter().map(|count| thousands(*count)).collect();
-    let mut cells = vec![report.table.method_label(&row.method).to_owned(), counts.join(", ")];
+    let mut cells = vec![report.table.method_label(&row.name).to_owned(), counts.join(", ")];
     let spreads = report
         .tasks
         .iter()
@@ -69,7 +69,7 @@ fn figure(spread: Option<&Spread>, seeds: usize) -> String {
 }
 
 fn quoted_row(report: &Report, row: &Row) -> Option<Vec<String>> {
-    let (quoted, paper) = (report.table.row(&row.method)?, report.paper.as_ref()?);
+    let (quoted, paper) = (report.table.row(&row.name)?, report.paper.as_ref()?);
     let label = format!("{} (paper, {})", quoted.label, paper.backbone);
     let figures = report.tasks.iter().map(|task| quoted.figures.get(task).copied());
     let figures = figures.chain([row.paper_mean]).map(plain_figure);

@@ -62,7 +62,7 @@ impl Report {
             let name = format!(
                 "{} {}",
                 self.table.task_label(&run.task),
-                self.table.method_label(&run.method)
+                self.table.method_label(&run.row)
             );
             match groups.iter_mut().find(|group| group.0 == own) {
                 Some((_, names)) if names.contains(&name) => {}

@@ -122,7 +122,7 @@ fn majority_row(page: &mut String, report: &Report) {
 
 fn measured_row(page: &mut String, report: &Report, row: &Row) {
     let counts: Vec<String> = row.trainable_parameters.iter().map(|count| thousands(*count)).collect();
-    let label = escape_html(report.table.method_label(&row.method));
+    let label = escape_html(report.table.method_label(&row.name));
     let _ = write!(page, "<tr><th scope=\"row\">{label}</th><td>{}</td>", counts.join(", "));
     for task in &report.tasks {
         let of = |row: &Row| row.cells.get(task).map(|cell| cell.measured.mean);
@@ -148,7 +148,7 @@ fn best(report: &Report, row: &Row, of: impl Fn(&Row) -> Option<f64>) -> &'stati
 }
 
 fn quoted_row(page: &mut String, report: &Report, row: &Row) {
-    let (Some(quoted), Some(paper)) = (report.table.row(&row.method), &report.paper) else {
+    let (Some(quoted), Some(paper)) = (report.table.row(&row.name), &report.paper) else {
         return;
     };
     let (label, backbone) = (escape_html(&quoted.label), escape_html(&paper.backbone));
@@ -174,19 +174,19 @@ fn curves(page: &mut String, report: &Report) {
     }
     page.push_str("<h2>Validation curves</h2>\n<p class=\"legend\">");
     for (place, row) in report.rows.iter().enumerate() {
-        let label = escape_html(report.table.method_label(&row.method));
+        let label = escape_html(report.table.method_label(&row.name));
         let _ = write!(page, "<span class=\"m{place}\">{label}</span>");
     }
-    let class = |method: &str| {
-        let place = report.rows.iter().position(|row| row.method == method);
+    let class = |name: &str| {
+        let place = report.rows.iter().position(|row| row.name == name);
         place.map_or_else(String::new, |place| format!("m{place}"))
     };
     page.push_str("one line a seed</p>\n<div class=\"charts\">\n");
     for task in &report.tasks {
         let own: Vec<_> = report.runs.iter().filter(|run| run.task == *task).collect();
         let line = |run: &&super::RunSummary| Line {
-            label: format!("{}, seed {}", report.table.method_label(&run.method), run.seed),
-            class: class(&run.method),
+            label: format!("{}, seed {}", report.table.method_label(&run.row), run.seed),
+            class: class(&run.row),
             points: run.curve.clone(),
         };
         let lines: Vec<Line> = own.iter().map(line).collect();

@@ -74,7 +74,7 @@ fn majority_row(page: &mut String, report: &Report) {
 fn measured_row(page: &mut String, report: &Report, row: &Row) {
     let counts: Vec<String> = row.trainable_parameters.iter().map(|count| thousands(*count)).collect();
     let mut cells = vec![
-        format!("**{}**", escape_markdown(report.table.method_label(&row.method))),
+        format!("**{}**", escape_markdown(report.table.method_label(&row.name))),
         counts.join(", "),
     ];
     for task in &report.tasks {
@@ -89,7 +89,7 @@ fn measured_row(page: &mut String, report: &Report, row: &Row) {
 }
 
 fn quoted_row(page: &mut String, report: &Report, row: &Row) {
-    let (Some(quoted), Some(paper)) = (report.table.row(&row.method), &report.paper) else {
+    let (Some(quoted), Some(paper)) = (report.table.row(&row.name), &report.paper) else {
         return;
     };
     let mut cells = vec![

@@ -79,7 +79,7 @@ impl Report {
         }
         let place = |run: &RunSummary| {
             let task = tasks.iter().position(|task| *task == run.task);
-            let method = rows.iter().position(|row| row.method == run.method);
+            let method = rows.iter().position(|row| row.name == run.row);
             (task, method, run.seed)
         };
         runs.sort_by_key(place);
@@ -228,6 +228,7 @@ mod tests {
     pub fn run(task: &str, method: &str, seed: u64, test: f64) -> RunSummary {
         RunSummary {
             task: task.to_owned(),
+            row: method.to_owned(),
             method: method.to_owned(),
             seed,
             folder: format!("{task}/{method}/seed-{seed}"),

@@ -40,17 +40,14 @@ pub(super) fn scan(out: &Path) -> Result<Scanned, ReportError> {
     for (task, task_folder) in folders(out)? {
         // A user's task is known from its runs, whose records contain its card.
         let task = Task::named(&task).map_or(task, |task| task.name().to_owned());
-        for (method, method_folder) in folders(&task_folder)? {
-            let Ok(method) = TrainMethod::from_str(&method) else {
-                continue;
-            };
-            for (seed, folder) in folders(&method_folder)? {
+        for (row, row_folder) in folders(&task_folder)? {
+            for (seed, folder) in folders(&row_folder)? {
                 let Some(seed) = seed.strip_prefix("seed-").and_then(|seed| seed.parse().ok()) else {
                     continue;
                 };
-                let name = format!("{task}/{method}/seed-{seed}");
+                let name = format!("{task}/{row}/seed-{seed}");
                 if folder.join("result.json").exists() {
-                    runs.push(read_run(&folder, name, &task, method, seed)?);
+                    runs.push(read_run(&folder, name, &task, &row, seed)?);
                 } else if folder.join("record.jsonl").exists() {
                     unfinished.push(name);
                 }
@@ -83,15 +80,11 @@ fn folders(path: &Path) -> Result<Vec<(String, PathBuf)>, ReportError> {
 }
 
 /// Reads a finished run.
-fn read_run(
-    folder: &Path,
-    name: String,
-    task: &str,
-    method: TrainMethod,
-    seed: u64,
-) -> Result<RunSummary, ReportError> {
+fn read_run(folder: &Path, name: String, task: &str, row: &str, seed: u64) -> Result<RunSummary, ReportError> {
     let path = folder.join("result.json");
     let result: RunResult = read_json(&path)?;
+    // The folder of a variant has a name of its own.
+    let method = TrainMethod::from_str(row).unwrap_or(result.method);
     let fields = [
         ("task", task.to_owned(), result.task.clone()),
         ("method", method.to_string(), result.method.to_string()),
@@ -165,6 +158,7 @@ fn read_run(
         samples_per_second: result.samples_per_second,
         curve: curve.collect(),
         task: result.task,
+        row: row.to_owned(),
         method: method.to_string(),
         seed,
         metric,

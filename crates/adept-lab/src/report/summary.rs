@@ -10,6 +10,8 @@ use serde::Serialize;
 pub struct RunSummary {
     /// Reference name of the task.
     pub task: String,
+    /// The row that it belongs to: the method's name, or that of a variant with settings of its own.
+    pub row: String,
     /// Reference name of the method.
     pub method: String,
     /// The run's seed.

@@ -9,9 +9,11 @@ use super::paper::PaperTable;
 use super::statistics::Spread;
 use super::summary::RunSummary;
 
-/// One method's row.
+/// One row: a method, or a variant of one with settings of its own.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
+    /// Its name: the method's or the variant's.
+    pub name: String,
     /// Reference name of the method.
     pub method: String,
     /// Numbers of trainable parameters of its runs, without duplicates (prompt lengths may differ between tasks).
@@ -71,9 +73,9 @@ pub fn tasks(runs: &[RunSummary], paper: &PaperTable) -> Vec<String> {
     ordered(&found, known)
 }
 
-/// All methods of the runs in the paper's order, followed by others in the registry's.
-fn methods(runs: &[RunSummary], paper: &PaperTable) -> Vec<String> {
-    let found: BTreeSet<&str> = runs.iter().map(|run| run.method.as_str()).collect();
+/// Names of the rows in the paper's order, followed by other methods in the registry's and by other variants.
+fn names(runs: &[RunSummary], paper: &PaperTable) -> Vec<String> {
+    let found: BTreeSet<&str> = runs.iter().map(|run| run.row.as_str()).collect();
     let printed: Vec<&str> = paper.rows.iter().map(|row| row.method.as_str()).collect();
     let others = TrainMethod::all().map(TrainMethod::name);
     let others: Vec<&str> = others.filter(|name| !printed.contains(name)).collect();
@@ -97,9 +99,9 @@ fn ordered<'a>(found: &BTreeSet<&'a str>, known: impl Iterator<Item = &'a str> +
 #[must_use]
 pub fn rows(runs: &[RunSummary], paper: &PaperTable) -> Vec<Row> {
     let tasks = tasks(runs, paper);
-    methods(runs, paper)
+    names(runs, paper)
         .into_iter()
-        .map(|method| row(method, &tasks, runs, paper))
+        .map(|name| row(name, &tasks, runs, paper))
         .collect()
 }
 
@@ -111,8 +113,8 @@ impl Row {
     }
 }
 
-fn row(method: String, tasks: &[String], runs: &[RunSummary], paper: &PaperTable) -> Row {
-    let own = || runs.iter().filter(|run| run.method == method);
+fn row(name: String, tasks: &[String], runs: &[RunSummary], paper: &PaperTable) -> Row {
+    let own = || runs.iter().filter(|run| run.row == name);
     let mut cells = BTreeMap::new();
     for task in tasks {
         let values: BTreeMap<u64, f64> = own()
@@ -125,7 +127,7 @@ fn row(method: String, tasks: &[String], runs: &[RunSummary], paper: &PaperTable
                 Cell {
                     measured,
                     values,
-                    paper: paper.figure(&method, task),
+                    paper: paper.figure(&name, task),
                 },
             );
         }
@@ -137,9 +139,10 @@ fn row(method: String, tasks: &[String], runs: &[RunSummary], paper: &PaperTable
             .into_iter()
             .collect(),
         mean: mean(tasks, &cells),
-        paper_mean: paper.mean_over(&method, tasks),
+        paper_mean: paper.mean_over(&name, tasks),
         cells,
-        method,
+        method: own().next().map(|run| run.method.clone()).unwrap_or_default(),
+        name,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Estimates how long a plan will take on this machine, by timing a few seconds of the actual work.
 //!
-//! Every task is timed with the first unfinished method, as long as the time allowed for it lasts; the other methods
+//! Every task is timed with the first unfinished row, as long as the time allowed for it lasts; the other rows
 //! are timed on the first task, and their ratio is applied to all tasks. Tasks that were not timed (large ones, whose
 //! files take long to read) count as the mean of the others. Data read for the estimate are kept for the runs.
 
@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use adept_data::Task;
 use adept_train::TrainError;
-use adept_train::config::TrainMethod;
 use burn::tensor::backend::AutodiffBackend;
 
 use super::{Cell, Plan, Prepared, State};
@@ -92,8 +91,8 @@ pub fn estimate<AB: AutodiffBackend>(
     // Reading the largest files takes longer than all measurements together: they come last and may be extrapolated.
     first_of_tasks.sort_by_key(|cell| is_large(&cell.task));
 
-    let mut by_task: BTreeMap<Task, (TrainMethod, RunTime)> = BTreeMap::new();
-    let mut by_method: BTreeMap<TrainMethod, RunTime> = BTreeMap::new();
+    let mut by_task: BTreeMap<Task, (String, RunTime)> = BTreeMap::new();
+    let mut by_row: BTreeMap<String, RunTime> = BTreeMap::new();
     let mut measure = |cell: &Cell, options| -> Result<RunTime, TrainError> {
         let config = &cell.resolved.config;
         prepared.read(config)?;
@@ -102,23 +101,20 @@ pub fn estimate<AB: AutodiffBackend>(
     };
     if let Some(first) = first_of_tasks.first() {
         for cell in waiting.iter().filter(|cell| cell.task == first.task) {
-            if !by_method.contains_key(&cell.method) {
-                let options = if by_method.is_empty() { FIRST } else { LATER };
-                by_method.insert(cell.method, measure(cell, options)?);
+            if !by_row.contains_key(&cell.variant) {
+                let options = if by_row.is_empty() { FIRST } else { LATER };
+                by_row.insert(cell.variant.clone(), measure(cell, options)?);
             }
         }
-        by_task.insert(first.task.clone(), (first.method, by_method[&first.method]));
+        by_task.insert(first.task.clone(), (first.variant.clone(), by_row[&first.variant]));
     }
     for cell in first_of_tasks.iter().skip(1) {
         if began.elapsed() > PATIENCE {
             break;
         }
-        by_task.insert(cell.task.clone(), (cell.method, measure(cell, LATER)?));
+        by_task.insert(cell.task.clone(), (cell.variant.clone(), measure(cell, LATER)?));
     }
-    let cells = waiting
-        .iter()
-        .map(|cell| expected(cell, &by_task, &by_method))
-        .collect();
+    let cells = waiting.iter().map(|cell| expected(cell, &by_task, &by_row)).collect();
     Ok(Estimate {
         cells,
         measured: by_task.len(),
@@ -134,19 +130,15 @@ fn is_large(task: &Task) -> bool {
 }
 
 /// The expected time of one run, from the measured ones.
-fn expected(
-    cell: &Cell,
-    by_task: &BTreeMap<Task, (TrainMethod, RunTime)>,
-    by_method: &BTreeMap<TrainMethod, RunTime>,
-) -> CellTime {
-    let of_method = |method: &TrainMethod, part: fn(&RunTime) -> f64| {
-        let known = by_method.get(method).map(part);
-        // A method without an unfinished run on the first task counts as the mean of the others.
-        known.unwrap_or_else(|| mean(by_method.values().map(part)))
+fn expected(cell: &Cell, by_task: &BTreeMap<Task, (String, RunTime)>, by_row: &BTreeMap<String, RunTime>) -> CellTime {
+    let of_row = |row: &String, part: fn(&RunTime) -> f64| {
+        let known = by_row.get(row).map(part);
+        // A row without an unfinished run on the first task counts as the mean of the others.
+        known.unwrap_or_else(|| mean(by_row.values().map(part)))
     };
     let time = |part: fn(&RunTime) -> f64| {
-        let under_own = |(method, measured): &(TrainMethod, RunTime)| {
-            part(measured) * of_method(&cell.method, part) / of_method(method, part).max(f64::MIN_POSITIVE)
+        let under_own = |(row, measured): &(String, RunTime)| {
+            part(measured) * of_row(&cell.variant, part) / of_row(row, part).max(f64::MIN_POSITIVE)
         };
         let known = by_task.get(&cell.task).map(under_own);
         known.unwrap_or_else(|| mean(by_task.values().map(under_own)))
@@ -175,7 +167,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use adept_train::config::resolve;
+    use adept_train::config::{TrainMethod, resolve};
 
     fn named(task: &str) -> Task {
         Task::named(task).expect("it is built in")
@@ -185,6 +177,7 @@ mod tests {
         let set = ["train.steps=100", "evaluation.every=30"].map(str::to_owned);
         Cell {
             task,
+            variant: method.to_string(),
             method,
             seed: 1,
             folder: PathBuf::new(),
@@ -201,10 +194,12 @@ mod tests {
             validation: 10.0 * step,
             test: step,
         };
-        let by_method = [(pt, time(1.0)), (adept, time(3.0))].into();
-        let by_task = [(named("rte"), (pt, time(1.0))), (named("cola"), (pt, time(2.0)))].into();
+        let by_row = [(pt.to_string(), time(1.0)), (adept.to_string(), time(3.0))].into();
+        let by_task = [("rte", 1.0), ("cola", 2.0)]
+            .map(|(task, step)| (named(task), (pt.to_string(), time(step))))
+            .into();
         let check = |task: &str, method, state, training, evaluation| {
-            let found = expected(&cell(named(task), method, state), &by_task, &by_method);
+            let found = expected(&cell(named(task), method, state), &by_task, &by_row);
             assert_eq!(
                 (found.training, found.evaluation),
                 (training, evaluation),

@@ -11,13 +11,13 @@ mod grid;
 mod plan;
 mod prepared;
 mod profile;
+mod variant;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use adept_data::Task;
 use adept_train::TrainError;
-use adept_train::config::TrainMethod;
 
 use crate::report::{Benchmark, GridRecord, ReportError};
 use crate::run::Means;
@@ -28,6 +28,7 @@ pub use grid::{GridObserver, run_grid};
 pub use plan::{Cell, Plan, State, changes, plan, shortened};
 pub use prepared::Prepared;
 pub use profile::{Profile, ProfileName};
+pub use variant::Variant;
 
 /// Runs to perform.
 #[derive(Debug, Clone)]
@@ -48,8 +49,8 @@ pub struct Grid {
     pub backbone: PathBuf,
     /// Tasks, in the order of running.
     pub tasks: Vec<Task>,
-    /// Methods, in the order of running.
-    pub methods: Vec<TrainMethod>,
+    /// Methods and variants of them, in the order of running.
+    pub variants: Vec<Variant>,
     /// Seeds, in the order of running.
     pub seeds: Vec<u64>,
     /// Optimiser steps of every run; `None` takes the profile's.

@@ -13,7 +13,7 @@ use adept_train::folder::{self, FolderKind, GRID_FILE, read_json};
 use adept_train::initial::adapter_config;
 use adept_train::record::RunResult;
 
-use super::{Grid, GridError};
+use super::{Grid, GridError, Variant};
 use crate::report::GridRecord;
 
 /// One run of a grid.
@@ -21,6 +21,8 @@ use crate::report::GridRecord;
 pub struct Cell {
     /// The task.
     pub task: Task,
+    /// Name of the grid's row that it belongs to.
+    pub variant: String,
     /// The method.
     pub method: TrainMethod,
     /// The seed.
@@ -37,7 +39,7 @@ impl Cell {
     /// `sst2/adept/seed-42`, the folder's path below the grid's.
     #[must_use]
     pub fn name(&self) -> String {
-        format!("{}/{}/seed-{}", self.task, self.method, self.seed)
+        format!("{}/{}/seed-{}", self.task, self.variant, self.seed)
     }
 
     /// Optimiser steps already completed.
@@ -70,8 +72,8 @@ pub enum State {
 pub struct Plan {
     /// Every run, in order.
     pub cells: Vec<Cell>,
-    /// Numbers of trainable parameters by method; they may differ between tasks.
-    pub parameters: Vec<(TrainMethod, Vec<usize>)>,
+    /// Numbers of trainable parameters by row; they may differ between tasks.
+    pub parameters: Vec<(String, Vec<usize>)>,
     /// Number of backbone parameters.
     pub backbone_parameters: usize,
     /// Fingerprint of the backbone's weights.
@@ -124,20 +126,20 @@ pub fn plan(grid: &Grid) -> Result<Plan, GridError> {
     let sites = config.sites();
     let fingerprint = checkpoint.fingerprint();
     let backbone_parameters = checkpoint.parameters();
-    let mut parameters: BTreeMap<TrainMethod, Vec<usize>> = BTreeMap::new();
+    let mut parameters: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     let mut cells = Vec::new();
     for task in &grid.tasks {
         let first = cells.len();
-        for method in &grid.methods {
+        for variant in &grid.variants {
             for seed in &grid.seeds {
-                let cell = cell(grid, task, *method, *seed, &fingerprint)?;
-                let count = match method.adapter() {
+                let cell = cell(grid, task, variant, *seed, &fingerprint)?;
+                let count = match variant.method.adapter() {
                     None => backbone_parameters,
                     Some(adapter) => adapter_config(&cell.resolved.config, adapter, &sites)?
                         .trainable_parameters(&sites)
                         .map_err(TrainError::from)?,
                 };
-                let counts = parameters.entry(*method).or_default();
+                let counts = parameters.entry(&variant.name).or_default();
                 if !counts.contains(&count) {
                     counts.push(count);
                 }
@@ -149,10 +151,10 @@ pub fn plan(grid: &Grid) -> Result<Plan, GridError> {
             check_task(task, grid.data.of(task)).map_err(TrainError::from)?;
         }
     }
-    let parameters = grid
-        .methods
-        .iter()
-        .map(|method| (*method, parameters.remove(method).unwrap_or_default()));
+    let parameters = grid.variants.iter().map(|variant| {
+        let counts = parameters.remove(variant.name.as_str());
+        (variant.name.clone(), counts.unwrap_or_default())
+    });
     Ok(Plan {
         parameters: parameters.collect(),
         cells,
@@ -209,18 +211,12 @@ fn check_record(grid: &Grid) -> Result<(), GridError> {
     })
 }
 
-fn cell(
-    grid: &Grid,
-    task: &Task,
-    method: TrainMethod,
-    seed: u64,
-    fingerprint: &Fingerprint,
-) -> Result<Cell, GridError> {
-    let resolved = resolve(grid, task, method, seed).map_err(TrainError::from)?;
+fn cell(grid: &Grid, task: &Task, variant: &Variant, seed: u64, fingerprint: &Fingerprint) -> Result<Cell, GridError> {
+    let resolved = resolve(grid, task, variant, seed).map_err(TrainError::from)?;
     let folder = grid
         .out
         .join(task.to_string())
-        .join(method.to_string())
+        .join(&variant.name)
         .join(format!("seed-{seed}"));
     folder::check(&folder, FolderKind::Run)?;
     let state = match grid.overwrite {
@@ -229,7 +225,8 @@ fn cell(
     };
     Ok(Cell {
         task: task.clone(),
-        method,
+        variant: variant.name.clone(),
+        method: variant.method,
         seed,
         folder,
         resolved,
@@ -237,8 +234,9 @@ fn cell(
     })
 }
 
-/// The settings of one run. Precedence from low to high: preset, profile, `--steps`, user.
-fn resolve(grid: &Grid, task: &Task, method: TrainMethod, seed: u64) -> Result<Resolved, config::ConfigError> {
+/// The settings of one run. Precedence from low to high: preset, profile, variant, `--steps`, user.
+fn resolve(grid: &Grid, task: &Task, variant: &Variant, seed: u64) -> Result<Resolved, config::ConfigError> {
+    let method = variant.method;
     let coordinates = [
         format!("task={}", task.reference()),
         format!("adapter.method={method}"),
@@ -248,6 +246,7 @@ fn resolve(grid: &Grid, task: &Task, method: TrainMethod, seed: u64) -> Result<R
     ];
     let with = |overrides: &[String]| {
         let mut values = grid.profile.values(task, method);
+        values.extend(variant.values(task).map(|(key, value)| (key.clone(), value.clone())));
         values.extend(chosen(&fields::RUN, None, overrides)?);
         // Skip settings of other methods.
         values.retain(|key, _| {

@@ -164,7 +164,7 @@ fn analysis(table: TableName, (data, backbone): &(PathBuf, PathBuf), out: &Path)
             data: DataPlace::Folder(data.clone()),
             backbone: backbone.clone(),
             tasks: vec![Task::named("rte").unwrap()],
-            methods: analysis::METHODS.to_vec(),
+            variants: analysis::METHODS.map(Into::into).to_vec(),
             seeds: vec![1, 2],
             steps: None,
             settings: Vec::new(),

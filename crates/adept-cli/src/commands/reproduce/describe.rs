@@ -51,23 +51,20 @@ pub fn plan(grid: &Grid, plan: &Plan, device: DeviceName, every_run: bool) -> St
         ),
     ));
     let common = shared(plan.cells.iter(), &[]);
-    for (method, counts) in &plan.parameters {
+    for (row, counts) in &plan.parameters {
         let counts: Vec<String> = counts.iter().map(|count| thousands(*count)).collect();
-        let own = shared(plan.cells.iter().filter(|cell| cell.method == *method), &common);
+        let own = shared(plan.cells.iter().filter(|cell| cell.variant == *row), &common);
         let own = if own.is_empty() {
             String::new()
         } else {
             format!("; {}", listed(&own))
         };
-        lines.push(entry(
-            &method.to_string(),
-            &format!("trains {} parameters{own}", counts.join(" or ")),
-        ));
+        lines.push(entry(row, &format!("trains {} parameters{own}", counts.join(" or "))));
     }
     for task in &grid.tasks {
         let mut known = common.clone();
-        for (method, _) in &plan.parameters {
-            known.extend(shared(plan.cells.iter().filter(|cell| cell.method == *method), &common));
+        for (row, _) in &plan.parameters {
+            known.extend(shared(plan.cells.iter().filter(|cell| cell.variant == *row), &common));
         }
         let own = shared(plan.cells.iter().filter(|cell| cell.task == *task), &known);
         if !own.is_empty() {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use adept_data::Task;
 use adept_lab::report::Benchmark;
-use adept_lab::reproduce::{DataPlace, Grid, Profile, ProfileName, datasets};
+use adept_lab::reproduce::{DataPlace, Grid, Profile, ProfileName, Variant, datasets};
 use adept_train::config::TrainMethod;
 
 use super::{paper_command, real_small_command, shown};
@@ -63,7 +63,10 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
         means: setting.means.clone(),
         backbone: folder(backbone.as_deref(), profile.backbone.as_deref(), BACKBONE_FILE, name)?,
         tasks,
-        methods: chosen(&asked, &profile.methods),
+        variants: chosen(&asked, &profile.methods)
+            .into_iter()
+            .map(Variant::from)
+            .collect(),
         seeds: arguments
             .seeds
             .clone()
