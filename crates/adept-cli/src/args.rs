@@ -17,7 +17,7 @@ use crate::device::DeviceName;
 
 pub use analysis::{Table1, Table2, TableRuns};
 pub use fetch::Fetch;
-pub use reproduce::{MethodChoice, Profile, Reproduce, Runs, Seeds};
+pub use reproduce::{MethodChoice, Profile, Reproduce, Runs, Scores, Seeds};
 
 /// Adaptive decomposed prompt tuning: train, evaluate and reproduce
 #[derive(Debug, Parser)]
@@ -101,7 +101,7 @@ pub enum Command {
 }
 
 /// Settings accepted by every training command.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Settings {
     /// Preset to start from: paper (as described there) or reference (as in its published script)
     #[arg(long, value_name = "NAME", value_parser = preset)]

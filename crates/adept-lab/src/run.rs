@@ -154,6 +154,7 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
         observer: &mut dyn Observer,
     ) -> Result<RunResult, TrainError> {
         let config = &self.resolved.config;
+        let test_examples = start.examples[2];
         let result = RunResult {
             task: self.data.task().name().to_owned(),
             card: start.card,
@@ -174,6 +175,8 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
             programs,
             training_seconds: outcome.progress.seconds,
             samples_per_second: outcome.progress.samples as f64 / outcome.progress.seconds.max(1e-9),
+            test_seconds: outcome.test_seconds,
+            test_examples: outcome.test_seconds.map(|_| test_examples),
             code_version: start.code_version,
             device: start.device,
             missing_layers: start.missing_layers,

@@ -54,6 +54,8 @@ pub struct Outcome {
     pub selection: Selection,
     /// Scores of the best step on the test split.
     pub test: Scores,
+    /// Seconds in which the test split was answered.
+    pub test_seconds: Option<f64>,
     /// Progress at the end of the run.
     pub progress: Progress,
 }
@@ -219,12 +221,17 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> TaskCourse<'a, AB, T> {
             TrainError::read("read the best module in", &self.folder.best())(missing)
         })?;
         self.folder.verify_best(&selection)?;
+        let mut test_seconds = None;
         let test = match self.job.test {
             None => Scores::new(),
             Some(set) => {
                 let best = self.target.load(&self.folder.best(), self.device)?;
+                let began = Instant::now();
                 match self.predict(&best, set, Split::Test)? {
-                    Some(scores) => scores,
+                    Some(scores) => {
+                        test_seconds = Some(began.elapsed().as_secs_f64());
+                        scores
+                    }
                     // The last step was saved before the loop ended.
                     None => {
                         return Err(TrainError::Interrupted {
@@ -238,6 +245,7 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> TaskCourse<'a, AB, T> {
         Ok(Outcome {
             selection,
             test,
+            test_seconds,
             progress: self.progress,
         })
     }

@@ -259,6 +259,12 @@ pub struct RunResult {
     pub training_seconds: f64,
     /// Training examples per second.
     pub samples_per_second: f64,
+    /// Seconds in which the test split was answered; missing in older records and where another process answered it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_seconds: Option<f64>,
+    /// Number of examples of the test split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_examples: Option<usize>,
     /// Version of the program.
     pub code_version: String,
     /// Backend and device.
@@ -269,6 +275,12 @@ pub struct RunResult {
 }
 
 impl RunResult {
+    /// Examples of the test split answered per second.
+    #[must_use]
+    pub fn inference_speed(&self) -> Option<f64> {
+        Some(self.test_examples? as f64 / self.test_seconds?.max(1e-9))
+    }
+
     /// The task: from the card in the record, else the built-in one of that name; `None` if only a newer program knows
     /// it.
     #[must_use]

@@ -4,33 +4,103 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use adept_data::Task;
+use adept_lab::report::{Benchmark, PaperTable};
 use adept_train::config::TrainMethod;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueEnum};
 
 use super::{Settings, Table1, Table2};
 
 /// Tables that can be reproduced.
 #[derive(Debug, Subcommand)]
 pub enum Reproduce {
-    /// GLUE, the left half of Table 3
-    #[command(after_help = GLUE)]
-    Glue(Runs),
-    /// SuperGLUE (MultiRC, BoolQ, WiC, WSC, CB), the right half of Table 3
-    #[command(after_help = BENCHMARK)]
-    Superglue(Runs),
-    /// The MRQA 2019 tasks (NQ, HotpotQA, SearchQA, NewsQA), the left half of Table 4
-    #[command(after_help = BENCHMARK)]
-    Mrqa(Runs),
-    /// WinoGrande, Yelp, SciTail and PAWS, the right half of Table 4
-    #[command(after_help = BENCHMARK)]
-    Others(Runs),
-    /// MBPP on a decoder-only backbone, Table 7: generated programs run in a sandbox and are scored by pass@k
-    #[command(after_help = MBPP)]
-    Mbpp(Runs),
+    /// A table of scores.
+    #[command(flatten)]
+    Scores(Scores),
     /// Table 1: scores of DePT with shifted offsets, compared with ADePT
     Table1(Table1),
     /// Table 2: magnitudes of DePT's and ADePT's offsets, compared with the embeddings
     Table2(Table2),
+}
+
+/// Tables of the paper that are several tables of scores here: both halves, each with a report of its own.
+const WHOLE: [(&str, &str, &[Benchmark]); 2] = [
+    (
+        "table3",
+        "Table 3: GLUE and SuperGLUE",
+        &[Benchmark::Glue, Benchmark::Superglue],
+    ),
+    (
+        "table4",
+        "Table 4: MRQA and four other tasks",
+        &[Benchmark::Mrqa, Benchmark::Others],
+    ),
+];
+
+/// One or several tables of scores, from the list of them.
+#[derive(Debug)]
+pub struct Scores {
+    /// Name of the command.
+    pub name: String,
+    /// The tables.
+    pub benchmarks: Vec<Benchmark>,
+    /// The arguments.
+    pub runs: Runs,
+}
+
+impl Scores {
+    fn commands() -> impl Iterator<Item = Command> {
+        let one = Benchmark::ALL.iter().map(|benchmark| {
+            let command = Command::new(benchmark.name()).about(PaperTable::of(*benchmark).about);
+            match benchmark {
+                Benchmark::Glue => command.after_help(GLUE),
+                Benchmark::Mbpp => command.after_help(MBPP).visible_alias("table7"),
+                _ => command.after_help(BENCHMARK),
+            }
+        });
+        let whole = WHOLE
+            .iter()
+            .map(|(name, about, _)| Command::new(*name).about(*about).after_help(BENCHMARK));
+        one.chain(whole).map(Runs::augment_args)
+    }
+
+    /// The tables of a command.
+    fn benchmarks(name: &str) -> Option<Vec<Benchmark>> {
+        let one = Benchmark::ALL.iter().find(|benchmark| benchmark.name() == name);
+        let whole = || WHOLE.iter().find(|(whole, ..)| *whole == name);
+        one.map(|benchmark| vec![*benchmark])
+            .or_else(|| whole().map(|(.., benchmarks)| benchmarks.to_vec()))
+    }
+}
+
+impl FromArgMatches for Scores {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let unknown = || clap::Error::new(clap::error::ErrorKind::InvalidSubcommand);
+        let (name, inner) = matches.subcommand().ok_or_else(unknown)?;
+        Ok(Self {
+            name: name.to_owned(),
+            benchmarks: Self::benchmarks(name).ok_or_else(unknown)?,
+            runs: Runs::from_arg_matches(inner)?,
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Subcommand for Scores {
+    fn augment_subcommands(command: Command) -> Command {
+        command.subcommands(Self::commands())
+    }
+
+    fn augment_subcommands_for_update(command: Command) -> Command {
+        Self::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        Self::benchmarks(name).is_some()
+    }
 }
 
 /// A method, or all of them.
@@ -79,12 +149,15 @@ const GLUE: &str = "Examples:
   adept reproduce glue --profile real-small --data DATA
   adept reproduce glue --profile paper --data DATA --backbone t5-base
   adept reproduce glue --data DATA --backbone t5-base --tasks sst2,rte --methods pt,adept --steps 3000 --seeds 42,43
+  adept reproduce glue --profile paper --data DATA --backbone t5-base --search paper
+  adept reproduce glue --tasks rte --search halving
+  adept reproduce glue --tasks rte --methods lora --search adapter.lora.rank=4,8 --search optimizer.lora.learning_rate=1e-3,3e-3
 
 Run the same command again to resume: what is done is skipped. Each run lies in OUT/TASK/METHOD/seed-N.
 The project's own data and backbone are searched for in a folder `datasets` here or in a parent folder, or in
 the folder that the variable ADEPT_DATASETS names.";
 
-const BENCHMARK: &str = "Examples (with superglue, mrqa or others):
+const BENCHMARK: &str = "Examples (superglue stands for any table of scores):
   adept reproduce superglue --profile real-small --data DATA
   adept reproduce superglue --profile paper --data DATA --backbone t5-base
   adept reproduce superglue --profile real-small --data DATA --tasks cb,wic --methods pt,adept --seeds 42,43
@@ -104,8 +177,8 @@ Run the same command again to resume: what is done is skipped. Each run lies in 
 generated programs in completions.jsonl and their verdicts in judged.json. Programs whose tests cannot be run apart from
 them are `unsupported` there: they are counted with their reasons, and pass@k counts them as not passed.";
 
-/// `adept reproduce glue`, `superglue`, `mrqa`, `others` and `mbpp`.
-#[derive(Debug, Args)]
+/// Arguments of a table of scores.
+#[derive(Debug, Clone, Args)]
 pub struct Runs {
     /// Size of the reproduction [default: sample; paper if --data and --backbone are given]
     #[arg(long, value_enum, value_name = "NAME")]
@@ -140,6 +213,13 @@ pub struct Runs {
     /// Output folder for runs and report [default: the profile's, such as runs/glue-sample]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+
+    /// Search the settings of every method first, by the validation split: `paper` (what the paper tries for ADePT, 24
+    /// settings, and as many for every other method), `small` (the same for small models and few steps), or
+    /// KEY=VALUE,VALUE (repeatable: every combination). `halving` tries all for few steps and a third of them for three
+    /// times as many, again and again; alone it takes the profile's own settings
+    #[arg(long, value_name = "SEARCH")]
+    pub search: Vec<String>,
 
     #[command(flatten)]
     pub settings: Settings,

@@ -57,6 +57,7 @@ fn table(setting: &Setting, table: TableName, shifts: Vec<usize>, runs: TableRun
             steps: runs.steps,
             seeds: Some(runs.seeds.unwrap_or_else(|| Seeds(SEEDS.to_vec()))),
             out: None,
+            search: Vec::new(),
             settings: runs.settings,
             keep_going: false,
             overwrite: runs.overwrite,
@@ -115,7 +116,7 @@ impl WithBackend for Work<'_> {
             }
             match reproduce::measure::<AB>(grid, &plan.runs, &device).map_err(grid_failure)? {
                 Some((read, times)) => {
-                    show(describe::time(&times))?;
+                    show(describe::time(&times, 1.0))?;
                     (prepared, expected) = (Some(read), Some(times));
                 }
                 None => show(describe::entry("time", "no run is left to train"))?,

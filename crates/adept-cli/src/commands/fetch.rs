@@ -80,7 +80,7 @@ pub fn run(setting: &Setting, arguments: &Fetch) -> Result<(), Failure> {
 
 /// Resolves a name: a benchmark's tasks, a task, or a model.
 fn wanted(name: &str, revision: Option<&str>) -> Result<Vec<Wanted>, Failure> {
-    if let Some(benchmark) = Benchmark::ALL.into_iter().find(|benchmark| benchmark.name() == name) {
+    if let Some(benchmark) = Benchmark::ALL.iter().find(|benchmark| benchmark.name() == name) {
         return benchmark.tasks().iter().map(|task| of_task(task, revision)).collect();
     }
     match name.parse::<Task>() {

@@ -119,7 +119,7 @@ pub fn data(tasks: &[Task]) -> Result<Vec<PathBuf>, Failure> {
             hub.settings().cache.display(),
             missing.join(", ")
         );
-        let whole = Benchmark::ALL.into_iter().find(|benchmark| benchmark.tasks() == tasks);
+        let whole = Benchmark::ALL.iter().find(|benchmark| benchmark.tasks() == tasks);
         let (names, them) = match (whole, &missing[..]) {
             (_, [one]) => ((*one).to_owned(), "it"),
             (Some(benchmark), _) => (benchmark.name().to_owned(), "them"),

@@ -20,7 +20,7 @@ mod verify;
 use std::path::Path;
 
 use adept_data::DataError;
-use adept_lab::report::{Benchmark, ReportError};
+use adept_lab::report::ReportError;
 use adept_lab::run::Means;
 use adept_models::generate::GenerateError;
 use adept_sandbox::SandboxError;
@@ -67,11 +67,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         },
     };
     match cli.command {
-        Command::Reproduce(Reproduce::Glue(runs)) => reproduce::benchmark(&setting, Benchmark::Glue, runs),
-        Command::Reproduce(Reproduce::Superglue(runs)) => reproduce::benchmark(&setting, Benchmark::Superglue, runs),
-        Command::Reproduce(Reproduce::Mrqa(runs)) => reproduce::benchmark(&setting, Benchmark::Mrqa, runs),
-        Command::Reproduce(Reproduce::Others(runs)) => reproduce::benchmark(&setting, Benchmark::Others, runs),
-        Command::Reproduce(Reproduce::Mbpp(runs)) => reproduce::benchmark(&setting, Benchmark::Mbpp, runs),
+        Command::Reproduce(Reproduce::Scores(scores)) => reproduce::scores(&setting, scores),
         Command::Reproduce(Reproduce::Table1(arguments)) => analysis::table1(&setting, arguments),
         Command::Reproduce(Reproduce::Table2(arguments)) => analysis::table2(&setting, arguments),
         Command::Fetch(arguments) => fetch::run(&setting, &arguments),

@@ -2,15 +2,17 @@
 
 pub(super) mod describe;
 pub(super) mod grid;
+mod search;
 
 use std::path::Path;
 
 use adept_lab::report::{self, Benchmark};
+use adept_lab::reproduce::search::run_search;
 use adept_lab::reproduce::{Estimate, Grid, GridError, Plan, Prepared, ProfileName, estimate, plan, run_grid};
 use burn::tensor::backend::AutodiffBackend;
 
 use super::{Setting, report_failure, run_failure};
-use crate::args::Runs;
+use crate::args::{Runs, Scores};
 use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, remark, say};
 use crate::grid_progress::GridProgress;
@@ -27,8 +29,35 @@ fn real_small_command(table: &str) -> String {
     format!("cargo xtask reproduce {table} --profile real-small --data DATA")
 }
 
-/// Runs or resumes a benchmark.
-pub fn benchmark(setting: &Setting, benchmark: Benchmark, arguments: Runs) -> Result<(), Failure> {
+/// Runs or resumes one or several tables of scores.
+pub fn scores(setting: &Setting, scores: Scores) -> Result<(), Failure> {
+    if let [benchmark] = scores.benchmarks[..] {
+        return benchmark_of(setting, benchmark, scores.runs);
+    }
+    // Halves of one table: each has a folder of its own. Only the sample may have data for some of them alone.
+    let is_sample = grid::profile_name(&scores.runs)? == ProfileName::Sample;
+    let (mut halves, mut missing) = (Vec::new(), None);
+    for benchmark in scores.benchmarks {
+        let mut runs = scores.runs.clone();
+        runs.out = runs.out.map(|out| out.join(benchmark.name()));
+        match grid::of(setting, &runs, benchmark, benchmark.name()) {
+            Ok(_) => halves.push((benchmark, runs)),
+            Err(cause) if is_sample => missing = Some(cause),
+            Err(cause) => return Err(cause),
+        }
+    }
+    match missing {
+        Some(cause) if halves.is_empty() => return Err(cause),
+        Some(cause) => remark(format!("{}: a part is left out: {cause}", scores.name)),
+        None => {}
+    }
+    for (benchmark, runs) in halves {
+        benchmark_of(setting, benchmark, runs)?;
+    }
+    Ok(())
+}
+
+fn benchmark_of(setting: &Setting, benchmark: Benchmark, arguments: Runs) -> Result<(), Failure> {
     let grid = grid::of(setting, &arguments, benchmark, benchmark.name())?;
     with_backend(
         setting.device,
@@ -62,14 +91,23 @@ impl WithBackend for Work<'_> {
             }
         };
         let plan = plan(&grid).map_err(grid_failure)?;
+        let search = search::of(&arguments.search, &grid)?;
         let (mut prepared, mut expected) = (None, None);
         if arguments.plan || setting.loudness != Loudness::Quiet {
             let every_run = arguments.plan || setting.loudness == Loudness::Verbose;
             show(describe::plan(&grid, &plan, setting.device, every_run))?;
+            let searched = match &search {
+                Some(search) => Some(search::describe(search, &grid, &plan)?),
+                None => None,
+            };
+            if let Some(searched) = &searched {
+                show(searched.text.clone())?;
+            }
             let measured = measure::<AB>(&grid, &plan, &device);
             match measured {
                 Ok(Some((read, times))) => {
-                    show(describe::time(&times))?;
+                    let runs = searched.as_ref().map_or(1.0, |searched| searched.runs);
+                    show(describe::time(&times, runs))?;
                     (prepared, expected) = (Some(read), Some(times));
                 }
                 Ok(None) => show("  time       none: every run is done".to_owned())?,
@@ -82,12 +120,30 @@ impl WithBackend for Work<'_> {
             return Ok(());
         }
         interrupt::listen()?;
+        let (mut failed, mut tried) = (Vec::new(), 0);
+        let (grid, plan) = match search {
+            None => (grid, plan),
+            Some(search) => {
+                let mut watching = search::Watching::new(setting.loudness);
+                let found = run_search::<AB>(
+                    &grid,
+                    &search,
+                    &mut prepared,
+                    arguments.keep_going,
+                    &device,
+                    &mut watching,
+                );
+                let found = found.map_err(grid_failure)?;
+                (failed, tried, expected) = (found.failed, watching.runs, None);
+                (found.grid, found.plan)
+            }
+        };
         let mut watching = GridProgress::new(setting.loudness, &plan, expected.as_ref());
-        let failed = run_grid::<AB>(&grid, &plan, prepared, arguments.keep_going, &device, &mut watching);
+        let last = run_grid::<AB>(&grid, &plan, prepared, arguments.keep_going, &device, &mut watching);
         drop(watching);
-        let failed = failed.map_err(grid_failure)?;
+        failed.extend(last.map_err(grid_failure)?);
         if !failed.is_empty() {
-            let (count, all) = (failed.len(), plan.cells.len());
+            let (count, all) = (failed.len(), plan.cells.len() + tried);
             let message = format!("{count} of {all} runs failed: {}", failed.join(", "));
             return Err(Failure::run(message).hint("run the same command again to retry them"));
         }
@@ -138,9 +194,10 @@ pub(super) fn grid_failure(cause: GridError) -> Failure {
         GridError::Train(cause) => run_failure(cause),
         GridError::Run { run, source } => run_failure(*source).context(run),
         GridError::Report(cause) => report_failure(cause),
-        GridError::Coordinate { .. } | GridError::SameName { .. } | GridError::OtherGrid { .. } => {
-            Failure::input(cause)
-        }
+        GridError::Coordinate { .. }
+        | GridError::SameName { .. }
+        | GridError::OtherGrid { .. }
+        | GridError::Search(_) => Failure::input(cause),
     }
 }
 

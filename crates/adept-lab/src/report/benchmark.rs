@@ -1,70 +1,88 @@
-//! The benchmarks of the paper's Tables 3, 4 and 7.
+//! The paper's tables of scores: its benchmarks (Tables 3, 4 and 7), and its comparisons of a few rows.
 
 use std::fmt;
 
 use adept_data::Task;
 use serde::{Deserialize, Serialize};
 
-/// A group of tasks that the paper reports together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Benchmark {
+use super::paper::PaperTable;
+
+/// Declares the tables: the name of each is that of its file in `paper/`.
+macro_rules! tables {
+    ($($(#[$about:meta])* $variant:ident = $name:literal,)*) => {
+        /// A table of scores that can be reproduced.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum Benchmark {
+            $($(#[$about])* #[serde(rename = $name)] $variant,)*
+        }
+
+        impl Benchmark {
+            /// All of them, in the paper's order.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// Name of its command.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+
+            /// The paper's table as TOML.
+            pub(super) fn paper(self) -> &'static str {
+                match self {
+                    $(Self::$variant => include_str!(concat!("../../paper/", $name, ".toml")),)*
+                }
+            }
+        }
+    };
+}
+
+tables! {
     /// GLUE, the left half of Table 3.
     #[default]
-    Glue,
+    Glue = "glue",
     /// SuperGLUE, the right half of Table 3.
-    Superglue,
+    Superglue = "superglue",
     /// The MRQA 2019 tasks, the left half of Table 4.
-    Mrqa,
+    Mrqa = "mrqa",
     /// WinoGrande, Yelp, SciTail and PAWS, the right half of Table 4.
-    Others,
+    Others = "others",
     /// MBPP, Table 7.
-    Mbpp,
+    Mbpp = "mbpp",
+    /// T5-3B on six large tasks.
+    Table5 = "table5",
+    /// The same by exact match.
+    Table6 = "table6",
+    /// Longer soft prompts.
+    Table8 = "table8",
+    /// Training time.
+    Table9 = "table9",
+    /// The whole embedding matrix beside the prompt.
+    Table10 = "table10",
+    /// Sizes of ADePT's bottleneck.
+    Table12 = "table12",
+    /// Lengths of ADePT's prompt.
+    Table13 = "table13",
+    /// ADePT's network without a prompt.
+    Table14 = "table14",
 }
 
 impl Benchmark {
-    /// All benchmarks, in the paper's order.
-    pub const ALL: [Self; 5] = [Self::Glue, Self::Superglue, Self::Mrqa, Self::Others, Self::Mbpp];
-
-    /// Name of the suite on the task cards.
+    /// Title used in headings.
     #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Glue => "glue",
-            Self::Superglue => "superglue",
-            Self::Mrqa => "mrqa",
-            Self::Others => "others",
-            Self::Mbpp => "mbpp",
-        }
+    pub fn title(self) -> String {
+        PaperTable::of(self).title
     }
 
-    /// Name used in headings.
-    #[must_use]
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Glue => "GLUE",
-            Self::Superglue => "SuperGLUE",
-            Self::Mrqa => "MRQA",
-            Self::Others => "WinoGrande, Yelp, SciTail, PAWS",
-            Self::Mbpp => "MBPP",
-        }
-    }
-
-    /// Tasks of the benchmark, in the paper's order.
+    /// Tasks of the table, in the paper's order.
     #[must_use]
     pub fn tasks(self) -> Vec<Task> {
-        Task::suite(self.name())
-    }
-
-    /// The paper's table as TOML.
-    pub(super) fn paper(self) -> &'static str {
-        match self {
-            Self::Glue => include_str!("../../paper/glue.toml"),
-            Self::Superglue => include_str!("../../paper/superglue.toml"),
-            Self::Mrqa => include_str!("../../paper/mrqa.toml"),
-            Self::Others => include_str!("../../paper/others.toml"),
-            Self::Mbpp => include_str!("../../paper/mbpp.toml"),
-        }
+        let columns = PaperTable::of(self).tasks;
+        columns
+            .iter()
+            .filter_map(|column| Task::named(&column.name).ok())
+            .collect()
     }
 }
 

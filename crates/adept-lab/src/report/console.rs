@@ -20,6 +20,7 @@ pub fn results(report: &Report) -> String {
     let mut names = vec!["Method".to_owned(), "Trained".to_owned()];
     names.extend(report.tasks.iter().map(|task| report.table.task_label(task).to_owned()));
     names.push("Mean".to_owned());
+    names.extend(report.speed_title());
     let mut lines = vec![names];
     if let Some(majority) = &report.majority {
         let figures = report.tasks.iter().map(|task| majority.cells.get(task).copied());
@@ -35,9 +36,10 @@ pub fn results(report: &Report) -> String {
         lines.push(measured_row(report, row, seeds));
         lines.extend(quoted_row(report, row));
     }
+    let heading = report.table.figure.heading();
     let heading = match seeds {
-        1 => "Test scores, times 100, of one seed:".to_owned(),
-        _ => format!("Test scores, times 100, mean over {seeds} seeds ± sample standard deviation:"),
+        1 => format!("{heading}, of one seed:"),
+        _ => format!("{heading}, mean over {seeds} seeds ± sample standard deviation:"),
     };
     format!("{heading}\n\n{}", aligned(&lines))
 }
@@ -49,18 +51,25 @@ fn measured_row(report: &Report, row: &Row, seeds: usize) -> Vec<String> {
         .tasks
         .iter()
         .map(|task| row.cells.get(task).map(|cell| &cell.measured));
-    cells.extend(spreads.chain([row.mean.as_ref()]).map(|spread| figure(spread, seeds)));
+    let digits = report.table.figure.digits();
+    cells.extend(
+        spreads
+            .chain([row.mean.as_ref()])
+            .map(|spread| figure(spread, seeds, digits)),
+    );
+    let speed = || plain_figure(row.speed.as_ref().map(|speed| speed.mean));
+    cells.extend(report.table.speed_of.iter().map(|_| speed()));
     cells
 }
 
 /// A figure and its spread, with the number of seeds if it differs from the table's.
-fn figure(spread: Option<&Spread>, seeds: usize) -> String {
+fn figure(spread: Option<&Spread>, seeds: usize, digits: usize) -> String {
     let Some(spread) = spread else {
         return plain_figure(None);
     };
-    let mut text = format!("{:.1}", spread.mean);
+    let mut text = format!("{:.digits$}", spread.mean);
     if let Some(deviation) = spread.standard_deviation {
-        text.push_str(&format!(" ± {deviation:.1}"));
+        text.push_str(&format!(" ± {deviation:.digits$}"));
     }
     if spread.n != seeds {
         text.push_str(&format!(" (n={})", spread.n));
@@ -72,8 +81,10 @@ fn quoted_row(report: &Report, row: &Row) -> Option<Vec<String>> {
     let (quoted, paper) = (report.table.row(&row.name)?, report.paper.as_ref()?);
     let label = format!("{} (paper, {})", quoted.label, paper.backbone);
     let figures = report.tasks.iter().map(|task| quoted.figures.get(task).copied());
-    let figures = figures.chain([row.paper_mean]).map(plain_figure);
-    Some([label, quoted.parameters.clone()].into_iter().chain(figures).collect())
+    let figures = figures.chain([row.paper_mean]).map(|figure| report.figure(figure));
+    let speed = report.table.speed_of.iter().map(|_| plain_figure(quoted.speed));
+    let cells = [label, quoted.parameters.clone()].into_iter().chain(figures);
+    Some(cells.chain(speed).collect())
 }
 
 /// Aligned columns: the first to the left, all others to the right.

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::chart::{Line, chart};
-use super::text::{MAJORITY_LABEL, RUN_COLUMNS, duration, escape_html, measured, parameters, plain_figure, thousands};
-use super::{Report, Row};
+use super::text::{MAJORITY_LABEL, RUN_COLUMNS, duration, escape_html, parameters, plain_figure, thousands};
+use super::{Report, Row, searches};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -22,6 +22,7 @@ pub fn render(report: &Report) -> String {
     }
     results(&mut page, report);
     quoted_table(&mut page, report);
+    page.push_str(&searches::html(report));
     curves(&mut page, report);
     backbones(&mut page, report);
     settings(&mut page, report);
@@ -46,7 +47,7 @@ fn close_table(page: &mut String) {
 }
 
 fn results(page: &mut String, report: &Report) {
-    page.push_str("<h2>Test results</h2>\n");
+    let _ = writeln!(page, "<h2>{}</h2>", report.table.figure.heading());
     if report.rows.is_empty() {
         page.push_str("<p>No run is done yet.</p>\n");
         return;
@@ -54,6 +55,8 @@ fn results(page: &mut String, report: &Report) {
     let mut names = vec!["Method", "Trainable parameters"];
     names.extend(report.tasks.iter().map(|task| report.table.task_label(task)));
     names.push("Mean");
+    let speed = report.speed_title();
+    names.extend(speed.as_deref());
     open_table(page, &names, 1);
     majority_row(page, report);
     for row in &report.rows {
@@ -73,6 +76,8 @@ fn quoted_table(page: &mut String, report: &Report) {
     let mut names = vec!["Method", "Trainable parameters"];
     names.extend(report.table.tasks.iter().map(|task| task.label.as_str()));
     names.push("Mean");
+    let speed = report.speed_title();
+    names.extend(speed.as_deref());
     open_table(page, &names, 1);
     for row in &report.table.rows {
         let (label, count) = (escape_html(&row.label), escape_html(&row.parameters));
@@ -85,8 +90,11 @@ fn quoted_table(page: &mut String, report: &Report) {
             .tasks
             .iter()
             .map(|task| row.figures.get(&task.name).copied());
-        for figure in figures.chain([Some(row.mean)]) {
-            let _ = write!(page, "<td>{}</td>", plain_figure(figure));
+        for figure in figures.chain([row.mean]) {
+            let _ = write!(page, "<td>{}</td>", report.figure(figure));
+        }
+        if speed.is_some() {
+            let _ = write!(page, "<td>{}</td>", plain_figure(row.speed));
         }
         page.push_str("</tr>\n");
     }
@@ -117,6 +125,9 @@ fn majority_row(page: &mut String, report: &Report) {
     for figure in figures.chain([majority.mean]) {
         let _ = write!(page, "<td>{}</td>", plain_figure(figure));
     }
+    if report.table.speed_of.is_some() {
+        page.push_str("<td>–</td>");
+    }
     page.push_str("</tr>\n");
 }
 
@@ -129,20 +140,29 @@ fn measured_row(page: &mut String, report: &Report, row: &Row) {
         let value = row
             .cells
             .get(task)
-            .map_or_else(|| "–".to_owned(), |cell| measured(&cell.measured));
+            .map_or_else(|| "–".to_owned(), |cell| report.measured(&cell.measured));
         let _ = write!(page, "<td{}>{value}</td>", best(report, row, of));
     }
     let of = |row: &Row| row.mean.as_ref().map(|mean| mean.mean);
-    let mean = row.mean.as_ref().map_or_else(|| "–".to_owned(), measured);
-    let _ = writeln!(page, "<td{}>{mean}</td></tr>", best(report, row, of));
+    let mean = row
+        .mean
+        .as_ref()
+        .map_or_else(|| "–".to_owned(), |mean| report.measured(mean));
+    let _ = write!(page, "<td{}>{mean}</td>", best(report, row, of));
+    if report.table.speed_of.is_some() {
+        let of = |row: &Row| row.speed.as_ref().map(|speed| speed.mean);
+        let speed = plain_figure(of(row));
+        let _ = write!(page, "<td{}>{speed}</td>", best(report, row, of));
+    }
+    page.push_str("</tr>\n");
 }
 
 /// Marks the best measured figure of a column with several.
 fn best(report: &Report, row: &Row, of: impl Fn(&Row) -> Option<f64>) -> &'static str {
     let figures: Vec<f64> = report.rows.iter().filter_map(&of).collect();
-    let highest = figures.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let kind = report.table.figure;
     match of(row) {
-        Some(own) if figures.len() > 1 && own == highest => " class=\"best\"",
+        Some(own) if figures.len() > 1 && !figures.iter().any(|other| kind.is_better(*other, own)) => " class=\"best\"",
         _ => "",
     }
 }
@@ -163,7 +183,10 @@ fn quoted_row(page: &mut String, report: &Report, row: &Row) {
         .map(|task| quoted.figures.get(task).copied())
         .chain([row.paper_mean]);
     for figure in figures {
-        let _ = write!(page, "<td>{}</td>", plain_figure(figure));
+        let _ = write!(page, "<td>{}</td>", report.figure(figure));
+    }
+    if report.table.speed_of.is_some() {
+        let _ = write!(page, "<td>{}</td>", plain_figure(quoted.speed));
     }
     page.push_str("</tr>\n");
 }

@@ -3,10 +3,9 @@
 use std::fmt::Write as _;
 
 use super::text::{
-    MAJORITY_LABEL, RUN_COLUMNS, code_markdown, duration, escape_markdown, measured, parameters, plain_figure,
-    thousands,
+    MAJORITY_LABEL, RUN_COLUMNS, code_markdown, duration, escape_markdown, parameters, plain_figure, thousands,
 };
-use super::{Report, Row};
+use super::{Report, Row, searches};
 
 /// Renders the page.
 pub fn render(report: &Report) -> String {
@@ -18,9 +17,10 @@ pub fn render(report: &Report) -> String {
     if report.rows.is_empty() {
         page.push_str("No run is done yet.\n\n");
     } else {
-        let _ = writeln!(page, "## Test results\n\n{}", results(report));
+        let _ = writeln!(page, "## {}\n\n{}", report.table.figure.heading(), results(report));
     }
     quoted_table(&mut page, report);
+    page.push_str(&searches::markdown(report));
     backbones(&mut page, report);
     settings(&mut page, report);
     runs(&mut page, report);
@@ -52,6 +52,7 @@ pub fn results(report: &Report) -> String {
             .map(|task| escape_markdown(report.table.task_label(task))),
     );
     names.push("Mean".to_owned());
+    names.extend(report.speed_title());
     header(&mut page, &names, 1);
     majority_row(&mut page, report);
     for row in &report.rows {
@@ -68,6 +69,7 @@ fn majority_row(page: &mut String, report: &Report) {
     let mut cells = vec![format!("**{MAJORITY_LABEL}**"), "0".to_owned()];
     let figures = report.tasks.iter().map(|task| majority.cells.get(task).copied());
     cells.extend(figures.chain([majority.mean]).map(plain_figure));
+    cells.extend(report.table.speed_of.iter().map(|_| "–".to_owned()));
     line(page, &cells);
 }
 
@@ -81,10 +83,16 @@ fn measured_row(page: &mut String, report: &Report, row: &Row) {
         cells.push(
             row.cells
                 .get(task)
-                .map_or_else(|| "–".to_owned(), |cell| measured(&cell.measured)),
+                .map_or_else(|| "–".to_owned(), |cell| report.measured(&cell.measured)),
         );
     }
-    cells.push(row.mean.as_ref().map_or_else(|| "–".to_owned(), measured));
+    cells.push(
+        row.mean
+            .as_ref()
+            .map_or_else(|| "–".to_owned(), |mean| report.measured(mean)),
+    );
+    let speed = || plain_figure(row.speed.as_ref().map(|speed| speed.mean));
+    cells.extend(report.table.speed_of.iter().map(|_| speed()));
     line(page, &cells);
 }
 
@@ -97,16 +105,21 @@ fn quoted_row(page: &mut String, report: &Report, row: &Row) {
         format!("*{}*", quoted.parameters),
     ];
     for task in &report.tasks {
-        cells.push(
-            quoted
-                .figures
-                .get(task)
-                .map_or_else(|| "–".to_owned(), |figure| format!("*{figure:.1}*")),
-        );
+        cells.push(quoted.figures.get(task).map_or_else(
+            || "–".to_owned(),
+            |figure| format!("*{}*", report.figure(Some(*figure))),
+        ));
     }
     cells.push(
         row.paper_mean
-            .map_or_else(|| "–".to_owned(), |mean| format!("*{mean:.1}*")),
+            .map_or_else(|| "–".to_owned(), |mean| format!("*{}*", report.figure(Some(mean)))),
+    );
+    cells.extend(
+        report
+            .table
+            .speed_of
+            .iter()
+            .map(|_| format!("*{}*", plain_figure(quoted.speed))),
     );
     line(page, &cells);
 }
@@ -125,6 +138,7 @@ fn quoted_table(page: &mut String, report: &Report) {
     let mut names = vec!["Method".to_owned(), "Trainable parameters".to_owned()];
     names.extend(report.table.tasks.iter().map(|task| escape_markdown(&task.label)));
     names.push("Mean".to_owned());
+    names.extend(report.speed_title());
     header(page, &names, 1);
     for row in &report.table.rows {
         let mut cells = vec![escape_markdown(&row.label), row.parameters.clone()];
@@ -133,7 +147,8 @@ fn quoted_table(page: &mut String, report: &Report) {
             .tasks
             .iter()
             .map(|task| row.figures.get(&task.name).copied());
-        cells.extend(figures.chain([Some(row.mean)]).map(plain_figure));
+        cells.extend(figures.chain([row.mean]).map(|figure| report.figure(figure)));
+        cells.extend(report.table.speed_of.iter().map(|_| plain_figure(row.speed)));
         line(page, &cells);
     }
     page.push('\n');

@@ -8,11 +8,14 @@ mod benchmark;
 mod chart;
 pub(crate) mod console;
 mod error;
+mod figure;
 mod groups;
 mod html;
 pub(crate) mod markdown;
 mod paper;
 mod scan;
+mod search;
+mod searches;
 mod statistics;
 mod summary;
 mod table;
@@ -26,11 +29,15 @@ use serde::Serialize;
 
 pub use benchmark::Benchmark;
 pub use error::ReportError;
+pub use figure::Figure;
 pub use paper::{PaperRow, PaperTable, PaperTask};
 pub use scan::GridRecord;
+pub use search::{Round, SearchRecord, Tried};
 pub use statistics::Spread;
 pub use summary::RunSummary;
 pub use table::{Baseline, Cell, Row};
+
+use scan::Scanned;
 
 /// The content of a report; serialised as `results.json`.
 #[derive(Debug, Clone, Serialize)]
@@ -50,6 +57,9 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// Every finished run.
     pub runs: Vec<RunSummary>,
+    /// Searches of settings, in the order of the rows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub searches: Vec<SearchRecord>,
     /// Folders of unfinished runs, relative to the report.
     pub unfinished: Vec<String>,
     #[serde(skip)]
@@ -90,13 +100,45 @@ impl Report {
                 source: table.source.clone(),
                 backbone: table.backbone.clone(),
             }),
-            majority: table::baseline(&runs, &tasks),
+            majority: table::baseline(&runs, &tasks).filter(|_| table.figure.is_score()),
             tasks,
             rows,
             runs,
+            searches: Vec::new(),
             unfinished,
             table,
         }
+    }
+
+    /// Adds searches of settings.
+    #[must_use]
+    pub fn with_searches(mut self, mut searches: Vec<SearchRecord>) -> Self {
+        searches.sort_by_key(|search| {
+            let row = self.rows.iter().position(|row| row.name == search.row);
+            let task = self.tasks.iter().position(|task| *task == search.task);
+            (row.is_none(), row, task)
+        });
+        self.searches = searches;
+        self
+    }
+
+    /// Title of the column of inference speeds, for a table that has one.
+    fn speed_title(&self) -> Option<String> {
+        let task = self.table.speed_of.as_ref()?;
+        Some(format!(
+            "Inference samples per second ({})",
+            self.table.task_label(task)
+        ))
+    }
+
+    /// A figure of the table with its spread.
+    fn measured(&self, spread: &Spread) -> String {
+        text::measured(spread, self.table.figure.digits())
+    }
+
+    /// A figure without a spread.
+    fn figure(&self, figure: Option<f64>) -> String {
+        text::figure(figure, self.table.figure.digits())
     }
 
     /// Only the table of results, aligned for a terminal. It contains no times: the same runs give the same table.
@@ -111,12 +153,17 @@ impl Report {
 /// # Errors
 /// A run's record is unreadable or invalid, there are no runs, or a file cannot be written.
 pub fn build(out: &Path) -> Result<Report, ReportError> {
-    let (grid, runs, unfinished) = scan::scan(out)?;
-    if runs.is_empty() && unfinished.is_empty() {
+    let Scanned {
+        grid,
+        runs,
+        unfinished,
+        searches,
+    } = scan::scan(out)?;
+    if runs.is_empty() && unfinished.is_empty() && searches.is_empty() {
         return Err(ReportError::NoRuns { path: out.to_owned() });
     }
     check_report(out)?;
-    let report = Report::new(grid.as_ref(), runs, unfinished);
+    let report = Report::new(grid.as_ref(), runs, unfinished).with_searches(searches);
     let [results, page, site] = REPORT_FILES.map(|name| out.join(name));
     write_json(&results, &report)?;
     write_atomic(&page, markdown::render(&report).as_bytes())?;
@@ -253,6 +300,7 @@ mod tests {
             code_version: "abc".to_owned(),
             seconds: 61.0,
             samples_per_second: 150.0,
+            inference_speed: Some(400.0),
             curve: vec![(100, 50.0), (200, test + 1.0), (300, test)],
         }
     }

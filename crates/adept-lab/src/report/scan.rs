@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::benchmark::Benchmark;
 use super::error::ReportError;
+use super::search::SearchRecord;
 use super::summary::RunSummary;
 
 /// Description of a folder of runs, written when its grid is started.
@@ -26,8 +27,17 @@ pub struct GridRecord {
     pub sample: bool,
 }
 
-/// Contents of a folder: its description, its finished runs, and the folders of unfinished ones.
-pub(super) type Scanned = (Option<GridRecord>, Vec<RunSummary>, Vec<String>);
+/// Contents of a folder.
+pub(super) struct Scanned {
+    /// Its description.
+    pub grid: Option<GridRecord>,
+    /// Its finished runs.
+    pub runs: Vec<RunSummary>,
+    /// Folders of unfinished runs.
+    pub unfinished: Vec<String>,
+    /// Its searches.
+    pub searches: Vec<SearchRecord>,
+}
 
 /// Settings that a grid sets for each run; they identify the run and are not overrides of the preset.
 const COORDINATES: &[&str] = &["preset", "task", "data", "backbone", "seed", "adapter.method"];
@@ -36,11 +46,15 @@ const COORDINATES: &[&str] = &["preset", "task", "data", "backbone", "seed", "ad
 pub(super) fn scan(out: &Path) -> Result<Scanned, ReportError> {
     let grid = out.join(GRID_FILE);
     let grid = if grid.exists() { Some(read_json(&grid)?) } else { None };
-    let (mut runs, mut unfinished) = (Vec::new(), Vec::new());
+    let (mut runs, mut unfinished, mut searches) = (Vec::new(), Vec::new(), Vec::new());
     for (task, task_folder) in folders(out)? {
         // A user's task is known from its runs, whose records contain its card.
         let task = Task::named(&task).map_or(task, |task| task.name().to_owned());
         for (row, row_folder) in folders(&task_folder)? {
+            let search = row_folder.join("search.json");
+            if search.is_file() {
+                searches.push(read_json(&search)?);
+            }
             for (seed, folder) in folders(&row_folder)? {
                 let Some(seed) = seed.strip_prefix("seed-").and_then(|seed| seed.parse().ok()) else {
                     continue;
@@ -54,7 +68,12 @@ pub(super) fn scan(out: &Path) -> Result<Scanned, ReportError> {
             }
         }
     }
-    Ok((grid, runs, unfinished))
+    Ok(Scanned {
+        grid,
+        runs,
+        unfinished,
+        searches,
+    })
 }
 
 /// The folders in a folder, by name; empty if it does not exist.
@@ -156,6 +175,7 @@ fn read_run(folder: &Path, name: String, task: &str, row: &str, seed: u64) -> Re
         },
         seconds: result.training_seconds,
         samples_per_second: result.samples_per_second,
+        inference_speed: result.inference_speed(),
         curve: curve.collect(),
         task: result.task,
         row: row.to_owned(),

@@ -61,6 +61,8 @@ pub struct RunSummary {
     pub seconds: f64,
     /// Training examples per second.
     pub samples_per_second: f64,
+    /// Test examples answered per second; missing in older records.
+    pub inference_speed: Option<f64>,
     /// Validation curve: optimiser step and the selection metric, times 100.
     pub curve: Vec<(usize, f64)>,
 }

@@ -24,6 +24,9 @@ pub struct Row {
     pub mean: Option<Spread>,
     /// The paper's mean over the same tasks.
     pub paper_mean: Option<f64>,
+    /// Samples inferred in a second on the table's task for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speed: Option<Spread>,
 }
 
 /// One task with one method.
@@ -76,7 +79,7 @@ pub fn tasks(runs: &[RunSummary], paper: &PaperTable) -> Vec<String> {
 /// Names of the rows in the paper's order, followed by other methods in the registry's and by other variants.
 fn names(runs: &[RunSummary], paper: &PaperTable) -> Vec<String> {
     let found: BTreeSet<&str> = runs.iter().map(|run| run.row.as_str()).collect();
-    let printed: Vec<&str> = paper.rows.iter().map(|row| row.method.as_str()).collect();
+    let printed: Vec<&str> = paper.rows.iter().map(super::paper::PaperRow::name).collect();
     let others = TrainMethod::all().map(TrainMethod::name);
     let others: Vec<&str> = others.filter(|name| !printed.contains(name)).collect();
     ordered(&found, printed.into_iter().chain(others))
@@ -119,7 +122,7 @@ fn row(name: String, tasks: &[String], runs: &[RunSummary], paper: &PaperTable) 
     for task in tasks {
         let values: BTreeMap<u64, f64> = own()
             .filter(|run| run.task == *task)
-            .map(|run| (run.seed, run.test))
+            .map(|run| (run.seed, paper.figure.of(run)))
             .collect();
         if let Some(measured) = Spread::of(&values.values().copied().collect::<Vec<_>>()) {
             cells.insert(
@@ -140,6 +143,10 @@ fn row(name: String, tasks: &[String], runs: &[RunSummary], paper: &PaperTable) 
             .collect(),
         mean: mean(tasks, &cells),
         paper_mean: paper.mean_over(&name, tasks),
+        speed: paper.speed_of.as_ref().and_then(|task| {
+            let of_task = own().filter(|run| run.task == *task);
+            Spread::of(&of_task.filter_map(|run| run.inference_speed).collect::<Vec<_>>())
+        }),
         cells,
         method: own().next().map(|run| run.method.clone()).unwrap_or_default(),
         name,

@@ -76,17 +76,24 @@ pub fn code_markdown(text: &str) -> String {
 
 /// A measured figure: `91.2 ± 0.3 (n=3)`, or `91.2 (n=1)` without a spread.
 #[must_use]
-pub fn measured(spread: &Spread) -> String {
+pub fn measured(spread: &Spread, digits: usize) -> String {
+    let mean = format!("{:.digits$}", spread.mean);
     match spread.standard_deviation {
-        Some(deviation) => format!("{:.1} ± {deviation:.1} (n={})", spread.mean, spread.n),
-        None => format!("{:.1} (n={})", spread.mean, spread.n),
+        Some(deviation) => format!("{mean} ± {deviation:.digits$} (n={})", spread.n),
+        None => format!("{mean} (n={})", spread.n),
     }
 }
 
 /// A figure without a spread; a dash if missing.
 #[must_use]
 pub fn plain_figure(figure: Option<f64>) -> String {
-    figure.map_or_else(|| "–".to_owned(), |figure| format!("{figure:.1}"))
+    self::figure(figure, 1)
+}
+
+/// The same with this number of digits after the decimal point.
+#[must_use]
+pub fn figure(figure: Option<f64>, digits: usize) -> String {
+    figure.map_or_else(|| "–".to_owned(), |figure| format!("{figure:.digits$}"))
 }
 
 /// A number of parameters as the paper prints it: `76.1K`, `220M`; small numbers in full.
@@ -150,8 +157,11 @@ mod tests {
     #[test]
     fn figures_are_printed_as_the_paper_prints_them() {
         let spread = Spread::of(&[90.0, 92.0]).expect("there are values");
-        assert_eq!(measured(&spread), "91.0 ± 1.4 (n=2)");
-        assert_eq!(measured(&Spread::of(&[64.25]).expect("there is a value")), "64.2 (n=1)");
+        assert_eq!(measured(&spread, 1), "91.0 ± 1.4 (n=2)");
+        assert_eq!(
+            measured(&Spread::of(&[64.25]).expect("there is a value"), 1),
+            "64.2 (n=1)"
+        );
         assert_eq!(
             [640, 76_051, 76_800, 222_903_552].map(parameters),
             ["640", "76.1K", "76.8K", "223M"]

@@ -30,33 +30,58 @@ pub trait GridObserver {
 pub fn run_grid<AB: AutodiffBackend>(
     grid: &Grid,
     plan: &Plan,
-    prepared: Option<Prepared<AB::InnerBackend>>,
+    mut prepared: Option<Prepared<AB::InnerBackend>>,
     keep_going: bool,
     device: &AB::Device,
     observer: &mut dyn GridObserver,
 ) -> Result<Vec<String>, GridError> {
-    claim_grid(&grid.out)?;
-    write_json(&grid.out.join(GRID_FILE), &grid.record())?;
-    let waiting: Vec<&Cell> = plan.waiting().collect();
-    let mut failed = Vec::new();
-    if waiting.is_empty() {
+    claim(grid)?;
+    if plan.waiting().next().is_none() {
         report::build(&grid.out)?;
-        return Ok(failed);
     }
-    let mut prepared = match prepared {
-        Some(prepared) => prepared,
-        None => Prepared::load(grid, device)?,
-    };
-    for (position, cell) in waiting.iter().enumerate() {
-        let mut watching = observer.begin(cell, position, waiting.len());
-        let outcome = run_cell::<AB>(cell, grid.overwrite, &mut prepared, device, &mut *watching);
-        drop(watching);
+    let waiting: Vec<&Cell> = plan.waiting().collect();
+    let done = |position: usize, prepared: &mut Prepared<AB::InnerBackend>| -> Result<(), GridError> {
+        let cell = waiting[position];
         if cell.folder.join("record.jsonl").exists() {
             report::build(&grid.out)?;
         }
         if waiting[position + 1..].iter().all(|later| later.task != cell.task) {
             prepared.forget(&cell.task);
         }
+        Ok(())
+    };
+    run_cells::<AB>(grid, &waiting, &mut prepared, keep_going, device, observer, &done)
+}
+
+/// Claims the grid's folder and describes it.
+pub(super) fn claim(grid: &Grid) -> Result<(), GridError> {
+    claim_grid(&grid.out)?;
+    Ok(write_json(&grid.out.join(GRID_FILE), &grid.record())?)
+}
+
+/// Called after each run with its position.
+pub(super) type AfterRun<'a, B> = &'a dyn Fn(usize, &mut Prepared<B>) -> Result<(), GridError>;
+
+/// Runs these cells one after another; returns the names of those that failed.
+pub(super) fn run_cells<AB: AutodiffBackend>(
+    grid: &Grid,
+    cells: &[&Cell],
+    prepared: &mut Option<Prepared<AB::InnerBackend>>,
+    keep_going: bool,
+    device: &AB::Device,
+    observer: &mut dyn GridObserver,
+    after: AfterRun<'_, AB::InnerBackend>,
+) -> Result<Vec<String>, GridError> {
+    let mut failed = Vec::new();
+    for (position, cell) in cells.iter().enumerate() {
+        let prepared = match &mut *prepared {
+            Some(prepared) => prepared,
+            none => none.insert(Prepared::load(grid, device)?),
+        };
+        let mut watching = observer.begin(cell, position, cells.len());
+        let outcome = run_cell::<AB>(cell, grid.overwrite, prepared, device, &mut *watching);
+        drop(watching);
+        after(position, prepared)?;
         match outcome {
             Ok(()) => {}
             Err(cause) if keep_going && !matches!(cause, TrainError::Interrupted { .. }) => {

@@ -11,6 +11,8 @@ mod grid;
 mod plan;
 mod prepared;
 mod profile;
+mod rows;
+pub mod search;
 mod variant;
 
 use std::collections::BTreeMap;
@@ -25,9 +27,11 @@ use crate::run::Means;
 pub use datasets::DatasetsError;
 pub use estimate::{CellTime, Estimate, estimate};
 pub use grid::{GridObserver, run_grid};
-pub use plan::{Cell, Plan, State, changes, plan, shortened};
+pub use plan::{Cell, Plan, Planner, State, changes, plan, shortened};
 pub use prepared::Prepared;
 pub use profile::{Profile, ProfileName};
+pub use rows::{rows, tasks};
+use search::SearchError;
 pub use variant::Variant;
 
 /// Runs to perform.
@@ -128,6 +132,9 @@ pub enum GridError {
         /// The other task.
         other: String,
     },
+    /// A search that cannot be made or has no outcome.
+    #[error(transparent)]
+    Search(#[from] SearchError),
     /// The folder holds a grid of another profile.
     #[error("{} holds a grid of profile `{found}`, this one is `{expected}`: choose another folder", path.display())]
     OtherGrid {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use adept_core::Fingerprint;
+use adept_core::{Fingerprint, ModelSites};
 use adept_data::{Task, check_task, path_text};
 use adept_models::auto::{self, Opened};
 use adept_train::TrainError;
@@ -14,7 +14,7 @@ use adept_train::initial::adapter_config;
 use adept_train::record::RunResult;
 
 use super::{Grid, GridError, Variant};
-use crate::report::GridRecord;
+use crate::report::{GridRecord, PaperTable};
 
 /// One run of a grid.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,6 +113,81 @@ const COORDINATES: [(&str, &str); 5] = [
 /// Invalid settings, an unreadable backbone, missing files of a task, or a folder with runs of other settings or
 /// another backbone.
 pub fn plan(grid: &Grid) -> Result<Plan, GridError> {
+    Planner::open(&grid.backbone)?.plan(grid)
+}
+
+/// What plans are made with: what is known of a backbone without loading it.
+#[derive(Debug)]
+pub struct Planner {
+    sites: ModelSites,
+    fingerprint: Fingerprint,
+    backbone_parameters: usize,
+}
+
+impl Planner {
+    /// Reads a backbone's folder.
+    ///
+    /// # Errors
+    /// An unreadable backbone.
+    pub fn open(backbone: &Path) -> Result<Self, GridError> {
+        let Opened { config, checkpoint, .. } = auto::open(backbone).map_err(TrainError::from)?;
+        Ok(Self {
+            sites: config.sites(),
+            fingerprint: checkpoint.fingerprint(),
+            backbone_parameters: checkpoint.parameters(),
+        })
+    }
+
+    /// See [`plan`].
+    ///
+    /// # Errors
+    /// See [`plan`].
+    pub fn plan(&self, grid: &Grid) -> Result<Plan, GridError> {
+        check(grid)?;
+        let mut parameters: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        let mut cells = Vec::new();
+        for task in &grid.tasks {
+            let first = cells.len();
+            for variant in &grid.variants {
+                for seed in &grid.seeds {
+                    let cell = cell(grid, task, variant, *seed, &self.fingerprint)?;
+                    let count = self.trainable(&cell)?;
+                    let counts = parameters.entry(&variant.name).or_default();
+                    if !counts.contains(&count) {
+                        counts.push(count);
+                    }
+                    cells.push(cell);
+                }
+            }
+            // Find missing files now rather than hours later, when it is the task's turn.
+            if cells[first..].iter().any(|cell| cell.state != State::Done) {
+                check_task(task, grid.data.of(task)).map_err(TrainError::from)?;
+            }
+        }
+        let parameters = grid.variants.iter().map(|variant| {
+            let counts = parameters.remove(variant.name.as_str());
+            (variant.name.clone(), counts.unwrap_or_default())
+        });
+        Ok(Plan {
+            parameters: parameters.collect(),
+            cells,
+            backbone_parameters: self.backbone_parameters,
+            fingerprint: self.fingerprint.clone(),
+        })
+    }
+
+    /// Number of values that a run trains.
+    fn trainable(&self, cell: &Cell) -> Result<usize, TrainError> {
+        let Some(adapter) = cell.method.adapter() else {
+            return Ok(self.backbone_parameters);
+        };
+        let config = adapter_config(&cell.resolved.config, adapter, &self.sites)?;
+        Ok(config.trainable_parameters(&self.sites)?)
+    }
+}
+
+/// Checks what concerns the whole grid: its settings, its tasks' names and its folder.
+fn check(grid: &Grid) -> Result<(), GridError> {
     for (key, instead) in COORDINATES {
         let sets = |setting: &String| setting.split_once('=').is_some_and(|(name, _)| name.trim() == key);
         if grid.settings.iter().any(sets) {
@@ -121,46 +196,7 @@ pub fn plan(grid: &Grid) -> Result<Plan, GridError> {
     }
     check_names(&grid.tasks)?;
     folder::check(&grid.out, FolderKind::Grid)?;
-    check_record(grid)?;
-    let Opened { config, checkpoint, .. } = auto::open(&grid.backbone).map_err(TrainError::from)?;
-    let sites = config.sites();
-    let fingerprint = checkpoint.fingerprint();
-    let backbone_parameters = checkpoint.parameters();
-    let mut parameters: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    let mut cells = Vec::new();
-    for task in &grid.tasks {
-        let first = cells.len();
-        for variant in &grid.variants {
-            for seed in &grid.seeds {
-                let cell = cell(grid, task, variant, *seed, &fingerprint)?;
-                let count = match variant.method.adapter() {
-                    None => backbone_parameters,
-                    Some(adapter) => adapter_config(&cell.resolved.config, adapter, &sites)?
-                        .trainable_parameters(&sites)
-                        .map_err(TrainError::from)?,
-                };
-                let counts = parameters.entry(&variant.name).or_default();
-                if !counts.contains(&count) {
-                    counts.push(count);
-                }
-                cells.push(cell);
-            }
-        }
-        // Find missing files now rather than hours later, when it is the task's turn.
-        if cells[first..].iter().any(|cell| cell.state != State::Done) {
-            check_task(task, grid.data.of(task)).map_err(TrainError::from)?;
-        }
-    }
-    let parameters = grid.variants.iter().map(|variant| {
-        let counts = parameters.remove(variant.name.as_str());
-        (variant.name.clone(), counts.unwrap_or_default())
-    });
-    Ok(Plan {
-        parameters: parameters.collect(),
-        cells,
-        backbone_parameters,
-        fingerprint,
-    })
+    check_record(grid)
 }
 
 /// Refuses tasks whose runs would share a folder: two cards of the same name, and a card named like a built-in task,
@@ -196,7 +232,9 @@ fn check_record(grid: &Grid) -> Result<(), GridError> {
         return Ok(());
     }
     let (ours, found): (GridRecord, GridRecord) = (grid.record(), read_json(&path)?);
-    if found == ours {
+    // Tables that share their runs share their folder.
+    let runs = |record: &GridRecord| PaperTable::of(record.benchmark).runs_of(record.benchmark);
+    if runs(&found) == runs(&ours) && (&found.profile, found.sample) == (&ours.profile, ours.sample) {
         return Ok(());
     }
     let name = |record: GridRecord| match (record.sample, record.profile.as_str()) {
@@ -235,7 +273,7 @@ fn cell(grid: &Grid, task: &Task, variant: &Variant, seed: u64, fingerprint: &Fi
 }
 
 /// The settings of one run. Precedence from low to high: preset, profile, variant, `--steps`, user.
-fn resolve(grid: &Grid, task: &Task, variant: &Variant, seed: u64) -> Result<Resolved, config::ConfigError> {
+pub(super) fn resolve(grid: &Grid, task: &Task, variant: &Variant, seed: u64) -> Result<Resolved, config::ConfigError> {
     let method = variant.method;
     let coordinates = [
         format!("task={}", task.reference()),

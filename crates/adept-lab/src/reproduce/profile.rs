@@ -18,7 +18,8 @@ use serde::Deserialize;
 use toml::Value;
 use toml::de::{DeTable, DeValue};
 
-use crate::report::Benchmark;
+use super::search::SpaceName;
+use crate::report::{Benchmark, PaperTable};
 
 /// Name of a built-in profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +82,8 @@ pub struct Profile {
     pub tasks: Vec<Task>,
     /// Seeds, in the order of running.
     pub seeds: Vec<u64>,
+    /// The search of settings that suits it.
+    pub search: SpaceName,
     layers: Layers,
 }
 
@@ -116,6 +119,9 @@ struct Head {
     /// Seeds, in the order of running.
     #[schemars(inner(range(min = 1)))]
     seeds: Vec<u64>,
+    /// The search of settings that suits it: `paper` or `small`.
+    #[serde(default)]
+    search: SpaceName,
 }
 
 static HEAD: LazyLock<Schema> =
@@ -199,14 +205,16 @@ impl Profile {
                 .map(|name| word(name, "tasks", &tasks))
                 .collect::<Result<_, _>>()?,
             seeds: head.seeds,
+            search: head.search,
             layers,
         })
     }
 
-    /// Default output folder for a benchmark.
+    /// Default output folder for a table; tables that share their runs share it.
     #[must_use]
     pub fn out_of(&self, benchmark: Benchmark) -> PathBuf {
-        PathBuf::from(self.out.to_string_lossy().replace("BENCHMARK", benchmark.name()))
+        let runs = PaperTable::of(benchmark).runs_of(benchmark);
+        PathBuf::from(self.out.to_string_lossy().replace("BENCHMARK", &runs))
     }
 
     /// Settings for one method on one task that override the preset's.

@@ -99,8 +99,8 @@ fn run(cell: &Cell) -> String {
     format!("  {}: {state}, {steps} steps", cell.name())
 }
 
-/// The estimated time.
-pub fn time(expected: &Estimate) -> String {
+/// The estimated time; the measured plan is run `times` over.
+pub fn time(expected: &Estimate, times: f64) -> String {
     let all = if expected.measured == expected.tasks {
         String::new()
     } else {
@@ -110,7 +110,7 @@ pub fn time(expected: &Estimate) -> String {
         "time",
         &format!(
             "about {}, by a measurement of {} on this machine{all}",
-            about(expected.seconds()),
+            about(expected.seconds() * times),
             duration(expected.spent)
         ),
     )

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use adept_data::Task;
 use adept_lab::report::Benchmark;
-use adept_lab::reproduce::{DataPlace, Grid, Profile, ProfileName, Variant, datasets};
+use adept_lab::reproduce::{DataPlace, Grid, Profile, ProfileName, Variant, datasets, rows, tasks};
 use adept_train::config::TrainMethod;
 
 use super::{paper_command, real_small_command, shown};
@@ -21,14 +21,15 @@ const DATA_FILE: &str = "SST-2/train.tsv";
 /// The grid for the arguments; `table` is the command's name, used in hints.
 pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str) -> Result<Grid, Failure> {
     let name = profile_name(arguments)?;
-    if name == ProfileName::Sample && benchmark != Benchmark::Glue {
+    let profile = Profile::of(name);
+    let shipped = profile.data.is_some() && arguments.data.is_none();
+    let Some(tasks) = tasks(benchmark, shipped) else {
         let message = format!(
             "the profile sample has data for GLUE only, not for {}",
             benchmark.title()
         );
         return Err(Failure::input(message).hint(format_args!("for instance: {}", real_small_command(table))));
-    }
-    let profile = Profile::of(name);
+    };
     if arguments.backbone.is_none() && profile.backbone.is_none() {
         let message = format!(
             "the profile {name} needs --backbone DIR (a T5 checkpoint in Hugging Face form: config.json, \
@@ -37,7 +38,7 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
         return Err(Failure::input(message).hint(format_args!("for instance: {}", paper_command(table))));
     }
     let tasks = if profile.tasks.is_empty() {
-        chosen_by(&arguments.tasks, &benchmark.tasks(), Task::has_card_of)
+        chosen_by(&arguments.tasks, &tasks, Task::has_card_of)
     } else {
         chosen_by(&arguments.tasks, &profile.tasks, Task::has_card_of)
     };
@@ -55,6 +56,13 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
     };
     let backbone = arguments.backbone.as_deref().map(hub::backbone).transpose()?;
     let asked: Vec<TrainMethod> = arguments.methods.iter().flat_map(|choice| choice.methods()).collect();
+    let variants = match rows(benchmark, &profile).map_err(Failure::input)? {
+        Some(rows) => of_methods(rows, &asked)?,
+        None => chosen(&asked, &profile.methods)
+            .into_iter()
+            .map(Variant::from)
+            .collect(),
+    };
     Ok(Grid {
         benchmark,
         out: arguments.out.clone().unwrap_or_else(|| profile.out_of(benchmark)),
@@ -63,10 +71,7 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
         means: setting.means.clone(),
         backbone: folder(backbone.as_deref(), profile.backbone.as_deref(), BACKBONE_FILE, name)?,
         tasks,
-        variants: chosen(&asked, &profile.methods)
-            .into_iter()
-            .map(Variant::from)
-            .collect(),
+        variants,
         seeds: arguments
             .seeds
             .clone()
@@ -78,7 +83,25 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
     })
 }
 
-fn profile_name(arguments: &Runs) -> Result<ProfileName, Failure> {
+/// The rows of these methods; all of them if none are asked for.
+fn of_methods(rows: Vec<Variant>, asked: &[TrainMethod]) -> Result<Vec<Variant>, Failure> {
+    if let Some(missing) = asked
+        .iter()
+        .find(|method| rows.iter().all(|row| row.method != **method))
+    {
+        let mut known: Vec<&str> = rows.iter().map(|row| row.method.name()).collect();
+        known.dedup();
+        let message = format!(
+            "the table has no row of {missing}; its rows are of {}",
+            known.join(", ")
+        );
+        return Err(Failure::input(message));
+    }
+    let is_asked = |row: &Variant| asked.is_empty() || asked.contains(&row.method);
+    Ok(rows.into_iter().filter(is_asked).collect())
+}
+
+pub fn profile_name(arguments: &Runs) -> Result<ProfileName, Failure> {
     match (arguments.profile, &arguments.data, &arguments.backbone) {
         (Some(args::Profile::Sample), ..) | (None, None, None) => Ok(ProfileName::Sample),
         (Some(args::Profile::RealSmall), ..) => Ok(ProfileName::RealSmall),

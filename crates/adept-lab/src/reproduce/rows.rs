@@ -1,0 +1,92 @@
+//! The rows and tasks of the paper's tables that are grids of their own.
+
+use std::collections::BTreeMap;
+
+use adept_data::Task;
+use adept_train::config::{ConfigError, TrainMethod, chosen, fields};
+
+use super::{Profile, Variant};
+use crate::report::{Benchmark, PaperTable};
+
+/// The rows of a table as variants; `None` where the rows are the methods of a profile. A profile with the project's own
+/// backbone takes the settings for small models.
+///
+/// # Errors
+/// A setting that a run cannot have.
+pub fn rows(benchmark: Benchmark, profile: &Profile) -> Result<Option<Vec<Variant>>, ConfigError> {
+    let table = PaperTable::of(benchmark);
+    if !table.own_rows {
+        return Ok(None);
+    }
+    let small = profile.backbone.is_some();
+    let mut variants = Vec::new();
+    for row in &table.rows {
+        let method: TrainMethod = row.method.parse().map_err(|_| ConfigError::Value {
+            place: format!("paper/{benchmark}.toml"),
+            key: "method".to_owned(),
+            expected: TrainMethod::expected(),
+            found: row.method.clone(),
+        })?;
+        let settings = if small {
+            row.sample.clone()
+        } else {
+            [table.settings.clone(), row.settings.clone()].concat()
+        };
+        variants.push(Variant {
+            name: row.name().to_owned(),
+            method,
+            settings: chosen(&fields::RUN, None, &settings)?,
+            tasks: BTreeMap::new(),
+        });
+    }
+    Ok(Some(variants))
+}
+
+/// The tasks of a table. With the project's own data (`shipped`) those that it has; `None` if it has none of them.
+#[must_use]
+pub fn tasks(benchmark: Benchmark, shipped: bool) -> Option<Vec<Task>> {
+    let table = PaperTable::of(benchmark);
+    if !shipped {
+        return Some(benchmark.tasks());
+    }
+    let own = Task::suite(Benchmark::Glue.name());
+    let tasks = if table.sample_tasks.is_empty() {
+        benchmark.tasks()
+    } else {
+        let named = table.sample_tasks.iter().map(|name| Task::named(name));
+        named.filter_map(Result::ok).collect()
+    };
+    tasks.iter().all(|task| own.contains(task)).then_some(tasks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ProfileName;
+    use super::*;
+    use adept_train::config::resolve_values;
+
+    #[test]
+    fn every_row_of_every_table_resolves_in_every_profile() {
+        let mut own = 0;
+        for benchmark in Benchmark::ALL.iter().copied() {
+            for name in ProfileName::ALL {
+                let profile = Profile::of(name);
+                let Some(rows) = rows(benchmark, &profile).expect("the tables are well formed") else {
+                    continue;
+                };
+                own += 1;
+                for row in rows {
+                    let word = format!("adapter.method={}", row.method);
+                    let mut values = chosen(&fields::RUN, None, &[word]).expect("it is a method");
+                    values.extend(row.settings);
+                    resolve_values(values).unwrap_or_else(|error| panic!("{benchmark} {name} {}: {error}", row.name));
+                }
+                assert!(
+                    tasks(benchmark, true).is_some(),
+                    "{benchmark}: the sample has no tasks for it"
+                );
+            }
+        }
+        assert!(own > 3, "{own} tables have rows of their own");
+    }
+}
