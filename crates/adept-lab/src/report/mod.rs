@@ -9,6 +9,7 @@ mod chart;
 pub(crate) mod console;
 mod error;
 mod groups;
+pub mod heatmap;
 mod html;
 pub(crate) mod markdown;
 mod paper;
