@@ -8,7 +8,7 @@ use std::path::Path;
 
 use adept_lab::report::{self, Benchmark};
 use adept_lab::reproduce::search::run_search;
-use adept_lab::reproduce::{Estimate, Grid, GridError, Plan, Prepared, ProfileName, estimate, plan, run_grid};
+use adept_lab::reproduce::{Estimate, Grid, GridError, Plan, Planner, Prepared, ProfileName, estimate, run_grid};
 use burn::tensor::backend::AutodiffBackend;
 
 use super::{Setting, report_failure, run_failure};
@@ -90,14 +90,15 @@ impl WithBackend for Work<'_> {
                 Ok(())
             }
         };
-        let plan = plan(&grid).map_err(grid_failure)?;
-        let search = search::of(&arguments.search, &grid)?;
+        let planner = Planner::open(&grid.backbone).map_err(grid_failure)?;
+        let plan = planner.plan(&grid).map_err(grid_failure)?;
+        let search = search::of(&arguments.search, &grid, &planner)?;
         let (mut prepared, mut expected) = (None, None);
         if arguments.plan || setting.loudness != Loudness::Quiet {
             let every_run = arguments.plan || setting.loudness == Loudness::Verbose;
             show(describe::plan(&grid, &plan, setting.device, every_run))?;
             let searched = match &search {
-                Some(search) => Some(search::describe(search, &grid, &plan)?),
+                Some(search) => Some(search::describe(search, &grid, &planner, &plan)?),
                 None => None,
             };
             if let Some(searched) = &searched {
@@ -128,6 +129,7 @@ impl WithBackend for Work<'_> {
                 let found = run_search::<AB>(
                     &grid,
                     &search,
+                    &planner,
                     &mut prepared,
                     arguments.keep_going,
                     &device,

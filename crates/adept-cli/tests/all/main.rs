@@ -23,5 +23,6 @@ mod paths;
 mod pretrain;
 mod programs;
 mod reproduce;
+mod search;
 mod trained_with;
 mod weights;

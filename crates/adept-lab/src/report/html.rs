@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::chart::{Line, chart};
 use super::text::{MAJORITY_LABEL, RUN_COLUMNS, duration, escape_html, parameters, plain_figure, thousands};
-use super::{Report, Row, searches};
+use super::{Report, Row, heatmap, searches};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -14,8 +14,9 @@ pub fn render(report: &Report) -> String {
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}, reproduced</title>\n\
-         <style>\n{STYLE}{}</style>\n</head>\n<body>\n<h1>{title}, reproduced</h1>\n",
-        palette(report.rows.len())
+         <style>\n{STYLE}{}{}</style>\n</head>\n<body>\n<h1>{title}, reproduced</h1>\n",
+        palette(report.rows.len()),
+        heatmap::style()
     );
     for note in &report.notes {
         let _ = writeln!(page, "<p class=\"note\">{}</p>", escape_html(note));

@@ -10,6 +10,7 @@ pub(crate) mod console;
 mod error;
 mod figure;
 mod groups;
+pub mod heatmap;
 mod html;
 pub(crate) mod markdown;
 mod paper;

@@ -151,7 +151,7 @@ impl Planner {
             for variant in &grid.variants {
                 for seed in &grid.seeds {
                     let cell = cell(grid, task, variant, *seed, &self.fingerprint)?;
-                    let count = self.trainable(&cell)?;
+                    let count = self.trainable(variant.method, &cell.resolved)?;
                     let counts = parameters.entry(&variant.name).or_default();
                     if !counts.contains(&count) {
                         counts.push(count);
@@ -176,12 +176,21 @@ impl Planner {
         })
     }
 
+    /// Checks the settings of one run, without looking for its folder or its data.
+    ///
+    /// # Errors
+    /// Settings that do not fit together or that the backbone cannot have.
+    pub fn check_settings(&self, grid: &Grid, task: &Task, variant: &Variant, seed: u64) -> Result<(), TrainError> {
+        let resolved = resolve(grid, task, variant, seed)?;
+        self.trainable(variant.method, &resolved).map(drop)
+    }
+
     /// Number of values that a run trains.
-    fn trainable(&self, cell: &Cell) -> Result<usize, TrainError> {
-        let Some(adapter) = cell.method.adapter() else {
+    fn trainable(&self, method: TrainMethod, resolved: &Resolved) -> Result<usize, TrainError> {
+        let Some(adapter) = method.adapter() else {
             return Ok(self.backbone_parameters);
         };
-        let config = adapter_config(&cell.resolved.config, adapter, &self.sites)?;
+        let config = adapter_config(&resolved.config, adapter, &self.sites)?;
         Ok(config.trainable_parameters(&self.sites)?)
     }
 }

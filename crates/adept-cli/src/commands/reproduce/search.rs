@@ -3,7 +3,7 @@
 use adept_data::Task;
 use adept_lab::report::SearchRecord;
 use adept_lab::reproduce::search::{Axis, Search, SearchError, SearchObserver, Space, SpaceName, Strategy};
-use adept_lab::reproduce::{Grid, GridError, GridObserver, Plan};
+use adept_lab::reproduce::{Grid, GridError, GridObserver, Plan, Planner};
 
 use super::describe::entry;
 use super::grid_failure;
@@ -15,7 +15,7 @@ use crate::progress::Loudness;
 const HALVING: &str = "halving";
 
 /// The search for the words; `None` without a word.
-pub fn of(words: &[String], grid: &Grid) -> Result<Option<Search>, Failure> {
+pub fn of(words: &[String], grid: &Grid, planner: &Planner) -> Result<Option<Search>, Failure> {
     let fail = |cause: SearchError| grid_failure(GridError::Search(cause));
     let (mut named, mut own, mut strategy) = (None, Vec::new(), Strategy::Full);
     for word in words {
@@ -33,7 +33,7 @@ pub fn of(words: &[String], grid: &Grid) -> Result<Option<Search>, Failure> {
         (None, true) => Space::Named(grid.profile.search),
     };
     let search = Search { space, strategy };
-    search.check(grid).map_err(grid_failure)?;
+    search.check(grid, planner).map_err(grid_failure)?;
     Ok(Some(search))
 }
 
@@ -46,8 +46,8 @@ pub struct Described {
 }
 
 /// Describes a search: candidates, rounds and runs.
-pub fn describe(search: &Search, grid: &Grid, plan: &Plan) -> Result<Described, Failure> {
-    let rows = search.check(grid).map_err(grid_failure)?;
+pub fn describe(search: &Search, grid: &Grid, planner: &Planner, plan: &Plan) -> Result<Described, Failure> {
+    let rows = search.check(grid, planner).map_err(grid_failure)?;
     let (mut lines, mut whole) = (Vec::new(), 0.0);
     for (name, candidates) in &rows {
         let count = candidates.all.len();

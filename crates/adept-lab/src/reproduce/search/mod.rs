@@ -9,11 +9,11 @@
 mod run;
 mod space;
 
+use adept_train::TrainError;
 use adept_train::config::{ConfigError, TrainMethod};
 
-use super::Variant;
-use super::plan::resolve;
 use super::{Grid, GridError};
+use super::{Planner, Variant};
 
 pub use run::{Found, SearchObserver, run_search};
 pub use space::{Axis, Candidate, Candidates, Space, SpaceName};
@@ -73,18 +73,20 @@ impl Search {
     ///
     /// # Errors
     /// A method without candidates, or settings that do not fit together.
-    pub fn check(&self, grid: &Grid) -> Result<Vec<(String, Candidates)>, GridError> {
+    pub fn check(&self, grid: &Grid, planner: &Planner) -> Result<Vec<(String, Candidates)>, GridError> {
         let seed = grid.seeds.first().copied().ok_or(SearchError::NoSeed)?;
         let mut found = Vec::new();
         for variant in &grid.variants {
             let candidates = self.space.candidates(variant.method)?;
             for task in &grid.tasks {
                 for candidate in &candidates.all {
-                    resolve(grid, task, &with(variant, candidate), seed).map_err(|cause| SearchError::Candidate {
-                        row: variant.name.clone(),
-                        values: assignments(&candidates.keys, candidate),
-                        cause: Box::new(cause),
-                    })?;
+                    planner
+                        .check_settings(grid, task, &with(variant, candidate), seed)
+                        .map_err(|cause| SearchError::Candidate {
+                            row: variant.name.clone(),
+                            values: assignments(&candidates.keys, candidate),
+                            cause: Box::new(cause),
+                        })?;
                 }
             }
             found.push((variant.name.clone(), candidates));
@@ -168,7 +170,7 @@ pub enum SearchError {
         /// The candidate's values.
         values: String,
         /// The cause.
-        cause: Box<ConfigError>,
+        cause: Box<TrainError>,
     },
     /// A task without a validation split.
     #[error("{run} has no score on a validation split, by which a search chooses: leave its task out of the search")]

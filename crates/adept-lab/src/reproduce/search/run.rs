@@ -46,13 +46,13 @@ pub struct Found {
 pub fn run_search<AB: AutodiffBackend>(
     grid: &Grid,
     search: &Search,
+    planner: &Planner,
     prepared: &mut Option<Prepared<AB::InnerBackend>>,
     keep_going: bool,
     device: &AB::Device,
     observer: &mut dyn SearchObserver,
 ) -> Result<Found, GridError> {
-    let rows = search.check(grid)?;
-    let planner = Planner::open(&grid.backbone)?;
+    let rows = search.check(grid, planner)?;
     planner.plan(grid)?;
     claim(grid)?;
     let mut found = grid.clone();
@@ -65,7 +65,7 @@ pub fn run_search<AB: AutodiffBackend>(
             let one = OneSearch {
                 grid,
                 search,
-                planner: &planner,
+                planner,
                 task,
                 variant,
                 candidates,
