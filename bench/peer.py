@@ -3,7 +3,7 @@
     python bench/peer.py step --size t5-small --tokens 64 --threads 2 --json
 
 transformers' T5, CodeGen (peer_causal.py) or Llama with random weights, no dropout; PT, DePT and ADePT written out by hand
-on `inputs_embeds`; torch.optim.AdamW with two groups, no clipping. As `adept` does, it computes in float32 without compiling
+on `inputs_embeds`, the other methods on a T5 by peer_methods.py (LoRA, (IA)³ and P-tuning are peft's); torch.optim.AdamW with two groups, no clipping. As `adept` does, it computes in float32 without compiling
 the model unless it is told otherwise (`--dtype`: that of the model, the adapter stays in float32; `--compile`: the training
 step). Batch, padding and options are those of
 `crates/adept-lab/src/bench`. `infer` decodes greedily with `generate()` and its cache, and scores labels with one
@@ -18,6 +18,7 @@ import sys
 import time
 
 import peer_causal
+import peer_methods
 import torch
 import transformers
 from transformers import T5Config, T5ForConditionalGeneration
@@ -139,6 +140,25 @@ def step(model, adapter, batch, options, report):
     report["loss"] = last
 
 
+def step_inside(model, batch, options, report):
+    """A step of a method of peer_methods.py."""
+    model.requires_grad_(False)
+    loss_of, groups = peer_methods.METHODS[options.method](model, options)
+    optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6)
+    schedule = transformers.get_linear_schedule_with_warmup(optimiser, WARMUP_STEPS, TOTAL_STEPS)
+
+    def one():
+        loss = loss_of(*batch)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        report["loss"] = loss.item()
+
+    report["step"] = timed(one, options)
+    report["trainable_parameters"] = sum(p.numel() for g in groups for p in g["params"])
+
+
 @torch.no_grad()
 def infer_causal(model, adapter, batch, options, report):
     read = peer_causal.prefix(model, adapter.prompt if adapter.slots() else None)
@@ -195,7 +215,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("kind", choices=["step", "infer"])
     parser.add_argument("--size", choices=[*SIZES, *peer_causal.SIZES], default="t5-small")
-    parser.add_argument("--method", choices=["pt", "dept", "adept", "full"], default="adept")
+    parser.add_argument("--method", choices=["pt", "dept", "adept", "full", *peer_methods.METHODS], default="adept")
     parser.add_argument("--rank", type=int, default=0)
     for name, value in {
         "batch": 32, "tokens": 64, "target-tokens": 0, "virtual-tokens": 60, "labels": 2, "new-tokens": 0,
@@ -223,7 +243,10 @@ def main():
         model = T5ForConditionalGeneration(T5Config(decoder_start_token_id=0, **SIZES[options.size])).eval()
         make = make_batch
     model = model.to(options.device, getattr(torch, options.dtype))
-    adapter = Adapter(options.method, d, m, r, options.tokens).to(options.device)
+    inside = options.method in peer_methods.METHODS
+    if inside and (causal or options.kind != "step" or options.device != "cpu"):
+        parser.error(f"{options.method} is here for training steps of a T5 on the CPU alone")
+    adapter = Adapter("full" if inside else options.method, d, m, r, options.tokens).to(options.device)
     batch = make(options.batch, options.tokens, options.target_tokens, model.config.vocab_size)
     batch = tuple(part.to(options.device) for part in batch)
     trained = model if options.method == "full" and options.kind == "step" else adapter
@@ -236,7 +259,10 @@ def main():
         "trainable_parameters": sum(p.numel() for p in trained.parameters()),
     }
     work = {"step": step, "infer": infer_causal if causal else infer}[options.kind]
-    work(model, adapter, batch, options, report)
+    if inside:
+        step_inside(model, batch, options, report)
+    else:
+        work(model, adapter, batch, options, report)
     if options.device.startswith("cuda"):
         report["peak_device_bytes"] = torch.cuda.max_memory_allocated()
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kibibytes.
