@@ -9,12 +9,18 @@ use std::time::{Duration, Instant};
 
 use crate::common::{adept, command, fresh, sample, train};
 
-/// How often the run is killed.
-const KILLS: usize = 10;
+/// Methods of different kind and how often a run of each is killed: a prompt with an offset, changed weights with
+/// dropout of their own, keys and values of every block made by a network.
+const KILLS: [(&str, usize); 3] = [("adept", 10), ("lora_bitfit", 5), ("prefix", 5)];
 
 /// A run long enough to be killed in any phase: a checkpoint after every step, an evaluation after every fourth.
-fn arguments(out: &Path) -> Vec<String> {
+fn arguments(out: &Path, method: &str) -> Vec<String> {
     let mut arguments = train(&sample().data, &sample().backbone, out);
+    arguments.retain(|argument| !argument.starts_with("--method="));
+    arguments.push(format!("--method={method}"));
+    if method == "prefix" {
+        arguments.push("--set=adapter.prefix.hidden=8".to_owned());
+    }
     arguments.extend(
         [
             "train.steps=96",
@@ -43,12 +49,18 @@ fn best(out: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
-fn a_run_killed_ten_times_gives_the_same_adapter_byte_for_byte() {
+fn runs_killed_again_and_again_give_the_same_adapter_byte_for_byte() {
+    for (method, kills) in KILLS {
+        check_killed(method, kills);
+    }
+}
+
+fn check_killed(method: &str, all: usize) {
     let (_folder, root) = fresh("runs");
     fs::create_dir_all(&root).expect("the folder is writable");
     let whole = root.join("whole");
     let began = Instant::now();
-    adept(arguments(&whole)).succeeded();
+    adept(arguments(&whole, method)).succeeded();
     let took = began.elapsed();
     let expected = best(&whole);
     assert!(expected.contains_key("adapter_model.safetensors"));
@@ -62,18 +74,18 @@ fn a_run_killed_ten_times_gives_the_same_adapter_byte_for_byte() {
         (state >> 33) as f64 / f64::from(1_u32 << 31)
     };
     let (mut kills, mut round) = (0, 0);
-    while kills < KILLS {
+    while kills < all {
         round += 1;
-        assert!(round <= KILLS, "runs end before they can be killed");
+        assert!(round <= all, "{method}: runs end before they can be killed");
         let out = root.join(format!("killed-{round}"));
         let mut resumed = 0;
         while !out.join("result.json").exists() {
-            let mut running = command(arguments(&out))
+            let mut running = command(arguments(&out, method))
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .spawn()
                 .expect("the program is built by cargo for this test");
-            if kills < KILLS {
+            if kills < all {
                 // Up to a fifth of the whole run, including start-up: before, during and after progress.
                 let until = Instant::now() + took.mul_f64(share() / 5.0);
                 while Instant::now() < until && running.try_wait().expect("it is our child").is_none() {
@@ -86,9 +98,13 @@ fn a_run_killed_ten_times_gives_the_same_adapter_byte_for_byte() {
             }
             running.wait().expect("it is our child");
             resumed += 1;
-            assert!(resumed < 4 * KILLS, "the run gets nowhere");
+            assert!(resumed < 4 * all, "{method}: the run gets nowhere");
         }
-        assert_eq!(best(&out), expected, "after {kills} kills in {resumed} sessions");
+        assert_eq!(
+            best(&out),
+            expected,
+            "{method} after {kills} kills in {resumed} sessions"
+        );
     }
 }
 
@@ -96,9 +112,9 @@ fn a_run_killed_ten_times_gives_the_same_adapter_byte_for_byte() {
 fn an_interrupted_run_saves_a_checkpoint_says_how_to_go_on_and_is_resumed() {
     let (_folder, root) = fresh("runs");
     let (whole, stopped) = (root.join("whole"), root.join("stopped"));
-    adept(arguments(&whole)).succeeded();
+    adept(arguments(&whole, "adept")).succeeded();
 
-    let running = command(arguments(&stopped))
+    let running = command(arguments(&stopped, "adept"))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -125,7 +141,7 @@ fn an_interrupted_run_saves_a_checkpoint_says_how_to_go_on_and_is_resumed() {
         .succeeded()
         .out;
     assert!(shown.contains("unfinished: run the same command again"), "{shown}");
-    let resumed = adept(arguments(&stopped)).succeeded();
+    let resumed = adept(arguments(&stopped, "adept")).succeeded();
     assert!(resumed.err.contains("resumed at step"), "{}", resumed.err);
     assert_eq!(best(&stopped), best(&whole));
 }
