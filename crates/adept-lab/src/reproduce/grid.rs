@@ -1,4 +1,4 @@
-//! Runs what a plan left to do, task by task, with a report after every run.
+//! Runs what a plan left to do, task by task, with a report after every run or without one.
 
 use adept_train::TrainError;
 use adept_train::folder::{FolderKind, GRID_FILE, claim_grid, clear, write_json};
@@ -37,12 +37,48 @@ pub fn run_grid<AB: AutodiffBackend>(
 ) -> Result<Vec<String>, GridError> {
     claim_grid(&grid.out)?;
     write_json(&grid.out.join(GRID_FILE), &grid.record())?;
+    if plan.waiting().next().is_none() {
+        report::build(&grid.out)?;
+        return Ok(Vec::new());
+    }
+    let report = |cell: &Cell| {
+        if cell.folder.join("record.jsonl").exists() {
+            report::build(&grid.out)?;
+        }
+        Ok(())
+    };
+    run_all::<AB>(grid, plan, prepared, keep_going, device, observer, report)
+}
+
+/// Runs everything unfinished of a part of a grid, and writes nothing outside of the runs' folders. The other parts may
+/// run at the same time. Otherwise as [`run_grid`].
+///
+/// # Errors
+/// See [`run_grid`].
+pub fn run_part<AB: AutodiffBackend>(
+    grid: &Grid,
+    part: &Plan,
+    keep_going: bool,
+    device: &AB::Device,
+    observer: &mut dyn GridObserver,
+) -> Result<Vec<String>, GridError> {
+    if part.waiting().next().is_none() {
+        return Ok(Vec::new());
+    }
+    run_all::<AB>(grid, part, None, keep_going, device, observer, |_| Ok(()))
+}
+
+fn run_all<AB: AutodiffBackend>(
+    grid: &Grid,
+    plan: &Plan,
+    prepared: Option<Prepared<AB::InnerBackend>>,
+    keep_going: bool,
+    device: &AB::Device,
+    observer: &mut dyn GridObserver,
+    after: impl Fn(&Cell) -> Result<(), GridError>,
+) -> Result<Vec<String>, GridError> {
     let waiting: Vec<&Cell> = plan.waiting().collect();
     let mut failed = Vec::new();
-    if waiting.is_empty() {
-        report::build(&grid.out)?;
-        return Ok(failed);
-    }
     let mut prepared = match prepared {
         Some(prepared) => prepared,
         None => Prepared::load(grid, device)?,
@@ -51,9 +87,7 @@ pub fn run_grid<AB: AutodiffBackend>(
         let mut watching = observer.begin(cell, position, waiting.len());
         let outcome = run_cell::<AB>(cell, grid.overwrite, &mut prepared, device, &mut *watching);
         drop(watching);
-        if cell.folder.join("record.jsonl").exists() {
-            report::build(&grid.out)?;
-        }
+        after(cell)?;
         if waiting[position + 1..].iter().all(|later| later.task != cell.task) {
             prepared.forget(&cell.task);
         }

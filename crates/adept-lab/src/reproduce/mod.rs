@@ -3,7 +3,8 @@
 //!
 //! Run folders are `OUT/<task>/<method>/seed-<n>/`; the report of [`crate::report`] is in `OUT`. A [`Profile`] defines
 //! what is run with which settings, [`plan`] determines what is left to do, [`estimate`] how long it will take on this
-//! machine, and [`run_grid`] runs it. [`datasets`] finds the data shipped with the project.
+//! machine, and [`run_grid`] runs it. [`slurm`] has a cluster run it instead, one part of it in each job, by
+//! [`run_part`]. [`datasets`] finds the data shipped with the project.
 
 pub mod datasets;
 mod estimate;
@@ -11,6 +12,7 @@ mod grid;
 mod plan;
 mod prepared;
 mod profile;
+pub mod slurm;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,7 +26,7 @@ use crate::run::Means;
 
 pub use datasets::DatasetsError;
 pub use estimate::{CellTime, Estimate, estimate};
-pub use grid::{GridObserver, run_grid};
+pub use grid::{GridObserver, run_grid, run_part};
 pub use plan::{Cell, Plan, State, changes, plan, shortened};
 pub use prepared::Prepared;
 pub use profile::{Profile, ProfileName};
