@@ -7,7 +7,7 @@ use adept_data::Task;
 use adept_train::config::TrainMethod;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Settings, Table1, Table2};
+use super::{Cluster, Settings, Table1, Table2};
 
 /// Tables that can be reproduced.
 #[derive(Debug, Subcommand)]
@@ -79,6 +79,7 @@ const GLUE: &str = "Examples:
   adept reproduce glue --profile real-small --data DATA
   adept reproduce glue --profile paper --data DATA --backbone t5-base
   adept reproduce glue --data DATA --backbone t5-base --tasks sst2,rte --methods pt,adept --steps 3000 --seeds 42,43
+  adept reproduce glue --profile paper --data DATA --backbone t5-base --on slurm --partition gpu --gpus 1 --time 1-0
 
 Run the same command again to resume: what is done is skipped. Each run lies in OUT/TASK/METHOD/seed-N.
 The project's own data and backbone are searched for in a folder `datasets` here or in a parent folder, or in
@@ -155,6 +156,9 @@ pub struct Runs {
     /// Print what would be run and the estimated time on this machine, and stop
     #[arg(long)]
     pub plan: bool,
+
+    #[command(flatten)]
+    pub cluster: Box<Cluster>,
 }
 
 /// The seeds of a grid.

@@ -1,7 +1,9 @@
 //! `adept reproduce`: runs or resumes a table of the paper and writes its report.
 
 pub(super) mod describe;
+mod element;
 pub(super) mod grid;
+mod submit;
 
 use std::path::Path;
 
@@ -30,6 +32,12 @@ fn real_small_command(table: &str) -> String {
 /// Runs or resumes a benchmark.
 pub fn benchmark(setting: &Setting, benchmark: Benchmark, arguments: Runs) -> Result<(), Failure> {
     let grid = grid::of(setting, &arguments, benchmark, benchmark.name())?;
+    if arguments.cluster.on.is_some() {
+        return submit::run(setting, &arguments, &grid);
+    }
+    if let (Some(list), Some(lines)) = (&arguments.cluster.cells, arguments.cluster.lines) {
+        return element::run(setting, &grid, list, lines, arguments.keep_going);
+    }
     with_backend(
         setting.device,
         Work {
@@ -86,13 +94,23 @@ impl WithBackend for Work<'_> {
         let failed = run_grid::<AB>(&grid, &plan, prepared, arguments.keep_going, &device, &mut watching);
         drop(watching);
         let failed = failed.map_err(grid_failure)?;
-        if !failed.is_empty() {
-            let (count, all) = (failed.len(), plan.cells.len());
-            let message = format!("{count} of {all} runs failed: {}", failed.join(", "));
-            return Err(Failure::run(message).hint("run the same command again to retry them"));
-        }
+        check_failed(&failed, &plan)?;
         finish(&grid, setting.loudness)
     }
+}
+
+/// The failure of a grid of which some runs failed.
+fn check_failed(failed: &[String], plan: &Plan) -> Result<(), Failure> {
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "{} of {} runs failed: {}",
+        failed.len(),
+        plan.cells.len(),
+        failed.join(", ")
+    );
+    Err(Failure::run(message).hint("run the same command again to retry them"))
 }
 
 /// Requirements and estimated time of the runs; `None` if all are done.

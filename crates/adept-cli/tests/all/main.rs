@@ -23,5 +23,7 @@ mod paths;
 mod pretrain;
 mod programs;
 mod reproduce;
+#[cfg(unix)]
+mod slurm;
 mod trained_with;
 mod weights;
