@@ -3,6 +3,7 @@
 mod analysis;
 mod fetch;
 mod reproduce;
+mod slurm;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use crate::device::DeviceName;
 pub use analysis::{Table1, Table2, TableRuns};
 pub use fetch::Fetch;
 pub use reproduce::{MethodChoice, Profile, Reproduce, Runs, Scores, Seeds};
+pub use slurm::Cluster;
 
 /// Adaptive decomposed prompt tuning: train, evaluate and reproduce
 #[derive(Debug, Parser)]

@@ -8,7 +8,7 @@ use adept_lab::report::{Benchmark, PaperTable};
 use adept_train::config::TrainMethod;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueEnum};
 
-use super::{Settings, Table1, Table2};
+use super::{Cluster, Settings, Table1, Table2};
 
 /// Tables that can be reproduced.
 #[derive(Debug, Subcommand)]
@@ -152,6 +152,7 @@ const GLUE: &str = "Examples:
   adept reproduce glue --profile paper --data DATA --backbone t5-base --search paper
   adept reproduce glue --tasks rte --search halving
   adept reproduce glue --tasks rte --methods lora --search adapter.lora.rank=4,8 --search optimizer.lora.learning_rate=1e-3,3e-3
+  adept reproduce glue --profile paper --data DATA --backbone t5-base --on slurm --partition gpu --gpus 1 --time 1-0
 
 Run the same command again to resume: what is done is skipped. Each run lies in OUT/TASK/METHOD/seed-N.
 The project's own data and backbone are searched for in a folder `datasets` here or in a parent folder, or in
@@ -218,7 +219,7 @@ pub struct Runs {
     /// settings, and as many for every other method), `small` (the same for small models and few steps), or
     /// KEY=VALUE,VALUE (repeatable: every combination). `halving` tries all for few steps and a third of them for three
     /// times as many, again and again; alone it takes the profile's own settings
-    #[arg(long, value_name = "SEARCH")]
+    #[arg(long, value_name = "SEARCH", conflicts_with_all = ["on", "cells"])]
     pub search: Vec<String>,
 
     #[command(flatten)]
@@ -235,6 +236,9 @@ pub struct Runs {
     /// Print what would be run and the estimated time on this machine, and stop
     #[arg(long)]
     pub plan: bool,
+
+    #[command(flatten)]
+    pub cluster: Box<Cluster>,
 }
 
 /// The seeds of a grid.

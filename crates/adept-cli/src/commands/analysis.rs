@@ -62,6 +62,7 @@ fn table(setting: &Setting, table: TableName, shifts: Vec<usize>, runs: TableRun
             keep_going: false,
             overwrite: runs.overwrite,
             plan: runs.plan,
+            cluster: Box::default(),
         },
         Benchmark::Glue,
         table.name(),

@@ -1,8 +1,10 @@
 //! `adept reproduce`: runs or resumes a table of the paper and writes its report.
 
 pub(super) mod describe;
+mod element;
 pub(super) mod grid;
 mod search;
+mod submit;
 
 use std::path::Path;
 
@@ -34,6 +36,11 @@ pub fn scores(setting: &Setting, scores: Scores) -> Result<(), Failure> {
     if let [benchmark] = scores.benchmarks[..] {
         return benchmark_of(setting, benchmark, scores.runs);
     }
+    if scores.runs.cluster.on.is_some() {
+        let names: Vec<&str> = scores.benchmarks.iter().map(|benchmark| benchmark.name()).collect();
+        let message = format!("{} is two tables, each with jobs of its own", scores.name);
+        return Err(Failure::input(message).hint(format_args!("submit {} one after the other", names.join(" and "))));
+    }
     // Halves of one table: each has a folder of its own. Only the sample may have data for some of them alone.
     let is_sample = grid::profile_name(&scores.runs)? == ProfileName::Sample;
     let (mut halves, mut missing) = (Vec::new(), None);
@@ -59,6 +66,12 @@ pub fn scores(setting: &Setting, scores: Scores) -> Result<(), Failure> {
 
 fn benchmark_of(setting: &Setting, benchmark: Benchmark, arguments: Runs) -> Result<(), Failure> {
     let grid = grid::of(setting, &arguments, benchmark, benchmark.name())?;
+    if arguments.cluster.on.is_some() {
+        return submit::run(setting, &arguments, &grid);
+    }
+    if let (Some(list), Some(lines)) = (&arguments.cluster.cells, arguments.cluster.lines) {
+        return element::run(setting, &grid, list, lines, arguments.keep_going);
+    }
     with_backend(
         setting.device,
         Work {
@@ -144,13 +157,22 @@ impl WithBackend for Work<'_> {
         let last = run_grid::<AB>(&grid, &plan, prepared, arguments.keep_going, &device, &mut watching);
         drop(watching);
         failed.extend(last.map_err(grid_failure)?);
-        if !failed.is_empty() {
-            let (count, all) = (failed.len(), plan.cells.len() + tried);
-            let message = format!("{count} of {all} runs failed: {}", failed.join(", "));
-            return Err(Failure::run(message).hint("run the same command again to retry them"));
-        }
+        check_failed(&failed, plan.cells.len() + tried)?;
         finish(&grid, setting.loudness)
     }
+}
+
+/// The failure of a grid of which some runs failed.
+fn check_failed(failed: &[String], all: usize) -> Result<(), Failure> {
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "{} of {all} runs failed: {}",
+        failed.len(),
+        failed.join(", ")
+    );
+    Err(Failure::run(message).hint("run the same command again to retry them"))
 }
 
 /// Requirements and estimated time of the runs; `None` if all are done.

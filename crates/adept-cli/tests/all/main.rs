@@ -24,5 +24,7 @@ mod pretrain;
 mod programs;
 mod reproduce;
 mod search;
+#[cfg(unix)]
+mod slurm;
 mod trained_with;
 mod weights;

@@ -1,4 +1,4 @@
-//! Runs what a plan left to do, task by task, with a report after every run.
+//! Runs what a plan left to do, task by task, with a report after every run or without one.
 
 use adept_train::TrainError;
 use adept_train::folder::{FolderKind, GRID_FILE, claim_grid, clear, write_json};
@@ -51,6 +51,22 @@ pub fn run_grid<AB: AutodiffBackend>(
         Ok(())
     };
     run_cells::<AB>(grid, &waiting, &mut prepared, keep_going, device, observer, &done)
+}
+
+/// Runs everything unfinished of a part of a grid, and writes nothing outside of the runs' folders. The other parts may
+/// run at the same time. Otherwise as [`run_grid`].
+///
+/// # Errors
+/// See [`run_grid`].
+pub fn run_part<AB: AutodiffBackend>(
+    grid: &Grid,
+    part: &Plan,
+    keep_going: bool,
+    device: &AB::Device,
+    observer: &mut dyn GridObserver,
+) -> Result<Vec<String>, GridError> {
+    let waiting: Vec<&Cell> = part.waiting().collect();
+    run_cells::<AB>(grid, &waiting, &mut None, keep_going, device, observer, &|_, _| Ok(()))
 }
 
 /// Claims the grid's folder and describes it.

@@ -3,7 +3,8 @@
 //!
 //! Run folders are `OUT/<task>/<method>/seed-<n>/`; the report of [`crate::report`] is in `OUT`. A [`Profile`] defines
 //! what is run with which settings, [`plan`] determines what is left to do, [`estimate`] how long it will take on this
-//! machine, and [`run_grid`] runs it. [`datasets`] finds the data shipped with the project.
+//! machine, and [`run_grid`] runs it. [`slurm`] has a cluster run it instead, one part of it in each job, by
+//! [`run_part`]. [`datasets`] finds the data shipped with the project.
 
 pub mod datasets;
 mod estimate;
@@ -14,6 +15,7 @@ mod profile;
 mod rows;
 pub mod search;
 mod variant;
+pub mod slurm;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,8 +28,8 @@ use crate::run::Means;
 
 pub use datasets::DatasetsError;
 pub use estimate::{CellTime, Estimate, estimate};
-pub use grid::{GridObserver, run_grid};
 pub use plan::{Cell, Plan, Planner, State, changes, plan, shortened};
+pub use grid::{GridObserver, run_grid, run_part};
 pub use prepared::Prepared;
 pub use profile::{Profile, ProfileName};
 pub use rows::{rows, tasks};
