@@ -1,6 +1,7 @@
-"""Adds PyTorch's results for BitFit, adapters, prefix tuning and prompt + embedding to the golden folders.
+"""Adds PyTorch's results for BitFit, adapters, prefix tuning, prompt + embedding and LST to the golden folders.
 
     python tests/generators/golden_methods.py              # all folders
+    python tests/generators/golden_methods.py --add        # cases that a folder has keep their seeds
     python tests/generators/golden_methods.py --check      # compares with a fresh computation
 
 Each folder already has a backbone and a batch (`golden_t5.py`, `golden_causal.py`). Biases, adapters, norms and
@@ -26,6 +27,8 @@ adapter `<x>/` and, in `methods.safetensors`:
 | `prefix` | keys and values of m slots in front of every self-attention (T5: of the decoder's) |
 | `prefix_mlp` | the same, made of `embedding` by linear, tanh, linear: peft's file with the trained tensors added |
 | `prompt_embedding` | a soft prompt of rate 0.3, and the embedding matrix wherever it is used |
+| `lst` | a side network of half the widths beside the blocks but every fourth, from the first on (`golden_ladder.py`) |
+| `lst_all` | the same beside every block |
 
 `methods_noise.json` contains each tensor's deviation from float64, like `noise.json`.
 
@@ -45,10 +48,12 @@ Shapes: B rows, S source width, m prefix or prompt length, L layers, d model wid
 import argparse
 import contextlib
 import dataclasses
+import functools
 import json
 import pathlib
 import re
 import tempfile
+import typing
 import unittest.mock
 
 import peft
@@ -60,6 +65,7 @@ from transformers import DynamicCache, EncoderDecoderCache
 import golden_causal as causal
 import golden_causal_forward as plain
 import golden_common as common
+import golden_ladder as ladders
 import golden_t5 as t5
 from golden_weights import FAMILIES, inputs_of, load
 
@@ -83,6 +89,8 @@ TIED, UNTIED = ("t5_v1_0", "llama_tied"), ("t5_v1_1", "llama", "codegen")
 IN_ADAPTER = {"after cross-attention too": T5, "in front of the norm": ALL, "on the residual": ALL, "relu": ALL}
 IN_ADAPTER |= {"exact gelu": ALL, "no inner residual": ALL, "norms not trained": ALL}
 IN_PREFIX = {"keys and values swapped": ALL, "two submodules": ALL, "rotated": DECODERS, "positions from 0": ALL}
+IN_LADDER = {"no temperature": ALL, "gate reversed": ALL, "state before the block": ALL, "no side norm": ALL}
+IN_LADDER |= {"cross-attention to the backbone": T5, "no encoder norm": T5, "head not scaled": ("t5_v1_0",)}
 MISTAKES = {
     "bitfit": {"bias before the head's scale": ("t5_v1_0",), "no head bias": ALL, "no norm biases": ALL},
     "lora_bitfit": {"no products": ALL, "no alpha": ALL, "no head bias": ALL, "no norm biases": ALL},
@@ -91,6 +99,8 @@ MISTAKES = {
     "prefix": IN_PREFIX,
     "prefix_mlp": IN_PREFIX | {"relu": ALL, "no activation": ALL},
     "prompt_embedding": {"head not tied": TIED, "head tied": UNTIED, "decoder's input unchanged": T5},
+    "lst": IN_LADDER,
+    "lst_all": IN_LADDER,
 }
 
 
@@ -104,6 +114,7 @@ class Change:
     prefix: list | None = None  # keys and values of each layer, [h, m, c] each
     first: int = 0  # position of the first token
     prompt: torch.Tensor | None = None
+    side: typing.Callable | None = None  # the result of a model with a side network, for arguments of transformers
 
 
 def after(module, change):
@@ -211,6 +222,21 @@ def merged(backbone, change, p):
 
 METHODS = {"bitfit": bitfit, "lora_bitfit": lora_bitfit, "adapter": adapter, "adapter_drop": adapter, "prefix": prefix, "prefix_mlp": prefix}
 METHODS["prompt_embedding"] = prompt_embedding
+# Every how many blocks one has no side block, from the first on.
+SKIP_EVERY = {"lst": 4, "lst_all": 0}
+
+
+def ladder_of(case, backbone):
+    every = SKIP_EVERY[case]
+    return ladders.Ladder(backbone, [block for block in range(backbone.layers) if every == 0 or block % every])
+
+
+def lst(case, backbone, p, broken=""):
+    ladder = ladder_of(case, backbone)
+    return Change(side=lambda inputs: ladder(p, inputs, broken))
+
+
+METHODS |= {case: functools.partial(lst, case) for case in SKIP_EVERY}
 
 
 # ------------------------------------------------------------------------------------------------------ backbones
@@ -245,6 +271,8 @@ class Backbone:
 
     def call(self, change, **inputs):
         """The changed model's result for arguments of transformers."""
+        if change.side:
+            return change.side(inputs)
         if change.prefix:
             cache = DynamicCache([[part.expand(common.B, -1, -1, -1) for part in pair] for pair in change.prefix])
             inputs["cache"] = EncoderDecoderCache(cache, DynamicCache()) if self.kind == "t5" else cache
@@ -287,6 +315,10 @@ class Backbone:
         if self.kind == "t5":
             _, x, mask = self.enter(change, "train")
             start = torch.zeros(common.B, 1, dtype=torch.long)
+            if change.side:
+                # The encoder of the side network reads the states of the model's: both run in every step.
+                whole = lambda encoder_outputs, **inputs: self.call(change, inputs_embeds=x, **inputs)
+                return t5.greedy(whole, None, mask)
             first = self.call(change, inputs_embeds=x, attention_mask=mask, decoder_input_ids=start)
             return t5.greedy(lambda **inputs: self.call(change, **inputs), first.encoder_last_hidden_state, mask)
         table, x, mask = self.enter(change, "gen")
@@ -334,6 +366,13 @@ def shapes(case, backbone):
 
 def make(case, backbone, seed):
     generator, p = torch.Generator().manual_seed(seed), {}
+    if case in SKIP_EVERY:
+        p = ladders.random(ladder_of(case, backbone), generator)
+        for key in p:
+            # As below; a gate would be shut, and the decay of its gradient's sum unseen.
+            if not key.endswith("gate"):
+                p[key].view(-1)[torch.randint(p[key].numel(), (), generator=generator)] = -3.9
+        return p
     for key, (shape, scale) in shapes(case, backbone).items():
         p[key] = scale * torch.randn(shape, generator=generator)
         # The rate is 1e-4, so decay moves a value w by 1.5e-6·w in three steps: a value near 4 makes a missing one
@@ -452,6 +491,9 @@ def check(case, p, found, backbone):
     limits = lambda logits: (logits - found[f"{case}.logits"])[slots].abs().max().item() / common.LIMIT["logits"]
     if case in ("prefix", "prefix_mlp"):
         assert limits(written_out(backbone, prefix(backbone, p))) < 0.1, where
+    elif case in SKIP_EVERY:
+        same = backbone.forward(Change(side=lambda inputs: ladders.check_identity(backbone, inputs)))[0]
+        assert torch.allclose(same[slots], backbone.golden["base.logits"][slots], atol=1e-5), where
     elif case != "prompt_embedding":
         nothing = {key: torch.zeros_like(tensor) for key, tensor in p.items()}
         logits = backbone.forward(METHODS[case](backbone, nothing))[0]
@@ -465,7 +507,7 @@ def check(case, p, found, backbone):
         common.require(report, broken, limits(logits), 5 if broken == "exact gelu" else 10)
     with torch.enable_grad():
         other = measure(case, p, backbone, decay=0)
-    names = [name for name in other if ".after3." in name and not vanishes(name)]
+    names = [name for name in other if ".after3." in name and not vanishes(name) and not name.endswith("gate")]
     least = min(common.difference(name, found, other) / limit_of(name) for name in names)
     common.require(report, "no decay", least, 2)
     return report
@@ -534,7 +576,7 @@ def save(target, case, p, backbone):
     config = {
         "base_model_name_or_path": "",
         "inference_mode": True,
-        "peft_type": case.upper(),
+        "peft_type": "LST" if case in SKIP_EVERY else case.upper(),
         "task_type": "SEQ_2_SEQ_LM" if backbone.kind == "t5" else "CAUSAL_LM",
     }
     if case == "lora_bitfit":
@@ -544,6 +586,8 @@ def save(target, case, p, backbone):
         config |= {"bottleneck": BOTTLENECK, "placement": "houlsby", "train_norms": True}
     if case == "adapter_drop":
         config["skip_blocks"] = SKIPPED
+    if case in SKIP_EVERY:
+        config |= {"reduction": ladders.REDUCTION, "skip_every": SKIP_EVERY[case], "temperature": ladders.TEMPERATURE}
     if case == "prompt_embedding":
         config |= {"num_virtual_tokens": PROMPT, "token_dim": backbone.d, "num_transformer_submodules": 1}
     (target / case).mkdir(parents=True, exist_ok=True)
@@ -577,7 +621,7 @@ def write(folder, target, seeds):
     batch = {name: golden[name] for name in ("train.attention_mask", "gen.input_ids") if name in golden}
     new, exact, used = {}, {}, {}
     for case in METHODS:
-        seed, (p, found, in_double) = find(case, single, double, batch, seeds and seeds[case])
+        seed, (p, found, in_double) = find(case, single, double, batch, seeds.get(case))
         if METHODS[case] is prefix:
             save_prefix(folder, target, case, p, found, single)
         else:
@@ -619,12 +663,13 @@ def main():
     parser.add_argument("--goldens", type=pathlib.Path, default=common.HERE.parent / "goldens")
     parser.add_argument("--only", choices=FAMILIES)
     parser.add_argument("--check", action="store_true", help="write nothing, compare with a fresh computation")
+    parser.add_argument("--add", action="store_true", help="keep the seeds of cases that a folder has")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     for family in [arguments.only] if arguments.only else FAMILIES:
-        folder, seeds = arguments.goldens / family, None
-        if arguments.check:
+        folder, seeds = arguments.goldens / family, {}
+        if arguments.check or arguments.add:
             with safetensors.safe_open(folder / FILE, "pt") as file:
                 seeds = json.loads(file.metadata()["seeds"])
         with tempfile.TemporaryDirectory() as scratch:

@@ -12,6 +12,7 @@ mod dept;
 mod ia3;
 mod lora;
 mod lora_bitfit;
+mod lst;
 mod p_tuning;
 mod prefix;
 mod prompt;
@@ -33,7 +34,7 @@ use serde_json::{Map, Value};
 
 use crate::file::Fields;
 use crate::site::{LinearSite, ModelSites, NormSite, SublayerSite};
-use crate::{Bottleneck, CoreError, Intervention, LinearChange, NormChange, Prefix};
+use crate::{Bottleneck, CoreError, Intervention, LinearChange, NormChange, Prefix, SideNetwork};
 
 pub use adept::AdeptConfig;
 pub use bitfit::{Bias, BitFit, BitFitConfig};
@@ -46,6 +47,7 @@ pub use dept::DeptConfig;
 pub use ia3::{Ia3, Ia3Config};
 pub use lora::{Lora, LoraConfig};
 pub use lora_bitfit::{LoraBitFit, LoraBitFitConfig};
+pub use lst::{Ladder, LstConfig, SideMatrix, SideVector};
 pub use p_tuning::{Encoder, PTuningConfig};
 pub use prefix::{PrefixAdapter, PrefixConfig, PrefixTransform};
 pub use prompt::PromptAdapter;
@@ -304,6 +306,8 @@ methods! {
     Prefix "prefix" (PrefixConfig, PrefixAdapter);
     /// A soft prompt and the whole embedding matrix (table 10).
     PromptEmbedding "prompt_embedding" (PromptEmbeddingConfig, PromptEmbedding);
+    /// Ladder side-tuning: a narrow network beside the model.
+    Lst "lst" (LstConfig, Ladder);
 }
 
 impl Method {
@@ -529,6 +533,10 @@ impl<B: Backend> Intervention<B> for Adapter<B> {
 
     fn head_bias(&self) -> Option<Tensor<B, 1>> {
         each_module!(self, module => module.head_bias())
+    }
+
+    fn side(&self) -> Option<SideNetwork<B>> {
+        each_module!(self, module => module.side())
     }
 
     fn changes_model(&self) -> bool {

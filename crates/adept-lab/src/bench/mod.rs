@@ -48,7 +48,7 @@ pub fn step<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) ->
     let mut report = work::report::<AB>("step", &options, inner.num_params(), device);
     let (durations, last) = match work::adapter_config(&options, &shape.sites())? {
         Some(adapter) => {
-            let adapter: Adapter<AB> = work::adapter(&adapter, &shape.sites(), options.seed, device)?;
+            let adapter: Adapter<AB> = work::adapter(&adapter, &inner, options.seed, device)?;
             report.trainable_parameters = adapter.num_params();
             let frozen = Module::<AB>::no_grad(Model::<AB>::from_inner(inner));
             timed_steps::<AB, _>(&options, device, adapter, |adapter| {
@@ -80,7 +80,7 @@ pub fn infer<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) -
     let mut report = work::report::<AB>("infer", &options, model.num_params(), device);
     let adapter: Box<dyn Intervention<AB::InnerBackend>> = match work::adapter_config(&options, &shape.sites())? {
         Some(adapter) => {
-            let adapter = work::adapter(&adapter, &shape.sites(), options.seed, device)?;
+            let adapter = work::adapter(&adapter, &model, options.seed, device)?;
             report.trainable_parameters = adapter.num_params();
             Box::new(adapter)
         }

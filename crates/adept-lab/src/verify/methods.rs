@@ -20,7 +20,7 @@ use super::train::{STEPS, optimizer};
 use super::{GroupRow, NotChecked, VerifyError};
 
 /// Folders of adapters in a golden folder, in the order of reports; also the first part of their tensors' names.
-const CASES: [&str; 9] = [
+const CASES: [&str; 11] = [
     "lora",
     "ia3",
     "bitfit",
@@ -30,6 +30,8 @@ const CASES: [&str; 9] = [
     "prefix",
     "prefix_mlp",
     "prompt_embedding",
+    "lst",
+    "lst_all",
 ];
 
 /// Groups of the greedy output of a model with a method's changes attached, for the case of that name.
