@@ -1,5 +1,5 @@
-"""Adds PyTorch's results for BitFit, adapters, prefix tuning, prompt + embedding, and ADePT with a network that makes its
-prompt to the golden folders.
+"""Adds PyTorch's results for BitFit, adapters, prefix tuning, prompt + embedding, LST, and ADePT with a network that makes
+its prompt to the golden folders.
 
     python tests/generators/golden_methods.py              # all folders
     python tests/generators/golden_methods.py --check      # compares with a fresh computation
@@ -33,6 +33,8 @@ adapter `<x>/` and, in `methods.safetensors`:
 | `adept_p_tuning` | ADePT's offset, and an embedding of which P-tuning's perceptron makes the prompt |
 | `prefix_all` | T5: a prefix of the encoder's and the decoder's self-attention and of cross-attention, each its own |
 | `prefix_all_mlp` | the same, each made of an embedding by a network of its own |
+| `lst` | a side network of half the widths beside the blocks but every fourth, from the first on (`golden_ladder.py`) |
+| `lst_all` | the same beside every block |
 
 `methods_noise.json` contains each tensor's deviation from float64, like `noise.json`.
 
@@ -60,10 +62,12 @@ Shapes: B rows, S source width, m prefix or prompt length, L layers, d model wid
 import argparse
 import contextlib
 import dataclasses
+import functools
 import json
 import pathlib
 import re
 import tempfile
+import typing
 import unittest.mock
 from collections.abc import Callable
 
@@ -77,6 +81,7 @@ import golden_causal as causal
 import golden_causal_forward as plain
 import golden_common as common
 import golden_prompts as prompts
+import golden_ladder as ladders
 import golden_t5 as t5
 from golden_weights import FAMILIES, inputs_of, load
 
@@ -100,6 +105,8 @@ TIED, UNTIED = ("t5_v1_0", "llama_tied"), ("t5_v1_1", "llama", "codegen")
 IN_ADAPTER = {"after cross-attention too": T5, "in front of the norm": ALL, "on the residual": ALL, "relu": ALL}
 IN_ADAPTER |= {"exact gelu": ALL, "no inner residual": ALL, "norms not trained": ALL}
 IN_PREFIX = {"keys and values swapped": ALL, "two submodules": ALL, "rotated": DECODERS, "positions from 0": ALL}
+IN_LADDER = {"no temperature": ALL, "gate reversed": ALL, "state before the block": ALL, "no side norm": ALL}
+IN_LADDER |= {"cross-attention to the backbone": T5, "no encoder norm": T5, "head not scaled": ("t5_v1_0",)}
 MISTAKES = {
     "bitfit": {"bias before the head's scale": ("t5_v1_0",), "no head bias": ALL, "no norm biases": ALL},
     "lora_bitfit": {"no products": ALL, "no alpha": ALL, "no head bias": ALL, "no norm biases": ALL},
@@ -108,6 +115,8 @@ MISTAKES = {
     "prefix": IN_PREFIX,
     "prefix_mlp": IN_PREFIX | {"relu": ALL, "no activation": ALL},
     "prompt_embedding": {"head not tied": TIED, "head tied": UNTIED, "decoder's input unchanged": T5},
+    "lst": IN_LADDER,
+    "lst_all": IN_LADDER,
 }
 IN_ADEPT = {"no network": ALL, "no offset": ALL, "offset of the prompt": ALL, "no relu": ALL, "no activation": ALL}
 MISTAKES["adept_residual"] = IN_ADEPT | {"no norm": ALL, "not residual": ALL}
@@ -134,6 +143,7 @@ class Change:
     prompt: torch.Tensor | None = None
     offset: Callable = lambda x: x  # of the embeddings of tokens, in front of a decoder's or an encoder's blocks
     forwards: dict = dataclasses.field(default_factory=dict)  # in place of modules' own
+    side: typing.Callable | None = None  # the result of a model with a side network, for arguments of transformers
 
 
 def after(module, change):
@@ -334,6 +344,22 @@ METHODS["prompt_embedding"] = prompt_embedding
 METHODS |= {case: adept(network) for case, network in ADEPT_NETWORK.items()}
 METHODS |= {"prefix_all": prefix_all, "prefix_all_mlp": prefix_all}
 
+# Every how many blocks one has no side block, from the first on.
+SKIP_EVERY = {"lst": 4, "lst_all": 0}
+
+
+def ladder_of(case, backbone):
+    every = SKIP_EVERY[case]
+    return ladders.Ladder(backbone, [block for block in range(backbone.layers) if every == 0 or block % every])
+
+
+def lst(case, backbone, p, broken=""):
+    ladder = ladder_of(case, backbone)
+    return Change(side=lambda inputs: ladder(p, inputs, broken))
+
+
+METHODS |= {case: functools.partial(lst, case) for case in SKIP_EVERY}
+
 
 def cases_of(family):
     return [case for case in METHODS if family in ONLY.get(case, ALL)]
@@ -371,6 +397,8 @@ class Backbone:
 
     def call(self, change, **inputs):
         """The changed model's result for arguments of transformers."""
+        if change.side:
+            return change.side(inputs)
         if change.prefix:
             cache = DynamicCache([[part.expand(common.B, -1, -1, -1) for part in pair] for pair in change.prefix])
             inputs["cache"] = EncoderDecoderCache(cache, DynamicCache()) if self.kind == "t5" else cache
@@ -416,6 +444,10 @@ class Backbone:
         if self.kind == "t5":
             _, x, mask = self.enter(change, "train")
             start = torch.zeros(common.B, 1, dtype=torch.long)
+            if change.side:
+                # The encoder of the side network reads the states of the model's: both run in every step.
+                whole = lambda encoder_outputs, **inputs: self.call(change, inputs_embeds=x, **inputs)
+                return t5.greedy(whole, None, mask)
             first = self.call(change, inputs_embeds=x, attention_mask=mask, decoder_input_ids=start)
             return t5.greedy(lambda **inputs: self.call(change, **inputs), first.encoder_last_hidden_state, mask)
         table, x, mask = self.enter(change, "gen")
@@ -481,6 +513,13 @@ def make(case, backbone, seed):
         made = common.make_adapters(generator, backbone.d, 1)["adept"]
         names = {"w_down": "A", "b1": "a", "w_up": "B", "b2": "b"}
         return p | {f"lora_embedding_{letter}": made[name] for name, letter in names.items()}
+    if case in SKIP_EVERY:
+        p = ladders.random(ladder_of(case, backbone), generator)
+        for key in p:
+            # As below; a gate would be shut, and the decay of its gradient's sum unseen.
+            if not key.endswith("gate"):
+                p[key].view(-1)[torch.randint(p[key].numel(), (), generator=generator)] = -3.9
+        return p
     for key, (shape, scale) in shapes(case, backbone).items():
         p[key] = scale * torch.randn(shape, generator=generator)
         # The rate is 1e-4, so decay moves a value w by 1.5e-6·w in three steps: a value near 4 makes a missing one
@@ -610,6 +649,9 @@ def check(case, p, found, backbone):
         assert limits(written_out(backbone, prefix(backbone, p))) < 0.1, where
     elif METHODS[case] is prefix_all:
         assert limits(backbone.forward(prefix_all(backbone, p, attend=weighted))[0]) < 0.1, where
+    elif case in SKIP_EVERY:
+        same = backbone.forward(Change(side=lambda inputs: ladders.check_identity(backbone, inputs)))[0]
+        assert torch.allclose(same[slots], backbone.golden["base.logits"][slots], atol=1e-5), where
     elif case != "prompt_embedding" and not case.startswith("adept_"):
         nothing = {key: torch.zeros_like(tensor) for key, tensor in p.items()}
         logits = backbone.forward(METHODS[case](backbone, nothing))[0]
@@ -623,7 +665,7 @@ def check(case, p, found, backbone):
         common.require(report, broken, limits(logits), 5 if broken == "exact gelu" else 10)
     with torch.enable_grad():
         other = measure(case, p, backbone, decay=0)
-    names = [name for name in other if ".after3." in name and not vanishes(name)]
+    names = [name for name in other if ".after3." in name and not vanishes(name) and not name.endswith("gate")]
     least = min(common.difference(name, found, other) / limit_of(name) for name in names)
     common.require(report, "no decay", least, 2)
     return report
@@ -692,7 +734,7 @@ def save(target, case, p, backbone):
     config = {
         "base_model_name_or_path": "",
         "inference_mode": True,
-        "peft_type": case.upper(),
+        "peft_type": "LST" if case in SKIP_EVERY else case.upper(),
         "task_type": "SEQ_2_SEQ_LM" if backbone.kind == "t5" else "CAUSAL_LM",
     }
     if case == "lora_bitfit":
@@ -715,6 +757,8 @@ def save(target, case, p, backbone):
         config |= {"num_virtual_tokens": PREFIX, "num_transformer_submodules": 1}
         config |= {"num_attention_heads": backbone.heads[0], "token_dim": backbone.heads[0] * backbone.heads[1]}
         config["adept"] = own | ({"hidden": HIDDEN} if case == "prefix_all_mlp" else {})
+    if case in SKIP_EVERY:
+        config |= {"reduction": ladders.REDUCTION, "skip_every": SKIP_EVERY[case], "temperature": ladders.TEMPERATURE}
     if case == "prompt_embedding":
         config |= {"num_virtual_tokens": PROMPT, "token_dim": backbone.d, "num_transformer_submodules": 1}
     (target / case).mkdir(parents=True, exist_ok=True)

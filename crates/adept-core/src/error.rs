@@ -77,6 +77,56 @@ pub enum CoreError {
         blocks: usize,
     },
 
+    /// A model beside which no side network runs.
+    #[error("{method}: this kind of model runs no side network beside it")]
+    NoSideNetwork {
+        /// The method.
+        method: Method,
+    },
+
+    /// A side network whose widths are no whole numbers.
+    #[error(
+        "{method}: reduction is {reduction}, which does not divide a size of the model: {size} ({found}); expected one of \
+         {allowed}"
+    )]
+    Reduction {
+        /// The method.
+        method: Method,
+        /// What the sizes are to be divided by.
+        reduction: usize,
+        /// The first size that it does not divide.
+        size: String,
+        /// Its value.
+        found: usize,
+        /// What divides every size.
+        allowed: String,
+    },
+
+    /// A side network without a block.
+    #[error(
+        "{method}: skip_every is {skip_every}, which leaves none of the {blocks} blocks of a stack of the model a side \
+         block: expected a larger number, or 0 to leave out none"
+    )]
+    NoSideBlocks {
+        /// The method.
+        method: Method,
+        /// Of so many blocks one is left out.
+        skip_every: usize,
+        /// Blocks of the stack.
+        blocks: usize,
+    },
+
+    /// Initial values made of the model's weights, which were not given.
+    #[error(
+        "{method}: init is pruned, which needs the model's weights, but {place} could not be read; expected random"
+    )]
+    NoWeights {
+        /// The method.
+        method: Method,
+        /// What could not be read.
+        place: String,
+    },
+
     /// A prefix made for attentions of other sizes; blocks, heads of keys and values, channels of a head.
     #[error(
         "the prefix is for {} blocks with {} key heads of {} channels, the model's {stack} has {} blocks with {} of {}",

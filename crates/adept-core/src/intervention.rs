@@ -2,14 +2,14 @@
 //!
 //! A model looks up its tokens, passes the embeddings to [`Intervention::forward`] and runs on the result; before that,
 //! it asks for a change of each of its linear maps ([`Intervention::linear`]), or computes them through
-//! [`Intervention::apply_linear`], and of its norms, sublayers, embedding matrix and head. By default nothing is
-//! changed.
+//! [`Intervention::apply_linear`], and of its norms, sublayers, embedding matrix and head, and for a network to run
+//! beside it. By default nothing is changed.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
 
 use crate::site::{LinearSite, NormSite, SublayerSite};
-use crate::{Bottleneck, CoreError, LinearChange, NormChange, Prefix};
+use crate::{Bottleneck, CoreError, LinearChange, NormChange, Prefix, SideNetwork};
 
 /// The adapted input of a backbone.
 #[derive(Debug, Clone)]
@@ -88,6 +88,11 @@ pub trait Intervention<B: Backend>: std::fmt::Debug {
 
     /// What is added to the logits, `[vocab]`.
     fn head_bias(&self) -> Option<Tensor<B, 1>> {
+        None
+    }
+
+    /// A network beside the model, whose states the model's head reads in place of its own.
+    fn side(&self) -> Option<SideNetwork<B>> {
         None
     }
 

@@ -18,6 +18,7 @@
 //! | Adapter, AdapterDrop | `y + gelu(y·W_down + b1)·W_up + b2` behind sublayers | W_down, b1, W_up, b2, norms |
 //! | prefix tuning | `[K'; K]`, `[V'; V]` in attentions | K', V' of each block |
 //! | prompt and embedding | `[P; E + ΔE]` | P, ΔE |
+//! | LST | the head of `up(norm(s))`, s of a side network ([`SideNetwork`]) | the side network |
 //!
 //! Shape legend for all comments: `batch` rows of `seq` tokens of width `d` (the model's width), a prompt of `m`
 //! virtual tokens, a bottleneck or rank of `r`, a DePT position table of `max_len` rows.
@@ -38,6 +39,7 @@ mod network;
 mod offset;
 mod prefix;
 mod prompt;
+mod side;
 mod site;
 mod sublayer;
 mod target;
@@ -54,6 +56,7 @@ pub use network::{Dense, LstmDirection, NetworkNorm, PromptEncoder, PromptNetwor
 pub use offset::{AdaptiveOffset, Offset, PositionalOffset};
 pub use prefix::{AttentionPrefix, PrefixTransform};
 pub use prompt::SoftPrompt;
+pub use side::{PositionTable, ReadWeights, SideNetwork, SidePart, SideSites, WeightValues};
 pub use site::{
     Fused, KeyHeads, LinearMap, LinearPart, LinearSite, ModelSites, Norm, NormSite, Stack, Sublayer, SublayerPart,
     SublayerSite, TokenMatrix,

@@ -4,6 +4,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::SideSites;
+
 /// A stack of blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Stack {
@@ -247,6 +249,8 @@ pub struct ModelSites {
     pub embedding: Option<TokenMatrix>,
     /// The output head.
     pub head: Option<TokenMatrix>,
+    /// What it takes to run a side network beside the model; `None` if it runs none.
+    pub side: Option<SideSites>,
 }
 
 impl ModelSites {
@@ -259,6 +263,7 @@ impl ModelSites {
             sublayers: Vec::new(),
             embedding: None,
             head: None,
+            side: None,
         }
     }
 

@@ -229,7 +229,7 @@ mod tests {
         let (codegen, llama) = (CodeGenConfig::codegen_350m(), LlamaConfig::llama_3_8b());
         let keys_and_values = "adapter.ia3.target_modules=k,v";
         let qkv = "adapter.lora.target_modules=q_proj,k_proj,v_proj";
-        let cases: [Printed<'_>; 19] = [
+        let cases: [Printed<'_>; 20] = [
             (&t5, "full", &[], 222_903_552, "220M"),
             (&t5, "pt", &[], 76_800, "76.8K"),
             (&t5, "adept", &[], 76_051, "76.1K"),
@@ -248,6 +248,7 @@ mod tests {
                 24_751_104,
                 "24.8M",
             ),
+            (&t5, "lst", &[], 3_878_712, "3.8M (1.74 %)"),
             (&large, "pt", &[], 102_400, "102.4K"),
             (&large, "adept", &[], 101_395, "101.4K"),
             (&large, "lora", &["adapter.lora.rank=35"], 25_804_800, "25.8M"),

@@ -27,6 +27,7 @@ pub mod error;
 pub mod files;
 pub mod generate;
 mod json;
+mod ladder;
 mod linear;
 pub mod llama;
 pub mod loss;
@@ -37,11 +38,13 @@ mod source;
 mod stored;
 pub mod t5;
 pub mod traits;
+mod weights;
 
 pub use auto::{Family, Model};
 pub use codegen::{CodeGen, CodeGenConfig};
 pub use error::ModelError;
 pub use json::model_type;
+pub use ladder::Rungs;
 pub use linear::{Linear, MergeDirection};
 pub use llama::{Llama, LlamaConfig};
 pub use loss::{IGNORE_INDEX, cross_entropy, shift_right};
@@ -50,6 +53,7 @@ pub use places::{Attached, NormPlace, Places};
 pub use stored::{Loaded, StoredType};
 pub use t5::{T5, T5Config};
 pub use traits::{Backbone, CausalBackbone, Seq2SeqBackbone, unfreeze};
+pub use weights::Weights;
 
 /// Compiles and runs the README's example.
 #[cfg(doctest)]

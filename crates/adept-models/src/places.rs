@@ -72,6 +72,8 @@ pub struct Places<'a, B: Backend> {
     pub sublayers: Vec<&'a mut Attached<B>>,
     /// The embedding matrix, `[vocab, d]`.
     pub embedding: Option<&'a mut Param<Tensor<B, 2>>>,
+    /// Tables of relative positions, `[buckets, heads]`.
+    pub positions: Vec<&'a mut Param<Tensor<B, 2>>>,
     /// The bias of the output head, `[vocab]`, if there is one.
     pub head_bias: Option<&'a mut Option<Param<Tensor<B, 1>>>>,
 }
@@ -83,6 +85,7 @@ impl<B: Backend> Default for Places<'_, B> {
             norms: Vec::new(),
             sublayers: Vec::new(),
             embedding: None,
+            positions: Vec::new(),
             head_bias: None,
         }
     }

@@ -7,13 +7,14 @@
 
 use std::borrow::Cow;
 
-use adept_core::{CoreError, Intervention, ModelSites};
+use adept_core::{CoreError, Intervention, ModelSites, SideNetwork};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
 
 use crate::linear::MergeDirection;
 use crate::places::Places;
+use crate::weights::Weights;
 
 /// Common to all backbones: a vocabulary and its embedding matrix.
 pub trait Backbone<B: Backend>: Module<B> {
@@ -44,7 +45,21 @@ pub trait Backbone<B: Backend>: Module<B> {
         // A clone shares its storage: only handles are created.
         let mut adapted = self.clone();
         adapted.places().attach(&self.sites(), intervention);
+        if let Some(side) = intervention.side() {
+            adapted.attach_side(&side);
+        }
         Cow::Owned(adapted)
+    }
+
+    /// Builds the blocks of a side network, so that the head reads its states. Only asked of a model whose
+    /// [`Backbone::sites`] say that it runs one ([`ModelSites::side`]).
+    fn attach_side(&mut self, side: &SideNetwork<B>) {
+        let _ = side;
+    }
+
+    /// Its weights, for methods that start from them.
+    fn weights(&self) -> Weights<B> {
+        Weights::new(self.sites(), &mut self.clone().places())
     }
 
     /// A plain model that computes the same as this one with a method's changes; or, in the other direction, the model
@@ -52,8 +67,13 @@ pub trait Backbone<B: Backend>: Module<B> {
     ///
     /// # Errors
     /// [`CoreError::ZeroFactor`] if a change cannot be undone, [`CoreError::NoBias`] for a bias that the plain model does
-    /// not have, [`CoreError::NotMergeable`] for what stands behind a sublayer or in front of its keys and values.
+    /// not have, [`CoreError::NotMergeable`] for what stands behind a sublayer or in front of its keys and values or
+    /// runs beside the model.
     fn merged(&self, intervention: &dyn Intervention<B>, direction: MergeDirection) -> Result<Self, CoreError> {
+        if intervention.side().is_some() {
+            let module = "side".to_owned();
+            return Err(CoreError::NotMergeable { module });
+        }
         let mut merged = self.clone();
         merged.places().merge(&self.sites(), intervention, direction)?;
         Ok(merged)
@@ -65,7 +85,8 @@ pub trait Seq2SeqBackbone<B: Backend>: Backbone<B> {
     /// Key/value cache of one generation: the encoder's, computed once, and the decoder's so far.
     type Cache;
 
-    /// Encoder output `[batch, seq, d_model]` after the final norm. `dropout` 0.0 means evaluation.
+    /// Encoder output `[batch, seq, d_model]` after the final norm; a side network's own output follows in further
+    /// channels. `dropout` 0.0 means evaluation.
     fn encode(&self, embeddings: Tensor<B, 3>, mask: Tensor<B, 2, Bool>, dropout: f64) -> Tensor<B, 3>;
 
     /// Teacher-forced logits `[batch, target, vocab]`. `mask` is the encoder's.

@@ -88,6 +88,7 @@ fn work() {
                 prompt: PromptInit::Random { std: 1.0 },
                 fan_in: FanIn::Reference,
                 seed: 1,
+                weights: None,
             };
             let method = TrainMethod::Adapter(config.method());
             let sites = backbone.config().sites();

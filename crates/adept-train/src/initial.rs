@@ -1,5 +1,7 @@
 //! Initialisation of adapters: sizes from the budget, a prompt from text, vocabulary or random values.
 
+use std::rc::Rc;
+
 use adept_core::{Adapter, AdapterConfig, AdapterInit, CoreError, Method, MethodSettings, ModelSites, PromptInit};
 use adept_data::TextTokenizer;
 use adept_models::Backbone;
@@ -101,6 +103,7 @@ pub fn build_adapter<AB: AutodiffBackend, M: Backbone<AB::InnerBackend>>(
         prompt,
         fan_in: section.fan_in,
         seed: mix(config.seed, INITIAL_VALUES),
+        weights: Some(Rc::new(backbone.weights())),
     };
     Ok(Adapter::new(adapter, &backbone.sites(), start, device)?)
 }

@@ -463,7 +463,7 @@ fn large_values_pass_by_the_noise_that_the_folder_holds_and_mistakes_do_not() {
         }
     });
     // The groups of files beside are not rescaled.
-    const BESIDE: [&str; 8] = [
+    const BESIDE: [&str; 9] = [
         "lora",
         "ia3",
         "residual",
@@ -472,6 +472,7 @@ fn large_values_pass_by_the_noise_that_the_folder_holds_and_mistakes_do_not() {
         "adapter",
         "prefix",
         "prompt_embedding",
+        "lst",
     ];
     let is_logits = |name: &str| name.contains(".logits") && !BESIDE.iter().any(|method| name.starts_with(method));
     copy.rewrite("golden.safetensors", |tensors| {

@@ -1,11 +1,11 @@
-//! `adept verify` on BitFit, adapters, prefixes, prompt + embedding and ADePT's prompts from networks: fails if an adapter is read or applied
-//! differently than in the reference.
+//! `adept verify` on BitFit, adapters, prefixes, prompt + embedding, LST and ADePT's prompts from networks: fails if an
+//! adapter is read or applied differently than in the reference.
 
 use crate::goldens::{Copy, change, failed};
 
 const FAMILIES: [&str; 3] = ["t5_v1_0", "codegen", "llama"];
 /// The cases, each with a tensor that every family has, by the end of its name.
-const CASES: [(&str, &str); 9] = [
+const CASES: [(&str, &str); 11] = [
     ("bitfit", "lm_head.bias"),
     ("lora_bitfit", "lora_A.weight"),
     ("adapter", "adapter.down.weight"),
@@ -15,6 +15,8 @@ const CASES: [(&str, &str); 9] = [
     ("prompt_embedding", "prompt_embeddings"),
     ("adept_residual", "down.bias"),
     ("adept_p_tuning", "mlp_head.2.bias"),
+    ("lst", "side.up.weight"),
+    ("lst_all", "side.decoder.gate"),
 ];
 
 /// The failed groups of a case, without its name; panics if those of another case failed.
@@ -112,6 +114,20 @@ fn every_prefix_of_an_encoder_decoder_is_seen() {
     }
 }
 
+/// The temperature is in no tensor's shape: only what is computed shows it.
+#[test]
+fn another_temperature_of_gates_is_seen() {
+    for family in FAMILIES {
+        for case in ["lst", "lst_all"] {
+            let copy = Copy::of(family);
+            let config = format!("{case}/adapter_config.json");
+            copy.replace(&config, "\"temperature\": 0.1", "\"temperature\": 1.0");
+            let found = failing(&copy, case);
+            assert!(found.iter().any(|group| group == "logits"), "{family}: {found:?}");
+        }
+    }
+}
+
 /// What a file says about places must be what its tensors are for.
 #[test]
 fn other_places_than_the_tensors_are_refused() {
@@ -128,6 +144,24 @@ fn other_places_than_the_tensors_are_refused() {
             "\"skip_blocks\": 1",
             "\"skip_blocks\": 2",
             "skip_blocks is 2",
+        ),
+        (
+            "lst",
+            "\"skip_every\": 4",
+            "\"skip_every\": 0",
+            "side.decoder.down.0.weight",
+        ),
+        (
+            "lst",
+            "\"reduction\": 2",
+            "\"reduction\": 4",
+            "side.decoder.down.first.weight",
+        ),
+        (
+            "lst",
+            "\"reduction\": 2",
+            "\"reduction\": 3",
+            "expected one of 1, 2, 4, 8",
         ),
         ("prefix", "\"num_layers\": 2", "\"num_layers\": 1", "prompt_embeddings"),
         (

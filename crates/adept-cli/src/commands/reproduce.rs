@@ -167,11 +167,7 @@ fn check_failed(failed: &[String], all: usize) -> Result<(), Failure> {
     if failed.is_empty() {
         return Ok(());
     }
-    let message = format!(
-        "{} of {all} runs failed: {}",
-        failed.len(),
-        failed.join(", ")
-    );
+    let message = format!("{} of {all} runs failed: {}", failed.len(), failed.join(", "));
     Err(Failure::run(message).hint("run the same command again to retry them"))
 }
 

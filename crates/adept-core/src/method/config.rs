@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 
 use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
@@ -11,7 +12,7 @@ use super::{MethodSettings, Setting};
 use crate::file::Fields;
 use crate::init::{FanIn, PromptInit};
 use crate::site::ModelSites;
-use crate::{CoreError, Intervention};
+use crate::{CoreError, Intervention, ReadWeights};
 
 /// A tensor's name and shape.
 pub type Shape = (String, Vec<usize>);
@@ -81,15 +82,18 @@ pub struct AdapterInit<B: Backend> {
     pub fan_in: FanIn,
     /// Seed of every random value.
     pub seed: u64,
+    /// The model's weights, for methods that start from them.
+    pub weights: Option<Rc<dyn ReadWeights>>,
 }
 
 impl<B: Backend> AdapterInit<B> {
-    /// A prompt of standard normal values, and the reference's initialisation of offsets.
+    /// A prompt of standard normal values, and the reference's initialisation of offsets; no weights.
     pub fn random(seed: u64) -> Self {
         Self {
             prompt: PromptInit::Random { std: 1.0 },
             fan_in: FanIn::Reference,
             seed,
+            weights: None,
         }
     }
 }

@@ -12,6 +12,7 @@ mod dept;
 mod ia3;
 mod lora;
 mod lora_bitfit;
+mod lst;
 mod p_tuning;
 mod prefix;
 mod prompt;
@@ -34,7 +35,7 @@ use serde_json::{Map, Value};
 
 use crate::file::Fields;
 use crate::site::{LinearSite, ModelSites, NormSite, SublayerSite};
-use crate::{Bottleneck, CoreError, Intervention, LinearChange, NormChange, Prefix};
+use crate::{Bottleneck, CoreError, Intervention, LinearChange, NormChange, Prefix, SideNetwork};
 
 pub use adept::AdeptConfig;
 pub use bitfit::{Bias, BitFit, BitFitConfig};
@@ -47,6 +48,7 @@ pub use dept::DeptConfig;
 pub use ia3::{Ia3, Ia3Config};
 pub use lora::{Lora, LoraConfig};
 pub use lora_bitfit::{LoraBitFit, LoraBitFitConfig};
+pub use lst::{Ladder, LstConfig, SideMatrix, SideVector};
 pub use p_tuning::{Encoder, PTuningConfig};
 pub use prefix::{PrefixAdapter, PrefixConfig, PrefixSites};
 pub use prompt::PromptAdapter;
@@ -313,6 +315,8 @@ methods! {
     Prefix "prefix" (PrefixConfig, PrefixAdapter);
     /// A soft prompt and the whole embedding matrix (table 10).
     PromptEmbedding "prompt_embedding" (PromptEmbeddingConfig, PromptEmbedding);
+    /// Ladder side-tuning: a narrow network beside the model.
+    Lst "lst" (LstConfig, Ladder);
 }
 
 impl Method {
@@ -549,6 +553,10 @@ impl<B: Backend> Intervention<B> for Adapter<B> {
 
     fn head_bias(&self) -> Option<Tensor<B, 1>> {
         each_module!(self, module => module.head_bias())
+    }
+
+    fn side(&self) -> Option<SideNetwork<B>> {
+        each_module!(self, module => module.side())
     }
 
     fn changes_model(&self) -> bool {

@@ -9,6 +9,7 @@ mod forward;
 mod hostile;
 #[path = "../../../adept-data/tests/properties/input.rs"]
 mod input;
+mod ladder;
 mod networks;
 mod places;
 mod published;

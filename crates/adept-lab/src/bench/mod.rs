@@ -50,7 +50,7 @@ pub fn step<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) ->
     let (durations, last) = match work::adapter_config(&options, &shape.sites())? {
         Some(config) => {
             let optimizer = work::optimizer::<AB>(Some(&config));
-            let adapter: Adapter<AB> = work::adapter(&config, &shape.sites(), options.seed, device)?;
+            let adapter: Adapter<AB> = work::adapter(&config, &inner, options.seed, device)?;
             report.trainable_parameters = adapter.num_params();
             let frozen = Module::<AB>::no_grad(Model::<AB>::from_inner(inner));
             timed_steps::<AB, _>(&options, device, (adapter, optimizer), |adapter| {
@@ -83,7 +83,7 @@ pub fn infer<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) -
     let mut report = work::report::<AB>("infer", &options, model.num_params(), device);
     let adapter: Box<dyn Intervention<AB::InnerBackend>> = match work::adapter_config(&options, &shape.sites())? {
         Some(adapter) => {
-            let adapter = work::adapter(&adapter, &shape.sites(), options.seed, device)?;
+            let adapter = work::adapter(&adapter, &model, options.seed, device)?;
             report.trainable_parameters = adapter.num_params();
             Box::new(adapter)
         }

@@ -1,8 +1,11 @@
 //! Parts of a benchmark case: options, adapter, optimiser, memory.
 
+use std::rc::Rc;
+
 use adept_core::{
     Adapter, AdapterConfig, AdapterInit, CoreError, FanIn, Method, MethodSettings, ModelSites, PromptInit,
 };
+use adept_models::Backbone;
 use adept_train::config::{GroupSection, OptimizerSection, default_settings};
 use adept_train::optim::{self, AdamW};
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -126,9 +129,9 @@ pub(super) fn adapter_config(options: &BenchOptions, sites: &ModelSites) -> Resu
 }
 
 /// A newly initialised adapter with a random prompt.
-pub(super) fn adapter<B: Backend>(
+pub(super) fn adapter<B: Backend, I: Backend>(
     config: &AdapterConfig,
-    sites: &ModelSites,
+    backbone: &impl Backbone<I>,
     seed: u64,
     device: &B::Device,
 ) -> Result<Adapter<B>, BenchError> {
@@ -136,8 +139,9 @@ pub(super) fn adapter<B: Backend>(
         prompt: PromptInit::Random { std: 1.0 },
         fan_in: FanIn::Reference,
         seed,
+        weights: Some(Rc::new(backbone.weights())),
     };
-    Ok(Adapter::new(config, sites, start, device)?)
+    Ok(Adapter::new(config, &backbone.sites(), start, device)?)
 }
 
 /// The paper's optimiser.

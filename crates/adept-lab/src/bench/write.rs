@@ -129,13 +129,14 @@ mod tests {
             let (options, shape) = work::resolve(&options).unwrap();
             let device = Default::default();
             let adapter = work::adapter_config(&options, &shape.sites()).unwrap().unwrap();
-            let adapter = work::adapter::<Flex>(&adapter, &shape.sites(), 0, &device).unwrap();
+            let model = shape.random::<Flex>(0, &device).unwrap();
+            let adapter = work::adapter(&adapter, &model, 0, &device).unwrap();
             let batch = batch::joined(&options, shape.vocabulary());
             let same = |behind: Vec<Written>, whole: Vec<Written>| {
                 assert_eq!(behind, whole, "{size}");
                 assert!(behind.iter().all(|written| written.ids.len() == 32), "{behind:?}");
             };
-            match shape.random::<Flex>(0, &device).unwrap() {
+            match model {
                 Model::CodeGen(model) => {
                     let writing = Writing::new((&model, &adapter), &batch, &options, &device);
                     same(writing.behind(&writing.prefix()).unwrap(), writing.whole().unwrap());

@@ -14,8 +14,8 @@ mod prepared;
 mod profile;
 mod rows;
 pub mod search;
-mod variant;
 pub mod slurm;
+mod variant;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,8 +28,8 @@ use crate::run::Means;
 
 pub use datasets::DatasetsError;
 pub use estimate::{CellTime, Estimate, estimate};
-pub use plan::{Cell, Plan, Planner, State, changes, plan, shortened};
 pub use grid::{GridObserver, run_grid, run_part};
+pub use plan::{Cell, Plan, Planner, State, changes, plan, shortened};
 pub use prepared::Prepared;
 pub use profile::{Profile, ProfileName};
 pub use rows::{rows, tasks};

@@ -20,7 +20,7 @@ use super::train::{STEPS, optimizer};
 use super::{GroupRow, NotChecked, VerifyError};
 
 /// Folders of adapters in a golden folder, in the order of reports; also the first part of their tensors' names.
-const CASES: [&str; 13] = [
+const CASES: [&str; 15] = [
     "lora",
     "ia3",
     "bitfit",
@@ -34,6 +34,8 @@ const CASES: [&str; 13] = [
     "adept_p_tuning",
     "prefix_all",
     "prefix_all_mlp",
+    "lst",
+    "lst_all",
 ];
 
 /// Those that change an encoder, which decoder-only backbones do not have.

@@ -41,6 +41,7 @@ fn adapter(method: Method, d_model: usize, positions: usize) -> Adapter<Flex> {
         prompt: PromptInit::Random { std: 1.0 },
         fan_in: FanIn::Reference,
         seed: 5,
+        weights: None,
     };
     let mut adapter = Adapter::new(&config, &ModelSites::embeddings(d_model), start, &device).unwrap();
     let random = |shape: [usize; 2]| Tensor::<Flex, 2>::random(shape, Distribution::Normal(0.0, 1.0), &device);

@@ -177,6 +177,12 @@ macro_rules! families {
                     $(Self::$family(model) => model.places(),)*
                 }
             }
+
+            fn attach_side(&mut self, side: &SideNetwork<B>) {
+                match self {
+                    $(Self::$family(model) => model.attach_side(side),)*
+                }
+            }
         }
     };
 }

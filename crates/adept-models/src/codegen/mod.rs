@@ -16,13 +16,16 @@
 //! |---|---|
 //! | `config` | `config.json` |
 //! | `model` | the modules and the backbone traits |
+//! | `side` | the modules of a side network |
 //! | `weights` | Hugging Face's names: load, save, random start |
 
 mod config;
 mod model;
+mod side;
 mod sites;
 mod weights;
 
 pub use config::CodeGenConfig;
 pub use model::{Attention, Block, CodeGen, Mlp};
+pub use side::Side;
 pub use weights::open;

@@ -1,6 +1,6 @@
 //! The model: embedding, blocks, head, and the implementation of the backbone traits.
 
-use adept_core::ModelSites;
+use adept_core::{ModelSites, SideNetwork};
 use adept_kernels::sublayer::dropout;
 use adept_kernels::{RotaryAngles, RotaryPairs, gelu_tanh, rotary};
 use burn::module::{Module, Param};
@@ -8,6 +8,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
 
 use super::config::CodeGenConfig;
+use super::side::Side;
 use crate::causal::{CausalCache, Reading, Rotary, attend, behind};
 use crate::linear::Linear;
 use crate::norm::LayerNorm;
@@ -59,6 +60,8 @@ pub struct CodeGen<B: Backend> {
     pub ln_f: LayerNorm<B>,
     /// The output head, `[d, vocab]`, with bias.
     pub lm_head: Linear<B>,
+    /// A network beside the model whose states the head reads, if a method has one; not part of the model's parameters.
+    pub side: Option<Side<B>>,
     #[module(skip)]
     pub(super) config: CodeGenConfig,
 }
@@ -71,7 +74,7 @@ impl<B: Backend> CodeGen<B> {
 
     /// Rotary frequencies of the first channels of its heads.
     pub fn rotary(&self) -> Rotary {
-        Rotary::new(10000.0, self.config.rotary_dim)
+        rotary_of(&self.config)
     }
 
     /// Slots in front of every attention, which tokens count their positions from.
@@ -81,19 +84,57 @@ impl<B: Backend> CodeGen<B> {
 
     /// States `[b, n, d]` after the final norm.
     fn run(&self, embeddings: Tensor<B, 3>, positions: Tensor<B, 2, Int>, mut reading: Reading<'_, B>) -> Tensor<B, 3> {
-        let angles = self.rotary().angles(behind(positions, self.prefix()));
-        let rate = reading.dropout();
-        let epsilon = self.config.layer_norm_epsilon;
-        let mut x = dropout(embeddings, rate);
+        let positions = behind(positions, self.prefix());
+        let angles = self.rotary().angles(positions.clone());
+        let mut x = dropout(embeddings, reading.dropout());
+        let mut beside = self.side.as_ref().map(|side| {
+            let angles = rotary_of(&side.config).angles(positions);
+            (side, angles, side.rungs.begin(x.clone()))
+        });
         for (number, block) in self.h.iter().enumerate() {
-            let normed = block.ln_1.forward(x.clone(), epsilon);
-            let attended = block
-                .attn
-                .forward(number, normed.clone(), self.config.n_head, &angles, &mut reading);
-            let activated = block.mlp.forward(normed);
-            x = x + dropout(attended, rate) + dropout(activated, rate);
+            x = block.forward(number, x, &self.config, &angles, &mut reading);
+            if let Some((side, angles, climb)) = &mut beside {
+                // The cache holds the side blocks behind the model's.
+                let cached = |place: usize| self.h.len() + place;
+                climb.pass(&x, |place, state| {
+                    side.h[place].forward(cached(place), state, &side.config, angles, &mut reading)
+                });
+            }
         }
-        self.ln_f.forward(x, epsilon)
+        let epsilon = self.config.layer_norm_epsilon;
+        match beside {
+            None => self.ln_f.forward(x, epsilon),
+            Some((side, _, climb)) => side.up.forward(side.ln_f.forward(climb.top(), epsilon)),
+        }
+    }
+
+    /// Blocks with keys and values: the model's, then those of a side network.
+    fn cached_blocks(&self) -> usize {
+        self.h.len() + self.side.as_ref().map_or(0, |side| side.h.len())
+    }
+}
+
+fn rotary_of(config: &CodeGenConfig) -> Rotary {
+    Rotary::new(10000.0, config.rotary_dim)
+}
+
+impl<B: Backend> Block<B> {
+    /// The block of that number in the cache, with its residual connection; `config` has its widths.
+    fn forward(
+        &self,
+        number: usize,
+        x: Tensor<B, 3>,
+        config: &CodeGenConfig,
+        angles: &RotaryAngles<B>,
+        reading: &mut Reading<'_, B>,
+    ) -> Tensor<B, 3> {
+        let rate = reading.dropout();
+        let normed = self.ln_1.forward(x.clone(), config.layer_norm_epsilon);
+        let attended = self
+            .attn
+            .forward(number, normed.clone(), config.n_head, angles, reading);
+        let activated = self.mlp.forward(normed);
+        x + dropout(attended, rate) + dropout(activated, rate)
     }
 }
 
@@ -163,6 +204,10 @@ impl<B: Backend> Backbone<B> for CodeGen<B> {
             ..places
         }
     }
+
+    fn attach_side(&mut self, side: &SideNetwork<B>) {
+        self.side = Some(Side::new(side, &self.config));
+    }
 }
 
 impl<B: Backend> CausalBackbone<B> for CodeGen<B> {
@@ -183,7 +228,7 @@ impl<B: Backend> CausalBackbone<B> for CodeGen<B> {
     }
 
     fn new_cache(&self) -> CausalCache<B> {
-        CausalCache::new(self.config.n_layer)
+        CausalCache::new(self.cached_blocks())
     }
 
     fn repeat_cache(&self, cache: &CausalCache<B>, batch: usize) -> CausalCache<B> {

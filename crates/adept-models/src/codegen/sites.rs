@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use adept_core::{
-    Fused, KeyHeads, LinearMap, LinearPart, LinearSite, ModelSites, Norm, NormSite, Stack, Sublayer, SublayerPart,
-    SublayerSite, TokenMatrix,
+    Fused, KeyHeads, LinearMap, LinearPart, LinearSite, ModelSites, Norm, NormSite, SideSites, Stack, Sublayer,
+    SublayerPart, SublayerSite, TokenMatrix,
 };
 
 use super::config::CodeGenConfig;
@@ -77,6 +77,10 @@ impl CodeGenConfig {
             sublayers: sublayers.collect(),
             embedding: Some(matrix("transformer.wte", false)),
             head: Some(matrix("lm_head", true)),
+            side: Some(SideSites {
+                rotated: self.rotary_dim,
+                ..SideSites::default()
+            }),
             ..ModelSites::embeddings(d)
         }
     }

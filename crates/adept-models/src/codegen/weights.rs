@@ -62,6 +62,7 @@ fn build<B: Backend>(
         h,
         ln_f: builder.layer_norm("transformer.ln_f", d)?,
         lm_head: builder.linear("lm_head", d, config.vocab_size, true)?,
+        side: None,
         config: config.clone(),
     })
 }

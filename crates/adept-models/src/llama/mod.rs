@@ -17,15 +17,18 @@
 //! | `config` | `config.json` |
 //! | `rope` | scaled rotary frequencies |
 //! | `model` | the modules and the backbone traits |
+//! | `side` | the modules of a side network |
 //! | `weights` | Hugging Face's names: load, save, random start |
 
 mod config;
 mod model;
 mod rope;
+mod side;
 mod sites;
 mod weights;
 
 pub use config::LlamaConfig;
 pub use model::{Attention, Block, Llama, Mlp};
 pub use rope::RopeScaling;
+pub use side::Side;
 pub use weights::open;

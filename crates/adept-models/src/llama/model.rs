@@ -1,6 +1,6 @@
 //! The model: embedding, blocks, head, and the implementation of the backbone traits.
 
-use adept_core::ModelSites;
+use adept_core::{ModelSites, SideNetwork};
 use adept_kernels::{RotaryAngles, RotaryPairs, gated_silu, rotary};
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
@@ -8,6 +8,7 @@ use burn::tensor::{Bool, Int, Tensor};
 
 use super::config::LlamaConfig;
 use super::rope::RopeScaling;
+use super::side::Side;
 use crate::causal::{CausalCache, Reading, attend, behind};
 use crate::linear::Linear;
 use crate::norm::RmsNorm;
@@ -68,6 +69,8 @@ pub struct Llama<B: Backend> {
     pub lm_head: Option<Linear<B>>,
     /// `[vocab]`, if a method adds one.
     pub head_bias: Option<Param<Tensor<B, 1>>>,
+    /// A network beside the model whose states the head reads, if a method has one; not part of the model's parameters.
+    pub side: Option<Side<B>>,
     #[module(skip)]
     pub(super) config: LlamaConfig,
 }
@@ -92,18 +95,51 @@ impl<B: Backend> Llama<B> {
 
     /// States `[b, n, d]` after the final norm.
     fn run(&self, embeddings: Tensor<B, 3>, positions: Tensor<B, 2, Int>, mut reading: Reading<'_, B>) -> Tensor<B, 3> {
-        let angles = self.config.rotary().angles(behind(positions, self.prefix()));
-        let epsilon = self.config.rms_norm_eps;
+        let positions = behind(positions, self.prefix());
+        let angles = self.config.rotary().angles(positions.clone());
         let mut x = embeddings;
+        let mut beside = self.side.as_ref().map(|side| {
+            let angles = side.config.rotary().angles(positions);
+            (side, angles, side.rungs.begin(x.clone()))
+        });
         for (number, block) in self.layers.iter().enumerate() {
-            let normed = block.input_layernorm.forward(x.clone(), epsilon);
-            x = x + block
-                .self_attn
-                .forward(number, normed, &self.config, &angles, &mut reading);
-            let normed = block.post_attention_layernorm.forward(x.clone(), epsilon);
-            x = x + block.mlp.forward(normed);
+            x = block.forward(number, x, &self.config, &angles, &mut reading);
+            if let Some((side, angles, climb)) = &mut beside {
+                // The cache holds the side blocks behind the model's.
+                let cached = |place: usize| self.layers.len() + place;
+                climb.pass(&x, |place, state| {
+                    side.layers[place].forward(cached(place), state, &side.config, angles, &mut reading)
+                });
+            }
         }
-        self.norm.forward(x, epsilon)
+        let epsilon = self.config.rms_norm_eps;
+        match beside {
+            None => self.norm.forward(x, epsilon),
+            Some((side, _, climb)) => side.up.forward(side.norm.forward(climb.top(), epsilon)),
+        }
+    }
+
+    /// Blocks with keys and values: the model's, then those of a side network.
+    fn cached_blocks(&self) -> usize {
+        self.layers.len() + self.side.as_ref().map_or(0, |side| side.layers.len())
+    }
+}
+
+impl<B: Backend> Block<B> {
+    /// The block of that number in the cache, with its residual connections; `config` has its widths.
+    fn forward(
+        &self,
+        number: usize,
+        x: Tensor<B, 3>,
+        config: &LlamaConfig,
+        angles: &RotaryAngles<B>,
+        reading: &mut Reading<'_, B>,
+    ) -> Tensor<B, 3> {
+        let epsilon = config.rms_norm_eps;
+        let normed = self.input_layernorm.forward(x.clone(), epsilon);
+        let x = x + self.self_attn.forward(number, normed, config, angles, reading);
+        let normed = self.post_attention_layernorm.forward(x.clone(), epsilon);
+        x + self.mlp.forward(normed)
     }
 }
 
@@ -174,6 +210,10 @@ impl<B: Backend> Backbone<B> for Llama<B> {
             ..places
         }
     }
+
+    fn attach_side(&mut self, side: &SideNetwork<B>) {
+        self.side = Some(Side::new(side, &self.config));
+    }
 }
 
 impl<B: Backend> CausalBackbone<B> for Llama<B> {
@@ -208,7 +248,7 @@ impl<B: Backend> CausalBackbone<B> for Llama<B> {
     }
 
     fn new_cache(&self) -> CausalCache<B> {
-        CausalCache::new(self.config.num_hidden_layers)
+        CausalCache::new(self.cached_blocks())
     }
 
     fn repeat_cache(&self, cache: &CausalCache<B>, batch: usize) -> CausalCache<B> {

@@ -1,7 +1,7 @@
 //! Llama's places for methods: their sites, names in checkpoints, and sizes.
 
 use adept_core::{
-    KeyHeads, LinearMap, LinearPart, LinearSite, ModelSites, Norm, NormSite, Stack, Sublayer, SublayerPart,
+    KeyHeads, LinearMap, LinearPart, LinearSite, ModelSites, Norm, NormSite, SideSites, Stack, Sublayer, SublayerPart,
     SublayerSite, TokenMatrix,
 };
 
@@ -77,6 +77,10 @@ impl LlamaConfig {
             sublayers: sublayers.collect(),
             embedding: Some(matrix("model.embed_tokens")),
             head: Some(matrix("lm_head")),
+            side: Some(SideSites {
+                rotated: self.head_dim,
+                ..SideSites::default()
+            }),
             ..ModelSites::embeddings(d)
         }
     }

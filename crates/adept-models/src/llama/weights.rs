@@ -80,6 +80,7 @@ fn build<B: Backend>(
         norm,
         lm_head,
         head_bias: None,
+        side: None,
         config: config.clone(),
     })
 }

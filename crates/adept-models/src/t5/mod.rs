@@ -18,6 +18,7 @@
 //! | `position` | relative position buckets and bias |
 //! | `sites` | its linear maps, for methods that change them |
 //! | `layer`, `stack`, `model` | the modules, bottom to top |
+//! | `side` | the stacks of a side network |
 //! | `weights` | Hugging Face's names: load, save, random start |
 
 mod config;
@@ -25,6 +26,7 @@ mod init;
 mod layer;
 mod model;
 mod position;
+mod side;
 mod sites;
 mod stack;
 mod weights;
@@ -33,5 +35,6 @@ pub use config::{FeedForwardKind, T5Config};
 pub use layer::{Attention, FeedForward};
 pub use model::{Embedding, T5, T5Cache};
 pub use position::relative_position_bucket;
+pub use side::{Side, SideStack};
 pub use stack::{Block, Stack};
 pub use weights::open;

@@ -1,12 +1,13 @@
 //! The model: embedding, encoder, decoder, head, and the implementation of the backbone traits.
 
-use adept_core::ModelSites;
+use adept_core::{ModelSites, SideNetwork};
 use adept_kernels::sublayer::Settings;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
 
-use super::config::T5Config;
+use super::config::{FeedForwardKind, T5Config};
+use super::side::Side;
 use super::stack::{Memory, Past, Stack};
 use crate::linear::Linear;
 use crate::loss::label_log_probabilities;
@@ -36,6 +37,8 @@ pub struct T5<B: Backend> {
     pub lm_head: Option<Linear<B>>,
     /// `[vocab]`, if a method adds one.
     pub head_bias: Option<Param<Tensor<B, 1>>>,
+    /// A network beside the model whose states the head reads, if a method has one; not part of the model's parameters.
+    pub side: Option<Side<B>>,
     #[module(skip)]
     pub(super) config: T5Config,
 }
@@ -43,8 +46,17 @@ pub struct T5<B: Backend> {
 /// Key/value cache of one generation.
 #[derive(Debug, Clone)]
 pub struct T5Cache<B: Backend> {
-    memory: Memory<B>,
+    memory: Memories<B>,
     past: Vec<Past<B>>,
+    /// Of the side network.
+    side_past: Vec<Past<B>>,
+}
+
+/// What the decoder reads from the encoder, and a side network from its own.
+#[derive(Debug, Clone)]
+struct Memories<B: Backend> {
+    own: Memory<B>,
+    side: Option<Memory<B>>,
 }
 
 impl<B: Backend> T5<B> {
@@ -77,7 +89,7 @@ impl<B: Backend> T5<B> {
         mask: Tensor<B, 2, Bool>,
     ) -> Vec<Tensor<B, 3>> {
         let mut states = Vec::new();
-        let memory = self.decoder.memory(encoded, mask, self.pass(0.0));
+        let memory = self.memories(encoded, mask, self.pass(0.0)).own;
         let last = self.decoder.decode_watched(
             self.embed(decoder_ids),
             &memory,
@@ -136,12 +148,8 @@ impl<B: Backend> T5<B> {
         mask: Tensor<B, 2, Bool>,
         dropout: f64,
     ) -> Tensor<B, 2> {
-        let [b, t] = decoder_ids.dims();
-        let memory = self.decoder.memory(encoded, mask, self.pass(dropout));
-        let max_distance = self.config.relative_attention_max_distance;
-        self.decoder
-            .decode(self.embed(decoder_ids), &memory, max_distance, self.pass(dropout))
-            .reshape([b * t, self.config.d_model])
+        let memories = self.memories(encoded, mask, self.pass(dropout));
+        self.decoded(self.embed(decoder_ids), &memories, self.pass(dropout))
     }
 
     /// Decoder states `[batch × candidates × target, d_model]` before the head.
@@ -152,17 +160,55 @@ impl<B: Backend> T5<B> {
         mask: Tensor<B, 2, Bool>,
     ) -> Tensor<B, 2> {
         let [candidates, t] = decoder_ids.dims();
-        let [b, _, d] = encoded.dims();
-        let memory = self.decoder.memory(encoded, mask, self.pass(0.0));
+        let ([b, _, _], d) = (encoded.dims(), self.config.d_model);
+        let memories = self.memories(encoded, mask, self.pass(0.0));
         let embeddings = self
             .embed(decoder_ids)
             .unsqueeze::<4>()
             .expand([b, candidates, t, d])
             .reshape([b * candidates, t, d]);
+        self.decoded(embeddings, &memories, self.pass(0.0))
+    }
+
+    /// What the stacks read of [`Seq2SeqBackbone::encode`]'s result: of a side network, the last channels are its own.
+    fn memories(&self, encoded: Tensor<B, 3>, mask: Tensor<B, 2, Bool>, pass: Settings) -> Memories<B> {
+        let Some(side) = &self.side else {
+            let own = self.decoder.memory(encoded, mask, pass);
+            return Memories { own, side: None };
+        };
+        let (d, [_, _, all]) = (self.config.d_model, encoded.dims());
+        let beside = encoded.clone().narrow(2, d, all - d);
+        // Joined with the side network's, the model's own states are part of its graph, which they are not to extend.
+        let own = encoded.narrow(2, 0, d).detach();
+        Memories {
+            own: self.decoder.memory(own, mask.clone(), pass),
+            side: Some(side.decoder.stack.memory(beside, mask, pass)),
+        }
+    }
+
+    /// States `[b × c × t, d_model]` before the head, of decoder embeddings `[b × c, t, d_model]`.
+    fn decoded(&self, embeddings: Tensor<B, 3>, memories: &Memories<B>, pass: Settings) -> Tensor<B, 2> {
+        let [rows, t, d] = embeddings.dims();
         let max_distance = self.config.relative_attention_max_distance;
-        self.decoder
-            .decode(embeddings, &memory, max_distance, self.pass(0.0))
-            .reshape([b * candidates * t, d])
+        match (&self.side, &memories.side) {
+            (Some(side), Some(memory)) => {
+                let top = side.decoder.decode(t, memory, max_distance, pass, |watch| {
+                    self.decoder
+                        .decode_watched(embeddings, &memories.own, max_distance, pass, watch);
+                });
+                self.risen(side, top)
+            }
+            _ => self
+                .decoder
+                .decode(embeddings, &memories.own, max_distance, pass)
+                .reshape([rows * t, d]),
+        }
+    }
+
+    /// A side network's last states `[b, n, w]` at the model's width, `[b × n, d_model]`.
+    fn risen(&self, side: &Side<B>, top: Tensor<B, 3>) -> Tensor<B, 2> {
+        let [rows, n, width] = top.dims();
+        side.up.forward_rows(top.reshape([rows * n, width]))
     }
 }
 
@@ -197,18 +243,27 @@ impl<B: Backend> Backbone<B> for T5<B> {
             ..places
         }
     }
+
+    fn attach_side(&mut self, side: &SideNetwork<B>) {
+        let is_gated = self.config.feed_forward_proj == FeedForwardKind::GatedGelu;
+        self.side = Some(Side::new(side, is_gated));
+    }
 }
 
 impl<B: Backend> Seq2SeqBackbone<B> for T5<B> {
     type Cache = T5Cache<B>;
 
     fn encode(&self, embeddings: Tensor<B, 3>, mask: Tensor<B, 2, Bool>, dropout: f64) -> Tensor<B, 3> {
-        self.encoder.encode(
-            embeddings,
-            mask,
-            self.config.relative_attention_max_distance,
-            self.pass(dropout),
-        )
+        let (max_distance, pass) = (self.config.relative_attention_max_distance, self.pass(dropout));
+        let Some(side) = &self.side else {
+            return self.encoder.encode(embeddings, mask, max_distance, pass);
+        };
+        let mut encoded = None;
+        let beside = side.encoder.encode(mask.clone(), max_distance, pass, |watch| {
+            encoded = Some(self.encoder.encode_watched(embeddings, mask, max_distance, pass, watch));
+        });
+        let encoded = encoded.into_iter().chain([beside]);
+        Tensor::cat(encoded.collect(), 2)
     }
 
     fn decode(
@@ -271,19 +326,36 @@ impl<B: Backend> Seq2SeqBackbone<B> for T5<B> {
 
     fn start(&self, encoded: Tensor<B, 3>, mask: Tensor<B, 2, Bool>) -> T5Cache<B> {
         T5Cache {
-            memory: self.decoder.memory(encoded, mask, self.pass(0.0)),
+            memory: self.memories(encoded, mask, self.pass(0.0)),
             past: Vec::new(),
+            side_past: Vec::new(),
         }
     }
 
     fn step(&self, ids: Tensor<B, 2, Int>, cache: &mut T5Cache<B>) -> Tensor<B, 2> {
         let [b, _] = ids.dims();
-        let embeddings = self.embed(ids);
+        let (embeddings, pass) = (self.embed(ids), self.pass(0.0));
         let max_distance = self.config.relative_attention_max_distance;
-        let states = self
-            .decoder
-            .step(embeddings, &cache.memory, &mut cache.past, max_distance, self.pass(0.0));
-        self.head(states.reshape([b, self.config.d_model]))
+        let T5Cache {
+            memory,
+            past,
+            side_past,
+        } = cache;
+        let mut own = |watch: &mut dyn FnMut(&Tensor<B, 3>)| {
+            self.decoder
+                .step(embeddings.clone(), &memory.own, past, max_distance, pass, watch)
+        };
+        let states = match (&self.side, &memory.side) {
+            (Some(side), Some(memory)) => {
+                let run = |watch: &mut dyn FnMut(&Tensor<B, 3>)| {
+                    own(watch);
+                };
+                let top = side.decoder.step(memory, side_past, max_distance, pass, run);
+                self.risen(side, top)
+            }
+            _ => own(&mut |_| ()).reshape([b, self.config.d_model]),
+        };
+        self.head(states)
     }
 
     fn decoder_start_id(&self) -> u32 {

@@ -1,8 +1,8 @@
 //! T5's places for methods: their sites, names in checkpoints, and sizes.
 
 use adept_core::{
-    KeyHeads, LinearMap, LinearPart, LinearSite, ModelSites, Norm, NormSite, Stack, Sublayer, SublayerPart,
-    SublayerSite, TokenMatrix,
+    KeyHeads, LinearMap, LinearPart, LinearSite, ModelSites, Norm, NormSite, PositionTable, SideSites, Stack, Sublayer,
+    SublayerPart, SublayerSite, TokenMatrix,
 };
 
 use super::config::{FeedForwardKind, T5Config};
@@ -45,12 +45,21 @@ impl T5Config {
             rows: self.vocab_size,
             has_bias: false,
         };
+        let table = |(stack, name, _): (Stack, &'static str, usize)| PositionTable {
+            stack,
+            name: format!("{name}.block.0.layer.0.SelfAttention.relative_attention_bias"),
+            shape: [self.relative_attention_num_buckets, self.num_heads],
+        };
         ModelSites {
             linears: encoder.chain(decoder).collect(),
             norms: stacks.into_iter().flat_map(norms).collect(),
             sublayers: stacks.into_iter().flat_map(blocks).map(sublayer).collect(),
             embedding: Some(matrix("shared")),
             head: Some(matrix("lm_head")),
+            side: Some(SideSites {
+                positions: stacks.map(table).to_vec(),
+                rotated: 0,
+            }),
             ..ModelSites::embeddings(self.d_model)
         }
     }

@@ -42,8 +42,15 @@ pub(super) type Past<B> = Option<(Tensor<B, 3>, Tensor<B, 3>)>;
 /// What a decoder pass reads from the encoder: keys and values per block, and the mask over them.
 #[derive(Debug, Clone)]
 pub(super) struct Memory<B: Backend> {
-    pub blocks: Vec<KeysValues<B>>,
-    pub bias: AttentionBias<B>,
+    blocks: Vec<KeysValues<B>>,
+    bias: AttentionBias<B>,
+}
+
+impl<B: Backend> Memory<B> {
+    /// What the block of that number reads.
+    pub(super) fn of(&self, block: usize) -> (&KeysValues<B>, &AttentionBias<B>) {
+        (&self.blocks[block], &self.bias)
+    }
 }
 
 impl<B: Backend> Stack<B> {
@@ -65,6 +72,7 @@ impl<B: Backend> Stack<B> {
             places.sublayers.push(&mut layer.attached);
         }
         places.norms.push(self.final_layer_norm.place());
+        places.positions.push(&mut self.relative_attention_bias);
     }
 
     /// Slots in front of every self-attention.
@@ -94,17 +102,26 @@ impl<B: Backend> Stack<B> {
         pass: Settings,
         watch: &mut dyn FnMut(&Tensor<B, 3>),
     ) -> Tensor<B, 3> {
-        let ([_, n, _], m) = (embeddings.dims(), self.prefix());
-        let table = self.relative_attention_bias.val();
-        let bias = position::bias(table, m, n, m + n, true, max_distance);
-        let bias = AttentionBias::new(Some(bias), Some(with_prefix(mask, m)));
+        let bias = self.encoder_bias(mask, max_distance);
         let mut x = dropout(embeddings, pass.dropout);
         watch(&x);
         for block in &self.block {
-            x = block.self_attention.self_attention(x, &bias, pass);
-            x = block.feed_forward.forward(x, pass);
+            x = block.encode(x, &bias, pass);
             watch(&x);
         }
+        self.finish(x, pass)
+    }
+
+    /// Bias and mask of the encoder's self-attentions.
+    pub(super) fn encoder_bias(&self, mask: Tensor<B, 2, Bool>, max_distance: usize) -> AttentionBias<B> {
+        let ([_, n], m) = (mask.dims(), self.prefix());
+        let table = self.relative_attention_bias.val();
+        let bias = position::bias(table, m, n, m + n, true, max_distance);
+        AttentionBias::new(Some(bias), Some(with_prefix(mask, m)))
+    }
+
+    /// The norm after the last block, and dropout.
+    pub(super) fn finish(&self, x: Tensor<B, 3>, pass: Settings) -> Tensor<B, 3> {
         dropout(self.final_layer_norm.forward(x, pass.epsilon), pass.dropout)
     }
 
@@ -142,23 +159,25 @@ impl<B: Backend> Stack<B> {
         pass: Settings,
         watch: &mut dyn FnMut(&Tensor<B, 3>),
     ) -> Tensor<B, 3> {
-        let ([_, t, _], m) = (embeddings.dims(), self.prefix());
-        let table = self.relative_attention_bias.val();
-        let bias = position::causal(position::bias(table, m, t, m + t, false, max_distance), m);
-        let bias = AttentionBias::new(Some(bias), None);
+        let bias = self.causal_bias(embeddings.dims()[1], max_distance);
         let mut x = dropout(embeddings, pass.dropout);
         watch(&x);
-        for (block, memory_block) in self.block.iter().zip(&memory.blocks) {
-            x = block.self_attention.self_attention(x, &bias, pass);
-            x = block.cross().cross_attention(x, memory_block, &memory.bias, pass);
-            x = block.feed_forward.forward(x, pass);
+        for (number, block) in self.block.iter().enumerate() {
+            x = block.decode(x, &bias, memory.of(number), pass);
             watch(&x);
         }
-        dropout(self.final_layer_norm.forward(x, pass.epsilon), pass.dropout)
+        self.finish(x, pass)
     }
 
-    /// Decodes one more token per row, `[b, 1, d]`; `past` holds the self-attention's keys and values and grows by one
-    /// slot.
+    /// Bias of the decoder's self-attentions over `t` tokens.
+    pub(super) fn causal_bias(&self, t: usize, max_distance: usize) -> AttentionBias<B> {
+        let (table, m) = (self.relative_attention_bias.val(), self.prefix());
+        let bias = position::causal(position::bias(table, m, t, m + t, false, max_distance), m);
+        AttentionBias::new(Some(bias), None)
+    }
+
+    /// Decodes one more token per row, `[b, 1, d]`, without dropout; `past` holds the self-attention's keys and values and
+    /// grows by one slot, `watch` sees the embeddings and the output of each block.
     pub(super) fn step(
         &self,
         embeddings: Tensor<B, 3>,
@@ -166,7 +185,20 @@ impl<B: Backend> Stack<B> {
         past: &mut Vec<Past<B>>,
         max_distance: usize,
         pass: Settings,
+        watch: &mut dyn FnMut(&Tensor<B, 3>),
     ) -> Tensor<B, 3> {
+        let bias = self.newest_bias(past, max_distance);
+        let mut x = embeddings;
+        watch(&x);
+        for (number, (block, past)) in self.block.iter().zip(past).enumerate() {
+            x = block.step(x, past, &bias, memory.of(number), pass);
+            watch(&x);
+        }
+        self.finish(x, pass)
+    }
+
+    /// Bias of the newest token's self-attentions; makes room for every block in `past`.
+    pub(super) fn newest_bias(&self, past: &mut Vec<Past<B>>, max_distance: usize) -> AttentionBias<B> {
         let position = match past.first() {
             Some(Some((keys, _))) => keys.dims()[1],
             _ => self.prefix(),
@@ -175,14 +207,7 @@ impl<B: Backend> Stack<B> {
         let table = self.relative_attention_bias.val();
         // The newest query sees every previous slot: no causal mask is needed.
         let bias = position::bias(table, position, 1, position + 1, false, max_distance);
-        let bias = AttentionBias::new(Some(bias), None);
-        let mut x = embeddings;
-        for ((block, memory_block), past) in self.block.iter().zip(&memory.blocks).zip(past) {
-            x = block.self_attention.step(x, past, &bias, pass);
-            x = block.cross().cross_attention(x, memory_block, &memory.bias, pass);
-            x = block.feed_forward.forward(x, pass);
-        }
-        self.final_layer_norm.forward(x, pass.epsilon)
+        AttentionBias::new(Some(bias), None)
     }
 }
 
@@ -195,7 +220,43 @@ fn with_prefix<B: Backend>(mask: Tensor<B, 2, Bool>, m: usize) -> Tensor<B, 2, B
     Tensor::cat(vec![visible, mask], 1)
 }
 
+/// What a block's cross-attention reads: keys and values, and the mask over them.
+type Read<'a, B> = (&'a KeysValues<B>, &'a AttentionBias<B>);
+
 impl<B: Backend> Block<B> {
+    /// The encoder's block.
+    pub(super) fn encode(&self, x: Tensor<B, 3>, bias: &AttentionBias<B>, pass: Settings) -> Tensor<B, 3> {
+        let x = self.self_attention.self_attention(x, bias, pass);
+        self.feed_forward.forward(x, pass)
+    }
+
+    /// The decoder's block.
+    pub(super) fn decode(
+        &self,
+        x: Tensor<B, 3>,
+        bias: &AttentionBias<B>,
+        (memory, seen): Read<'_, B>,
+        pass: Settings,
+    ) -> Tensor<B, 3> {
+        let x = self.self_attention.self_attention(x, bias, pass);
+        let x = self.cross().cross_attention(x, memory, seen, pass);
+        self.feed_forward.forward(x, pass)
+    }
+
+    /// The decoder's block for the newest slot.
+    pub(super) fn step(
+        &self,
+        x: Tensor<B, 3>,
+        past: &mut Past<B>,
+        bias: &AttentionBias<B>,
+        (memory, seen): Read<'_, B>,
+        pass: Settings,
+    ) -> Tensor<B, 3> {
+        let x = self.self_attention.step(x, past, bias, pass);
+        let x = self.cross().cross_attention(x, memory, seen, pass);
+        self.feed_forward.forward(x, pass)
+    }
+
     fn cross(&self) -> &Attention<B> {
         self.cross_attention
             .as_ref()

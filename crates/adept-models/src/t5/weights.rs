@@ -144,6 +144,7 @@ pub(super) fn build<B: Backend>(
         decoder,
         lm_head,
         head_bias: None,
+        side: None,
         config: config.clone(),
     })
 }

@@ -9,5 +9,6 @@ mod folder;
 mod hostile;
 #[path = "../../../adept-data/tests/properties/input.rs"]
 mod input;
+mod ladder;
 mod methods;
 mod parity;

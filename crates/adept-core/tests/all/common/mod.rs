@@ -52,6 +52,7 @@ pub fn start<B: Backend>(seed: u64) -> AdapterInit<B> {
         prompt: PromptInit::Random { std: 1.0 },
         fan_in: FanIn::Reference,
         seed,
+        weights: None,
     }
 }
 

@@ -8,12 +8,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use adept_core::{AdapterConfig, AdapterInit, AdapterMetadata, FanIn, Method, PromptInit};
 use adept_data::{Batch, BatchOptions, Batcher, Encoded, Layout, Metric, Right};
-use adept_models::T5;
 use adept_models::t5::{FeedForwardKind, T5Config};
+use adept_models::{Backbone as _, T5};
 use adept_train::TrainError;
 use adept_train::answering::{AnswerMethod, Continuation, Generate};
 use adept_train::checkpoint::Identity;
@@ -188,6 +189,7 @@ pub fn adapter_target(resolved: &Resolved, backbone: &T5<Flex>) -> Adapter {
         prompt: PromptInit::Random { std: 1.0 },
         fan_in: FanIn::Reference,
         seed: resolved.config.seed,
+        weights: Some(Rc::new(backbone.weights())),
     };
     let adapter = adept_core::Adapter::<AB>::new(&config, &t5_config().sites(), start, &Default::default()).unwrap();
     AdapterTarget::new(backbone, adapter, AdapterMetadata::new(config, "tiny"))

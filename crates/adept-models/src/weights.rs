@@ -1,0 +1,72 @@
+//! A model's weights by the places of [`ModelSites`], for methods that start from them.
+
+use adept_core::{LinearSite, ModelSites, NormSite, ReadWeights, Stack, WeightValues};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+use crate::places::Places;
+
+/// Weight and bias.
+type Pair<B, const D: usize> = (Tensor<B, D>, Option<Tensor<B, 1>>);
+
+/// Handles of a model's weights, whose storage is shared; each is read back from the device when it is asked for.
+#[derive(Debug, Clone)]
+pub struct Weights<B: Backend> {
+    sites: ModelSites,
+    linears: Vec<Pair<B, 2>>,
+    norms: Vec<Pair<B, 1>>,
+    embedding: Option<Tensor<B, 2>>,
+    positions: Vec<Tensor<B, 2>>,
+}
+
+impl<B: Backend> Weights<B> {
+    /// The weights at `places`, which are those of `sites`.
+    pub(crate) fn new(sites: ModelSites, places: &mut Places<'_, B>) -> Self {
+        let linears = places.linears.iter();
+        let norms = places.norms.iter();
+        Self {
+            linears: linears
+                .map(|map| (map.weight.val(), map.bias.as_ref().map(|bias| bias.val())))
+                .collect(),
+            norms: norms
+                .map(|norm| (norm.weight.val(), norm.bias.as_ref().map(|bias| bias.val())))
+                .collect(),
+            embedding: places.embedding.as_ref().map(|embedding| embedding.val()),
+            positions: places.positions.iter().map(|table| table.val()).collect(),
+            sites,
+        }
+    }
+}
+
+fn read<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> Vec<f32> {
+    tensor.to_data().iter::<f32>().collect()
+}
+
+fn read_pair<B: Backend, const D: usize>((weight, bias): &Pair<B, D>) -> WeightValues {
+    WeightValues {
+        weight: read(weight),
+        bias: bias.as_ref().map(read),
+    }
+}
+
+impl<B: Backend> ReadWeights for Weights<B> {
+    fn linear(&self, site: LinearSite) -> Option<WeightValues> {
+        let place = self.sites.linears.iter().position(|map| map.site == site)?;
+        self.linears.get(place).map(read_pair)
+    }
+
+    fn norm(&self, site: NormSite) -> Option<WeightValues> {
+        let place = self.sites.norms.iter().position(|norm| norm.site == site)?;
+        self.norms.get(place).map(read_pair)
+    }
+
+    fn embedding(&self) -> Option<Vec<f32>> {
+        self.embedding.as_ref().map(read)
+    }
+
+    fn positions(&self, stack: Stack) -> Option<Vec<f32>> {
+        let tables = &self.sites.side.as_ref()?.positions;
+        let place = tables.iter().position(|table| table.stack == stack)?;
+        self.positions.get(place).map(read)
+    }
+}
