@@ -35,7 +35,7 @@ fn charted(folder: &Path) -> Vec<usize> {
 #[test]
 fn a_resumed_run_has_every_event_once() {
     let _turn = one_at_a_time();
-    let (resolved, rows, backbone) = (config(&[]), Rows::new(), backbone());
+    let (resolved, rows, backbone) = (config(&["adapter.method=pt"]), Rows::new(), backbone());
     let target = adapter_target(&resolved, &backbone);
     let whole = tempfile::tempdir().unwrap();
     train(&resolved, &rows, &target, whole.path(), &mut ()).unwrap();
@@ -77,7 +77,11 @@ fn a_resumed_run_has_every_event_once() {
 #[test]
 fn a_run_without_tensorboard_writes_no_events() {
     let _turn = one_at_a_time();
-    let (resolved, rows, backbone) = (config(&["train.tensorboard=false"]), Rows::new(), backbone());
+    let (resolved, rows, backbone) = (
+        config(&["adapter.method=pt", "train.tensorboard=false"]),
+        Rows::new(),
+        backbone(),
+    );
     let folder = tempfile::tempdir().unwrap();
     train(
         &resolved,
