@@ -146,7 +146,8 @@ pub struct Methods {
   adept train --data reviews.jsonl --backbone t5-base --out runs/own
   adept train --config run.toml --set train.steps=2000 --out runs/two
 
-Run the same command again to resume an interrupted run. The adapter is OUT/best, the record OUT/record.jsonl.")]
+Run the same command again to resume an interrupted run. The adapter is OUT/best, with a model card; the record is
+OUT/record.jsonl, also for TensorBoard: tensorboard --logdir OUT.")]
 pub struct Train {
     /// TOML file with settings (see `adept config`); overridden by the options below
     #[arg(long, value_name = "FILE")]

@@ -21,6 +21,7 @@ use adept_train::evaluate::EvaluationSet;
 use adept_train::folder::{self, FolderKind, RunFolder};
 use adept_train::initial::{adapter_config, build_adapter};
 use adept_train::learner::{self, Job, Outcome};
+use adept_train::model_card::{ModelCard, backbone_name};
 use adept_train::observer::{Event, Observer};
 use adept_train::record::{Line, Majority, ProgramTally, RecordWriter, RunResult, Start, code_commit, code_version};
 use adept_train::rows::BatchUse;
@@ -135,6 +136,8 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
             card: self.data.task().own_card().map(str::to_owned),
             examples,
             losses: self.data.losses().to_vec(),
+            backbone: backbone_name(&self.backbone.path),
+            family: self.backbone.model.family().name().to_owned(),
             fingerprint: self.identity.fingerprint.clone(),
             trainable_parameters: Module::<AB>::num_params(&target.initial()),
             backbone_parameters: self.backbone.model.num_params(),
@@ -155,6 +158,12 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
     ) -> Result<RunResult, TrainError> {
         let config = &self.resolved.config;
         let test_examples = start.examples[2];
+        let card = ModelCard {
+            start: &start,
+            selection: &outcome.selection,
+            test: Some(&outcome.test),
+        };
+        card.write(&self.folder.best())?;
         let result = RunResult {
             task: self.data.task().name().to_owned(),
             card: start.card,
@@ -181,7 +190,7 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
             device: start.device,
             missing_layers: start.missing_layers,
         };
-        let mut record = RecordWriter::open(&self.folder.record(), u64::MAX)?;
+        let mut record = RecordWriter::of_run(self.folder, u64::MAX, config.train.tensorboard)?;
         record.write(&Line::End(Box::new(result.clone())))?;
         record.flush()?;
         folder::write_json(&self.folder.result(), &result)?;
@@ -359,14 +368,6 @@ pub fn answer_method<'a>(
             rules,
         }),
     }
-}
-
-/// Name of a backbone in adapter files: only its folder's name, so that files do not contain paths of this machine.
-fn backbone_name(path: &Path) -> String {
-    let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    whole
-        .file_name()
-        .map_or_else(|| "backbone".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ pub use layers::{Origin, Override, Resolved, Told, resolve};
 pub use layers::{Values, chosen, resolve_values};
 pub use own_fields::default_settings;
 pub(crate) use own_fields::defaults_of;
+pub(crate) use sections::yes;
 pub use sections::{
     AdapterSection, CheckpointSection, EvaluationSection, GenerationSection, GroupSection, InputSection, ModelRate,
     ModelWord, OptimizerSection, PredictionMethod, PromptStart, SelectionMetric, TidyRule, TrainMethod, TrainSection,

@@ -5,8 +5,9 @@
 //! | `adept-folder.json` | marks the folder as ours and states its kind; written first |
 //! | `config.toml` | resolved configuration |
 //! | `record.jsonl` | one event per line ([`crate::record`]) |
+//! | `events.out.tfevents.adept` | the record as TensorBoard reads it ([`crate::tensorboard`]) |
 //! | `checkpoint/step-<n>/` | what is needed to resume ([`crate::checkpoint`]); removed when the run is done |
-//! | `best/` | best adapter in PEFT's layout, or the backbone for method `full`, with `selection.json` |
+//! | `best/` | best adapter in PEFT's layout, or the backbone for method `full`, with `selection.json` and a model card ([`crate::model_card`]) |
 //! | `completions.jsonl`, `judged.json` | tasks of programs: generated programs and their verdicts |
 //! | `result.json` | scores; written last, so that its presence means the run is done |
 //! | `run.lock` | locked by the running process; the system releases the lock however the process ends |
@@ -34,8 +35,10 @@ pub(crate) use write::{hex, names, remove_empty, remove_files, sync_folder, sync
 
 use crate::TrainError;
 use crate::checkpoint;
+use crate::model_card::CARD_FILE;
 use crate::program::{COMPLETIONS, JUDGED};
 use crate::record::Selection;
+use crate::tensorboard::EVENT_FILE;
 use owner::{Marker, Standing};
 use write::{is_temporary, remove_file, remove_tree};
 
@@ -141,6 +144,11 @@ impl RunFolder {
         self.path.join("record.jsonl")
     }
 
+    /// Path of TensorBoard's event file.
+    pub fn events(&self) -> PathBuf {
+        self.path.join(EVENT_FILE)
+    }
+
     /// Path of the checkpoints.
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoint")
@@ -158,15 +166,19 @@ impl RunFolder {
 
     /// Replaces the best: `write` fills an empty folder, which then replaces the previous one.
     ///
-    /// The selection is written next to the files, with their checksums.
+    /// The selection is written next to the files, with their checksums, and `card` as their model card.
     pub(crate) fn replace_best(
         &self,
         selection: &mut Selection,
+        card: &str,
         write: impl FnOnce(&Path) -> Result<(), TrainError>,
     ) -> Result<(), TrainError> {
         replace_folder(&self.path, "best", |temporary| {
             write(temporary)?;
             selection.files = checksums(temporary)?;
+            // After the checksums: the card may be edited, and gains the scores on the test split.
+            let path = temporary.join(CARD_FILE);
+            fs::write(&path, card).map_err(TrainError::io("write", &path))?;
             write_json(&temporary.join(SELECTION), selection)
         })
     }
@@ -224,7 +236,7 @@ pub fn clear(path: &Path, kind: FolderKind) -> Result<Cleared, TrainError> {
     };
     let folder = RunFolder::open_as(path, kind)?;
     // The result first: without it, the remains after a kill are an unfinished run.
-    for name in ["result.json", "record.jsonl", "config.toml", JUDGED] {
+    for name in ["result.json", "record.jsonl", EVENT_FILE, "config.toml", JUDGED] {
         remove_file(&path.join(name))?;
     }
     checkpoint::remove_all(&folder.checkpoints())?;
@@ -300,7 +312,7 @@ mod tests {
 
     fn put(folder: &RunFolder, step: usize) {
         folder
-            .replace_best(&mut selection(step), |path| {
+            .replace_best(&mut selection(step), "card", |path| {
                 fs::create_dir(path).unwrap();
                 fs::write(path.join("weights"), step.to_string()).unwrap();
                 Ok(())
@@ -387,7 +399,7 @@ mod tests {
         let folder = RunFolder::open(root.path()).unwrap();
         put(&folder, 1);
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
-        let failed = folder.replace_best(&mut selection(2), |path| {
+        let failed = folder.replace_best(&mut selection(2), "card", |path| {
             fs::create_dir(path).unwrap();
             fs::write(path.join("weights"), "torn").unwrap();
             Err(TrainError::io("write", path)(full))

@@ -18,6 +18,7 @@ use crate::answering::AnswerMethod;
 use crate::checkpoint::{self, Identity, Progress};
 use crate::evaluate::{self, EvaluationSet};
 use crate::folder::RunFolder;
+use crate::model_card::ModelCard;
 use crate::observer::{Event, Observer, Split};
 use crate::optim::{self, GroupConfig, Optimizer};
 use crate::record::{Evaluation, Line, RecordWriter, Resume, Scores, Selection, Start, Step, code_version};
@@ -102,7 +103,7 @@ struct TaskCourse<'a, AB: AutodiffBackend, T: Target<AB>> {
     folder: &'a RunFolder,
     device: &'a AB::Device,
     observer: &'a mut dyn Observer,
-    record: RecordWriter,
+    record: RecordWriter<Line>,
     progress: Progress,
     best: Option<Selection>,
     /// Examples, tokens and seconds since the last point of the loss curve.
@@ -138,8 +139,9 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> TaskCourse<'a, AB, T> {
             record_bytes: 0,
         };
         let progress = found.as_ref().map_or(start, |found| found.progress.clone());
+        let tensorboard = job.identity.config.train.tensorboard;
         let mut course = Self {
-            record: RecordWriter::open(&folder.record(), progress.record_bytes)?,
+            record: RecordWriter::of_run(folder, progress.record_bytes, tensorboard)?,
             best: folder.selection()?,
             job,
             groups,
@@ -182,12 +184,19 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> TaskCourse<'a, AB, T> {
                 scores: BTreeMap::new(),
                 files: BTreeMap::new(),
             };
-            self.folder
-                .replace_best(&mut selection, |path| self.target.save(trained, path))?;
+            self.keep(&mut selection, trained)?;
             self.best = Some(selection);
         }
         self.progress.evaluated = Some(step);
         Ok(())
+    }
+
+    /// Puts the module into `best/`.
+    fn keep(&self, selection: &mut Selection, trained: &T::Trained) -> Result<(), TrainError> {
+        let (start, test) = (&self.job.start, None);
+        let card = ModelCard { start, selection, test }.text();
+        self.folder
+            .replace_best(selection, &card, |path| self.target.save(trained, path))
     }
 
     fn predict(
@@ -405,8 +414,7 @@ impl<AB: AutodiffBackend, T: Target<AB>> Course<AB> for TaskCourse<'_, AB, T> {
                 scores: scores.clone(),
                 files: BTreeMap::new(),
             };
-            self.folder
-                .replace_best(&mut selection, |path| self.target.save(trained, path))?;
+            self.keep(&mut selection, trained)?;
             self.best = Some(selection);
         }
         let evaluation = Evaluation {

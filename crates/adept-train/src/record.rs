@@ -2,12 +2,12 @@
 //!
 //! Reports are made from these alone, so the types are public and round-trip. Fields with times differ from run to run;
 //! all others are the same on a CPU however often a run was interrupted, except that each resumption adds a
-//! [`Line::Resume`].
+//! [`Line::Resume`]. In the file, each line also has the time of its writing (`time`, in seconds since 1970).
+
+mod writer;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufWriter, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use adept_data::text::decoded;
 use adept_data::{DataFile, SplitLosses, Task};
@@ -16,6 +16,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::TrainError;
 use crate::config::{Resolved, RunConfig, TrainMethod};
+
+pub use writer::{RecordLine, RecordWriter};
 
 /// Scores by metric name, times 100.
 pub type Scores = BTreeMap<String, f64>;
@@ -68,6 +70,12 @@ pub struct Start {
     /// Truncated and unknown tokens, for each split that has any; missing in older records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub losses: Vec<SplitLosses>,
+    /// Name of the backbone: that of its repository on the hub, else that of its folder; missing in older records.
+    #[serde(default)]
+    pub backbone: String,
+    /// Family of the backbone, as in `model_type`; missing in older records.
+    #[serde(default)]
+    pub family: String,
     /// Fingerprint of the backbone's weights.
     pub fingerprint: String,
     /// Number of trainable parameters.
@@ -81,6 +89,33 @@ pub struct Start {
     /// Missing layers of the sandbox in which programs run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_layers: Vec<MissingLayer>,
+}
+
+impl Start {
+    /// The task: from the card in the record, else the built-in one of that name; `None` if only a newer program knows
+    /// it.
+    #[must_use]
+    pub fn own_task(&self) -> Option<Task> {
+        task_of(self.card.as_deref(), &self.resolved.config.task)
+    }
+
+    /// The task's name; the configuration may hold the path of a card instead.
+    #[must_use]
+    pub fn task_name(&self) -> String {
+        let unknown = || {
+            let stem = Path::new(&self.resolved.config.task).file_stem();
+            stem.unwrap_or_default().to_string_lossy().into_owned()
+        };
+        self.own_task().map_or_else(unknown, |task| task.name().to_owned())
+    }
+}
+
+/// The task of a card's text, or the built-in one of that name.
+fn task_of(card: Option<&str>, name: &str) -> Option<Task> {
+    match card {
+        Some(card) => Task::from_card(card).ok(),
+        None => Task::named(name).ok(),
+    }
 }
 
 /// A missing layer of the sandbox.
@@ -285,10 +320,7 @@ impl RunResult {
     /// it.
     #[must_use]
     pub fn own_task(&self) -> Option<Task> {
-        match &self.card {
-            Some(card) => Task::from_card(card).ok(),
-            None => Task::named(&self.task).ok(),
-        }
+        task_of(self.card.as_deref(), &self.task)
     }
 }
 
@@ -302,60 +334,6 @@ pub fn code_version() -> String {
 pub fn code_commit() -> Option<String> {
     let told = std::env::var("ADEPT_GIT_HASH").ok().filter(|commit| !commit.is_empty());
     told.or_else(|| option_env!("ADEPT_GIT_HASH").map(ToOwned::to_owned))
-}
-
-/// Appends lines to a record.
-#[derive(Debug)]
-pub struct RecordWriter {
-    path: PathBuf,
-    file: BufWriter<File>,
-}
-
-impl RecordWriter {
-    /// Opens a record and truncates it to its first `length` bytes: 0 for a new run, the length stored in the
-    /// checkpoint for a resumed one, so that events after the checkpoint are not recorded twice.
-    pub fn open(path: &Path, length: u64) -> Result<Self, TrainError> {
-        let mut file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path)
-            .map_err(TrainError::io("open", path))?;
-        let found = file.metadata().map_err(TrainError::io("read", path))?.len();
-        // A record shorter than its checkpoint was modified by someone else; continue from what is there.
-        let keep = length.min(found);
-        file.set_len(keep).map_err(TrainError::io("cut", path))?;
-        file.seek(SeekFrom::End(0)).map_err(TrainError::io("read", path))?;
-        Ok(Self {
-            path: path.to_owned(),
-            file: BufWriter::new(file),
-        })
-    }
-
-    /// Appends one line (a [`Line`], or a line of another loop's record). Call [`Self::flush`] to sync it to disk.
-    pub fn write<T: Serialize>(&mut self, line: &T) -> Result<(), TrainError> {
-        let mut text = serde_json::to_vec(line).map_err(|source| TrainError::Json {
-            path: self.path.clone(),
-            line: 1,
-            source,
-        })?;
-        text.push(b'\n');
-        self.file.write_all(&text).map_err(TrainError::io("write", &self.path))
-    }
-
-    /// Syncs to disk and returns the record's length in bytes.
-    pub fn flush(&mut self) -> Result<u64, TrainError> {
-        self.file.flush().map_err(TrainError::io("write", &self.path))?;
-        self.file
-            .get_ref()
-            .sync_data()
-            .map_err(TrainError::io("flush", &self.path))?;
-        self.file
-            .get_ref()
-            .metadata()
-            .map(|data| data.len())
-            .map_err(TrainError::io("read", &self.path))
-    }
 }
 
 /// Reads a record. An incomplete last line, as a kill may leave, is skipped.
@@ -379,62 +357,4 @@ pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, TrainError
             })
         })
         .collect()
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    fn step(step: usize) -> Line {
-        Line::Step(Step {
-            step,
-            loss: 0.125,
-            gradient_norm: 1.0 / 3.0,
-            learning_rates: [("prompt".to_owned(), 0.3)].into(),
-            samples_per_second: 10.0,
-            tokens_per_second: 100.0,
-            seconds: 1.5,
-        })
-    }
-
-    #[test]
-    fn lines_read_back_and_are_cut_at_a_checkpoint() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("record.jsonl");
-        let mut record = RecordWriter::open(&path, 0).unwrap();
-        record.write(&step(1)).unwrap();
-        let length = record.flush().unwrap();
-        record.write(&step(2)).unwrap();
-        record.flush().unwrap();
-        assert_eq!(read(&path).unwrap(), [step(1), step(2)]);
-
-        // A kill in the middle of a line: readers skip the torn line, resuming truncates it.
-        std::fs::OpenOptions::new()
-            .append(true)
-            .open(&path)
-            .unwrap()
-            .write_all(b"{\"event\":\"st")
-            .unwrap();
-        assert_eq!(read(&path).unwrap().len(), 2);
-        let mut record = RecordWriter::open(&path, length).unwrap();
-        record.write(&step(3)).unwrap();
-        record.flush().unwrap();
-        assert_eq!(read(&path).unwrap(), [step(1), step(3)]);
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_full_disk_is_an_error_that_names_the_file() {
-        let mut record = RecordWriter {
-            path: "run/record.jsonl".into(),
-            file: BufWriter::new(File::options().write(true).open("/dev/full").unwrap()),
-        };
-        record.write(&step(1)).unwrap();
-        let error = record.flush().unwrap_err().to_string();
-        assert!(
-            error.starts_with("cannot write run/record.jsonl: No space left on device"),
-            "{error}"
-        );
-    }
 }

@@ -150,6 +150,15 @@ fn homes_in_variables() {
         finish(run).succeeded();
         let kept: PathBuf = home.path().join(["a", "b", "c", "d", "e"][number]);
         assert!(kept.is_dir(), "{name}={value}, ADEPT_CACHE={cache}");
+        // The adapter names the repository, not the folder of its commit in the cache.
+        let card = fs::read_to_string(out.join("best/README.md")).expect("a model card");
+        assert!(card.contains("\nbase_model: \"someone/tiny\"\n"), "{card}");
+        assert!(!card.contains(&*home.path().to_string_lossy()), "{card}");
+        let config = fs::read_to_string(out.join("best/adapter_config.json")).expect("an adapter");
+        assert!(
+            config.contains("\"base_model_name_or_path\": \"someone/tiny\""),
+            "{config}"
+        );
     }
     let mut run = train(&[
         option("data", &data),

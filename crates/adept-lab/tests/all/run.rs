@@ -95,6 +95,7 @@ fn every_method_runs_from_files_to_a_result_that_loads() {
             resolve(Some(&folder.join("config.toml")), &[]).unwrap().config,
             resolved.config
         );
+        check_card(&folder, &result, root.path());
 
         if method == "full" {
             assert_eq!(
@@ -126,6 +127,22 @@ fn every_method_runs_from_files_to_a_result_that_loads() {
             assert_eq!(result.rank, rank, "{method}");
         }
     }
+}
+
+/// The model card has the scores of both splits and the data's checksums, and no path; it says how peft loads what peft
+/// can load.
+fn check_card(folder: &Path, result: &RunResult, root: &Path) {
+    let card = fs::read_to_string(folder.join("best/README.md")).unwrap();
+    let method = result.method.name();
+    let scores = [("validation", &result.validation), ("test", &result.test)];
+    let scores = scores.map(|(split, scores)| format!("| {split} | accuracy | {:.2} |", scores["accuracy"]));
+    let sums = result.data.iter().map(|file| file.sha256.clone());
+    for part in scores.into_iter().chain(sums).chain([result.fingerprint.clone()]) {
+        assert!(card.contains(&part), "{method}: {part} in {card}");
+    }
+    assert!(!card.contains(&*root.to_string_lossy()), "{method}: {card}");
+    let by_peft = ["pt", "residual", "p_tuning", "lora", "ia3"].contains(&method);
+    assert_eq!(card.contains("PeftModel"), by_peft, "{method}: {card}");
 }
 
 #[test]

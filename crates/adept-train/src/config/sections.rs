@@ -269,6 +269,17 @@ pub struct TrainSection {
     /// more saves a GPU from waiting, and a NaN is then found before anything is evaluated or saved.
     #[schemars(range(min = 1), extend("x-free" = true))]
     pub check_every: usize,
+    /// Whether the loss curve, scores and settings are also written to an event file for TensorBoard
+    /// (`events.out.tfevents.adept`), beside the record and made from it.
+    // Configurations from before this was a setting lack it.
+    #[schemars(extend("x-free" = true))]
+    #[serde(default = "yes")]
+    pub tensorboard: bool,
+}
+
+/// Default of a flag that is on.
+pub(crate) fn yes() -> bool {
+    true
 }
 
 /// Rate, decay and warm-up of one parameter group.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::FolderError;
 use super::write::{names, read_json, remove_files, remove_tree, sync_folder, sync_tree};
 use crate::TrainError;
+use crate::model_card::{self, CARD_FILE};
 use crate::record::Selection;
 
 /// Tokenizer and generation files, copied if present.
@@ -31,14 +32,14 @@ const OTHER_FILES: [&str; 6] = [
     "model.safetensors",
 ];
 
-/// Our files in such a folder: those listed in a selection, and all that we ever write.
-fn written(folder: &Path) -> Vec<String> {
+/// Our files in such a folder: those listed in a selection, all that we ever write, and an unedited model card.
+fn written(folder: &Path) -> Result<Vec<String>, TrainError> {
     let listed = read_json::<Selection>(&folder.join(super::SELECTION)).map(|selection| selection.files);
     let is_plain = |name: &String| Path::new(name).file_name().is_some_and(|plain| plain == name.as_str());
-    let known = TOKENIZER_FILES.into_iter().chain(OTHER_FILES).map(str::to_owned);
-    known
-        .chain(listed.unwrap_or_default().into_keys().filter(is_plain))
-        .collect()
+    let card = model_card::is_ours(&folder.join(CARD_FILE))?.then_some(CARD_FILE);
+    let known = TOKENIZER_FILES.into_iter().chain(OTHER_FILES).chain(card);
+    let listed = listed.unwrap_or_default().into_keys().filter(is_plain);
+    Ok(known.map(str::to_owned).chain(listed).collect())
 }
 
 /// Replaces the folder `name` of `parent`: `write` creates a folder at the given path, which then replaces the previous
@@ -67,8 +68,9 @@ pub(crate) fn finish_replacement(parent: &Path, name: &str) -> Result<(), TrainE
     remove_tree(&temporary)?;
     // Name used by earlier versions; one may have been interrupted when there was no previous folder.
     let earlier = parent.join(format!("{name}.new"));
-    let is_ours = || written(&earlier).iter().any(|name| earlier.join(name).is_file());
-    if !current.exists() && !new.exists() && is_ours() {
+    let is_ours =
+        || -> Result<bool, TrainError> { Ok(written(&earlier)?.iter().any(|name| earlier.join(name).is_file())) };
+    if !current.exists() && !new.exists() && is_ours()? {
         fs::rename(&earlier, &new).map_err(TrainError::io("rename", &earlier))?;
     }
     if new.exists() {
@@ -90,15 +92,16 @@ pub(crate) fn finish_replacement(parent: &Path, name: &str) -> Result<(), TrainE
 
 /// Removes our files from such a folder, and the folder itself if it is then empty.
 pub(super) fn remove_written(folder: &Path) -> Result<(), TrainError> {
-    remove_files(folder, &written(folder))
+    remove_files(folder, &written(folder)?)
 }
 
-/// Moves files of others to the new folder.
+/// Moves files of others to the new folder; their model card takes the place of ours.
 fn carry_over(old: &Path, current: &Path) -> Result<(), TrainError> {
-    let ours = written(old);
+    let ours = written(old)?;
     for name in names(old)? {
         let (from, to) = (old.join(&name), current.join(&name));
-        if !ours.iter().any(|written| name == written.as_str()) && fs::symlink_metadata(&to).is_err() {
+        let is_free = || name == CARD_FILE || fs::symlink_metadata(&to).is_err();
+        if !ours.iter().any(|written| name == written.as_str()) && is_free() {
             fs::rename(&from, &to).map_err(TrainError::io("rename", &from))?;
         }
     }

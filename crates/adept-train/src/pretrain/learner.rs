@@ -135,7 +135,7 @@ struct PretrainCourse<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> {
     device: &'a AB::Device,
     observer: &'a mut dyn PretrainObserver,
     schedule: Schedule,
-    record: RecordWriter,
+    record: RecordWriter<PretrainLine>,
     position: PretrainPosition,
     /// Tokens and seconds since the last point of the loss curve.
     window: (usize, f64),
@@ -165,7 +165,7 @@ impl<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> PretrainCourse<'a, AB, M> {
             record_bytes: 0,
         };
         let position = found.as_ref().map_or(start, |found| found.progress.clone());
-        let mut record = RecordWriter::open(&folder.record(), position.record_bytes)?;
+        let mut record = RecordWriter::of_run(folder, position.record_bytes, config.train.tensorboard)?;
         observer.event(&PretrainEvent::Start(job.start));
         match found {
             None => record.write(&PretrainLine::Start(Box::new(job.start.clone())))?,

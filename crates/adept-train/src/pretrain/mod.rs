@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `config.toml` | resolved configuration |
 //! | `record.jsonl` | one event per line ([`record::PretrainLine`]) |
+//! | `events.out.tfevents.adept` | the record as TensorBoard reads it ([`crate::tensorboard`]) |
 //! | `tokenizer/`, `tokens.bin` | built once, reused if they match |
 //! | `checkpoint/step-<n>/` | what is needed to resume; kept at the end, so that a run can be extended |
 //! | `model/` | the model in Hugging Face's layout, bf16, with tokenizer: written at every evaluation |

@@ -137,7 +137,7 @@ pub fn run<AB: AutodiffBackend>(
             .expect("the last step is evaluated before the loop ends"),
         fingerprint: written.fingerprint().as_str().to_owned(),
     };
-    let mut record = RecordWriter::open(&folder.record(), u64::MAX)?;
+    let mut record = RecordWriter::of_run(&folder, u64::MAX, config.train.tensorboard)?;
     record.write(&PretrainLine::End(end.clone()))?;
     record.flush()?;
     observer.event(&PretrainEvent::End(&end));

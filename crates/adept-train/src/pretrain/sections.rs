@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::fields::BELOW_ONE;
 use crate::config::schema::words;
+use crate::config::yes;
 use crate::schedule::ScheduleName;
 
 /// A pretraining run.
@@ -299,4 +300,10 @@ pub struct TrainSection {
     /// Checkpoints kept.
     #[schemars(range(min = 1, max = 1000), extend("x-free" = true))]
     pub keep: usize,
+    /// Whether the loss curve, scores and settings are also written to an event file for TensorBoard
+    /// (`events.out.tfevents.adept`), beside the record and made from it.
+    // Configurations from before this was a setting lack it.
+    #[schemars(extend("x-free" = true))]
+    #[serde(default = "yes")]
+    pub tensorboard: bool,
 }

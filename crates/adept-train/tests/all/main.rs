@@ -9,5 +9,6 @@ mod hostile;
 #[path = "../../../adept-data/tests/properties/input.rs"]
 mod input;
 mod learner;
+mod outputs;
 mod pretrain;
 mod resume;

@@ -224,6 +224,8 @@ pub fn train<T: Target<AB>>(
         examples: [64, 32, 32],
         card: None,
         losses: Vec::new(),
+        backbone: "tiny".into(),
+        family: "t5".into(),
         fingerprint: identity.fingerprint.clone(),
         trainable_parameters: 0,
         backbone_parameters: 0,
