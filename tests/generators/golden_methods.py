@@ -29,7 +29,7 @@ adapter `<x>/` and, in `methods.safetensors`:
 | `prefix` | keys and values of m slots in front of every self-attention (T5: of the decoder's) |
 | `prefix_mlp` | the same, made of `embedding` by linear, tanh, linear: peft's file with the trained tensors added |
 | `prompt_embedding` | a soft prompt of rate 0.3, and the embedding matrix wherever it is used |
-| `adept_residual` | ADePT's offset, and a prompt of rate 0.3 that passes through the network of residual prompt tuning |
+| `adept_residual` | ADePT's offset, and a prompt of rate 0.3 that passes through residual prompt tuning's network |
 | `adept_p_tuning` | ADePT's offset, and an embedding of which P-tuning's perceptron makes the prompt |
 | `prefix_all` | T5: a prefix of the encoder's and the decoder's self-attention and of cross-attention, each its own |
 | `prefix_all_mlp` | the same, each made of an embedding by a network of its own |
@@ -51,10 +51,11 @@ written.
 Files of `adept_*` hold the prompt that the network makes beside the tensors that are trained. Tokens that a decoder has
 written get ADePT's offset like all others; the prompt gets none.
 
-A prefix of every attention is attention written out in place of the modules' own: `softmax([q·K'; q·K] + bias)·[V'; V]`. Self-
-attention sees the prefix at 0 to m − 1 and its tokens from m on, in the encoder by the bidirectional buckets;
-cross-attention has no positions, so there is no bias. It must agree with the sum of two attentions, over the prefix and over
-a layer's own keys, weighted by their shares of the exponentials (He et al., 2022, equation 5).
+A prefix of every attention is attention written out in place of the modules' own:
+`softmax([q·K'; q·K] + bias)·[V'; V]`. Self-attention sees the prefix at 0 to m − 1 and its tokens from m on, in the
+encoder by the bidirectional buckets; cross-attention has no positions, so there is no bias. It must agree with the sum
+of two attentions, over the prefix and over a layer's own keys, weighted by their shares of the exponentials (He et al.,
+2022, section 3.1).
 
 Shapes: B rows, S source width, m prefix or prompt length, L layers, d model width, h heads, c channels a head.
 """
@@ -261,7 +262,7 @@ def prompts_input(p):
     return "prompt" if "prompt" in p else "embedding.weight"
 
 
-# The attentions of T5 that a prefix is for, and whether their positions are counted in both directions; None: not at all.
+# The attentions of T5 that a prefix is for, and whether positions are counted in both directions; None: not at all.
 SITES = {
     "encoder": ("encoder.block.{}.layer.0.SelfAttention", True),
     "decoder": ("decoder.block.{}.layer.0.SelfAttention", False),

@@ -11,6 +11,7 @@ use burn::tensor::{Tensor, TensorData};
 use crate::Prefix;
 use crate::init::{site_normal, site_values};
 use crate::network::Dense;
+use crate::site::{KeyHeads, ModelSites, Stack, SublayerPart, SublayerSite};
 
 /// Names in PEFT of the values, and of the tensors of a network that makes them.
 pub(crate) const VALUES: &str = "prompt_embeddings";
@@ -19,7 +20,63 @@ const INNER: [&str; 2] = ["transform.0.weight", "transform.0.bias"];
 const OUTER: [&str; 2] = ["transform.2.weight", "transform.2.bias"];
 
 /// Number of tensors of a prefix that a network makes, each with its own stream of initial values.
-pub(crate) const TENSORS: usize = 5;
+const TENSORS: usize = 5;
+
+/// A kind of attention that a prefix is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Encoder,
+    Decoder,
+    Cross,
+}
+
+impl Place {
+    /// All of them, in file order.
+    pub const ALL: [Self; 3] = [Self::Encoder, Self::Decoder, Self::Cross];
+
+    /// The place of a sublayer, if it is an attention.
+    pub fn of(site: SublayerSite) -> Option<Self> {
+        match (site.stack, site.part) {
+            (Stack::Encoder, SublayerPart::Attention) => Some(Self::Encoder),
+            (Stack::Decoder, SublayerPart::Attention) => Some(Self::Decoder),
+            (Stack::Decoder, SublayerPart::CrossAttention) => Some(Self::Cross),
+            _ => None,
+        }
+    }
+
+    /// What stands in front of its tensors' names.
+    pub fn front(self) -> &'static str {
+        match self {
+            Self::Encoder => "encoder.",
+            Self::Decoder => "decoder.",
+            Self::Cross => "cross.",
+        }
+    }
+
+    /// The first stream of its initial values. The decoder's do not depend on whether there are others.
+    pub fn first_stream(self) -> usize {
+        let number = match self {
+            Self::Decoder => 0,
+            Self::Encoder => 1,
+            Self::Cross => 2,
+        };
+        number * TENSORS
+    }
+
+    /// Number and heads of the model's attentions of this kind; `None` if there are none, or of several sizes.
+    pub fn attentions(self, sites: &ModelSites) -> Option<(usize, KeyHeads)> {
+        let own = sites
+            .sublayers
+            .iter()
+            .filter(|layer| Self::of(layer.site) == Some(self));
+        let heads: Vec<KeyHeads> = own.filter_map(|layer| layer.heads).collect();
+        let first = *heads.first()?;
+        heads
+            .iter()
+            .all(|heads| *heads == first)
+            .then_some((heads.len(), first))
+    }
+}
 
 /// Sizes of a prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

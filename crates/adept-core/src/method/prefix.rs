@@ -4,7 +4,7 @@
 //! - `sites = "decoder"`: self-attention of the decoder, as in PEFT. Files are PEFT's `PREFIX_TUNING`: `prompt_embeddings`
 //!   `[m, 2·L·w]` holds for each of L blocks w channels of keys and w of values. The tensors of a network stand beside it.
 //! - `sites = "all"`: the encoder's self-attention, the decoder's self-attention and cross-attention, each with an
-//!   embedding and a network of its own (section 4.3 there, on BART). Files are our own `PREFIX_TUNING_ALL`, with the same
+//!   embedding and a network of its own, as in the published code. Files are our own `PREFIX_TUNING_ALL`, with the same
 //!   names behind `encoder.`, `decoder.` and `cross.`.
 //!
 //! Keys and values enter after the projections and unrotated; tokens count their positions from m on. T5's relative
@@ -24,8 +24,8 @@ use super::{
     SettingKind, Shape,
 };
 use crate::file::Fields;
-use crate::prefix::{self, AttentionPrefix, PrefixSizes};
-use crate::site::{KeyHeads, ModelSites, Stack, SublayerPart, SublayerSite};
+use crate::prefix::{AttentionPrefix, Place, PrefixSizes, VALUES};
+use crate::site::{KeyHeads, ModelSites, SublayerSite};
 use crate::{CoreError, Intervention, Method, Prefix};
 
 const SITES: Setting = Setting {
@@ -68,62 +68,6 @@ pub enum PrefixSites {
 enum Word {
     Decoder,
     All,
-}
-
-/// A kind of attention that a prefix is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Encoder,
-    Decoder,
-    Cross,
-}
-
-impl Place {
-    /// All of them, in file order.
-    const ALL: [Self; 3] = [Self::Encoder, Self::Decoder, Self::Cross];
-
-    /// The place of a sublayer, if it is an attention.
-    fn of(site: SublayerSite) -> Option<Self> {
-        match (site.stack, site.part) {
-            (Stack::Encoder, SublayerPart::Attention) => Some(Self::Encoder),
-            (Stack::Decoder, SublayerPart::Attention) => Some(Self::Decoder),
-            (Stack::Decoder, SublayerPart::CrossAttention) => Some(Self::Cross),
-            _ => None,
-        }
-    }
-
-    /// What stands in front of its tensors' names.
-    fn prefix(self) -> &'static str {
-        match self {
-            Self::Encoder => "encoder.",
-            Self::Decoder => "decoder.",
-            Self::Cross => "cross.",
-        }
-    }
-
-    /// The first stream of its initial values. The decoder's do not depend on whether there are others.
-    fn first_stream(self) -> usize {
-        let number = match self {
-            Self::Decoder => 0,
-            Self::Encoder => 1,
-            Self::Cross => 2,
-        };
-        number * prefix::TENSORS
-    }
-
-    /// Number and heads of the model's attentions of this kind; `None` if there are none, or of several sizes.
-    fn attentions(self, sites: &ModelSites) -> Option<(usize, KeyHeads)> {
-        let own = sites
-            .sublayers
-            .iter()
-            .filter(|layer| Self::of(layer.site) == Some(self));
-        let heads: Vec<KeyHeads> = own.filter_map(|layer| layer.heads).collect();
-        let first = *heads.first()?;
-        heads
-            .iter()
-            .all(|heads| *heads == first)
-            .then_some((heads.len(), first))
-    }
 }
 
 /// Sizes of a prefix.
@@ -171,11 +115,11 @@ impl PrefixConfig {
     pub fn all(sites: &ModelSites, virtual_tokens: usize, hidden: usize) -> Result<Self, CoreError> {
         let decoder = Self::new(sites, virtual_tokens, hidden)?;
         let [encoder, cross] = [Place::Encoder, Place::Cross].map(|place| place.attentions(sites));
-        let (Some((encoder_layers, heads)), Some((_, cross_heads))) = (encoder, cross) else {
+        let (Some((encoder_layers, heads)), Some(cross)) = (encoder, cross) else {
             let expected = "decoder: the model has no encoder and cross-attention";
             return Err(refuse(Method::Prefix, "sites", expected, "all"));
         };
-        if heads != decoder.heads || cross_heads != decoder.heads {
+        if heads != decoder.heads || cross != (decoder.layers, decoder.heads) {
             return Err(CoreError::NoSite {
                 method: Method::Prefix,
                 needed: "attentions of one size in both of its stacks",
@@ -221,7 +165,7 @@ impl PrefixConfig {
     fn name(&self, place: Place, tensor: &str) -> String {
         match self.sites {
             PrefixSites::Decoder => tensor.to_owned(),
-            PrefixSites::All { .. } => format!("{}{tensor}", place.prefix()),
+            PrefixSites::All { .. } => format!("{}{tensor}", place.front()),
         }
     }
 
@@ -291,7 +235,7 @@ impl<B: Backend> PrefixAdapter<B> {
         let parts = Place::ALL.into_iter();
         parts.filter_map(move |place| {
             let part = self.place(place)?;
-            Some((if is_alone { "" } else { place.prefix() }, part))
+            Some((if is_alone { "" } else { place.front() }, part))
         })
     }
 
@@ -407,10 +351,7 @@ impl MethodConfig for PrefixConfig {
     fn derived_shapes(&self) -> Vec<Shape> {
         // PEFT does not read a prefix of all attentions, so there is nothing to compute for it.
         let of_place = |(place, sizes): (Place, PrefixSizes)| {
-            (
-                self.name(place, prefix::VALUES),
-                vec![self.virtual_tokens, sizes.columns()],
-            )
+            (self.name(place, VALUES), vec![self.virtual_tokens, sizes.columns()])
         };
         match (self.sites, self.hidden) {
             (PrefixSites::Decoder, 1..) => self.places().map(of_place).collect(),
@@ -454,7 +395,7 @@ impl MethodConfig for PrefixConfig {
 
     fn derived<B: Backend>(module: &PrefixAdapter<B>) -> Vec<(String, TensorData)> {
         let made = module.parts().filter(|(front, _)| front.is_empty());
-        made.filter_map(|(_, part)| Some((prefix::VALUES.to_owned(), part.made()?)))
+        made.filter_map(|(_, part)| Some((VALUES.to_owned(), part.made()?)))
             .collect()
     }
 

@@ -21,9 +21,9 @@ const PROMPT: Setting = Setting {
     kind: SettingKind::Choice(&WORDS),
     default: "\"plain\"",
     meaning: "What the virtual tokens are: trained themselves (`plain`), made by the network of residual prompt tuning \
-              (`residual`, trained with `optimizer.adept_residual`), or by the encoder of P-tuning (`p_tuning`, trained \
-              together with its embedding with `optimizer.adept_p_tuning`). `adapter.budget_tokens` does not count the \
-              network: inference has its result alone.",
+              (`residual`, trained with `optimizer.adept_residual`), or by the encoder of P-tuning (`p_tuning`, \
+              trained together with its embedding with `optimizer.adept_p_tuning`). `adapter.budget_tokens` does not \
+              count the network: inference has its result alone.",
 };
 const ENCODER: Setting = Setting {
     key: "encoder",
