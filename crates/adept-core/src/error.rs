@@ -79,10 +79,12 @@ pub enum CoreError {
 
     /// A prefix made for attentions of other sizes; blocks, heads of keys and values, channels of a head.
     #[error(
-        "the prefix is for {} blocks with {} key heads of {} channels, the model has {} blocks with {} of {}",
+        "the prefix is for {} blocks with {} key heads of {} channels, the model's {stack} has {} blocks with {} of {}",
         expected[0], expected[1], expected[2], found[0], found[1], found[2]
     )]
     OtherAttention {
+        /// The stack of the model.
+        stack: &'static str,
         /// The prefix's.
         expected: [usize; 3],
         /// The model's.

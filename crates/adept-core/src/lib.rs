@@ -11,12 +11,12 @@
 //! | residual prompt tuning | `[P + LN(W2·relu(W1·P + b1) + b2); E]` | P, W1, b1, W2, b2, LN |
 //! | P-tuning | `[encoder(X); E]` | X, the encoder |
 //! | DePT | `[P; E + s·A·B]` | P, A, B |
-//! | ADePT | `[P; E + relu(E·W_down + b1)·W_up + b2]` | P, W_down, b1, W_up, b2 |
+//! | ADePT | `[P; E + relu(E·W_down + b1)·W_up + b2]` | P (or what makes it, as above), W_down, b1, W_up, b2 |
 //! | LoRA | `W + (alpha/r)·A·B` | A, B of each chosen weight |
 //! | (IA)³ | `l ⊙ (x·W)`, or `(l ⊙ x)·W` | l of each chosen weight |
 //! | BitFit | `x·W + b + b'` | b' of linear maps, norms and head |
 //! | Adapter, AdapterDrop | `y + gelu(y·W_down + b1)·W_up + b2` behind sublayers | W_down, b1, W_up, b2, norms |
-//! | prefix tuning | `[K'; K]`, `[V'; V]` in self-attention | K', V' of each block |
+//! | prefix tuning | `[K'; K]`, `[V'; V]` in attentions | K', V' of each block |
 //! | prompt and embedding | `[P; E + ΔE]` | P, ΔE |
 //!
 //! Shape legend for all comments: `batch` rows of `seq` tokens of width `d` (the model's width), a prompt of `m`
@@ -36,6 +36,7 @@ mod intervention;
 mod method;
 mod network;
 mod offset;
+mod prefix;
 mod prompt;
 mod site;
 mod sublayer;
@@ -51,6 +52,7 @@ pub use intervention::{AdaptedInput, Intervention, Unchanged};
 pub use method::*;
 pub use network::{Dense, LstmDirection, NetworkNorm, PromptEncoder, PromptNetwork, ResidualNetwork};
 pub use offset::{AdaptiveOffset, Offset, PositionalOffset};
+pub use prefix::{AttentionPrefix, PrefixTransform};
 pub use prompt::SoftPrompt;
 pub use site::{
     Fused, KeyHeads, LinearMap, LinearPart, LinearSite, ModelSites, Norm, NormSite, Stack, Sublayer, SublayerPart,

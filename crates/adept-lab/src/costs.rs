@@ -271,6 +271,25 @@ mod tests {
             ("p_tuning", vec![m, "adapter.p_tuning.hidden=768"], 1_848_576),
             ("residual", vec![m], 1_308_704),
             ("prefix", vec![m], 1_843_200),
+            // 36 attentions in place of 12.
+            ("prefix", vec![m, "adapter.prefix.sites=all"], 5_529_600),
+            // An embedding, W1, b1, W2 and b2 for each of three.
+            (
+                "prefix",
+                vec![m, "adapter.prefix.sites=all", "adapter.prefix.hidden=512"],
+                3 * (100 * 768 + 768 * 512 + 512 + (512 + 1) * 2 * 12 * 768),
+            ),
+            // The offset and 60 virtual tokens, and the networks of the two methods above.
+            (
+                "adept",
+                vec!["adapter.adept.prompt=residual"],
+                76_051 + 2 * 768 * 800 + 800 + 768 + 2 * 768,
+            ),
+            (
+                "adept",
+                vec!["adapter.adept.prompt=p_tuning"],
+                76_051 + 3 * (768 * 768 + 768),
+            ),
             ("ia3", vec![], 129_024),
         ] {
             assert_eq!(trainable(&t5, method, &set), expected, "{method}");

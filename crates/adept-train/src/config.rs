@@ -88,9 +88,11 @@ impl RunConfig {
         flatten(&table)
     }
 
-    /// The fields that decide what is trained and that differ from `other`, as (key, here, there).
+    /// The fields that decide what is trained and that differ from `other`, as (key, here, there). What a method
+    /// declares has its default where `other` lacks it: records from before it was a setting do.
     pub fn differences(&self, other: &RunConfig) -> Vec<(String, String, String)> {
-        let there: std::collections::BTreeMap<_, _> = other.values().into_iter().collect();
+        let declared = other.adapter.method.adapter().into_iter().flat_map(defaults_of);
+        let there: std::collections::BTreeMap<_, _> = declared.chain(other.values()).collect();
         self.values()
             .into_iter()
             .filter(|(key, value)| {
@@ -248,6 +250,21 @@ mod tests {
             one.differences(&other),
             [("train.steps".into(), "30000".into(), "5".into())]
         );
+    }
+
+    #[test]
+    fn a_setting_that_a_record_lacks_has_its_default() {
+        let now = |more: &[&str]| {
+            let all = ["adapter.method=adept"].iter().chain(more).map(ToString::to_string);
+            resolve(None, &all.collect::<Vec<_>>()).unwrap().config
+        };
+        let mut before = now(&[]);
+        before.adapter.own.clear();
+        before.optimizer.own.clear();
+        assert_eq!(now(&[]).differences(&before), []);
+        let found = now(&["adapter.adept.prompt=residual"]).differences(&before);
+        let expected = ("adapter.adept.prompt".into(), "\"residual\"".into(), "\"plain\"".into());
+        assert_eq!(found, [expected]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::TrainError;
-use crate::config::{PromptStart, RunConfig};
+use crate::config::{PromptStart, RunConfig, default_settings};
 use crate::learner::mix;
 
 /// Sizes and constants of the adapter for a model; a rank of 0 becomes the largest that fits the budget.
@@ -16,7 +16,9 @@ use crate::learner::mix;
 /// Settings that do not describe a valid adapter of the method, or a model without linear maps for it.
 pub fn adapter_config(config: &RunConfig, method: Method, sites: &ModelSites) -> Result<AdapterConfig, TrainError> {
     let section = &config.adapter;
-    let none = serde_json::Map::new();
+    // Records from before a method declared a setting lack it.
+    let mut own = default_settings(method);
+    own.extend(section.own.get(method.name()).cloned().unwrap_or_default());
     let settings = MethodSettings {
         sites,
         virtual_tokens: section.virtual_tokens,
@@ -25,7 +27,7 @@ pub fn adapter_config(config: &RunConfig, method: Method, sites: &ModelSites) ->
         max_source_length: config.input.max_source_length,
         dept_alpha: section.dept_alpha,
         bottleneck_dropout: section.bottleneck_dropout,
-        own: section.own.get(method.name()).unwrap_or(&none),
+        own: &own,
     };
     let adapter = AdapterConfig::from_settings(method, &settings).map_err(|error| match error {
         CoreError::NoRoom {
@@ -106,6 +108,8 @@ pub fn build_adapter<AB: AutodiffBackend, M: Backbone<AB::InnerBackend>>(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use adept_core::PromptSource;
+
     use super::*;
 
     #[test]
@@ -121,6 +125,36 @@ mod tests {
         let refused = of(&[feed_forward]).unwrap_err().to_string();
         assert!(refused.contains("no names unless target_modules is given"), "{refused}");
         assert!(of(&[feed_forward, "adapter.ia3.target_modules=k,v,wo"]).is_ok());
+    }
+
+    #[test]
+    fn settings_of_a_network_without_one_are_refused() {
+        let sites = adept_models::t5::T5Config::t5_small().sites();
+        let of = |overrides: &[&str]| {
+            let config = crate::config::resolve(None, &overrides.iter().map(ToString::to_string).collect::<Vec<_>>());
+            adapter_config(&config.unwrap().config, Method::Adept, &sites)
+        };
+        for (setting, expected) in [
+            (
+                "adapter.adept.hidden=5",
+                "hidden is 5, expected 0: a plain prompt has no network",
+            ),
+            (
+                "adapter.adept.encoder=lstm",
+                "encoder is lstm, expected left out unless prompt = \"p_tuning\"",
+            ),
+        ] {
+            let error = of(&["adapter.method=adept", setting]).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+            assert!(of(&["adapter.method=adept", "adapter.adept.prompt=p_tuning", setting]).is_ok());
+        }
+        let wide = of(&["adapter.method=adept", "adapter.adept.prompt=residual"]).unwrap();
+        let AdapterConfig::Adept(wide) = wide else {
+            panic!("{wide:?}")
+        };
+        assert_eq!(wide.source, PromptSource::Residual { hidden: 800 });
+        // The budget is for what inference computes with.
+        assert_eq!(wide.rank, 19);
     }
 
     #[test]

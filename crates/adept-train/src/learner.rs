@@ -77,7 +77,7 @@ where
     T: Target<AB>,
 {
     let config = &job.identity.config;
-    let optimizer = optim::adamw(config.adapter.method, &config.optimizer)?;
+    let optimizer = optim::adamw(target.adapter(), &config.optimizer)?;
     let groups = optimizer.groups().to_vec();
     let mut optimizer = Optimizer::AdamW(optimizer);
     let mut trained = target.initial();

@@ -63,11 +63,14 @@ pub(crate) fn defaults(preset: Preset, task: Option<&str>, method: Option<&str>)
         });
     }
     let mut values = BTreeMap::new();
-    let own = method.and_then(|method| method.parse::<Method>().ok());
-    values.extend(own.into_iter().flat_map(defaults_of));
     for text in layers {
         let table: Table = text.parse().expect("the presets are TOML; a test parses each");
         values.extend(flatten(&table));
+    }
+    let method = method.or_else(|| values.get("adapter.method").and_then(Value::as_str));
+    let own = method.and_then(|method| method.parse::<Method>().ok());
+    for (key, value) in own.into_iter().flat_map(defaults_of) {
+        values.entry(key).or_insert(value);
     }
     if let Some(task) = task {
         let length = i64::try_from(task.card().source.max_length).unwrap_or(i64::MAX);
@@ -125,7 +128,7 @@ mod tests {
                 (Some("mbpp"), Some("p_tuning")),
             ] {
                 let values = defaults(preset, task, method);
-                let is_meant = |own: Method| Some(own.name()) == method;
+                let is_meant = |own: Method| own.name() == method.unwrap_or("adept");
                 let meant = fields::RUN
                     .fields
                     .iter()

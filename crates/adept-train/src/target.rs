@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use adept_core::{Adapter, AdapterMetadata, Intervention, Unchanged};
+use adept_core::{Adapter, AdapterConfig, AdapterMetadata, Intervention, Unchanged};
 use adept_models::{Backbone as _, unfreeze};
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::AutodiffBackend;
@@ -41,6 +41,9 @@ pub trait Target<AB: AutodiffBackend> {
     type Backbone: TrainBackbone<AB>;
     /// The module whose parameters are trained.
     type Trained: AutodiffModule<AB>;
+
+    /// Configuration of the trained adapter; `None` if the backbone itself is trained.
+    fn adapter(&self) -> Option<&AdapterConfig>;
 
     /// The initial module.
     fn initial(&self) -> Self::Trained;
@@ -89,6 +92,10 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Target<AB> for AdapterTarget<AB,
     type Backbone = M;
     type Trained = Adapter<AB>;
 
+    fn adapter(&self) -> Option<&AdapterConfig> {
+        Some(&self.metadata.config)
+    }
+
     fn initial(&self) -> Adapter<AB> {
         self.initial.clone()
     }
@@ -136,6 +143,10 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> FullTarget<AB, M> {
 impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Target<AB> for FullTarget<AB, M> {
     type Backbone = M;
     type Trained = M;
+
+    fn adapter(&self) -> Option<&AdapterConfig> {
+        None
+    }
 
     fn initial(&self) -> M {
         unfreeze::<AB, M>(M::from_inner(self.initial.clone()))

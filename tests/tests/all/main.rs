@@ -5,6 +5,7 @@ mod goldens;
 mod labels;
 mod packages;
 mod peft_files;
+mod prefixes;
 mod pretrain;
 mod verify;
 mod verify_causal;

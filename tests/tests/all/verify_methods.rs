@@ -1,11 +1,11 @@
-//! `adept verify` on BitFit, adapters, prefixes and prompt + embedding: fails if an adapter is read or applied
-//! differently than in the reference.
+//! `adept verify` on BitFit, adapters, prefixes, prompt + embedding and ADePT's prompts from networks: fails if an
+//! adapter is read or applied differently than in the reference.
 
 use crate::goldens::{Copy, change, failed};
 
 const FAMILIES: [&str; 3] = ["t5_v1_0", "codegen", "llama"];
 /// The cases, each with a tensor that every family has, by the end of its name.
-const CASES: [(&str, &str); 7] = [
+const CASES: [(&str, &str); 9] = [
     ("bitfit", "lm_head.bias"),
     ("lora_bitfit", "lora_A.weight"),
     ("adapter", "adapter.down.weight"),
@@ -13,6 +13,8 @@ const CASES: [(&str, &str); 7] = [
     ("prefix", "prompt_embeddings"),
     ("prefix_mlp", "transform.2.weight"),
     ("prompt_embedding", "prompt_embeddings"),
+    ("adept_residual", "down.bias"),
+    ("adept_p_tuning", "mlp_head.2.bias"),
 ];
 
 /// The failed groups of a case, without its name; panics if those of another case failed.
@@ -81,6 +83,32 @@ fn keys_in_place_of_values_are_seen() {
         });
         let found = failing(&copy, "prefix");
         assert!(found.iter().any(|group| group == "logits"), "{family}: {found:?}");
+    }
+}
+
+/// Each of T5's three kinds of attention reads its own prefix.
+#[test]
+fn every_prefix_of_an_encoder_decoder_is_seen() {
+    for family in ["t5_v1_0", "t5_v1_1"] {
+        for (case, tensor) in [
+            ("prefix_all", "prompt_embeddings"),
+            ("prefix_all_mlp", "transform.2.bias"),
+        ] {
+            for place in ["encoder", "decoder", "cross"] {
+                let copy = Copy::of(family);
+                copy.rewrite(&format!("{case}/adapter_model.safetensors"), |tensors| {
+                    let (_, _, data) = tensors.get_mut(&format!("{place}.{tensor}")).unwrap();
+                    change::<4>(data, 1, |word| (f32::from_le_bytes(word) + 0.5).to_le_bytes());
+                });
+                let found = failing(&copy, case);
+                for group in ["logits", "loss", "step_losses"] {
+                    assert!(
+                        found.iter().any(|found| found == group),
+                        "{family} {case} {place}: {found:?}"
+                    );
+                }
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::AdapterMetadata;
@@ -67,7 +68,7 @@ fn essential(meta: &AdapterMetadata, tensors: &Fingerprint) -> Map<String, Value
         name => name.into(),
     };
     map.insert("base_model_name_or_path".to_owned(), base_model);
-    map.insert("peft_type".to_owned(), config.method().info().peft_type.into());
+    map.insert("peft_type".to_owned(), config.peft_type().into());
     let mut own = config.own_keys();
     let mut put = |key: &str, value: Value| own.insert(key.to_owned(), value);
     put("fingerprint", json!(meta.fingerprint));
@@ -116,8 +117,13 @@ pub(super) fn from_text(path: &Path, text: &[u8]) -> Result<(AdapterMetadata, Op
         let expected = format!("at most {FORMAT_VERSION} (the file is from a newer version of this program)");
         return Err(field_error(path, "adept.format_version", &expected, &version.into()));
     }
-    let method = method(path, &mut top, &mut own)?;
+    let found = top.required_text("peft_type")?;
+    let method = method(path, &found, &mut own)?;
     let config = AdapterConfig::from_keys(method, &mut top, &mut own)?;
+    // A type that PEFT reads as another method's is none of the list.
+    if method.peft_types().contains(&found.as_str()) && config.peft_type() != found {
+        return Err(field_error(path, "peft_type", config.peft_type(), &found.into()));
+    }
     let invalid = |error: CoreError| match error {
         CoreError::InvalidConfig {
             field, expected, found, ..
@@ -151,9 +157,8 @@ pub(super) fn from_text(path: &Path, text: &[u8]) -> Result<(AdapterMetadata, Op
 }
 
 /// The method named by this program or, in files of other programs, by the type.
-fn method(path: &Path, top: &mut Fields<'_>, own: &mut Fields<'_>) -> Result<Method, CoreError> {
-    let found = top.required_text("peft_type")?;
-    let of_type = |method: &&Method| method.info().peft_type == found;
+fn method(path: &Path, found: &str, own: &mut Fields<'_>) -> Result<Method, CoreError> {
+    let of_type = |method: &&Method| method.peft_types().contains(&found);
     let known = match own.text("method")? {
         Some(name) => Method::ALL.iter().filter(of_type).find(|method| method.name() == name),
         // PEFT stores the virtual tokens alone, not the encoder that made them: a plain soft prompt.
@@ -162,7 +167,7 @@ fn method(path: &Path, top: &mut Fields<'_>, own: &mut Fields<'_>) -> Result<Met
     };
     known.copied().ok_or_else(|| CoreError::UnknownPeftType {
         path: path.to_path_buf(),
-        found,
+        found: found.to_owned(),
     })
 }
 
@@ -227,6 +232,11 @@ impl Fields<'_> {
 
     pub(crate) fn text(&mut self, key: &str) -> Result<Option<String>, CoreError> {
         self.take(key, "a text", |value| value.as_str().map(str::to_string))
+    }
+
+    /// A word of an enum, `expected` listing all of them.
+    pub(crate) fn word<T: DeserializeOwned>(&mut self, key: &str, expected: &str) -> Result<Option<T>, CoreError> {
+        self.take(key, expected, |value| T::deserialize(value).ok())
     }
 
     pub(crate) fn required_text(&mut self, key: &str) -> Result<String, CoreError> {

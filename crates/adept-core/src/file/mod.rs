@@ -4,8 +4,9 @@
 //! them. Where a network makes the prompt (residual prompt tuning, P-tuning), files hold the virtual tokens as peft
 //! stores them (`PROMPT_TUNING`, `P_TUNING`), and beside them the tensors that are trained, which peft skips. DePT and
 //! ADePT use the keys and tensor names of their published code (`PROMPT_TUNING_LORA`, `PROMPT_TUNING_LORAX`), whose
-//! pickled `adapter_model.bin` can be read as well. Anything else this crate records is under the single key `adept`,
-//! which peft ignores with a warning.
+//! pickled `adapter_model.bin` can be read as well; a network that makes ADePT's prompt stands beside its result, too.
+//! Methods that neither has are of types of our own (`BITFIT`, `PREFIX_TUNING_ALL`, ..). Anything else this crate
+//! records is under the single key `adept`, which peft ignores with a warning.
 //!
 //! **Guarantee.** [`save`] replaces each file atomically and writes the same bytes for the same adapter. A reader never
 //! takes a half-written adapter for a complete one: the tensors carry a copy of the configuration, and the

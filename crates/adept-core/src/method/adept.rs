@@ -1,4 +1,5 @@
-//! ADePT: `[P; E + relu(E·W_down + b1)·W_up + b2]`, an offset per token (paper, equations 3 and 4).
+//! ADePT: `[P; E + relu(E·W_down + b1)·W_up + b2]`, an offset per token (paper, equations 3 and 4). A network may make P
+//! (`prompt_source.rs`).
 
 use std::collections::BTreeMap;
 
@@ -7,8 +8,12 @@ use burn::tensor::backend::Backend;
 use serde_json::{Map, Value, json};
 
 use super::prompt::{self, Given, OFFSET_GROUP, PROMPT_GROUP, PromptAdapter, object, refuse};
-use super::{AdapterInit, Merge, MethodConfig, MethodInfo, MethodSettings, PromptSizes, Setting, Shape};
+use super::prompt_source::{self, P_TUNING_GROUP, PromptSource, RESIDUAL_GROUP};
+use super::{
+    AdapterInit, Merge, MethodConfig, MethodInfo, MethodSettings, ParameterGroup, PromptSizes, Setting, Shape,
+};
 use crate::file::Fields;
+use crate::network::NetworkSizes;
 use crate::{AdaptiveOffset, CoreError, Method, ModelSites, Offset, budget};
 
 /// Sizes of the prompt and of the network shared by all tokens.
@@ -25,6 +30,8 @@ pub struct AdeptConfig {
     /// Dropout on the bottleneck before its ReLU, active on autodiff backends only. The paper has none; one version of
     /// the published script uses 0.1.
     pub dropout: f64,
+    /// What makes the virtual tokens.
+    pub source: PromptSource,
 }
 
 impl AdeptConfig {
@@ -36,7 +43,18 @@ impl AdeptConfig {
             rank,
             max_source_length: prompt::DEFAULT_LENGTH,
             dropout: 0.0,
+            source: PromptSource::Plain,
         }
+    }
+
+    /// The same with virtual tokens from another source.
+    #[must_use]
+    pub fn with_source(self, source: PromptSource) -> Self {
+        Self { source, ..self }
+    }
+
+    fn network(&self) -> Option<NetworkSizes> {
+        self.source.network(self.d_model, self.virtual_tokens)
     }
 }
 
@@ -48,13 +66,13 @@ impl MethodConfig for AdeptConfig {
         summary: "a shorter prompt and an offset by token, `[P; E + f(E)]`",
         peft_type: "PROMPT_TUNING_LORAX",
         has_prompt: true,
-        groups: &[PROMPT_GROUP, OFFSET_GROUP],
+        groups: &[PROMPT_GROUP, OFFSET_GROUP, RESIDUAL_GROUP, P_TUNING_GROUP],
         merge: Merge::Table,
         inference: "m more positions, a small network for each token; with a folded table m more positions alone",
         citation: "Tang et al., ADePT: Adaptive Decomposed Prompt Tuning for Parameter-Efficient Fine-tuning, ICLR 2025",
     };
 
-    const SETTINGS: &'static [Setting] = &[];
+    const SETTINGS: &'static [Setting] = prompt_source::SETTINGS;
 
     fn from_settings(settings: &MethodSettings<'_>) -> Result<Self, CoreError> {
         let (d_model, m) = (settings.sites.d_model, settings.virtual_tokens);
@@ -62,6 +80,7 @@ impl MethodConfig for AdeptConfig {
         Ok(Self {
             max_source_length: settings.max_source_length,
             dropout: settings.bottleneck_dropout,
+            source: PromptSource::from_settings(settings)?,
             ..Self::new(d_model, m, rank)
         })
     }
@@ -78,7 +97,15 @@ impl MethodConfig for AdeptConfig {
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(refuse(Method::Adept, "dropout", "at least 0 and below 1", self.dropout));
         }
-        Ok(())
+        self.source.validate(self.d_model, self.virtual_tokens)
+    }
+
+    fn groups(&self) -> Vec<ParameterGroup> {
+        match self.source {
+            PromptSource::Plain => vec![PROMPT_GROUP, OFFSET_GROUP],
+            PromptSource::Residual { .. } => vec![PROMPT_GROUP, OFFSET_GROUP, RESIDUAL_GROUP],
+            PromptSource::PTuning { .. } => vec![OFFSET_GROUP, P_TUNING_GROUP],
+        }
     }
 
     fn tensor_shapes(&self, _: &ModelSites) -> Result<Vec<Shape>, CoreError> {
@@ -93,7 +120,21 @@ impl MethodConfig for AdeptConfig {
             ("lora_embedding_B", vec![r, d]),
             ("lora_embedding_b", vec![d]),
         ];
-        prompt::shapes(self.virtual_tokens, d, offset)
+        match self.network() {
+            None => prompt::shapes(self.virtual_tokens, d, offset),
+            Some(sizes) => {
+                let mut shapes = prompt::network_shapes(self.virtual_tokens, sizes);
+                shapes.extend(prompt::shapes(0, d, offset));
+                shapes
+            }
+        }
+    }
+
+    fn derived_shapes(&self) -> Vec<Shape> {
+        match self.source {
+            PromptSource::Plain => Vec::new(),
+            _ => prompt::derived_shapes(self.virtual_tokens, self.d_model),
+        }
     }
 
     fn start<B: Backend>(
@@ -104,7 +145,13 @@ impl MethodConfig for AdeptConfig {
     ) -> Result<PromptAdapter<B>, CoreError> {
         let offset = AdaptiveOffset::new(self, start.fan_in, start.seed, device);
         let offset = Some(Offset::Adaptive(offset));
-        PromptAdapter::start(self.virtual_tokens, self.d_model, offset, start, device)
+        match self.network() {
+            None => PromptAdapter::start(self.virtual_tokens, self.d_model, offset, start, device),
+            Some(sizes) => Ok(PromptAdapter {
+                offset,
+                ..PromptAdapter::start_network(self.virtual_tokens, sizes, start, device)?
+            }),
+        }
     }
 
     fn with_tensors<B: Backend>(
@@ -123,14 +170,17 @@ impl MethodConfig for AdeptConfig {
             self.dropout,
         );
         Ok(PromptAdapter {
-            prompt: given.prompt(device),
-            network: None,
             offset: Some(Offset::Adaptive(offset)),
+            ..given.prompt_of(self.network(), device)
         })
     }
 
     fn tensors<B: Backend>(module: &PromptAdapter<B>) -> Vec<(String, TensorData)> {
         module.tensors()
+    }
+
+    fn derived<B: Backend>(module: &PromptAdapter<B>) -> Vec<(String, TensorData)> {
+        module.derived()
     }
 
     fn check_constants<B: Backend>(&self, module: &PromptAdapter<B>) -> Result<(), CoreError> {
@@ -152,7 +202,9 @@ impl MethodConfig for AdeptConfig {
     }
 
     fn own_keys(&self) -> Map<String, Value> {
-        prompt::own_keys(self.max_source_length, 1.0, self.dropout)
+        let mut keys = prompt::own_keys(self.max_source_length, 1.0, self.dropout);
+        self.source.put_keys(&mut keys);
+        keys
     }
 
     fn from_keys(top: &mut Fields<'_>, own: &mut Fields<'_>) -> Result<Self, CoreError> {
@@ -164,18 +216,21 @@ impl MethodConfig for AdeptConfig {
         Ok(Self {
             max_source_length: length.unwrap_or(prompt::DEFAULT_LENGTH),
             dropout: own.number("dropout")?.unwrap_or(0.0),
+            source: PromptSource::from_keys(own)?,
             ..Self::new(d_model, virtual_tokens, rank)
         })
     }
 
     fn facts(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let mut facts = vec![
             ("width d", self.d_model.to_string()),
             ("virtual tokens m", self.virtual_tokens.to_string()),
             ("bottleneck r", self.rank.to_string()),
             ("dropout", self.dropout.to_string()),
             ("max source length", self.max_source_length.to_string()),
-        ]
+        ];
+        facts.extend(self.source.facts());
+        facts
     }
 
     fn prompt_sizes(&self) -> Option<PromptSizes> {

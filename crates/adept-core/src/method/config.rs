@@ -57,11 +57,12 @@ pub struct MethodInfo {
     pub title: &'static str,
     /// One-line summary of what is trained.
     pub summary: &'static str,
-    /// `peft_type` of its adapter files.
+    /// `peft_type` of its adapter files, by default.
     pub peft_type: &'static str,
     /// Whether it prepends virtual tokens.
     pub has_prompt: bool,
-    /// Parameter groups, in the order used in records.
+    /// Parameter groups, in the order used in records; settings may leave some of them without parameters
+    /// ([`crate::AdapterConfig::groups`]).
     pub groups: &'static [ParameterGroup],
     /// What it can be merged into.
     pub merge: Merge,
@@ -127,6 +128,12 @@ pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
     /// [`CoreError::InvalidConfig`] for the first invalid field.
     fn validate(&self) -> Result<(), CoreError>;
 
+    /// The groups of [`MethodInfo::groups`] that an adapter of this configuration has parameters for. A parameter belongs
+    /// to the first that contains its path.
+    fn groups(&self) -> Vec<ParameterGroup> {
+        Self::INFO.groups.to_vec()
+    }
+
     /// Names and shapes, as in files, of an adapter's tensors for that model.
     ///
     /// # Errors
@@ -187,6 +194,14 @@ pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
     /// # Errors
     /// [`CoreError::InvalidConfig`] for the constant that differs.
     fn check_constants<B: Backend>(&self, module: &Self::Module<B>) -> Result<(), CoreError>;
+
+    /// Values of `peft_type` that the method's files may have.
+    const PEFT_TYPES: &'static [&'static str] = &[Self::INFO.peft_type];
+
+    /// That of this configuration's files.
+    fn peft_type(&self) -> &'static str {
+        Self::INFO.peft_type
+    }
 
     /// Keys of `adapter_config.json` defined by PEFT.
     fn peft_keys<B: Backend>(&self, module: &Self::Module<B>) -> Map<String, Value>;

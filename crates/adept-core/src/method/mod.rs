@@ -16,6 +16,7 @@ mod p_tuning;
 mod prefix;
 mod prompt;
 mod prompt_embedding;
+mod prompt_source;
 mod pt;
 mod residual;
 mod settings;
@@ -47,9 +48,10 @@ pub use ia3::{Ia3, Ia3Config};
 pub use lora::{Lora, LoraConfig};
 pub use lora_bitfit::{LoraBitFit, LoraBitFitConfig};
 pub use p_tuning::{Encoder, PTuningConfig};
-pub use prefix::{PrefixAdapter, PrefixConfig, PrefixTransform};
+pub use prefix::{PrefixAdapter, PrefixConfig, PrefixSites};
 pub use prompt::PromptAdapter;
 pub use prompt_embedding::{PromptEmbedding, PromptEmbeddingConfig};
+pub use prompt_source::PromptSource;
 pub use pt::PtConfig;
 pub use residual::ResidualConfig;
 pub use settings::{MethodSettings, Setting, SettingKind};
@@ -78,6 +80,13 @@ macro_rules! methods {
             pub fn settings(self) -> &'static [Setting] {
                 match self {
                     $(Method::$variant => <$config as MethodConfig>::SETTINGS,)*
+                }
+            }
+
+            /// Values of `peft_type` that its adapter files may have, the default first.
+            pub fn peft_types(self) -> &'static [&'static str] {
+                match self {
+                    $(Method::$variant => <$config as MethodConfig>::PEFT_TYPES,)*
                 }
             }
 
@@ -300,7 +309,7 @@ methods! {
     Adapter "adapter" (HoulsbyConfig, BottleneckAdapter);
     /// AdapterDrop: adapters in all but the lowest blocks.
     AdapterDrop "adapter_drop" (AdapterDropConfig, BottleneckAdapter);
-    /// Prefix tuning: keys and values in front of those of every self-attention.
+    /// Prefix tuning: keys and values in front of an attention's own.
     Prefix "prefix" (PrefixConfig, PrefixAdapter);
     /// A soft prompt and the whole embedding matrix (table 10).
     PromptEmbedding "prompt_embedding" (PromptEmbeddingConfig, PromptEmbedding);
@@ -386,6 +395,11 @@ impl AdapterConfig {
         }
     }
 
+    /// Its parameter groups, in the order used in records; a parameter belongs to the first that contains its path.
+    pub fn groups(&self) -> Vec<ParameterGroup> {
+        each_config!(self, config => config.groups())
+    }
+
     /// Names and shapes of an adapter's tensors for that model, in file order.
     ///
     /// # Errors
@@ -432,6 +446,11 @@ impl AdapterConfig {
     /// Tensors that a file may contain beside them, which are not read.
     pub(crate) fn derived_shapes(&self) -> Vec<Shape> {
         each_config!(self, config => config.derived_shapes())
+    }
+
+    /// `peft_type` of its adapter files.
+    pub fn peft_type(&self) -> &'static str {
+        each_config!(self, config => config.peft_type())
     }
 
     pub(crate) fn own_keys(&self) -> Map<String, Value> {
@@ -486,6 +505,7 @@ impl<B: Backend> Adapter<B> {
     #[must_use]
     pub fn folded(self) -> Self {
         match self {
+            Self::Adept(adapter) => Self::Adept(adapter.folded()),
             Self::Residual(adapter) => Self::Residual(adapter.folded()),
             Self::PTuning(adapter) => Self::PTuning(adapter.folded()),
             Self::Prefix(adapter) => Self::Prefix(adapter.folded()),

@@ -17,9 +17,15 @@ use super::{
     SettingKind, Shape,
 };
 use crate::file::Fields;
-use crate::init::PromptInit;
 use crate::network::{NetworkKind, NetworkSizes};
 use crate::{CoreError, Method, ModelSites};
+
+/// How the encoder and its embedding are trained.
+pub(super) const DEFAULTS: GroupDefaults = GroupDefaults {
+    learning_rate: 1e-3,
+    weight_decay: 0.0,
+    warmup_steps: 500,
+};
 
 const ENCODER: Setting = Setting {
     key: "encoder",
@@ -51,7 +57,7 @@ pub enum Encoder {
 
 impl Encoder {
     /// PEFT's word for it.
-    fn peft_name(self) -> &'static str {
+    pub(super) fn peft_name(self) -> &'static str {
         match self {
             Self::Mlp => "MLP",
             Self::Lstm => "LSTM",
@@ -86,7 +92,7 @@ impl PTuningConfig {
         }
     }
 
-    fn network(&self) -> NetworkSizes {
+    pub(super) fn network(&self) -> NetworkSizes {
         NetworkSizes {
             kind: match self.encoder {
                 Encoder::Mlp => NetworkKind::Mlp,
@@ -109,11 +115,7 @@ impl MethodConfig for PTuningConfig {
         groups: &[ParameterGroup {
             name: "p_tuning",
             prefix: "",
-            defaults: Some(GroupDefaults {
-                learning_rate: 1e-3,
-                weight_decay: 0.0,
-                warmup_steps: 500,
-            }),
+            defaults: Some(DEFAULTS),
         }],
         merge: Merge::No("it makes a soft prompt, which is part of the input, not of the weights"),
         inference: "m more positions",
@@ -163,11 +165,6 @@ impl MethodConfig for PTuningConfig {
         start: AdapterInit<B>,
         device: &B::Device,
     ) -> Result<PromptAdapter<B>, CoreError> {
-        // The embedding is no token of the model: rows of the model's table mean nothing to the encoder.
-        let start = AdapterInit {
-            prompt: PromptInit::Random { std: 1.0 },
-            ..start
-        };
         PromptAdapter::start_network(self.virtual_tokens, self.network(), start, device)
     }
 

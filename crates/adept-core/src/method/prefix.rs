@@ -1,33 +1,41 @@
-//! Prefix tuning: trained keys and values in front of those of every self-attention of the decoder (Li and Liang, 2021),
-//! either directly or made by a network, `W2·tanh(W1·P + b1) + b2` (section 4.3 there).
+//! Prefix tuning: trained keys and values in front of an attention's own (Li and Liang, 2021), either directly or made by
+//! a network (`crate::prefix`).
 //!
-//! Keys and values enter after the projections and unrotated; tokens count their positions from m on, and T5's relative
-//! positions see the prefix at 0 to m − 1. Files are PEFT's `PREFIX_TUNING`: `prompt_embeddings` `[m, 2·L·w]` holds for
-//! each of L blocks w channels of keys and w of values. The tensors of a network stand beside it.
+//! - `sites = "decoder"`: self-attention of the decoder, as in PEFT. Files are PEFT's `PREFIX_TUNING`: `prompt_embeddings`
+//!   `[m, 2·L·w]` holds for each of L blocks w channels of keys and w of values. The tensors of a network stand beside it.
+//! - `sites = "all"`: the encoder's self-attention, the decoder's self-attention and cross-attention, each with an
+//!   embedding and a network of its own, as in the published code. Files are our own `PREFIX_TUNING_ALL`, with the same
+//!   names behind `encoder.`, `decoder.` and `cross.`.
+//!
+//! Keys and values enter after the projections and unrotated; tokens count their positions from m on. T5's relative
+//! positions see the prefix at 0 to m − 1, in the encoder by its bidirectional buckets; cross-attention has no positions.
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, Param};
+use burn::module::Module;
+use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::prompt::{self, Given, MOST_HIDDEN, PROMPT, object, refuse};
+use super::prompt::{self, Given, MOST_HIDDEN, object, refuse};
 use super::{
     AdapterInit, GroupDefaults, Merge, MethodConfig, MethodInfo, MethodSettings, ParameterGroup, PromptSizes, Setting,
     SettingKind, Shape,
 };
 use crate::file::Fields;
-use crate::init::{site_normal, site_values};
-use crate::network::Dense;
-use crate::site::{KeyHeads, ModelSites, Stack, SublayerPart, SublayerSite};
+use crate::prefix::{AttentionPrefix, Place, PrefixSizes, VALUES};
+use crate::site::{KeyHeads, ModelSites, SublayerSite};
 use crate::{CoreError, Intervention, Method, Prefix};
 
-/// Names of a network's tensors in PEFT.
-const EMBEDDING: &str = "embedding.weight";
-const INNER: [&str; 2] = ["transform.0.weight", "transform.0.bias"];
-const OUTER: [&str; 2] = ["transform.2.weight", "transform.2.bias"];
-
+const SITES: Setting = Setting {
+    key: "sites",
+    kind: SettingKind::Choice(&["decoder", "all"]),
+    default: "\"decoder\"",
+    meaning: "Attentions with a prefix: the decoder's self-attention (`decoder`, as in PEFT), or the encoder's \
+              self-attention, the decoder's self-attention and cross-attention, each with its own (`all`, as in the \
+              method's paper). A decoder-only backbone has `decoder` alone.",
+};
 const HIDDEN: Setting = Setting {
     key: "hidden",
     kind: SettingKind::Integer {
@@ -35,33 +43,64 @@ const HIDDEN: Setting = Setting {
         max: MOST_HIDDEN as i64,
     },
     default: "0",
-    meaning: "Hidden width of a network that makes keys and values; 0: they are trained themselves.",
+    meaning: "Hidden width of a network that makes keys and values; 0: they are trained themselves. With \
+              `sites = \"all\"` each kind of attention has its own network.",
 };
+
+/// PEFT's type for a prefix of the decoder, and our own for one of all attentions.
+const TYPES: [&str; 2] = ["PREFIX_TUNING", "PREFIX_TUNING_ALL"];
+
+/// Attentions that have a prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrefixSites {
+    /// Self-attention of the decoder.
+    Decoder,
+    /// Self-attention of the encoder and of the decoder, and cross-attention.
+    All {
+        /// Blocks of the encoder.
+        encoder_layers: usize,
+    },
+}
+
+/// Words for them, in settings and in files.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Word {
+    Decoder,
+    All,
+}
 
 /// Sizes of a prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrefixConfig {
-    /// Slots `m` in front of every self-attention.
+    /// Slots `m` in front of an attention's own.
     pub virtual_tokens: usize,
+    /// Attentions that have a prefix.
+    pub sites: PrefixSites,
     /// Blocks `L` of the decoder.
     pub layers: usize,
     /// Heads of keys and values.
     pub heads: KeyHeads,
-    /// Hidden width of the network; 0: none.
+    /// Hidden width of the network, or of each of them; 0: none.
     pub hidden: usize,
     /// Longest source in training; informational.
     pub max_source_length: usize,
 }
 
 impl PrefixConfig {
-    /// A prefix of `virtual_tokens` slots for that model, made by a network if `hidden` is not 0.
+    /// A prefix of `virtual_tokens` slots for the decoder's self-attention of that model, made by a network if `hidden`
+    /// is not 0.
     ///
     /// # Errors
     /// A model without self-attention in its decoder, or with attentions of different sizes.
     pub fn new(sites: &ModelSites, virtual_tokens: usize, hidden: usize) -> Result<Self, CoreError> {
-        let (layers, heads) = attentions(sites)?;
+        let (layers, heads) = Place::Decoder.attentions(sites).ok_or(CoreError::NoSite {
+            method: Method::Prefix,
+            needed: "self-attentions of one size in its decoder",
+        })?;
         Ok(Self {
             virtual_tokens,
+            sites: PrefixSites::Decoder,
             layers,
             heads,
             hidden,
@@ -69,128 +108,150 @@ impl PrefixConfig {
         })
     }
 
-    /// Values for each slot.
-    fn width(&self) -> usize {
-        2 * self.layers * self.heads.width()
+    /// The same for every attention of an encoder-decoder.
+    ///
+    /// # Errors
+    /// As [`PrefixConfig::new`], and a model without encoder or cross-attention.
+    pub fn all(sites: &ModelSites, virtual_tokens: usize, hidden: usize) -> Result<Self, CoreError> {
+        let decoder = Self::new(sites, virtual_tokens, hidden)?;
+        let [encoder, cross] = [Place::Encoder, Place::Cross].map(|place| place.attentions(sites));
+        let (Some((encoder_layers, heads)), Some(cross)) = (encoder, cross) else {
+            let expected = "decoder: the model has no encoder and cross-attention";
+            return Err(refuse(Method::Prefix, "sites", expected, "all"));
+        };
+        if heads != decoder.heads || cross != (decoder.layers, decoder.heads) {
+            return Err(CoreError::NoSite {
+                method: Method::Prefix,
+                needed: "attentions of one size in both of its stacks",
+            });
+        }
+        Ok(Self {
+            sites: PrefixSites::All { encoder_layers },
+            ..decoder
+        })
+    }
+
+    /// Sizes of the decoder's prefix.
+    fn decoder_sizes(&self) -> PrefixSizes {
+        PrefixSizes {
+            virtual_tokens: self.virtual_tokens,
+            layers: self.layers,
+            width: self.heads.width(),
+            hidden: self.hidden,
+        }
+    }
+
+    /// Sizes of a place's prefix, if it has one.
+    fn sizes(&self, place: Place) -> Option<PrefixSizes> {
+        let decoder = self.decoder_sizes();
+        match (place, self.sites) {
+            (Place::Decoder, _) | (Place::Cross, PrefixSites::All { .. }) => Some(decoder),
+            (Place::Encoder, PrefixSites::All { encoder_layers }) => Some(PrefixSizes {
+                layers: encoder_layers,
+                ..decoder
+            }),
+            (Place::Encoder | Place::Cross, PrefixSites::Decoder) => None,
+        }
+    }
+
+    /// The kinds of attention that have a prefix, with its sizes, in file order.
+    fn places(&self) -> impl Iterator<Item = (Place, PrefixSizes)> {
+        Place::ALL
+            .into_iter()
+            .filter_map(|place| Some((place, self.sizes(place)?)))
+    }
+
+    /// Name in files of a tensor of a place.
+    fn name(&self, place: Place, tensor: &str) -> String {
+        match self.sites {
+            PrefixSites::Decoder => tensor.to_owned(),
+            PrefixSites::All { .. } => format!("{}{tensor}", place.front()),
+        }
     }
 
     fn shapes(&self) -> Vec<Shape> {
-        let (m, w, h) = (self.virtual_tokens, self.heads.width(), self.hidden);
-        let shapes = match h {
-            0 => vec![(PROMPT, vec![m, self.width()])],
-            h => vec![
-                (EMBEDDING, vec![m, w]),
-                (INNER[0], vec![h, w]),
-                (INNER[1], vec![h]),
-                (OUTER[0], vec![self.width(), h]),
-                (OUTER[1], vec![self.width()]),
-            ],
+        let of_place = |(place, sizes): (Place, PrefixSizes)| {
+            let shapes = sizes.shapes().into_iter();
+            shapes.map(move |(name, shape)| (self.name(place, name), shape))
         };
-        shapes
-            .into_iter()
-            .map(|(name, shape)| (name.to_owned(), shape))
-            .collect()
+        self.places().flat_map(of_place).collect()
     }
 
     /// Checks that the prefix has the size of the model's attentions.
     fn check(&self, sites: &ModelSites) -> Result<(), CoreError> {
-        let (layers, heads) = attentions(sites)?;
-        match (layers, heads) == (self.layers, self.heads) {
-            true => Ok(()),
-            false => Err(CoreError::OtherAttention {
-                expected: [self.layers, self.heads.heads, self.heads.channels],
-                found: [layers, heads.heads, heads.channels],
-            }),
+        let model = match self.sites {
+            PrefixSites::Decoder => Self::new(sites, self.virtual_tokens, self.hidden)?,
+            PrefixSites::All { .. } => Self::all(sites, self.virtual_tokens, self.hidden)?,
+        };
+        let sizes = |stack, config: &Self, layers| (stack, [layers, config.heads.heads, config.heads.channels]);
+        let all = |config: &Self| {
+            let decoder = sizes("decoder", config, config.layers);
+            match config.sites {
+                PrefixSites::Decoder => vec![decoder],
+                PrefixSites::All { encoder_layers } => vec![sizes("encoder", config, encoder_layers), decoder],
+            }
+        };
+        let mut pairs = all(self).into_iter().zip(all(&model));
+        match pairs.find(|(expected, found)| expected != found) {
+            None => Ok(()),
+            Some(((stack, expected), (_, found))) => Err(CoreError::OtherAttention { stack, expected, found }),
         }
     }
 
-    fn adapter<B: Backend>(&self, embedding: Tensor<B, 2>, transform: Option<PrefixTransform<B>>) -> PrefixAdapter<B> {
+    /// An adapter of each place's prefix.
+    fn adapter<B: Backend>(&self, mut make: impl FnMut(Place, PrefixSizes) -> AttentionPrefix<B>) -> PrefixAdapter<B> {
+        let decoder = make(Place::Decoder, self.decoder_sizes());
+        let others = [Place::Encoder, Place::Cross].into_iter();
+        let others = others.filter_map(|place| Some(make(place, self.sizes(place)?)));
         PrefixAdapter {
-            embedding: Param::from_tensor(embedding),
-            transform,
-            layers: self.layers,
-            width: self.heads.width(),
+            decoder,
+            others: others.collect(),
         }
     }
 }
 
-/// Number of the decoder's self-attentions, and their heads.
-fn attentions(sites: &ModelSites) -> Result<(usize, KeyHeads), CoreError> {
-    let own = sites.sublayers.iter().filter(|layer| is_prefixed(layer.site));
-    let heads: Vec<KeyHeads> = own.filter_map(|layer| layer.heads).collect();
-    match heads.first() {
-        Some(first) if heads.iter().all(|heads| heads == first) => Ok((heads.len(), *first)),
-        _ => Err(CoreError::NoSite {
-            method: Method::Prefix,
-            needed: "self-attentions of one size in its decoder",
-        }),
-    }
-}
-
-fn is_prefixed(site: SublayerSite) -> bool {
-    (site.stack, site.part) == (Stack::Decoder, SublayerPart::Attention)
-}
-
-/// The network that makes keys and values.
-#[derive(Module, Debug)]
-pub struct PrefixTransform<B: Backend> {
-    /// `w` to the hidden width.
-    pub inner: Dense<B>,
-    /// The hidden width to `2·L·w`.
-    pub outer: Dense<B>,
-}
-
-/// Keys and values of all blocks.
+/// Keys and values of all blocks, for each kind of attention that has a prefix.
 #[derive(Module, Debug)]
 pub struct PrefixAdapter<B: Backend> {
-    /// `[m, 2·L·w]`, or `[m, w]` as the network's input.
-    pub embedding: Param<Tensor<B, 2>>,
-    /// The network, if there is one.
-    pub transform: Option<PrefixTransform<B>>,
-    #[module(skip)]
-    layers: usize,
-    #[module(skip)]
-    width: usize,
+    /// Of the decoder's self-attentions.
+    pub decoder: AttentionPrefix<B>,
+    /// Of the encoder's self-attentions and of the cross-attentions, in this order; empty if the decoder alone has a
+    /// prefix.
+    pub others: Vec<AttentionPrefix<B>>,
 }
 
 impl<B: Backend> PrefixAdapter<B> {
-    /// Columns `start .. start + count` of the values of all blocks, `[m, count]`.
-    fn columns(&self, start: usize, count: usize) -> Tensor<B, 2> {
-        let embedding = self.embedding.val();
-        let Some(PrefixTransform { inner, outer }) = &self.transform else {
-            return embedding.narrow(1, start, count);
-        };
-        let hidden = inner.forward(embedding).tanh();
-        let (weight, bias) = (outer.weight.val(), outer.bias.val());
-        let weight = weight.narrow(0, start, count).transpose();
-        hidden.matmul(weight) + bias.narrow(0, start, count).unsqueeze()
+    fn place(&self, place: Place) -> Option<&AttentionPrefix<B>> {
+        match place {
+            Place::Decoder => Some(&self.decoder),
+            Place::Encoder => self.others.first(),
+            Place::Cross => self.others.get(1),
+        }
+    }
+
+    /// Those that are there, in file order, with what stands in front of their names in files.
+    fn parts(&self) -> impl Iterator<Item = (&'static str, &AttentionPrefix<B>)> {
+        let is_alone = self.others.is_empty();
+        let parts = Place::ALL.into_iter();
+        parts.filter_map(move |place| {
+            let part = self.place(place)?;
+            Some((if is_alone { "" } else { place.front() }, part))
+        })
     }
 
     /// The same prefix with its values computed once, for inference.
     #[must_use]
     pub fn folded(self) -> Self {
-        match self.transform {
-            None => self,
-            Some(_) => Self {
-                embedding: Param::from_tensor(self.columns(0, 2 * self.layers * self.width)),
-                transform: None,
-                ..self
-            },
+        Self {
+            decoder: self.decoder.folded(),
+            others: self.others.into_iter().map(AttentionPrefix::folded).collect(),
         }
     }
 }
 
 impl<B: Backend> Intervention<B> for PrefixAdapter<B> {
     fn prefix(&self, site: SublayerSite) -> Option<Prefix<B>> {
-        let width = self.width;
-        let has_one = is_prefixed(site) && site.block < self.layers;
-        has_one.then(|| {
-            let both = self.columns(2 * site.block * width, 2 * width);
-            Prefix {
-                keys: both.clone().narrow(1, 0, width),
-                values: both.narrow(1, width, width),
-            }
-        })
+        self.place(Place::of(site)?)?.block(site.block)
     }
 
     fn changes_model(&self) -> bool {
@@ -198,7 +259,7 @@ impl<B: Backend> Intervention<B> for PrefixAdapter<B> {
     }
 
     fn virtual_tokens(&self) -> usize {
-        self.embedding.dims()[0]
+        self.decoder.slots()
     }
 }
 
@@ -207,8 +268,8 @@ impl MethodConfig for PrefixConfig {
 
     const INFO: MethodInfo = MethodInfo {
         title: "Prefix tuning",
-        summary: "keys and values in front of the decoder's own",
-        peft_type: "PREFIX_TUNING",
+        summary: "keys and values in front of the decoder's own, or of every attention's",
+        peft_type: TYPES[0],
         has_prompt: false,
         groups: &[ParameterGroup {
             name: "prefix",
@@ -220,17 +281,24 @@ impl MethodConfig for PrefixConfig {
             }),
         }],
         merge: Merge::No("keys and values in front of others are not weights"),
-        inference: "m more keys and values in each self-attention",
+        inference: "m more keys and values in each attention with a prefix",
         citation: "Li and Liang, Prefix-Tuning: Optimizing Continuous Prompts for Generation, ACL 2021",
     };
 
-    const SETTINGS: &'static [Setting] = &[HIDDEN];
+    const SETTINGS: &'static [Setting] = &[SITES, HIDDEN];
+
+    const PEFT_TYPES: &'static [&'static str] = &TYPES;
 
     fn from_settings(settings: &MethodSettings<'_>) -> Result<Self, CoreError> {
         let hidden = settings.own(Method::Prefix, &HIDDEN)?;
+        let (sites, m) = (settings.sites, settings.virtual_tokens);
+        let config = match settings.own(Method::Prefix, &SITES)? {
+            Word::Decoder => Self::new(sites, m, hidden)?,
+            Word::All => Self::all(sites, m, hidden)?,
+        };
         Ok(Self {
             max_source_length: settings.max_source_length,
-            ..Self::new(settings.sites, settings.virtual_tokens, hidden)?
+            ..config
         })
     }
 
@@ -243,20 +311,31 @@ impl MethodConfig for PrefixConfig {
             return Err(refuse(Method::Prefix, "hidden", "from 0 to 8192", self.hidden));
         }
         // Files from other programs may contain anything.
-        let bytes = || {
+        let bytes = |layers: usize| {
             let width = self.heads.heads.checked_mul(self.heads.channels)?;
-            let width = width.checked_mul(2)?.checked_mul(self.layers)?;
+            let width = width.checked_mul(2)?.checked_mul(layers)?;
             let rows = self.virtual_tokens.max(MOST_HIDDEN);
             width.checked_mul(rows)?.checked_mul(8)
         };
-        match bytes() {
-            Some(bytes) if bytes > 0 && bytes <= isize::MAX as usize => Ok(()),
-            _ => Err(refuse(
-                Method::Prefix,
-                "num_layers",
-                "at least 1, and a size that fits in memory",
-                self.layers,
-            )),
+        let fits = |layers| bytes(layers).is_some_and(|bytes| bytes > 0 && bytes <= isize::MAX as usize);
+        let encoder = match self.sites {
+            PrefixSites::Decoder => None,
+            PrefixSites::All { encoder_layers } => Some(("encoder_layers", encoder_layers)),
+        };
+        let mut stacks = [("num_layers", self.layers)].into_iter().chain(encoder);
+        match stacks.find(|(_, layers)| !fits(*layers)) {
+            None => Ok(()),
+            Some((field, layers)) => {
+                let expected = "at least 1, and a size that fits in memory";
+                Err(refuse(Method::Prefix, field, expected, layers))
+            }
+        }
+    }
+
+    fn peft_type(&self) -> &'static str {
+        match self.sites {
+            PrefixSites::Decoder => TYPES[0],
+            PrefixSites::All { .. } => TYPES[1],
         }
     }
 
@@ -270,9 +349,13 @@ impl MethodConfig for PrefixConfig {
     }
 
     fn derived_shapes(&self) -> Vec<Shape> {
-        match self.hidden {
-            0 => Vec::new(),
-            _ => vec![(PROMPT.to_owned(), vec![self.virtual_tokens, self.width()])],
+        // PEFT does not read a prefix of all attentions, so there is nothing to compute for it.
+        let of_place = |(place, sizes): (Place, PrefixSizes)| {
+            (self.name(place, VALUES), vec![self.virtual_tokens, sizes.columns()])
+        };
+        match (self.sites, self.hidden) {
+            (PrefixSites::Decoder, 1..) => self.places().map(of_place).collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -283,23 +366,7 @@ impl MethodConfig for PrefixConfig {
         device: &B::Device,
     ) -> Result<PrefixAdapter<B>, CoreError> {
         self.check(sites)?;
-        // As in PEFT: embeddings of standard normal values, linear maps within ±1/√inputs.
-        let (m, w, h) = (self.virtual_tokens, self.heads.width(), self.hidden);
-        let columns = if h == 0 { self.width() } else { w };
-        let embedding = TensorData::new(site_normal(m * columns, 1.0, start.seed, 0), [m, columns]);
-        let uniform = |[rows, inputs]: [usize; 2], place: usize| {
-            let bound = 1.0 / (inputs as f64).sqrt();
-            let values = |count, place| site_values(count, bound, start.seed, place);
-            Dense {
-                weight: Param::from_data(TensorData::new(values(rows * inputs, place), [rows, inputs]), device),
-                bias: Param::from_data(TensorData::new(values(rows, place + 1), [rows]), device),
-            }
-        };
-        let transform = (h > 0).then(|| PrefixTransform {
-            inner: uniform([h, w], 1),
-            outer: uniform([self.width(), h], 3),
-        });
-        Ok(self.adapter(Tensor::from_data(embedding, device), transform))
+        Ok(self.adapter(|place, sizes| sizes.start(start.seed, place.first_stream(), device)))
     }
 
     fn with_tensors<B: Backend>(
@@ -310,41 +377,26 @@ impl MethodConfig for PrefixConfig {
     ) -> Result<PrefixAdapter<B>, CoreError> {
         self.check(sites)?;
         let mut given = Given::new(tensors, &self.shapes())?;
-        if self.hidden == 0 {
-            return Ok(self.adapter(given.take(PROMPT, device), None));
-        }
-        let mut dense = |[weight, bias]: [&str; 2]| Dense {
-            weight: Param::from_tensor(given.take(weight, device)),
-            bias: Param::from_tensor(given.take(bias, device)),
-        };
-        let transform = PrefixTransform {
-            inner: dense(INNER),
-            outer: dense(OUTER),
-        };
-        Ok(self.adapter(given.take(EMBEDDING, device), Some(transform)))
+        Ok(self.adapter(|place, sizes| {
+            let names = sizes.shapes().into_iter();
+            let data: Vec<_> = names.map(|(name, _)| given.data(&self.name(place, name))).collect();
+            sizes.build(data, device)
+        }))
     }
 
     fn tensors<B: Backend>(module: &PrefixAdapter<B>) -> Vec<(String, TensorData)> {
-        let embedding = module.embedding.val().into_data();
-        let Some(PrefixTransform { inner, outer }) = &module.transform else {
-            return vec![(PROMPT.to_owned(), embedding)];
+        let named = |(front, part): (&str, &AttentionPrefix<B>)| {
+            let tensors = part.tensors().into_iter();
+            let named = tensors.map(|(name, data)| (format!("{front}{name}"), data));
+            named.collect::<Vec<_>>()
         };
-        let tensors = [
-            (EMBEDDING, embedding),
-            (INNER[0], inner.weight.val().into_data()),
-            (INNER[1], inner.bias.val().into_data()),
-            (OUTER[0], outer.weight.val().into_data()),
-            (OUTER[1], outer.bias.val().into_data()),
-        ];
-        tensors.map(|(name, data)| (name.to_owned(), data)).to_vec()
+        module.parts().flat_map(named).collect()
     }
 
     fn derived<B: Backend>(module: &PrefixAdapter<B>) -> Vec<(String, TensorData)> {
-        let made = module.transform.as_ref().map(|_| {
-            let all = module.columns(0, 2 * module.layers * module.width);
-            (PROMPT.to_owned(), all.into_data())
-        });
-        made.into_iter().collect()
+        let made = module.parts().filter(|(front, _)| front.is_empty());
+        made.filter_map(|(_, part)| Some((VALUES.to_owned(), part.made()?)))
+            .collect()
     }
 
     fn check_constants<B: Backend>(&self, _: &PrefixAdapter<B>) -> Result<(), CoreError> {
@@ -365,10 +417,14 @@ impl MethodConfig for PrefixConfig {
     }
 
     fn own_keys(&self) -> Map<String, Value> {
-        object(json!({
+        let mut keys = object(json!({
             "hidden": self.hidden,
             "max_source_length": self.max_source_length,
-        }))
+        }));
+        if let PrefixSites::All { encoder_layers } = self.sites {
+            keys.extend(object(json!({ "encoder_layers": encoder_layers, "sites": Word::All })));
+        }
+        keys
     }
 
     fn from_keys(top: &mut Fields<'_>, own: &mut Fields<'_>) -> Result<Self, CoreError> {
@@ -380,8 +436,15 @@ impl MethodConfig for PrefixConfig {
         // Without our own key the file is of PEFT, which stores the values alone.
         top.flag("prefix_projection")?;
         top.count("encoder_hidden_size")?;
+        let sites = match own.word("sites", "decoder or all")?.unwrap_or(Word::Decoder) {
+            Word::Decoder => PrefixSites::Decoder,
+            Word::All => PrefixSites::All {
+                encoder_layers: own.required_count("encoder_layers")?,
+            },
+        };
         Ok(Self {
             virtual_tokens,
+            sites,
             layers: top.required_count("num_layers")?,
             heads: KeyHeads {
                 heads,
@@ -393,13 +456,19 @@ impl MethodConfig for PrefixConfig {
     }
 
     fn facts(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("virtual tokens m", self.virtual_tokens.to_string()),
+        let encoder = match self.sites {
+            PrefixSites::Decoder => None,
+            PrefixSites::All { encoder_layers } => Some(("encoder blocks", encoder_layers.to_string())),
+        };
+        let mut facts = vec![("virtual tokens m", self.virtual_tokens.to_string())];
+        facts.extend(encoder);
+        facts.extend([
             ("blocks", self.layers.to_string()),
             ("width of keys", self.heads.width().to_string()),
             ("hidden width h", self.hidden.to_string()),
             ("max source length", self.max_source_length.to_string()),
-        ]
+        ]);
+        facts
     }
 
     fn prompt_sizes(&self) -> Option<PromptSizes> {

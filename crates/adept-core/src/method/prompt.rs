@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 
 use super::{AdapterInit, GroupDefaults, ParameterGroup, Shape};
 use crate::file::{Fields, descriptive, exact};
-use crate::network::NetworkSizes;
+use crate::init::PromptInit;
+use crate::network::{NetworkKind, NetworkSizes};
 use crate::{CoreError, Intervention, Method, Offset, PromptNetwork, SoftPrompt};
 
 /// Name of the soft prompt in files.
@@ -67,7 +68,8 @@ impl<B: Backend> PromptAdapter<B> {
         })
     }
 
-    /// A prompt or embedding `[m, d]`, initialised as `start` says, and a new network.
+    /// A new network, and the prompt `[m, d]` that it reads, initialised as `start` says; P-tuning's embedding starts at
+    /// standard normal values.
     pub(super) fn start_network(
         virtual_tokens: usize,
         sizes: NetworkSizes,
@@ -75,6 +77,14 @@ impl<B: Backend> PromptAdapter<B> {
         device: &B::Device,
     ) -> Result<Self, CoreError> {
         let network = Some(sizes.start(start.seed, device));
+        let start = match sizes.kind {
+            NetworkKind::Residual => start,
+            // Its embedding is no token of the model: rows of the model's table mean nothing to the encoder.
+            NetworkKind::Mlp | NetworkKind::Lstm => AdapterInit {
+                prompt: PromptInit::Random { std: 1.0 },
+                ..start
+            },
+        };
         let prompt = Self::start(virtual_tokens, sizes.d_model, None, start, device)?;
         Ok(Self { network, ..prompt })
     }
@@ -87,14 +97,7 @@ impl<B: Backend> PromptAdapter<B> {
         device: &B::Device,
     ) -> Result<Self, CoreError> {
         let shapes = network_shapes(virtual_tokens, sizes);
-        let mut given = Given::new(tensors, &shapes)?;
-        let prompt = SoftPrompt::new(given.take(sizes.input_name(), device));
-        let data = sizes.shapes().map(|(name, _)| given.data(&name)).collect();
-        Ok(Self {
-            prompt: Some(prompt),
-            network: Some(sizes.build(data, device)),
-            offset: None,
-        })
+        Ok(Given::new(tensors, &shapes)?.prompt_of(Some(sizes), device))
     }
 
     /// Tensors named as in files, prompt first.
@@ -200,6 +203,28 @@ impl Given {
         let has_one = self.0.contains_key(PROMPT);
         has_one.then(|| SoftPrompt::new(self.take(PROMPT, device)))
     }
+
+    /// A prompt, or a network of these sizes with what it reads; without an offset.
+    pub(super) fn prompt_of<B: Backend>(
+        &mut self,
+        network: Option<NetworkSizes>,
+        device: &B::Device,
+    ) -> PromptAdapter<B> {
+        let Some(sizes) = network else {
+            return PromptAdapter {
+                prompt: self.prompt(device),
+                network: None,
+                offset: None,
+            };
+        };
+        let prompt = SoftPrompt::new(self.take(sizes.input_name(), device));
+        let data = sizes.shapes().map(|(name, _)| self.data(&name)).collect();
+        PromptAdapter {
+            prompt: Some(prompt),
+            network: Some(sizes.build(data, device)),
+            offset: None,
+        }
+    }
 }
 
 fn mismatch(tensor: &str, expected: &[usize], found: &[usize]) -> CoreError {
@@ -267,7 +292,7 @@ pub(super) fn validate(
     size().ok_or_else(|| refuse(method, "d_model", "a size that fits in memory", d_model))
 }
 
-/// Largest hidden width of a network: a step of one still fits in memory. [`validate_network`] says it in its
+/// Largest hidden width of a network: a step of one still fits in memory. [`validate_sizes`] says it in its
 /// message.
 pub(super) const MOST_HIDDEN: usize = 8192;
 
@@ -279,6 +304,11 @@ pub(super) fn validate_network(
     max_source_length: usize,
 ) -> Result<(), CoreError> {
     validate(method, sizes.d_model, virtual_tokens, None, max_source_length)?;
+    validate_sizes(method, sizes)
+}
+
+/// Checks the sizes of a network.
+pub(super) fn validate_sizes(method: Method, sizes: NetworkSizes) -> Result<(), CoreError> {
     if !(1..=MOST_HIDDEN).contains(&sizes.hidden) {
         return Err(refuse(method, "hidden", "from 1 to 8192", sizes.hidden));
     }

@@ -18,6 +18,15 @@ use crate::file::Fields;
 use crate::network::{NetworkKind, NetworkSizes};
 use crate::{CoreError, Method, ModelSites};
 
+/// Hidden width of the published network.
+pub(super) const DEFAULT_HIDDEN: usize = 800;
+/// How the network is trained.
+pub(super) const NETWORK_DEFAULTS: GroupDefaults = GroupDefaults {
+    learning_rate: 0.3,
+    weight_decay: 1e-5,
+    warmup_steps: 500,
+};
+
 const HIDDEN: Setting = Setting {
     key: "hidden",
     kind: SettingKind::Integer {
@@ -52,7 +61,7 @@ impl ResidualConfig {
         }
     }
 
-    fn network(&self) -> NetworkSizes {
+    pub(super) fn network(&self) -> NetworkSizes {
         NetworkSizes {
             kind: NetworkKind::Residual,
             d_model: self.d_model,
@@ -74,11 +83,7 @@ impl MethodConfig for ResidualConfig {
             ParameterGroup {
                 name: "residual",
                 prefix: "network",
-                defaults: Some(GroupDefaults {
-                    learning_rate: 0.3,
-                    weight_decay: 1e-5,
-                    warmup_steps: 500,
-                }),
+                defaults: Some(NETWORK_DEFAULTS),
             },
         ],
         merge: Merge::No("it makes a soft prompt, which is part of the input, not of the weights"),

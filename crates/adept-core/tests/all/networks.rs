@@ -1,4 +1,4 @@
-//! Prompts made by networks: residual prompt tuning and P-tuning. Values are compared with PyTorch's by `adept verify`.
+//! Prompts made by networks: residual prompt tuning and P-tuning, alone and beside ADePT's offset. Values are compared with PyTorch's by `adept verify`.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -6,7 +6,8 @@ use std::fs;
 use crate::common::{random, sites, trained};
 use adept_core::file::{self, CONFIG_FILE, TENSOR_FILE};
 use adept_core::{
-    Adapter, AdapterConfig, AdapterMetadata, CoreError, Encoder, Intervention, Method, PTuningConfig, ResidualConfig,
+    Adapter, AdapterConfig, AdapterMetadata, AdeptConfig, CoreError, Encoder, Intervention, Method, PTuningConfig,
+    PromptSource, ResidualConfig,
 };
 use burn::backend::Autodiff;
 use burn::module::{AutodiffModule, Module};
@@ -18,11 +19,21 @@ use serde_json::{Value, json};
 
 type B = Flex;
 
-fn configs() -> [AdapterConfig; 3] {
+const RESIDUAL: PromptSource = PromptSource::Residual { hidden: 4 };
+
+fn p_tuning(encoder: Encoder) -> PromptSource {
+    PromptSource::PTuning { encoder, hidden: 4 }
+}
+
+fn configs() -> [AdapterConfig; 6] {
+    let adept = |source| AdeptConfig::new(6, 3, 2).with_source(source).into();
     [
         ResidualConfig::new(6, 3, 4).into(),
         PTuningConfig::new(6, 3, Encoder::Mlp, 4).into(),
         PTuningConfig::new(6, 3, Encoder::Lstm, 4).into(),
+        adept(RESIDUAL),
+        adept(p_tuning(Encoder::Mlp)),
+        adept(p_tuning(Encoder::Lstm)),
     ]
 }
 
@@ -144,12 +155,22 @@ fn damaged_files_are_refused() {
         fs::write(&path, value.to_string()).unwrap();
         file::read(dir.path()).unwrap_err()
     };
-    let [residual, mlp, lstm] = configs();
+    let [residual, mlp, lstm, adept, ..] = configs();
     let error = load_changed(&residual, &|value| value["adept"]["hidden"] = json!(5));
     assert!(
         matches!(&error, CoreError::ShapeMismatch { tensor, .. } if tensor == "up.weight"),
         "{error}"
     );
+    for (key, found) in [("prompt", json!("lstm")), ("hidden", json!(null))] {
+        let error = load_changed(&adept, &|value| value["adept"][key] = found.clone());
+        let named = format!("adept.{key}");
+        assert!(
+            matches!(&error, CoreError::ConfigField { field, .. } if *field == named),
+            "{error}"
+        );
+    }
+    let error = load_changed(&adept, &|value| value["adept"]["prompt"] = json!("plain"));
+    assert!(matches!(error, CoreError::UnexpectedTensor { .. }), "{error}");
     let error = load_changed(&residual, &|value| value["adept"]["method"] = json!("p_tuning"));
     assert!(matches!(error, CoreError::UnknownPeftType { .. }), "{error}");
     for (config, key, found) in [
@@ -180,6 +201,13 @@ fn senseless_sizes_are_refused() {
         (ResidualConfig::new(0, 3, 4).into(), "d_model"),
         (PTuningConfig::new(6, 3, Encoder::Lstm, 1 << 40).into(), "hidden"),
         (PTuningConfig::new(1 << 50, 3, Encoder::Lstm, 4).into(), "d_model"),
+        (AdeptConfig::new(6, 0, 2).with_source(RESIDUAL).into(), "virtual_tokens"),
+        (
+            AdeptConfig::new(6, 3, 2)
+                .with_source(PromptSource::Residual { hidden: 0 })
+                .into(),
+            "hidden",
+        ),
     ] {
         let error = config.validate().unwrap_err();
         assert!(
@@ -209,7 +237,7 @@ fn every_tensor_is_trained_and_the_folded_adapter_computes_the_same() {
 /// the residual network take each row by itself.
 #[test]
 fn only_the_lstm_mixes_virtual_tokens() {
-    for (config, is_mixed) in configs().into_iter().zip([false, false, true]) {
+    for (config, is_mixed) in configs().into_iter().zip([false, false, true, false, false, true]) {
         let adapter = trained::<B>(&config, 7);
         let mut tensors: std::collections::BTreeMap<_, _> = adapter.tensors().into_iter().collect();
         let name = ["prompt", "embedding.weight"]
@@ -223,5 +251,113 @@ fn only_the_lstm_mixes_virtual_tokens() {
         let [before, after] = [&adapter, &other].map(|adapter| values(adapter.prompt().unwrap()));
         assert_eq!(before[..6] != after[..6], is_mixed, "{config:?}");
         assert_ne!(before[12..], after[12..]);
+    }
+}
+
+/// The virtual tokens are those of the network's own method, the tokens of the input those of a plain ADePT.
+#[test]
+fn a_network_beside_adepts_offset_makes_the_prompt_and_nothing_else() {
+    let device = Default::default();
+    for (number, alone) in configs().iter().take(3).enumerate() {
+        let adept = trained::<B>(&configs()[number + 3], 5);
+        let tensors = adept.tensors();
+        let (offset, network): (Vec<_>, Vec<_>) = tensors
+            .into_iter()
+            .partition(|(name, _)| name.starts_with("lora_embedding_"));
+        let network: std::collections::BTreeMap<_, _> = network.into_iter().collect();
+        let alone = Adapter::<B>::from_tensors(alone, &sites(alone), network, &device).unwrap();
+        let made = alone.prompt().unwrap();
+        let prompt = ("prompt_embeddings".to_owned(), made.clone().into_data());
+        let config = AdapterConfig::adept(6, 3, 2);
+        let tensors = offset.into_iter().chain([prompt]).collect();
+        let plain = Adapter::<B>::from_tensors(&config, &sites(&config), tensors, &device).unwrap();
+
+        let embeddings = trained::<B>(&AdapterConfig::pt(6, 4), 2)
+            .prompt()
+            .unwrap()
+            .unsqueeze::<3>();
+        let mask = Tensor::full([1, 4], true, &device);
+        let [found, folded, expected] = [&adept, &adept.clone().folded(), &plain]
+            .map(|adapter| values(adapter.forward(embeddings.clone(), mask.clone()).embeddings));
+        assert_eq!(found[..3 * 6], values(made));
+        assert_eq!((&found, &folded), (&expected, &expected), "{:?}", configs()[number + 3]);
+        assert_ne!(found[3 * 6..], values(embeddings));
+    }
+}
+
+/// A file of a plain ADePT says nothing of networks: it has the keys that it had before they could be chosen.
+#[test]
+fn a_plain_prompt_has_no_keys_of_a_network() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = AdapterConfig::adept(6, 3, 2);
+    let adapter = trained::<B>(&config, 5);
+    file::save(dir.path(), &adapter, &AdapterMetadata::new(config, "t5-base")).unwrap();
+    let text = fs::read(dir.path().join(CONFIG_FILE)).unwrap();
+    let value: Value = serde_json::from_slice(&text).unwrap();
+    let own: Vec<&String> = value["adept"].as_object().unwrap().keys().collect();
+    let expected = [
+        "dropout",
+        "fingerprint",
+        "format_version",
+        "max_source_length",
+        "scale",
+        "task",
+        "tensors",
+    ];
+    assert_eq!(own, expected);
+    let bytes = fs::read(dir.path().join(TENSOR_FILE)).unwrap();
+    let mut names: Vec<_> = adapter.tensors().into_iter().map(|(name, _)| name).collect();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let mut found = tensors.names();
+    names.sort();
+    found.sort();
+    assert_eq!(found, names);
+}
+
+/// Names of the groups that the parameters are in, by path: the first that contains it.
+#[test]
+fn each_parameter_has_its_group() {
+    struct Paths(Vec<String>, Vec<String>);
+    impl<B: Backend> burn::module::ModuleVisitor<B> for Paths {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.0.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.0.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, _: &burn::module::Param<Tensor<B, D>>) {
+            self.1.push(self.0.join("."));
+        }
+    }
+    for (config, expected) in configs().iter().skip(3).zip([
+        [
+            ("prompt", "prompt"),
+            ("network", "adept_residual"),
+            ("offset", "offset"),
+        ],
+        [
+            ("prompt", "adept_p_tuning"),
+            ("network", "adept_p_tuning"),
+            ("offset", "offset"),
+        ],
+        [
+            ("prompt", "adept_p_tuning"),
+            ("network", "adept_p_tuning"),
+            ("offset", "offset"),
+        ],
+    ]) {
+        let mut paths = Paths(Vec::new(), Vec::new());
+        random::<B>(config, 0).visit(&mut paths);
+        assert_eq!(paths.1.len(), config.tensor_shapes(&sites(config)).unwrap().len());
+        for path in paths.1 {
+            let groups = config.groups();
+            let contains = |prefix: String| path.starts_with(&format!("{prefix}."));
+            let group = groups.iter().find(|group| contains(Method::Adept.group_prefix(group)));
+            let part = path.split('.').nth(1).unwrap();
+            let (_, expected) = expected.iter().find(|(known, _)| *known == part).unwrap();
+            assert_eq!(group.map(|group| group.name), Some(*expected), "{path}");
+        }
     }
 }

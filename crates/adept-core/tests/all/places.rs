@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use adept_core::{
-    Adapter, AdapterConfig, AdapterDropConfig, AdapterInit, BitFitConfig, Bottleneck, CoreError, HoulsbyConfig,
-    Intervention as _, KeyHeads, LinearMap, LinearPart, LinearSite, ModelSites, Norm, NormSite, Prefix, PrefixConfig,
-    PromptEmbeddingConfig, Stack, Sublayer, SublayerPart, SublayerSite, TokenMatrix,
+    Adapter, AdapterConfig, AdapterDropConfig, AdapterInit, AdapterMetadata, BitFitConfig, Bottleneck, CoreError,
+    HoulsbyConfig, Intervention as _, KeyHeads, LinearMap, LinearPart, LinearSite, ModelSites, Norm, NormSite, Prefix,
+    PrefixConfig, PromptEmbeddingConfig, Stack, Sublayer, SublayerPart, SublayerSite, TokenMatrix, file,
 };
 use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
@@ -158,7 +158,7 @@ fn a_prefix_has_keys_and_values_of_each_block_in_turn() {
 
     let error = adapter_for_another_model(&sites).to_string();
     assert!(
-        error.contains("for 2 blocks with 2 key heads of 3 channels, the model has 3 blocks"),
+        error.contains("for 2 blocks with 2 key heads of 3 channels, the model's decoder has 3 blocks"),
         "{error}"
     );
 }
@@ -166,6 +166,83 @@ fn a_prefix_has_keys_and_values_of_each_block_in_turn() {
 fn adapter_for_another_model(sites: &ModelSites) -> CoreError {
     let config = PrefixConfig::new(sites, 1, 0).unwrap();
     started(config, &model(3, false)).unwrap_err()
+}
+
+/// An encoder of `encoder` blocks in front of a decoder of two with cross-attention.
+fn encoder_decoder(encoder: usize) -> ModelSites {
+    let mut sites = model(2, false);
+    let mut add = |stack, block, part| {
+        sites.sublayers.push(Sublayer {
+            site: SublayerSite::new(stack, block, part),
+            name: format!("{stack:?}.{block}.{part:?}"),
+            heads: Some(KeyHeads { heads: 2, channels: 3 }),
+        });
+    };
+    for block in 0..encoder {
+        add(Stack::Encoder, block, SublayerPart::Attention);
+    }
+    for block in 0..2 {
+        add(Stack::Decoder, block, SublayerPart::CrossAttention);
+    }
+    sites
+}
+
+#[test]
+fn a_prefix_of_every_attention_has_one_of_its_own_for_each() {
+    let sites = encoder_decoder(3);
+    for (hidden, tensors) in [(0, 1), (4, 5)] {
+        let config = PrefixConfig::all(&sites, 2, hidden).unwrap();
+        let adapter = started(config.clone(), &sites).unwrap();
+        let names = names(&adapter);
+        assert_eq!(names.len(), 3 * tensors);
+        for (place, names) in ["encoder.", "decoder.", "cross."].iter().zip(names.chunks(tensors)) {
+            assert!(names.iter().all(|name| name.starts_with(place)), "{names:?}");
+        }
+        let mut seen: Vec<Vec<f32>> = Vec::new();
+        for layer in &sites.sublayers {
+            let prefix = adapter.prefix(layer.site);
+            assert_eq!(prefix.is_some(), layer.heads.is_some(), "{}", layer.name);
+            let both = prefix.into_iter().flat_map(|prefix| [prefix.keys, prefix.values]);
+            seen.extend(both.map(|tensor| tensor.into_data().iter::<f32>().collect()));
+        }
+        assert_eq!(seen.len(), 2 * (3 + 2 + 2));
+        assert!((1..seen.len()).all(|last| !seen[..last].contains(&seen[last])));
+        // The decoder's own prefix starts as it does alone.
+        let alone = started(PrefixConfig::new(&sites, 2, hidden).unwrap(), &sites).unwrap();
+        let first = |adapter: &Adapter<B>| adapter.prefix(attention(1)).unwrap().values.into_data();
+        assert_eq!(first(&adapter), first(&alone));
+
+        let folder = tempfile::tempdir().unwrap();
+        let meta = AdapterMetadata::new(config.clone().into(), "t5-base");
+        file::save(folder.path(), &adapter, &meta).unwrap();
+        let (loaded, about) = file::load::<B>(folder.path(), &sites, &Default::default()).unwrap();
+        assert_eq!((loaded.tensors(), &about), (adapter.tensors(), &meta));
+        let folded = loaded.folded();
+        for layer in sites.sublayers.iter().filter(|layer| layer.heads.is_some()) {
+            let keys = |adapter: &Adapter<B>| adapter.prefix(layer.site).unwrap().keys.into_data();
+            assert_eq!(keys(&folded), keys(&adapter), "{}", layer.name);
+        }
+
+        let error = started(config, &encoder_decoder(4)).unwrap_err().to_string();
+        assert!(
+            error.contains("for 3 blocks with 2 key heads of 3 channels, the model's encoder has 4 blocks"),
+            "{error}"
+        );
+        let path = folder.path().join(file::CONFIG_FILE);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("\"peft_type\": \"PREFIX_TUNING_ALL\""), "{text}");
+        std::fs::write(&path, text.replace("PREFIX_TUNING_ALL", "PREFIX_TUNING")).unwrap();
+        let error = file::read(folder.path()).unwrap_err().to_string();
+        let expected = "field peft_type: expected PREFIX_TUNING_ALL, found \"PREFIX_TUNING\"";
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_decoder_alone_has_no_prefix_of_every_attention() {
+    let error = PrefixConfig::all(&model(2, false), 1, 0).unwrap_err().to_string();
+    let expected = "prefix adapter: sites is all, expected decoder: the model has no encoder and cross-attention";
+    assert_eq!(error, expected);
 }
 
 #[test]

@@ -27,6 +27,7 @@ use adept_models::generate::{best_labels, greedy, score_labels};
 use adept_models::{Backbone, CausalBackbone, Model, Seq2SeqBackbone, T5, unfreeze};
 use adept_train::gradient::GradientSet;
 use adept_train::learner::loss;
+use adept_train::optim::AdamW;
 use adept_train::upload;
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::AutodiffBackend;
@@ -47,18 +48,20 @@ pub fn step<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) ->
     };
     let mut report = work::report::<AB>("step", &options, inner.num_params(), device);
     let (durations, last) = match work::adapter_config(&options, &shape.sites())? {
-        Some(adapter) => {
-            let adapter: Adapter<AB> = work::adapter(&adapter, &shape.sites(), options.seed, device)?;
+        Some(config) => {
+            let optimizer = work::optimizer::<AB>(Some(&config));
+            let adapter: Adapter<AB> = work::adapter(&config, &shape.sites(), options.seed, device)?;
             report.trainable_parameters = adapter.num_params();
             let frozen = Module::<AB>::no_grad(Model::<AB>::from_inner(inner));
-            timed_steps::<AB, _>(&options, device, adapter, |adapter| {
+            timed_steps::<AB, _>(&options, device, (adapter, optimizer), |adapter| {
                 loss::<AB, _>(&frozen, adapter, &batch, 0.0, device)
             })?
         }
         None => {
             report.trainable_parameters = report.backbone_parameters;
             let backbone = unfreeze(Model::<AB>::from_inner(inner));
-            timed_steps::<AB, _>(&options, device, backbone, |backbone| {
+            let optimizer = work::optimizer::<AB>(None);
+            timed_steps::<AB, _>(&options, device, (backbone, optimizer), |backbone| {
                 loss::<AB, _>(backbone, &Unchanged, &batch, 0.0, device)
             })?
         }
@@ -156,14 +159,13 @@ fn time_writing<AB: AutodiffBackend, M: CausalBackbone<AB::InnerBackend>>(
 fn timed_steps<AB, T>(
     options: &BenchOptions,
     device: &AB::Device,
-    trained: T,
+    (trained, mut optimizer): (T, AdamW<AB::InnerBackend>),
     forward: impl Fn(&T) -> Tensor<AB, 1>,
 ) -> Result<(Vec<Duration>, f32), BenchError>
 where
     AB: AutodiffBackend,
     T: AutodiffModule<AB>,
 {
-    let mut optimizer = work::optimizer::<AB>(options.method);
     // The optimiser takes and returns the module at every step.
     let mut module = Some(trained);
     let (mut steps, mut last) = (0, f32::NAN);

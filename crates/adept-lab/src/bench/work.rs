@@ -3,7 +3,7 @@
 use adept_core::{
     Adapter, AdapterConfig, AdapterInit, CoreError, FanIn, Method, MethodSettings, ModelSites, PromptInit,
 };
-use adept_train::config::{GroupSection, OptimizerSection, TrainMethod, default_settings};
+use adept_train::config::{GroupSection, OptimizerSection, default_settings};
 use adept_train::optim::{self, AdamW};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
@@ -141,7 +141,7 @@ pub(super) fn adapter<B: Backend>(
 }
 
 /// The paper's optimiser.
-pub(super) fn optimizer<AB: AutodiffBackend>(method: TrainMethod) -> AdamW<AB::InnerBackend> {
+pub(super) fn optimizer<AB: AutodiffBackend>(adapter: Option<&AdapterConfig>) -> AdamW<AB::InnerBackend> {
     let section = |learning_rate| GroupSection {
         learning_rate,
         weight_decay: 0.01,
@@ -155,14 +155,13 @@ pub(super) fn optimizer<AB: AutodiffBackend>(method: TrainMethod) -> AdamW<AB::I
         prompt: section(0.3),
         offset: section(1e-4),
         full: section(1e-4),
-        own: method
-            .adapter()
+        own: adapter
             .into_iter()
-            .flat_map(|adapter| adapter.info().groups)
+            .flat_map(AdapterConfig::groups)
             .map(|group| (group.name.to_owned(), section(1e-4)))
             .collect(),
     };
-    optim::adamw(method, &section).expect("the section above holds the groups of the method")
+    optim::adamw(adapter, &section).expect("the section above holds the adapter's groups")
 }
 
 /// A report without timings.
@@ -199,6 +198,8 @@ pub(super) fn peak_rss_bytes() -> Option<u64> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use adept_train::config::TrainMethod;
+
     use super::*;
     use crate::bench::BenchSize;
 

@@ -200,7 +200,7 @@ fn time_step<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     let mean = batches.iter().map(work).sum::<f64>() / batches.len() as f64;
     let usual = nearest(&batches, mean, work);
 
-    let mut optimizer = optim::adamw(config.adapter.method, &config.optimizer).map_err(TrainError::from)?;
+    let mut optimizer = optim::adamw(target.adapter(), &config.optimizer).map_err(TrainError::from)?;
     let dropout = config.train.backbone_dropout.or(backbone.model.dropout_rate());
     let mut trained = Some(target.initial());
     let mut step = |batch: &Batch| -> f64 {

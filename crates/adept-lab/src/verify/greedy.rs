@@ -87,14 +87,14 @@ where
 }
 
 /// Generation of all tokens, as transformers' `generate` counts positions, with a model to which a method's changes are
-/// attached.
+/// attached. New tokens get the method's offset, if it has one.
 pub(super) fn unstopped<B: Backend, M: CausalBackbone<B>>(
     prefix: &str,
     golden: &Golden,
     subject: (&M, &dyn Intervention<B>),
     device: &B::Device,
 ) -> Result<Vec<GroupRow>, VerifyError> {
-    let way = plain("nostop", Positions::Tokens);
+    let way = shifted("nostop", Positions::Tokens);
     let (ids, leads) = written(&way, &Given::read(golden, subject.0)?, subject, device)?;
     Ok(vec![
         forward::sequences(golden, &format!("{prefix}.gen_ids_nostop"), &ids)?,

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use adept_core::{Adapter, CoreError, Intervention, file};
+use adept_core::{Adapter, AdapterConfig, CoreError, Intervention, Stack, file};
 use adept_models::{Backbone as _, MergeDirection};
 use adept_train::gradient::GradientSet;
 use adept_train::learner::loss;
@@ -20,7 +20,7 @@ use super::train::{STEPS, optimizer};
 use super::{GroupRow, NotChecked, VerifyError};
 
 /// Folders of adapters in a golden folder, in the order of reports; also the first part of their tensors' names.
-const CASES: [&str; 9] = [
+const CASES: [&str; 13] = [
     "lora",
     "ia3",
     "bitfit",
@@ -30,7 +30,14 @@ const CASES: [&str; 9] = [
     "prefix",
     "prefix_mlp",
     "prompt_embedding",
+    "adept_residual",
+    "adept_p_tuning",
+    "prefix_all",
+    "prefix_all_mlp",
 ];
+
+/// Those that change an encoder, which decoder-only backbones do not have.
+const OF_ENCODERS: [&str; 2] = ["prefix_all", "prefix_all_mlp"];
 
 /// Groups of the greedy output of a model with a method's changes attached, for the case of that name.
 type Greedy<'a, M, B> = &'a dyn Fn(&str, &M, &dyn Intervention<B>) -> Result<Vec<GroupRow>, VerifyError>;
@@ -57,7 +64,9 @@ where
     M: TrainBackbone<AB>,
 {
     let mut rows = Vec::new();
-    for name in CASES {
+    let has_encoder = subject.inner.sites().blocks(Stack::Encoder) > 0;
+    let cases = CASES.into_iter();
+    for name in cases.filter(|name| has_encoder || !OF_ENCODERS.contains(name)) {
         if !subject.golden.has(&format!("{name}.logits")) {
             missing.push(NotChecked {
                 group: name.to_owned(),
@@ -66,8 +75,13 @@ where
             continue;
         }
         let folder = folder.join(name);
-        let (adapter, _) = file::load::<AB>(&folder, &subject.inner.sites(), subject.device)?;
-        let case = Case { name, adapter, subject };
+        let (adapter, about) = file::load::<AB>(&folder, &subject.inner.sites(), subject.device)?;
+        let case = Case {
+            name,
+            config: about.config,
+            adapter,
+            subject,
+        };
         rows.extend(case.forward(runs)?);
         if subject.golden.has(&format!("{name}.step_losses")) {
             rows.extend(case.steps()?);
@@ -86,6 +100,7 @@ where
 /// One adapter on the backbone.
 struct Case<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> {
     name: &'static str,
+    config: AdapterConfig,
     adapter: Adapter<AB>,
     subject: &'a Subject<'a, AB, M>,
 }
@@ -165,7 +180,7 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
     fn steps(&self) -> Result<Vec<GroupRow>, VerifyError> {
         let subject = self.subject;
         let mut adapter = self.adapter.clone();
-        let mut optimizer = optimizer::<AB>(adapter.method());
+        let mut optimizer = optimizer::<AB>(&self.config);
         let mut losses = Vec::with_capacity(STEPS + 1);
         let mut rows = Vec::new();
         for step in 0..=STEPS {
@@ -183,7 +198,7 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
         }
         let mut prompt = Group::new(subject.golden, self.of("prompt_after3"), limit::PROMPT_AFTER_3);
         let mut rest = Group::new(subject.golden, self.of("after3"), limit::OFFSET_AFTER_3);
-        let is_prompt = |name: &str| self.prompt() > 0 && name == "prompt_embeddings";
+        let is_prompt = |name: &str| self.prompt() > 0 && ["prompt", "prompt_embeddings"].contains(&name);
         for (name, data) in adapter.valid().tensors() {
             let group = if is_prompt(&name) { &mut prompt } else { &mut rest };
             group.trained(self.name, &name, data)?;

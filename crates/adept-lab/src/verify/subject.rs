@@ -116,7 +116,8 @@ impl<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> Subject<'a, AB, M> {
         Ok(Adapter::from_tensors(&config, &sites, tensors, self.device)?)
     }
 
-    fn adapter_config(&self, case: PromptCase) -> Result<AdapterConfig, VerifyError> {
+    /// The golden adapter's configuration.
+    pub fn adapter_config(&self, case: PromptCase) -> Result<AdapterConfig, VerifyError> {
         let (d_model, name, golden) = (self.inner.d_model(), case.name, self.golden);
         let prompt = match case.method {
             Method::PTuning => "embedding.weight",

@@ -1,7 +1,7 @@
 //! Checks of training: gradients and three steps, with the training loop's own loss, gradients and optimiser.
 
-use adept_core::Method;
-use adept_train::config::{GroupSection, OptimizerSection, TrainMethod};
+use adept_core::{AdapterConfig, Method};
+use adept_train::config::{GroupSection, OptimizerSection};
 use adept_train::gradient::GradientSet;
 use adept_train::learner::loss;
 use adept_train::optim::{self, AdamW};
@@ -24,7 +24,7 @@ pub(super) fn adapted<AB: AutodiffBackend, M: TrainBackbone<AB>>(
 ) -> Result<Vec<GroupRow>, VerifyError> {
     let (golden, name) = (subject.golden, case.name);
     let mut adapter = subject.adapter::<AB>(case)?;
-    let mut optimizer = optimizer::<AB>(case.method);
+    let mut optimizer = optimizer::<AB>(&subject.adapter_config(case)?);
     let mut gradient_group = Group::new(golden, format!("{name}.gradients"), limit::GRADIENTS);
     let mut losses = Vec::with_capacity(STEPS + 1);
     for step in 0..=STEPS {
@@ -71,7 +71,7 @@ pub(super) fn adapted<AB: AutodiffBackend, M: TrainBackbone<AB>>(
 }
 
 /// The golden files' optimiser, built as in a run.
-pub(super) fn optimizer<AB: AutodiffBackend>(method: Method) -> AdamW<AB::InnerBackend> {
+pub(super) fn optimizer<AB: AutodiffBackend>(adapter: &AdapterConfig) -> AdamW<AB::InnerBackend> {
     let section = |learning_rate| GroupSection {
         learning_rate,
         weight_decay: 0.01,
@@ -85,12 +85,11 @@ pub(super) fn optimizer<AB: AutodiffBackend>(method: Method) -> AdamW<AB::InnerB
         prompt: section(0.3),
         offset: section(1e-4),
         full: section(0.0),
-        own: method
-            .info()
-            .groups
+        own: adapter
+            .groups()
             .iter()
             .map(|group| (group.name.to_owned(), section(1e-4)))
             .collect(),
     };
-    optim::adamw(TrainMethod::Adapter(method), &section).expect("the section above holds the groups of every method")
+    optim::adamw(Some(adapter), &section).expect("the section above holds the adapter's groups")
 }

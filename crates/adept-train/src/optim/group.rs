@@ -1,10 +1,10 @@
 //! Parameter groups: learning rate, decay and warm-up of a parameter, by its module path.
 
-use adept_core::ParameterGroup;
+use adept_core::{AdapterConfig, ParameterGroup};
 use burn::tensor::backend::Backend;
 
 use super::{AdamW, AdamWConfig};
-use crate::config::{ConfigError, GroupSection, OptimizerSection, TrainMethod};
+use crate::config::{ConfigError, GroupSection, OptimizerSection};
 use crate::schedule;
 
 /// Parameters with a common path prefix, and their training settings.
@@ -56,27 +56,28 @@ impl GroupConfig {
     }
 }
 
-/// AdamW for a method, over its groups.
+/// AdamW over an adapter's groups; `None`: over all parameters of a backbone.
 ///
 /// # Errors
 /// A group without its section in the configuration.
-pub fn adamw<B: Backend>(method: TrainMethod, section: &OptimizerSection) -> Result<AdamW<B>, ConfigError> {
+pub fn adamw<B: Backend>(adapter: Option<&AdapterConfig>, section: &OptimizerSection) -> Result<AdamW<B>, ConfigError> {
     let config = AdamWConfig {
         beta1: section.beta1,
         beta2: section.beta2,
         epsilon: section.epsilon,
     };
-    Ok(AdamW::new(config, groups(method, section)?))
+    Ok(AdamW::new(config, groups(adapter, section)?))
 }
 
-/// The groups of a method; a single group of all parameters for `full`.
+/// The groups of an adapter; `None`: a single group of all parameters.
 ///
 /// # Errors
 /// [`ConfigError::NoGroup`] if the configuration has no section for a group.
-pub fn groups(method: TrainMethod, optimizer: &OptimizerSection) -> Result<Vec<GroupConfig>, ConfigError> {
-    let Some(adapter) = method.adapter() else {
+fn groups(adapter: Option<&AdapterConfig>, optimizer: &OptimizerSection) -> Result<Vec<GroupConfig>, ConfigError> {
+    let Some(adapter) = adapter else {
         return Ok(vec![GroupConfig::of_section("full", "", &optimizer.full)]);
     };
+    let method = adapter.method();
     let group = |group: &ParameterGroup| {
         let section = optimizer.group(group.name).ok_or_else(|| ConfigError::NoGroup {
             key: format!("optimizer.{}", group.name),
@@ -84,15 +85,18 @@ pub fn groups(method: TrainMethod, optimizer: &OptimizerSection) -> Result<Vec<G
         })?;
         Ok(GroupConfig::of_section(
             group.name,
-            &adapter.group_prefix(group),
+            &method.group_prefix(group),
             section,
         ))
     };
-    adapter.info().groups.iter().map(group).collect()
+    adapter.groups().iter().map(group).collect()
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
+    use adept_core::{AdeptConfig, Encoder, PromptSource};
+
     use super::*;
 
     #[test]
@@ -113,5 +117,32 @@ mod tests {
         }
         assert!(GroupConfig::of_section("full", "", &section).contains("anything"));
         assert_eq!(group.rate(1, 10), 0.5);
+    }
+
+    /// The rates of a network are those of the method that it is from.
+    #[test]
+    fn a_network_beside_adepts_offset_has_its_own_rate() {
+        let resolved = crate::config::resolve(None, &["adapter.method=adept".to_owned()]).unwrap();
+        let (prompt, offset) = (("prompt", 0.3, 0.01), ("offset", 1e-4, 0.01));
+        let residual = PromptSource::Residual { hidden: 8 };
+        let p_tuning = PromptSource::PTuning {
+            encoder: Encoder::Mlp,
+            hidden: 8,
+        };
+        for (source, expected) in [
+            (PromptSource::Plain, vec![prompt, offset]),
+            (residual, vec![prompt, offset, ("adept_residual", 0.3, 1e-5)]),
+            (p_tuning, vec![offset, ("adept_p_tuning", 1e-3, 0.0)]),
+        ] {
+            let adapter = AdeptConfig::new(16, 4, 2).with_source(source).into();
+            let groups = groups(Some(&adapter), &resolved.config.optimizer).unwrap();
+            let figures = |group: &GroupConfig| (group.name.clone(), group.learning_rate, group.weight_decay);
+            let found: Vec<_> = groups.iter().map(figures).collect();
+            let expected: Vec<_> = expected
+                .into_iter()
+                .map(|(name, rate, decay)| (name.to_owned(), rate, decay))
+                .collect();
+            assert_eq!(found, expected, "{source:?}");
+        }
     }
 }

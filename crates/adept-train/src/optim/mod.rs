@@ -13,6 +13,4 @@ pub use group::{GroupConfig, adamw};
 
 pub(crate) use adafactor::{Adafactor, AdafactorConfig};
 pub(crate) use choice::Optimizer;
-#[cfg(test)]
-pub(crate) use group::groups;
 pub(crate) use state::{OptimizerState, ReadTensor};

@@ -105,6 +105,9 @@ fn every_method_goes_on_bit_for_bit() {
     let variants = [
         ("p_tuning", "adapter.p_tuning.encoder=lstm"),
         ("prefix", "adapter.prefix.hidden=5"),
+        ("prefix", "adapter.prefix.sites=all"),
+        ("adept", "adapter.adept.prompt=residual"),
+        ("adept", "adapter.adept.prompt=p_tuning"),
     ];
     let plain = Method::ALL.iter().map(|method| (method.name(), None));
     let variants = variants.into_iter().map(|(method, more)| (method, Some(more)));
