@@ -16,6 +16,9 @@
 //! beforehand, and those are not generated again. In its own folder a run writes and removes only the entries above and
 //! entries named `.adept-…`.
 //!
+//! A grid's folder holds its marker, [`GRID_FILE`], the runs' folders, the files of the report and of the tables, and
+//! `slurm/<n>/`, a new folder for each submission to a cluster.
+//!
 //! Every file or folder above is written under another name, synced to disk and renamed, so it is always complete.
 
 mod owner;

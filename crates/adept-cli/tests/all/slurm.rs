@@ -354,9 +354,9 @@ fn signal(job: &Child, name: &str) {
 fn a_job_that_is_told_of_its_time_limit_is_queued_again_and_resumes_and_a_cancelled_one_is_not() {
     let (world, whole) = (World::new(), World::new());
     let long = [
-        "--steps=400",
+        "--steps=160",
         "--set=checkpoint.every=5",
-        "--set=evaluation.every=200",
+        "--set=evaluation.every=80",
         "--methods=adept",
     ];
     finish(whole.program(&[&long[..], &["--quiet"]].concat())).succeeded();
@@ -409,6 +409,65 @@ fn a_job_that_is_told_of_its_time_limit_is_queued_again_and_resumes_and_a_cancel
         fs::read(world.out.join("rte/adept/seed-42/best/adapter_model.safetensors")).expect("the run is done")
     };
     assert!(adapter(&world) == adapter(&whole), "the resumed run differs");
+}
+
+#[test]
+fn a_program_that_does_not_stop_is_killed_and_queued_again_only_if_it_got_somewhere() {
+    // A stand-in for the program that ignores requests to stop, and makes a checkpoint first or not.
+    let run = |makes_progress: bool| {
+        let world = World::new();
+        world.submit_short(&["--notice=10"]).succeeded();
+        let deaf = world.bin().join("deaf");
+        let begin = if makes_progress {
+            "mkdir -p grid/rte/pt/seed-42/checkpoint/step-1"
+        } else {
+            ":"
+        };
+        world.command(
+            "deaf",
+            &format!("trap '' TERM\n{begin}\n: > begun\nwhile :; do sleep 0.1; done"),
+        );
+        let path = world.out.join("slurm/1/array.sh");
+        let script = fs::read_to_string(&path).expect("it was submitted");
+        let (before, rest) = script.split_once("command=(").expect("the script has the command");
+        let (_, after) = rest.split_once(")\n").expect("the command ends");
+        fs::write(&path, format!("{before}command=(\"{}\")\n{after}", deaf.display())).expect("the folder is writable");
+
+        let job = world
+            .job(1, "array.sh", 1)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("bash is there");
+        let began = Instant::now();
+        while !world.root.join("begun").exists() {
+            assert!(began.elapsed() < Duration::from_secs(60), "the job does not begin");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        signal(&job, "-USR1");
+        let ended = job.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        let calls = world
+            .calls()
+            .into_iter()
+            .filter(|call| call.starts_with("scontrol"))
+            .collect::<Vec<_>>();
+        (ended.status.code(), said, calls)
+    };
+    std::thread::scope(|scope| {
+        let stuck = scope.spawn(|| run(false));
+        let (code, said, calls) = run(true);
+        assert_eq!(
+            (code, calls),
+            (Some(137), vec!["scontrol requeue 71_1".to_owned()]),
+            "{said}"
+        );
+        let (code, said, calls) = stuck.join().expect("the thread did not panic");
+        assert_eq!((code, calls), (Some(1), Vec::new()), "{said}");
+        assert!(
+            said.contains("without any progress since the start: not requeued"),
+            "{said}"
+        );
+    });
 }
 
 #[test]

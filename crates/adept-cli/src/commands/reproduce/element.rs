@@ -22,7 +22,7 @@ pub fn run(setting: &Setting, grid: &Grid, list: &Path, lines: Lines, keep_going
     if setting.loudness != Loudness::Quiet {
         let (new, begun, done) = part.counts();
         remark(format_args!(
-            "lines {lines} of {}: {new} runs to do, {begun} to resume, {done} done and skipped, on {}",
+            "runs on lines {lines} of {}: {new} to do, {begun} to resume, {done} done and skipped; device {}",
             list.display(),
             setting.device
         ));

@@ -66,7 +66,7 @@ stop() {
 at_limit() {
     limit=1
     stop
-    ( sleep "$patience"; kill -KILL "$program" 2>/dev/null ) &
+    ( sleep "$patience"; kill -KILL "$program" ) >/dev/null 2>&1 &
     watch=$!
 }
 trap stop TERM INT
