@@ -54,6 +54,8 @@ pub struct Outcome {
     pub selection: Selection,
     /// Scores of the best step on the test split.
     pub test: Scores,
+    /// Its answers to the test split, in the split's order; none without such a split.
+    pub test_answers: Vec<String>,
     /// Progress at the end of the run.
     pub progress: Progress,
 }
@@ -193,7 +195,7 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> TaskCourse<'a, AB, T> {
         trained: &T::Trained,
         set: &EvaluationSet,
         split: Split,
-    ) -> Result<Option<Scores>, TrainError> {
+    ) -> Result<Option<(Scores, Vec<String>)>, TrainError> {
         let (backbone, adapter) = self.target.inner_parts(trained);
         let observer = &mut *self.observer;
         let mut proceed = |done, total| {
@@ -209,7 +211,11 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> TaskCourse<'a, AB, T> {
             self.device,
             &mut proceed,
         )?;
-        Ok(predictions.map(|predictions| evaluate::scores(job.metrics, &predictions, &set.right)))
+        let scored = |predictions: Vec<String>| {
+            let scores = evaluate::scores(job.metrics, &predictions, &set.right);
+            (scores, predictions)
+        };
+        Ok(predictions.map(scored))
     }
 
     /// Loads the best module and scores it on the test split.
@@ -219,12 +225,12 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> TaskCourse<'a, AB, T> {
             TrainError::read("read the best module in", &self.folder.best())(missing)
         })?;
         self.folder.verify_best(&selection)?;
-        let test = match self.job.test {
-            None => Scores::new(),
+        let (test, test_answers) = match self.job.test {
+            None => (Scores::new(), Vec::new()),
             Some(set) => {
                 let best = self.target.load(&self.folder.best(), self.device)?;
                 match self.predict(&best, set, Split::Test)? {
-                    Some(scores) => scores,
+                    Some(scored) => scored,
                     // The last step was saved before the loop ended.
                     None => {
                         return Err(TrainError::Interrupted {
@@ -238,6 +244,7 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> TaskCourse<'a, AB, T> {
         Ok(Outcome {
             selection,
             test,
+            test_answers,
             progress: self.progress,
         })
     }
@@ -373,7 +380,7 @@ impl<AB: AutodiffBackend, T: Target<AB>> Course<AB> for TaskCourse<'_, AB, T> {
         let Some(set) = self.job.validation else {
             return self.keep_last(trained).map(|()| true);
         };
-        let Some(scores) = self.predict(trained, set, Split::Validation)? else {
+        let Some((scores, _)) = self.predict(trained, set, Split::Validation)? else {
             return Ok(false);
         };
         let step = self.progress.step;

@@ -32,6 +32,7 @@ pub mod rows;
 pub mod schedule;
 pub mod target;
 pub mod task;
+pub mod test_answers;
 pub mod trained;
 mod training_loop;
 pub mod upload;
