@@ -6,7 +6,7 @@ use super::text::{
     MAJORITY_LABEL, RUN_COLUMNS, code_markdown, duration, escape_markdown, measured, parameters, plain_figure,
     thousands,
 };
-use super::{Report, Row};
+use super::{Report, Row, comparison};
 
 /// Renders the page.
 pub fn render(report: &Report) -> String {
@@ -20,6 +20,7 @@ pub fn render(report: &Report) -> String {
     } else {
         let _ = writeln!(page, "## Test results\n\n{}", results(report));
     }
+    comparison::markdown(&mut page, report);
     quoted_table(&mut page, report);
     backbones(&mut page, report);
     settings(&mut page, report);

@@ -6,11 +6,15 @@
 
 mod benchmark;
 mod chart;
+mod choice;
+pub mod comparison;
 pub(crate) mod console;
+mod curves;
 mod error;
 mod groups;
 pub mod heatmap;
 mod html;
+mod latex;
 pub(crate) mod markdown;
 mod paper;
 mod scan;
@@ -26,6 +30,7 @@ use adept_train::folder::{REPORT_FILES, check_report, write_atomic, write_json};
 use serde::Serialize;
 
 pub use benchmark::Benchmark;
+pub use comparison::Comparison;
 pub use error::ReportError;
 pub use paper::{PaperRow, PaperTable, PaperTask};
 pub use scan::GridRecord;
@@ -49,6 +54,8 @@ pub struct Report {
     pub majority: Option<Baseline>,
     /// Rows, in the paper's order.
     pub rows: Vec<Row>,
+    /// What may be said of methods with a mean.
+    pub comparisons: Vec<Comparison>,
     /// Every finished run.
     pub runs: Vec<RunSummary>,
     /// Folders of unfinished runs, relative to the report.
@@ -92,12 +99,18 @@ impl Report {
                 backbone: table.backbone.clone(),
             }),
             majority: table::baseline(&runs, &tasks),
+            comparisons: comparison::comparisons(&rows, &runs, &tasks),
             tasks,
             rows,
             runs,
             unfinished,
             table,
         }
+    }
+
+    /// Number of different seeds among the runs.
+    fn seeds(&self) -> usize {
+        self.runs.iter().map(|run| run.seed).collect::<BTreeSet<_>>().len()
     }
 
     /// Only the table of results, aligned for a terminal. It contains no times: the same runs give the same table.
@@ -123,6 +136,13 @@ pub fn build(out: &Path) -> Result<Report, ReportError> {
     write_atomic(&page, markdown::render(&report).as_bytes())?;
     write_atomic(&site, html::render(&report).as_bytes())?;
     Ok(report)
+}
+
+/// Whether a row has the best measured figure of a column with several.
+fn is_best(report: &Report, row: &Row, of: impl Fn(&Row) -> Option<f64>) -> bool {
+    let figures: Vec<f64> = report.rows.iter().filter_map(&of).collect();
+    let highest = figures.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    figures.len() > 1 && of(row) == Some(highest)
 }
 
 /// Introductory notes on which figures are measured and which are quoted.
@@ -237,6 +257,8 @@ mod tests {
             majority: Some(50.0),
             test_metrics: [("accuracy".to_owned(), test)].into(),
             programs: None,
+            data: Vec::new(),
+            answers: None,
             selection_metric: "accuracy".to_owned(),
             best_validation: Some(test + 1.0),
             best_step: 200,
