@@ -159,47 +159,79 @@ pub fn score(metric: Metric, predictions: &[String], right: &Right) -> f64 {
         return 0.0;
     }
     let value = match metric {
-        Metric::Accuracy => accuracy(&predictions, &targets),
         Metric::F1 => binary_f1(&predictions, &targets),
         Metric::F1Multiclass => macro_f1(&predictions, &targets, &["0", "1", "2"]),
         Metric::Matthews => matthews(&predictions, &targets),
         Metric::Pearson => pearson(&numbers(&predictions), &numbers(&targets)),
         Metric::Spearman => spearman(&numbers(&predictions), &numbers(&targets)),
-        Metric::Em => mean(predictions.iter().zip(&targets).map(|(p, t)| exact_match(p, t))),
-        Metric::TokenF1 => mean(predictions.iter().zip(&targets).map(|(p, t)| token_f1(p, t))),
-        Metric::EmMax => best_of_golds(exact_match, &predictions, right),
-        Metric::TokenF1Max => best_of_golds(token_f1, &predictions, right),
-        Metric::PassAt1 => mean(predictions.iter().map(|found| f64::from(u8::from(*found == PASSED)))),
-        Metric::EmGroups => groups_right(&predictions, &targets, &right.groups),
+        Metric::Accuracy
+        | Metric::Em
+        | Metric::TokenF1
+        | Metric::EmMax
+        | Metric::TokenF1Max
+        | Metric::EmGroups
+        | Metric::PassAt1 => mean(&scores_of_units(metric, &predictions, &targets, right)),
     };
     100.0 * value
 }
 
-fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
-    let count = values.len();
-    values.sum::<f64>() / count as f64
+/// The scores, from 0 to 1, whose mean times 100 is the metric: one for each row, or one for each group in order of
+/// appearance where the metric counts groups once. `None` for a metric that is no mean (F1, correlations).
+///
+/// # Panics
+/// If predictions and targets differ in number, which is a bug of the caller.
+pub fn unit_scores(metric: Metric, predictions: &[String], right: &Right) -> Option<Vec<f64>> {
+    assert_eq!(predictions.len(), right.len(), "one prediction a target");
+    let predictions: Vec<&str> = predictions.iter().map(|text| text.trim()).collect();
+    let targets: Vec<&str> = right.targets.iter().map(|text| text.trim()).collect();
+    match metric {
+        Metric::F1 | Metric::F1Multiclass | Metric::Matthews | Metric::Pearson | Metric::Spearman => None,
+        _ => Some(scores_of_units(metric, &predictions, &targets, right)),
+    }
 }
 
-fn best_of_golds(score: fn(&str, &str) -> f64, predictions: &[&str], right: &Right) -> f64 {
-    let first = right.first_of_groups();
-    let best = |&row: &usize| {
+/// See [`unit_scores`]; a metric that is no mean has none.
+fn scores_of_units(metric: Metric, predictions: &[&str], targets: &[&str], right: &Right) -> Vec<f64> {
+    let pairs = || predictions.iter().zip(targets);
+    let is = |holds: bool| f64::from(u8::from(holds));
+    match metric {
+        Metric::Accuracy => pairs().map(|(p, t)| is(p == t)).collect(),
+        Metric::Em => pairs().map(|(p, t)| exact_match(p, t)).collect(),
+        Metric::TokenF1 => pairs().map(|(p, t)| token_f1(p, t)).collect(),
+        Metric::EmMax => best_of_golds(exact_match, predictions, right),
+        Metric::TokenF1Max => best_of_golds(token_f1, predictions, right),
+        Metric::PassAt1 => predictions.iter().map(|found| is(*found == PASSED)).collect(),
+        Metric::EmGroups => groups_right(predictions, targets, &right.groups),
+        Metric::F1 | Metric::F1Multiclass | Metric::Matthews | Metric::Pearson | Metric::Spearman => Vec::new(),
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+fn best_of_golds(score: fn(&str, &str) -> f64, predictions: &[&str], right: &Right) -> Vec<f64> {
+    let best = |row: usize| {
         let golds = right.golds[row].iter();
         golds.map(|gold| score(predictions[row], gold)).fold(0.0, f64::max)
     };
-    mean(first.iter().map(best))
+    right.first_of_groups().into_iter().map(best).collect()
 }
 
-fn groups_right(predictions: &[&str], targets: &[&str], groups: &[usize]) -> f64 {
-    let mut right: HashMap<usize, bool> = HashMap::new();
+/// 1 for each group with all rows right, else 0, in order of appearance.
+fn groups_right(predictions: &[&str], targets: &[&str], groups: &[usize]) -> Vec<f64> {
+    let mut place: HashMap<usize, usize> = HashMap::new();
+    let mut right: Vec<f64> = Vec::new();
     for ((prediction, target), group) in predictions.iter().zip(targets).zip(groups) {
-        *right.entry(*group).or_insert(true) &= prediction == target;
+        let place = *place.entry(*group).or_insert(right.len());
+        if place == right.len() {
+            right.push(1.0);
+        }
+        if prediction != target {
+            right[place] = 0.0;
+        }
     }
-    right.values().filter(|right| **right).count() as f64 / right.len() as f64
-}
-
-fn accuracy(predictions: &[&str], targets: &[&str]) -> f64 {
-    let right = predictions.iter().zip(targets).filter(|(p, t)| p == t).count();
-    right as f64 / targets.len() as f64
+    right
 }
 
 fn binary_f1(predictions: &[&str], targets: &[&str]) -> f64 {
@@ -257,9 +289,14 @@ pub(crate) fn finite_number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
-/// Numbers as the reference reads them: -1 for anything non-numeric.
+/// A text as the reference reads it for the correlations: -1 for anything but a finite number. Surrounding white space
+/// is ignored.
+pub fn number(text: &str) -> f64 {
+    finite_number(text.trim()).unwrap_or(-1.0)
+}
+
 fn numbers(texts: &[&str]) -> Vec<f64> {
-    texts.iter().map(|text| finite_number(text).unwrap_or(-1.0)).collect()
+    texts.iter().map(|text| number(text)).collect()
 }
 
 /// Beyond this magnitude (or below its reciprocal) squares overflow (or underflow to zero).

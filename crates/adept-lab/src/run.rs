@@ -27,6 +27,7 @@ use adept_train::record::{Line, Majority, ProgramTally, RecordWriter, RunResult,
 use adept_train::rows::BatchUse;
 use adept_train::target::{AdapterTarget, FullTarget, Target};
 use adept_train::task::LabelIds;
+use adept_train::test_answers::TestAnswers;
 use adept_train::trained::Trained;
 use burn::module::Module;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -147,13 +148,15 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
         }
     }
 
-    /// Writes the result of a run, from the loop's output and the scores of the best module.
+    /// Writes the test split's answers and the result of a run, from the loop's output and the scores of the best
+    /// module.
     fn end(
         &self,
         start: Start,
         outcome: Outcome,
         majority: Option<Majority>,
         programs: Option<ProgramTally>,
+        answers: &TestAnswers,
         observer: &mut dyn Observer,
     ) -> Result<RunResult, TrainError> {
         let config = &self.resolved.config;
@@ -190,6 +193,7 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
             device: start.device,
             missing_layers: start.missing_layers,
         };
+        answers.write(&self.folder.test_answers())?;
         let mut record = RecordWriter::of_run(self.folder, u64::MAX, config.train.tensorboard)?;
         record.write(&Line::End(Box::new(result.clone())))?;
         record.flush()?;
@@ -296,7 +300,9 @@ fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
         answers: answer_method(config, task.labels.as_ref(), task.target_width, &decode),
     };
     let outcome = learner::train::<AB, T>(job, target, begun.folder, begun.device, observer)?;
-    begun.end(start, outcome, Some(task.majority.clone()), None, observer)
+    let labels = task.labels.as_ref().map(|(texts, _)| texts.as_slice());
+    let answers = TestAnswers::of(&metrics, labels, &outcome.test_answers, &test.right);
+    begun.end(start, outcome, Some(task.majority.clone()), None, &answers, observer)
 }
 
 /// Rows of the validation split used to choose the best step: all, or `limit` of them evenly spaced.

@@ -195,6 +195,16 @@ pub enum TrainError {
     /// Unusable backbone.
     #[error(transparent)]
     Model(#[from] adept_models::ModelError),
+    /// A file of answers contradicts itself.
+    #[error("{}: expected {expected}, found {found}", path.display())]
+    Answers {
+        /// The file.
+        path: PathBuf,
+        /// What was expected.
+        expected: String,
+        /// What was found.
+        found: String,
+    },
     /// A model's training record is unreadable.
     #[error("{}: {message}", path.display())]
     Trained {

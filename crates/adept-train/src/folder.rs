@@ -9,6 +9,7 @@
 //! | `checkpoint/step-<n>/` | what is needed to resume ([`crate::checkpoint`]); removed when the run is done |
 //! | `best/` | best adapter in PEFT's layout, or the backbone for method `full`, with `selection.json` and a model card ([`crate::model_card`]) |
 //! | `completions.jsonl`, `judged.json` | tasks of programs: generated programs and their verdicts |
+//! | `test-answers.json` | answers to the test split ([`crate::test_answers`]); missing in older runs |
 //! | `result.json` | scores; written last, so that its presence means the run is done |
 //! | `run.lock` | locked by the running process; the system releases the lock however the process ends |
 //!
@@ -42,6 +43,7 @@ use crate::model_card::CARD_FILE;
 use crate::program::{COMPLETIONS, JUDGED};
 use crate::record::Selection;
 use crate::tensorboard::EVENT_FILE;
+use crate::test_answers::TEST_ANSWERS;
 use owner::{Marker, Standing};
 use write::{is_temporary, remove_file, remove_tree};
 
@@ -162,6 +164,11 @@ impl RunFolder {
         self.path.join("best")
     }
 
+    /// Path of the test split's answers.
+    pub fn test_answers(&self) -> PathBuf {
+        self.path.join(TEST_ANSWERS)
+    }
+
     /// Path of the scores.
     pub fn result(&self) -> PathBuf {
         self.path.join("result.json")
@@ -239,7 +246,14 @@ pub fn clear(path: &Path, kind: FolderKind) -> Result<Cleared, TrainError> {
     };
     let folder = RunFolder::open_as(path, kind)?;
     // The result first: without it, the remains after a kill are an unfinished run.
-    for name in ["result.json", "record.jsonl", EVENT_FILE, "config.toml", JUDGED] {
+    for name in [
+        "result.json",
+        "record.jsonl",
+        EVENT_FILE,
+        "config.toml",
+        JUDGED,
+        TEST_ANSWERS,
+    ] {
         remove_file(&path.join(name))?;
     }
     checkpoint::remove_all(&folder.checkpoints())?;

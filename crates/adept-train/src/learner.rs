@@ -57,6 +57,8 @@ pub struct Outcome {
     pub test: Scores,
     /// Seconds in which the test split was answered.
     pub test_seconds: Option<f64>,
+    /// Its answers to the test split, in the split's order; none without such a split.
+    pub test_answers: Vec<String>,
     /// Progress at the end of the run.
     pub progress: Progress,
 }
@@ -204,7 +206,7 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> TaskCourse<'a, AB, T> {
         trained: &T::Trained,
         set: &EvaluationSet,
         split: Split,
-    ) -> Result<Option<Scores>, TrainError> {
+    ) -> Result<Option<(Scores, Vec<String>)>, TrainError> {
         let (backbone, adapter) = self.target.inner_parts(trained);
         let observer = &mut *self.observer;
         let mut proceed = |done, total| {
@@ -220,7 +222,11 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> TaskCourse<'a, AB, T> {
             self.device,
             &mut proceed,
         )?;
-        Ok(predictions.map(|predictions| evaluate::scores(job.metrics, &predictions, &set.right)))
+        let scored = |predictions: Vec<String>| {
+            let scores = evaluate::scores(job.metrics, &predictions, &set.right);
+            (scores, predictions)
+        };
+        Ok(predictions.map(scored))
     }
 
     /// Loads the best module and scores it on the test split.
@@ -231,15 +237,15 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> TaskCourse<'a, AB, T> {
         })?;
         self.folder.verify_best(&selection)?;
         let mut test_seconds = None;
-        let test = match self.job.test {
-            None => Scores::new(),
+        let (test, test_answers) = match self.job.test {
+            None => (Scores::new(), Vec::new()),
             Some(set) => {
                 let best = self.target.load(&self.folder.best(), self.device)?;
                 let began = Instant::now();
                 match self.predict(&best, set, Split::Test)? {
-                    Some(scores) => {
+                    Some(scored) => {
                         test_seconds = Some(began.elapsed().as_secs_f64());
-                        scores
+                        scored
                     }
                     // The last step was saved before the loop ended.
                     None => {
@@ -255,6 +261,7 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> TaskCourse<'a, AB, T> {
             selection,
             test,
             test_seconds,
+            test_answers,
             progress: self.progress,
         })
     }
@@ -390,7 +397,7 @@ impl<AB: AutodiffBackend, T: Target<AB>> Course<AB> for TaskCourse<'_, AB, T> {
         let Some(set) = self.job.validation else {
             return self.keep_last(trained).map(|()| true);
         };
-        let Some(scores) = self.predict(trained, set, Split::Validation)? else {
+        let Some((scores, _)) = self.predict(trained, set, Split::Validation)? else {
             return Ok(false);
         };
         let step = self.progress.step;

@@ -34,6 +34,7 @@ pub mod schedule;
 pub mod target;
 pub mod task;
 pub mod tensorboard;
+pub mod test_answers;
 pub mod trained;
 mod training_loop;
 pub mod upload;

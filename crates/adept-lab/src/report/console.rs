@@ -11,12 +11,7 @@ pub fn results(report: &Report) -> String {
     if report.rows.is_empty() {
         return "No run is done yet.".to_owned();
     }
-    let seeds = report
-        .runs
-        .iter()
-        .map(|run| run.seed)
-        .collect::<std::collections::BTreeSet<_>>()
-        .len();
+    let seeds = report.seeds();
     let mut names = vec!["Method".to_owned(), "Trained".to_owned()];
     names.extend(report.tasks.iter().map(|task| report.table.task_label(task).to_owned()));
     names.push("Mean".to_owned());
@@ -63,7 +58,7 @@ fn measured_row(report: &Report, row: &Row, seeds: usize) -> Vec<String> {
 }
 
 /// A figure and its spread, with the number of seeds if it differs from the table's.
-fn figure(spread: Option<&Spread>, seeds: usize, digits: usize) -> String {
+pub(super) fn figure(spread: Option<&Spread>, seeds: usize, digits: usize) -> String {
     let Some(spread) = spread else {
         return plain_figure(None);
     };

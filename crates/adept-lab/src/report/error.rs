@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use adept_data::Metric;
 use adept_train::TrainError;
 
 /// Why a report could not be made.
@@ -38,6 +39,21 @@ pub enum ReportError {
         path: PathBuf,
         /// What is missing.
         expected: String,
+    },
+    /// The answers to a test split are not those of the result beside them.
+    #[error(
+        "{}: expected answers that score {expected} in {metric}, as the result says, found {found}",
+        path.display()
+    )]
+    Answers {
+        /// The file.
+        path: PathBuf,
+        /// The metric.
+        metric: Metric,
+        /// The result's score, times 100.
+        expected: f64,
+        /// The score of the answers.
+        found: f64,
     },
     /// The folder contains no runs.
     #[error("{} contains no runs: expected folders TASK/METHOD/seed-N in it", path.display())]

@@ -93,9 +93,14 @@ impl Heatmap {
             classes.push(format!("heat{shade}"));
         }
         let text = format!("{value:.*}", self.decimals);
-        if self.marked.contains(&(row, column)) {
+        let text = if self.marked.contains(&(row, column)) {
             classes.push("marked".to_owned());
-            return format!("<td class=\"{}\"><strong>{text}</strong></td>", classes.join(" "));
+            format!("<strong>{text}</strong>")
+        } else {
+            text
+        };
+        if classes.is_empty() {
+            return format!("<td>{text}</td>");
         }
         format!("<td class=\"{}\">{text}</td>", classes.join(" "))
     }
@@ -189,7 +194,7 @@ mod tests {
                    marked\"><strong>90.0</strong></td><td>–</td></tr>";
         assert!(html.contains(row), "{html}");
         // A value that is not finite has no shade, and a cell that the values lack is a dash.
-        let row = "<tr><th scope=\"row\">0.4</th><td class=\"heat4\">70.0</td><td class=\"\">NaN</td><td>–</td></tr>";
+        let row = "<tr><th scope=\"row\">0.4</th><td class=\"heat4\">70.0</td><td>NaN</td><td>–</td></tr>";
         assert!(html.contains(row), "{html}");
         assert!(html.contains("SST-2 &lt;validation&gt;") && html.contains("<i class=\"marked\"></i> best"));
         assert!(html.contains(">50.0 <i class=\"heat0\">") && html.contains("</i> 90.0"));

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::chart::{Line, chart};
+use super::console::figure;
+use super::curves::{curves, palette};
 use super::text::{MAJORITY_LABEL, RUN_COLUMNS, duration, escape_html, parameters, plain_figure, thousands};
-use super::{Report, Row, heatmap, searches};
+use super::{Report, Row, Spread, choice, comparison, heatmap, is_best, latex, markdown, searches};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -14,14 +15,16 @@ pub fn render(report: &Report) -> String {
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}, reproduced</title>\n\
-         <style>\n{STYLE}{}{}</style>\n</head>\n<body>\n<h1>{title}, reproduced</h1>\n",
+         <style>\n{STYLE}{}{}{}</style>\n</head>\n<body>\n<h1>{title}, reproduced</h1>\n",
         palette(report.rows.len()),
+        choice::style(report),
         heatmap::style()
     );
     for note in &report.notes {
         let _ = writeln!(page, "<p class=\"note\">{}</p>", escape_html(note));
     }
     results(&mut page, report);
+    comparison::html(&mut page, report);
     quoted_table(&mut page, report);
     page.push_str(&searches::html(report));
     curves(&mut page, report);
@@ -34,7 +37,7 @@ pub fn render(report: &Report) -> String {
 }
 
 /// Opens a table that scrolls horizontally on a narrow screen. Columns up to `text` hold text, the others numbers.
-fn open_table(page: &mut String, names: &[&str], text: usize) {
+pub(super) fn open_table(page: &mut String, names: &[&str], text: usize) {
     page.push_str("<div class=\"scroll\"><table>\n<thead><tr>");
     for (index, name) in names.iter().enumerate() {
         let class = if index < text { " class=\"text\"" } else { "" };
@@ -43,7 +46,7 @@ fn open_table(page: &mut String, names: &[&str], text: usize) {
     page.push_str("</tr></thead>\n<tbody>\n");
 }
 
-fn close_table(page: &mut String) {
+pub(super) fn close_table(page: &mut String) {
     page.push_str("</tbody></table></div>\n");
 }
 
@@ -53,6 +56,14 @@ fn results(page: &mut String, report: &Report) {
         page.push_str("<p>No run is done yet.</p>\n");
         return;
     }
+    let seeds = report.seeds();
+    if seeds > 1 {
+        let _ = writeln!(
+            page,
+            "<p>Mean over {seeds} seeds ± the sample standard deviation; another number of seeds is given as n.</p>"
+        );
+    }
+    choice::html(page, report);
     let mut names = vec!["Method", "Trainable parameters"];
     names.extend(report.tasks.iter().map(|task| report.table.task_label(task)));
     names.push("Mean");
@@ -60,11 +71,22 @@ fn results(page: &mut String, report: &Report) {
     names.extend(speed.as_deref());
     open_table(page, &names, 1);
     majority_row(page, report);
-    for row in &report.rows {
-        measured_row(page, report, row);
-        quoted_row(page, report, row);
+    for (place, row) in report.rows.iter().enumerate() {
+        let class = choice::row_class(place);
+        measured_row(page, report, (row, &class), seeds);
+        quoted_row(page, report, (row, &class));
     }
     close_table(page);
+    for (form, table) in [
+        ("Markdown", markdown::results(report)),
+        ("LaTeX", latex::results(report)),
+    ] {
+        let _ = writeln!(
+            page,
+            "<details><summary>The table as {form}</summary>\n<pre class=\"copy\">{}</pre></details>",
+            escape_html(&table)
+        );
+    }
 }
 
 /// The whole table of the paper, also its methods without a run here.
@@ -102,26 +124,14 @@ fn quoted_table(page: &mut String, report: &Report) {
     close_table(page);
 }
 
-/// Colours of the methods' lines: hues by the golden angle, so that any number of them differ, and dashes after every
-/// seventh, for those who do not see hues.
-fn palette(methods: usize) -> String {
-    let rule = |place: usize| {
-        let (hue, dash) = ((215.0 + 137.508 * place as f64) % 360.0, 3 * (place / 7));
-        let dash = if dash > 0 {
-            format!(" stroke-dasharray: {dash} {dash};")
-        } else {
-            String::new()
-        };
-        format!(".m{place} {{ color: hsl({hue:.0} 70% var(--light));{dash} }}\n")
-    };
-    (0..methods).map(rule).collect()
-}
-
 fn majority_row(page: &mut String, report: &Report) {
     let Some(majority) = &report.majority else {
         return;
     };
-    let _ = write!(page, "<tr><th scope=\"row\">{MAJORITY_LABEL}</th><td>0</td>");
+    let _ = write!(
+        page,
+        "<tr class=\"majority\"><th scope=\"row\">{MAJORITY_LABEL}</th><td>0</td>"
+    );
     let figures = report.tasks.iter().map(|task| majority.cells.get(task).copied());
     for figure in figures.chain([majority.mean]) {
         let _ = write!(page, "<td>{}</td>", plain_figure(figure));
@@ -132,50 +142,40 @@ fn majority_row(page: &mut String, report: &Report) {
     page.push_str("</tr>\n");
 }
 
-fn measured_row(page: &mut String, report: &Report, row: &Row) {
+fn measured_row(page: &mut String, report: &Report, (row, class): (&Row, &str), seeds: usize) {
     let counts: Vec<String> = row.trainable_parameters.iter().map(|count| thousands(*count)).collect();
     let label = escape_html(report.table.method_label(&row.name));
-    let _ = write!(page, "<tr><th scope=\"row\">{label}</th><td>{}</td>", counts.join(", "));
+    let _ = write!(
+        page,
+        "<tr class=\"{class}\"><th scope=\"row\">{label}</th><td>{}</td>",
+        counts.join(", ")
+    );
+    let digits = report.table.figure.digits();
+    let mut cell = |spread: Option<&Spread>, is_best: bool| {
+        let class = if is_best { " class=\"best\"" } else { "" };
+        let _ = write!(page, "<td{class}>{}</td>", figure(spread, seeds, digits));
+    };
     for task in &report.tasks {
         let of = |row: &Row| row.cells.get(task).map(|cell| cell.measured.mean);
-        let value = row
-            .cells
-            .get(task)
-            .map_or_else(|| "–".to_owned(), |cell| report.measured(&cell.measured));
-        let _ = write!(page, "<td{}>{value}</td>", best(report, row, of));
+        cell(row.cells.get(task).map(|cell| &cell.measured), is_best(report, row, of));
     }
-    let of = |row: &Row| row.mean.as_ref().map(|mean| mean.mean);
-    let mean = row
-        .mean
-        .as_ref()
-        .map_or_else(|| "–".to_owned(), |mean| report.measured(mean));
-    let _ = write!(page, "<td{}>{mean}</td>", best(report, row, of));
+    let of = |row: &Row| row.mean.map(|mean| mean.mean);
+    cell(row.mean.as_ref(), is_best(report, row, of));
     if report.table.speed_of.is_some() {
-        let of = |row: &Row| row.speed.as_ref().map(|speed| speed.mean);
-        let speed = plain_figure(of(row));
-        let _ = write!(page, "<td{}>{speed}</td>", best(report, row, of));
+        let speed = plain_figure(row.speed.map(|speed| speed.mean));
+        let _ = write!(page, "<td>{speed}</td>");
     }
     page.push_str("</tr>\n");
 }
 
-/// Marks the best measured figure of a column with several.
-fn best(report: &Report, row: &Row, of: impl Fn(&Row) -> Option<f64>) -> &'static str {
-    let figures: Vec<f64> = report.rows.iter().filter_map(&of).collect();
-    let kind = report.table.figure;
-    match of(row) {
-        Some(own) if figures.len() > 1 && !figures.iter().any(|other| kind.is_better(*other, own)) => " class=\"best\"",
-        _ => "",
-    }
-}
-
-fn quoted_row(page: &mut String, report: &Report, row: &Row) {
+fn quoted_row(page: &mut String, report: &Report, (row, class): (&Row, &str)) {
     let (Some(quoted), Some(paper)) = (report.table.row(&row.name), &report.paper) else {
         return;
     };
     let (label, backbone) = (escape_html(&quoted.label), escape_html(&paper.backbone));
     let _ = write!(
         page,
-        "<tr class=\"quoted\"><th scope=\"row\">{label} (paper, {backbone})</th><td>{}</td>",
+        "<tr class=\"quoted paper {class}\"><th scope=\"row\">{label} (paper, {backbone})</th><td>{}</td>",
         escape_html(&quoted.parameters)
     );
     let figures = report
@@ -190,40 +190,6 @@ fn quoted_row(page: &mut String, report: &Report, row: &Row) {
         let _ = write!(page, "<td>{}</td>", plain_figure(quoted.speed));
     }
     page.push_str("</tr>\n");
-}
-
-fn curves(page: &mut String, report: &Report) {
-    if report.runs.iter().all(|run| run.curve.is_empty()) {
-        return;
-    }
-    page.push_str("<h2>Validation curves</h2>\n<p class=\"legend\">");
-    for (place, row) in report.rows.iter().enumerate() {
-        let label = escape_html(report.table.method_label(&row.name));
-        let _ = write!(page, "<span class=\"m{place}\">{label}</span>");
-    }
-    let class = |name: &str| {
-        let place = report.rows.iter().position(|row| row.name == name);
-        place.map_or_else(String::new, |place| format!("m{place}"))
-    };
-    page.push_str("one line a seed</p>\n<div class=\"charts\">\n");
-    for task in &report.tasks {
-        let own: Vec<_> = report.runs.iter().filter(|run| run.task == *task).collect();
-        let line = |run: &&super::RunSummary| Line {
-            label: format!("{}, seed {}", report.table.method_label(&run.row), run.seed),
-            class: class(&run.row),
-            points: run.curve.clone(),
-        };
-        let lines: Vec<Line> = own.iter().map(line).collect();
-        let metric = own.first().map_or("", |run| run.selection_metric.as_str());
-        let title = format!("{}, validation {metric}", report.table.task_label(task));
-        let _ = writeln!(
-            page,
-            "<figure><figcaption>{}</figcaption>\n{}</figure>",
-            escape_html(&title),
-            chart(&title, &lines)
-        );
-    }
-    page.push_str("</div>\n");
 }
 
 fn backbones(page: &mut String, report: &Report) {
@@ -313,4 +279,92 @@ fn unfinished(page: &mut String, report: &Report) {
         let _ = writeln!(page, "<li><code>{}</code></li>", escape_html(folder));
     }
     page.push_str("</ul>\n<p>The same command resumes them.</p>\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use adept_data::{Metric, Right};
+    use adept_train::test_answers::TestAnswers;
+
+    use super::super::RunSummary;
+    use super::super::comparison::score;
+    use super::super::tests::run;
+    use super::*;
+
+    /// Runs of 20 methods on 15 tasks with three seeds and invented answers to 300 rows.
+    fn many() -> Vec<RunSummary> {
+        let labels = ["0", "1"].map(str::to_owned);
+        let mut runs = Vec::new();
+        for (task, method, seed) in (0..900).map(|index: u64| (index / 60, index / 3 % 20, index % 3)) {
+            let targets: Vec<String> = (0..300).map(|row| (row % 2).to_string()).collect();
+            let answers: Vec<String> = (0..300_u64)
+                .map(|row| {
+                    let hash =
+                        (row + 1000 * task + 31 * seed + 7 * method * method).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                    let is_wrong = hash >> 40 & 0xff < 20 + 6 * method + 3 * (task % 5) + seed;
+                    labels[usize::from((row % 2 == 1) != is_wrong)].clone()
+                })
+                .collect();
+            let answers = TestAnswers::of(
+                &[Metric::Accuracy],
+                Some(&labels),
+                &answers,
+                &Right::of_targets(targets),
+            );
+            let test = score(Metric::Accuracy, &answers).expect("there are answers");
+            let curve = (1..=10)
+                .map(|step| {
+                    (
+                        100 * step,
+                        50.0 + (test - 50.0) * (step as f64 / 10.0).sqrt() + seed as f64 * 0.4,
+                    )
+                })
+                .collect();
+            runs.push(RunSummary {
+                test,
+                curve,
+                answers: Some(answers),
+                ..run(
+                    &format!("task-{task:02}"),
+                    &format!("method-{method:02}"),
+                    42 + seed,
+                    0.0,
+                )
+            });
+        }
+        runs
+    }
+
+    #[test]
+    fn a_page_of_twenty_methods_and_fifteen_tasks_is_whole() {
+        let report = Report::new(None, many(), Vec::new());
+        let page = render(&report);
+        for tag in [
+            "table", "tr", "td", "th", "details", "svg", "span", "g", "p", "div", "label", "pre",
+        ] {
+            let opened = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
+            assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}");
+        }
+        let results = page
+            .split("<h2>")
+            .find(|part| part.starts_with("Test results"))
+            .expect("the section");
+        let rows: Vec<&str> = results
+            .split("<tr")
+            .filter(|row| row.starts_with(" class=\"r"))
+            .collect();
+        assert_eq!(rows.len(), 20);
+        assert!(rows.iter().all(|row| row.matches("<td").count() == 17));
+        assert_eq!(results.matches("class=\"best\"").count(), 16);
+        // 19 neighbours, and 18 with the best that are no neighbours of it; each on 15 tasks.
+        let comparisons = page
+            .split("<h2>")
+            .find(|part| part.starts_with("Comparisons"))
+            .expect("the section");
+        assert_eq!(comparisons.matches("<tr class").count(), 37 + 37 * 15);
+        assert!(comparisons.contains(" above ") && comparisons.contains("not separated"));
+        assert_eq!(page.matches("class=\"legend\"").count(), 15);
+        assert_eq!(page.matches("<svg class=\"key").count(), 15 * 20);
+        assert!(page.contains("<pre class=\"copy\">| Method |") && page.contains("\\begin{tabular}"));
+    }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::text::{
     MAJORITY_LABEL, RUN_COLUMNS, code_markdown, duration, escape_markdown, parameters, plain_figure, thousands,
 };
-use super::{Report, Row, searches};
+use super::{Report, Row, comparison, searches};
 
 /// Renders the page.
 pub fn render(report: &Report) -> String {
@@ -19,6 +19,7 @@ pub fn render(report: &Report) -> String {
     } else {
         let _ = writeln!(page, "## {}\n\n{}", report.table.figure.heading(), results(report));
     }
+    comparison::markdown(&mut page, report);
     quoted_table(&mut page, report);
     page.push_str(&searches::markdown(report));
     backbones(&mut page, report);

@@ -6,12 +6,16 @@
 
 mod benchmark;
 mod chart;
+mod choice;
+pub mod comparison;
 pub(crate) mod console;
+mod curves;
 mod error;
 mod figure;
 mod groups;
 pub mod heatmap;
 mod html;
+mod latex;
 pub(crate) mod markdown;
 mod paper;
 mod scan;
@@ -29,6 +33,7 @@ use adept_train::folder::{REPORT_FILES, check_report, write_atomic, write_json};
 use serde::Serialize;
 
 pub use benchmark::Benchmark;
+pub use comparison::Comparison;
 pub use error::ReportError;
 pub use figure::Figure;
 pub use paper::{PaperRow, PaperTable, PaperTask};
@@ -56,6 +61,8 @@ pub struct Report {
     pub majority: Option<Baseline>,
     /// Rows, in the paper's order.
     pub rows: Vec<Row>,
+    /// What may be said of methods with a mean.
+    pub comparisons: Vec<Comparison>,
     /// Every finished run.
     pub runs: Vec<RunSummary>,
     /// Searches of settings, in the order of the rows.
@@ -102,6 +109,10 @@ impl Report {
                 backbone: table.backbone.clone(),
             }),
             majority: table::baseline(&runs, &tasks).filter(|_| table.figure.is_score()),
+            comparisons: match table.figure {
+                Figure::Score => comparison::comparisons(&rows, &runs, &tasks),
+                Figure::ExactMatch | Figure::TrainingHours => Vec::new(),
+            },
             tasks,
             rows,
             runs,
@@ -142,6 +153,11 @@ impl Report {
         text::figure(figure, self.table.figure.digits())
     }
 
+    /// Number of different seeds among the runs.
+    fn seeds(&self) -> usize {
+        self.runs.iter().map(|run| run.seed).collect::<BTreeSet<_>>().len()
+    }
+
     /// Only the table of results, aligned for a terminal. It contains no times: the same runs give the same table.
     #[must_use]
     pub fn results_table(&self) -> String {
@@ -170,6 +186,13 @@ pub fn build(out: &Path) -> Result<Report, ReportError> {
     write_atomic(&page, markdown::render(&report).as_bytes())?;
     write_atomic(&site, html::render(&report).as_bytes())?;
     Ok(report)
+}
+
+/// Whether a row has the best measured figure of a column with several.
+fn is_best(report: &Report, row: &Row, of: impl Fn(&Row) -> Option<f64>) -> bool {
+    let figures: Vec<f64> = report.rows.iter().filter_map(&of).collect();
+    let is_better = |other: &f64, own| report.table.figure.is_better(*other, own);
+    figures.len() > 1 && of(row).is_some_and(|own| !figures.iter().any(|other| is_better(other, own)))
 }
 
 /// Introductory notes on which figures are measured and which are quoted.
@@ -285,6 +308,8 @@ mod tests {
             majority: Some(50.0),
             test_metrics: [("accuracy".to_owned(), test)].into(),
             programs: None,
+            data: Vec::new(),
+            answers: None,
             selection_metric: "accuracy".to_owned(),
             best_validation: Some(test + 1.0),
             best_step: 200,

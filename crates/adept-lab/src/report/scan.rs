@@ -5,13 +5,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
-use adept_data::Task;
+use adept_data::{Metric, Task};
 use adept_train::config::{RunConfig, TrainMethod};
 use adept_train::folder::{GRID_FILE, read_json};
 use adept_train::record::{self, Line, RunResult, Start};
+use adept_train::test_answers::{TEST_ANSWERS, TestAnswers};
 use serde::{Deserialize, Serialize};
 
 use super::benchmark::Benchmark;
+use super::comparison::score;
 use super::error::ReportError;
 use super::search::SearchRecord;
 use super::summary::RunSummary;
@@ -157,6 +159,8 @@ fn read_run(folder: &Path, name: String, task: &str, row: &str, seed: u64) -> Re
             .and_then(|majority| majority.test.get(&metric).copied()),
         test_metrics: result.test.clone(),
         programs: result.programs.clone(),
+        answers: test_answers(folder, own.report_metric(), test)?,
+        data: result.data,
         best_validation,
         best_step: result.best_step,
         steps: result.config.train.steps,
@@ -184,6 +188,25 @@ fn read_run(folder: &Path, name: String, task: &str, row: &str, seed: u64) -> Re
         metric,
         selection_metric: result.selection_metric,
     })
+}
+
+/// A run's answers to the test split, whose score must be the result's; `None` if the run did not keep them.
+fn test_answers(folder: &Path, metric: Metric, test: f64) -> Result<Option<TestAnswers>, ReportError> {
+    let path = folder.join(TEST_ANSWERS);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let answers = TestAnswers::read(&path)?;
+    match score(metric, &answers) {
+        // Sums in another order differ in the last digits.
+        Some(found) if (found - test).abs() > 1e-6 => Err(ReportError::Answers {
+            path,
+            metric,
+            expected: test,
+            found,
+        }),
+        _ => Ok(Some(answers)),
+    }
 }
 
 fn start(lines: &[Line]) -> Option<&Start> {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use adept_data::DataFile;
 use adept_train::record::ProgramTally;
+use adept_train::test_answers::TestAnswers;
 use serde::Serialize;
 
 /// Summary of a finished run.
@@ -29,6 +31,12 @@ pub struct RunSummary {
     /// Verdicts on the generated programs, for a task of programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub programs: Option<ProgramTally>,
+    /// Files the examples were read from.
+    #[serde(skip)]
+    pub data: Vec<DataFile>,
+    /// Answers to the test split; missing in older runs.
+    #[serde(skip)]
+    pub answers: Option<TestAnswers>,
     /// The metric used to choose the checkpoint.
     pub selection_metric: String,
     /// Its best value on the validation split, times 100; `None` without such a split.

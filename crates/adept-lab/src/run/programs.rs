@@ -12,6 +12,7 @@ use adept_train::observer::{Event, Observer, Split};
 use adept_train::record::{MissingLayer, RunResult};
 use adept_train::rows::BatchUse;
 use adept_train::target::Target;
+use adept_train::test_answers::TestAnswers;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
 use super::{Begun, LoadedBackbone, check_positions, slots_of};
@@ -108,5 +109,6 @@ pub(super) fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     };
     outcome.test = scores(&judged);
     folder::write_json(&begun.folder.path().join(JUDGED), &judged)?;
-    begun.end(start, outcome, None, Some(tally(&judged)), observer)
+    let answers = TestAnswers::of_programs(&judged);
+    begun.end(start, outcome, None, Some(tally(&judged)), &answers, observer)
 }

@@ -16,6 +16,7 @@ impl ReportFeed {
             "reproduce.json",
             "rte/adept/seed-42/record.jsonl",
             "rte/adept/seed-42/result.json",
+            "rte/adept/seed-42/test-answers.json",
             "rte/pt/seed-7/record.jsonl",
             "rte/pt/seed-7/result.json",
             "cola/full/seed-1/record.jsonl",

@@ -4,6 +4,7 @@ mod analysis;
 #[path = "../../../adept-train/tests/all/common/mod.rs"]
 #[allow(dead_code, reason = "shared with the trainer's tests, which use the rest")]
 mod common;
+mod comparisons;
 #[path = "../../../adept-data/tests/properties/damage.rs"]
 mod damage;
 mod edges;

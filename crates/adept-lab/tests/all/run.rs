@@ -14,6 +14,7 @@ use adept_models::t5::T5Config;
 use adept_train::TrainError;
 use adept_train::config::{Resolved, TrainMethod, resolve};
 use adept_train::record::{self, Line, RunResult};
+use adept_train::test_answers::TestAnswers;
 use burn_flex::Flex;
 
 fn settings(data: &Path, backbone: &Path, overrides: &[&str]) -> Resolved {
@@ -80,6 +81,14 @@ fn every_method_runs_from_files_to_a_result_that_loads() {
             !folder.join("checkpoint").exists(),
             "a finished run needs no checkpoint"
         );
+        let answers = TestAnswers::read(&folder.join("test-answers.json")).unwrap();
+        let labels = answers.labels.unwrap();
+        let right = labels
+            .right
+            .iter()
+            .zip(&labels.answers)
+            .filter(|(right, answer)| right == answer);
+        assert_eq!(result.test["accuracy"], 100.0 * right.count() as f64 / 12.0, "{method}");
 
         let lines = record::read(&folder.join("record.jsonl")).unwrap();
         let Line::Start(start) = &lines[0] else {
@@ -217,6 +226,8 @@ fn an_interrupted_run_goes_on_with_the_same_settings_only() {
         (&expected.validation, &expected.test, expected.best_step)
     );
     assert_eq!(bytes(&whole.join("best")), bytes(&stopped.join("best")));
+    let answers = |folder: &Path| TestAnswers::read(&folder.join("test-answers.json")).unwrap();
+    assert_eq!(answers(&stopped), answers(&whole));
 }
 
 #[test]
