@@ -117,9 +117,24 @@ fn other_places_than_the_tensors_are_refused() {
             "\"skip_blocks\": 2",
             "skip_blocks is 2",
         ),
-        ("lst", "\"skip_every\": 4", "\"skip_every\": 0", "side.decoder.down.0.weight"),
-        ("lst", "\"reduction\": 2", "\"reduction\": 4", "side.decoder.down.first.weight"),
-        ("lst", "\"reduction\": 2", "\"reduction\": 3", "expected one of 1, 2, 4, 8"),
+        (
+            "lst",
+            "\"skip_every\": 4",
+            "\"skip_every\": 0",
+            "side.decoder.down.0.weight",
+        ),
+        (
+            "lst",
+            "\"reduction\": 2",
+            "\"reduction\": 4",
+            "side.decoder.down.first.weight",
+        ),
+        (
+            "lst",
+            "\"reduction\": 2",
+            "\"reduction\": 3",
+            "expected one of 1, 2, 4, 8",
+        ),
         ("prefix", "\"num_layers\": 2", "\"num_layers\": 1", "prompt_embeddings"),
         (
             "prefix",
