@@ -170,10 +170,10 @@ class Ladder:
 
 
 def random(ladder, generator):
-    """Tensors with which every part of the ladder matters, and logits as large as the bare model's."""
-    p, backbone = {}, ladder.backbone
-    head, is_scaled = backbone.model.lm_head.weight, getattr(backbone.model.config, "scale_decoder_outputs", False)
-    reach = head.std() * (1 if is_scaled else backbone.d**0.5)
+    """Tensors with which every part of the ladder matters."""
+    p, config = {}, ladder.backbone.model.config
+    # Embeddings as a head give large logits, unless they are scaled: their noise is a large part of the tolerances.
+    rise = 0.4 if config.tie_word_embeddings and ladder.kind != "t5" else 1.2
     for key, shape in ladder.shapes().items():
         value = torch.randn(shape, generator=generator)
         if key.endswith("gate"):
@@ -184,7 +184,7 @@ def random(ladder, generator):
             value *= 0.3
         else:
             gain = 3.0 if re.search(r"fc_out|down_proj|wo\.", key) else 1.2
-            gain = backbone.golden["base.logits"].std() / reach if key == "side.up.weight" else gain
+            gain = rise if key == "side.up.weight" else gain
             value *= gain * shape[1] ** -0.5
         p[key] = value
     return p

@@ -157,12 +157,7 @@ fn other_places_than_the_tensors_are_refused() {
             "\"reduction\": 4",
             "side.decoder.down.first.weight",
         ),
-        (
-            "lst",
-            "\"reduction\": 2",
-            "\"reduction\": 3",
-            "expected one of 1, 2, 4, 8",
-        ),
+        ("lst", "\"reduction\": 2", "\"reduction\": 3", "expected one of 1, 2, 4"),
         ("prefix", "\"num_layers\": 2", "\"num_layers\": 1", "prompt_embeddings"),
         (
             "prefix",

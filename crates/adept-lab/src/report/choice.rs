@@ -15,11 +15,7 @@ fn parts(report: &Report) -> Vec<(String, String, &str)> {
     let mut parts = Vec::new();
     for (place, row) in report.rows.iter().enumerate() {
         let selector = format!(".m{place}, .{}", row_class(place));
-        parts.push((
-            format!("show-{place}"),
-            selector,
-            report.table.method_label(&row.name),
-        ));
+        parts.push((format!("show-{place}"), selector, report.table.method_label(&row.name)));
     }
     if report.majority.is_some() {
         parts.push(("show-majority".to_owned(), ".majority".to_owned(), MAJORITY_LABEL));
