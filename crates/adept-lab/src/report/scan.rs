@@ -150,6 +150,7 @@ fn read_run(folder: &Path, name: String, task: &str, row: &str, seed: u64) -> Re
             .map(|score| (evaluation.step, *score)),
         _ => None,
     });
+    let inference_speed = result.inference_speed();
     Ok(RunSummary {
         folder: name,
         test,
@@ -179,7 +180,7 @@ fn read_run(folder: &Path, name: String, task: &str, row: &str, seed: u64) -> Re
         },
         seconds: result.training_seconds,
         samples_per_second: result.samples_per_second,
-        inference_speed: result.inference_speed(),
+        inference_speed,
         curve: curve.collect(),
         task: result.task,
         row: row.to_owned(),

@@ -90,6 +90,7 @@ mod tests {
     fn plan(seeds: &[u64]) -> Plan {
         let cell = |seed: &u64| Cell {
             task: Task::named("rte").expect("it is built in"),
+            variant: "full".to_owned(),
             method: TrainMethod::Full,
             seed: *seed,
             folder: PathBuf::new(),
