@@ -8,6 +8,7 @@ use burn::tensor::{Bool, Int, Tensor};
 
 use super::config::T5Config;
 use super::stack::{Memory, Past, Stack};
+use crate::FirstAttention;
 use crate::linear::Linear;
 use crate::loss::label_log_probabilities;
 use crate::places::Places;
@@ -209,6 +210,12 @@ impl<B: Backend> Seq2SeqBackbone<B> for T5<B> {
             self.config.relative_attention_max_distance,
             self.pass(dropout),
         )
+    }
+
+    fn first_attention(&self, embeddings: Tensor<B, 3>, mask: Tensor<B, 2, Bool>) -> FirstAttention<B> {
+        let max_distance = self.config.relative_attention_max_distance;
+        self.encoder
+            .first_attention(embeddings, mask, max_distance, self.pass(0.0))
     }
 
     fn decode(
