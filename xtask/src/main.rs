@@ -38,8 +38,8 @@ Project tasks. Run as `cargo xtask COMMAND …`.
 
 Commands that build `adept` in release and hand over to it (all their arguments are adept's own):
   fetch       bring data and models from the hub into its cache
-  reproduce   run or resume one of the paper's tables: cargo xtask reproduce glue (or table1 to table14; our own data
-              and backbone; --profile for others)
+  reproduce   run or resume one of the paper's tables: cargo xtask reproduce glue (or table1 to table16, section3.4; our
+              own data and backbone; --profile for others)
   train       train one adapter
   eval        score one adapter
   predict     one prediction for each source text

@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::device::DeviceName;
 
-pub use analysis::{Table1, Table2, TableRuns};
+pub use analysis::{Section34, Table1, Table2, Table11, Table16, TableRuns};
 pub use fetch::Fetch;
 pub use reproduce::{MethodChoice, Profile, Reproduce, Runs, Scores, Seeds};
 pub use slurm::Cluster;

@@ -18,15 +18,15 @@ pub struct Example {
     pub golds: Vec<String>,
 }
 
-/// The three splits of a task as the paper uses them.
+/// The three splits of a task as the paper uses them; `T` is what is kept of an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TaskData {
+pub struct TaskData<T = Example> {
     /// Training rows.
-    pub train: Vec<Example>,
+    pub train: Vec<T>,
     /// Rows used to select the best checkpoint.
-    pub validation: Vec<Example>,
+    pub validation: Vec<T>,
     /// Rows used for the reported score.
-    pub test: Vec<Example>,
+    pub test: Vec<T>,
     /// The files read, in reading order.
     pub files: Vec<DataFile>,
 }

@@ -35,7 +35,9 @@ pub use error::DataError;
 pub use example::{DataFile, Encoded, Example, TaskData};
 pub use loss::{Loss, LossCounter, LossExample, LossKind, LossyText, SplitLosses, split_losses};
 pub use metric::{Metric, PASSED, Right, number, score, unit_scores};
-pub use read::{FewShot, LoadOptions, ScoreRounding, TextLines, check_task, load_task, score_target};
+pub use read::{
+    FewShot, LoadOptions, ScoreRounding, TextLines, check_task, find_task, load_task, map_task, score_target,
+};
 pub use rows::{Lengths, RowsOrigin, StoredRows, TaskRows, open_task};
 pub use split::{SplitRule, torch_permutation};
 pub use table::TableFault;

@@ -10,6 +10,7 @@
 //! | [`causal`] | shared by CodeGen and Llama: rotary positions, the key/value cache |
 //! | [`files`] | `config.json` and `generation_config.json`: keys in both, and keys refused by name |
 //! | [`checkpoint`] | `model.safetensors`, alone or sharded: memory-mapped, checked, fingerprinted, written |
+//! | [`FirstAttention`] | what the first self-attention of an encoder computes, for analyses |
 //! | [`generate`] | text generation, greedy or sampled, and label scoring |
 //! | [`loss`] | label shift and token cross-entropy |
 //!
@@ -25,6 +26,7 @@ pub mod checkpoint;
 pub mod codegen;
 pub mod error;
 pub mod files;
+mod first_attention;
 pub mod generate;
 mod json;
 mod ladder;
@@ -43,6 +45,7 @@ mod weights;
 pub use auto::{Family, Model};
 pub use codegen::{CodeGen, CodeGenConfig};
 pub use error::ModelError;
+pub use first_attention::FirstAttention;
 pub use json::model_type;
 pub use ladder::Rungs;
 pub use linear::{Linear, MergeDirection};

@@ -12,6 +12,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
 
+use crate::FirstAttention;
 use crate::linear::MergeDirection;
 use crate::places::Places;
 use crate::weights::Weights;
@@ -88,6 +89,10 @@ pub trait Seq2SeqBackbone<B: Backend>: Backbone<B> {
     /// Encoder output `[batch, seq, d_model]` after the final norm; a side network's own output follows in further
     /// channels. `dropout` 0.0 means evaluation.
     fn encode(&self, embeddings: Tensor<B, 3>, mask: Tensor<B, 2, Bool>, dropout: f64) -> Tensor<B, 3>;
+
+    /// Scores and values of the encoder's first self-attention for embeddings `[batch, seq, d_model]`, without dropout:
+    /// for analyses, since [`Self::encode`] may never hold them.
+    fn first_attention(&self, embeddings: Tensor<B, 3>, mask: Tensor<B, 2, Bool>) -> FirstAttention<B>;
 
     /// Teacher-forced logits `[batch, target, vocab]`. `mask` is the encoder's.
     fn decode(

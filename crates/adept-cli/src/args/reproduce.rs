@@ -8,7 +8,7 @@ use adept_lab::report::{Benchmark, PaperTable};
 use adept_train::config::TrainMethod;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueEnum};
 
-use super::{Cluster, Settings, Table1, Table2};
+use super::{Cluster, Section34, Settings, Table1, Table2, Table11, Table16};
 
 /// Tables that can be reproduced.
 #[derive(Debug, Subcommand)]
@@ -20,6 +20,13 @@ pub enum Reproduce {
     Table1(Table1),
     /// Table 2: magnitudes of DePT's and ADePT's offsets, compared with the embeddings
     Table2(Table2),
+    /// Table 11: scores of DePT and ADePT with and without their offsets
+    Table11(Table11),
+    /// Table 16: rows and lengths of the data sets
+    Table16(Table16),
+    /// Section 3.4: the encoder's first self-attention with PT, DePT and ADePT
+    #[command(name = "section3.4")]
+    Section34(Section34),
 }
 
 /// Tables of the paper that are several tables of scores here: both halves, each with a report of its own.

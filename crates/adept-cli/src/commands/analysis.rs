@@ -1,18 +1,21 @@
-//! `adept reproduce table1` and `table2`: the analyses of section 3.2 of the paper on trained DePT and ADePT adapters.
+//! `adept reproduce table1`, `table2`, `table11` and `section3.4`: the paper's analyses of trained adapters.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use adept_data::Task;
-use adept_lab::analysis::{self, Analysis, AnalysisError, AnalysisObserver, AnalysisPlan, METHODS, TASKS, TableName};
+use adept_data::{Task, check_task, find_task};
+use adept_lab::analysis::{
+    self, ATTENTION_ROWS, Analysis, AnalysisError, AnalysisObserver, AnalysisPlan, PAPER_TASKS, TASKS, TableName,
+};
 use adept_lab::report::Benchmark;
-use adept_lab::reproduce::{Cell, GridObserver as _};
+use adept_lab::reproduce::{Cell, DataPlace, GridObserver as _};
 use adept_train::observer::Observer;
 use burn::tensor::backend::AutodiffBackend;
 
 use super::reproduce::{self, describe, grid_failure};
-use super::{Setting, run_failure};
-use crate::args::{MethodChoice, Runs, Seeds, Table1, Table2, TableRuns};
+use super::{Setting, hub, run_failure};
+use crate::args::{MethodChoice, Profile, Runs, Section34, Seeds, Table1, Table2, Table11, TableRuns};
 use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, remark, say};
 use crate::grid_progress::GridProgress;
@@ -27,16 +30,56 @@ const PLAIN_EVERY: Duration = Duration::from_secs(30);
 
 /// Table 1: scores of DePT with shifted offsets.
 pub fn table1(setting: &Setting, arguments: Table1) -> Result<(), Failure> {
-    table(setting, TableName::Table1, arguments.shifts, arguments.runs)
+    let asked = Asked {
+        shifts: arguments.shifts,
+        ..Asked::of(TableName::Table1)
+    };
+    table(setting, asked, arguments.runs)
 }
 
 /// Table 2: magnitudes of offsets.
 pub fn table2(setting: &Setting, arguments: Table2) -> Result<(), Failure> {
-    table(setting, TableName::Table2, Vec::new(), arguments.runs)
+    table(setting, Asked::of(TableName::Table2), arguments.runs)
 }
 
-fn table(setting: &Setting, table: TableName, shifts: Vec<usize>, runs: TableRuns) -> Result<(), Failure> {
+/// Table 11: scores without offsets.
+pub fn table11(setting: &Setting, arguments: Table11) -> Result<(), Failure> {
+    table(setting, Asked::of(TableName::Table11), arguments.runs)
+}
+
+/// Section 3.4: the first self-attention.
+pub fn section34(setting: &Setting, arguments: Section34) -> Result<(), Failure> {
+    let asked = Asked {
+        rows: arguments.rows as usize,
+        ..Asked::of(TableName::Section34)
+    };
+    table(setting, asked, arguments.runs)
+}
+
+/// A table, and what its own options say.
+struct Asked {
+    table: TableName,
+    shifts: Vec<usize>,
+    rows: usize,
+}
+
+impl Asked {
+    /// Without options.
+    fn of(table: TableName) -> Self {
+        Self {
+            table,
+            shifts: Vec::new(),
+            rows: ATTENTION_ROWS,
+        }
+    }
+}
+
+fn table(setting: &Setting, asked: Asked, runs: TableRuns) -> Result<(), Failure> {
     let (only_plan, out, reuse) = (runs.plan, runs.out, runs.reuse);
+    let tasks = match runs.tasks.is_empty() {
+        true => default_tasks(asked.table, runs.profile, runs.data.as_deref(), runs.backbone.is_some())?,
+        false => runs.tasks,
+    };
     // The grid is built as for the GLUE reproduction; folder, methods and tasks are the table's.
     let mut grid = reproduce::grid::of(
         setting,
@@ -44,16 +87,8 @@ fn table(setting: &Setting, table: TableName, shifts: Vec<usize>, runs: TableRun
             profile: runs.profile,
             data: runs.data,
             backbone: runs.backbone,
-            methods: METHODS.map(MethodChoice::One).to_vec(),
-            tasks: if runs.tasks.is_empty() {
-                TASKS
-                    .iter()
-                    .map(|name| Task::named(name))
-                    .collect::<Result<_, _>>()
-                    .map_err(Failure::input)?
-            } else {
-                runs.tasks
-            },
+            methods: asked.table.methods().iter().copied().map(MethodChoice::One).collect(),
+            tasks,
             steps: runs.steps,
             seeds: Some(runs.seeds.unwrap_or_else(|| Seeds(SEEDS.to_vec()))),
             out: None,
@@ -65,16 +100,18 @@ fn table(setting: &Setting, table: TableName, shifts: Vec<usize>, runs: TableRun
             cluster: Box::default(),
         },
         Benchmark::Glue,
-        table.name(),
+        asked.table.name(),
     )?;
+    grid.data = placed(grid.data, &grid.tasks);
     let reuse = reuse.unwrap_or_else(|| grid.out.clone());
     let own = Path::new("runs").join(format!("tables-{}", grid.profile.name));
     grid.out = out.unwrap_or(own);
     let analysis = Analysis {
-        table,
+        table: asked.table,
         reuse: Some(reuse).filter(|folder| *folder != grid.out),
         grid,
-        shifts,
+        shifts: asked.shifts,
+        rows: asked.rows,
     };
     let work = Work {
         setting,
@@ -82,6 +119,50 @@ fn table(setting: &Setting, table: TableName, shifts: Vec<usize>, runs: TableRun
         analysis,
     };
     with_backend(setting.device, work)
+}
+
+/// The tasks of a table: the paper's where BoolQ's files are at hand, among those given or in the hub's cache.
+fn default_tasks(
+    table: TableName,
+    profile: Option<Profile>,
+    data: Option<&Path>,
+    has_backbone: bool,
+) -> Result<Vec<Task>, Failure> {
+    let named = |names: &[&str]| -> Result<Vec<Task>, Failure> {
+        let tasks = names.iter().map(|name| Task::named(name));
+        tasks.collect::<Result<_, _>>().map_err(Failure::input)
+    };
+    if table == TableName::Section34 {
+        return named(&PAPER_TASKS[..1]);
+    }
+    let paper = named(&PAPER_TASKS)?;
+    let is_sample = match profile {
+        Some(profile) => profile == Profile::Sample,
+        None => data.is_none() && !has_backbone,
+    };
+    let at_hand = || match data {
+        Some(folder) => paper.iter().all(|task| {
+            let root = find_task(folder, task).ok().flatten();
+            root.is_some_and(|root| check_task(task, &root).is_ok())
+        }),
+        None => hub::data(&paper).is_ok(),
+    };
+    match !is_sample && at_hand() {
+        true => Ok(paper),
+        false => named(&TASKS),
+    }
+}
+
+/// The tasks' files: where a folder holds folders of benchmarks (`glue/RTE`, `superglue/BoolQ`), each task's own.
+fn placed(data: DataPlace, tasks: &[Task]) -> DataPlace {
+    let DataPlace::Folder(folder) = &data else {
+        return data;
+    };
+    let root = |task: &Task| Some((task.name().to_owned(), find_task(folder, task).ok()??));
+    match tasks.iter().map(root).collect::<Option<BTreeMap<_, _>>>() {
+        Some(roots) if roots.values().any(|root| root != folder) => DataPlace::Each(roots),
+        _ => data,
+    }
 }
 
 struct Work<'a> {
@@ -137,7 +218,11 @@ impl WithBackend for Work<'_> {
         let made = made.map_err(failure)?;
         say(made.console().trim_end())?;
         say("\nTable:")?;
-        for extension in ["md", "json"] {
+        let extensions: &[&str] = match analysis.table {
+            TableName::Section34 => &["html", "md", "json"],
+            _ => &["md", "json"],
+        };
+        for extension in extensions {
             let file = grid.out.join(format!("{}.{extension}", analysis.table));
             say(format_args!("  {}", file.display()))?;
         }
@@ -149,6 +234,8 @@ fn title(table: TableName) -> &'static str {
     match table {
         TableName::Table1 => "Table 1: DePT's offsets cyclically shifted, against ADePT",
         TableName::Table2 => "Table 2: magnitudes of the offsets of DePT and ADePT relative to the embeddings",
+        TableName::Table11 => "Table 11: DePT and ADePT with and without their offsets",
+        TableName::Section34 => "Section 3.4: the encoder's first self-attention with PT, DePT and ADePT",
     }
 }
 
@@ -168,6 +255,9 @@ fn own_lines(analysis: &Analysis, plan: &AnalysisPlan) -> Vec<(&'static str, Str
             given => given.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         };
         lines.push(("shifts", text));
+    }
+    if analysis.table == TableName::Section34 {
+        lines.push(("rows", format!("{} of each task's test split, at most", analysis.rows)));
     }
     let (measured, all) = (plan.measured(), plan.sources.len());
     lines.push((
@@ -197,12 +287,8 @@ impl AnalysisObserver for Watching {
         Box::new(Progress::new(self.loudness, cell.name()))
     }
 
-    fn measuring(&mut self, cell: &Cell, shift: usize, done: usize, total: usize) -> bool {
-        let text = format!(
-            "{}: shift {shift}, {} % of its shifts",
-            cell.name(),
-            100 * done / total.max(1)
-        );
+    fn measuring(&mut self, cell: &Cell, what: &str, done: usize, total: usize) -> bool {
+        let text = format!("{}: {what}, {} % measured", cell.name(), 100 * done / total.max(1));
         let shown = self.grid.message(&text);
         if done == 0 {
             self.last_line = Instant::now();
@@ -221,12 +307,14 @@ impl AnalysisObserver for Watching {
     }
 }
 
-fn failure(cause: AnalysisError) -> Failure {
+pub(super) fn failure(cause: AnalysisError) -> Failure {
     match cause {
         AnalysisError::Grid(cause) => grid_failure(cause),
         AnalysisError::Train(cause) => run_failure(cause),
         AnalysisError::Run { run, source } => run_failure(*source).context(run),
-        AnalysisError::Shift { .. } | AnalysisError::Offset { .. } => Failure::input(cause),
+        AnalysisError::Shift { .. } | AnalysisError::OtherMethod { .. } | AnalysisError::NoEncoder { .. } => {
+            Failure::input(cause)
+        }
         AnalysisError::Interrupted { .. } => Failure::interrupted(cause),
     }
 }

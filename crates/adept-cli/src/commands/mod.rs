@@ -13,6 +13,7 @@ mod predict;
 mod pretrain;
 mod reproduce;
 mod settings;
+mod table16;
 mod train;
 mod trained;
 mod verify;
@@ -70,6 +71,9 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Reproduce(Reproduce::Scores(scores)) => reproduce::scores(&setting, scores),
         Command::Reproduce(Reproduce::Table1(arguments)) => analysis::table1(&setting, arguments),
         Command::Reproduce(Reproduce::Table2(arguments)) => analysis::table2(&setting, arguments),
+        Command::Reproduce(Reproduce::Table11(arguments)) => analysis::table11(&setting, arguments),
+        Command::Reproduce(Reproduce::Table16(arguments)) => table16::run(&setting, arguments),
+        Command::Reproduce(Reproduce::Section34(arguments)) => analysis::section34(&setting, arguments),
         Command::Fetch(arguments) => fetch::run(&setting, &arguments),
         Command::Train(arguments) => train::run(&setting, arguments),
         Command::Pretrain(arguments) => pretrain::run(&setting, arguments),

@@ -1,9 +1,10 @@
-//! `adept reproduce table1` and `table2` on a tiny world: plans, tables, reuse of a GLUE reproduction's runs, an
+//! `adept reproduce table1`, `table2`, `table11`, `table16` and `section3.4` on a tiny world: plans, tables, reuse of a GLUE reproduction's runs, an
 //! interrupt and bad input.
 
+use std::fs;
 use std::path::Path;
 
-use crate::common::{Outcome, finish, fresh, json, with_datasets};
+use crate::common::{Outcome, copy, finish, fresh, json, sample, with_datasets};
 
 /// Arguments for a table of short runs.
 fn arguments(table: &str, out: &Path, more: &[&str]) -> Vec<String> {
@@ -94,6 +95,84 @@ fn the_tables_are_made_from_runs_that_a_reproduction_of_glue_left() {
 }
 
 #[test]
+fn table_11_and_section_3_4_share_their_runs() {
+    let (_folder, out) = fresh("tables");
+    let few: &[&str] = &["--tasks=rte", "--seeds=42,"];
+    let first = run("table11", &out, few).succeeded();
+    for expected in ["RTE with offsets", "DePT", "ADePT", "58.3", "table11.md"] {
+        assert!(first.out.contains(expected), "{expected}:\n{}", first.out);
+    }
+    let again = run("table11", &out, few).succeeded();
+    assert_eq!(again.out, first.out);
+    assert!(again.err.contains("2 are measured already"), "{}", again.err);
+
+    let section = run("section3.4", &out, &["--seeds=42,", "--rows=3"]).succeeded();
+    for expected in ["2 done and skipped", "rows       3 of each task's test split"] {
+        assert!(section.err.contains(expected), "{expected}:\n{}", section.err);
+    }
+    for expected in ["by tokens", "PT", "Checks:", "section3.4.html"] {
+        assert!(section.out.contains(expected), "{expected}:\n{}", section.out);
+    }
+    assert_eq!(json(&out.join("section3.4.json"))["tasks"][0]["rows"], 3);
+    assert!(out.join("section3.4.html").exists() && out.join("rte/pt/seed-42").exists());
+}
+
+#[test]
+fn table_16_needs_no_runs() {
+    let (_folder, out) = fresh("table16");
+    let arguments = |more: &[String]| {
+        let mut arguments = vec!["reproduce".to_owned(), "table16".to_owned()];
+        arguments.push(format!("--out={}", out.display()));
+        arguments.extend(more.iter().cloned());
+        finish(with_datasets(arguments))
+    };
+    let first = arguments(&[]).succeeded();
+    for expected in [
+        "RTE",
+        "392,702",
+        "Not at hand:",
+        "no folder of its files",
+        "table16.json",
+    ] {
+        assert!(first.out.contains(expected), "{expected}:\n{}", first.out);
+    }
+    assert!(first.err.contains("reading RTE"), "{}", first.err);
+    let table = json(&out.join("table16.json"));
+    assert_eq!(
+        (table["synthetic"].as_bool(), table["agreement"].is_null()),
+        (Some(true), true)
+    );
+    assert!(table["datasets"][0]["source"]["tokens"].as_f64() > Some(2.0));
+    // The same folder again, and a backbone that has no tokenizer.
+    arguments(&["--quiet".to_owned()]).succeeded();
+    let data = format!("--data={}", out.display());
+    arguments(&[data, format!("--backbone={}", out.display())]).failed(2, &["expected a tokenizer.json"]);
+    arguments(&["--data=/no/such/folder".to_owned()]).failed(2, &["/no/such/folder"]);
+}
+
+#[test]
+fn the_papers_tasks_are_the_default_where_boolqs_files_are_at_hand() {
+    let (folder, out) = fresh("tables");
+    let data = folder.path().join("data");
+    copy(&sample().data.join("RTE"), &data.join("glue/RTE"));
+    copy(&sample().data.join("QNLI"), &data.join("glue/QNLI"));
+    let planned = |expected: &str| {
+        let data = format!("--data={}", data.display());
+        let more = ["--profile=real-small", "--plan", "--seeds=42,", data.as_str()];
+        let plan = run("table1", &out, &more).succeeded().out;
+        assert!(plan.contains(expected), "{expected}:\n{plan}");
+    };
+    planned("RTE, QNLI");
+    let boolq = data.join("superglue/BoolQ");
+    fs::create_dir_all(&boolq).expect("a writable folder");
+    let row = r#"{"question": "is it red", "passage": "the sky is blue", "label": false, "idx": 0}"#;
+    for name in ["train.jsonl", "val.jsonl"] {
+        fs::write(boolq.join(name), format!("{row}\n").repeat(40)).expect("a writable folder");
+    }
+    planned("RTE, BoolQ");
+}
+
+#[test]
 fn what_makes_no_sense_is_named() {
     let (_folder, out) = fresh("tables");
     let fails = |table: &str, more: &[&str], fragments: &[&str]| {
@@ -116,6 +195,7 @@ fn what_makes_no_sense_is_named() {
             "`adept fetch rte qnli`",
         ],
     );
+    fails("section3.4", &["--rows=0"], &["--rows"]);
     fails(
         "table1",
         &["--set=adapter.method=pt"],

@@ -43,6 +43,30 @@ pub(super) fn task_folder(root: &Path, task: &Task) -> Result<PathBuf, DataError
         .map_or_else(|| root.to_path_buf(), |name| root.join(name)))
 }
 
+/// The folder to [load](crate::load_task) a task from, if files of it are at hand: `root` if it has one of the task's
+/// names or a folder with one in it, else the first folder in `root`, by name, with such a folder in it (`glue/RTE`).
+/// Nothing that is not named after the task is taken for its files.
+///
+/// # Errors
+/// [`DataError::Io`] if a folder cannot be listed.
+pub fn find_task(root: &Path, task: &Task) -> Result<Option<PathBuf>, DataError> {
+    let is_called = |name: &str| task.is_called(&plain_name(name));
+    let holds = |folder: &Path| -> Result<bool, DataError> {
+        let found = names(folder)?;
+        Ok(found.iter().any(|name| is_called(name) && folder.join(name).is_dir()))
+    };
+    if is_called(&root.file_name().unwrap_or_default().to_string_lossy()) || holds(root)? {
+        return Ok(Some(root.to_path_buf()));
+    }
+    for name in names(root)? {
+        let folder = root.join(name);
+        if folder.is_dir() && holds(&folder)? {
+            return Ok(Some(folder));
+        }
+    }
+    Ok(None)
+}
+
 /// The files of a split, in row order, in the first form that has any: looked up in the task's folder, its `data`
 /// folder and its folder on the hub. Other forms that match exactly the same files are appended; the content decides
 /// between them.

@@ -23,6 +23,7 @@ mod tsv;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use find::find_task;
 pub(crate) use find::{SplitFiles, listing};
 pub use lines::TextLines;
 pub(crate) use once::Once;
@@ -87,35 +88,49 @@ pub fn score_target(score: f32, rounding: ScoreRounding) -> String {
 /// # Errors
 /// A [`DataError`] with file, line, field, expected and found values for anything wrong with the files.
 pub fn load_task(task: &Task, root: &Path, options: &LoadOptions) -> Result<TaskData, DataError> {
+    map_task(task, root, options, Ok)
+}
+
+/// Like [`load_task`], keeping of each example only what `map` makes of it, so that memory need not hold the texts.
+/// `map` sees every example of the files once, in their order.
+///
+/// # Errors
+/// Those of [`load_task`] and of `map`.
+pub fn map_task<T>(
+    task: &Task,
+    root: &Path,
+    options: &LoadOptions,
+    mut map: impl FnMut(Example) -> Result<T, DataError>,
+) -> Result<TaskData<T>, DataError> {
     let sources = Sources::open(task, root, options)?;
     let mut files: Vec<DataFile> = task.card_file().into_iter().collect();
-    let mut examples: BTreeMap<String, Vec<Option<Example>>> = BTreeMap::new();
+    let (mut official, mut mapped, mut targets) = (Official::new(), BTreeMap::new(), BTreeMap::new());
     for (split, found) in sources.splits()? {
-        let mut rows = Vec::new();
+        let (mut ids, mut rows, mut texts) = (Vec::new(), Vec::new(), Vec::new());
         files.append(&mut sources.read(&found, &mut |example| {
-            rows.push(Some(example));
+            ids.push(example.id);
+            if options.few_shot.is_some() {
+                texts.push(example.target.clone());
+            }
+            rows.push(Some(map(example)?));
             Ok(())
         })?);
-        examples.insert(split, rows);
+        official.insert(split.clone(), RowsOf::of_ids(ids.into_iter()));
+        targets.insert(split.clone(), texts);
+        mapped.insert(split, rows);
     }
-    let ids = |rows: &Vec<Option<Example>>| RowsOf::of_ids(rows.iter().flatten().map(|example| example.id));
-    let official: Official = examples
-        .iter()
-        .map(|(split, rows)| (split.clone(), ids(rows)))
-        .collect();
     let Division {
         mut train,
         validation,
         test,
     } = split::divide(task, &official)?;
     if let Some(few) = options.few_shot {
-        let rows = &examples[&train.split];
-        let target = |example: usize| Ok(rows[example].as_ref().map(|row| row.target.clone()).unwrap_or_default());
-        train = split::few_shot(task, &train, few, target)?;
+        let texts = &targets[&train.split];
+        train = split::few_shot(task, &train, few, |example| Ok(texts[example].clone()))?;
     }
     // Each example belongs to exactly one split.
-    let mut take = |picks: Picks| -> Vec<Example> {
-        let Some(rows) = examples.get_mut(&picks.split) else {
+    let mut take = |picks: Picks| -> Vec<T> {
+        let Some(rows) = mapped.get_mut(&picks.split) else {
             return Vec::new();
         };
         picks

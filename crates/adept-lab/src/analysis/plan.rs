@@ -3,12 +3,17 @@
 use std::path::Path;
 
 use adept_core::Method;
+use adept_models::Family;
 use adept_train::TrainError;
 use adept_train::config::TrainMethod;
 use adept_train::folder::read_json;
 use adept_train::record::RunResult;
 
-use super::{Analysis, AnalysisError, MagnitudeRecord, ShiftRecord, TableName, default_shifts, record};
+use super::switch::Offsets;
+use super::{
+    Analysis, AnalysisError, AttentionRecord, MagnitudeRecord, ShiftRecord, SwitchRecord, TableName, default_shifts,
+    record,
+};
 use crate::reproduce::{self, Cell, Plan, State};
 
 /// Where a run comes from.
@@ -58,8 +63,12 @@ impl AnalysisPlan {
 /// Plans the runs of a table from what already exists.
 ///
 /// # Errors
-/// Invalid settings, an unreadable backbone or record, a folder with other runs, or a shift beyond the offsets.
+/// Invalid settings, an unreadable backbone or record, a folder with other runs, a shift beyond the offsets, or a
+/// backbone without an encoder for section 3.4.
 pub fn plan(analysis: &Analysis) -> Result<AnalysisPlan, AnalysisError> {
+    if analysis.table == TableName::Section34 {
+        check_encoder(&analysis.grid.backbone)?;
+    }
     let mut runs = reproduce::plan(&analysis.grid)?;
     let mut sources = Vec::new();
     for cell in &mut runs.cells {
@@ -78,6 +87,18 @@ pub fn plan(analysis: &Analysis) -> Result<AnalysisPlan, AnalysisError> {
         sources.push(Source { origin, measured });
     }
     Ok(AnalysisPlan { runs, sources })
+}
+
+/// Refuses a decoder-only backbone.
+fn check_encoder(backbone: &Path) -> Result<(), AnalysisError> {
+    let family = Family::of(backbone).map_err(TrainError::from)?;
+    match family.is_causal() {
+        false => Ok(()),
+        true => Err(AnalysisError::NoEncoder {
+            backbone: backbone.to_owned(),
+            family: family.title(),
+        }),
+    }
 }
 
 /// The same run in another folder, if it is finished there with the same settings and backbone. (Whether its data match
@@ -107,6 +128,14 @@ pub(super) fn is_measured(analysis: &Analysis, cell: &Cell) -> Result<bool, Anal
             found.is_some_and(|found| wanted.iter().all(|shift| found.shifts.contains_key(shift)))
         }
         TableName::Table2 => record::find::<MagnitudeRecord>(out, analysis.table, cell)?.is_some(),
+        TableName::Table11 => {
+            let found: Option<SwitchRecord> = record::find(out, analysis.table, cell)?;
+            found.is_some_and(|found| Offsets::BOTH.iter().all(|offsets| found.scores.contains_key(offsets)))
+        }
+        TableName::Section34 => {
+            let found: Option<AttentionRecord> = record::find(out, analysis.table, cell)?;
+            found.is_some_and(|found| found.limit == analysis.rows)
+        }
     })
 }
 

@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use adept_core::file::TENSOR_FILE;
 use adept_train::TrainError;
 use adept_train::folder::{file_sha256, read_json};
-use adept_train::record::RunResult;
+use adept_train::record::{RunResult, Scores};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::attention::Attention;
+use super::switch::Offsets;
 use super::{Shifted, Summary, TableName, TokenCounts};
 use crate::reproduce::Cell;
 
@@ -90,23 +92,47 @@ pub struct MagnitudeRecord {
     pub offsets: Summary,
 }
 
-/// A record of either table.
+/// Record of one run for Table 11.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SwitchRecord {
+    /// The run.
+    pub subject: Subject,
+    /// Lengths of the test split's sources.
+    pub test: Lengths,
+    /// The task's metrics on the test split, times 100, with and without the offsets.
+    pub scores: BTreeMap<Offsets, Scores>,
+}
+
+/// Record of one run for section 3.4.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AttentionRecord {
+    /// The run.
+    pub subject: Subject,
+    /// Test rows measured, at most.
+    pub limit: usize,
+    /// What was measured.
+    pub attention: Attention,
+    /// Texts of the example's tokens.
+    pub example_tokens: Vec<String>,
+}
+
+/// A record of any table.
 pub trait Measured: DeserializeOwned + Serialize {
     /// The measured run.
     fn subject(&self) -> &Subject;
 }
 
-impl Measured for ShiftRecord {
-    fn subject(&self) -> &Subject {
-        &self.subject
-    }
+macro_rules! measured {
+    ($($record:ty),*) => {
+        $(impl Measured for $record {
+            fn subject(&self) -> &Subject {
+                &self.subject
+            }
+        })*
+    };
 }
 
-impl Measured for MagnitudeRecord {
-    fn subject(&self) -> &Subject {
-        &self.subject
-    }
-}
+measured!(ShiftRecord, MagnitudeRecord, SwitchRecord, AttentionRecord);
 
 /// Path of a run's record: `OUT/table1/rte-dept-42.json`.
 #[must_use]

@@ -1,11 +1,14 @@
-//! Rendering shared by the two tables: figures, notes, the list of runs.
+//! Rendering shared by the tables: figures, notes, the list of runs.
 
 use std::fmt::Write as _;
 
+use adept_train::config::TrainMethod;
+
+use super::SUBSTITUTE;
 use super::record::Subject;
 use crate::report::markdown::{header, line};
 use crate::report::text::{code_markdown, escape_markdown, short_fingerprint, thousands};
-use crate::report::{GridRecord, PaperTable, Spread};
+use crate::report::{Benchmark, GridRecord, PaperTable, Spread};
 
 /// Shown in place of a missing figure.
 pub(super) const NOTHING: &str = "–";
@@ -98,11 +101,39 @@ pub(super) fn paper_note(source: &str, backbone: &str) -> String {
     )
 }
 
+/// Note on the task that stands in for the paper's second one, if it is among these.
+pub(super) fn substitute_note<'a>(mut tasks: impl Iterator<Item = &'a str>) -> Option<String> {
+    tasks.any(|task| task == SUBSTITUTE).then(|| {
+        "The paper's second task is BoolQ, which is not among GLUE's: QNLI, a question and a sentence of a passage, is \
+         used instead and must not be compared with it."
+            .to_owned()
+    })
+}
+
+/// Note on whether adapters that were not changed score what their training recorded, by task.
+pub(super) fn check_note<'a>(unchanged: &str, tasks: impl Iterator<Item = (&'a str, bool)>) -> String {
+    let differing: Vec<String> = tasks
+        .filter(|(_, as_recorded)| !as_recorded)
+        .map(|(task, _)| task_label(task))
+        .collect();
+    if differing.is_empty() {
+        return format!("Check: {unchanged} every adapter scores what its training recorded.");
+    }
+    format!(
+        "Check: {unchanged} adapters of {} score differently from their training record, possibly because of another \
+         device or program version.",
+        differing.join(", ")
+    )
+}
+
+/// Display name of a method.
+pub(super) fn method_label(method: TrainMethod) -> String {
+    PaperTable::of(Benchmark::Glue).method_label(method.name()).to_owned()
+}
+
 /// Display name of a task.
 pub(super) fn task_label(task: &str) -> String {
-    PaperTable::of(crate::report::Benchmark::Glue)
-        .task_label(task)
-        .to_owned()
+    PaperTable::of(Benchmark::Glue).task_label(task).to_owned()
 }
 
 /// A block quote of notes.

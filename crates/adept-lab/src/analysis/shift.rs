@@ -3,18 +3,12 @@
 //!
 //! ADePT does not depend on positions: there is nothing to shift, and its score is shown for comparison.
 
-use adept_core::{Adapter, Intervention, Offset, PromptAdapter};
-use adept_data::Batcher;
-use adept_train::TrainError;
-use adept_train::config::RunConfig;
-use adept_train::evaluate::{self, EvaluationSet};
+use adept_core::{Adapter, Offset, PromptAdapter};
 use adept_train::record::Scores;
-use adept_train::rows::BatchUse;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::TokenCounts;
-use crate::run::{self, LoadedBackbone, PreparedTask};
 
 /// The paper's shifts.
 pub const PAPER_SHIFTS: [usize; 4] = [50, 100, 150, 200];
@@ -77,43 +71,6 @@ pub fn reach(test: &TokenCounts, training: &TokenCounts, positions: usize, shift
         .map(|(slot, count)| *count as f64 * at((slot + shift) % positions.max(1)))
         .sum();
     sum / test.tokens().max(1) as f64
-}
-
-/// The test split of a task in batches, according to a run's settings.
-///
-/// # Errors
-/// Settings that do not give valid batches.
-pub fn test_set<B: Backend>(
-    config: &RunConfig,
-    backbone: &LoadedBackbone<B>,
-    task: &PreparedTask,
-) -> Result<EvaluationSet, TrainError> {
-    let size = config.evaluation.batch_size;
-    let options = run::batch_options(config, backbone, task, BatchUse::Answering, size);
-    Ok(EvaluationSet {
-        batches: Batcher::new(&task.test.0, options)?.evaluation_batches()?,
-        right: task.test.1.clone(),
-    })
-}
-
-/// Scores the test split. `proceed(done, total)` is called before every batch; if it returns false, the result is
-/// `None`.
-///
-/// # Errors
-/// An answer that cannot be decoded.
-pub fn score<B: Backend>(
-    config: &RunConfig,
-    backbone: &LoadedBackbone<B>,
-    task: &PreparedTask,
-    adapter: &dyn Intervention<B>,
-    set: &EvaluationSet,
-    device: &B::Device,
-    proceed: &mut dyn FnMut(usize, usize) -> bool,
-) -> Result<Option<Scores>, TrainError> {
-    let decode = |ids: &[u32]| Ok(backbone.tokenizer.decode(ids, true)?);
-    let method = run::answer_method(config, task.labels.as_ref(), task.target_width, &decode);
-    let predictions = evaluate::predict(&backbone.model, adapter, set, &method, device, proceed)?;
-    Ok(predictions.map(|predictions| evaluate::scores(task.task.metrics(), &predictions, &set.right)))
 }
 
 #[cfg(test)]

@@ -6,9 +6,10 @@ use adept_core::Method;
 use adept_train::config::TrainMethod;
 use serde::Serialize;
 
+use super::PaperShifts;
 use super::record::{Lengths, ShiftRecord};
 use super::render::{self, NOTHING};
-use super::{PaperShifts, TASKS};
+use super::scoring::{self, SeedScores};
 use crate::report::console::aligned;
 use crate::report::{GridRecord, Spread};
 
@@ -50,22 +51,6 @@ pub struct TaskShifts {
     pub adept: Option<SeedScores>,
     /// Score of the most frequent training label.
     pub majority: Option<f64>,
-}
-
-/// Scores by seed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct SeedScores {
-    /// Mean and spread.
-    pub score: Spread,
-    /// Values by seed.
-    pub values: BTreeMap<u64, f64>,
-}
-
-impl SeedScores {
-    fn of(values: BTreeMap<u64, f64>) -> Option<Self> {
-        let score = Spread::of(&values.values().copied().collect::<Vec<_>>())?;
-        Some(Self { score, values })
-    }
 }
 
 /// DePT at one shift.
@@ -221,38 +206,29 @@ fn task(name: &str, records: &[ShiftRecord]) -> Option<TaskShifts> {
         let scores = &record.shifts.get(&shift)?.scores;
         scores.get(metric).copied()
     };
-    let seed = |record: &ShiftRecord| record.subject.run.seed;
+    let dept = || of(TrainMethod::Adapter(Method::Dept));
     let cell = |shift: usize| -> Option<(usize, ShiftCell)> {
-        let values =
-            of(TrainMethod::Adapter(Method::Dept)).filter_map(|record| Some((seed(record), at(record, shift)?)));
-        let changes =
-            of(TrainMethod::Adapter(Method::Dept)).filter_map(|record| Some(at(record, shift)? - at(record, 0)?));
+        let changes = dept().filter_map(|record| Some(at(record, shift)? - at(record, 0)?));
         let changes: Vec<f64> = changes.collect();
         let reach = own().find_map(|record| Some(record.shifts.get(&shift)?.reach))?;
         let cell = ShiftCell {
-            scores: SeedScores::of(values.collect())?,
+            scores: SeedScores::of(dept(), |record| at(record, shift))?,
             change: if shift == 0 { None } else { Spread::of(&changes) },
             reach,
         };
         Some((shift, cell))
     };
-    let recorded = |record: &ShiftRecord| record.subject.run.test.get(metric).copied();
-    let adept = of(TrainMethod::Adapter(Method::Adept)).filter_map(|record| Some((seed(record), recorded(record)?)));
+    let recorded = |record: &ShiftRecord| scoring::recorded(record, metric);
     Some(TaskShifts {
         task: name.to_owned(),
         metric: metric.to_owned(),
         positions: first.positions,
         training: first.training,
         test: first.test,
-        unshifted_as_recorded: of(TrainMethod::Adapter(Method::Dept)).all(|record| at(record, 0) == recorded(record)),
+        unshifted_as_recorded: dept().all(|record| at(record, 0) == recorded(record)),
         dept: shifts.into_iter().filter_map(cell).collect(),
-        adept: SeedScores::of(adept.collect()),
-        majority: first
-            .subject
-            .run
-            .majority
-            .as_ref()
-            .and_then(|majority| majority.test.get(metric).copied()),
+        adept: SeedScores::of(of(TrainMethod::Adapter(Method::Adept)), recorded),
+        majority: scoring::majority(first, metric),
     })
 }
 
@@ -274,27 +250,11 @@ fn notes(grid: &GridRecord, tasks: &[TaskShifts], paper: &PaperShifts) -> Vec<St
          meaningless tokens in front."
             .to_owned(),
     );
-    if tasks.iter().any(|task| task.task == TASKS[1]) {
-        notes.push(
-            "The paper's second task, BoolQ, is not among GLUE's: QNLI, a question and a sentence of a passage, is \
-             used instead and must not be compared with it."
-                .to_owned(),
-        );
-    }
-    let differing: Vec<String> = tasks
+    notes.extend(render::substitute_note(tasks.iter().map(|task| task.task.as_str())));
+    let checked = tasks
         .iter()
-        .filter(|task| !task.unshifted_as_recorded)
-        .map(|task| render::task_label(&task.task))
-        .collect();
-    notes.push(if differing.is_empty() {
-        "Check: with a shift of 0 every adapter scores what its training recorded.".to_owned()
-    } else {
-        format!(
-            "Check: with a shift of 0 adapters of {} score differently from their training record, possibly because of \
-             another device or program version.",
-            differing.join(", ")
-        )
-    });
+        .map(|task| (task.task.as_str(), task.unshifted_as_recorded));
+    notes.push(render::check_note("with a shift of 0", checked));
     notes.push(render::paper_note(&paper.source, &paper.backbone));
     notes
 }

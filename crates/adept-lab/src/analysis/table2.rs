@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::record::{Lengths, MagnitudeRecord};
 use super::render::{self, NOTHING};
-use super::{PaperMagnitudes, PaperMoments, Summary, TASKS};
+use super::{PaperMagnitudes, PaperMoments, Summary};
 use crate::report::console::aligned;
 use crate::report::{GridRecord, Spread};
 
@@ -229,9 +229,7 @@ fn notes(grid: &GridRecord, tasks: &[TaskMagnitudes], paper: &PaperMagnitudes) -
          by the embeddings' mean, is what can be compared."
             .to_owned(),
     );
-    if tasks.iter().any(|task| task.task == TASKS[1]) {
-        notes.push("The paper's second task, BoolQ, is not among GLUE's: QNLI is used instead.".to_owned());
-    }
+    notes.extend(render::substitute_note(tasks.iter().map(|task| task.task.as_str())));
     notes.push(render::paper_note(&paper.source, &paper.backbone));
     notes
 }

@@ -1,24 +1,22 @@
 //! Trains missing runs, measures every run, and updates the table after each.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use adept_core::{Adapter, file};
-use adept_models::Backbone as _;
 use adept_train::TrainError;
 use adept_train::folder::{FolderKind, GRID_FILE, claim_grid, clear, read_json, write_atomic, write_json};
 use adept_train::observer::Observer;
-use adept_train::record::{RunResult, code_commit, code_version};
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use adept_train::record::RunResult;
+use burn::tensor::backend::AutodiffBackend;
+use serde::Serialize;
 
-use super::record::{self, Lengths, Subject};
+use super::measure::Measuring;
 use super::{
-    Analysis, AnalysisError, AnalysisPlan, MagnitudeRecord, Origin, ShiftRecord, Shifted, Table1, Table2, TableName,
-    TokenCounts, magnitude, plan, shift,
+    Analysis, AnalysisError, AnalysisPlan, Origin, Section34, ShiftRecord, Table1, Table2, Table11, TableName, plan,
+    record,
 };
 use crate::reproduce::{Cell, Prepared, State};
-use crate::run::{self, LoadedBackbone, PreparedTask};
+use crate::run::{self, PreparedTask};
 
 /// Observer of an analysis.
 pub trait AnalysisObserver {
@@ -30,10 +28,10 @@ pub trait AnalysisObserver {
     /// returns its observer.
     fn not_reused(&mut self, cell: &Cell, found: &Path) -> Box<dyn Observer>;
 
-    /// Called before every batch of a measurement; returns whether to continue. `done` of `total` batches over all
-    /// shifts are complete.
-    fn measuring(&mut self, cell: &Cell, shift: usize, done: usize, total: usize) -> bool {
-        let _ = (cell, shift, done, total);
+    /// Called before every batch of a measurement; returns whether to continue. `what` is being measured; `done` of
+    /// `total` batches of this run are complete.
+    fn measuring(&mut self, cell: &Cell, what: &str, done: usize, total: usize) -> bool {
+        let _ = (cell, what, done, total);
         true
     }
 
@@ -61,6 +59,10 @@ pub enum Table {
     Table1(Table1),
     /// Magnitudes of offsets.
     Table2(Table2),
+    /// Scores without offsets.
+    Table11(Table11),
+    /// The first self-attention.
+    Section34(Section34),
 }
 
 impl Table {
@@ -70,11 +72,14 @@ impl Table {
         match self {
             Self::Table1(table) => table.console(),
             Self::Table2(table) => table.console(),
+            Self::Table11(table) => table.console(),
+            Self::Section34(section) => section.console(),
         }
     }
 }
 
-/// Trains and measures what is missing, and writes `table<n>.json` and `table<n>.md` after each run. `prepared` holds
+/// Trains and measures what is missing, and writes the table's JSON and Markdown (and for section 3.4 HTML) after each
+/// run. `prepared` holds
 /// data that have already been read, if any.
 ///
 /// # Errors
@@ -128,7 +133,14 @@ pub fn run<AB: AutodiffBackend>(
                 source: Box::new(source),
             })?;
             cell.state = State::Done;
-            measure(analysis, &cell, result, backbone, task.rows()?, device, observer)?;
+            let measuring = Measuring {
+                analysis,
+                cell: &cell,
+                backbone,
+                task: task.rows()?,
+                device,
+            };
+            measuring.measure(result, observer)?;
         }
         observer.measured(&cell);
         cells.push(cell);
@@ -143,135 +155,10 @@ fn same_data(cell: &Cell, task: &PreparedTask) -> Result<bool, TrainError> {
     Ok(result.data == task.files)
 }
 
-/// Measures a finished run and writes its record.
-fn measure<B: Backend>(
-    analysis: &Analysis,
-    cell: &Cell,
-    result: RunResult,
-    backbone: &LoadedBackbone<B>,
-    task: &PreparedTask,
-    device: &B::Device,
-    observer: &mut dyn AnalysisObserver,
-) -> Result<(), AnalysisError> {
-    if plan::is_measured(analysis, cell)? {
-        return Ok(());
-    }
-    let adapter = load_adapter(cell, backbone, device)?;
-    let subject = Subject {
-        folder: cell.folder.clone(),
-        run: result,
-        adapter: record::adapter_sha256(&cell.folder)?,
-        code_version: code_version(),
-        code_commit: code_commit(),
-        device: format!("{} {device:?}", B::name(device)),
-    };
-    match analysis.table {
-        TableName::Table1 => measure_shifts(analysis, cell, subject, &adapter, backbone, task, device, observer),
-        TableName::Table2 => {
-            let counts = TokenCounts::of_stored(&task.train).map_err(TrainError::from)?;
-            let found = magnitude::magnitude(&backbone.model, &adapter, &counts, device)?;
-            let offsets = found.offsets.ok_or_else(|| no_offset(cell))?;
-            let record = MagnitudeRecord {
-                subject,
-                training: Lengths::of(&counts),
-                distinct_tokens: counts.ids.len(),
-                embeddings: found.embeddings.summary(),
-                offsets: offsets.summary(),
-            };
-            Ok(write_json(
-                &record::path(&analysis.grid.out, analysis.table, cell),
-                &record,
-            )?)
-        }
-    }
-}
-
-/// Scores the test split for every shift missing from the record. The record is written after each, so that an
-/// interruption loses at most one.
-#[allow(clippy::too_many_arguments)] // One private call site; a struct would only rename the list.
-fn measure_shifts<B: Backend>(
-    analysis: &Analysis,
-    cell: &Cell,
-    subject: Subject,
-    adapter: &Adapter<B>,
-    backbone: &LoadedBackbone<B>,
-    task: &PreparedTask,
-    device: &B::Device,
-    observer: &mut dyn AnalysisObserver,
-) -> Result<(), AnalysisError> {
-    let config = &cell.resolved.config;
-    let path = record::path(&analysis.grid.out, analysis.table, cell);
-    let begun: Option<ShiftRecord> = record::find(&analysis.grid.out, analysis.table, cell)?;
-    let training = TokenCounts::of_stored(&task.train).map_err(TrainError::from)?;
-    let test = TokenCounts::of(&task.test.0);
-    let positions = config.input.max_source_length;
-    let mut record = ShiftRecord {
-        subject,
-        positions,
-        training: Lengths::of(&training),
-        test: Lengths::of(&test),
-        shifts: begun.map_or_else(BTreeMap::new, |begun| begun.shifts),
-    };
-    let wanted = plan::shifts_of(analysis, cell)?;
-    let left: Vec<usize> = wanted
-        .iter()
-        .copied()
-        .filter(|shift| !record.shifts.contains_key(shift))
-        .collect();
-    let set = shift::test_set(config, backbone, task)?;
-    let batches = set.batches.len();
-    for (index, shift) in left.iter().copied().enumerate() {
-        let shifted = shift::shifted(adapter, shift).ok_or_else(|| no_offset(cell))?;
-        let mut proceed =
-            |done: usize, _: usize| observer.measuring(cell, shift, index * batches + done, left.len() * batches);
-        let scores = shift::score(config, backbone, task, &shifted, &set, device, &mut proceed)?;
-        let Some(scores) = scores else {
-            return Err(AnalysisError::Interrupted {
-                run: cell.name(),
-                done: wanted.len() - left.len() + index,
-                total: wanted.len(),
-            });
-        };
-        let reach = shift::reach(&test, &training, positions, shift);
-        record.shifts.insert(shift, Shifted { scores, reach });
-        write_json(&path, &record)?;
-    }
-    Ok(write_json(&path, &record)?)
-}
-
-/// Loads a run's best adapter.
-fn load_adapter<B: Backend>(
-    cell: &Cell,
-    backbone: &LoadedBackbone<B>,
-    device: &B::Device,
-) -> Result<Adapter<B>, AnalysisError> {
-    let load = || -> Result<Adapter<B>, TrainError> {
-        let (adapter, about) = file::load::<B>(&cell.folder.join("best"), &backbone.model.sites(), device)?;
-        about.check_backbone(&backbone.fingerprint)?;
-        Ok(adapter)
-    };
-    load().map_err(|source| AnalysisError::Run {
-        run: cell.name(),
-        source: Box::new(source),
-    })
-}
-
-fn no_offset(cell: &Cell) -> AnalysisError {
-    AnalysisError::Offset {
-        path: cell.folder.join("best"),
-        expected: cell.method,
-    }
-}
-
 /// Writes the table for the runs so far, from their records.
 fn write_table(analysis: &Analysis, cells: &[Cell]) -> Result<Table, AnalysisError> {
     let grid = &analysis.grid;
-    let name = analysis.table.name();
-    let (json, markdown) = (
-        grid.out.join(format!("{name}.json")),
-        grid.out.join(format!("{name}.md")),
-    );
-    let table = match analysis.table {
+    Ok(match analysis.table {
         TableName::Table1 => {
             let mut records = records::<ShiftRecord>(analysis, cells)?;
             // A record may contain shifts requested earlier.
@@ -280,18 +167,36 @@ fn write_table(analysis: &Analysis, cells: &[Cell]) -> Result<Table, AnalysisErr
                 record.shifts.retain(|shift, _| wanted.contains(shift));
             }
             let table = Table1::of(&grid.record(), records);
-            write_json(&json, &table)?;
-            write_atomic(&markdown, table.markdown().as_bytes())?;
+            write(analysis, &table, &table.markdown())?;
             Table::Table1(table)
         }
         TableName::Table2 => {
-            let table = Table2::of(&grid.record(), records::<MagnitudeRecord>(analysis, cells)?);
-            write_json(&json, &table)?;
-            write_atomic(&markdown, table.markdown().as_bytes())?;
+            let table = Table2::of(&grid.record(), records(analysis, cells)?);
+            write(analysis, &table, &table.markdown())?;
             Table::Table2(table)
         }
-    };
-    Ok(table)
+        TableName::Table11 => {
+            let table = Table11::of(&grid.record(), records(analysis, cells)?);
+            write(analysis, &table, &table.markdown())?;
+            Table::Table11(table)
+        }
+        TableName::Section34 => {
+            let section = Section34::of(&grid.record(), records(analysis, cells)?);
+            write(analysis, &section, &section.markdown())?;
+            write_atomic(&output(analysis, "html"), section.html().as_bytes())?;
+            Table::Section34(section)
+        }
+    })
+}
+
+/// Path of a table: `OUT/table1.json`.
+fn output(analysis: &Analysis, extension: &str) -> PathBuf {
+    analysis.grid.out.join(format!("{}.{extension}", analysis.table))
+}
+
+fn write(analysis: &Analysis, table: &impl Serialize, markdown: &str) -> Result<(), TrainError> {
+    write_json(&output(analysis, "json"), table)?;
+    write_atomic(&output(analysis, "md"), markdown.as_bytes())
 }
 
 /// Records of the runs measured so far.

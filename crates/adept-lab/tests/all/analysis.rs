@@ -1,5 +1,5 @@
-//! Tables 1 and 2: magnitudes of offsets compared with a computation token by token, and the tables of tiny runs from
-//! files.
+//! Tables 1, 2 and 11: magnitudes of offsets compared with a computation token by token, and the tables of tiny runs
+//! from files. The other analyses are in `attention` and `lengths`.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -12,7 +12,8 @@ use adept_core::{
 };
 use adept_data::{Batcher, Encoded, Task};
 use adept_lab::analysis::magnitude::magnitude;
-use adept_lab::analysis::shift::{score, shifted, test_set};
+use adept_lab::analysis::scoring::{score, test_set};
+use adept_lab::analysis::shift::shifted;
 use adept_lab::analysis::{
     self, Analysis, AnalysisError, AnalysisObserver, Moments, ShiftRecord, Table, TableName, TokenCounts,
 };
@@ -27,7 +28,7 @@ use burn_flex::Flex;
 use serde_json::Value;
 
 /// An adapter without zero tensors.
-fn adapter(method: Method, d_model: usize, positions: usize) -> Adapter<Flex> {
+pub fn adapter(method: Method, d_model: usize, positions: usize) -> Adapter<Flex> {
     let config = match method {
         Method::Pt => AdapterConfig::pt(d_model, 2),
         Method::Dept => AdapterConfig::from(DeptConfig {
@@ -153,7 +154,7 @@ evaluation.batch_size = 5
 evaluation.method = "labels"
 "#;
 
-fn analysis(table: TableName, (data, backbone): &(PathBuf, PathBuf), out: &Path) -> Analysis {
+pub fn analysis(table: TableName, (data, backbone): &(PathBuf, PathBuf), out: &Path) -> Analysis {
     Analysis {
         table,
         grid: Grid {
@@ -165,24 +166,25 @@ fn analysis(table: TableName, (data, backbone): &(PathBuf, PathBuf), out: &Path)
             data: DataPlace::Folder(data.clone()),
             backbone: backbone.clone(),
             tasks: vec![Task::named("rte").unwrap()],
-            variants: analysis::METHODS.map(Into::into).to_vec(),
+            variants: table.methods().iter().copied().map(Into::into).collect(),
             seeds: vec![1, 2],
             steps: None,
             settings: Vec::new(),
             overwrite: false,
         },
         shifts: vec![1, 3, 24],
+        rows: 5,
         reuse: None,
     }
 }
 
 /// Records the events; stops before the n-th measured batch, counted from 0.
 #[derive(Default)]
-struct Seen {
-    trained: Vec<String>,
-    not_reused: usize,
-    batches: usize,
-    stop_at: Option<usize>,
+pub struct Seen {
+    pub trained: Vec<String>,
+    pub not_reused: usize,
+    pub batches: usize,
+    pub stop_at: Option<usize>,
 }
 
 impl AnalysisObserver for Seen {
@@ -196,19 +198,19 @@ impl AnalysisObserver for Seen {
         Box::new(())
     }
 
-    fn measuring(&mut self, _cell: &Cell, _shift: usize, done: usize, total: usize) -> bool {
+    fn measuring(&mut self, _cell: &Cell, _what: &str, done: usize, total: usize) -> bool {
         assert!(done <= total);
         self.batches += 1;
         self.stop_at.is_none_or(|stop| self.batches <= stop)
     }
 }
 
-fn make(analysis: &Analysis, seen: &mut Seen) -> Result<Table, AnalysisError> {
+pub fn make(analysis: &Analysis, seen: &mut Seen) -> Result<Table, AnalysisError> {
     let plan = analysis::plan(analysis)?;
     analysis::run::<AB>(analysis, &plan, None, &Default::default(), seen)
 }
 
-fn json(path: &Path) -> Value {
+pub fn json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
@@ -338,21 +340,102 @@ fn finished_runs_of_another_folder_are_used_where_they_are_the_same() {
     assert_eq!((seen.not_reused, seen.trained.len()), (3, 1));
 }
 
-#[test]
-fn a_shift_reaches_the_answers_and_another_adapter_is_measured_anew() {
-    let _turn = one_at_a_time();
-    let root = tempfile::tempdir().unwrap();
-    let out = root.path().join("out");
-    let files = world(root.path());
-    // Weights three times as large and a suitable seed: a random model that reacts to its input.
+/// Weights three times as large and a suitable seed: a random model that reacts to its input.
+fn sharpen(backbone: &Path) {
     let sharp = T5Config {
         vocab_size: 20,
         initializer_factor: 3.0,
         ..t5_config()
     };
     T5::<Flex>::random(&sharp, 17, &Default::default())
-        .save_pretrained(&files.1)
+        .save_pretrained(backbone)
         .unwrap();
+}
+
+#[test]
+fn table_11_scores_the_prompt_alone_and_is_resumed_where_it_stopped() {
+    let _turn = one_at_a_time();
+    let root = tempfile::tempdir().unwrap();
+    let (files, out) = (world(root.path()), root.path().join("out"));
+    sharpen(&files.1);
+    let mut analysis = analysis(TableName::Table11, &files, &out);
+    analysis.grid.seeds = vec![1];
+    // Three batches with offsets; the stop falls in the pass without them.
+    let mut seen = Seen {
+        stop_at: Some(5),
+        ..Seen::default()
+    };
+    let stopped = make(&analysis, &mut seen).unwrap_err();
+    assert!(
+        matches!(stopped, AnalysisError::Interrupted { done: 1, total: 2, .. }),
+        "{stopped}"
+    );
+    let mut seen = Seen::default();
+    let Table::Table11(table) = make(&analysis, &mut seen).unwrap() else {
+        panic!("another table")
+    };
+    assert_eq!(seen.trained, ["rte/adept/seed-1"]);
+    let both_passes = 2 * 4;
+    assert_eq!(seen.batches, 4 + both_passes, "the saved pass of DePT is not repeated");
+    assert!(table.tasks[0].with_as_recorded);
+
+    // ADePT with offsets that dominate the embeddings: what is left without them is PT with the same prompt.
+    let best = out.join("rte/adept/seed-1/best");
+    let device = Default::default();
+    let sites = t5_config().sites();
+    let (mut trained, about) = file::load::<Flex>(&best, &sites, &device).unwrap();
+    let mut alone = adapter(Method::Pt, t5_config().d_model, 24);
+    if let (Adapter::Adept(prompt), Adapter::Pt(alone)) = (&mut trained, &mut alone) {
+        if let Some(Offset::Adaptive(offset)) = &mut prompt.offset {
+            let [d] = offset.b2.dims();
+            let values: Vec<f32> = (0..d).map(|index| 30.0 * (index as f32 + 1.0).powi(2).sin()).collect();
+            offset.b2 = burn::module::Param::from_tensor(Tensor::from_data(TensorData::new(values, [d]), &device));
+        }
+        alone.prompt.clone_from(&prompt.prompt);
+    }
+    file::save(&best, &trained, &about).unwrap();
+    let mut seen = Seen::default();
+    let Table::Table11(table) = make(&analysis, &mut seen).unwrap() else {
+        panic!("another table")
+    };
+    assert_eq!((seen.trained.len(), seen.batches), (0, both_passes), "ADePT alone anew");
+    let mut prepared = Prepared::<Flex>::load(&analysis.grid, &device).unwrap();
+    let plan = analysis::plan(&analysis).unwrap();
+    let config = &plan.runs.cells[1].resolved.config;
+    prepared.read(config).unwrap();
+    let task = prepared.task(config).unwrap().rows().unwrap();
+    let set = test_set(config, &prepared.backbone, task).unwrap();
+    let scored = |adapter: &Adapter<Flex>| {
+        let scores = score(config, &prepared.backbone, task, adapter, &set, &device, &mut |_, _| {
+            true
+        });
+        scores.unwrap().unwrap()["accuracy"]
+    };
+    let adept = table.tasks[0].adept.as_ref().unwrap();
+    assert_eq!(adept.with.values[&1], scored(&trained));
+    assert_eq!(adept.without.values[&1], scored(&alone));
+    assert_ne!(adept.with.values, adept.without.values, "the offsets decide nothing");
+    assert_eq!(adept.change.mean, adept.without.score.mean - adept.with.score.mean);
+    assert!(!table.tasks[0].with_as_recorded, "the adapter is not the recorded one");
+    assert_eq!(json(&out.join("table11.json"))["paper"]["adept"]["without"], 58.3);
+    let page = fs::read_to_string(out.join("table11.md")).unwrap();
+    for part in [
+        "| ADePT |",
+        "| 82.0 | 58.3 | -23.7 |",
+        "made-up sentences",
+        "| rte dept 1 |",
+    ] {
+        assert!(page.contains(part), "`{part}` in:\n{page}");
+    }
+}
+
+#[test]
+fn a_shift_reaches_the_answers_and_another_adapter_is_measured_anew() {
+    let _turn = one_at_a_time();
+    let root = tempfile::tempdir().unwrap();
+    let out = root.path().join("out");
+    let files = world(root.path());
+    sharpen(&files.1);
     let mut analysis = analysis(TableName::Table1, &files, &out);
     analysis.grid.seeds = vec![1];
     make(&analysis, &mut Seen::default()).unwrap();
@@ -407,10 +490,7 @@ fn a_shift_reaches_the_answers_and_another_adapter_is_measured_anew() {
     let (adept, about) = file::load::<Flex>(&out.join("rte/adept/seed-1/best"), &sites, &device).unwrap();
     file::save(&best, &adept, &about).unwrap();
     let error = make(&analysis, &mut Seen::default()).unwrap_err();
-    assert!(
-        error.to_string().contains("the adapter has no offset of dept"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("the adapter is not one of dept"), "{error}");
     fs::remove_dir_all(&best).unwrap();
     let error = make(&analysis, &mut Seen::default()).unwrap_err();
     assert!(

@@ -1,6 +1,7 @@
 //! Tests of the public API: runs, their folders, analyses and reports.
 
 mod analysis;
+mod attention;
 #[path = "../../../adept-train/tests/all/common/mod.rs"]
 #[allow(dead_code, reason = "shared with the trainer's tests, which use the rest")]
 mod common;
@@ -13,5 +14,6 @@ mod folders;
 mod hostile;
 #[path = "../../../adept-data/tests/properties/input.rs"]
 mod input;
+mod lengths;
 mod run;
 mod world;

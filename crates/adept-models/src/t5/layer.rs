@@ -41,12 +41,18 @@ impl<B: Backend> Attention<B> {
         KeysValues::new(states, self.k.weight.val(), self.v.weight.val(), pass)
     }
 
+    /// Queries, keys and values of self-attention on states `[b, n, d]` before their norm.
+    pub(super) fn projected(&self, x: Tensor<B, 3>, pass: Settings) -> [Tensor<B, 3>; 3] {
+        let normed = self.layer_norm.forward(x, pass.epsilon);
+        let [query, keys, values] = [&self.q, &self.k, &self.v].map(|map| map.forward(normed.clone()));
+        let (keys, values) = self.attached.behind_prefix(keys, values);
+        [query, keys, values]
+    }
+
     /// Self-attention with its residual connection.
     pub(super) fn self_attention(&self, x: Tensor<B, 3>, bias: &AttentionBias<B>, pass: Settings) -> Tensor<B, 3> {
         if self.is_changed(&[&self.q, &self.k, &self.v, &self.o]) {
-            let normed = self.layer_norm.forward(x.clone(), pass.epsilon);
-            let [query, keys, values] = [&self.q, &self.k, &self.v].map(|map| map.forward(normed.clone()));
-            let (keys, values) = self.attached.behind_prefix(keys, values);
+            let [query, keys, values] = self.projected(x.clone(), pass);
             let context = attention(query, keys, values, pass.heads, bias, pass.dropout);
             return x + dropout(self.attached.after(self.o.forward(context)), pass.dropout);
         }

@@ -9,6 +9,7 @@ use burn::tensor::{Bool, Int, Tensor};
 use super::config::{FeedForwardKind, T5Config};
 use super::side::Side;
 use super::stack::{Memory, Past, Stack};
+use crate::FirstAttention;
 use crate::linear::Linear;
 use crate::loss::label_log_probabilities;
 use crate::places::Places;
@@ -264,6 +265,12 @@ impl<B: Backend> Seq2SeqBackbone<B> for T5<B> {
         });
         let encoded = encoded.into_iter().chain([beside]);
         Tensor::cat(encoded.collect(), 2)
+    }
+
+    fn first_attention(&self, embeddings: Tensor<B, 3>, mask: Tensor<B, 2, Bool>) -> FirstAttention<B> {
+        let max_distance = self.config.relative_attention_max_distance;
+        self.encoder
+            .first_attention(embeddings, mask, max_distance, self.pass(0.0))
     }
 
     fn decode(

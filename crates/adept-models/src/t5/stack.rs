@@ -11,6 +11,7 @@ use burn::tensor::{Bool, Tensor};
 
 use super::layer::{Attention, FeedForward};
 use super::position;
+use crate::FirstAttention;
 use crate::norm::RmsNorm;
 use crate::places::Places;
 
@@ -123,6 +124,22 @@ impl<B: Backend> Stack<B> {
     /// The norm after the last block, and dropout.
     pub(super) fn finish(&self, x: Tensor<B, 3>, pass: Settings) -> Tensor<B, 3> {
         dropout(self.final_layer_norm.forward(x, pass.epsilon), pass.dropout)
+    }
+
+    /// What the first block's self-attention computes from embeddings `[b, n, d]` of a bidirectional pass.
+    pub(super) fn first_attention(
+        &self,
+        embeddings: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        max_distance: usize,
+        pass: Settings,
+    ) -> FirstAttention<B> {
+        let ([_, n, _], m) = (embeddings.dims(), self.prefix());
+        let table = self.relative_attention_bias.val();
+        let bias = position::bias(table, m, n, m + n, true, max_distance);
+        let first = self.block.first().expect("a configuration without blocks is refused");
+        let states = first.self_attention.projected(embeddings, pass);
+        FirstAttention::new(states, bias, with_prefix(mask, m))
     }
 
     /// The encoder's keys and values for every block: computed once per batch, however many tokens are decoded.

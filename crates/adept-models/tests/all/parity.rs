@@ -64,6 +64,42 @@ fn hidden_states_logits_and_loss() {
     }
 }
 
+/// Scores of the first layer, compared where the mask hides nothing, its pattern and what its queries read
+/// (`tests/generators/first_attention.py`). The scores are as large as logits, and so is their tolerance; patterns and
+/// outputs are below 1 and of order 1.
+#[test]
+fn the_first_attention_is_that_of_transformers() {
+    for family in FAMILIES {
+        let (model, inputs) = load(family);
+        let expected = Values::open(&format!("{family}/first_attention.safetensors"));
+        let first = model.first_attention(inputs.tensor("inputs_embeds"), inputs.mask());
+        let [b, heads, s, _] = first.logits.dims();
+        let everything = Tensor::<B, 2>::ones([b, s], &Default::default()).greater_elem(0.0);
+        let unmasked = model.first_attention(inputs.tensor("inputs_embeds"), everything);
+        close(
+            &format!("{family} scores"),
+            &vec(unmasked.logits),
+            &expected.floats("logits"),
+            LOGITS,
+        );
+        close(
+            &format!("{family} pattern"),
+            &vec(first.probabilities()),
+            &expected.floats("probabilities"),
+            LOSS,
+        );
+        let outputs = first.outputs();
+        let width = heads * outputs.dims()[3];
+        let joined = outputs.swap_dims(1, 2).reshape([b, s, width]);
+        close(
+            &format!("{family} outputs"),
+            &vec(joined),
+            &expected.floats("outputs"),
+            LOSS,
+        );
+    }
+}
+
 #[test]
 fn distances_beyond_the_last_bucket() {
     for family in FAMILIES {

@@ -15,8 +15,8 @@ use crate::commands::{Setting, environment, hub};
 use crate::failure::Failure;
 
 /// Files that indicate the project's own backbone and data.
-const BACKBONE_FILE: &str = "config.json";
-const DATA_FILE: &str = "SST-2/train.tsv";
+pub(in crate::commands) const BACKBONE_FILE: &str = "config.json";
+pub(in crate::commands) const DATA_FILE: &str = "SST-2/train.tsv";
 
 /// The grid for the arguments; `table` is the command's name, used in hints.
 pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str) -> Result<Grid, Failure> {
@@ -120,7 +120,12 @@ pub fn profile_name(arguments: &Runs) -> Result<ProfileName, Failure> {
 }
 
 /// The given folder, else the profile's in the datasets folder; `file` indicates that it is present.
-fn folder(given: Option<&Path>, shipped: Option<&Path>, file: &str, name: ProfileName) -> Result<PathBuf, Failure> {
+pub(in crate::commands) fn folder(
+    given: Option<&Path>,
+    shipped: Option<&Path>,
+    file: &str,
+    name: ProfileName,
+) -> Result<PathBuf, Failure> {
     let Some(shipped) = shipped.filter(|_| given.is_none()) else {
         return Ok(given.map(Path::to_owned).unwrap_or_default());
     };
