@@ -340,6 +340,7 @@ fn a_grid_runs_on_a_decoder() {
         "--set=train.batch_size=2",
         "--set=evaluation.validation_rows=8",
         "--set=adapter.virtual_tokens=3",
+        "--set=adapter.lst.reduction=2",
         "--set=input.max_source_length=64",
     ];
     let mut arguments = with("reproduce", &paths, &[]);

@@ -347,7 +347,7 @@ mod tests {
         }
         let results = page
             .split("<h2>")
-            .find(|part| part.starts_with("Test results"))
+            .find(|part| part.starts_with("Test scores"))
             .expect("the section");
         let rows: Vec<&str> = results
             .split("<tr")

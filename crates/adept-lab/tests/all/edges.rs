@@ -174,13 +174,19 @@ fn every_number_of_a_run_is_used_or_refused_by_its_range() {
 
 /// Errors that name the setting or rows at fault.
 fn is_refusal(cause: &TrainError) -> bool {
+    use adept_core::CoreError;
     use adept_data::DataError;
     matches!(
         cause,
         TrainError::Config(_)
             | TrainError::NoRoom { .. }
             | TrainError::EmptySplit { .. }
-            | TrainError::Core(adept_core::CoreError::InvalidConfig { .. } | adept_core::CoreError::NoBlocks { .. })
+            | TrainError::Core(
+                CoreError::InvalidConfig { .. }
+                    | CoreError::NoBlocks { .. }
+                    | CoreError::Reduction { .. }
+                    | CoreError::NoSideBlocks { .. }
+            )
             | TrainError::Data(DataError::FewShot { .. } | DataError::TooFewRows { .. })
     )
 }
