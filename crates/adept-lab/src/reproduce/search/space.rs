@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
+use adept_core::Method;
 use adept_train::config::{TrainMethod, Values, chosen, fields};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -146,13 +147,11 @@ impl Space {
                 }
                 axes
             }
-            Self::Own(axes) => {
-                let own = |axis: &&Axis| {
-                    let field = fields::RUN.find(&axis.key).and_then(|field| field.method);
-                    field.is_none_or(|field| Some(field) == method.adapter())
-                };
-                axes.iter().filter(own).cloned().collect()
-            }
+            Self::Own(axes) => axes
+                .iter()
+                .filter(|axis| has_setting(method, &axis.key))
+                .cloned()
+                .collect(),
         };
         let keys: Vec<String> = axes.iter().map(|axis| axis.key.clone()).collect();
         let short = short_keys(&axes);
@@ -184,6 +183,38 @@ impl Space {
             return Err(SearchError::Twice { method });
         }
         Ok(Candidates { keys, all })
+    }
+}
+
+/// Common settings that only methods with an offset use.
+const OF_OFFSETS: [&str; 5] = [
+    "adapter.rank",
+    "adapter.budget_tokens",
+    "adapter.dept_alpha",
+    "adapter.bottleneck_dropout",
+    "adapter.fan_in",
+];
+
+/// Whether a setting is one of the method's own or of every run, so that trying values of it is no repetition.
+fn has_setting(method: TrainMethod, key: &str) -> bool {
+    if let Some(field) = fields::RUN.find(key).and_then(|field| field.method) {
+        return Some(field) == method.adapter();
+    }
+    let info = method.adapter().map(Method::info);
+    let has_group = |name: &str| match &info {
+        Some(info) => info.groups.iter().any(|group| group.name == name),
+        None => name == TrainMethod::Full.name(),
+    };
+    let parts: Vec<&str> = key.split('.').collect();
+    match parts[..] {
+        ["optimizer", group, _] => has_group(group),
+        ["adapter", _] if OF_OFFSETS.contains(&key) => has_group("offset"),
+        // A prefix is no part of the input, but counts its slots by the same setting.
+        ["adapter", "virtual_tokens"] if method.adapter() == Some(Method::Prefix) => true,
+        ["adapter", name] if name == "virtual_tokens" || name.starts_with("init") => {
+            info.is_some_and(|info| info.has_prompt)
+        }
+        _ => true,
     }
 }
 
@@ -272,6 +303,22 @@ mod tests {
         let count = |method| space.candidates(method).expect("the lists are well formed").all.len();
         assert_eq!(count(TrainMethod::Adapter(adept_core::Method::Lora)), 6);
         assert_eq!(count(TrainMethod::Full), 3);
+
+        // What is common to several methods counts for those that use it.
+        use Method::{Adept, Lora, Prefix, Pt};
+        for (key, methods) in [
+            ("optimizer.prompt.learning_rate", &[Adept, Pt][..]),
+            ("adapter.virtual_tokens", &[Adept, Pt, Prefix]),
+            ("adapter.rank", &[Adept]),
+            ("optimizer.beta1", &[Adept, Pt, Prefix, Lora]),
+        ] {
+            for method in [Adept, Pt, Prefix, Lora] {
+                let found = has_setting(TrainMethod::Adapter(method), key);
+                assert_eq!(found, methods.contains(&method), "{key} {method}");
+            }
+        }
+        assert!(has_setting(TrainMethod::Full, "optimizer.full.learning_rate"));
+        assert!(!has_setting(TrainMethod::Full, "adapter.virtual_tokens"));
     }
 
     #[test]
