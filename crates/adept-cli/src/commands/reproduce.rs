@@ -9,7 +9,7 @@ mod submit;
 use std::path::Path;
 
 use adept_lab::report::{self, Benchmark};
-use adept_lab::reproduce::search::run_search;
+use adept_lab::reproduce::search::{run_search, with_earlier};
 use adept_lab::reproduce::{Estimate, Grid, GridError, Plan, Planner, Prepared, ProfileName, estimate, run_grid};
 use burn::tensor::backend::AutodiffBackend;
 
@@ -104,8 +104,12 @@ impl WithBackend for Work<'_> {
             }
         };
         let planner = Planner::open(&grid.backbone).map_err(grid_failure)?;
-        let plan = planner.plan(&grid).map_err(grid_failure)?;
         let search = search::of(&arguments.search, &grid, &planner)?;
+        let grid = match &search {
+            Some(search) => with_earlier(&grid, search).map_err(grid_failure)?,
+            None => grid,
+        };
+        let plan = planner.plan(&grid).map_err(grid_failure)?;
         let (mut prepared, mut expected) = (None, None);
         if arguments.plan || setting.loudness != Loudness::Quiet {
             let every_run = arguments.plan || setting.loudness == Loudness::Verbose;

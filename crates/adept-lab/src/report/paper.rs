@@ -17,6 +17,9 @@ pub struct PaperTable {
     pub title: String,
     /// One line for help texts.
     pub about: String,
+    /// Whether the measured rows have the settings for small models.
+    #[serde(skip)]
+    pub is_small: bool,
     /// Citation of the table.
     pub source: String,
     /// The backbone used for its figures.
@@ -68,6 +71,9 @@ pub struct PaperRow {
     pub method: String,
     /// Name as printed.
     pub label: String,
+    /// Name of the row with its settings for small models, where the printed one has the paper's figures in it.
+    #[serde(default)]
+    sample_label: String,
     /// Trainable parameters as printed, such as `76.8K`.
     #[serde(default)]
     pub parameters: String,
@@ -142,7 +148,11 @@ impl PaperTable {
             let known = method.parse::<Method>();
             known.map_or(method, |method| method.info().title)
         };
-        self.row(method).map_or_else(title, |row| row.label.as_str())
+        let label = |row: &'a PaperRow| match row.sample_label.as_str() {
+            small if self.is_small && !small.is_empty() => small,
+            _ => &row.label,
+        };
+        self.row(method).map_or_else(title, label)
     }
 
     /// One figure of the table.

@@ -15,7 +15,7 @@ use adept_train::config::{ConfigError, TrainMethod};
 use super::{Grid, GridError};
 use super::{Planner, Variant};
 
-pub use run::{Found, SearchObserver, run_search};
+pub use run::{Found, SearchObserver, run_search, with_earlier};
 pub use space::{Axis, Candidate, Candidates, Space, SpaceName};
 
 /// Successive halving keeps one of so many candidates in a round, and trains them so many times as long in the next.
@@ -102,6 +102,8 @@ impl Search {
 fn with(variant: &Variant, candidate: &Candidate) -> Variant {
     let mut with = variant.clone();
     with.settings.extend(candidate.settings.clone());
+    // What an earlier search has found is not what is tried.
+    with.tasks.clear();
     with
 }
 

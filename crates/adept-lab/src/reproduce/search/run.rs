@@ -95,6 +95,33 @@ pub fn run_search<AB: AutodiffBackend>(
     })
 }
 
+/// The grid with what earlier calls of the same search have chosen, so that their runs are known again.
+///
+/// # Errors
+/// A record that cannot be read, or candidates that cannot be made.
+pub fn with_earlier(grid: &Grid, search: &Search) -> Result<Grid, GridError> {
+    let mut with = grid.clone();
+    for variant in &mut with.variants {
+        let candidates = search.space.candidates(variant.method)?;
+        for task in &grid.tasks {
+            let path = row_folder(grid, task, variant).join(format!("{SEARCH}.json"));
+            if !path.exists() {
+                continue;
+            }
+            let record: SearchRecord = read_json(&path)?;
+            let chosen = candidates.all.iter().find(|candidate| candidate.name == record.chosen);
+            if let Some(chosen) = chosen.filter(|_| record.keys == candidates.keys) {
+                variant.tasks.insert(task.name().to_owned(), chosen.settings.clone());
+            }
+        }
+    }
+    Ok(with)
+}
+
+fn row_folder(grid: &Grid, task: &Task, variant: &Variant) -> PathBuf {
+    grid.out.join(task.to_string()).join(&variant.name)
+}
+
 /// The search of one row on one task.
 struct OneSearch<'a> {
     grid: &'a Grid,
@@ -108,7 +135,7 @@ struct OneSearch<'a> {
 impl<'a> OneSearch<'a> {
     /// The row's folder.
     fn folder(&self) -> PathBuf {
-        self.grid.out.join(self.task.to_string()).join(&self.variant.name)
+        row_folder(self.grid, self.task, self.variant)
     }
 
     fn run<AB: AutodiffBackend>(

@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn the_papers_grid_for_adept_is_its_own() {
-        let adept = TrainMethod::Adapter(adept_core::Method::Adept);
+        let adept = TrainMethod::Adapter(Method::Adept);
         let found = Space::Named(SpaceName::Paper).candidates(adept).expect("it is there");
         let [first, .., last] = &found.all[..] else {
             panic!("there are 24");
@@ -301,7 +301,7 @@ mod tests {
             .into();
         let space = Space::Own(axes);
         let count = |method| space.candidates(method).expect("the lists are well formed").all.len();
-        assert_eq!(count(TrainMethod::Adapter(adept_core::Method::Lora)), 6);
+        assert_eq!(count(TrainMethod::Adapter(Method::Lora)), 6);
         assert_eq!(count(TrainMethod::Full), 3);
 
         // What is common to several methods counts for those that use it.
