@@ -301,7 +301,7 @@ mod tests {
             .into();
         let space = Space::Own(axes);
         let count = |method| space.candidates(method).expect("the lists are well formed").all.len();
-        assert_eq!(count(TrainMethod::Adapter(Method::Lora)), 6);
+        assert_eq!(count(TrainMethod::Adapter(Lora)), 6);
         assert_eq!(count(TrainMethod::Full), 3);
 
         // What is common to several methods counts for those that use it.
