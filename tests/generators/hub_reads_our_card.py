@@ -19,7 +19,7 @@ def check(folder):
     result = json.loads((folder / "result.json").read_text())
     data, method = card.data, result["method"]
     assert data.library_name in ("adept", "peft", "transformers"), data.library_name
-    assert data.tags == ["adept", method, result["task"]], data.tags
+    assert data.tags == list(dict.fromkeys(["adept", method, result["task"]])), data.tags
     assert data.base_model_relation == ("finetune" if method == "full" else "adapter")
     assert data.license is None
     found = {(score.dataset_split, score.metric_type): score.metric_value for score in data.eval_results}

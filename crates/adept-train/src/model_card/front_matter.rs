@@ -34,9 +34,11 @@ pub(super) fn of(card: &ModelCard<'_>) -> String {
         lines.push(format!("base_model_relation: {relation}"));
     }
     lines.push("tags:".to_owned());
-    for tag in ["adept", method.name(), &start.task_name()] {
-        lines.push(format!("- {}", quoted(tag)));
-    }
+    let task = start.task_name();
+    let mut tags = vec!["adept", method.name(), &task];
+    // The program and one of its methods have the same name.
+    tags.dedup();
+    lines.extend(tags.into_iter().map(|tag| format!("- {}", quoted(tag))));
     lines.extend(model_index(card));
     lines.push("---".to_owned());
     lines.join("\n") + "\n"

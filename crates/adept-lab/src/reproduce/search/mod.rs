@@ -138,7 +138,7 @@ pub enum SearchError {
     /// A setting or a value that a run cannot have.
     #[error(transparent)]
     Setting(#[from] ConfigError),
-    /// A named search and lists of one's own.
+    /// A named search beside the user's lists.
     #[error("a search is either `{named}` or lists of your own, not both")]
     Both {
         /// The named search.

@@ -1,6 +1,6 @@
 //! What a search tries: lists of values for settings, and every choice of one value from each.
 //!
-//! The searches that have a name are TOML files in `searches/`, embedded in the program; a list of one's own is given as
+//! The searches that have a name are TOML files in `searches/`, embedded in the program; users give their lists as
 //! `KEY=VALUE,VALUE`.
 
 use std::collections::{BTreeMap, BTreeSet};
