@@ -62,11 +62,10 @@ pub fn html(report: &Report) -> String {
              <td class=\"text wrap\"><code>{settings}</code></td><td>{validation}</td><td>{runs}</td></tr>"
         );
     }
-    page.push_str("</tbody></table></div>\n<div class=\"charts\">\n");
+    page.push_str("</tbody></table></div>\n");
     for map in report.searches.iter().flat_map(|search| maps(report, search)) {
         page.push_str(&map.render());
     }
-    page.push_str("</div>\n");
     page
 }
 
@@ -91,16 +90,34 @@ fn maps(report: &Report, search: &SearchRecord) -> Vec<Heatmap> {
         let keys: Vec<&str> = places.iter().map(|place| search.keys[*place].as_str()).collect();
         keys.join(", ")
     };
+    let label = |tried: &super::Tried, places: &[usize]| -> String {
+        let value = |place: &usize| tried.values.get(*place).map_or("", String::as_str);
+        places.iter().map(value).collect::<Vec<_>>().join(", ")
+    };
+    // A later round has the order of the first one, which tried everything.
+    let labels = |round: &super::Round, places: &[usize]| -> Vec<String> {
+        let mut all: Vec<String> = Vec::new();
+        for tried in search.rounds.first().into_iter().flat_map(|first| &first.tried) {
+            let label = label(tried, places);
+            if !all.contains(&label) {
+                all.push(label);
+            }
+        }
+        all.retain(|known| round.tried.iter().any(|tried| label(tried, places) == *known));
+        all
+    };
     let rounds = search.rounds.len();
     let map = |(number, round): (usize, &super::Round)| {
-        let (mut rows, mut columns): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
-        let mut placed = Vec::new();
-        for tried in &round.tried {
-            let value = |place: &usize| tried.values.get(*place).map_or("", String::as_str);
-            let row = place_of(&mut rows, down.iter().map(value).collect::<Vec<_>>().join(", "));
-            let column = place_of(&mut columns, value(across).to_owned());
-            placed.push((row, column, tried));
-        }
+        let (rows, columns) = (labels(round, down), labels(round, &[*across]));
+        let place = |labels: &[String], label: String| labels.iter().position(|known| *known == label);
+        let placed: Vec<(usize, usize, &super::Tried)> = round
+            .tried
+            .iter()
+            .filter_map(|tried| {
+                let row = place(&rows, label(tried, down))?;
+                Some((row, place(&columns, label(tried, &[*across]))?, tried))
+            })
+            .collect();
         let mut values = vec![vec![None; columns.len()]; rows.len()];
         for (row, column, tried) in &placed {
             values[*row][*column] = tried.validation;
@@ -132,14 +149,6 @@ fn maps(report: &Report, search: &SearchRecord) -> Vec<Heatmap> {
         }
     };
     search.rounds.iter().enumerate().map(map).collect()
-}
-
-/// The place of a label in a list, to which it is added if it is new.
-fn place_of(labels: &mut Vec<String>, label: String) -> usize {
-    labels.iter().position(|known| *known == label).unwrap_or_else(|| {
-        labels.push(label);
-        labels.len() - 1
-    })
 }
 
 #[cfg(test)]
@@ -181,6 +190,18 @@ mod tests {
         );
         assert_eq!(map.values, [[Some(61.0), None], [Some(63.5), Some(62.0)]]);
         assert_eq!(map.marked, [(1, 0)]);
+        // A second round that tried them in another order keeps the order of the first.
+        let mut again = search.clone();
+        again.rounds.push(Round {
+            steps: 900,
+            tried: vec![tried("0.4", "40", Some(64.0)), tried("0.3", "20", Some(61.5))],
+        });
+        let map = &maps(&Report::new(None, Vec::new(), Vec::new()), &again)[1];
+        assert_eq!(
+            (map.rows.join(" "), map.columns.join(" ")),
+            ("20 40".to_owned(), "0.3 0.4".to_owned())
+        );
+        assert_eq!(map.values, [[Some(61.5), None], [None, Some(64.0)]]);
         let report = Report::new(None, vec![run("rte", "adept", 42, 60.0)], Vec::new()).with_searches(vec![search]);
         for page in [markdown(&report), html(&report)] {
             assert!(
