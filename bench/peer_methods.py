@@ -8,7 +8,7 @@ import peft
 import torch
 from torch import nn
 
-BOTTLENECK_SHARE, LORA_RANK, LORA_ALPHA, RESIDUAL_HIDDEN = 32, 32, 32, 800
+BOTTLENECK_SHARE, LORA_RANK, LORA_ALPHA, LORA_DROPOUT, RESIDUAL_HIDDEN = 32, 32, 32, 0.1, 800
 
 
 def group(parameters, rate, decay=0.0):
@@ -26,9 +26,12 @@ def trainable(model):
 
 def lora(model, options):
     config = peft.LoraConfig(
-        task_type="SEQ_2_SEQ_LM", r=options.rank or LORA_RANK, lora_alpha=LORA_ALPHA, lora_dropout=0.0, target_modules=["q", "v"]
+        task_type="SEQ_2_SEQ_LM", r=options.rank or LORA_RANK, lora_alpha=LORA_ALPHA, lora_dropout=LORA_DROPOUT, target_modules=["q", "v"]
     )
     model = peft.get_peft_model(model, config)
+    # The branches drop values as in training; the rest of the model does not.
+    for name, module in model.named_modules():
+        module.training = "lora_dropout" in name
     return plain(model), [group(trainable(model), 3e-4)]
 
 
