@@ -163,7 +163,7 @@ where
     I: Serialize + Clone,
 {
     let path = folder.join(format!("step-{:08}", progress.step()));
-    let temporary = folder.join(UNFINISHED);
+    let temporary = unfinished(folder);
     fs::create_dir_all(folder).map_err(TrainError::io("create", folder))?;
     remove_files(&temporary, &FILES)?;
     let written = write::<AB, M, O, P, I>(&temporary, progress, identity, module, optimizer);
@@ -191,9 +191,14 @@ where
     Ok(path)
 }
 
+/// The checkpoint that is being written.
+pub(crate) fn unfinished(folder: &Path) -> PathBuf {
+    folder.join(UNFINISHED)
+}
+
 /// Removes all checkpoints of a folder, and the folder itself if it is then empty.
 pub fn remove_all(folder: &Path) -> Result<(), TrainError> {
-    for path in list(folder)?.into_iter().chain([folder.join(UNFINISHED)]) {
+    for path in list(folder)?.into_iter().chain([unfinished(folder)]) {
         remove_files(&path, &FILES)?;
     }
     remove_empty(folder)

@@ -120,15 +120,22 @@ impl RunFolder {
 
     /// Removes temporary files and folders left by a killed process; the lock ensures that they are unused.
     fn clear_temporaries(&self) -> Result<(), TrainError> {
-        for name in names(&self.path)? {
-            if !name.to_str().is_some_and(is_temporary) {
-                continue;
-            }
-            let path = self.path.join(name);
-            if path.is_dir() {
-                remove_tree(&path)?;
-            } else {
-                remove_file(&path)?;
+        let folders = [
+            self.path.clone(),
+            self.best(),
+            checkpoint::unfinished(&self.checkpoints()),
+        ];
+        for folder in folders.iter().filter(|folder| folder.is_dir()) {
+            for name in names(folder)? {
+                if !name.to_str().is_some_and(is_temporary) {
+                    continue;
+                }
+                let path = folder.join(name);
+                if path.is_dir() {
+                    remove_tree(&path)?;
+                } else {
+                    remove_file(&path)?;
+                }
             }
         }
         Ok(())
@@ -349,6 +356,26 @@ mod tests {
         drop(held);
         fs::write(root.path().join("run.lock"), "999999\n").unwrap();
         RunFolder::open(root.path()).unwrap();
+    }
+
+    /// A kill while a file is written leaves it under its temporary name, wherever it was to go.
+    #[test]
+    fn what_a_killed_process_was_writing_is_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let run = RunFolder::open(root.path()).unwrap();
+        let unfinished = checkpoint::unfinished(&run.checkpoints());
+        let folders = [run.path().to_owned(), run.best(), unfinished];
+        drop(run);
+        for folder in &folders {
+            fs::create_dir_all(folder).unwrap();
+            fs::write(folder.join(".adept-Ab12Cd.tmp"), "half").unwrap();
+            fs::write(folder.join("notes"), "the user's").unwrap();
+        }
+        RunFolder::open(root.path()).unwrap();
+        for folder in &folders {
+            assert!(!folder.join(".adept-Ab12Cd.tmp").exists(), "{}", folder.display());
+            assert!(folder.join("notes").exists(), "{}", folder.display());
+        }
     }
 
     #[test]
