@@ -89,7 +89,7 @@ impl Report {
     pub fn new(grid: Option<&GridRecord>, mut runs: Vec<RunSummary>, unfinished: Vec<String>) -> Self {
         let benchmark = grid.map(|grid| grid.benchmark).unwrap_or_default();
         let mut table = PaperTable::of(benchmark);
-        table.is_small = grid.is_some_and(GridRecord::is_small);
+        table.is_small = grid.is_some_and(|grid| grid.small);
         let tasks = table::tasks(&runs, &table);
         let synthetic = grid.is_some_and(|grid| grid.sample);
         let mut rows = table::rows(&runs, &table);

@@ -17,7 +17,6 @@ use super::comparison::score;
 use super::error::ReportError;
 use super::search::SearchRecord;
 use super::summary::RunSummary;
-use crate::reproduce::{Profile, ProfileName};
 
 /// Description of a folder of runs, written when its grid is started.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,17 +27,9 @@ pub struct GridRecord {
     pub profile: String,
     /// Whether the data are synthetic.
     pub sample: bool,
-}
-
-impl GridRecord {
-    /// Whether its profile has the project's own small backbone, and rows their settings for it.
-    #[must_use]
-    pub fn is_small(&self) -> bool {
-        ProfileName::ALL
-            .into_iter()
-            .find(|name| name.name() == self.profile)
-            .is_some_and(|name| Profile::of(name).backbone.is_some())
-    }
+    /// Whether rows have their settings for small models; records from before there were such rows lack it.
+    #[serde(default)]
+    pub small: bool,
 }
 
 /// Contents of a folder.

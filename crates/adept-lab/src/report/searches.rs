@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::heatmap::Heatmap;
 use super::search::SearchRecord;
 use super::text::{code_markdown, escape_html, escape_markdown, thousands};
-use super::{Report, markdown};
+use super::{Report, html, markdown};
 
 /// What the sections say first.
 const NOTE: &str = "Settings were chosen by the validation split alone, with one seed; at a tie the one that was tried \
@@ -48,12 +48,7 @@ pub fn html(report: &Report) -> String {
         return page;
     }
     let _ = writeln!(page, "<h2>Searches</h2>\n<p class=\"note\">{NOTE}</p>");
-    page.push_str("<div class=\"scroll\"><table>\n<thead><tr>");
-    for (index, name) in COLUMNS.iter().enumerate() {
-        let class = if index < 3 { " class=\"text\"" } else { "" };
-        let _ = write!(page, "<th scope=\"col\"{class}>{name}</th>");
-    }
-    page.push_str("</tr></thead>\n<tbody>\n");
+    html::open_table(&mut page, &COLUMNS, 3);
     for search in &report.searches {
         let [method, task, settings, validation, runs] = cells(report, search).map(|cell| escape_html(&cell));
         let _ = writeln!(
@@ -62,7 +57,7 @@ pub fn html(report: &Report) -> String {
              <td class=\"text wrap\"><code>{settings}</code></td><td>{validation}</td><td>{runs}</td></tr>"
         );
     }
-    page.push_str("</tbody></table></div>\n");
+    html::close_table(&mut page);
     for map in report.searches.iter().flat_map(|search| maps(report, search)) {
         page.push_str(&map.render());
     }

@@ -3,7 +3,7 @@
 use adept_train::TrainError;
 use adept_train::folder::{FolderKind, GRID_FILE, claim_grid, clear, write_json};
 use adept_train::observer::Observer;
-use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::backend::{AutodiffBackend, Backend};
 
 use super::{Cell, Grid, GridError, Plan, Prepared};
 use crate::report;
@@ -45,9 +45,7 @@ pub fn run_grid<AB: AutodiffBackend>(
         if cell.folder.join("record.jsonl").exists() {
             report::build(&grid.out)?;
         }
-        if waiting[position + 1..].iter().all(|later| later.task != cell.task) {
-            prepared.forget(&cell.task);
-        }
+        forget_done(&waiting, position, prepared);
         Ok(())
     };
     run_cells::<AB>(grid, &waiting, &mut prepared, keep_going, device, observer, &done)
@@ -66,7 +64,19 @@ pub fn run_part<AB: AutodiffBackend>(
     observer: &mut dyn GridObserver,
 ) -> Result<Vec<String>, GridError> {
     let waiting: Vec<&Cell> = part.waiting().collect();
-    run_cells::<AB>(grid, &waiting, &mut None, keep_going, device, observer, &|_, _| Ok(()))
+    let done = |position: usize, prepared: &mut Prepared<AB::InnerBackend>| {
+        forget_done(&waiting, position, prepared);
+        Ok(())
+    };
+    run_cells::<AB>(grid, &waiting, &mut None, keep_going, device, observer, &done)
+}
+
+/// Drops a task's data after its last run.
+fn forget_done<B: Backend>(cells: &[&Cell], position: usize, prepared: &mut Prepared<B>) {
+    let task = &cells[position].task;
+    if cells[position + 1..].iter().all(|later| later.task != *task) {
+        prepared.forget(task);
+    }
 }
 
 /// Claims the grid's folder and describes it.

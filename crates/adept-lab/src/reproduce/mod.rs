@@ -33,8 +33,9 @@ pub use plan::{Cell, Plan, Planner, State, changes, plan, shortened};
 pub use prepared::Prepared;
 pub use profile::{Profile, ProfileName};
 pub use rows::{rows, tasks};
-use search::SearchError;
 pub use variant::Variant;
+
+use search::SearchError;
 
 /// Runs to perform.
 #[derive(Debug, Clone)]
@@ -95,6 +96,7 @@ impl Grid {
             benchmark: self.benchmark,
             profile: self.profile.name.clone(),
             sample: self.synthetic,
+            small: self.profile.has_small_backbone(),
         }
     }
 }

@@ -210,6 +210,12 @@ impl Profile {
         })
     }
 
+    /// Whether it has the project's own backbone, for which tables have settings of their own.
+    #[must_use]
+    pub fn has_small_backbone(&self) -> bool {
+        self.backbone.is_some()
+    }
+
     /// Default output folder for a table; tables that share their runs share it.
     #[must_use]
     pub fn out_of(&self, benchmark: Benchmark) -> PathBuf {

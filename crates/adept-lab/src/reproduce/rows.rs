@@ -18,7 +18,7 @@ pub fn rows(benchmark: Benchmark, profile: &Profile) -> Result<Option<Vec<Varian
     if !table.own_rows {
         return Ok(None);
     }
-    let small = profile.backbone.is_some();
+    let small = profile.has_small_backbone();
     let mut variants = Vec::new();
     for row in &table.rows {
         let method: TrainMethod = row.method.parse().map_err(|_| ConfigError::Value {

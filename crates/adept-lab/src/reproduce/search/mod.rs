@@ -12,8 +12,7 @@ mod space;
 use adept_train::TrainError;
 use adept_train::config::{ConfigError, TrainMethod};
 
-use super::{Grid, GridError};
-use super::{Planner, Variant};
+use super::{Grid, GridError, Planner, Variant};
 
 pub use run::{Found, SearchObserver, run_search, with_earlier};
 pub use space::{Axis, Candidate, Candidates, Space, SpaceName};
