@@ -6,7 +6,10 @@
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use crate::{Adapter, Method, Offset};
+use crate::{Adapter, Intervention, Method, Offset};
+
+/// Rows that are folded at once: a bottleneck and an offset of this many rows are small beside the table.
+const CHUNK: usize = 4096;
 
 /// Why a vocabulary could not be folded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +31,38 @@ pub enum FoldError {
         /// Width of the table.
         found: usize,
     },
+}
+
+/// A prompt method for inference whose offsets stand in a vocabulary table: tokens are looked up, nothing is computed.
+///
+/// It needs the memory of another embedding matrix.
+#[derive(Debug, Clone)]
+pub struct FoldedPrompt<B: Backend> {
+    prompt: Option<Tensor<B, 2>>,
+    vocabulary: Tensor<B, 2>,
+}
+
+impl<B: Backend> FoldedPrompt<B> {
+    /// Folds the offsets of `adapter` into a copy of a model's embedding matrix.
+    ///
+    /// # Errors
+    /// See [`fold`].
+    pub fn new(adapter: &Adapter<B>, embedding: Tensor<B, 2>) -> Result<Self, FoldError> {
+        Ok(Self {
+            vocabulary: fold(adapter, embedding, CHUNK)?,
+            prompt: adapter.prompt(),
+        })
+    }
+}
+
+impl<B: Backend> Intervention<B> for FoldedPrompt<B> {
+    fn prompt(&self) -> Option<Tensor<B, 2>> {
+        self.prompt.clone()
+    }
+
+    fn vocabulary(&self) -> Option<Tensor<B, 2>> {
+        Some(self.vocabulary.clone())
+    }
 }
 
 /// `E'[v] = E[v] + f(E[v])` for every row of `embedding` (`[vocabulary, d]`), computed `chunk` rows at a time to bound

@@ -86,6 +86,12 @@ pub trait Intervention<B: Backend>: std::fmt::Debug {
         None
     }
 
+    /// The table `[vocab, d]` in which input tokens are looked up instead of in the model's embedding matrix; a decoder's
+    /// inputs in an encoder-decoder, and heads, keep the matrix.
+    fn vocabulary(&self) -> Option<Tensor<B, 2>> {
+        None
+    }
+
     /// What is added to the logits, `[vocab]`.
     fn head_bias(&self) -> Option<Tensor<B, 1>> {
         None

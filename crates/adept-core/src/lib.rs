@@ -48,7 +48,7 @@ pub use change::{LinearChange, LowRank};
 pub use error::{CoreError, PickleProblem};
 pub use file::AdapterMetadata;
 pub use fingerprint::{Fingerprint, FingerprintBuilder, MalformedFingerprint};
-pub use fold::{FoldError, fold};
+pub use fold::{FoldError, FoldedPrompt, fold};
 pub use init::{FanIn, PromptInit, sample_vocabulary};
 pub use intervention::{AdaptedInput, Intervention, Unchanged};
 pub use method::*;

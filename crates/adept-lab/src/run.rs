@@ -233,7 +233,11 @@ fn adapter_target<AB: AutodiffBackend>(
         // Tells peft which model class to build.
         metadata.extra.insert("task_type".to_owned(), "CAUSAL_LM".into());
     }
-    Ok(AdapterTarget::new(&backbone.model, adapter, metadata))
+    let target = AdapterTarget::new(&backbone.model, adapter, metadata);
+    match config.evaluation.folded_vocabulary {
+        true => Ok(target.folding_vocabulary()?),
+        false => Ok(target),
+    }
 }
 
 /// Full fine-tuning; saves the backbone together with its tokenizer so that it can be loaded on its own.

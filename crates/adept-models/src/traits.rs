@@ -28,6 +28,15 @@ pub trait Backbone<B: Backend>: Module<B> {
     /// The embedding matrix `[vocab, d_model]`.
     fn embedding_weight(&self) -> Tensor<B, 2>;
 
+    /// Input embeddings of token ids `[batch, seq]` in front of a method's offset: from the method's own table if it has
+    /// one ([`Intervention::vocabulary`]).
+    fn look_up(&self, intervention: &dyn Intervention<B>, ids: Tensor<B, 2, Int>) -> Tensor<B, 3> {
+        match intervention.vocabulary() {
+            Some(table) => adept_kernels::embedding(table, ids),
+            None => self.embed(ids),
+        }
+    }
+
     /// What a method needs to know of the model. Without linear maps, only its embeddings can be adapted.
     fn sites(&self) -> ModelSites {
         ModelSites::embeddings(self.d_model())

@@ -129,6 +129,16 @@ impl RunConfig {
         {
             return Err(ConfigError::Template { cause });
         }
+        if self.evaluation.folded_vocabulary && self.adapter.method != TrainMethod::Adapter(Method::Adept) {
+            return Err(ConfigError::Conflict {
+                key: "evaluation.folded_vocabulary",
+                found: "true".to_owned(),
+                expected: format!(
+                    "must be false with method {}: only ADePT's offsets are a function of the token alone",
+                    self.adapter.method
+                ),
+            });
+        }
         let is_prompt_alone = matches!(
             self.adapter.method,
             TrainMethod::Adapter(Method::Pt | Method::Residual | Method::PTuning)

@@ -192,6 +192,9 @@ pub enum TrainError {
     /// Invalid adapter.
     #[error(transparent)]
     Core(#[from] adept_core::CoreError),
+    /// An adapter whose offsets do not fit into a vocabulary table.
+    #[error(transparent)]
+    Fold(#[from] adept_core::FoldError),
     /// Unusable backbone.
     #[error(transparent)]
     Model(#[from] adept_models::ModelError),

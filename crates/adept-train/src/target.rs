@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use adept_core::{Adapter, AdapterConfig, AdapterMetadata, Intervention, Unchanged};
+use adept_core::{Adapter, AdapterConfig, AdapterMetadata, FoldError, FoldedPrompt, Intervention, Unchanged};
 use adept_models::{Backbone as _, unfreeze};
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::AutodiffBackend;
@@ -68,6 +68,7 @@ pub struct AdapterTarget<AB: AutodiffBackend, M: TrainBackbone<AB>> {
     inner: M::Inner,
     initial: Adapter<AB>,
     metadata: AdapterMetadata,
+    folds_vocabulary: bool,
 }
 
 impl<AB: AutodiffBackend, M: TrainBackbone<AB>> AdapterTarget<AB, M> {
@@ -79,7 +80,19 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> AdapterTarget<AB, M> {
             inner: backbone.clone(),
             initial: adapter,
             metadata,
+            folds_vocabulary: false,
         }
+    }
+
+    /// Evaluations read a vocabulary table into which the offsets are folded before each of them.
+    ///
+    /// # Errors
+    /// See [`adept_core::fold()`].
+    pub fn folding_vocabulary(mut self) -> Result<Self, FoldError> {
+        let row = self.inner.embedding_weight().narrow(0, 0, 1);
+        FoldedPrompt::new(&self.initial.valid(), row)?;
+        self.folds_vocabulary = true;
+        Ok(self)
     }
 
     /// The backbone on the autodiff backend, for testing that nothing in it is tracked.
@@ -105,7 +118,14 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Target<AB> for AdapterTarget<AB,
     }
 
     fn inner_parts(&self, trained: &Adapter<AB>) -> (M::Inner, Box<dyn Intervention<AB::InnerBackend>>) {
-        (self.inner.clone(), Box::new(trained.valid().folded()))
+        let adapter = trained.valid().folded();
+        let adapter: Box<dyn Intervention<_>> = if self.folds_vocabulary {
+            let folded = FoldedPrompt::new(&adapter, self.inner.embedding_weight());
+            Box::new(folded.expect("a trained adapter folds as its initial one does"))
+        } else {
+            Box::new(adapter)
+        };
+        (self.inner.clone(), adapter)
     }
 
     fn save(&self, trained: &Adapter<AB>, path: &Path) -> Result<(), TrainError> {

@@ -40,8 +40,9 @@ impl WithBackend for Work {
     fn run<AB: AutodiffBackend>(self, device: AB::Device) -> Result<(), Failure> {
         let (arguments, loudness) = (self.arguments, self.loudness);
         let backbone = run::load_backbone::<AB::InnerBackend>(&self.backbone, &device).map_err(run_failure)?;
-        let subject = trained::load(arguments.adapter.as_deref(), &backbone, &device)?;
+        let mut subject = trained::load(arguments.adapter.as_deref(), &backbone, &device)?;
         let (task, config) = settings(&arguments, loudness, &subject)?;
+        subject.prepare(&config, &backbone)?;
         let task = run::prepare_task(task, &config, &backbone, self.cache.as_deref()).map_err(run_failure)?;
         let prompt = subject.adapter.virtual_tokens();
         run::check_rows(&config, &backbone.model, prompt, &task).map_err(run_failure)?;

@@ -42,9 +42,10 @@ impl WithBackend for Work {
         let mut input = Input::open(&arguments.input, arguments.jsonl)?;
         let backbone = run::load_backbone::<AB::InnerBackend>(&hub::backbone(&arguments.backbone)?, &device)
             .map_err(run_failure)?;
-        let subject = trained::load(arguments.adapter.as_deref(), &backbone, &device)?;
+        let mut subject = trained::load(arguments.adapter.as_deref(), &backbone, &device)?;
         let settings = settings(&arguments, loudness, &backbone, &subject)?;
         let (form, config) = (&settings.form, &settings.config);
+        subject.prepare(config, &backbone)?;
         let encoder = form.encoder(&backbone.tokenizer);
         let longest = form.lengths(config, settings.target_width).map_err(run_failure)?.source;
         let decode = |ids: &[u32]| Ok(backbone.tokenizer.decode(ids, true)?);

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use adept_core::{Adapter, AdapterConfig, AdapterMetadata, Intervention, Unchanged, file};
+use adept_core::{Adapter, AdapterConfig, AdapterMetadata, FoldedPrompt, Intervention, Unchanged, file};
 use adept_data::{SplitLosses, Task};
 use adept_lab::run::LoadedBackbone;
 use adept_models::Backbone as _;
-use adept_train::config::Told;
+use adept_train::config::{RunConfig, Told};
 use adept_train::trained::TrainedWith;
 use burn::tensor::backend::Backend;
 
@@ -18,6 +18,8 @@ use crate::progress::Loudness;
 pub struct Subject<B: Backend> {
     /// The adapter; without a folder, one that changes nothing.
     pub adapter: Box<dyn Intervention<B>>,
+    /// The same with the tensors of its method; `None` without a folder.
+    own: Option<Adapter<B>>,
     /// The adapter file's metadata.
     pub about: Option<AdapterMetadata>,
     /// What the adapter was trained with; without an adapter, what the backbone was trained with by full fine-tuning.
@@ -33,6 +35,7 @@ pub fn load<B: Backend>(
     let Some(folder) = folder else {
         return Ok(Subject {
             adapter: Box::new(Unchanged),
+            own: None,
             about: None,
             trained: TrainedWith::of_backbone(&backbone.path).map_err(run_failure)?,
         });
@@ -43,14 +46,30 @@ pub fn load<B: Backend>(
         .and_then(|()| about.check_backbone(&backbone.fingerprint));
     let adapter = belongs.and_then(|()| Adapter::from_tensors(&about.config, &backbone.model.sites(), tensors, device));
     let adapter = adapter.map_err(|cause| Failure::input(cause).context(folder.display()))?;
+    let adapter = adapter.folded();
     Ok(Subject {
-        adapter: Box::new(adapter.folded()),
+        adapter: Box::new(adapter.clone()),
+        own: Some(adapter),
         trained: TrainedWith::of_adapter(folder, &about).map_err(run_failure)?,
         about: Some(about),
     })
 }
 
 impl<B: Backend> Subject<B> {
+    /// Prepares the adapter as the settings of an evaluation say: with its offsets in a vocabulary table if they are to
+    /// be there.
+    pub fn prepare(&mut self, config: &RunConfig, backbone: &LoadedBackbone<B>) -> Result<(), Failure> {
+        if config.evaluation.folded_vocabulary {
+            let adapter = self.own.as_ref().ok_or_else(|| {
+                Failure::input("`evaluation.folded_vocabulary`: without an adapter there are no offsets to fold")
+            })?;
+            let folded = FoldedPrompt::new(adapter, backbone.model.embedding_weight());
+            let folded = folded.map_err(|cause| Failure::input(cause).context("`evaluation.folded_vocabulary`"))?;
+            self.adapter = Box::new(folded);
+        }
+        Ok(())
+    }
+
     /// Source length recorded with the adapter's sizes; `None` for a bare backbone, and for files without one.
     pub fn source_length(&self) -> Option<usize> {
         let length = self.about.as_ref()?.config.max_source_length()?;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use crate::common::{configs, fixture, prompt, random, sites, tensors, trained};
 use adept_core::{
-    Adapter, AdapterConfig, AdeptConfig, CoreError, DeptConfig, FoldError, Intervention, LoraConfig, Method, Offset,
-    Unchanged, fold,
+    Adapter, AdapterConfig, AdeptConfig, CoreError, DeptConfig, FoldError, FoldedPrompt, Intervention, LoraConfig,
+    Method, Offset, Unchanged, fold,
 };
 use burn::backend::Autodiff;
 use burn::module::{AutodiffModule, Module, ModuleVisitor, Param};
@@ -313,6 +313,19 @@ fn folding_equals_looking_up_first() {
     }
     assert_eq!(values(table.clone()), before, "the backbone's matrix is left alone");
     assert_ne!(expected, before);
+
+    let looked_up = FoldedPrompt::new(&adapter, table.clone()).unwrap();
+    assert_eq!(values(looked_up.prompt().unwrap()), values(adapter.prompt().unwrap()));
+    assert_eq!(
+        values(looked_up.vocabulary().unwrap()),
+        values(fold(&adapter, table.clone(), 11).unwrap())
+    );
+    let rows = table.clone().unsqueeze::<3>();
+    assert_eq!(
+        values(looked_up.offset(rows.clone(), 0)),
+        values(rows),
+        "no offset is left to add"
+    );
 
     let pt = random::<B>(&configs()[0], 0);
     assert_eq!(values(fold(&pt, table.clone(), 4).unwrap()), before);

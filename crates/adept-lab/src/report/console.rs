@@ -73,7 +73,7 @@ pub(super) fn figure(spread: Option<&Spread>, seeds: usize, digits: usize) -> St
 }
 
 fn quoted_row(report: &Report, row: &Row) -> Option<Vec<String>> {
-    let (quoted, paper) = (report.table.row(&row.name)?, report.paper.as_ref()?);
+    let (quoted, paper) = (report.table.printed_row(&row.name)?, report.paper.as_ref()?);
     let label = format!("{} (paper, {})", quoted.label, paper.backbone);
     let figures = report.tasks.iter().map(|task| quoted.figures.get(task).copied());
     let figures = figures.chain([row.paper_mean]).map(|figure| report.figure(figure));

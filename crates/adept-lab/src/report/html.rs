@@ -102,7 +102,7 @@ fn quoted_table(page: &mut String, report: &Report) {
     let speed = report.speed_title();
     names.extend(speed.as_deref());
     open_table(page, &names, 1);
-    for row in &report.table.rows {
+    for row in report.table.printed() {
         let (label, count) = (escape_html(&row.label), escape_html(&row.parameters));
         let _ = write!(
             page,
@@ -169,7 +169,7 @@ fn measured_row(page: &mut String, report: &Report, (row, class): (&Row, &str), 
 }
 
 fn quoted_row(page: &mut String, report: &Report, (row, class): (&Row, &str)) {
-    let (Some(quoted), Some(paper)) = (report.table.row(&row.name), &report.paper) else {
+    let (Some(quoted), Some(paper)) = (report.table.printed_row(&row.name), &report.paper) else {
         return;
     };
     let (label, backbone) = (escape_html(&quoted.label), escape_html(&paper.backbone));

@@ -77,7 +77,7 @@ fn figure(spread: Option<&Spread>, is_best: bool, seeds: usize) -> String {
 }
 
 fn quoted(report: &Report, row: &Row) -> Option<String> {
-    let (quoted, paper) = (report.table.row(&row.name)?, report.paper.as_ref()?);
+    let (quoted, paper) = (report.table.printed_row(&row.name)?, report.paper.as_ref()?);
     let italic = |text: &str| format!("\\textit{{{text}}}");
     let label = escape_latex(&format!("{} (paper, {})", quoted.label, paper.backbone));
     let names = [italic(&label), italic(&escape_latex(&quoted.parameters))];

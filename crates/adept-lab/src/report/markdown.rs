@@ -98,7 +98,7 @@ fn measured_row(page: &mut String, report: &Report, row: &Row) {
 }
 
 fn quoted_row(page: &mut String, report: &Report, row: &Row) {
-    let (Some(quoted), Some(paper)) = (report.table.row(&row.name), &report.paper) else {
+    let (Some(quoted), Some(paper)) = (report.table.printed_row(&row.name), &report.paper) else {
         return;
     };
     let mut cells = vec![
@@ -141,7 +141,7 @@ fn quoted_table(page: &mut String, report: &Report) {
     names.push("Mean".to_owned());
     names.extend(report.speed_title());
     header(page, &names, 1);
-    for row in &report.table.rows {
+    for row in report.table.printed() {
         let mut cells = vec![escape_markdown(&row.label), row.parameters.clone()];
         let figures = report
             .table

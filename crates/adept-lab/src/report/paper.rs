@@ -1,6 +1,7 @@
 //! The paper's figures (`paper/*.toml` of this crate). They are shown next to measured ones and never mixed with them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use adept_core::Method;
 use adept_data::Task;
@@ -42,6 +43,9 @@ pub struct PaperTable {
     /// Tasks on the project's own data, where they are others.
     #[serde(default)]
     pub sample_tasks: Vec<String>,
+    /// Folder of the project's own data in this table's form, where they are not those of a profile.
+    #[serde(default)]
+    pub sample_data: Option<PathBuf>,
     /// Columns, in the table's order.
     pub tasks: Vec<PaperTask>,
     /// Rows, in the table's order.
@@ -100,6 +104,12 @@ impl PaperRow {
     pub fn name(&self) -> &str {
         if self.name.is_empty() { &self.method } else { &self.name }
     }
+
+    /// Whether the paper has the row; others are rows of this project beside the paper's.
+    #[must_use]
+    pub fn is_printed(&self) -> bool {
+        !self.parameters.is_empty() || self.mean.is_some() || self.speed.is_some() || !self.figures.is_empty()
+    }
 }
 
 impl PaperTable {
@@ -139,6 +149,17 @@ impl PaperTable {
     #[must_use]
     pub fn row(&self, name: &str) -> Option<&PaperRow> {
         self.rows.iter().find(|row| row.name() == name)
+    }
+
+    /// The paper's rows.
+    pub fn printed(&self) -> impl Iterator<Item = &PaperRow> {
+        self.rows.iter().filter(|row| row.is_printed())
+    }
+
+    /// The paper's row of a name.
+    #[must_use]
+    pub fn printed_row(&self, name: &str) -> Option<&PaperRow> {
+        self.printed().find(|row| row.name() == name)
     }
 
     /// A method's name as printed; the registry's title if the table has no such row.

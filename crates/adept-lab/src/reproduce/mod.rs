@@ -32,7 +32,7 @@ pub use grid::{GridObserver, run_grid, run_part};
 pub use plan::{Cell, Plan, Planner, State, changes, plan, shortened};
 pub use prepared::Prepared;
 pub use profile::{Profile, ProfileName};
-pub use rows::{rows, tasks};
+pub use rows::{data_folder, rows, tasks};
 pub use variant::Variant;
 
 use search::SearchError;

@@ -1,6 +1,7 @@
 //! The rows and tasks of the paper's tables that are grids of their own.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use adept_data::Task;
 use adept_train::config::{ConfigError, TrainMethod, chosen, fields};
@@ -46,7 +47,7 @@ pub fn rows(benchmark: Benchmark, profile: &Profile) -> Result<Option<Vec<Varian
 #[must_use]
 pub fn tasks(benchmark: Benchmark, shipped: bool) -> Option<Vec<Task>> {
     let table = PaperTable::of(benchmark);
-    if !shipped {
+    if !shipped || table.sample_data.is_some() {
         return Some(benchmark.tasks());
     }
     let own = Task::suite(Benchmark::Glue.name());
@@ -57,6 +58,13 @@ pub fn tasks(benchmark: Benchmark, shipped: bool) -> Option<Vec<Task>> {
         named.filter_map(Result::ok).collect()
     };
     tasks.iter().all(|task| own.contains(task)).then_some(tasks)
+}
+
+/// Folder of a table's data below the datasets folder: the project's own data of its form, or those of the profile.
+#[must_use]
+pub fn data_folder(benchmark: Benchmark, profile: &Profile) -> Option<PathBuf> {
+    let own = PaperTable::of(benchmark).sample_data;
+    profile.data.clone().map(|usual| own.unwrap_or(usual))
 }
 
 #[cfg(test)]

@@ -67,12 +67,9 @@ pub(super) fn embedding<'a, B: Backend, M: CausalBackbone<B>>(
     adapter: &'a dyn Intervention<B>,
     offset_new_tokens: bool,
 ) -> impl Fn(Tensor<B, 2, Int>, Tensor<B, 2, Int>, Part) -> Tensor<B, 3> + 'a {
-    move |ids, positions, part| {
-        let embeddings = model.embed(ids);
-        match part {
-            Part::New if !offset_new_tokens => embeddings,
-            Part::New | Part::Given => adapter.offset_at(embeddings, positions),
-        }
+    move |ids, positions, part| match part {
+        Part::New if !offset_new_tokens => model.embed(ids),
+        Part::New | Part::Given => adapter.offset_at(model.look_up(adapter, ids), positions),
     }
 }
 

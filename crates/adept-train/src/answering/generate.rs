@@ -23,7 +23,7 @@ pub struct Generate<'a> {
 impl<B: Backend> Answering<B> for Generate<'_> {
     fn seq2seq<M: Seq2SeqBackbone<B>>(&self, model: &M, asked: &Asked<'_, B>) -> Result<Vec<Answer>, TrainError> {
         let (ids, mask) = upload::source(asked.batch, asked.device);
-        let adapted = asked.adapter.forward(model.embed(ids), mask);
+        let adapted = asked.adapter.forward(model.look_up(asked.adapter, ids), mask);
         let encoded = model.encode(adapted.embeddings.clone(), adapted.mask.clone(), 0.0);
         let written = generate::greedy(model, encoded, adapted.mask, self.max_new_tokens, true);
         written

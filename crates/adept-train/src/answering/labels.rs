@@ -23,7 +23,7 @@ pub struct Labels<'a> {
 impl<B: Backend> Answering<B> for Labels<'_> {
     fn seq2seq<M: Seq2SeqBackbone<B>>(&self, model: &M, asked: &Asked<'_, B>) -> Result<Vec<Answer>, TrainError> {
         let (ids, mask) = upload::source(asked.batch, asked.device);
-        let adapted = asked.adapter.forward(model.embed(ids), mask);
+        let adapted = asked.adapter.forward(model.look_up(asked.adapter, ids), mask);
         let encoded = model.encode(adapted.embeddings.clone(), adapted.mask.clone(), 0.0);
         let scores = generate::score_labels(model, encoded.clone(), adapted.mask, self.ids);
         let best = generate::best_labels(scores).map_err(|error| {

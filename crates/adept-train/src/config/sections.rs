@@ -409,6 +409,11 @@ pub struct EvaluationSection {
     // Records from before this was a setting lack it.
     #[serde(default)]
     pub metric: SelectionMetric,
+    /// Whether ADePT's offsets are computed for the whole vocabulary before an evaluation, which then looks tokens up in
+    /// that table instead of computing an offset for each. Needs the memory of a second embedding matrix.
+    // Records from before this was a setting lack it.
+    #[serde(default)]
+    pub folded_vocabulary: bool,
 }
 
 /// Section `[generation]`.

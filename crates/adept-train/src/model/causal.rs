@@ -20,7 +20,7 @@ pub(super) fn loss<B: Backend, M: CausalBackbone<B>>(
     device: &B::Device,
 ) -> Tensor<B, 1> {
     let (ids, mask) = upload::source::<B>(batch, device);
-    let adapted = adapter.forward_at(model.embed(ids), mask, upload::row_positions(batch, device));
+    let adapted = adapter.forward_at(model.look_up(adapter, ids), mask, upload::row_positions(batch, device));
     let [rows, slots, d_model] = adapted.embeddings.dims();
     let prompt = slots - batch.source_width;
     let positions = upload::positions::<B>(batch, prompt, device);

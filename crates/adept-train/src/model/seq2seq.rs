@@ -18,7 +18,7 @@ pub(super) fn loss<B: Backend, M: Seq2SeqBackbone<B>>(
 ) -> Tensor<B, 1> {
     let (ids, mask) = upload::source::<B>(batch, device);
     let labels = upload::labels::<B>(batch, device);
-    let adapted = adapter.forward(model.embed(ids), mask);
+    let adapted = adapter.forward(model.look_up(adapter, ids), mask);
     let decoder_ids = shift_right(labels.clone(), model.decoder_start_id(), model.pad_id());
     let encoded = model.encode(adapted.embeddings, adapted.mask.clone(), dropout);
     model.decode_loss(decoder_ids, encoded, adapted.mask, labels, dropout)

@@ -5,6 +5,7 @@ mod common;
 #[path = "../../../adept-data/tests/properties/damage.rs"]
 mod damage;
 mod feed;
+mod folded;
 mod hostile;
 #[path = "../../../adept-data/tests/properties/input.rs"]
 mod input;

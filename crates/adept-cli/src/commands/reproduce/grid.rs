@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use adept_data::Task;
 use adept_lab::report::Benchmark;
-use adept_lab::reproduce::{DataPlace, Grid, Profile, ProfileName, Variant, datasets, rows, tasks};
+use adept_lab::reproduce::{DataPlace, Grid, Profile, ProfileName, Variant, data_folder, datasets, rows, tasks};
 use adept_train::config::TrainMethod;
 
 use super::{paper_command, real_small_command, shown};
@@ -16,7 +16,7 @@ use crate::failure::Failure;
 
 /// Files that indicate the project's own backbone and data.
 pub(in crate::commands) const BACKBONE_FILE: &str = "config.json";
-pub(in crate::commands) const DATA_FILE: &str = "SST-2/train.tsv";
+pub(in crate::commands) const DATA_FILE: &str = "README.md";
 
 /// The grid for the arguments; `table` is the command's name, used in hints.
 pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str) -> Result<Grid, Failure> {
@@ -24,10 +24,7 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
     let profile = Profile::of(name);
     let shipped = profile.data.is_some() && arguments.data.is_none();
     let Some(tasks) = tasks(benchmark, shipped) else {
-        let message = format!(
-            "the profile sample has data for GLUE only, not for {}",
-            benchmark.title()
-        );
+        let message = format!("the profile sample has no data for {}", benchmark.title());
         return Err(Failure::input(message).hint(format_args!("for instance: {}", real_small_command(table))));
     };
     if arguments.backbone.is_none() && profile.backbone.is_none() {
@@ -49,7 +46,7 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
     } else {
         DataPlace::Folder(folder(
             arguments.data.as_deref(),
-            profile.data.as_deref(),
+            data_folder(benchmark, &profile).as_deref(),
             DATA_FILE,
             name,
         )?)
