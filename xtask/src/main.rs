@@ -36,7 +36,7 @@ const PASSED_ON: &[&str] = &[
 const HELP: &str = "\
 Project tasks. Run as `cargo xtask COMMAND …`.
 
-Commands that build `adept` in release and hand over to it (all their arguments are adept's own):
+Commands that build `adept` and hand over to it (all their arguments are adept's own):
   fetch       bring data and models from the hub into its cache
   reproduce   run or resume one of the paper's tables: cargo xtask reproduce glue (or table1 to table16, section3.4; our
               own data and backbone; --profile for others)
@@ -56,6 +56,8 @@ Commands that build `adept` in release and hand over to it (all their arguments 
     --features LIST       cargo features to add to the build (flex, ndarray, cuda, wgpu, vulkan; -unfused of a GPU)
     --backend NAME        the same for one backend, and passes `--device NAME` on when no --device is given
     --no-default-features leave the default CPU backend out
+    --release             build as `cargo build --release` does; steps are as fast without it, the build is not shared
+                          with `cargo test`
   `--device cuda:0` alone is enough: the feature is taken from the device's name.
   Each command's own help: cargo xtask COMMAND --help
 
@@ -94,7 +96,7 @@ fn split_command(mut arguments: Vec<OsString>) -> (Option<String>, Vec<OsString>
     while let Some(argument) = arguments.get(place).map(|argument| argument.to_string_lossy()) {
         match &*argument {
             "--features" | "--backend" => place += 2,
-            "--no-default-features" => place += 1,
+            "--no-default-features" | "--release" => place += 1,
             inline if inline.starts_with("--features=") || inline.starts_with("--backend=") => place += 1,
             _ => break,
         }
@@ -136,9 +138,9 @@ mod tests {
             &["--backend", "cuda", "--out", "x"],
         );
         check(
-            &["--features=cuda", "--no-default-features", "ci"],
+            &["--features=cuda", "--no-default-features", "--release", "ci"],
             Some("ci"),
-            &["--features=cuda", "--no-default-features"],
+            &["--features=cuda", "--no-default-features", "--release"],
         );
         check(&["--features"], None, &["--features"]);
         check(&["--help"], Some("--help"), &[]);

@@ -1,4 +1,8 @@
-//! Builds `adept` in release mode with the requested features and hands over to it.
+//! Builds `adept` with the requested features and hands over to it.
+//!
+//! The build is that of `cargo build` and `cargo test`, which share what they compile: dependencies and kernels are
+//! optimised as in a release there, so that a training step takes the same time to a few percent. `--release` is for the
+//! rest of it.
 //!
 //! On Unix the program replaces this process, so that signals and the exit status need no forwarding. Elsewhere it is
 //! spawned, and its exit code is returned.
@@ -15,7 +19,15 @@ use crate::goldens;
 struct Request {
     features: Vec<String>,
     no_default_features: bool,
+    release: bool,
     passed_on: Vec<OsString>,
+}
+
+impl Request {
+    /// The folder of the build under cargo's target folder.
+    fn profile(&self) -> &'static str {
+        if self.release { "release" } else { "debug" }
+    }
 }
 
 /// Builds and runs `adept COMMAND …`.
@@ -30,12 +42,15 @@ pub fn run(root: &Path, command: &str, arguments: Vec<OsString>) -> ExitCode {
     // The code version that runs record. It is not visible to the build, so that a new commit alone does not cause
     // recompilation.
     let version = env::var_os("ADEPT_GIT_HASH").or_else(|| code_version(root).map(OsString::from));
+    let file = target_folder(root)
+        .join(request.profile())
+        .join(format!("adept{}", env::consts::EXE_SUFFIX));
+    if !file.exists() {
+        eprintln!("Building adept for the first time: this takes a few minutes.");
+    }
     if let Err(code) = build(root, &request) {
         return code;
     }
-    let file = target_folder(root)
-        .join("release")
-        .join(format!("adept{}", env::consts::EXE_SUFFIX));
     let adept = || {
         let mut program = Command::new(&file);
         program.arg(command);
@@ -85,6 +100,7 @@ fn split(arguments: Vec<OsString>) -> Result<Request, String> {
                 }
             }
             "--no-default-features" => request.no_default_features = true,
+            "--release" => request.release = true,
             "--device" => {
                 device_named = true;
                 let value = match inline {
@@ -134,21 +150,19 @@ fn gpu_feature(device: &str) -> Option<String> {
         .then_some(feature)
 }
 
-/// Runs cargo's release build, showing cargo's output.
+/// Runs cargo's build, showing cargo's output.
 fn build(root: &Path, request: &Request) -> Result<(), ExitCode> {
     let mut cargo = crate::cargo::command();
-    cargo
-        .current_dir(root)
-        .args(["build", "--release", "--package", "adept-cli"]);
+    cargo.current_dir(root).args(["build", "--package", "adept-cli"]);
+    if request.release {
+        cargo.arg("--release");
+    }
     cargo.env_remove("ADEPT_GIT_HASH");
     if request.no_default_features {
         cargo.arg("--no-default-features");
     }
     if !request.features.is_empty() {
         cargo.arg("--features").arg(request.features.join(","));
-    }
-    if !target_folder(root).join("release").exists() {
-        eprintln!("Building adept for the first time: this takes a few minutes.");
     }
     match cargo.status() {
         Ok(status) if status.success() => Ok(()),
@@ -249,6 +263,15 @@ mod tests {
             &["cuda"],
             &["--device", "cuda:1"],
         );
+    }
+
+    #[test]
+    fn the_release_build_is_asked_for_by_name() {
+        let request = |arguments: &[&str]| split(arguments.iter().map(OsString::from).collect()).expect("well formed");
+        assert_eq!(request(&["glue"]).profile(), "debug");
+        let release = request(&["glue", "--release", "--seeds", "1"]);
+        assert_eq!(release.profile(), "release");
+        assert_eq!(release.passed_on, ["glue", "--seeds", "1"]);
     }
 
     #[test]

@@ -6,8 +6,9 @@
 mod decoder;
 mod layers;
 
-use burn::backend::{Autodiff, NdArray};
+use burn::backend::Autodiff;
 use burn::tensor::{Bool, Int, Tensor, TensorData, backend::AutodiffBackend};
+use burn_ndarray::NdArray;
 
 use crate::optimizer::{AdamWStep, adamw, adamw_composed, scale, sum_of_squares};
 use crate::{AttentionBias, attention, cross_entropy, gated_gelu, relu, rms_norm};

@@ -97,7 +97,7 @@ fn label_scores_are_those_of_transformers_on_flex() {
 
 #[test]
 fn label_scores_are_those_of_transformers_on_ndarray() {
-    check_all::<burn::backend::NdArray>();
+    check_all::<burn_ndarray::NdArray>();
 }
 
 /// The tokens of a row's parts, concatenated, are those of the whole text according to transformers' tokenizers.

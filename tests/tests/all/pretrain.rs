@@ -13,10 +13,11 @@ use adept_models::{T5, unfreeze};
 use adept_train::gradient::GradientSet;
 use adept_train::learner::{loss, pass};
 use adept_train::pretrain::{PretrainConfig, learner, resolve};
-use burn::backend::{Autodiff, NdArray};
+use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
 use burn_flex::Flex;
+use burn_ndarray::NdArray;
 use safetensors::tensor::SafeTensors;
 
 fn folder() -> PathBuf {

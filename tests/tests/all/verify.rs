@@ -8,9 +8,10 @@
 use crate::goldens::{Copy, change, failed, golden};
 use adept_lab::verify::{VerifyError, limit, verify};
 use adept_models::generate::GenerateError;
-use burn::backend::{Autodiff, NdArray};
+use burn::backend::Autodiff;
 use burn::tensor::backend::AutodiffBackend;
 use burn_flex::Flex;
+use burn_ndarray::NdArray;
 use safetensors::tensor::Dtype;
 
 const FAMILIES: [&str; 2] = ["t5_v1_0", "t5_v1_1"];

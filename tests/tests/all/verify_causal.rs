@@ -5,9 +5,10 @@
 use crate::goldens::{Copy, change, failed, golden};
 use adept_lab::verify::{VerifyError, VerifyReport, limit, verify};
 use adept_models::ModelError;
-use burn::backend::{Autodiff, NdArray};
+use burn::backend::Autodiff;
 use burn::tensor::backend::AutodiffBackend;
 use burn_flex::Flex;
+use burn_ndarray::NdArray;
 
 const FAMILIES: [&str; 3] = ["codegen", "llama", "llama_tied"];
 const METHODS: [&str; 4] = ["base", "pt", "dept", "adept"];
