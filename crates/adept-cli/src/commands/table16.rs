@@ -19,7 +19,7 @@ pub fn run(setting: &Setting, arguments: Table16) -> Result<(), Failure> {
     let data = grid::folder(
         arguments.data.as_deref(),
         sample.data.as_deref(),
-        grid::DATA_FILE,
+        None,
         ProfileName::Sample,
     )?;
     let backbone: Option<PathBuf> = match (&arguments.backbone, synthetic) {

@@ -14,9 +14,8 @@ use crate::commands::settings::overrides;
 use crate::commands::{Setting, environment, hub};
 use crate::failure::Failure;
 
-/// Files that indicate the project's own backbone and data.
-pub(in crate::commands) const BACKBONE_FILE: &str = "config.json";
-pub(in crate::commands) const DATA_FILE: &str = "README.md";
+/// The file that indicates the project's own backbone.
+pub(in crate::commands) const BACKBONE_FILE: Option<&str> = Some("config.json");
 
 /// The grid for the arguments; `table` is the command's name, used in hints.
 pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str) -> Result<Grid, Failure> {
@@ -47,7 +46,7 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
         DataPlace::Folder(folder(
             arguments.data.as_deref(),
             data_folder(benchmark, &profile).as_deref(),
-            DATA_FILE,
+            None,
             name,
         )?)
     };
@@ -116,11 +115,12 @@ pub fn profile_name(arguments: &Runs) -> Result<ProfileName, Failure> {
     }
 }
 
-/// The given folder, else the profile's in the datasets folder; `file` indicates that it is present.
+/// The given folder, else the profile's in the datasets folder; `file` indicates that it is present if the folder alone
+/// does not.
 pub(in crate::commands) fn folder(
     given: Option<&Path>,
     shipped: Option<&Path>,
-    file: &str,
+    file: Option<&str>,
     name: ProfileName,
 ) -> Result<PathBuf, Failure> {
     let Some(shipped) = shipped.filter(|_| given.is_none()) else {
@@ -128,7 +128,12 @@ pub(in crate::commands) fn folder(
     };
     let variable = environment::folder(datasets::VARIABLE)?;
     let here = env::current_dir().map_err(|cause| Failure::input(cause).context("the current folder"))?;
-    let found = datasets::find(variable.as_deref(), &here, &shipped.join(file)).map_err(|cause| {
+    let found = datasets::find(
+        variable.as_deref(),
+        &here,
+        &file.map_or_else(|| shipped.to_owned(), |file| shipped.join(file)),
+    )
+    .map_err(|cause| {
         let hint = match &variable {
             Some(_) => format!(
                 "{} should name the folder `datasets` of this project",
@@ -143,7 +148,7 @@ pub(in crate::commands) fn folder(
             .context(format_args!("the profile {name}"))
             .hint(hint)
     })?;
-    let depth = Path::new(file).components().count();
+    let depth = file.map_or(0, |file| Path::new(file).components().count());
     let folder = found.ancestors().nth(depth).unwrap_or(&found);
     Ok(shown(folder).to_owned())
 }
