@@ -353,6 +353,38 @@ pub enum CoreError {
         found: Vec<usize>,
     },
 
+    /// A malformed array of NumPy.
+    #[error("{path}: {problem}", path = path.display())]
+    Npy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+
+    /// A file of several tensors, none of which is known to be a prompt.
+    #[error("{path}: expected one tensor, or one called prompt_embeddings, found {found}", path = path.display())]
+    NoRows {
+        /// The file.
+        path: PathBuf,
+        /// Names of its tensors.
+        found: String,
+    },
+
+    /// A tensor that is no list of virtual tokens.
+    #[error(
+        "{path}: {tensor}: expected two dimensions, virtual tokens and the model's width, found shape {found:?}",
+        path = path.display()
+    )]
+    RowsShape {
+        /// The file.
+        path: PathBuf,
+        /// Name of the tensor.
+        tensor: String,
+        /// Its shape.
+        found: Vec<usize>,
+    },
+
     /// A tensor's element type is not f32, f16 or bf16.
     #[error("{path}: tensor {tensor}: expected f32, f16 or bf16 values, found {found}", path = path.display())]
     DtypeMismatch {

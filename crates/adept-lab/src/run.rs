@@ -222,7 +222,14 @@ fn adapter_target<AB: AutodiffBackend>(
     device: &AB::Device,
 ) -> Result<AdapterTarget<AB, Model<AB>>, TrainError> {
     let adapter_config = adapter_config(config, method, &backbone.model.sites())?;
-    let adapter = build_adapter::<AB, _>(config, &adapter_config, &backbone.model, &backbone.tokenizer, device)?;
+    let adapter = build_adapter::<AB, _>(
+        config,
+        &adapter_config,
+        &backbone.model,
+        &backbone.fingerprint,
+        &backbone.tokenizer,
+        device,
+    )?;
     let mut metadata = AdapterMetadata {
         fingerprint: Some(backbone.fingerprint.clone()),
         task: Some(trained.task.clone()),

@@ -149,6 +149,29 @@ impl RunConfig {
         if self.adapter.init == PromptStart::Text && self.adapter.init_text.is_empty() {
             return Err(ConfigError::EmptyInitText);
         }
+        let (starts, from) = (self.adapter.init == PromptStart::Adapter, &self.adapter.init_from);
+        if starts && from.is_empty() {
+            return Err(ConfigError::Conflict {
+                key: "adapter.init_from",
+                found: "\"\"".to_owned(),
+                expected: "must name an adapter, a run or a file of virtual tokens, as `adapter.init` is `adapter`"
+                    .to_owned(),
+            });
+        }
+        if !starts && !from.is_empty() {
+            return Err(ConfigError::Conflict {
+                key: "adapter.init_from",
+                found: format!("{from:?}"),
+                expected: "must be empty unless `adapter.init` is `adapter`".to_owned(),
+            });
+        }
+        if starts && self.adapter.method == TrainMethod::Full {
+            return Err(ConfigError::Conflict {
+                key: "adapter.init",
+                found: "adapter".to_owned(),
+                expected: "must be left out with method full, which starts from the backbone".to_owned(),
+            });
+        }
         // A card that cannot be read is an error where the run is prepared.
         if self.evaluation.method == PredictionMethod::Labels
             && let Ok(task) = self.task.parse::<Task>()

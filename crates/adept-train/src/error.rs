@@ -192,6 +192,14 @@ pub enum TrainError {
     /// Invalid adapter.
     #[error(transparent)]
     Core(#[from] adept_core::CoreError),
+    /// An adapter or prompt that cannot be the start of another.
+    #[error("`adapter.init_from`: {}: {problem}", path.display())]
+    InitFrom {
+        /// The file or folder.
+        path: PathBuf,
+        /// What does not fit.
+        problem: String,
+    },
     /// An adapter whose offsets do not fit into a vocabulary table.
     #[error(transparent)]
     Fold(#[from] adept_core::FoldError),

@@ -1,8 +1,14 @@
-//! Initialisation of adapters: sizes from the budget, a prompt from text, vocabulary or random values.
+//! Initialisation of adapters: sizes from the budget, a prompt from text, vocabulary or random values, or from another
+//! adapter ([`source`]).
 
+mod source;
+
+use std::path::Path;
 use std::rc::Rc;
 
-use adept_core::{Adapter, AdapterConfig, AdapterInit, CoreError, Method, MethodSettings, ModelSites, PromptInit};
+use adept_core::{
+    Adapter, AdapterConfig, AdapterInit, CoreError, Fingerprint, Method, MethodSettings, ModelSites, PromptInit,
+};
 use adept_data::TextTokenizer;
 use adept_models::Backbone;
 use burn::tensor::backend::AutodiffBackend;
@@ -64,21 +70,36 @@ fn ordinary_tokens(special: &[u32], end: u32, count: usize) -> Vec<u32> {
     ids
 }
 
-/// A newly initialised adapter.
+/// A newly initialised adapter; `fingerprint` is the backbone's.
 ///
 /// # Errors
-/// A prompt text that cannot be encoded, or inconsistent sizes.
+/// A prompt text that cannot be encoded, inconsistent sizes, or a source that does not fit ([`TrainError::InitFrom`]).
 pub fn build_adapter<AB: AutodiffBackend, M: Backbone<AB::InnerBackend>>(
     config: &RunConfig,
     adapter: &AdapterConfig,
     backbone: &M,
+    fingerprint: &Fingerprint,
     tokenizer: &TextTokenizer,
     device: &AB::Device,
 ) -> Result<Adapter<AB>, TrainError> {
     let section = &config.adapter;
+    let given = match section.init {
+        PromptStart::Adapter => {
+            let model = source::Model {
+                sites: &backbone.sites(),
+                d_model: backbone.d_model(),
+                fingerprint,
+            };
+            match source::read::<AB>(Path::new(&section.init_from), adapter, &model, device)? {
+                source::Start::Whole(whole) => return Ok(*whole),
+                source::Start::Prompt(rows) => Some(rows),
+            }
+        }
+        _ => None,
+    };
     let tokens = match section.init {
         _ if adapter.virtual_tokens() == 0 => None,
-        PromptStart::Random => None,
+        PromptStart::Random | PromptStart::Adapter => None,
         PromptStart::Text => Some(tokenizer.encode(&section.init_text, config.input.max_source_length)?),
         PromptStart::Vocabulary => {
             let end = tokenizer.vocab_size().min(backbone.vocab_size()) as u32;
@@ -90,9 +111,10 @@ pub fn build_adapter<AB: AutodiffBackend, M: Backbone<AB::InnerBackend>>(
             ))
         }
     };
-    let prompt = match tokens {
-        None => PromptInit::Random { std: section.init_std },
-        Some(tokens) => {
+    let prompt = match (given, tokens) {
+        (Some(rows), _) => PromptInit::Rows(rows),
+        (None, None) => PromptInit::Random { std: section.init_std },
+        (None, Some(tokens)) => {
             let (count, d_model) = (tokens.len(), backbone.d_model());
             let ids: Vec<i32> = tokens.into_iter().map(|id| id as i32).collect();
             let ids: Tensor<AB::InnerBackend, 2, Int> = Tensor::from_data(TensorData::new(ids, [1, count]), device);

@@ -116,12 +116,29 @@ pub(super) trait TensorSource {
     fn values(&mut self, index: usize) -> Result<Vec<f32>, CoreError>;
 }
 
-struct SafetensorsFile<'a> {
+/// A safetensors file whose header has been read.
+pub(super) struct OpenSafetensors<'a> {
     path: &'a Path,
     tensors: Vec<(String, safetensors::tensor::TensorView<'a>)>,
 }
 
-impl TensorSource for SafetensorsFile<'_> {
+impl<'a> OpenSafetensors<'a> {
+    pub(super) fn open(path: &'a Path, bytes: &'a [u8]) -> Result<Self, CoreError> {
+        let file = SafeTensors::deserialize(bytes).map_err(|source| CoreError::Safetensors {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        Ok(Self::of(path, &file))
+    }
+
+    fn of(path: &'a Path, file: &SafeTensors<'a>) -> Self {
+        let mut tensors = file.tensors();
+        tensors.sort_by(|a, b| a.0.cmp(&b.0));
+        Self { path, tensors }
+    }
+}
+
+impl TensorSource for OpenSafetensors<'_> {
     fn path(&self) -> &Path {
         self.path
     }
@@ -184,14 +201,12 @@ fn from_safetensors(
         }
         _ => meta,
     };
-    let mut tensors: Vec<_> = file.tensors();
-    tensors.sort_by(|a, b| a.0.cmp(&b.0));
-    let tensors = collect(&meta, &mut SafetensorsFile { path, tensors })?;
+    let tensors = collect(&meta, &mut OpenSafetensors::of(path, &file))?;
     Ok((meta, tensors))
 }
 
 /// Names in published files are prefixed with the module path.
-fn plain_name(name: &str) -> &str {
+pub(super) fn plain_name(name: &str) -> &str {
     let name = name.strip_prefix("prompt_encoder.").unwrap_or(name);
     name.strip_prefix("default.").unwrap_or(name)
 }

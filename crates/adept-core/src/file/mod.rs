@@ -15,12 +15,15 @@
 
 mod config;
 mod load;
+mod npy;
 mod pickle;
+mod rows;
 mod save;
 mod zip;
 
 pub(crate) use config::{Fields, descriptive, exact};
 pub use load::{load, read};
+pub use rows::read_rows;
 pub use save::save;
 
 use serde_json::{Map, Value};

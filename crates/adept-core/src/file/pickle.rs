@@ -40,6 +40,8 @@ pub(super) enum StorageType {
     Other(&'static str),
 }
 
+/// Name of a tensor that stands alone, without a dictionary.
+const BARE: &str = "the tensor";
 /// An adapter has at most five tensors, each of at most two dimensions.
 const MAX_TENSORS: usize = 64;
 const MAX_DIMENSIONS: usize = 8;
@@ -123,7 +125,7 @@ fn global(module: &str, name: &str) -> Result<Global, PickleProblem> {
     })
 }
 
-/// Reads the dictionary of tensors in a pickle; an error carries the offset of the instruction that caused it.
+/// Reads the dictionary of tensors, or the single tensor, in a pickle; an error carries the offset of the instruction that caused it.
 pub(super) fn read(pickle: &[u8]) -> Result<Vec<(String, PickledTensor)>, (usize, PickleProblem)> {
     let mut machine = Machine {
         pickle,
@@ -435,10 +437,12 @@ impl<'a> Machine<'a> {
         })
     }
 
-    /// The dictionary that STOP leaves.
+    /// The dictionary that STOP leaves, or the only tensor.
     fn tensors(&self, result: Ref) -> Result<Vec<(String, PickledTensor)>, PickleProblem> {
-        let Value::Dict(entries) = &self.arena[result] else {
-            return Err(unexpected("a dict of tensors", self.arena[result].kind()));
+        let entries = match &self.arena[result] {
+            Value::Dict(entries) => entries,
+            Value::Tensor(tensor) => return Ok(vec![(BARE.to_owned(), PickledTensor::clone(tensor))]),
+            other => return Err(unexpected("a dict of tensors", other.kind())),
         };
         within("the number of tensors", entries.len(), MAX_TENSORS)?;
         let entry = |&(key, value): &(Ref, Ref)| match &self.arena[value] {

@@ -13,5 +13,6 @@ mod ladder;
 mod networks;
 mod places;
 mod published;
+mod rows;
 mod shift;
 mod weights;

@@ -16,4 +16,5 @@ mod hostile;
 mod input;
 mod lengths;
 mod run;
+mod start;
 mod world;

@@ -17,7 +17,7 @@ use adept_train::record::{self, Line, RunResult};
 use adept_train::test_answers::TestAnswers;
 use burn_flex::Flex;
 
-fn settings(data: &Path, backbone: &Path, overrides: &[&str]) -> Resolved {
+pub fn settings(data: &Path, backbone: &Path, overrides: &[&str]) -> Resolved {
     let mut all: Vec<String> = [
         "preset=reference",
         "task=rte",

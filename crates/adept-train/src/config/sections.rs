@@ -112,6 +112,8 @@ pub enum PromptStart {
     Text,
     /// Normal random values.
     Random,
+    /// Values of another adapter or prompt.
+    Adapter,
 }
 
 /// Section `[adapter]`.
@@ -135,8 +137,15 @@ pub struct AdapterSection {
     /// Share of ADePT's bottleneck values dropped before the activation, in training.
     #[schemars(range(min = 0.0, max = BELOW_ONE))]
     pub bottleneck_dropout: f64,
-    /// Initial prompt: embeddings of sampled frequent tokens, of a fixed text, or normal random values.
+    /// Initial prompt: embeddings of sampled frequent tokens, of a fixed text, normal random values, or what
+    /// `adapter.init_from` holds.
     pub init: PromptStart,
+    /// Where `init = "adapter"` starts: the folder of an adapter or of a run, whose values are all taken if method and
+    /// sizes are the same and whose virtual tokens alone otherwise (as SPoT does); or a file of virtual tokens (a tensor
+    /// of PyTorch, `.npy`, safetensors).
+    // Records from before this was a setting lack it.
+    #[serde(default)]
+    pub init_from: String,
     /// Text of `init = "text"`; its tokens (with `</s>`) are repeated and cut to m.
     pub init_text: String,
     /// Number of tokens `init = "vocabulary"` samples from: the first of the vocabulary after the special ones, which
