@@ -88,7 +88,7 @@ fn the_same_method_takes_every_value_and_another_the_prompt() {
     let world = World::new();
     let run = world.root.path().join("run");
     // A run's folder holds its best adapter.
-    for method in ["pt", "adept", "lora", "ia3", "p_tuning"] {
+    for method in ["pt", "adept", "lora", "residual", "p_tuning"] {
         let folder = run.join(method).join("best");
         let source = world.saved(method, &folder, &world.backbone.fingerprint);
         for path in [folder.as_path(), folder.parent().unwrap()] {
