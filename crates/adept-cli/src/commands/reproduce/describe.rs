@@ -181,17 +181,20 @@ fn listed(settings: &[Shared]) -> String {
 
 /// A named entry, wrapped to the line width.
 pub fn entry(name: &str, text: &str) -> String {
-    let mut lines = vec![format!("  {name:<width$}", width = INDENT - 2)];
+    // A name that is wider than its column still stands apart from the text.
+    let mut lines = vec![format!("  {name:<width$} ", width = INDENT - 3)];
+    let mut begins = true;
     for word in text.split(' ') {
         let line = lines.last_mut().expect("there is one from the start");
         let used = line.chars().count();
-        if used > INDENT && used + 1 + word.chars().count() > WIDTH {
+        if !begins && used + 1 + word.chars().count() > WIDTH {
             lines.push(format!("{}{word}", " ".repeat(INDENT)));
             continue;
         }
-        if used > INDENT {
+        if !begins {
             line.push(' ');
         }
+        begins = false;
         line.push_str(word);
     }
     lines.join("\n")
@@ -210,6 +213,7 @@ mod tests {
             "{text}"
         );
         assert!(text.starts_with("  settings   word word"));
+        assert_eq!(entry("prompt_embedding", "trains 5"), "  prompt_embedding trains 5");
         assert_eq!(text.split_whitespace().filter(|word| *word == "word").count(), 40);
     }
 
