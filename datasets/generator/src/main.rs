@@ -1,36 +1,44 @@
-//! Writes the sample of GLUE's eight tasks.
+//! Writes the samples of GLUE's and of Table 4's eight tasks.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use glue_sample::table4;
 use glue_sample::tasks::Sizes;
 use glue_sample::write::{files, write};
 
-/// Writes a synthetic sample of GLUE's eight tasks in their official file form.
+/// Writes a synthetic sample of GLUE's eight tasks, or of the eight of the paper's Table 4, in their official file
+/// form.
 #[derive(Debug, Parser)]
 struct Args {
     /// Folder to write to.
     #[arg(long)]
     out: PathBuf,
+    /// NQ, HotpotQA, SearchQA, NewsQA, WinoGrande, Yelp, SciTail and PAWS instead of GLUE's tasks.
+    #[arg(long)]
+    table4: bool,
     /// The same seed gives the same bytes.
     #[arg(long, default_value_t = 42)]
     seed: u64,
     /// Leave out every row that this other seed gives in the default numbers.
     #[arg(long)]
     apart_from: Option<u64>,
-    /// Training rows of CoLA, MRPC, RTE, STS-B and MNLI.
-    #[arg(long, default_value_t = Sizes::DEFAULT.train)]
-    rows: usize,
-    /// Training rows of QQP, QNLI and SST-2, which give 1,000 of them to validation.
-    #[arg(long, default_value_t = Sizes::DEFAULT.train_large)]
-    rows_large: usize,
-    /// Development rows of CoLA, MRPC, RTE and STS-B, which are halved into validation and test.
-    #[arg(long, default_value_t = Sizes::DEFAULT.dev)]
-    dev: usize,
-    /// Development rows of QQP, QNLI and SST-2, and of each of MNLI's two files.
-    #[arg(long, default_value_t = Sizes::DEFAULT.dev_large)]
-    dev_large: usize,
+    /// Training rows of CoLA, MRPC, RTE, STS-B and MNLI [default: 3000], or of SciTail and PAWS [default: 600].
+    #[arg(long)]
+    rows: Option<usize>,
+    /// Training rows of QQP, QNLI and SST-2 [default: 4000], or of MRQA's tasks, WinoGrande and Yelp [default: 1600],
+    /// which give 1,000 of them to validation.
+    #[arg(long)]
+    rows_large: Option<usize>,
+    /// Development rows of CoLA, MRPC, RTE and STS-B [default: 800], or of SciTail [default: 200], which are halved
+    /// into validation and test; and of each of PAWS' two files.
+    #[arg(long)]
+    dev: Option<usize>,
+    /// Development rows of QQP, QNLI and SST-2 and of each of MNLI's two files [default: 500], or of MRQA's tasks,
+    /// WinoGrande and Yelp [default: 200].
+    #[arg(long)]
+    dev_large: Option<usize>,
 }
 
 #[expect(
@@ -39,15 +47,19 @@ struct Args {
 )]
 fn main() -> ExitCode {
     let args = Args::parse();
+    let defaults = if args.table4 { table4::SIZES } else { Sizes::DEFAULT };
     let sizes = Sizes {
-        train: args.rows,
-        train_large: args.rows_large,
-        dev: args.dev,
-        dev_large: args.dev_large,
+        train: args.rows.unwrap_or(defaults.train),
+        train_large: args.rows_large.unwrap_or(defaults.train_large),
+        dev: args.dev.unwrap_or(defaults.dev),
+        dev_large: args.dev_large.unwrap_or(defaults.dev_large),
     };
-    let outcome = files(args.seed, &sizes, args.apart_from)
-        .map_err(|error| error.to_string())
-        .and_then(|files| write(&files, &args.out).map_err(|error| error.to_string()));
+    let made = if args.table4 {
+        table4::files(args.seed, &sizes, args.apart_from).map_err(|error| error.to_string())
+    } else {
+        files(args.seed, &sizes, args.apart_from).map_err(|error| error.to_string())
+    };
+    let outcome = made.and_then(|files| write(&files, &args.out).map_err(|error| error.to_string()));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,8 +1,11 @@
 //! The official files: names, headers and columns as in GLUE's archive. Each is written beside its place and then moved
 //! there, so that none is ever half written.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+use flate2::{Compression, GzBuilder};
 
 use crate::tasks::{Exhausted, Row, Sizes, Split, TASKS};
 
@@ -24,8 +27,24 @@ pub enum WriteError {
 pub struct SampleFile {
     /// Below the output folder, with `/`.
     pub name: String,
-    /// Its whole text.
+    /// Its whole text, before compression.
     pub text: String,
+}
+
+impl SampleFile {
+    /// What is written: the text, compressed where the name says so (`.gz`), without a time, so that the same text gives
+    /// the same bytes.
+    ///
+    /// # Errors
+    /// None is known: the compressor writes to memory.
+    pub fn bytes(&self) -> std::io::Result<Cow<'_, [u8]>> {
+        if !self.name.ends_with(".gz") {
+            return Ok(Cow::Borrowed(self.text.as_bytes()));
+        }
+        let mut compressor = GzBuilder::new().write(Vec::new(), Compression::best());
+        compressor.write_all(self.text.as_bytes())?;
+        Ok(Cow::Owned(compressor.finish()?))
+    }
 }
 
 /// Every file, made in memory: a pure function of its arguments. With `apart_from` no row is one that this seed gives
@@ -67,7 +86,7 @@ pub fn write(files: &[SampleFile], out: &Path) -> Result<(), WriteError> {
             source,
         };
         let mut temporary = tempfile::NamedTempFile::new_in(&folder).map_err(failed)?;
-        temporary.write_all(file.text.as_bytes()).map_err(failed)?;
+        temporary.write_all(&file.bytes().map_err(failed)?).map_err(failed)?;
         temporary.as_file().sync_all().map_err(failed)?;
         temporary.persist(&path).map_err(|error| failed(error.error))?;
     }

@@ -12,14 +12,14 @@ use crate::lexicon::{Tense, Topic, lexicon};
 
 /// What a premise says of a hypothesis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Relation {
+pub(crate) enum Relation {
     Entailment,
     Neutral,
     Contradiction,
 }
 
 /// A premise and a hypothesis that stand in the relation; nothing if this draw did not work out.
-pub(super) fn pair(topic: &'static Topic, relation: Relation, dice: &mut Dice) -> Option<(String, String)> {
+pub(crate) fn pair(topic: &'static Topic, relation: Relation, dice: &mut Dice) -> Option<(String, String)> {
     let detail = Detail {
         manner: 11,
         place: 21,
@@ -38,7 +38,7 @@ pub(super) fn pair(topic: &'static Topic, relation: Relation, dice: &mut Dice) -
 }
 
 /// A whole sentence beside a premise, in the past.
-pub(super) fn aside_sentence(topic: &'static Topic, dice: &mut Dice) -> String {
+pub(crate) fn aside_sentence(topic: &'static Topic, dice: &mut Dice) -> String {
     let detail = Detail::NONE;
     let mut beside = Sampler { topic, detail }.event(dice);
     beside.tense = Tense::Past;

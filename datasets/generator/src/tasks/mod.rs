@@ -7,7 +7,7 @@ pub mod cola;
 mod cola_clauses;
 mod cola_forms;
 mod cola_words;
-mod entail;
+pub(crate) mod entail;
 mod mnli;
 mod mrpc;
 mod premise;
@@ -45,13 +45,15 @@ pub struct Split {
 /// How many rows the files get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
-    /// Training rows of CoLA, MRPC, RTE, STS-B and MNLI.
+    /// Training rows of CoLA, MRPC, RTE, STS-B and MNLI; of SciTail and PAWS.
     pub train: usize,
-    /// Training rows of QQP, QNLI and SST-2, which give 1,000 of them to validation.
+    /// Training rows of QQP, QNLI and SST-2, and of MRQA's tasks, WinoGrande and Yelp, which give 1,000 of them to
+    /// validation.
     pub train_large: usize,
-    /// Development rows of CoLA, MRPC, RTE and STS-B, which are halved into validation and test.
+    /// Development rows of CoLA, MRPC, RTE, STS-B and SciTail, which are halved into validation and test, and of each
+    /// of PAWS' two files.
     pub dev: usize,
-    /// Development rows of QQP, QNLI and SST-2, and of each of MNLI's two files.
+    /// Development rows of QQP, QNLI and SST-2, of each of MNLI's two files, and of MRQA's tasks, WinoGrande and Yelp.
     pub dev_large: usize,
 }
 
@@ -66,7 +68,7 @@ impl Sizes {
 }
 
 /// Makes a row of a label, or nothing if this draw did not work out.
-type Make = fn(&mut Dice, &'static [Topic], usize) -> Option<Row>;
+pub(crate) type Make = fn(&mut Dice, &'static [Topic], usize) -> Option<Row>;
 
 /// A task's splits as its maker fills them.
 #[derive(Debug)]
@@ -74,11 +76,11 @@ pub struct Task {
     /// The folder in the official archive.
     pub folder: &'static str,
     /// Labels, as weights in percent.
-    weights: &'static [usize],
+    pub(crate) weights: &'static [usize],
     /// The longest text in words.
-    limit: usize,
-    make: Make,
-    large: bool,
+    pub(crate) limit: usize,
+    pub(crate) make: Make,
+    pub(crate) large: bool,
 }
 
 /// The tasks in the order of GLUE's paper.
@@ -175,7 +177,8 @@ impl Task {
         Ok(splits)
     }
 
-    fn rows(
+    /// Different rows of the wanted labels, none of which has been seen.
+    pub(crate) fn rows(
         &self,
         count: usize,
         topics: &'static [Topic],
@@ -205,7 +208,7 @@ impl Task {
 }
 
 /// Draws for one row before the task counts as exhausted.
-const ATTEMPTS: usize = 20_000;
+pub(crate) const ATTEMPTS: usize = 20_000;
 
 /// More different rows were asked for than the grammar gives.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

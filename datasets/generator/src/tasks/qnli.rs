@@ -84,7 +84,7 @@ const DETAIL: Detail = Detail {
 
 /// What a question asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
+pub(crate) enum Part {
     Agent,
     Object,
     Place,
@@ -97,7 +97,7 @@ enum Part {
 
 impl Part {
     /// The question, if the event has the part. Some circumstances are left out of it.
-    fn question(self, event: &Event, impersonal: bool, dice: &mut Dice) -> Option<String> {
+    pub(crate) fn question(self, event: &Event, impersonal: bool, dice: &mut Dice) -> Option<String> {
         let mut event = event.clone();
         let missing = match self {
             Self::Agent => false,

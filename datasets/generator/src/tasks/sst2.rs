@@ -15,12 +15,16 @@ use crate::morphology::article;
 pub fn row(dice: &mut Dice, _: &'static [Topic], label: usize) -> Option<Row> {
     let domain = dice.choose(DOMAINS);
     let item = dice.word(domain.items);
-    let mut review = Review { item, dice, domain };
-    let text = review.text(label == 1);
-    let end = if review.dice.chance(60) { " ." } else { "" };
+    let text = opinion(domain, item, label == 1, dice);
+    let end = if dice.chance(60) { " ." } else { "" };
     let (texts, label) = (vec![text + end], label.to_string());
     let source = "";
     Some(Row { texts, label, source })
+}
+
+/// One opinion of an item, good or bad as a whole, in the form of a row.
+pub(crate) fn opinion(domain: &'static Domain, item: &'static str, good: bool, dice: &mut Dice) -> String {
+    Review { item, dice, domain }.text(good)
 }
 
 struct Review<'a> {
