@@ -204,9 +204,9 @@ fn notes(grid: Option<&GridRecord>, runs: &[RunSummary], table: &PaperTable, tas
                     seed (n), on this project's test split, with the checkpoint that was best on its validation split.";
     if synthetic {
         notes.push(
-            "The data are synthetic: sentences in GLUE's form that a program of this project wrote. The methods differ \
-             here for reasons of their own, but nothing in this report can be compared with the paper's figures, which \
-             are therefore left out."
+            "The data are synthetic: sentences in the official files' form that a program of this project wrote. The \
+             methods differ here for reasons of their own, but nothing in this report can be compared with the paper's \
+             figures, which are therefore left out."
                 .to_owned(),
         );
         notes.push(format!("Every row was measured. {measured}"));

@@ -45,7 +45,7 @@ pub(super) fn read<AB: AutodiffBackend>(
             let adapter = Adapter::from_tensors(wanted, model.sites, tensors, device)?;
             return Ok(Start::Whole(Box::new(adapter)));
         }
-        let adapter = Adapter::<AB>::from_tensors(&about.config, model.sites, tensors, device)?;
+        let adapter = Adapter::<AB::InnerBackend>::from_tensors(&about.config, model.sites, tensors, device)?;
         adapter.prompt().ok_or_else(|| {
             let found = about.config.method();
             refused(
@@ -57,7 +57,8 @@ pub(super) fn read<AB: AutodiffBackend>(
         Tensor::from_data(file::read_rows(path)?, device)
     };
     check(path, wanted, model, rows.dims())?;
-    Ok(Start::Prompt(rows.detach()))
+    // Of the inner backend, so that the prompt is a leaf of its own.
+    Ok(Start::Prompt(Tensor::from_inner(rows)))
 }
 
 /// The adapter's folder: in a run's, that of the best step.
