@@ -1,5 +1,5 @@
 //! Initialisation of adapters: sizes from the budget, a prompt from text, vocabulary or random values, or from another
-//! adapter ([`source`]).
+//! adapter (`source.rs`).
 
 mod source;
 
