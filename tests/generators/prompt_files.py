@@ -34,6 +34,7 @@ def main(out):
     array = values.numpy()
     numpy.save(out / "array.npy", array)
     numpy.save(out / "columns.npy", numpy.asfortranarray(array.astype(numpy.float64)))
+    numpy.save(out / "columns_of_one.npy", numpy.asfortranarray(array[None]))
     numpy.save(out / "half.npy", array.astype(numpy.float16)[None])
     numpy.save(out / "flat.npy", array.reshape(-1))
     numpy.save(out / "big_endian.npy", array.astype(">f4"))

@@ -14,7 +14,7 @@ mod values;
 
 use std::path::PathBuf;
 
-use adept_core::Method;
+use adept_core::{Merge, Method};
 use adept_data::{RowTemplate, Task};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -129,12 +129,13 @@ impl RunConfig {
         {
             return Err(ConfigError::Template { cause });
         }
-        if self.evaluation.folded_vocabulary && self.adapter.method != TrainMethod::Adapter(Method::Adept) {
+        let merge = self.adapter.method.adapter().map(|method| method.info().merge);
+        if self.evaluation.folded_vocabulary && merge != Some(Merge::Table) {
             return Err(ConfigError::Conflict {
                 key: "evaluation.folded_vocabulary",
                 found: "true".to_owned(),
                 expected: format!(
-                    "must be false with method {}: only ADePT's offsets are a function of the token alone",
+                    "must be false with method {}, whose effect on a token is not a function of the token alone",
                     self.adapter.method
                 ),
             });

@@ -83,7 +83,13 @@ pub fn build_adapter<AB: AutodiffBackend, M: Backbone<AB::InnerBackend>>(
     device: &AB::Device,
 ) -> Result<Adapter<AB>, TrainError> {
     let section = &config.adapter;
-    let given = match section.init {
+    let embedded = |tokens: Vec<u32>| {
+        let (count, d_model) = (tokens.len(), backbone.d_model());
+        let ids: Vec<i32> = tokens.into_iter().map(|id| id as i32).collect();
+        let ids: Tensor<AB::InnerBackend, 2, Int> = Tensor::from_data(TensorData::new(ids, [1, count]), device);
+        PromptInit::Rows(Tensor::from_inner(backbone.embed(ids).reshape([count, d_model])))
+    };
+    let prompt = match section.init {
         PromptStart::Adapter => {
             let model = source::Model {
                 sites: &backbone.sites(),
@@ -92,33 +98,24 @@ pub fn build_adapter<AB: AutodiffBackend, M: Backbone<AB::InnerBackend>>(
             };
             match source::read::<AB>(Path::new(&section.init_from), adapter, &model, device)? {
                 source::Start::Whole(whole) => return Ok(*whole),
-                source::Start::Prompt(rows) => Some(rows),
+                source::Start::Prompt(rows) => PromptInit::Rows(rows),
             }
         }
-        _ => None,
-    };
-    let tokens = match section.init {
-        _ if adapter.virtual_tokens() == 0 => None,
-        PromptStart::Random | PromptStart::Adapter => None,
-        PromptStart::Text => Some(tokenizer.encode(&section.init_text, config.input.max_source_length)?),
-        PromptStart::Vocabulary => {
+        PromptStart::Text if adapter.virtual_tokens() > 0 => {
+            embedded(tokenizer.encode(&section.init_text, config.input.max_source_length)?)
+        }
+        PromptStart::Vocabulary if adapter.virtual_tokens() > 0 => {
             let end = tokenizer.vocab_size().min(backbone.vocab_size()) as u32;
             let candidates = ordinary_tokens(&tokenizer.special_ids(), end, section.init_candidates);
-            Some(adept_core::sample_vocabulary(
+            let seed = mix(config.seed, INITIAL_TOKENS);
+            embedded(adept_core::sample_vocabulary(
                 &candidates,
                 adapter.virtual_tokens(),
-                mix(config.seed, INITIAL_TOKENS),
+                seed,
             ))
         }
-    };
-    let prompt = match (given, tokens) {
-        (Some(rows), _) => PromptInit::Rows(rows),
-        (None, None) => PromptInit::Random { std: section.init_std },
-        (None, Some(tokens)) => {
-            let (count, d_model) = (tokens.len(), backbone.d_model());
-            let ids: Vec<i32> = tokens.into_iter().map(|id| id as i32).collect();
-            let ids: Tensor<AB::InnerBackend, 2, Int> = Tensor::from_data(TensorData::new(ids, [1, count]), device);
-            PromptInit::Rows(Tensor::from_inner(backbone.embed(ids).reshape([count, d_model])))
+        PromptStart::Text | PromptStart::Vocabulary | PromptStart::Random => {
+            PromptInit::Random { std: section.init_std }
         }
     };
     let start = AdapterInit {

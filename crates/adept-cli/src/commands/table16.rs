@@ -16,21 +16,11 @@ use crate::progress::Loudness;
 pub fn run(setting: &Setting, arguments: Table16) -> Result<(), Failure> {
     let sample = Profile::of(ProfileName::Sample);
     let synthetic = arguments.data.is_none();
-    let data = grid::folder(
-        arguments.data.as_deref(),
-        sample.data.as_deref(),
-        None,
-        ProfileName::Sample,
-    )?;
+    let data = grid::folder(arguments.data.as_deref(), sample.data.as_deref(), ProfileName::Sample)?;
     let backbone: Option<PathBuf> = match (&arguments.backbone, synthetic) {
         (Some(given), _) => Some(hub::backbone(given)?),
         // The sample's vocabulary was made for the project's own backbone; others' data are not counted by it.
-        (None, true) => Some(grid::folder(
-            None,
-            sample.backbone.as_deref(),
-            grid::BACKBONE_FILE,
-            ProfileName::Sample,
-        )?),
+        (None, true) => Some(grid::folder(None, sample.backbone.as_deref(), ProfileName::Sample)?),
         (None, false) => None,
     };
     let tokenizer = backbone

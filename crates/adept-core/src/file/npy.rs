@@ -143,8 +143,9 @@ impl TensorSource for NpyFile {
                 values.iter().map(|&value| f64::from_le_bytes(value) as f32).collect()
             }
         };
+        // Leading dimensions are 1: others are refused before values are asked for.
         match self.shape[..] {
-            [rows, columns] if self.by_columns => {
+            [.., rows, columns] if self.by_columns => {
                 let place = |at: usize| (at % columns) * rows + at / columns;
                 Ok((0..rows * columns).map(|at| stored[place(at)]).collect())
             }

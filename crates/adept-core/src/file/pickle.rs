@@ -125,7 +125,8 @@ fn global(module: &str, name: &str) -> Result<Global, PickleProblem> {
     })
 }
 
-/// Reads the dictionary of tensors, or the single tensor, in a pickle; an error carries the offset of the instruction that caused it.
+/// Reads the dictionary of tensors, or the single tensor, in a pickle; an error carries the offset of the instruction that
+/// caused it.
 pub(super) fn read(pickle: &[u8]) -> Result<Vec<(String, PickledTensor)>, (usize, PickleProblem)> {
     let mut machine = Machine {
         pickle,

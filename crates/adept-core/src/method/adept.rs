@@ -241,6 +241,11 @@ impl MethodConfig for AdeptConfig {
         })
     }
 
+    fn starts_from_rows(&self) -> bool {
+        // P-tuning's encoder reads an embedding that is no token of the model.
+        !matches!(self.source, PromptSource::PTuning { .. })
+    }
+
     fn rank(&self) -> usize {
         self.rank
     }

@@ -227,6 +227,11 @@ pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
         None
     }
 
+    /// Whether the values of [`PromptInit::Rows`] are the adapter's first virtual tokens, or what makes them.
+    fn starts_from_rows(&self) -> bool {
+        false
+    }
+
     /// Rank or bottleneck.
     fn rank(&self) -> usize {
         0

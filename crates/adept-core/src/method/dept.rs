@@ -199,6 +199,10 @@ impl MethodConfig for DeptConfig {
         })
     }
 
+    fn starts_from_rows(&self) -> bool {
+        true
+    }
+
     fn rank(&self) -> usize {
         self.rank
     }

@@ -480,6 +480,12 @@ impl AdapterConfig {
         self.prompt_sizes().map_or(0, |sizes| sizes.virtual_tokens)
     }
 
+    /// Whether a given prompt ([`crate::PromptInit::Rows`]) is what the adapter starts from. Not so for methods without a
+    /// prompt, nor for P-tuning, whose encoder reads an embedding that is no token of the model.
+    pub fn starts_from_rows(&self) -> bool {
+        each_config!(self, config => config.starts_from_rows())
+    }
+
     /// Rank or bottleneck; 0 if the method has none.
     pub fn rank(&self) -> usize {
         each_config!(self, config => config.rank())

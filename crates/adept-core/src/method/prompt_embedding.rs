@@ -227,4 +227,8 @@ impl MethodConfig for PromptEmbeddingConfig {
             max_source_length: self.max_source_length,
         })
     }
+
+    fn starts_from_rows(&self) -> bool {
+        true
+    }
 }

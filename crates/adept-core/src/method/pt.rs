@@ -141,4 +141,8 @@ impl MethodConfig for PtConfig {
             max_source_length: self.max_source_length,
         })
     }
+
+    fn starts_from_rows(&self) -> bool {
+        true
+    }
 }

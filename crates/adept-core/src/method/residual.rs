@@ -192,4 +192,8 @@ impl MethodConfig for ResidualConfig {
             max_source_length: self.max_source_length,
         })
     }
+
+    fn starts_from_rows(&self) -> bool {
+        true
+    }
 }

@@ -29,6 +29,7 @@ fn every_published_form_holds_the_same_rows() {
         "state.pt",
         "array.npy",
         "columns.npy",
+        "columns_of_one.npy",
         "half.npy",
         "version_2.npy",
         "alone.safetensors",

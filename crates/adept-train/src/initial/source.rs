@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use adept_core::{Adapter, AdapterConfig, Fingerprint, Intervention, Method, ModelSites, PromptSource, file};
+use adept_core::{Adapter, AdapterConfig, CoreError, Fingerprint, Intervention, ModelSites, file};
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 
@@ -36,17 +36,17 @@ pub(super) fn read<AB: AutodiffBackend>(
     let rows = if path.is_dir() {
         let folder = adapter_folder(path);
         let (about, tensors) = file::read(&folder)?;
-        let refuse = |cause: adept_core::CoreError| refused(&folder, cause.to_string());
+        let refuse = |cause: CoreError| refused(&folder, cause.to_string());
         about.check_d_model(model.d_model).map_err(refuse)?;
         about.check_backbone(model.fingerprint).map_err(refuse)?;
         let same = about.config.method() == wanted.method()
-            && about.config.tensor_shapes(model.sites)? == wanted.tensor_shapes(model.sites)?;
+            && about.config.tensor_shapes(model.sites).map_err(refuse)? == wanted.tensor_shapes(model.sites)?;
         if same {
-            let adapter = Adapter::from_tensors(wanted, model.sites, tensors, device)?;
+            let adapter = Adapter::from_tensors(wanted, model.sites, tensors, device).map_err(refuse)?;
             return Ok(Start::Whole(Box::new(adapter)));
         }
-        let adapter = Adapter::<AB::InnerBackend>::from_tensors(&about.config, model.sites, tensors, device)?;
-        adapter.prompt().ok_or_else(|| {
+        let adapter = Adapter::<AB::InnerBackend>::from_tensors(&about.config, model.sites, tensors, device);
+        adapter.map_err(refuse)?.prompt().ok_or_else(|| {
             let found = about.config.method();
             refused(
                 &folder,
@@ -70,14 +70,8 @@ fn adapter_folder(path: &Path) -> PathBuf {
 
 /// Whether virtual tokens `[m, d]` can be the start of an adapter.
 fn check(path: &Path, wanted: &AdapterConfig, model: &Model<'_>, [m, d]: [usize; 2]) -> Result<(), TrainError> {
-    let method = wanted.method();
-    let trains_rows = matches!(
-        method,
-        Method::Pt | Method::Dept | Method::Adept | Method::Residual | Method::PromptEmbedding
-    );
-    // P-tuning's encoder reads an embedding that is no token of the model.
-    let encodes = matches!(wanted, AdapterConfig::Adept(adept) if matches!(adept.source, PromptSource::PTuning { .. }));
-    if !trains_rows || encodes {
+    if !wanted.starts_from_rows() {
+        let method = wanted.method();
         let problem =
             format!("{method} has no prompt of its own: it starts from an adapter of the same method and sizes");
         return Err(refused(path, problem));

@@ -8,6 +8,7 @@ use crate::grammar::text::plain;
 use crate::grammar::{Det, Detail, Event, Head, Np, Sampler, Style, Token, clause, join};
 use crate::lexicon::{Tense, Topic};
 use crate::tasks::Row;
+use crate::tasks::mrpc::Link;
 
 const DETAIL: Detail = Detail {
     manner: 6,
@@ -37,14 +38,6 @@ pub(super) fn row(dice: &mut Dice, topics: &'static [Topic], label: usize) -> Op
     let texts = vec![first.text(&first.manner), second.text(&rephrasing)];
     let (label, source) = (label.to_string(), topic.name);
     Some(Row { texts, label, source })
-}
-
-/// What joins two events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Link {
-    And,
-    Before,
-    While,
 }
 
 /// One or two events.

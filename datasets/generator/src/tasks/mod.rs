@@ -9,7 +9,7 @@ mod cola_forms;
 mod cola_words;
 pub(crate) mod entail;
 mod mnli;
-mod mrpc;
+pub(crate) mod mrpc;
 mod premise;
 pub mod qnli;
 pub mod qqp;

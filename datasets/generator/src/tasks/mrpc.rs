@@ -38,7 +38,7 @@ pub fn row(dice: &mut Dice, topics: &'static [Topic], label: usize) -> Option<Ro
 
 /// What joins two events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Link {
+pub(crate) enum Link {
     And,
     Before,
     While,

@@ -183,18 +183,16 @@ fn listed(settings: &[Shared]) -> String {
 pub fn entry(name: &str, text: &str) -> String {
     // A name that is wider than its column still stands apart from the text.
     let mut lines = vec![format!("  {name:<width$} ", width = INDENT - 3)];
-    let mut begins = true;
-    for word in text.split(' ') {
+    for (place, word) in text.split(' ').enumerate() {
         let line = lines.last_mut().expect("there is one from the start");
         let used = line.chars().count();
-        if !begins && used + 1 + word.chars().count() > WIDTH {
+        if place > 0 && used + 1 + word.chars().count() > WIDTH {
             lines.push(format!("{}{word}", " ".repeat(INDENT)));
             continue;
         }
-        if !begins {
+        if place > 0 {
             line.push(' ');
         }
-        begins = false;
         line.push_str(word);
     }
     lines.join("\n")

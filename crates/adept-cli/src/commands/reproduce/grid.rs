@@ -14,9 +14,6 @@ use crate::commands::settings::overrides;
 use crate::commands::{Setting, environment, hub};
 use crate::failure::Failure;
 
-/// The file that indicates the project's own backbone.
-pub(in crate::commands) const BACKBONE_FILE: Option<&str> = Some("config.json");
-
 /// The grid for the arguments; `table` is the command's name, used in hints.
 pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str) -> Result<Grid, Failure> {
     let name = profile_name(arguments)?;
@@ -46,7 +43,6 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
         DataPlace::Folder(folder(
             arguments.data.as_deref(),
             data_folder(benchmark, &profile).as_deref(),
-            None,
             name,
         )?)
     };
@@ -65,7 +61,7 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
         synthetic: profile.synthetic && arguments.data.is_none(),
         data,
         means: setting.means.clone(),
-        backbone: folder(backbone.as_deref(), profile.backbone.as_deref(), BACKBONE_FILE, name)?,
+        backbone: folder(backbone.as_deref(), profile.backbone.as_deref(), name)?,
         tasks,
         variants,
         seeds: arguments
@@ -115,12 +111,10 @@ pub fn profile_name(arguments: &Runs) -> Result<ProfileName, Failure> {
     }
 }
 
-/// The given folder, else the profile's in the datasets folder; `file` indicates that it is present if the folder alone
-/// does not.
+/// The given folder, else the profile's in the datasets folder.
 pub(in crate::commands) fn folder(
     given: Option<&Path>,
     shipped: Option<&Path>,
-    file: Option<&str>,
     name: ProfileName,
 ) -> Result<PathBuf, Failure> {
     let Some(shipped) = shipped.filter(|_| given.is_none()) else {
@@ -128,12 +122,7 @@ pub(in crate::commands) fn folder(
     };
     let variable = environment::folder(datasets::VARIABLE)?;
     let here = env::current_dir().map_err(|cause| Failure::input(cause).context("the current folder"))?;
-    let found = datasets::find(
-        variable.as_deref(),
-        &here,
-        &file.map_or_else(|| shipped.to_owned(), |file| shipped.join(file)),
-    )
-    .map_err(|cause| {
+    let found = datasets::find(variable.as_deref(), &here, shipped).map_err(|cause| {
         let hint = match &variable {
             Some(_) => format!(
                 "{} should name the folder `datasets` of this project",
@@ -148,9 +137,7 @@ pub(in crate::commands) fn folder(
             .context(format_args!("the profile {name}"))
             .hint(hint)
     })?;
-    let depth = file.map_or(0, |file| Path::new(file).components().count());
-    let folder = found.ancestors().nth(depth).unwrap_or(&found);
-    Ok(shown(folder).to_owned())
+    Ok(shown(&found).to_owned())
 }
 
 /// The given values without duplicates, in order; the profile's if none are given.
