@@ -1,10 +1,12 @@
-"""Adds PyTorch's results for BitFit, adapters, prefix tuning, prompt + embedding, LST, and ADePT with a network that makes
-its prompt to the golden folders.
+"""Adds PyTorch's results for BitFit, adapters, prefix tuning, prompt + embedding, LST, ADePT with a network that makes
+its prompt, MPT, ATTEMPT, adapters of several tasks and HyperFormer to the golden folders.
 
-    python tests/generators/golden_methods.py              # all folders
-    python tests/generators/golden_methods.py --check      # compares with a fresh computation
+    python tests/generators/golden_methods.py                          # all folders
+    python tests/generators/golden_methods.py --check                  # compares with a fresh computation
+    python tests/generators/golden_methods.py --cases mpt attempt      # these alone; others keep their bytes
 
-A case that a folder has keeps its seed; `--new-seeds` looks for new ones.
+A case that a folder has keeps its seed; `--new-seeds` looks for new ones. Rounding differs between processors: `--cases`
+adds a case without changing others.
 
 Each folder already has a backbone and a batch (`golden_t5.py`, `golden_causal.py`). Biases, adapters, norms and
 embeddings are trained as differences added to the frozen model: zero changes nothing. For each case `<x>` this adds the
@@ -14,7 +16,7 @@ adapter `<x>/` and, in `methods.safetensors`:
 |---|---|
 | `<x>.logits`, `<x>.loss` | from `train.*`; a decoder's positions count padding |
 | `<x>.grad.<key>` | d loss / d tensor, by key in the adapter's file |
-| `<x>.after3.<key>` | after three AdamW steps as in `golden_common.train_three`, of rate 1e-4 but for the soft prompt |
+| `<x>.after3.<key>` | after three AdamW steps as in `golden_common.train_three`, of rate 1e-4 unless said below |
 | `<x>.step_losses` | before steps 1, 2, 3 and after step 3 |
 | `<x>.gen_ids_nostop`, `<x>.gen_margin` | greedy output ignoring the end token; positions count unmasked slots |
 | `<x>.merged_logits` | of a model with the changed weights, where there is a place for biases (CodeGen) |
@@ -35,6 +37,18 @@ adapter `<x>/` and, in `methods.safetensors`:
 | `prefix_all_mlp` | the same, each made of an embedding by a network of its own |
 | `lst` | a side network of half the widths beside the blocks but every fourth, from the first on (`golden_ladder.py`) |
 | `lst_all` | the same beside every block |
+| `mpt` | a soft prompt of rate 0.3 times a product of rank 2 for each of three tasks (`golden_tasks.py`) |
+| `attempt` | T5: prompts of two tasks, and a network that weighs three frozen ones and the task's |
+| `adapter_tasks` | `adapter` with networks of three tasks and a LayerNorm behind them (`golden_hyper.py`) |
+| `hyperformer` | HyperFormer++: a network of each stack makes such adapters of task, block and place; norms' weights |
+| `hyperformer_plain` | the same of task and block, with linear maps of its own for each place |
+
+All rows of a batch are of task 1. MPT must agree with peft given that task, ATTEMPT with torch's modules, row by row without
+padding; the last three with torch's modules, too, for HyperFormer in adapters that are made once.
+
+Where the gradient of one of the last three is at most `FLAT`, its value after three steps is compared with nothing, and
+`methods_noise.json` ignores it: rounding decides the step. Whole tensors of other tasks have no gradient in torch, which
+is written as zeros, and AdamW leaves them as they are, while it shrinks a row of zero gradients in a tensor of all tasks.
 
 `methods_noise.json` contains each tensor's deviation from float64, like `noise.json`.
 
@@ -81,13 +95,17 @@ from transformers import DynamicCache, EncoderDecoderCache
 import golden_causal as causal
 import golden_causal_forward as plain
 import golden_common as common
+import golden_hyper as hyper
 import golden_prompts as prompts
 import golden_ladder as ladders
 import golden_t5 as t5
+import golden_tasks as tasks
 from golden_weights import FAMILIES, inputs_of, load
 
 FILE, NOISE_FILE = "methods.safetensors", "methods_noise.json"
 BOTTLENECK, SKIPPED, PREFIX, HIDDEN, PROMPT = 4, 1, 3, 6, 5
+# `adept verify` compares no value after three steps whose gradient is smaller.
+FLAT = 5e-6
 RANK, ALPHA, A = 4, 8, "lora_A.weight"
 TARGETS = {"t5": r"\.(q|v)$", "llama": r"\.(q|v)_proj$", "codegen": r"\.qkv_proj$"}
 BASE = "base_model.model."
@@ -126,8 +144,11 @@ IN_ALL = {f"{site} without prefix": T5 for site in ("encoder", "decoder", "cross
 IN_ALL |= {"keys and values swapped": T5, "positions from 0": T5, "causal buckets in the encoder": T5}
 MISTAKES["prefix_all"] = IN_ALL | {"bias in cross-attention": T5}
 MISTAKES["prefix_all_mlp"] = IN_ALL | {"one network": T5, "relu": T5, "no activation": T5}
+MISTAKES |= {case: dict.fromkeys(names, ALL) for case, names in tasks.MISTAKES.items()}
+of_hyper = lambda names: {name: T5 if name in hyper.OF_ENCODERS else ALL for name in names}
+MISTAKES |= {case: of_hyper(names) for case, names in hyper.MISTAKES.items()}
 # Cases for some folders alone.
-ONLY = {"prefix_all": T5, "prefix_all_mlp": T5}
+ONLY = {"prefix_all": T5, "prefix_all_mlp": T5, "attempt": T5}
 # The networks of ADePT's prompts.
 ADEPT_NETWORK = {"adept_residual": "residual", "adept_p_tuning": "p_tuning_mlp"}
 
@@ -141,7 +162,7 @@ class Change:
     weights: dict = dataclasses.field(default_factory=dict)
     prefix: list | None = None  # keys and values of each layer, [h, m, c] each
     first: int = 0  # position of the first token
-    prompt: torch.Tensor | None = None
+    prompt: torch.Tensor | None = None  # [m, d] or, for each row, [B, m, d]
     offset: Callable = lambda x: x  # of the embeddings of tokens, in front of a decoder's or an encoder's blocks
     forwards: dict = dataclasses.field(default_factory=dict)  # in place of modules' own
     side: typing.Callable | None = None  # the result of a model with a side network, for arguments of transformers
@@ -362,8 +383,59 @@ def lst(case, backbone, p, broken=""):
 METHODS |= {case: functools.partial(lst, case) for case in SKIP_EVERY}
 
 
-def cases_of(family):
-    return [case for case in METHODS if family in ONLY.get(case, ALL)]
+def mpt(backbone, p, broken=""):
+    return Change(prompt=tasks.product(p, broken))
+
+
+def source(backbone):
+    """Embeddings and mask of T5's input, of which ATTEMPT makes its prompt."""
+    golden = backbone.golden
+    return backbone.weights[EMBEDDING["t5"]][golden["train.input_ids"]], golden["train.attention_mask"]
+
+
+def mixture(backbone, p, broken=""):
+    return Change(prompt=tasks.mixture(p, *source(backbone), broken))
+
+
+METHODS |= {"mpt": mpt, "attempt": mixture}
+
+
+def places(backbone):
+    """The stack of an adapter's layer, its block, and 0 (feed-forward) or 1 (self-attention)."""
+    stack = lambda layer: "encoder" if layer.startswith("encoder.") else "decoder"
+    feeds_forward = lambda module: module.endswith(("DenseReluDense", "mlp"))
+    sites = backbone.sites
+    return {layer: (stack(layer), block, 0 if feeds_forward(module) else 1) for layer, module, _, block in sites}
+
+
+def with_norms(backbone, p, adapted, broken=""):
+    """Adapters by layer as functions of its output, and changed norms."""
+    norms = [] if broken == "norms not trained" else [f"{norm}.weight" for norm in backbone.norms]
+    hooks = [after(module, adapted[layer]) for layer, module, _, _ in backbone.sites]
+    return Change(hooks, {name: backbone.weights[name] + p[BASE + name] for name in norms})
+
+
+def of_tasks(case, backbone, p, broken=""):
+    made = hyper.adapters(case, p, places(backbone), broken)
+    apply = lambda own: lambda y: hyper.apply(own, y, broken)
+    return with_norms(backbone, p, {layer: apply(own) for layer, own in made.items()}, broken)
+
+
+def by_modules(case, backbone, p):
+    """The same by torch's modules; HyperFormer's adapters are made once, and then those of `adapter` with a norm."""
+    layers = places(backbone)
+    if case == "adapter_tasks":
+        return with_norms(backbone, p, {layer: hyper.modules_of_task(p, layer) for layer in layers})
+    tensors, norms = hyper.folded(p, layers, backbone.d, BOTTLENECK)
+    apply = lambda layer: lambda y: y + norms[layer](bottleneck(tensors, layer, y, "no inner residual"))
+    return with_norms(backbone, p, {layer: apply(layer) for layer in layers})
+
+
+METHODS |= {case: functools.partial(of_tasks, case) for case in hyper.MISTAKES}
+
+
+def cases_of(family, chosen=None):
+    return [case for case in chosen or METHODS if family in ONLY.get(case, ALL)]
 
 
 # ------------------------------------------------------------------------------------------------------ backbones
@@ -455,7 +527,8 @@ class Backbone:
         embed = lambda ids: change.offset(table[ids])
         if broken == "new tokens embedded plainly":
             embed = lambda ids: self.weights[EMBEDDING[self.kind]][ids]
-        return causal.greedy(self.run(change), embed, x, mask, causal.count_tokens(mask), broken)
+        count = causal.count_slots if broken == "padding counted" else causal.count_tokens
+        return causal.greedy(self.run(change), embed, x, mask, count(mask), broken)
 
     def comparable(self, case, found):
         """A decoder's logits at padding are arbitrary."""
@@ -464,6 +537,10 @@ class Backbone:
 
 
 # ------------------------------------------------------------------------------------------------------ a case
+def norm_shapes(backbone):
+    return {f"{BASE}{norm}.weight": ((backbone.d,), 0.2) for norm in backbone.norms}
+
+
 def shapes(case, backbone):
     """Shape and scale of each trained tensor."""
     d, weights = backbone.d, backbone.weights
@@ -499,7 +576,7 @@ def shapes(case, backbone):
         table = weights[EMBEDDING[backbone.kind]]
         delta = {BASE + EMBEDDING[backbone.kind]: (table.shape, 0.3 * table.std().item())}
         return {"prompt_embeddings": ((PROMPT, d), 1.0)} | delta
-    out = {f"{BASE}{norm}.weight": ((d,), 0.2) for norm in backbone.norms}
+    out = norm_shapes(backbone)
     for layer, _, _, block in backbone.sites:
         if case == "adapter" or block >= SKIPPED:
             name = f"{BASE}{layer}.adapter"
@@ -509,6 +586,10 @@ def shapes(case, backbone):
 
 def make(case, backbone, seed):
     generator, p = torch.Generator().manual_seed(seed), {}
+    if case in tasks.MISTAKES:
+        return tasks.random(case, backbone.d, generator)
+    if case in hyper.MISTAKES:
+        p = hyper.random(case, places(backbone), backbone.d, BOTTLENECK, generator)
     if case.startswith("adept_"):
         p = prompts.make(ADEPT_NETWORK[case], backbone.d, generator)
         made = common.make_adapters(generator, backbone.d, 1)["adept"]
@@ -521,7 +602,8 @@ def make(case, backbone, seed):
             if not key.endswith("gate"):
                 p[key].view(-1)[torch.randint(p[key].numel(), (), generator=generator)] = -3.9
         return p
-    for key, (shape, scale) in shapes(case, backbone).items():
+    entries = norm_shapes(backbone) if case in hyper.MISTAKES else shapes(case, backbone)
+    for key, (shape, scale) in entries.items():
         p[key] = scale * torch.randn(shape, generator=generator)
         # The rate is 1e-4, so decay moves a value w by 1.5e-6·w in three steps: a value near 4 makes a missing one
         # visible. A negative one prefers no token where it is the head's bias.
@@ -529,8 +611,15 @@ def make(case, backbone, seed):
     return p
 
 
+PROMPT_OF = {"prompt_embedding": "prompt_embeddings", "adept_residual": "prompt", "mpt": "prompt_embeddings"}
+
+
 def is_prompt(case, key):
-    return (case, key.rpartition(".")[2]) in (("prompt_embedding", "prompt_embeddings"), ("adept_residual", "prompt"))
+    return key.rpartition(".")[2] == PROMPT_OF.get(case)
+
+
+def rate_of(case, key):
+    return 0.3 if is_prompt(case, key) else 1e-4
 
 
 def vanishes(name):
@@ -545,10 +634,21 @@ def limit_of(name):
     return common.LIMIT["after3.prompt"] if is_prompt(case, part) and "after3" in part else common.limit_of(name)
 
 
-def measure(case, start, backbone, decay=0.01):
-    """All tensors of a case but those of its greedy output."""
-    p = {key: tensor.to(backbone.dtype).clone().requires_grad_(True) for key, tensor in start.items()}
-    groups = [{"params": [tensor], "lr": 0.3 if is_prompt(case, key) else 1e-4} for key, tensor in p.items()]
+def steep(reference, other):
+    """`other` with the reference's values after three steps where the gradient is flat: AdamW magnifies the gradient's
+    rounding there, and `adept verify` leaves them out. In cases of this many values there are always some."""
+    out = dict(other)
+    for name in (name for name in other if ".after3." in name and name.split(".")[0] in hyper.MISTAKES):
+        flat = reference[name.replace(".after3.", ".grad.", 1)].abs() <= FLAT
+        out[name] = torch.where(flat, reference[name].to(other[name].dtype), other[name])
+    return out
+
+
+def measure(case, start, backbone, decay=0.01, kinks=None):
+    """All tensors of a case but those of its greedy output; adds to `kinks` the steps after which a unit is near its own."""
+    p = {key: tensor.to(backbone.dtype).clone() for key, tensor in start.items()}
+    trained = {key: tensor.requires_grad_(True) for key, tensor in p.items() if key not in tasks.FROZEN.get(case, ())}
+    groups = [{"params": [tensor], "lr": rate_of(case, key)} for key, tensor in trained.items()]
     adam = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6, weight_decay=decay)
     rates = torch.optim.lr_scheduler.LambdaLR(adam, common.multiplier)
     out, losses = {}, []
@@ -561,15 +661,23 @@ def measure(case, start, backbone, decay=0.01):
         loss.backward()
         if step == 0:
             out |= {f"{case}.logits": logits.detach(), f"{case}.loss": loss.detach()}
-            out |= {f"{case}.grad.{key}": tensor.grad.clone() for key, tensor in p.items()}
+            # Tensors of another task have none, and AdamW leaves them as they are.
+            grads = {key: torch.zeros_like(t) if t.grad is None else t.grad.clone() for key, t in trained.items()}
+            out |= {f"{case}.grad.{key}": grad for key, grad in grads.items()}
         adam.step()
         rates.step()
-    out |= {f"{case}.after3.{key}": tensor.detach() for key, tensor in p.items()}
+        if kinks is not None and case in hyper.MISTAKES and case != "adapter_tasks":
+            # Units cross their kinks in three steps; what matters is that none stands on one when its gradient is taken.
+            if hyper.near_a_kink(p, places(backbone), 1e-4):
+                kinks.append(step)
+    out |= {f"{case}.after3.{key}": tensor.detach() for key, tensor in trained.items()}
     return out | {f"{case}.step_losses": torch.stack(losses)}
 
 
 def kinks(case, p, backbone):
     """Whether a hidden unit of the network or of the offset is near its kink, where rounding decides the gradient."""
+    if case in hyper.MISTAKES:
+        return case != "adapter_tasks" and hyper.near_a_kink(p, places(backbone))
     offset = {"adept": {"w_down": p["lora_embedding_A"], "b1": p["lora_embedding_a"]}}
     x = backbone.weights[EMBEDDING[backbone.kind]][backbone.golden["train.input_ids"]]
     return prompts.near_a_kink(ADEPT_NETWORK[case], p) or common.near_a_kink(offset, x)
@@ -578,7 +686,7 @@ def kinks(case, p, backbone):
 def attempt(case, seed, single, double, batch):
     """A reason to reject a seed or None; trained tensors, all results, those in float64, and the largest deviation."""
     p = make(case, single, seed)
-    if case.startswith("adept_") and kinks(case, p, single):
+    if (case.startswith("adept_") or case in hyper.MISTAKES) and kinks(case, p, single):
         return "kink", None
     change = METHODS[case](single, p)
     ids, margin = single.generate(change)
@@ -588,16 +696,20 @@ def attempt(case, seed, single, double, batch):
         return "dull", None
     if torch.equal(ids, single.golden["base.gen_ids_nostop"]):
         return "without effect", None
-    if change.prompt is not None and single.kind != "t5":
+    # MPT's new tokens are embedded plainly.
+    if change.prompt is not None and single.kind != "t5" and case != "mpt":
         if torch.equal(ids, single.generate(change, "new tokens embedded plainly")[0]):
             return "new tokens without effect", None
-    found = measure(case, p, single) | {f"{case}.gen_ids_nostop": ids, f"{case}.gen_margin": margin}
+    crossed = []
+    found = measure(case, p, single, kinks=crossed) | {f"{case}.gen_ids_nostop": ids, f"{case}.gen_margin": margin}
+    if crossed:
+        return "kink in a later step", None
     if case in ("bitfit", "lora_bitfit") and single.kind == "codegen":
         with torch.no_grad():
             found[f"{case}.merged_logits"] = single.forward(merged(single, change, p))[0]
     if change.prompt is not None:
         found[f"{case}.attention_mask"] = single.enter(change, "train")[2]
-    exact = measure(case, p, double)
+    exact = steep(found, measure(case, p, double))
     noise = max(common.difference(name, found | batch, exact) / limit_of(name) for name in exact)
     # Gradients at products are large, and so is their noise, as in golden_weights.py.
     most = 2 if case == "lora_bitfit" else 0.3
@@ -653,10 +765,14 @@ def check(case, p, found, backbone):
     elif case in SKIP_EVERY:
         same = backbone.forward(Change(side=lambda inputs: ladders.check_identity(backbone, inputs)))[0]
         assert torch.allclose(same[slots], backbone.golden["base.logits"][slots], atol=1e-5), where
-    elif case != "prompt_embedding" and not case.startswith("adept_"):
+    elif case == "attempt":
+        assert limits(backbone.forward(Change(prompt=tasks.row_by_row(p, *source(backbone))))[0]) < 0.1, where
+    elif case not in ("prompt_embedding", "mpt") and not case.startswith("adept_"):
         nothing = {key: torch.zeros_like(tensor) for key, tensor in p.items()}
         logits = backbone.forward(METHODS[case](backbone, nothing))[0]
         assert torch.allclose(logits[slots], backbone.golden["base.logits"][slots], atol=1e-5), where
+    if case in hyper.MISTAKES:
+        assert limits(backbone.forward(by_modules(case, backbone, p))[0]) < 0.1, where
     for broken in (name for name, families in MISTAKES[case].items() if backbone.family in families):
         change = METHODS[case](backbone, p, broken)
         # T5 counts distances, not positions, and its cache decides on them.
@@ -665,8 +781,9 @@ def check(case, p, found, backbone):
         # The two variants of gelu differ by at most 5e-4.
         common.require(report, broken, limits(logits), 5 if broken == "exact gelu" else 10)
     with torch.enable_grad():
-        other = measure(case, p, backbone, decay=0)
+        other = steep(found, measure(case, p, backbone, decay=0))
     names = [name for name in other if ".after3." in name and not vanishes(name) and not name.endswith("gate")]
+    names = [name for name in names if not hyper.is_idle(name)]
     least = min(common.difference(name, found, other) / limit_of(name) for name in names)
     common.require(report, "no decay", least, 2)
     return report
@@ -731,6 +848,47 @@ def save_prefix(folder, target, case, p, found, backbone):
     assert torch.allclose(logits[slots], found[f"{case}.logits"][slots], atol=1e-5), where
 
 
+def save_mpt(folder, target, p, found, backbone):
+    """Saves MPT's tensors by peft, with whose logits, gradients and greedy output they must agree."""
+    where, slots = (backbone.family, "mpt"), backbone.comparable("mpt", found)
+    config = peft.MultitaskPromptTuningConfig(
+        task_type="SEQ_2_SEQ_LM" if backbone.kind == "t5" else "CAUSAL_LM",
+        num_virtual_tokens=tasks.M,
+        num_transformer_submodules=1,
+        num_tasks=tasks.MPT_TASKS,
+        num_ranks=tasks.MPT_RANK,
+    )
+    wrapped = peft.get_peft_model(load(folder)[1], config).eval()
+    encoder, names = wrapped.prompt_encoder["default"], {"prompt_embeddings": "embedding.weight"}
+    encoder.load_state_dict({names.get(key, key): tensor for key, tensor in p.items()}, strict=True)
+    inputs = inputs_of(backbone.kind, backbone.golden) | {"task_ids": torch.full((common.B,), tasks.TASK)}
+    result = wrapped(**inputs)
+    result.loss.backward()
+    assert torch.allclose(result.logits[slots], found["mpt.logits"][slots], atol=1e-5), where
+    for key in p:
+        grad = encoder.get_parameter(names.get(key, key)).grad
+        assert torch.allclose(grad, found[f"mpt.grad.{key}"], atol=common.LIMIT["grad"] / 3), (where, key)
+    ours = found["mpt.gen_ids_nostop"]
+    if backbone.kind != "t5":
+        # Without repair the prompt enters at every new token; behind a prompt, peft counts a decoder's padding.
+        wrapped, ours = repaired(wrapped, backbone.kind), backbone.generate(mpt(backbone, p), "padding counted")[0]
+    wrapped.generate = functools.partial(wrapped.generate, task_ids=inputs["task_ids"])
+    ids, end, padding = generated(wrapped, backbone)
+    assert torch.equal(ids, common.pad_after_eos(ours, end, padding)), where
+    saved = common.save_by_peft(wrapped, target / "mpt")
+    assert saved.keys() == p.keys() and all(torch.equal(saved[key], p[key]) for key in p), where
+    path = target / "mpt" / "adapter_config.json"
+    common.write_json(path, json.loads(path.read_text()) | tasks.config("mpt", source_width(backbone)))
+    # peft reads the result.
+    with torch.no_grad():
+        logits = peft.PeftModel.from_pretrained(load(folder)[1], target / "mpt").eval()(**inputs).logits
+    assert torch.allclose(logits[slots], found["mpt.logits"][slots], atol=1e-5), where
+
+
+def source_width(backbone):
+    return backbone.golden["train.input_ids"].shape[1]
+
+
 def save(target, case, p, backbone):
     config = {
         "base_model_name_or_path": "",
@@ -743,6 +901,8 @@ def save(target, case, p, backbone):
         config |= {"bias": "none", "lora_alpha": ALPHA, "lora_dropout": 0.0, "r": RANK, "target_modules": targets}
     if case in ("adapter", "adapter_drop"):
         config |= {"bottleneck": BOTTLENECK, "placement": "houlsby", "train_norms": True}
+    if case in hyper.MISTAKES:
+        config |= hyper.config(case, BOTTLENECK)
     if case == "adapter_drop":
         config["skip_blocks"] = SKIPPED
     tensors = p
@@ -762,6 +922,8 @@ def save(target, case, p, backbone):
         config |= {"reduction": ladders.REDUCTION, "skip_every": SKIP_EVERY[case], "temperature": ladders.TEMPERATURE}
     if case == "prompt_embedding":
         config |= {"num_virtual_tokens": PROMPT, "token_dim": backbone.d, "num_transformer_submodules": 1}
+    if case == "attempt":
+        config |= tasks.config(case, source_width(backbone)) | {"token_dim": backbone.d}
     (target / case).mkdir(parents=True, exist_ok=True)
     common.write_json(target / case / "adapter_config.json", dict(sorted(config.items())))
     safetensors.torch.save_file(tensors, target / case / "adapter_model.safetensors")
@@ -787,21 +949,34 @@ def find(case, single, double, batch, known):
     return seed, made[:3]
 
 
-def write(folder, target, seeds):
+def kept(folder, cases):
+    """Tensors and noise of the cases that a folder has beside these."""
+    if not (folder / FILE).exists():
+        return {}, {}
+    other = lambda named: {name: value for name, value in named.items() if name.split(".")[0] not in cases}
+    noise = json.loads((folder / NOISE_FILE).read_text())["tensors"]
+    return other(safetensors.torch.load_file(folder / FILE)), other(noise)
+
+
+def write(folder, target, seeds, chosen=None):
     golden = safetensors.torch.load_file(folder / "golden.safetensors")
     single, double = (Backbone(folder, golden, dtype) for dtype in (torch.float32, torch.float64))
     batch = {name: golden[name] for name in ("train.attention_mask", "gen.input_ids") if name in golden}
-    new, exact, used, cases = {}, {}, {}, cases_of(folder.name)
+    new, exact, used, cases = {}, {}, {}, cases_of(folder.name, chosen)
     for case in cases:
         seed, (p, found, in_double) = find(case, single, double, batch, seeds.get(case))
         if METHODS[case] is prefix:
             save_prefix(folder, target, case, p, found, single)
+        elif case == "mpt":
+            save_mpt(folder, target, p, found, single)
         else:
             save(target, case, p, single)
         new, exact, used[case] = new | found, exact | in_double, seed
     assert all(tensor.isfinite().all() for tensor in (new | exact).values())
     tensors = {name: tensor.detach().contiguous().clone() for name, tensor in sorted(new.items())}
-    safetensors.torch.save_file(tensors, target / FILE, {"seeds": json.dumps(used)})
+    old, old_noise = kept(folder, cases) if chosen else ({}, {})
+    used = (seeds if chosen else {}) | used
+    safetensors.torch.save_file(dict(sorted((old | tensors).items())), target / FILE, {"seeds": json.dumps(used)})
     noise = common.noise(new | batch, exact)
     # Another backend may round any of them as badly as PyTorch its worst.
     rounding = [name for name in noise if vanishes(name)]
@@ -809,20 +984,21 @@ def write(folder, target, seeds):
         noise[name]["noise"] = max(noise[other]["noise"] for other in rounding)
     # A gradient that is rounding alone has no scale to compare it with.
     noise = {name: entry for name, entry in noise.items() if not re.search(r"grad.*Attention\.k\.bias", name)}
-    common.write_json(target / NOISE_FILE, {"tensors": noise})
+    common.write_json(target / NOISE_FILE, {"tensors": dict(sorted((old_noise | noise).items()))})
     # safetensors makes files private to their owner; these should be readable by everyone.
     for path in [target / FILE, *(target / case / "adapter_model.safetensors" for case in cases)]:
         path.chmod(0o644)
     return tensors
 
 
-def compare(folder, target, new):
-    old = safetensors.torch.load_file(folder / FILE)
+def compare(folder, target, new, chosen=None):
+    old, cases = safetensors.torch.load_file(folder / FILE), cases_of(folder.name, chosen)
+    if chosen:
+        old = {name: tensor for name, tensor in old.items() if name.split(".")[0] in cases}
     assert old.keys() == new.keys(), old.keys() ^ new.keys()
-    for name, tensor in new.items():
+    for name, tensor in steep(old, new).items():
         deviation = (tensor.double() - old[name].double()).abs().max().item()
         assert deviation <= (limit_of(name) if tensor.is_floating_point() else 0), (folder.name, name, deviation)
-    cases = cases_of(folder.name)
     for case in cases:
         texts = [(root / case / "adapter_config.json").read_bytes() for root in (folder, target)]
         a, b = (safetensors.torch.load_file(root / case / "adapter_model.safetensors") for root in (folder, target))
@@ -835,6 +1011,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--goldens", type=pathlib.Path, default=common.HERE.parent / "goldens")
     parser.add_argument("--only", choices=FAMILIES)
+    parser.add_argument("--cases", nargs="+", choices=METHODS, help="these alone; others stay as they are")
     parser.add_argument("--check", action="store_true", help="write nothing, compare with a fresh computation")
     parser.add_argument("--new-seeds", action="store_true", help="look for every seed anew")
     arguments = parser.parse_args()
@@ -842,14 +1019,16 @@ def main():
     torch.use_deterministic_algorithms(True)
     for family in [arguments.only] if arguments.only else FAMILIES:
         folder, seeds = arguments.goldens / family, {}
-        if (folder / FILE).exists() and not arguments.new_seeds:
+        if (folder / FILE).exists():
             with safetensors.safe_open(folder / FILE, "pt") as file:
                 seeds = json.loads(file.metadata()["seeds"])
+        if arguments.new_seeds:
+            seeds = {case: seed for case, seed in seeds.items() if case not in (arguments.cases or METHODS)}
         with tempfile.TemporaryDirectory() as scratch:
             target = pathlib.Path(scratch) if arguments.check else folder
-            new = write(folder, target, seeds)
+            new = write(folder, target, seeds, arguments.cases)
             if arguments.check:
-                compare(folder, target, new)
+                compare(folder, target, new, arguments.cases)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,15 @@ pub enum CoreError {
         modules: String,
     },
 
+    /// Prompts of other tasks that are missing or of other sizes.
+    #[error("prompts of other tasks: expected {expected:?} (prompts, virtual tokens, width), found {found:?}")]
+    SourcePrompts {
+        /// Shape according to the configuration.
+        expected: [usize; 3],
+        /// Shape given; zeros: none was given.
+        found: [usize; 3],
+    },
+
     /// A model without the places that a method changes.
     #[error("{method}: the model has no {needed} that it could change")]
     NoSite {

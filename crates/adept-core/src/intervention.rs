@@ -121,6 +121,16 @@ pub trait Intervention<B: Backend>: std::fmt::Debug {
         self.prompt().map_or(0, |prompt| prompt.dims()[0])
     }
 
+    /// The hooks for one of the tasks that an adapter was trained on together, counted from 0; `None` if they are the same
+    /// for all of them.
+    ///
+    /// # Panics
+    /// If the adapter has tasks of its own and fewer than that.
+    fn of_task(&self, task: usize) -> Option<Box<dyn Intervention<B>>> {
+        let _ = task;
+        None
+    }
+
     /// Adapts a batch: turns embeddings `[batch, seq, d]` and a mask `[batch, seq]` (true = attend) into the backbone's
     /// input of `m + seq` positions. Left-padded rows become `[P; pads; tokens]`.
     ///
@@ -149,12 +159,34 @@ fn prompted<B: Backend>(
     let Some(prompt) = prompt else {
         return AdaptedInput { embeddings, mask };
     };
-    let (batch, [m, d], device) = (embeddings.dims()[0], prompt.dims(), embeddings.device());
-    let attended = Tensor::<B, 2, Bool>::full([batch, m], true, &device);
-    let prompt = prompt.unsqueeze::<3>().expand([batch, m, d]);
+    let (batch, [m, d]) = (embeddings.dims()[0], prompt.dims());
+    prepend(prompt.unsqueeze::<3>().expand([batch, m, d]), embeddings, mask)
+}
+
+/// Virtual tokens of each row, `[batch, m, d]`, in front of embeddings `[batch, seq, d]` and a mask.
+pub(crate) fn prepend<B: Backend>(
+    prompts: Tensor<B, 3>,
+    embeddings: Tensor<B, 3>,
+    mask: Tensor<B, 2, Bool>,
+) -> AdaptedInput<B> {
+    let [batch, m, _] = prompts.dims();
+    let attended = Tensor::<B, 2, Bool>::full([batch, m], true, &embeddings.device());
     AdaptedInput {
-        embeddings: Tensor::cat(vec![prompt, embeddings], 1),
+        embeddings: Tensor::cat(vec![prompts, embeddings], 1),
         mask: Tensor::cat(vec![attended, mask], 1),
+    }
+}
+
+/// A soft prompt and nothing else.
+#[derive(Debug, Clone)]
+pub struct Prompted<B: Backend> {
+    /// The virtual tokens, `[m, d]`.
+    pub prompt: Tensor<B, 2>,
+}
+
+impl<B: Backend> Intervention<B> for Prompted<B> {
+    fn prompt(&self) -> Option<Tensor<B, 2>> {
+        Some(self.prompt.clone())
     }
 }
 

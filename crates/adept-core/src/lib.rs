@@ -50,7 +50,7 @@ pub use file::AdapterMetadata;
 pub use fingerprint::{Fingerprint, FingerprintBuilder, MalformedFingerprint};
 pub use fold::{FoldError, FoldedPrompt, fold};
 pub use init::{FanIn, PromptInit, sample_vocabulary};
-pub use intervention::{AdaptedInput, Intervention, Unchanged};
+pub use intervention::{AdaptedInput, Intervention, Prompted, Unchanged};
 pub use method::*;
 pub use network::{Dense, LstmDirection, NetworkNorm, PromptEncoder, PromptNetwork, ResidualNetwork};
 pub use offset::{AdaptiveOffset, Offset, PositionalOffset};
@@ -61,7 +61,7 @@ pub use site::{
     Fused, KeyHeads, LinearMap, LinearPart, LinearSite, ModelSites, Norm, NormSite, Stack, Sublayer, SublayerPart,
     SublayerSite, TokenMatrix,
 };
-pub use sublayer::{Bottleneck, NormChange, Prefix};
+pub use sublayer::{Bottleneck, InnerNorm, NormChange, Prefix};
 pub use target::TargetModules;
 
 /// Compiles and runs the README's example.

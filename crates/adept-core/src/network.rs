@@ -16,7 +16,7 @@ use burn::tensor::{Tensor, TensorData};
 use crate::init::site_values;
 
 /// PyTorch's default for layer norms.
-const EPSILON: f64 = 1e-5;
+pub(crate) const EPSILON: f64 = 1e-5;
 /// Layers of the LSTM.
 const LSTM_LAYERS: usize = 2;
 /// Suffixes of the two directions' tensors.
@@ -211,12 +211,26 @@ pub struct NetworkNorm<B: Backend> {
 }
 
 impl<B: Backend> NetworkNorm<B> {
-    fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
-        let centred = x.clone() - x.mean_dim(1);
-        let variance = (centred.clone() * centred.clone()).mean_dim(1);
-        let scaled = centred * variance.add_scalar(EPSILON).sqrt().recip();
-        scaled * self.weight.val().unsqueeze() + self.bias.val().unsqueeze()
+    pub(crate) fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
+        self.with_epsilon(x, EPSILON)
     }
+
+    pub(crate) fn with_epsilon(&self, x: Tensor<B, 2>, epsilon: f64) -> Tensor<B, 2> {
+        layer_norm(x, self.weight.val(), self.bias.val(), epsilon)
+    }
+}
+
+/// A layer norm of each row of `x [n, d]`, with the biased variance.
+pub(crate) fn layer_norm<B: Backend>(
+    x: Tensor<B, 2>,
+    weight: Tensor<B, 1>,
+    bias: Tensor<B, 1>,
+    epsilon: f64,
+) -> Tensor<B, 2> {
+    let centred = x.clone() - x.mean_dim(1);
+    let variance = (centred.clone() * centred.clone()).mean_dim(1);
+    let scaled = centred * variance.add_scalar(epsilon).sqrt().recip();
+    scaled * weight.unsqueeze() + bias.unsqueeze()
 }
 
 /// The network of residual prompt tuning, shared by all virtual tokens.

@@ -5,6 +5,8 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
+use crate::network::{EPSILON, layer_norm};
+
 /// What a method adds to a norm's parameters; `None` leaves one unchanged.
 #[derive(Module, Debug)]
 pub struct NormChange<B: Backend> {
@@ -15,7 +17,7 @@ pub struct NormChange<B: Backend> {
 }
 
 /// A small network behind a sublayer, with a residual connection of its own (Houlsby et al., 2019):
-/// `y + gelu(y·W_down + b_down)·W_up + b_up`, with GELU in its tanh form.
+/// `y + gelu(y·W_down + b_down)·W_up + b_up`, with GELU in its tanh form; or with a layer norm of what is added.
 #[derive(Module, Debug)]
 pub struct Bottleneck<B: Backend> {
     /// `[d, r]`.
@@ -26,6 +28,17 @@ pub struct Bottleneck<B: Backend> {
     pub up: Tensor<B, 2>,
     /// `[d]`.
     pub up_bias: Tensor<B, 1>,
+    /// Weight and bias of the layer norm, `[d]` each; its eps is 1e-5.
+    pub norm: Option<InnerNorm<B>>,
+}
+
+/// Weight and bias of the layer norm in a [`Bottleneck`].
+#[derive(Module, Debug)]
+pub struct InnerNorm<B: Backend> {
+    /// Factors, `[d]`.
+    pub weight: Tensor<B, 1>,
+    /// Added after them, `[d]`.
+    pub bias: Tensor<B, 1>,
 }
 
 impl<B: Backend> Bottleneck<B> {
@@ -35,6 +48,10 @@ impl<B: Backend> Bottleneck<B> {
         let rows = y.reshape([batch * seq, d]);
         let inner = rows.clone().matmul(self.down.clone()) + self.down_bias.clone().unsqueeze();
         let added = gelu_tanh(inner).matmul(self.up.clone()) + self.up_bias.clone().unsqueeze();
+        let added = match &self.norm {
+            Some(norm) => layer_norm(added, norm.weight.clone(), norm.bias.clone(), EPSILON),
+            None => added,
+        };
         (rows + added).reshape([batch, seq, d])
     }
 }

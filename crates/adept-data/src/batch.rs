@@ -243,6 +243,11 @@ impl<'a> Batcher<'a> {
         self.rows.len().div_ceil(self.options.batch_size)
     }
 
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
     /// The batch of a micro-step, counted from 0 across epochs: a pure function of (seed, step). The most recent
     /// epoch's plan is cached, so stepping in order plans each epoch once.
     ///

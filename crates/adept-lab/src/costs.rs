@@ -188,6 +188,7 @@ fn bytes(count: usize) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use adept_core::{AttemptConfig, HoulsbyConfig, HyperformerConfig, MptConfig};
     use adept_models::{CodeGenConfig, LlamaConfig, T5Config};
 
     use super::*;
@@ -229,7 +230,7 @@ mod tests {
         let (codegen, llama) = (CodeGenConfig::codegen_350m(), LlamaConfig::llama_3_8b());
         let keys_and_values = "adapter.ia3.target_modules=k,v";
         let qkv = "adapter.lora.target_modules=q_proj,k_proj,v_proj";
-        let cases: [Printed<'_>; 20] = [
+        let cases: [Printed<'_>; 22] = [
             (&t5, "full", &[], 222_903_552, "220M"),
             (&t5, "pt", &[], 76_800, "76.8K"),
             (&t5, "adept", &[], 76_051, "76.1K"),
@@ -249,6 +250,8 @@ mod tests {
                 "24.8M",
             ),
             (&t5, "lst", &[], 3_878_712, "3.8M (1.74 %)"),
+            (&t5, "attempt", &[], 231_936, "232K"),
+            (&t5, "mpt", &[], 77_668, "77.6K"),
             (&large, "pt", &[], 102_400, "102.4K"),
             (&large, "adept", &[], 101_395, "101.4K"),
             (&large, "lora", &["adapter.lora.rank=35"], 25_804_800, "25.8M"),
@@ -261,6 +264,37 @@ mod tests {
         ];
         for (model, method, set, expected, printed) in cases {
             assert_eq!(trainable(model, method, set), expected, "{method} {set:?}: {printed}");
+        }
+    }
+
+    /// The rows (m): what each of GLUE's eight tasks takes of all values.
+    #[test]
+    fn sizes_of_one_of_eight_tasks_are_those_of_the_papers_tables() {
+        let sites = T5Config::t5_base().sites();
+        let hyperformer = HyperformerConfig::new(8, 24);
+        let plain = HyperformerConfig {
+            is_plus: false,
+            ..hyperformer.clone()
+        };
+        let adapters = HoulsbyConfig {
+            tasks: 8,
+            inner_norm: true,
+            ..HoulsbyConfig::new(24)
+        };
+        let attempt = AttemptConfig {
+            tasks: 8,
+            ..AttemptConfig::new(768, 100, 6)
+        };
+        let cases: [(AdapterConfig, usize, &str); 5] = [
+            (hyperformer.into(), 651_382, "638K, of 220M values in all 0.29 %"),
+            (plain.into(), 1_286_172, ""),
+            (adapters.into(), 1_822_656, "1.8M"),
+            (attempt.into(), 96_192, "96K"),
+            (MptConfig::new(768, 100, 8).into(), 10_468, "10.5K"),
+        ];
+        for (config, expected, printed) in cases {
+            let all = config.trainable_parameters(&sites).unwrap();
+            assert_eq!((all / 8, all % 8), (expected, 0), "{}: {printed}", config.method());
         }
     }
 

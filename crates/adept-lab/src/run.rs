@@ -7,6 +7,7 @@ mod door;
 mod prepare;
 mod probe;
 mod programs;
+mod several;
 
 use std::path::Path;
 
@@ -19,11 +20,11 @@ use adept_train::checkpoint::{self, Identity, Progress};
 use adept_train::config::{PredictionMethod, Resolved, RunConfig, SelectionMetric};
 use adept_train::evaluate::EvaluationSet;
 use adept_train::folder::{self, FolderKind, RunFolder};
-use adept_train::initial::{adapter_config, build_adapter};
-use adept_train::learner::{self, Job, Outcome};
+use adept_train::initial::{adapter_config, build_adapter, source_files};
+use adept_train::learner::{self, Job, JobTask, Outcome};
 use adept_train::model_card::{ModelCard, backbone_name};
 use adept_train::observer::{Event, Observer};
-use adept_train::record::{Line, Majority, ProgramTally, RecordWriter, RunResult, Start, code_commit, code_version};
+use adept_train::record::{Line, Majority, RecordWriter, RunResult, Start, code_commit, code_version};
 use adept_train::rows::BatchUse;
 use adept_train::target::{AdapterTarget, FullTarget, Target};
 use adept_train::task::LabelIds;
@@ -70,7 +71,7 @@ pub fn run_prepared<AB: AutodiffBackend>(
     check_prepared(config, data)?;
     let identity = Identity {
         config: config.clone(),
-        data: data.files().to_vec(),
+        data: [data.files(), source_files(config)?].concat(),
         fingerprint: backbone.fingerprint.as_str().to_owned(),
     };
     let folder = RunFolder::open(path)?;
@@ -120,7 +121,7 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
         observer: &mut dyn Observer,
     ) -> Result<RunResult, TrainError> {
         match data {
-            PreparedData::Rows(task) => finish(self, task, adapter, target, observer),
+            PreparedData::Rows(tasks) => finish(self, tasks, adapter, target, observer),
             PreparedData::Programs(programs) => programs::finish(self, programs, adapter, target, observer),
         }
     }
@@ -134,9 +135,9 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             resolved: self.resolved.clone(),
             data: self.identity.data.clone(),
-            card: self.data.task().own_card().map(str::to_owned),
+            card: self.data.task().and_then(Task::own_card).map(str::to_owned),
             examples,
-            losses: self.data.losses().to_vec(),
+            losses: self.data.losses(),
             backbone: backbone_name(&self.backbone.path),
             family: self.backbone.model.family().name().to_owned(),
             fingerprint: self.identity.fingerprint.clone(),
@@ -148,27 +149,12 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
         }
     }
 
-    /// Writes the test split's answers and the result of a run, from the loop's output and the scores of the best
-    /// module.
-    fn end(
-        &self,
-        start: Start,
-        outcome: Outcome,
-        majority: Option<Majority>,
-        programs: Option<ProgramTally>,
-        answers: &TestAnswers,
-        observer: &mut dyn Observer,
-    ) -> Result<RunResult, TrainError> {
+    /// The result of a run, from the loop's output and the scores of the best module.
+    fn result(&self, start: Start, outcome: &Outcome, majority: Option<Majority>) -> RunResult {
         let config = &self.resolved.config;
         let test_examples = start.examples[2];
-        let card = ModelCard {
-            start: &start,
-            selection: &outcome.selection,
-            test: Some(&outcome.test),
-        };
-        card.write(&self.folder.best())?;
-        let result = RunResult {
-            task: self.data.task().name().to_owned(),
+        RunResult {
+            task: start.task_name(),
             card: start.card,
             method: config.adapter.method,
             seed: config.seed,
@@ -180,11 +166,11 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
             fingerprint: start.fingerprint,
             data: start.data,
             best_step: outcome.selection.step,
-            selection_metric: outcome.selection.metric,
-            validation: outcome.selection.scores,
-            test: outcome.test,
+            selection_metric: outcome.selection.metric.clone(),
+            validation: outcome.selection.scores.clone(),
+            test: outcome.test.clone(),
             majority,
-            programs,
+            programs: None,
             training_seconds: outcome.progress.seconds,
             samples_per_second: outcome.progress.samples as f64 / outcome.progress.seconds.max(1e-9),
             test_seconds: outcome.test_seconds,
@@ -192,9 +178,25 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
             code_version: start.code_version,
             device: start.device,
             missing_layers: start.missing_layers,
+        }
+    }
+
+    /// Writes the end of the record, the model card and the result: the run is done.
+    fn end(
+        &self,
+        start: &Start,
+        outcome: &Outcome,
+        result: RunResult,
+        observer: &mut dyn Observer,
+    ) -> Result<RunResult, TrainError> {
+        let card = ModelCard {
+            start,
+            selection: &outcome.selection,
+            test: Some(&outcome.test),
         };
-        answers.write(&self.folder.test_answers())?;
-        let mut record = RecordWriter::of_run(self.folder, u64::MAX, config.train.tensorboard)?;
+        card.write(&self.folder.best())?;
+        let tensorboard = self.resolved.config.train.tensorboard;
+        let mut record = RecordWriter::of_run(self.folder, u64::MAX, tensorboard)?;
         record.write(&Line::End(Box::new(result.clone())))?;
         record.flush()?;
         folder::write_json(&self.folder.result(), &result)?;
@@ -204,13 +206,16 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
     }
 }
 
-/// The training context to store with the model.
+/// The training context to store with the model; of several tasks, that of the first.
 fn trained_with<B: Backend>(config: &RunConfig, backbone: &LoadedBackbone<B>, data: &PreparedData) -> Trained {
-    let target_tokens = match data {
-        PreparedData::Rows(task) => Some(task.target_width),
-        PreparedData::Programs(_) => None,
-    };
-    Trained::new(config, data.task(), backbone.model.family(), target_tokens)
+    let family = backbone.model.family();
+    match data {
+        PreparedData::Rows(tasks) => {
+            let first = tasks.first().expect("prepared data have a task");
+            Trained::new(config, &first.task, family, Some(first.target_width))
+        }
+        PreparedData::Programs(programs) => Trained::new(config, &programs.task, family, None),
+    }
 }
 
 /// A newly initialised adapter on the frozen backbone.
@@ -276,44 +281,98 @@ pub fn batch_options<B: Backend>(
         .batch_options(config, batches, batch_size, pad, task.target_width)
 }
 
-/// Trains a target on rows and writes the result.
+/// A task's splits as batches, and what they are scored by.
+struct Splits {
+    validation: EvaluationSet,
+    test: EvaluationSet,
+    metrics: Vec<Metric>,
+}
+
+impl Splits {
+    fn of<B: Backend>(
+        config: &RunConfig,
+        backbone: &LoadedBackbone<B>,
+        task: &PreparedTask,
+    ) -> Result<Self, TrainError> {
+        let set = |rows: &[Encoded], right: Right| -> Result<EvaluationSet, TrainError> {
+            let size = config.evaluation.batch_size;
+            let options = batch_options(config, backbone, task, BatchUse::Answering, size);
+            let batches = Batcher::new(rows, options)?.evaluation_batches()?;
+            Ok(EvaluationSet { batches, right })
+        };
+        let (rows, right) = selection_rows(&task.validation, config.evaluation.validation_rows);
+        Ok(Self {
+            validation: set(&rows, right)?,
+            test: set(&task.test.0, task.test.1.clone())?,
+            metrics: metrics(config, &task.task),
+        })
+    }
+}
+
+/// Trains a target on rows of one task or several, and writes the result.
 fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     begun: &Begun<'_, AB>,
-    task: &PreparedTask,
+    tasks: &[PreparedTask],
     adapter: Option<&AdapterConfig>,
     target: &T,
     observer: &mut dyn Observer,
 ) -> Result<RunResult, TrainError> {
     let (config, backbone) = (&begun.resolved.config, begun.backbone);
     let prompt = adapter.map_or(0, AdapterConfig::virtual_tokens);
-    check_rows(config, &backbone.model, prompt, task)?;
-    let options = |batches, batch_size| batch_options(config, backbone, task, batches, batch_size);
-    let evaluation_set = |rows: &[Encoded], right: Right| -> Result<EvaluationSet, TrainError> {
-        let options = options(BatchUse::Answering, config.evaluation.batch_size);
-        let batches = Batcher::new(rows, options)?.evaluation_batches()?;
-        Ok(EvaluationSet { batches, right })
-    };
-    let (rows, right) = selection_rows(&task.validation, config.evaluation.validation_rows);
-    let validation = evaluation_set(&rows, right)?;
-    let test = evaluation_set(&task.test.0, task.test.1.clone())?;
-    let examples = [task.train.len(), validation.right.len(), test.right.len()];
-    let start = begun.start(adapter, target, examples);
     let decode = |ids: &[u32]| -> Result<String, TrainError> { Ok(backbone.tokenizer.decode(ids, true)?) };
-    let metrics = metrics(config, &task.task);
+    let mut splits = Vec::with_capacity(tasks.len());
+    let mut examples = [0; 3];
+    for task in tasks {
+        check_rows(config, &backbone.model, prompt, task)?;
+        let of_task = Splits::of(config, backbone, task)?;
+        let counts = [
+            task.train.len(),
+            of_task.validation.right.len(),
+            of_task.test.right.len(),
+        ];
+        for (sum, count) in examples.iter_mut().zip(counts) {
+            *sum += count;
+        }
+        splits.push(of_task);
+    }
+    let start = begun.start(adapter, target, examples);
+    let part = config.train.batch_size / config.mixture.tasks_per_batch;
+    let jobs = tasks.iter().zip(&splits).map(|(task, splits)| {
+        let options = batch_options(config, backbone, task, BatchUse::Training, part);
+        Ok(JobTask {
+            name: task.task.name().to_owned(),
+            train: Batcher::new(&task.train, options)?,
+            validation: Some(&splits.validation),
+            test: Some(&splits.test),
+            metrics: &splits.metrics,
+            answers: answer_method(config, task.labels.as_ref(), task.target_width, &decode),
+        })
+    });
     let job = Job {
         identity: begun.identity,
         start: start.clone(),
         backbone_dropout: config.train.backbone_dropout.or(backbone.model.dropout_rate()),
-        train: Batcher::new(&task.train, options(BatchUse::Training, config.train.batch_size))?,
-        validation: Some(&validation),
-        test: Some(&test),
-        metrics: &metrics,
-        answers: answer_method(config, task.labels.as_ref(), task.target_width, &decode),
+        tasks: jobs.collect::<Result<_, TrainError>>()?,
     };
     let outcome = learner::train::<AB, T>(job, target, begun.folder, begun.device, observer)?;
-    let labels = task.labels.as_ref().map(|(texts, _)| texts.as_slice());
-    let answers = TestAnswers::of(&metrics, labels, &outcome.test_answers, &test.right);
-    begun.end(start, outcome, Some(task.majority.clone()), None, &answers, observer)
+    let answers: Vec<TestAnswers> = (tasks.iter().zip(&splits).zip(&outcome.answered))
+        .map(|((task, splits), answered)| {
+            let labels = task.labels.as_ref().map(|(texts, _)| texts.as_slice());
+            TestAnswers::of(&splits.metrics, labels, &answered.texts, &splits.test.right)
+        })
+        .collect();
+    match (tasks, answers.as_slice()) {
+        ([task], [answers]) => {
+            answers.write(&begun.folder.test_answers())?;
+            let result = begun.result(start.clone(), &outcome, Some(task.majority.clone()));
+            begun.end(&start, &outcome, result, observer)
+        }
+        _ => {
+            several::write(begun, tasks, &start, &outcome, &answers, target)?;
+            let result = begun.result(start.clone(), &outcome, None);
+            begun.end(&start, &outcome, result, observer)
+        }
+    }
 }
 
 /// Rows of the validation split used to choose the best step: all, or `limit` of them evenly spaced.

@@ -39,7 +39,10 @@ fn train<B: AutodiffBackend>(folder: &Path, rows: &Path, out: &Path, device: &B:
     target.save(&trained, out)?;
 
     let (batches, right) = (Batcher::new(&data.test.0, options)?.evaluation_batches()?, data.test.1);
-    let (test, (model, adapter)) = (evaluate::EvaluationSet { batches, right }, target.inner_parts(&trained));
+    let (test, (model, adapter)) = (
+        evaluate::EvaluationSet { batches, right },
+        target.inner_parts(&trained, 0),
+    );
     let decode = |ids: &[u32]| Ok(tokenizer.decode(ids, true)?);
     let answers = Generate::new(lengths.target, &decode);
     let texts = evaluate::predict(&model, &*adapter, &test, &answers, device, &mut |_, _| true)?;

@@ -89,6 +89,7 @@ fn work() {
                 fan_in: FanIn::Reference,
                 seed: 1,
                 weights: None,
+                sources: None,
             };
             let method = TrainMethod::Adapter(config.method());
             let sites = backbone.config().sites();

@@ -14,6 +14,7 @@
 mod tensors;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -29,7 +30,7 @@ use sha2::{Digest, Sha256};
 use crate::TrainError;
 use crate::config::RunConfig;
 use crate::error::CheckpointProblem;
-use crate::folder::{file_sha256, hex, remove_empty, remove_files, sync_folder, sync_tree};
+use crate::folder::{file_sha256, hex, names, remove_empty, remove_files, sync_folder, sync_tree};
 use crate::gradient::PathStack;
 use crate::optim::OptimizerState;
 use tensors::{Flat, Reader, TensorFile, Writer};
@@ -58,6 +59,11 @@ impl Identity {
     pub fn difference(&self, there: &Identity) -> Option<(String, String, String)> {
         if let Some((key, here, there)) = self.config.differences(&there.config).into_iter().next() {
             return Some((format!("`{key}`"), there, here));
+        }
+        let names = |config: &RunConfig| -> Vec<String> { config.tasks.iter().map(|task| task.name.clone()).collect() };
+        let (here, other) = (names(&self.config), names(&there.config));
+        if here != other {
+            return Some(("`tasks`".into(), other.join(", "), here.join(", ")));
         }
         if self.fingerprint != there.fingerprint {
             return Some((
@@ -165,7 +171,7 @@ where
     let path = folder.join(format!("step-{:08}", progress.step()));
     let temporary = unfinished(folder);
     fs::create_dir_all(folder).map_err(TrainError::io("create", folder))?;
-    remove_files(&temporary, &FILES)?;
+    clear_unfinished(&temporary)?;
     let written = write::<AB, M, O, P, I>(&temporary, progress, identity, module, optimizer);
     if let Err(error) = written {
         // A full disk is the likely cause; leftovers would only fill it further.
@@ -191,6 +197,21 @@ where
     Ok(path)
 }
 
+/// Removes what a kill left of a checkpoint: its files, and the one that safetensors writes before it has its name.
+fn clear_unfinished(path: &Path) -> Result<(), TrainError> {
+    if path.is_dir() {
+        let left: Vec<_> = names(path)?.into_iter().filter(|name| is_unnamed(name)).collect();
+        remove_files(path, &left)?;
+    }
+    remove_files(path, &FILES)
+}
+
+/// Whether it is a name that the crate tempfile gives by default: `.tmp` and six letters or digits.
+fn is_unnamed(name: &OsStr) -> bool {
+    let random = name.to_str().and_then(|name| name.strip_prefix(".tmp"));
+    random.is_some_and(|random| random.len() == 6 && random.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
 /// The checkpoint that is being written.
 pub(crate) fn unfinished(folder: &Path) -> PathBuf {
     folder.join(UNFINISHED)
@@ -198,9 +219,10 @@ pub(crate) fn unfinished(folder: &Path) -> PathBuf {
 
 /// Removes all checkpoints of a folder, and the folder itself if it is then empty.
 pub fn remove_all(folder: &Path) -> Result<(), TrainError> {
-    for path in list(folder)?.into_iter().chain([unfinished(folder)]) {
+    for path in list(folder)? {
         remove_files(&path, &FILES)?;
     }
+    clear_unfinished(&unfinished(folder))?;
     remove_empty(folder)
 }
 
@@ -212,7 +234,8 @@ where
     P: Position,
     I: Serialize + Clone,
 {
-    fs::create_dir(path).map_err(TrainError::io("create", path))?;
+    // Files of others may be in it, and go with it.
+    fs::create_dir_all(path).map_err(TrainError::io("create", path))?;
     let mut tensors: Vec<(String, Flat<AB::InnerBackend>)> = Vec::new();
     let mut reader = Reader::<AB> {
         path: PathStack::default(),

@@ -29,8 +29,9 @@ pub use own_fields::default_settings;
 pub(crate) use own_fields::defaults_of;
 pub(crate) use sections::yes;
 pub use sections::{
-    AdapterSection, CheckpointSection, EvaluationSection, GenerationSection, GroupSection, InputSection, ModelRate,
-    ModelWord, OptimizerSection, PredictionMethod, PromptStart, SelectionMetric, TidyRule, TrainMethod, TrainSection,
+    AdapterSection, CheckpointSection, EvaluationSection, GenerationSection, GroupSection, InputSection, MixedTask,
+    MixtureSection, ModelRate, ModelWord, OptimizerSection, PredictionMethod, PromptStart, SelectionMetric, TidyRule,
+    TrainMethod, TrainSection,
 };
 pub use values::collect;
 
@@ -57,12 +58,20 @@ pub struct RunConfig {
     /// Decides initial values, order of the examples and dropout. Order and randomness are functions of (seed, step).
     #[schemars(range(min = 0))]
     pub seed: u64,
+    /// Several tasks that are trained together, one `[[tasks]]` table each, in place of `task` and `data`.
+    // Records from before this was a setting lack it, as they do the next one. Names are compared on resuming.
+    #[schemars(extend("x-free" = true))]
+    #[serde(default)]
+    pub tasks: Vec<MixedTask>,
     /// What is trained, and its size.
     pub adapter: AdapterSection,
     /// Which rows enter the backbone, and in what form.
     pub input: InputSection,
     /// Steps, batches and dropout.
     pub train: TrainSection,
+    /// How several tasks are mixed. Which task a batch is of is a function of (seed, step).
+    #[serde(default)]
+    pub mixture: MixtureSection,
     /// AdamW, its defaults as PyTorch's. Each parameter group has a section of its own with its rate.
     pub optimizer: OptimizerSection,
     /// How rows are answered and scored, and which step is kept.
@@ -106,8 +115,74 @@ impl RunConfig {
             .collect()
     }
 
+    /// The configuration of one of the tasks that are trained together, as if it was trained alone.
+    ///
+    /// # Panics
+    /// If there are not that many.
+    #[must_use]
+    pub fn of_task(&self, task: usize) -> Self {
+        let MixedTask { name, data } = self.tasks[task].clone();
+        Self {
+            task: name,
+            data,
+            tasks: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// Checks the tasks that are trained together.
+    fn validate_tasks(&self) -> Result<(), ConfigError> {
+        let refuse = |key, found: String, expected: &str| {
+            let expected = expected.to_owned();
+            Err(ConfigError::Conflict { key, found, expected })
+        };
+        if self.tasks.is_empty() {
+            return match self.mixture.tasks_per_batch {
+                1 => Ok(()),
+                more => refuse(
+                    "mixture.tasks_per_batch",
+                    more.to_string(),
+                    "must be 1 without [[tasks]] tables",
+                ),
+            };
+        }
+        if !self.task.is_empty() {
+            return refuse(
+                "task",
+                format!("{:?}", self.task),
+                "must be left out where there are [[tasks]] tables",
+            );
+        }
+        for (place, MixedTask { name, data }) in self.tasks.iter().enumerate() {
+            if name.is_empty() {
+                return Err(ConfigError::Missing { key: "tasks.name" });
+            }
+            if data.as_os_str().is_empty() {
+                return Err(ConfigError::Missing { key: "tasks.data" });
+            }
+            if self.tasks[..place].iter().any(|before| before.name == *name) {
+                return refuse(
+                    "tasks.name",
+                    format!("{name:?}"),
+                    "another [[tasks]] table has this task",
+                );
+            }
+        }
+        if let [only] = self.tasks.as_slice() {
+            let expected = "a single task is to be given as `task` and `data`, not as a [[tasks]] table";
+            return refuse("tasks.name", format!("{:?}", only.name), expected);
+        }
+        let (size, parts) = (self.train.batch_size, self.mixture.tasks_per_batch);
+        if !size.is_multiple_of(parts) {
+            let expected = format!("must divide `train.batch_size`, which is {size}");
+            return refuse("mixture.tasks_per_batch", parts.to_string(), &expected);
+        }
+        Ok(())
+    }
+
     /// Checks what concerns more than one field.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        self.validate_tasks()?;
         for pair in self.input.buckets.windows(2) {
             if pair[1] <= pair[0] {
                 return Err(ConfigError::BucketOrder {
@@ -150,12 +225,14 @@ impl RunConfig {
         if self.adapter.init == PromptStart::Text && self.adapter.init_text.is_empty() {
             return Err(ConfigError::EmptyInitText);
         }
-        let (starts, from) = (self.adapter.init == PromptStart::Adapter, &self.adapter.init_from);
+        let (init, from) = (self.adapter.init, &self.adapter.init_from);
+        let starts = matches!(init, PromptStart::Adapter | PromptStart::Nearest);
         if starts && from.is_empty() {
             return Err(ConfigError::Conflict {
                 key: "adapter.init_from",
                 found: "\"\"".to_owned(),
-                expected: "must name an adapter, a run or a file of virtual tokens, as `adapter.init` is `adapter`"
+                expected: "must name an adapter, a run or a file of virtual tokens, as `adapter.init` is `adapter` or \
+                           `nearest`"
                     .to_owned(),
             });
         }
@@ -163,13 +240,20 @@ impl RunConfig {
             return Err(ConfigError::Conflict {
                 key: "adapter.init_from",
                 found: format!("{from:?}"),
-                expected: "must be empty unless `adapter.init` is `adapter`".to_owned(),
+                expected: "must be empty unless `adapter.init` is `adapter` or `nearest`".to_owned(),
+            });
+        }
+        if init == PromptStart::Nearest && self.adapter.sources.is_empty() {
+            return Err(ConfigError::Conflict {
+                key: "adapter.sources",
+                found: "[]".to_owned(),
+                expected: "must name the prompts among which `adapter.init` = `nearest` chooses".to_owned(),
             });
         }
         if starts && self.adapter.method == TrainMethod::Full {
             return Err(ConfigError::Conflict {
                 key: "adapter.init",
-                found: "adapter".to_owned(),
+                found: "adapter or nearest".to_owned(),
                 expected: "must be left out with method full, which starts from the backbone".to_owned(),
             });
         }

@@ -192,8 +192,29 @@ pub enum TrainError {
     /// Invalid adapter.
     #[error(transparent)]
     Core(#[from] adept_core::CoreError),
+    /// Several tasks where one is needed.
+    #[error("expected a single task, found {tasks} in [[tasks]] tables")]
+    SeveralTasks {
+        /// Number of tasks.
+        tasks: usize,
+    },
+
+    /// A task of several whose name another one has.
+    #[error("[[tasks]]: two cards have the name `{task}`: expected one table for each task")]
+    TaskTwice {
+        /// The name.
+        task: String,
+    },
+
+    /// A method that mixes prompts of other tasks, without any.
+    #[error("`adapter.sources` is empty: expected prompts of other tasks, which {method} mixes")]
+    NoSources {
+        /// The method.
+        method: TrainMethod,
+    },
+
     /// An adapter or prompt that cannot be the start of another.
-    #[error("`adapter.init_from`: {}: {problem}", path.display())]
+    #[error("a prompt or adapter to start from: {}: {problem}", path.display())]
     InitFrom {
         /// The file or folder.
         path: PathBuf,

@@ -8,6 +8,7 @@
 //! | `events.out.tfevents.adept` | the record as TensorBoard reads it ([`crate::tensorboard`]) |
 //! | `checkpoint/step-<n>/` | what is needed to resume ([`crate::checkpoint`]); removed when the run is done |
 //! | `best/` | best adapter in PEFT's layout, or the backbone for method `full`, with `selection.json` and a model card ([`crate::model_card`]) |
+//! | `tasks/<name>/` | runs on several tasks: the adapter of each (`best/`), its answers and its scores |
 //! | `completions.jsonl`, `judged.json` | tasks of programs: generated programs and their verdicts |
 //! | `test-answers.json` | answers to the test split ([`crate::test_answers`]); missing in older runs |
 //! | `result.json` | scores; written last, so that its presence means the run is done |
@@ -49,6 +50,7 @@ use write::{is_temporary, remove_file, remove_tree};
 
 const LOCK: &str = "run.lock";
 const SELECTION: &str = "selection.json";
+const TASKS: &str = "tasks";
 
 /// Claims a folder for several runs.
 ///
@@ -115,6 +117,7 @@ impl RunFolder {
         };
         folder.clear_temporaries()?;
         finish_replacement(&folder.path, "best")?;
+        finish_replacement(&folder.path, TASKS)?;
         Ok(folder)
     }
 
@@ -174,6 +177,22 @@ impl RunFolder {
     /// Path of the test split's answers.
     pub fn test_answers(&self) -> PathBuf {
         self.path.join(TEST_ANSWERS)
+    }
+
+    /// Path of what belongs to each of several tasks.
+    pub fn tasks(&self) -> PathBuf {
+        self.path.join(TASKS)
+    }
+
+    /// Replaces what belongs to each of several tasks: `write` fills a new folder.
+    ///
+    /// # Errors
+    /// Files that cannot be written, and those of `write`.
+    pub fn replace_tasks(&self, write: impl FnOnce(&Path) -> Result<(), TrainError>) -> Result<(), TrainError> {
+        replace_folder(&self.path, TASKS, |temporary| {
+            fs::create_dir_all(temporary).map_err(TrainError::io("create", temporary))?;
+            write(temporary)
+        })
     }
 
     /// Path of the scores.
@@ -265,6 +284,9 @@ pub fn clear(path: &Path, kind: FolderKind) -> Result<Cleared, TrainError> {
     }
     checkpoint::remove_all(&folder.checkpoints())?;
     folder.clear_best()?;
+    if folder.tasks().is_dir() {
+        remove_tree(&folder.tasks())?;
+    }
     if kind == FolderKind::Pretraining {
         for name in ["model", "tokenizer"] {
             replace::remove_written(&path.join(name))?;

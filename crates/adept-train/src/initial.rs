@@ -9,7 +9,7 @@ use std::rc::Rc;
 use adept_core::{
     Adapter, AdapterConfig, AdapterInit, CoreError, Fingerprint, Method, MethodSettings, ModelSites, PromptInit,
 };
-use adept_data::TextTokenizer;
+use adept_data::{DataFile, TextTokenizer};
 use adept_models::Backbone;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Int, Tensor, TensorData};
@@ -33,6 +33,8 @@ pub fn adapter_config(config: &RunConfig, method: Method, sites: &ModelSites) ->
         rank: section.rank,
         budget_tokens: section.budget_tokens,
         max_source_length: config.input.max_source_length,
+        tasks: config.tasks.len().max(1),
+        sources: section.sources.len(),
         dept_alpha: section.dept_alpha,
         bottleneck_dropout: section.bottleneck_dropout,
         own: &own,
@@ -70,6 +72,21 @@ fn ordinary_tokens(special: &[u32], end: u32, count: usize) -> Vec<u32> {
     ids
 }
 
+/// The files that a run starts from besides its data and backbone: those of `adapter.init_from` and `adapter.sources`.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn source_files(config: &RunConfig) -> Result<Vec<DataFile>, TrainError> {
+    let section = &config.adapter;
+    let from = [&section.init_from].into_iter().filter(|path| !path.is_empty());
+    let from = from.map(|path| ("adapter.init_from".to_owned(), path));
+    let sources = section.sources.iter().enumerate();
+    let sources = sources.map(|(place, path)| (format!("adapter.sources {}", place + 1), path));
+    from.chain(sources)
+        .map(|(name, path)| source::files(&name, Path::new(path)))
+        .collect()
+}
+
 /// A newly initialised adapter; `fingerprint` is the backbone's.
 ///
 /// # Errors
@@ -89,42 +106,49 @@ pub fn build_adapter<AB: AutodiffBackend, M: Backbone<AB::InnerBackend>>(
         let ids: Tensor<AB::InnerBackend, 2, Int> = Tensor::from_data(TensorData::new(ids, [1, count]), device);
         PromptInit::Rows(Tensor::from_inner(backbone.embed(ids).reshape([count, d_model])))
     };
+    let sites = backbone.sites();
+    let model = source::Model {
+        sites: &sites,
+        d_model: backbone.d_model(),
+        fingerprint,
+    };
+    let m = adapter.virtual_tokens();
     let prompt = match section.init {
-        PromptStart::Adapter => {
-            let model = source::Model {
-                sites: &backbone.sites(),
-                d_model: backbone.d_model(),
-                fingerprint,
+        PromptStart::Adapter | PromptStart::Nearest => {
+            let given = Path::new(&section.init_from);
+            let from = match section.init {
+                PromptStart::Nearest => source::nearest::<AB>(given, &section.sources, m, &model, device)?,
+                _ => given,
             };
-            match source::read::<AB>(Path::new(&section.init_from), adapter, &model, device)? {
+            match source::read::<AB>(from, adapter, &model, device)? {
                 source::Start::Whole(whole) => return Ok(*whole),
                 source::Start::Prompt(rows) => PromptInit::Rows(rows),
             }
         }
-        PromptStart::Text if adapter.virtual_tokens() > 0 => {
-            embedded(tokenizer.encode(&section.init_text, config.input.max_source_length)?)
-        }
-        PromptStart::Vocabulary if adapter.virtual_tokens() > 0 => {
+        PromptStart::Text if m > 0 => embedded(tokenizer.encode(&section.init_text, config.input.max_source_length)?),
+        PromptStart::Vocabulary if m > 0 => {
             let end = tokenizer.vocab_size().min(backbone.vocab_size()) as u32;
             let candidates = ordinary_tokens(&tokenizer.special_ids(), end, section.init_candidates);
             let seed = mix(config.seed, INITIAL_TOKENS);
-            embedded(adept_core::sample_vocabulary(
-                &candidates,
-                adapter.virtual_tokens(),
-                seed,
-            ))
+            embedded(adept_core::sample_vocabulary(&candidates, m, seed))
         }
         PromptStart::Text | PromptStart::Vocabulary | PromptStart::Random => {
             PromptInit::Random { std: section.init_std }
         }
+    };
+    let sources = match (adapter.sources(), section.sources.as_slice()) {
+        (0, _) => None,
+        (_, []) => return Err(TrainError::NoSources { method: section.method }),
+        (_, paths) => Some(source::prompts::<AB>(paths, m, &model, device)?),
     };
     let start = AdapterInit {
         prompt,
         fan_in: section.fan_in,
         seed: mix(config.seed, INITIAL_VALUES),
         weights: Some(Rc::new(backbone.weights())),
+        sources,
     };
-    Ok(Adapter::new(adapter, &backbone.sites(), start, device)?)
+    Ok(Adapter::new(adapter, &sites, start, device)?)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! target tokens, so that accumulation only affects memory. The best step on the validation split is kept in `best/`
 //! and scored on the test split.
 
+mod draws;
 mod pass;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use crate::record::{Evaluation, Line, RecordWriter, Resume, Scores, Selection, S
 use crate::target::Target;
 use crate::training_loop::{Course, Figures, Pace, Pass, Taken, TrainingLoop};
 
+use draws::Draws;
 use pass::token_shares;
 pub use pass::{LossAndGradients, loss, mix, pass, step_gradients};
 
@@ -36,7 +38,15 @@ pub struct Job<'a> {
     pub start: Start,
     /// Dropout inside the backbone.
     pub backbone_dropout: f64,
-    /// Training batches.
+    /// What is trained on: one task, or several that are mixed as the configuration says.
+    pub tasks: Vec<JobTask<'a>>,
+}
+
+/// One task of a run.
+pub struct JobTask<'a> {
+    /// Its name.
+    pub name: String,
+    /// Training batches; of several tasks, of the size of one task's part of a batch.
     pub train: Batcher<'a>,
     /// Used to choose the best step; `None` keeps the last one.
     pub validation: Option<&'a EvaluationSet>,
@@ -48,6 +58,39 @@ pub struct Job<'a> {
     pub answers: AnswerMethod<'a>,
 }
 
+/// Answers to a split of one task, and their scores by metric.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Answered {
+    /// Scores by metric name, times 100.
+    pub scores: Scores,
+    /// Answers in the split's order; none without such a split.
+    pub texts: Vec<String>,
+}
+
+/// Name of the mean over several tasks of each one's first metric.
+pub const MEAN: &str = "mean";
+
+/// Scores of all tasks of a run. Of several, a metric's name stands behind the task's (`rte/accuracy`), and [`MEAN`] is
+/// the mean of their first metrics.
+fn together(tasks: &[JobTask<'_>], answered: &[Answered]) -> Scores {
+    if let [only] = answered {
+        return only.scores.clone();
+    }
+    let mut all = Scores::new();
+    let mut sum = 0.0;
+    for (task, answered) in tasks.iter().zip(answered) {
+        let first = task
+            .metrics
+            .first()
+            .and_then(|metric| answered.scores.get(metric.name()));
+        sum += first.copied().unwrap_or(f64::NEG_INFINITY);
+        let named = answered.scores.iter();
+        all.extend(named.map(|(metric, score)| (format!("{}/{metric}", task.name), *score)));
+    }
+    all.insert(MEAN.to_owned(), sum / tasks.len().max(1) as f64);
+    all
+}
+
 /// Result of training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
@@ -57,8 +100,8 @@ pub struct Outcome {
     pub test: Scores,
     /// Seconds in which the test split was answered.
     pub test_seconds: Option<f64>,
-    /// Its answers to the test split, in the split's order; none without such a split.
-    pub test_answers: Vec<String>,
+    /// Its answers to each task's test split.
+    pub answered: Vec<Answered>,
     /// Progress at the end of the run.
     pub progress: Progress,
 }
@@ -100,6 +143,7 @@ where
 /// A run on a task.
 struct TaskCourse<'a, AB: AutodiffBackend, T: Target<AB>> {
     job: Job<'a>,
+    draws: Draws,
     groups: Vec<GroupConfig>,
     target: &'a T,
     folder: &'a RunFolder,
@@ -141,8 +185,11 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> TaskCourse<'a, AB, T> {
             record_bytes: 0,
         };
         let progress = found.as_ref().map_or(start, |found| found.progress.clone());
-        let tensorboard = job.identity.config.train.tensorboard;
+        let config = &job.identity.config;
+        let tensorboard = config.train.tensorboard;
+        let sizes: Vec<usize> = job.tasks.iter().map(|task| task.train.rows()).collect();
         let mut course = Self {
+            draws: Draws::new(&sizes, &config.mixture, config.seed),
             record: RecordWriter::of_run(folder, progress.record_bytes, tensorboard)?,
             best: folder.selection()?,
             job,
@@ -201,19 +248,21 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> TaskCourse<'a, AB, T> {
             .replace_best(selection, &card, |path| self.target.save(trained, path))
     }
 
+    /// Answers one task's split; `None` if the run is to stop.
     fn predict(
         &mut self,
         trained: &T::Trained,
+        task: usize,
         set: &EvaluationSet,
         split: Split,
-    ) -> Result<Option<(Scores, Vec<String>)>, TrainError> {
-        let (backbone, adapter) = self.target.inner_parts(trained);
+    ) -> Result<Option<Answered>, TrainError> {
+        let (backbone, adapter) = self.target.inner_parts(trained, task);
         let observer = &mut *self.observer;
         let mut proceed = |done, total| {
             observer.event(&Event::EvaluationProgress { split, done, total });
             done == total || !observer.stop_requested()
         };
-        let job = &self.job;
+        let job = &self.job.tasks[task];
         let predictions = evaluate::predict::<AB::InnerBackend, _>(
             &backbone,
             &*adapter,
@@ -222,11 +271,30 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> TaskCourse<'a, AB, T> {
             self.device,
             &mut proceed,
         )?;
-        let scored = |predictions: Vec<String>| {
-            let scores = evaluate::scores(job.metrics, &predictions, &set.right);
-            (scores, predictions)
-        };
-        Ok(predictions.map(scored))
+        Ok(predictions.map(|texts| Answered {
+            scores: evaluate::scores(job.metrics, &texts, &set.right),
+            texts,
+        }))
+    }
+
+    /// Answers a split of every task that has it; `None` if the run is to stop.
+    fn predict_all(&mut self, trained: &T::Trained, split: Split) -> Result<Option<Vec<Answered>>, TrainError> {
+        let mut all = Vec::with_capacity(self.job.tasks.len());
+        for task in 0..self.job.tasks.len() {
+            let set = match split {
+                Split::Validation => self.job.tasks[task].validation,
+                Split::Test => self.job.tasks[task].test,
+            };
+            let Some(set) = set else {
+                all.push(Answered::default());
+                continue;
+            };
+            match self.predict(trained, task, set, split)? {
+                Some(answered) => all.push(answered),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(all))
     }
 
     /// Loads the best module and scores it on the test split.
@@ -237,31 +305,32 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> TaskCourse<'a, AB, T> {
         })?;
         self.folder.verify_best(&selection)?;
         let mut test_seconds = None;
-        let (test, test_answers) = match self.job.test {
-            None => (Scores::new(), Vec::new()),
-            Some(set) => {
-                let best = self.target.load(&self.folder.best(), self.device)?;
-                let began = Instant::now();
-                match self.predict(&best, set, Split::Test)? {
-                    Some(scored) => {
-                        test_seconds = Some(began.elapsed().as_secs_f64());
-                        scored
-                    }
-                    // The last step was saved before the loop ended.
-                    None => {
-                        return Err(TrainError::Interrupted {
-                            step: self.progress.step,
-                        });
-                    }
+        let mut answered = vec![Answered::default(); self.job.tasks.len()];
+        if self.job.tasks.iter().any(|task| task.test.is_some()) {
+            let best = self.target.load(&self.folder.best(), self.device)?;
+            let began = Instant::now();
+            match self.predict_all(&best, Split::Test)? {
+                Some(found) => {
+                    test_seconds = Some(began.elapsed().as_secs_f64());
+                    answered = found;
+                }
+                // The last step was saved before the loop ended.
+                None => {
+                    return Err(TrainError::Interrupted {
+                        step: self.progress.step,
+                    });
                 }
             }
-        };
+        }
         self.record.flush()?;
         Ok(Outcome {
             selection,
-            test,
+            test: match test_seconds {
+                Some(_) => together(&self.job.tasks, &answered),
+                None => Scores::new(),
+            },
             test_seconds,
-            test_answers,
+            answered,
             progress: self.progress,
         })
     }
@@ -278,7 +347,7 @@ impl<AB: AutodiffBackend, T: Target<AB>> Course<AB> for TaskCourse<'_, AB, T> {
         Pace {
             seed: config.seed,
             steps: config.train.steps,
-            accumulation: config.train.accumulation,
+            passes: config.train.accumulation * config.mixture.tasks_per_batch,
             log_every: config.train.log_every,
             evaluate_every: config.evaluation.every,
             save_every: config.checkpoint.every,
@@ -303,10 +372,14 @@ impl<AB: AutodiffBackend, T: Target<AB>> Course<AB> for TaskCourse<'_, AB, T> {
 
     fn passes(&mut self, step: usize) -> Result<(Vec<Pass>, StepNote), TrainError> {
         let config = &self.job.identity.config;
-        let first = step * config.train.accumulation;
-        let batches: Vec<Batch> = (first..first + config.train.accumulation)
-            .map(|number| self.job.train.train_batch(config.seed, number))
-            .collect::<Result<_, _>>()?;
+        let count = config.train.accumulation * config.mixture.tasks_per_batch;
+        let mut tasks = Vec::with_capacity(count);
+        let mut batches = Vec::with_capacity(count);
+        for number in step * count..(step + 1) * count {
+            let (task, before) = self.draws.at(number);
+            tasks.push(task);
+            batches.push(self.job.tasks[task].train.train_batch(config.seed, before)?);
+        }
         let real = |batch: &Batch| batch.mask.iter().filter(|real| **real).count();
         self.step_size = (
             batches.iter().map(|batch| batch.batch).sum(),
@@ -316,14 +389,16 @@ impl<AB: AutodiffBackend, T: Target<AB>> Course<AB> for TaskCourse<'_, AB, T> {
             rows: batches.iter().flat_map(|batch| batch.rows.iter().copied()).collect(),
             shares: token_shares(&batches),
         };
-        let passes = batches.into_iter().zip(&note.shares);
-        let passes = passes.map(|(batch, &share)| Pass { batch, share }).collect();
-        Ok((passes, note))
+        let passes = batches.into_iter().zip(&note.shares).zip(tasks);
+        let passes = passes.map(|((batch, &share), task)| Pass { batch, share, task });
+        Ok((passes.collect(), note))
     }
 
-    fn loss(&self, trained: &T::Trained, batch: &Batch) -> Tensor<AB, 1> {
+    fn loss(&self, trained: &T::Trained, pass: &Pass) -> Tensor<AB, 1> {
         let (backbone, adapter) = self.target.parts(trained);
-        loss::<AB, _>(backbone, adapter, batch, self.job.backbone_dropout, self.device)
+        let of_task = adapter.of_task(pass.task);
+        let adapter = of_task.as_deref().unwrap_or(adapter);
+        loss::<AB, _>(backbone, adapter, &pass.batch, self.job.backbone_dropout, self.device)
     }
 
     fn rates(&self, step: usize) -> Vec<f64> {
@@ -394,14 +469,18 @@ impl<AB: AutodiffBackend, T: Target<AB>> Course<AB> for TaskCourse<'_, AB, T> {
     /// last one.
     fn evaluate(&mut self, trained: &T::Trained) -> Result<bool, TrainError> {
         let started = Instant::now();
-        let Some(set) = self.job.validation else {
+        if self.job.tasks.iter().any(|task| task.validation.is_none()) {
             return self.keep_last(trained).map(|()| true);
-        };
-        let Some((scores, _)) = self.predict(trained, set, Split::Validation)? else {
+        }
+        let Some(answered) = self.predict_all(trained, Split::Validation)? else {
             return Ok(false);
         };
+        let scores = together(&self.job.tasks, &answered);
         let step = self.progress.step;
-        let metric = self.job.metrics.first().map_or("", |metric| metric.name());
+        let metric = match self.job.tasks.as_slice() {
+            [only] => only.metrics.first().map_or("", |metric| metric.name()),
+            _ => MEAN,
+        };
         let score = scores.get(metric).copied().unwrap_or(f64::NEG_INFINITY);
         // Ties keep the earlier step. A resumed run repeats evaluations already in its `best/`, which are ties too.
         let best = self

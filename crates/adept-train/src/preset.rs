@@ -49,14 +49,14 @@ pub(crate) fn defaults(preset: Preset, task: Option<&str>, method: Option<&str>)
         layers.push(include_str!("../presets/large.toml"));
     }
     layers.extend(match method {
-        Some("pt" | "p_tuning") => Some(include_str!("../presets/pt.toml")),
+        Some("pt" | "p_tuning" | "mpt" | "attempt") => Some(include_str!("../presets/pt.toml")),
         Some("residual") => Some(include_str!("../presets/residual.toml")),
         _ => None,
     });
     if task.as_ref().is_some_and(Task::is_program) {
         layers.push(include_str!("../presets/program.toml"));
         layers.extend(match method {
-            Some("pt" | "p_tuning") => Some(include_str!("../presets/program-pt.toml")),
+            Some("pt" | "p_tuning" | "mpt" | "attempt") => Some(include_str!("../presets/program-pt.toml")),
             Some("dept") => Some(include_str!("../presets/program-dept.toml")),
             Some("adept") | None => Some(include_str!("../presets/program-adept.toml")),
             _ => None,

@@ -99,13 +99,19 @@ impl Start {
         task_of(self.card.as_deref(), &self.resolved.config.task)
     }
 
-    /// The task's name; the configuration may hold the path of a card instead.
+    /// The task's name; the configuration may hold the path of a card instead. Several are joined by `+`.
     #[must_use]
     pub fn task_name(&self) -> String {
-        let unknown = || {
-            let stem = Path::new(&self.resolved.config.task).file_stem();
+        let stem = |name: &str| {
+            let stem = Path::new(name).file_stem();
             stem.unwrap_or_default().to_string_lossy().into_owned()
         };
+        let config = &self.resolved.config;
+        if !config.tasks.is_empty() {
+            let names: Vec<String> = config.tasks.iter().map(|task| stem(&task.name)).collect();
+            return names.join("+");
+        }
+        let unknown = || stem(&config.task);
         self.own_task().map_or_else(unknown, |task| task.name().to_owned())
     }
 }

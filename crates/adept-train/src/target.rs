@@ -13,6 +13,7 @@ use burn::tensor::backend::AutodiffBackend;
 
 use crate::TrainError;
 use crate::model::TaskModel;
+use crate::trained::Trained;
 
 /// A backbone that can be trained on `AB` and evaluated on its inner backend.
 pub trait TrainBackbone<AB: AutodiffBackend>: TaskModel<AB> + AutodiffModule<AB, InnerModule = Self::Inner> {
@@ -51,11 +52,16 @@ pub trait Target<AB: AutodiffBackend> {
     /// Backbone and adapter for a tracked forward pass.
     fn parts<'a>(&'a self, trained: &'a Self::Trained) -> (&'a Self::Backbone, &'a dyn Intervention<AB>);
 
-    /// Backbone and adapter without autodiff, for evaluation.
-    fn inner_parts(&self, trained: &Self::Trained) -> InnerParts<AB, Self::Backbone>;
+    /// Backbone and adapter without autodiff, for evaluation on one of the run's tasks.
+    fn inner_parts(&self, trained: &Self::Trained, task: usize) -> InnerParts<AB, Self::Backbone>;
 
     /// Writes the trained module to the folder `path`, which is created.
     fn save(&self, trained: &Self::Trained, path: &Path) -> Result<(), TrainError>;
+
+    /// Writes what one of the run's tasks uses of the trained module to the folder `path`, to be loaded as if it was
+    /// trained on that task alone; `false` where there is nothing smaller than the whole to write.
+    fn save_task(&self, trained: &Self::Trained, task: usize, about: &Trained, path: &Path)
+    -> Result<bool, TrainError>;
 
     /// Loads what [`Self::save`] wrote.
     fn load(&self, path: &Path, device: &AB::Device) -> Result<Self::Trained, TrainError>;
@@ -117,8 +123,11 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Target<AB> for AdapterTarget<AB,
         (&self.frozen, trained)
     }
 
-    fn inner_parts(&self, trained: &Adapter<AB>) -> (M::Inner, Box<dyn Intervention<AB::InnerBackend>>) {
+    fn inner_parts(&self, trained: &Adapter<AB>, task: usize) -> (M::Inner, Box<dyn Intervention<AB::InnerBackend>>) {
         let adapter = trained.valid().folded();
+        if let Some(of_task) = adapter.of_task(task) {
+            return (self.inner.clone(), of_task);
+        }
         let adapter: Box<dyn Intervention<_>> = if self.folds_vocabulary {
             let folded = FoldedPrompt::new(&adapter, self.inner.embedding_weight());
             Box::new(folded.expect("a trained adapter folds as its initial one does"))
@@ -130,6 +139,20 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Target<AB> for AdapterTarget<AB,
 
     fn save(&self, trained: &Adapter<AB>, path: &Path) -> Result<(), TrainError> {
         Ok(adept_core::file::save(path, &trained.valid(), &self.metadata)?)
+    }
+
+    fn save_task(&self, trained: &Adapter<AB>, task: usize, about: &Trained, path: &Path) -> Result<bool, TrainError> {
+        let (adapter, config) = (trained.valid(), &self.metadata.config);
+        let alone = adapter.alone(config, task);
+        let (config, adapter) = alone.unwrap_or_else(|| (config.clone(), adapter));
+        let metadata = AdapterMetadata {
+            config,
+            task: Some(about.task.clone()),
+            trained: Some(about.to_map()),
+            ..self.metadata.clone()
+        };
+        adept_core::file::save(path, &adapter, &metadata)?;
+        Ok(true)
     }
 
     fn load(&self, path: &Path, device: &AB::Device) -> Result<Adapter<AB>, TrainError> {
@@ -176,12 +199,16 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Target<AB> for FullTarget<AB, M>
         (trained, &Unchanged)
     }
 
-    fn inner_parts(&self, trained: &M) -> (M::Inner, Box<dyn Intervention<AB::InnerBackend>>) {
+    fn inner_parts(&self, trained: &M, _task: usize) -> (M::Inner, Box<dyn Intervention<AB::InnerBackend>>) {
         (trained.valid(), Box::new(Unchanged))
     }
 
     fn save(&self, trained: &M, path: &Path) -> Result<(), TrainError> {
         (self.save)(&trained.valid(), path)
+    }
+
+    fn save_task(&self, _: &M, _: usize, _: &Trained, _: &Path) -> Result<bool, TrainError> {
+        Ok(false)
     }
 
     fn load(&self, path: &Path, _device: &AB::Device) -> Result<M, TrainError> {

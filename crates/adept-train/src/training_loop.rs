@@ -30,7 +30,7 @@ pub(crate) struct Pace {
     /// Optimiser steps.
     pub steps: usize,
     /// Passes per step.
-    pub accumulation: usize,
+    pub passes: usize,
     /// Steps between points of the loss curve.
     pub log_every: usize,
     /// Steps between evaluations.
@@ -54,6 +54,8 @@ pub(crate) struct Pass {
     pub batch: Batch,
     /// Weight of its gradient within the step.
     pub share: f64,
+    /// Which of the run's tasks its rows are of.
+    pub task: usize,
 }
 
 /// Figures of a step, read from the device.
@@ -106,8 +108,8 @@ pub(crate) trait Course<AB: AutodiffBackend> {
     /// The passes of step `step`.
     fn passes(&mut self, step: usize) -> Result<(Vec<Pass>, Self::Note), TrainError>;
 
-    /// Mean loss `[1]` of a batch, tracked.
-    fn loss(&self, trained: &Self::Trained, batch: &Batch) -> Tensor<AB, 1>;
+    /// Mean loss `[1]` of a pass's batch, tracked.
+    fn loss(&self, trained: &Self::Trained, pass: &Pass) -> Tensor<AB, 1>;
 
     /// Learning rate of each group at step `step`.
     fn rates(&self, step: usize) -> Vec<f64>;
@@ -210,14 +212,14 @@ impl<'a, AB: AutodiffBackend, C: Course<AB>> TrainingLoop<'a, AB, C> {
         let (passes, note) = self.course.passes(step)?;
         let mut gradients = GradientSet::default();
         let mut losses = Vec::with_capacity(passes.len());
-        for (index, Pass { batch, share }) in passes.iter().enumerate() {
+        for (index, next) in passes.iter().enumerate() {
             if self.course.stop_requested() {
                 return Ok((trained, false));
             }
-            let number = (step * pace.accumulation + index) as u64;
+            let number = (step * pace.passes + index) as u64;
             AB::seed(self.device, mix(pace.seed, number));
-            let loss = self.course.loss(&trained, batch);
-            let (loss, gradient) = pass::<AB, _>(&trained, loss, *share);
+            let loss = self.course.loss(&trained, next);
+            let (loss, gradient) = pass::<AB, _>(&trained, loss, next.share);
             losses.push(loss);
             gradients.accumulate(gradient);
         }

@@ -23,7 +23,7 @@ fn passes<AB: AutodiffBackend>(family: &str) {
     let (tables, merged) = if family == "codegen" { (1, 4) } else { (3, 0) };
     assert_eq!(
         report.rows.len(),
-        4 + tables + 9 + 13 + 14 + 16 + 14 + 13 + 13 + 7 + 7 + 6 * 7 + 9 + (9 + 8) + 2 * 7 + merged,
+        4 + tables + 9 + 13 + 14 + 16 + 14 + 13 + 13 + 7 + 7 + 6 * 7 + 9 + (9 + 8) + 2 * 7 + 9 + 3 * 7 + merged,
         "every group is there"
     );
     assert_eq!(report.not_checked, [], "nothing is left out");
@@ -464,7 +464,7 @@ fn large_values_pass_by_the_noise_that_the_folder_holds_and_mistakes_do_not() {
         }
     });
     // The groups of files beside are not rescaled.
-    const BESIDE: [&str; 11] = [
+    const BESIDE: [&str; 13] = [
         "lora",
         "ia3",
         "residual",
@@ -476,6 +476,8 @@ fn large_values_pass_by_the_noise_that_the_folder_holds_and_mistakes_do_not() {
         "adept_residual",
         "adept_p_tuning",
         "lst",
+        "mpt",
+        "hyperformer",
     ];
     let is_logits = |name: &str| name.contains(".logits") && !BESIDE.iter().any(|method| name.starts_with(method));
     copy.rewrite("golden.safetensors", |tensors| {

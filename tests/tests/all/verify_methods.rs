@@ -1,11 +1,12 @@
-//! `adept verify` on BitFit, adapters, prefixes, prompt + embedding, LST and ADePT's prompts from networks: fails if an
+//! `adept verify` on BitFit, adapters, prefixes, prompt + embedding, LST, ADePT's prompts from networks, and methods
+//! for several tasks: fails if an
 //! adapter is read or applied differently than in the reference.
 
 use crate::goldens::{Copy, change, failed};
 
 const FAMILIES: [&str; 3] = ["t5_v1_0", "codegen", "llama"];
 /// The cases, each with a tensor that every family has, by the end of its name.
-const CASES: [(&str, &str); 11] = [
+const CASES: [(&str, &str); 15] = [
     ("bitfit", "lm_head.bias"),
     ("lora_bitfit", "lora_A.weight"),
     ("adapter", "adapter.down.weight"),
@@ -17,6 +18,11 @@ const CASES: [(&str, &str); 11] = [
     ("adept_p_tuning", "mlp_head.2.bias"),
     ("lst", "side.up.weight"),
     ("lst_all", "side.decoder.gate"),
+    ("mpt", "prompt_embeddings"),
+    // The golden batch is of task 1.
+    ("adapter_tasks", "adapter.1.up.bias"),
+    ("hyperformer", "hyper.decoder.norm.bias"),
+    ("hyperformer_plain", "hyper.decoder.0.up_bias.bias"),
 ];
 
 /// The failed groups of a case, without its name; panics if those of another case failed.
@@ -32,7 +38,7 @@ fn failing(copy: &Copy, case: &str) -> Vec<String> {
 #[test]
 fn one_changed_value_fails_exactly_its_group() {
     for (case, end) in CASES {
-        let group = if case == "prompt_embedding" {
+        let group = if ["prompt_embedding", "mpt"].contains(&case) {
             "prompt_after3"
         } else {
             "after3"
@@ -170,5 +176,35 @@ fn other_places_than_the_tensors_are_refused() {
         copy.replace(&format!("{case}/adapter_config.json"), from, to);
         let error = copy.verify().unwrap_err().to_string();
         assert!(error.contains(tensor), "{case}: {error}");
+    }
+}
+
+/// Of a golden batch of one task, the prompt and the factors of another are no part; ATTEMPT's sources and temperature are.
+#[test]
+fn what_belongs_to_another_task_is_told_apart() {
+    let factor = |task: usize| {
+        let copy = Copy::of("t5_v1_0");
+        copy.rewrite("mpt/adapter_model.safetensors", |tensors| {
+            let (_, shape, data) = tensors.get_mut("prefix_task_rows").unwrap();
+            let of_task = data.len() / shape[0];
+            let value = &mut data[task * of_task..][..4];
+            let changed = f32::from_le_bytes(value.try_into().unwrap()) + 0.5;
+            value.copy_from_slice(&changed.to_le_bytes());
+        });
+        failing(&copy, "mpt")
+    };
+    assert!(factor(1).iter().any(|group| group == "logits"));
+    assert!(!factor(0).iter().any(|group| group == "logits"));
+    for (tensor, number) in [("source_prompts", 0), ("target_prompts", 1)] {
+        let copy = Copy::of("t5_v1_1");
+        copy.rewrite("attempt/adapter_model.safetensors", |tensors| {
+            let (_, shape, data) = tensors.get_mut(tensor).unwrap();
+            let of_one = data.len() / shape[0];
+            let value = &mut data[number * of_one..][..4];
+            let changed = f32::from_le_bytes(value.try_into().unwrap()) + 0.5;
+            value.copy_from_slice(&changed.to_le_bytes());
+        });
+        let found = failing(&copy, "attempt");
+        assert!(found.iter().any(|group| group == "logits"), "{tensor}: {found:?}");
     }
 }

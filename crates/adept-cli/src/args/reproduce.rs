@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use adept_data::Task;
 use adept_lab::report::{Benchmark, PaperTable};
+use adept_lab::reproduce::names;
 use adept_train::config::TrainMethod;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueEnum};
 
@@ -110,32 +111,28 @@ impl Subcommand for Scores {
     }
 }
 
-/// A method, or all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A method or a row, or all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MethodChoice {
-    /// Every method.
+    /// Every method and every row.
     All,
-    /// This one.
-    One(TrainMethod),
-}
-
-impl MethodChoice {
-    /// The chosen methods.
-    pub fn methods(self) -> Vec<TrainMethod> {
-        match self {
-            Self::All => TrainMethod::all().collect(),
-            Self::One(method) => vec![method],
-        }
-    }
+    /// This method, or the row of that name.
+    One(String),
 }
 
 impl FromStr for MethodChoice {
     type Err = <TrainMethod as FromStr>::Err;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let is_row = || {
+            Benchmark::ALL
+                .iter()
+                .any(|table| names(*table).iter().any(|row| row == name))
+        };
         match name {
             "all" => Ok(Self::All),
-            name => name.parse().map(Self::One),
+            name if is_row() => Ok(Self::One(name.to_owned())),
+            name => name.parse::<TrainMethod>().map(|method| Self::One(method.to_string())),
         }
     }
 }

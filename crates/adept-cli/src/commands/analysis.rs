@@ -87,7 +87,9 @@ fn table(setting: &Setting, asked: Asked, runs: TableRuns) -> Result<(), Failure
             profile: runs.profile,
             data: runs.data,
             backbone: runs.backbone,
-            methods: asked.table.methods().iter().copied().map(MethodChoice::One).collect(),
+            methods: (asked.table.methods().iter())
+                .map(|method| MethodChoice::One(method.to_string()))
+                .collect(),
             tasks,
             steps: runs.steps,
             seeds: Some(runs.seeds.unwrap_or_else(|| Seeds(SEEDS.to_vec()))),

@@ -220,6 +220,8 @@ pub(super) fn grid_failure(cause: GridError) -> Failure {
         GridError::Report(cause) => report_failure(cause),
         GridError::Coordinate { .. }
         | GridError::SameName { .. }
+        | GridError::Reference { .. }
+        | GridError::Needs { .. }
         | GridError::OtherGrid { .. }
         | GridError::Search(_) => Failure::input(cause),
     }

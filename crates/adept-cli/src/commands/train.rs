@@ -32,14 +32,14 @@ pub fn run(setting: &Setting, arguments: Train) -> Result<(), Failure> {
         let message = "`backbone` is not given: add --backbone DIR, or name it in the file of --config";
         return Err(Failure::input(message));
     }
-    let (task, data) = hub::task_and_data(&asked.task, &asked.data)?;
     let backbone = hub::backbone(&asked.backbone)?;
-    let found = [
-        option("task", Some(task)),
-        path("data", Some(&data)),
-        path("backbone", Some(&backbone)),
-    ];
-    overrides.extend(found.into_iter().flatten());
+    overrides.extend(path("backbone", Some(&backbone)));
+    // Several tasks say themselves where their files are.
+    if asked.tasks.is_empty() {
+        let (task, data) = hub::task_and_data(&asked.task, &asked.data)?;
+        let found = [option("task", Some(task)), path("data", Some(&data))];
+        overrides.extend(found.into_iter().flatten());
+    }
     let resolved = resolve(&overrides)?;
     folder::check(&arguments.out, FolderKind::Run).map_err(run_failure)?;
     let is_done = !arguments.overwrite && arguments.out.join("result.json").exists();
@@ -70,7 +70,10 @@ impl WithBackend for Work<'_> {
     fn run<AB: AutodiffBackend>(self, device: AB::Device) -> Result<(), Failure> {
         let out = &self.arguments.out;
         let config = &self.resolved.config;
-        let task = task_of(config).map_err(run_failure)?;
+        let task = match config.tasks.len() {
+            0 => task_of(config).map_err(run_failure)?.to_string(),
+            several => format!("{several} tasks"),
+        };
         let mut progress = Progress::new(self.setting.loudness, format!("{task} {}", config.adapter.method));
         let result = if self.arguments.overwrite {
             // Delete the earlier run only once the new one can start.

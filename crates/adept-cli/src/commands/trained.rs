@@ -47,8 +47,14 @@ pub fn load<B: Backend>(
     let adapter = belongs.and_then(|()| Adapter::from_tensors(&about.config, &backbone.model.sites(), tensors, device));
     let adapter = adapter.map_err(|cause| Failure::input(cause).context(folder.display()))?;
     let adapter = adapter.folded();
+    if about.config.tasks() > 1 {
+        let message = format!("expected an adapter of one task, found one of {}", about.config.tasks());
+        return Err(Failure::input(message)
+            .context(folder.display())
+            .hint("the run that it is of has one for each task, in tasks/NAME/best"));
+    }
     Ok(Subject {
-        adapter: Box::new(adapter.clone()),
+        adapter: adapter.of_task(0).unwrap_or_else(|| Box::new(adapter.clone())),
         own: Some(adapter),
         trained: TrainedWith::of_adapter(folder, &about).map_err(run_failure)?,
         about: Some(about),

@@ -58,9 +58,14 @@ fn runs_killed_again_and_again_give_the_same_adapter_byte_for_byte() {
 fn check_killed(method: &str, all: usize) {
     let (_folder, root) = fresh("runs");
     fs::create_dir_all(&root).expect("the folder is writable");
+    kill_and_compare(method, all, &root, &|out| arguments(out, method));
+}
+
+/// Runs once as a whole, and then again and again until that many runs were killed.
+fn kill_and_compare(method: &str, all: usize, root: &Path, arguments: &dyn Fn(&Path) -> Vec<String>) {
     let whole = root.join("whole");
     let began = Instant::now();
-    adept(arguments(&whole, method)).succeeded();
+    adept(arguments(&whole)).succeeded();
     let took = began.elapsed();
     let expected = best(&whole);
     assert!(expected.contains_key("adapter_model.safetensors"));
@@ -80,7 +85,7 @@ fn check_killed(method: &str, all: usize) {
         let out = root.join(format!("killed-{round}"));
         let mut resumed = 0;
         while !out.join("result.json").exists() {
-            let mut running = command(arguments(&out, method))
+            let mut running = command(arguments(&out))
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .spawn()
@@ -106,6 +111,44 @@ fn check_killed(method: &str, all: usize) {
             "{method} after {kills} kills in {resumed} sessions"
         );
     }
+}
+
+/// Two tasks that are trained together, each with parameters of its own, one batch of both.
+#[test]
+fn two_tasks_killed_again_and_again_give_the_same_adapters_byte_for_byte() {
+    let (_folder, root) = fresh("mixture");
+    fs::create_dir_all(&root).expect("the folder is writable");
+    let file = root.join("mixture.toml");
+    let data = sample().data.display().to_string();
+    let table = |name: &str| format!("[[tasks]]\nname = \"{name}\"\ndata = {data:?}\n");
+    fs::write(&file, table("rte") + &table("mrpc")).expect("the folder is writable");
+    let arguments = |out: &Path| {
+        let mut all = arguments(out, "mpt");
+        all.retain(|argument| !argument.starts_with("--task=") && !argument.starts_with("--data="));
+        all.push(format!("--config={}", file.display()));
+        all.push("--set=mixture.tasks_per_batch=2".to_owned());
+        all
+    };
+    kill_and_compare("mixture", 6, &root, &arguments);
+    // What is left of each task is a plain prompt, and the whole is not taken for one.
+    let whole = root.join("whole");
+    let backbone = format!("--backbone={}", sample().backbone.display());
+    let eval = |folder: &str, task: &str| {
+        let adapter = format!("--adapter={}", whole.join(folder).display());
+        let data = format!("--data={}", sample().data.display());
+        adept([
+            "eval".to_owned(),
+            adapter,
+            backbone.clone(),
+            data,
+            format!("--task={task}"),
+        ])
+    };
+    eval("tasks/rte/best", "rte").succeeded();
+    eval("best", "rte").failed(
+        2,
+        &["expected an adapter of one task, found one of 2", "tasks/NAME/best"],
+    );
 }
 
 #[test]

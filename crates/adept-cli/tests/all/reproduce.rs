@@ -347,3 +347,81 @@ fn a_grid_that_is_killed_goes_on_where_it_was_and_ends_in_the_same_table() {
         ],
     );
 }
+
+/// SPoT starts from a run of PT on MNLI, which is added; MPT on tasks together, ATTEMPT from four more.
+#[test]
+fn rows_that_start_from_other_runs_bring_them_along_and_are_not_run_twice() {
+    let (_folder, out) = fresh("grid");
+    let arguments = |methods: &str, more: &[&str]| {
+        let mut all = short(&out, more);
+        all.retain(|argument| argument != "--tasks=rte,stsb");
+        all.push("--tasks=rte,mrpc".to_owned());
+        all.push(format!("--methods={methods}"));
+        all
+    };
+    let plan = run(&arguments("spot,full_multi,mpt_multi", &["--plan"]))
+        .succeeded()
+        .out;
+    for expected in [
+        "5, seed 42: 5 to do",
+        "mnli/pt/seed-42: to do",
+        "rte/spot/seed-42: to do",
+        "all/mpt_multi/seed-42: to do",
+        "all/full_multi/seed-42: to do",
+    ] {
+        assert!(plan.contains(expected), "{expected}:\n{plan}");
+    }
+    let place = |name: &str| plan.find(name).unwrap_or_else(|| panic!("{name}:\n{plan}"));
+    assert!(place("mnli/pt/seed-42") < place("rte/spot/seed-42"), "{plan}");
+
+    let done = run(&arguments("spot,mpt_multi", &[])).succeeded();
+    assert!(
+        done.out.contains("SPoT (t)") && done.out.contains("MPT (m)"),
+        "{}",
+        done.out
+    );
+    let results = json(&out.join("results.json"));
+    let runs = results["runs"].as_array().expect("a list");
+    let of = |row: &str, task: &str| {
+        let found = runs.iter().find(|run| run["row"] == row && run["task"] == task);
+        found.unwrap_or_else(|| panic!("{row} {task}: {results}"))
+    };
+    for task in ["rte", "mrpc"] {
+        assert_eq!(of("spot", task)["trainable_parameters"], 1280);
+        // The shared prompt and the factors of two tasks, for each of the two.
+        let all = 1280 + 2 * (20 + 64);
+        assert_eq!(of("mpt_multi", task)["trainable_parameters"], all / 2);
+        let folder = of("mpt_multi", task)["folder"].as_str().expect("a text");
+        assert_eq!(folder, format!("all/mpt_multi/seed-42/tasks/{task}"));
+        assert!(out.join(folder).join("best/adapter_model.safetensors").exists());
+    }
+    of("pt", "mnli");
+
+    let again = run(&arguments("spot,mpt_multi", &[])).succeeded();
+    assert!(
+        again.err.contains("0 to do") && again.err.contains("every run is done"),
+        "{}",
+        again.err
+    );
+    assert_eq!(again.out, done.out);
+
+    run(&arguments(
+        "pt",
+        &["--set=adapter.init=adapter", "--set=adapter.init_from={mnli/none}"],
+    ))
+    .failed(2, &["starts from mnli/none", "run the row none first"]);
+    run(&arguments(
+        "pt",
+        &["--set=adapter.init=adapter", "--set=adapter.init_from={mnli}"],
+    ))
+    .failed(2, &["`{mnli}` names no run"]);
+    run(&arguments(
+        "pt",
+        &[
+            "--set=adapter.init=adapter",
+            "--set=adapter.init_from={superglue:boolq/pt}",
+        ],
+    ))
+    .failed(2, &["which is not finished", "adept reproduce superglue --methods pt"]);
+    run(&arguments("spott", &[])).failed(2, &["spott"]);
+}

@@ -2,8 +2,13 @@
 //! `y + gelu(y·W_down + b_down)·W_up + b_up`, with the weights of all norms trained beside them (Houlsby et al., 2019,
 //! section 2.1); and AdapterDrop, the same without networks in the lowest blocks of each stack (Rücklé et al., 2021).
 //!
+//! Tasks that are trained together have networks of their own and share the norms; with `inner_norm` also a layer norm of
+//! what each network adds, one at a place, `y + LN(gelu(..)·W_up + b_up)` (the adapters that Mahabadi et al., 2021, compare
+//! HyperFormer with).
+//!
 //! Files hold `base_model.model.SUBLAYER.adapter.down.weight` `[r, d]`, `.adapter.up.weight` `[d, r]`, their biases, and
-//! `base_model.model.NORM.weight` `[d]`, the difference to the model's own weight.
+//! `base_model.model.NORM.weight` `[d]`, the difference to the model's own weight. Of several tasks, `adapter.K.down.weight`
+//! is of task K, counted from 0; `.adapter.norm.weight` and `.bias` are the inner norm's.
 
 use std::collections::BTreeMap;
 
@@ -12,24 +17,23 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use serde_json::{Map, Value, json};
 
+use super::mpt::MOST_TASKS;
 use super::prompt::{Given, MOST_HIDDEN, object, refuse};
 use super::weights::{PREFIX, module, transposed, values};
 use super::{
-    AdapterInit, GroupDefaults, Merge, MethodConfig, MethodInfo, MethodSettings, ParameterGroup, Setting, SettingKind,
-    Shape,
+    Adapter, AdapterConfig, AdapterInit, GroupDefaults, Merge, MethodConfig, MethodInfo, MethodSettings,
+    ParameterGroup, Setting, SettingKind, Shape,
 };
 use crate::file::Fields;
 use crate::init::site_normal;
+use crate::network::NetworkNorm;
 use crate::site::{ModelSites, NormSite, Stack, Sublayer, SublayerPart, SublayerSite};
-use crate::{Bottleneck, CoreError, Intervention, Method, NormChange};
+use crate::{Bottleneck, CoreError, InnerNorm, Intervention, Method, NormChange};
 
-/// The tensors of a network, in the order of files.
-const TENSORS: [&str; 4] = [
-    "adapter.down.weight",
-    "adapter.down.bias",
-    "adapter.up.weight",
-    "adapter.up.bias",
-];
+/// The tensors of a network, in the order of files, behind `adapter.` and the task.
+const TENSORS: [&str; 4] = ["down.weight", "down.bias", "up.weight", "up.bias"];
+/// The tensors of an inner norm, behind `adapter.`.
+const INNER: [&str; 2] = ["norm.weight", "norm.bias"];
 const WEIGHT: &str = "weight";
 
 const HOULSBY: &str = "houlsby";
@@ -62,6 +66,13 @@ const NORMS: Setting = Setting {
     default: "true",
     meaning: "Whether the weights of the model's norms are trained, too.",
 };
+const INNER_NORM: Setting = Setting {
+    key: "inner_norm",
+    kind: SettingKind::Flag,
+    default: "false",
+    meaning: "Whether a layer norm follows each network before its residual connection, one at a place whatever the task: \
+              the form in which adapters of several tasks are compared with HyperFormer.",
+};
 const SKIPPED: Setting = Setting {
     key: "skip_blocks",
     kind: SettingKind::Integer { min: 0, max: 65536 },
@@ -80,6 +91,10 @@ pub struct BottleneckConfig<const DROP: bool> {
     pub train_norms: bool,
     /// The lowest blocks of each stack without networks; 0 unless `DROP`.
     pub skip_blocks: usize,
+    /// Whether a layer norm follows each network before its residual connection.
+    pub inner_norm: bool,
+    /// Number of tasks, each with networks of its own.
+    pub tasks: usize,
 }
 
 /// Adapters in every block.
@@ -95,6 +110,47 @@ impl HoulsbyConfig {
             is_pfeiffer: false,
             train_norms: true,
             skip_blocks: 0,
+            inner_norm: false,
+            tasks: 1,
+        }
+    }
+}
+
+impl HoulsbyConfig {
+    /// An adapter of these networks with inner norms, at the sublayers of these names, and of these weights of norms.
+    pub(super) fn of_networks<B: Backend>(
+        &self,
+        d_model: usize,
+        (layers, networks): (&[(SublayerSite, String)], Vec<Bottleneck<B>>),
+        (norms, weights): (&[NormPlace], Vec<Tensor<B, 1>>),
+    ) -> BottleneckAdapter<B> {
+        let inner = networks.iter().filter_map(|network| network.norm.clone());
+        let inner = inner.map(|norm| NetworkNorm {
+            weight: Param::from_tensor(norm.weight),
+            bias: Param::from_tensor(norm.bias),
+        });
+        let inner_norms = inner.collect();
+        let network = |network: Bottleneck<B>| BottleneckNetwork {
+            down: Param::from_tensor(network.down),
+            down_bias: Param::from_tensor(network.down_bias),
+            up: Param::from_tensor(network.up),
+            up_bias: Param::from_tensor(network.up_bias),
+        };
+        let norm = |weight| NormWeight {
+            weight: Param::from_tensor(weight),
+        };
+        BottleneckAdapter {
+            networks: networks.into_iter().map(network).collect(),
+            inner_norms,
+            norms: weights.into_iter().map(norm).collect(),
+            places: Places {
+                d_model,
+                bottleneck: self.bottleneck,
+                tasks: 1,
+                inner_norm: self.inner_norm,
+                layers: layers.to_vec(),
+                norms: norms.to_vec(),
+            },
         }
     }
 }
@@ -107,12 +163,26 @@ impl AdapterDropConfig {
             is_pfeiffer: false,
             train_norms: true,
             skip_blocks,
+            inner_norm: false,
+            tasks: 1,
         }
     }
 }
 
 impl<const DROP: bool> BottleneckConfig<DROP> {
     const METHOD: Method = if DROP { Method::AdapterDrop } else { Method::Adapter };
+
+    /// The same for one task, with the type's parameter as the compiler wants it spelled.
+    fn of_one<const SAME: bool>(&self) -> BottleneckConfig<SAME> {
+        BottleneckConfig {
+            bottleneck: self.bottleneck,
+            is_pfeiffer: self.is_pfeiffer,
+            train_norms: self.train_norms,
+            skip_blocks: self.skip_blocks,
+            inner_norm: self.inner_norm,
+            tasks: 1,
+        }
+    }
 
     /// Whether a sublayer gets a network.
     fn is_adapted(&self, site: SublayerSite) -> bool {
@@ -156,6 +226,8 @@ impl<const DROP: bool> BottleneckConfig<DROP> {
         Ok(Places {
             d_model: sites.d_model,
             bottleneck: self.bottleneck,
+            tasks: self.tasks,
+            inner_norm: self.inner_norm,
             layers: layers.map(|layer| (layer.site, layer.name.clone())).collect(),
             norms: norms.map(|norm| (norm.site, norm.name.clone(), norm.width)).collect(),
         })
@@ -169,28 +241,45 @@ fn usual_skip(sites: &ModelSites) -> usize {
     ((5 * least + 6) / 12).max(1)
 }
 
+/// A norm with its name and width.
+pub(super) type NormPlace = (NormSite, String, usize);
+
 /// Where the tensors of an adapter belong, in the model's order.
 #[derive(Debug, Clone, PartialEq)]
 struct Places {
     d_model: usize,
     bottleneck: usize,
+    tasks: usize,
+    inner_norm: bool,
     layers: Vec<(SublayerSite, String)>,
-    norms: Vec<(NormSite, String, usize)>,
+    norms: Vec<NormPlace>,
 }
 
 impl Places {
-    /// Names and shapes in files.
+    /// Names of a network's tensors in files.
+    fn network(&self, layer: &str, task: usize) -> [String; 4] {
+        TENSORS.map(|tensor| match self.tasks {
+            1 => format!("{PREFIX}{layer}.adapter.{tensor}"),
+            _ => format!("{PREFIX}{layer}.adapter.{task}.{tensor}"),
+        })
+    }
+
+    /// Names and shapes in files: the networks of each task, inner norms, the model's norms.
     fn shapes(&self) -> Vec<Shape> {
         let (d, r) = (self.d_model, self.bottleneck);
         let sizes = [vec![r, d], vec![r], vec![d, r], vec![d]];
-        let of_layer = |(_, layer): &(SublayerSite, String)| {
-            let named = TENSORS.into_iter().zip(&sizes);
-            let named = named.map(|(tensor, shape)| (format!("{PREFIX}{layer}.{tensor}"), shape.clone()));
-            named.collect::<Vec<Shape>>()
-        };
+        let mut shapes = Vec::new();
+        for task in 0..self.tasks {
+            for (_, layer) in &self.layers {
+                shapes.extend(self.network(layer, task).into_iter().zip(sizes.iter().cloned()));
+            }
+        }
+        for (_, layer) in self.layers.iter().filter(|_| self.inner_norm) {
+            shapes.extend(INNER.map(|tensor| (format!("{PREFIX}{layer}.adapter.{tensor}"), vec![d])));
+        }
         let norms = self.norms.iter();
-        let norms = norms.map(|(_, norm, width)| (format!("{PREFIX}{norm}.{WEIGHT}"), vec![*width]));
-        self.layers.iter().flat_map(of_layer).chain(norms).collect()
+        shapes.extend(norms.map(|(_, norm, width)| (format!("{PREFIX}{norm}.{WEIGHT}"), vec![*width])));
+        shapes
     }
 }
 
@@ -217,8 +306,10 @@ pub struct NormWeight<B: Backend> {
 /// All trained networks and norms.
 #[derive(Module, Debug)]
 pub struct BottleneckAdapter<B: Backend> {
-    /// The networks, in the model's order.
+    /// The networks, in the model's order, task by task.
     pub networks: Vec<BottleneckNetwork<B>>,
+    /// The layer norms of what they add, in the model's order; empty if there are none.
+    pub inner_norms: Vec<NetworkNorm<B>>,
     /// The norms, in the model's order; empty if they are not trained.
     pub norms: Vec<NormWeight<B>>,
     #[module(skip)]
@@ -241,14 +332,34 @@ impl<B: Backend> BottleneckAdapter<B> {
             ]
         };
         let networks = self.networks.iter().flat_map(of_network);
+        let of_inner = |norm: &NetworkNorm<B>| [norm.weight.val().into_data(), norm.bias.val().into_data()];
+        let inner = self.inner_norms.iter().flat_map(of_inner);
         let norms = self.norms.iter().map(|norm| norm.weight.val().into_data());
         let names = self.places.shapes().into_iter().map(|(name, _)| name);
-        names.zip(networks.chain(norms)).collect()
+        names.zip(networks.chain(inner).chain(norms)).collect()
+    }
+
+    /// What one task has.
+    fn of_one(&self, task: usize) -> Self {
+        let layers = self.places.layers.len();
+        Self {
+            networks: self.networks[task * layers..][..layers].to_vec(),
+            inner_norms: self.inner_norms.clone(),
+            norms: self.norms.clone(),
+            places: Places {
+                tasks: 1,
+                ..self.places.clone()
+            },
+        }
     }
 }
 
 impl<B: Backend> Intervention<B> for BottleneckAdapter<B> {
+    /// # Panics
+    /// If the adapter has several tasks and none was chosen ([`Intervention::of_task`]).
     fn after(&self, site: SublayerSite) -> Option<Bottleneck<B>> {
+        let tasks = self.places.tasks;
+        assert!(tasks == 1, "the adapter has {tasks} tasks: choose one with `of_task`");
         let place = self.places.layers.iter().position(|(known, _)| *known == site)?;
         let network = &self.networks[place];
         Some(Bottleneck {
@@ -256,7 +367,18 @@ impl<B: Backend> Intervention<B> for BottleneckAdapter<B> {
             down_bias: network.down_bias.val(),
             up: network.up.val(),
             up_bias: network.up_bias.val(),
+            norm: self.inner_norms.get(place).map(|norm| InnerNorm {
+                weight: norm.weight.val(),
+                bias: norm.bias.val(),
+            }),
         })
+    }
+
+    fn of_task(&self, task: usize) -> Option<Box<dyn Intervention<B>>> {
+        match self.places.tasks {
+            1 => None,
+            _ => Some(Box::new(self.of_one(task))),
+        }
     }
 
     fn norm(&self, site: NormSite) -> Option<NormChange<B>> {
@@ -312,9 +434,9 @@ impl<const DROP: bool> MethodConfig for BottleneckConfig<DROP> {
     };
 
     const SETTINGS: &'static [Setting] = if DROP {
-        &[WIDTH, PLACEMENT, NORMS, SKIPPED]
+        &[WIDTH, PLACEMENT, NORMS, INNER_NORM, SKIPPED]
     } else {
-        &[WIDTH, PLACEMENT, NORMS]
+        &[WIDTH, PLACEMENT, NORMS, INNER_NORM]
     };
 
     fn from_settings(settings: &MethodSettings<'_>) -> Result<Self, CoreError> {
@@ -326,6 +448,8 @@ impl<const DROP: bool> MethodConfig for BottleneckConfig<DROP> {
             },
             is_pfeiffer: placement == PFEIFFER,
             train_norms: settings.own(Self::METHOD, &NORMS)?,
+            inner_norm: settings.own(Self::METHOD, &INNER_NORM)?,
+            tasks: settings.tasks,
             skip_blocks: match DROP {
                 true => match settings.own(Self::METHOD, &SKIPPED)? {
                     0 => usual_skip(settings.sites),
@@ -341,6 +465,9 @@ impl<const DROP: bool> MethodConfig for BottleneckConfig<DROP> {
         if !(1..=MOST_HIDDEN).contains(&self.bottleneck) {
             return Err(refuse(Self::METHOD, "bottleneck", "from 1 to 8192", self.bottleneck));
         }
+        if !(1..=MOST_TASKS).contains(&self.tasks) {
+            return Err(refuse(Self::METHOD, "tasks", "from 1 to 4096", self.tasks));
+        }
         match (DROP, self.skip_blocks) {
             (true, 0) => Err(refuse(Self::METHOD, "skip_blocks", "at least 1", 0)),
             _ => Ok(()),
@@ -353,12 +480,18 @@ impl<const DROP: bool> MethodConfig for BottleneckConfig<DROP> {
 
     fn file_shapes(&self, found: &[Shape]) -> Vec<Shape> {
         let is_known = |name: &str| {
-            TENSORS.into_iter().any(|tensor| module(name, tensor).is_some()) || module(name, WEIGHT).is_some()
+            let own = TENSORS.iter().chain(&INNER);
+            let (one, several) = name.rsplit_once(".adapter.").map_or(("", ""), |(_, rest)| {
+                let is_number = |text: &str| text.parse::<usize>().is_ok();
+                let several = rest.split_once('.').filter(|(task, _)| is_number(task));
+                (rest, several.map_or("", |(_, rest)| rest))
+            });
+            own.into_iter().any(|tensor| *tensor == one || *tensor == several) || module(name, WEIGHT).is_some()
         };
         let shapes: Vec<Shape> = found.iter().filter(|(name, _)| is_known(name)).cloned().collect();
         match shapes.is_empty() {
             // An adapter without networks is invalid: report its first tensor as missing.
-            true => vec![(format!("{PREFIX}*.{}", TENSORS[0]), vec![self.bottleneck, 0])],
+            true => vec![(format!("{PREFIX}*.adapter.{}", TENSORS[0]), vec![self.bottleneck, 0])],
             false => shapes,
         }
     }
@@ -382,9 +515,16 @@ impl<const DROP: bool> MethodConfig for BottleneckConfig<DROP> {
             up: drawn([r, d], 2 * place + 1),
             up_bias: zeros(d),
         };
-        let norm = |(.., width): &(NormSite, String, usize)| NormWeight { weight: zeros(*width) };
+        let inner = |_| NetworkNorm {
+            weight: Param::from_tensor(Tensor::ones([d], device)),
+            bias: zeros(d),
+        };
+        let norm = |(.., width): &NormPlace| NormWeight { weight: zeros(*width) };
         Ok(BottleneckAdapter {
-            networks: (0..places.layers.len()).map(network).collect(),
+            networks: (0..places.tasks * places.layers.len()).map(network).collect(),
+            inner_norms: (0..if places.inner_norm { places.layers.len() } else { 0 })
+                .map(inner)
+                .collect(),
             norms: places.norms.iter().map(norm).collect(),
             places,
         })
@@ -398,21 +538,32 @@ impl<const DROP: bool> MethodConfig for BottleneckConfig<DROP> {
     ) -> Result<BottleneckAdapter<B>, CoreError> {
         let places = self.places(sites)?;
         let mut given = Given::new(tensors, &places.shapes())?;
-        let network = |(_, layer): &(SublayerSite, String)| {
-            let [down, down_bias, up, up_bias] = TENSORS.map(|tensor| format!("{PREFIX}{layer}.{tensor}"));
-            BottleneckNetwork {
-                down: Param::from_tensor(given.take::<B, 2>(&down, device).transpose()),
-                down_bias: Param::from_tensor(given.take(&down_bias, device)),
-                up: Param::from_tensor(given.take::<B, 2>(&up, device).transpose()),
-                up_bias: Param::from_tensor(given.take(&up_bias, device)),
+        let mut networks = Vec::with_capacity(places.tasks * places.layers.len());
+        for task in 0..places.tasks {
+            for (_, layer) in &places.layers {
+                let [down, down_bias, up, up_bias] = places.network(layer, task);
+                networks.push(BottleneckNetwork {
+                    down: Param::from_tensor(given.take::<B, 2>(&down, device).transpose()),
+                    down_bias: Param::from_tensor(given.take(&down_bias, device)),
+                    up: Param::from_tensor(given.take::<B, 2>(&up, device).transpose()),
+                    up_bias: Param::from_tensor(given.take(&up_bias, device)),
+                });
             }
-        };
-        let networks = places.layers.iter().map(network).collect();
-        let norm = |(_, norm, _): &(NormSite, String, usize)| NormWeight {
+        }
+        let inner = places.layers.iter().filter(|_| places.inner_norm).map(|(_, layer)| {
+            let [weight, bias] = INNER.map(|tensor| format!("{PREFIX}{layer}.adapter.{tensor}"));
+            NetworkNorm {
+                weight: Param::from_tensor(given.take(&weight, device)),
+                bias: Param::from_tensor(given.take(&bias, device)),
+            }
+        });
+        let inner_norms = inner.collect();
+        let norm = |(_, norm, _): &NormPlace| NormWeight {
             weight: Param::from_tensor(given.take(&format!("{PREFIX}{norm}.{WEIGHT}"), device)),
         };
         Ok(BottleneckAdapter {
             networks,
+            inner_norms,
             norms: places.norms.iter().map(norm).collect(),
             places,
         })
@@ -425,7 +576,11 @@ impl<const DROP: bool> MethodConfig for BottleneckConfig<DROP> {
     fn check_constants<B: Backend>(&self, module: &BottleneckAdapter<B>) -> Result<(), CoreError> {
         let places = &module.places;
         let expected = (self.bottleneck, self.train_norms || places.norms.is_empty());
-        match expected == (places.bottleneck, true) && places.layers.iter().all(|(site, _)| self.is_adapted(*site)) {
+        let is_same = (self.tasks, self.inner_norm) == (places.tasks, places.inner_norm);
+        match is_same
+            && expected == (places.bottleneck, true)
+            && places.layers.iter().all(|(site, _)| self.is_adapted(*site))
+        {
             true => Ok(()),
             false => Err(refuse(
                 Self::METHOD,
@@ -445,6 +600,12 @@ impl<const DROP: bool> MethodConfig for BottleneckConfig<DROP> {
         if DROP {
             keys.insert("skip_blocks".to_owned(), self.skip_blocks.into());
         }
+        if self.inner_norm {
+            keys.insert("inner_norm".to_owned(), true.into());
+        }
+        if self.tasks > 1 {
+            keys.insert("tasks".to_owned(), self.tasks.into());
+        }
         keys
     }
 
@@ -462,6 +623,8 @@ impl<const DROP: bool> MethodConfig for BottleneckConfig<DROP> {
             bottleneck: top.required_count("bottleneck")?,
             is_pfeiffer: placement.unwrap_or(false),
             train_norms: top.flag("train_norms")?.unwrap_or(true),
+            inner_norm: top.flag("inner_norm")?.unwrap_or(false),
+            tasks: top.count("tasks")?.unwrap_or(1),
             skip_blocks: match DROP {
                 true => top.required_count("skip_blocks")?,
                 false => 0,
@@ -478,10 +641,28 @@ impl<const DROP: bool> MethodConfig for BottleneckConfig<DROP> {
             ),
             ("norms trained", self.train_norms.to_string()),
         ];
+        if self.inner_norm {
+            facts.push(("layer norm of networks", "yes".to_owned()));
+        }
+        if self.tasks > 1 {
+            facts.push(("tasks", self.tasks.to_string()));
+        }
         if DROP {
             facts.push(("blocks without networks", self.skip_blocks.to_string()));
         }
         facts
+    }
+
+    fn tasks(&self) -> usize {
+        self.tasks
+    }
+
+    fn alone<B: Backend>(&self, module: &BottleneckAdapter<B>, task: usize) -> Option<(AdapterConfig, Adapter<B>)> {
+        let one = module.of_one(task);
+        Some(match DROP {
+            false => (self.of_one::<false>().into(), Adapter::Adapter(one)),
+            true => (self.of_one::<true>().into(), Adapter::AdapterDrop(one)),
+        })
     }
 
     fn rank(&self) -> usize {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
-use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
 use serde_json::{Map, Value};
 
-use super::{MethodSettings, Setting};
+use super::{Adapter, AdapterConfig, MethodSettings, Setting};
 use crate::file::Fields;
 use crate::init::{FanIn, PromptInit};
 use crate::site::ModelSites;
@@ -84,16 +84,19 @@ pub struct AdapterInit<B: Backend> {
     pub seed: u64,
     /// The model's weights, for methods that start from them.
     pub weights: Option<Rc<dyn ReadWeights>>,
+    /// Prompts of other tasks, `[n, m, d]`, for methods that keep them.
+    pub sources: Option<Tensor<B, 3>>,
 }
 
 impl<B: Backend> AdapterInit<B> {
-    /// A prompt of standard normal values, and the reference's initialisation of offsets; no weights.
+    /// A prompt of standard normal values, and the reference's initialisation of offsets; no weights, no prompts of other tasks.
     pub fn random(seed: u64) -> Self {
         Self {
             prompt: PromptInit::Random { std: 1.0 },
             fan_in: FanIn::Reference,
             seed,
             weights: None,
+            sources: None,
         }
     }
 }
@@ -119,6 +122,9 @@ pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
 
     /// Keys of the method's own section (`adapter.NAME`) in a run's configuration.
     const SETTINGS: &'static [Setting];
+
+    /// Tensors of the method's files that are not trained.
+    const FROZEN: &'static [&'static str] = &[];
 
     /// The configuration for a run's settings.
     ///
@@ -150,7 +156,8 @@ pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
     /// As [`MethodConfig::tensor_shapes`].
     fn trainable_parameters(&self, sites: &ModelSites) -> Result<usize, CoreError> {
         let shapes = self.tensor_shapes(sites)?;
-        Ok(shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum())
+        let trained = shapes.iter().filter(|(name, _)| !Self::FROZEN.contains(&name.as_str()));
+        Ok(trained.map(|(_, shape)| shape.iter().product::<usize>()).sum())
     }
 
     /// The tensors required in a file that contains `found`.
@@ -230,6 +237,31 @@ pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
     /// Whether the values of [`PromptInit::Rows`] are the adapter's first virtual tokens, or what makes them.
     fn starts_from_rows(&self) -> bool {
         false
+    }
+
+    /// Number of tasks that it has parameters for.
+    fn tasks(&self) -> usize {
+        1
+    }
+
+    /// What one of its tasks uses of a module, as an adapter of its own; `None` if that is all of it.
+    ///
+    /// # Panics
+    /// If there are not that many tasks.
+    fn alone<B: Backend>(&self, module: &Self::Module<B>, task: usize) -> Option<(AdapterConfig, Adapter<B>)> {
+        let _ = (module, task);
+        None
+    }
+
+    /// The mean over its tasks, as the start of an adapter of one; `None` if tasks have nothing of their own.
+    fn averaged<B: Backend>(&self, module: &Self::Module<B>) -> Option<(AdapterConfig, Adapter<B>)> {
+        let _ = module;
+        None
+    }
+
+    /// Number of prompts of other tasks that it keeps.
+    fn sources(&self) -> usize {
+        0
     }
 
     /// Rank or bottleneck.

@@ -5,14 +5,17 @@
 //! available everywhere else: configurations, runs, tables, files, documentation.
 
 mod adept;
+mod attempt;
 mod bitfit;
 mod bottleneck;
 mod config;
 mod dept;
+mod hyperformer;
 mod ia3;
 mod lora;
 mod lora_bitfit;
 mod lst;
+mod mpt;
 mod p_tuning;
 mod prefix;
 mod prompt;
@@ -29,15 +32,16 @@ use std::str::FromStr;
 
 use burn::module::Module;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Bool, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::file::Fields;
 use crate::site::{LinearSite, ModelSites, NormSite, SublayerSite};
-use crate::{Bottleneck, CoreError, Intervention, LinearChange, NormChange, Prefix, SideNetwork};
+use crate::{AdaptedInput, Bottleneck, CoreError, Intervention, LinearChange, NormChange, Prefix, SideNetwork};
 
 pub use adept::AdeptConfig;
+pub use attempt::{Attempt, AttemptConfig, PromptAttention};
 pub use bitfit::{Bias, BitFit, BitFitConfig};
 pub use bottleneck::{
     AdapterDropConfig, BottleneckAdapter, BottleneckConfig, BottleneckNetwork, HoulsbyConfig, NormWeight,
@@ -45,10 +49,12 @@ pub use bottleneck::{
 pub use config::{AdapterInit, GroupDefaults, Merge, MethodInfo, ParameterGroup, Shape};
 pub(crate) use config::{MethodConfig, PromptSizes};
 pub use dept::DeptConfig;
+pub use hyperformer::{Generator, HyperNetwork, Hyperformer, HyperformerConfig};
 pub use ia3::{Ia3, Ia3Config};
 pub use lora::{Lora, LoraConfig};
 pub use lora_bitfit::{LoraBitFit, LoraBitFitConfig};
 pub use lst::{Ladder, LstConfig, SideMatrix, SideVector};
+pub use mpt::{FactorStart, Mpt, MptConfig, TaskFactors};
 pub use p_tuning::{Encoder, PTuningConfig};
 pub use prefix::{PrefixAdapter, PrefixConfig, PrefixSites};
 pub use prompt::PromptAdapter;
@@ -82,6 +88,13 @@ macro_rules! methods {
             pub fn settings(self) -> &'static [Setting] {
                 match self {
                     $(Method::$variant => <$config as MethodConfig>::SETTINGS,)*
+                }
+            }
+
+            /// Tensors of its files that are not trained.
+            pub fn frozen(self) -> &'static [&'static str] {
+                match self {
+                    $(Method::$variant => <$config as MethodConfig>::FROZEN,)*
                 }
             }
 
@@ -263,6 +276,27 @@ macro_rules! methods {
                 })
             }
 
+            /// What one of its tasks uses, as an adapter of its own: with [`AdapterConfig::tasks`] of 1, and a plain
+            /// soft prompt where that is all. `None` if its tasks share all of it. `config` is the adapter's.
+            ///
+            /// # Panics
+            /// If there are not that many tasks.
+            pub fn alone(&self, config: &AdapterConfig, task: usize) -> Option<(AdapterConfig, Self)> {
+                match (config, self) {
+                    $((AdapterConfig::$variant(config), Self::$variant(module)) => config.alone(module, task),)*
+                    _ => None,
+                }
+            }
+
+            /// The same method with the mean of what its tasks have of their own, as the start of training on one task
+            /// more; `None` if they have nothing.
+            pub fn averaged(&self, config: &AdapterConfig) -> Option<(AdapterConfig, Self)> {
+                match (config, self) {
+                    $((AdapterConfig::$variant(config), Self::$variant(module)) => config.averaged(module),)*
+                    _ => None,
+                }
+            }
+
             /// Its tensors as f32, named as in the file. Reads them back from the device.
             pub fn tensors(&self) -> Vec<(String, TensorData)> {
                 let tensors = match self {
@@ -317,6 +351,12 @@ methods! {
     PromptEmbedding "prompt_embedding" (PromptEmbeddingConfig, PromptEmbedding);
     /// Ladder side-tuning: a narrow network beside the model.
     Lst "lst" (LstConfig, Ladder);
+    /// ATTEMPT: a soft prompt to which each input adds a weighted sum of prompts of other tasks.
+    Attempt "attempt" (AttemptConfig, Attempt);
+    /// Multitask prompt tuning: a soft prompt that tasks share, scaled by each of them.
+    Mpt "mpt" (MptConfig, Mpt);
+    /// HyperFormer: networks that make small networks behind sublayers for each task.
+    Hyperformer "hyperformer" (HyperformerConfig, Hyperformer);
 }
 
 impl Method {
@@ -491,6 +531,25 @@ impl AdapterConfig {
         each_config!(self, config => config.rank())
     }
 
+    /// Number of tasks that the adapter has parameters for: above 1, one of them is to be chosen before the adapter is
+    /// used ([`Intervention::of_task`]).
+    pub fn tasks(&self) -> usize {
+        each_config!(self, config => config.tasks())
+    }
+
+    /// Number of prompts of other tasks that the adapter keeps ([`AdapterInit::sources`]).
+    pub fn sources(&self) -> usize {
+        each_config!(self, config => config.sources())
+    }
+
+    /// Checks that an adapter computes with this configuration's constants.
+    ///
+    /// # Errors
+    /// [`CoreError::InvalidConfig`] for the constant that differs, [`CoreError::OtherMethod`].
+    pub fn check_constants<B: Backend>(&self, adapter: &Adapter<B>) -> Result<(), CoreError> {
+        self.describe(adapter).map(drop)
+    }
+
     /// Longest source the adapter was made for, if recorded.
     pub fn max_source_length(&self) -> Option<usize> {
         self.prompt_sizes().map(|sizes| sizes.max_source_length)
@@ -575,5 +634,22 @@ impl<B: Backend> Intervention<B> for Adapter<B> {
 
     fn virtual_tokens(&self) -> usize {
         each_module!(self, module => module.virtual_tokens())
+    }
+
+    fn of_task(&self, task: usize) -> Option<Box<dyn Intervention<B>>> {
+        each_module!(self, module => module.of_task(task))
+    }
+
+    fn forward(&self, embeddings: Tensor<B, 3>, mask: Tensor<B, 2, Bool>) -> AdaptedInput<B> {
+        each_module!(self, module => module.forward(embeddings, mask))
+    }
+
+    fn forward_at(
+        &self,
+        embeddings: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        positions: Tensor<B, 2, Int>,
+    ) -> AdaptedInput<B> {
+        each_module!(self, module => module.forward_at(embeddings, mask, positions))
     }
 }

@@ -56,6 +56,10 @@ pub struct MethodSettings<'a> {
     pub budget_tokens: usize,
     /// Longest source in tokens, prompt not counted.
     pub max_source_length: usize,
+    /// Number of tasks that are trained together; 1 for a single one.
+    pub tasks: usize,
+    /// Number of prompts of other tasks that are given; 0: as many as the method's published runs have.
+    pub sources: usize,
     /// DePT's alpha; 0 leaves its product unscaled.
     pub dept_alpha: f64,
     /// ADePT's dropout before the activation.

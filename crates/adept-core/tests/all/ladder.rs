@@ -127,6 +127,7 @@ fn config(reduction: usize, skip_every: usize) -> LstConfig {
 fn started(config: LstConfig, sites: &ModelSites) -> Result<Adapter<B>, CoreError> {
     let start = AdapterInit {
         weights: Some(Rc::new(Numbered)),
+        sources: None,
         ..AdapterInit::random(3)
     };
     Adapter::new(&config.into(), sites, start, &Default::default())

@@ -15,4 +15,5 @@ mod places;
 mod published;
 mod rows;
 mod shift;
+mod tasks;
 mod weights;

@@ -119,6 +119,7 @@ fn a_bottleneck_adds_to_what_it_reads() {
         down_bias: numbers(&[0.5], [1]),
         up: numbers(&[3.0, -1.0], [1, 2]),
         up_bias: numbers(&[0.0, 0.25], [2]),
+        norm: None,
     };
     let found = bottleneck.forward(numbers(&[1.0, -1.0], [1, 1, 2])).into_data();
     let inner = -0.154_286;

@@ -262,8 +262,11 @@ mod tests {
         );
         assert!(report.loss.is_some_and(f32::is_finite), "{of:?}");
         assert!(report.trainable_parameters > 0, "{of:?}");
-        // The network behind a prompt is larger than a tiny model.
-        let has_network = matches!(options.method.adapter(), Some(Method::Residual | Method::PTuning));
+        // The network behind a prompt is larger than a tiny model, and so is one that makes networks.
+        let has_network = matches!(
+            options.method.adapter(),
+            Some(Method::Residual | Method::PTuning | Method::Hyperformer)
+        );
         assert!(
             has_network || report.trainable_parameters <= report.backbone_parameters,
             "{of:?}"

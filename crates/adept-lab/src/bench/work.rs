@@ -9,6 +9,7 @@ use adept_models::Backbone;
 use adept_train::config::{GroupSection, OptimizerSection, default_settings};
 use adept_train::optim::{self, AdamW};
 use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Distribution, Tensor};
 
 use super::shape::Shape;
 use super::{BenchError, BenchOptions, BenchReport};
@@ -113,6 +114,8 @@ pub(super) fn adapter_config(options: &BenchOptions, sites: &ModelSites) -> Resu
         rank: options.rank,
         budget_tokens: BUDGET_ROWS,
         max_source_length: options.tokens.max(DEPT_LENGTH),
+        tasks: 1,
+        sources: 0,
         dept_alpha: 0.0,
         bottleneck_dropout: 0.0,
         own: &default_settings(method),
@@ -135,11 +138,14 @@ pub(super) fn adapter<B: Backend, I: Backend>(
     seed: u64,
     device: &B::Device,
 ) -> Result<Adapter<B>, BenchError> {
+    let prompts = [config.sources(), config.virtual_tokens(), backbone.d_model()];
+    let sources = (config.sources() > 0).then(|| Tensor::random(prompts, Distribution::Normal(0.0, 1.0), device));
     let start = AdapterInit {
         prompt: PromptInit::Random { std: 1.0 },
         fan_in: FanIn::Reference,
         seed,
         weights: Some(Rc::new(backbone.weights())),
+        sources,
     };
     Ok(Adapter::new(config, &backbone.sites(), start, device)?)
 }

@@ -96,6 +96,10 @@ pub struct PaperRow {
     /// Its settings on the project's own data.
     #[serde(default)]
     pub sample: Vec<String>,
+    /// Names of the tasks that it is trained on together, all of the table's if empty; left out where each task has a run
+    /// of its own.
+    #[serde(default)]
+    pub together: Option<Vec<String>>,
 }
 
 impl PaperRow {

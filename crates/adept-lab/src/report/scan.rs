@@ -17,6 +17,7 @@ use super::comparison::score;
 use super::error::ReportError;
 use super::search::SearchRecord;
 use super::summary::RunSummary;
+use crate::reproduce::TOGETHER;
 
 /// Description of a folder of runs, written when its grid is started.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +46,7 @@ pub(super) struct Scanned {
 }
 
 /// Settings that a grid sets for each run; they identify the run and are not overrides of the preset.
-const COORDINATES: &[&str] = &["preset", "task", "data", "backbone", "seed", "adapter.method"];
+const COORDINATES: &[&str] = &["preset", "task", "tasks", "data", "backbone", "seed", "adapter.method"];
 
 /// Reads everything below `out`.
 pub(super) fn scan(out: &Path) -> Result<Scanned, ReportError> {
@@ -65,8 +66,26 @@ pub(super) fn scan(out: &Path) -> Result<Scanned, ReportError> {
                     continue;
                 };
                 let name = format!("{task}/{row}/seed-{seed}");
-                if folder.join("result.json").exists() {
-                    runs.push(read_run(&folder, name, &task, &row, seed)?);
+                let is_done = folder.join("result.json").exists();
+                if is_done && task == TOGETHER {
+                    let tasks = folders(&folder.join("tasks"))?;
+                    for (task, own) in &tasks {
+                        let place = Place {
+                            folder: own,
+                            record: &folder,
+                            name: format!("{name}/tasks/{task}"),
+                        };
+                        let mut run = read_run(&place, task, &row, seed)?;
+                        run.trainable_parameters = run.trainable_parameters.div_ceil(tasks.len());
+                        runs.push(run);
+                    }
+                } else if is_done {
+                    let place = Place {
+                        folder: &folder,
+                        record: &folder,
+                        name,
+                    };
+                    runs.push(read_run(&place, &task, &row, seed)?);
                 } else if folder.join("record.jsonl").exists() {
                     unfinished.push(name);
                 }
@@ -103,8 +122,19 @@ fn folders(path: &Path) -> Result<Vec<(String, PathBuf)>, ReportError> {
     Ok(found)
 }
 
+/// A finished run, or one task's share of a run on several.
+struct Place<'a> {
+    /// Folder of its result and answers.
+    folder: &'a Path,
+    /// Folder of the run's record.
+    record: &'a Path,
+    /// Path below the grid's folder.
+    name: String,
+}
+
 /// Reads a finished run.
-fn read_run(folder: &Path, name: String, task: &str, row: &str, seed: u64) -> Result<RunSummary, ReportError> {
+fn read_run(place: &Place<'_>, task: &str, row: &str, seed: u64) -> Result<RunSummary, ReportError> {
+    let folder = place.folder;
     let path = folder.join("result.json");
     let result: RunResult = read_json(&path)?;
     // The folder of a variant has a name of its own.
@@ -140,22 +170,26 @@ fn read_run(folder: &Path, name: String, task: &str, row: &str, seed: u64) -> Re
         false => Some(score(&result.validation, "validation", &result.selection_metric)?),
     };
 
-    let record = folder.join("record.jsonl");
+    let record = place.record.join("record.jsonl");
     let lines = record::read(&record)?;
     let start = start(&lines).ok_or_else(|| ReportError::Incomplete {
         path: record.clone(),
         expected: "a line of event `start`".to_owned(),
     })?;
+    let own_metric = match place.record == place.folder {
+        true => result.selection_metric.clone(),
+        false => format!("{task}/{}", result.selection_metric),
+    };
     let curve = lines.iter().filter_map(|line| match line {
         Line::Evaluation(evaluation) => evaluation
             .scores
-            .get(&result.selection_metric)
+            .get(&own_metric)
             .map(|score| (evaluation.step, *score)),
         _ => None,
     });
     let inference_speed = result.inference_speed();
     Ok(RunSummary {
-        folder: name,
+        folder: place.name.clone(),
         test,
         majority: result
             .majority

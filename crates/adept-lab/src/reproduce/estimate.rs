@@ -80,7 +80,10 @@ pub fn estimate<AB: AutodiffBackend>(
     device: &AB::Device,
 ) -> Result<Estimate, TrainError> {
     let began = Instant::now();
-    let waiting: Vec<&Cell> = plan.waiting().collect();
+    let all: Vec<&Cell> = plan.waiting().collect();
+    // What starts from a run that is not there yet cannot be timed, nor what several tasks share.
+    let can_be_timed = |cell: &&Cell| !cell.together && cell.can_start();
+    let waiting: Vec<&Cell> = all.iter().copied().filter(can_be_timed).collect();
     let mut first_of_tasks: Vec<&Cell> = Vec::new();
     for cell in &waiting {
         if first_of_tasks.iter().all(|known| known.task != cell.task) {
@@ -114,7 +117,7 @@ pub fn estimate<AB: AutodiffBackend>(
         }
         by_task.insert(cell.task.clone(), (cell.variant.clone(), measure(cell, LATER)?));
     }
-    let cells = waiting.iter().map(|cell| expected(cell, &by_task, &by_row)).collect();
+    let cells = all.iter().map(|cell| expected(cell, &by_task, &by_row)).collect();
     Ok(Estimate {
         cells,
         measured: by_task.len(),
@@ -183,6 +186,8 @@ mod tests {
             folder: PathBuf::new(),
             resolved: resolve(None, &set).expect("the settings are well formed"),
             state,
+            together: false,
+            needs: Vec::new(),
         }
     }
 

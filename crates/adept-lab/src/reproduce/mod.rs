@@ -9,6 +9,7 @@
 pub mod datasets;
 mod estimate;
 mod grid;
+mod needs;
 mod plan;
 mod prepared;
 mod profile;
@@ -29,10 +30,11 @@ use crate::run::Means;
 pub use datasets::DatasetsError;
 pub use estimate::{CellTime, Estimate, estimate};
 pub use grid::{GridObserver, run_grid, run_part};
+pub use needs::TOGETHER;
 pub use plan::{Cell, Plan, Planner, State, changes, plan, shortened};
 pub use prepared::Prepared;
 pub use profile::{Profile, ProfileName};
-pub use rows::{data_folder, rows, tasks};
+pub use rows::{data_folder, names, row, rows, tasks};
 pub use variant::Variant;
 
 use search::SearchError;
@@ -66,6 +68,8 @@ pub struct Grid {
     pub settings: Vec<String>,
     /// Start every run over, deleting its earlier files.
     pub overwrite: bool,
+    /// Add the runs that others start from; if not, they must be among the grid's or finished.
+    pub completes: bool,
 }
 
 /// Location of the files of a grid's tasks.
@@ -125,6 +129,22 @@ pub enum GridError {
         key: &'static str,
         /// The option that decides it.
         instead: &'static str,
+    },
+    /// A setting that does not name a run as it should.
+    #[error("`{found}` names no run: expected {{task/row}} or {{table:task/row}}, for instance {{mnli/pt}}")]
+    Reference {
+        /// What was found.
+        found: String,
+    },
+    /// A run that another one starts from and that is neither finished nor of this grid.
+    #[error("{run} starts from {need}, which is not finished: {remedy}")]
+    Needs {
+        /// The run.
+        run: String,
+        /// The run that it starts from.
+        need: String,
+        /// What to do.
+        remedy: String,
     },
     /// Two tasks whose runs would share a folder.
     #[error("the card {card} and {other} have the same name, `{name}`: change the `name` in the card")]

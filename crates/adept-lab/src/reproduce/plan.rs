@@ -1,6 +1,5 @@
 //! Plans a grid: every run with its settings, its folder and the folder's state.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,12 +7,15 @@ use adept_core::{Fingerprint, ModelSites};
 use adept_data::{Task, check_task, path_text};
 use adept_models::auto::{self, Opened};
 use adept_train::TrainError;
-use adept_train::config::{self, Origin, Resolved, TrainMethod, chosen, fields};
+use adept_train::config::{self, Origin, Resolved, TrainMethod, Values, chosen, fields};
 use adept_train::folder::{self, FolderKind, GRID_FILE, read_json};
 use adept_train::initial::adapter_config;
 use adept_train::record::RunResult;
+use toml::Value;
 
-use super::{Grid, GridError, Variant};
+use super::needs::{self, Need};
+use super::rows::row;
+use super::{Grid, GridError, TOGETHER, Variant};
 use crate::report::{GridRecord, PaperTable};
 
 /// One run of a grid.
@@ -33,13 +35,32 @@ pub struct Cell {
     pub resolved: Resolved,
     /// State of its folder.
     pub state: State,
+    /// Whether it is trained on several tasks together; `task` is then the first of them.
+    pub together: bool,
+    /// Folders of the runs that it starts from.
+    pub needs: Vec<PathBuf>,
 }
 
 impl Cell {
     /// `sst2/adept/seed-42`, the folder's path below the grid's.
     #[must_use]
     pub fn name(&self) -> String {
-        format!("{}/{}/seed-{}", self.task, self.variant, self.seed)
+        format!("{}/{}/seed-{}", self.place(), self.variant, self.seed)
+    }
+
+    /// Name of its task, or of the folder of rows on several tasks.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self.together {
+            true => TOGETHER.to_owned(),
+            false => self.task.to_string(),
+        }
+    }
+
+    /// Whether what it starts from is there.
+    #[must_use]
+    pub fn can_start(&self) -> bool {
+        self.needs.iter().all(|folder| folder.join("result.json").exists())
     }
 
     /// Optimiser steps already completed.
@@ -90,6 +111,25 @@ impl Plan {
             count(|state| matches!(state, State::Begun { .. })),
             count(|state| *state == State::Done),
         )
+    }
+
+    /// Checks that no unfinished run has to wait for another, so that all of them can run at the same time.
+    ///
+    /// # Errors
+    /// [`GridError::Needs`] for the first that has to.
+    pub fn check_independent(&self) -> Result<(), GridError> {
+        match self.waiting().find(|cell| !cell.can_start()) {
+            None => Ok(()),
+            Some(cell) => {
+                let missing = cell.needs.iter().find(|folder| !folder.join("result.json").exists());
+                Err(GridError::Needs {
+                    run: cell.name(),
+                    need: missing.map_or_else(String::new, |folder| folder.display().to_string()),
+                    remedy: "runs of one submission cannot wait for each other, so submit the other rows first"
+                        .to_owned(),
+                })
+            }
+        }
     }
 
     /// The unfinished runs, in order.
@@ -144,45 +184,157 @@ impl Planner {
     /// See [`plan`].
     pub fn plan(&self, grid: &Grid) -> Result<Plan, GridError> {
         check(grid)?;
-        let mut parameters: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         let mut cells = Vec::new();
         for task in &grid.tasks {
-            let first = cells.len();
-            for variant in &grid.variants {
+            for variant in grid.variants.iter().filter(|variant| variant.together.is_none()) {
                 for seed in &grid.seeds {
-                    let cell = cell(grid, task, variant, *seed, &self.fingerprint)?;
-                    let count = self.trainable(variant.method, &cell.resolved)?;
-                    let counts = parameters.entry(&variant.name).or_default();
-                    if !counts.contains(&count) {
-                        counts.push(count);
-                    }
-                    cells.push(cell);
+                    cells.push(self.cell(grid, std::slice::from_ref(task), variant, *seed)?);
                 }
             }
-            // Find missing files now rather than hours later, when it is the task's turn.
-            if cells[first..].iter().any(|cell| cell.state != State::Done) {
-                check_task(task, grid.data.of(task)).map_err(TrainError::from)?;
+        }
+        for variant in &grid.variants {
+            let Some(tasks) = variant.tasks_of(&grid.tasks) else {
+                continue;
+            };
+            for seed in &grid.seeds {
+                cells.push(self.cell(grid, &tasks, variant, *seed)?);
             }
         }
-        let parameters = grid.variants.iter().map(|variant| {
-            let counts = parameters.remove(variant.name.as_str());
-            (variant.name.clone(), counts.unwrap_or_default())
-        });
+        let cells = self.in_order(grid, cells)?;
+
+        let mut parameters: Vec<(String, Vec<usize>)> = Vec::new();
+        for cell in &cells {
+            let count = self.trainable(cell.method, &cell.resolved)?;
+            let known = parameters.iter_mut().find(|(row, _)| *row == cell.variant);
+            match known {
+                None => parameters.push((cell.variant.clone(), vec![count])),
+                Some((_, counts)) if !counts.contains(&count) => counts.push(count),
+                Some(_) => {}
+            }
+        }
+        // Find missing files now rather than hours later, when it is the task's turn.
+        let mut checked: Vec<&Task> = Vec::new();
+        for cell in cells.iter().filter(|cell| cell.state != State::Done) {
+            let tasks = if cell.together {
+                grid.tasks.as_slice()
+            } else {
+                std::slice::from_ref(&cell.task)
+            };
+            for task in tasks {
+                if !checked.contains(&task) {
+                    check_task(task, grid.data.of(task)).map_err(TrainError::from)?;
+                    checked.push(task);
+                }
+            }
+        }
         Ok(Plan {
-            parameters: parameters.collect(),
+            parameters,
             cells,
             backbone_parameters: self.backbone_parameters,
             fingerprint: self.fingerprint.clone(),
         })
     }
 
+    /// The runs with those that they start from in front of them, added where the grid lacks them.
+    fn in_order(&self, grid: &Grid, asked: Vec<(Cell, Vec<Need>)>) -> Result<Vec<Cell>, GridError> {
+        let mut left = asked;
+        let mut known: Vec<Cell> = Vec::new();
+        let mut place = 0;
+        while place < left.len() {
+            let (cell, needs) = left[place].clone();
+            for need in &needs {
+                let folder = need.folder(grid, cell.seed);
+                let is_planned = left.iter().any(|(other, _)| other.folder == folder);
+                if is_planned || folder.join("result.json").exists() {
+                    continue;
+                }
+                let refuse = |remedy: String| GridError::Needs {
+                    run: cell.name(),
+                    need: need.name(),
+                    remedy,
+                };
+                if let Some(table) = need.table {
+                    let remedy = format!("run `adept reproduce {table} --methods {}` first", need.row);
+                    return Err(refuse(remedy));
+                }
+                let row = row(grid.benchmark, &grid.profile, &need.row).map_err(TrainError::from)?;
+                let Some(row) = row.filter(|_| grid.completes) else {
+                    return Err(refuse(format!("run the row {} first", need.row)));
+                };
+                let named = || grid.tasks.iter().find(|task| task.name() == need.task).cloned();
+                let tasks = match row.tasks_of(&grid.tasks).filter(|_| need.task == TOGETHER) {
+                    Some(tasks) => tasks,
+                    None => named().or_else(|| Task::named(&need.task).ok()).into_iter().collect(),
+                };
+                if tasks.is_empty() {
+                    return Err(refuse(format!("there is no task {}", need.task)));
+                }
+                let added = self.cell(grid, &tasks, &row, cell.seed)?;
+                left.push(added);
+            }
+            place += 1;
+        }
+        // A run comes behind the last of those that it starts from; otherwise in the grid's order.
+        while !left.is_empty() {
+            let is_free = |(cell, _): &(Cell, Vec<Need>)| {
+                !cell
+                    .needs
+                    .iter()
+                    .any(|folder| left.iter().any(|(other, _)| other.folder == *folder))
+            };
+            let free: Vec<bool> = left.iter().map(is_free).collect();
+            if !free.contains(&true) {
+                let (cell, needs) = &left[0];
+                return Err(GridError::Needs {
+                    run: cell.name(),
+                    need: needs.first().map_or_else(String::new, Need::name),
+                    remedy: "they wait for each other".to_owned(),
+                });
+            }
+            let (now, later): (Vec<_>, Vec<_>) = left.into_iter().zip(free).partition(|(_, free)| *free);
+            known.extend(now.into_iter().map(|((cell, _), _)| cell));
+            left = later.into_iter().map(|(cell, _)| cell).collect();
+        }
+        Ok(known)
+    }
+
+    fn cell(&self, grid: &Grid, tasks: &[Task], variant: &Variant, seed: u64) -> Result<(Cell, Vec<Need>), GridError> {
+        let together = variant.together.is_some();
+        let (resolved, needs) = match together {
+            true => resolve_together(grid, tasks, variant, seed)?,
+            false => resolve(grid, &tasks[0], variant, seed)?,
+        };
+        let place = match together {
+            true => TOGETHER.to_owned(),
+            false => tasks[0].to_string(),
+        };
+        let folder = grid.out.join(place).join(&variant.name).join(format!("seed-{seed}"));
+        folder::check(&folder, FolderKind::Run)?;
+        let state = match grid.overwrite {
+            true => State::New,
+            false => state(&folder, &tasks[0], &resolved, &self.fingerprint)?,
+        };
+        let cell = Cell {
+            task: tasks[0].clone(),
+            variant: variant.name.clone(),
+            method: variant.method,
+            seed,
+            folder,
+            resolved,
+            state,
+            together,
+            needs: needs.iter().map(|need| need.folder(grid, seed)).collect(),
+        };
+        Ok((cell, needs))
+    }
+
     /// Checks the settings of one run, without looking for its folder or its data.
     ///
     /// # Errors
     /// Settings that do not fit together or that the backbone cannot have.
-    pub fn check_settings(&self, grid: &Grid, task: &Task, variant: &Variant, seed: u64) -> Result<(), TrainError> {
-        let resolved = resolve(grid, task, variant, seed)?;
-        self.trainable(variant.method, &resolved).map(drop)
+    pub fn check_settings(&self, grid: &Grid, task: &Task, variant: &Variant, seed: u64) -> Result<(), GridError> {
+        let (resolved, _) = resolve(grid, task, variant, seed)?;
+        Ok(self.trainable(variant.method, &resolved).map(drop)?)
     }
 
     /// Number of values that a run trains.
@@ -258,54 +410,73 @@ fn check_record(grid: &Grid) -> Result<(), GridError> {
     })
 }
 
-fn cell(grid: &Grid, task: &Task, variant: &Variant, seed: u64, fingerprint: &Fingerprint) -> Result<Cell, GridError> {
-    let resolved = resolve(grid, task, variant, seed).map_err(TrainError::from)?;
-    let folder = grid
-        .out
-        .join(task.to_string())
-        .join(&variant.name)
-        .join(format!("seed-{seed}"));
-    folder::check(&folder, FolderKind::Run)?;
-    let state = match grid.overwrite {
-        true => State::New,
-        false => state(&folder, task, &resolved, fingerprint)?,
-    };
-    Ok(Cell {
-        task: task.clone(),
-        variant: variant.name.clone(),
-        method: variant.method,
-        seed,
-        folder,
-        resolved,
-        state,
-    })
-}
-
-/// The settings of one run. Precedence from low to high: preset, profile, variant, `--steps`, user.
-pub(super) fn resolve(grid: &Grid, task: &Task, variant: &Variant, seed: u64) -> Result<Resolved, config::ConfigError> {
-    let method = variant.method;
+/// The settings of one run, and the runs that it starts from. Precedence from low to high: preset, profile, variant,
+/// `--steps`, user.
+pub(super) fn resolve(
+    grid: &Grid,
+    task: &Task,
+    variant: &Variant,
+    seed: u64,
+) -> Result<(Resolved, Vec<Need>), GridError> {
     let coordinates = [
         format!("task={}", task.reference()),
+        format!("data={}", path_text::to_text(grid.data.of(task))),
+    ];
+    let mut values = grid.profile.values(task, variant.method);
+    values.extend(variant.values(task).map(|(key, value)| (key.clone(), value.clone())));
+    resolve_values(grid, &values, &coordinates, variant, seed)
+}
+
+/// The same for a run on several tasks.
+fn resolve_together(
+    grid: &Grid,
+    tasks: &[Task],
+    variant: &Variant,
+    seed: u64,
+) -> Result<(Resolved, Vec<Need>), GridError> {
+    let table = |task: &Task| {
+        let data = path_text::to_text(grid.data.of(task));
+        let entries = [("name", task.reference()), ("data", data)];
+        let entries = entries.map(|(key, value)| (key.to_owned(), Value::String(value)));
+        Value::Table(entries.into_iter().collect())
+    };
+    let mut values = grid.profile.values_together(variant.method);
+    values.extend(variant.settings.clone());
+    let tables = Value::Array(tasks.iter().map(table).collect());
+    values.insert("tasks".to_owned(), (tables, Origin::Override));
+    resolve_values(grid, &values, &[], variant, seed)
+}
+
+/// `values` are those below `--steps` and the user's, `coordinates` what else the grid decides.
+fn resolve_values(
+    grid: &Grid,
+    values: &Values,
+    coordinates: &[String],
+    variant: &Variant,
+    seed: u64,
+) -> Result<(Resolved, Vec<Need>), GridError> {
+    let method = variant.method;
+    let common = [
         format!("adapter.method={method}"),
         format!("seed={seed}"),
-        format!("data={}", path_text::to_text(grid.data.of(task))),
         format!("backbone={}", path_text::to_text(&grid.backbone)),
     ];
-    let with = |overrides: &[String]| {
-        let mut values = grid.profile.values(task, method);
-        values.extend(variant.values(task).map(|(key, value)| (key.clone(), value.clone())));
-        values.extend(chosen(&fields::RUN, None, overrides)?);
+    let coordinates = [coordinates, &common].concat();
+    let with = |overrides: &[String]| -> Result<(Resolved, Vec<Need>), GridError> {
+        let mut values = values.clone();
+        values.extend(chosen(&fields::RUN, None, overrides).map_err(TrainError::from)?);
         // Skip settings of other methods.
         values.retain(|key, _| {
             let own = fields::RUN.find(key).and_then(|field| field.method);
             own.is_none_or(|own| Some(own) == method.adapter())
         });
-        config::resolve_values(values)
+        let needs = needs::resolve(&mut values, grid, seed)?;
+        Ok((config::resolve_values(values).map_err(TrainError::from)?, needs))
     };
     let mut overrides: Vec<String> = Vec::new();
     if let Some(steps) = grid.steps {
         let preset = grid.settings.iter().filter(|setting| setting.starts_with("preset="));
-        let whole = with(&preset.cloned().chain(coordinates.clone()).collect::<Vec<_>>())?;
+        let (whole, _) = with(&preset.cloned().chain(coordinates.clone()).collect::<Vec<_>>())?;
         overrides.extend(shortened(&whole, steps));
     }
     overrides.extend(grid.settings.iter().cloned());
@@ -391,7 +562,7 @@ pub fn shortened(whole: &Resolved, steps: usize) -> Vec<String> {
 /// Settings of a run that differ from its preset because of the profile or the user, as (key, value, preset's value).
 #[must_use]
 pub fn changes(cell: &Cell) -> Vec<(&str, String, String)> {
-    let decided = |key: &str| COORDINATES.iter().any(|(known, _)| *known == key);
+    let decided = |key: &str| key == "tasks" || COORDINATES.iter().any(|(known, _)| *known == key);
     let changes = cell.resolved.overrides.iter();
     changes
         .filter(|change| change.origin != Origin::Preset && !decided(&change.key))

@@ -49,7 +49,7 @@ impl<B: Backend> Prepared<B> {
 
     /// Drops a task that no later run needs.
     pub fn forget(&mut self, task: &Task) {
-        self.tasks.retain(|known| known.task() != task);
+        self.tasks.retain(|known| known.task() != Some(task));
     }
 
     fn position(&self, config: &RunConfig) -> Option<usize> {

@@ -223,6 +223,14 @@ impl Profile {
         PathBuf::from(self.out.to_string_lossy().replace("BENCHMARK", &runs))
     }
 
+    /// Settings for one method on several tasks together that override the preset's.
+    pub(crate) fn values_together(&self, method: TrainMethod) -> Values {
+        let mut values = self.layers.common.clone();
+        let own = self.layers.methods.get(&method).into_iter().flatten();
+        values.extend(own.map(|(key, value)| (key.clone(), value.clone())));
+        values
+    }
+
     /// Settings for one method on one task that override the preset's.
     pub(crate) fn values(&self, task: &Task, method: TrainMethod) -> Values {
         let Layers {

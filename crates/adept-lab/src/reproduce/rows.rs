@@ -7,7 +7,7 @@ use adept_data::Task;
 use adept_train::config::{ConfigError, TrainMethod, chosen, fields};
 
 use super::{Profile, Variant};
-use crate::report::{Benchmark, PaperTable};
+use crate::report::{Benchmark, PaperRow, PaperTable};
 
 /// The rows of a table as variants; `None` where the rows are the methods of a profile. A profile with the project's own
 /// backbone takes the settings for small models.
@@ -19,28 +19,66 @@ pub fn rows(benchmark: Benchmark, profile: &Profile) -> Result<Option<Vec<Varian
     if !table.own_rows {
         return Ok(None);
     }
-    let small = profile.has_small_backbone();
-    let mut variants = Vec::new();
-    for row in &table.rows {
-        let method: TrainMethod = row.method.parse().map_err(|_| ConfigError::Value {
-            place: format!("paper/{benchmark}.toml"),
-            key: "method".to_owned(),
-            expected: TrainMethod::expected(),
-            found: row.method.clone(),
-        })?;
-        let settings = if small {
-            row.sample.clone()
-        } else {
-            [table.settings.clone(), row.settings.clone()].concat()
-        };
-        variants.push(Variant {
-            name: row.name().to_owned(),
-            method,
-            settings: chosen(&fields::RUN, None, &settings)?,
-            tasks: BTreeMap::new(),
-        });
+    let rows = table.rows.iter().map(|row| variant(benchmark, &table, row, profile));
+    rows.collect::<Result<Vec<_>, _>>().map(Some)
+}
+
+/// The row of a table by its name: one with settings of its own, or a method's. `None` if there is none.
+///
+/// # Errors
+/// A setting that a run cannot have.
+pub fn row(benchmark: Benchmark, profile: &Profile, name: &str) -> Result<Option<Variant>, ConfigError> {
+    let table = PaperTable::of(benchmark);
+    let known = table.rows.iter().find(|row| row.name() == name && is_built(row));
+    match known {
+        Some(row) => variant(benchmark, &table, row, profile).map(Some),
+        None => Ok(name.parse::<TrainMethod>().ok().map(Variant::from)),
     }
-    Ok(Some(variants))
+}
+
+/// Names of all rows that a table can have: the methods, and rows of the table with settings of their own.
+#[must_use]
+pub fn names(benchmark: Benchmark) -> Vec<String> {
+    let table = PaperTable::of(benchmark);
+    let methods: Vec<String> = TrainMethod::all().map(|method| method.name().to_owned()).collect();
+    let own = table
+        .rows
+        .iter()
+        .filter(|row| is_built(row))
+        .map(|row| row.name().to_owned());
+    let own: Vec<String> = own.filter(|name| !methods.contains(name)).collect();
+    [methods, own].concat()
+}
+
+/// Whether its method is implemented here.
+fn is_built(row: &PaperRow) -> bool {
+    row.method.parse::<TrainMethod>().is_ok()
+}
+
+fn variant(
+    benchmark: Benchmark,
+    table: &PaperTable,
+    row: &PaperRow,
+    profile: &Profile,
+) -> Result<Variant, ConfigError> {
+    let method: TrainMethod = row.method.parse().map_err(|_| ConfigError::Value {
+        place: format!("paper/{benchmark}.toml"),
+        key: "method".to_owned(),
+        expected: TrainMethod::expected(),
+        found: row.method.clone(),
+    })?;
+    let settings = if profile.has_small_backbone() {
+        row.sample.clone()
+    } else {
+        [table.settings.clone(), row.settings.clone()].concat()
+    };
+    Ok(Variant {
+        name: row.name().to_owned(),
+        method,
+        settings: chosen(&fields::RUN, None, &settings)?,
+        tasks: BTreeMap::new(),
+        together: row.together.clone(),
+    })
 }
 
 /// The tasks of a table. With the project's own data (`shipped`) those that it has; `None` if it has none of them.

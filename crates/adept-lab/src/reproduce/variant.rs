@@ -16,9 +16,25 @@ pub struct Variant {
     pub settings: Values,
     /// Settings for single tasks over `settings`, by the task's name: what a search has found.
     pub tasks: BTreeMap<String, Values>,
+    /// The names of the tasks that it is trained on together, all of the grid's if empty; `None` where each task has a run
+    /// of its own.
+    pub together: Option<Vec<String>>,
 }
 
 impl Variant {
+    /// The tasks that it is trained on together, of the grid's or built in; `None` where each has a run of its own.
+    pub(super) fn tasks_of(&self, tasks: &[Task]) -> Option<Vec<Task>> {
+        let named = self.together.as_ref()?;
+        if named.is_empty() {
+            return Some(tasks.to_vec());
+        }
+        let find = |name: &String| {
+            let own = tasks.iter().find(|task| task.name() == name).cloned();
+            own.or_else(|| Task::named(name).ok())
+        };
+        Some(named.iter().filter_map(find).collect())
+    }
+
     /// The settings on a task.
     pub(super) fn values(
         &self,
@@ -37,6 +53,7 @@ impl From<TrainMethod> for Variant {
             method,
             settings: Values::new(),
             tasks: BTreeMap::new(),
+            together: None,
         }
     }
 }

@@ -96,44 +96,72 @@ pub struct PreparedTask {
 /// A task in the form needed by a run.
 #[derive(Debug, Clone)]
 pub enum PreparedData {
-    /// Targets are labels, scores or texts.
-    Rows(Box<PreparedTask>),
+    /// Targets are labels, scores or texts; of one task, or of several that are trained together.
+    Rows(Vec<PreparedTask>),
     /// Targets are programs.
     Programs(Box<PreparedPrograms>),
 }
 
 impl PreparedData {
-    /// The task.
-    pub fn task(&self) -> &Task {
+    /// The task; `None` for several.
+    pub fn task(&self) -> Option<&Task> {
         match self {
-            Self::Rows(rows) => &rows.task,
-            Self::Programs(programs) => &programs.task,
+            Self::Rows(rows) => match rows.as_slice() {
+                [only] => Some(&only.task),
+                _ => None,
+            },
+            Self::Programs(programs) => Some(&programs.task),
         }
     }
 
-    /// Files the examples were read from.
-    pub fn files(&self) -> &[DataFile] {
-        match self {
-            Self::Rows(rows) => &rows.files,
-            Self::Programs(programs) => &programs.files,
-        }
+    /// Files the examples were read from. Of several tasks, names begin with the task's.
+    pub fn files(&self) -> Vec<DataFile> {
+        let rows = match self {
+            Self::Programs(programs) => return programs.files.clone(),
+            Self::Rows(rows) => rows,
+        };
+        let named = |task: &PreparedTask, file: &DataFile| match rows.len() {
+            1 => file.clone(),
+            _ => DataFile {
+                name: format!("{}/{}", task.task.name(), file.name),
+                ..file.clone()
+            },
+        };
+        let files = rows
+            .iter()
+            .flat_map(|task| task.files.iter().map(move |file| named(task, file)));
+        files.collect()
     }
 
-    /// Truncated and unknown tokens, for each split that has any.
-    pub fn losses(&self) -> &[SplitLosses] {
-        match self {
-            Self::Rows(rows) => &rows.losses,
-            Self::Programs(programs) => &programs.losses,
-        }
+    /// Truncated and unknown tokens, for each split that has any. Of several tasks, splits begin with the task's name.
+    pub fn losses(&self) -> Vec<SplitLosses> {
+        let rows = match self {
+            Self::Programs(programs) => return programs.losses.clone(),
+            Self::Rows(rows) => rows,
+        };
+        let named = |task: &PreparedTask, losses: &SplitLosses| match rows.len() {
+            1 => losses.clone(),
+            _ => SplitLosses {
+                split: format!("{} {}", task.task.name(), losses.split),
+                ..losses.clone()
+            },
+        };
+        let losses = rows
+            .iter()
+            .flat_map(|task| task.losses.iter().map(move |losses| named(task, losses)));
+        losses.collect()
     }
 
-    /// Its rows, for operations that do not apply to programs.
+    /// Its rows, for operations that apply neither to programs nor to several tasks.
     ///
     /// # Errors
-    /// [`TrainError::NotRows`].
+    /// [`TrainError::NotRows`], [`TrainError::SeveralTasks`].
     pub fn rows(&self) -> Result<&PreparedTask, TrainError> {
         match self {
-            Self::Rows(rows) => Ok(rows),
+            Self::Rows(rows) => match rows.as_slice() {
+                [only] => Ok(only),
+                _ => Err(TrainError::SeveralTasks { tasks: rows.len() }),
+            },
             Self::Programs(programs) => Err(TrainError::NotRows {
                 task: programs.task.name().to_owned(),
             }),
@@ -164,6 +192,21 @@ pub fn prepare<B: Backend>(
     backbone: &LoadedBackbone<B>,
     means: &Means,
 ) -> Result<PreparedData, TrainError> {
+    if !config.tasks.is_empty() {
+        let tasks = (0..config.tasks.len()).map(|task| {
+            let config = config.of_task(task);
+            prepare_task(task_of(&config)?, &config, backbone, means.cache.as_deref())
+        });
+        let tasks = tasks.collect::<Result<Vec<_>, TrainError>>()?;
+        let names = |place: usize| tasks[place].task.name();
+        // Two cards may have one name, which scores and folders are told apart by.
+        if let Some(twice) = (1..tasks.len()).find(|&place| (0..place).any(|before| names(before) == names(place))) {
+            return Err(TrainError::TaskTwice {
+                task: names(twice).to_owned(),
+            });
+        }
+        return Ok(PreparedData::Rows(tasks));
+    }
     let task = task_of(config)?;
     if task.is_program() {
         if !backbone.model.family().is_causal() {
@@ -174,7 +217,7 @@ pub fn prepare<B: Backend>(
         return prepare_programs(config, &backbone.tokenizer, form, &means.programs)
             .map(|programs| PreparedData::Programs(Box::new(programs)));
     }
-    prepare_task(task, config, backbone, means.cache.as_deref()).map(|rows| PreparedData::Rows(Box::new(rows)))
+    prepare_task(task, config, backbone, means.cache.as_deref()).map(|rows| PreparedData::Rows(vec![rows]))
 }
 
 /// Reads and tokenises a task, or loads it from `cache`, a folder that is created if necessary. Without a cache, token
@@ -237,8 +280,55 @@ pub fn prepare_task<B: Backend>(
     })
 }
 
-/// Refuses a task that was prepared with other settings.
+/// Refuses data that were prepared with other settings.
 pub(super) fn check_prepared(config: &RunConfig, data: &PreparedData) -> Result<(), TrainError> {
+    let rows = match data {
+        PreparedData::Programs(programs) => {
+            let (options, form) = (programs.options, &programs.form);
+            return check_task(config, (&programs.task, options, form));
+        }
+        PreparedData::Rows(rows) => rows,
+    };
+    let several = config.tasks.len().max(1);
+    if rows.len() != several {
+        return Err(TrainError::Prepared {
+            field: "tasks",
+            prepared: rows.len().to_string(),
+            wanted: several.to_string(),
+        });
+    }
+    for (place, task) in rows.iter().enumerate() {
+        let config = match config.tasks.is_empty() {
+            true => config.clone(),
+            false => config.of_task(place),
+        };
+        check_task(&config, (&task.task, task.options, &task.form))?;
+        for (field, prepared, wanted) in [
+            (
+                "input.max_source_length",
+                task.max_source_length,
+                config.input.max_source_length,
+            ),
+            (
+                "input.max_target_length",
+                task.max_target_length,
+                config.input.max_target_length,
+            ),
+        ] {
+            if prepared != wanted {
+                return Err(TrainError::Prepared {
+                    field,
+                    prepared: prepared.to_string(),
+                    wanted: wanted.to_string(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a task that was prepared with other settings.
+fn check_task(config: &RunConfig, (task, found, form): (&Task, LoadOptions, &RowForm)) -> Result<(), TrainError> {
     let refuse = |field, prepared: String, wanted: String| {
         Err(TrainError::Prepared {
             field,
@@ -247,41 +337,14 @@ pub(super) fn check_prepared(config: &RunConfig, data: &PreparedData) -> Result<
         })
     };
     let options = load_options(config);
-    if data.task().reference() != config.task {
-        return refuse("task", data.task().name().to_owned(), config.task.clone());
+    if task.reference() != config.task {
+        return refuse("task", task.name().to_owned(), config.task.clone());
     }
-    let found = match data {
-        PreparedData::Rows(rows) => rows.options,
-        PreparedData::Programs(programs) => programs.options,
-    };
     if found != options {
         return refuse("input", format!("{found:?}"), format!("{options:?}"));
     }
-    let form = match data {
-        PreparedData::Rows(rows) => &rows.form,
-        PreparedData::Programs(programs) => &programs.form,
-    };
-    if let Some((key, prepared, wanted)) = form.difference(config) {
-        return refuse(key, prepared, wanted);
+    match form.difference(config) {
+        Some((key, prepared, wanted)) => refuse(key, prepared, wanted),
+        None => Ok(()),
     }
-    let PreparedData::Rows(task) = data else {
-        return Ok(());
-    };
-    for (field, prepared, wanted) in [
-        (
-            "input.max_source_length",
-            task.max_source_length,
-            config.input.max_source_length,
-        ),
-        (
-            "input.max_target_length",
-            task.max_target_length,
-            config.input.max_target_length,
-        ),
-    ] {
-        if prepared != wanted {
-            return refuse(field, prepared.to_string(), wanted.to_string());
-        }
-    }
-    Ok(())
 }

@@ -86,8 +86,8 @@ fn time<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     options: ProbeOptions,
 ) -> Result<RunTime, TrainError> {
     let train = match data {
-        PreparedData::Rows(task) => {
-            let size = config.train.batch_size;
+        PreparedData::Rows(_) => {
+            let (task, size) = (data.rows()?, config.train.batch_size);
             let options = batch_options(config, backbone, task, BatchUse::Training, size);
             Batcher::new(&task.train, options)?
         }
@@ -98,7 +98,8 @@ fn time<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     };
     let step = time_step(config, backbone, &train, target, device, options)?;
     match data {
-        PreparedData::Rows(task) => {
+        PreparedData::Rows(_) => {
+            let task = data.rows()?;
             let (validation, test) = time_answers(config, backbone, task, target, device, options)?;
             Ok(RunTime { step, validation, test })
         }
@@ -127,7 +128,7 @@ fn time_writing<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     target: &T,
     device: &AB::Device,
 ) -> Result<f64, TrainError> {
-    let (model, adapter) = target.inner_parts(&target.initial());
+    let (model, adapter) = target.inner_parts(&target.initial(), 0);
     let model = model.adapted(&*adapter);
     let tokenizer = &backbone.tokenizer;
     let writer = Writer::new(config, programs, tokenizer, (model.family(), model.pad_id()));
@@ -242,7 +243,7 @@ fn time_answers<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     let (chosen, _) = selection_rows(&task.validation, config.evaluation.validation_rows);
     let (validation, test) = (batches(&chosen)?, batches(&task.test.0)?);
     let mean = validation.iter().map(work).sum::<f64>() / validation.len() as f64;
-    let (inner, adapter) = target.inner_parts(&target.initial());
+    let (inner, adapter) = target.inner_parts(&target.initial(), 0);
     let decode = |ids: &[u32]| -> Result<String, TrainError> { Ok(backbone.tokenizer.decode(ids, true)?) };
     let answers = answer_method(config, task.labels.as_ref(), task.target_width, &decode);
     let mut outcome = Ok(());

@@ -7,7 +7,7 @@ use adept_train::TrainError;
 use adept_train::answering::{AnswerMethod, Continuation, Labels};
 use adept_train::config::RunConfig;
 use adept_train::folder;
-use adept_train::learner::{self, Job};
+use adept_train::learner::{self, Job, JobTask};
 use adept_train::observer::{Event, Observer, Split};
 use adept_train::record::{MissingLayer, RunResult};
 use adept_train::rows::BatchUse;
@@ -74,23 +74,26 @@ pub(super) fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
         identity: begun.identity,
         start: start.clone(),
         backbone_dropout: config.train.backbone_dropout.or(backbone.model.dropout_rate()),
-        train: Batcher::new(&programs.train, batch_options(config, backbone, programs))?,
-        validation: None,
-        test: None,
-        metrics: &[],
-        // No predictions are made during training.
-        answers: AnswerMethod::Labels(Labels {
-            ids: &[],
-            texts: &[],
-            rules: Continuation::default(),
-        }),
+        tasks: vec![JobTask {
+            name: programs.task.name().to_owned(),
+            train: Batcher::new(&programs.train, batch_options(config, backbone, programs))?,
+            validation: None,
+            test: None,
+            metrics: &[],
+            // No predictions are made during training.
+            answers: AnswerMethod::Labels(Labels {
+                ids: &[],
+                texts: &[],
+                rules: Continuation::default(),
+            }),
+        }],
     };
     let mut outcome = learner::train::<AB, T>(job, target, begun.folder, begun.device, observer)?;
 
     let step = config.train.steps;
     let stopped = || Err(TrainError::Interrupted { step });
     let best = target.load(&begun.folder.best(), begun.device)?;
-    let (model, adapter) = target.inner_parts(&best);
+    let (model, adapter) = target.inner_parts(&best, 0);
     let mut file = Completions::open(&begun.folder.path().join(COMPLETIONS))?;
     let mut proceed = |done, total| {
         let split = Split::Test;
@@ -110,5 +113,8 @@ pub(super) fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     outcome.test = scores(&judged);
     folder::write_json(&begun.folder.path().join(JUDGED), &judged)?;
     let answers = TestAnswers::of_programs(&judged);
-    begun.end(start, outcome, None, Some(tally(&judged)), &answers, observer)
+    answers.write(&begun.folder.test_answers())?;
+    let mut result = begun.result(start.clone(), &outcome, None);
+    result.programs = Some(tally(&judged));
+    begun.end(&start, &outcome, result, observer)
 }

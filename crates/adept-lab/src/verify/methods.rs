@@ -20,7 +20,7 @@ use super::train::{STEPS, optimizer};
 use super::{GroupRow, NotChecked, VerifyError};
 
 /// Folders of adapters in a golden folder, in the order of reports; also the first part of their tensors' names.
-const CASES: [&str; 15] = [
+const CASES: [&str; 20] = [
     "lora",
     "ia3",
     "bitfit",
@@ -36,10 +36,18 @@ const CASES: [&str; 15] = [
     "prefix_all_mlp",
     "lst",
     "lst_all",
+    "mpt",
+    "attempt",
+    "adapter_tasks",
+    "hyperformer",
+    "hyperformer_plain",
 ];
 
-/// Those that change an encoder, which decoder-only backbones do not have.
-const OF_ENCODERS: [&str; 2] = ["prefix_all", "prefix_all_mlp"];
+/// Those that need an encoder, which decoder-only backbones do not have.
+const OF_ENCODERS: [&str; 3] = ["prefix_all", "prefix_all_mlp", "attempt"];
+
+/// The task of every row of the golden batch, for adapters of several tasks.
+const TASK: usize = 1;
 
 /// Groups of the greedy output of a model with a method's changes attached, for the case of that name.
 type Greedy<'a, M, B> = &'a dyn Fn(&str, &M, &dyn Intervention<B>) -> Result<Vec<GroupRow>, VerifyError>;
@@ -128,15 +136,26 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
         group.finish()
     }
 
-    /// Virtual tokens in the backbone's input.
+    /// Virtual tokens in the backbone's input; a prefix is not part of it.
     fn prompt(&self) -> usize {
-        self.adapter.prompt().map_or(0, |prompt| prompt.dims()[0])
+        match self.config.method().has_prompt() {
+            true => self.adapter.virtual_tokens(),
+            false => 0,
+        }
+    }
+
+    /// The adapter as the golden batch sees it.
+    fn seen<'b, I: Backend>(&self, adapter: &'b Adapter<I>) -> Seen<'b, I> {
+        let task = if self.config.tasks() > 1 { TASK } else { 0 };
+        adapter.of_task(task).map_or(Seen::Whole(adapter), Seen::OfTask)
     }
 
     fn forward(&self, runs: &Runs<'_, M::Inner, AB::InnerBackend>) -> Result<Vec<GroupRow>, VerifyError> {
         let subject = self.subject;
         let adapter = self.adapter.valid();
-        let model = subject.inner.adapted(&adapter);
+        let seen = self.seen(&adapter);
+        let adapter = seen.get();
+        let model = subject.inner.adapted(adapter);
         let mut rows = Vec::new();
         let name = self.of("attention_mask");
         if subject.golden.has(&name) {
@@ -146,13 +165,13 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
             group.integers(&name, &mask.dims(), &read_integers(&name, mask.clone().int())?)?;
             rows.push(group.finish()?);
         }
-        rows.push(self.compare_logits("logits", (runs.logits)(&model, &adapter), runs.visible)?);
+        rows.push(self.compare_logits("logits", (runs.logits)(&model, adapter), runs.visible)?);
         let name = self.of("loss");
         let mut group = Group::new(subject.golden, &name, limit::LOSS);
-        group.tensor(&name, model.loss(&adapter, &subject.batch, 0.0, subject.device))?;
+        group.tensor(&name, model.loss(adapter, &subject.batch, 0.0, subject.device))?;
         rows.push(group.finish()?);
         if subject.golden.has(&self.of("gen_ids_nostop")) {
-            rows.extend((runs.greedy)(self.name, &model, &adapter)?);
+            rows.extend((runs.greedy)(self.name, &model, adapter)?);
         }
         Ok(rows)
     }
@@ -164,8 +183,12 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
         gradients: &GradientSet<AB::InnerBackend>,
     ) -> Result<GroupRow, VerifyError> {
         let mut group = Group::new(self.subject.golden, self.of("gradients"), limit::WEIGHT_GRADIENTS);
-        // A parameter without a gradient is treated as a NaN gradient, since it would never be trained.
-        for (name, data) in gradients.in_place_of(adapter.valid(), f32::NAN).tensors() {
+        // A parameter without a gradient is treated as a NaN gradient, since it would never be trained; one of another task
+        // has none, and zeros in the file.
+        let missing = if self.config.tasks() > 1 { 0.0 } else { f32::NAN };
+        let frozen = self.config.method().frozen();
+        let tensors = gradients.in_place_of(adapter.valid(), missing).tensors();
+        for (name, data) in tensors.into_iter().filter(|(name, _)| !frozen.contains(&name.as_str())) {
             group.data(&self.of(&format!("grad.{name}")), data)?;
         }
         group.finish()
@@ -173,7 +196,13 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
 
     fn gradients(&self) -> Result<GroupRow, VerifyError> {
         let subject = self.subject;
-        let value = loss::<AB, _>(&subject.frozen, &self.adapter, &subject.batch, 0.0, subject.device);
+        let value = loss::<AB, _>(
+            &subject.frozen,
+            self.seen(&self.adapter).get(),
+            &subject.batch,
+            0.0,
+            subject.device,
+        );
         let gradients = GradientSet::collect::<AB, _>(&self.adapter, &mut value.backward());
         self.compare_gradients(&self.adapter, &gradients)
     }
@@ -186,7 +215,13 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
         let mut losses = Vec::with_capacity(STEPS + 1);
         let mut rows = Vec::new();
         for step in 0..=STEPS {
-            let value = loss::<AB, _>(&subject.frozen, &adapter, &subject.batch, 0.0, subject.device);
+            let value = loss::<AB, _>(
+                &subject.frozen,
+                self.seen(&adapter).get(),
+                &subject.batch,
+                0.0,
+                subject.device,
+            );
             losses.extend(read_back("step_losses", value.clone().inner())?.iter::<f64>());
             if step == STEPS {
                 break;
@@ -201,7 +236,9 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
         let mut prompt = Group::new(subject.golden, self.of("prompt_after3"), limit::PROMPT_AFTER_3);
         let mut rest = Group::new(subject.golden, self.of("after3"), limit::OFFSET_AFTER_3);
         let is_prompt = |name: &str| self.prompt() > 0 && ["prompt", "prompt_embeddings"].contains(&name);
-        for (name, data) in adapter.valid().tensors() {
+        let frozen = self.config.method().frozen();
+        let tensors = adapter.valid().tensors().into_iter();
+        for (name, data) in tensors.filter(|(name, _)| !frozen.contains(&name.as_str())) {
             let group = if is_prompt(&name) { &mut prompt } else { &mut rest };
             group.trained(self.name, &name, data)?;
         }
@@ -244,6 +281,21 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
         };
         unmerged.derived("base.logits", &of_seen(expected?), &of_seen(computed?), 1);
         Ok(vec![found, unmerged.finish()?])
+    }
+}
+
+/// An adapter, or what it is for one of its tasks.
+enum Seen<'a, B: Backend> {
+    Whole(&'a Adapter<B>),
+    OfTask(Box<dyn Intervention<B>>),
+}
+
+impl<B: Backend> Seen<'_, B> {
+    fn get(&self) -> &dyn Intervention<B> {
+        match self {
+            Self::Whole(adapter) => *adapter,
+            Self::OfTask(adapter) => &**adapter,
+        }
     }
 }
 

@@ -43,6 +43,7 @@ pub fn adapter(method: Method, d_model: usize, positions: usize) -> Adapter<Flex
         fan_in: FanIn::Reference,
         seed: 5,
         weights: None,
+        sources: None,
     };
     let mut adapter = Adapter::new(&config, &ModelSites::embeddings(d_model), start, &device).unwrap();
     let random = |shape: [usize; 2]| Tensor::<Flex, 2>::random(shape, Distribution::Normal(0.0, 1.0), &device);
@@ -171,6 +172,7 @@ pub fn analysis(table: TableName, (data, backbone): &(PathBuf, PathBuf), out: &P
             steps: None,
             settings: Vec::new(),
             overwrite: false,
+            completes: true,
         },
         shifts: vec![1, 3, 24],
         rows: 5,

@@ -16,5 +16,6 @@ mod hostile;
 mod input;
 mod lengths;
 mod run;
+mod several;
 mod start;
 mod world;

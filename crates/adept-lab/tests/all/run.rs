@@ -55,7 +55,14 @@ fn every_method_runs_from_files_to_a_result_that_loads() {
     let ways = ["generate", "labels", "auto"].into_iter().cycle();
     for (method, how) in TrainMethod::all().map(TrainMethod::name).zip(ways) {
         let overrides = [format!("adapter.method={method}"), format!("evaluation.method={how}")];
-        let resolved = settings(&data, &backbone, &[&overrides[0], &overrides[1]]);
+        // The prompts of other tasks: those of the runs before.
+        let sources = ["pt", "adept"].map(|source| root.path().join(source).display().to_string());
+        let sources = format!("adapter.sources={}", sources.join(","));
+        let mut all: Vec<&str> = overrides.iter().map(String::as_str).collect();
+        if method == "attempt" {
+            all.push(&sources);
+        }
+        let resolved = settings(&data, &backbone, &all);
         let folder = root.path().join(method);
         let mut watcher = Watcher::default();
         let result = go(&resolved, &folder, &mut watcher).unwrap();
@@ -95,7 +102,8 @@ fn every_method_runs_from_files_to_a_result_that_loads() {
             panic!("{:?}", lines[0])
         };
         assert_eq!(start.resolved, resolved);
-        assert_eq!((start.examples, start.data.len()), ([40, 12, 12], 2));
+        let files = if method == "attempt" { 4 } else { 2 };
+        assert_eq!((start.examples, start.data.len()), ([40, 12, 12], files));
         assert!(
             matches!(lines.last(), Some(Line::End(end)) if **end == result),
             "{method}"
@@ -130,7 +138,7 @@ fn every_method_runs_from_files_to_a_result_that_loads() {
                 "dept" => (20 * 16 - 5 * 16) / (24 + 16),
                 "adept" => (20 * 16 - 5 * 16 - 16) / (2 * 16 + 1),
                 "lora" | "lora_bitfit" => 32,
-                "adapter" | "adapter_drop" => 1,
+                "adapter" | "adapter_drop" | "hyperformer" => 1,
                 _ => 0,
             };
             assert_eq!(result.rank, rank, "{method}");

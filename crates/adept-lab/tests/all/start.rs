@@ -141,6 +141,12 @@ fn a_source_that_does_not_fit_is_refused() {
         "expected 4 virtual tokens (`adapter.virtual_tokens`), found 5",
     );
     refused("lora", &folder, &[], "lora has no prompt of its own");
+    refused(
+        "attempt",
+        &folder,
+        &["adapter.sources=x"],
+        "attempt has no prompt of its own",
+    );
     refused("p_tuning", &folder, &[], "p_tuning has no prompt of its own");
     refused(
         "adept",
@@ -154,11 +160,92 @@ fn a_source_that_does_not_fit_is_refused() {
         &[],
         "expected an adapter with a soft prompt",
     );
-    refused("pt", &other, &[], "`adapter.init_from`");
+    refused("pt", &other, &[], "a prompt or adapter to start from");
     refused("pt", &world.root.path().join("nothing"), &[], "nothing");
     refused("pt", world.root.path(), &[], "adapter_config.json");
     let rows = Path::new(env!("CARGO_MANIFEST_DIR")).join("../adept-core/tests/fixtures/rows/array.npy");
     refused("pt", &rows, &["adapter.virtual_tokens=3"], "values a token, found 4");
+}
+
+#[test]
+fn an_adapter_of_other_constants_is_refused_but_not_one_of_other_dropout() {
+    let world = World::new();
+    let lora = world.root.path().join("lora");
+    world.saved("lora", &lora, &world.backbone.fingerprint);
+    let error = world
+        .from("lora", &lora, &["adapter.lora.alpha=7"])
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("alpha"), "{error}");
+    assert!(world.from("lora", &lora, &["adapter.lora.dropout=0.2"]).is_ok());
+    let dept = world.root.path().join("dept");
+    world.saved("dept", &dept, &world.backbone.fingerprint);
+    let error = world
+        .from("dept", &dept, &["adapter.dept_alpha=3"])
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("scale"), "{error}");
+}
+
+/// A prompt of these rows in a file.
+fn saved_rows(world: &World, name: &str, rows: &[[f32; 16]]) -> std::path::PathBuf {
+    let path = world.root.path().join(name);
+    let values: Vec<u8> = rows.iter().flatten().flat_map(|value| value.to_le_bytes()).collect();
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![rows.len(), 16], &values).unwrap();
+    fs::write(&path, safetensors::serialize([("prompt", view)], None).unwrap()).unwrap();
+    path
+}
+
+#[test]
+fn the_nearest_prompt_is_the_one_whose_mean_token_points_the_same_way() {
+    let world = World::new();
+    // Of five tokens; far away in the same direction, near in another one.
+    let prompt = |direction: f32, size: f32| {
+        let mut token = [0.0; 16];
+        token[0] = size;
+        token[1] = direction * size;
+        [token; 5]
+    };
+    let target = saved_rows(&world, "target.safetensors", &prompt(1.0, 1.0));
+    let far = saved_rows(&world, "far.safetensors", &prompt(1.1, 50.0));
+    let near = saved_rows(&world, "near.safetensors", &prompt(-0.5, 1.0));
+    let sources = format!("adapter.sources={},{}", near.display(), far.display());
+    let target = format!("adapter.init_from={}", target.display());
+    let found = world.built("pt", &["adapter.init=nearest", &target, &sources]).unwrap();
+    let expected = prompt(1.1, 50.0).concat();
+    assert_eq!(found.prompt().unwrap().into_data().to_vec::<f32>().unwrap(), expected);
+
+    let settings = ["adapter.init=nearest".to_owned(), target];
+    let error = adept_train::config::resolve(None, &settings).unwrap_err().to_string();
+    assert!(error.contains("`adapter.sources`"), "{error}");
+}
+
+#[test]
+fn prompts_to_mix_are_read_in_their_order() {
+    let world = World::new();
+    let rows = |value: f32| [[value; 16]; 5];
+    let paths = [1.0, 2.0].map(|value| saved_rows(&world, &format!("{value}.safetensors"), &rows(value)));
+    let sources = format!("adapter.sources={},{}", paths[0].display(), paths[1].display());
+    let adapter = world.built("attempt", &[&sources]).unwrap();
+    let Adapter::Attempt(adapter) = adapter else {
+        panic!("{adapter:?}")
+    };
+    assert_eq!(adapter.sources.dims(), [2, 5, 16]);
+    let all: Vec<f32> = adapter.sources.to_data().to_vec().unwrap();
+    assert_eq!(all, [rows(1.0).concat(), rows(2.0).concat()].concat());
+    // The trained prompt starts as the first of them.
+    assert_eq!(
+        adapter.targets.val().into_data().to_vec::<f32>().unwrap(),
+        rows(1.0).concat()
+    );
+
+    let error = world.built("attempt", &[]).unwrap_err().to_string();
+    assert!(error.contains("`adapter.sources` is empty"), "{error}");
+    let error = world
+        .built("attempt", &[&sources, "adapter.virtual_tokens=4"])
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("expected 4 virtual tokens"), "{error}");
 }
 
 #[test]

@@ -97,6 +97,7 @@ where
     .into();
     let start = AdapterInit {
         weights: Some(Rc::new(model.weights())),
+        sources: None,
         ..AdapterInit::random(11)
     };
     let adapter = Adapter::new(&config, &model.sites(), start, &Default::default()).unwrap();

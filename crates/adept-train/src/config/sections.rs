@@ -1,6 +1,7 @@
 //! The sections of a configuration and their words. The meanings are those of [`super::fields::fields`].
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use adept_core::{FanIn, Method};
 use adept_data::{Metric, Positions, ScoreRounding};
@@ -114,6 +115,8 @@ pub enum PromptStart {
     Random,
     /// Values of another adapter or prompt.
     Adapter,
+    /// The most similar of several prompts.
+    Nearest,
 }
 
 /// Section `[adapter]`.
@@ -121,8 +124,8 @@ pub enum PromptStart {
 pub struct AdapterSection {
     /// What is trained: all of the backbone, or an adapter (docs/methods.md).
     pub method: TrainMethod,
-    /// Prompt length m in tokens. 0 trains the offset alone. Methods `pt` and `p_tuning` default to 100, `residual` to
-    /// 10.
+    /// Prompt length m in tokens. 0 trains the offset alone. Methods `pt`, `p_tuning`, `mpt` and
+    /// `attempt` default to 100, `residual` to 10.
     #[schemars(range(min = 0, max = 4096))]
     pub virtual_tokens: usize,
     /// Bottleneck of ADePT or rank of DePT, r. 0: the largest that the budget allows. Not used by `pt`.
@@ -137,8 +140,9 @@ pub struct AdapterSection {
     /// Share of ADePT's bottleneck values dropped before the activation, in training.
     #[schemars(range(min = 0.0, max = BELOW_ONE))]
     pub bottleneck_dropout: f64,
-    /// Initial prompt: embeddings of sampled frequent tokens, of a fixed text, normal random values, or what
-    /// `adapter.init_from` holds.
+    /// Initial prompt: embeddings of sampled frequent tokens, of a fixed text, normal random values, what
+    /// `adapter.init_from` holds (`adapter`), or that of `adapter.sources` which is most similar to it (`nearest`: by the
+    /// cosine of mean tokens, as in SPoT; `init_from` is then a prompt trained on the task itself).
     pub init: PromptStart,
     /// Where `init = "adapter"` starts: the folder of an adapter or of a run, whose values are all taken if method and
     /// sizes are the same and whose virtual tokens alone otherwise (as SPoT does); or a file of virtual tokens (a tensor
@@ -146,6 +150,11 @@ pub struct AdapterSection {
     // Records from before this was a setting lack it.
     #[serde(default)]
     pub init_from: String,
+    /// Prompts of other tasks, each a folder or a file as in `adapter.init_from`: those that ATTEMPT mixes (MNLI, QNLI,
+    /// QQP, SST-2, SQuAD and ReCoRD in its published runs; its own prompt starts as the first), and those among which
+    /// `init = "nearest"` chooses.
+    #[serde(default)]
+    pub sources: Vec<String>,
     /// Text of `init = "text"`; its tokens (with `</s>`) are repeated and cut to m.
     pub init_text: String,
     /// Number of tokens `init = "vocabulary"` samples from: the first of the vocabulary after the special ones, which
@@ -163,6 +172,46 @@ pub struct AdapterSection {
     #[serde(flatten)]
     #[schemars(skip)]
     pub own: BTreeMap<String, Map<String, Value>>,
+}
+
+/// One of several tasks that are trained together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MixedTask {
+    /// Task: the name of a built-in one, or the path of a card (docs/tasks.md).
+    #[schemars(extend("x-task" = true))]
+    #[serde(default)]
+    pub name: String,
+    /// Folder that holds the task's own files, or your own file.
+    #[schemars(with = "String", extend("x-free" = true))]
+    #[serde(default, with = "adept_data::path_text")]
+    pub data: PathBuf,
+}
+
+/// How tasks are mixed. Which task a batch is of is a function of (seed, step).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MixtureSection {
+    /// Examples-proportional mixing: a task counts with at most this many training rows.
+    #[schemars(range(min = 1))]
+    pub limit: usize,
+    /// A task is drawn with its (limited) number of rows to the power of 1/temperature: 1 is proportional, large is even.
+    #[schemars(range(min = 0.01, max = 1e6))]
+    pub temperature: f64,
+    /// Tasks of one batch, drawn with replacement; the batch is split evenly among them.
+    #[schemars(range(min = 1, max = 4096))]
+    pub tasks_per_batch: usize,
+}
+
+impl Default for MixtureSection {
+    /// The presets' values, for records from before this was a section.
+    fn default() -> Self {
+        Self {
+            limit: 262_144,
+            temperature: 1.0,
+            tasks_per_batch: 1,
+        }
+    }
 }
 
 /// Section `[input]`.

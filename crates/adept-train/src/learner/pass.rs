@@ -44,8 +44,8 @@ pub fn token_shares(batches: &[Batch]) -> Vec<f64> {
     counts.into_iter().map(|count| count as f64 / all as f64).collect()
 }
 
-/// Loss and gradients of a step with several batches: the mean over all their target tokens, as if they were a single
-/// batch.
+/// Loss and gradients of a step with several batches of one task: the mean over all their target tokens, as if they were a
+/// single batch. Of an adapter of several tasks, the first one's.
 pub fn step_gradients<AB: AutodiffBackend, T: Target<AB>>(
     target: &T,
     trained: &T::Trained,
@@ -54,6 +54,8 @@ pub fn step_gradients<AB: AutodiffBackend, T: Target<AB>>(
     device: &AB::Device,
 ) -> LossAndGradients<AB> {
     let (backbone, adapter) = target.parts(trained);
+    let of_task = adapter.of_task(0);
+    let adapter = of_task.as_deref().unwrap_or(adapter);
     let mut gradients = GradientSet::default();
     let mut total = Tensor::zeros([1], device);
     for (batch, share) in batches.iter().zip(token_shares(batches)) {

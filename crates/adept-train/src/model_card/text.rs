@@ -146,10 +146,14 @@ fn data(start: &Start) -> String {
     text
 }
 
-/// The settings that differ from the preset, without those that decide nothing: paths are among them.
+/// Settings that are paths of the machine; the checksums of what was there are among the data.
+const PATHS: [&str; 2] = ["adapter.init_from", "adapter.sources"];
+
+/// The settings that differ from the preset, without those that decide nothing, and without paths.
 fn settings(start: &Start) -> String {
     let preset = start.resolved.config.preset;
-    let is_told = |key: &str| key != "task" && RUN.find(key).is_some_and(|field| field.decides);
+    let is_told =
+        |key: &str| key != "task" && !PATHS.contains(&key) && RUN.find(key).is_some_and(|field| field.decides);
     let changed: Vec<_> = start
         .resolved
         .overrides

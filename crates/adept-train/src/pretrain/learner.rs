@@ -8,7 +8,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
 use adept_core::Unchanged;
-use adept_data::{Batch, DataError};
+use adept_data::DataError;
 use adept_models::Seq2SeqBackbone;
 use adept_models::unfreeze;
 use burn::tensor::Tensor;
@@ -218,7 +218,7 @@ where
         Pace {
             seed: config.seed,
             steps: config.train.steps,
-            accumulation: config.train.accumulation,
+            passes: config.train.accumulation,
             log_every: config.train.log_every,
             evaluate_every: config.train.evaluate_every,
             save_every: config.train.save_every,
@@ -255,13 +255,14 @@ where
             batches.push(Pass {
                 batch: fed.batch,
                 share: 1.0 / accumulation as f64,
+                task: 0,
             });
         }
         Ok((batches, kinds))
     }
 
-    fn loss(&self, model: &M, batch: &Batch) -> Tensor<AB, 1> {
-        loss::<AB, M>(model, &Unchanged, batch, self.config().train.dropout, self.device)
+    fn loss(&self, model: &M, pass: &Pass) -> Tensor<AB, 1> {
+        loss::<AB, M>(model, &Unchanged, &pass.batch, self.config().train.dropout, self.device)
     }
 
     /// Rates of the embedding and of the other parameters.

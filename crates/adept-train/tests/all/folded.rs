@@ -34,9 +34,9 @@ fn a_folded_vocabulary_gives_the_losses_and_answers_of_the_offsets() {
     train(&resolved, &rows, &target, folder.path(), &mut watcher).unwrap();
     let trained = target.load(&folder.path().join("best"), &Default::default()).unwrap();
 
-    let (model, adapter) = target.inner_parts(&trained);
+    let (model, adapter) = target.inner_parts(&trained, 0);
     let folding = adapter_target(&resolved, &backbone).folding_vocabulary().unwrap();
-    let (_, folded) = folding.inner_parts(&trained);
+    let (_, folded) = folding.inner_parts(&trained, 0);
     assert!(adapter.vocabulary().is_none() && folded.vocabulary().is_some());
     let alone = PromptAlone(adapter.prompt().unwrap());
     let answers = |adapter: &dyn Intervention<Flex>| {

@@ -279,6 +279,8 @@ fn an_unfinished_checkpoint_is_not_a_checkpoint() {
     for name in ["state.json", "tensors.safetensors"] {
         fs::copy(checkpoints[1].join(name), unfinished.join(name)).unwrap();
     }
+    // While safetensors writes a file, it has no name of its own yet.
+    fs::write(unfinished.join(".tmpAb1Cd2"), "half of it").unwrap();
     cut(&unfinished.join("tensors.safetensors"));
     let (resolved, rows, backbone) = (config(&[]), Rows::new(), backbone());
     let mut watcher = Watcher::default();

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use adept_data::Task;
 use adept_lab::report::Benchmark;
-use adept_lab::reproduce::{DataPlace, Grid, Profile, ProfileName, Variant, data_folder, datasets, rows, tasks};
-use adept_train::config::TrainMethod;
+use adept_lab::reproduce::{
+    DataPlace, Grid, Profile, ProfileName, Variant, data_folder, datasets, names, row, rows, tasks,
+};
 
 use super::{paper_command, real_small_command, shown};
-use crate::args::{self, Runs};
+use crate::args::{self, MethodChoice, Runs};
 use crate::commands::settings::overrides;
 use crate::commands::{Setting, environment, hub};
 use crate::failure::Failure;
@@ -47,13 +48,9 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
         )?)
     };
     let backbone = arguments.backbone.as_deref().map(hub::backbone).transpose()?;
-    let asked: Vec<TrainMethod> = arguments.methods.iter().flat_map(|choice| choice.methods()).collect();
     let variants = match rows(benchmark, &profile).map_err(Failure::input)? {
-        Some(rows) => of_methods(rows, &asked)?,
-        None => chosen(&asked, &profile.methods)
-            .into_iter()
-            .map(Variant::from)
-            .collect(),
+        Some(rows) => of_methods(rows, &methods(&arguments.methods, Vec::new()))?,
+        None => named(arguments, benchmark, &profile, tasks.len())?,
     };
     Ok(Grid {
         benchmark,
@@ -71,16 +68,46 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
         steps: arguments.steps.map(|steps| steps as usize),
         settings: overrides(&arguments.settings, Vec::new()),
         overwrite: arguments.overwrite,
+        completes: true,
         profile,
     })
 }
 
+/// The names that were asked for; `all` stands for these.
+fn methods(asked: &[MethodChoice], all: Vec<String>) -> Vec<String> {
+    let of = |choice: &MethodChoice| match choice {
+        MethodChoice::All => all.clone(),
+        MethodChoice::One(name) => vec![name.clone()],
+    };
+    asked.iter().flat_map(of).collect()
+}
+
+/// The rows of a table of methods: those asked for, or the profile's.
+fn named(arguments: &Runs, benchmark: Benchmark, profile: &Profile, tasks: usize) -> Result<Vec<Variant>, Failure> {
+    let asked = methods(&arguments.methods, names(benchmark));
+    let usual: Vec<String> = profile.methods.iter().map(ToString::to_string).collect();
+    let mut variants = Vec::new();
+    for name in chosen(&asked, &usual) {
+        let row = row(benchmark, profile, &name).map_err(Failure::input)?;
+        let row = row.ok_or_else(|| {
+            let known = names(benchmark).join(", ");
+            Failure::input(format!(
+                "--methods: {} has no row {name}: expected one of {known}",
+                benchmark.title()
+            ))
+        })?;
+        // Of a single task there is nothing to train together.
+        if tasks > 1 || row.together.is_none() || !arguments.methods.contains(&MethodChoice::All) {
+            variants.push(row);
+        }
+    }
+    Ok(variants)
+}
+
 /// The rows of these methods; all of them if none are asked for.
-fn of_methods(rows: Vec<Variant>, asked: &[TrainMethod]) -> Result<Vec<Variant>, Failure> {
-    if let Some(missing) = asked
-        .iter()
-        .find(|method| rows.iter().all(|row| row.method != **method))
-    {
+fn of_methods(rows: Vec<Variant>, asked: &[String]) -> Result<Vec<Variant>, Failure> {
+    let is_of = |row: &Variant, name: &String| *name == row.name || name == row.method.name();
+    if let Some(missing) = asked.iter().find(|name| !rows.iter().any(|row| is_of(row, name))) {
         let mut known: Vec<&str> = rows.iter().map(|row| row.method.name()).collect();
         known.dedup();
         let message = format!(
@@ -89,7 +116,7 @@ fn of_methods(rows: Vec<Variant>, asked: &[TrainMethod]) -> Result<Vec<Variant>,
         );
         return Err(Failure::input(message));
     }
-    let is_asked = |row: &Variant| asked.is_empty() || asked.contains(&row.method);
+    let is_asked = |row: &Variant| asked.is_empty() || asked.iter().any(|name| is_of(row, name));
     Ok(rows.into_iter().filter(is_asked).collect())
 }
 

@@ -40,6 +40,7 @@ pub fn run(setting: &Setting, arguments: &Runs, grid: &Grid) -> Result<(), Failu
         let hint = format!("scancel {job}");
         return Err(slurm_failure(SlurmError::StillQueued { job, run }).hint(hint));
     }
+    plan.check_independent().map_err(grid_failure)?;
     let is_queued = |name: &String| queued.iter().any(|queued| queued.run == *name);
     let (waiting, left): (Vec<String>, Vec<String>) = plan.waiting().map(|cell| cell.name()).partition(is_queued);
     let described = describe::plan(grid, &plan, setting.device, arguments.plan);

@@ -53,6 +53,7 @@ pub fn start<B: Backend>(seed: u64) -> AdapterInit<B> {
         fan_in: FanIn::Reference,
         seed,
         weights: None,
+        sources: None,
     }
 }
 

@@ -9,7 +9,6 @@
 mod run;
 mod space;
 
-use adept_train::TrainError;
 use adept_train::config::{ConfigError, TrainMethod};
 
 use super::{Grid, GridError, Planner, Variant};
@@ -76,7 +75,11 @@ impl Search {
         let seed = grid.seeds.first().copied().ok_or(SearchError::NoSeed)?;
         let mut found = Vec::new();
         for variant in &grid.variants {
-            let candidates = self.space.candidates(variant.method)?;
+            let mut candidates = self.space.candidates(variant.method)?;
+            if variant.together.is_some() {
+                // A search chooses for each task; rows on several tasks keep their settings.
+                candidates.all.clear();
+            }
             for task in &grid.tasks {
                 for candidate in &candidates.all {
                     planner
@@ -171,7 +174,7 @@ pub enum SearchError {
         /// The candidate's values.
         values: String,
         /// The cause.
-        cause: Box<TrainError>,
+        cause: Box<GridError>,
     },
     /// A task without a validation split.
     #[error("{run} has no score on a validation split, by which a search chooses: leave its task out of the search")]

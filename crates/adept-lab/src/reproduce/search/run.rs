@@ -208,11 +208,8 @@ impl<'a> OneSearch<'a> {
     /// The grid of one round: a row for each candidate.
     fn round_grid(&self, candidates: &[&Candidate], divisor: usize) -> Result<Grid, GridError> {
         let seed = self.grid.seeds[0];
-        let whole = resolve(self.grid, self.task, &with(self.variant, candidates[0]), seed)
-            .map_err(TrainError::from)?
-            .config
-            .train
-            .steps;
+        let (whole, _) = resolve(self.grid, self.task, &with(self.variant, candidates[0]), seed)?;
+        let whole = whole.config.train.steps;
         let (steps, below) = match divisor {
             1 => (self.grid.steps, SEARCH.to_owned()),
             _ => {
@@ -229,6 +226,7 @@ impl<'a> OneSearch<'a> {
             variants: candidates.iter().map(row).collect(),
             seeds: vec![seed],
             steps,
+            completes: false,
             ..self.grid.clone()
         })
     }

@@ -96,6 +96,8 @@ mod tests {
             folder: PathBuf::new(),
             resolved: resolve(None, &[]).expect("the preset is well formed"),
             state: State::New,
+            together: false,
+            needs: Vec::new(),
         };
         Plan {
             cells: seeds.iter().map(cell).collect(),

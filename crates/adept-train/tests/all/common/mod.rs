@@ -21,11 +21,12 @@ use adept_train::checkpoint::Identity;
 use adept_train::config::{Resolved, resolve};
 use adept_train::evaluate::EvaluationSet;
 use adept_train::folder::RunFolder;
-use adept_train::learner::{self, Job, Outcome};
+use adept_train::learner::{self, Job, JobTask, Outcome};
 use adept_train::observer::{Event, Observer};
 use adept_train::record::{Resume, Start};
 use adept_train::target::{AdapterTarget, FullTarget, Target};
 use burn::backend::Autodiff;
+use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
 
 pub type AB = Autodiff<Flex>;
@@ -185,11 +186,15 @@ pub fn adapter_config(resolved: &Resolved) -> AdapterConfig {
 
 pub fn adapter_target(resolved: &Resolved, backbone: &T5<Flex>) -> Adapter {
     let config = adapter_config(resolved);
+    let prompts = [config.sources(), config.virtual_tokens(), t5_config().d_model];
+    let rows = (0..prompts.iter().product()).map(|place: usize| (place % 7) as f32 - 3.0);
+    let rows = TensorData::new(rows.collect::<Vec<f32>>(), prompts);
     let start = AdapterInit {
         prompt: PromptInit::Random { std: 1.0 },
         fan_in: FanIn::Reference,
         seed: resolved.config.seed,
         weights: Some(Rc::new(backbone.weights())),
+        sources: (config.sources() > 0).then(|| Tensor::from_data(rows, &Default::default())),
     };
     let adapter = adept_core::Adapter::<AB>::new(&config, &t5_config().sites(), start, &Default::default()).unwrap();
     AdapterTarget::new(backbone, adapter, AdapterMetadata::new(config, "tiny"))
@@ -237,18 +242,21 @@ pub fn train<T: Target<AB>>(
         identity: &identity,
         start,
         backbone_dropout: resolved.config.train.backbone_dropout.or(0.1),
-        train: Batcher::new(&rows.train, options(resolved.config.train.batch_size)).unwrap(),
-        validation: Some(&rows.validation),
-        test: Some(&rows.test),
-        metrics: &[Metric::Accuracy],
-        answers: AnswerMethod::Generate(Generate {
-            max_new_tokens: match resolved.config.evaluation.max_new_tokens {
-                0 => TARGET_WIDTH,
-                given => given,
-            },
-            decode: &decode,
-            rules: Continuation::default(),
-        }),
+        tasks: vec![JobTask {
+            name: "tiny".into(),
+            train: Batcher::new(&rows.train, options(resolved.config.train.batch_size)).unwrap(),
+            validation: Some(&rows.validation),
+            test: Some(&rows.test),
+            metrics: &[Metric::Accuracy],
+            answers: AnswerMethod::Generate(Generate {
+                max_new_tokens: match resolved.config.evaluation.max_new_tokens {
+                    0 => TARGET_WIDTH,
+                    given => given,
+                },
+                decode: &decode,
+                rules: Continuation::default(),
+            }),
+        }],
     };
     let folder = RunFolder::open(folder)?;
     learner::train::<AB, T>(job, target, &folder, &Default::default(), observer)
