@@ -28,7 +28,7 @@ use crate::training_loop::{Course, Figures, Pace, Pass, Taken, TrainingLoop};
 
 use draws::Draws;
 use pass::token_shares;
-pub use pass::{LossAndGradients, loss, mix, pass, step_gradients};
+pub use pass::{LossAndGradients, loss, mix, one_graph, pass, step_gradients};
 
 /// Everything the loop needs besides the trained module.
 pub struct Job<'a> {

@@ -19,7 +19,7 @@ use crate::TrainError;
 use crate::checkpoint::{self, Position};
 use crate::folder::RunFolder;
 use crate::gradient::GradientSet;
-use crate::learner::{mix, pass};
+use crate::learner::{mix, one_graph, pass};
 use crate::optim::Optimizer;
 
 /// Settings of the loop.
@@ -218,6 +218,7 @@ impl<'a, AB: AutodiffBackend, C: Course<AB>> TrainingLoop<'a, AB, C> {
             }
             let number = (step * pace.passes + index) as u64;
             AB::seed(self.device, mix(pace.seed, number));
+            let _alone = one_graph();
             let loss = self.course.loss(&trained, next);
             let (loss, gradient) = pass::<AB, _>(&trained, loss, next.share);
             losses.push(loss);

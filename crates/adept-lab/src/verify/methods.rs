@@ -6,7 +6,7 @@ use std::path::Path;
 use adept_core::{Adapter, AdapterConfig, CoreError, Intervention, Stack, file};
 use adept_models::{Backbone as _, MergeDirection};
 use adept_train::gradient::GradientSet;
-use adept_train::learner::loss;
+use adept_train::learner::{loss, one_graph};
 use adept_train::model::TaskModel as _;
 use adept_train::target::TrainBackbone;
 use burn::module::AutodiffModule;
@@ -196,6 +196,7 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
 
     fn gradients(&self) -> Result<GroupRow, VerifyError> {
         let subject = self.subject;
+        let _alone = one_graph();
         let value = loss::<AB, _>(
             &subject.frozen,
             self.seen(&self.adapter).get(),
@@ -215,6 +216,7 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
         let mut losses = Vec::with_capacity(STEPS + 1);
         let mut rows = Vec::new();
         for step in 0..=STEPS {
+            let _alone = one_graph();
             let value = loss::<AB, _>(
                 &subject.frozen,
                 self.seen(&adapter).get(),

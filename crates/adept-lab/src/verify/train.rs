@@ -3,7 +3,7 @@
 use adept_core::{AdapterConfig, Method};
 use adept_train::config::{GroupSection, OptimizerSection};
 use adept_train::gradient::GradientSet;
-use adept_train::learner::loss;
+use adept_train::learner::{loss, one_graph};
 use adept_train::optim::{self, AdamW};
 use adept_train::target::TrainBackbone;
 use burn::module::AutodiffModule;
@@ -28,6 +28,7 @@ pub(super) fn adapted<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     let mut gradient_group = Group::new(golden, format!("{name}.gradients"), limit::GRADIENTS);
     let mut losses = Vec::with_capacity(STEPS + 1);
     for step in 0..=STEPS {
+        let _alone = one_graph();
         let value = loss::<AB, _>(&subject.frozen, &adapter, &subject.batch, 0.0, subject.device);
         losses.extend(read_back("step_losses", value.clone().inner())?.iter::<f64>());
         if step == STEPS {

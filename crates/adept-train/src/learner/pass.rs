@@ -1,5 +1,7 @@
 //! Single passes through the model: loss and gradients.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use adept_core::Intervention;
 use adept_data::{Batch, IGNORED_LABEL};
 use burn::module::Module;
@@ -14,6 +16,16 @@ pub type LossAndGradients<AB> = (
     Tensor<<AB as AutodiffBackend>::InnerBackend, 1>,
     GradientSet<<AB as AutodiffBackend>::InnerBackend>,
 );
+
+/// Held while a graph is built and walked. In burn 0.21 a backward pass of one thread may free steps of a graph that
+/// another one is building, so that a parameter which was trained before silently loses its gradient (burn's issue 5573).
+static GRAPH: Mutex<()> = Mutex::new(());
+
+/// Keeps the passes of other threads of this process waiting, from before the forward pass until after the backward one.
+pub fn one_graph() -> MutexGuard<'static, ()> {
+    // It guards no data that a panic could have left half-written.
+    GRAPH.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Mean cross-entropy of a batch over its target tokens, tracked.
 pub fn loss<AB: AutodiffBackend, M: TrainBackbone<AB>>(
@@ -54,11 +66,12 @@ pub fn step_gradients<AB: AutodiffBackend, T: Target<AB>>(
     device: &AB::Device,
 ) -> LossAndGradients<AB> {
     let (backbone, adapter) = target.parts(trained);
-    let of_task = adapter.of_task(0);
-    let adapter = of_task.as_deref().unwrap_or(adapter);
     let mut gradients = GradientSet::default();
     let mut total = Tensor::zeros([1], device);
     for (batch, share) in batches.iter().zip(token_shares(batches)) {
+        let _alone = one_graph();
+        let of_task = adapter.of_task(0);
+        let adapter = of_task.as_deref().unwrap_or(adapter);
         let loss = loss::<AB, _>(backbone, adapter, batch, dropout, device);
         let (value, gradient) = pass::<AB, _>(trained, loss, share);
         total = total + value.mul_scalar(share);

@@ -149,6 +149,7 @@ fn a_frozen_backbone_gets_no_gradient() {
         let target = adapter_target(&resolved, &backbone);
         let trained = target.initial();
         let (frozen, adapter) = target.parts(&trained);
+        let _alone = learner::one_graph();
         let mut raw = learner::loss::<AB, _>(frozen, adapter, &batch(0..8), 0.1, &device).backward();
         let found = GradientSet::collect::<AB, _>(frozen, &mut raw);
         assert!(found.is_empty(), "{method}: {:?}", found.paths().collect::<Vec<_>>());
@@ -163,6 +164,7 @@ fn a_frozen_backbone_gets_no_gradient() {
     // Counter-check: the same backbone, made trainable, has a gradient for every parameter.
     let target: Full = full_target(&backbone);
     let trained = target.initial();
+    let _alone = learner::one_graph();
     let mut raw = learner::loss::<AB, _>(&trained, &Unchanged, &batch(0..8), 0.1, &device).backward();
     let found = GradientSet::collect::<AB, _>(&trained, &mut raw);
     assert_eq!(found.paths().count(), parameters::<AB, _>(&trained));
