@@ -85,7 +85,7 @@ impl GridProgress {
 
 impl GridObserver for GridProgress {
     fn begin(&mut self, cell: &Cell, position: usize, total: usize) -> Box<dyn Observer> {
-        let label = format!("{} {}, seed {}", cell.task, cell.variant, cell.seed);
+        let label = format!("{} {}, seed {}", cell.place(), cell.variant, cell.seed);
         let lines = match self.loudness {
             Loudness::Verbose => Some(Progress::new(
                 self.loudness,

@@ -231,7 +231,7 @@ mod tests {
                 "{benchmark}"
             );
             for row in &table.rows {
-                let method = row.method.as_str();
+                let method = row.name();
                 let Some(printed) = row.mean else {
                     continue;
                 };

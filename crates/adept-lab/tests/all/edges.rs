@@ -102,13 +102,20 @@ struct World {
     root: std::path::PathBuf,
     data: std::path::PathBuf,
     backbone: std::path::PathBuf,
+    /// A prompt of another task.
+    source: std::path::PathBuf,
 }
 
 impl World {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let (data, backbone) = world(root.path());
+        let source = root.path().join("source.safetensors");
+        let values = [0; 3 * 16 * 4];
+        let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![3, 16], &values).unwrap();
+        std::fs::write(&source, safetensors::serialize([("prompt", view)], None).unwrap()).unwrap();
         Self {
+            source,
             root: root.path().to_owned(),
             _root: root,
             data,
@@ -133,6 +140,9 @@ impl World {
         all.push(format!("data={}", self.data.display()));
         all.push(format!("backbone={}", self.backbone.display()));
         all.extend(overrides.iter().cloned());
+        if all.iter().any(|assignment| assignment == "adapter.method=attempt") {
+            all.push(format!("adapter.sources={}", self.source.display()));
+        }
         resolve(None, &all)
     }
 

@@ -3,17 +3,21 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use adept_core::CoreError;
 use adept_data::Task;
 use adept_lab::report::Benchmark;
 use adept_lab::reproduce::{
-    DataPlace, Grid, Profile, ProfileName, Variant, data_folder, datasets, names, row, rows, tasks,
+    DataPlace, Grid, GridError, Planner, Profile, ProfileName, Variant, data_folder, datasets, names, row, rows, tasks,
 };
 
-use super::{paper_command, real_small_command, shown};
+use adept_train::TrainError;
+
+use super::{grid_failure, paper_command, real_small_command, shown};
 use crate::args::{self, MethodChoice, Runs};
 use crate::commands::settings::overrides;
 use crate::commands::{Setting, environment, hub};
-use crate::failure::Failure;
+use crate::failure::{Failure, remark};
+use crate::progress::Loudness;
 
 /// The grid for the arguments; `table` is the command's name, used in hints.
 pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str) -> Result<Grid, Failure> {
@@ -52,7 +56,7 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
         Some(rows) => of_methods(rows, &methods(&arguments.methods, Vec::new()))?,
         None => named(arguments, benchmark, &profile, tasks.len())?,
     };
-    Ok(Grid {
+    let mut grid = Grid {
         benchmark,
         out: arguments.out.clone().unwrap_or_else(|| profile.out_of(benchmark)),
         synthetic: profile.synthetic && arguments.data.is_none(),
@@ -70,7 +74,36 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
         overwrite: arguments.overwrite,
         completes: true,
         profile,
-    })
+    };
+    if arguments.methods.contains(&MethodChoice::All) {
+        let left_out = leave_out(&mut grid)?;
+        if setting.loudness != Loudness::Quiet {
+            left_out.into_iter().for_each(remark);
+        }
+    }
+    Ok(grid)
+}
+
+/// Leaves out the rows of methods that the backbone has no place for, with the reason of each: they were not asked for by
+/// name.
+fn leave_out(grid: &mut Grid) -> Result<Vec<String>, Failure> {
+    let planner = Planner::open(&grid.backbone).map_err(grid_failure)?;
+    let (Some(task), Some(seed)) = (grid.tasks.first(), grid.seeds.first()) else {
+        return Ok(Vec::new());
+    };
+    let mut reasons = Vec::new();
+    let kept = grid
+        .variants
+        .iter()
+        .filter(|variant| match planner.check_settings(grid, task, variant, *seed) {
+            Err(GridError::Train(TrainError::Core(cause @ CoreError::NoSite { .. }))) => {
+                reasons.push(format!("{} is left out: {cause}", variant.name));
+                false
+            }
+            _ => true,
+        });
+    grid.variants = kept.cloned().collect();
+    Ok(reasons)
 }
 
 /// The names that were asked for; `all` stands for these.
