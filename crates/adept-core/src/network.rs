@@ -118,10 +118,7 @@ impl NetworkSizes {
 
     /// A network of these tensors, in file order and of the shapes of [`NetworkSizes::shapes`].
     pub(crate) fn build<B: Backend>(self, data: Vec<TensorData>, device: &B::Device) -> PromptNetwork<B> {
-        let mut data = Loader {
-            data: data.into_iter(),
-            device,
-        };
+        let mut data = Loader::new(data, device);
         match self.kind {
             NetworkKind::Residual => PromptNetwork::Residual(ResidualNetwork {
                 up: data.dense(),
@@ -158,18 +155,29 @@ fn head(widths: &[usize]) -> Vec<Part> {
 }
 
 /// Takes tensors in file order.
-struct Loader<'a, B: Backend> {
+pub(crate) struct Loader<'a, B: Backend> {
     data: std::vec::IntoIter<TensorData>,
     device: &'a B::Device,
 }
 
-impl<B: Backend> Loader<'_, B> {
-    fn take<const D: usize>(&mut self) -> Param<Tensor<B, D>> {
+impl<'a, B: Backend> Loader<'a, B> {
+    pub(crate) fn new(data: Vec<TensorData>, device: &'a B::Device) -> Self {
+        Self {
+            data: data.into_iter(),
+            device,
+        }
+    }
+
+    /// The next tensor.
+    ///
+    /// # Panics
+    /// If there is none; callers check names and shapes before.
+    pub(crate) fn take<const D: usize>(&mut self) -> Param<Tensor<B, D>> {
         let data = self.data.next().expect("as many as `parts` lists");
         Param::from_tensor(Tensor::from_data(data, self.device))
     }
 
-    fn dense(&mut self) -> Dense<B> {
+    pub(crate) fn dense(&mut self) -> Dense<B> {
         Dense {
             weight: self.take(),
             bias: self.take(),

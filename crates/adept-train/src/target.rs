@@ -59,9 +59,8 @@ pub trait Target<AB: AutodiffBackend> {
     fn save(&self, trained: &Self::Trained, path: &Path) -> Result<(), TrainError>;
 
     /// Writes what one of the run's tasks uses of the trained module to the folder `path`, to be loaded as if it was
-    /// trained on that task alone; `false` where there is nothing smaller than the whole to write.
-    fn save_task(&self, trained: &Self::Trained, task: usize, about: &Trained, path: &Path)
-    -> Result<bool, TrainError>;
+    /// trained on that task alone. Nothing where that is the whole, as after full fine-tuning.
+    fn save_task(&self, trained: &Self::Trained, task: usize, about: &Trained, path: &Path) -> Result<(), TrainError>;
 
     /// Loads what [`Self::save`] wrote.
     fn load(&self, path: &Path, device: &AB::Device) -> Result<Self::Trained, TrainError>;
@@ -141,7 +140,7 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Target<AB> for AdapterTarget<AB,
         Ok(adept_core::file::save(path, &trained.valid(), &self.metadata)?)
     }
 
-    fn save_task(&self, trained: &Adapter<AB>, task: usize, about: &Trained, path: &Path) -> Result<bool, TrainError> {
+    fn save_task(&self, trained: &Adapter<AB>, task: usize, about: &Trained, path: &Path) -> Result<(), TrainError> {
         let (adapter, config) = (trained.valid(), &self.metadata.config);
         let alone = adapter.alone(config, task);
         let (config, adapter) = alone.unwrap_or_else(|| (config.clone(), adapter));
@@ -151,8 +150,7 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Target<AB> for AdapterTarget<AB,
             trained: Some(about.to_map()),
             ..self.metadata.clone()
         };
-        adept_core::file::save(path, &adapter, &metadata)?;
-        Ok(true)
+        Ok(adept_core::file::save(path, &adapter, &metadata)?)
     }
 
     fn load(&self, path: &Path, device: &AB::Device) -> Result<Adapter<AB>, TrainError> {
@@ -207,8 +205,8 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Target<AB> for FullTarget<AB, M>
         (self.save)(&trained.valid(), path)
     }
 
-    fn save_task(&self, _: &M, _: usize, _: &Trained, _: &Path) -> Result<bool, TrainError> {
-        Ok(false)
+    fn save_task(&self, _: &M, _: usize, _: &Trained, _: &Path) -> Result<(), TrainError> {
+        Ok(())
     }
 
     fn load(&self, path: &Path, _device: &AB::Device) -> Result<M, TrainError> {

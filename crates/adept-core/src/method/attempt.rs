@@ -17,8 +17,8 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 use serde_json::{Map, Value, json};
 
-use super::mpt::MOST_TASKS;
 use super::prompt::{self, Given, MOST_HIDDEN, object, refuse};
+use super::tasks;
 use super::{
     Adapter, AdapterConfig, AdapterInit, GroupDefaults, Merge, MethodConfig, MethodInfo, MethodSettings,
     ParameterGroup, PromptSizes, Setting, SettingKind, Shape,
@@ -208,8 +208,7 @@ impl<B: Backend> Attempt<B> {
 
     /// The mixture of the only task.
     fn only(&self) -> Mixture<B> {
-        let tasks = self.tasks();
-        assert!(tasks == 1, "the adapter has {tasks} tasks: choose one with `of_task`");
+        tasks::assert_one(self.tasks());
         self.mixture(0)
     }
 }
@@ -293,9 +292,7 @@ impl MethodConfig for AttemptConfig {
         if !(1..=MOST_SOURCES).contains(&self.sources) {
             return refuse("sources", "from 1 to 1024 prompts", &self.sources);
         }
-        if !(1..=MOST_TASKS).contains(&self.tasks) {
-            return refuse("tasks", "from 1 to 4096", &self.tasks);
-        }
+        tasks::validate(Method::Attempt, "tasks", self.tasks)?;
         if !(1..=MOST_HIDDEN).contains(&self.hidden) {
             return refuse("hidden", "from 1 to 8192", &self.hidden);
         }

@@ -17,8 +17,8 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use serde_json::{Map, Value, json};
 
-use super::mpt::MOST_TASKS;
 use super::prompt::{Given, MOST_HIDDEN, object, refuse};
+use super::tasks;
 use super::weights::{PREFIX, module, transposed, values};
 use super::{
     Adapter, AdapterConfig, AdapterInit, GroupDefaults, Merge, MethodConfig, MethodInfo, MethodSettings,
@@ -358,8 +358,7 @@ impl<B: Backend> Intervention<B> for BottleneckAdapter<B> {
     /// # Panics
     /// If the adapter has several tasks and none was chosen ([`Intervention::of_task`]).
     fn after(&self, site: SublayerSite) -> Option<Bottleneck<B>> {
-        let tasks = self.places.tasks;
-        assert!(tasks == 1, "the adapter has {tasks} tasks: choose one with `of_task`");
+        tasks::assert_one(self.places.tasks);
         let place = self.places.layers.iter().position(|(known, _)| *known == site)?;
         let network = &self.networks[place];
         Some(Bottleneck {
@@ -465,9 +464,7 @@ impl<const DROP: bool> MethodConfig for BottleneckConfig<DROP> {
         if !(1..=MOST_HIDDEN).contains(&self.bottleneck) {
             return Err(refuse(Self::METHOD, "bottleneck", "from 1 to 8192", self.bottleneck));
         }
-        if !(1..=MOST_TASKS).contains(&self.tasks) {
-            return Err(refuse(Self::METHOD, "tasks", "from 1 to 4096", self.tasks));
-        }
+        tasks::validate(Self::METHOD, "tasks", self.tasks)?;
         match (DROP, self.skip_blocks) {
             (true, 0) => Err(refuse(Self::METHOD, "skip_blocks", "at least 1", 0)),
             _ => Ok(()),

@@ -89,7 +89,8 @@ pub struct AdapterInit<B: Backend> {
 }
 
 impl<B: Backend> AdapterInit<B> {
-    /// A prompt of standard normal values, and the reference's initialisation of offsets; no weights, no prompts of other tasks.
+    /// A prompt of standard normal values, and the reference's initialisation of offsets; no weights, no prompts of other
+    /// tasks.
     pub fn random(seed: u64) -> Self {
         Self {
             prompt: PromptInit::Random { std: 1.0 },

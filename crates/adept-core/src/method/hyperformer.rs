@@ -22,8 +22,8 @@ use burn::tensor::{Int, Tensor, TensorData};
 use serde_json::{Map, Value, json};
 
 use super::bottleneck::{HoulsbyConfig, NormPlace, NormWeight};
-use super::mpt::MOST_TASKS;
 use super::prompt::{Given, MOST_HIDDEN, object, refuse};
+use super::tasks;
 use super::weights::{PREFIX, module};
 use super::{
     Adapter, AdapterConfig, AdapterInit, GroupDefaults, Merge, MethodConfig, MethodInfo, MethodSettings,
@@ -31,7 +31,7 @@ use super::{
 };
 use crate::file::Fields;
 use crate::init::site_normal;
-use crate::network::{Dense, NetworkNorm};
+use crate::network::{Dense, Loader, NetworkNorm};
 use crate::site::{ModelSites, NormSite, Stack, SublayerPart, SublayerSite};
 use crate::{Bottleneck, CoreError, InnerNorm, Intervention, Method, NormChange};
 
@@ -191,10 +191,7 @@ impl Places {
 
     /// An adapter of these tensors, in file order.
     fn build<B: Backend>(self, data: Vec<TensorData>, device: &B::Device) -> Hyperformer<B> {
-        let mut data = Loader {
-            data: data.into_iter(),
-            device,
-        };
+        let mut data = Loader::new(data, device);
         let tasks = data.take();
         let networks = self.stacks.iter().map(|_| HyperNetwork {
             blocks: data.take(),
@@ -218,26 +215,6 @@ impl Places {
             networks,
             norms: norms.collect(),
             places: self,
-        }
-    }
-}
-
-/// Takes tensors in file order.
-struct Loader<'a, B: Backend> {
-    data: std::vec::IntoIter<TensorData>,
-    device: &'a B::Device,
-}
-
-impl<B: Backend> Loader<'_, B> {
-    fn take<const D: usize>(&mut self) -> Param<Tensor<B, D>> {
-        let data = self.data.next().expect("as many as `parts` lists");
-        Param::from_tensor(Tensor::from_data(data, self.device))
-    }
-
-    fn dense(&mut self) -> Dense<B> {
-        Dense {
-            weight: self.take(),
-            bias: self.take(),
         }
     }
 }
@@ -382,8 +359,7 @@ impl<B: Backend> Hyperformer<B> {
     }
 
     fn only(&self) -> Made<B> {
-        let tasks = self.places.config.tasks;
-        assert!(tasks == 1, "the adapter has {tasks} tasks: choose one with `of_task`");
+        tasks::assert_one(self.places.config.tasks);
         self.of_one(0)
     }
 }
@@ -459,10 +435,7 @@ impl MethodConfig for HyperformerConfig {
                 self.bottleneck,
             ));
         }
-        match (1..=MOST_TASKS).contains(&self.tasks) {
-            true => Ok(()),
-            false => Err(refuse(Method::Hyperformer, "tasks", "from 1 to 4096", self.tasks)),
-        }
+        tasks::validate(Method::Hyperformer, "tasks", self.tasks)
     }
 
     fn tensor_shapes(&self, sites: &ModelSites) -> Result<Vec<Shape>, CoreError> {

@@ -24,6 +24,7 @@ mod prompt_source;
 mod pt;
 mod residual;
 mod settings;
+mod tasks;
 mod weights;
 
 use std::collections::BTreeMap;

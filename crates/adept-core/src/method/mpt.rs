@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::prompt::{self, Given, PROMPT, PROMPT_GROUP, object, refuse};
+use super::tasks;
 use super::{
     Adapter, AdapterConfig, AdapterInit, GroupDefaults, Merge, MethodConfig, MethodInfo, MethodSettings,
     ParameterGroup, PromptAdapter, PromptSizes, PtConfig, Setting, SettingKind, Shape,
@@ -27,8 +28,6 @@ const ROWS: &str = "prefix_task_rows";
 
 /// Largest rank of a task's product; the paper's is 1.
 const MOST_RANK: usize = 64;
-/// Largest number of tasks in one adapter.
-pub(super) const MOST_TASKS: usize = 4096;
 /// Standard deviation of PEFT's initial factors.
 const DEVIATION: f64 = 0.02;
 
@@ -154,8 +153,7 @@ impl<B: Backend> Intervention<B> for Mpt<B> {
     /// # Panics
     /// If the adapter has several tasks and none was chosen ([`Intervention::of_task`]).
     fn prompt(&self) -> Option<Tensor<B, 2>> {
-        let tasks = self.tasks();
-        assert!(tasks == 1, "the adapter has {tasks} tasks: choose one with `of_task`");
+        tasks::assert_one(self.tasks());
         Some(self.prompt_of(0))
     }
 
@@ -212,9 +210,7 @@ impl MethodConfig for MptConfig {
         if !(1..=MOST_RANK).contains(&self.rank) {
             return Err(refuse(Method::Mpt, "rank", "from 1 to 64", self.rank));
         }
-        if !(1..=MOST_TASKS).contains(&self.tasks) {
-            return Err(refuse(Method::Mpt, "num_tasks", "from 1 to 4096", self.tasks));
-        }
+        tasks::validate(Method::Mpt, "num_tasks", self.tasks)?;
         let (d, m) = (self.d_model, self.virtual_tokens);
         prompt::validate(Method::Mpt, d, m, None, self.max_source_length)?;
         // The factors of all tasks are of the size of a prompt of `tasks·r` more tokens, at most.

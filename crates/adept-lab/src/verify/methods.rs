@@ -144,17 +144,16 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
         }
     }
 
-    /// The adapter as the golden batch sees it.
-    fn seen<'b, I: Backend>(&self, adapter: &'b Adapter<I>) -> Seen<'b, I> {
-        let task = if self.config.tasks() > 1 { TASK } else { 0 };
-        adapter.of_task(task).map_or(Seen::Whole(adapter), Seen::OfTask)
+    /// The adapter for the golden batch's task; `None` if it is the same for all.
+    fn of_task<I: Backend>(&self, adapter: &Adapter<I>) -> Option<Box<dyn Intervention<I>>> {
+        adapter.of_task(if self.config.tasks() > 1 { TASK } else { 0 })
     }
 
     fn forward(&self, runs: &Runs<'_, M::Inner, AB::InnerBackend>) -> Result<Vec<GroupRow>, VerifyError> {
         let subject = self.subject;
         let adapter = self.adapter.valid();
-        let seen = self.seen(&adapter);
-        let adapter = seen.get();
+        let of_task = self.of_task(&adapter);
+        let adapter = of_task.as_deref().unwrap_or(&adapter);
         let model = subject.inner.adapted(adapter);
         let mut rows = Vec::new();
         let name = self.of("attention_mask");
@@ -197,9 +196,10 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
     fn gradients(&self) -> Result<GroupRow, VerifyError> {
         let subject = self.subject;
         let _alone = one_graph();
+        let of_task = self.of_task(&self.adapter);
         let value = loss::<AB, _>(
             &subject.frozen,
-            self.seen(&self.adapter).get(),
+            of_task.as_deref().unwrap_or(&self.adapter),
             &subject.batch,
             0.0,
             subject.device,
@@ -217,9 +217,10 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
         let mut rows = Vec::new();
         for step in 0..=STEPS {
             let _alone = one_graph();
+            let of_task = self.of_task(&adapter);
             let value = loss::<AB, _>(
                 &subject.frozen,
-                self.seen(&adapter).get(),
+                of_task.as_deref().unwrap_or(&adapter),
                 &subject.batch,
                 0.0,
                 subject.device,
@@ -283,21 +284,6 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
         };
         unmerged.derived("base.logits", &of_seen(expected?), &of_seen(computed?), 1);
         Ok(vec![found, unmerged.finish()?])
-    }
-}
-
-/// An adapter, or what it is for one of its tasks.
-enum Seen<'a, B: Backend> {
-    Whole(&'a Adapter<B>),
-    OfTask(Box<dyn Intervention<B>>),
-}
-
-impl<B: Backend> Seen<'_, B> {
-    fn get(&self) -> &dyn Intervention<B> {
-        match self {
-            Self::Whole(adapter) => *adapter,
-            Self::OfTask(adapter) => &**adapter,
-        }
     }
 }
 

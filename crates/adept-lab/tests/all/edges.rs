@@ -113,7 +113,7 @@ impl World {
         let source = root.path().join("source.safetensors");
         let values = [0; 3 * 16 * 4];
         let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![3, 16], &values).unwrap();
-        std::fs::write(&source, safetensors::serialize([("prompt", view)], None).unwrap()).unwrap();
+        fs::write(&source, safetensors::serialize([("prompt", view)], None).unwrap()).unwrap();
         Self {
             source,
             root: root.path().to_owned(),

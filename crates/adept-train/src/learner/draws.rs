@@ -52,9 +52,6 @@ impl Draws {
     }
 
     fn task(&self, number: usize) -> usize {
-        if self.ends.len() == 1 {
-            return 0;
-        }
         let drawn = (mix(self.seed, number as u64) >> 11) as f64 / (1u64 << 53) as f64;
         // Rounding may leave the last end a little below 1.
         let place = self.ends.iter().position(|end| drawn < *end);

@@ -12,7 +12,7 @@ use burn::tensor::backend::AutodiffBackend;
 use super::{Candidate, Candidates, Search, SearchError, with};
 use crate::report::{self, Round, SearchRecord, Tried};
 use crate::reproduce::grid::{claim, run_cells};
-use crate::reproduce::plan::resolve;
+use crate::reproduce::resolve::resolve;
 use crate::reproduce::{Cell, Grid, GridError, GridObserver, Plan, Planner, Prepared, State, Variant};
 
 /// Name of a search's record and of the folder of its runs, in the folder of the row.
