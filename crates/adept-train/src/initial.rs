@@ -83,7 +83,7 @@ pub fn source_files(config: &RunConfig) -> Result<Vec<DataFile>, TrainError> {
     let sources = section.sources.iter().enumerate();
     let sources = sources.map(|(place, path)| (format!("adapter.sources {}", place + 1), path));
     from.chain(sources)
-        .map(|(name, path)| source::files(&name, Path::new(path)))
+        .map(|(name, path)| source::deciding_file(&name, Path::new(path)))
         .collect()
 }
 

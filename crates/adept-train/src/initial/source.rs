@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use adept_core::{Adapter, AdapterConfig, AdapterMetadata, CoreError, Fingerprint, Intervention, ModelSites, file};
+use adept_data::DataFile;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
-
-use adept_data::DataFile;
 
 use crate::TrainError;
 use crate::folder::file_sha256;
@@ -126,11 +125,11 @@ fn cosine(left: &[f32], right: &[f32]) -> f64 {
     if lengths > 0.0 { dot(left, right) / lengths } else { 0.0 }
 }
 
-/// The files at `path` whose contents decide the start, for a run's identity.
+/// The file at `path` whose contents decide the start, for a run's identity; in records it is called `name`.
 ///
 /// # Errors
 /// A file that cannot be read.
-pub(super) fn files(name: &str, path: &Path) -> Result<DataFile, TrainError> {
+pub(super) fn deciding_file(name: &str, path: &Path) -> Result<DataFile, TrainError> {
     let path = match path.is_dir() {
         true => {
             let folder = adapter_folder(path);
