@@ -1,5 +1,5 @@
 """Adds PyTorch's results for BitFit, adapters, prefix tuning, prompt + embedding, LST, ADePT with a network that makes
-its prompt, MPT, ATTEMPT, adapters of several tasks and HyperFormer to the golden folders.
+its prompt, MPT, ATTEMPT, adapters of several tasks, HyperFormer and Hyperdecoders to the golden folders.
 
     python tests/generators/golden_methods.py                          # all folders
     python tests/generators/golden_methods.py --check                  # compares with a fresh computation
@@ -42,11 +42,13 @@ adapter `<x>/` and, in `methods.safetensors`:
 | `adapter_tasks` | `adapter` with networks of three tasks and a LayerNorm behind them (`golden_hyper.py`) |
 | `hyperformer` | HyperFormer++: a network of each stack makes such adapters of task, block and place; norms' weights |
 | `hyperformer_plain` | the same of task and block, with linear maps of its own for each place |
+| `hyperdecoder` | T5: networks beside feed-forward, the decoder's made of each row's input (`golden_hyperdecoder.py`) |
+| `hyperdecoder_direct` | the same without a network in front of those that make them |
 
 All rows of a batch are of task 1. MPT must agree with peft given that task, ATTEMPT with torch's modules, row by row without
-padding; the last three with torch's modules, too, for HyperFormer in adapters that are made once.
+padding; the last five with torch's modules, too, for HyperFormer in adapters that are made once.
 
-Where the gradient of one of the last three is at most `FLAT`, its value after three steps is compared with nothing, and
+Where the gradient of one of the last five is at most `FLAT`, its value after three steps is compared with nothing, and
 `methods_noise.json` ignores it: rounding decides the step. Whole tensors of other tasks have no gradient in torch, which
 is written as zeros, and AdamW leaves them as they are, while it shrinks a row of zero gradients in a tensor of all tasks.
 
@@ -96,6 +98,7 @@ import golden_causal as causal
 import golden_causal_forward as plain
 import golden_common as common
 import golden_hyper as hyper
+import golden_hyperdecoder as decoders
 import golden_prompts as prompts
 import golden_ladder as ladders
 import golden_t5 as t5
@@ -147,8 +150,11 @@ MISTAKES["prefix_all_mlp"] = IN_ALL | {"one network": T5, "relu": T5, "no activa
 MISTAKES |= {case: dict.fromkeys(names, ALL) for case, names in tasks.MISTAKES.items()}
 of_hyper = lambda names: {name: T5 if name in hyper.OF_ENCODERS else ALL for name in names}
 MISTAKES |= {case: of_hyper(names) for case, names in hyper.MISTAKES.items()}
+MISTAKES |= {case: dict.fromkeys(names, T5) for case, names in decoders.MISTAKES.items()}
 # Cases for some folders alone.
-ONLY = {"prefix_all": T5, "prefix_all_mlp": T5, "attempt": T5}
+ONLY = {"prefix_all": T5, "prefix_all_mlp": T5, "attempt": T5} | dict.fromkeys(decoders.MISTAKES, T5)
+# The last five, which must agree with torch's modules.
+BY_MODULES = (*hyper.MISTAKES, *decoders.MISTAKES)
 # The networks of ADePT's prompts.
 ADEPT_NETWORK = {"adept_residual": "residual", "adept_p_tuning": "p_tuning_mlp"}
 
@@ -423,6 +429,9 @@ def of_tasks(case, backbone, p, broken=""):
 
 def by_modules(case, backbone, p):
     """The same by torch's modules; HyperFormer's adapters are made once, and then those of `adapter` with a norm."""
+    if case in decoders.MISTAKES:
+        hooks, forwards = decoders.by_modules(p, backbone)
+        return Change(hooks, forwards=forwards)
     layers = places(backbone)
     if case == "adapter_tasks":
         return with_norms(backbone, p, {layer: hyper.modules_of_task(p, layer) for layer in layers})
@@ -432,6 +441,17 @@ def by_modules(case, backbone, p):
 
 
 METHODS |= {case: functools.partial(of_tasks, case) for case in hyper.MISTAKES}
+
+
+def hyperdecoder(backbone, p, broken=""):
+    return Change(decoders.Hyperdecoder(p, broken).hooks(backbone))
+
+
+def runner(backbone):
+    return lambda hooks: backbone.forward(Change(hooks))
+
+
+METHODS |= dict.fromkeys(decoders.MISTAKES, hyperdecoder)
 
 
 def cases_of(family, chosen=None):
@@ -590,6 +610,8 @@ def make(case, backbone, seed):
         return tasks.random(case, backbone.d, generator)
     if case in hyper.MISTAKES:
         p = hyper.random(case, places(backbone), backbone.d, BOTTLENECK, generator)
+    if case in decoders.MISTAKES:
+        return decoders.random(case, backbone, BOTTLENECK, generator, runner(backbone))
     if case.startswith("adept_"):
         p = prompts.make(ADEPT_NETWORK[case], backbone.d, generator)
         made = common.make_adapters(generator, backbone.d, 1)["adept"]
@@ -638,7 +660,7 @@ def steep(reference, other):
     """`other` with the reference's values after three steps where the gradient is flat: AdamW magnifies the gradient's
     rounding there, and `adept verify` leaves them out. In cases of this many values there are always some."""
     out = dict(other)
-    for name in (name for name in other if ".after3." in name and name.split(".")[0] in hyper.MISTAKES):
+    for name in (name for name in other if ".after3." in name and name.split(".")[0] in BY_MODULES):
         flat = reference[name.replace(".after3.", ".grad.", 1)].abs() <= FLAT
         out[name] = torch.where(flat, reference[name].to(other[name].dtype), other[name])
     return out
@@ -666,27 +688,33 @@ def measure(case, start, backbone, decay=0.01, kinks=None):
             out |= {f"{case}.grad.{key}": grad for key, grad in grads.items()}
         adam.step()
         rates.step()
-        if kinks is not None and case in hyper.MISTAKES and case != "adapter_tasks":
-            # Units cross their kinks in three steps; what matters is that none stands on one when its gradient is taken.
-            if hyper.near_a_kink(p, places(backbone), 1e-4):
-                kinks.append(step)
+        # Units cross their kinks in three steps; what matters is that none stands on one when its gradient is taken.
+        if kinks is not None and kinks_of_networks(case, p, backbone, 1e-4):
+            kinks.append(step)
     out |= {f"{case}.after3.{key}": tensor.detach() for key, tensor in trained.items()}
     return out | {f"{case}.step_losses": torch.stack(losses)}
 
 
 def kinks(case, p, backbone):
     """Whether a hidden unit of the network or of the offset is near its kink, where rounding decides the gradient."""
-    if case in hyper.MISTAKES:
-        return case != "adapter_tasks" and hyper.near_a_kink(p, places(backbone))
+    if case in BY_MODULES:
+        return kinks_of_networks(case, p, backbone)
     offset = {"adept": {"w_down": p["lora_embedding_A"], "b1": p["lora_embedding_a"]}}
     x = backbone.weights[EMBEDDING[backbone.kind]][backbone.golden["train.input_ids"]]
     return prompts.near_a_kink(ADEPT_NETWORK[case], p) or common.near_a_kink(offset, x)
 
 
+def kinks_of_networks(case, p, backbone, *least):
+    """The same for networks that make others and, of Hyperdecoders, for those that are made."""
+    if case in decoders.MISTAKES:
+        return decoders.near_a_kink(p, backbone, runner(backbone), *least)
+    return case in hyper.MISTAKES and case != "adapter_tasks" and hyper.near_a_kink(p, places(backbone), *least)
+
+
 def attempt(case, seed, single, double, batch):
     """A reason to reject a seed or None; trained tensors, all results, those in float64, and the largest deviation."""
     p = make(case, single, seed)
-    if (case.startswith("adept_") or case in hyper.MISTAKES) and kinks(case, p, single):
+    if (case.startswith("adept_") or case in BY_MODULES) and kinks(case, p, single):
         return "kink", None
     change = METHODS[case](single, p)
     ids, margin = single.generate(change)
@@ -771,7 +799,7 @@ def check(case, p, found, backbone):
         nothing = {key: torch.zeros_like(tensor) for key, tensor in p.items()}
         logits = backbone.forward(METHODS[case](backbone, nothing))[0]
         assert torch.allclose(logits[slots], backbone.golden["base.logits"][slots], atol=1e-5), where
-    if case in hyper.MISTAKES:
+    if case in BY_MODULES:
         assert limits(backbone.forward(by_modules(case, backbone, p))[0]) < 0.1, where
     for broken in (name for name, families in MISTAKES[case].items() if backbone.family in families):
         change = METHODS[case](backbone, p, broken)
@@ -901,8 +929,8 @@ def save(target, case, p, backbone):
         config |= {"bias": "none", "lora_alpha": ALPHA, "lora_dropout": 0.0, "r": RANK, "target_modules": targets}
     if case in ("adapter", "adapter_drop"):
         config |= {"bottleneck": BOTTLENECK, "placement": "houlsby", "train_norms": True}
-    if case in hyper.MISTAKES:
-        config |= hyper.config(case, BOTTLENECK)
+    if case in BY_MODULES:
+        config |= (decoders if case in decoders.MISTAKES else hyper).config(case, BOTTLENECK)
     if case == "adapter_drop":
         config["skip_blocks"] = SKIPPED
     tensors = p

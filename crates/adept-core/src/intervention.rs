@@ -9,7 +9,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
 
 use crate::site::{LinearSite, NormSite, SublayerSite};
-use crate::{Bottleneck, CoreError, LinearChange, NormChange, Prefix, SideNetwork};
+use crate::{Beside, Bottleneck, CoreError, LinearChange, NormChange, Prefix, SideNetwork, SourceNetworks};
 
 /// The adapted input of a backbone.
 #[derive(Debug, Clone)]
@@ -72,6 +72,18 @@ pub trait Intervention<B: Backend>: std::fmt::Debug {
     /// What stands behind a sublayer, before dropout and the residual connection.
     fn after(&self, site: SublayerSite) -> Option<Bottleneck<B>> {
         let _ = site;
+        None
+    }
+
+    /// What stands beside a feed-forward layer: it reads what the layer's norm gives and is added to its residual
+    /// connection.
+    fn beside(&self, site: SublayerSite) -> Option<Beside<B>> {
+        let _ = site;
+        None
+    }
+
+    /// What makes such networks for the blocks of an encoder-decoder's decoder, of the encoder's states for each input.
+    fn of_source(&self) -> Option<SourceNetworks<B>> {
         None
     }
 

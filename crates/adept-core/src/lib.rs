@@ -18,6 +18,7 @@
 //! | Adapter, AdapterDrop | `y + gelu(y·W_down + b1)·W_up + b2` behind sublayers | W_down, b1, W_up, b2, norms |
 //! | prefix tuning | `[K'; K]`, `[V'; V]` in attentions | K', V' of each block |
 //! | prompt and embedding | `[P; E + ΔE]` | P, ΔE |
+//! | HyperDecoder | `x + FF(n) + relu(n·W_down + b1)·W_up + b2` beside feed-forward layers, the decoder's made of the encoder's output ([`SourceNetworks`]) | W_down, b1, W_up, b2 of the encoder, what makes the decoder's |
 //! | LST | the head of `up(norm(s))`, s of a side network ([`SideNetwork`]) | the side network |
 //!
 //! Shape legend for all comments: `batch` rows of `seq` tokens of width `d` (the model's width), a prompt of `m`
@@ -41,6 +42,7 @@ mod prefix;
 mod prompt;
 mod side;
 mod site;
+mod source;
 mod sublayer;
 mod target;
 
@@ -61,7 +63,8 @@ pub use site::{
     Fused, KeyHeads, LinearMap, LinearPart, LinearSite, ModelSites, Norm, NormSite, Stack, Sublayer, SublayerPart,
     SublayerSite, TokenMatrix,
 };
-pub use sublayer::{Bottleneck, InnerNorm, NormChange, Prefix};
+pub use source::SourceNetworks;
+pub use sublayer::{Beside, Bottleneck, InnerNorm, NormChange, Prefix};
 pub use target::TargetModules;
 
 /// Compiles and runs the README's example.

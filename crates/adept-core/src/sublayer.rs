@@ -3,6 +3,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
 use burn::tensor::backend::Backend;
 
 use crate::network::{EPSILON, layer_norm};
@@ -61,6 +62,32 @@ fn gelu_tanh<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 2> {
     let cubed = x.clone() * x.clone() * x.clone();
     let argument = (x.clone() + cubed * 0.044715) * (2.0 / std::f64::consts::PI).sqrt();
     x * 0.5 * (argument.tanh() + 1.0)
+}
+
+/// A small network beside a sublayer (Ivison and Peters, 2022), which reads what the sublayer's norm gives and is added to
+/// the residual connection without dropout: `relu(n·W_down + b_down)·W_up + b_up`. `g` is 1, or the number of a batch's
+/// rows, each with weights of its own.
+#[derive(Module, Debug)]
+pub struct Beside<B: Backend> {
+    /// `[g, d, r]`.
+    pub down: Tensor<B, 3>,
+    /// `[g, r]`.
+    pub down_bias: Tensor<B, 2>,
+    /// `[g, r, d]`.
+    pub up: Tensor<B, 3>,
+    /// `[g, d]`.
+    pub up_bias: Tensor<B, 2>,
+}
+
+impl<B: Backend> Beside<B> {
+    /// `[batch, seq, d]` to the same shape; of `g` rows, `batch` may be a multiple, with rows of one input together.
+    pub fn forward(&self, normed: Tensor<B, 3>) -> Tensor<B, 3> {
+        let ([batch, seq, d], [groups, ..]) = (normed.dims(), self.down.dims());
+        let x = normed.reshape([groups, batch / groups * seq, d]);
+        let inner = relu(x.matmul(self.down.clone()) + self.down_bias.clone().unsqueeze_dim(1));
+        let added = inner.matmul(self.up.clone()) + self.up_bias.clone().unsqueeze_dim(1);
+        added.reshape([batch, seq, d])
+    }
 }
 
 /// Keys and values in front of an attention's own, the same for every row.

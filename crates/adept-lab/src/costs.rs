@@ -188,7 +188,7 @@ fn bytes(count: usize) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use adept_core::{AttemptConfig, HoulsbyConfig, HyperformerConfig, MptConfig};
+    use adept_core::{AttemptConfig, HoulsbyConfig, HyperdecoderConfig, HyperformerConfig, MptConfig};
     use adept_models::{CodeGenConfig, LlamaConfig, T5Config};
 
     use super::*;
@@ -285,9 +285,16 @@ mod tests {
             tasks: 8,
             ..AttemptConfig::new(768, 100, 6)
         };
-        let cases: [(AdapterConfig, usize, &str); 5] = [
+        let hyperdecoder = HyperdecoderConfig::new(64);
+        let direct = HyperdecoderConfig {
+            source_network: false,
+            ..hyperdecoder.clone()
+        };
+        let cases: [(AdapterConfig, usize, &str); 7] = [
             (hyperformer.into(), 651_382, "638K, of 220M values in all 0.29 %"),
             (plain.into(), 1_286_172, ""),
+            (hyperdecoder.into(), 1_907_399, ""),
+            (direct.into(), 1_759_751, "1.8M"),
             (adapters.into(), 1_822_656, "1.8M"),
             (attempt.into(), 96_192, "96K"),
             (MptConfig::new(768, 100, 8).into(), 10_468, "10.5K"),

@@ -20,7 +20,7 @@ use adept_train::checkpoint::{self, Identity, Progress};
 use adept_train::config::{PredictionMethod, Resolved, RunConfig, SelectionMetric};
 use adept_train::evaluate::EvaluationSet;
 use adept_train::folder::{self, FolderKind, RunFolder};
-use adept_train::initial::{adapter_config, build_adapter, source_files};
+use adept_train::initial::{adapter_config, build_adapter, source_files, teachers};
 use adept_train::learner::{self, Job, JobTask, Outcome};
 use adept_train::model_card::{ModelCard, backbone_name};
 use adept_train::observer::{Event, Observer};
@@ -245,7 +245,8 @@ fn adapter_target<AB: AutodiffBackend>(
         // Tells peft which model class to build.
         metadata.extra.insert("task_type".to_owned(), "CAUSAL_LM".into());
     }
-    let target = AdapterTarget::new(&backbone.model, adapter, metadata);
+    let teachers = teachers(config, &backbone.model, &backbone.fingerprint, device)?;
+    let target = AdapterTarget::new(&backbone.model, adapter, metadata).with_teachers(teachers);
     match config.evaluation.folded_vocabulary {
         true => Ok(target.folding_vocabulary()?),
         false => Ok(target),

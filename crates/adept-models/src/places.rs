@@ -1,6 +1,6 @@
 //! Places of a model where a method's changes go.
 
-use adept_core::{Bottleneck, CoreError, Intervention, ModelSites, NormChange, Prefix};
+use adept_core::{Beside, Bottleneck, CoreError, Intervention, ModelSites, NormChange, Prefix, SublayerPart};
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -12,6 +12,8 @@ use crate::linear::{Linear, MergeDirection};
 pub struct Attached<B: Backend> {
     /// What the sublayer's output passes through, before dropout and the residual connection.
     pub after: Option<Bottleneck<B>>,
+    /// What is computed beside a feed-forward layer.
+    pub beside: Option<Beside<B>>,
     /// Keys and values in front of an attention's own.
     pub prefix: Option<Prefix<B>>,
 }
@@ -21,13 +23,14 @@ impl<B: Backend> Attached<B> {
     pub fn none() -> Self {
         Self {
             after: None,
+            beside: None,
             prefix: None,
         }
     }
 
     /// Whether nothing is attached.
     pub fn is_none(&self) -> bool {
-        self.after.is_none() && self.prefix.is_none()
+        self.after.is_none() && self.beside.is_none() && self.prefix.is_none()
     }
 
     /// The sublayer's output `[b, n, d]`, passed through what stands behind it.
@@ -35,6 +38,14 @@ impl<B: Backend> Attached<B> {
         match &self.after {
             Some(after) => after.forward(y),
             None => y,
+        }
+    }
+
+    /// The states `x [b, n, d]` and what is computed beside the sublayer of `normed`, the output of its norm.
+    pub(crate) fn with_beside(&self, x: Tensor<B, 3>, normed: Tensor<B, 3>) -> Tensor<B, 3> {
+        match &self.beside {
+            Some(beside) => x + beside.forward(normed),
+            None => x,
         }
     }
 
@@ -100,6 +111,9 @@ impl<B: Backend> Places<'_, B> {
         for (layer, attached) in sites.sublayers.iter().zip(self.sublayers) {
             *attached = Attached {
                 after: method.after(layer.site),
+                beside: Some(layer.site)
+                    .filter(|site| site.part == SublayerPart::FeedForward)
+                    .and_then(|site| method.beside(site)),
                 prefix: layer.heads.and_then(|_| method.prefix(layer.site)),
             };
         }
@@ -130,7 +144,8 @@ impl<B: Backend> Places<'_, B> {
             MergeDirection::Out => -change,
         };
         for layer in &sites.sublayers {
-            if method.after(layer.site).is_some() || method.prefix(layer.site).is_some() {
+            let site = layer.site;
+            if method.after(site).is_some() || method.beside(site).is_some() || method.prefix(site).is_some() {
                 return Err(CoreError::NotMergeable {
                     module: layer.name.clone(),
                 });

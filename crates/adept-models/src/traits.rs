@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use adept_core::{CoreError, Intervention, ModelSites, SideNetwork};
+use adept_core::{CoreError, Intervention, ModelSites, SideNetwork, SourceNetworks};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
@@ -58,6 +58,9 @@ pub trait Backbone<B: Backend>: Module<B> {
         if let Some(side) = intervention.side() {
             adapted.attach_side(&side);
         }
+        if let Some(networks) = intervention.of_source() {
+            adapted.attach_networks(networks);
+        }
         Cow::Owned(adapted)
     }
 
@@ -65,6 +68,11 @@ pub trait Backbone<B: Backend>: Module<B> {
     /// [`Backbone::sites`] say that it runs one ([`ModelSites::side`]).
     fn attach_side(&mut self, side: &SideNetwork<B>) {
         let _ = side;
+    }
+
+    /// Attaches what makes networks of the decoder for each input. Only asked of an encoder-decoder.
+    fn attach_networks(&mut self, networks: SourceNetworks<B>) {
+        let _ = networks;
     }
 
     /// Its weights, for methods that start from them.
@@ -77,11 +85,15 @@ pub trait Backbone<B: Backend>: Module<B> {
     ///
     /// # Errors
     /// [`CoreError::ZeroFactor`] if a change cannot be undone, [`CoreError::NoBias`] for a bias that the plain model does
-    /// not have, [`CoreError::NotMergeable`] for what stands behind a sublayer or in front of its keys and values or
-    /// runs beside the model.
+    /// not have, [`CoreError::NotMergeable`] for what stands behind or beside a sublayer or in front of its keys and
+    /// values or runs beside the model.
     fn merged(&self, intervention: &dyn Intervention<B>, direction: MergeDirection) -> Result<Self, CoreError> {
         if intervention.side().is_some() {
             let module = "side".to_owned();
+            return Err(CoreError::NotMergeable { module });
+        }
+        if intervention.of_source().is_some() {
+            let module = "decoder".to_owned();
             return Err(CoreError::NotMergeable { module });
         }
         let mut merged = self.clone();
@@ -111,6 +123,18 @@ pub trait Seq2SeqBackbone<B: Backend>: Backbone<B> {
         mask: Tensor<B, 2, Bool>,
         dropout: f64,
     ) -> Tensor<B, 3>;
+
+    /// Teacher-forced states `[batch, target, d_model]` that [`Self::head`] reads.
+    fn decode_states(
+        &self,
+        decoder_ids: Tensor<B, 2, Int>,
+        encoded: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        dropout: f64,
+    ) -> Tensor<B, 3>;
+
+    /// Logits `[rows, vocab]` of a decoder's states `[rows, d_model]`.
+    fn head(&self, states: Tensor<B, 2>) -> Tensor<B, 2>;
 
     /// Mean cross-entropy of teacher-forced `labels` `[batch, target]` over those that are not negative: what
     /// [`crate::cross_entropy`] gives for the logits of [`Self::decode`], but a model may avoid computing the logits.

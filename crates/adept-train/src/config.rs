@@ -29,9 +29,9 @@ pub use own_fields::default_settings;
 pub(crate) use own_fields::defaults_of;
 pub(crate) use sections::yes;
 pub use sections::{
-    AdapterSection, CheckpointSection, EvaluationSection, GenerationSection, GroupSection, InputSection, MixedTask,
-    MixtureSection, ModelRate, ModelWord, OptimizerSection, PredictionMethod, PromptStart, SelectionMetric, TidyRule,
-    TrainMethod, TrainSection,
+    AdapterSection, BestBy, CheckpointSection, DistillationSection, EvaluationSection, GenerationSection, GroupSection,
+    InputSection, MixedTask, MixtureSection, ModelRate, ModelWord, OptimizerSection, PredictionMethod, PromptStart,
+    SelectionMetric, TidyRule, TrainMethod, TrainSection,
 };
 pub use values::collect;
 
@@ -72,6 +72,9 @@ pub struct RunConfig {
     /// How several tasks are mixed. Which task a batch is of is a function of (seed, step).
     #[serde(default)]
     pub mixture: MixtureSection,
+    /// Adapters whose answers and states a run learns from, beside the targets.
+    #[serde(default)]
+    pub distillation: DistillationSection,
     /// AdamW, its defaults as PyTorch's. Each parameter group has a section of its own with its rate.
     pub optimizer: OptimizerSection,
     /// How rows are answered and scored, and which step is kept.
@@ -126,6 +129,10 @@ impl RunConfig {
             task: name,
             data,
             tasks: Vec::new(),
+            distillation: DistillationSection {
+                teachers: self.distillation.teachers.get(task).cloned().into_iter().collect(),
+                ..self.distillation.clone()
+            },
             ..self.clone()
         }
     }
@@ -180,9 +187,28 @@ impl RunConfig {
         Ok(())
     }
 
+    /// Checks the adapters that a run learns from.
+    fn validate_teachers(&self) -> Result<(), ConfigError> {
+        let (teachers, tasks) = (self.distillation.teachers.len(), self.tasks.len().max(1));
+        let expected = match self.adapter.method {
+            _ if teachers == 0 => return Ok(()),
+            TrainMethod::Full => {
+                "must be empty with method full: teachers are adapters of the same backbone".to_owned()
+            }
+            TrainMethod::Adapter(_) if teachers == tasks => return Ok(()),
+            TrainMethod::Adapter(_) => format!("must have one teacher for each task, of which there are {tasks}"),
+        };
+        Err(ConfigError::Conflict {
+            key: "distillation.teachers",
+            found: format!("{teachers} teachers"),
+            expected,
+        })
+    }
+
     /// Checks what concerns more than one field.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.validate_tasks()?;
+        self.validate_teachers()?;
         for pair in self.input.buckets.windows(2) {
             if pair[1] <= pair[0] {
                 return Err(ConfigError::BucketOrder {

@@ -8,6 +8,7 @@
 //! | `events.out.tfevents.adept` | the record as TensorBoard reads it ([`crate::tensorboard`]) |
 //! | `checkpoint/step-<n>/` | what is needed to resume ([`crate::checkpoint`]); removed when the run is done |
 //! | `best/` | best adapter in PEFT's layout, or the backbone for method `full`, with `selection.json` and a model card ([`crate::model_card`]) |
+//! | `best-of/<name>/` | runs on several tasks that keep each one's best step: what `best/` would be by that task alone |
 //! | `tasks/<name>/` | runs on several tasks: the adapter of each (`best/`), its answers and its scores |
 //! | `completions.jsonl`, `judged.json` | tasks of programs: generated programs and their verdicts |
 //! | `test-answers.json` | answers to the test split ([`crate::test_answers`]); missing in older runs |
@@ -51,6 +52,8 @@ use write::{is_temporary, remove_file, remove_tree};
 const LOCK: &str = "run.lock";
 const SELECTION: &str = "selection.json";
 const TASKS: &str = "tasks";
+const BEST: &str = "best";
+const BEST_OF: &str = "best-of";
 
 /// Claims a folder for several runs.
 ///
@@ -116,8 +119,12 @@ impl RunFolder {
             _lock: file,
         };
         folder.clear_temporaries()?;
-        finish_replacement(&folder.path, "best")?;
+        finish_replacement(&folder.path, BEST)?;
         finish_replacement(&folder.path, TASKS)?;
+        let kept = folder.path.join(BEST_OF);
+        for name in replace::replaced(&kept)? {
+            finish_replacement(&kept, &name)?;
+        }
         Ok(folder)
     }
 
@@ -171,7 +178,12 @@ impl RunFolder {
 
     /// Path of the best adapter or model.
     pub fn best(&self) -> PathBuf {
-        self.path.join("best")
+        self.path.join(BEST)
+    }
+
+    /// Path of the best adapter or model by the score of one of several tasks, where each one's is kept.
+    pub fn best_of(&self, task: &str) -> PathBuf {
+        self.path.join(BEST_OF).join(task)
     }
 
     /// Path of the test split's answers.
@@ -200,16 +212,23 @@ impl RunFolder {
         self.path.join("result.json")
     }
 
-    /// Replaces the best: `write` fills an empty folder, which then replaces the previous one.
+    /// Replaces the best, of one of several tasks if it is named: `write` fills an empty folder, which then replaces the
+    /// previous one.
     ///
     /// The selection is written next to the files, with their checksums, and `card` as their model card.
     pub(crate) fn replace_best(
         &self,
+        task: Option<&str>,
         selection: &mut Selection,
         card: &str,
         write: impl FnOnce(&Path) -> Result<(), TrainError>,
     ) -> Result<(), TrainError> {
-        replace_folder(&self.path, "best", |temporary| {
+        let (parent, name) = match task {
+            None => (self.path.clone(), BEST),
+            Some(task) => (self.path.join(BEST_OF), task),
+        };
+        fs::create_dir_all(&parent).map_err(TrainError::io("create", &parent))?;
+        replace_folder(&parent, name, |temporary| {
             write(temporary)?;
             selection.files = checksums(temporary)?;
             // After the checksums: the card may be edited, and gains the scores on the test split.
@@ -221,7 +240,12 @@ impl RunFolder {
 
     /// The selection of `best/`, if it exists.
     pub fn selection(&self) -> Result<Option<Selection>, TrainError> {
-        let path = self.best().join(SELECTION);
+        Self::selection_of(&self.best())
+    }
+
+    /// The selection of a folder of a best adapter or model, if it exists.
+    pub fn selection_of(best: &Path) -> Result<Option<Selection>, TrainError> {
+        let path = best.join(SELECTION);
         if path.exists() {
             read_json(&path).map(Some)
         } else {
@@ -229,10 +253,10 @@ impl RunFolder {
         }
     }
 
-    /// Verifies the files of `best/` against the selection's checksums.
-    pub fn verify_best(&self, selection: &Selection) -> Result<(), TrainError> {
+    /// Verifies the files of a best adapter or model against the selection's checksums.
+    pub fn verify_best(best: &Path, selection: &Selection) -> Result<(), TrainError> {
         for (name, expected) in &selection.files {
-            let path = self.best().join(name);
+            let path = best.join(name);
             let found = file_sha256(&path).map_err(TrainError::read("read", &path))?;
             if found != *expected {
                 return Err(TrainError::BestChanged {
@@ -247,7 +271,12 @@ impl RunFolder {
 
     /// Removes what a run leaves behind before its first checkpoint.
     pub(crate) fn clear_best(&self) -> Result<(), TrainError> {
-        replace::remove_written(&self.best())
+        replace::remove_written(&self.best())?;
+        let kept = self.path.join(BEST_OF);
+        if kept.is_dir() {
+            remove_tree(&kept)?;
+        }
+        Ok(())
     }
 }
 
@@ -358,7 +387,7 @@ mod tests {
 
     fn put(folder: &RunFolder, step: usize) {
         folder
-            .replace_best(&mut selection(step), "card", |path| {
+            .replace_best(None, &mut selection(step), "card", |path| {
                 fs::create_dir(path).unwrap();
                 fs::write(path.join("weights"), step.to_string()).unwrap();
                 Ok(())
@@ -409,10 +438,10 @@ mod tests {
         put(&folder, 2);
         let found = folder.selection().unwrap().unwrap();
         assert_eq!(found.step, 2);
-        folder.verify_best(&found).unwrap();
+        RunFolder::verify_best(&folder.best(), &found).unwrap();
         fs::write(folder.best().join("weights"), "tampered").unwrap();
         assert!(matches!(
-            folder.verify_best(&found),
+            RunFolder::verify_best(&folder.best(), &found),
             Err(TrainError::BestChanged { .. })
         ));
     }
@@ -465,7 +494,7 @@ mod tests {
         let folder = RunFolder::open(root.path()).unwrap();
         put(&folder, 1);
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
-        let failed = folder.replace_best(&mut selection(2), "card", |path| {
+        let failed = folder.replace_best(None, &mut selection(2), "card", |path| {
             fs::create_dir(path).unwrap();
             fs::write(path.join("weights"), "torn").unwrap();
             Err(TrainError::io("write", path)(full))

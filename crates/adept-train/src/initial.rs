@@ -11,7 +11,7 @@ use adept_core::{
 };
 use adept_data::{DataFile, TextTokenizer};
 use adept_models::Backbone;
-use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::TrainError;
@@ -72,7 +72,8 @@ fn ordinary_tokens(special: &[u32], end: u32, count: usize) -> Vec<u32> {
     ids
 }
 
-/// The files that a run starts from besides its data and backbone: those of `adapter.init_from` and `adapter.sources`.
+/// The files that a run depends on besides its data and backbone: those of `adapter.init_from`, `adapter.sources` and
+/// `distillation.teachers`.
 ///
 /// # Errors
 /// A file that cannot be read.
@@ -82,8 +83,33 @@ pub fn source_files(config: &RunConfig) -> Result<Vec<DataFile>, TrainError> {
     let from = from.map(|path| ("adapter.init_from".to_owned(), path));
     let sources = section.sources.iter().enumerate();
     let sources = sources.map(|(place, path)| (format!("adapter.sources {}", place + 1), path));
+    let teachers = config.distillation.teachers.iter().enumerate();
+    let teachers = teachers.map(|(place, path)| (format!("distillation.teachers {}", place + 1), path));
     from.chain(sources)
+        .chain(teachers)
         .map(|(name, path)| source::deciding_file(&name, Path::new(path)))
+        .collect()
+}
+
+/// The adapters that a run learns from, one for each task; none without distillation.
+///
+/// # Errors
+/// A folder that is not an adapter of one task for this backbone.
+pub fn teachers<B: Backend, M: Backbone<B>>(
+    config: &RunConfig,
+    backbone: &M,
+    fingerprint: &Fingerprint,
+    device: &B::Device,
+) -> Result<Vec<Adapter<B>>, TrainError> {
+    let sites = backbone.sites();
+    let model = source::Model {
+        sites: &sites,
+        d_model: backbone.d_model(),
+        fingerprint,
+    };
+    let paths = config.distillation.teachers.iter();
+    paths
+        .map(|path| source::teacher(Path::new(path), &model, device))
         .collect()
 }
 

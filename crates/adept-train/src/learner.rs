@@ -17,6 +17,7 @@ use burn::tensor::backend::AutodiffBackend;
 use crate::TrainError;
 use crate::answering::AnswerMethod;
 use crate::checkpoint::{self, Identity, Progress};
+use crate::config::BestBy;
 use crate::evaluate::{self, EvaluationSet};
 use crate::folder::RunFolder;
 use crate::model_card::ModelCard;
@@ -28,7 +29,7 @@ use crate::training_loop::{Course, Figures, Pace, Pass, Taken, TrainingLoop};
 
 use draws::Draws;
 use pass::token_shares;
-pub use pass::{LossAndGradients, loss, mix, one_graph, pass, step_gradients};
+pub use pass::{LossAndGradients, distilled, loss, mix, one_graph, pass, step_gradients};
 
 /// Everything the loop needs besides the trained module.
 pub struct Job<'a> {
@@ -96,7 +97,9 @@ fn together(tasks: &[JobTask<'_>], answered: &[Answered]) -> Scores {
 pub struct Outcome {
     /// The step kept in `best/`, with its validation scores.
     pub selection: Selection,
-    /// Scores of the best step on the test split.
+    /// Of several tasks of which each one's best step is kept (`mixture.best`), those; none otherwise.
+    pub of_each: Vec<Selection>,
+    /// Scores of the best step on the test split; of each task's own where that is kept.
     pub test: Scores,
     /// Seconds in which the test split was answered.
     pub test_seconds: Option<f64>,
@@ -140,6 +143,15 @@ where
     course.score_best()
 }
 
+/// Whether a selection replaces the best one so far. Ties keep the earlier step; a resumed run repeats evaluations that
+/// are kept already.
+fn is_better(best: Option<&Selection>, next: &Selection) -> bool {
+    best.is_none_or(|best| match best.step == next.step {
+        true => best.score != next.score,
+        false => next.score > best.score,
+    })
+}
+
 /// A run on a task.
 struct TaskCourse<'a, AB: AutodiffBackend, T: Target<AB>> {
     job: Job<'a>,
@@ -152,6 +164,8 @@ struct TaskCourse<'a, AB: AutodiffBackend, T: Target<AB>> {
     record: RecordWriter<Line>,
     progress: Progress,
     best: Option<Selection>,
+    /// The same by each task's own score, if that is kept.
+    best_of: Vec<Option<Selection>>,
     /// Examples, tokens and seconds since the last point of the loss curve.
     rate_window: (usize, usize, f64),
     /// Last gradient norm read from the device.
@@ -188,7 +202,13 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> TaskCourse<'a, AB, T> {
         let config = &job.identity.config;
         let tensorboard = config.train.tensorboard;
         let sizes: Vec<usize> = job.tasks.iter().map(|task| task.train.rows()).collect();
+        let keeps_each = config.mixture.best == BestBy::Each && job.tasks.len() > 1;
+        let kept = job.tasks.iter().filter(|_| keeps_each);
+        let best_of: Result<Vec<_>, _> = kept
+            .map(|task| RunFolder::selection_of(&folder.best_of(&task.name)))
+            .collect();
         let mut course = Self {
+            best_of: best_of?,
             draws: Draws::new(&sizes, &config.mixture, config.seed),
             record: RecordWriter::of_run(folder, progress.record_bytes, tensorboard)?,
             best: folder.selection()?,
@@ -233,19 +253,19 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> TaskCourse<'a, AB, T> {
                 scores: BTreeMap::new(),
                 files: BTreeMap::new(),
             };
-            self.keep(&mut selection, trained)?;
+            self.keep(None, &mut selection, trained)?;
             self.best = Some(selection);
         }
         self.progress.evaluated = Some(step);
         Ok(())
     }
 
-    /// Puts the module into `best/`.
-    fn keep(&self, selection: &mut Selection, trained: &T::Trained) -> Result<(), TrainError> {
+    /// Puts the module into `best/`, or where one of several tasks has its best.
+    fn keep(&self, task: Option<&str>, selection: &mut Selection, trained: &T::Trained) -> Result<(), TrainError> {
         let (start, test) = (&self.job.start, None);
         let card = ModelCard { start, selection, test }.text();
         self.folder
-            .replace_best(selection, &card, |path| self.target.save(trained, path))
+            .replace_best(task, selection, &card, |path| self.target.save(trained, path))
     }
 
     /// Answers one task's split; `None` if the run is to stop.
@@ -277,6 +297,27 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> TaskCourse<'a, AB, T> {
         }))
     }
 
+    /// Keeps the module for every task whose own score is its best so far.
+    fn keep_of_each(&mut self, trained: &T::Trained, answered: &[Answered], step: usize) -> Result<(), TrainError> {
+        for (task, answered) in answered.iter().enumerate().take(self.best_of.len()) {
+            let JobTask { name, metrics, .. } = &self.job.tasks[task];
+            let (name, metric) = (name.clone(), metrics.first().map_or("", |metric| metric.name()));
+            let score = answered.scores.get(metric).copied();
+            let mut selection = Selection {
+                step,
+                metric: metric.to_owned(),
+                score: score.unwrap_or(f64::NEG_INFINITY),
+                scores: answered.scores.clone(),
+                files: BTreeMap::new(),
+            };
+            if is_better(self.best_of[task].as_ref(), &selection) {
+                self.keep(Some(&name), &mut selection, trained)?;
+                self.best_of[task] = Some(selection);
+            }
+        }
+        Ok(())
+    }
+
     /// Answers a split of every task that has it; `None` if the run is to stop.
     fn predict_all(&mut self, trained: &T::Trained, split: Split) -> Result<Option<Vec<Answered>>, TrainError> {
         let mut all = Vec::with_capacity(self.job.tasks.len());
@@ -297,19 +338,45 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> TaskCourse<'a, AB, T> {
         Ok(Some(all))
     }
 
+    /// Answers each task's test split with what is kept for it; `None` if the run is to stop.
+    fn test_of_each(&mut self, kept: &[Selection]) -> Result<Option<Vec<Answered>>, TrainError> {
+        let mut all = Vec::with_capacity(kept.len());
+        for (task, selection) in kept.iter().enumerate() {
+            let Some(set) = self.job.tasks[task].test else {
+                all.push(Answered::default());
+                continue;
+            };
+            let folder = self.folder.best_of(&self.job.tasks[task].name);
+            RunFolder::verify_best(&folder, selection)?;
+            let best = self.target.load(&folder, self.device)?;
+            match self.predict(&best, task, set, Split::Test)? {
+                Some(answered) => all.push(answered),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(all))
+    }
+
     /// Loads the best module and scores it on the test split.
     fn score_best(mut self) -> Result<Outcome, TrainError> {
         let selection = self.folder.selection()?.ok_or_else(|| {
             let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
             TrainError::read("read the best module in", &self.folder.best())(missing)
         })?;
-        self.folder.verify_best(&selection)?;
+        RunFolder::verify_best(&self.folder.best(), &selection)?;
+        let of_each: Vec<Selection> = self.best_of.iter().flatten().cloned().collect();
         let mut test_seconds = None;
         let mut answered = vec![Answered::default(); self.job.tasks.len()];
         if self.job.tasks.iter().any(|task| task.test.is_some()) {
-            let best = self.target.load(&self.folder.best(), self.device)?;
             let began = Instant::now();
-            match self.predict_all(&best, Split::Test)? {
+            let found = match of_each.is_empty() {
+                true => {
+                    let best = self.target.load(&self.folder.best(), self.device)?;
+                    self.predict_all(&best, Split::Test)?
+                }
+                false => self.test_of_each(&of_each)?,
+            };
+            match found {
                 Some(found) => {
                     test_seconds = Some(began.elapsed().as_secs_f64());
                     answered = found;
@@ -325,6 +392,7 @@ impl<'a, AB: AutodiffBackend, T: Target<AB>> TaskCourse<'a, AB, T> {
         self.record.flush()?;
         Ok(Outcome {
             selection,
+            of_each,
             test: match test_seconds {
                 Some(_) => together(&self.job.tasks, &answered),
                 None => Scores::new(),
@@ -398,7 +466,14 @@ impl<AB: AutodiffBackend, T: Target<AB>> Course<AB> for TaskCourse<'_, AB, T> {
         let (backbone, adapter) = self.target.parts(trained);
         let of_task = adapter.of_task(pass.task);
         let adapter = of_task.as_deref().unwrap_or(adapter);
-        loss::<AB, _>(backbone, adapter, &pass.batch, self.job.backbone_dropout, self.device)
+        let (batch, dropout) = (&pass.batch, self.job.backbone_dropout);
+        match self.target.teacher(pass.task) {
+            None => loss::<AB, _>(backbone, adapter, batch, dropout, self.device),
+            Some(teacher) => {
+                let weight = self.job.identity.config.distillation.weight;
+                distilled::<AB, _>((backbone, adapter), teacher, weight, batch, dropout, self.device)
+            }
+        }
     }
 
     fn rates(&self, step: usize) -> Vec<f64> {
@@ -487,22 +562,18 @@ impl<AB: AutodiffBackend, T: Target<AB>> Course<AB> for TaskCourse<'_, AB, T> {
             .best
             .as_ref()
             .is_none_or(|best| score > best.score || best.step == step);
-        if best
-            && self
-                .best
-                .as_ref()
-                .is_none_or(|best| best.step != step || best.score != score)
-        {
-            let mut selection = Selection {
-                step,
-                metric: metric.to_owned(),
-                score,
-                scores: scores.clone(),
-                files: BTreeMap::new(),
-            };
-            self.keep(&mut selection, trained)?;
+        let mut selection = Selection {
+            step,
+            metric: metric.to_owned(),
+            score,
+            scores: scores.clone(),
+            files: BTreeMap::new(),
+        };
+        if is_better(self.best.as_ref(), &selection) {
+            self.keep(None, &mut selection, trained)?;
             self.best = Some(selection);
         }
+        self.keep_of_each(trained, &answered, step)?;
         let evaluation = Evaluation {
             step,
             scores,

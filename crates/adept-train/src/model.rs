@@ -1,6 +1,7 @@
 //! What the training loop and evaluation ask of a backbone, whatever its family: a loss to train on, answers to score.
 
 mod causal;
+mod outputs;
 mod seq2seq;
 
 use adept_core::Intervention;
@@ -11,6 +12,8 @@ use adept_models::generate::Prefix;
 use adept_models::{CausalBackbone, Seq2SeqBackbone};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+
+pub use outputs::{Outputs, States};
 
 use crate::TrainError;
 use crate::answering::{self, Answer, Answering, Asked};
@@ -29,6 +32,16 @@ pub trait TaskModel<B: Backend>: AnyBackbone<B> {
             dropout,
             device,
         })
+    }
+
+    /// What a batch leaves of a pass besides its loss, for a student or its teacher.
+    fn outputs(&self, adapter: &dyn Intervention<B>, batch: &Batch, dropout: f64, device: &B::Device) -> Outputs<B> {
+        self.by_kind(OutputsOf(Loss {
+            adapter,
+            batch,
+            dropout,
+            device,
+        }))
     }
 
     /// Reads the adapter's soft prompt.
@@ -69,6 +82,32 @@ impl<B: Backend> Visitor<B> for Loss<'_, B> {
 
     fn causal<M: CausalBackbone<B, Cache = CausalCache<B>> + Pretrained<B>>(self, model: &M) -> Tensor<B, 1> {
         causal::loss(model, self.adapter, self.batch, self.dropout, self.device)
+    }
+}
+
+struct OutputsOf<'a, B: Backend>(Loss<'a, B>);
+
+impl<B: Backend> Visitor<B> for OutputsOf<'_, B> {
+    type Output = Outputs<B>;
+
+    fn seq2seq<M: Seq2SeqBackbone<B> + Pretrained<B>>(self, model: &M) -> Outputs<B> {
+        let Loss {
+            adapter,
+            batch,
+            dropout,
+            device,
+        } = self.0;
+        seq2seq::outputs(model, adapter, batch, dropout, device)
+    }
+
+    fn causal<M: CausalBackbone<B, Cache = CausalCache<B>> + Pretrained<B>>(self, model: &M) -> Outputs<B> {
+        let Loss {
+            adapter,
+            batch,
+            dropout,
+            device,
+        } = self.0;
+        causal::outputs(model, adapter, batch, dropout, device)
     }
 }
 

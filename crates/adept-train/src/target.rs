@@ -36,6 +36,12 @@ pub type InnerParts<AB, M> = (
     Box<dyn Intervention<<AB as AutodiffBackend>::InnerBackend>>,
 );
 
+/// A backbone and the adapter of a teacher.
+pub type TeacherParts<'a, AB, M> = (
+    &'a <M as TrainBackbone<AB>>::Inner,
+    &'a Adapter<<AB as AutodiffBackend>::InnerBackend>,
+);
+
 /// A training target.
 pub trait Target<AB: AutodiffBackend> {
     /// The backbone it belongs to.
@@ -54,6 +60,12 @@ pub trait Target<AB: AutodiffBackend> {
 
     /// Backbone and adapter without autodiff, for evaluation on one of the run's tasks.
     fn inner_parts(&self, trained: &Self::Trained, task: usize) -> InnerParts<AB, Self::Backbone>;
+
+    /// The backbone, and the adapter that the run learns from on one of its tasks; `None` without distillation.
+    fn teacher(&self, task: usize) -> Option<TeacherParts<'_, AB, Self::Backbone>> {
+        let _ = task;
+        None
+    }
 
     /// Writes the trained module to the folder `path`, which is created.
     fn save(&self, trained: &Self::Trained, path: &Path) -> Result<(), TrainError>;
@@ -74,6 +86,7 @@ pub struct AdapterTarget<AB: AutodiffBackend, M: TrainBackbone<AB>> {
     initial: Adapter<AB>,
     metadata: AdapterMetadata,
     folds_vocabulary: bool,
+    teachers: Vec<Adapter<AB::InnerBackend>>,
 }
 
 impl<AB: AutodiffBackend, M: TrainBackbone<AB>> AdapterTarget<AB, M> {
@@ -86,7 +99,14 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> AdapterTarget<AB, M> {
             initial: adapter,
             metadata,
             folds_vocabulary: false,
+            teachers: Vec::new(),
         }
+    }
+
+    /// Learns from these adapters, one for each of the run's tasks.
+    #[must_use]
+    pub fn with_teachers(self, teachers: Vec<Adapter<AB::InnerBackend>>) -> Self {
+        Self { teachers, ..self }
     }
 
     /// Evaluations read a vocabulary table into which the offsets are folded before each of them.
@@ -134,6 +154,10 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Target<AB> for AdapterTarget<AB,
             Box::new(adapter)
         };
         (self.inner.clone(), adapter)
+    }
+
+    fn teacher(&self, task: usize) -> Option<TeacherParts<'_, AB, M>> {
+        Some((&self.inner, self.teachers.get(task)?))
     }
 
     fn save(&self, trained: &Adapter<AB>, path: &Path) -> Result<(), TrainError> {

@@ -1,6 +1,5 @@
 //! `adept verify` on BitFit, adapters, prefixes, prompt + embedding, LST, ADePT's prompts from networks, and methods
-//! for several tasks: fails if an
-//! adapter is read or applied differently than in the reference.
+//! for several tasks: fails if an adapter is read or applied differently than in the reference.
 
 use crate::goldens::{Copy, change, failed};
 
@@ -115,6 +114,41 @@ fn every_prefix_of_an_encoder_decoder_is_seen() {
                         "{family} {case} {place}: {found:?}"
                     );
                 }
+            }
+        }
+    }
+}
+
+/// The encoder's own networks, and everything that makes the decoder's.
+#[test]
+fn every_part_of_what_makes_networks_for_an_input_is_seen() {
+    for family in ["t5_v1_0", "t5_v1_1"] {
+        for case in ["hyperdecoder", "hyperdecoder_direct"] {
+            let ends = [
+                "encoder.block.0.layer.1.adapter.down.weight",
+                "encoder.block.1.layer.1.adapter.up.bias",
+                "hyper.input.up.weight",
+                "hyper.input.down.bias",
+                "hyper.block_embeddings",
+                "hyper.hidden.weight",
+                "hyper.down_weight.bias",
+                "hyper.up_bias.weight",
+            ];
+            let is_there = |end: &&&str| case == "hyperdecoder" || !end.contains("input");
+            for end in ends.iter().filter(is_there) {
+                let copy = Copy::of(family);
+                copy.rewrite(&format!("{case}/adapter_model.safetensors"), |tensors| {
+                    let found = tensors.iter_mut().find(|(name, _)| name.ends_with(end));
+                    let (_, (_, _, data)) = found.unwrap_or_else(|| panic!("{family} {case}: {end}"));
+                    for word in data.as_chunks_mut::<4>().0 {
+                        *word = (f32::from_le_bytes(*word) + 0.3).to_le_bytes();
+                    }
+                });
+                let found = failing(&copy, case);
+                assert!(
+                    found.iter().any(|group| group == "logits"),
+                    "{family} {case} {end}: {found:?}"
+                );
             }
         }
     }

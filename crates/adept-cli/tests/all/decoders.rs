@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use adept_core::Method;
 use adept_train::config::TrainMethod;
 use serde_json::{Value, json as value};
 
@@ -364,16 +365,15 @@ fn a_grid_runs_on_a_decoder() {
     let plan = finish(command(plan)).succeeded().out;
     assert!(plan.contains("time       about"), "{plan}");
     let done = finish(command(arguments)).succeeded();
-    // The only method that chooses its prompt by the whole input, which a decoder reads behind it.
-    assert!(
-        done.err
-            .contains("attempt is left out: attempt: the model has no encoder"),
-        "{}",
-        done.err
-    );
+    // They use the whole input, before a word of the answer is read.
+    for method in ["attempt", "hyperdecoder"] {
+        let reason = format!("{method} is left out: {method}: the model has no encoder");
+        assert!(done.err.contains(&reason), "{}", done.err);
+    }
+    let needs_encoder = |method: &TrainMethod| method.adapter().is_some_and(Method::needs_encoder);
     let methods = TrainMethod::all()
-        .map(TrainMethod::name)
-        .filter(|name| *name != "attempt");
+        .filter(|method| !needs_encoder(method))
+        .map(TrainMethod::name);
     let methods: Vec<&str> = methods
         .chain(["spot", "full_multi", "adapter_multi", "mpt_multi"])
         .collect();

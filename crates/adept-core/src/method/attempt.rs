@@ -261,6 +261,8 @@ impl MethodConfig for AttemptConfig {
                    EMNLP 2022",
     };
 
+    const NEEDS_ENCODER: bool = true;
+
     const SETTINGS: &'static [Setting] = &[HIDDEN, TEMPERATURE];
 
     const FROZEN: &'static [&'static str] = &[SOURCE_PROMPTS];

@@ -207,6 +207,9 @@ pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
     /// [`CoreError::InvalidConfig`] for the constant that differs.
     fn check_constants<B: Backend>(&self, module: &Self::Module<B>) -> Result<(), CoreError>;
 
+    /// Whether the method is for encoder-decoders alone.
+    const NEEDS_ENCODER: bool = false;
+
     /// Values of `peft_type` that the method's files may have.
     const PEFT_TYPES: &'static [&'static str] = &[Self::INFO.peft_type];
 

@@ -548,6 +548,22 @@ impl MethodConfig for HyperformerConfig {
         self.tasks
     }
 
+    fn averaged<B: Backend>(&self, module: &Hyperformer<B>) -> Option<(AdapterConfig, Adapter<B>)> {
+        let config = Self {
+            tasks: 1,
+            ..self.clone()
+        };
+        let adapter = Hyperformer {
+            tasks: Param::from_tensor(module.tasks.val().mean_dim(0)),
+            places: Places {
+                config: config.clone(),
+                ..module.places.clone()
+            },
+            ..module.clone()
+        };
+        Some((config.into(), Adapter::Hyperformer(adapter)))
+    }
+
     fn alone<B: Backend>(&self, module: &Hyperformer<B>, task: usize) -> Option<(AdapterConfig, Adapter<B>)> {
         let made = module.of_one(task);
         let config = HoulsbyConfig {

@@ -10,6 +10,7 @@ mod bitfit;
 mod bottleneck;
 mod config;
 mod dept;
+mod hyperdecoder;
 mod hyperformer;
 mod ia3;
 mod lora;
@@ -39,7 +40,10 @@ use serde_json::{Map, Value};
 
 use crate::file::Fields;
 use crate::site::{LinearSite, ModelSites, NormSite, SublayerSite};
-use crate::{AdaptedInput, Bottleneck, CoreError, Intervention, LinearChange, NormChange, Prefix, SideNetwork};
+use crate::{
+    AdaptedInput, Beside, Bottleneck, CoreError, Intervention, LinearChange, NormChange, Prefix, SideNetwork,
+    SourceNetworks,
+};
 
 pub use adept::AdeptConfig;
 pub use attempt::{Attempt, AttemptConfig, PromptAttention};
@@ -50,6 +54,7 @@ pub use bottleneck::{
 pub use config::{AdapterInit, GroupDefaults, Merge, MethodInfo, ParameterGroup, Shape};
 pub(crate) use config::{MethodConfig, PromptSizes};
 pub use dept::DeptConfig;
+pub use hyperdecoder::{Hyperdecoder, HyperdecoderConfig, SourceNetwork};
 pub use hyperformer::{Generator, HyperNetwork, Hyperformer, HyperformerConfig};
 pub use ia3::{Ia3, Ia3Config};
 pub use lora::{Lora, LoraConfig};
@@ -96,6 +101,13 @@ macro_rules! methods {
             pub fn frozen(self) -> &'static [&'static str] {
                 match self {
                     $(Method::$variant => <$config as MethodConfig>::FROZEN,)*
+                }
+            }
+
+            /// Whether it is for encoder-decoders alone.
+            pub fn needs_encoder(self) -> bool {
+                match self {
+                    $(Method::$variant => <$config as MethodConfig>::NEEDS_ENCODER,)*
                 }
             }
 
@@ -358,6 +370,8 @@ methods! {
     Mpt "mpt" (MptConfig, Mpt);
     /// HyperFormer: networks that make small networks behind sublayers for each task.
     Hyperformer "hyperformer" (HyperformerConfig, Hyperformer);
+    /// HyperDecoder: networks beside feed-forward layers, the decoder's made for each input.
+    Hyperdecoder "hyperdecoder" (HyperdecoderConfig, Hyperdecoder);
 }
 
 impl Method {
@@ -607,6 +621,14 @@ impl<B: Backend> Intervention<B> for Adapter<B> {
 
     fn after(&self, site: SublayerSite) -> Option<Bottleneck<B>> {
         each_module!(self, module => module.after(site))
+    }
+
+    fn beside(&self, site: SublayerSite) -> Option<Beside<B>> {
+        each_module!(self, module => module.beside(site))
+    }
+
+    fn of_source(&self) -> Option<SourceNetworks<B>> {
+        each_module!(self, module => module.of_source())
     }
 
     fn prefix(&self, site: SublayerSite) -> Option<Prefix<B>> {

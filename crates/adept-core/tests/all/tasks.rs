@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use crate::common::{sites, trained};
 use adept_core::file;
 use adept_core::{
-    Adapter, AdapterConfig, AdapterInit, AdapterMetadata, AttemptConfig, CoreError, Intervention, LinearMap,
-    LinearPart, LinearSite, ModelSites, MptConfig, PromptInit, Stack, Sublayer, SublayerPart, SublayerSite,
+    Adapter, AdapterConfig, AdapterInit, AdapterMetadata, AttemptConfig, CoreError, HyperformerConfig, Intervention,
+    LinearMap, LinearPart, LinearSite, ModelSites, MptConfig, PromptInit, Stack, Sublayer, SublayerPart, SublayerSite,
 };
 use burn::tensor::{Bool, Tensor, TensorData, Tolerance};
 use burn_flex::Flex;
@@ -174,6 +174,28 @@ fn the_mean_over_tasks_is_the_start_of_another() {
             .averaged(&AdapterConfig::pt(6, 3))
             .is_none()
     );
+}
+
+#[test]
+fn hyperformer_of_several_tasks_starts_another_at_their_mean() {
+    let config = AdapterConfig::from(HyperformerConfig::new(2, 2));
+    let layer = Sublayer {
+        site: SublayerSite::new(Stack::Decoder, 0, SublayerPart::FeedForward),
+        name: "mlp".to_owned(),
+        heads: None,
+    };
+    let sites = ModelSites {
+        sublayers: vec![layer],
+        ..ModelSites::embeddings(6)
+    };
+    let adapter = Adapter::<B>::new(&config, &sites, AdapterInit::random(3), &Default::default()).unwrap();
+    let (one, averaged) = adapter.averaged(&config).unwrap();
+    assert_eq!(one.tasks(), 1);
+    let of = |adapter: &Adapter<B>| adapter.tensors()[0].1.to_vec::<f32>().unwrap();
+    let (all, mean) = (of(&adapter), of(&averaged));
+    let expected: Vec<f32> = (0..64).map(|at| (all[at] + all[64 + at]) / 2.0).collect();
+    TensorData::new(mean, [64]).assert_approx_eq::<f32>(&TensorData::new(expected, [64]), Tolerance::absolute(1e-6));
+    assert_eq!(averaged.tensors()[1..].len(), adapter.tensors()[1..].len());
 }
 
 fn embedded(seed: u64) -> Tensor<B, 3> {

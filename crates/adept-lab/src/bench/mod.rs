@@ -265,7 +265,7 @@ mod tests {
         // The network behind a prompt is larger than a tiny model, and so is one that makes networks.
         let has_network = matches!(
             options.method.adapter(),
-            Some(Method::Residual | Method::PTuning | Method::Hyperformer)
+            Some(Method::Residual | Method::PTuning | Method::Hyperformer | Method::Hyperdecoder)
         );
         assert!(
             has_network || report.trainable_parameters <= report.backbone_parameters,

@@ -66,6 +66,8 @@ tables! {
     Table13 = "table13",
     /// ADePT's network without a prompt.
     Table14 = "table14",
+    /// Few training rows.
+    Table15 = "table15",
 }
 
 impl Benchmark {

@@ -5,6 +5,7 @@
 //! value. A report can be made at any time, whatever number of runs is finished.
 
 mod benchmark;
+mod best_of;
 mod chart;
 mod choice;
 pub mod comparison;
@@ -36,7 +37,7 @@ pub use benchmark::Benchmark;
 pub use comparison::Comparison;
 pub use error::ReportError;
 pub use figure::Figure;
-pub use paper::{PaperRow, PaperTable, PaperTask};
+pub use paper::{EACH, PaperRow, PaperTable, PaperTask};
 pub use scan::GridRecord;
 pub use search::{Round, SearchRecord, Tried};
 pub use statistics::Spread;
@@ -90,9 +91,10 @@ impl Report {
         let benchmark = grid.map(|grid| grid.benchmark).unwrap_or_default();
         let mut table = PaperTable::of(benchmark);
         table.is_small = grid.is_some_and(|grid| grid.small);
-        let tasks = table::tasks(&runs, &table);
+        let scored = best_of::scored(&runs, &table);
+        let tasks = table::tasks(&scored, &table);
         let synthetic = grid.is_some_and(|grid| grid.sample);
-        let mut rows = table::rows(&runs, &table);
+        let mut rows = table::rows(&scored, &table);
         if synthetic {
             rows.iter_mut().for_each(Row::forget_paper);
         }
@@ -102,16 +104,19 @@ impl Report {
             (task, method, run.seed)
         };
         runs.sort_by_key(place);
+        // The best of several stands for them.
+        let is_compared = |row: &&Row| table.alternative(&row.name).is_none();
+        let compared: Vec<Row> = rows.iter().filter(is_compared).cloned().collect();
         Self {
             benchmark,
-            notes: notes(grid, &runs, &table, tasks.len()),
+            notes: [notes(grid, &runs, &table, tasks.len()), best_of::notes(&runs, &table)].concat(),
             paper: (!synthetic).then(|| Quoted {
                 source: table.source.clone(),
                 backbone: table.backbone.clone(),
             }),
-            majority: table::baseline(&runs, &tasks).filter(|_| table.figure.is_score()),
+            majority: table::baseline(&scored, &tasks).filter(|_| table.figure.is_score()),
             comparisons: match table.figure {
-                Figure::Score => comparison::comparisons(&rows, &runs, &tasks),
+                Figure::Score => comparison::comparisons(&compared, &scored, &tasks),
                 Figure::ExactMatch | Figure::TrainingHours => Vec::new(),
             },
             tasks,

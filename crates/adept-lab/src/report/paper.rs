@@ -40,9 +40,18 @@ pub struct PaperTable {
     /// Settings of every run, `key=value`.
     #[serde(default)]
     pub settings: Vec<String>,
+    /// Settings of every run on the project's own data, `key=value`.
+    #[serde(default)]
+    pub sample_settings: Vec<String>,
     /// Tasks on the project's own data, where they are others.
     #[serde(default)]
     pub sample_tasks: Vec<String>,
+    /// Tasks whose runs the table's rows start from; no columns of the table.
+    #[serde(default)]
+    pub sources: Vec<String>,
+    /// Those on the project's own data.
+    #[serde(default)]
+    pub sample_sources: Vec<String>,
     /// Folder of the project's own data in this table's form, where they are not those of a profile.
     #[serde(default)]
     pub sample_data: Option<PathBuf>,
@@ -100,13 +109,38 @@ pub struct PaperRow {
     /// of its own.
     #[serde(default)]
     pub together: Option<Vec<String>>,
+    /// Whether it is trained on the table's sources together.
+    #[serde(default)]
+    pub of_sources: bool,
+    /// Whether a run is made from each of the table's sources, whose name is put in place of [`EACH`] in the settings. The row is
+    /// then, on each task, that of the source with the best validation score.
+    #[serde(default)]
+    pub from_each: bool,
 }
+
+/// Stands for a source's name in the settings of a row that is made from each of them, and for every task's name in a list
+/// of a row on several tasks.
+pub const EACH: &str = "{each}";
+/// Between the name of such a row and that of a source, in the name of a run's row.
+const FROM: &str = "-from-";
 
 impl PaperRow {
     /// Name of the row.
     #[must_use]
     pub fn name(&self) -> &str {
         if self.name.is_empty() { &self.method } else { &self.name }
+    }
+
+    /// The row of runs from one source.
+    #[must_use]
+    pub fn from_source(&self, source: &str) -> Self {
+        let filled = |settings: &[String]| settings.iter().map(|text| text.replace(EACH, source)).collect();
+        Self {
+            name: format!("{}{FROM}{source}", self.name()),
+            settings: filled(&self.settings),
+            sample: filled(&self.sample),
+            ..self.clone()
+        }
     }
 
     /// Whether the paper has the row; others are rows of this project beside the paper's.
@@ -178,6 +212,23 @@ impl PaperTable {
             _ => &row.label,
         };
         self.row(method).map_or_else(title, label)
+    }
+
+    /// The row that a run's row is one of several alternatives for, and the source that it is from.
+    #[must_use]
+    pub fn alternative<'a>(&self, row: &'a str) -> Option<(&PaperRow, &'a str)> {
+        let (name, source) = row.split_once(FROM)?;
+        let row = self.row(name).filter(|row| row.from_each)?;
+        Some((row, source))
+    }
+
+    /// Tasks whose runs rows start from.
+    #[must_use]
+    pub fn sources_of(&self, is_small: bool) -> &[String] {
+        match is_small {
+            true => &self.sample_sources,
+            false => &self.sources,
+        }
     }
 
     /// One figure of the table.

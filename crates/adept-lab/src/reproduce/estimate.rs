@@ -187,6 +187,7 @@ mod tests {
             resolved: resolve(None, &set).expect("the settings are well formed"),
             state,
             together: false,
+            tasks: Vec::new(),
             needs: Vec::new(),
         }
     }

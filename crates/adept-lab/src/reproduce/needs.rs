@@ -66,7 +66,7 @@ impl Need {
 /// Replaces the references in settings by the folders of the runs, and returns those runs.
 pub(super) fn resolve(values: &mut Values, grid: &Grid, seed: u64) -> Result<Vec<Need>, GridError> {
     let mut needs: Vec<Need> = Vec::new();
-    for key in ["adapter.init_from", "adapter.sources"] {
+    for key in ["adapter.init_from", "adapter.sources", "distillation.teachers"] {
         let Some((value, _)) = values.get_mut(key) else {
             continue;
         };

@@ -37,6 +37,8 @@ pub struct Cell {
     pub state: State,
     /// Whether it is trained on several tasks together; `task` is then the first of them.
     pub together: bool,
+    /// All tasks that it is trained on.
+    pub tasks: Vec<Task>,
     /// Folders of the runs that it starts from.
     pub needs: Vec<PathBuf>,
 }
@@ -215,12 +217,7 @@ impl Planner {
         // Find missing files now rather than hours later, when it is the task's turn.
         let mut checked: Vec<&Task> = Vec::new();
         for cell in cells.iter().filter(|cell| cell.state != State::Done) {
-            let tasks = if cell.together {
-                grid.tasks.as_slice()
-            } else {
-                std::slice::from_ref(&cell.task)
-            };
-            for task in tasks {
+            for task in &cell.tasks {
                 if !checked.contains(&task) {
                     check_task(task, grid.data.of(task)).map_err(TrainError::from)?;
                     checked.push(task);
@@ -323,6 +320,7 @@ impl Planner {
             resolved,
             state,
             together,
+            tasks: tasks.to_vec(),
             needs: needs.iter().map(|need| need.folder(grid, seed)).collect(),
         };
         Ok((cell, needs))

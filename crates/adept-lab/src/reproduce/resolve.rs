@@ -7,6 +7,7 @@ use toml::Value;
 
 use super::needs::{self, Need};
 use super::{Grid, GridError, Variant};
+use crate::report::EACH;
 
 /// The settings of one run, and the runs that it starts from. Precedence from low to high: preset, profile, variant,
 /// `--steps`, user.
@@ -40,9 +41,27 @@ pub(super) fn resolve_together(
     };
     let mut values = grid.profile.values_together(variant.method);
     values.extend(variant.settings.clone());
+    for (value, _) in values.values_mut() {
+        for_each(value, tasks);
+    }
     let tables = Value::Array(tasks.iter().map(table).collect());
     values.insert("tasks".to_owned(), (tables, Origin::Override));
     resolve_values(grid, &values, &[], variant, seed)
+}
+
+/// Repeats what a list has for each task ([`EACH`]), with the tasks' names.
+fn for_each(value: &mut Value, tasks: &[Task]) {
+    let Value::Array(items) = value else {
+        return;
+    };
+    let repeated = items.iter().flat_map(|item| match item {
+        Value::String(text) if text.contains(EACH) => {
+            let named = tasks.iter().map(|task| Value::String(text.replace(EACH, task.name())));
+            named.collect()
+        }
+        other => vec![other.clone()],
+    });
+    *items = repeated.collect();
 }
 
 /// `values` are those below `--steps` and the user's, `coordinates` what else the grid decides.

@@ -19,8 +19,25 @@ pub fn rows(benchmark: Benchmark, profile: &Profile) -> Result<Option<Vec<Varian
     if !table.own_rows {
         return Ok(None);
     }
-    let rows = table.rows.iter().map(|row| variant(benchmark, &table, row, profile));
-    rows.collect::<Result<Vec<_>, _>>().map(Some)
+    let rows = table.rows.iter().map(|row| match (row.from_each, row.of_sources) {
+        (true, _) => from_each(benchmark, &table, row, profile),
+        // They are run for the rows that start from them.
+        (false, true) => Ok(Vec::new()),
+        (false, false) => variant(benchmark, &table, row, profile).map(|row| vec![row]),
+    });
+    rows.collect::<Result<Vec<_>, _>>().map(|rows| Some(rows.concat()))
+}
+
+/// A row's variants from each of the table's sources.
+fn from_each(
+    benchmark: Benchmark,
+    table: &PaperTable,
+    row: &PaperRow,
+    profile: &Profile,
+) -> Result<Vec<Variant>, ConfigError> {
+    let sources = table.sources_of(profile.has_small_backbone()).iter();
+    let of_source = |source: &String| variant(benchmark, table, &row.from_source(source), profile);
+    sources.map(of_source).collect()
 }
 
 /// The row of a table by its name: one with settings of its own, or a method's. `None` if there is none.
@@ -67,17 +84,23 @@ fn variant(
         expected: TrainMethod::expected(),
         found: row.method.clone(),
     })?;
-    let settings = if profile.has_small_backbone() {
-        row.sample.clone()
-    } else {
-        [table.settings.clone(), row.settings.clone()].concat()
+    let is_small = profile.has_small_backbone();
+    let (common, own) = match is_small {
+        true => (&table.sample_settings, &row.sample),
+        false => (&table.settings, &row.settings),
     };
+    // Sources are trained like any run of the profile.
+    let common = common.iter().filter(|_| !row.of_sources);
+    let settings: Vec<String> = common.chain(own).cloned().collect();
     Ok(Variant {
         name: row.name().to_owned(),
         method,
         settings: chosen(&fields::RUN, None, &settings)?,
         tasks: BTreeMap::new(),
-        together: row.together.clone(),
+        together: match row.of_sources {
+            true => Some(table.sources_of(is_small).to_vec()),
+            false => row.together.clone(),
+        },
     })
 }
 

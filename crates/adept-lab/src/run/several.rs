@@ -26,7 +26,7 @@ pub(super) fn write<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     answers: &[TestAnswers],
     target: &T,
 ) -> Result<(), TrainError> {
-    let best = target.load(&begun.folder.best(), begun.device)?;
+    let shared = target.load(&begun.folder.best(), begun.device)?;
     let family = begun.backbone.model.family();
     begun.folder.replace_tasks(|folder| {
         for (place, (task, answers)) in tasks.iter().zip(answers).enumerate() {
@@ -34,7 +34,12 @@ pub(super) fn write<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
             create(&own)?;
             let config = begun.resolved.config.of_task(place);
             let about = Trained::new(&config, &task.task, family, Some(task.target_width));
-            target.save_task(&best, place, &about, &own.join("best"))?;
+            let kept = outcome.of_each.get(place);
+            let best = match kept {
+                Some(_) => &target.load(&begun.folder.best_of(task.task.name()), begun.device)?,
+                None => &shared,
+            };
+            target.save_task(best, place, &about, &own.join("best"))?;
             answers.write(&own.join(TEST_ANSWERS))?;
             let mut result = begun.result(start.clone(), outcome, Some(task.majority.clone()));
             result.task = task.task.name().to_owned();
@@ -42,7 +47,13 @@ pub(super) fn write<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
             result.config = config;
             result.data = task.files.clone();
             result.selection_metric = task_metric(&begun.resolved.config, task);
-            result.validation = of_task(&outcome.selection.scores, task.task.name());
+            result.validation = match kept {
+                Some(kept) => kept.scores.clone(),
+                None => of_task(&outcome.selection.scores, task.task.name()),
+            };
+            if let Some(kept) = kept {
+                result.best_step = kept.step;
+            }
             result.test = outcome.answered[place].scores.clone();
             folder::write_json(&own.join("result.json"), &result)?;
         }

@@ -20,7 +20,7 @@ use super::train::{STEPS, optimizer};
 use super::{GroupRow, NotChecked, VerifyError};
 
 /// Folders of adapters in a golden folder, in the order of reports; also the first part of their tensors' names.
-const CASES: [&str; 20] = [
+const CASES: [&str; 22] = [
     "lora",
     "ia3",
     "bitfit",
@@ -41,10 +41,18 @@ const CASES: [&str; 20] = [
     "adapter_tasks",
     "hyperformer",
     "hyperformer_plain",
+    "hyperdecoder",
+    "hyperdecoder_direct",
 ];
 
 /// Those that need an encoder, which decoder-only backbones do not have.
-const OF_ENCODERS: [&str; 3] = ["prefix_all", "prefix_all_mlp", "attempt"];
+const OF_ENCODERS: [&str; 5] = [
+    "prefix_all",
+    "prefix_all_mlp",
+    "attempt",
+    "hyperdecoder",
+    "hyperdecoder_direct",
+];
 
 /// The task of every row of the golden batch, for adapters of several tasks.
 const TASK: usize = 1;

@@ -138,7 +138,7 @@ fn every_method_runs_from_files_to_a_result_that_loads() {
                 "dept" => (20 * 16 - 5 * 16) / (24 + 16),
                 "adept" => (20 * 16 - 5 * 16 - 16) / (2 * 16 + 1),
                 "lora" | "lora_bitfit" => 32,
-                "adapter" | "adapter_drop" | "hyperformer" => 1,
+                "adapter" | "adapter_drop" | "hyperformer" | "hyperdecoder" => 1,
                 _ => 0,
             };
             assert_eq!(result.rank, rank, "{method}");

@@ -82,6 +82,7 @@ fn tasks_are_scored_apart_and_together_and_leave_an_adapter_each() {
         ("attempt", "1"),
         ("adapter", "1"),
         ("hyperformer", "2"),
+        ("hyperdecoder", "2"),
         ("full", "2"),
     ] {
         let method_is = format!("adapter.method={method}");
@@ -215,6 +216,104 @@ fn a_stopped_run_on_several_tasks_goes_on_to_the_same_adapter_byte_for_byte() {
             assert_eq!(bytes(&stopped.join(part)), bytes(&whole.join(part)), "{method} {part}");
         }
     }
+}
+
+/// The step of each task's adapter is that of its own best score, also in a run that was stopped.
+#[test]
+fn each_task_may_keep_its_own_best_step() {
+    let _turn = one_at_a_time();
+    let root = tempfile::tempdir().unwrap();
+    let places = two_tasks(root.path());
+    let overrides = [
+        "adapter.method=pt",
+        "mixture.best=each",
+        "evaluation.every=1",
+        "checkpoint.every=1",
+    ];
+    let resolved = settings(root.path(), &places, &overrides);
+    let whole = root.path().join("whole");
+    go(&resolved, &whole, &mut Watcher::default()).unwrap();
+    let lines = record::read(&whole.join("record.jsonl")).unwrap();
+    for task in ["rte", "cola"] {
+        let own: RunResult = read_json(&whole.join("tasks").join(task).join("result.json")).unwrap();
+        let score = format!("{task}/{}", own.selection_metric);
+        let mut best: Option<(usize, f64)> = None;
+        for line in &lines {
+            if let Line::Evaluation(evaluation) = line
+                && best.is_none_or(|(_, best)| evaluation.scores[&score] > best)
+            {
+                best = Some((evaluation.step, evaluation.scores[&score]));
+            }
+        }
+        let found = own.validation[&own.selection_metric];
+        assert_eq!(Some((own.best_step, found)), best, "{task}");
+    }
+    let stopped = root.path().join("stopped");
+    for question in [5, 11, 23] {
+        let outcome = go(&resolved, &stopped, &mut Watcher::stopping_at(question));
+        assert!(matches!(outcome, Err(TrainError::Interrupted { .. })), "{outcome:?}");
+    }
+    go(&resolved, &stopped, &mut Watcher::default()).unwrap();
+    for part in [
+        "best",
+        "best-of/rte",
+        "best-of/cola",
+        "tasks/rte/best",
+        "tasks/cola/best",
+    ] {
+        assert_eq!(bytes(&stopped.join(part)), bytes(&whole.join(part)), "{part}");
+    }
+}
+
+/// A student that starts as its teacher has nothing to learn from it: the divergence and its gradient are zero, so the
+/// first loss is that of the targets alone.
+#[test]
+fn teachers_add_to_the_loss_what_a_student_lacks() {
+    let _turn = one_at_a_time();
+    let root = tempfile::tempdir().unwrap();
+    let places = two_tasks(root.path());
+    let first_loss = |name: &str, overrides: &[&str]| {
+        let folder = root.path().join(name);
+        go(
+            &settings(root.path(), &places, overrides),
+            &folder,
+            &mut Watcher::default(),
+        )
+        .unwrap();
+        let lines = record::read(&folder.join("record.jsonl")).unwrap();
+        let first = lines.iter().find_map(|line| match line {
+            Line::Step(step) => Some(step.loss),
+            _ => None,
+        });
+        first.unwrap()
+    };
+    first_loss("teachers", &["adapter.method=pt", "adapter.init=random"]);
+    let taught = |task: &str| root.path().join("teachers/tasks").join(task).display().to_string();
+    let both = format!("distillation.teachers={},{}", taught("rte"), taught("cola"));
+    let from = format!("adapter.init_from={}", root.path().join("teachers").display());
+    // Dropout is the student's alone.
+    let without = "train.backbone_dropout=0";
+    let same = ["adapter.method=pt", "adapter.init=adapter", from.as_str(), without];
+    let plain = first_loss("plain", &same);
+    let equal = first_loss("equal", &[same.as_slice(), &[both.as_str()]].concat());
+    assert!((plain - equal).abs() < 1e-5, "{plain} {equal}");
+    let other = ["adapter.method=pt", "adapter.init=random", "seed=9", without];
+    let plain = first_loss("other-plain", &other);
+    let more = first_loss("other", &[other.as_slice(), &[both.as_str()]].concat());
+    assert!(more > plain + 1e-3, "{plain} {more}");
+    // The teachers belong to the run.
+    let result: RunResult = read_json(&root.path().join("other/result.json")).unwrap();
+    let names: Vec<&str> = result.data.iter().map(|file| file.name.as_str()).collect();
+    assert!(names.contains(&"distillation.teachers 2"), "{names:?}");
+    let one = format!("distillation.teachers={}", taught("rte"));
+    let all = ["adapter.method=pt", one.as_str()].map(String::from);
+    let error = resolve(Some(&root.path().join("mixture.toml")), &all)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("must have one teacher for each task, of which there are 2"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -183,6 +183,12 @@ macro_rules! families {
                     $(Self::$family(model) => model.attach_side(side),)*
                 }
             }
+
+            fn attach_networks(&mut self, networks: SourceNetworks<B>) {
+                match self {
+                    $(Self::$family(model) => model.attach_networks(networks),)*
+                }
+            }
         }
     };
 }

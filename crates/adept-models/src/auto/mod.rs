@@ -15,7 +15,7 @@ mod pretrained;
 
 use std::path::Path;
 
-use adept_core::{ModelSites, SideNetwork};
+use adept_core::{ModelSites, SideNetwork, SourceNetworks};
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};

@@ -133,6 +133,7 @@ impl<B: Backend> Block<B> {
         let attended = self
             .attn
             .forward(number, normed.clone(), config.n_head, angles, reading);
+        let x = self.mlp.attached.with_beside(x, normed.clone());
         let activated = self.mlp.forward(normed);
         x + dropout(attended, rate) + dropout(activated, rate)
     }

@@ -139,7 +139,7 @@ impl<B: Backend> Block<B> {
         let normed = self.input_layernorm.forward(x.clone(), epsilon);
         let x = x + self.self_attn.forward(number, normed, config, angles, reading);
         let normed = self.post_attention_layernorm.forward(x.clone(), epsilon);
-        x + self.mlp.forward(normed)
+        self.mlp.attached.with_beside(x, normed.clone()) + self.mlp.forward(normed)
     }
 }
 

@@ -3,6 +3,7 @@
 //! A layer without changes by a method is one call of a fused sublayer; otherwise it is composed of its linear maps.
 //! Shapes: `b` batch, `n` slots, `d` d_model, `i` heads × channels per head.
 
+use adept_core::Beside;
 use adept_kernels::sublayer::{self, AttentionWeights, FeedForwardWeights, KeysValues, Settings, dropout};
 use adept_kernels::{AttentionBias, attention, gated_gelu, relu};
 use burn::module::Module;
@@ -135,13 +136,18 @@ pub struct FeedForward<B: Backend> {
 }
 
 impl<B: Backend> FeedForward<B> {
-    /// The layer with its residual connection, `[b, n, d]` to the same shape.
-    pub(super) fn forward(&self, x: Tensor<B, 3>, pass: Settings) -> Tensor<B, 3> {
+    /// The layer with its residual connection, `[b, n, d]` to the same shape; `made` stands beside it for this pass.
+    pub(super) fn forward(&self, x: Tensor<B, 3>, made: Option<&Beside<B>>, pass: Settings) -> Tensor<B, 3> {
         let mut maps = [Some(&self.wi), self.wi_1.as_ref(), Some(&self.wo)]
             .into_iter()
             .flatten();
-        if maps.any(Linear::is_changed) || self.layer_norm.bias.is_some() || !self.attached.is_none() {
+        let is_changed = maps.any(Linear::is_changed) || self.layer_norm.bias.is_some() || !self.attached.is_none();
+        if is_changed || made.is_some() {
             let normed = self.layer_norm.forward(x.clone(), pass.epsilon);
+            let mut x = self.attached.with_beside(x, normed.clone());
+            if let Some(made) = made {
+                x = x + made.forward(normed.clone());
+            }
             let hidden = match &self.wi_1 {
                 None => relu(self.wi.forward(normed)),
                 Some(up) => gated_gelu(self.wi.forward(normed.clone()), up.forward(normed)),

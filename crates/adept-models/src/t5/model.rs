@@ -1,6 +1,6 @@
 //! The model: embedding, encoder, decoder, head, and the implementation of the backbone traits.
 
-use adept_core::{ModelSites, SideNetwork};
+use adept_core::{ModelSites, SideNetwork, SourceNetworks};
 use adept_kernels::sublayer::Settings;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
@@ -40,6 +40,8 @@ pub struct T5<B: Backend> {
     pub head_bias: Option<Param<Tensor<B, 1>>>,
     /// A network beside the model whose states the head reads, if a method has one; not part of the model's parameters.
     pub side: Option<Side<B>>,
+    /// What makes networks of the decoder for each input, if a method does; not part of the model's parameters.
+    pub networks: Option<SourceNetworks<B>>,
     #[module(skip)]
     pub(super) config: T5Config,
 }
@@ -121,7 +123,7 @@ impl<B: Backend> T5<B> {
     }
 
     /// Logits `[n, vocab]` for decoder states `[n, d_model]`.
-    fn head(&self, states: Tensor<B, 2>) -> Tensor<B, 2> {
+    fn logits(&self, states: Tensor<B, 2>) -> Tensor<B, 2> {
         let states = match self.config.scale_decoder_outputs {
             true => states.mul_scalar(self.head_factor()),
             false => states,
@@ -174,7 +176,10 @@ impl<B: Backend> T5<B> {
     /// What the stacks read of [`Seq2SeqBackbone::encode`]'s result: of a side network, the last channels are its own.
     fn memories(&self, encoded: Tensor<B, 3>, mask: Tensor<B, 2, Bool>, pass: Settings) -> Memories<B> {
         let Some(side) = &self.side else {
+            let made = self.networks.as_ref();
+            let made = made.map(|networks| networks.make(encoded.clone(), mask.clone()));
             let own = self.decoder.memory(encoded, mask, pass);
+            let own = own.with_networks(made.unwrap_or_default());
             return Memories { own, side: None };
         };
         let (d, [_, _, all]) = (self.config.d_model, encoded.dims());
@@ -249,6 +254,10 @@ impl<B: Backend> Backbone<B> for T5<B> {
         let is_gated = self.config.feed_forward_proj == FeedForwardKind::GatedGelu;
         self.side = Some(Side::new(side, is_gated));
     }
+
+    fn attach_networks(&mut self, networks: SourceNetworks<B>) {
+        self.networks = Some(networks);
+    }
 }
 
 impl<B: Backend> Seq2SeqBackbone<B> for T5<B> {
@@ -281,8 +290,24 @@ impl<B: Backend> Seq2SeqBackbone<B> for T5<B> {
         dropout: f64,
     ) -> Tensor<B, 3> {
         let [b, t] = decoder_ids.dims();
-        self.head(self.decoder_states(decoder_ids, encoded, mask, dropout))
+        self.logits(self.decoder_states(decoder_ids, encoded, mask, dropout))
             .reshape([b, t, self.config.vocab_size])
+    }
+
+    fn decode_states(
+        &self,
+        decoder_ids: Tensor<B, 2, Int>,
+        encoded: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        dropout: f64,
+    ) -> Tensor<B, 3> {
+        let [b, t] = decoder_ids.dims();
+        self.decoder_states(decoder_ids, encoded, mask, dropout)
+            .reshape([b, t, self.config.d_model])
+    }
+
+    fn head(&self, states: Tensor<B, 2>) -> Tensor<B, 2> {
+        self.logits(states)
     }
 
     fn decode_loss(
@@ -298,7 +323,7 @@ impl<B: Backend> Seq2SeqBackbone<B> for T5<B> {
         let labels = labels.reshape([b * t]);
         match self.head_is_plain() {
             true => adept_kernels::head_loss(states, self.shared.weight.val(), self.head_factor(), labels),
-            false => adept_kernels::cross_entropy(self.head(states), labels),
+            false => adept_kernels::cross_entropy(self.logits(states), labels),
         }
     }
 
@@ -309,8 +334,12 @@ impl<B: Backend> Seq2SeqBackbone<B> for T5<B> {
         mask: Tensor<B, 2, Bool>,
     ) -> Tensor<B, 4> {
         let ([candidates, t], [b, _, _]) = (decoder_ids.dims(), encoded.dims());
-        self.head(self.candidate_states(decoder_ids, encoded, mask))
-            .reshape([b, candidates, t, self.config.vocab_size])
+        self.logits(self.candidate_states(decoder_ids, encoded, mask)).reshape([
+            b,
+            candidates,
+            t,
+            self.config.vocab_size,
+        ])
     }
 
     fn score_candidates(
@@ -362,7 +391,7 @@ impl<B: Backend> Seq2SeqBackbone<B> for T5<B> {
             }
             _ => own(&mut |_| ()).reshape([b, self.config.d_model]),
         };
-        self.head(states)
+        self.logits(states)
     }
 
     fn decoder_start_id(&self) -> u32 {

@@ -3,6 +3,7 @@
 //! The relative bias table belongs to block 0 in the checkpoint but serves every self-attention of its stack, so the
 //! stack holds it. Bias and mask are combined once per pass.
 
+use adept_core::Beside;
 use adept_kernels::AttentionBias;
 use adept_kernels::sublayer::{KeysValues, Settings, dropout};
 use burn::module::{Module, Param};
@@ -40,17 +41,29 @@ pub struct Stack<B: Backend> {
 /// Keys and values of one self-attention layer's previous slots, `[b, n, heads × channels]` each.
 pub(super) type Past<B> = Option<(Tensor<B, 3>, Tensor<B, 3>)>;
 
-/// What a decoder pass reads from the encoder: keys and values per block, and the mask over them.
+/// What a decoder pass reads from the encoder: keys and values per block, the mask over them, and the networks that are
+/// made of the encoder's states.
 #[derive(Debug, Clone)]
 pub(super) struct Memory<B: Backend> {
     blocks: Vec<KeysValues<B>>,
     bias: AttentionBias<B>,
+    /// One for each block; empty if no method makes any.
+    networks: Vec<Beside<B>>,
 }
 
 impl<B: Backend> Memory<B> {
     /// What the block of that number reads.
-    pub(super) fn of(&self, block: usize) -> (&KeysValues<B>, &AttentionBias<B>) {
-        (&self.blocks[block], &self.bias)
+    pub(super) fn of(&self, block: usize) -> Read<'_, B> {
+        Read {
+            memory: &self.blocks[block],
+            seen: &self.bias,
+            made: self.networks.get(block),
+        }
+    }
+
+    /// The same with networks for each block.
+    pub(super) fn with_networks(self, networks: Vec<Beside<B>>) -> Self {
+        Self { networks, ..self }
     }
 }
 
@@ -153,6 +166,7 @@ impl<B: Backend> Stack<B> {
         Memory {
             blocks,
             bias: AttentionBias::new(None, Some(with_prefix(mask, m))),
+            networks: Vec::new(),
         }
     }
 
@@ -237,14 +251,21 @@ fn with_prefix<B: Backend>(mask: Tensor<B, 2, Bool>, m: usize) -> Tensor<B, 2, B
     Tensor::cat(vec![visible, mask], 1)
 }
 
-/// What a block's cross-attention reads: keys and values, and the mask over them.
-type Read<'a, B> = (&'a KeysValues<B>, &'a AttentionBias<B>);
+/// What a block reads from the encoder.
+pub(super) struct Read<'a, B: Backend> {
+    /// Keys and values for its cross-attention.
+    memory: &'a KeysValues<B>,
+    /// The mask over them.
+    seen: &'a AttentionBias<B>,
+    /// The network beside its feed-forward layer, if one is made.
+    made: Option<&'a Beside<B>>,
+}
 
 impl<B: Backend> Block<B> {
     /// The encoder's block.
     pub(super) fn encode(&self, x: Tensor<B, 3>, bias: &AttentionBias<B>, pass: Settings) -> Tensor<B, 3> {
         let x = self.self_attention.self_attention(x, bias, pass);
-        self.feed_forward.forward(x, pass)
+        self.feed_forward.forward(x, None, pass)
     }
 
     /// The decoder's block.
@@ -252,12 +273,12 @@ impl<B: Backend> Block<B> {
         &self,
         x: Tensor<B, 3>,
         bias: &AttentionBias<B>,
-        (memory, seen): Read<'_, B>,
+        read: Read<'_, B>,
         pass: Settings,
     ) -> Tensor<B, 3> {
         let x = self.self_attention.self_attention(x, bias, pass);
-        let x = self.cross().cross_attention(x, memory, seen, pass);
-        self.feed_forward.forward(x, pass)
+        let x = self.cross().cross_attention(x, read.memory, read.seen, pass);
+        self.feed_forward.forward(x, read.made, pass)
     }
 
     /// The decoder's block for the newest slot.
@@ -266,12 +287,12 @@ impl<B: Backend> Block<B> {
         x: Tensor<B, 3>,
         past: &mut Past<B>,
         bias: &AttentionBias<B>,
-        (memory, seen): Read<'_, B>,
+        read: Read<'_, B>,
         pass: Settings,
     ) -> Tensor<B, 3> {
         let x = self.self_attention.step(x, past, bias, pass);
-        let x = self.cross().cross_attention(x, memory, seen, pass);
-        self.feed_forward.forward(x, pass)
+        let x = self.cross().cross_attention(x, read.memory, read.seen, pass);
+        self.feed_forward.forward(x, read.made, pass)
     }
 
     fn cross(&self) -> &Attention<B> {

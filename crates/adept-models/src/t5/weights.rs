@@ -145,6 +145,7 @@ pub(super) fn build<B: Backend>(
         lm_head,
         head_bias: None,
         side: None,
+        networks: None,
         config: config.clone(),
     })
 }

@@ -92,11 +92,15 @@ pub fn support_matrix() -> String {
         let title = method
             .adapter()
             .map_or("full fine-tuning", |method| method.info().title);
-        let _ = writeln!(
-            table,
-            "| {title} (`{method}`) | {} |",
-            vec!["yes"; families.len()].join(" | ")
-        );
+        let needs_encoder = method.adapter().is_some_and(Method::needs_encoder);
+        let states = Family::ALL
+            .iter()
+            .map(|family| match family.is_causal() && needs_encoder {
+                true => "no: it needs an encoder",
+                false => "yes",
+            });
+        let states: Vec<&str> = states.collect();
+        let _ = writeln!(table, "| {title} (`{method}`) | {} |", states.join(" | "));
     }
     table
 }

@@ -201,6 +201,22 @@ pub struct MixtureSection {
     /// Tasks of one batch, drawn with replacement; the batch is split evenly among them.
     #[schemars(range(min = 1, max = 4096))]
     pub tasks_per_batch: usize,
+    /// Which step each task's adapter is of: that with the best mean over the tasks (`mean`), or with the task's own best
+    /// validation score (`each`).
+    // Records from before there was a choice lack it.
+    #[serde(default)]
+    pub best: BestBy,
+}
+
+/// Which validation score chooses the step of a task's adapter, of several.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BestBy {
+    /// The mean over the tasks.
+    #[default]
+    Mean,
+    /// The task's own.
+    Each,
 }
 
 impl Default for MixtureSection {
@@ -210,6 +226,31 @@ impl Default for MixtureSection {
             limit: 262_144,
             temperature: 1.0,
             tasks_per_batch: 1,
+            best: BestBy::Mean,
+        }
+    }
+}
+
+/// Training beside adapters that know a task: their answers and states count as well (Wang et al., 2023, section 3.1).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DistillationSection {
+    /// Adapters of the same backbone, one for each task in its order: folders of adapters or of runs on one task. Empty: no
+    /// distillation.
+    #[serde(default)]
+    pub teachers: Vec<String>,
+    /// Factor λ of what is added to the loss: the divergence KL(teacher ‖ student) over the target's tokens, and the mean
+    /// squared difference of the last states of encoder and decoder over the tokens.
+    #[schemars(range(min = 0.0, max = 1e6))]
+    pub weight: f64,
+}
+
+impl Default for DistillationSection {
+    /// The presets' values, for records from before this was a section.
+    fn default() -> Self {
+        Self {
+            teachers: Vec::new(),
+            weight: 0.9,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Atomic replacement of a folder of files (an adapter, a model, a tokenizer).
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -88,6 +89,20 @@ pub(crate) fn finish_replacement(parent: &Path, name: &str) -> Result<(), TrainE
         carry_over(&old, &current)?;
     }
     remove_tree(&old)
+}
+
+/// Names of the folders in `parent` that have been replaced, or whose replacement was interrupted.
+pub(super) fn replaced(parent: &Path) -> Result<BTreeSet<String>, TrainError> {
+    if !parent.is_dir() {
+        return Ok(BTreeSet::new());
+    }
+    let all = names(parent)?;
+    let name = |entry: &std::ffi::OsString| {
+        let entry = entry.to_str()?;
+        let inner = entry.strip_prefix(".adept-").and_then(|rest| rest.rsplit_once('.'));
+        Some(inner.map_or(entry, |(name, _)| name).to_owned())
+    };
+    Ok(all.iter().filter_map(name).collect())
 }
 
 /// Removes our files from such a folder, and the folder itself if it is then empty.

@@ -185,6 +185,25 @@ fn prompt<AB: AutodiffBackend>(
     Ok(rows)
 }
 
+/// The adapter in the folder `path`, of one task, as it is used.
+pub(super) fn teacher<B: Backend>(
+    path: &Path,
+    model: &Model<'_>,
+    device: &B::Device,
+) -> Result<Adapter<B>, TrainError> {
+    let (folder, about, tensors) = read_folder(path, model)?;
+    let tasks = about.config.tasks();
+    if tasks > 1 {
+        let problem = format!(
+            "expected an adapter of one task, found {} of {tasks}",
+            about.config.method()
+        );
+        return Err(refused(&folder, problem));
+    }
+    let adapter = Adapter::from_tensors(&about.config, model.sites, tensors, device);
+    Ok(adapter.map_err(|cause| refused(&folder, cause.to_string()))?.folded())
+}
+
 /// An adapter's files, for this model.
 fn read_folder(path: &Path, model: &Model<'_>) -> Result<(PathBuf, AdapterMetadata, Tensors), TrainError> {
     let folder = adapter_folder(path);

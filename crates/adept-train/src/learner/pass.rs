@@ -4,12 +4,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use adept_core::Intervention;
 use adept_data::{Batch, IGNORED_LABEL};
+use adept_models::Backbone as _;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 
 use crate::gradient::GradientSet;
-use crate::target::{Target, TrainBackbone};
+#[cfg(doc)]
+use crate::model::Outputs;
+use crate::model::TaskModel as _;
+use crate::target::{Target, TeacherParts, TrainBackbone};
 
 /// A loss, `[1]` on the device, and the gradients of the trained module.
 pub type LossAndGradients<AB> = (
@@ -36,6 +40,20 @@ pub fn loss<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     device: &AB::Device,
 ) -> Tensor<AB, 1> {
     backbone.adapted(adapter).loss(adapter, batch, dropout, device)
+}
+
+/// The same with what a teacher adds ([`Outputs::distilled`]), which reads the batch without dropout and is not tracked.
+pub fn distilled<AB: AutodiffBackend, M: TrainBackbone<AB>>(
+    (backbone, adapter): (&M, &dyn Intervention<AB>),
+    (inner, teacher): TeacherParts<'_, AB, M>,
+    weight: f64,
+    batch: &Batch,
+    dropout: f64,
+    device: &AB::Device,
+) -> Tensor<AB, 1> {
+    let known = inner.adapted(teacher).outputs(teacher, batch, 0.0, device);
+    let found = backbone.adapted(adapter).outputs(adapter, batch, dropout, device);
+    found.distilled(known.tracked::<AB>(), weight)
 }
 
 /// The value of a tracked loss, and `share` times its gradient. The graph is freed on return.

@@ -9,6 +9,7 @@ use adept_models::CausalBackbone;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
+use super::{Outputs, States};
 use crate::upload;
 
 /// Mean cross-entropy `[1]` over the labels that count.
@@ -28,4 +29,31 @@ pub(super) fn loss<B: Backend, M: CausalBackbone<B>>(
     let (before, labels) = upload::labelled(batch, prompt, device);
     let states = hidden.reshape([rows * slots, d_model]).select(0, before);
     model.head_loss(states, labels)
+}
+
+/// What a pass leaves besides its loss.
+pub(super) fn outputs<B: Backend, M: CausalBackbone<B>>(
+    model: &M,
+    adapter: &dyn Intervention<B>,
+    batch: &Batch,
+    dropout: f64,
+    device: &B::Device,
+) -> Outputs<B> {
+    let (ids, mask) = upload::source::<B>(batch, device);
+    let embeddings = model.look_up(adapter, ids);
+    let adapted = adapter.forward_at(embeddings, mask.clone(), upload::row_positions(batch, device));
+    let [rows, slots, d_model] = adapted.embeddings.dims();
+    let (prompt, width) = (slots - batch.source_width, batch.source_width);
+    let positions = upload::positions::<B>(batch, prompt, device);
+    let hidden = model.hidden(adapted.embeddings, adapted.mask, positions, dropout);
+    let (before, labels) = upload::labelled(batch, prompt, device);
+    let own = hidden.clone().narrow(1, prompt, width);
+    Outputs {
+        logits: model.head(hidden.reshape([rows * slots, d_model]).select(0, before)),
+        labels,
+        states: vec![States {
+            values: own.reshape([rows * width, d_model]),
+            counted: mask.float().reshape([rows * width, 1]),
+        }],
+    }
 }

@@ -147,7 +147,7 @@ fn data(start: &Start) -> String {
 }
 
 /// Settings that are paths of the machine; the checksums of what was there are among the data.
-const PATHS: [&str; 2] = ["adapter.init_from", "adapter.sources"];
+const PATHS: [&str; 3] = ["adapter.init_from", "adapter.sources", "distillation.teachers"];
 
 /// The settings that differ from the preset, without those that decide nothing, and without paths.
 fn settings(start: &Start) -> String {

@@ -116,7 +116,7 @@ impl RecordFeed {
             Ok(run) => {
                 let selection = run.selection().inspect_err(named).ok().flatten();
                 if let Some(selection) = &selection {
-                    let _ = run.verify_best(selection).inspect_err(named);
+                    let _ = RunFolder::verify_best(&run.best(), selection).inspect_err(named);
                 }
                 selection
             }

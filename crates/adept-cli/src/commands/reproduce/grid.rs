@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use adept_core::CoreError;
 use adept_data::Task;
-use adept_lab::report::Benchmark;
+use adept_lab::report::{Benchmark, PaperTable};
 use adept_lab::reproduce::{
     DataPlace, Grid, GridError, Planner, Profile, ProfileName, Variant, data_folder, datasets, names, row, rows, tasks,
 };
@@ -41,8 +41,11 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
         chosen_by(&arguments.tasks, &profile.tasks, Task::has_card_of)
     };
     let data = if arguments.data.is_none() && profile.data.is_none() {
-        let folders = hub::data(&tasks).map_err(|failure| failure.context(format_args!("the profile {name}")))?;
-        let names = tasks.iter().map(|task| task.name().to_owned());
+        let sources = PaperTable::of(benchmark).sources;
+        let sources = sources.iter().filter_map(|source| Task::named(source).ok());
+        let needed: Vec<Task> = tasks.iter().cloned().chain(sources).collect();
+        let folders = hub::data(&needed).map_err(|failure| failure.context(format_args!("the profile {name}")))?;
+        let names = needed.iter().map(|task| task.name().to_owned());
         DataPlace::Each(names.zip(folders).collect())
     } else {
         DataPlace::Folder(folder(
@@ -53,7 +56,7 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
     };
     let backbone = arguments.backbone.as_deref().map(hub::backbone).transpose()?;
     let variants = match rows(benchmark, &profile).map_err(Failure::input)? {
-        Some(rows) => of_methods(rows, &methods(&arguments.methods, Vec::new()))?,
+        Some(rows) => of_methods(benchmark, rows, &methods(&arguments.methods, Vec::new()))?,
         None => named(arguments, benchmark, &profile, tasks.len())?,
     };
     let mut grid = Grid {
@@ -138,8 +141,14 @@ fn named(arguments: &Runs, benchmark: Benchmark, profile: &Profile, tasks: usize
 }
 
 /// The rows of these methods; all of them if none are asked for.
-fn of_methods(rows: Vec<Variant>, asked: &[String]) -> Result<Vec<Variant>, Failure> {
-    let is_of = |row: &Variant, name: &String| *name == row.name || name == row.method.name();
+fn of_methods(benchmark: Benchmark, rows: Vec<Variant>, asked: &[String]) -> Result<Vec<Variant>, Failure> {
+    let table = PaperTable::of(benchmark);
+    let is_alternative = |row: &Variant, name: &String| {
+        let of = table.alternative(&row.name);
+        of.is_some_and(|(of, _)| of.name() == name)
+    };
+    let is_of =
+        |row: &Variant, name: &String| *name == row.name || name == row.method.name() || is_alternative(row, name);
     if let Some(missing) = asked.iter().find(|name| !rows.iter().any(|row| is_of(row, name))) {
         let mut known: Vec<&str> = rows.iter().map(|row| row.method.name()).collect();
         known.dedup();

@@ -97,6 +97,7 @@ mod tests {
             resolved: resolve(None, &[]).expect("the preset is well formed"),
             state: State::New,
             together: false,
+            tasks: Vec::new(),
             needs: Vec::new(),
         };
         Plan {
