@@ -363,8 +363,10 @@ fn rows_that_start_from_other_runs_bring_them_along_and_are_not_run_twice() {
         .succeeded()
         .out;
     for expected in [
-        "5, seed 42: 5 to do",
+        "7, seed 42: 7 to do",
         "mnli/pt/seed-42: to do",
+        // What MPT learns from.
+        "mrpc/pt/seed-42: to do",
         "rte/spot/seed-42: to do",
         "all/mpt_multi/seed-42: to do",
         "all/full_multi/seed-42: to do",
@@ -406,17 +408,17 @@ fn rows_that_start_from_other_runs_bring_them_along_and_are_not_run_twice() {
     assert_eq!(again.out, done.out);
 
     run(&arguments(
-        "pt",
+        "dept",
         &["--set=adapter.init=adapter", "--set=adapter.init_from={mnli/none}"],
     ))
     .failed(2, &["starts from mnli/none", "run the row none first"]);
     run(&arguments(
-        "pt",
+        "dept",
         &["--set=adapter.init=adapter", "--set=adapter.init_from={mnli}"],
     ))
     .failed(2, &["`{mnli}` names no run"]);
     run(&arguments(
-        "pt",
+        "dept",
         &[
             "--set=adapter.init=adapter",
             "--set=adapter.init_from={superglue:boolq/pt}",
@@ -424,4 +426,53 @@ fn rows_that_start_from_other_runs_bring_them_along_and_are_not_run_twice() {
     ))
     .failed(2, &["which is not finished", "adept reproduce superglue --methods pt"]);
     run(&arguments("spott", &[])).failed(2, &["spott"]);
+}
+
+/// A row of Table 15 is on each task that of the source whose run validates best; the sources are no columns.
+#[test]
+fn few_training_rows_start_from_the_best_of_several_sources() {
+    let (_folder, out) = fresh("grid");
+    let mut arguments = short(&out, &["--methods=pt_k4,spot_k4,mpt_k16"]);
+    arguments[1] = "table15".to_owned();
+    arguments[2] = "--tasks=rte".to_owned();
+    let done = run(&arguments).succeeded();
+    for label in ["PT, k = 4", "SPoT, k = 4", "MPT, k = 16"] {
+        assert!(done.out.contains(label), "{label}: {}", done.out);
+    }
+    let results = json(&out.join("results.json"));
+    assert_eq!(results["tasks"], serde_json::json!(["rte"]));
+    let runs = results["runs"].as_array().expect("a list");
+    let from = |source: &str| {
+        let row = format!("spot_k4-from-{source}");
+        let found = runs.iter().find(|run| run["row"] == row.as_str());
+        found.unwrap_or_else(|| panic!("{row}: {results}"))
+    };
+    let sources = ["mnli", "qqp", "sst2"].map(from);
+    let validation = |run: &serde_json::Value| run["best_validation"].as_f64().expect("a score");
+    let best = sources
+        .into_iter()
+        .reduce(|best, next| {
+            if validation(next) > validation(best) {
+                next
+            } else {
+                best
+            }
+        })
+        .expect("there are three");
+    let rows = results["rows"].as_array().expect("a list");
+    let row = rows.iter().find(|row| row["name"] == "spot_k4").expect("the row");
+    assert_eq!(row["cells"]["rte"]["values"]["42"], best["test"]);
+    for run in runs.iter().filter(|run| run["task"] == "rte") {
+        let overrides = run["overrides"].to_string();
+        let rows = if run["row"] == "mpt_k16" { 16 } else { 4 };
+        assert!(overrides.contains(&format!("input.few_shot={rows}\"")), "{overrides}");
+    }
+    // MPT's first stage is on the sources together, beside a prompt for each of them.
+    let stage = out.join("all/mpt_sources/seed-42/result.json");
+    let learnt_from = json(&stage)["config"]["distillation"]["teachers"].to_string();
+    for source in ["mnli", "qqp", "sst2"] {
+        assert!(learnt_from.contains(&format!("{source}/pt/seed-42")), "{learnt_from}");
+    }
+    let again = run(&arguments).succeeded();
+    assert!(again.err.contains("every run is done"), "{}", again.err);
 }
