@@ -34,6 +34,9 @@ pub mod file;
 mod fingerprint;
 mod fold;
 mod init;
+#[cfg(all(feature = "flex", not(test)))]
+#[doc(hidden)]
+pub mod instances;
 mod intervention;
 mod method;
 mod network;

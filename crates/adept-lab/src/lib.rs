@@ -12,6 +12,9 @@ pub mod analysis;
 pub mod baseline;
 pub mod bench;
 pub mod costs;
+#[cfg(all(feature = "flex", not(test)))]
+#[doc(hidden)]
+pub mod instances;
 pub mod report;
 pub mod reproduce;
 pub mod run;

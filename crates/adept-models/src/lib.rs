@@ -28,6 +28,9 @@ pub mod error;
 pub mod files;
 mod first_attention;
 pub mod generate;
+#[cfg(all(feature = "flex", not(test)))]
+#[doc(hidden)]
+pub mod instances;
 mod json;
 mod ladder;
 mod linear;

@@ -19,6 +19,9 @@ pub mod evaluate;
 pub mod folder;
 pub mod gradient;
 pub mod initial;
+#[cfg(all(feature = "flex", not(test)))]
+#[doc(hidden)]
+pub mod instances;
 pub mod learner;
 pub mod merge;
 pub mod model;
