@@ -34,7 +34,7 @@ pub mod file;
 mod fingerprint;
 mod fold;
 mod init;
-#[cfg(all(feature = "flex", not(test)))]
+#[cfg(all(feature = "flex", debug_assertions, not(test)))]
 #[doc(hidden)]
 pub mod instances;
 mod intervention;

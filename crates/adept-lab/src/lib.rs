@@ -12,7 +12,7 @@ pub mod analysis;
 pub mod baseline;
 pub mod bench;
 pub mod costs;
-#[cfg(all(feature = "flex", not(test)))]
+#[cfg(all(feature = "flex", debug_assertions, not(test)))]
 #[doc(hidden)]
 pub mod instances;
 pub mod report;

@@ -1,5 +1,6 @@
 //! The backbones' generic code for the flex backend, compiled once here instead of in every program and test that uses it:
 //! rustc shares what an upstream crate has made of a generic function. Nothing calls these functions.
+//! Only where debug assertions are on: at a release's level of optimisation nothing is shared.
 
 use adept_core::Intervention;
 use burn::backend::Autodiff;

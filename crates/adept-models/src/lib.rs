@@ -28,7 +28,7 @@ pub mod error;
 pub mod files;
 mod first_attention;
 pub mod generate;
-#[cfg(all(feature = "flex", not(test)))]
+#[cfg(all(feature = "flex", debug_assertions, not(test)))]
 #[doc(hidden)]
 pub mod instances;
 mod json;

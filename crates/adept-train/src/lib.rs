@@ -19,7 +19,7 @@ pub mod evaluate;
 pub mod folder;
 pub mod gradient;
 pub mod initial;
-#[cfg(all(feature = "flex", not(test)))]
+#[cfg(all(feature = "flex", debug_assertions, not(test)))]
 #[doc(hidden)]
 pub mod instances;
 pub mod learner;
