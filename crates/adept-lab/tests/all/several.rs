@@ -189,15 +189,27 @@ fn a_stopped_run_on_several_tasks_goes_on_to_the_same_adapter_byte_for_byte() {
     let _turn = one_at_a_time();
     let root = tempfile::tempdir().unwrap();
     let places = two_tasks(root.path());
+    let teachers = root.path().join("teachers");
+    go(
+        &settings(root.path(), &places, &["adapter.method=pt"]),
+        &teachers,
+        &mut Watcher::default(),
+    )
+    .unwrap();
+    let taught = ["rte", "cola"].map(|task| teachers.join("tasks").join(task).display().to_string());
+    let taught = format!("distillation.teachers={}", taught.join(","));
     // Of adapters, a task's own tensors get no gradient in the passes of another.
     for method in ["mpt", "adapter"] {
         let method_is = format!("adapter.method={method}");
-        let overrides = [
-            &method_is,
+        let mut overrides = vec![
+            method_is.as_str(),
             "mixture.tasks_per_batch=2",
             "checkpoint.every=3",
             "train.backbone_dropout=0.1",
         ];
+        if method == "mpt" {
+            overrides.push(&taught);
+        }
         let resolved = settings(root.path(), &places, &overrides);
         let whole = root.path().join(format!("{method}-whole"));
         let expected = go(&resolved, &whole, &mut Watcher::default()).unwrap();
