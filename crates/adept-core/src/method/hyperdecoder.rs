@@ -171,7 +171,7 @@ impl Places {
     /// An adapter of these tensors, in file order.
     fn build<B: Backend>(self, data: Vec<TensorData>, device: &B::Device) -> Hyperdecoder<B> {
         let mut data = Loader::new(data, device);
-        let encoder = self.layers.iter().map(|_| SourceNetwork {
+        let encoder = self.layers.iter().map(|_| EncoderNetwork {
             down: data.dense(),
             up: data.dense(),
         });
@@ -194,7 +194,7 @@ impl Places {
 
 /// The network beside a feed-forward layer of the encoder.
 #[derive(Module, Debug)]
-pub struct SourceNetwork<B: Backend> {
+pub struct EncoderNetwork<B: Backend> {
     /// `[r, d]` and `[r]`.
     pub down: Dense<B>,
     /// `[d, r]` and `[d]`.
@@ -205,7 +205,7 @@ pub struct SourceNetwork<B: Backend> {
 #[derive(Module, Debug)]
 pub struct Hyperdecoder<B: Backend> {
     /// One for each block.
-    pub encoder: Vec<SourceNetwork<B>>,
+    pub encoder: Vec<EncoderNetwork<B>>,
     /// What makes those of the decoder.
     pub decoder: SourceNetworks<B>,
     #[module(skip)]
@@ -215,7 +215,7 @@ pub struct Hyperdecoder<B: Backend> {
 impl<B: Backend> Intervention<B> for Hyperdecoder<B> {
     fn beside(&self, site: SublayerSite) -> Option<Beside<B>> {
         let place = self.places.layers.iter().position(|(known, _)| *known == site)?;
-        let SourceNetwork { down, up } = &self.encoder[place];
+        let EncoderNetwork { down, up } = &self.encoder[place];
         let matrix = |map: &Dense<B>| map.weight.val().transpose().unsqueeze();
         Some(Beside {
             down: matrix(down),

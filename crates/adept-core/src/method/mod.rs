@@ -54,7 +54,7 @@ pub use bottleneck::{
 pub use config::{AdapterInit, GroupDefaults, Merge, MethodInfo, ParameterGroup, Shape};
 pub(crate) use config::{MethodConfig, PromptSizes};
 pub use dept::DeptConfig;
-pub use hyperdecoder::{Hyperdecoder, HyperdecoderConfig, SourceNetwork};
+pub use hyperdecoder::{EncoderNetwork, Hyperdecoder, HyperdecoderConfig};
 pub use hyperformer::{Generator, HyperNetwork, Hyperformer, HyperformerConfig};
 pub use ia3::{Ia3, Ia3Config};
 pub use lora::{Lora, LoraConfig};

@@ -112,8 +112,8 @@ pub struct PaperRow {
     /// Whether it is trained on the table's sources together.
     #[serde(default)]
     pub of_sources: bool,
-    /// Whether a run is made from each of the table's sources, whose name is put in place of [`EACH`] in the settings. The row is
-    /// then, on each task, that of the source with the best validation score.
+    /// Whether a run is made from each of the table's sources, whose name is put in place of [`EACH`] in the settings. The
+    /// row is then, on each task, that of the source with the best validation score.
     #[serde(default)]
     pub from_each: bool,
 }
