@@ -1,8 +1,10 @@
 //! `adept verify` on BitFit, adapters, prefixes, prompt + embedding, LST, ADePT's prompts from networks, and methods
 //! for several tasks: fails if an adapter is read or applied differently than in the reference.
 
-use crate::goldens::{Copy, change, failed};
+use crate::goldens::{Copy, Shift, change, each_fails_its_group, failed};
 
+/// The file with the values of all cases but LoRA and (IA)³.
+const METHODS: &str = "methods.safetensors";
 const FAMILIES: [&str; 3] = ["t5_v1_0", "codegen", "llama"];
 /// The cases, each with a tensor that every family has, by the end of its name.
 const CASES: [(&str, &str); 15] = [
@@ -27,49 +29,89 @@ const CASES: [(&str, &str); 15] = [
 /// The failed groups of a case, without its name; panics if those of another case failed.
 #[track_caller]
 fn failing(copy: &Copy, case: &str) -> Vec<String> {
+    failing_each(copy, &[case]).remove(0)
+}
+
+/// The failed groups of each of some cases; panics if those of another case failed. A verification takes a second, so
+/// what can be told apart in its report is changed together.
+#[track_caller]
+fn failing_each(copy: &Copy, cases: &[&str]) -> Vec<Vec<String>> {
     let report = copy.verify().unwrap();
-    let own = format!("{case}.");
-    let failed = failed(&report);
-    assert!(failed.iter().all(|group| group.starts_with(&own)), "{report}");
-    failed.iter().map(|group| group[own.len()..].to_owned()).collect()
+    let mut found = vec![Vec::new(); cases.len()];
+    for failed in failed(&report) {
+        let (case, group) = failed.split_once('.').unwrap();
+        let Some(place) = cases.iter().position(|name| *name == case) else {
+            panic!("{failed} of another case\n{report}");
+        };
+        found[place].push(group.to_owned());
+    }
+    found
+}
+
+#[track_caller]
+fn holds(found: &[String], groups: &[&str], what: &str) {
+    for group in groups {
+        assert!(
+            found.iter().any(|found| found == group),
+            "{what}: {group} passes, {found:?} fail"
+        );
+    }
+}
+
+/// Adds `by` to the second value of a tensor.
+fn shift(data: &mut [u8], by: f32) {
+    change::<4>(data, 1, |word| (f32::from_le_bytes(word) + by).to_le_bytes());
+}
+
+/// The first tensor of the second file whose name begins and ends like this.
+fn named(copy: &Copy, start: &str, end: &str) -> String {
+    let mut found = None;
+    copy.rewrite(METHODS, |tensors| {
+        let mut names = tensors.keys();
+        found = names
+            .find(|name| name.starts_with(start) && name.ends_with(end))
+            .cloned();
+    });
+    found.unwrap_or_else(|| panic!("{start}..{end}"))
 }
 
 #[test]
 fn one_changed_value_fails_exactly_its_group() {
-    for (case, end) in CASES {
-        let group = if ["prompt_embedding", "mpt"].contains(&case) {
+    let whole = Copy::of("llama");
+    let shifts = CASES.iter().flat_map(|(case, end)| {
+        let trained = if ["prompt_embedding", "mpt"].contains(case) {
             "prompt_after3"
         } else {
             "after3"
         };
-        for (part, by, group) in [("grad", 2e-3, "gradients"), ("after3", 2e-3, group)] {
-            let copy = Copy::of("llama");
-            copy.rewrite("methods.safetensors", |tensors| {
-                let start = format!("{case}.{part}.");
-                let mut named = tensors.iter_mut();
-                let found = named.find(|(name, _)| name.starts_with(&start) && name.ends_with(end));
-                let (_, (_, _, data)) = found.unwrap_or_else(|| panic!("{start}..{end}"));
-                change::<4>(data, 1, |word| (f32::from_le_bytes(word) + by).to_le_bytes());
-            });
-            assert_eq!(failing(&copy, case), [group], "{case}.{part}");
-        }
-    }
+        [("grad", "gradients"), ("after3", trained)].map(|(part, group)| Shift {
+            file: METHODS,
+            tensor: named(&whole, &format!("{case}.{part}."), end),
+            by: 2e-3,
+            group: format!("{case}.{group}"),
+        })
+    });
+    each_fails_its_group("llama", shifts);
 }
 
 #[test]
 fn a_changed_adapter_fails_what_follows_from_it() {
     for family in FAMILIES {
-        for (case, end) in CASES {
+        // Neighbours in the list are alike, so they are changed apart.
+        for first in [0, 1] {
+            let changed: Vec<_> = CASES.iter().skip(first).step_by(2).collect();
             let copy = Copy::of(family);
-            copy.rewrite(&format!("{case}/adapter_model.safetensors"), |tensors| {
-                // The last in the model's order is the one nearest to the logits.
-                let found = tensors.iter_mut().rfind(|(name, _)| name.ends_with(end));
-                let (_, (_, _, data)) = found.unwrap_or_else(|| panic!("{family} {case}: {end}"));
-                change::<4>(data, 1, |word| (f32::from_le_bytes(word) + 0.5).to_le_bytes());
-            });
-            let found = failing(&copy, case);
-            for group in ["logits", "loss", "step_losses"] {
-                assert!(found.iter().any(|found| found == group), "{family} {case}: {found:?}");
+            for (case, end) in &changed {
+                copy.rewrite(&format!("{case}/adapter_model.safetensors"), |tensors| {
+                    // The last in the model's order is the one nearest to the logits.
+                    let found = tensors.iter_mut().rfind(|(name, _)| name.ends_with(end));
+                    let (_, (_, _, data)) = found.unwrap_or_else(|| panic!("{family} {case}: {end}"));
+                    shift(data, 0.5);
+                });
+            }
+            let cases: Vec<&str> = changed.iter().map(|(case, _)| *case).collect();
+            for (case, found) in cases.iter().zip(failing_each(&copy, &cases)) {
+                holds(&found, &["logits", "loss", "step_losses"], &format!("{family} {case}"));
             }
         }
     }
@@ -96,24 +138,24 @@ fn keys_in_place_of_values_are_seen() {
 /// Each of T5's three kinds of attention reads its own prefix.
 #[test]
 fn every_prefix_of_an_encoder_decoder_is_seen() {
+    let places = ["encoder", "decoder", "cross"];
     for family in ["t5_v1_0", "t5_v1_1"] {
-        for (case, tensor) in [
-            ("prefix_all", "prompt_embeddings"),
-            ("prefix_all_mlp", "transform.2.bias"),
-        ] {
-            for place in ["encoder", "decoder", "cross"] {
-                let copy = Copy::of(family);
+        for turn in 0..places.len() {
+            let copy = Copy::of(family);
+            // Another place of each, so that one cannot pass for the other.
+            let changed = [
+                ("prefix_all", "prompt_embeddings", places[turn]),
+                ("prefix_all_mlp", "transform.2.bias", places[(turn + 1) % places.len()]),
+            ];
+            for (case, tensor, place) in changed {
                 copy.rewrite(&format!("{case}/adapter_model.safetensors"), |tensors| {
-                    let (_, _, data) = tensors.get_mut(&format!("{place}.{tensor}")).unwrap();
-                    change::<4>(data, 1, |word| (f32::from_le_bytes(word) + 0.5).to_le_bytes());
+                    shift(&mut tensors.get_mut(&format!("{place}.{tensor}")).unwrap().2, 0.5);
                 });
-                let found = failing(&copy, case);
-                for group in ["logits", "loss", "step_losses"] {
-                    assert!(
-                        found.iter().any(|found| found == group),
-                        "{family} {case} {place}: {found:?}"
-                    );
-                }
+            }
+            let found = failing_each(&copy, &changed.map(|(case, _, _)| case));
+            for ((case, _, place), found) in changed.iter().zip(found) {
+                let what = format!("{family} {case} {place}");
+                holds(&found, &["logits", "loss", "step_losses"], &what);
             }
         }
     }
@@ -122,35 +164,43 @@ fn every_prefix_of_an_encoder_decoder_is_seen() {
 /// The encoder's own networks, and everything that makes the decoder's.
 #[test]
 fn every_part_of_what_makes_networks_for_an_input_is_seen() {
+    let parts = [
+        "encoder.block.0.layer.1.adapter.down.weight",
+        "encoder.block.1.layer.1.adapter.up.bias",
+        "hyper.block_embeddings",
+        "hyper.hidden.weight",
+        "hyper.down_weight.bias",
+        "hyper.up_bias.weight",
+    ];
+    // Those that the plain form lacks.
+    let of_input = ["hyper.input.up.weight", "hyper.input.down.bias"];
     for family in ["t5_v1_0", "t5_v1_1"] {
-        for case in ["hyperdecoder", "hyperdecoder_direct"] {
-            let ends = [
-                "encoder.block.0.layer.1.adapter.down.weight",
-                "encoder.block.1.layer.1.adapter.up.bias",
-                "hyper.input.up.weight",
-                "hyper.input.down.bias",
-                "hyper.block_embeddings",
-                "hyper.hidden.weight",
-                "hyper.down_weight.bias",
-                "hyper.up_bias.weight",
-            ];
-            let is_there = |end: &&&str| case == "hyperdecoder" || !end.contains("input");
-            for end in ends.iter().filter(is_there) {
-                let copy = Copy::of(family);
-                copy.rewrite(&format!("{case}/adapter_model.safetensors"), |tensors| {
-                    let found = tensors.iter_mut().find(|(name, _)| name.ends_with(end));
-                    let (_, (_, _, data)) = found.unwrap_or_else(|| panic!("{family} {case}: {end}"));
-                    for word in data.as_chunks_mut::<4>().0 {
-                        *word = (f32::from_le_bytes(*word) + 0.3).to_le_bytes();
-                    }
-                });
-                let found = failing(&copy, case);
-                assert!(
-                    found.iter().any(|group| group == "logits"),
-                    "{family} {case} {end}: {found:?}"
-                );
-            }
+        for turn in 0..parts.len() {
+            let other = parts[(turn + 1) % parts.len()];
+            fails_by_its_logits(family, &[("hyperdecoder", parts[turn]), ("hyperdecoder_direct", other)]);
         }
+        for part in of_input {
+            fails_by_its_logits(family, &[("hyperdecoder", part)]);
+        }
+    }
+}
+
+/// Changes a tensor of each case and expects their logits to differ.
+#[track_caller]
+fn fails_by_its_logits(family: &str, changed: &[(&str, &str)]) {
+    let copy = Copy::of(family);
+    for (case, end) in changed {
+        copy.rewrite(&format!("{case}/adapter_model.safetensors"), |tensors| {
+            let found = tensors.iter_mut().find(|(name, _)| name.ends_with(end));
+            let (_, (_, _, data)) = found.unwrap_or_else(|| panic!("{family} {case}: {end}"));
+            for word in data.as_chunks_mut::<4>().0 {
+                *word = (f32::from_le_bytes(*word) + 0.3).to_le_bytes();
+            }
+        });
+    }
+    let cases: Vec<&str> = changed.iter().map(|(case, _)| *case).collect();
+    for ((case, end), found) in changed.iter().zip(failing_each(&copy, &cases)) {
+        holds(&found, &["logits"], &format!("{family} {case} {end}"));
     }
 }
 
@@ -158,12 +208,13 @@ fn every_part_of_what_makes_networks_for_an_input_is_seen() {
 #[test]
 fn another_temperature_of_gates_is_seen() {
     for family in FAMILIES {
-        for case in ["lst", "lst_all"] {
-            let copy = Copy::of(family);
+        let (copy, cases) = (Copy::of(family), ["lst", "lst_all"]);
+        for case in cases {
             let config = format!("{case}/adapter_config.json");
             copy.replace(&config, "\"temperature\": 0.1", "\"temperature\": 1.0");
-            let found = failing(&copy, case);
-            assert!(found.iter().any(|group| group == "logits"), "{family}: {found:?}");
+        }
+        for (case, found) in cases.iter().zip(failing_each(&copy, &cases)) {
+            holds(&found, &["logits"], &format!("{family} {case}"));
         }
     }
 }

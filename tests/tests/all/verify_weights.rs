@@ -1,6 +1,6 @@
 //! `adept verify` on LoRA and (IA)³: fails if an adapter is read or applied differently than in peft.
 
-use crate::goldens::{Copy, change, failed};
+use crate::goldens::{Copy, GOLDEN, Shift, each_fails_its_group, failed};
 use adept_core::CoreError;
 use adept_lab::verify::VerifyError;
 
@@ -97,33 +97,27 @@ fn a_factor_at_the_other_end_of_a_map_is_refused() {
 
 #[test]
 fn one_changed_value_fails_exactly_its_group() {
-    for (method, tensor) in [
-        (
-            "lora",
-            "lora.grad.base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight",
-        ),
-        ("ia3", "ia3.grad.base_model.model.model.layers.0.self_attn.k_proj.ia3_l"),
-    ] {
-        for (tensor, by, group) in [
-            (tensor.to_owned(), 1e-3, "gradients"),
-            (tensor.replace(".grad.", ".after3."), 1e-5, "after3"),
-            (format!("{method}.step_losses"), 1e-4, "step_losses"),
-            (format!("{method}.merged_logits"), 2e-3, "merged_logits"),
-        ] {
-            let copy = Copy::of("llama");
-            let (in_golden, in_weights) = ("golden.safetensors", "weights.safetensors");
-            let file = if method == "lora" && group == "gradients" {
-                in_golden
+    let of_lora = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
+    let of_ia3 = "base_model.model.model.layers.0.self_attn.k_proj.ia3_l";
+    let shifts = [("lora", of_lora), ("ia3", of_ia3)].map(|(method, tensor)| {
+        [
+            (format!("grad.{tensor}"), 1e-3, "gradients"),
+            (format!("after3.{tensor}"), 1e-5, "after3"),
+            ("step_losses".to_owned(), 1e-4, "step_losses"),
+            ("merged_logits".to_owned(), 2e-3, "merged_logits"),
+        ]
+        .map(|(tensor, by, group)| Shift {
+            file: if method == "lora" && group == "gradients" {
+                GOLDEN
             } else {
-                in_weights
-            };
-            copy.rewrite(file, |tensors| {
-                let (_, _, data) = tensors.get_mut(&tensor).unwrap_or_else(|| panic!("{tensor}"));
-                change::<4>(data, 1, |word| (f32::from_le_bytes(word) + by as f32).to_le_bytes());
-            });
-            assert_eq!(failing(&copy, method), [group], "{tensor}");
-        }
-    }
+                "weights.safetensors"
+            },
+            tensor: format!("{method}.{tensor}"),
+            by,
+            group: format!("{method}.{group}"),
+        })
+    });
+    each_fails_its_group("llama", shifts.into_iter().flatten());
 }
 
 #[test]

@@ -16,6 +16,9 @@ pub fn run(backbone: &Path, golden: &Path) -> Result<VerifyReport, VerifyError> 
     verify::<Autodiff<Flex>>(backbone, golden, &Default::default())
 }
 
+/// The file that the groups of a family's own checks are in.
+pub const GOLDEN: &str = "golden.safetensors";
+
 /// A modifiable copy of a golden folder.
 pub struct Copy {
     dir: tempfile::TempDir,
@@ -51,10 +54,13 @@ impl Copy {
 
     /// Adds `by` to the second value of a tensor in the golden file (or changes an integer by one).
     pub fn shift(&self, name: &str, by: f64) {
-        self.rewrite("golden.safetensors", |tensors| {
-            let (dtype, _, data) = tensors
-                .get_mut(name)
-                .unwrap_or_else(|| panic!("{name} is in the golden file"));
+        self.shift_in(GOLDEN, name, by);
+    }
+
+    /// Like [`Copy::shift`], in any of the folder's files.
+    pub fn shift_in(&self, file: &str, name: &str, by: f64) {
+        self.rewrite(file, |tensors| {
+            let (dtype, _, data) = tensors.get_mut(name).unwrap_or_else(|| panic!("{name} is in {file}"));
             let index = usize::from(data.len() > dtype.bitsize() / 8);
             match dtype {
                 Dtype::F32 => change::<4>(data, index, |word| (f32::from_le_bytes(word) + by as f32).to_le_bytes()),
@@ -66,7 +72,7 @@ impl Copy {
     }
 
     pub fn remove(&self, name: &str) {
-        self.rewrite("golden.safetensors", |tensors| {
+        self.rewrite(GOLDEN, |tensors| {
             tensors
                 .remove(name)
                 .unwrap_or_else(|| panic!("{name} is in the golden file"));
@@ -105,4 +111,52 @@ fn copy_folder(from: &Path, to: &Path) {
 
 pub fn failed(report: &VerifyReport) -> Vec<&str> {
     report.failed().map(|row| row.group.as_str()).collect()
+}
+
+/// A tensor to shift by so much, and the group that it belongs to.
+#[derive(Clone, Debug)]
+pub struct Shift {
+    pub file: &'static str,
+    pub tensor: String,
+    pub by: f64,
+    pub group: String,
+}
+
+impl Shift {
+    /// In the golden file.
+    pub fn golden(tensor: impl Into<String>, by: f64, group: impl Into<String>) -> Self {
+        Self {
+            file: GOLDEN,
+            tensor: tensor.into(),
+            by,
+            group: group.into(),
+        }
+    }
+}
+
+/// Shifts tensors and expects exactly their groups to fail. Several cases, with no two of the same group, are checked
+/// together, since a verification takes a second.
+#[track_caller]
+pub fn each_fails_its_group(family: &str, cases: impl IntoIterator<Item = Shift>) {
+    let mut runs: Vec<Vec<Shift>> = vec![Vec::new(), Vec::new()];
+    for (number, case) in cases.into_iter().enumerate() {
+        let holds = |run: &[Shift]| run.iter().any(|other| other.group == case.group);
+        let place = (number % 2..runs.len()).find(|place| !holds(&runs[*place]));
+        match place {
+            Some(place) => runs[place].push(case),
+            None => runs.push(vec![case]),
+        }
+    }
+    for run in runs {
+        let copy = Copy::of(family);
+        for Shift { file, tensor, by, .. } in &run {
+            copy.shift_in(file, tensor, *by);
+        }
+        let report = copy.verify().unwrap();
+        let mut failed = failed(&report);
+        let mut expected: Vec<&str> = run.iter().map(|case| case.group.as_str()).collect();
+        failed.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(failed, expected, "{run:?}\n{report}");
+    }
 }
