@@ -34,27 +34,31 @@ fn check_timeout(solution: &str) {
 
 #[test]
 fn time_runs_out_whatever_is_caught() {
-    check_timeout("def f():\n    while True: pass");
-    check_timeout("while True: pass");
-    check_timeout("import time\ndef f():\n    time.sleep(1000)");
-    check_timeout(
+    let solutions = [
+        "def f():\n    while True: pass",
+        "while True: pass",
+        "import time\ndef f():\n    time.sleep(1000)",
         "def f():
     while True:
         try:
             while True: pass
         except BaseException: pass",
-    );
-    check_timeout(
         "import signal, time
 for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
     signal.signal(number, signal.SIG_IGN)
 def f():
     while True: time.sleep(1)",
-    );
-    check_timeout("import os\nimport signal\ndef f():\n    signal.raise_signal(signal.SIGSTOP)");
-    check_timeout("def f():\n    return 7 ** 7 ** 9");
-    check_timeout("class Slow:\n    def __del__(self):\n        while True: pass\ndef f():\n    Slow()");
-    check_timeout("import threading\nwait = threading.Event()\ndef f():\n    wait.wait()");
+        "import os\nimport signal\ndef f():\n    signal.raise_signal(signal.SIGSTOP)",
+        "def f():\n    return 7 ** 7 ** 9",
+        "class Slow:\n    def __del__(self):\n        while True: pass\ndef f():\n    Slow()",
+        "import threading\nwait = threading.Event()\ndef f():\n    wait.wait()",
+    ];
+    // All of them wait for the clock, so they wait together.
+    std::thread::scope(|scope| {
+        for solution in solutions {
+            scope.spawn(move || check_timeout(solution));
+        }
+    });
 }
 
 #[test]
@@ -202,12 +206,16 @@ def f():
 }
 
 #[test]
-fn the_stack_runs_out() {
+fn the_stack_is_bounded() {
     check(
         "def f(n=0):\n    return f(n + 1)",
         "f()",
         Expected::Fail("RecursionError"),
     );
+}
+
+#[test]
+fn a_nested_value_runs_out_of_stack() {
     // Depending on the version, this ends the interpreter, runs out of memory, or is detected.
     let deep = "import sys
 sys.setrecursionlimit(10 ** 9)
@@ -224,6 +232,10 @@ def f():
             Expected::Memory,
         ],
     );
+}
+
+#[test]
+fn a_recursion_without_a_limit_ends() {
     let endless = "import sys\nsys.setrecursionlimit(10 ** 9)\ndef f(n=0):\n    return f(n + 1)";
     // On a busy machine the time limit may come first.
     check_any(

@@ -53,7 +53,7 @@ fn is_numeric(field: &&Field) -> bool {
 }
 
 /// Sizes above this are accepted but not run: they take minutes of matrix products and no other way through the code.
-const LARGEST_RUN: i64 = 512;
+const LARGEST_RUN: i64 = 128;
 
 /// Whether a setting is a size of what is trained or generated, and `text` too large a one to run.
 fn is_long(field: &Field, text: &str) -> bool {
