@@ -205,7 +205,7 @@ impl Whole {
                     }
                 }
             }
-            Event::Resume(_) | Event::Checkpoint { .. } => {}
+            Event::Resume(_) | Event::Checkpoint { .. } | Event::JudgingProgress { .. } => {}
         }
     }
 

@@ -199,6 +199,11 @@ impl Observer for Progress {
                     ));
                 }
             }
+            Event::JudgingProgress { done, total } => {
+                if let Some(bar) = &self.bar {
+                    bar.set_message(format!("gradients of examples {done}/{total}"));
+                }
+            }
             Event::EvaluationProgress { split, done, total } => {
                 if let Some(bar) = &self.bar {
                     let name = match split {

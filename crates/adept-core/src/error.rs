@@ -136,6 +136,18 @@ pub enum CoreError {
         place: String,
     },
 
+    /// Initial values made of squared gradients, which were not given.
+    #[error(
+        "{method}: init is gradients, which needs the squared gradients of {examples} training examples; expected pruned or \
+         random where there are none"
+    )]
+    NoGradients {
+        /// The method.
+        method: Method,
+        /// How many it needs.
+        examples: usize,
+    },
+
     /// A prefix made for attentions of other sizes; blocks, heads of keys and values, channels of a head.
     #[error(
         "the prefix is for {} blocks with {} key heads of {} channels, the model's {stack} has {} blocks with {} of {}",

@@ -123,4 +123,10 @@ pub trait ReadWeights: fmt::Debug {
     fn embedding(&self) -> Option<Vec<f32>>;
     /// A stack's table of relative positions, `[buckets, heads]`.
     fn positions(&self, stack: Stack) -> Option<Vec<f32>>;
+
+    /// Squared gradients of a loss in the places of the weights, summed over training examples; `None` if they were not
+    /// computed ([`crate::AdapterConfig::judging_examples`]).
+    fn squared_gradients(&self) -> Option<&dyn ReadWeights> {
+        None
+    }
 }

@@ -20,7 +20,7 @@ use adept_train::checkpoint::{self, Identity, Progress};
 use adept_train::config::{PredictionMethod, Resolved, RunConfig, SelectionMetric};
 use adept_train::evaluate::EvaluationSet;
 use adept_train::folder::{self, FolderKind, RunFolder};
-use adept_train::initial::{adapter_config, build_adapter, source_files, teachers};
+use adept_train::initial::{adapter_config, build_adapter, source_files, squared_gradients, teachers};
 use adept_train::learner::{self, Job, JobTask, Outcome};
 use adept_train::model_card::{ModelCard, backbone_name};
 use adept_train::observer::{Event, Observer};
@@ -78,7 +78,8 @@ pub fn run_prepared<AB: AutodiffBackend>(
     if let Some(result) = finished(&folder, &identity)? {
         return Ok(result);
     }
-    if let Some(found) = checkpoint::newest::<Progress, Identity>(&folder.checkpoints())? {
+    let found = checkpoint::newest::<Progress, Identity>(&folder.checkpoints())?;
+    if let Some(found) = &found {
         check_identity(&folder, &identity, &found.identity)?;
     }
     folder::write_atomic(&folder.config(), resolved.to_toml().as_bytes())?;
@@ -95,7 +96,13 @@ pub fn run_prepared<AB: AutodiffBackend>(
     match config.adapter.method.adapter() {
         Some(method) => {
             let adapter_config = adapter_config(config, method, &backbone.model.sites())?;
-            let target = adapter_target::<AB>(config, method, backbone, &trained, device)?;
+            let gradients = match (adapter_config.judging_examples(), &found) {
+                (0, _) => None,
+                // The checkpoint's values take the place of whatever the adapter starts from.
+                (_, Some(_)) => Some(backbone.model.clone()),
+                (count, None) => Some(begun.judged(count, observer)?),
+            };
+            let target = adapter_target::<AB>(config, &adapter_config, backbone, gradients.as_ref(), &trained, device)?;
             begun.finish(data, Some(&adapter_config), &target, observer)
         }
         None => begun.finish(data, None, &full_target::<AB>(backbone, trained, device), observer),
@@ -113,6 +120,23 @@ struct Begun<'a, AB: AutodiffBackend> {
 }
 
 impl<AB: AutodiffBackend> Begun<'_, AB> {
+    /// The backbone's squared gradients over `count` training examples.
+    fn judged(&self, count: usize, observer: &mut dyn Observer) -> Result<Model<AB::InnerBackend>, TrainError> {
+        let (config, model) = (&self.resolved.config, &self.backbone.model);
+        let rows: Vec<Batcher<'_>> = match self.data {
+            PreparedData::Rows(tasks) => {
+                let single = tasks.iter().map(|task| -> Result<_, TrainError> {
+                    check_rows(config, model, 0, task)?;
+                    let options = batch_options(config, self.backbone, task, BatchUse::Training, 1);
+                    Ok(Batcher::new(&task.train, options)?)
+                });
+                single.collect::<Result<_, _>>()?
+            }
+            PreparedData::Programs(programs) => vec![programs::single_rows(config, self.backbone, programs)?],
+        };
+        squared_gradients::<AB, Model<AB>>(model, &rows, (count, config.seed), self.device, observer)
+    }
+
     fn finish<T: Target<AB, Backbone = Model<AB>>>(
         &self,
         data: &PreparedData,
@@ -221,25 +245,26 @@ fn trained_with<B: Backend>(config: &RunConfig, backbone: &LoadedBackbone<B>, da
 /// A newly initialised adapter on the frozen backbone.
 fn adapter_target<AB: AutodiffBackend>(
     config: &RunConfig,
-    method: adept_core::Method,
+    adapter_config: &AdapterConfig,
     backbone: &LoadedBackbone<AB::InnerBackend>,
+    gradients: Option<&Model<AB::InnerBackend>>,
     trained: &Trained,
     device: &AB::Device,
 ) -> Result<AdapterTarget<AB, Model<AB>>, TrainError> {
-    let adapter_config = adapter_config(config, method, &backbone.model.sites())?;
     let adapter = build_adapter::<AB, _>(
         config,
-        &adapter_config,
+        adapter_config,
         &backbone.model,
         &backbone.fingerprint,
         &backbone.tokenizer,
+        gradients,
         device,
     )?;
     let mut metadata = AdapterMetadata {
         fingerprint: Some(backbone.fingerprint.clone()),
         task: Some(trained.task.clone()),
         trained: Some(trained.to_map()),
-        ..AdapterMetadata::new(adapter_config, backbone_name(&backbone.path))
+        ..AdapterMetadata::new(adapter_config.clone(), backbone_name(&backbone.path))
     };
     if backbone.model.family().is_causal() {
         // Tells peft which model class to build.

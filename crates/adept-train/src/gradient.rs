@@ -72,6 +72,15 @@ impl<B: Backend> GradientSet<B> {
         }
     }
 
+    /// Every gradient squared, value by value.
+    #[must_use]
+    pub fn squared(self) -> Self {
+        let squared = |(path, gradient): (String, Tensor<B, 1>)| (path, gradient.clone() * gradient);
+        Self {
+            tensors: self.tensors.into_iter().map(squared).collect(),
+        }
+    }
+
     /// Euclidean norm over all gradients, `[1]`, left on the device. `None` without gradients.
     pub fn global_norm(&self) -> Option<Tensor<B, 1>> {
         optimizer::sum_of_squares(self.tensors.values()).map(Tensor::sqrt)

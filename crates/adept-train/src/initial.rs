@@ -1,6 +1,7 @@
 //! Initialisation of adapters: sizes from the budget, a prompt from text, vocabulary or random values, or from another
 //! adapter (`source.rs`).
 
+mod judge;
 mod source;
 
 use std::path::Path;
@@ -8,11 +9,14 @@ use std::rc::Rc;
 
 use adept_core::{
     Adapter, AdapterConfig, AdapterInit, CoreError, Fingerprint, Method, MethodSettings, ModelSites, PromptInit,
+    ReadWeights,
 };
 use adept_data::{DataFile, TextTokenizer};
 use adept_models::Backbone;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor, TensorData};
+
+pub use judge::squared_gradients;
 
 use crate::TrainError;
 use crate::config::{PromptStart, RunConfig, default_settings};
@@ -113,7 +117,8 @@ pub fn teachers<B: Backend, M: Backbone<B>>(
         .collect()
 }
 
-/// A newly initialised adapter; `fingerprint` is the backbone's.
+/// A newly initialised adapter; `fingerprint` is the backbone's, `gradients` are its [`squared_gradients`] for methods that
+/// need them ([`AdapterConfig::judging_examples`]).
 ///
 /// # Errors
 /// A prompt text that cannot be encoded, inconsistent sizes, or a source that does not fit ([`TrainError::InitFrom`]).
@@ -123,6 +128,7 @@ pub fn build_adapter<AB: AutodiffBackend, M: Backbone<AB::InnerBackend>>(
     backbone: &M,
     fingerprint: &Fingerprint,
     tokenizer: &TextTokenizer,
+    gradients: Option<&M>,
     device: &AB::Device,
 ) -> Result<Adapter<AB>, TrainError> {
     let section = &config.adapter;
@@ -167,11 +173,18 @@ pub fn build_adapter<AB: AutodiffBackend, M: Backbone<AB::InnerBackend>>(
         (_, []) => return Err(TrainError::NoSources { method: section.method }),
         (_, paths) => Some(source::prompts::<AB>(paths, m, &model, device)?),
     };
+    let weights: Rc<dyn ReadWeights> = match gradients {
+        None => Rc::new(backbone.weights()),
+        Some(gradients) => Rc::new(judge::Judged {
+            weights: backbone.weights(),
+            gradients: gradients.weights(),
+        }),
+    };
     let start = AdapterInit {
         prompt,
         fan_in: section.fan_in,
         seed: mix(config.seed, INITIAL_VALUES),
-        weights: Some(Rc::new(backbone.weights())),
+        weights: Some(weights),
         sources,
     };
     Ok(Adapter::new(adapter, &sites, start, device)?)

@@ -18,6 +18,13 @@ pub enum Event<'a> {
     Start(&'a Start),
     /// The run resumes from a checkpoint.
     Resume(&'a Resume),
+    /// Before the first step, a training example has been read of those that decide what the adapter starts from.
+    JudgingProgress {
+        /// Examples done.
+        done: usize,
+        /// Examples in all.
+        total: usize,
+    },
     /// An optimiser step is done.
     Progress {
         /// Steps done.

@@ -243,6 +243,11 @@ pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
         false
     }
 
+    /// Training examples whose squared gradients decide what the adapter starts from; 0 if it needs none.
+    fn judging_examples(&self) -> usize {
+        0
+    }
+
     /// Number of tasks that it has parameters for.
     fn tasks(&self) -> usize {
         1

@@ -59,7 +59,7 @@ pub use hyperformer::{Generator, HyperNetwork, Hyperformer, HyperformerConfig};
 pub use ia3::{Ia3, Ia3Config};
 pub use lora::{Lora, LoraConfig};
 pub use lora_bitfit::{LoraBitFit, LoraBitFitConfig};
-pub use lst::{Ladder, LstConfig, SideMatrix, SideVector};
+pub use lst::{Ladder, LadderStart, LstConfig, SideMatrix, SideVector};
 pub use mpt::{FactorStart, Mpt, MptConfig, TaskFactors};
 pub use p_tuning::{Encoder, PTuningConfig};
 pub use prefix::{PrefixAdapter, PrefixConfig, PrefixSites};
@@ -539,6 +539,12 @@ impl AdapterConfig {
     /// prompt, nor for P-tuning, whose encoder reads an embedding that is no token of the model.
     pub fn starts_from_rows(&self) -> bool {
         each_config!(self, config => config.starts_from_rows())
+    }
+
+    /// Training examples whose squared gradients ([`crate::ReadWeights::squared_gradients`]) decide what the adapter starts
+    /// from; 0 if it needs none.
+    pub fn judging_examples(&self) -> usize {
+        each_config!(self, config => config.judging_examples())
     }
 
     /// Rank or bottleneck; 0 if the method has none.

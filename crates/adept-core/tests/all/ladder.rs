@@ -4,9 +4,9 @@
 use std::rc::Rc;
 
 use adept_core::{
-    Adapter, AdapterConfig, AdapterInit, CoreError, Fused, Intervention as _, KeyHeads, LinearMap, LinearPart,
-    LinearSite, LstConfig, ModelSites, Norm, NormSite, PositionTable, ReadWeights, SidePart, SideSites, Stack,
-    Sublayer, SublayerPart, SublayerSite, WeightValues,
+    Adapter, AdapterConfig, AdapterInit, CoreError, Fused, Intervention as _, KeyHeads, LadderStart, LinearMap,
+    LinearPart, LinearSite, LstConfig, ModelSites, Norm, NormSite, PositionTable, ReadWeights, SidePart, SideSites,
+    Stack, Sublayer, SublayerPart, SublayerSite, WeightValues,
 };
 use burn_flex::Flex;
 
@@ -264,7 +264,7 @@ fn sizes_that_leave_no_network_are_refused() {
         "{found}"
     );
     let random = LstConfig {
-        is_random: true,
+        start: LadderStart::Random,
         ..config(2, 4)
     };
     let random = Adapter::<B>::new(&random.into(), &sites, AdapterInit::random(1), &Default::default()).unwrap();
@@ -283,6 +283,90 @@ fn sizes_that_leave_no_network_are_refused() {
         let found = AdapterConfig::from(config).validate().unwrap_err().to_string();
         assert!(found.contains(field), "{found}");
     }
+}
+
+/// Squared gradients that fall where the weights rise, so that the first channels are the most important.
+#[derive(Debug)]
+struct Falling;
+
+impl ReadWeights for Falling {
+    fn linear(&self, site: LinearSite) -> Option<WeightValues> {
+        let values = Numbered.linear(site)?;
+        Some(WeightValues {
+            weight: values.weight.iter().map(|weight| 100.0 - weight).collect(),
+            ..values
+        })
+    }
+
+    fn norm(&self, site: NormSite) -> Option<WeightValues> {
+        Numbered.norm(site)
+    }
+
+    fn embedding(&self) -> Option<Vec<f32>> {
+        Some(vec![0.0, 1.0, 2.0, 3.0])
+    }
+
+    fn positions(&self, stack: Stack) -> Option<Vec<f32>> {
+        Numbered.positions(stack)
+    }
+}
+
+#[derive(Debug)]
+struct Judged;
+
+impl ReadWeights for Judged {
+    fn linear(&self, site: LinearSite) -> Option<WeightValues> {
+        Numbered.linear(site)
+    }
+
+    fn norm(&self, site: NormSite) -> Option<WeightValues> {
+        Numbered.norm(site)
+    }
+
+    fn embedding(&self) -> Option<Vec<f32>> {
+        Numbered.embedding()
+    }
+
+    fn positions(&self, stack: Stack) -> Option<Vec<f32>> {
+        Numbered.positions(stack)
+    }
+
+    fn squared_gradients(&self) -> Option<&dyn ReadWeights> {
+        Some(&Falling)
+    }
+}
+
+/// The channels are those of the gradients, the values those of the weights.
+#[test]
+fn a_side_network_starts_from_the_channels_with_the_largest_gradients() {
+    let sites = sites(2);
+    let of = |weights: Rc<dyn ReadWeights>, start| {
+        let config: AdapterConfig = LstConfig { start, ..config(2, 0) }.into();
+        let init = AdapterInit {
+            weights: Some(weights),
+            ..AdapterInit::random(3)
+        };
+        Adapter::<B>::new(&config, &sites, init, &Default::default())
+    };
+    let judged = of(Rc::new(Judged), LadderStart::Gradients).unwrap();
+    let tensors: std::collections::BTreeMap<_, _> = judged.tensors().into_iter().collect();
+    // The embedding keeps channels 2 and 3; every map its first rows.
+    close(tensors["side.h.0.attn.norm.weight"].iter(), &[0.02, 0.03], "first norm");
+    close(tensors["side.h.1.attn.norm.weight"].iter(), &[0.0, 0.01], "second norm");
+    close(
+        tensors["side.h.1.in.weight"].iter().take(2),
+        &[10.0, 11.0],
+        "a feed-forward layer",
+    );
+    // They are not used unless asked for, and missed where they are.
+    let [asked, not] = [LadderStart::Weights, LadderStart::Gradients]
+        .map(|start| of(Rc::new(Numbered), start).map(|adapter| adapter.tensors()));
+    let ignored = of(Rc::new(Judged), LadderStart::Weights).unwrap().tensors();
+    assert_eq!(asked.unwrap(), ignored);
+    assert!(matches!(
+        not.unwrap_err(),
+        CoreError::NoGradients { examples: 1024, .. }
+    ));
 }
 
 #[test]

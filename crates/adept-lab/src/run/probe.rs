@@ -8,6 +8,7 @@ use adept_models::{Backbone as _, Model};
 use adept_train::TrainError;
 use adept_train::config::RunConfig;
 use adept_train::evaluate::{self, EvaluationSet};
+use adept_train::initial::adapter_config;
 use adept_train::learner::step_gradients;
 use adept_train::model::TaskModel as _;
 use adept_train::optim;
@@ -63,7 +64,10 @@ pub fn probe<AB: AutodiffBackend>(
     let trained = trained_with(config, backbone, data);
     match config.adapter.method.adapter() {
         Some(method) => {
-            let target = adapter_target::<AB>(config, method, backbone, &trained, device)?;
+            let adapter = adapter_config(config, method, &backbone.model.sites())?;
+            // Steps take as long from any start.
+            let gradients = (adapter.judging_examples() > 0).then_some(&backbone.model);
+            let target = adapter_target::<AB>(config, &adapter, backbone, gradients, &trained, device)?;
             time(config, backbone, data, &target, device, options)
         }
         None => time(

@@ -28,6 +28,20 @@ pub(super) fn batch_options<B: Backend>(
     programs.form.batch_options(config, BatchUse::Training, size, pad, 1)
 }
 
+/// Its training rows, each in a batch of its own.
+pub(super) fn single_rows<'a, B: Backend>(
+    config: &RunConfig,
+    backbone: &LoadedBackbone<B>,
+    programs: &'a PreparedPrograms,
+) -> Result<Batcher<'a>, TrainError> {
+    check_lengths(config, backbone, 0, programs)?;
+    let options = BatchOptions {
+        batch_size: 1,
+        ..batch_options(config, backbone, programs)
+    };
+    Ok(Batcher::new(&programs.train, options)?)
+}
+
 /// Refuses rows that exceed the backbone's positions: training rows, and problems that leave no room for a token.
 fn check_lengths<B: Backend>(
     config: &RunConfig,

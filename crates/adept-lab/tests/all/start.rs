@@ -4,15 +4,16 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::AB;
+use crate::common::{AB, one_at_a_time};
 use crate::run::settings;
 use crate::world::world;
 use adept_core::{Adapter, AdapterMetadata, Fingerprint, Intervention as _, file};
-use adept_lab::run::{LoadedBackbone, load_backbone};
+use adept_lab::run::{LoadedBackbone, load_backbone, run};
 use adept_models::Backbone as _;
 use adept_train::TrainError;
 use adept_train::config::Resolved;
 use adept_train::initial::{adapter_config, build_adapter};
+use adept_train::observer::{Event, Observer};
 use burn::module::AutodiffModule as _;
 use burn::tensor::TensorData;
 use burn_flex::Flex;
@@ -56,6 +57,7 @@ impl World {
             &backbone.model,
             &backbone.fingerprint,
             &backbone.tokenizer,
+            None,
             &Default::default(),
         )
     }
@@ -267,4 +269,60 @@ fn settings_that_contradict_each_other_are_refused() {
         &["adapter.init=adapter", "adapter.init_from=x", "adapter.method=full"],
         "must be left out with method full",
     );
+}
+
+/// Counts the examples that were judged.
+#[derive(Default)]
+struct Judged(usize, Option<usize>);
+
+impl Observer for Judged {
+    fn event(&mut self, event: &Event<'_>) {
+        match event {
+            Event::JudgingProgress { .. } => self.0 += 1,
+            Event::Progress { step, .. } if self.1.is_some() => self.1 = self.1.map(|most| most.min(*step + 1)),
+            _ => {}
+        }
+    }
+
+    fn stop_requested(&mut self) -> bool {
+        self.1 == Some(2)
+    }
+}
+
+/// The channels that a side network starts from are those of its task, chosen once for a run.
+#[test]
+fn a_side_network_starts_from_gradients_of_its_training_rows() {
+    let _turn = one_at_a_time();
+    let world = World::new();
+    let begun = |init: &str, out: &str, observer: &mut dyn Observer| {
+        let init = format!("adapter.lst.init={init}");
+        let more = [
+            init.as_str(),
+            "adapter.lst.init_examples=6",
+            "adapter.lst.reduction=2",
+            "train.steps=2",
+            "train.batch_size=2",
+            "evaluation.every=1",
+            "checkpoint.every=1",
+        ];
+        let out = world.root.path().join(out);
+        let settings = world.settings("lst", &more);
+        let (device, means) = (Default::default(), Default::default());
+        run::<AB>(&settings, &out, &device, &means, observer)
+            .map(|_| fs::read(out.join("best/adapter_model.safetensors")))
+    };
+    let mut judged = Judged::default();
+    let of_gradients = begun("gradients", "gradients", &mut judged).unwrap().unwrap();
+    assert_eq!(judged.0, 6);
+    let mut none = Judged::default();
+    let of_weights = begun("pruned", "weights", &mut none).unwrap().unwrap();
+    assert_eq!(none.0, 0);
+    assert!(of_gradients != of_weights, "both chose the same channels");
+
+    let mut stopping = Judged(0, Some(usize::MAX));
+    let stopped = begun("gradients", "stopped", &mut stopping).unwrap_err();
+    assert!(matches!(stopped, TrainError::Interrupted { step: 1 }), "{stopped}");
+    let mut resumed = Judged::default();
+    assert!(begun("gradients", "stopped", &mut resumed).unwrap().unwrap() == of_gradients);
+    assert_eq!(resumed.0, 0, "a run that goes on need not choose again");
 }

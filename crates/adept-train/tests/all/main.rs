@@ -9,6 +9,7 @@ mod folded;
 mod hostile;
 #[path = "../../../adept-data/tests/properties/input.rs"]
 mod input;
+mod judge;
 mod learner;
 mod outputs;
 mod pretrain;

@@ -33,8 +33,38 @@ use crate::side::{SideNetwork, SidePart};
 use crate::site::ModelSites;
 use crate::{CoreError, Intervention, Method};
 
-const PRUNED: &str = "pruned";
-const RANDOM: &str = "random";
+/// Most examples whose gradients are summed.
+const MOST_EXAMPLES: usize = 1 << 20;
+
+/// What the side network's blocks start from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LadderStart {
+    /// The model's weights in the channels whose weights are largest in sum.
+    #[default]
+    Weights,
+    /// The model's weights in the channels whose squared gradients are largest in sum (Sung et al., section 3.3).
+    Gradients,
+    /// Normal values.
+    Random,
+}
+
+impl LadderStart {
+    const ALL: [Self; 3] = [Self::Weights, Self::Gradients, Self::Random];
+    /// Names in settings and files, in the same order.
+    const NAMES: [&'static str; 3] = ["pruned", "gradients", "random"];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Weights => Self::NAMES[0],
+            Self::Gradients => Self::NAMES[1],
+            Self::Random => Self::NAMES[2],
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|start| start.name() == name)
+    }
+}
 /// The start of every tensor's name in files.
 const PREFIX: &str = "side.";
 const UP: &str = "side.up.weight";
@@ -78,10 +108,20 @@ const TEMPERATURE: Setting = Setting {
 };
 const INIT: Setting = Setting {
     key: "init",
-    kind: SettingKind::Choice(&[PRUNED, RANDOM]),
+    kind: SettingKind::Choice(&LadderStart::NAMES),
     default: "\"pruned\"",
     meaning: "What the side network's blocks start from: the model's weights in the channels whose weights are largest in \
-              sum (`pruned`), or normal values of deviation 0.02 (`random`).",
+              sum (`pruned`) or whose squared gradients are, over training examples (`gradients`, as in its paper), or \
+              normal values of deviation 0.02 (`random`).",
+};
+const EXAMPLES: Setting = Setting {
+    key: "init_examples",
+    kind: SettingKind::Integer {
+        min: 1,
+        max: MOST_EXAMPLES as i64,
+    },
+    default: "1024",
+    meaning: "Training examples whose squared gradients are summed for `gradients`, each in a pass of its own.",
 };
 
 /// Sizes of a ladder, and how it starts.
@@ -93,8 +133,10 @@ pub struct LstConfig {
     pub skip_every: usize,
     /// Temperature of the gates.
     pub temperature: f64,
-    /// Whether the blocks start from random values instead of the model's weights.
-    pub is_random: bool,
+    /// What the blocks start from.
+    pub start: LadderStart,
+    /// Training examples for [`LadderStart::Gradients`].
+    pub examples: usize,
 }
 
 impl Default for LstConfig {
@@ -104,7 +146,8 @@ impl Default for LstConfig {
             reduction: 8,
             skip_every: 4,
             temperature: 0.1,
-            is_random: false,
+            start: LadderStart::default(),
+            examples: 1024,
         }
     }
 }
@@ -256,7 +299,7 @@ impl MethodConfig for LstConfig {
                    NeurIPS 2022",
     };
 
-    const SETTINGS: &'static [Setting] = &[REDUCTION, SKIP_EVERY, TEMPERATURE, INIT];
+    const SETTINGS: &'static [Setting] = &[REDUCTION, SKIP_EVERY, TEMPERATURE, INIT, EXAMPLES];
 
     fn from_settings(settings: &MethodSettings<'_>) -> Result<Self, CoreError> {
         let init: String = settings.own(Method::Lst, &INIT)?;
@@ -264,7 +307,8 @@ impl MethodConfig for LstConfig {
             reduction: settings.own(Method::Lst, &REDUCTION)?,
             skip_every: settings.own(Method::Lst, &SKIP_EVERY)?,
             temperature: settings.own(Method::Lst, &TEMPERATURE)?,
-            is_random: init == RANDOM,
+            start: LadderStart::named(&init).unwrap_or_default(),
+            examples: settings.own(Method::Lst, &EXAMPLES)?,
         })
     }
 
@@ -272,6 +316,9 @@ impl MethodConfig for LstConfig {
         // Files from other programs may contain anything.
         if !(1..=MOST).contains(&self.reduction) {
             return Err(refuse(Method::Lst, "reduction", "from 1 to 65536", self.reduction));
+        }
+        if !(1..=MOST_EXAMPLES).contains(&self.examples) {
+            return Err(refuse(Method::Lst, "init_examples", "from 1 to 1048576", self.examples));
         }
         if self.skip_every > MOST {
             return Err(refuse(Method::Lst, "skip_every", "from 0 to 65536", self.skip_every));
@@ -308,14 +355,21 @@ impl MethodConfig for LstConfig {
         device: &B::Device,
     ) -> Result<Ladder<B>, CoreError> {
         let layout = Layout::new(self, sites)?;
-        let pruned = match (self.is_random, &start.weights) {
-            (true, _) => None,
-            (false, Some(weights)) => Some(prune::pruned(&layout, sites, &**weights)?),
-            (false, None) => {
-                return Err(CoreError::NoWeights {
+        let weights = || {
+            start.weights.as_deref().ok_or_else(|| CoreError::NoWeights {
+                method: Method::Lst,
+                place: "any place".to_owned(),
+            })
+        };
+        let pruned = match self.start {
+            LadderStart::Random => None,
+            LadderStart::Weights => Some(prune::pruned(&layout, sites, weights()?, weights()?)?),
+            LadderStart::Gradients => {
+                let judge = weights()?.squared_gradients().ok_or(CoreError::NoGradients {
                     method: Method::Lst,
-                    place: "any place".to_owned(),
-                });
+                    examples: self.examples,
+                })?;
+                Some(prune::pruned(&layout, sites, weights()?, judge)?)
             }
         };
         let places = layout.places.iter().enumerate();
@@ -351,6 +405,13 @@ impl MethodConfig for LstConfig {
         tensors.into_inner()
     }
 
+    fn judging_examples(&self) -> usize {
+        match self.start {
+            LadderStart::Gradients => self.examples,
+            LadderStart::Weights | LadderStart::Random => 0,
+        }
+    }
+
     fn check_constants<B: Backend>(&self, module: &Ladder<B>) -> Result<(), CoreError> {
         let own = &module.layout.config;
         let differs = |field, expected, found: String| Err(refuse(Method::Lst, field, expected, found));
@@ -375,20 +436,26 @@ impl MethodConfig for LstConfig {
     }
 
     fn own_keys(&self) -> Map<String, Value> {
-        object(json!({ "init": if self.is_random { RANDOM } else { PRUNED } }))
+        let mut keys = object(json!({ "init": self.start.name() }));
+        if self.start == LadderStart::Gradients {
+            keys.insert("init_examples".to_owned(), self.examples.into());
+        }
+        keys
     }
 
     fn from_keys(top: &mut Fields<'_>, own: &mut Fields<'_>) -> Result<Self, CoreError> {
-        let init = own.take("init", "pruned or random", |value| match value.as_str()? {
-            PRUNED => Some(false),
-            RANDOM => Some(true),
-            _ => None,
+        let start = own.take("init", "pruned, gradients or random", |value| {
+            LadderStart::named(value.as_str()?)
+        })?;
+        let examples = own.take("init_examples", "a whole number", |value| {
+            value.as_u64().and_then(|count| usize::try_from(count).ok())
         })?;
         Ok(Self {
             reduction: top.required_count("reduction")?,
             skip_every: top.required_count("skip_every")?,
             temperature: top.number("temperature")?.unwrap_or(Self::default().temperature),
-            is_random: init.unwrap_or(false),
+            start: start.unwrap_or_default(),
+            examples: examples.unwrap_or(Self::default().examples),
         })
     }
 

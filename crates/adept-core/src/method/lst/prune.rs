@@ -1,9 +1,9 @@
 //! The initial weights of a side network: those of the model, of which a part of the channels is kept (in the paper,
 //! "structural weight initialization based on network pruning").
 //!
-//! A channel's importance is the sum of the absolute weights that lead to it. (The published code sums squared gradients
-//! of the loss, for which it needs 1,024 labelled examples; the choice is made in the same way.) Channels are chosen in
-//! the order in which the network computes them, and each choice decides which inputs of the next map remain:
+//! A channel's importance is the sum of what judges the weights that lead to it: their squared gradients, summed over
+//! training examples one by one (the paper's "Fisher information"), or their absolute values, which need no data. Channels
+//! are chosen in the order in which the network computes them, and each choice decides which inputs of the next map remain:
 //!
 //! - the residual stream begins with the channels whose columns of the embedding matrix are the most important;
 //! - queries, keys and values keep the same rows, by the product of their importances; if several queries share a key,
@@ -49,19 +49,26 @@ const CROSS_ATTENTION: Roles = Roles {
 /// Weights of a side network by part, `[in, out]`.
 pub(super) type Pruned = BTreeMap<SidePart, WeightValues>;
 
-/// Weights of every linear map, norm and table of the layout's blocks.
+/// Weights of every linear map, norm and table of the layout's blocks; `judge` holds what tells how important they are, in
+/// the same places.
 ///
 /// # Errors
 /// [`CoreError::NoWeights`] for a place that cannot be read.
-pub(super) fn pruned(layout: &Layout, sites: &ModelSites, weights: &dyn ReadWeights) -> Result<Pruned, CoreError> {
+pub(super) fn pruned(
+    layout: &Layout,
+    sites: &ModelSites,
+    weights: &dyn ReadWeights,
+    judge: &dyn ReadWeights,
+) -> Result<Pruned, CoreError> {
     let mut chain = Chain {
         sites,
         weights,
+        judge,
         reduction: layout.config.reduction,
         parts: Pruned::new(),
     };
     let d = sites.d_model;
-    let embedding = weights.embedding().ok_or_else(|| missing("the embedding matrix"))?;
+    let embedding = judge.embedding().ok_or_else(|| missing("the embedding matrix"))?;
     let mut importance = vec![0.0; d];
     for row in embedding.chunks(d) {
         add_absolute(&mut importance, row);
@@ -101,25 +108,6 @@ fn most_important(importance: &[f64], count: usize) -> Vec<usize> {
     order
 }
 
-/// A map, or one part of a fused one.
-struct View<'a> {
-    values: &'a WeightValues,
-    width: usize,
-    columns: Range<usize>,
-}
-
-impl View<'_> {
-    /// Importance of each output, over the inputs that remain.
-    fn importance(&self, inputs: &[usize]) -> Vec<f64> {
-        let mut sums = vec![0.0; self.columns.len()];
-        for input in inputs {
-            let row = &self.values.weight[input * self.width..][..self.width];
-            add_absolute(&mut sums, &row[self.columns.clone()]);
-        }
-        sums
-    }
-}
-
 /// The weights of `inputs` and `outputs`.
 fn picked(values: &WeightValues, width: usize, inputs: &[usize], outputs: &[usize]) -> WeightValues {
     let weight = inputs
@@ -137,6 +125,7 @@ fn picked(values: &WeightValues, width: usize, inputs: &[usize], outputs: &[usiz
 struct Chain<'a> {
     sites: &'a ModelSites,
     weights: &'a dyn ReadWeights,
+    judge: &'a dyn ReadWeights,
     reduction: usize,
     parts: Pruned,
 }
@@ -207,6 +196,17 @@ impl Chain<'_> {
         self.weights.linear(map.site).ok_or_else(|| missing(&map.name))
     }
 
+    /// Importance of the outputs `columns` of a map, over the inputs that remain.
+    fn importance(&self, map: &LinearMap, columns: Range<usize>, inputs: &[usize]) -> Result<Vec<f64>, CoreError> {
+        let judged = self.judge.linear(map.site).ok_or_else(|| missing(&map.name))?;
+        let mut sums = vec![0.0; columns.len()];
+        for input in inputs {
+            let row = &judged.weight[input * map.output..][..map.output];
+            add_absolute(&mut sums, &row[columns.clone()]);
+        }
+        Ok(sums)
+    }
+
     /// Chooses the rows of an attention, and returns the channels of its output.
     fn attention(
         &mut self,
@@ -228,13 +228,7 @@ impl Chain<'_> {
         let mut importances = Vec::new();
         for (part, inputs) in parts {
             let (map, columns) = self.map(at(part))?;
-            let values = self.read(map)?;
-            let view = View {
-                values: &values,
-                width: map.output,
-                columns,
-            };
-            importances.push(view.importance(inputs));
+            importances.push(self.importance(map, columns, inputs)?);
         }
         let [queries, keys] = chosen_rows(&importances, heads, self.reduction);
         // Rows of the fused map in the order of its parts.
@@ -265,27 +259,20 @@ impl Chain<'_> {
             true => &[LinearPart::Gate, LinearPart::Up],
             false => &[LinearPart::Up],
         };
-        let mut read = Vec::new();
         let mut importance: Vec<f64> = Vec::new();
         for part in into {
             let (map, columns) = self.map(at(*part))?;
-            let values = self.read(map)?;
-            let view = View {
-                values: &values,
-                width: map.output,
-                columns,
-            };
-            let own = view.importance(entering);
+            let own = self.importance(map, columns, entering)?;
             importance = match importance.is_empty() {
                 true => own,
                 false => importance.iter().zip(&own).map(|(a, b)| a * b).collect(),
             };
-            read.push((map.site, map.output, values));
         }
         let inner = most_important(&importance, importance.len() / self.reduction);
-        for (site, width, values) in read {
-            let own = picked(&values, width, entering, &inner);
-            self.parts.insert(SidePart::Linear(site), own);
+        for part in into {
+            let (map, _) = self.map(at(*part))?;
+            let own = picked(&self.read(map)?, map.output, entering, &inner);
+            self.parts.insert(SidePart::Linear(map.site), own);
         }
         self.output(at(LinearPart::Down), &inner)
     }
@@ -293,14 +280,8 @@ impl Chain<'_> {
     /// Chooses the outputs of a map back to the stream, of whose inputs `inner` remain.
     fn output(&mut self, site: LinearSite, inner: &[usize]) -> Result<Vec<usize>, CoreError> {
         let (map, columns) = self.map(site)?;
-        let (width, values) = (map.output, self.read(map)?);
-        let view = View {
-            values: &values,
-            width,
-            columns,
-        };
-        let outputs = most_important(&view.importance(inner), width / self.reduction);
-        let own = picked(&values, width, inner, &outputs);
+        let outputs = most_important(&self.importance(map, columns, inner)?, map.output / self.reduction);
+        let own = picked(&self.read(map)?, map.output, inner, &outputs);
         self.parts.insert(SidePart::Linear(site), own);
         Ok(outputs)
     }
