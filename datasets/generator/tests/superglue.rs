@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use adept_data::{Example, LoadOptions, RowEncoder, SplitRule, Task, TaskData, TextTokenizer, load_task};
 use glue_sample::superglue::{SIZES, files};
 use glue_sample::tasks::Sizes;
-use glue_sample::write::{SampleFile, write};
+use glue_sample::write::write;
 use serde_json::Value;
 
 const SEED: u64 = 42;
@@ -397,15 +397,19 @@ fn a_seed_gives_its_own_files() {
             file.text
         );
     }
-    // A set that is made apart from another seed's sample has nothing but new sentences, which other sets do not.
-    let sentences = |files: &[SampleFile]| -> HashSet<String> {
-        let wsc = files.iter().filter(|file| file.name.starts_with("WSC"));
-        let lines = wsc.flat_map(|file| file.text.lines());
-        lines
-            .map(|line| text(&serde_json::from_str::<Value>(line).unwrap()["text"]).to_lowercase())
+    // A set that is made apart from another seed's sample has nothing but new sentences, which other sets have not.
+    let sentences = |seed: u64, apart_from: Option<u64>| -> HashSet<String> {
+        let made = files(seed, &SIZES, apart_from).unwrap();
+        let wic = made.iter().filter(|file| file.name.starts_with("WiC"));
+        let rows = wic.flat_map(|file| {
+            file.text
+                .lines()
+                .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        });
+        rows.flat_map(|row| [&row["sentence1"], &row["sentence2"]].map(|found| text(found).to_lowercase()))
             .collect()
     };
-    let sample = sentences(&files(1, &SIZES, None).unwrap());
-    let apart = sentences(&files(2, &SIZES, Some(1)).unwrap());
-    assert_eq!(sample.intersection(&apart).next(), None);
+    let sample = sentences(1, None);
+    assert!(sample.intersection(&sentences(2, None)).next().is_some());
+    assert_eq!(sample.intersection(&sentences(2, Some(1))).next(), None);
 }
