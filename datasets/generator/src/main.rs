@@ -1,15 +1,15 @@
-//! Writes the samples of GLUE's and of Table 4's eight tasks.
+//! Writes the samples of GLUE's and of Table 4's eight tasks and of SuperGLUE's five.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use glue_sample::table4;
 use glue_sample::tasks::Sizes;
 use glue_sample::write::{files, write};
+use glue_sample::{superglue, table4};
 
-/// Writes a synthetic sample of GLUE's eight tasks, or of the eight of the paper's Table 4, in their official file
-/// form.
+/// Writes a synthetic sample of GLUE's eight tasks, of the eight of the paper's Table 4, or of its five of SuperGLUE, in
+/// their official file form.
 #[derive(Debug, Parser)]
 struct Args {
     /// Folder to write to.
@@ -18,25 +18,29 @@ struct Args {
     /// NQ, HotpotQA, SearchQA, NewsQA, WinoGrande, Yelp, SciTail and PAWS instead of GLUE's tasks.
     #[arg(long)]
     table4: bool,
+    /// MultiRC, BoolQ, WiC, WSC and CB instead of GLUE's tasks.
+    #[arg(long, conflicts_with = "table4")]
+    superglue: bool,
     /// The same seed gives the same bytes.
     #[arg(long, default_value_t = 42)]
     seed: u64,
     /// Leave out every row that this other seed gives in the default numbers.
     #[arg(long)]
     apart_from: Option<u64>,
-    /// Training rows of CoLA, MRPC, RTE, STS-B and MNLI [default: 3000], or of SciTail and PAWS [default: 600].
+    /// Training rows of CoLA, MRPC, RTE, STS-B and MNLI [default: 3000], or of SciTail and PAWS, or WSC and CB
+    /// [default: 600].
     #[arg(long)]
     rows: Option<usize>,
     /// Training rows of QQP, QNLI and SST-2 [default: 4000], or of MRQA's tasks, WinoGrande and Yelp [default: 1600],
-    /// which give 1,000 of them to validation.
+    /// which give 1,000 of them to validation, or of MultiRC (answers), BoolQ and WiC [default: 1600].
     #[arg(long)]
     rows_large: Option<usize>,
     /// Development rows of CoLA, MRPC, RTE and STS-B [default: 800], or of SciTail [default: 200], which are halved
-    /// into validation and test; and of each of PAWS' two files.
+    /// into validation and test; and of each of PAWS' two files; or of WSC and CB [default: 400], halved as well.
     #[arg(long)]
     dev: Option<usize>,
     /// Development rows of QQP, QNLI and SST-2 and of each of MNLI's two files [default: 500], or of MRQA's tasks,
-    /// WinoGrande and Yelp [default: 200].
+    /// WinoGrande and Yelp [default: 200], or of MultiRC (answers), BoolQ and WiC [default: 400], which are halved.
     #[arg(long)]
     dev_large: Option<usize>,
 }
@@ -47,7 +51,11 @@ struct Args {
 )]
 fn main() -> ExitCode {
     let args = Args::parse();
-    let defaults = if args.table4 { table4::SIZES } else { Sizes::DEFAULT };
+    let defaults = match (args.table4, args.superglue) {
+        (true, _) => table4::SIZES,
+        (_, true) => superglue::SIZES,
+        _ => Sizes::DEFAULT,
+    };
     let sizes = Sizes {
         train: args.rows.unwrap_or(defaults.train),
         train_large: args.rows_large.unwrap_or(defaults.train_large),
@@ -56,6 +64,8 @@ fn main() -> ExitCode {
     };
     let made = if args.table4 {
         table4::files(args.seed, &sizes, args.apart_from).map_err(|error| error.to_string())
+    } else if args.superglue {
+        superglue::files(args.seed, &sizes, args.apart_from).map_err(|error| error.to_string())
     } else {
         files(args.seed, &sizes, args.apart_from).map_err(|error| error.to_string())
     };

@@ -7,7 +7,7 @@ use crate::grammar::{Det, Event, Np, Role, join};
 use crate::tasks::qnli::Part;
 
 /// How a task asks.
-pub(super) struct Asker {
+pub(crate) struct Asker {
     /// Parts that are asked for, frequent ones more than once.
     pub parts: &'static [Part],
     /// A question for a part of an event, if it can be asked for.
@@ -18,7 +18,7 @@ pub(super) struct Asker {
 
 impl Asker {
     /// Questions about different events of a story; nothing where it does not have so many. `context` is its text.
-    pub(super) fn questions(
+    pub(crate) fn questions(
         &self,
         told: &[Told],
         context: &str,
@@ -42,7 +42,7 @@ impl Asker {
     }
 
     /// A question about an event with the answers that the text has for it, unless it gives one of them away.
-    pub(super) fn question(
+    pub(crate) fn question(
         &self,
         part: Part,
         event: &Event,
@@ -62,7 +62,7 @@ impl Asker {
 
 /// Whether a question for a part of this event means no other one, and another one's part could be taken for the
 /// answer.
-fn is_clear(part: Part, at: usize, told: &[Told]) -> bool {
+pub(crate) fn is_clear(part: Part, at: usize, told: &[Told]) -> bool {
     let event = &told[at].event;
     let asked = phrase(part, event);
     let object_unclear = event.object.as_ref().is_some_and(Np::quantified) && part != Part::Object;
@@ -79,7 +79,7 @@ fn is_clear(part: Part, at: usize, told: &[Told]) -> bool {
 }
 
 /// The words of a part of an event.
-pub(super) fn phrase(part: Part, event: &Event) -> Option<String> {
+pub(crate) fn phrase(part: Part, event: &Event) -> Option<String> {
     match part {
         Part::Agent => Some(words(&event.agent)),
         Part::Object => event.object.as_ref().map(words),
@@ -92,7 +92,7 @@ pub(super) fn phrase(part: Part, event: &Event) -> Option<String> {
 }
 
 /// The words of a noun phrase within a sentence.
-pub(super) fn words(np: &Np) -> String {
+pub(crate) fn words(np: &Np) -> String {
     let text = join(&np.tokens(Role::Object, false), "");
     // `join` begins with a capital, which within a sentence is right for names only.
     if np.as_noun().is_none() || matches!(np.det, Det::Of(_)) {
@@ -105,7 +105,7 @@ pub(super) fn words(np: &Np) -> String {
 }
 
 /// The question that QNLI has for the part; in stories *how often* would rule out too little.
-pub(super) fn plain_question(part: Part, event: &Event, dice: &mut Dice) -> Option<String> {
+pub(crate) fn plain_question(part: Part, event: &Event, dice: &mut Dice) -> Option<String> {
     let question = part.question(event, false, dice)?;
     Some(match question.strip_prefix("How often ") {
         Some(rest) => format!("When {rest}"),
@@ -114,7 +114,7 @@ pub(super) fn plain_question(part: Part, event: &Event, dice: &mut Dice) -> Opti
 }
 
 /// The part as it was said; for some places and times also without the preposition, as a second reader would mark it.
-pub(super) fn whole_phrase(part: Part, said: &Event, dice: &mut Dice) -> Option<Vec<String>> {
+pub(crate) fn whole_phrase(part: Part, said: &Event, dice: &mut Dice) -> Option<Vec<String>> {
     let mut answers = vec![phrase(part, said)?];
     if matches!(part, Part::Place | Part::Time)
         && dice.chance(50)
@@ -126,7 +126,7 @@ pub(super) fn whole_phrase(part: Part, said: &Event, dice: &mut Dice) -> Option<
 }
 
 /// `the kitchen` of `in the kitchen`.
-pub(super) fn without_preposition(phrase: &str) -> Option<&str> {
+pub(crate) fn without_preposition(phrase: &str) -> Option<&str> {
     const PREPOSITIONS: &[&str] = &["in", "at", "on", "behind", "near", "beside", "during", "outside"];
     let (first, rest) = phrase.split_once(' ')?;
     PREPOSITIONS.contains(&first).then_some(rest)

@@ -7,13 +7,13 @@ use super::mrqa::{Document, tokens};
 const LONGEST_SOURCE: usize = 102;
 
 /// Whether the context fits with the longest of its questions.
-pub(super) fn document_fits(document: &Document) -> bool {
+pub(crate) fn document_fits(document: &Document) -> bool {
     let question = document.questions.iter().map(|question| tenths(&question.text)).max();
     tenths(&document.context) + question.unwrap_or(0) <= 10 * LONGEST_SOURCE
 }
 
 /// Whether a text fits by itself.
-pub(super) fn text_fits(text: &str) -> bool {
+pub(crate) fn text_fits(text: &str) -> bool {
     tenths(text) <= 10 * LONGEST_SOURCE
 }
 

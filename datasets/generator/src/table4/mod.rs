@@ -4,18 +4,18 @@
 //! Answers to questions are spans of the text; stories are made so that exactly one event fits a question (`story`,
 //! `ask`). The tasks with classes are made like GLUE's, a row of a wanted label at a time.
 
-mod ask;
+pub(crate) mod ask;
 mod forms;
 mod hotpot;
-mod length;
+pub(crate) mod length;
 pub mod mrqa;
 mod natural_questions;
 mod news;
 mod paws;
-mod relations;
+pub(crate) mod relations;
 mod scitail;
 mod search;
-mod story;
+pub(crate) mod story;
 pub mod winogrande;
 mod yelp;
 
@@ -189,7 +189,7 @@ impl Reading {
 }
 
 /// `at home at home`: a draw that did not work out.
-fn repeats(text: &str) -> bool {
+pub(crate) fn repeats(text: &str) -> bool {
     let words: Vec<&str> = text.split_whitespace().collect();
     let twice = |length: usize| words.windows(2 * length).any(|pair| pair[..length] == pair[length..]);
     twice(1) || twice(2) || twice(3)

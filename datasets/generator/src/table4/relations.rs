@@ -3,7 +3,7 @@
 
 /// A relation of a first `{x}` and a second `{y}`; `{o}` is a thing that it is about.
 #[derive(Debug)]
-pub(super) struct Relation {
+pub(crate) struct Relation {
     /// Groups of the things it is about, or, where the sides themselves are things, of the first and the second side.
     pub things: &'static [&'static str],
     /// Ways to say it, some of which name the second first.
@@ -42,7 +42,7 @@ const CRAFT: &[&str] = &["bicycle", "furniture", "device", "vehicle", "instrumen
 const TEXTS: &[&str] = &["document", "book", "homework", "message"];
 
 /// Between two people.
-pub(super) const PEOPLE: &[Relation] = &[
+pub(crate) const PEOPLE: &[Relation] = &[
     Relation {
         things: LOANS,
         told: &["{x} lent the {o} to {y}", "{y} borrowed the {o} from {x}"],
@@ -203,7 +203,7 @@ pub(super) const PEOPLE: &[Relation] = &[
 ];
 
 /// Between two things; a person named `{p}` may act.
-pub(super) const THINGS: &[Relation] = &[
+pub(crate) const THINGS: &[Relation] = &[
     Relation {
         things: &["tool", "parcel"],
         told: &["The {x} does not fit into the {y}", "The {y} cannot hold the {x}"],

@@ -9,7 +9,7 @@ use crate::lexicon::{Gender, Tense, Topic, lexicon};
 
 /// What a story is like.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     /// Fewest sentences, and how many more there may be.
     pub sentences: (usize, usize),
     /// Words that are said another way than in questions, in percent.
@@ -24,7 +24,7 @@ pub(super) struct Plan {
 
 /// An event and its sentence.
 #[derive(Debug, Clone)]
-pub(super) struct Told {
+pub(crate) struct Told {
     /// As questions speak of it.
     pub event: Event,
     /// The same in the sentence's words.
@@ -34,7 +34,7 @@ pub(super) struct Told {
 }
 
 /// What most stories say of each event.
-pub(super) const DETAIL: Detail = Detail {
+pub(crate) const DETAIL: Detail = Detail {
     manner: 6,
     place: 48,
     time: 48,
@@ -44,7 +44,7 @@ pub(super) const DETAIL: Detail = Detail {
 };
 
 /// A story, where the topic gives so many events that can be told apart.
-pub(super) fn story(topic: &'static Topic, plan: &Plan, dice: &mut Dice) -> Option<Vec<Told>> {
+pub(crate) fn story(topic: &'static Topic, plan: &Plan, dice: &mut Dice) -> Option<Vec<Told>> {
     let sampler = Sampler {
         topic,
         detail: plan.detail,
@@ -80,7 +80,7 @@ pub(super) fn story(topic: &'static Topic, plan: &Plan, dice: &mut Dice) -> Opti
 }
 
 /// Says an event, perhaps with a pronoun for who acts.
-pub(super) fn tell(event: Event, pronoun: Option<Np>, synonyms: usize, dice: &mut Dice) -> Told {
+pub(crate) fn tell(event: Event, pronoun: Option<Np>, synonyms: usize, dice: &mut Dice) -> Told {
     let mut said = event.clone();
     use_synonyms(&mut said, synonyms, dice);
     let mut style = Sampler::style(&said, dice);
@@ -120,7 +120,7 @@ fn next_event(events: &[Event], sampler: &Sampler, plan: &Plan, dice: &mut Dice)
 }
 
 /// Another event that shares most of its words with this one, at another place and time.
-pub(super) fn near_miss(event: &Event, sampler: &Sampler, dice: &mut Dice) -> Option<Event> {
+pub(crate) fn near_miss(event: &Event, sampler: &Sampler, dice: &mut Dice) -> Option<Event> {
     let change = dice.pick(&[Change::Agent, Change::Object, Change::Verb, Change::Opposite]);
     let mut new = apply(change, event, sampler, dice)?;
     if change == Change::Agent
@@ -137,7 +137,7 @@ pub(super) fn near_miss(event: &Event, sampler: &Sampler, dice: &mut Dice) -> Op
 }
 
 /// Gives an event another place, time and reason, where it has them.
-pub(super) fn elsewhere(event: &mut Event, sampler: &Sampler, dice: &mut Dice) {
+pub(crate) fn elsewhere(event: &mut Event, sampler: &Sampler, dice: &mut Dice) {
     if let Some(place) = event.place {
         event.place = another(&sampler.topic.places, &place, dice);
     }
@@ -178,7 +178,7 @@ fn same(one: &Event, other: &Event) -> bool {
 
 /// Whether another event could be what a question means, when it asks for who acts or for what is acted on, or for
 /// neither. Wrong only in calling too much alike.
-pub(super) fn could_be_meant(asked: &Event, other: &Event, agent_open: bool, object_open: bool) -> bool {
+pub(crate) fn could_be_meant(asked: &Event, other: &Event, agent_open: bool, object_open: bool) -> bool {
     !other.negated
         && close(asked, other)
         && (agent_open || overlap(&asked.agent, &other.agent))
@@ -194,7 +194,7 @@ fn objects_overlap(one: &Event, other: &Event) -> bool {
 }
 
 /// Whether two phrases may be about the same; adjectives, numbers and owners do not count.
-fn overlap(one: &Np, other: &Np) -> bool {
+pub(crate) fn overlap(one: &Np, other: &Np) -> bool {
     let names = |np: &Np| match np.head {
         Head::Name(name, _) => [Some(name), np.also.map(|(_, other)| other)],
         _ => [None, None],
@@ -225,7 +225,7 @@ fn close(one: &Event, other: &Event) -> bool {
 }
 
 /// A sentence of a question's event without what is asked for.
-pub(super) fn said_in(event: &Event, style: &Style, opener: &str) -> String {
+pub(crate) fn said_in(event: &Event, style: &Style, opener: &str) -> String {
     let mut tokens = vec![crate::grammar::text::plain(opener)];
     tokens.extend(clause(event, &style.unfronted()));
     join(&tokens, "")

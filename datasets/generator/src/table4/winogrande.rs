@@ -21,13 +21,13 @@ pub struct Gap {
 }
 
 /// The folder of the task.
-pub(super) const FOLDER: &str = "WinoGrande";
+pub(crate) const FOLDER: &str = "WinoGrande";
 
 /// Rows of a split, twins beside each other; `seen` holds sentences that must not come again.
 ///
 /// # Errors
 /// [`Exhausted`] where there are not so many.
-pub(super) fn rows(count: usize, dice: &mut Dice, seen: &mut HashSet<String>) -> Result<Vec<Gap>, Exhausted> {
+pub(crate) fn rows(count: usize, dice: &mut Dice, seen: &mut HashSet<String>) -> Result<Vec<Gap>, Exhausted> {
     let mut rows = Vec::with_capacity(count + 1);
     while rows.len() < count {
         let twins = (0..ATTEMPTS).find_map(|_| {
@@ -86,7 +86,7 @@ fn things(dice: &mut Dice) -> Option<Drawn> {
 }
 
 /// A countable noun of a group.
-fn thing(group: &str, dice: &mut Dice) -> Option<&'static str> {
+pub(crate) fn thing(group: &str, dice: &mut Dice) -> Option<&'static str> {
     let group = lexicon().groups.iter().find(|known| known.name == group)?;
     let noun = dice.choose(&group.members);
     let form = dice.below(noun.forms.len());

@@ -45,15 +45,16 @@ pub struct Split {
 /// How many rows the files get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
-    /// Training rows of CoLA, MRPC, RTE, STS-B and MNLI; of SciTail and PAWS.
+    /// Training rows of CoLA, MRPC, RTE, STS-B and MNLI; of SciTail and PAWS; of WSC and CB.
     pub train: usize,
     /// Training rows of QQP, QNLI and SST-2, and of MRQA's tasks, WinoGrande and Yelp, which give 1,000 of them to
-    /// validation.
+    /// validation; of MultiRC (answers), BoolQ and WiC.
     pub train_large: usize,
     /// Development rows of CoLA, MRPC, RTE, STS-B and SciTail, which are halved into validation and test, and of each
-    /// of PAWS' two files.
+    /// of PAWS' two files; of WSC and CB, which are halved too.
     pub dev: usize,
-    /// Development rows of QQP, QNLI and SST-2, of each of MNLI's two files, and of MRQA's tasks, WinoGrande and Yelp.
+    /// Development rows of QQP, QNLI and SST-2, of each of MNLI's two files, and of MRQA's tasks, WinoGrande and Yelp; of
+    /// MultiRC (answers), BoolQ and WiC, which are halved.
     pub dev_large: usize,
 }
 
