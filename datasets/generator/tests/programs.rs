@@ -85,7 +85,7 @@ fn the_task_s_card_reads_the_file_and_halves_it() {
 }
 
 #[test]
-fn halves_share_no_function_and_both_have_every_family() {
+fn halves_share_no_function_and_both_have_many_families() {
     let rows = rows();
     let mut functions = HashSet::new();
     let mut names: [HashMap<&str, usize>; 2] = Default::default();
