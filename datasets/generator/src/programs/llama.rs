@@ -239,8 +239,8 @@ mod tests {
             (1.0, 0x3f80),
             (-2.0, 0xc000),
             // Half of a step above 1 and above the next number.
-            (1.003_906_25, 0x3f80),
-            (1.011_718_75, 0x3f82),
+            (1.0 + 1.0 / 256.0, 0x3f80),
+            (1.0 + 3.0 / 256.0, 0x3f82),
             (1.004, 0x3f81),
         ] {
             assert_eq!(bfloat16(value), expected, "{value}");
