@@ -1,15 +1,17 @@
-//! Writes the samples of GLUE's and of Table 4's eight tasks and of SuperGLUE's five.
+//! Writes the samples of GLUE's and of Table 4's eight tasks, of SuperGLUE's five and of MBPP, and what the small Llama
+//! is made from.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use glue_sample::programs::{self, llama};
 use glue_sample::tasks::Sizes;
-use glue_sample::write::{files, write};
+use glue_sample::write::{SampleFile, files, write, write_bytes};
 use glue_sample::{superglue, table4};
 
-/// Writes a synthetic sample of GLUE's eight tasks, of the eight of the paper's Table 4, or of its five of SuperGLUE, in
-/// their official file form.
+/// Writes a synthetic sample of GLUE's eight tasks, of the eight of the paper's Table 4, of its five of SuperGLUE, or of
+/// MBPP, in their official file form.
 #[derive(Debug, Parser)]
 struct Args {
     /// Folder to write to.
@@ -21,6 +23,18 @@ struct Args {
     /// MultiRC, BoolQ, WiC, WSC and CB instead of GLUE's tasks.
     #[arg(long, conflicts_with = "table4")]
     superglue: bool,
+    /// Programming problems in MBXP's form instead.
+    #[arg(long, conflicts_with_all = ["table4", "superglue"])]
+    programs: bool,
+    /// This many rows of such problems in another form, for the small Llama's pretraining, none of them in the sample.
+    #[arg(long, value_name = "ROWS", conflicts_with_all = ["table4", "superglue", "programs"])]
+    programs_base: Option<usize>,
+    /// The small Llama before pretraining, with a tokenizer for this many rows of it.
+    #[arg(long, value_name = "ROWS", conflicts_with_all = ["table4", "superglue", "programs", "programs_base"])]
+    llama_start: Option<usize>,
+    /// The weights of this folder, which training writes as 32-bit numbers, as bfloat16.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["table4", "superglue", "programs", "programs_base", "llama_start"])]
+    llama_halved: Option<PathBuf>,
     /// The same seed gives the same bytes.
     #[arg(long, default_value_t = 42)]
     seed: u64,
@@ -28,7 +42,7 @@ struct Args {
     #[arg(long)]
     apart_from: Option<u64>,
     /// Training rows of CoLA, MRPC, RTE, STS-B and MNLI [default: 3000], or of SciTail and PAWS, or WSC and CB
-    /// [default: 600].
+    /// [default: 600], or all programming problems [default: 400].
     #[arg(long)]
     rows: Option<usize>,
     /// Training rows of QQP, QNLI and SST-2 [default: 4000], or of MRQA's tasks, WinoGrande and Yelp [default: 1600],
@@ -51,6 +65,32 @@ struct Args {
 )]
 fn main() -> ExitCode {
     let args = Args::parse();
+    let outcome = match (&args.llama_start, &args.llama_halved) {
+        (Some(rows), _) => start(&args, *rows),
+        (None, Some(folder)) => llama::halved(folder)
+            .map_err(|error| error.to_string())
+            .and_then(|bytes| write_all(&args, [(llama::WEIGHTS, bytes)])),
+        (None, None) => sample(&args).and_then(|files| write(&files, &args.out).map_err(|error| error.to_string())),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The files of a sample.
+fn sample(args: &Args) -> Result<Vec<SampleFile>, String> {
+    let told = |error: &dyn std::error::Error| error.to_string();
+    if let Some(rows) = args.programs_base {
+        return programs::base_files(args.seed, rows).map_err(|error| told(&error));
+    }
+    if args.programs {
+        let count = args.rows.unwrap_or(programs::PROBLEMS);
+        return programs::files(args.seed, count).map_err(|error| told(&error));
+    }
     let defaults = match (args.table4, args.superglue) {
         (true, _) => table4::SIZES,
         (_, true) => superglue::SIZES,
@@ -62,19 +102,29 @@ fn main() -> ExitCode {
         dev: args.dev.unwrap_or(defaults.dev),
         dev_large: args.dev_large.unwrap_or(defaults.dev_large),
     };
-    let made = if args.table4 {
-        table4::files(args.seed, &sizes, args.apart_from).map_err(|error| error.to_string())
+    if args.table4 {
+        table4::files(args.seed, &sizes, args.apart_from).map_err(|error| told(&error))
     } else if args.superglue {
-        superglue::files(args.seed, &sizes, args.apart_from).map_err(|error| error.to_string())
+        superglue::files(args.seed, &sizes, args.apart_from).map_err(|error| told(&error))
     } else {
-        files(args.seed, &sizes, args.apart_from).map_err(|error| error.to_string())
-    };
-    let outcome = made.and_then(|files| write(&files, &args.out).map_err(|error| error.to_string()));
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
+        files(args.seed, &sizes, args.apart_from).map_err(|error| told(&error))
     }
+}
+
+/// Writes the folder that the small Llama's pretraining begins with.
+fn start(args: &Args, rows: usize) -> Result<(), String> {
+    let rows = programs::base_rows(args.seed, rows).map_err(|error| error.to_string())?;
+    let texts: Vec<String> = rows
+        .iter()
+        .map(|(source, target)| format!("{source}{target}"))
+        .collect();
+    let files = llama::start(args.seed, &texts).map_err(|error| error.to_string())?;
+    write_all(args, files)
+}
+
+fn write_all(args: &Args, files: impl IntoIterator<Item = (&'static str, Vec<u8>)>) -> Result<(), String> {
+    for (name, bytes) in files {
+        write_bytes(&args.out.join(name), &bytes).map_err(|error| error.to_string())?;
+    }
+    Ok(())
 }

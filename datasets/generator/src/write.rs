@@ -76,20 +76,33 @@ pub fn files(seed: u64, sizes: &Sizes, apart_from: Option<u64>) -> Result<Vec<Sa
 pub fn write(files: &[SampleFile], out: &Path) -> Result<(), WriteError> {
     for file in files {
         let path = out.join(&file.name);
-        let folder = path.parent().unwrap_or(out).to_path_buf();
-        std::fs::create_dir_all(&folder).map_err(|source| WriteError::Io {
-            file: folder.clone(),
-            source,
-        })?;
-        let failed = |source| WriteError::Io {
+        let bytes = file.bytes().map_err(|source| WriteError::Io {
             file: path.clone(),
             source,
-        };
-        let mut temporary = tempfile::NamedTempFile::new_in(&folder).map_err(failed)?;
-        temporary.write_all(&file.bytes().map_err(failed)?).map_err(failed)?;
-        temporary.as_file().sync_all().map_err(failed)?;
-        temporary.persist(&path).map_err(|error| failed(error.error))?;
+        })?;
+        write_bytes(&path, &bytes)?;
     }
+    Ok(())
+}
+
+/// Writes one file, and the folder that it is in.
+///
+/// # Errors
+/// [`WriteError::Io`] with the file's name.
+pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+    std::fs::create_dir_all(&folder).map_err(|source| WriteError::Io {
+        file: folder.clone(),
+        source,
+    })?;
+    let failed = |source| WriteError::Io {
+        file: path.to_owned(),
+        source,
+    };
+    let mut temporary = tempfile::NamedTempFile::new_in(&folder).map_err(failed)?;
+    temporary.write_all(bytes).map_err(failed)?;
+    temporary.as_file().sync_all().map_err(failed)?;
+    temporary.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
 }
 

@@ -140,7 +140,7 @@ impl FromStr for MethodChoice {
 /// Size of a reproduction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Profile {
-    /// The project's own sentences and small T5: takes minutes, needs no download
+    /// The project's own data and small backbones: takes minutes, needs no download
     Sample,
     /// The tasks' original files (--data) on the project's small T5: takes hours
     RealSmall,
@@ -172,11 +172,13 @@ that `adept fetch superglue` has brought are found in the hub's cache.
 Run the same command again to resume: what is done is skipped. Each run lies in OUT/TASK/METHOD/seed-N.";
 
 const MBPP: &str = "Examples:
+  adept reproduce mbpp
   adept reproduce mbpp --profile paper --data DATA --backbone codegen-350M-mono
   adept reproduce mbpp --profile paper --data DATA --backbone codegen-350M-mono --methods adept --steps 200 --seeds 42,
   adept reproduce mbpp --profile paper --data DATA --backbone DIR --set generation.samples=20 --set generation.temperature=0.6
 
-DATA holds mbpp_release_v1.jsonl, the MBXP form of MBPP. What a model writes is untrusted: it runs in a sandbox (Linux) which
+Without arguments it takes the project's own problems and small Llama. DATA holds mbpp_release_v1.jsonl, the MBXP form of
+MBPP. What a model writes is untrusted: it runs in a sandbox (Linux) which
 refuses to start where one of its layers is missing (--allow-missing-layers). Needed: python3.
 Run the same command again to resume: what is done is skipped. Each run lies in OUT/TASK/METHOD/seed-N, with the
 generated programs in completions.jsonl and their verdicts in judged.json. Programs whose tests cannot be run apart from

@@ -8,7 +8,7 @@ mod submit;
 
 use std::path::Path;
 
-use adept_lab::report::{self, Benchmark};
+use adept_lab::report::{self, Benchmark, PaperTable};
 use adept_lab::reproduce::search::{run_search, with_earlier};
 use adept_lab::reproduce::{Estimate, Grid, GridError, Plan, Planner, Prepared, ProfileName, estimate, run_grid};
 use burn::tensor::backend::AutodiffBackend;
@@ -23,7 +23,11 @@ use crate::progress::Loudness;
 
 /// Command line for the paper's setting.
 fn paper_command(table: &str) -> String {
-    format!("cargo xtask reproduce {table} --profile paper --data DATA --backbone t5-base")
+    let backbone = match table {
+        "mbpp" => "codegen-350M-mono",
+        _ => "t5-base",
+    };
+    format!("cargo xtask reproduce {table} --profile paper --data DATA --backbone {backbone}")
 }
 
 /// Command line for the project's backbone on real data.
@@ -202,7 +206,9 @@ fn finish(grid: &Grid, loudness: Loudness) -> Result<(), Failure> {
     if loudness == Loudness::Quiet {
         return Ok(());
     }
-    if grid.profile.name == ProfileName::Sample.name() {
+    // A backbone that is made for the sample alone is of no use for the tasks' own files.
+    let has_real = PaperTable::of(grid.benchmark).sample_backbone.is_none();
+    if grid.profile.name == ProfileName::Sample.name() && has_real {
         say("\nThe tasks' own files on the same backbone, three seeds:")?;
         say(format_args!("  {}", real_small_command(grid.benchmark.name())))?;
     }

@@ -277,3 +277,22 @@ fn both_halves_of_a_table_are_run_as_far_as_there_are_data() {
         assert!(!outcome.err.contains("left out"), "{}", outcome.err);
     }
 }
+
+/// Programs have data, a backbone and methods of their own among the project's.
+#[test]
+fn the_sample_of_programs_has_its_own_backbone_and_methods() {
+    let (_folder, out) = fresh("grid");
+    let mut whole = with_datasets(arguments("table7", &out, &["--plan", "--allow-missing-layers"]));
+    whole.env("ADEPT_DATASETS", concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets"));
+    let plan = finish(whole).succeeded().out;
+    for expected in [
+        "MBPP, profile sample",
+        "mbpp-sample, written by a program",
+        "backbones/llama-nano, 869,504 parameters",
+        "5, seed 42: 5 to do",
+        "mbpp/lora/seed-42: to do, 150 steps",
+        "mbpp/adept/seed-42: to do, 150 steps",
+    ] {
+        assert!(plan.contains(expected), "{expected}: {plan}");
+    }
+}

@@ -55,6 +55,12 @@ pub struct PaperTable {
     /// Folder of the project's own data in this table's form, where they are not those of a profile.
     #[serde(default)]
     pub sample_data: Option<PathBuf>,
+    /// Folder of the project's own backbone for this table, where it is not that of a profile.
+    #[serde(default)]
+    pub sample_backbone: Option<PathBuf>,
+    /// Methods on the project's own data, where they are not those of a profile.
+    #[serde(default)]
+    pub sample_methods: Vec<String>,
     /// Columns, in the table's order.
     pub tasks: Vec<PaperTask>,
     /// Rows, in the table's order.

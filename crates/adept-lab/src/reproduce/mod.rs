@@ -36,7 +36,7 @@ pub use plan::{Cell, Plan, Planner, State, changes, plan};
 pub use prepared::Prepared;
 pub use profile::{Profile, ProfileName};
 pub use resolve::shortened;
-pub use rows::{data_folder, names, row, rows, tasks};
+pub use rows::{backbone_folder, data_folder, methods, names, row, rows, tasks};
 pub use variant::Variant;
 
 use search::SearchError;

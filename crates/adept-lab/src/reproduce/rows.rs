@@ -128,6 +128,27 @@ pub fn data_folder(benchmark: Benchmark, profile: &Profile) -> Option<PathBuf> {
     profile.data.clone().map(|usual| own.unwrap_or(usual))
 }
 
+/// Folder of a table's backbone below the datasets folder: that of the profile, or the project's own for this table, which
+/// knows the project's own data and nothing else.
+#[must_use]
+pub fn backbone_folder(benchmark: Benchmark, profile: &Profile) -> Option<PathBuf> {
+    let own = PaperTable::of(benchmark).sample_backbone;
+    match profile.data {
+        Some(_) => own.or_else(|| profile.backbone.clone()),
+        None => profile.backbone.clone(),
+    }
+}
+
+/// Names of the methods that a table has in a profile if none are asked for.
+#[must_use]
+pub fn methods(benchmark: Benchmark, profile: &Profile) -> Vec<String> {
+    let own = PaperTable::of(benchmark).sample_methods;
+    if profile.data.is_some() && !own.is_empty() {
+        return own;
+    }
+    profile.methods.iter().map(ToString::to_string).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::ProfileName;
@@ -157,5 +178,39 @@ mod tests {
             }
         }
         assert!(own > 3, "{own} tables have rows of their own");
+    }
+
+    #[test]
+    fn a_table_has_its_own_data_backbone_and_methods_where_the_profile_has_data() {
+        let of = |benchmark, name| {
+            let profile = Profile::of(name);
+            (
+                data_folder(benchmark, &profile),
+                backbone_folder(benchmark, &profile),
+                methods(benchmark, &profile),
+            )
+        };
+        let (own, usual) = (
+            of(Benchmark::Mbpp, ProfileName::Sample),
+            of(Benchmark::Glue, ProfileName::Sample),
+        );
+        assert_eq!(own.0, Some(PathBuf::from("mbpp-sample")));
+        assert_eq!(own.1, Some(PathBuf::from("backbones/llama-nano")));
+        assert_eq!(own.2, ["full", "lora", "pt", "dept", "adept"]);
+        assert_eq!(usual.1, Profile::of(ProfileName::Sample).backbone);
+        assert_eq!(usual.2, ["full", "pt", "dept", "adept"]);
+        // The user's data are for the profile's backbone and methods.
+        let real = of(Benchmark::Mbpp, ProfileName::RealSmall);
+        assert_eq!((real.0, real.1), (None, usual.1));
+        assert_eq!(real.2, usual.2);
+        let paper = of(Benchmark::Mbpp, ProfileName::Paper);
+        assert_eq!((paper.0, paper.1), (None, None));
+        assert_eq!(paper.2, ["pt", "dept", "adept"]);
+        for benchmark in Benchmark::ALL.iter().copied() {
+            for name in PaperTable::of(benchmark).sample_methods {
+                let row = row(benchmark, &Profile::of(ProfileName::Sample), &name);
+                assert!(row.expect("its settings fit").is_some(), "{benchmark}: no row {name}");
+            }
+        }
     }
 }

@@ -7,7 +7,8 @@ use adept_core::CoreError;
 use adept_data::Task;
 use adept_lab::report::{Benchmark, PaperTable};
 use adept_lab::reproduce::{
-    DataPlace, Grid, GridError, Planner, Profile, ProfileName, Variant, data_folder, datasets, names, row, rows, tasks,
+    DataPlace, Grid, GridError, Planner, Profile, ProfileName, Variant, backbone_folder, data_folder, datasets,
+    methods as usual_methods, names, row, rows, tasks,
 };
 
 use adept_train::TrainError;
@@ -65,7 +66,11 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
         synthetic: profile.synthetic && arguments.data.is_none(),
         data,
         means: setting.means.clone(),
-        backbone: folder(backbone.as_deref(), profile.backbone.as_deref(), name)?,
+        backbone: folder(
+            backbone.as_deref(),
+            backbone_folder(benchmark, &profile).as_deref(),
+            name,
+        )?,
         tasks,
         variants,
         seeds: arguments
@@ -121,7 +126,7 @@ fn methods(asked: &[MethodChoice], all: Vec<String>) -> Vec<String> {
 /// The rows of a table of methods: those asked for, or the profile's.
 fn named(arguments: &Runs, benchmark: Benchmark, profile: &Profile, tasks: usize) -> Result<Vec<Variant>, Failure> {
     let asked = methods(&arguments.methods, names(benchmark));
-    let usual: Vec<String> = profile.methods.iter().map(ToString::to_string).collect();
+    let usual = usual_methods(benchmark, profile);
     let mut variants = Vec::new();
     for name in chosen(&asked, &usual) {
         let row = row(benchmark, profile, &name).map_err(Failure::input)?;
