@@ -253,7 +253,7 @@ fn both_halves_of_a_table_are_run_as_far_as_there_are_data() {
         outcome.err
     );
     run("superglue", &out, &["--plan"]).failed(2, &["found no superglue-sample"]);
-    run("mbpp", &out, &["--plan"]).failed(2, &["has no data for MBPP"]);
+    run("mbpp", &out, &["--plan"]).failed(2, &["found no mbpp-sample"]);
     for (table, titles) in [
         ("table3", ["GLUE, profile sample", "SuperGLUE, profile sample"]),
         (
