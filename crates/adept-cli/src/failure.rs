@@ -158,8 +158,19 @@ pub fn remark(text: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Message of the last panic in a third-party library, until it is known whether it is caught.
-static IN_A_LIBRARY: Mutex<Option<String>> = Mutex::new(None);
+/// Most panics that are reported together.
+const MOST: usize = 4;
+
+/// The last panics in third-party libraries, until it is known whether they are caught. Several, since what panics on a
+/// library's own thread makes the one that waits for it panic as well, which says nothing of the cause.
+static IN_A_LIBRARY: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+fn hold(held: &mut Vec<String>, report: String) {
+    if held.len() == MOST {
+        held.remove(0);
+    }
+    held.push(report);
+}
 
 /// Runs a command and turns a panic, which is always a bug, into a short message and exit code 1.
 ///
@@ -180,13 +191,13 @@ pub fn guarded(work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure
             .location()
             .is_some_and(|place| place.file().contains("/registry/src/"))
         {
-            *held() = Some(report);
+            hold(&mut held(), report);
         } else {
             remark(report);
         }
     }));
     panic::catch_unwind(panic::AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        if let Some(report) = held().take() {
+        for report in held().drain(..) {
             remark(report);
         }
         Err(Failure::check())
@@ -196,6 +207,15 @@ pub fn guarded(work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_panics_of_libraries_are_kept_in_their_order() {
+        let mut held = Vec::new();
+        for number in 0..MOST + 2 {
+            hold(&mut held, number.to_string());
+        }
+        assert_eq!(held, ["2", "3", "4", "5"]);
+    }
 
     #[derive(Debug)]
     struct Link(&'static str, Option<Box<Link>>);
