@@ -117,8 +117,8 @@ pub fn teachers<B: Backend, M: Backbone<B>>(
         .collect()
 }
 
-/// A newly initialised adapter; `fingerprint` is the backbone's, `gradients` are its [`squared_gradients`] for methods that
-/// need them ([`AdapterConfig::judging_examples`]).
+/// A newly initialised adapter; `fingerprint` is the backbone's, `gradients` are its [`squared_gradients`] for methods
+/// that need them ([`AdapterConfig::judging_examples`]).
 ///
 /// # Errors
 /// A prompt text that cannot be encoded, inconsistent sizes, or a source that does not fit ([`TrainError::InitFrom`]).

@@ -4,12 +4,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a failing test may panic")]
 
+mod common;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use adept_data::{LoadOptions, Task, TaskData, TextTokenizer, load_task};
+use common::datasets;
 use glue_sample::programs::{FILE, PROBLEMS, base_files, base_rows, files, llama};
 use serde_json::Value;
 
@@ -17,10 +20,6 @@ const SEED: u64 = 42;
 
 /// Rows that the small Llama was pretrained on, as its README says.
 const BASE: usize = 30_000;
-
-fn datasets() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
 
 fn committed() -> PathBuf {
     datasets().join("mbpp-sample")

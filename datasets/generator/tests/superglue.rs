@@ -4,20 +4,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a failing test may panic")]
 
+mod common;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use adept_data::{Example, LoadOptions, RowEncoder, SplitRule, Task, TaskData, TextTokenizer, load_task};
+use common::{datasets, files_below};
 use glue_sample::superglue::{SIZES, files};
 use glue_sample::tasks::Sizes;
 use glue_sample::write::write;
 use serde_json::Value;
 
 const SEED: u64 = 42;
-
-fn datasets() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
 
 fn committed() -> PathBuf {
     datasets().join("superglue-sample")
@@ -53,16 +52,6 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap()
 }
 
-fn files_below(folder: &Path, names: &mut HashSet<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        if entry.path().is_dir() {
-            files_below(&entry.path(), names);
-        } else {
-            names.insert(entry.path());
-        }
-    }
-}
-
 #[test]
 fn the_committed_files_are_what_the_generator_writes() {
     let made = files(SEED, &SIZES, None).unwrap();
@@ -75,8 +64,7 @@ fn the_committed_files_are_what_the_generator_writes() {
             file.name
         );
     }
-    let mut lying = HashSet::new();
-    files_below(&committed(), &mut lying);
+    let lying = files_below(&committed());
     let mut expected: HashSet<PathBuf> = made.iter().map(|file| committed().join(&file.name)).collect();
     expected.insert(committed().join("README.md"));
     assert_eq!(lying, expected);

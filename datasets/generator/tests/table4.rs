@@ -4,21 +4,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a failing test may panic")]
 
+mod common;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use adept_data::{Example, LoadOptions, RowEncoder, SplitRule, Task, TaskData, TextTokenizer, load_task};
+use common::{datasets, files_below};
 use glue_sample::table4::{SIZES, files};
 use glue_sample::tasks::Sizes;
 use glue_sample::write::{SampleFile, write};
 use serde_json::Value;
 
 const SEED: u64 = 42;
-
-fn datasets() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
 
 fn committed() -> PathBuf {
     datasets().join("table4-sample")
@@ -48,16 +47,6 @@ fn text(path: &Path) -> String {
     text
 }
 
-fn files_below(folder: &Path, names: &mut HashSet<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        if entry.path().is_dir() {
-            files_below(&entry.path(), names);
-        } else {
-            names.insert(entry.path());
-        }
-    }
-}
-
 #[test]
 fn the_committed_files_are_what_the_generator_writes() {
     let made = files(SEED, &SIZES, None).unwrap();
@@ -69,8 +58,7 @@ fn the_committed_files_are_what_the_generator_writes() {
             file.name
         );
     }
-    let mut lying = HashSet::new();
-    files_below(&committed(), &mut lying);
+    let lying = files_below(&committed());
     let mut expected: HashSet<PathBuf> = made.iter().map(|file| committed().join(&file.name)).collect();
     expected.insert(committed().join("README.md"));
     assert_eq!(lying, expected);
@@ -86,8 +74,7 @@ fn compressed_files_depend_on_their_text_alone() {
     let bytes = file.bytes().unwrap();
     assert_eq!(bytes, file.bytes().unwrap());
     assert_eq!(bytes[4..8], [0; 4], "a time stamp");
-    let mut names = HashSet::new();
-    files_below(&committed(), &mut names);
+    let names = files_below(&committed());
     for path in names.iter().filter(|path| path.to_string_lossy().ends_with(".gz")) {
         assert_eq!(std::fs::read(path).unwrap()[4..8], [0; 4], "{}", path.display());
     }

@@ -541,8 +541,8 @@ impl AdapterConfig {
         each_config!(self, config => config.starts_from_rows())
     }
 
-    /// Training examples whose squared gradients ([`crate::ReadWeights::squared_gradients`]) decide what the adapter starts
-    /// from; 0 if it needs none.
+    /// Training examples whose squared gradients ([`crate::ReadWeights::squared_gradients`]) decide what the adapter
+    /// starts from; 0 if it needs none.
     pub fn judging_examples(&self) -> usize {
         each_config!(self, config => config.judging_examples())
     }

@@ -128,8 +128,8 @@ pub fn data_folder(benchmark: Benchmark, profile: &Profile) -> Option<PathBuf> {
     profile.data.clone().map(|usual| own.unwrap_or(usual))
 }
 
-/// Folder of a table's backbone below the datasets folder: that of the profile, or the project's own for this table, which
-/// knows the project's own data and nothing else.
+/// Folder of a table's backbone below the datasets folder: that of the profile, or the project's own for this table,
+/// which knows the project's own data and nothing else.
 #[must_use]
 pub fn backbone_folder(benchmark: Benchmark, profile: &Profile) -> Option<PathBuf> {
     let own = PaperTable::of(benchmark).sample_backbone;

@@ -15,8 +15,8 @@ use crate::observer::{Event, Observer};
 use crate::target::TrainBackbone;
 
 /// The squared gradients of the backbone's parameters, each in the place of its parameter: of the mean loss over an
-/// example's target tokens, summed over `count` examples, of several tasks in turns. `rows` are training rows in batches
-/// of one, in the order of `seed`; if they are fewer, all of them.
+/// example's target tokens, summed over `count` examples, of several tasks in turns. `rows` are training rows in
+/// batches of one, in the order of `seed`; if they are fewer, all of them.
 ///
 /// # Errors
 /// A row that cannot be read, gradients that are not finite, or a request to stop.
@@ -45,8 +45,7 @@ pub fn squared_gradients<AB: AutodiffBackend, M: TrainBackbone<AB>>(
             observer.event(&Event::JudgingProgress { done, total });
         }
     }
-    let sum = sum.in_place_of(backbone.clone(), 0.0);
-    Ok(sum)
+    Ok(sum.in_place_of(backbone.clone(), 0.0))
 }
 
 /// How many of `count` examples are of each task, of these numbers of rows: as even as the rows allow, the rest to the

@@ -2,8 +2,9 @@
 //! "structural weight initialization based on network pruning").
 //!
 //! A channel's importance is the sum of what judges the weights that lead to it: their squared gradients, summed over
-//! training examples one by one (the paper's "Fisher information"), or their absolute values, which need no data. Channels
-//! are chosen in the order in which the network computes them, and each choice decides which inputs of the next map remain:
+//! training examples one by one (the paper's "Fisher information"), or their absolute values, which need no data.
+//! Channels are chosen in the order in which the network computes them, and each choice decides which inputs of the next
+//! map remain:
 //!
 //! - the residual stream begins with the channels whose columns of the embedding matrix are the most important;
 //! - queries, keys and values keep the same rows, by the product of their importances; if several queries share a key,
@@ -49,8 +50,8 @@ const CROSS_ATTENTION: Roles = Roles {
 /// Weights of a side network by part, `[in, out]`.
 pub(super) type Pruned = BTreeMap<SidePart, WeightValues>;
 
-/// Weights of every linear map, norm and table of the layout's blocks; `judge` holds what tells how important they are, in
-/// the same places.
+/// Weights of every linear map, norm and table of the layout's blocks; `judge` holds what tells how important they are,
+/// in the same places.
 ///
 /// # Errors
 /// [`CoreError::NoWeights`] for a place that cannot be read.
