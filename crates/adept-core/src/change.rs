@@ -5,6 +5,7 @@
 //! Shapes: `x` `[batch, seq, in]`, `W` `[in, out]`, `A` `[in, r]`, `B` `[r, out]`, `s_in` `[in]`, `s_out` and `b'`
 //! `[out]`.
 
+use adept_kernels::product;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::Tensor;
@@ -37,14 +38,14 @@ impl<B: Backend> LowRank<B> {
     /// The update for inputs `[n, in]`: `[n, out]`.
     fn added(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
         // Scaling the thin factor costs r multiplications per row instead of `out`.
-        let thin = self.dropout.forward(x).matmul(self.a.clone());
+        let thin = product(self.dropout.forward(x), self.a.clone());
         let thin = if self.scale == 1.0 { thin } else { thin * self.scale };
-        thin.matmul(self.b.clone())
+        product(thin, self.b.clone())
     }
 
     /// The full product, `[in, out]`.
     fn product(&self) -> Tensor<B, 2> {
-        (self.a.clone() * self.scale).matmul(self.b.clone())
+        product(self.a.clone() * self.scale, self.b.clone())
     }
 }
 

@@ -8,6 +8,7 @@
 //! The networks see no input of the model: after training, their result is a plain soft prompt. Weights are
 //! `[out, in]`, gates of the LSTM in the order input, forget, cell, output, as in PyTorch.
 
+use adept_kernels::product;
 use burn::module::{Module, Param};
 use burn::tensor::activation::{relu, sigmoid, tanh};
 use burn::tensor::backend::Backend;
@@ -205,7 +206,7 @@ pub struct Dense<B: Backend> {
 
 impl<B: Backend> Dense<B> {
     pub(crate) fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
-        x.matmul(self.weight.val().transpose()) + self.bias.val().unsqueeze()
+        product(x, self.weight.val().transpose()) + self.bias.val().unsqueeze()
     }
 }
 
@@ -278,14 +279,14 @@ impl<B: Backend> LstmDirection<B> {
     fn forward(&self, x: Tensor<B, 2>, is_reverse: bool) -> Tensor<B, 2> {
         let (steps, [_, h]) = (x.dims()[0], self.weight_hh.dims());
         let bias = self.bias_ih.val() + self.bias_hh.val();
-        let of_inputs = x.matmul(self.weight_ih.val().transpose()) + bias.unsqueeze();
+        let of_inputs = product(x, self.weight_ih.val().transpose()) + bias.unsqueeze();
         let recurrent = self.weight_hh.val().transpose();
         let mut state = Tensor::zeros([1, h], &of_inputs.device());
         let mut cell = state.clone();
         let mut states = Vec::with_capacity(steps);
         for step in 0..steps {
             let place = if is_reverse { steps - 1 - step } else { step };
-            let gates = of_inputs.clone().narrow(0, place, 1) + state.matmul(recurrent.clone());
+            let gates = of_inputs.clone().narrow(0, place, 1) + product(state, recurrent.clone());
             let gate = |number: usize| gates.clone().narrow(1, number * h, h);
             cell = sigmoid(gate(1)) * cell + sigmoid(gate(0)) * tanh(gate(2));
             state = sigmoid(gate(3)) * tanh(cell.clone());

@@ -3,6 +3,7 @@
 //! Both compute `[.., d]` values that are *added* to the embeddings. The prompt never gets an offset; padding does, but
 //! is masked out. Products are taken over `[batch·seq, d]`: one tall product is faster than a batch of short ones.
 
+use adept_kernels::product;
 use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::activation::relu;
@@ -62,9 +63,9 @@ impl<B: Backend> AdaptiveOffset<B> {
 
     /// Offsets of embeddings, `[tokens, d]` to `[tokens, d]`.
     pub fn forward(&self, embeddings: Tensor<B, 2>) -> Tensor<B, 2> {
-        let bottleneck = embeddings.matmul(self.w_down.val()) + self.b1.val().unsqueeze::<2>();
+        let bottleneck = product(embeddings, self.w_down.val()) + self.b1.val().unsqueeze::<2>();
         let bottleneck = relu(self.dropout.forward(bottleneck));
-        bottleneck.matmul(self.w_up.val()) + self.b2.val().unsqueeze::<2>()
+        product(bottleneck, self.w_up.val()) + self.b2.val().unsqueeze::<2>()
     }
 }
 
@@ -147,7 +148,7 @@ impl<B: Backend> PositionalOffset<B> {
         let rows = self.a.val().slice([first..first + count, 0..rank]);
         // Scaling the thin factor costs r multiplications per slot instead of d.
         let rows = if self.scale == 1.0 { rows } else { rows * self.scale };
-        rows.matmul(self.b.val())
+        product(rows, self.b.val())
     }
 }
 
@@ -161,7 +162,7 @@ impl<B: Backend> PositionalOffset<B> {
         let rows = self.a.val().select(0, flat.clamp(0, length as i64 - 1));
         let rows = rows.mask_fill(beyond.expand([batch * seq, rank]), 0.0);
         let rows = if self.scale == 1.0 { rows } else { rows * self.scale };
-        rows.matmul(self.b.val()).reshape([batch, seq, d])
+        product(rows, self.b.val()).reshape([batch, seq, d])
     }
 }
 

@@ -4,6 +4,7 @@
 //! `m` slots, `L` blocks, `w` channels of keys (and of values), `h` the network's hidden width. Block i reads columns
 //! `2i·w ..` (keys) and `(2i + 1)·w ..` (values) of `[m, 2·L·w]`, as in PEFT.
 
+use adept_kernels::product;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -186,7 +187,7 @@ impl<B: Backend> AttentionPrefix<B> {
         let hidden = inner.forward(embedding).tanh();
         let (weight, bias) = (outer.weight.val(), outer.bias.val());
         let weight = weight.narrow(0, start, count).transpose();
-        hidden.matmul(weight) + bias.narrow(0, start, count).unsqueeze()
+        product(hidden, weight) + bias.narrow(0, start, count).unsqueeze()
     }
 
     /// The values of all blocks, `[m, 2·L·w]`.

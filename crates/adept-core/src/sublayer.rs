@@ -1,6 +1,7 @@
 //! How a method changes what is not a linear map: a norm, the output of a sublayer, the keys and values of an
 //! attention.
 
+use adept_kernels::product;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
@@ -47,8 +48,8 @@ impl<B: Backend> Bottleneck<B> {
     pub fn forward(&self, y: Tensor<B, 3>) -> Tensor<B, 3> {
         let [batch, seq, d] = y.dims();
         let rows = y.reshape([batch * seq, d]);
-        let inner = rows.clone().matmul(self.down.clone()) + self.down_bias.clone().unsqueeze();
-        let added = gelu_tanh(inner).matmul(self.up.clone()) + self.up_bias.clone().unsqueeze();
+        let inner = product(rows.clone(), self.down.clone()) + self.down_bias.clone().unsqueeze();
+        let added = product(gelu_tanh(inner), self.up.clone()) + self.up_bias.clone().unsqueeze();
         let added = match &self.norm {
             Some(norm) => layer_norm(added, norm.weight.clone(), norm.bias.clone(), EPSILON),
             None => added,
@@ -84,8 +85,8 @@ impl<B: Backend> Beside<B> {
     pub fn forward(&self, normed: Tensor<B, 3>) -> Tensor<B, 3> {
         let ([batch, seq, d], [groups, ..]) = (normed.dims(), self.down.dims());
         let x = normed.reshape([groups, batch / groups * seq, d]);
-        let inner = relu(x.matmul(self.down.clone()) + self.down_bias.clone().unsqueeze_dim(1));
-        let added = inner.matmul(self.up.clone()) + self.up_bias.clone().unsqueeze_dim(1);
+        let inner = relu(product(x, self.down.clone()) + self.down_bias.clone().unsqueeze_dim(1));
+        let added = product(inner, self.up.clone()) + self.up_bias.clone().unsqueeze_dim(1);
         added.reshape([batch, seq, d])
     }
 }

@@ -147,7 +147,13 @@ pub fn attention<B: Backend>(
         let [b, n, _] = x.dims();
         x.reshape([b, n, heads, channels]).swap_dims(1, 2)
     };
-    let mut scores = split(query).matmul(split(key).swap_dims(2, 3));
+    let (query, key) = (split(query), split(key));
+    // A single query is summed value by value, for the reason of `product`: while an answer grows, all its lengths would share
+    // one choice.
+    let mut scores = match q {
+        1 => (query * key).sum_dim(3).swap_dims(2, 3),
+        _ => query.matmul(key.swap_dims(2, 3)),
+    };
     if let Some(added) = bias.combined.clone().or_else(|| bias.combine(Some(q))) {
         scores = scores + added;
     }
@@ -156,5 +162,10 @@ pub fn attention<B: Backend>(
         let keep = weights.random_like(Distribution::Bernoulli(1.0 - dropout));
         weights = weights * keep * (1.0 / (1.0 - dropout));
     }
-    weights.matmul(split(value)).swap_dims(1, 2).reshape([b, q, inner])
+    let value = split(value);
+    let read = match q {
+        1 => (weights.swap_dims(2, 3) * value).sum_dim(2),
+        _ => weights.matmul(value),
+    };
+    read.swap_dims(1, 2).reshape([b, q, inner])
 }

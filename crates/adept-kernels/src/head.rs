@@ -6,7 +6,7 @@
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, backend::Backend};
 
-use crate::cross_entropy;
+use crate::{cross_entropy, product};
 
 /// Mean cross-entropy of states `[n, d]` against the non-negative labels in `[n]`; 0 if all are ignored.
 pub fn head_loss<B: Backend>(
@@ -20,7 +20,7 @@ pub fn head_loss<B: Backend>(
     if let Some(route) = crate::flex::route::<B>() {
         return crate::flex::head_loss(route, states, weight, factor as f32, labels);
     }
-    cross_entropy(states.mul_scalar(factor).matmul(weight.transpose()), labels)
+    cross_entropy(product(states.mul_scalar(factor), weight.transpose()), labels)
 }
 
 /// Log-probability of each label `[n]`, not differentiable; 0 for negative labels.
@@ -37,7 +37,7 @@ pub fn head_log_probabilities<B: Backend>(
         return crate::flex::head_log_probabilities(states, weight, factor as f32, labels);
     }
     let ignored = labels.clone().lower_elem(0);
-    log_softmax(states.mul_scalar(factor).matmul(weight.transpose()), 1)
+    log_softmax(product(states.mul_scalar(factor), weight.transpose()), 1)
         .gather(1, labels.clamp_min(0).reshape([n, 1]))
         .reshape([n])
         .mask_fill(ignored, 0.0)

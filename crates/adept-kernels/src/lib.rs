@@ -16,6 +16,7 @@ mod head;
 mod loss;
 mod norm;
 pub mod optimizer;
+mod product;
 mod rotary;
 mod slots;
 pub mod sublayer;
@@ -29,6 +30,7 @@ pub use embedding::embedding;
 pub use head::{head_log_probabilities, head_loss};
 pub use loss::cross_entropy;
 pub use norm::{layer_norm, rms_norm};
+pub use product::product;
 pub use rotary::{RotaryAngles, RotaryPairs, rotary};
 pub use slots::write_slots;
 

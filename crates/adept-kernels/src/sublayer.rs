@@ -113,7 +113,7 @@ pub fn linear_rows<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tensor<
     if crate::flex::are_few(x.dims()[0]) && crate::flex::route::<B>() == Some(crate::flex::Route::Plain) {
         return crate::flex::linear(x, weight);
     }
-    x.matmul(weight)
+    crate::product(x, weight)
 }
 
 /// Zeroes values with probability `rate` and scales the rest by `1/(1 - rate)`; uses the device's random stream.

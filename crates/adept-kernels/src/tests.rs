@@ -298,3 +298,17 @@ fn rms_norm_by_hand() {
         "{found:?}"
     );
 }
+
+#[test]
+fn a_single_row_is_multiplied_like_any_other() {
+    let device = Default::default();
+    let weight = Tensor::<NdArray, 2>::from_data([[1.0f32, -2.0], [0.5, 4.0], [3.0, 0.25]], &device);
+    let rows = Tensor::<NdArray, 2>::from_data([[2.0f32, -1.0, 0.5], [1.0, 0.0, 8.0]], &device);
+    let both = crate::product(rows.clone(), weight.clone());
+    assert_eq!(values(both.clone()), [3.0, -7.875, 25.0, 0.0]);
+    for row in 0..2 {
+        let single = crate::product(rows.clone().narrow(0, row, 1), weight.clone());
+        assert_eq!(single.dims(), [1, 2]);
+        assert_eq!(values(single), values(both.clone().narrow(0, row, 1)));
+    }
+}

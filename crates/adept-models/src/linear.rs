@@ -46,7 +46,7 @@ impl<B: Backend> Linear<B> {
 
     /// `[n, in]` to `[n, out]` for maps that methods never change, such as an output head.
     pub fn forward_rows(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
-        let y = x.matmul(self.weight.val());
+        let y = adept_kernels::product(x, self.weight.val());
         match &self.bias {
             Some(bias) => y + bias.val().unsqueeze(),
             None => y,

@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 
+use adept_kernels::product;
 use burn::module::{Module, Param};
 use burn::tensor::activation::{silu, softmax};
 use burn::tensor::backend::Backend;
@@ -158,20 +159,17 @@ impl<B: Backend> Mixture<B> {
         let (sources, [_, m, _]) = (self.sources.dims()[0], self.target.dims());
         let padding = mask.clone().bool_not().unsqueeze_dim::<3>(2).expand([batch, seq, d]);
         let largest = embeddings.clone().mask_fill(padding, f32::MIN).max_dim(1);
-        let hidden = silu(
-            largest
-                .squeeze_dim::<2>(1)
-                .matmul(self.attention.down.val().transpose()),
-        );
+        let largest = largest.squeeze_dim::<2>(1);
+        let hidden = silu(product(largest, self.attention.down.val().transpose()));
         let query = self
             .attention
             .norm
-            .forward(hidden.matmul(self.attention.up.val().transpose()));
+            .forward(product(hidden, self.attention.up.val().transpose()));
 
         let prompts = Tensor::cat(vec![self.sources.clone(), self.target.clone()], 0);
         let keys = prompts.clone().max_dim(1).squeeze_dim::<2>(1);
-        let weights = softmax(query.matmul(keys.transpose()).div_scalar(self.temperature), 1);
-        let mixed = weights.matmul(prompts.reshape([sources + 1, m * d]));
+        let weights = softmax(product(query, keys.transpose()).div_scalar(self.temperature), 1);
+        let mixed = product(weights, prompts.reshape([sources + 1, m * d]));
         self.target.clone() + mixed.reshape([batch, m, d])
     }
 }

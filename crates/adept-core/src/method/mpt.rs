@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use adept_kernels::product;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -145,7 +146,7 @@ impl<B: Backend> Mpt<B> {
             let factors = factors.val().narrow(0, task, 1);
             factors.squeeze_dim::<2>(0)
         });
-        self.prompt.weight.val() * columns.matmul(rows)
+        self.prompt.weight.val() * product(columns, rows)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The model: embedding, blocks, head, and the implementation of the backbone traits.
 
 use adept_core::{ModelSites, SideNetwork};
-use adept_kernels::{RotaryAngles, RotaryPairs, gated_silu, rotary};
+use adept_kernels::{RotaryAngles, RotaryPairs, gated_silu, product, rotary};
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
@@ -232,7 +232,7 @@ impl<B: Backend> CausalBackbone<B> for Llama<B> {
     fn head(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2> {
         let logits = match &self.lm_head {
             Some(head) => head.forward_rows(hidden),
-            None => hidden.matmul(self.embed_tokens.val().transpose()),
+            None => product(hidden, self.embed_tokens.val().transpose()),
         };
         match &self.head_bias {
             Some(bias) => logits + bias.val().unsqueeze(),

@@ -1,6 +1,7 @@
 //! The model: embedding, encoder, decoder, head, and the implementation of the backbone traits.
 
 use adept_core::{ModelSites, SideNetwork, SourceNetworks};
+use adept_kernels::product;
 use adept_kernels::sublayer::Settings;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
@@ -129,8 +130,8 @@ impl<B: Backend> T5<B> {
             false => states,
         };
         let logits = match &self.lm_head {
-            Some(head) => states.matmul(head.weight.val()),
-            None => states.matmul(self.shared.weight.val().transpose()),
+            Some(head) => product(states, head.weight.val()),
+            None => product(states, self.shared.weight.val().transpose()),
         };
         match &self.head_bias {
             Some(bias) => logits + bias.val().unsqueeze(),
