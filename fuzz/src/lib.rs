@@ -5,16 +5,16 @@
 pub mod adapter;
 #[path = "../../crates/adept-models/tests/all/feed.rs"]
 pub mod backbone;
-#[path = "../../crates/adept-data/tests/properties/feed.rs"]
+#[path = "../../crates/adept-data/tests/all/properties/feed.rs"]
 pub mod feed;
-#[path = "../../crates/adept-data/tests/properties/input.rs"]
+#[path = "../../crates/adept-data/tests/all/properties/input.rs"]
 pub mod input;
 mod memory;
 #[path = "../../crates/adept-lab/tests/all/feed.rs"]
 pub mod report;
 #[path = "../../crates/adept-train/tests/all/feed.rs"]
 pub mod run;
-#[path = "../../crates/adept-data/tests/properties/tokenizer_feed.rs"]
+#[path = "../../crates/adept-data/tests/all/properties/tokenizer_feed.rs"]
 pub mod tokenizer;
 
 use adept_data::Task;

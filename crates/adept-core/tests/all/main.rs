@@ -1,13 +1,13 @@
 //! Tests of the public API: offsets, prompts and adapter files.
 
 mod common;
-#[path = "../../../adept-data/tests/properties/damage.rs"]
+#[path = "../../../adept-data/tests/all/properties/damage.rs"]
 mod damage;
 mod feed;
 mod files;
 mod forward;
 mod hostile;
-#[path = "../../../adept-data/tests/properties/input.rs"]
+#[path = "../../../adept-data/tests/all/properties/input.rs"]
 mod input;
 mod ladder;
 mod networks;

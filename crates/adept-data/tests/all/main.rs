@@ -18,6 +18,8 @@ mod losses;
 mod malformed;
 mod metrics;
 mod own_tasks;
+mod pretrain;
+mod properties;
 mod real_files;
 mod real_tasks;
 mod rows;

@@ -6,13 +6,13 @@ mod attention;
 #[allow(dead_code, reason = "shared with the trainer's tests, which use the rest")]
 mod common;
 mod comparisons;
-#[path = "../../../adept-data/tests/properties/damage.rs"]
+#[path = "../../../adept-data/tests/all/properties/damage.rs"]
 mod damage;
 mod edges;
 mod feed;
 mod folders;
 mod hostile;
-#[path = "../../../adept-data/tests/properties/input.rs"]
+#[path = "../../../adept-data/tests/all/properties/input.rs"]
 mod input;
 mod lengths;
 mod run;

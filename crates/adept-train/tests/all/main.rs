@@ -2,12 +2,12 @@
 
 mod adamw;
 mod common;
-#[path = "../../../adept-data/tests/properties/damage.rs"]
+#[path = "../../../adept-data/tests/all/properties/damage.rs"]
 mod damage;
 mod feed;
 mod folded;
 mod hostile;
-#[path = "../../../adept-data/tests/properties/input.rs"]
+#[path = "../../../adept-data/tests/all/properties/input.rs"]
 mod input;
 mod judge;
 mod learner;
