@@ -6,6 +6,7 @@
 pub mod document;
 pub mod fields;
 mod layers;
+mod method;
 pub mod methods;
 mod own_fields;
 pub mod schema;
@@ -25,13 +26,14 @@ pub use crate::preset::Preset;
 pub(crate) use layers::resolve_over;
 pub use layers::{Origin, Override, Resolved, Told, resolve};
 pub use layers::{Values, chosen, resolve_values};
+pub use method::TrainMethod;
 pub use own_fields::default_settings;
 pub(crate) use own_fields::defaults_of;
 pub(crate) use sections::yes;
 pub use sections::{
     AdapterSection, BestBy, CheckpointSection, DistillationSection, EvaluationSection, GenerationSection, GroupSection,
     InputSection, MixedTask, MixtureSection, ModelRate, ModelWord, OptimizerSection, PredictionMethod, PromptStart,
-    SelectionMetric, TidyRule, TrainMethod, TrainSection,
+    SelectionMetric, TidyRule, TrainSection,
 };
 pub use values::collect;
 

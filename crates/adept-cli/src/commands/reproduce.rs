@@ -10,7 +10,9 @@ use std::path::Path;
 
 use adept_lab::report::{self, Benchmark, PaperTable};
 use adept_lab::reproduce::search::{run_search, with_earlier};
-use adept_lab::reproduce::{Estimate, Grid, GridError, Plan, Planner, Prepared, ProfileName, estimate, run_grid};
+use adept_lab::reproduce::{
+    Estimate, Grid, GridError, Plan, Planner, Prepared, Profile, ProfileName, backbone_folder, estimate, run_grid,
+};
 use burn::tensor::backend::AutodiffBackend;
 
 use super::{Setting, report_failure, run_failure};
@@ -21,18 +23,13 @@ use crate::grid_progress::GridProgress;
 use crate::interrupt;
 use crate::progress::Loudness;
 
-/// Command line for the paper's setting.
-fn paper_command(table: &str) -> String {
-    let backbone = match table {
-        "mbpp" => "codegen-350M-mono",
-        _ => "t5-base",
-    };
-    format!("cargo xtask reproduce {table} --profile paper --data DATA --backbone {backbone}")
-}
-
-/// Command line for the project's backbone on real data.
-fn real_small_command(table: &str) -> String {
-    format!("cargo xtask reproduce {table} --profile real-small --data DATA")
+/// Command line for the tasks' own files; it names a backbone where the profile has none for the benchmark.
+fn command(table: &str, benchmark: Benchmark, name: ProfileName) -> String {
+    let profile = format!("cargo xtask reproduce {table} --profile {name} --data DATA");
+    match backbone_folder(benchmark, &Profile::of(name)) {
+        Some(_) => profile,
+        None => format!("{profile} --backbone {}", PaperTable::of(benchmark).checkpoint()),
+    }
 }
 
 /// Runs or resumes one or several tables of scores.
@@ -206,15 +203,15 @@ fn finish(grid: &Grid, loudness: Loudness) -> Result<(), Failure> {
     if loudness == Loudness::Quiet {
         return Ok(());
     }
-    // A backbone that is made for the sample alone is of no use for the tasks' own files.
-    let has_real = PaperTable::of(grid.benchmark).sample_backbone.is_none();
-    if grid.profile.name == ProfileName::Sample.name() && has_real {
+    let command = |name| command(grid.benchmark.name(), grid.benchmark, name);
+    let small = backbone_folder(grid.benchmark, &Profile::of(ProfileName::RealSmall));
+    if grid.profile.name == ProfileName::Sample.name() && small.is_some() {
         say("\nThe tasks' own files on the same backbone, three seeds:")?;
-        say(format_args!("  {}", real_small_command(grid.benchmark.name())))?;
+        say(format_args!("  {}", command(ProfileName::RealSmall)))?;
     }
     if grid.profile.name != ProfileName::Paper.name() {
         say("\nThe paper's setting (its backbone, the tasks' own files, its number of steps, three seeds):")?;
-        say(format_args!("  {}", paper_command(grid.benchmark.name())))?;
+        say(format_args!("  {}", command(ProfileName::Paper)))?;
     }
     Ok(())
 }

@@ -103,6 +103,17 @@ fn a_profile_says_what_it_needs() {
         &["cola", "a folder CoLA", "found RTE"],
     );
 
+    // Neither of the project's backbones writes programs of MBPP; Table 5 has a backbone of its own.
+    for (table, profile, checkpoint) in [
+        ("mbpp", "real-small", "codegen-350M-mono"),
+        ("table5", "paper", "t5-3b"),
+    ] {
+        let named = format!("--profile={profile}");
+        let example = format!("reproduce {table} --profile {profile} --data DATA --backbone {checkpoint}");
+        let said = format!("the profile {profile} needs --backbone DIR for");
+        finish(with_datasets(["reproduce", table, "--plan", &out, &named, &data])).failed(2, &[&said, &example]);
+    }
+
     // The backbone is the project's, the data the user's.
     let arguments = ["reproduce", "glue", "--plan", "--profile=real-small", &data, &out];
     let plan = finish(with_datasets(arguments)).succeeded().out;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use adept_core::Method;
 use adept_data::Task;
+use adept_train::config::TrainMethod;
 use serde::Deserialize;
 
 use super::benchmark::Benchmark;
@@ -25,6 +25,9 @@ pub struct PaperTable {
     pub source: String,
     /// The backbone used for its figures.
     pub backbone: String,
+    /// Name of its checkpoint, where it has another.
+    #[serde(default)]
+    checkpoint: Option<String>,
     /// What its figures are.
     #[serde(default)]
     pub figure: Figure,
@@ -55,7 +58,8 @@ pub struct PaperTable {
     /// Folder of the project's own data in this table's form, where they are not those of a profile.
     #[serde(default)]
     pub sample_data: Option<PathBuf>,
-    /// Folder of the project's own backbone for this table, where it is not that of a profile.
+    /// Folder of the project's own backbone for this table's own data, where it is not that of a profile: that of a profile
+    /// is then of no use for the table.
     #[serde(default)]
     pub sample_backbone: Option<PathBuf>,
     /// Methods on the project's own data, where they are not those of a profile.
@@ -206,12 +210,18 @@ impl PaperTable {
         self.printed().find(|row| row.name() == name)
     }
 
-    /// A method's name as printed; the registry's title if the table has no such row.
+    /// Name of a checkpoint of its backbone.
+    #[must_use]
+    pub fn checkpoint(&self) -> &str {
+        self.checkpoint.as_deref().unwrap_or(&self.backbone)
+    }
+
+    /// A method's name as printed; its usual title if the table has no such row.
     #[must_use]
     pub fn method_label<'a>(&'a self, method: &'a str) -> &'a str {
         let title = || {
-            let known = method.parse::<Method>();
-            known.map_or(method, |method| method.info().title)
+            let known = method.parse::<TrainMethod>();
+            known.map_or(method, |method| method.title())
         };
         let label = |row: &'a PaperRow| match row.sample_label.as_str() {
             small if self.is_small && !small.is_empty() => small,

@@ -128,13 +128,13 @@ pub fn data_folder(benchmark: Benchmark, profile: &Profile) -> Option<PathBuf> {
     profile.data.clone().map(|usual| own.unwrap_or(usual))
 }
 
-/// Folder of a table's backbone below the datasets folder: that of the profile, or the project's own for this table,
-/// which knows the project's own data and nothing else.
+/// Folder of a table's backbone below the datasets folder: that of the profile, or the project's own for this table, which
+/// knows the project's own data and nothing else. `None` if there is none for the profile's data.
 #[must_use]
 pub fn backbone_folder(benchmark: Benchmark, profile: &Profile) -> Option<PathBuf> {
     let own = PaperTable::of(benchmark).sample_backbone;
-    match profile.data {
-        Some(_) => own.or_else(|| profile.backbone.clone()),
+    match own {
+        Some(own) => profile.data.is_some().then_some(own),
         None => profile.backbone.clone(),
     }
 }
@@ -199,9 +199,10 @@ mod tests {
         assert_eq!(own.2, ["full", "lora", "pt", "dept", "adept"]);
         assert_eq!(usual.1, Profile::of(ProfileName::Sample).backbone);
         assert_eq!(usual.2, ["full", "pt", "dept", "adept"]);
-        // The user's data are for the profile's backbone and methods.
+        // The user's data need a backbone that knows more than the project's, and have the profile's methods.
         let real = of(Benchmark::Mbpp, ProfileName::RealSmall);
-        assert_eq!((real.0, real.1), (None, usual.1));
+        assert_eq!((real.0, real.1), (None, None));
+        assert_eq!(of(Benchmark::Glue, ProfileName::RealSmall).1, usual.1);
         assert_eq!(real.2, usual.2);
         let paper = of(Benchmark::Mbpp, ProfileName::Paper);
         assert_eq!((paper.0, paper.1), (None, None));

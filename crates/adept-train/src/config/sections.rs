@@ -3,92 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use adept_core::{FanIn, Method};
+use adept_core::FanIn;
 use adept_data::{Metric, Positions, ScoreRounding};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::ConfigError;
+use super::TrainMethod;
 use super::fields::BELOW_ONE;
 use super::schema::{json_words, words};
 use schemars::{Schema, SchemaGenerator};
-
-/// What is trained: `full` is the baseline that steps every backbone parameter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum TrainMethod {
-    /// All parameters of the backbone, no adapter.
-    Full,
-    /// An adapter.
-    Adapter(Method),
-}
-
-impl TrainMethod {
-    /// Every method, in the order of tables.
-    pub fn all() -> impl Iterator<Item = Self> {
-        [Self::Full]
-            .into_iter()
-            .chain(Method::ALL.iter().copied().map(Self::Adapter))
-    }
-
-    /// What a reader is told was expected where a name is none of these.
-    pub fn expected() -> String {
-        format!("one of {}", Self::all().map(Self::name).collect::<Vec<_>>().join(", "))
-    }
-
-    /// The adapter's method; `None` for `full`.
-    pub fn adapter(self) -> Option<Method> {
-        match self {
-            TrainMethod::Full => None,
-            TrainMethod::Adapter(method) => Some(method),
-        }
-    }
-
-    /// Name as in configurations and folders.
-    pub fn name(self) -> &'static str {
-        match self {
-            TrainMethod::Full => "full",
-            TrainMethod::Adapter(method) => method.name(),
-        }
-    }
-}
-
-impl std::fmt::Display for TrainMethod {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl std::str::FromStr for TrainMethod {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let method = Self::all().find(|method| method.name() == text);
-        method.ok_or_else(|| ConfigError::Value {
-            place: "method".into(),
-            key: "adapter.method".into(),
-            expected: Self::expected(),
-            found: format!("{text:?}"),
-        })
-    }
-}
-
-impl TryFrom<String> for TrainMethod {
-    type Error = ConfigError;
-
-    fn try_from(text: String) -> Result<Self, ConfigError> {
-        text.parse()
-    }
-}
-
-impl From<TrainMethod> for String {
-    fn from(method: TrainMethod) -> Self {
-        method.name().to_owned()
-    }
-}
-
-json_words!(TrainMethod, "TrainMethod", TrainMethod::all());
 
 /// The words of enums that other crates declare.
 fn fan_in(_: &mut SchemaGenerator) -> Schema {

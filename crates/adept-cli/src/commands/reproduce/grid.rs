@@ -13,7 +13,7 @@ use adept_lab::reproduce::{
 
 use adept_train::TrainError;
 
-use super::{grid_failure, paper_command, real_small_command, shown};
+use super::{command, grid_failure, shown};
 use crate::args::{self, MethodChoice, Runs};
 use crate::commands::settings::overrides;
 use crate::commands::{Setting, environment, hub};
@@ -27,14 +27,18 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
     let shipped = profile.data.is_some() && arguments.data.is_none();
     let Some(tasks) = tasks(benchmark, shipped) else {
         let message = format!("the profile sample has no data for {}", benchmark.title());
-        return Err(Failure::input(message).hint(format_args!("for instance: {}", real_small_command(table))));
+        let example = command(table, benchmark, ProfileName::RealSmall);
+        return Err(Failure::input(message).hint(format_args!("for instance: {example}")));
     };
-    if arguments.backbone.is_none() && profile.backbone.is_none() {
+    let own_backbone = backbone_folder(benchmark, &profile);
+    if arguments.backbone.is_none() && own_backbone.is_none() {
         let message = format!(
-            "the profile {name} needs --backbone DIR (a T5 checkpoint in Hugging Face form: config.json, \
-             model.safetensors, tokenizer.json)"
+            "the profile {name} needs --backbone DIR for {} (a checkpoint in Hugging Face form: config.json, \
+             model.safetensors, tokenizer.json)",
+            benchmark.title()
         );
-        return Err(Failure::input(message).hint(format_args!("for instance: {}", paper_command(table))));
+        let example = command(table, benchmark, name);
+        return Err(Failure::input(message).hint(format_args!("for instance: {example}")));
     }
     let tasks = if profile.tasks.is_empty() {
         chosen_by(&arguments.tasks, &tasks, Task::has_card_of)
@@ -66,11 +70,7 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
         synthetic: profile.synthetic && arguments.data.is_none(),
         data,
         means: setting.means.clone(),
-        backbone: folder(
-            backbone.as_deref(),
-            backbone_folder(benchmark, &profile).as_deref(),
-            name,
-        )?,
+        backbone: folder(backbone.as_deref(), own_backbone.as_deref(), name)?,
         tasks,
         variants,
         seeds: arguments
