@@ -152,7 +152,7 @@ impl AdapterConfig {
         each_config!(self, config => config.tasks())
     }
 
-    /// Number of prompts of other tasks that the adapter keeps ([`AdapterInit::sources`]).
+    /// Number of prompts of other tasks that the adapter keeps ([`super::AdapterInit::sources`]).
     pub fn sources(&self) -> usize {
         each_config!(self, config => config.sources())
     }
