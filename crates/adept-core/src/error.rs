@@ -138,8 +138,8 @@ pub enum CoreError {
 
     /// Initial values made of squared gradients, which were not given.
     #[error(
-        "{method}: init is gradients, which needs the squared gradients of {examples} training examples; expected pruned \
-         or random where there are none"
+        "{method}: init is gradients, which needs the squared gradients of {examples} training examples; expected \
+         pruned or random where there are none"
     )]
     NoGradients {
         /// The method.

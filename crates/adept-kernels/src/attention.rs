@@ -148,8 +148,8 @@ pub fn attention<B: Backend>(
         x.reshape([b, n, heads, channels]).swap_dims(1, 2)
     };
     let (query, key) = (split(query), split(key));
-    // A single query is summed value by value, for the reason of `product`: while an answer grows, all its lengths would share
-    // one choice.
+    // A single query is summed value by value. `product` would not do: as an answer grows, its lengths share a choice,
+    // and over a single key even two rows are a product with a vector.
     let mut scores = match q {
         1 => (query * key).sum_dim(3).swap_dims(2, 3),
         _ => query.matmul(key.swap_dims(2, 3)),

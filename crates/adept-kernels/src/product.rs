@@ -4,10 +4,10 @@ use burn::tensor::{Tensor, backend::Backend};
 
 /// `[.., n, in]` times `[.., in, out]`, for any number of rows.
 ///
-/// On GPUs burn chooses a product by timing and remembers the choice for sizes that round to the same powers of two. For a
-/// single row it may have chosen one that cannot be launched at this size, and ends the process, or one that gives wrong
-/// values (burn 0.21, issues 3683 and 5122). A single row is therefore multiplied twice, as two rows, but on the flex
-/// backend.
+/// On GPUs burn chooses a product by timing and remembers the choice for sizes that round to the same powers of two.
+/// For a single row it may have chosen one that cannot be launched at this size, which ends the process, or one that
+/// gives wrong values (burn 0.21, issues 3683 and 5122). Except on the flex backend, a single row is therefore
+/// multiplied as two.
 pub fn product<B: Backend, const D: usize>(x: Tensor<B, D>, weight: Tensor<B, D>) -> Tensor<B, D> {
     #[cfg(feature = "flex")]
     if crate::flex::route::<B>().is_some() {

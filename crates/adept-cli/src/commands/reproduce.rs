@@ -24,7 +24,7 @@ use crate::interrupt;
 use crate::progress::Loudness;
 
 /// Command line for the tasks' own files; it names a backbone where the profile has none for the benchmark.
-fn command(table: &str, benchmark: Benchmark, name: ProfileName) -> String {
+fn own_files_command(table: &str, benchmark: Benchmark, name: ProfileName) -> String {
     let profile = format!("cargo xtask reproduce {table} --profile {name} --data DATA");
     match backbone_folder(benchmark, &Profile::of(name)) {
         Some(_) => profile,
@@ -203,7 +203,7 @@ fn finish(grid: &Grid, loudness: Loudness) -> Result<(), Failure> {
     if loudness == Loudness::Quiet {
         return Ok(());
     }
-    let command = |name| command(grid.benchmark.name(), grid.benchmark, name);
+    let command = |name| own_files_command(grid.benchmark.name(), grid.benchmark, name);
     let small = backbone_folder(grid.benchmark, &Profile::of(ProfileName::RealSmall));
     if grid.profile.name == ProfileName::Sample.name() && small.is_some() {
         say("\nThe tasks' own files on the same backbone, three seeds:")?;

@@ -129,8 +129,8 @@ impl AdapterConfig {
         self.prompt_sizes().map_or(0, |sizes| sizes.virtual_tokens)
     }
 
-    /// Whether a given prompt ([`crate::PromptInit::Rows`]) is what the adapter starts from. Not so for methods without a
-    /// prompt, nor for P-tuning, whose encoder reads an embedding that is no token of the model.
+    /// Whether a given prompt ([`crate::PromptInit::Rows`]) is what the adapter starts from. Not so for methods without
+    /// a prompt, nor for P-tuning, whose encoder reads an embedding that is no token of the model.
     pub fn starts_from_rows(&self) -> bool {
         each_config!(self, config => config.starts_from_rows())
     }

@@ -58,8 +58,7 @@ pub struct PaperTable {
     /// Folder of the project's own data in this table's form, where they are not those of a profile.
     #[serde(default)]
     pub sample_data: Option<PathBuf>,
-    /// Folder of the project's own backbone for this table's own data, where it is not that of a profile: that of a profile
-    /// is then of no use for the table.
+    /// Folder of the project's own backbone for the project's own data, where a profile's is of no use for this table.
     #[serde(default)]
     pub sample_backbone: Option<PathBuf>,
     /// Methods on the project's own data, where they are not those of a profile.

@@ -128,7 +128,7 @@ pub fn data_folder(benchmark: Benchmark, profile: &Profile) -> Option<PathBuf> {
     profile.data.clone().map(|usual| own.unwrap_or(usual))
 }
 
-/// Folder of a table's backbone below the datasets folder: that of the profile, or the project's own for this table, which
+/// Folder of a table's backbone below the datasets folder: the profile's, or the project's own for this table, which
 /// knows the project's own data and nothing else. `None` if there is none for the profile's data.
 #[must_use]
 pub fn backbone_folder(benchmark: Benchmark, profile: &Profile) -> Option<PathBuf> {

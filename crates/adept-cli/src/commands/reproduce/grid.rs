@@ -13,7 +13,7 @@ use adept_lab::reproduce::{
 
 use adept_train::TrainError;
 
-use super::{command, grid_failure, shown};
+use super::{grid_failure, own_files_command, shown};
 use crate::args::{self, MethodChoice, Runs};
 use crate::commands::settings::overrides;
 use crate::commands::{Setting, environment, hub};
@@ -27,7 +27,7 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
     let shipped = profile.data.is_some() && arguments.data.is_none();
     let Some(tasks) = tasks(benchmark, shipped) else {
         let message = format!("the profile sample has no data for {}", benchmark.title());
-        let example = command(table, benchmark, ProfileName::RealSmall);
+        let example = own_files_command(table, benchmark, ProfileName::RealSmall);
         return Err(Failure::input(message).hint(format_args!("for instance: {example}")));
     };
     let own_backbone = backbone_folder(benchmark, &profile);
@@ -37,7 +37,7 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
              model.safetensors, tokenizer.json)",
             benchmark.title()
         );
-        let example = command(table, benchmark, name);
+        let example = own_files_command(table, benchmark, name);
         return Err(Failure::input(message).hint(format_args!("for instance: {example}")));
     }
     let tasks = if profile.tasks.is_empty() {

@@ -3,8 +3,8 @@
 //!
 //! A channel's importance is the sum of what judges the weights that lead to it: their squared gradients, summed over
 //! training examples one by one (the paper's "Fisher information"), or their absolute values, which need no data.
-//! Channels are chosen in the order in which the network computes them, and each choice decides which inputs of the next
-//! map remain:
+//! Channels are chosen in the order in which the network computes them, and each choice decides which inputs of the
+//! next map remain:
 //!
 //! - the residual stream begins with the channels whose columns of the embedding matrix are the most important;
 //! - queries, keys and values keep the same rows, by the product of their importances; if several queries share a key,
