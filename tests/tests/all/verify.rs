@@ -5,7 +5,7 @@
 //! recorded in docs/measurements.
 #![allow(clippy::print_stdout)]
 
-use crate::goldens::{Copy, GOLDEN, Shift, change, each_fails_its_group, failed, golden, run};
+use crate::goldens::{Copy, GOLDEN, Shift, change, each_fails_its_group, failed, golden, thorough};
 use adept_lab::verify::{VerifyError, limit, verify};
 use adept_models::generate::GenerateError;
 use burn::backend::Autodiff;
@@ -32,10 +32,18 @@ fn passes<AB: AutodiffBackend>(family: &str) {
 
 #[test]
 fn a_folder_and_the_file_in_it_are_equivalent() {
-    let folder = golden("t5_v1_1");
-    let [by_folder, by_file] =
-        [folder.clone(), folder.join(GOLDEN)].map(|golden| run(&folder, &golden).unwrap().to_string());
-    assert_eq!(by_folder, by_file);
+    #[track_caller]
+    fn are_equivalent<AB: AutodiffBackend>(family: &str) {
+        let folder = golden(family);
+        let [by_folder, by_file] = [folder.clone(), folder.join(GOLDEN)]
+            .map(|golden| verify::<AB>(&folder, &golden, &Default::default()).unwrap().to_string());
+        assert_eq!(by_folder, by_file);
+    }
+    are_equivalent::<Autodiff<Flex>>("t5_v1_1");
+    if thorough() {
+        are_equivalent::<Autodiff<Flex>>("t5_v1_0");
+        FAMILIES.into_iter().for_each(are_equivalent::<Autodiff<NdArray>>);
+    }
 }
 
 #[test]

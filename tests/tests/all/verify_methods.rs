@@ -1,7 +1,7 @@
 //! `adept verify` on BitFit, adapters, prefixes, prompt + embedding, LST, ADePT's prompts from networks, and methods
 //! for several tasks: fails if an adapter is read or applied differently than in the reference.
 
-use crate::goldens::{Copy, Shift, change, each_fails_its_group, failed};
+use crate::goldens::{Copy, Shift, change, each_fails_its_group, failed, some_of, together};
 
 /// The file with the values of all cases but LoRA and (IA)³.
 const METHODS: &str = "methods.safetensors";
@@ -96,10 +96,8 @@ fn one_changed_value_fails_exactly_its_group() {
 
 #[test]
 fn a_changed_adapter_fails_what_follows_from_it() {
-    for family in FAMILIES {
-        // Neighbours in the list are alike, so they are changed apart.
-        for first in [0, 1] {
-            let changed: Vec<_> = CASES.iter().skip(first).step_by(2).collect();
+    for family in some_of(&FAMILIES) {
+        for changed in together(2, CASES, |(case, _)| *case) {
             let copy = Copy::of(family);
             for (case, end) in &changed {
                 copy.rewrite(&format!("{case}/adapter_model.safetensors"), |tensors| {
@@ -120,7 +118,7 @@ fn a_changed_adapter_fails_what_follows_from_it() {
 /// Keys are the even rows of a prefix, values the odd ones; exchanged they compute something else.
 #[test]
 fn keys_in_place_of_values_are_seen() {
-    for family in FAMILIES {
+    for family in some_of(&FAMILIES) {
         let copy = Copy::of(family);
         copy.rewrite("prefix/adapter_model.safetensors", |tensors| {
             let (_, shape, data) = tensors.get_mut("prompt_embeddings").unwrap();
@@ -138,21 +136,30 @@ fn keys_in_place_of_values_are_seen() {
 /// Each of T5's three kinds of attention reads its own prefix.
 #[test]
 fn every_prefix_of_an_encoder_decoder_is_seen() {
-    let places = ["encoder", "decoder", "cross"];
-    for family in ["t5_v1_0", "t5_v1_1"] {
-        for turn in 0..places.len() {
+    // Together with another place of the other case, so that one cannot pass for the other.
+    let (values, mlp) = (
+        ("prefix_all", "prompt_embeddings"),
+        ("prefix_all_mlp", "transform.2.bias"),
+    );
+    let cases = [
+        (values, "encoder"),
+        (mlp, "decoder"),
+        (values, "decoder"),
+        (mlp, "cross"),
+        (values, "cross"),
+        (mlp, "encoder"),
+    ]
+    .map(|((case, tensor), place)| (case, tensor, place));
+    for family in some_of(&["t5_v1_0", "t5_v1_1"]) {
+        for changed in together(1, cases, |(case, _, _)| *case) {
             let copy = Copy::of(family);
-            // Another place of each, so that one cannot pass for the other.
-            let changed = [
-                ("prefix_all", "prompt_embeddings", places[turn]),
-                ("prefix_all_mlp", "transform.2.bias", places[(turn + 1) % places.len()]),
-            ];
-            for (case, tensor, place) in changed {
+            for (case, tensor, place) in &changed {
                 copy.rewrite(&format!("{case}/adapter_model.safetensors"), |tensors| {
                     shift(&mut tensors.get_mut(&format!("{place}.{tensor}")).unwrap().2, 0.5);
                 });
             }
-            let found = failing_each(&copy, &changed.map(|(case, _, _)| case));
+            let names: Vec<&str> = changed.iter().map(|(case, _, _)| *case).collect();
+            let found = failing_each(&copy, &names);
             for ((case, _, place), found) in changed.iter().zip(found) {
                 let what = format!("{family} {case} {place}");
                 holds(&found, &["logits", "loss", "step_losses"], &what);
@@ -174,10 +181,13 @@ fn every_part_of_what_makes_networks_for_an_input_is_seen() {
     ];
     // Those that the plain form lacks.
     let of_input = ["hyper.input.up.weight", "hyper.input.down.bias"];
-    for family in ["t5_v1_0", "t5_v1_1"] {
-        for turn in 0..parts.len() {
+    for family in some_of(&["t5_v1_0", "t5_v1_1"]) {
+        let cases = (0..parts.len()).flat_map(|turn| {
             let other = parts[(turn + 1) % parts.len()];
-            fails_by_its_logits(family, &[("hyperdecoder", parts[turn]), ("hyperdecoder_direct", other)]);
+            [("hyperdecoder", parts[turn]), ("hyperdecoder_direct", other)]
+        });
+        for changed in together(1, cases, |(case, _)| *case) {
+            fails_by_its_logits(family, &changed);
         }
         for part in of_input {
             fails_by_its_logits(family, &[("hyperdecoder", part)]);
@@ -207,14 +217,16 @@ fn fails_by_its_logits(family: &str, changed: &[(&str, &str)]) {
 /// The temperature is in no tensor's shape: only what is computed shows it.
 #[test]
 fn another_temperature_of_gates_is_seen() {
-    for family in FAMILIES {
-        let (copy, cases) = (Copy::of(family), ["lst", "lst_all"]);
-        for case in cases {
-            let config = format!("{case}/adapter_config.json");
-            copy.replace(&config, "\"temperature\": 0.1", "\"temperature\": 1.0");
-        }
-        for (case, found) in cases.iter().zip(failing_each(&copy, &cases)) {
-            holds(&found, &["logits"], &format!("{family} {case}"));
+    for family in some_of(&FAMILIES) {
+        for cases in together(1, ["lst", "lst_all"], |case| *case) {
+            let copy = Copy::of(family);
+            for case in &cases {
+                let config = format!("{case}/adapter_config.json");
+                copy.replace(&config, "\"temperature\": 0.1", "\"temperature\": 1.0");
+            }
+            for (case, found) in cases.iter().zip(failing_each(&copy, &cases)) {
+                holds(&found, &["logits"], &format!("{family} {case}"));
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `adept verify` on LoRA and (IA)³: fails if an adapter is read or applied differently than in peft.
 
-use crate::goldens::{Copy, GOLDEN, Shift, each_fails_its_group, failed};
+use crate::goldens::{Copy, GOLDEN, Shift, each_fails_its_group, failed, some_of};
 use adept_core::CoreError;
 use adept_lab::verify::VerifyError;
 
@@ -20,7 +20,7 @@ fn failing(copy: &Copy, method: &str) -> Vec<String> {
 
 #[test]
 fn another_scale_is_seen_everywhere_but_where_it_is_taken_back() {
-    for family in FAMILIES {
+    for family in some_of(&FAMILIES) {
         let copy = Copy::of(family);
         copy.replace("lora/adapter_config.json", "\"lora_alpha\": 8", "\"lora_alpha\": 9");
         let expected = ["logits", "loss", "gradients", "step_losses", "merged_logits"];

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::common::{Outcome, adept, command, fresh};
+use crate::common::{Outcome, adept, command, fresh, thorough};
 use tempfile::TempDir;
 
 /// Corpus, task and configuration in one folder.
@@ -294,6 +294,9 @@ fn write(path: &Path, bytes: &[u8]) {
 /// leaves files the next one can use. The last one gives the result of a run without limits.
 #[test]
 fn a_disk_that_fills_up_is_an_error_and_leaves_nothing_torn() {
+    if !thorough() {
+        return;
+    }
     let case = Case::new();
     // Sizes in the order in which the files are written, so that each is the first to fail under some limit.
     let paragraphs: String = (0..25_000).map(|number| sentence(number) + ".\n").collect();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::common::{Outcome, finish, fresh, json, with_datasets};
+use crate::common::{Outcome, finish, fresh, json, thorough, with_datasets};
 
 /// `reproduce TABLE` on RTE, shortened to take seconds.
 fn arguments(table: &str, out: &Path, more: &[&str]) -> Vec<String> {
@@ -254,6 +254,10 @@ fn both_halves_of_a_table_are_run_as_far_as_there_are_data() {
     );
     run("superglue", &out, &["--plan"]).failed(2, &["found no superglue-sample"]);
     run("mbpp", &out, &["--plan"]).failed(2, &["found no mbpp-sample"]);
+    // A plan measures a step of every task.
+    if !thorough() {
+        return;
+    }
     for (table, titles) in [
         ("table3", ["GLUE, profile sample", "SuperGLUE, profile sample"]),
         (
@@ -281,6 +285,9 @@ fn both_halves_of_a_table_are_run_as_far_as_there_are_data() {
 /// Programs have data, a backbone and methods of their own among the project's.
 #[test]
 fn the_sample_of_programs_has_its_own_backbone_and_methods() {
+    if !thorough() {
+        return;
+    }
     let (_folder, out) = fresh("grid");
     let mut whole = with_datasets(arguments("table7", &out, &["--plan", "--allow-missing-layers"]));
     whole.env("ADEPT_DATASETS", concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets"));

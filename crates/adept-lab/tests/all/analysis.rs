@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::common::{AB, WIDTH, backbone, example, one_at_a_time, options, t5_config};
+use crate::common::{AB, WIDTH, backbone, beside_others, example, options, t5_config};
 use crate::world::world;
 use adept_core::{
     Adapter, AdapterConfig, AdapterInit, DeptConfig, FanIn, Method, ModelSites, Offset, PromptInit, file,
@@ -97,7 +97,7 @@ fn check(found: &Moments, values: &[f64]) {
 
 #[test]
 fn sizes_equal_those_over_all_tokens_of_padded_batches_without_their_padding() {
-    let _turn = one_at_a_time();
+    let _turn = beside_others();
     let (model, device) = (backbone(), Default::default());
     let rows: Vec<Encoded> = (0..64).map(example).collect();
     let batches = Batcher::new(&rows, options(16)).unwrap().evaluation_batches().unwrap();
@@ -218,7 +218,7 @@ pub fn json(path: &Path) -> Value {
 
 #[test]
 fn table_1_is_made_from_runs_and_their_records_and_resumed_where_it_stopped() {
-    let _turn = one_at_a_time();
+    let _turn = beside_others();
     let root = tempfile::tempdir().unwrap();
     let (world, out) = (world(root.path()), root.path().join("out"));
     let analysis = analysis(TableName::Table1, &world, &out);
@@ -295,7 +295,7 @@ fn table_1_is_made_from_runs_and_their_records_and_resumed_where_it_stopped() {
 
 #[test]
 fn finished_runs_of_another_folder_are_used_where_they_are_the_same() {
-    let _turn = one_at_a_time();
+    let _turn = beside_others();
     let root = tempfile::tempdir().unwrap();
     let (there, here) = (root.path().join("there"), root.path().join("here"));
     let files = world(root.path());
@@ -356,7 +356,7 @@ fn sharpen(backbone: &Path) {
 
 #[test]
 fn table_11_scores_the_prompt_alone_and_is_resumed_where_it_stopped() {
-    let _turn = one_at_a_time();
+    let _turn = beside_others();
     let root = tempfile::tempdir().unwrap();
     let (files, out) = (world(root.path()), root.path().join("out"));
     sharpen(&files.1);
@@ -433,7 +433,7 @@ fn table_11_scores_the_prompt_alone_and_is_resumed_where_it_stopped() {
 
 #[test]
 fn a_shift_reaches_the_answers_and_another_adapter_is_measured_anew() {
-    let _turn = one_at_a_time();
+    let _turn = beside_others();
     let root = tempfile::tempdir().unwrap();
     let out = root.path().join("out");
     let files = world(root.path());

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::analysis::{Seen, adapter, analysis, json, make};
-use crate::common::{WIDTH, backbone, example, one_at_a_time, t5_config};
+use crate::common::{WIDTH, backbone, beside_others, example, t5_config};
 use crate::world::world;
 use adept_core::{Adapter, Intervention as _, Method};
 use adept_data::Encoded;
@@ -115,7 +115,7 @@ fn figures_equal_those_of_renormalised_patterns() {
 
 #[test]
 fn the_section_is_made_from_runs_with_pictures_of_one_row() {
-    let _turn = one_at_a_time();
+    let _turn = beside_others();
     let root = tempfile::tempdir().unwrap();
     let (files, out) = (world(root.path()), root.path().join("out"));
     let mut section = analysis(TableName::Section34, &files, &out);

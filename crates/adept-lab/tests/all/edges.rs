@@ -11,7 +11,7 @@ use adept_train::config::fields::{Field, Kind, RUN};
 use adept_train::config::{ConfigError, Resolved, resolve};
 use adept_train::pretrain;
 
-use crate::common::{AB, Watcher, one_at_a_time};
+use crate::common::{AB, Watcher, beside_others};
 use crate::world::world;
 
 /// Edge values of a kind, as a user would write them.
@@ -52,7 +52,8 @@ fn is_numeric(field: &&Field) -> bool {
     )
 }
 
-/// Sizes above this are accepted but not run: they take minutes of matrix products and no other way through the code.
+/// Sizes above this are accepted, but run only with `ADEPT_THOROUGH` in the environment, as in CI: they take half a minute of
+/// matrix products and no other way through the code.
 const LARGEST_RUN: i64 = 128;
 
 /// Whether a setting is a size of what is trained or generated, and `text` too large a one to run.
@@ -175,7 +176,7 @@ impl World {
 
 #[test]
 fn every_number_of_a_run_is_used_or_refused_by_its_range() {
-    let _turn = one_at_a_time();
+    let _turn = beside_others();
     let world = World::new();
     for field in RUN.fields.iter().filter(is_numeric) {
         // Settings of a method need a run of that method.
@@ -183,12 +184,17 @@ fn every_number_of_a_run_is_used_or_refused_by_its_range() {
         let with = |assignment: String| -> Vec<String> { method.iter().cloned().chain([assignment]).collect() };
         let kept = accepted(field, &|assignment| world.settings(&with(assignment)).map(drop));
         for value in kept {
-            let value = match is_long(field, &value) {
+            let is_long = is_long(field, &value);
+            let value = match is_long && std::env::var_os("ADEPT_THOROUGH").is_none() {
                 true => LARGEST_RUN.to_string(),
                 false => value,
             };
             let assignment = format!("{}={value}", field.key);
-            if let Err(cause) = world.run(&with(assignment.clone())) {
+            let mut overrides = with(assignment.clone());
+            if is_long {
+                overrides.extend(["train.steps=1", "evaluation.validation_rows=1"].map(String::from));
+            }
+            if let Err(cause) = world.run(&overrides) {
                 assert!(is_refusal(&cause), "{assignment}: {cause:?}");
             }
         }
@@ -216,7 +222,7 @@ fn is_refusal(cause: &TrainError) -> bool {
 
 #[test]
 fn edges_of_sizes_run_with_every_method() {
-    let _turn = one_at_a_time();
+    let _turn = beside_others();
     let world = World::new();
     for method in ["pt", "dept", "adept", "full"] {
         for edge in [
@@ -260,7 +266,7 @@ fn targets_of_one_token_are_refused_by_their_range() {
 /// Files with very few rows, with a single class, with an empty split.
 #[test]
 fn data_of_hardly_any_rows_run_or_are_refused() {
-    let _turn = one_at_a_time();
+    let _turn = beside_others();
     let world = World::new();
     let file = |rows: usize, classes: usize| {
         let row = |row: usize| {
@@ -313,7 +319,7 @@ fn every_number_of_a_pretraining_is_refused_by_its_range_or_accepted() {
 /// One pretraining run for each field's smallest value, on a corpus of a few hundred words.
 #[test]
 fn the_smallest_numbers_of_a_pretraining_run_or_are_refused() {
-    let _turn = one_at_a_time();
+    let _turn = beside_others();
     let root = tempfile::tempdir().unwrap();
     let words = [
         "harbour", "lantern", "crossed", "morning", "painter", "followed", "winter", "garden", "letter",

@@ -12,7 +12,7 @@ use adept_train::TrainError;
 use adept_train::config::{Resolved, resolve};
 use adept_train::folder::{self, FolderError, FolderKind, MARKER, RunFolder};
 
-use crate::common::{AB, Watcher, one_at_a_time};
+use crate::common::{AB, Watcher, beside_others};
 use crate::world::world;
 
 const KINDS: [FolderKind; 3] = [FolderKind::Run, FolderKind::Pretraining, FolderKind::Grid];
@@ -180,7 +180,7 @@ fn go(resolved: &Resolved, out: &Path, watcher: &mut Watcher) -> Result<(), Trai
 /// Runs of versions before the marker are resumed, at whatever point they were stopped.
 #[test]
 fn what_an_earlier_version_left_is_ours() {
-    let _turn = one_at_a_time();
+    let _turn = beside_others();
     let root = tempfile::tempdir().unwrap();
     let (data, backbone) = world(root.path());
     let resolved = settings(&data, &backbone);
@@ -237,7 +237,7 @@ fn what_an_earlier_version_left_is_ours() {
 /// Files that a user puts into a run's folder or its subfolders survive training, resuming and overwriting.
 #[test]
 fn somebody_elses_files_in_a_run_stay() {
-    let _turn = one_at_a_time();
+    let _turn = beside_others();
     let root = tempfile::tempdir().unwrap();
     let (data, backbone) = world(root.path());
     let resolved = settings(&data, &backbone);

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::common::{AB, Watcher, bytes, one_at_a_time};
+use crate::common::{AB, Watcher, alone, beside_others, bytes};
 use crate::world::world;
 use adept_core::{Adapter, Intervention as _, file};
 use adept_lab::run::{load_backbone, prepare, run};
@@ -67,7 +67,7 @@ fn go(resolved: &Resolved, folder: &Path, watcher: &mut Watcher) -> Result<RunRe
 
 #[test]
 fn tasks_are_scored_apart_and_together_and_leave_an_adapter_each() {
-    let _turn = one_at_a_time();
+    let _turn = beside_others();
     let root = tempfile::tempdir().unwrap();
     let places = two_tasks(root.path());
     let device = Default::default();
@@ -186,7 +186,7 @@ fn tasks_are_scored_apart_and_together_and_leave_an_adapter_each() {
 
 #[test]
 fn a_stopped_run_on_several_tasks_goes_on_to_the_same_adapter_byte_for_byte() {
-    let _turn = one_at_a_time();
+    let _turn = alone();
     let root = tempfile::tempdir().unwrap();
     let places = two_tasks(root.path());
     let teachers = root.path().join("teachers");
@@ -233,7 +233,7 @@ fn a_stopped_run_on_several_tasks_goes_on_to_the_same_adapter_byte_for_byte() {
 /// The step of each task's adapter is that of its own best score, also in a run that was stopped.
 #[test]
 fn each_task_may_keep_its_own_best_step() {
-    let _turn = one_at_a_time();
+    let _turn = alone();
     let root = tempfile::tempdir().unwrap();
     let places = two_tasks(root.path());
     let overrides = [
@@ -281,7 +281,7 @@ fn each_task_may_keep_its_own_best_step() {
 /// first loss is that of the targets alone.
 #[test]
 fn teachers_add_to_the_loss_what_a_student_lacks() {
-    let _turn = one_at_a_time();
+    let _turn = alone();
     let root = tempfile::tempdir().unwrap();
     let places = two_tasks(root.path());
     let first_loss = |name: &str, overrides: &[&str]| {

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::{AB, one_at_a_time};
+use crate::common::{AB, alone};
 use crate::run::settings;
 use crate::world::world;
 use adept_core::{Adapter, AdapterMetadata, Fingerprint, Intervention as _, file};
@@ -292,7 +292,7 @@ impl Observer for Judged {
 /// The channels that a side network starts from are those of its task, chosen once for a run.
 #[test]
 fn a_side_network_starts_from_gradients_of_its_training_rows() {
-    let _turn = one_at_a_time();
+    let _turn = alone();
     let world = World::new();
     let begun = |init: &str, out: &str, observer: &mut dyn Observer| {
         let init = format!("adapter.lst.init={init}");

@@ -37,7 +37,7 @@ pub(super) fn run(plan: Plan) -> Result<ExitCode, String> {
     if plan.privileged {
         // Without a separate file tree the interpreter may be in a place that only root can read.
         if own_tree {
-            user::become_nobody()?;
+            user::become_nobody(&proc_self, plan.wanted.contains(&Layer::User))?;
         }
         put_on(&plan, Layer::User, || user::enter_namespace(&proc_self))?;
     }

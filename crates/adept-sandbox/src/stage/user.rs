@@ -1,7 +1,9 @@
 //! The identity inside: a user unknown to the system outside.
 
 use std::fs;
+use std::io;
 use std::os::fd::OwnedFd;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::fcntl::{OFlag, open, openat};
 use nix::sched::{CloneFlags, unshare};
@@ -14,6 +16,8 @@ use super::refused;
 
 /// Id of the user and group `nobody`, the same on every distribution.
 const NOBODY: u32 = 65534;
+/// Ids that neither a distribution nor systemd gives away.
+const UNUSED: std::ops::Range<u32> = 0x7000_0000..0x8000_0000;
 
 /// A handle to this process's own `/proc` folder, which remains valid when the file tree changes.
 pub(super) fn proc_self() -> Result<OwnedFd, String> {
@@ -58,15 +62,28 @@ pub(super) fn map(proc_self: &OwnedFd, uid: Uid, gid: Gid) -> Result<(), String>
     put("gid_map", format!("0 {gid} 1"))
 }
 
-/// Irrevocably changes from root to nobody.
-pub(super) fn become_nobody() -> Result<(), String> {
-    let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+/// Irrevocably changes from root to nobody; without a user namespace, where the kernel counts a user's processes over
+/// all runs, to a user of this run's own if there are so many.
+pub(super) fn become_nobody(proc_self: &OwnedFd, in_namespace: bool) -> Result<(), String> {
+    let own = unused_id(proc_self).filter(|_| !in_namespace);
+    let (uid, gid) = (Uid::from_raw(own.unwrap_or(NOBODY)), Gid::from_raw(NOBODY));
     setgroups(&[]).map_err(refused("setgroups"))?;
     setresgid(gid, gid, gid).map_err(refused("setresgid"))?;
     setresuid(uid, uid, uid).map_err(refused("setresuid"))?;
     // Both are reset by the change of user: without the first, the files in /proc/self would belong to root.
     prctl::set_dumpable(true).map_err(refused("prctl(PR_SET_DUMPABLE)"))?;
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(refused("prctl(PR_SET_PDEATHSIG)"))
+}
+
+/// An id that no other run has at the same time, as good as certainly.
+fn unused_id(proc_self: &OwnedFd) -> Option<u32> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    let id = UNUSED.start + now.subsec_nanos() % (UNUSED.end - UNUSED.start);
+    let knows = |file| {
+        let handle = openat(proc_self, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+        Some(has_id(&io::read_to_string(fs::File::from(handle)).ok()?, id))
+    };
+    (knows("uid_map")? && knows("gid_map")?).then_some(id)
 }
 
 /// Enters a user namespace in which this user is root, so that processes are counted for this run only.

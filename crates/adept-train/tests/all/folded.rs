@@ -22,7 +22,7 @@ impl Intervention<Flex> for PromptAlone {
 
 #[test]
 fn a_folded_vocabulary_gives_the_losses_and_answers_of_the_offsets() {
-    let _turn = one_at_a_time();
+    let _turn = beside_others();
     let folder = tempfile::tempdir().unwrap();
     let (resolved, rows, backbone) = (
         config(&["train.steps=40", "evaluation.every=40"]),

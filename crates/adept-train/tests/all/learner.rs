@@ -47,7 +47,7 @@ fn first_and_last_loss(name: &str) -> (f64, f64) {
 
 #[test]
 fn the_loss_falls_under_every_method() {
-    let _turn = one_at_a_time();
+    let _turn = alone();
     for method in TrainMethod::all().map(TrainMethod::name) {
         let factor = if method == "full" { 0.5 } else { 0.95 };
         let (first, last) = first_and_last_loss(method);
@@ -173,7 +173,7 @@ fn a_frozen_backbone_gets_no_gradient() {
 /// Full fine-tuning creates new tensors: the original backbone, shared with other runs, is unchanged.
 #[test]
 fn full_training_leaves_the_given_backbone_alone() {
-    let _turn = one_at_a_time();
+    let _turn = beside_others();
     let folder = tempfile::tempdir().unwrap();
     let backbone = backbone();
     let before = backbone.clone();
@@ -238,7 +238,7 @@ fn poisoned(token: usize) -> adept_models::T5<Flex> {
 
 #[test]
 fn a_loss_that_is_not_a_number_ends_the_run_before_anything_is_saved() {
-    let _turn = one_at_a_time();
+    let _turn = beside_others();
     const TOKEN: usize = 38;
     let mut rows = Rows::new();
     let bad_row = 5;
@@ -321,7 +321,7 @@ fn a_loss_that_is_not_a_number_ends_the_run_before_anything_is_saved() {
 /// With rates of zero every evaluation has the same score: the first one is kept.
 #[test]
 fn equal_scores_keep_the_earlier_step() {
-    let _turn = one_at_a_time();
+    let _turn = beside_others();
     let folder = tempfile::tempdir().unwrap();
     let resolved = config(&["optimizer.prompt.learning_rate=0", "optimizer.offset.learning_rate=0"]);
     let target = adapter_target(&resolved, &backbone());

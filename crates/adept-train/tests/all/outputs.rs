@@ -34,7 +34,7 @@ fn charted(folder: &Path) -> Vec<usize> {
 
 #[test]
 fn a_resumed_run_has_every_event_once() {
-    let _turn = one_at_a_time();
+    let _turn = beside_others();
     let (resolved, rows, backbone) = (config(&["adapter.method=pt"]), Rows::new(), backbone());
     let target = adapter_target(&resolved, &backbone);
     let whole = tempfile::tempdir().unwrap();
@@ -76,7 +76,7 @@ fn a_resumed_run_has_every_event_once() {
 
 #[test]
 fn a_run_without_tensorboard_writes_no_events() {
-    let _turn = one_at_a_time();
+    let _turn = beside_others();
     let (resolved, rows, backbone) = (
         config(&["adapter.method=pt", "train.tensorboard=false"]),
         Rows::new(),
@@ -96,7 +96,7 @@ fn a_run_without_tensorboard_writes_no_events() {
 
 #[test]
 fn a_card_says_what_the_record_says() {
-    let _turn = one_at_a_time();
+    let _turn = beside_others();
     let overrides = [
         "task=sst2",
         "data=/home/me/data",

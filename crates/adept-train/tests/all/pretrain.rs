@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::common::{AB, bytes, one_at_a_time};
+use crate::common::{AB, alone, beside_others, bytes};
 use adept_models::T5;
 use adept_train::TrainError;
 use adept_train::pretrain::record::PretrainLine;
@@ -176,7 +176,7 @@ impl PretrainObserver for Watcher {
 /// accumulation, between steps, and within evaluations.
 #[track_caller]
 fn goes_on(overrides: &[&str]) {
-    let _turn = one_at_a_time();
+    let _turn = alone();
     let world = World::new();
     let mut watcher = Watcher::default();
     world.run("whole", overrides, &mut watcher).unwrap();
@@ -209,7 +209,7 @@ fn pretrain_with_adafactor_goes_on_bit_for_bit() {
 
 #[test]
 fn pretrain_can_be_made_longer_before_the_decay_begins() {
-    let _turn = one_at_a_time();
+    let _turn = alone();
     let world = World::new();
     world.run("whole", &["train.steps=12"], &mut ()).unwrap();
     // The first six steps of both runs have the same rates: warm-up of two, decay over the last three of eight.
@@ -247,7 +247,7 @@ fn pretrain_can_be_made_longer_before_the_decay_begins() {
 
 #[test]
 fn pretrain_refuses_another_run_and_uses_what_was_made() {
-    let _turn = one_at_a_time();
+    let _turn = beside_others();
     let world = World::new();
     let mut first = Watcher {
         stop_at: Some(6),
@@ -288,7 +288,7 @@ fn pretrain_refuses_another_run_and_uses_what_was_made() {
 
 #[test]
 fn pretrain_writes_a_model_that_knows_more_than_chance() {
-    let _turn = one_at_a_time();
+    let _turn = alone();
     let world = World::new();
     let overrides = [
         "train.steps=120",
@@ -328,7 +328,7 @@ fn pretrain_writes_a_model_that_knows_more_than_chance() {
 
 #[test]
 fn pretrain_takes_the_sources_of_tasks_as_text() {
-    let _turn = one_at_a_time();
+    let _turn = beside_others();
     let world = World::new();
     world.run("without", &[], &mut ()).unwrap();
     world.run("with", &["text.tasks=true"], &mut ()).unwrap();
@@ -358,7 +358,7 @@ fn pretrain_plans_without_writing() {
 
 #[test]
 fn pretrain_ends_at_a_loss_that_is_no_number() {
-    let _turn = one_at_a_time();
+    let _turn = beside_others();
     let world = World::new();
     let overrides = [
         "optimizer.learning_rate=100",

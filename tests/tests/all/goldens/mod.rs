@@ -8,6 +8,16 @@ use burn::backend::Autodiff;
 use burn_flex::Flex;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
+/// Whether tests take their time: with `ADEPT_THOROUGH` in the environment, as in CI.
+pub fn thorough() -> bool {
+    std::env::var_os("ADEPT_THOROUGH").is_some()
+}
+
+/// The families or methods that a change is tried on: where tests do not take their time, the first.
+pub fn some_of(all: &'static [&'static str]) -> &'static [&'static str] {
+    &all[..if thorough() { all.len() } else { 1 }]
+}
+
 pub fn golden(family: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens").join(family)
 }
@@ -134,20 +144,48 @@ impl Shift {
     }
 }
 
-/// Shifts tensors and expects exactly their groups to fail. Several cases, with no two of the same group, are checked
-/// together, since a verification takes a second.
-#[track_caller]
-pub fn each_fails_its_group(family: &str, cases: impl IntoIterator<Item = Shift>) {
-    let mut runs: Vec<Vec<Shift>> = vec![Vec::new(), Vec::new()];
+/// Divides cases that a report tells apart into those that are changed together, since a verification takes a second;
+/// no two of the same `group`, and neighbours, which are often alike, in different ones of `sets`. Where tests take their
+/// time, every case is also changed without any other.
+pub fn together<T: Clone, G: PartialEq>(
+    sets: usize,
+    cases: impl IntoIterator<Item = T>,
+    group: impl Fn(&T) -> G,
+) -> Vec<Vec<T>> {
+    let sets = if thorough() { 1 } else { sets };
+    let mut found: Vec<Vec<T>> = (0..sets).map(|_| Vec::new()).collect();
     for (number, case) in cases.into_iter().enumerate() {
-        let holds = |run: &[Shift]| run.iter().any(|other| other.group == case.group);
-        let place = (number % 2..runs.len()).find(|place| !holds(&runs[*place]));
-        match place {
-            Some(place) => runs[place].push(case),
-            None => runs.push(vec![case]),
+        let holds = |set: &[T]| set.iter().any(|other| group(other) == group(&case));
+        match (number % sets..found.len()).find(|place| !holds(&found[*place])) {
+            Some(place) => found[place].push(case),
+            None => found.push(vec![case]),
         }
     }
-    for run in runs {
+    if thorough() {
+        found = found.iter().flat_map(|set| separated(set)).collect();
+    }
+    found
+}
+
+/// Sets so that for any two cases there is one with the first and without the second: those of the bits of their codes,
+/// none of which contains another (Sperner's theorem).
+fn separated<T: Clone>(cases: &[T]) -> Vec<Vec<T>> {
+    let codes = |bits: u32| (0..1_u32 << bits).filter(move |code| code.count_ones() == bits.div_ceil(2));
+    let bits = (1..).find(|bits| codes(*bits).count() >= cases.len()).unwrap();
+    let of_bit = |bit: u32| {
+        let coded = cases.iter().zip(codes(bits));
+        coded
+            .filter(move |(_, code)| code >> bit & 1 == 1)
+            .map(|(case, _)| case.clone())
+            .collect()
+    };
+    (0..bits).map(of_bit).collect()
+}
+
+/// Shifts tensors and expects exactly their groups to fail.
+#[track_caller]
+pub fn each_fails_its_group(family: &str, cases: impl IntoIterator<Item = Shift>) {
+    for run in together(2, cases, |case| case.group.clone()) {
         let copy = Copy::of(family);
         for Shift { file, tensor, by, .. } in &run {
             copy.shift_in(file, tensor, *by);

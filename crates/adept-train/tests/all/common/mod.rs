@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use adept_core::{AdapterConfig, AdapterInit, AdapterMetadata, FanIn, Method, PromptInit};
 use adept_data::{Batch, BatchOptions, Batcher, Encoded, Layout, Metric, Right};
@@ -33,11 +33,17 @@ pub type AB = Autodiff<Flex>;
 pub type Adapter = AdapterTarget<AB, T5<AB>>;
 pub type Full = FullTarget<AB, T5<AB>>;
 
-/// Flex has one random generator per process, so tests that train with dropout take turns.
-pub fn one_at_a_time() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+/// Flex has one random generator per process: a test that compares what two runs drew from it has it to itself.
+pub fn alone() -> RwLockWriteGuard<'static, ()> {
+    TURN.write().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// For tests that draw from the generator and compare nothing that depends on what they drew.
+pub fn beside_others() -> RwLockReadGuard<'static, ()> {
+    TURN.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+static TURN: RwLock<()> = RwLock::new(());
 
 pub const WIDTH: usize = 12;
 pub const TARGET_WIDTH: usize = 3;
