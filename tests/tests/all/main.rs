@@ -7,6 +7,8 @@ mod packages;
 mod peft_files;
 mod prefixes;
 mod pretrain;
+#[path = "../../../crates/adept-data/tests/all/thorough.rs"]
+mod thorough;
 mod verify;
 mod verify_causal;
 mod verify_methods;

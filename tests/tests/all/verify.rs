@@ -5,7 +5,8 @@
 //! recorded in docs/measurements.
 #![allow(clippy::print_stdout)]
 
-use crate::goldens::{Copy, GOLDEN, Shift, change, each_fails_its_group, failed, golden, thorough};
+use crate::goldens::{Copy, GOLDEN, Shift, change, each_fails_its_group, failed, golden};
+use crate::thorough::thorough;
 use adept_lab::verify::{VerifyError, limit, verify};
 use adept_models::generate::GenerateError;
 use burn::backend::Autodiff;

@@ -2,7 +2,8 @@
 //! if a value, a weight or a setting is modified.
 #![allow(clippy::print_stdout)]
 
-use crate::goldens::{Copy, Shift, change, each_fails_its_group, failed, golden, some_of, thorough};
+use crate::goldens::{Copy, Shift, change, each_fails_its_group, failed, golden, some_of};
+use crate::thorough::thorough;
 use adept_lab::verify::{VerifyError, VerifyReport, limit, verify};
 use adept_models::ModelError;
 use burn::backend::Autodiff;

@@ -6,7 +6,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::common::{Outcome, adept, command, copy, fresh, json, sample, thorough, train};
+use crate::common::{Outcome, adept, command, copy, fresh, json, sample, train};
+use crate::thorough::thorough;
 use tempfile::TempDir;
 
 /// A mount point for a small file system during a command, and a folder to which the remains are copied.

@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::common::{adept, command, fresh, sample, thorough, train};
+use crate::common::{adept, command, fresh, sample, train};
+use crate::thorough::thorough;
 
 /// Methods of different kind and how often a run of each is killed: a prompt with an offset, changed weights with
 /// dropout of their own, keys and values of every block made by a network.

@@ -26,5 +26,7 @@ mod reproduce;
 mod search;
 #[cfg(unix)]
 mod slurm;
+#[path = "../../../adept-data/tests/all/thorough.rs"]
+mod thorough;
 mod trained_with;
 mod weights;

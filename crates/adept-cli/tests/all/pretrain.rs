@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::common::{Outcome, adept, command, fresh, thorough};
+use crate::common::{Outcome, adept, command, fresh};
+use crate::thorough::thorough;
 use tempfile::TempDir;
 
 /// Corpus, task and configuration in one folder.

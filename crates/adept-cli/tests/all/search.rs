@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::common::{Outcome, finish, fresh, json, thorough, with_datasets};
+use crate::common::{Outcome, finish, fresh, json, with_datasets};
+use crate::thorough::thorough;
 
 /// `reproduce TABLE` on RTE, shortened to take seconds.
 fn arguments(table: &str, out: &Path, more: &[&str]) -> Vec<String> {

@@ -24,3 +24,4 @@ mod real_files;
 mod real_tasks;
 mod rows;
 mod splits;
+mod thorough;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use crate::thorough::thorough;
 use adept_data::{
     BatchOptions, Batcher, DataError, Encoded, FewShot, Layout, Lengths, LoadOptions, Right, RowEncoder, RowsOrigin,
     ScoreRounding, Task, TaskRows, TextTokenizer, load_task, open_task,
@@ -111,11 +112,7 @@ fn rows_are_those_of_the_loader() {
     let kept = tempfile::tempdir().expect("a temporary folder");
     // One sentence, two, a score; the others only where tests take their time, as in CI.
     let names = ["cola", "stsb", "rte", "mnli", "mrpc", "qnli", "qqp", "sst2"];
-    let tried = if std::env::var_os("ADEPT_THOROUGH").is_some() {
-        names.len()
-    } else {
-        3
-    };
+    let tried = if thorough() { names.len() } else { 3 };
     for name in &names[..tried] {
         let (root, options) = (datasets("glue-sample"), LoadOptions::default());
         same_as_in_memory(&task(name), &root, &options, None);

@@ -12,6 +12,7 @@ use adept_train::config::{ConfigError, Resolved, resolve};
 use adept_train::pretrain;
 
 use crate::common::{AB, Watcher, beside_others};
+use crate::thorough::thorough;
 use crate::world::world;
 
 /// Edge values of a kind, as a user would write them.
@@ -185,7 +186,7 @@ fn every_number_of_a_run_is_used_or_refused_by_its_range() {
         let kept = accepted(field, &|assignment| world.settings(&with(assignment)).map(drop));
         for value in kept {
             let is_long = is_long(field, &value);
-            let value = match is_long && std::env::var_os("ADEPT_THOROUGH").is_none() {
+            let value = match is_long && !thorough() {
                 true => LARGEST_RUN.to_string(),
                 false => value,
             };

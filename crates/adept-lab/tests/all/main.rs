@@ -18,4 +18,6 @@ mod lengths;
 mod run;
 mod several;
 mod start;
+#[path = "../../../adept-data/tests/all/thorough.rs"]
+mod thorough;
 mod world;

@@ -7,6 +7,7 @@ use crate::common::outside::Outside;
 use crate::common::{run, sandbox, settings, unhurried, without};
 use adept_sandbox::{Layer, Outcome, Sandbox, SandboxError, Settings};
 use nix::libc;
+use nix::unistd::Uid;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
 /// All layers with `ADEPT_THOROUGH` in the environment, as in CI, else some: a sandbox takes half a second to try itself.
@@ -101,6 +102,29 @@ def f():
     );
     assert!(!scratch.exists());
     assert_eq!(outside.touched(""), [""; 0]);
+}
+
+/// Without a user namespace the kernel counts a user's processes over all runs.
+#[test]
+fn runs_without_a_user_namespace_leave_each_other_their_processes() {
+    // Only root can become a user that no other run has.
+    let (Some(sandbox), true) = (without(Layer::User), Uid::effective().is_root()) else {
+        return;
+    };
+    let threads = "import threading, time
+def f():
+    threads = [threading.Thread(target=time.sleep, args=(1,)) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return len(threads)";
+    std::thread::scope(|scope| {
+        let runs = [(); 3].map(|()| scope.spawn(|| run(&sandbox, threads, "assert f() == 10", &unhurried()).unwrap()));
+        for verdict in runs.map(|run| run.join().unwrap()) {
+            assert_eq!(verdict.outcome, Outcome::Pass, "{}", verdict.output);
+        }
+    });
 }
 
 /// Nothing would end a program's remaining processes, so it must not start any.
@@ -234,7 +258,7 @@ fn the_reason_and_the_remedy_are_those_of_what_is_in_the_way() {
     assert!(first.contains("EPERM") && second.contains(FILTER), "{said}");
     let (first, second) = about(&said, "net");
     assert!(first.contains("unshare(CLONE_NEWNET)"), "{said}");
-    let is_root = nix::unistd::Uid::effective().is_root();
+    let is_root = Uid::effective().is_root();
     assert!(
         second.contains(if is_root { FILTER } else { "follows from `user`" }),
         "{said}"

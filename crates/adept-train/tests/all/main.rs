@@ -14,3 +14,5 @@ mod learner;
 mod outputs;
 mod pretrain;
 mod resume;
+#[path = "../../../adept-data/tests/all/thorough.rs"]
+mod thorough;

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::common::*;
+use crate::thorough::thorough;
 use adept_core::Method;
 use adept_train::TrainError;
 use adept_train::record::{self, Line};
@@ -110,11 +111,7 @@ fn every_method_goes_on_bit_for_bit() {
         ("adept", "adapter.adept.prompt=p_tuning"),
     ];
     // More stops only where tests take their time, as in CI.
-    let stops = if std::env::var_os("ADEPT_THOROUGH").is_some() {
-        &[1, 9, 20][..]
-    } else {
-        &[9]
-    };
+    let stops = if thorough() { &[1, 9, 20][..] } else { &[9] };
     let plain = Method::ALL.iter().map(|method| (method.name(), None));
     let variants = variants.into_iter().map(|(method, more)| (method, Some(more)));
     for (method, more) in plain.chain(variants) {

@@ -3,15 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::thorough::thorough;
 use adept_lab::verify::{VerifyError, VerifyReport, verify};
 use burn::backend::Autodiff;
 use burn_flex::Flex;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-
-/// Whether tests take their time: with `ADEPT_THOROUGH` in the environment, as in CI.
-pub fn thorough() -> bool {
-    std::env::var_os("ADEPT_THOROUGH").is_some()
-}
 
 /// The families or methods that a change is tried on: where tests do not take their time, the first.
 pub fn some_of(all: &'static [&'static str]) -> &'static [&'static str] {

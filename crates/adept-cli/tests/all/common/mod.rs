@@ -65,16 +65,6 @@ pub fn command<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>
     command
 }
 
-/// Whether tests that take many seconds run, and others in full: with `ADEPT_THOROUGH` in the environment, as in CI.
-#[allow(clippy::print_stderr, reason = "a test that is skipped says so")]
-pub fn thorough() -> bool {
-    let is_asked_for = std::env::var_os("ADEPT_THOROUGH").is_some();
-    if !is_asked_for {
-        eprintln!("skipped, or not in full: set ADEPT_THOROUGH for it");
-    }
-    is_asked_for
-}
-
 /// Runs the program to completion.
 pub fn adept<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) -> Outcome {
     finish(command(arguments))
