@@ -53,8 +53,8 @@ fn is_numeric(field: &&Field) -> bool {
     )
 }
 
-/// Sizes above this are accepted, but run only with `ADEPT_THOROUGH` in the environment, as in CI: they take half a minute of
-/// matrix products and no other way through the code.
+/// Sizes above this are accepted, but run only where tests take their time: they need half a minute of matrix products
+/// and take no other way through the code.
 const LARGEST_RUN: i64 = 128;
 
 /// Whether a setting is a size of what is trained or generated, and `text` too large a one to run.

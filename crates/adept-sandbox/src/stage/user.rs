@@ -79,11 +79,8 @@ pub(super) fn become_nobody(proc_self: &OwnedFd, in_namespace: bool) -> Result<(
 fn unused_id(proc_self: &OwnedFd) -> Option<u32> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
     let id = UNUSED.start + now.subsec_nanos() % (UNUSED.end - UNUSED.start);
-    let knows = |file| {
-        let handle = openat(proc_self, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
-        Some(has_id(&io::read_to_string(fs::File::from(handle)).ok()?, id))
-    };
-    (knows("uid_map")? && knows("gid_map")?).then_some(id)
+    let map = openat(proc_self, "uid_map", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+    has_id(&io::read_to_string(fs::File::from(map)).ok()?, id).then_some(id)
 }
 
 /// Enters a user namespace in which this user is root, so that processes are counted for this run only.

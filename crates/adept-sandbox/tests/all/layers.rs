@@ -10,7 +10,8 @@ use nix::libc;
 use nix::unistd::Uid;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
-/// All layers with `ADEPT_THOROUGH` in the environment, as in CI, else some: a sandbox takes half a second to try itself.
+/// All layers with `ADEPT_THOROUGH` in the environment, as in CI, else some: a sandbox takes half a second to try
+/// itself.
 fn some_layers() -> impl Iterator<Item = Layer> {
     let step = if std::env::var_os("ADEPT_THOROUGH").is_some() {
         1

@@ -141,8 +141,8 @@ impl Shift {
 }
 
 /// Divides cases that a report tells apart into those that are changed together, since a verification takes a second;
-/// no two of the same `group`, and neighbours, which are often alike, in different ones of `sets`. Where tests take their
-/// time, every case is also changed without any other.
+/// no two of the same `group`, and neighbours, which are often alike, in different ones of `sets`. Where tests take
+/// their time, there is for any two cases a set with the first and without the second.
 pub fn together<T: Clone, G: PartialEq>(
     sets: usize,
     cases: impl IntoIterator<Item = T>,
