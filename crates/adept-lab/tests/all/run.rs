@@ -95,6 +95,7 @@ fn every_method_runs_from_files_to_a_result_that_loads() {
             .iter()
             .zip(&labels.answers)
             .filter(|(right, answer)| right == answer);
+        // Rounded where it is divided, here before the factor and there after it.
         let share = right.count() as f64 / 12.0;
         assert!((result.test["accuracy"] - 100.0 * share).abs() < 1e-9, "{method}");
 
