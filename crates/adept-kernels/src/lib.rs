@@ -13,6 +13,7 @@ mod activation;
 mod attention;
 mod embedding;
 mod head;
+mod keys_values;
 mod loss;
 mod norm;
 pub mod optimizer;

@@ -8,6 +8,7 @@
 
 use burn::tensor::{Distribution, Tensor, backend::Backend};
 
+pub use crate::keys_values::{KeysValues, States};
 use crate::{AttentionBias, attention, gated_gelu, relu, rms_norm};
 
 /// Maximum number of weight elements of a sublayer that is assumed to stay in a cache (2 MiB).
@@ -49,50 +50,9 @@ pub struct FeedForwardWeights<B: Backend> {
     pub wo: Tensor<B, 2>,
 }
 
-/// Keys and values of a memory, computed once and used by each pass over it.
-#[derive(Debug, Clone)]
-pub enum KeysValues<B: Backend> {
-    /// Separate, `[b, k, h·c]` each.
-    Apart(Tensor<B, 3>, Tensor<B, 3>),
-    /// Concatenated, `[b, k, 2·h·c]`, for the fused kernel.
-    Together(Tensor<B, 3>),
-}
-
-impl<B: Backend> KeysValues<B> {
-    /// Projects states `[b, k, d]` without a norm; weights are `[d, h·c]`.
-    pub fn new(states: Tensor<B, 3>, key: Tensor<B, 2>, value: Tensor<B, 2>, settings: Settings) -> Self {
-        #[cfg(feature = "flex")]
-        if let Some(route) = fused::<B>(settings, key.shape().num_elements() * 4) {
-            return Self::Together(crate::flex::keys_values(route, states, key, value));
-        }
-        let _ = settings;
-        Self::Apart(linear(states.clone(), key), linear(states, value))
-    }
-
-    /// Separate keys and values.
-    pub fn apart(self) -> (Tensor<B, 3>, Tensor<B, 3>) {
-        match self {
-            Self::Apart(keys, values) => (keys, values),
-            Self::Together(both) => {
-                let [b, k, wide] = both.dims();
-                let half = |start| both.clone().slice([0..b, 0..k, start..start + wide / 2]);
-                (half(0), half(wide / 2))
-            }
-        }
-    }
-
-    /// Number of rows in the memory.
-    fn rows(&self) -> usize {
-        match self {
-            Self::Apart(keys, _) => keys.dims()[0],
-            Self::Together(both) => both.dims()[0],
-        }
-    }
-}
-
 /// The route of the fused kernels, if they should be used for a sublayer with `weights` elements.
 #[cfg(feature = "flex")]
-fn fused<B: Backend>(settings: Settings, weights: usize) -> Option<crate::flex::Route> {
+pub(crate) fn fused<B: Backend>(settings: Settings, weights: usize) -> Option<crate::flex::Route> {
     if settings.dropout > 0.0 || weights > CACHED {
         return None;
     }
@@ -166,17 +126,9 @@ pub fn cross_attention<B: Backend>(
     }
     let [rows, n, d] = x.dims();
     let b = memory.rows();
-    let (keys, values) = memory.clone().apart();
     let normed = rms_norm(x.clone(), weights.norm, settings.epsilon).reshape([b, rows / b * n, d]);
     let map = weights.inputs.into_iter().next().expect("there is one map");
-    let context = attention(
-        linear(normed, map),
-        keys,
-        values,
-        settings.heads,
-        bias,
-        settings.dropout,
-    );
+    let context = memory.attend(linear(normed, map), bias, settings);
     let added = dropout(linear(context, weights.output), settings.dropout);
     x + added.reshape([rows, n, d])
 }

@@ -4,6 +4,7 @@
 //! A kernel is used if the backend is `Flex` or `Autodiff<Flex>` and computes in float32; the backend's type is
 //! compared at run time ([`route`]). The tracked form registers its own backward step, which reuses the plain kernels.
 
+mod absorbed;
 mod activation;
 mod attention;
 mod attention_layer;
@@ -25,6 +26,7 @@ mod rotary;
 mod rows;
 mod slots;
 
+pub(crate) use absorbed::absorbed_attention;
 pub(crate) use activation::{Gelu, Silu, gated, gelu, relu};
 pub(crate) use attention::attention;
 pub(crate) use attention_layer::attention_layer;

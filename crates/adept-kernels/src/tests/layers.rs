@@ -102,6 +102,34 @@ fn cross_attention_figures<B: AutodiffBackend>(b: usize, candidates: usize, n: u
     figures
 }
 
+/// Keys and values that are made, or absorbed into the queries and the context.
+fn memory_figures<B: AutodiffBackend>(absorbed: bool, [b, q, k]: [usize; 3]) -> Figures {
+    let (d, inner) = (14, 10);
+    let (query, states) = (leaf::<B, 3>([b, q, inner], 1), leaf::<B, 3>([b, k, d], 2));
+    let [key, value] = [3, 4].map(|seed| weight::<B>([d, inner], seed));
+    let bias = AttentionBias::new(None, Some(key_mask::<B>(b, k)));
+    let parts = (states.clone(), key.clone(), value.clone());
+    let memory = match absorbed {
+        true => KeysValues::for_queries(parts.0, parts.1, parts.2, q, SETTINGS),
+        false => KeysValues::new(parts.0, parts.1, parts.2, SETTINGS),
+    };
+    assert_eq!(
+        matches!(memory, KeysValues::Absorbed(_)),
+        absorbed,
+        "{q} queries of {k} states"
+    );
+    let out = memory.attend(query.clone(), &bias, SETTINGS);
+    let grads = weighed(out.clone()).backward();
+    let mut figures = gradients(
+        &grads,
+        &[],
+        &[("key", &key), ("value", &value)],
+        &[("query", &query), ("states", &states)],
+    );
+    figures.push(("output", values(out)));
+    figures
+}
+
 fn feed_forward_figures<B: AutodiffBackend>(b: usize, n: usize, gated: bool) -> Figures {
     let (d, f) = (14, 110);
     let x = leaf::<B, 3>([b, n, d], 1);
@@ -179,6 +207,16 @@ fn cross_attention_sublayers() {
 }
 
 #[test]
+fn absorbed_attention_equals_attention_to_keys_and_values() {
+    // Fewer and more queries than a task's rows; products above and below the size of plain loops.
+    for sizes in [[3, 1, 17], [7, 2, 40], [19, 2, 9], [4, 3, 300]] {
+        let expected = memory_figures::<Composed>(false, sizes);
+        check(memory_figures::<Fused>(true, sizes), expected.clone());
+        check(memory_figures::<Composed>(true, sizes), expected);
+    }
+}
+
+#[test]
 fn feed_forward_sublayers() {
     for (b, n, gated) in [(3, 40, false), (7, 61, true), (1, 1, true), (1, 1, false)] {
         check(
@@ -214,6 +252,7 @@ fn the_number_of_threads_changes_no_bit() {
             [
                 self_attention_figures::<Fused>(20, 100),
                 cross_attention_figures::<Fused>(20, 1, 60, 80),
+                memory_figures::<Fused>(true, [40, 2, 800]),
                 feed_forward_figures::<Fused>(20, 50, true),
                 head_figures::<Fused>(&many, 9000),
             ]

@@ -32,14 +32,19 @@ pub struct Attention<B: Backend> {
 }
 
 impl<B: Backend> Attention<B> {
-    /// Keys and values of (already normalised) states `[b, n, d]`.
-    pub(super) fn keys_values(&self, states: Tensor<B, 3>, pass: Settings) -> KeysValues<B> {
+    /// Keys and values of (already normalised) states `[b, n, d]`, for one pass of `queries` a row or, if that is not
+    /// known, for any number of them.
+    pub(super) fn keys_values(&self, states: Tensor<B, 3>, queries: Option<usize>, pass: Settings) -> KeysValues<B> {
         if self.k.is_changed() || self.v.is_changed() || self.attached.prefix.is_some() {
             let (keys, values) = (self.k.forward(states.clone()), self.v.forward(states));
             let (keys, values) = self.attached.behind_prefix(keys, values);
             return KeysValues::Apart(keys, values);
         }
-        KeysValues::new(states, self.k.weight.val(), self.v.weight.val(), pass)
+        let (key, value) = (self.k.weight.val(), self.v.weight.val());
+        match queries {
+            Some(queries) => KeysValues::for_queries(states, key, value, queries, pass),
+            None => KeysValues::new(states, key, value, pass),
+        }
     }
 
     /// Queries, keys and values of self-attention on states `[b, n, d]` before their norm.
@@ -72,11 +77,10 @@ impl<B: Backend> Attention<B> {
     ) -> Tensor<B, 3> {
         if self.is_changed(&[&self.q, &self.o]) {
             let [rows, n, d] = x.dims();
-            let (keys, values) = memory.clone().apart();
-            let b = keys.dims()[0];
+            let b = memory.rows();
             let normed = self.layer_norm.forward(x.clone(), pass.epsilon);
             let query = self.q.forward(normed.reshape([b, rows / b * n, d]));
-            let context = attention(query, keys, values, pass.heads, bias, pass.dropout);
+            let context = memory.attend(query, bias, pass);
             let added = dropout(self.attached.after(self.o.forward(context)), pass.dropout);
             return x + added.reshape([rows, n, d]);
         }

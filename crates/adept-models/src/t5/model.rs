@@ -93,7 +93,8 @@ impl<B: Backend> T5<B> {
         mask: Tensor<B, 2, Bool>,
     ) -> Vec<Tensor<B, 3>> {
         let mut states = Vec::new();
-        let memory = self.memories(encoded, mask, self.pass(0.0)).own;
+        let queries = decoder_ids.dims()[1];
+        let memory = self.memories(encoded, mask, Some(queries), self.pass(0.0)).own;
         let last = self.decoder.decode_watched(
             self.embed(decoder_ids),
             &memory,
@@ -152,7 +153,7 @@ impl<B: Backend> T5<B> {
         mask: Tensor<B, 2, Bool>,
         dropout: f64,
     ) -> Tensor<B, 2> {
-        let memories = self.memories(encoded, mask, self.pass(dropout));
+        let memories = self.memories(encoded, mask, Some(decoder_ids.dims()[1]), self.pass(dropout));
         self.decoded(self.embed(decoder_ids), &memories, self.pass(dropout))
     }
 
@@ -165,7 +166,7 @@ impl<B: Backend> T5<B> {
     ) -> Tensor<B, 2> {
         let [candidates, t] = decoder_ids.dims();
         let ([b, _, _], d) = (encoded.dims(), self.config.d_model);
-        let memories = self.memories(encoded, mask, self.pass(0.0));
+        let memories = self.memories(encoded, mask, Some(candidates * t), self.pass(0.0));
         let embeddings = self
             .embed(decoder_ids)
             .unsqueeze::<4>()
@@ -175,11 +176,17 @@ impl<B: Backend> T5<B> {
     }
 
     /// What the stacks read of [`Seq2SeqBackbone::encode`]'s result: of a side network, the last channels are its own.
-    fn memories(&self, encoded: Tensor<B, 3>, mask: Tensor<B, 2, Bool>, pass: Settings) -> Memories<B> {
+    fn memories(
+        &self,
+        encoded: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        queries: Option<usize>,
+        pass: Settings,
+    ) -> Memories<B> {
         let Some(side) = &self.side else {
             let made = self.networks.as_ref();
             let made = made.map(|networks| networks.make(encoded.clone(), mask.clone()));
-            let own = self.decoder.memory(encoded, mask, pass);
+            let own = self.decoder.memory(encoded, mask, queries, pass);
             let own = own.with_networks(made.unwrap_or_default());
             return Memories { own, side: None };
         };
@@ -188,8 +195,8 @@ impl<B: Backend> T5<B> {
         // Joined with the side network's, the model's own states are part of its graph, which they are not to extend.
         let own = encoded.narrow(2, 0, d).detach();
         Memories {
-            own: self.decoder.memory(own, mask.clone(), pass),
-            side: Some(side.decoder.stack.memory(beside, mask, pass)),
+            own: self.decoder.memory(own, mask.clone(), queries, pass),
+            side: Some(side.decoder.stack.memory(beside, mask, queries, pass)),
         }
     }
 
@@ -363,7 +370,7 @@ impl<B: Backend> Seq2SeqBackbone<B> for T5<B> {
 
     fn start(&self, encoded: Tensor<B, 3>, mask: Tensor<B, 2, Bool>) -> T5Cache<B> {
         T5Cache {
-            memory: self.memories(encoded, mask, self.pass(0.0)),
+            memory: self.memories(encoded, mask, None, self.pass(0.0)),
             past: Vec::new(),
             side_past: Vec::new(),
         }

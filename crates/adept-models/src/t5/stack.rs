@@ -156,11 +156,18 @@ impl<B: Backend> Stack<B> {
     }
 
     /// The encoder's keys and values for every block: computed once per batch, however many tokens are decoded.
-    pub(super) fn memory(&self, encoded: Tensor<B, 3>, mask: Tensor<B, 2, Bool>, pass: Settings) -> Memory<B> {
+    /// `queries` is the number of decoder tokens a row if there is only one pass over them.
+    pub(super) fn memory(
+        &self,
+        encoded: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        queries: Option<usize>,
+        pass: Settings,
+    ) -> Memory<B> {
         let blocks = self
             .block
             .iter()
-            .map(|block| block.cross().keys_values(encoded.clone(), pass))
+            .map(|block| block.cross().keys_values(encoded.clone(), queries, pass))
             .collect();
         let m = self.block.first().map_or(0, |block| block.cross().attached.slots());
         Memory {
