@@ -137,7 +137,11 @@ mod tests {
     fn few_queries_are_absorbed_and_many_are_not() {
         // T5-base, 124 slots: the break-even is near the channels of a head.
         assert!([1, 2, 8, 20].iter().all(|q| is_cheaper_absorbed(*q, 124, 768, 768, 12)));
-        assert!([50, 64, 200].iter().all(|q| !is_cheaper_absorbed(*q, 124, 768, 768, 12)));
+        assert!(
+            [50, 64, 200]
+                .iter()
+                .all(|q| !is_cheaper_absorbed(*q, 124, 768, 768, 12))
+        );
         // A memory that is shorter than what would be made of the queries.
         assert!(!is_cheaper_absorbed(4, 3, 768, 768, 12));
     }

@@ -9,7 +9,7 @@
 use burn::tensor::{Distribution, Tensor, backend::Backend};
 
 pub use crate::keys_values::{KeysValues, States};
-use crate::{AttentionBias, attention, gated_gelu, relu, rms_norm};
+use crate::{AttentionBias, Prepared, attention, gated_gelu, relu, rms_norm};
 
 /// Maximum number of weight elements of a sublayer that is assumed to stay in a cache (2 MiB).
 #[cfg(feature = "flex")]
@@ -66,12 +66,23 @@ pub fn linear<B: Backend>(x: Tensor<B, 3>, weight: Tensor<B, 2>) -> Tensor<B, 3>
     linear_rows(x.reshape([b * n, d]), weight).reshape([b, n, out])
 }
 
+/// [`linear`] with a weight that was prepared for a lower precision, or as it is.
+pub fn linear_prepared<B: Backend>(x: Tensor<B, 3>, weight: Tensor<B, 2>, prepared: Option<&Prepared>) -> Tensor<B, 3> {
+    let Some(prepared) = prepared else {
+        return linear(x, weight);
+    };
+    let ([b, n, d], [_, out]) = (x.dims(), weight.dims());
+    prepared.product(x.reshape([b * n, d]), weight).reshape([b, n, out])
+}
+
 /// `[n, in]` to `[n, out]`. Few rows on the plain flex backend, as in every step of generation, use a special product
 /// that reads the weight once.
 pub fn linear_rows<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tensor<B, 2> {
     #[cfg(feature = "flex")]
-    if crate::flex::are_few(x.dims()[0]) && crate::flex::route::<B>() == Some(crate::flex::Route::Plain) {
-        return crate::flex::linear(x, weight);
+    match crate::flex::route::<B>() {
+        Some(crate::flex::Route::Plain) if crate::flex::are_few(x.dims()[0]) => return crate::flex::linear(x, weight),
+        Some(crate::flex::Route::Tracked) => return crate::flex::product(x, weight),
+        _ => {}
     }
     crate::product(x, weight)
 }

@@ -5,6 +5,7 @@
 
 mod decoder;
 mod layers;
+mod precision;
 
 use burn::backend::Autodiff;
 use burn::tensor::{Bool, Int, Tensor, TensorData, backend::AutodiffBackend};

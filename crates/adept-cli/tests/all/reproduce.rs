@@ -436,6 +436,16 @@ fn rows_that_start_from_other_runs_bring_them_along_and_are_not_run_twice() {
         ],
     ))
     .failed(2, &["which is not finished", "adept reproduce superglue --methods pt"]);
+    // Every row that is missing, in one command.
+    run(&arguments(
+        "pt,dept",
+        &[
+            "--set=adapter.init=adapter",
+            "--set=adapter.init_from={superglue:boolq/dept}",
+            "--set=adapter.sources={superglue:boolq/dept},{superglue:boolq/pt}",
+        ],
+    ))
+    .failed(2, &["adept reproduce superglue --methods dept,pt` first"]);
     run(&arguments("spott", &[])).failed(2, &["spott"]);
 }
 

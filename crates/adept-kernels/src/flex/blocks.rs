@@ -76,10 +76,17 @@ impl Weights {
     }
 }
 
+/// Columns per task of a transposition: a cache line's worth of several rows.
+const TURNED: usize = 64;
+
 /// Transposes a `[rows, columns]` matrix.
 pub(super) fn transposed(source: &[f32], rows: usize, columns: usize) -> Weights {
     let mut values = buffer(rows * columns);
-    transpose(source, matrix(rows, columns), &mut values);
+    let tasks = values.chunks_mut(TURNED * rows).enumerate().collect();
+    run(tasks, rows * columns, |(i, out): (usize, &mut [f32])| {
+        let part = View::rows(i * TURNED, rows, out.len() / rows, columns);
+        transpose(source, part, out);
+    });
     Weights {
         values,
         rows: columns,

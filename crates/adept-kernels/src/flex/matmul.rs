@@ -96,6 +96,52 @@ pub(super) fn multiply(out: &mut [f32], o: View, left: &[f32], l: View, right: &
     }
 }
 
+/// Number of multiplications from which one product is shared by all threads.
+const SHARED: usize = 192 * 192 * 192;
+
+/// `out = left · right` for contiguous matrices `[n, k]` and `[k, m]`, on all threads if that pays.
+///
+/// # Panics
+/// If the shapes do not match the slices.
+#[allow(unsafe_code)]
+pub(super) fn multiply_together(out: &mut [f32], left: &[f32], right: &[f32], [n, k, m]: [usize; 3]) {
+    assert!(
+        out.len() == n * m && left.len() == n * k && right.len() == k * m,
+        "matmul: {} by {} into {}, for [{n}, {k}] by [{k}, {m}]",
+        left.len(),
+        right.len(),
+        out.len()
+    );
+    let threads = match n * k * m >= SHARED {
+        true => Parallelism::Rayon(0),
+        false => Parallelism::None,
+    };
+    // SAFETY: as asserted, the three matrices fill their slices; the output is borrowed mutably.
+    unsafe {
+        gemm::gemm(
+            n,
+            m,
+            k,
+            out.as_mut_ptr(),
+            1,
+            m as isize,
+            false,
+            left.as_ptr(),
+            1,
+            k as isize,
+            right.as_ptr(),
+            1,
+            m as isize,
+            0.0,
+            1.0,
+            false,
+            false,
+            false,
+            threads,
+        );
+    }
+}
+
 /// [`multiply`] with plain loops along the rows of `right` or, if it is transposed, of its transpose.
 #[inline(always)]
 fn small(out: &mut [f32], o: View, left: &[f32], l: View, right: &[f32], r: View, accumulate: bool) {

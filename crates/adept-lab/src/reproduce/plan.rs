@@ -16,7 +16,7 @@ use super::needs::Need;
 use super::resolve::{resolve, resolve_together};
 use super::rows::row;
 use super::{Grid, GridError, TOGETHER, Variant};
-use crate::report::{GridRecord, PaperTable};
+use crate::report::{Benchmark, GridRecord, PaperTable};
 
 /// One run of a grid.
 #[derive(Debug, Clone, PartialEq)]
@@ -251,8 +251,8 @@ impl Planner {
                     remedy,
                 };
                 if let Some(table) = need.table {
-                    let remedy = format!("run `adept reproduce {table} --methods {}` first", need.row);
-                    return Err(refuse(remedy));
+                    let rows = unfinished_rows(grid, &left, table).join(",");
+                    return Err(refuse(format!("run `adept reproduce {table} --methods {rows}` first")));
                 }
                 let row = row(grid.benchmark, &grid.profile, &need.row).map_err(TrainError::from)?;
                 let Some(row) = row.filter(|_| grid.completes) else {
@@ -468,4 +468,18 @@ pub fn changes(cell: &Cell) -> Vec<(&str, String, String)> {
         .filter(|change| change.origin != Origin::Preset && !decided(&change.key))
         .map(|change| (change.key.as_str(), change.value.to_string(), change.preset.to_string()))
         .collect()
+}
+
+/// Every row of another table that one of these runs starts from and that has no result yet.
+fn unfinished_rows(grid: &Grid, runs: &[(Cell, Vec<Need>)], table: Benchmark) -> Vec<String> {
+    let mut rows: Vec<String> = Vec::new();
+    for (cell, needs) in runs {
+        for need in needs.iter().filter(|need| need.table == Some(table)) {
+            let is_finished = need.folder(grid, cell.seed).join("result.json").exists();
+            if !is_finished && !rows.contains(&need.row) {
+                rows.push(need.row.clone());
+            }
+        }
+    }
+    rows
 }

@@ -1,0 +1,155 @@
+//! Products of rows and a weight `[in, out]` with a backward pass of their own.
+//!
+//! In float32 the gradient of the rows reads a transposed copy of the weight: packing a view column by column, as a product
+//! would, takes up to a third of its time. A packed weight has its transpose packed as well.
+
+use std::sync::Arc;
+
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::tensor::{Tensor, backend::Backend};
+use burn_flex::{Flex, FlexTensor};
+
+use super::bf16::{Kernel, PackedWeight};
+use super::blocks::{matrix, register, transposed};
+use super::bridge::{Route, contiguous, elements, from_plain, from_tracked, plain, tensor, tracked};
+use super::matmul::{Product, multiply_together, products};
+
+/// Packs a weight `[in, out]`.
+pub(crate) fn packed_weight<B: Backend>(route: Route, weight: Tensor<B, 2>, kernel: Kernel) -> PackedWeight {
+    let [inputs, outputs] = weight.dims();
+    let weight = contiguous(match route {
+        Route::Plain => plain(weight),
+        Route::Tracked => tracked(weight).primitive,
+    });
+    PackedWeight::new(kernel, elements(&weight), inputs, outputs)
+}
+
+/// `x` `[n, in]` times `weight` `[in, out]`, differentiated.
+pub(crate) fn product<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tensor<B, 2> {
+    let [x, weight] = [tracked(x), tracked(weight)];
+    let nodes = [x.node.clone(), weight.node.clone()];
+    let [x, weight] = [x, weight].map(|parent| contiguous(parent.primitive));
+    let sizes = Sizes::of(&x, &weight);
+    let Sizes { n, inputs, outputs } = sizes;
+    let mut out = vec![0.0; n * outputs];
+    multiply_together(&mut out, elements(&x), elements(&weight), [n, inputs, outputs]);
+    let state = State { x, weight, sizes };
+    let prepared = Full.prepare::<NoCheckpointing>(nodes).compute_bound();
+    let out = tensor(out, [n, outputs]);
+    from_tracked(match prepared.stateful() {
+        OpsKind::Tracked(step) => step.finish(state, out),
+        OpsKind::UnTracked(step) => step.finish(out),
+    })
+}
+
+/// `x` `[n, in]` times a packed weight; `weight` is what it was packed from and gets no gradient.
+pub(crate) fn packed_product<B: Backend>(
+    route: Route,
+    x: Tensor<B, 2>,
+    weight: Tensor<B, 2>,
+    packed: &Arc<PackedWeight>,
+) -> Tensor<B, 2> {
+    if route == Route::Plain {
+        let x = contiguous(plain(x));
+        let n = x.layout().shape()[0];
+        let outputs = weight.dims()[1];
+        return from_plain(tensor(packed.product(elements(&x)), [n, outputs]));
+    }
+    let (x, weight) = (tracked(x), contiguous(tracked(weight).primitive));
+    let nodes = [x.node.clone()];
+    let x = contiguous(x.primitive);
+    let sizes = Sizes::of(&x, &weight);
+    let out = tensor(packed.product(elements(&x)), [sizes.n, sizes.outputs]);
+    let state = PackedState {
+        weight,
+        packed: Arc::clone(packed),
+        sizes,
+    };
+    let prepared = Packed.prepare::<NoCheckpointing>(nodes).compute_bound();
+    from_tracked(match prepared.stateful() {
+        OpsKind::Tracked(step) => step.finish(state, out),
+        OpsKind::UnTracked(step) => step.finish(out),
+    })
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    n: usize,
+    inputs: usize,
+    outputs: usize,
+}
+
+impl Sizes {
+    fn of(x: &FlexTensor, weight: &FlexTensor) -> Self {
+        let (rows, shape) = (x.layout().shape(), weight.layout().shape());
+        Self {
+            n: rows[0],
+            inputs: shape[0],
+            outputs: shape[1],
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Full;
+
+#[derive(Debug, Clone)]
+struct State {
+    x: FlexTensor,
+    weight: FlexTensor,
+    sizes: Sizes,
+}
+
+impl Backward<Flex, 2> for Full {
+    type State = State;
+
+    fn backward(self, ops: Ops<State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = contiguous(grads.consume::<Flex>(&ops.node));
+        let [x_node, weight_node] = ops.parents.map(|parent| parent.map(|node| node.id));
+        let State { x, weight, sizes } = ops.state;
+        let Sizes { n, inputs, outputs } = sizes;
+        if x_node.is_some() {
+            let weight = transposed(elements(&weight), inputs, outputs);
+            let mut out = vec![0.0; n * inputs];
+            multiply_together(&mut out, elements(&grad), weight.values(), [n, outputs, inputs]);
+            register(grads, x_node, out, &[n, inputs]);
+        }
+        if weight_node.is_some() {
+            let made = products(&[Product {
+                left: elements(&x),
+                l: matrix(n, inputs),
+                right: elements(&grad),
+                r: matrix(n, outputs),
+            }]);
+            for made in made {
+                register(grads, weight_node, made, &[inputs, outputs]);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Packed;
+
+#[derive(Debug, Clone)]
+struct PackedState {
+    weight: FlexTensor,
+    packed: Arc<PackedWeight>,
+    sizes: Sizes,
+}
+
+impl Backward<Flex, 1> for Packed {
+    type State = PackedState;
+
+    fn backward(self, ops: Ops<PackedState, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = contiguous(grads.consume::<Flex>(&ops.node));
+        let [node] = ops.parents.map(|parent| parent.map(|node| node.id));
+        let PackedState { weight, packed, sizes } = ops.state;
+        if node.is_some() {
+            let out = packed.transposed_product(elements(&grad), elements(&weight));
+            register(grads, node, out, &[sizes.n, sizes.inputs]);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Products of packed weights against float64 sums of rounded operands, on every kernel that the processor has.
+
+use burn::tensor::{Tensor, TensorData};
+use burn_flex::Flex;
+
+use super::{Composed, Fused, leaf, numbers, values, weighed};
+use crate::flex::{Kernel, PackedWeight};
+use crate::{Precision, Prepared};
+
+/// Nearest number of eight significant bits, in float64 arithmetic.
+fn nearest(x: f32) -> f64 {
+    let x = f64::from(x);
+    if x == 0.0 {
+        return x;
+    }
+    let unit = (x.abs().log2().floor() - 7.0).exp2();
+    (x / unit).round_ties_even() * unit
+}
+
+/// Rows, inputs, outputs: remainders of rows, steps and panels; several tasks of rows and of panels.
+const SHAPES: [[usize; 3]; 8] = [
+    [1, 1, 1],
+    [13, 32, 32],
+    [12, 33, 31],
+    [5, 31, 65],
+    [97, 70, 300],
+    [200, 128, 48],
+    [3, 257, 17],
+    [24, 64, 513],
+];
+
+fn kernels() -> Vec<Kernel> {
+    // Where the processor has no better one, both are the same.
+    let mut kernels = vec![Kernel::Rounded, Kernel::fastest()];
+    kernels.dedup();
+    kernels
+}
+
+/// Sums of n products of rounded operands: float32's relative error is at most n units of 6e-8 of the sum of magnitudes.
+fn check(kernel: Kernel, found: &[f32], rows: &[f32], weight: impl Fn(usize, usize) -> f32, [n, k, m]: [usize; 3]) {
+    assert_eq!(found.len(), n * m);
+    for i in 0..n {
+        for j in 0..m {
+            let terms: Vec<f64> = (0..k)
+                .map(|at| nearest(rows[i * k + at]) * nearest(weight(at, j)))
+                .collect();
+            let (sum, size) = (terms.iter().sum::<f64>(), terms.iter().map(|x| x.abs()).sum::<f64>());
+            let limit = size * k as f64 * 6e-8 + 1e-30;
+            let error = (f64::from(found[i * m + j]) - sum).abs();
+            assert!(
+                error <= limit,
+                "{kernel:?} [{n}, {k}, {m}] at ({i}, {j}): {} for {sum}",
+                found[i * m + j]
+            );
+        }
+    }
+}
+
+#[test]
+fn packed_products_are_sums_of_rounded_operands() {
+    for kernel in kernels() {
+        for [n, k, m] in SHAPES {
+            let (rows, weight) = (numbers(n * k, 1), numbers(k * m, 2));
+            let packed = PackedWeight::new(kernel, &weight, k, m);
+            check(
+                kernel,
+                &packed.product(&rows),
+                &rows,
+                |i, j| weight[i * m + j],
+                [n, k, m],
+            );
+            let grads = numbers(n * m, 3);
+            let found = packed.transposed_product(&grads, &weight);
+            check(kernel, &found, &grads, |i, j| weight[j * m + i], [n, m, k]);
+        }
+    }
+}
+
+#[test]
+fn numbers_without_a_value_stay_so() {
+    for kernel in kernels() {
+        let packed = PackedWeight::new(kernel, &[1.0; 40], 40, 1);
+        let mut rows = [1.0; 40];
+        rows[39] = f32::NAN;
+        assert!(packed.product(&rows)[0].is_nan(), "{kernel:?}");
+        rows[39] = f32::INFINITY;
+        assert_eq!(packed.product(&rows)[0], f32::INFINITY, "{kernel:?}");
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit_of_a_packed_product() {
+    let (rows, weight) = (numbers(300 * 128, 1), numbers(128 * 600, 2));
+    for kernel in kernels() {
+        let product = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            pool.expect("threads can be made").install(|| {
+                let packed = PackedWeight::new(kernel, &weight, 128, 600);
+                packed.product(&rows)
+            })
+        };
+        assert_eq!(product(1), product(3), "{kernel:?}");
+    }
+}
+
+/// The fused product, its composition on another backend, and their gradients. Gradients are rounded only in the fused
+/// form: a relative 2⁻⁹ each.
+#[test]
+fn a_prepared_product_is_differentiated() {
+    fn figures<B: burn::tensor::backend::AutodiffBackend>() -> [Vec<f32>; 2] {
+        let x = leaf::<B, 2>([30, 70], 1);
+        let weight = Tensor::<B, 2>::from_data(TensorData::new(numbers(70 * 90, 2), [70, 90]), &B::Device::default());
+        let prepared = Prepared::new(weight.clone(), Precision::Bf16).expect("not float32");
+        let out = prepared.product(x.clone(), weight);
+        let grads = weighed(out.clone()).backward();
+        [values(out), values(x.grad(&grads).expect("x is tracked"))]
+    }
+    let (fused, composed) = (figures::<Fused>(), figures::<Composed>());
+    for (name, tolerance, at) in [("output", 1e-5, 0), ("gradient", 4e-3, 1)] {
+        let scale = composed[at].iter().fold(0f32, |top, x| top.max(x.abs()));
+        for (f, c) in fused[at].iter().zip(&composed[at]) {
+            assert!((f - c).abs() <= tolerance * scale, "{name}: {f}, expected {c}");
+        }
+    }
+    let weight = Tensor::<Flex, 2>::ones([2, 2], &Default::default());
+    assert!(Prepared::new(weight, Precision::F32).is_none());
+}
