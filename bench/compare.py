@@ -19,6 +19,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 FIGURES = {"step": ["step"], "infer": ["greedy", "reread", "score"]}
+DTYPES = {"f32": "float32", "bf16": "bfloat16"}
 
 
 def run(command, environment):
@@ -37,7 +38,14 @@ def main():
     parser.add_argument("--size", nargs="+", default=["t5-small"])
     parser.add_argument("--method", nargs="+", default=["adept"])
     parser.add_argument("--tokens", nargs="+", type=int, default=[64, 256])
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--batch", nargs="+", type=int, default=[32])
+    parser.add_argument(
+        "--precision",
+        nargs="+",
+        choices=list(DTYPES),
+        default=["f32"],
+        help="of the frozen weights' products; PyTorch's whole model is in that type",
+    )
     for name in ["target-tokens", "virtual-tokens", "rank", "new-tokens"]:
         parser.add_argument(f"--{name}", type=int, help="as in `adept bench step --help`, where its default stands")
     parser.add_argument("--rounds", type=int, default=3)
@@ -57,19 +65,20 @@ def main():
         for size in options.size:
             for method in options.method:
                 for tokens in options.tokens:
-                    cases.append((kind, size, method, tokens))
-    print(f"{threads} threads, batch {options.batch}, {options.rounds} rounds of {options.steps} after {options.warmup}")
+                    for batch in options.batch:
+                        cases.extend((kind, size, method, tokens, batch, precision) for precision in options.precision)
+    print(f"{threads} threads, {options.rounds} rounds of {options.steps} after {options.warmup}")
     print("ratio to PyTorch = PyTorch's time / adept's time: above 1 adept is faster\n")
     head = ("case", "adept ms", "PyTorch ms", "ratio", "of rounds", "adept MiB", "PyTorch MiB")
-    print(f"{head[0]:<36} {head[1]:>9} {head[2]:>10} {head[3]:>6} {head[4]:>13} {head[5]:>10} {head[6]:>12}", flush=True)
-    for kind, size, method, tokens in cases:
-        arguments = [kind, "--size", size, "--method", method, "--tokens", str(tokens), "--batch", str(options.batch)]
+    print(f"{head[0]:<46} {head[1]:>9} {head[2]:>10} {head[3]:>6} {head[4]:>13} {head[5]:>10} {head[6]:>12}", flush=True)
+    for kind, size, method, tokens, batch, precision in cases:
+        arguments = [kind, "--size", size, "--method", method, "--tokens", str(tokens), "--batch", str(batch)]
         arguments += ["--steps", str(options.steps), "--warmup", str(options.warmup), "--json"]
         for name in ["target_tokens", "virtual_tokens", "rank", "new_tokens"]:
             if getattr(options, name) is not None:
                 arguments += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
-        ours = [options.adept, "bench", *arguments, "--device", options.device]
-        peer = [options.python, HERE / "peer.py", *arguments, "--threads", str(threads)]
+        ours = [options.adept, "bench", *arguments, "--device", options.device, "--precision", precision]
+        peer = [options.python, HERE / "peer.py", *arguments, "--threads", str(threads), "--dtype", DTYPES[precision]]
         reports = {"adept": [], "torch": []}
         for turn in range(options.rounds):
             order = [("adept", ours), ("torch", peer)]
@@ -88,7 +97,7 @@ def main():
             median = {side: statistics.median(values) for side, values in times.items()}
             ratios = [torch / adept for adept, torch in zip(times["adept"], times["torch"])]
             print(
-                f"{f'{figure} {size} {method} {tokens} tokens':<36} {median['adept']:>9.1f} {median['torch']:>10.1f} "
+                f"{f'{figure} {size} {method} {batch} x {tokens} {precision}':<46} {median['adept']:>9.1f} {median['torch']:>10.1f} "
                 f"{median['torch'] / median['adept']:>6.2f} {f'{min(ratios):.2f}-{max(ratios):.2f}':>13} "
                 f"{memory['adept']:>10.0f} {memory['torch']:>12.0f}",
                 flush=True,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use adept_data::{DataError, Task, path_text};
 use adept_lab::bench::BenchSize;
-use adept_train::config::{Preset, TrainMethod};
+use adept_train::config::{PrecisionSetting, Preset, TrainMethod};
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -383,6 +383,10 @@ pub struct Verify {
     #[arg(long, value_name = "PATH")]
     pub golden: PathBuf,
 
+    /// In what the products of the frozen backbone are computed; tolerances follow it
+    #[arg(long, value_enum, default_value = "f32")]
+    pub precision: PrecisionArgument,
+
     /// Print a JSON object instead of a table
     #[arg(long)]
     pub json: bool,
@@ -398,6 +402,24 @@ pub enum Bench {
     Infer(BenchCase),
 }
 
+/// In what products with frozen weights are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PrecisionArgument {
+    /// float32
+    F32,
+    /// Operands in bfloat16, sums in float32
+    Bf16,
+}
+
+impl From<PrecisionArgument> for PrecisionSetting {
+    fn from(argument: PrecisionArgument) -> Self {
+        match argument {
+            PrecisionArgument::F32 => Self::F32,
+            PrecisionArgument::Bf16 => Self::Bf16,
+        }
+    }
+}
+
 /// One benchmark case.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
@@ -411,6 +433,10 @@ pub struct BenchCase {
     // Generated from the registry of methods.
     #[arg(long, default_value = "adept", help = methods("Method to train or attach"))]
     pub method: TrainMethod,
+
+    /// In what the products of the frozen backbone are computed
+    #[arg(long, value_enum, default_value = "f32")]
+    pub precision: PrecisionArgument,
 
     /// Rows per batch
     #[arg(long, value_name = "N", default_value_t = 32)]

@@ -41,19 +41,22 @@ impl<B: Backend> KeysValues<B> {
         Self::Apart(linear(states.clone(), key), linear(states, value))
     }
 
-    /// For one pass of `queries` per row of the states: not projected if that saves multiplications.
-    pub fn for_queries(
-        states: Tensor<B, 3>,
-        key: Tensor<B, 2>,
-        value: Tensor<B, 2>,
+    /// Not projected, for one pass of `queries` per row of the states, if that saves multiplications.
+    pub fn absorbed(
+        states: &Tensor<B, 3>,
+        key: &Tensor<B, 2>,
+        value: &Tensor<B, 2>,
         queries: usize,
         settings: Settings,
-    ) -> Self {
+    ) -> Option<Self> {
         let ([_, k, d], [_, inner]) = (states.dims(), key.dims());
-        if is_cheaper_absorbed(queries, k, d, inner, settings.heads) {
-            return Self::Absorbed(States { states, key, value });
-        }
-        Self::new(states, key, value, settings)
+        is_cheaper_absorbed(queries, k, d, inner, settings.heads).then(|| {
+            Self::Absorbed(States {
+                states: states.clone(),
+                key: key.clone(),
+                value: value.clone(),
+            })
+        })
     }
 
     /// Number of rows in the memory.

@@ -52,15 +52,14 @@ impl Prepared {
         crate::product(rounded(x), rounded(weight))
     }
 
-    /// Which of a processor's instructions compute the products on the CPU backend: sums differ in their last bits.
-    pub fn kernel() -> &'static str {
+    /// What computes the products on a backend; sums differ in their last bits.
+    #[must_use]
+    pub fn kernel<B: Backend>() -> &'static str {
         #[cfg(feature = "flex")]
-        match crate::flex::Kernel::fastest() {
-            crate::flex::Kernel::Avx512 => return "avx512-bf16",
-            crate::flex::Kernel::Rounded => return "rounded",
+        if crate::flex::route::<B>().is_some() && crate::flex::Kernel::fastest() == crate::flex::Kernel::Avx512 {
+            return "avx512-bf16";
         }
-        #[cfg(not(feature = "flex"))]
-        "rounded"
+        "rounded operands"
     }
 }
 

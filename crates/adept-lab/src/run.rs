@@ -9,11 +9,12 @@ mod probe;
 mod programs;
 mod several;
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use adept_core::{AdapterConfig, AdapterMetadata};
 use adept_data::{BatchOptions, Batcher, Encoded, Metric, Right, Task};
-use adept_models::{Backbone, Model};
+use adept_models::{Backbone, Model, Precision, Prepared};
 use adept_train::TrainError;
 use adept_train::answering::{AnswerMethod, Continuation, Decode, Generate, Labels};
 use adept_train::checkpoint::{self, Identity, Progress};
@@ -84,6 +85,8 @@ pub fn run_prepared<AB: AutodiffBackend>(
     }
     folder::write_atomic(&folder.config(), resolved.to_toml().as_bytes())?;
 
+    let loaded = backbone;
+    let backbone = &*in_precision_of(config, loaded);
     let begun = Begun {
         resolved,
         folder: &folder,
@@ -99,8 +102,8 @@ pub fn run_prepared<AB: AutodiffBackend>(
             let gradients = match (adapter_config.judging_examples(), &found) {
                 (0, _) => None,
                 // The checkpoint's values take the place of whatever the adapter starts from.
-                (_, Some(_)) => Some(backbone.model.clone()),
-                (count, None) => Some(begun.judged(count, observer)?),
+                (_, Some(_)) => Some(loaded.model.clone()),
+                (count, None) => Some(begun.judged(&loaded.model, count, observer)?),
             };
             let target = adapter_target::<AB>(config, &adapter_config, backbone, gradients.as_ref(), &trained, device)?;
             begun.finish(data, Some(&adapter_config), &target, observer)
@@ -120,9 +123,14 @@ struct Begun<'a, AB: AutodiffBackend> {
 }
 
 impl<AB: AutodiffBackend> Begun<'_, AB> {
-    /// The backbone's squared gradients over `count` training examples.
-    fn judged(&self, count: usize, observer: &mut dyn Observer) -> Result<Model<AB::InnerBackend>, TrainError> {
-        let (config, model) = (&self.resolved.config, &self.backbone.model);
+    /// The squared gradients of the backbone, in float32, over `count` training examples.
+    fn judged(
+        &self,
+        model: &Model<AB::InnerBackend>,
+        count: usize,
+        observer: &mut dyn Observer,
+    ) -> Result<Model<AB::InnerBackend>, TrainError> {
+        let config = &self.resolved.config;
         let rows: Vec<Batcher<'_>> = match self.data {
             PreparedData::Rows(tasks) => {
                 let single = tasks.iter().map(|task| -> Result<_, TrainError> {
@@ -155,7 +163,7 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
         Start {
             code_version: code_version(),
             code_commit: code_commit(),
-            device: format!("{} {:?}", AB::InnerBackend::name(self.device), self.device),
+            device: self.device_text(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             resolved: self.resolved.clone(),
             data: self.identity.data.clone(),
@@ -170,6 +178,15 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
             virtual_tokens: adapter.map_or(0, AdapterConfig::virtual_tokens),
             rank: adapter.map_or(0, AdapterConfig::rank),
             missing_layers: Vec::new(),
+        }
+    }
+
+    /// The backend, and what computes the backbone's products if these are not in float32: the last bits depend on it.
+    fn device_text(&self) -> String {
+        let device = format!("{} {:?}", AB::InnerBackend::name(self.device), self.device);
+        match frozen_precision(&self.resolved.config) {
+            Precision::F32 => device,
+            Precision::Bf16 => format!("{device}, bf16 ({})", Prepared::kernel::<AB::InnerBackend>()),
         }
     }
 
@@ -239,6 +256,22 @@ fn trained_with<B: Backend>(config: &RunConfig, backbone: &LoadedBackbone<B>, da
             Trained::new(config, &first.task, family, Some(first.target_width))
         }
         PreparedData::Programs(programs) => Trained::new(config, &programs.task, family, None),
+    }
+}
+
+/// The precision of the backbone's products; what full fine-tuning trains is in float32.
+fn frozen_precision(config: &RunConfig) -> Precision {
+    match config.adapter.method.adapter() {
+        Some(_) => config.train.precision.into(),
+        None => Precision::F32,
+    }
+}
+
+/// The backbone in the precision of a run.
+fn in_precision_of<'a, B: Backend>(config: &RunConfig, backbone: &'a LoadedBackbone<B>) -> Cow<'a, LoadedBackbone<B>> {
+    match frozen_precision(config) {
+        Precision::F32 => Cow::Borrowed(backbone),
+        precision => Cow::Owned(backbone.in_precision(precision)),
     }
 }
 

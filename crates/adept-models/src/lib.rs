@@ -45,6 +45,7 @@ pub mod t5;
 pub mod traits;
 mod weights;
 
+pub use adept_kernels::{Precision, Prepared};
 pub use auto::{Family, Model};
 pub use codegen::{CodeGen, CodeGenConfig};
 pub use error::ModelError;

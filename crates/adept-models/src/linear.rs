@@ -2,7 +2,7 @@
 //! Face's, so that `x.matmul(w)` reads it along its rows.
 
 use adept_core::LinearChange;
-use adept_kernels::sublayer;
+use adept_kernels::{Precision, Prepared, sublayer};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -16,6 +16,9 @@ pub struct Linear<B: Backend> {
     pub bias: Option<Param<Tensor<B, 1>>>,
     /// A method's change; not part of the model's parameters.
     pub change: Option<LinearChange<B>>,
+    /// The weight in a lower precision, if it was prepared for one.
+    #[module(skip)]
+    pub(crate) prepared: Option<Prepared>,
 }
 
 impl<B: Backend> Linear<B> {
@@ -25,7 +28,13 @@ impl<B: Backend> Linear<B> {
             weight,
             bias,
             change: None,
+            prepared: None,
         }
+    }
+
+    /// Prepares the weight, which is frozen from now on, for products in a precision.
+    pub(crate) fn prepare(&mut self, precision: Precision) {
+        self.prepared = Prepared::new(self.weight.val(), precision);
     }
 
     /// `[b, n, in]` to `[b, n, out]`.
@@ -37,7 +46,7 @@ impl<B: Backend> Linear<B> {
     }
 
     fn unchanged(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
-        let y = sublayer::linear(x, self.weight.val());
+        let y = sublayer::linear_prepared(x, self.weight.val(), self.prepared.as_ref());
         match &self.bias {
             Some(bias) => y + bias.val().unsqueeze(),
             None => y,
@@ -58,6 +67,11 @@ impl<B: Backend> Linear<B> {
         self.change.is_some()
     }
 
+    /// Whether it is no more than its weight, in float32: what fused sublayers compute.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.change.is_none() && self.prepared.is_none()
+    }
+
     /// Replaces the weights by the result of [`LinearChange::merged`] (or [`LinearChange::unmerged`]).
     pub(crate) fn merge(&mut self, change: &LinearChange<B>, direction: MergeDirection) {
         let (weight, bias) = (self.weight.val(), self.bias.as_ref().map(Param::val));
@@ -66,6 +80,9 @@ impl<B: Backend> Linear<B> {
             MergeDirection::Out => change.unmerged(weight, bias),
         };
         self.weight = Param::from_tensor(weight).set_require_grad(false);
+        if self.prepared.is_some() {
+            self.prepare(Precision::Bf16);
+        }
         self.bias = bias.map(|bias| Param::from_tensor(bias).set_require_grad(false));
     }
 }

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use adept_core::{CoreError, Intervention, ModelSites, SideNetwork, SourceNetworks};
+use adept_kernels::Precision;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
@@ -62,6 +63,14 @@ pub trait Backbone<B: Backend>: Module<B> {
             adapted.attach_networks(networks);
         }
         Cow::Owned(adapted)
+    }
+
+    /// Prepares the linear maps of the blocks, which are frozen, for products in a precision. The embedding matrix, heads
+    /// and what methods attach stay in float32.
+    fn prepare(&mut self, precision: Precision) {
+        for linear in self.places().linears {
+            linear.prepare(precision);
+        }
     }
 
     /// Builds the blocks of a side network, so that the head reads its states. Only asked of a model whose

@@ -32,8 +32,8 @@ pub(crate) use own_fields::defaults_of;
 pub(crate) use sections::yes;
 pub use sections::{
     AdapterSection, BestBy, CheckpointSection, DistillationSection, EvaluationSection, GenerationSection, GroupSection,
-    InputSection, MixedTask, MixtureSection, ModelRate, ModelWord, OptimizerSection, PredictionMethod, PromptStart,
-    SelectionMetric, TidyRule, TrainSection,
+    InputSection, MixedTask, MixtureSection, ModelRate, ModelWord, OptimizerSection, PrecisionSetting,
+    PredictionMethod, PromptStart, SelectionMetric, TidyRule, TrainSection,
 };
 pub use values::collect;
 

@@ -13,4 +13,5 @@ mod verify;
 mod verify_causal;
 mod verify_methods;
 mod verify_networks;
+mod verify_precision;
 mod verify_weights;

@@ -28,6 +28,7 @@ fn options(case: &BenchCase) -> BenchOptions {
     BenchOptions {
         size: case.size,
         method: case.method,
+        precision: case.precision.into(),
         batch: case.batch,
         tokens: case.tokens,
         target_tokens: case.target_tokens,

@@ -1,6 +1,7 @@
 //! `adept verify`: compares this machine's backend with golden values from PyTorch.
 
-use adept_lab::verify::{VerifyError, verify};
+use adept_lab::verify::{VerifyError, verify_in};
+use adept_train::config::PrecisionSetting;
 use burn::tensor::backend::AutodiffBackend;
 
 use super::Setting;
@@ -17,7 +18,9 @@ struct Work(Verify);
 
 impl WithBackend for Work {
     fn run<AB: AutodiffBackend>(self, device: AB::Device) -> Result<(), Failure> {
-        let report = verify::<AB>(&self.0.backbone, &self.0.golden, &device).map_err(|cause| match cause {
+        let precision = PrecisionSetting::from(self.0.precision).into();
+        let report = verify_in::<AB>(&self.0.backbone, &self.0.golden, precision, &device);
+        let report = report.map_err(|cause| match cause {
             // The files are fine; this backend's results are not.
             VerifyError::Generate(_) => Failure::run(cause),
             _ => Failure::input(cause),

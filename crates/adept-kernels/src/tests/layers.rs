@@ -108,16 +108,10 @@ fn memory_figures<B: AutodiffBackend>(absorbed: bool, [b, q, k]: [usize; 3]) -> 
     let (query, states) = (leaf::<B, 3>([b, q, inner], 1), leaf::<B, 3>([b, k, d], 2));
     let [key, value] = [3, 4].map(|seed| weight::<B>([d, inner], seed));
     let bias = AttentionBias::new(None, Some(key_mask::<B>(b, k)));
-    let parts = (states.clone(), key.clone(), value.clone());
     let memory = match absorbed {
-        true => KeysValues::for_queries(parts.0, parts.1, parts.2, q, SETTINGS),
-        false => KeysValues::new(parts.0, parts.1, parts.2, SETTINGS),
+        true => KeysValues::absorbed(&states, &key, &value, q, SETTINGS).expect("it is cheaper"),
+        false => KeysValues::new(states.clone(), key.clone(), value.clone(), SETTINGS),
     };
-    assert_eq!(
-        matches!(memory, KeysValues::Absorbed(_)),
-        absorbed,
-        "{q} queries of {k} states"
-    );
     let out = memory.attend(query.clone(), &bias, SETTINGS);
     let grads = weighed(out.clone()).backward();
     let mut figures = gradients(

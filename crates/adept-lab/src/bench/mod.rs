@@ -52,7 +52,8 @@ pub fn step<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) ->
             let optimizer = work::optimizer::<AB>(Some(&config));
             let adapter: Adapter<AB> = work::adapter(&config, &inner, options.seed, device)?;
             report.trainable_parameters = adapter.num_params();
-            let frozen = Module::<AB>::no_grad(Model::<AB>::from_inner(inner));
+            let mut frozen = Module::<AB>::no_grad(Model::<AB>::from_inner(inner));
+            frozen.prepare(options.precision.into());
             timed_steps::<AB, _>(&options, device, (adapter, optimizer), |adapter| {
                 loss::<AB, _>(&frozen, adapter, &batch, 0.0, device)
             })?
@@ -79,7 +80,8 @@ pub fn step<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) ->
 /// Invalid options.
 pub fn infer<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) -> Result<BenchReport, BenchError> {
     let (options, shape) = work::resolve(options)?;
-    let model = shape.random::<AB::InnerBackend>(options.seed, device)?;
+    let mut model = shape.random::<AB::InnerBackend>(options.seed, device)?;
+    model.prepare(options.precision.into());
     let mut report = work::report::<AB>("infer", &options, model.num_params(), device);
     let adapter: Box<dyn Intervention<AB::InnerBackend>> = match work::adapter_config(&options, &shape.sites())? {
         Some(adapter) => {

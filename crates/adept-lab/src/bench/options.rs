@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use adept_core::Method;
-use adept_train::config::TrainMethod;
+use adept_train::config::{PrecisionSetting, TrainMethod};
 use serde::{Deserialize, Serialize};
 
 use super::BenchError;
@@ -101,6 +101,8 @@ pub struct BenchOptions {
     pub size: BenchSize,
     /// Method trained (`step`) or attached (`infer`) (default `adept`).
     pub method: TrainMethod,
+    /// In what the products of the frozen backbone are computed (default `f32`).
+    pub precision: PrecisionSetting,
     /// Rows per batch (default 32, the paper's for its small data sets).
     pub batch: usize,
     /// Source length in tokens, or of source and target together for a decoder-only model; rows fill between half and
@@ -132,6 +134,7 @@ impl Default for BenchOptions {
         Self {
             size: BenchSize::T5Small,
             method: TrainMethod::Adapter(Method::Adept),
+            precision: PrecisionSetting::F32,
             batch: 32,
             tokens: 64,
             target_tokens: 0,

@@ -1,12 +1,13 @@
 //! Data that a grid of runs reads once: a backbone with its tokenizer, and a task as token ids.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use adept_core::Fingerprint;
 use adept_data::{
     DataFile, Encoded, LoadOptions, Right, SplitLosses, StoredRows, Task, TaskRows, TextTokenizer, open_task,
 };
-use adept_models::{Loaded, Model};
+use adept_models::{Backbone as _, Loaded, Model, Precision};
 use adept_train::TrainError;
 use adept_train::config::{ConfigError, RunConfig};
 use adept_train::program::{PreparedPrograms, ProgramOptions, prepare_programs};
@@ -19,18 +20,27 @@ use super::door::check_tokenizer;
 use crate::baseline;
 
 /// A backbone with its tokenizer.
+#[derive(Clone)]
 pub struct LoadedBackbone<B: Backend> {
     /// The frozen model.
     pub model: Model<B>,
     /// Fingerprint of its weights.
     pub fingerprint: Fingerprint,
     /// Its tokenizer.
-    pub tokenizer: TextTokenizer,
+    pub tokenizer: Arc<TextTokenizer>,
     /// Folder it was loaded from.
     pub path: PathBuf,
 }
 
 impl<B: Backend> LoadedBackbone<B> {
+    /// The same backbone with its products in a precision; shares everything that this does not change.
+    #[must_use]
+    pub fn in_precision(&self, precision: Precision) -> Self {
+        let mut prepared = self.clone();
+        prepared.model.prepare(precision);
+        prepared
+    }
+
     /// How the rows of a task are laid out for this backbone; without a task, how source and target are.
     ///
     /// # Errors
@@ -52,7 +62,7 @@ pub fn load_backbone<B: Backend>(path: &Path, device: &B::Device) -> Result<Load
         return Err(ConfigError::Missing { key: "backbone" }.into());
     }
     let Loaded { model, fingerprint } = Model::load(path, device)?;
-    let tokenizer = TextTokenizer::from_dir(path)?;
+    let tokenizer = Arc::new(TextTokenizer::from_dir(path)?);
     check_tokenizer(path, &model, &tokenizer)?;
     Ok(LoadedBackbone {
         model,

@@ -18,8 +18,8 @@ use adept_train::target::Target;
 use burn::tensor::backend::AutodiffBackend;
 
 use super::{
-    LoadedBackbone, PreparedData, PreparedTask, adapter_target, answer_method, batch_options, full_target, programs,
-    selection_rows, trained_with,
+    LoadedBackbone, PreparedData, PreparedTask, adapter_target, answer_method, batch_options, full_target,
+    in_precision_of, programs, selection_rows, trained_with,
 };
 
 /// Precision of the measurement.
@@ -61,12 +61,14 @@ pub fn probe<AB: AutodiffBackend>(
     device: &AB::Device,
     options: ProbeOptions,
 ) -> Result<RunTime, TrainError> {
+    let loaded = backbone;
+    let backbone = &*in_precision_of(config, loaded);
     let trained = trained_with(config, backbone, data);
     match config.adapter.method.adapter() {
         Some(method) => {
             let adapter = adapter_config(config, method, &backbone.model.sites())?;
             // Steps take as long from any start.
-            let gradients = (adapter.judging_examples() > 0).then_some(&backbone.model);
+            let gradients = (adapter.judging_examples() > 0).then_some(&loaded.model);
             let target = adapter_target::<AB>(config, &adapter, backbone, gradients, &trained, device)?;
             time(config, backbone, data, &target, device, options)
         }

@@ -15,7 +15,7 @@ use adept_train::upload;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Bool, Int, Tensor};
 
-use super::compare::{Group, limit, read_integers};
+use super::compare::{Class, Group, read_integers};
 use super::forward::{self, single};
 use super::golden::Golden;
 use super::methods::Runs;
@@ -58,7 +58,7 @@ impl Batches {
     fn check(&self, golden: &Golden) -> Result<GroupRow, VerifyError> {
         let batch = &self.slots;
         let shape = [batch.batch, batch.source_width];
-        let mut group = Group::new(golden, "batch", limit::EXACT);
+        let mut group = Group::new(golden, "batch", Class::Exact);
         let wide = |values: &[i32]| -> Vec<i64> { values.iter().map(|value| i64::from(*value)).collect() };
         let mask: Vec<i64> = batch.mask.iter().map(|attend| i64::from(*attend)).collect();
         group.integers("train.input_ids", &shape, &wide(&batch.input_ids))?;
@@ -225,7 +225,7 @@ impl<B: Backend> Pass<B> {
         let golden = subject.golden;
         let visible = visible(prefix, self.input.mask.clone())?;
         let name = format!("{prefix}.logits");
-        let mut logits = Group::new(golden, &name, limit::LOGITS);
+        let mut logits = Group::new(golden, &name, Class::Logits);
         logits.visible(&name, self.logits.clone(), &visible)?;
 
         let name = format!("{prefix}.logits_maskpos_last");
@@ -240,14 +240,14 @@ impl<B: Backend> Pass<B> {
         Ok(vec![
             self.positions(prefix, golden, &visible)?,
             logits.finish()?,
-            single(golden, &name, limit::LOGITS, last)?,
-            single(golden, &format!("{prefix}.loss"), limit::LOSS, loss)?,
+            single(golden, &name, Class::Logits, last)?,
+            single(golden, &format!("{prefix}.loss"), Class::Loss, loss)?,
         ])
     }
 
     /// Checks positions counted both ways. If padding does not count, its own positions have no effect.
     fn positions(&self, prefix: &str, golden: &Golden, visible: &[bool]) -> Result<GroupRow, VerifyError> {
-        let mut group = Group::new(golden, format!("{prefix}.positions"), limit::EXACT);
+        let mut group = Group::new(golden, format!("{prefix}.positions"), Class::Exact);
         let shape = self.slots.dims();
         let name = format!("{prefix}.position_ids");
         group.integers(&name, &shape, &read_integers(&name, self.slots.clone())?)?;
@@ -283,7 +283,7 @@ pub(super) fn bare_logits<B: Backend>(
     let positions = upload::positions::<B>(&batches.slots, 0, device);
     let seen = visible(name, mask.clone())?;
     let logits = model.forward(model.embed(ids), mask, positions, 0.0);
-    let mut group = Group::new(golden, name, limit::LOGITS);
+    let mut group = Group::new(golden, name, Class::Logits);
     group.visible(name, logits, &seen)?;
     group.finish()
 }

@@ -11,7 +11,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 use serde::Deserialize;
 
-use super::compare::{Group, limit};
+use super::compare::{Class, Group};
 use super::golden::{self, Golden};
 use super::subject::Subject;
 use super::{GroupRow, VerifyError};
@@ -43,7 +43,7 @@ pub(super) fn tokenizer(backbone: &Path, folder: &Path, golden: &Golden) -> Resu
         });
     }
     let tokenizer = TextTokenizer::from_dir(backbone)?;
-    let mut group = Group::new(golden, "tokenizer", limit::EXACT);
+    let mut group = Group::new(golden, "tokenizer", Class::Exact);
     let mut different = 0usize;
     let mut first = String::new();
     for (index, case) in cases.iter().enumerate() {
@@ -65,7 +65,7 @@ pub(super) fn tokenizer(backbone: &Path, folder: &Path, golden: &Golden) -> Resu
 /// Checks the learning-rate multipliers.
 pub(super) fn schedule(golden: &Golden) -> Result<GroupRow, VerifyError> {
     let computed: Vec<f64> = (0..=TOTAL).map(|step| multiplier(step, WARMUP, TOTAL)).collect();
-    let mut group = Group::new(golden, "schedule", limit::EXACT);
+    let mut group = Group::new(golden, "schedule", Class::Exact);
     group.values("schedule", &[TOTAL + 1], &computed)?;
     group.finish()
 }
@@ -77,7 +77,7 @@ pub(super) fn peft_prompt<AB: AutodiffBackend, M: TrainBackbone<AB>>(
 ) -> Result<GroupRow, VerifyError> {
     let (adapter, _) =
         adept_core::file::load::<AB::InnerBackend>(&folder.join("pt_peft"), &subject.inner.sites(), subject.device)?;
-    let mut group = Group::new(subject.golden, "pt_peft", limit::EXACT);
+    let mut group = Group::new(subject.golden, "pt_peft", Class::Exact);
     let prompt = adapter
         .prompt()
         .unwrap_or_else(|| Tensor::zeros([0, 0], subject.device));

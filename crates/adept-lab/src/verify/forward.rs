@@ -5,7 +5,7 @@ use adept_models::cross_entropy;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
-use super::compare::{Group, limit, read_back, read_integers};
+use super::compare::{Class, Group, limit, read_back, read_integers};
 use super::golden::Golden;
 use super::{GroupRow, VerifyError};
 
@@ -21,10 +21,10 @@ pub(super) fn input<B: Backend>(
     input: &AdaptedInput<B>,
 ) -> Result<[GroupRow; 2], VerifyError> {
     let name = format!("{case}.inputs_embeds");
-    let mut embeddings = Group::new(golden, &name, limit::LOGITS);
+    let mut embeddings = Group::new(golden, &name, Class::Logits);
     embeddings.tensor(&name, input.embeddings.clone())?;
     let name = format!("{case}.attention_mask");
-    let mut mask = Group::new(golden, &name, limit::EXACT);
+    let mut mask = Group::new(golden, &name, Class::Exact);
     let ones = read_integers(&name, input.mask.clone().int())?;
     mask.integers(&name, &input.mask.dims(), &ones)?;
     Ok([embeddings.finish()?, mask.finish()?])
@@ -34,10 +34,10 @@ pub(super) fn input<B: Backend>(
 pub(super) fn single<B: Backend, const D: usize>(
     golden: &Golden,
     name: &str,
-    limit: f64,
+    class: Class,
     tensor: Tensor<B, D>,
 ) -> Result<GroupRow, VerifyError> {
-    let mut group = Group::new(golden, name, limit);
+    let mut group = Group::new(golden, name, class);
     group.tensor(name, tensor)?;
     group.finish()
 }
@@ -58,7 +58,7 @@ pub(super) fn loss_per_token<B: Backend>(
             losses.extend(read_back(name, loss)?.iter::<f64>());
         }
     }
-    let mut group = Group::new(golden, name, limit::LOSS);
+    let mut group = Group::new(golden, name, Class::Loss);
     group.values(name, &[rows, width], &losses)?;
     group.finish()
 }
@@ -66,7 +66,7 @@ pub(super) fn loss_per_token<B: Backend>(
 /// Compares greedy ids with one golden sequence per row.
 pub(super) fn sequences(golden: &Golden, name: &str, rows: &[Vec<u32>]) -> Result<GroupRow, VerifyError> {
     let ids: Vec<i64> = rows.iter().flatten().map(|id| i64::from(*id)).collect();
-    let mut group = Group::new(golden, name, limit::EXACT);
+    let mut group = Group::new(golden, name, Class::Exact);
     group.integers(name, &[rows.len(), NEW_TOKENS], &ids)?;
     group.finish()
 }
@@ -88,7 +88,7 @@ pub(super) fn margins(golden: &Golden, name: &str, rows: &[Vec<f32>]) -> Result<
         });
     }
     let margins: Vec<f64> = rows.iter().flatten().map(|margin| f64::from(*margin)).collect();
-    let mut group = Group::new(golden, name, limit::MARGIN);
+    let mut group = Group::new(golden, name, Class::Margin);
     group.values(name, &shape, &margins)?;
     group.finish()
 }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use adept_models::Precision;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
@@ -54,18 +55,19 @@ struct Entry {
     values: Values,
 }
 
-/// The tensors of `golden.safetensors`, and which of them have been read.
+/// The tensors of `golden.safetensors`, which of them have been read, and the precision that decides their tolerances.
 #[derive(Debug)]
 pub(super) struct Golden {
     path: PathBuf,
     entries: BTreeMap<String, Entry>,
     noise: BTreeMap<String, f64>,
+    precision: Precision,
     read: RefCell<BTreeSet<String>>,
 }
 
 impl Golden {
     /// Reads the whole file, and the further ones that are present.
-    pub fn open(path: &Path) -> Result<Self, VerifyError> {
+    pub fn open(path: &Path, precision: Precision) -> Result<Self, VerifyError> {
         let mut entries = entries(path)?;
         let mut noise = noise(&path.with_file_name(NOISE_FILE))?;
         for (tensors, its_noise) in FURTHER_FILES {
@@ -79,6 +81,7 @@ impl Golden {
             path: path.to_owned(),
             entries,
             noise,
+            precision,
             read: RefCell::default(),
         })
     }
@@ -91,6 +94,11 @@ impl Golden {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// In what the products are computed whose results are compared.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// PyTorch's own float32 noise in a tensor, if stated by the folder.

@@ -13,7 +13,7 @@ use burn::module::AutodiffModule;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 
-use super::compare::{Group, limit, read_back, read_integers};
+use super::compare::{Class, Group, read_back, read_integers};
 use super::exact::TOTAL;
 use super::subject::Subject;
 use super::train::{STEPS, optimizer};
@@ -136,7 +136,7 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
         visible: Option<&[bool]>,
     ) -> Result<GroupRow, VerifyError> {
         let name = self.of(part);
-        let mut group = Group::new(self.subject.golden, &name, limit::LOGITS);
+        let mut group = Group::new(self.subject.golden, &name, Class::Logits);
         match visible {
             Some(visible) => group.visible(&name, logits, &behind(visible, self.prompt(), self.subject.batch.batch))?,
             None => group.tensor(&name, logits)?,
@@ -168,13 +168,13 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
         if subject.golden.has(&name) {
             let source = subject.source();
             let mask = adapter.forward(source.embeddings, source.mask).mask;
-            let mut group = Group::new(subject.golden, &name, limit::EXACT);
+            let mut group = Group::new(subject.golden, &name, Class::Exact);
             group.integers(&name, &mask.dims(), &read_integers(&name, mask.clone().int())?)?;
             rows.push(group.finish()?);
         }
         rows.push(self.compare_logits("logits", (runs.logits)(&model, adapter), runs.visible)?);
         let name = self.of("loss");
-        let mut group = Group::new(subject.golden, &name, limit::LOSS);
+        let mut group = Group::new(subject.golden, &name, Class::Loss);
         group.tensor(&name, model.loss(adapter, &subject.batch, 0.0, subject.device))?;
         rows.push(group.finish()?);
         if subject.golden.has(&self.of("gen_ids_nostop")) {
@@ -189,7 +189,7 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
         adapter: &Adapter<AB>,
         gradients: &GradientSet<AB::InnerBackend>,
     ) -> Result<GroupRow, VerifyError> {
-        let mut group = Group::new(self.subject.golden, self.of("gradients"), limit::WEIGHT_GRADIENTS);
+        let mut group = Group::new(self.subject.golden, self.of("gradients"), Class::WeightGradients);
         // A parameter without a gradient is treated as a NaN gradient, since it would never be trained; one of another task
         // has none, and zeros in the file.
         let missing = if self.config.tasks() > 1 { 0.0 } else { f32::NAN };
@@ -244,8 +244,8 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
             let rates = optimizer.rates(step, TOTAL);
             adapter = optimizer.step::<AB, _>(adapter, gradients, &rates);
         }
-        let mut prompt = Group::new(subject.golden, self.of("prompt_after3"), limit::PROMPT_AFTER_3);
-        let mut rest = Group::new(subject.golden, self.of("after3"), limit::OFFSET_AFTER_3);
+        let mut prompt = Group::new(subject.golden, self.of("prompt_after3"), Class::PromptAfter3);
+        let mut rest = Group::new(subject.golden, self.of("after3"), Class::OffsetAfter3);
         let is_prompt = |name: &str| self.prompt() > 0 && ["prompt", "prompt_embeddings"].contains(&name);
         let frozen = self.config.method().frozen();
         let tensors = adapter.valid().tensors().into_iter();
@@ -259,7 +259,7 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
             }
         }
         let name = self.of("step_losses");
-        let mut group = Group::new(subject.golden, &name, limit::LOSS);
+        let mut group = Group::new(subject.golden, &name, Class::Loss);
         group.values(&name, &[STEPS + 1], &losses)?;
         rows.push(group.finish()?);
         Ok(rows)
@@ -280,7 +280,7 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
         let bare = adept_core::Unchanged;
         let found = self.compare_logits("merged_logits", (runs.logits)(&merged, &bare), runs.visible)?;
         let apart = merged.merged(&adapter, MergeDirection::Out)?;
-        let mut unmerged = Group::new(subject.golden, self.of("unmerged"), limit::LOGITS);
+        let mut unmerged = Group::new(subject.golden, self.of("unmerged"), Class::Logits);
         let [expected, computed] =
             [&subject.inner, &apart].map(|model| read_back("unmerged", (runs.logits)(model, &bare)));
         let of_seen = |data: TensorData| -> Vec<f64> {

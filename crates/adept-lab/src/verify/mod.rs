@@ -46,20 +46,35 @@ pub use report::{GroupRow, NotChecked, VerifyReport};
 
 use std::path::Path;
 
-use adept_models::{CodeGen, Family, Llama};
+use adept_models::{CodeGen, Family, Llama, Precision};
 use burn::tensor::backend::AutodiffBackend;
 
 use golden::Golden;
 
+/// [`verify_in`] in float32.
+///
+/// # Errors
+/// As [`verify_in`].
+pub fn verify<AB: AutodiffBackend>(
+    backbone: &Path,
+    golden: &Path,
+    device: &AB::Device,
+) -> Result<VerifyReport, VerifyError> {
+    verify_in::<AB>(backbone, golden, Precision::F32, device)
+}
+
 /// Checks the backbone in `backbone`, of the family in its `config.json`, against the golden folder (or its
-/// `golden.safetensors`) `golden` on `device`.
+/// `golden.safetensors`) `golden` on `device`, with the products of its frozen weights in a precision. Below float32,
+/// tolerances are of a class of their own ([`limit::BF16_LOGITS`] and those that follow it), and tokens of
+/// greedy generation are not checked.
 ///
 /// # Errors
 /// Anything that prevents a group from being checked. A deviation beyond its tolerance is not an error but a row that
 /// did not pass.
-pub fn verify<AB: AutodiffBackend>(
+pub fn verify_in<AB: AutodiffBackend>(
     backbone: &Path,
     golden: &Path,
+    precision: Precision,
     device: &AB::Device,
 ) -> Result<VerifyReport, VerifyError> {
     let (folder, file) = match golden.is_dir() {
@@ -69,7 +84,7 @@ pub fn verify<AB: AutodiffBackend>(
             golden.to_owned(),
         ),
     };
-    let golden = Golden::open(&file)?;
+    let golden = Golden::open(&file, precision)?;
     let family = Family::of(backbone)?;
     let mut missing = Vec::new();
     let rows = match family {
@@ -85,6 +100,10 @@ pub fn verify<AB: AutodiffBackend>(
             causal::check::<AB, Llama<AB>>(backbone, &folder, &golden, (model, tables), device, &mut missing)?
         }
     };
+    let rows = match precision {
+        Precision::F32 => rows,
+        Precision::Bf16 => without_greedy(rows, &mut missing),
+    };
     Ok(VerifyReport {
         backbone: backbone.to_owned(),
         backend: AB::name(device),
@@ -92,6 +111,17 @@ pub fn verify<AB: AutodiffBackend>(
         golden: file,
         rows,
     })
+}
+
+/// Leaves out greedy tokens and their margins: with random weights the next logits are nearer to each other than bfloat16
+/// resolves, and the first other token changes all that follow.
+fn without_greedy(rows: Vec<GroupRow>, missing: &mut Vec<NotChecked>) -> Vec<GroupRow> {
+    let (greedy, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.group.contains(".gen_"));
+    missing.extend(greedy.into_iter().map(|row| NotChecked {
+        group: row.group,
+        reason: "bfloat16 does not resolve which of two near logits is larger.".to_owned(),
+    }));
+    rows
 }
 
 /// What the folder lacks, and tensors of the file that belong to no checked group.

@@ -6,7 +6,7 @@ use adept_models::{CodeGen, Llama, LlamaConfig};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
-use super::compare::{Group, limit};
+use super::compare::{Class, Group};
 use super::golden::Golden;
 use super::{GroupRow, VerifyError, causal};
 
@@ -20,7 +20,7 @@ pub(super) fn codegen<B: Backend>(
     let [positions, _] = golden.shape(name, name)?;
     let angles = model.rotary().angles(count::<B>(positions, device));
     let table = Tensor::cat(vec![angles.sin, angles.cos], 2);
-    Ok(vec![super::forward::single(golden, name, limit::LOGITS, flat(table))?])
+    Ok(vec![super::forward::single(golden, name, Class::Logits, flat(table))?])
 }
 
 /// Llama's frequencies and tables, and the logits of the same weights without scaling.
@@ -53,7 +53,7 @@ fn frequencies(golden: &Golden, config: &LlamaConfig) -> Result<GroupRow, Verify
             original_max_position_embeddings: 8192.0,
         })
     };
-    let mut group = Group::new(golden, GROUP, limit::FREQUENCY);
+    let mut group = Group::new(golden, GROUP, Class::Frequency);
     for (name, config) in [
         (GROUP, config),
         ("rope.inv_freq_8b_v3", &published(128, None)),
@@ -79,7 +79,7 @@ fn tables<B: Backend>(golden: &Golden, model: &Llama<B>, device: &B::Device) -> 
     const GROUP: &str = "rope.tables";
     let [positions, _] = golden.shape(GROUP, "rope.cos")?;
     let angles = model.config().rotary().angles(count::<B>(positions, device));
-    let mut group = Group::new(golden, GROUP, limit::LOGITS);
+    let mut group = Group::new(golden, GROUP, Class::Logits);
     for (name, table) in [("rope.cos", angles.cos), ("rope.sin", angles.sin)] {
         group.tensor(name, flat(Tensor::cat(vec![table.clone(), table], 2)))?;
     }

@@ -10,7 +10,7 @@ use adept_train::upload;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Int, Tensor};
 
-use super::compare::{Group, limit, read_back, read_integers};
+use super::compare::{Class, Group, read_back, read_integers};
 use super::forward::{self, NEW_TOKENS, single};
 use super::golden::Golden;
 use super::methods::Runs;
@@ -71,7 +71,7 @@ fn buckets(golden: &Golden, config: &T5Config) -> Result<GroupRow, VerifyError> 
     const GROUP: &str = "rel.buckets";
     let [count] = golden.shape(GROUP, "rel.distance")?;
     let distances = golden.integers(GROUP, "rel.distance", &[count])?;
-    let mut group = Group::new(golden, GROUP, limit::EXACT);
+    let mut group = Group::new(golden, GROUP, Class::Exact);
     for (name, bidirectional) in [("rel.bucket_bidirectional", true), ("rel.bucket_causal", false)] {
         let (buckets, max) = (
             config.relative_attention_num_buckets,
@@ -90,7 +90,7 @@ fn buckets(golden: &Golden, config: &T5Config) -> Result<GroupRow, VerifyError> 
 fn decoder_input<AB: AutodiffBackend>(subject: &T5Subject<'_, AB>) -> Result<GroupRow, VerifyError> {
     let name = "train.decoder_input_ids";
     let ids = read_integers(name, decoder_ids(subject))?;
-    let mut group = Group::new(subject.golden, "decoder_input", limit::EXACT);
+    let mut group = Group::new(subject.golden, "decoder_input", Class::Exact);
     group.integers(name, &[subject.batch.batch, subject.batch.target_width], &ids)?;
     group.finish()
 }
@@ -109,7 +109,7 @@ fn decoder_ids<AB: AutodiffBackend>(subject: &T5Subject<'_, AB>) -> Tensor<AB::I
 /// Checks the bare model.
 fn base<AB: AutodiffBackend>(subject: &T5Subject<'_, AB>) -> Result<Vec<GroupRow>, VerifyError> {
     let AdaptedInput { embeddings, mask } = subject.source();
-    let mut hidden = Group::new(subject.golden, "base.hidden", limit::LOGITS);
+    let mut hidden = Group::new(subject.golden, "base.hidden", Class::Logits);
     let encoder = subject.inner.encoder_hidden(embeddings.clone(), mask.clone());
     for (i, state) in encoder.into_iter().enumerate() {
         hidden.tensor(&format!("base.encoder_hidden.{i}"), state)?;
@@ -146,7 +146,7 @@ fn adapted<AB: AutodiffBackend>(case: PromptCase, subject: &T5Subject<'_, AB>) -
     let AdaptedInput { embeddings, mask } = input;
     let encoded = subject.inner.encode(embeddings, mask.clone(), 0.0);
     let name = format!("{}.encoder_out", case.name);
-    rows.push(single(subject.golden, &name, limit::LOGITS, encoded.clone())?);
+    rows.push(single(subject.golden, &name, Class::Logits, encoded.clone())?);
     let encoded = AdaptedInput {
         embeddings: encoded,
         mask,
@@ -165,8 +165,8 @@ fn output<AB: AutodiffBackend>(
     let values = decode(subject, encoded);
     let loss = cross_entropy(values.clone(), labels(subject));
     Ok([
-        single(subject.golden, &format!("{prefix}.logits"), limit::LOGITS, values)?,
-        single(subject.golden, &format!("{prefix}.loss"), limit::LOSS, loss)?,
+        single(subject.golden, &format!("{prefix}.logits"), Class::Logits, values)?,
+        single(subject.golden, &format!("{prefix}.loss"), Class::Loss, loss)?,
     ])
 }
 
@@ -213,7 +213,7 @@ fn label_scores<AB: AutodiffBackend>(
     let scores: Vec<f64> = read_back(name, scores)?.iter::<f64>().collect();
     // Row i's own label is candidate i.
     let own: Vec<f64> = (0..batch.batch).map(|row| scores[row * batch.batch + row]).collect();
-    let mut group = Group::new(subject.golden, name, limit::LOGITS);
+    let mut group = Group::new(subject.golden, name, Class::Logits);
     group.derived("base.loss_per_token", &expected, &own, batch.target_width);
     group.finish()
 }

@@ -83,7 +83,8 @@ pub(super) struct Subject<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> {
 
 impl<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> Subject<'a, AB, M> {
     /// Creates the backbone for training from the one for evaluation.
-    pub fn new(inner: M::Inner, golden: &'a Golden, batch: Batch, device: &'a AB::Device) -> Self {
+    pub fn new(mut inner: M::Inner, golden: &'a Golden, batch: Batch, device: &'a AB::Device) -> Self {
+        inner.prepare(golden.precision());
         Self {
             golden,
             device,

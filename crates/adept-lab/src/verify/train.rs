@@ -9,7 +9,7 @@ use adept_train::target::TrainBackbone;
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
 
-use super::compare::{Group, limit, read_back};
+use super::compare::{Class, Group, read_back};
 use super::exact::{TOTAL, WARMUP};
 use super::subject::{PromptCase, Subject};
 use super::{GroupRow, VerifyError};
@@ -25,7 +25,7 @@ pub(super) fn adapted<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     let (golden, name) = (subject.golden, case.name);
     let mut adapter = subject.adapter::<AB>(case)?;
     let mut optimizer = optimizer::<AB>(&subject.adapter_config(case)?);
-    let mut gradient_group = Group::new(golden, format!("{name}.gradients"), limit::GRADIENTS);
+    let mut gradient_group = Group::new(golden, format!("{name}.gradients"), Class::Gradients);
     let mut losses = Vec::with_capacity(STEPS + 1);
     for step in 0..=STEPS {
         let _alone = one_graph();
@@ -46,19 +46,19 @@ pub(super) fn adapted<AB: AutodiffBackend, M: TrainBackbone<AB>>(
         adapter = optimizer.step::<AB, _>(adapter, gradients, &rates);
     }
 
-    let mut prompt = Group::new(golden, format!("{name}.prompt_after3"), limit::PROMPT_AFTER_3);
+    let mut prompt = Group::new(golden, format!("{name}.prompt_after3"), Class::PromptAfter3);
     let rest = match case.method {
         Method::Residual | Method::PTuning => "network",
         _ => "offset",
     };
-    let mut rest = Group::new(golden, format!("{name}.{rest}_after3"), limit::OFFSET_AFTER_3);
+    let mut rest = Group::new(golden, format!("{name}.{rest}_after3"), Class::OffsetAfter3);
     for (file, data) in adapter.valid().tensors() {
         let tensor = case.tensor(&file);
         let group = if tensor == "prompt" { &mut prompt } else { &mut rest };
         group.trained(name, tensor, data)?;
     }
     let losses_name = format!("{name}.step_losses");
-    let mut step_losses = Group::new(golden, &losses_name, limit::LOSS);
+    let mut step_losses = Group::new(golden, &losses_name, Class::Loss);
     step_losses.values(&losses_name, &[STEPS + 1], &losses)?;
 
     let mut rows = vec![gradient_group.finish()?];

@@ -45,6 +45,36 @@ fn go(resolved: &Resolved, folder: &Path, watcher: &mut Watcher) -> Result<RunRe
     run::<AB>(resolved, folder, &Default::default(), &Default::default(), watcher)
 }
 
+/// The record says it, the results are not those of float32, and full fine-tuning is in float32 whatever is set.
+#[test]
+fn the_precision_is_that_of_the_frozen_backbone() {
+    let _turn = alone();
+    let root = tempfile::tempdir().unwrap();
+    let (data, backbone) = world(root.path());
+    let losses = |method: &str, precision: &str| {
+        let overrides = [
+            format!("adapter.method={method}"),
+            format!("train.precision={precision}"),
+        ];
+        let all: Vec<&str> = overrides.iter().map(String::as_str).collect();
+        let folder = root.path().join(format!("{method}-{precision}"));
+        let mut watcher = Watcher::default();
+        go(&settings(&data, &backbone, &all), &folder, &mut watcher).unwrap();
+        let lines = record::read(&folder.join("record.jsonl")).unwrap();
+        let Line::Start(start) = &lines[0] else {
+            panic!("{:?}", lines[0])
+        };
+        (watcher.losses, start.device.contains("bf16 ("))
+    };
+    let (single, rounded) = (losses("adept", "f32"), losses("adept", "bf16"));
+    assert_eq!((single.1, rounded.1), (false, true));
+    let differences: Vec<f64> = single.0.iter().zip(&rounded.0).map(|(a, b)| (a - b).abs()).collect();
+    // Operands have 8 significant bits; losses of this tiny model are near 10.
+    let largest = differences.iter().copied().fold(0.0, f64::max);
+    assert!(largest > 1e-6 && largest < 0.05, "{differences:?}");
+    assert_eq!(losses("full", "bf16"), losses("full", "f32"));
+}
+
 #[test]
 fn every_method_runs_from_files_to_a_result_that_loads() {
     let _turn = beside_others();

@@ -1,6 +1,7 @@
 //! The layers of a T5 block: attention and feed-forward, each with its norm.
 //!
-//! A layer without changes by a method is one call of a fused sublayer; otherwise it is composed of its linear maps.
+//! A layer in float32 without changes by a method is one call of a fused sublayer; otherwise it is composed of its linear
+//! maps.
 //! Shapes: `b` batch, `n` slots, `d` d_model, `i` heads × channels per head.
 
 use adept_core::Beside;
@@ -35,16 +36,19 @@ impl<B: Backend> Attention<B> {
     /// Keys and values of (already normalised) states `[b, n, d]`, for one pass of `queries` a row or, if that is not
     /// known, for any number of them.
     pub(super) fn keys_values(&self, states: Tensor<B, 3>, queries: Option<usize>, pass: Settings) -> KeysValues<B> {
-        if self.k.is_changed() || self.v.is_changed() || self.attached.prefix.is_some() {
-            let (keys, values) = (self.k.forward(states.clone()), self.v.forward(states));
-            let (keys, values) = self.attached.behind_prefix(keys, values);
-            return KeysValues::Apart(keys, values);
-        }
         let (key, value) = (self.k.weight.val(), self.v.weight.val());
-        match queries {
-            Some(queries) => KeysValues::for_queries(states, key, value, queries, pass),
-            None => KeysValues::new(states, key, value, pass),
+        let is_changed = self.k.is_changed() || self.v.is_changed() || self.attached.prefix.is_some();
+        if let Some(queries) = queries.filter(|_| !is_changed)
+            && let Some(absorbed) = KeysValues::absorbed(&states, &key, &value, queries, pass)
+        {
+            return absorbed;
         }
+        if !is_changed && self.k.is_plain() && self.v.is_plain() {
+            return KeysValues::new(states, key, value, pass);
+        }
+        let (keys, values) = (self.k.forward(states.clone()), self.v.forward(states));
+        let (keys, values) = self.attached.behind_prefix(keys, values);
+        KeysValues::Apart(keys, values)
     }
 
     /// Queries, keys and values of self-attention on states `[b, n, d]` before their norm.
@@ -57,7 +61,7 @@ impl<B: Backend> Attention<B> {
 
     /// Self-attention with its residual connection.
     pub(super) fn self_attention(&self, x: Tensor<B, 3>, bias: &AttentionBias<B>, pass: Settings) -> Tensor<B, 3> {
-        if self.is_changed(&[&self.q, &self.k, &self.v, &self.o]) {
+        if !self.is_plain(&[&self.q, &self.k, &self.v, &self.o]) {
             let [query, keys, values] = self.projected(x.clone(), pass);
             let context = attention(query, keys, values, pass.heads, bias, pass.dropout);
             return x + dropout(self.attached.after(self.o.forward(context)), pass.dropout);
@@ -75,7 +79,7 @@ impl<B: Backend> Attention<B> {
         bias: &AttentionBias<B>,
         pass: Settings,
     ) -> Tensor<B, 3> {
-        if self.is_changed(&[&self.q, &self.o]) {
+        if !self.is_plain(&[&self.q, &self.o]) {
             let [rows, n, d] = x.dims();
             let b = memory.rows();
             let normed = self.layer_norm.forward(x.clone(), pass.epsilon);
@@ -110,9 +114,9 @@ impl<B: Backend> Attention<B> {
         x + self.attached.after(self.o.forward(context))
     }
 
-    /// Whether a method changes one of these maps or what surrounds them.
-    fn is_changed(&self, maps: &[&Linear<B>]) -> bool {
-        maps.iter().any(|map| map.is_changed()) || self.layer_norm.bias.is_some() || !self.attached.is_none()
+    /// Whether these maps and what surrounds them are what a fused sublayer computes.
+    fn is_plain(&self, maps: &[&Linear<B>]) -> bool {
+        maps.iter().all(|map| map.is_plain()) && self.layer_norm.bias.is_none() && self.attached.is_none()
     }
 
     fn weights(&self, inputs: Vec<Tensor<B, 2>>) -> AttentionWeights<B> {
@@ -145,8 +149,8 @@ impl<B: Backend> FeedForward<B> {
         let mut maps = [Some(&self.wi), self.wi_1.as_ref(), Some(&self.wo)]
             .into_iter()
             .flatten();
-        let is_changed = maps.any(Linear::is_changed) || self.layer_norm.bias.is_some() || !self.attached.is_none();
-        if is_changed || made.is_some() {
+        let is_plain = maps.all(Linear::is_plain) && self.layer_norm.bias.is_none() && self.attached.is_none();
+        if !is_plain || made.is_some() {
             let normed = self.layer_norm.forward(x.clone(), pass.epsilon);
             let mut x = self.attached.with_beside(x, normed.clone());
             if let Some(made) = made {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use adept_core::FanIn;
 use adept_data::{Metric, Positions, ScoreRounding};
+use adept_models::Precision;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -283,6 +284,12 @@ pub struct TrainSection {
     /// passes. 2 for MNLI, QQP and QNLI.
     #[schemars(range(min = 1, max = 4096))]
     pub accumulation: usize,
+    /// In what the products of the frozen backbone are computed. `bf16` rounds their operands to bfloat16 and sums in
+    /// float32, which is about twice as fast on a processor with AVX512-BF16; everything else, and full fine-tuning,
+    /// stays in float32.
+    // Configurations from before this was a setting lack it.
+    #[serde(default)]
+    pub precision: PrecisionSetting,
     /// Dropout inside the backbone in training; "model" takes `dropout_rate` of its config.json.
     pub backbone_dropout: ModelRate,
     /// Steps between two entries of the record's loss curve.
@@ -298,6 +305,26 @@ pub struct TrainSection {
     #[schemars(extend("x-free" = true))]
     #[serde(default = "yes")]
     pub tensorboard: bool,
+}
+
+/// In what the products of the frozen backbone are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PrecisionSetting {
+    /// float32.
+    #[default]
+    F32,
+    /// Operands in bfloat16, sums in float32.
+    Bf16,
+}
+
+impl From<PrecisionSetting> for Precision {
+    fn from(setting: PrecisionSetting) -> Self {
+        match setting {
+            PrecisionSetting::F32 => Self::F32,
+            PrecisionSetting::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 /// Default of a flag that is on.

@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::common::*;
 use crate::thorough::thorough;
 use adept_core::Method;
+use adept_models::{Backbone as _, Precision};
 use adept_train::TrainError;
 use adept_train::record::{self, Line};
 use adept_train::target::Target;
@@ -127,6 +128,13 @@ fn every_method_goes_on_bit_for_bit() {
 fn a_whole_backbone_goes_on_bit_for_bit() {
     let backbone = backbone();
     check_resume(&["adapter.method=full"], &|_| full_target(&backbone), &[3, 8, 17, 30]);
+}
+
+#[test]
+fn a_backbone_in_bfloat16_goes_on_bit_for_bit() {
+    let mut backbone = backbone();
+    backbone.prepare(Precision::Bf16);
+    check_resume(&[], &|resolved| adapter_target(resolved, &backbone), &[5, 20]);
 }
 
 #[test]

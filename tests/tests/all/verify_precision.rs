@@ -1,0 +1,65 @@
+//! `adept_lab::verify` in bfloat16: the goldens of every family pass with its own tolerances, and a changed scale fails.
+
+use std::path::Path;
+
+use crate::goldens::{Copy, GOLDEN, failed, golden, some_of};
+use adept_lab::verify::{VerifyReport, verify_in};
+use adept_models::Precision;
+use burn::backend::Autodiff;
+use burn::tensor::backend::AutodiffBackend;
+use burn_flex::Flex;
+use burn_ndarray::NdArray;
+
+const FOLDERS: [&str; 5] = ["t5_v1_0", "t5_v1_1", "codegen", "llama", "llama_tied"];
+
+fn verified<AB: AutodiffBackend>(folder: &Path, precision: Precision) -> VerifyReport {
+    verify_in::<AB>(folder, folder, precision, &Default::default()).unwrap()
+}
+
+#[track_caller]
+fn passes<AB: AutodiffBackend>(family: &str) {
+    let report = verified::<AB>(&golden(family), Precision::Bf16);
+    assert!(report.passed(), "{report}");
+    assert!(report.rows.len() > 160, "{report}");
+    assert!(
+        report.not_checked.iter().all(|left| left.group.contains(".gen_")),
+        "{:?}",
+        report.not_checked
+    );
+    // A thousandth at least: the products are not those of float32.
+    let logits = report.rows.iter().find(|row| row.group == "base.logits").unwrap();
+    assert!(logits.deviation > 1e-3, "{logits:?}");
+}
+
+#[test]
+fn goldens_pass_in_bfloat16() {
+    FOLDERS.into_iter().for_each(passes::<Autodiff<Flex>>);
+    // Where operands are rounded by arithmetic.
+    some_of(&FOLDERS)
+        .iter()
+        .for_each(|family| passes::<Autodiff<NdArray>>(family));
+}
+
+#[test]
+fn a_changed_scale_fails_in_bfloat16() {
+    let cases = [
+        ("base.logits", 1.06, "base.logits"),
+        ("base.loss", 1.02, "base.loss"),
+        ("adept.grad.prompt", 2.0, "adept.gradients"),
+        ("adept.after3.prompt", 1.3, "adept.prompt_after3"),
+    ];
+    for (tensor, factor, group) in cases {
+        let copy = Copy::of("llama");
+        copy.rewrite(GOLDEN, |tensors| {
+            let (_, _, data) = tensors.get_mut(tensor).unwrap();
+            for word in data.chunks_exact_mut(4) {
+                let value = f32::from_le_bytes(word.try_into().unwrap()) * factor;
+                word.copy_from_slice(&value.to_le_bytes());
+            }
+        });
+        assert_eq!(
+            failed(&verified::<Autodiff<Flex>>(copy.path(), Precision::Bf16)),
+            [group]
+        );
+    }
+}
