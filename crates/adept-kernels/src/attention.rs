@@ -4,6 +4,8 @@
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Distribution, Tensor, backend::Backend};
 
+use crate::Segments;
+
 /// Additive terms of the attention scores in one stack: a position bias shared by the batch, and a key mask per row.
 ///
 /// Created once per stack and used by each of its layers. On backends without a fused kernel both are combined once
@@ -16,6 +18,8 @@ pub struct AttentionBias<B: Backend> {
     pub(crate) past: Option<usize>,
     /// `[b, k]`: zero for visible keys, the smallest finite float for hidden ones.
     pub(crate) mask: Option<Tensor<B, 2>>,
+    /// If given, queries and keys are `[1, t, ..]`, the slots of all rows without padding, and there is no mask.
+    pub(crate) segments: Option<Segments>,
     /// `[b, h, q, k]`, or broadcastable to it; only set if no fused kernel uses the parts.
     combined: Option<Tensor<B, 4>>,
 }
@@ -41,6 +45,7 @@ impl<B: Backend> AttentionBias<B> {
             bias,
             past: None,
             mask: mask.map(additive),
+            segments: None,
             combined: None,
         };
         if !Self::is_fused() {
@@ -58,6 +63,7 @@ impl<B: Backend> AttentionBias<B> {
             bias: None,
             past: Some(past),
             mask: Some(additive(mask)),
+            segments: None,
             combined: None,
         };
         if !Self::is_fused() {
@@ -66,12 +72,25 @@ impl<B: Backend> AttentionBias<B> {
         this
     }
 
+    /// Attention within each row of a batch without padding, with a frozen position bias `[1, h, n, n]` of the padded
+    /// width, of which a row uses the first positions.
+    pub fn of_segments(bias: Tensor<B, 4>, segments: Segments) -> Self {
+        Self {
+            bias: Some(bias),
+            past: None,
+            mask: None,
+            segments: Some(segments),
+            combined: None,
+        }
+    }
+
     /// Neither bias nor mask: every query sees every key.
     pub fn none() -> Self {
         Self {
             bias: None,
             past: None,
             mask: None,
+            segments: None,
             combined: None,
         }
     }
@@ -127,6 +146,10 @@ pub fn attention<B: Backend>(
     if let Some(past) = bias.past {
         assert_eq!(past + q, k, "attention: the queries are not the last of the keys");
     }
+    assert!(
+        bias.segments.is_none() || dropout == 0.0,
+        "attention: dropout needs a padded batch"
+    );
     #[cfg(feature = "flex")]
     if dropout == 0.0
         && let Some(route) = crate::flex::route::<B>()

@@ -20,6 +20,7 @@ pub mod optimizer;
 mod prepared;
 mod product;
 mod rotary;
+mod segments;
 mod slots;
 pub mod sublayer;
 
@@ -35,6 +36,7 @@ pub use norm::{layer_norm, rms_norm};
 pub use prepared::{Precision, Prepared};
 pub use product::product;
 pub use rotary::{RotaryAngles, RotaryPairs, rotary};
+pub use segments::Segments;
 pub use slots::write_slots;
 
 // The tests compare the fused kernels with the composed operations, so they need both.

@@ -59,6 +59,17 @@ pub(crate) fn fused<B: Backend>(settings: Settings, weights: usize) -> Option<cr
     crate::flex::route::<B>()
 }
 
+/// Whether an attention sublayer with an output map of that many elements is one fused kernel.
+pub fn is_fused<B: Backend>(settings: Settings, output: usize) -> bool {
+    #[cfg(feature = "flex")]
+    return fused::<B>(settings, output * 4).is_some();
+    #[cfg(not(feature = "flex"))]
+    {
+        let _ = (settings, output);
+        false
+    }
+}
+
 /// `[b, n, in]` to `[b, n, out]` as a single flat product: burn's batched product would process each row separately.
 pub fn linear<B: Backend>(x: Tensor<B, 3>, weight: Tensor<B, 2>) -> Tensor<B, 3> {
     let [b, n, d] = x.dims();
@@ -107,7 +118,9 @@ pub fn self_attention<B: Backend>(
 ) -> Tensor<B, 3> {
     assert_eq!(weights.inputs.len(), 3, "self-attention has three maps");
     #[cfg(feature = "flex")]
-    if let Some(route) = fused::<B>(settings, weights.output.shape().num_elements() * 4) {
+    if let Some(route) = fused::<B>(settings, weights.output.shape().num_elements() * 4)
+        && bias.segments.is_none()
+    {
         let epsilon = settings.epsilon as f32;
         return crate::flex::attention_layer(route, x, weights, None, settings.heads, bias, epsilon);
     }

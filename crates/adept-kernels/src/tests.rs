@@ -6,6 +6,7 @@
 mod decoder;
 mod layers;
 mod precision;
+mod segments;
 
 use burn::backend::Autodiff;
 use burn::tensor::{Bool, Int, Tensor, TensorData, backend::AutodiffBackend};

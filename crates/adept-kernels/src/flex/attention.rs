@@ -11,10 +11,10 @@ use burn_flex::{Flex, FlexTensor};
 
 use super::blocks;
 use super::bridge::{Route, Rows, contiguous, elements, from_plain, from_tracked, in_rows, plain, tensor, tracked};
-use super::heads::{Heads, Row, Side, Softmax};
+use super::heads::{Bias, Heads, Row, Side, Softmax};
 use super::matmul::multiply;
 use super::pool::buffer;
-use crate::AttentionBias;
+use crate::{AttentionBias, Segments};
 
 pub(crate) fn attention<B: Backend>(
     route: Route,
@@ -33,11 +33,19 @@ pub(crate) fn attention<B: Backend>(
         groups: narrow / channels,
         channels,
     };
-    let (position, mask) = (bias.bias.clone(), bias.mask.clone());
+    let (position, mask, segments) = (bias.bias.clone(), bias.mask.clone(), bias.segments.clone());
+    let [most_queries, most_keys] = segments.as_ref().map_or([q, k], |segments| [segments.width(); 2]);
+    if let Some(segments) = &segments {
+        assert_eq!(
+            [b, q, k],
+            [1, segments.total(), segments.total()],
+            "attention: the slots are not those of the segments"
+        );
+    }
     if let Some(position) = &position {
         assert_eq!(
             position.dims(),
-            [1, heads, q, k],
+            [1, heads, most_queries, most_keys],
             "attention: the position bias has the wrong shape"
         );
     }
@@ -52,6 +60,7 @@ pub(crate) fn attention<B: Backend>(
             bias: position.map(|bias| contiguous(plain(bias))),
             mask: mask.map(|mask| contiguous(plain(mask))),
             past: bias.past,
+            segments,
         };
         return from_plain(forward(&inputs, b, shape).0);
     }
@@ -66,6 +75,7 @@ pub(crate) fn attention<B: Backend>(
         bias: position.map(|bias| contiguous(bias.primitive)),
         mask: mask.map(|mask| contiguous(tracked(mask).primitive)),
         past: bias.past,
+        segments,
     };
     let (out, softmax) = forward(&inputs, b, shape);
     let state = State {
@@ -106,16 +116,30 @@ struct Inputs {
     bias: Option<FlexTensor>,
     mask: Option<FlexTensor>,
     past: Option<usize>,
+    /// If given, all rows lie in one batch row, without padding.
+    segments: Option<Segments>,
 }
 
 impl Inputs {
-    /// The inputs of one batch row.
+    /// The shape of each batch row, in order.
+    fn shapes(&self, b: usize, shape: Heads) -> Vec<Heads> {
+        match &self.segments {
+            None => vec![shape; b],
+            Some(segments) => segments.lengths().map(|n| Heads { q: n, k: n, ..shape }).collect(),
+        }
+    }
+
+    /// The inputs of one batch row of that shape.
     fn row(&self, i: usize, shape: Heads) -> Row<'_> {
         let [query, key, value] = [&self.query, &self.key, &self.value].map(|tensor| {
             let rows = Rows::of(tensor);
+            let before = match &self.segments {
+                None => i * rows.batch,
+                Some(segments) => segments.start(i) * rows.row,
+            };
             Side {
                 values: rows.values,
-                start: rows.start + i * rows.batch,
+                start: rows.start + before,
                 stride: rows.row,
             }
         });
@@ -123,24 +147,50 @@ impl Inputs {
             query,
             key,
             value,
-            bias: self.bias.as_ref().map(elements),
+            bias: self.bias.as_ref().map(|bias| Bias {
+                values: elements(bias),
+                queries: bias.layout().shape()[2],
+                keys: bias.layout().shape()[3],
+            }),
             mask: self.mask.as_ref().map(|mask| &elements(mask)[i * shape.k..][..shape.k]),
             past: self.past,
         }
     }
 }
 
-/// Splits `values` `[b, n, h·c]` by batch row and head into `n` pieces `[c]` each; empty input yields empty lists.
-fn by_head(values: &mut [f32], b: usize, heads: usize, channels: usize) -> Vec<Vec<&mut [f32]>> {
-    let n = values.len() / (b * heads * channels);
-    let mut lists: Vec<_> = (0..b * heads).map(|_| Vec::with_capacity(n)).collect();
-    for (i, row) in values.chunks_exact_mut(heads * channels).enumerate() {
-        let first = i / n * heads;
-        for (list, piece) in lists[first..].iter_mut().zip(row.chunks_exact_mut(channels)) {
-            list.push(piece);
+/// Splits `values` `[Σ n, h·c]` by batch row, of `n` slots each, and head into `n` pieces `[c]`; empty input yields empty
+/// lists.
+fn by_head(
+    values: &mut [f32],
+    slots: impl Iterator<Item = usize>,
+    heads: usize,
+    channels: usize,
+) -> Vec<Vec<&mut [f32]>> {
+    let mut rows = values.chunks_exact_mut(heads * channels);
+    let mut lists = Vec::new();
+    for n in slots {
+        let first = lists.len();
+        lists.extend((0..heads).map(|_| Vec::with_capacity(n)));
+        for row in rows.by_ref().take(n) {
+            for (list, piece) in lists[first..].iter_mut().zip(row.chunks_exact_mut(channels)) {
+                list.push(piece);
+            }
         }
     }
     lists
+}
+
+/// Splits `[Σ h·q]` by batch row and head.
+fn softmax_by_head<'a>(mut values: &'a mut [Softmax], shapes: &[Heads]) -> Vec<&'a mut [Softmax]> {
+    let mut parts = Vec::with_capacity(shapes.iter().map(|shape| shape.heads).sum());
+    for shape in shapes {
+        for _ in 0..shape.heads {
+            let (part, rest) = values.split_at_mut(shape.q);
+            parts.push(part);
+            values = rest;
+        }
+    }
+    parts
 }
 
 /// The output `[b, q, h·c]`, and the softmax parameters of every batch row, head and query.
@@ -155,7 +205,8 @@ fn forward(inputs: &Inputs, b: usize, shape: Heads) -> (FlexTensor, Vec<Softmax>
     let inner = shape.inner();
     let mut out = vec![0.0; b * q * inner];
     let mut softmax = vec![Softmax::default(); b * heads * q];
-    let work = b * heads * shape.work();
+    let shapes = inputs.shapes(b, shape);
+    let work = shapes.iter().map(|shape| heads * shape.work()).sum();
     if q == 1 {
         // One piece per thread: the longer a key's contiguous piece, the better for memory bandwidth.
         let some = groups.div_ceil(rayon::current_num_threads().div_ceil(b)).max(1);
@@ -178,12 +229,14 @@ fn forward(inputs: &Inputs, b: usize, shape: Heads) -> (FlexTensor, Vec<Softmax>
             },
         );
     } else {
-        let lists = by_head(&mut out, b, heads, channels);
-        let tasks = lists.into_iter().zip(softmax.chunks_exact_mut(q)).enumerate().collect();
+        let lists = by_head(&mut out, shapes.iter().map(|shape| shape.q), heads, channels);
+        let parts = softmax_by_head(&mut softmax, &shapes);
+        let tasks = lists.into_iter().zip(parts).enumerate().collect();
         blocks::run(
             tasks,
             work,
             |(i, (out, softmax)): (usize, (Vec<&mut [f32]>, &mut [Softmax]))| {
+                let shape = shapes[i / heads];
                 inputs
                     .row(i / heads, shape)
                     .head(i % heads, shape, out.into_iter(), softmax);
@@ -246,17 +299,23 @@ fn backward(state: &State, grad: &FlexTensor, parents: [Option<NodeId>; 4], grad
     } = shape;
     let (inner, narrow, sharing) = (shape.inner(), shape.narrow(), shape.sharing());
     let wanted = parents.map(|parent| parent.is_some());
+    let shapes = inputs.shapes(b, shape);
+    assert!(
+        inputs.segments.is_none() || !wanted[3],
+        "attention: the position bias of segments is frozen"
+    );
     // An unneeded gradient is an empty vector; its pieces are empty lists.
     let room = |wanted: bool, size: usize| vec![0.0; if wanted { size } else { 0 }];
     let mut query_grad = room(wanted[0], b * q * inner);
     let mut key_grad = room(wanted[1], b * k * narrow);
     let mut value_grad = room(wanted[2], b * k * narrow);
     let mut bias_grad = room(wanted[3], b * heads * q * k);
-    let mut queries = by_head(&mut query_grad, b, heads, channels).into_iter();
-    let tasks: Vec<_> = by_head(&mut key_grad, b, groups, channels)
+    let slots = |of: fn(&Heads) -> usize| shapes.iter().map(of);
+    let mut queries = by_head(&mut query_grad, slots(|shape| shape.q), heads, channels).into_iter();
+    let tasks: Vec<_> = by_head(&mut key_grad, slots(|shape| shape.k), groups, channels)
         .into_iter()
-        .zip(by_head(&mut value_grad, b, groups, channels))
-        .zip(blocks::pieces(&mut bias_grad, sharing * q * k, b * groups))
+        .zip(by_head(&mut value_grad, slots(|shape| shape.k), groups, channels))
+        .zip(blocks::pieces(&mut bias_grad, sharing * q * k, shapes.len() * groups))
         .enumerate()
         .map(|(i, ((keys, values), bias))| Task {
             row: i / groups,
@@ -268,16 +327,26 @@ fn backward(state: &State, grad: &FlexTensor, parents: [Option<NodeId>; 4], grad
         })
         .collect();
     let (grad, output) = (elements(grad), elements(output));
-    blocks::run(tasks, 2 * b * heads * shape.work(), |task| {
+    let work = shapes.iter().map(|shape| 2 * heads * shape.work()).sum();
+    // Queries in front of each batch row.
+    let before: Vec<usize> = shapes
+        .iter()
+        .scan(0, |end, shape| {
+            *end += shape.q;
+            Some(*end - shape.q)
+        })
+        .collect();
+    blocks::run(tasks, work, |task| {
+        let (shape, before) = (shapes[task.row], before[task.row]);
         let row = inputs.row(task.row, shape);
         let side = |values| Side {
             values,
-            start: task.row * q * inner,
+            start: before * inner,
             stride: inner,
         };
         let sides = [side(grad), side(output)];
-        let first = task.row * heads + task.group * sharing;
-        let softmax = &softmax[first * q..][..sharing * q];
+        let first = before * heads + task.group * sharing * shape.q;
+        let softmax = &softmax[first..][..sharing * shape.q];
         task.run(&row, shape, wanted, sides, softmax);
     });
     let [query, key, value, bias] = parents;

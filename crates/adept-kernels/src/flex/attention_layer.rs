@@ -14,7 +14,7 @@ use burn_flex::{Flex, FlexTensor};
 
 use super::blocks::{self, Weights, matrix, units_a_task};
 use super::bridge::{Route, Tracked, contiguous, elements, from_plain, from_tracked, plain, tensor, tracked};
-use super::heads::{Heads, Row, Side, Softmax};
+use super::heads::{Bias, Heads, Row, Side, Softmax};
 use super::matmul::multiply;
 use super::norm::norm_rows;
 use super::pool::{Buffer, buffer};
@@ -223,7 +223,11 @@ impl State {
             query: own(0),
             key,
             value,
-            bias: self.bias.as_ref().map(elements),
+            bias: self.bias.as_ref().map(|bias| Bias {
+                values: elements(bias),
+                queries: self.settings.shape.q,
+                keys: k,
+            }),
             mask: self.mask.as_ref().map(|mask| &elements(mask)[i * k..][..k]),
             past: None,
         }

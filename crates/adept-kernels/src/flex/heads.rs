@@ -113,13 +113,21 @@ impl Side<'_> {
     }
 }
 
-/// Attention inputs of one batch row: queries `[q, h·c]`, keys and values `[k, g·c]`, bias `[h, q, k]`, mask `[k]`.
+/// A position bias `[h, queries, keys]`, of which a row may use the first queries and keys only.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bias<'a> {
+    pub values: &'a [f32],
+    pub queries: usize,
+    pub keys: usize,
+}
+
+/// Attention inputs of one batch row: queries `[q, h·c]`, keys and values `[k, g·c]`, bias, mask `[k]`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row<'a> {
     pub query: Side<'a>,
     pub key: Side<'a>,
     pub value: Side<'a>,
-    pub bias: Option<&'a [f32]>,
+    pub bias: Option<Bias<'a>>,
     pub mask: Option<&'a [f32]>,
     /// Query `i` sees keys up to `past + i` only; `None`: all keys.
     pub past: Option<usize>,
@@ -189,7 +197,7 @@ impl<'a> Row<'a> {
     #[inline(always)]
     fn bias(&self, head: usize, query: usize, shape: Heads) -> Option<&[f32]> {
         self.bias
-            .map(|bias| &bias[(head * shape.q + query) * shape.k..][..shape.k])
+            .map(|bias| &bias.values[(head * bias.queries + query) * bias.keys..][..shape.k])
     }
 
     /// Number of leading keys that a query sees.

@@ -114,6 +114,12 @@ impl<B: Backend> Attention<B> {
         x + self.attached.after(self.o.forward(context))
     }
 
+    /// Whether self-attention is one fused kernel.
+    pub(super) fn is_fused(&self, pass: Settings) -> bool {
+        let elements = self.o.weight.shape().num_elements();
+        self.is_plain(&[&self.q, &self.k, &self.v, &self.o]) && sublayer::is_fused::<B>(pass, elements)
+    }
+
     /// Whether these maps and what surrounds them are what a fused sublayer computes.
     fn is_plain(&self, maps: &[&Linear<B>]) -> bool {
         maps.iter().all(|map| map.is_plain()) && self.layer_norm.bias.is_none() && self.attached.is_none()

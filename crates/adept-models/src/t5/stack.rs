@@ -4,8 +4,8 @@
 //! stack holds it. Bias and mask are combined once per pass.
 
 use adept_core::Beside;
-use adept_kernels::AttentionBias;
 use adept_kernels::sublayer::{KeysValues, Settings, dropout};
+use adept_kernels::{AttentionBias, Segments};
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Tensor};
@@ -96,7 +96,8 @@ impl<B: Backend> Stack<B> {
             .map_or(0, |block| block.self_attention.attached.slots())
     }
 
-    /// Bidirectional pass over embeddings `[b, n, d]`; returns the states after the final norm.
+    /// Bidirectional pass over embeddings `[b, n, d]`; returns the states after the final norm. Those of hidden slots are
+    /// unspecified.
     pub(super) fn encode(
         &self,
         embeddings: Tensor<B, 3>,
@@ -104,7 +105,25 @@ impl<B: Backend> Stack<B> {
         max_distance: usize,
         pass: Settings,
     ) -> Tensor<B, 3> {
-        self.encode_watched(embeddings, mask, max_distance, pass, &mut |_| ())
+        let Some(segments) = self.segments(&mask, pass) else {
+            return self.encode_watched(embeddings, mask, max_distance, pass, &mut |_| ());
+        };
+        let n = segments.width();
+        let bias = position::bias(self.relative_attention_bias.val(), 0, n, n, true, max_distance);
+        let bias = AttentionBias::of_segments(bias, segments.clone());
+        let blocks = self.block.iter();
+        let x = blocks.fold(segments.compact(embeddings), |x, block| block.encode(x, &bias, pass));
+        segments.padded(self.finish(x, pass))
+    }
+
+    /// The slots to encode without padding, where that saves products: not where fused sublayers read padded rows, a
+    /// prefix stands in front of keys or the position bias is trained.
+    fn segments(&self, mask: &Tensor<B, 2, Bool>, pass: Settings) -> Option<Segments> {
+        let is_padded = pass.dropout > 0.0
+            || self.prefix() > 0
+            || self.relative_attention_bias.val().is_require_grad()
+            || self.block.iter().any(|block| block.self_attention.is_fused(pass));
+        if is_padded { None } else { Segments::of(mask) }
     }
 
     /// Like [`Self::encode`]; `watch` sees the embeddings and the output of each block.
