@@ -5,7 +5,7 @@ use burn::tensor::{Bool, Int, Tensor, TensorData};
 
 use super::{Composed, Figures, Fused, check, leaf, values, weighed};
 use crate::sublayer::{
-    AttentionWeights, FeedForwardWeights, KeysValues, Settings, cross_attention, feed_forward, self_attention,
+    AttentionWeights, FeedForwardWeights, KeysValues, Settings, cross_attention, feed_forward, linear, self_attention,
 };
 use crate::{AttentionBias, embedding, head_log_probabilities, head_loss};
 
@@ -197,6 +197,23 @@ fn cross_attention_sublayers() {
             cross_attention_figures::<Fused>(b, candidates, n, k),
             cross_attention_figures::<Composed>(b, candidates, n, k),
         );
+    }
+}
+
+/// A product of rows and a weight, both tracked.
+#[test]
+fn linear_maps_and_both_their_gradients() {
+    fn figures<B: AutodiffBackend>([b, n, d, out]: [usize; 4]) -> Figures {
+        let (x, weight) = (leaf::<B, 3>([b, n, d], 1), weight::<B>([d, out], 2));
+        let y = linear(x.clone(), weight.clone());
+        let grads = weighed(y.clone()).backward();
+        let mut figures = gradients(&grads, &[], &[("weight", &weight)], &[("x", &x)]);
+        figures.push(("output", values(y)));
+        figures
+    }
+    // Within one thread and shared; the transposed weight in several tasks.
+    for sizes in [[1, 1, 3, 5], [2, 17, 40, 70], [4, 60, 150, 300]] {
+        check(figures::<Fused>(sizes), figures::<Composed>(sizes));
     }
 }
 

@@ -76,6 +76,39 @@ fn packed_products_are_sums_of_rounded_operands() {
     }
 }
 
+/// Halfway between two neighbours, to the even one; just beside it, to the nearer one; the largest carries over.
+#[test]
+fn operands_are_rounded_to_the_nearest_and_ties_to_even() {
+    let half = 1.0 + 2f32.powi(-8);
+    let mut rows = [
+        half,
+        1.0 + 3.0 * 2f32.powi(-8),
+        half.next_up(),
+        half.next_down(),
+        1.999_999_9,
+        -half,
+        0.0,
+    ];
+    rows[6] = 2f32.powi(-100) * half;
+    let (n, expected) = (rows.len(), rows.map(|x| nearest(x) as f32));
+    assert_eq!(expected[..3], [1.0, 1.015_625, 1.007_812_5]);
+    let identity: Vec<f32> = (0..n * n).map(|at| f32::from(u8::from(at % n == at / n))).collect();
+    for kernel in kernels() {
+        let packed = PackedWeight::new(kernel, &identity, n, n);
+        // Numbers as rows and, each in turn, as the weight.
+        let diagonal: Vec<f32> = (0..n * n)
+            .map(|at| if at % n == at / n { rows[at / n] } else { 0.0 })
+            .collect();
+        for (i, row) in packed.product(&diagonal).chunks_exact(n).enumerate() {
+            assert_eq!(row[i], expected[i], "{kernel:?}");
+        }
+        let packed = PackedWeight::new(kernel, &diagonal, n, n);
+        for (i, row) in packed.product(&identity).chunks_exact(n).enumerate() {
+            assert_eq!(row[i], expected[i], "{kernel:?}");
+        }
+    }
+}
+
 #[test]
 fn numbers_without_a_value_stay_so() {
     for kernel in kernels() {
