@@ -84,6 +84,17 @@ impl<B: Backend> AttentionBias<B> {
         }
     }
 
+    /// Causal attention within each row of a batch without padding.
+    pub fn causal_segments(segments: Segments) -> Self {
+        Self {
+            bias: None,
+            past: Some(0),
+            mask: None,
+            segments: Some(segments),
+            combined: None,
+        }
+    }
+
     /// Neither bias nor mask: every query sees every key.
     pub fn none() -> Self {
         Self {

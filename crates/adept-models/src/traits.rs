@@ -116,8 +116,8 @@ pub trait Seq2SeqBackbone<B: Backend>: Backbone<B> {
     /// Key/value cache of one generation: the encoder's, computed once, and the decoder's so far.
     type Cache;
 
-    /// Encoder output `[batch, seq, d_model]` after the final norm; a side network's own output follows in further
-    /// channels. `dropout` 0.0 means evaluation.
+    /// Encoder output `[batch, seq, d_model]` after the final norm, unspecified at masked slots; a side network's own
+    /// output follows in further channels. `dropout` 0.0 means evaluation.
     fn encode(&self, embeddings: Tensor<B, 3>, mask: Tensor<B, 2, Bool>, dropout: f64) -> Tensor<B, 3>;
 
     /// Scores and values of the encoder's first self-attention for embeddings `[batch, seq, d_model]`, without dropout:
@@ -208,7 +208,8 @@ pub trait CausalBackbone<B: Backend>: Backbone<B> {
     /// Keys and values of the slots read so far, with their masks.
     type Cache: Clone;
 
-    /// Hidden states `[batch, seq, d_model]` after the final norm. `dropout` 0.0 means evaluation.
+    /// Hidden states `[batch, seq, d_model]` after the final norm; those of masked slots are unspecified. `dropout` 0.0
+    /// means evaluation.
     fn hidden(
         &self,
         embeddings: Tensor<B, 3>,

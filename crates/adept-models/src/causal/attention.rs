@@ -1,6 +1,6 @@
 //! Causal attention with a key/value cache.
 
-use adept_kernels::{AttentionBias, attention, write_slots};
+use adept_kernels::{AttentionBias, RotaryAngles, Segments, attention, write_slots};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
 
@@ -137,6 +137,8 @@ pub(crate) struct Reading<'a, B: Backend> {
     cache: Option<&'a mut CausalCache<B>>,
     /// Whether a prefix stands in front of the slots of this pass.
     opens: bool,
+    /// If given, the pass is over the visible slots alone.
+    segments: Option<Segments>,
     dropout: f64,
 }
 
@@ -149,6 +151,19 @@ impl<'a, B: Backend> Reading<'a, B> {
         prefix: usize,
         dropout: f64,
     ) -> Self {
+        if cache.is_none()
+            && prefix == 0
+            && dropout == 0.0
+            && let Some(segments) = Segments::of(&mask)
+        {
+            return Self {
+                bias: AttentionBias::causal_segments(segments.clone()),
+                cache,
+                opens: false,
+                segments: Some(segments),
+                dropout,
+            };
+        }
         let [b, n] = mask.dims();
         let earlier = cache.as_deref().map_or(0, CausalCache::slots);
         let opens = prefix > 0 && earlier == 0;
@@ -172,7 +187,32 @@ impl<'a, B: Backend> Reading<'a, B> {
             bias,
             cache,
             opens,
+            segments: None,
             dropout,
+        }
+    }
+
+    /// The slots `[b, n, d]` that the pass is over, `[1, t, d]` if they are the visible ones.
+    pub fn begin(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+        match &self.segments {
+            Some(segments) => segments.compact(x),
+            None => x,
+        }
+    }
+
+    /// Angles of the slots that the pass is over.
+    pub fn angles(&self, angles: RotaryAngles<B>) -> RotaryAngles<B> {
+        RotaryAngles {
+            cos: self.begin(angles.cos),
+            sin: self.begin(angles.sin),
+        }
+    }
+
+    /// What the pass makes of its slots, for all of them: `[b, n, d]`. Hidden slots are unspecified.
+    pub fn end(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+        match &self.segments {
+            Some(segments) => segments.padded(x),
+            None => x,
         }
     }
 

@@ -85,10 +85,10 @@ impl<B: Backend> CodeGen<B> {
     /// States `[b, n, d]` after the final norm.
     fn run(&self, embeddings: Tensor<B, 3>, positions: Tensor<B, 2, Int>, mut reading: Reading<'_, B>) -> Tensor<B, 3> {
         let positions = behind(positions, self.prefix());
-        let angles = self.rotary().angles(positions.clone());
-        let mut x = dropout(embeddings, reading.dropout());
+        let angles = reading.angles(self.rotary().angles(positions.clone()));
+        let mut x = dropout(reading.begin(embeddings), reading.dropout());
         let mut beside = self.side.as_ref().map(|side| {
-            let angles = rotary_of(&side.config).angles(positions);
+            let angles = reading.angles(rotary_of(&side.config).angles(positions));
             (side, angles, side.rungs.begin(x.clone()))
         });
         for (number, block) in self.h.iter().enumerate() {
@@ -102,10 +102,10 @@ impl<B: Backend> CodeGen<B> {
             }
         }
         let epsilon = self.config.layer_norm_epsilon;
-        match beside {
+        reading.end(match beside {
             None => self.ln_f.forward(x, epsilon),
             Some((side, _, climb)) => side.up.forward(side.ln_f.forward(climb.top(), epsilon)),
-        }
+        })
     }
 
     /// Blocks with keys and values: the model's, then those of a side network.

@@ -96,10 +96,10 @@ impl<B: Backend> Llama<B> {
     /// States `[b, n, d]` after the final norm.
     fn run(&self, embeddings: Tensor<B, 3>, positions: Tensor<B, 2, Int>, mut reading: Reading<'_, B>) -> Tensor<B, 3> {
         let positions = behind(positions, self.prefix());
-        let angles = self.config.rotary().angles(positions.clone());
-        let mut x = embeddings;
+        let angles = reading.angles(self.config.rotary().angles(positions.clone()));
+        let mut x = reading.begin(embeddings);
         let mut beside = self.side.as_ref().map(|side| {
-            let angles = side.config.rotary().angles(positions);
+            let angles = reading.angles(side.config.rotary().angles(positions));
             (side, angles, side.rungs.begin(x.clone()))
         });
         for (number, block) in self.layers.iter().enumerate() {
@@ -113,10 +113,10 @@ impl<B: Backend> Llama<B> {
             }
         }
         let epsilon = self.config.rms_norm_eps;
-        match beside {
+        reading.end(match beside {
             None => self.norm.forward(x, epsilon),
             Some((side, _, climb)) => side.up.forward(side.norm.forward(climb.top(), epsilon)),
-        }
+        })
     }
 
     /// Blocks with keys and values: the model's, then those of a side network.
