@@ -13,8 +13,8 @@ pub(super) use x86::{is_available, multiply_panel, round_row};
 #[allow(unsafe_code)]
 mod x86 {
     use std::arch::x86_64::{
-        __m512bh, __m512i, _mm256_storeu_si256, _mm512_cvtneps_pbh, _mm512_dpbf16_ps, _mm512_load_si512,
-        _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_set1_epi32, _mm512_setzero_ps,
+        __m256bh, __m256i, __m512bh, __m512i, _mm256_storeu_si256, _mm512_cvtneps_pbh, _mm512_dpbf16_ps,
+        _mm512_load_si512, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_set1_epi32, _mm512_setzero_ps,
     };
     use std::mem::transmute;
 
@@ -54,7 +54,7 @@ mod x86 {
             unsafe {
                 let from = row.as_ptr().add((number * 16).min(row.len()));
                 let values = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, from));
-                _mm256_storeu_si256(eight.as_mut_ptr().cast(), transmute(values));
+                _mm256_storeu_si256(eight.as_mut_ptr().cast(), transmute::<__m256bh, __m256i>(values));
             }
         }
     }
