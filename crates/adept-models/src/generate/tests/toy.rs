@@ -54,7 +54,8 @@ impl<B: Backend> Toy<B> {
         let frequencies: Vec<f32> = (0..d).map(|channel| 1.3_f32.powi(-(channel as i32))).collect();
         let frequencies = Tensor::<B, 1>::from_data(TensorData::new(frequencies, [d]), &embeddings.device());
         let waves = (positions.float().reshape([b, n, 1]) * frequencies.reshape([1, 1, d])).sin();
-        let mut x = embeddings + waves;
+        let mut x = reading.begin(embeddings + waves);
+        let [b, n, _] = x.dims();
         for (block, map) in self.maps.iter().enumerate() {
             let all = x.clone().reshape([b * n, d]).matmul(map.val()).reshape([b, n, 3 * d]);
             let part = |which: usize| all.clone().narrow(2, which * d, d);
@@ -66,7 +67,7 @@ impl<B: Backend> Toy<B> {
                 &mut reading,
             );
         }
-        x
+        reading.end(x)
     }
 }
 
