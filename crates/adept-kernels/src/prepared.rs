@@ -16,8 +16,8 @@ pub enum Precision {
     Bf16,
 }
 
-/// What [`Precision::Bf16`] has made of a weight. On the flex backend the weight is packed once for products with rows and,
-/// when a gradient first needs it, once for the way back; elsewhere operands are rounded anew in each product.
+/// What [`Precision::Bf16`] has made of a weight. On the flex backend the weight is packed once for products with rows
+/// and, when a gradient first needs it, once for the way back; elsewhere operands are rounded anew in each product.
 #[derive(Debug, Clone)]
 pub struct Prepared {
     #[cfg(feature = "flex")]
@@ -63,8 +63,8 @@ impl Prepared {
     }
 }
 
-/// Rounds to the eight significant bits of bfloat16 in float32 arithmetic: adding `2¹⁶ · x` pushes the other sixteen out.
-/// The gradient is that of the identity.
+/// Rounds to the eight significant bits of bfloat16 in float32 arithmetic: adding `2¹⁶ · x` pushes the other sixteen
+/// out. The gradient is that of the identity.
 fn rounded<B: Backend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
     let scaled = x.clone().mul_scalar(65537.0);
     scaled.clone() - (scaled - x)

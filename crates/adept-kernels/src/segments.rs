@@ -1,8 +1,8 @@
 //! Batch rows without their padding: the visible slots of all rows, one row behind the other.
 //!
-//! What is computed slot by slot (products, norms, activations) needs no more than the slots themselves; attention needs
-//! to know where a row begins ([`AttentionBias::of_segments`](crate::AttentionBias::of_segments)). A hidden slot is read
-//! by none that is visible, so results are the same.
+//! What is computed slot by slot (products, norms, activations) needs no more than the slots themselves; attention
+//! needs to know where a row begins ([`AttentionBias::of_segments`](crate::AttentionBias::of_segments)). A hidden slot
+//! is read by none that is visible, so results are the same.
 
 use std::sync::Arc;
 

@@ -29,8 +29,8 @@ pub trait Backbone<B: Backend>: Module<B> {
     /// The embedding matrix `[vocab, d_model]`.
     fn embedding_weight(&self) -> Tensor<B, 2>;
 
-    /// Input embeddings of token ids `[batch, seq]` in front of a method's offset: from the method's own table if it has
-    /// one ([`Intervention::vocabulary`]).
+    /// Input embeddings of token ids `[batch, seq]` in front of a method's offset: from the method's own table if it
+    /// has one ([`Intervention::vocabulary`]).
     fn look_up(&self, intervention: &dyn Intervention<B>, ids: Tensor<B, 2, Int>) -> Tensor<B, 3> {
         match intervention.vocabulary() {
             Some(table) => adept_kernels::embedding(table, ids),
@@ -65,8 +65,8 @@ pub trait Backbone<B: Backend>: Module<B> {
         Cow::Owned(adapted)
     }
 
-    /// Prepares the linear maps of the blocks, which are frozen, for products in a precision. The embedding matrix, heads
-    /// and what methods attach stay in float32.
+    /// Prepares the linear maps of the blocks, which are frozen, for products in a precision. The embedding matrix,
+    /// heads and what methods attach stay in float32.
     fn prepare(&mut self, precision: Precision) {
         for linear in self.places().linears {
             linear.prepare(precision);
@@ -93,9 +93,9 @@ pub trait Backbone<B: Backend>: Module<B> {
     /// they were merged into.
     ///
     /// # Errors
-    /// [`CoreError::ZeroFactor`] if a change cannot be undone, [`CoreError::NoBias`] for a bias that the plain model does
-    /// not have, [`CoreError::NotMergeable`] for what stands behind or beside a sublayer or in front of its keys and
-    /// values or runs beside the model.
+    /// [`CoreError::ZeroFactor`] if a change cannot be undone, [`CoreError::NoBias`] for a bias that the plain model
+    /// does not have, [`CoreError::NotMergeable`] for what stands behind or beside a sublayer or in front of its keys
+    /// and values or runs beside the model.
     fn merged(&self, intervention: &dyn Intervention<B>, direction: MergeDirection) -> Result<Self, CoreError> {
         if intervention.side().is_some() {
             let module = "side".to_owned();

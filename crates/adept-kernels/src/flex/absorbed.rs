@@ -1,6 +1,6 @@
-//! Attention of few queries to a memory whose keys and values are never made ([`crate::sublayer::KeysValues`]). The maps
-//! of keys and values are applied to the queries of all batch rows together; the products with a row's states are one
-//! task, in which the queries of all heads are the columns.
+//! Attention of few queries to a memory whose keys and values are never made ([`crate::sublayer::KeysValues`]). The
+//! maps of keys and values are applied to the queries of all batch rows together; the products with a row's states are
+//! one task, in which the queries of all heads are the columns.
 
 use std::ops::Range;
 use std::sync::Arc;

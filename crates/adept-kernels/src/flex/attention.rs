@@ -158,8 +158,8 @@ impl Inputs {
     }
 }
 
-/// Splits `values` `[Σ n, h·c]` by batch row, of `n` slots each, and head into `n` pieces `[c]`; empty input yields empty
-/// lists.
+/// Splits `values` `[Σ n, h·c]` by batch row, of `n` slots each, and head into `n` pieces `[c]`; empty input yields
+/// empty lists.
 fn by_head(
     values: &mut [f32],
     slots: impl Iterator<Item = usize>,

@@ -1,8 +1,8 @@
-//! Products with `vdpbf16ps` of AVX512-BF16: each instruction adds, to sixteen float32 sums, the products of two pairs of
-//! bfloat16 numbers.
+//! Products with `vdpbf16ps` of AVX512-BF16: each instruction adds, to sixteen float32 sums, the products of two pairs
+//! of bfloat16 numbers.
 //!
-//! Twelve rows and the 32 columns of a panel are 24 registers of sums; two more hold a line of each tile, one a pair of a
-//! row. All of k goes through before a sum is stored.
+//! Twelve rows and the 32 columns of a panel are 24 registers of sums; two more hold a line of each tile, one a pair of
+//! a row. All of k goes through before a sum is stored.
 
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) use elsewhere::{is_available, multiply_panel, round_row};
@@ -49,8 +49,8 @@ mod x86 {
         for (number, eight) in out.chunks_exact_mut(8).enumerate() {
             let left = row.len().saturating_sub(number * 16).min(16);
             let mask = ((1u32 << left) - 1) as u16;
-            // SAFETY: the mask leaves only elements of the row to be read, from a pointer within it or one past its end;
-            // eight pairs are the 32 bytes that are written.
+            // SAFETY: the mask leaves only elements of the row to be read, from a pointer within it or one past its
+            // end; eight pairs are the 32 bytes that are written.
             unsafe {
                 let from = row.as_ptr().add((number * 16).min(row.len()));
                 let values = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, from));
@@ -59,8 +59,8 @@ mod x86 {
         }
     }
 
-    /// Writes the products of all rows of `left`, `stride` pairs each, with a panel to columns `first..` of `out`, a piece
-    /// for each row; columns beyond a piece's end are left out.
+    /// Writes the products of all rows of `left`, `stride` pairs each, with a panel to columns `first..` of `out`, a
+    /// piece for each row; columns beyond a piece's end are left out.
     pub(in crate::flex) fn multiply_panel(
         left: &[u32],
         stride: usize,
@@ -77,8 +77,8 @@ mod x86 {
             panel.len()
         );
         for (rows, out) in left.chunks(TOGETHER * stride).zip(out.chunks_mut(TOGETHER)) {
-            // SAFETY: the processor has the instructions; as asserted, each of the rows has `stride` pairs, which are the
-            // pairs of the panel's steps; the number of rows is the constant of the function.
+            // SAFETY: the processor has the instructions; as asserted, each of the rows has `stride` pairs, which are
+            // the pairs of the panel's steps; the number of rows is the constant of the function.
             unsafe {
                 match out.len() {
                     12 => block::<12>(rows, stride, panel, out, first),

@@ -1,9 +1,9 @@
 //! Products whose operands are rounded to bfloat16 and whose sums are float32, with a frozen weight packed once.
 //!
-//! A packed matrix `[k, m]` is cut into panels of 32 columns. A panel is a list of steps of 32 rows; a step is two tiles
-//! of 16 columns, a tile 16 lines of 64 bytes, and a line holds two neighbouring rows of each column. That is the order in
-//! which `vdpbf16ps` (AVX512-BF16) and the tile products of AMX read their right operand. Both dimensions are filled up
-//! with zeros.
+//! A packed matrix `[k, m]` is cut into panels of 32 columns. A panel is a list of steps of 32 rows; a step is two
+//! tiles of 16 columns, a tile 16 lines of 64 bytes, and a line holds two neighbouring rows of each column. That is the
+//! order in which `vdpbf16ps` (AVX512-BF16) and the tile products of AMX read their right operand. Both dimensions are
+//! filled up with zeros.
 
 use std::sync::OnceLock;
 

@@ -1,7 +1,7 @@
 //! Products of rows and a weight `[in, out]` with a backward pass of their own.
 //!
-//! In float32 the gradient of the rows reads a transposed copy of the weight: packing a view column by column, as a product
-//! would, takes up to a third of its time. A packed weight has its transpose packed as well.
+//! In float32 the gradient of the rows reads a transposed copy of the weight: packing a view column by column, as a
+//! product would, takes up to a third of its time. A packed weight has its transpose packed as well.
 
 use std::sync::Arc;
 

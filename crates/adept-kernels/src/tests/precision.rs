@@ -36,7 +36,8 @@ fn kernels() -> Vec<Kernel> {
     kernels
 }
 
-/// Sums of n products of rounded operands: float32's relative error is at most n units of 6e-8 of the sum of magnitudes.
+/// Sums of n products of rounded operands: float32's relative error is at most n units of 6e-8 of the sum of
+/// magnitudes.
 fn check(kernel: Kernel, found: &[f32], rows: &[f32], weight: impl Fn(usize, usize) -> f32, [n, k, m]: [usize; 3]) {
     assert_eq!(found.len(), n * m);
     for i in 0..n {

@@ -83,8 +83,8 @@ impl Class {
         }
     }
 
-    /// The tolerance in bfloat16, relative; `None` for what a backbone's products do not change. Margins are left out of
-    /// reports in bfloat16 with the tokens that they belong to.
+    /// The tolerance in bfloat16, relative; `None` for what a backbone's products do not change. Margins are left out
+    /// of reports in bfloat16 with the tokens that they belong to.
     fn relative_limit(self) -> Option<f64> {
         match self {
             Self::Logits => Some(limit::BF16_LOGITS),

@@ -113,8 +113,8 @@ pub fn verify_in<AB: AutodiffBackend>(
     })
 }
 
-/// Leaves out greedy tokens and their margins: with random weights the next logits are nearer to each other than bfloat16
-/// resolves, and the first other token changes all that follow.
+/// Leaves out greedy tokens and their margins: with random weights the next logits are nearer to each other than
+/// bfloat16 resolves, and the first other token changes all that follow.
 fn without_greedy(rows: Vec<GroupRow>, missing: &mut Vec<NotChecked>) -> Vec<GroupRow> {
     let (greedy, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.group.contains(".gen_"));
     missing.extend(greedy.into_iter().map(|row| NotChecked {

@@ -16,8 +16,8 @@ pub struct GroupRow {
     pub compared: usize,
     /// The tensor (tokenizer: case) with the largest deviation; empty if nothing deviates.
     pub tensor: String,
-    /// Largest absolute deviation, in bfloat16 the relative one of the whole group; for ids and tokenizer cases the number
-    /// of differences. NaN if a computed value is NaN (`null` in JSON).
+    /// Largest absolute deviation, in bfloat16 the relative one of the whole group; for ids and tokenizer cases the
+    /// number of differences. NaN if a computed value is NaN (`null` in JSON).
     pub deviation: f64,
     /// Largest accepted deviation: conventions.md of the specification, 0 for ids and tokenizer cases; larger if the
     /// golden folder states larger float32 noise.

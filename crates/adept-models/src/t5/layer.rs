@@ -1,8 +1,7 @@
 //! The layers of a T5 block: attention and feed-forward, each with its norm.
 //!
-//! A layer in float32 without changes by a method is one call of a fused sublayer; otherwise it is composed of its linear
-//! maps.
-//! Shapes: `b` batch, `n` slots, `d` d_model, `i` heads × channels per head.
+//! A layer in float32 without changes by a method is one call of a fused sublayer; otherwise it is composed of its
+//! linear maps. Shapes: `b` batch, `n` slots, `d` d_model, `i` heads × channels per head.
 
 use adept_core::Beside;
 use adept_kernels::sublayer::{self, AttentionWeights, FeedForwardWeights, KeysValues, Settings, dropout};

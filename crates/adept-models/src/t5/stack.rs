@@ -96,8 +96,8 @@ impl<B: Backend> Stack<B> {
             .map_or(0, |block| block.self_attention.attached.slots())
     }
 
-    /// Bidirectional pass over embeddings `[b, n, d]`; returns the states after the final norm. Those of hidden slots are
-    /// unspecified.
+    /// Bidirectional pass over embeddings `[b, n, d]`; returns the states after the final norm. Those of hidden slots
+    /// are unspecified.
     pub(super) fn encode(
         &self,
         embeddings: Tensor<B, 3>,
@@ -233,8 +233,8 @@ impl<B: Backend> Stack<B> {
         AttentionBias::new(Some(bias), None)
     }
 
-    /// Decodes one more token per row, `[b, 1, d]`, without dropout; `past` holds the self-attention's keys and values and
-    /// grows by one slot, `watch` sees the embeddings and the output of each block.
+    /// Decodes one more token per row, `[b, 1, d]`, without dropout; `past` holds the self-attention's keys and values
+    /// and grows by one slot, `watch` sees the embeddings and the output of each block.
     pub(super) fn step(
         &self,
         embeddings: Tensor<B, 3>,
