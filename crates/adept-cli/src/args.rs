@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use adept_data::{DataError, Task, path_text};
-use adept_lab::bench::BenchSize;
+use adept_lab::bench::{BenchSize, Depth};
 use adept_train::config::{PrecisionSetting, Preset, TrainMethod};
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -94,6 +94,8 @@ pub enum Command {
     /// Time training steps or inference with random weights
     #[command(subcommand)]
     Bench(Bench),
+    /// Predict the peak memory and the time of a training step, and whether this machine has that memory
+    Doctor(Doctor),
     /// List what each method trains, stores and costs on a backbone
     Methods(Methods),
     /// Rewrite results.json, report.md and report.html from the runs' records
@@ -402,6 +404,19 @@ pub enum Bench {
     Infer(BenchCase),
 }
 
+/// `adept doctor`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Models of the same widths with a few blocks are measured, which takes seconds to a minute.\n\n\
+  Example:
+  adept doctor --size t5-3b --tokens 256 --batch 4 --precision bf16"
+)]
+pub struct Doctor {
+    /// The step.
+    #[command(flatten)]
+    pub case: BenchCase,
+}
+
 /// In what products with frozen weights are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PrecisionArgument {
@@ -426,7 +441,7 @@ impl From<PrecisionArgument> for PrecisionSetting {
   adept bench step --size t5-base --tokens 256 --batch 16 --json
   adept bench infer --size codegen-350m --batch 8")]
 pub struct BenchCase {
-    /// Backbone: t5-small, t5-base, codegen-350m, llama-3.2-1b, llama-3-8b; tiny, tiny-codegen, tiny-llama
+    /// Backbone: t5-small, t5-base, t5-3b, codegen-350m, llama-3.2-1b, llama-3-8b; tiny, tiny-codegen, tiny-llama
     #[arg(long, default_value = "t5-small")]
     pub size: BenchSize,
 
@@ -437,6 +452,14 @@ pub struct BenchCase {
     /// In what the products of the frozen backbone are computed
     #[arg(long, value_enum, default_value = "f32")]
     pub precision: PrecisionArgument,
+
+    /// Blocks instead of the size's: 20, or 12+12 for an encoder-decoder
+    #[arg(long, value_name = "N|N+N")]
+    pub depth: Option<Depth>,
+
+    /// Compute blocks again on the way back instead of keeping their activations (steps)
+    #[arg(long)]
+    pub recompute: bool,
 
     /// Rows per batch
     #[arg(long, value_name = "N", default_value_t = 32)]

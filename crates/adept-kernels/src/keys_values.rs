@@ -9,7 +9,7 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::sublayer::{Settings, dropout, linear};
-use crate::{AttentionBias, attention};
+use crate::{AttentionBias, Map, attention};
 
 /// Keys and values of a memory, made once and used by each pass over it.
 #[derive(Debug, Clone)]
@@ -26,8 +26,8 @@ pub enum KeysValues<B: Backend> {
 #[derive(Debug, Clone)]
 pub struct States<B: Backend> {
     states: Tensor<B, 3>,
-    key: Tensor<B, 2>,
-    value: Tensor<B, 2>,
+    key: Map<B>,
+    value: Map<B>,
 }
 
 impl<B: Backend> KeysValues<B> {
@@ -41,20 +41,19 @@ impl<B: Backend> KeysValues<B> {
         Self::Apart(linear(states.clone(), key), linear(states, value))
     }
 
-    /// Not projected, for one pass of `queries` per row of the states, if that saves multiplications.
+    /// Not projected, for one pass of `queries` per row of the states, if that saves multiplications; maps are `[d, h·c]`.
     pub fn absorbed(
         states: &Tensor<B, 3>,
-        key: &Tensor<B, 2>,
-        value: &Tensor<B, 2>,
+        [key, value]: [Map<B>; 2],
         queries: usize,
         settings: Settings,
     ) -> Option<Self> {
-        let ([_, k, d], [_, inner]) = (states.dims(), key.dims());
+        let ([_, k, d], [_, inner]) = (states.dims(), key.kept.dims());
         is_cheaper_absorbed(queries, k, d, inner, settings.heads).then(|| {
             Self::Absorbed(States {
                 states: states.clone(),
-                key: key.clone(),
-                value: value.clone(),
+                key,
+                value,
             })
         })
     }
@@ -109,6 +108,7 @@ impl<B: Backend> States<B> {
     /// The queries of all heads are rows of one product with a memory row's states.
     fn composed(self, query: Tensor<B, 3>, bias: &AttentionBias<B>, settings: Settings) -> Tensor<B, 3> {
         let Self { states, key, value } = self;
+        let (key, value) = (key.weight(), value.weight());
         let ([b, q, inner], [_, k, d], heads) = (query.dims(), states.dims(), settings.heads);
         let channels = inner / heads;
         let by_head = |map: Tensor<B, 2>| map.reshape([d, heads, channels]).swap_dims(0, 1);

@@ -33,7 +33,7 @@ pub use embedding::embedding;
 pub use head::{head_log_probabilities, head_loss};
 pub use loss::cross_entropy;
 pub use norm::{layer_norm, rms_norm};
-pub use prepared::{Precision, Prepared};
+pub use prepared::{Map, Precision, Prepared};
 pub use product::product;
 pub use rotary::{RotaryAngles, RotaryPairs, rotary};
 pub use segments::Segments;

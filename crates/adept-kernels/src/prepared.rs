@@ -3,6 +3,8 @@
 #[cfg(feature = "flex")]
 use std::sync::Arc;
 
+#[cfg(feature = "flex")]
+use burn::tensor::TensorData;
 use burn::tensor::{Tensor, backend::Backend};
 
 /// In what a frozen weight's products are computed. Sums are float32 in each of them, and so is everything between
@@ -16,8 +18,8 @@ pub enum Precision {
     Bf16,
 }
 
-/// What [`Precision::Bf16`] has made of a weight. On the flex backend the weight is packed once for products with rows
-/// and, when a gradient first needs it, once for the way back; elsewhere operands are rounded anew in each product.
+/// What [`Precision::Bf16`] has made of a weight. On the flex backend the weight itself, rounded and packed for products
+/// in two bytes an element; elsewhere nothing, and operands are rounded anew in each product.
 #[derive(Debug, Clone)]
 pub struct Prepared {
     #[cfg(feature = "flex")]
@@ -25,31 +27,52 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Prepares a weight `[in, out]`; nothing is to prepare in float32.
-    pub fn new<B: Backend>(weight: Tensor<B, 2>, precision: Precision) -> Option<Self> {
+    /// Prepares a weight `[in, out]`, and says what is to be kept of it: the weight, or nothing but its shape where it
+    /// is packed. Nothing is to prepare in float32.
+    pub fn new<B: Backend>(weight: Tensor<B, 2>, precision: Precision) -> (Option<Self>, Tensor<B, 2>) {
         if precision == Precision::F32 {
-            return None;
+            return (None, weight);
         }
         #[cfg(feature = "flex")]
-        let packed = crate::flex::route::<B>().map(|route| {
+        if let Some(route) = crate::flex::route::<B>() {
+            let (shape, device) = (weight.dims(), weight.device());
             let kernel = crate::flex::Kernel::fastest();
-            Arc::new(crate::flex::packed_weight(route, weight, kernel))
-        });
-        #[cfg(not(feature = "flex"))]
-        let _ = weight;
-        Some(Self {
+            let packed = Some(Arc::new(crate::flex::packed_weight(route, weight, kernel)));
+            // One number in memory. Whoever takes it for the weight computes no number at all.
+            let number: Tensor<B, 2> = Tensor::full([1, 1], f32::NAN, &device);
+            return (Some(Self { packed }), number.expand(shape));
+        }
+        let prepared = Self {
             #[cfg(feature = "flex")]
-            packed,
-        })
+            packed: None,
+        };
+        (Some(prepared), weight)
     }
 
-    /// `x` `[n, in]` times the weight `[in, out]` that this was made of; the weight gets no gradient.
-    pub fn product<B: Backend>(&self, x: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tensor<B, 2> {
+    /// The weight `[in, out]`; `kept` is what [`Prepared::new`] has left of it. Packed weights are made anew, rounded.
+    pub fn weight<B: Backend>(&self, kept: Tensor<B, 2>) -> Tensor<B, 2> {
+        #[cfg(feature = "flex")]
+        if let (Some(_), Some(packed)) = (crate::flex::route::<B>(), &self.packed) {
+            let values = TensorData::new(packed.values(), packed.shape());
+            return Tensor::from_data(values, &kept.device());
+        }
+        kept
+    }
+
+    /// `x` `[n, in]` times the weight `[in, out]` that this was made of; the weight gets no gradient. `kept` is what
+    /// [`Prepared::new`] has left of it.
+    pub fn product<B: Backend>(&self, x: Tensor<B, 2>, kept: Tensor<B, 2>) -> Tensor<B, 2> {
         #[cfg(feature = "flex")]
         if let (Some(route), Some(packed)) = (crate::flex::route::<B>(), &self.packed) {
-            return crate::flex::packed_product(route, x, weight, packed);
+            return crate::flex::packed_product(route, x, packed);
         }
-        crate::product(rounded(x), rounded(weight))
+        crate::product(rounded(x), rounded(kept))
+    }
+
+    /// The packed weight, on the flex backend.
+    #[cfg(feature = "flex")]
+    pub(crate) fn packed(&self) -> Option<&Arc<crate::flex::PackedWeight>> {
+        self.packed.as_ref()
     }
 
     /// What computes the products on a backend; sums differ in their last bits.
@@ -60,6 +83,25 @@ impl Prepared {
             return "avx512-bf16";
         }
         "rounded operands"
+    }
+}
+
+/// The weight of a linear map, prepared or not.
+#[derive(Debug, Clone)]
+pub struct Map<B: Backend> {
+    /// The weight `[in, out]`, or what [`Prepared::new`] has left of it.
+    pub kept: Tensor<B, 2>,
+    /// What it was prepared to.
+    pub prepared: Option<Prepared>,
+}
+
+impl<B: Backend> Map<B> {
+    /// The weight `[in, out]`, made anew if it is packed.
+    pub fn weight(self) -> Tensor<B, 2> {
+        match self.prepared {
+            Some(prepared) => prepared.weight(self.kept),
+            None => self.kept,
+        }
     }
 }
 

@@ -77,7 +77,7 @@ pub fn linear<B: Backend>(x: Tensor<B, 3>, weight: Tensor<B, 2>) -> Tensor<B, 3>
     linear_rows(x.reshape([b * n, d]), weight).reshape([b, n, out])
 }
 
-/// [`linear`] with a weight that was prepared for a lower precision, or as it is.
+/// [`linear`] with what was kept of a weight that is prepared for a lower precision, or with the weight.
 pub fn linear_prepared<B: Backend>(x: Tensor<B, 3>, weight: Tensor<B, 2>, prepared: Option<&Prepared>) -> Tensor<B, 3> {
     let Some(prepared) = prepared else {
         return linear(x, weight);

@@ -9,7 +9,6 @@ mod probe;
 mod programs;
 mod several;
 
-use std::borrow::Cow;
 use std::path::Path;
 
 use adept_core::{AdapterConfig, AdapterMetadata};
@@ -38,7 +37,9 @@ use prepare::check_prepared;
 
 use door::slots_of;
 pub use door::{check_positions, check_rows};
-pub use prepare::{LoadedBackbone, Means, PreparedData, PreparedTask, load_backbone, prepare, prepare_task};
+pub use prepare::{
+    LoadedBackbone, Means, PreparedData, PreparedTask, load_backbone, load_backbone_in, prepare, prepare_task,
+};
 pub use probe::{ProbeOptions, RunTime, probe};
 
 /// Loads everything and runs.
@@ -51,7 +52,8 @@ pub fn run<AB: AutodiffBackend>(
 ) -> Result<RunResult, TrainError> {
     // Before reading anything large.
     folder::check(folder, FolderKind::Run)?;
-    let backbone = load_backbone::<AB::InnerBackend>(&resolved.config.backbone, device)?;
+    let backbone =
+        load_backbone_in::<AB::InnerBackend>(&resolved.config.backbone, device, precision_of([&resolved.config]))?;
     let data = prepare(&resolved.config, &backbone, means)?;
     run_prepared::<AB>(resolved, folder, &backbone, &data, device, observer)
 }
@@ -86,7 +88,7 @@ pub fn run_prepared<AB: AutodiffBackend>(
     folder::write_atomic(&folder.config(), resolved.to_toml().as_bytes())?;
 
     let loaded = backbone;
-    let backbone = &*in_precision_of(config, loaded);
+    let backbone = &*loaded.in_precision(frozen_precision(config), device)?;
     let begun = Begun {
         resolved,
         folder: &folder,
@@ -102,8 +104,11 @@ pub fn run_prepared<AB: AutodiffBackend>(
             let gradients = match (adapter_config.judging_examples(), &found) {
                 (0, _) => None,
                 // The checkpoint's values take the place of whatever the adapter starts from.
-                (_, Some(_)) => Some(loaded.model.clone()),
-                (count, None) => Some(begun.judged(&loaded.model, count, observer)?),
+                (_, Some(_)) => Some(backbone.model.clone()),
+                (count, None) => {
+                    let whole = loaded.in_precision(Precision::F32, device)?;
+                    Some(begun.judged(&whole.model, count, observer)?)
+                }
             };
             let target = adapter_target::<AB>(config, &adapter_config, backbone, gradients.as_ref(), &trained, device)?;
             begun.finish(data, Some(&adapter_config), &target, observer)
@@ -267,11 +272,13 @@ fn frozen_precision(config: &RunConfig) -> Precision {
     }
 }
 
-/// The backbone in the precision of a run.
-fn in_precision_of<'a, B: Backend>(config: &RunConfig, backbone: &'a LoadedBackbone<B>) -> Cow<'a, LoadedBackbone<B>> {
-    match frozen_precision(config) {
-        Precision::F32 => Cow::Borrowed(backbone),
-        precision => Cow::Owned(backbone.in_precision(precision)),
+/// The precision in which to load the backbone of some runs: that of all of them, or float32, of which any other can be
+/// made.
+pub fn precision_of<'a>(configs: impl IntoIterator<Item = &'a RunConfig>) -> Precision {
+    let mut wanted = configs.into_iter().map(frozen_precision);
+    match wanted.next() {
+        Some(first) if wanted.all(|other| other == first) => first,
+        _ => Precision::F32,
     }
 }
 

@@ -42,6 +42,7 @@ mod random;
 mod source;
 mod stored;
 pub mod t5;
+mod tape;
 pub mod traits;
 mod weights;
 
@@ -59,6 +60,7 @@ pub use norm::{LayerNorm, RmsNorm};
 pub use places::{Attached, NormPlace, Places};
 pub use stored::{Loaded, StoredType};
 pub use t5::{T5, T5Config};
+pub use tape::Tape;
 pub use traits::{Backbone, CausalBackbone, Seq2SeqBackbone, unfreeze};
 pub use weights::Weights;
 

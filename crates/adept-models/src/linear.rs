@@ -2,15 +2,16 @@
 //! Face's, so that `x.matmul(w)` reads it along its rows.
 
 use adept_core::LinearChange;
-use adept_kernels::{Precision, Prepared, sublayer};
-use burn::module::{Module, Param};
+use adept_kernels::{Map, Precision, Prepared, sublayer};
+use burn::module::{Module, Param, ParamId};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 /// A linear map with an optional change.
 #[derive(Module, Debug)]
 pub struct Linear<B: Backend> {
-    /// `[in, out]`.
+    /// `[in, out]`. Once it is prepared for a lower precision, it may hold no more than its shape: [`Linear::weight`]
+    /// gives the values.
     pub weight: Param<Tensor<B, 2>>,
     /// `[out]`, if the map has a bias.
     pub bias: Option<Param<Tensor<B, 1>>>,
@@ -34,7 +35,22 @@ impl<B: Backend> Linear<B> {
 
     /// Prepares the weight, which is frozen from now on, for products in a precision.
     pub(crate) fn prepare(&mut self, precision: Precision) {
-        self.prepared = Prepared::new(self.weight.val(), precision);
+        let (prepared, kept) = Prepared::new(self.weight(), precision);
+        self.weight = Param::initialized(ParamId::new(), kept);
+        self.prepared = prepared;
+    }
+
+    /// The weight `[in, out]`, rounded if it was prepared for a lower precision.
+    pub fn weight(&self) -> Tensor<B, 2> {
+        self.kept().weight()
+    }
+
+    /// The weight as it is kept.
+    pub(crate) fn kept(&self) -> Map<B> {
+        Map {
+            kept: self.weight.val(),
+            prepared: self.prepared.clone(),
+        }
     }
 
     /// `[b, n, in]` to `[b, n, out]`.
@@ -55,7 +71,7 @@ impl<B: Backend> Linear<B> {
 
     /// `[n, in]` to `[n, out]` for maps that methods never change, such as an output head.
     pub fn forward_rows(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
-        let y = adept_kernels::product(x, self.weight.val());
+        let y = adept_kernels::product(x, self.weight());
         match &self.bias {
             Some(bias) => y + bias.val().unsqueeze(),
             None => y,
@@ -74,13 +90,13 @@ impl<B: Backend> Linear<B> {
 
     /// Replaces the weights by the result of [`LinearChange::merged`] (or [`LinearChange::unmerged`]).
     pub(crate) fn merge(&mut self, change: &LinearChange<B>, direction: MergeDirection) {
-        let (weight, bias) = (self.weight.val(), self.bias.as_ref().map(Param::val));
+        let (weight, bias) = (self.weight(), self.bias.as_ref().map(Param::val));
         let (weight, bias) = match direction {
             MergeDirection::In => change.merged(weight, bias),
             MergeDirection::Out => change.unmerged(weight, bias),
         };
         self.weight = Param::from_tensor(weight).set_require_grad(false);
-        if self.prepared.is_some() {
+        if self.prepared.take().is_some() {
             self.prepare(Precision::Bf16);
         }
         self.bias = bias.map(|bias| Param::from_tensor(bias).set_require_grad(false));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use adept_kernels::Precision;
 use burn::module::Param;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -90,6 +91,9 @@ impl Source for RandomSource {
 pub(crate) struct Builder<'a, B: Backend> {
     pub device: &'a B::Device,
     pub source: &'a mut dyn Source,
+    /// What the maps of blocks are prepared for as soon as they are made, so that a model in a lower precision is never
+    /// whole in memory in float32.
+    pub precision: Precision,
 }
 
 impl<B: Backend> Builder<'_, B> {
@@ -107,14 +111,25 @@ impl<B: Backend> Builder<'_, B> {
         ))
     }
 
-    /// `name.weight`, and `name.bias` if the map has one.
-    pub fn linear(&mut self, name: &str, inputs: usize, outputs: usize, bias: bool) -> Result<Linear<B>, ModelError> {
+    /// `name.weight`, and `name.bias` if the map has one, in float32: of a head.
+    pub fn head(&mut self, name: &str, inputs: usize, outputs: usize, bias: bool) -> Result<Linear<B>, ModelError> {
         let values = self.source.transposed(&format!("{name}.weight"), [outputs, inputs])?;
         let bias = match bias {
             true => Some(self.vector(&format!("{name}.bias"), outputs, Role::Bias)?),
             false => None,
         };
         Ok(Linear::new(frozen(values, [inputs, outputs], self.device), bias))
+    }
+
+    /// `name.weight`, and `name.bias` if the map has one: of a block.
+    pub fn linear(&mut self, name: &str, inputs: usize, outputs: usize, bias: bool) -> Result<Linear<B>, ModelError> {
+        let linear = self.head(name, inputs, outputs, bias)?;
+        Ok(self.prepared(linear))
+    }
+
+    fn prepared(&self, mut linear: Linear<B>) -> Linear<B> {
+        linear.prepare(self.precision);
+        linear
     }
 
     /// `name.weight` without bias, after reordering its rows `[out, in]`.
@@ -129,7 +144,7 @@ impl<B: Backend> Builder<'_, B> {
             .source
             .values(&format!("{name}.weight"), &[outputs, inputs], Role::Matrix)?;
         let values = transpose(&order(&values), outputs, inputs);
-        Ok(Linear::new(frozen(values, [inputs, outputs], self.device), None))
+        Ok(self.prepared(Linear::new(frozen(values, [inputs, outputs], self.device), None)))
     }
 
     /// A norm's `name.weight` and `name.bias`.
@@ -152,7 +167,7 @@ pub(crate) type Named<B> = Vec<(String, Stored<B>)>;
 
 /// A linear map's tensors.
 pub(crate) fn linear_tensors<B: Backend>(out: &mut Named<B>, name: &str, linear: &Linear<B>) {
-    out.push((format!("{name}.weight"), Stored::linear(&linear.weight)));
+    out.push((format!("{name}.weight"), Stored::linear(linear.kept())));
     if let Some(bias) = &linear.bias {
         out.push((format!("{name}.bias"), Stored::vector(bias)));
     }

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use adept_core::Fingerprint;
+use adept_kernels::Map;
 
 use burn::module::{Param, ParamId};
 use burn::tensor::backend::Backend;
@@ -64,9 +65,9 @@ enum Values<B: Backend> {
     Vector(Tensor<B, 1>),
     Rows(Tensor<B, 2>),
     /// A linear weight, transposed in the file.
-    Linear(Tensor<B, 2>),
+    Linear(Map<B>),
     /// A linear weight whose rows are in another order in the file.
-    Reordered(Tensor<B, 2>, Order),
+    Reordered(Map<B>, Order),
 }
 
 /// Reorders the rows of a linear weight, `[out, in]`, for a file.
@@ -87,14 +88,15 @@ impl<B: Backend> View for Stored<B> {
     fn data(&self) -> Cow<'_, [u8]> {
         let data = match &self.values {
             Values::Vector(tensor) => tensor.to_data(),
-            Values::Rows(tensor) | Values::Linear(tensor) | Values::Reordered(tensor, _) => tensor.to_data(),
+            Values::Rows(tensor) => tensor.to_data(),
+            Values::Linear(map) | Values::Reordered(map, _) => map.clone().weight().to_data(),
         };
         let mut values = data
             .convert::<f32>()
             .into_vec::<f32>()
             .expect("the line above converted it to f32");
-        if let Values::Linear(tensor) | Values::Reordered(tensor, _) = &self.values {
-            let [inputs, outputs] = tensor.dims();
+        if let Values::Linear(map) | Values::Reordered(map, _) = &self.values {
+            let [inputs, outputs] = map.kept.dims();
             values = transpose(&values, inputs, outputs);
         }
         if let Values::Reordered(_, order) = &self.values {
@@ -129,21 +131,21 @@ impl<B: Backend> Stored<B> {
     }
 
     /// A linear weight `[in, out]`, transposed in the file.
-    pub fn linear(weight: &Param<Tensor<B, 2>>) -> Self {
-        let [inputs, outputs] = weight.dims();
+    pub fn linear(weight: Map<B>) -> Self {
+        let [inputs, outputs] = weight.kept.dims();
         Self {
             shape: vec![outputs, inputs],
-            values: Values::Linear(weight.val()),
+            values: Values::Linear(weight),
             element: StoredType::F32,
         }
     }
 
     /// A linear weight `[in, out]`, stored as `[out, in]` with its rows reordered by `order`.
-    pub fn reordered(weight: &Param<Tensor<B, 2>>, order: impl Fn(&[f32]) -> Vec<f32> + 'static) -> Self {
-        let [inputs, outputs] = weight.dims();
+    pub fn reordered(weight: Map<B>, order: impl Fn(&[f32]) -> Vec<f32> + 'static) -> Self {
+        let [inputs, outputs] = weight.kept.dims();
         Self {
             shape: vec![outputs, inputs],
-            values: Values::Reordered(weight.val(), Box::new(order)),
+            values: Values::Reordered(weight, Box::new(order)),
             element: StoredType::F32,
         }
     }

@@ -16,6 +16,7 @@ use burn::tensor::{Bool, Int, Tensor};
 use crate::FirstAttention;
 use crate::linear::MergeDirection;
 use crate::places::Places;
+use crate::tape::Tape;
 use crate::weights::Weights;
 
 /// Common to all backbones: a vocabulary and its embedding matrix.
@@ -118,7 +119,19 @@ pub trait Seq2SeqBackbone<B: Backend>: Backbone<B> {
 
     /// Encoder output `[batch, seq, d_model]` after the final norm, unspecified at masked slots; a side network's own
     /// output follows in further channels. `dropout` 0.0 means evaluation.
-    fn encode(&self, embeddings: Tensor<B, 3>, mask: Tensor<B, 2, Bool>, dropout: f64) -> Tensor<B, 3>;
+    fn encode(&self, embeddings: Tensor<B, 3>, mask: Tensor<B, 2, Bool>, dropout: f64) -> Tensor<B, 3> {
+        self.encode_on(None, embeddings, mask, dropout)
+    }
+
+    /// [`Self::encode`] with its blocks on a tape, if there is one: their activations are computed again on the way
+    /// back. Not where a side network runs, which keeps none.
+    fn encode_on(
+        &self,
+        tape: Option<&Tape<B>>,
+        embeddings: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        dropout: f64,
+    ) -> Tensor<B, 3>;
 
     /// Scores and values of the encoder's first self-attention for embeddings `[batch, seq, d_model]`, without dropout:
     /// for analyses, since [`Self::encode`] may never hold them.
@@ -217,6 +230,20 @@ pub trait CausalBackbone<B: Backend>: Backbone<B> {
         positions: Tensor<B, 2, Int>,
         dropout: f64,
     ) -> Tensor<B, 3>;
+
+    /// [`Self::hidden`] with its blocks on a tape, if there is one and the model can: their activations are computed
+    /// again on the way back.
+    fn hidden_on(
+        &self,
+        tape: Option<&Tape<B>>,
+        embeddings: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        positions: Tensor<B, 2, Int>,
+        dropout: f64,
+    ) -> Tensor<B, 3> {
+        let _ = tape;
+        self.hidden(embeddings, mask, positions, dropout)
+    }
 
     /// Logits `[rows, vocab]` for selected hidden states `[rows, d_model]`.
     fn head(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2>;

@@ -1,20 +1,19 @@
 //! A model's weights by the places of [`ModelSites`], for methods that start from them.
 
 use adept_core::{LinearSite, ModelSites, NormSite, ReadWeights, Stack, WeightValues};
+use adept_kernels::Map;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use crate::places::Places;
 
-/// Weight and bias.
-type Pair<B, const D: usize> = (Tensor<B, D>, Option<Tensor<B, 1>>);
-
-/// Handles of a model's weights, whose storage is shared; each is read back from the device when it is asked for.
+/// Handles of a model's weights, whose storage is shared; each is read back from the device when it is asked for. What is
+/// packed in a lower precision is read as it was rounded.
 #[derive(Debug, Clone)]
 pub struct Weights<B: Backend> {
     sites: ModelSites,
-    linears: Vec<Pair<B, 2>>,
-    norms: Vec<Pair<B, 1>>,
+    linears: Vec<(Map<B>, Option<Tensor<B, 1>>)>,
+    norms: Vec<(Tensor<B, 1>, Option<Tensor<B, 1>>)>,
     embedding: Option<Tensor<B, 2>>,
     positions: Vec<Tensor<B, 2>>,
 }
@@ -26,7 +25,7 @@ impl<B: Backend> Weights<B> {
         let norms = places.norms.iter();
         Self {
             linears: linears
-                .map(|map| (map.weight.val(), map.bias.as_ref().map(|bias| bias.val())))
+                .map(|linear| (linear.kept(), linear.bias.as_ref().map(|bias| bias.val())))
                 .collect(),
             norms: norms
                 .map(|norm| (norm.weight.val(), norm.bias.as_ref().map(|bias| bias.val())))
@@ -42,22 +41,24 @@ fn read<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> Vec<f32> {
     tensor.to_data().iter::<f32>().collect()
 }
 
-fn read_pair<B: Backend, const D: usize>((weight, bias): &Pair<B, D>) -> WeightValues {
+fn values<B: Backend, const D: usize>(weight: &Tensor<B, D>, bias: Option<&Tensor<B, 1>>) -> WeightValues {
     WeightValues {
         weight: read(weight),
-        bias: bias.as_ref().map(read),
+        bias: bias.map(read),
     }
 }
 
 impl<B: Backend> ReadWeights for Weights<B> {
     fn linear(&self, site: LinearSite) -> Option<WeightValues> {
         let place = self.sites.linears.iter().position(|map| map.site == site)?;
-        self.linears.get(place).map(read_pair)
+        let (map, bias) = self.linears.get(place)?;
+        Some(values(&map.clone().weight(), bias.as_ref()))
     }
 
     fn norm(&self, site: NormSite) -> Option<WeightValues> {
         let place = self.sites.norms.iter().position(|norm| norm.site == site)?;
-        self.norms.get(place).map(read_pair)
+        let (weight, bias) = self.norms.get(place)?;
+        Some(values(weight, bias.as_ref()))
     }
 
     fn embedding(&self) -> Option<Vec<f32>> {

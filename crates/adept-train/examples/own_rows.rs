@@ -33,7 +33,7 @@ fn train<B: AutodiffBackend>(folder: &Path, rows: &Path, out: &Path, device: &B:
     let mut optimizer = AdamW::new(AdamWConfig::default(), vec![prompt, offset]);
     for step in 0..steps {
         let batch = [batches.train_batch(7, step)?];
-        let (_, gradients) = step_gradients::<B, _>(&target, &trained, &batch, 0.0, device);
+        let (_, gradients) = step_gradients::<B, _>(&target, &trained, &batch, (0.0, false), device);
         trained = optimizer.step::<B, _>(trained, gradients, &optimizer.rates(step, steps));
     }
     target.save(&trained, out)?;

@@ -138,7 +138,7 @@ fn train<T: Target<AB>>(target: &T, batch: &Batch, steps: usize, method: TrainMe
         <AB as Backend>::seed(&device, mix(1, step as u64));
         let begin = Instant::now();
         let (loss, mut gradients) =
-            step_gradients::<AB, T>(target, &trained, std::slice::from_ref(batch), 0.0, &device);
+            step_gradients::<AB, T>(target, &trained, std::slice::from_ref(batch), (0.0, false), &device);
         let passed = begin.elapsed().as_secs_f64() * 1e3;
         if let Some(norm) = gradients.global_norm() {
             gradients.clip(&norm, 1.0);

@@ -232,6 +232,21 @@ impl RunConfig {
         {
             return Err(ConfigError::Template { cause });
         }
+        let is_cut = self
+            .adapter
+            .method
+            .adapter()
+            .is_some_and(|method| !method.joins_blocks());
+        if self.train.recompute && !is_cut {
+            return Err(ConfigError::Conflict {
+                key: "train.recompute",
+                found: "true".to_owned(),
+                expected: format!(
+                    "must be false with method {}, whose blocks cannot be computed again one by one",
+                    self.adapter.method
+                ),
+            });
+        }
         let merge = self.adapter.method.adapter().map(|method| method.info().merge);
         if self.evaluation.folded_vocabulary && merge != Some(Merge::Table) {
             return Err(ConfigError::Conflict {

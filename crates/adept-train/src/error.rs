@@ -456,6 +456,12 @@ pub enum TrainError {
         /// Value of the run.
         wanted: String,
     },
+    /// A backbone was read again, and is another one by now.
+    #[error("{}: the checkpoint has changed since it was loaded", path.display())]
+    BackboneChanged {
+        /// Its folder.
+        path: PathBuf,
+    },
     /// The sandbox for programs could not be set up or failed.
     #[error("the sandbox: {0}")]
     Sandbox(#[from] adept_sandbox::SandboxError),

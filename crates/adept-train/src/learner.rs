@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use adept_data::{Batch, Batcher, Metric};
+use adept_models::Tape;
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 
@@ -20,6 +21,7 @@ use crate::checkpoint::{self, Identity, Progress};
 use crate::config::BestBy;
 use crate::evaluate::{self, EvaluationSet};
 use crate::folder::RunFolder;
+use crate::model::Forward;
 use crate::model_card::ModelCard;
 use crate::observer::{Event, Observer, Split};
 use crate::optim::{self, GroupConfig, Optimizer};
@@ -423,6 +425,7 @@ impl<AB: AutodiffBackend, T: Target<AB>> Course<AB> for TaskCourse<'_, AB, T> {
             keep: config.checkpoint.keep,
             clip_norm: config.optimizer.clip_norm,
             measure_norm: true,
+            recompute: config.train.recompute,
         }
     }
 
@@ -462,16 +465,17 @@ impl<AB: AutodiffBackend, T: Target<AB>> Course<AB> for TaskCourse<'_, AB, T> {
         Ok((passes.collect(), note))
     }
 
-    fn loss(&self, trained: &T::Trained, pass: &Pass) -> Tensor<AB, 1> {
+    fn loss(&self, trained: &T::Trained, pass: &Pass, tape: Option<&Tape<AB>>) -> Tensor<AB, 1> {
         let (backbone, adapter) = self.target.parts(trained);
         let of_task = adapter.of_task(pass.task);
         let adapter = of_task.as_deref().unwrap_or(adapter);
         let (batch, dropout) = (&pass.batch, self.job.backbone_dropout);
+        let forward = Forward { dropout, tape };
         match self.target.teacher(pass.task) {
-            None => loss::<AB, _>(backbone, adapter, batch, dropout, self.device),
+            None => loss::<AB, _>(backbone, adapter, batch, forward, self.device),
             Some(teacher) => {
                 let weight = self.job.identity.config.distillation.weight;
-                distilled::<AB, _>((backbone, adapter), teacher, weight, batch, dropout, self.device)
+                distilled::<AB, _>((backbone, adapter), teacher, weight, batch, forward, self.device)
             }
         }
     }

@@ -9,7 +9,7 @@ use adept_data::Batch;
 use adept_models::auto::{AnyBackbone, Pretrained, Visitor};
 use adept_models::causal::CausalCache;
 use adept_models::generate::Prefix;
-use adept_models::{CausalBackbone, Seq2SeqBackbone};
+use adept_models::{CausalBackbone, Seq2SeqBackbone, Tape};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
@@ -22,24 +22,52 @@ use crate::answering::{self, Answer, Answering, Asked};
 /// soft prompt with each row, which sees it in both directions: it has none.
 pub type ReadPrefix<B> = Option<Prefix<CausalCache<B>>>;
 
+/// How a pass runs.
+#[derive(Clone, Copy)]
+pub struct Forward<'a, B: Backend> {
+    /// The backbone's own dropout rate.
+    pub dropout: f64,
+    /// Where its blocks are to be segments whose activations are computed again.
+    pub tape: Option<&'a Tape<B>>,
+}
+
+/// A dropout rate; everything is kept.
+impl<B: Backend> From<f64> for Forward<'_, B> {
+    fn from(dropout: f64) -> Self {
+        Self { dropout, tape: None }
+    }
+}
+
 /// A backbone that a task can be trained on and scored with: any that says which kind it is.
 pub trait TaskModel<B: Backend>: AnyBackbone<B> {
-    /// Mean cross-entropy `[1]` of a batch over its labels that count. `dropout` is the backbone's own.
-    fn loss(&self, adapter: &dyn Intervention<B>, batch: &Batch, dropout: f64, device: &B::Device) -> Tensor<B, 1> {
+    /// Mean cross-entropy `[1]` of a batch over its labels that count.
+    fn loss(
+        &self,
+        adapter: &dyn Intervention<B>,
+        batch: &Batch,
+        forward: Forward<'_, B>,
+        device: &B::Device,
+    ) -> Tensor<B, 1> {
         self.by_kind(Loss {
             adapter,
             batch,
-            dropout,
+            forward,
             device,
         })
     }
 
     /// What a batch leaves of a pass besides its loss, for a student or its teacher.
-    fn outputs(&self, adapter: &dyn Intervention<B>, batch: &Batch, dropout: f64, device: &B::Device) -> Outputs<B> {
+    fn outputs(
+        &self,
+        adapter: &dyn Intervention<B>,
+        batch: &Batch,
+        forward: Forward<'_, B>,
+        device: &B::Device,
+    ) -> Outputs<B> {
         self.by_kind(OutputsOf(Loss {
             adapter,
             batch,
-            dropout,
+            forward,
             device,
         }))
     }
@@ -69,7 +97,7 @@ impl<B: Backend, M: AnyBackbone<B>> TaskModel<B> for M {}
 struct Loss<'a, B: Backend> {
     adapter: &'a dyn Intervention<B>,
     batch: &'a Batch,
-    dropout: f64,
+    forward: Forward<'a, B>,
     device: &'a B::Device,
 }
 
@@ -77,11 +105,11 @@ impl<B: Backend> Visitor<B> for Loss<'_, B> {
     type Output = Tensor<B, 1>;
 
     fn seq2seq<M: Seq2SeqBackbone<B> + Pretrained<B>>(self, model: &M) -> Tensor<B, 1> {
-        seq2seq::loss(model, self.adapter, self.batch, self.dropout, self.device)
+        seq2seq::loss(model, self.adapter, self.batch, self.forward, self.device)
     }
 
     fn causal<M: CausalBackbone<B, Cache = CausalCache<B>> + Pretrained<B>>(self, model: &M) -> Tensor<B, 1> {
-        causal::loss(model, self.adapter, self.batch, self.dropout, self.device)
+        causal::loss(model, self.adapter, self.batch, self.forward, self.device)
     }
 }
 
@@ -94,20 +122,20 @@ impl<B: Backend> Visitor<B> for OutputsOf<'_, B> {
         let Loss {
             adapter,
             batch,
-            dropout,
+            forward,
             device,
         } = self.0;
-        seq2seq::outputs(model, adapter, batch, dropout, device)
+        seq2seq::outputs(model, adapter, batch, forward, device)
     }
 
     fn causal<M: CausalBackbone<B, Cache = CausalCache<B>> + Pretrained<B>>(self, model: &M) -> Outputs<B> {
         let Loss {
             adapter,
             batch,
-            dropout,
+            forward,
             device,
         } = self.0;
-        causal::outputs(model, adapter, batch, dropout, device)
+        causal::outputs(model, adapter, batch, forward, device)
     }
 }
 

@@ -10,6 +10,7 @@
 use std::time::Instant;
 
 use adept_data::Batch;
+use adept_models::Tape;
 use burn::module::AutodiffModule;
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -46,6 +47,8 @@ pub(crate) struct Pace {
     pub clip_norm: f64,
     /// Whether the norm is measured even without clipping.
     pub measure_norm: bool,
+    /// Whether blocks are computed again on the way back.
+    pub recompute: bool,
 }
 
 /// One pass over a batch.
@@ -108,8 +111,8 @@ pub(crate) trait Course<AB: AutodiffBackend> {
     /// The passes of step `step`.
     fn passes(&mut self, step: usize) -> Result<(Vec<Pass>, Self::Note), TrainError>;
 
-    /// Mean loss `[1]` of a pass's batch, tracked.
-    fn loss(&self, trained: &Self::Trained, pass: &Pass) -> Tensor<AB, 1>;
+    /// Mean loss `[1]` of a pass's batch, tracked; on a tape if its blocks are to be computed again.
+    fn loss(&self, trained: &Self::Trained, pass: &Pass, tape: Option<&Tape<AB>>) -> Tensor<AB, 1>;
 
     /// Learning rate of each group at step `step`.
     fn rates(&self, step: usize) -> Vec<f64>;
@@ -219,8 +222,9 @@ impl<'a, AB: AutodiffBackend, C: Course<AB>> TrainingLoop<'a, AB, C> {
             let number = (step * pace.passes + index) as u64;
             AB::seed(self.device, mix(pace.seed, number));
             let _alone = one_graph();
-            let loss = self.course.loss(&trained, next);
-            let (loss, gradient) = pass::<AB, _>(&trained, loss, next.share);
+            let tape = pace.recompute.then(|| Tape::new(mix(pace.seed, number)));
+            let loss = self.course.loss(&trained, next, tape.as_ref());
+            let (loss, gradient) = pass::<AB, _>(&trained, loss, tape, next.share);
             losses.push(loss);
             gradients.accumulate(gradient);
         }

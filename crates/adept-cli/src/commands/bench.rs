@@ -24,11 +24,14 @@ pub fn run(setting: &Setting, arguments: Bench) -> Result<(), Failure> {
     )
 }
 
-fn options(case: &BenchCase) -> BenchOptions {
+/// The case that arguments describe.
+pub(super) fn options(case: &BenchCase) -> BenchOptions {
     BenchOptions {
         size: case.size,
         method: case.method,
         precision: case.precision.into(),
+        recompute: case.recompute,
+        depth: case.depth,
         batch: case.batch,
         tokens: case.tokens,
         target_tokens: case.target_tokens,

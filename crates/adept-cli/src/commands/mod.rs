@@ -2,6 +2,7 @@
 
 mod analysis;
 mod bench;
+mod doctor;
 mod environment;
 mod eval;
 mod fetch;
@@ -83,6 +84,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Merge(arguments) => merge::run(&setting, arguments),
         Command::Verify(arguments) => verify::run(&setting, arguments),
         Command::Bench(arguments) => bench::run(&setting, arguments),
+        Command::Doctor(arguments) => doctor::run(&setting, arguments),
         Command::Methods(arguments) => methods::run(&arguments),
         Command::Report(arguments) => report(&arguments),
         Command::Config(arguments) => config(&arguments),

@@ -13,6 +13,7 @@ use adept_lab::reproduce::search::{run_search, with_earlier};
 use adept_lab::reproduce::{
     Estimate, Grid, GridError, Plan, Planner, Prepared, Profile, ProfileName, backbone_folder, estimate, run_grid,
 };
+use adept_lab::run;
 use burn::tensor::backend::AutodiffBackend;
 
 use super::{Setting, report_failure, run_failure};
@@ -187,7 +188,8 @@ pub(super) fn measure<AB: AutodiffBackend>(
     if plan.waiting().next().is_none() {
         return Ok(None);
     }
-    let mut prepared = Prepared::load(grid, device)?;
+    let precision = run::precision_of(plan.cells.iter().map(|cell| &cell.resolved.config));
+    let mut prepared = Prepared::load(grid, precision, device)?;
     let times = estimate::<AB>(plan, &mut prepared, device)?;
     Ok(Some((prepared, times)))
 }

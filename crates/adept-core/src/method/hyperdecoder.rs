@@ -257,6 +257,7 @@ impl MethodConfig for HyperdecoderConfig {
     };
 
     const NEEDS_ENCODER: bool = true;
+    const JOINS_BLOCKS: bool = true;
 
     const SETTINGS: &'static [Setting] = &[WIDTH, SOURCE];
 

@@ -392,6 +392,7 @@ impl<B: Backend> Intervention<B> for Hyperformer<B> {
 impl MethodConfig for HyperformerConfig {
     type Module<B: Backend> = Hyperformer<B>;
 
+    const JOINS_BLOCKS: bool = true;
     const INFO: MethodInfo = MethodInfo {
         title: "HyperFormer",
         summary: "networks that make small networks behind sublayers for each task, and norms",

@@ -108,6 +108,13 @@ macro_rules! methods {
                 }
             }
 
+            /// Whether blocks read tensors that are computed once for several of them.
+            pub fn joins_blocks(self) -> bool {
+                match self {
+                    $(Method::$variant => <$config as MethodConfig>::JOINS_BLOCKS,)*
+                }
+            }
+
             /// Values of `peft_type` that its adapter files may have, the default first.
             pub fn peft_types(self) -> &'static [&'static str] {
                 match self {

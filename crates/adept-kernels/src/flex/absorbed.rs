@@ -2,6 +2,7 @@
 //! maps of keys and values are applied to the queries of all batch rows together; the products with a row's states are
 //! one task, in which the queries of all heads are the columns.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,12 +13,13 @@ use burn::tensor::{Tensor, backend::Backend};
 use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
 
+use super::bf16::PackedWeight;
 use super::blocks::{self, matrix, register, transposed};
 use super::bridge::{Route, contiguous, elements, from_plain, from_tracked, plain, tensor, tracked};
 use super::matmul::{View, multiply};
 use super::pool::{Buffer, buffer};
 use super::rows::{exp, fast};
-use crate::AttentionBias;
+use crate::{AttentionBias, Map, Prepared};
 
 /// Queries per task where all batch rows are processed alike.
 const ROWS: usize = 16;
@@ -27,7 +29,7 @@ pub(crate) fn absorbed_attention<B: Backend>(
     route: Route,
     query: Tensor<B, 3>,
     states: Tensor<B, 3>,
-    [key, value]: [Tensor<B, 2>; 2],
+    maps: [Map<B>; 2],
     heads: usize,
     bias: &AttentionBias<B>,
 ) -> Tensor<B, 3> {
@@ -45,15 +47,19 @@ pub(crate) fn absorbed_attention<B: Backend>(
     if let Some(mask) = &mask {
         assert_eq!(mask.dims(), [b, k], "attention: the key mask has the wrong shape");
     }
+    let packed = maps
+        .each_ref()
+        .map(|map| map.prepared.as_ref().and_then(Prepared::packed).cloned());
+    let [key, value] = maps.map(|map| map.kept);
     if route == Route::Plain {
         let mask = mask.map(|mask| contiguous(plain(mask)));
-        let parts = [plain(query), plain(states), plain(key), plain(value)].map(contiguous);
-        return from_plain(State::new(parts, mask, sizes).forward().0);
+        let parts = [plain(query), plain(states), plain(key), plain(value)];
+        return from_plain(State::new(parts, packed, mask, sizes).forward().0);
     }
     let mask = mask.map(|mask| contiguous(tracked(mask).primitive));
     let parents = [tracked(query), tracked(states), tracked(key), tracked(value)];
     let nodes = parents.each_ref().map(|parent| parent.node.clone());
-    let mut state = State::new(parents.map(|parent| contiguous(parent.primitive)), mask, sizes);
+    let mut state = State::new(parents.map(|parent| parent.primitive), packed, mask, sizes);
     let (out, kept) = state.forward();
     let prepared = Absorbed.prepare::<NoCheckpointing>(nodes).compute_bound();
     from_tracked(match prepared.stateful() {
@@ -104,10 +110,34 @@ struct State {
     sizes: Sizes,
     query: FlexTensor,
     states: FlexTensor,
-    key: FlexTensor,
-    value: FlexTensor,
+    key: Elements,
+    value: Elements,
     mask: Option<FlexTensor>,
     kept: Option<Arc<Kept>>,
+}
+
+/// The elements of a map, `[d, h·c]`.
+#[derive(Debug, Clone)]
+enum Elements {
+    Whole(FlexTensor),
+    /// Made anew for each product, so that no layer keeps its own.
+    Packed(Arc<PackedWeight>),
+}
+
+impl Elements {
+    fn of(kept: FlexTensor, packed: Option<Arc<PackedWeight>>) -> Self {
+        match packed {
+            Some(packed) => Self::Packed(packed),
+            None => Self::Whole(contiguous(kept)),
+        }
+    }
+
+    fn values(&self) -> Cow<'_, [f32]> {
+        match self {
+            Self::Whole(tensor) => Cow::Borrowed(elements(tensor)),
+            Self::Packed(packed) => Cow::Owned(packed.values()),
+        }
+    }
 }
 
 /// Saved for the backward pass: queries through the map of keys and what they read of the states, `[b, q, h, d]` each,
@@ -171,13 +201,18 @@ fn softmax_of_columns_backward(grads: &mut [f32], weights: &[f32], columns: usiz
 }
 
 impl State {
-    fn new([query, states, key, value]: [FlexTensor; 4], mask: Option<FlexTensor>, sizes: Sizes) -> Self {
+    fn new(
+        [query, states, key, value]: [FlexTensor; 4],
+        [packed_key, packed_value]: [Option<Arc<PackedWeight>>; 2],
+        mask: Option<FlexTensor>,
+        sizes: Sizes,
+    ) -> Self {
         Self {
             sizes,
-            query,
-            states,
-            key,
-            value,
+            query: contiguous(query),
+            states: contiguous(states),
+            key: Elements::of(key, packed_key),
+            value: Elements::of(value, packed_value),
             mask,
             kept: None,
         }
@@ -189,10 +224,10 @@ impl State {
     }
 
     /// Rows `[n, h·c]` through the transpose of a map, head by head: `[n, h, d]`.
-    fn widened(&self, rows: &[f32], map: &FlexTensor) -> Buffer {
+    fn widened(&self, rows: &[f32], map: &Elements) -> Buffer {
         let sizes = self.sizes;
         let (inner, wide) = (sizes.inner(), sizes.heads * sizes.d);
-        let map = transposed(elements(map), sizes.d, inner);
+        let map = transposed(&map.values(), sizes.d, inner);
         let mut out = buffer(sizes.b * sizes.q * wide);
         let tasks = out.chunks_mut(ROWS * wide).zip(rows.chunks(ROWS * inner)).collect();
         blocks::run(tasks, rows.len() * sizes.d, |(out, rows)| {
@@ -207,17 +242,17 @@ impl State {
     }
 
     /// Rows `[n, h, d]` through a map, head by head: `[n, h·c]`.
-    fn narrowed(&self, rows: &[f32], map: &FlexTensor) -> FlexTensor {
+    fn narrowed(&self, rows: &[f32], map: &Elements) -> FlexTensor {
         let sizes = self.sizes;
         let (inner, wide) = (sizes.inner(), sizes.heads * sizes.d);
-        let map = elements(map);
+        let map = map.values();
         let mut out = vec![0.0; sizes.b * sizes.q * inner];
         let tasks = out.chunks_mut(ROWS * inner).zip(rows.chunks(ROWS * wide)).collect();
         blocks::run(tasks, rows.len() * sizes.channels, |(out, rows): (&mut [f32], _)| {
             let n = out.len() / inner;
             for head in 0..sizes.heads {
                 let (o, l, r) = (sizes.head(head, n), sizes.wide(head, n), sizes.head(head, sizes.d));
-                multiply(out, o, rows, l, map, r, false);
+                multiply(out, o, rows, l, &map, r, false);
             }
         });
         tensor(out, [sizes.b, sizes.q, inner])

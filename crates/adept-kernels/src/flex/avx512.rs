@@ -5,16 +5,18 @@
 //! a row. All of k goes through before a sum is stored.
 
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) use elsewhere::{is_available, multiply_panel, round_row};
+pub(super) use elsewhere::{is_available, multiply_panel, round_row, transpose};
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{is_available, multiply_panel, round_row};
+pub(super) use x86::{is_available, multiply_panel, round_row, transpose};
 
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 mod x86 {
     use std::arch::x86_64::{
         __m256bh, __m256i, __m512bh, __m512i, _mm256_storeu_si256, _mm512_cvtneps_pbh, _mm512_dpbf16_ps,
-        _mm512_load_si512, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_set1_epi32, _mm512_setzero_ps,
+        _mm512_load_si512, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_set_epi64, _mm512_set1_epi32,
+        _mm512_setzero_ps, _mm512_shuffle_epi8, _mm512_shuffle_i64x2, _mm512_store_si512, _mm512_unpackhi_epi64,
+        _mm512_unpacklo_epi64,
     };
     use std::mem::transmute;
 
@@ -55,6 +57,60 @@ mod x86 {
                 let from = row.as_ptr().add((number * 16).min(row.len()));
                 let values = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, from));
                 _mm256_storeu_si256(eight.as_mut_ptr().cast(), transmute::<__m256bh, __m256i>(values));
+            }
+        }
+    }
+
+    /// Writes the step of a panel, `from`, as the step of the transposed matrix's panel.
+    pub(in crate::flex) fn transpose(from: &[Line], to: &mut [Line]) {
+        assert!(is_available(), "transpose: this processor has no AVX512-BF16");
+        assert!(
+            from.len() == LINES && to.len() == LINES,
+            "transpose: {} lines to {}",
+            from.len(),
+            to.len()
+        );
+        // SAFETY: the processor has the instructions, and both have the lines of a step.
+        unsafe { transpose_step(from, to) }
+    }
+
+    /// Four numbers at a time, of two neighbouring rows and columns, are 64 bits; once the middle two have changed
+    /// places, a step is a 16 × 16 matrix of these, transposed in quarters.
+    ///
+    /// # Safety
+    /// Both have [`LINES`] lines.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn transpose_step(from: &[Line], to: &mut [Line]) {
+        // Bytes of the four numbers in the order 0, 2, 1, 3, in each half of 128 bits.
+        let (low, high) = (0x0706_0302_0504_0100, 0x0f0e_0b0a_0d0c_0908);
+        let order = _mm512_set_epi64(high, low, high, low, high, low, high, low);
+        let (from, to) = (from.as_ptr().cast::<__m512i>(), to.as_mut_ptr().cast::<__m512i>());
+        for tile in 0..2 {
+            for half in 0..2 {
+                let x: [__m512i; 8] = std::array::from_fn(|line| {
+                    // SAFETY: within the step; lines are aligned to 64 bytes.
+                    let line = unsafe { _mm512_load_si512(from.add(tile * 16 + half * 8 + line)) };
+                    _mm512_shuffle_epi8(line, order)
+                });
+                let pairs: [[__m512i; 2]; 4] = std::array::from_fn(|pair| {
+                    let [a, b] = [x[2 * pair], x[2 * pair + 1]];
+                    [_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b)]
+                });
+                for odd in 0..2 {
+                    let [a, b, c, d] = pairs.map(|pair| pair[odd]);
+                    let [first, second] = [_mm512_shuffle_i64x2::<0x88>(a, b), _mm512_shuffle_i64x2::<0xdd>(a, b)];
+                    let [third, fourth] = [_mm512_shuffle_i64x2::<0x88>(c, d), _mm512_shuffle_i64x2::<0xdd>(c, d)];
+                    let columns = [
+                        _mm512_shuffle_i64x2::<0x88>(first, third),
+                        _mm512_shuffle_i64x2::<0x88>(second, fourth),
+                        _mm512_shuffle_i64x2::<0xdd>(first, third),
+                        _mm512_shuffle_i64x2::<0xdd>(second, fourth),
+                    ];
+                    for (number, column) in columns.into_iter().enumerate() {
+                        // SAFETY: as above.
+                        unsafe { _mm512_store_si512(to.add(half * 16 + tile * 8 + 2 * number + odd), column) };
+                    }
+                }
             }
         }
     }
@@ -143,6 +199,10 @@ mod elsewhere {
     }
 
     pub(in crate::flex) fn round_row(_: &[f32], _: &mut [u32]) {
+        unreachable!("only used where it is available")
+    }
+
+    pub(in crate::flex) fn transpose(_: &[Line], _: &mut [Line]) {
         unreachable!("only used where it is available")
     }
 

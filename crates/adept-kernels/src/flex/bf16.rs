@@ -4,8 +4,9 @@
 //! tiles of 16 columns, a tile 16 lines of 64 bytes, and a line holds two neighbouring rows of each column. That is the
 //! order in which `vdpbf16ps` (AVX512-BF16) and the tile products of AMX read their right operand. Both dimensions are
 //! filled up with zeros.
-
-use std::sync::OnceLock;
+//!
+//! A weight is kept once, in two bytes an element. The way back reads a transposed copy in a buffer that the next
+//! product uses again: turning a step of a panel takes as long as a thousandth of its products with 500 rows.
 
 use super::avx512;
 use super::blocks;
@@ -20,11 +21,19 @@ pub(super) const LINES: usize = 32;
 const ROWS: usize = 96;
 /// Panels per task: with the rows, enough work for a task and enough tasks for a few threads.
 const PANELS: usize = 8;
+/// Elements that a task widens.
+const WIDENED: usize = 1 << 15;
+/// Columns that a task turns into rows.
+const TURNED: usize = 16;
 
 /// One cache line of a panel: two rows of sixteen columns.
 #[repr(C, align(64))]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line(pub [u16; 32]);
+
+impl Line {
+    pub(super) const ZERO: Self = Self([0; 32]);
+}
 
 /// How the products are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,94 +63,159 @@ pub(super) fn rounded(x: f32) -> u16 {
     ((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16
 }
 
-/// A matrix `[k, m]` as the right operand of products.
-#[derive(Debug)]
-enum Packed {
-    Panels(Vec<Line>),
-    Rounded(Vec<f32>),
+fn widened(x: u16) -> f32 {
+    f32::from_bits(u32::from(x) << 16)
 }
 
-impl Packed {
-    /// Element (i, j) of the matrix is `at(i, j)`.
-    fn new(kernel: Kernel, k: usize, m: usize, at: impl Fn(usize, usize) -> f32 + Sync) -> Self {
-        if kernel == Kernel::Rounded {
-            let value = |i: usize, j: usize| f32::from_bits(u32::from(rounded(at(i, j))) << 16);
-            let values = (0..k * m).map(|at| value(at / m, at % m)).collect();
-            return Self::Rounded(values);
+/// How the elements of a weight lie.
+#[derive(Debug)]
+enum Elements {
+    /// In panels.
+    Panels(Vec<Line>),
+    /// Row by row.
+    Rows(Vec<u16>),
+}
+
+/// A frozen weight `[inputs, outputs]`, rounded and packed.
+#[derive(Debug)]
+pub(crate) struct PackedWeight {
+    inputs: usize,
+    outputs: usize,
+    elements: Elements,
+}
+
+impl PackedWeight {
+    pub(crate) fn new(kernel: Kernel, weight: &[f32], inputs: usize, outputs: usize) -> Self {
+        let elements = match kernel {
+            Kernel::Avx512 => Elements::Panels(panels(weight, inputs, outputs)),
+            Kernel::Rounded => Elements::Rows(weight.iter().map(|x| rounded(*x)).collect()),
+        };
+        Self {
+            inputs,
+            outputs,
+            elements,
         }
-        let steps = k.div_ceil(STEP);
-        let mut lines = vec![Line([0; 32]); m.div_ceil(STEP) * steps * LINES];
-        let panels = lines.chunks_exact_mut(steps * LINES).enumerate().collect();
-        blocks::run(panels, k * m, |(panel, lines): (usize, &mut [Line])| {
-            for (number, Line(line)) in lines.iter_mut().enumerate() {
-                let (step, tile, pair) = (number / LINES, number % LINES / 16, number % 16);
-                let (i, j) = (step * STEP + 2 * pair, panel * STEP + tile * 16);
-                for (column, two) in line.chunks_exact_mut(2).enumerate() {
-                    for (row, x) in two.iter_mut().enumerate() {
-                        if i + row < k && j + column < m {
-                            *x = rounded(at(i + row, j + column));
+    }
+
+    /// `[inputs, outputs]`.
+    pub(crate) fn shape(&self) -> [usize; 2] {
+        [self.inputs, self.outputs]
+    }
+
+    /// The rounded elements, row by row.
+    pub(crate) fn values(&self) -> Vec<f32> {
+        let (inputs, outputs) = (self.inputs, self.outputs);
+        let lines = match &self.elements {
+            Elements::Rows(values) => return values.iter().map(|x| widened(*x)).collect(),
+            Elements::Panels(lines) => lines,
+        };
+        let mut out = vec![0.0; inputs * outputs];
+        let tasks = out.chunks_mut(STEP * outputs).enumerate().collect();
+        blocks::run(tasks, inputs * outputs, |(step, out): (usize, &mut [f32])| {
+            for (i, row) in out.chunks_exact_mut(outputs).enumerate() {
+                for (panel, part) in row.chunks_mut(STEP).enumerate() {
+                    let first = (panel * inputs.div_ceil(STEP) + step) * LINES + i / 2;
+                    for (tile, part) in part.chunks_mut(16).enumerate() {
+                        let Line(line) = lines[first + tile * 16];
+                        for (x, two) in part.iter_mut().zip(line.chunks_exact(2)) {
+                            *x = widened(two[i % 2]);
                         }
                     }
                 }
             }
         });
-        Self::Panels(lines)
-    }
-}
-
-/// A frozen weight `[inputs, outputs]`, packed for products with rows and, when first needed, with gradients.
-#[derive(Debug)]
-pub(crate) struct PackedWeight {
-    kernel: Kernel,
-    inputs: usize,
-    outputs: usize,
-    forward: Packed,
-    backward: OnceLock<Packed>,
-}
-
-impl PackedWeight {
-    pub(crate) fn new(kernel: Kernel, weight: &[f32], inputs: usize, outputs: usize) -> Self {
-        Self {
-            kernel,
-            inputs,
-            outputs,
-            forward: Packed::new(kernel, inputs, outputs, |i, j| weight[i * outputs + j]),
-            backward: OnceLock::new(),
-        }
+        out
     }
 
     /// Rows `[n, inputs]` times the weight, `[n, outputs]`.
     pub(crate) fn product(&self, rows: &[f32]) -> Vec<f32> {
-        multiply(&self.forward, rows, self.inputs, self.outputs)
+        let (k, m) = (self.inputs, self.outputs);
+        match &self.elements {
+            Elements::Panels(lines) => multiply(lines, rows, k, m),
+            Elements::Rows(values) => {
+                let mut weight = buffer(k * m);
+                let tasks = weight.chunks_mut(WIDENED).zip(values.chunks(WIDENED)).collect();
+                blocks::run(tasks, k * m, |(out, values): (&mut [f32], &[u16])| {
+                    out.iter_mut().zip(values).for_each(|(out, x)| *out = widened(*x));
+                });
+                multiply_rounded(&weight, rows, k, m)
+            }
+        }
     }
 
-    /// Rows `[n, outputs]` times the transposed weight, `[n, inputs]`; `weight` is what this was made of.
-    pub(crate) fn transposed_product(&self, rows: &[f32], weight: &[f32]) -> Vec<f32> {
-        let (inputs, outputs) = (self.inputs, self.outputs);
-        let packed = self
-            .backward
-            .get_or_init(|| Packed::new(self.kernel, outputs, inputs, |i, j| weight[j * outputs + i]));
-        multiply(packed, rows, outputs, inputs)
+    /// Rows `[n, outputs]` times the transposed weight, `[n, inputs]`.
+    pub(crate) fn transposed_product(&self, rows: &[f32]) -> Vec<f32> {
+        let (k, m) = (self.outputs, self.inputs);
+        match &self.elements {
+            Elements::Panels(lines) => multiply(&turned(lines, self.inputs, self.outputs), rows, k, m),
+            Elements::Rows(values) => {
+                let mut weight = buffer(k * m);
+                let tasks = weight.chunks_mut(TURNED * m).enumerate().collect();
+                blocks::run(tasks, k * m, |(part, out): (usize, &mut [f32])| {
+                    for (at, out) in out.chunks_exact_mut(m).enumerate() {
+                        let column = values[part * TURNED + at..].iter().step_by(k);
+                        out.iter_mut().zip(column).for_each(|(out, x)| *out = widened(*x));
+                    }
+                });
+                multiply_rounded(&weight, rows, k, m)
+            }
+        }
     }
 }
 
-/// `rows` `[n, k]` times a packed matrix `[k, m]`. No sum depends on the number of threads.
-fn multiply(packed: &Packed, rows: &[f32], k: usize, m: usize) -> Vec<f32> {
+/// Packs a matrix `[k, m]` into panels.
+fn panels(values: &[f32], k: usize, m: usize) -> Vec<Line> {
+    let steps = k.div_ceil(STEP);
+    let mut lines = vec![Line::ZERO; m.div_ceil(STEP) * steps * LINES];
+    let tasks = lines.chunks_exact_mut(steps * LINES).enumerate().collect();
+    blocks::run(tasks, k * m, |(panel, lines): (usize, &mut [Line])| {
+        for (number, Line(line)) in lines.iter_mut().enumerate() {
+            let (step, tile, pair) = (number / LINES, number % LINES / 16, number % 16);
+            let (i, j) = (step * STEP + 2 * pair, panel * STEP + tile * 16);
+            for (column, two) in line.chunks_exact_mut(2).enumerate() {
+                for (row, x) in two.iter_mut().enumerate() {
+                    if i + row < k && j + column < m {
+                        *x = rounded(values[(i + row) * m + j + column]);
+                    }
+                }
+            }
+        }
+    });
+    lines
+}
+
+/// The panels of the transposed matrix `[m, k]`, of those of a matrix `[k, m]`. A step of the one is a step of the
+/// other.
+fn turned(lines: &[Line], k: usize, m: usize) -> Buffer<Line> {
+    let (steps, panels) = (k.div_ceil(STEP), m.div_ceil(STEP));
+    let mut out = buffer(lines.len());
+    let tasks = out.chunks_exact_mut(panels * LINES).enumerate().collect();
+    blocks::run(tasks, k * m, |(step, out): (usize, &mut [Line])| {
+        for (panel, out) in out.chunks_exact_mut(LINES).enumerate() {
+            avx512::transpose(&lines[(panel * steps + step) * LINES..][..LINES], out);
+        }
+    });
+    out
+}
+
+/// `rows` `[n, k]`, rounded, times a matrix `[k, m]` of rounded numbers, in float32.
+fn multiply_rounded(weight: &[f32], rows: &[f32], k: usize, m: usize) -> Vec<f32> {
+    let n = rows.len() / k;
+    let mut left: Buffer<f32> = buffer(rows.len());
+    for (out, x) in left.iter_mut().zip(rows) {
+        *out = widened(rounded(*x));
+    }
+    let mut out = vec![0.0; n * m];
+    multiply_together(&mut out, &left, weight, [n, k, m]);
+    out
+}
+
+/// `rows` `[n, k]` times the panels of a matrix `[k, m]`. No sum depends on the number of threads.
+fn multiply(panels: &[Line], rows: &[f32], k: usize, m: usize) -> Vec<f32> {
     let n = rows.len() / k;
     let mut out = vec![0.0; n * m];
-    let panels = match packed {
-        Packed::Panels(lines) => lines,
-        Packed::Rounded(values) => {
-            let mut left: Buffer = buffer(rows.len());
-            for (out, x) in left.iter_mut().zip(rows) {
-                *out = f32::from_bits(u32::from(rounded(*x)) << 16);
-            }
-            multiply_together(&mut out, &left, values, [n, k, m]);
-            return out;
-        }
-    };
     let width = k.div_ceil(STEP) * STEP;
-    let mut left = vec![0u32; n * width / 2];
+    let mut left: Buffer<u32> = buffer(n * width / 2);
     let tasks = left
         .chunks_mut(ROWS * width / 2)
         .zip(rows.chunks(ROWS * k))

@@ -1,7 +1,7 @@
 //! Products of rows and a weight `[in, out]` with a backward pass of their own.
 //!
 //! In float32 the gradient of the rows reads a transposed copy of the weight: packing a view column by column, as a
-//! product would, takes up to a third of its time. A packed weight has its transpose packed as well.
+//! product would, takes up to a third of its time. A packed weight is turned in the same way.
 
 use std::sync::Arc;
 
@@ -44,28 +44,20 @@ pub(crate) fn product<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tens
     })
 }
 
-/// `x` `[n, in]` times a packed weight; `weight` is what it was packed from and gets no gradient.
-pub(crate) fn packed_product<B: Backend>(
-    route: Route,
-    x: Tensor<B, 2>,
-    weight: Tensor<B, 2>,
-    packed: &Arc<PackedWeight>,
-) -> Tensor<B, 2> {
+/// `x` `[n, in]` times a packed weight, which gets no gradient.
+pub(crate) fn packed_product<B: Backend>(route: Route, x: Tensor<B, 2>, packed: &Arc<PackedWeight>) -> Tensor<B, 2> {
+    let ([n, _], [_, outputs]) = (x.dims(), packed.shape());
     if route == Route::Plain {
         let x = contiguous(plain(x));
-        let n = x.layout().shape()[0];
-        let outputs = weight.dims()[1];
         return from_plain(tensor(packed.product(elements(&x)), [n, outputs]));
     }
-    let (x, weight) = (tracked(x), contiguous(tracked(weight).primitive));
+    let x = tracked(x);
     let nodes = [x.node.clone()];
     let x = contiguous(x.primitive);
-    let sizes = Sizes::of(&x, &weight);
-    let out = tensor(packed.product(elements(&x)), [sizes.n, sizes.outputs]);
+    let out = tensor(packed.product(elements(&x)), [n, outputs]);
     let state = PackedState {
-        weight,
         packed: Arc::clone(packed),
-        sizes,
+        n,
     };
     let prepared = Packed.prepare::<NoCheckpointing>(nodes).compute_bound();
     from_tracked(match prepared.stateful() {
@@ -135,9 +127,8 @@ struct Packed;
 
 #[derive(Debug, Clone)]
 struct PackedState {
-    weight: FlexTensor,
     packed: Arc<PackedWeight>,
-    sizes: Sizes,
+    n: usize,
 }
 
 impl Backward<Flex, 1> for Packed {
@@ -146,10 +137,10 @@ impl Backward<Flex, 1> for Packed {
     fn backward(self, ops: Ops<PackedState, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = contiguous(grads.consume::<Flex>(&ops.node));
         let [node] = ops.parents.map(|parent| parent.map(|node| node.id));
-        let PackedState { weight, packed, sizes } = ops.state;
+        let PackedState { packed, n } = ops.state;
         if node.is_some() {
-            let out = packed.transposed_product(elements(&grad), elements(&weight));
-            register(grads, node, out, &[sizes.n, sizes.inputs]);
+            let [inputs, _] = packed.shape();
+            register(grads, node, packed.transposed_product(elements(&grad)), &[n, inputs]);
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{Composed, Figures, Fused, check, leaf, values, weighed};
 use crate::sublayer::{
     AttentionWeights, FeedForwardWeights, KeysValues, Settings, cross_attention, feed_forward, linear, self_attention,
 };
-use crate::{AttentionBias, embedding, head_log_probabilities, head_loss};
+use crate::{AttentionBias, Map, embedding, head_log_probabilities, head_loss};
 
 const SETTINGS: Settings = Settings {
     heads: 2,
@@ -102,6 +102,13 @@ fn cross_attention_figures<B: AutodiffBackend>(b: usize, candidates: usize, n: u
     figures
 }
 
+fn plain_map<B: AutodiffBackend>(weight: &Tensor<B, 2>) -> Map<B> {
+    Map {
+        kept: weight.clone(),
+        prepared: None,
+    }
+}
+
 /// Keys and values that are made, or absorbed into the queries and the context.
 fn memory_figures<B: AutodiffBackend>(absorbed: bool, [b, q, k]: [usize; 3]) -> Figures {
     let (d, inner) = (14, 10);
@@ -109,7 +116,7 @@ fn memory_figures<B: AutodiffBackend>(absorbed: bool, [b, q, k]: [usize; 3]) -> 
     let [key, value] = [3, 4].map(|seed| weight::<B>([d, inner], seed));
     let bias = AttentionBias::new(None, Some(key_mask::<B>(b, k)));
     let memory = match absorbed {
-        true => KeysValues::absorbed(&states, &key, &value, q, SETTINGS).expect("it is cheaper"),
+        true => KeysValues::absorbed(&states, [&key, &value].map(plain_map), q, SETTINGS).expect("it is cheaper"),
         false => KeysValues::new(states.clone(), key.clone(), value.clone(), SETTINGS),
     };
     let out = memory.attend(query.clone(), &bias, SETTINGS);

@@ -5,7 +5,8 @@ use burn_flex::Flex;
 
 use super::{Composed, Fused, leaf, numbers, values, weighed};
 use crate::flex::{Kernel, PackedWeight};
-use crate::{Precision, Prepared};
+use crate::sublayer::{KeysValues, Settings};
+use crate::{AttentionBias, Map, Precision, Prepared};
 
 /// Nearest number of eight significant bits, in float64 arithmetic.
 fn nearest(x: f32) -> f64 {
@@ -71,10 +72,34 @@ fn packed_products_are_sums_of_rounded_operands() {
                 [n, k, m],
             );
             let grads = numbers(n * m, 3);
-            let found = packed.transposed_product(&grads, &weight);
+            let found = packed.transposed_product(&grads);
             check(kernel, &found, &grads, |i, j| weight[j * m + i], [n, m, k]);
         }
     }
+}
+
+#[test]
+fn a_packed_weight_gives_its_rounded_elements_back() {
+    for kernel in kernels() {
+        for [_, k, m] in SHAPES {
+            let weight = numbers(k * m, 2);
+            let packed = PackedWeight::new(kernel, &weight, k, m);
+            let expected: Vec<f32> = weight.iter().map(|x| nearest(*x) as f32).collect();
+            assert_eq!(packed.values(), expected, "{kernel:?} [{k}, {m}]");
+        }
+    }
+    fn is_rounded<B: burn::tensor::backend::Backend>() {
+        let weight = Tensor::<B, 2>::from_data(TensorData::new(numbers(40 * 50, 2), [40, 50]), &B::Device::default());
+        let (prepared, kept) = Prepared::new(weight.clone(), Precision::Bf16);
+        assert_eq!(kept.dims(), [40, 50]);
+        let found = values(prepared.expect("not float32").weight(kept));
+        for (found, x) in found.iter().zip(values(weight)) {
+            assert!(*found == x || f64::from(*found) == nearest(x), "{found} for {x}");
+        }
+    }
+    is_rounded::<Flex>();
+    is_rounded::<Fused>();
+    is_rounded::<Composed>();
 }
 
 /// Halfway between two neighbours, to the even one; just beside it, to the nearer one; the largest carries over.
@@ -144,8 +169,9 @@ fn a_prepared_product_is_differentiated() {
     fn figures<B: burn::tensor::backend::AutodiffBackend>() -> [Vec<f32>; 2] {
         let x = leaf::<B, 2>([30, 70], 1);
         let weight = Tensor::<B, 2>::from_data(TensorData::new(numbers(70 * 90, 2), [70, 90]), &B::Device::default());
-        let prepared = Prepared::new(weight.clone(), Precision::Bf16).expect("not float32");
-        let out = prepared.product(x.clone(), weight);
+        let (prepared, kept) = Prepared::new(weight, Precision::Bf16);
+        let prepared = prepared.expect("not float32");
+        let out = prepared.product(x.clone(), kept);
         let grads = weighed(out.clone()).backward();
         [values(out), values(x.grad(&grads).expect("x is tracked"))]
     }
@@ -157,5 +183,40 @@ fn a_prepared_product_is_differentiated() {
         }
     }
     let weight = Tensor::<Flex, 2>::ones([2, 2], &Default::default());
-    assert!(Prepared::new(weight, Precision::F32).is_none());
+    assert!(Prepared::new(weight, Precision::F32).0.is_none());
+}
+
+/// Attention to states that are not projected, with packed maps and with their rounded elements.
+#[test]
+fn absorbed_maps_may_be_packed() {
+    let settings = Settings {
+        heads: 2,
+        epsilon: 1e-6,
+        dropout: 0.0,
+    };
+    let figures = |packed: bool| {
+        let (query, states) = (leaf::<Fused, 3>([3, 2, 10], 1), leaf::<Fused, 3>([3, 40, 14], 2));
+        let maps = [3, 4].map(|seed| {
+            let weight = TensorData::new(numbers(14 * 10, seed), [14, 10]);
+            let weight = Tensor::<Fused, 2>::from_data(weight, &Default::default());
+            let (prepared, kept) = Prepared::new(weight, Precision::Bf16);
+            let map = Map { kept, prepared };
+            match packed {
+                true => map,
+                false => Map {
+                    kept: map.weight(),
+                    prepared: None,
+                },
+            }
+        });
+        let memory = KeysValues::absorbed(&states, maps, 2, settings).expect("it is cheaper");
+        let out = memory.attend(query.clone(), &AttentionBias::none(), settings);
+        let grads = weighed(out.clone()).backward();
+        [&query, &states]
+            .map(|x| values(x.grad(&grads).expect("tracked")))
+            .into_iter()
+            .chain([values(out)])
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(figures(true), figures(false));
 }

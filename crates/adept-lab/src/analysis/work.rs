@@ -104,7 +104,10 @@ pub fn run<AB: AutodiffBackend>(
         if !source.measured {
             let prepared = match &mut prepared {
                 Some(prepared) => prepared,
-                none => none.insert(Prepared::load(grid, device)?),
+                none => {
+                    let configs = plan.runs.cells.iter().map(|cell| &cell.resolved.config);
+                    none.insert(Prepared::load(grid, run::precision_of(configs), device)?)
+                }
             };
             prepared.read(&cell.resolved.config)?;
             let task = prepared

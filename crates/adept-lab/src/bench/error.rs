@@ -48,6 +48,28 @@ pub enum BenchError {
         /// The budget, in rows of the prompt.
         budget_rows: usize,
     },
+    /// A text that is no depth.
+    #[error(
+        "`{found}` is no depth; expected a number of blocks such as 20, or two such as 12+12 for an encoder-decoder"
+    )]
+    Depth {
+        /// The text.
+        found: String,
+    },
+    /// A depth for another kind of model.
+    #[error("depth {found} is for {} of stacks, but the backbone has {expected}", found.stacks())]
+    Stacks {
+        /// The depth given.
+        found: super::Depth,
+        /// Stacks of the backbone.
+        expected: usize,
+    },
+    /// Blocks cannot be computed again one by one with this method.
+    #[error("recompute is not for method {method}, whose blocks cannot be computed again one by one")]
+    Recompute {
+        /// The method.
+        method: adept_train::config::TrainMethod,
+    },
     /// The loss of a timed step is NaN, so what was timed is not training.
     #[error("the loss after {steps} steps is {loss}")]
     Loss {

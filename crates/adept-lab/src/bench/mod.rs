@@ -8,14 +8,18 @@
 //! `batch`); the values do not change the cost, but a mask that hides nothing could.
 
 mod batch;
+mod depth;
 mod error;
+mod memory;
 mod options;
 mod report;
 mod shape;
 mod work;
 mod write;
 
+pub use depth::Depth;
 pub use error::BenchError;
+pub use memory::Memory;
 pub use options::{BenchOptions, BenchSize};
 pub use report::{BenchReport, Timing};
 
@@ -24,9 +28,9 @@ use std::time::{Duration, Instant};
 use adept_core::{Adapter, Intervention, Method, Unchanged};
 use adept_data::Batch;
 use adept_models::generate::{best_labels, greedy, score_labels};
-use adept_models::{Backbone, CausalBackbone, Model, Seq2SeqBackbone, T5, unfreeze};
-use adept_train::gradient::GradientSet;
-use adept_train::learner::loss;
+use adept_models::{Backbone, CausalBackbone, Model, Precision, Seq2SeqBackbone, T5, Tape, unfreeze};
+use adept_train::learner::{loss, pass};
+use adept_train::model::Forward;
 use adept_train::optim::AdamW;
 use adept_train::upload;
 use burn::module::{AutodiffModule, Module};
@@ -41,35 +45,50 @@ use write::Writing;
 /// Invalid options, or a NaN loss.
 pub fn step<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) -> Result<BenchReport, BenchError> {
     let (options, shape) = work::resolve(options)?;
-    let inner = shape.random::<AB::InnerBackend>(options.seed, device)?;
+    let precision = match options.method.adapter() {
+        Some(_) => options.precision.into(),
+        None => Precision::F32,
+    };
+    let inner = shape.random::<AB::InnerBackend>(options.seed, device, precision)?;
     let batch = match options.size.is_causal() {
         true => batch::joined(&options, shape.vocabulary()),
         false => batch::pair(&options, shape.vocabulary()),
     };
     let mut report = work::report::<AB>("step", &options, inner.num_params(), device);
+    let (loading, loaded) = (memory::peak(), memory::resident());
+    let is_apart = memory::forget_peak().is_some();
     let (durations, last) = match work::adapter_config(&options, &shape.sites())? {
         Some(config) => {
             let optimizer = work::optimizer::<AB>(Some(&config));
             let adapter: Adapter<AB> = work::adapter(&config, &inner, options.seed, device)?;
             report.trainable_parameters = adapter.num_params();
-            let mut frozen = Module::<AB>::no_grad(Model::<AB>::from_inner(inner));
-            frozen.prepare(options.precision.into());
-            timed_steps::<AB, _>(&options, device, (adapter, optimizer), |adapter| {
-                loss::<AB, _>(&frozen, adapter, &batch, 0.0, device)
+            let frozen = Module::<AB>::no_grad(Model::<AB>::from_inner(inner));
+            timed_steps::<AB, _>(&options, device, (adapter, optimizer), |adapter, tape| {
+                loss::<AB, _>(&frozen, adapter, &batch, Forward { dropout: 0.0, tape }, device)
             })?
         }
         None => {
             report.trainable_parameters = report.backbone_parameters;
             let backbone = unfreeze(Model::<AB>::from_inner(inner));
             let optimizer = work::optimizer::<AB>(None);
-            timed_steps::<AB, _>(&options, device, (backbone, optimizer), |backbone| {
-                loss::<AB, _>(backbone, &Unchanged, &batch, 0.0, device)
+            timed_steps::<AB, _>(&options, device, (backbone, optimizer), |backbone, _| {
+                loss::<AB, _>(backbone, &Unchanged, &batch, 0.0.into(), device)
             })?
         }
     };
     report.step = Some(Timing::new(&durations, options.batch));
     report.loss = Some(last);
-    report.peak_rss_bytes = work::peak_rss_bytes();
+    let stepping = memory::peak();
+    report.peak_rss_bytes = loading.max(stepping);
+    if let (Some(loading_peak_bytes), Some(loaded_bytes), Some(step_peak_bytes), true) =
+        (loading, loaded, stepping, is_apart)
+    {
+        report.memory = Some(Memory {
+            loading_peak_bytes,
+            loaded_bytes,
+            step_peak_bytes,
+        });
+    }
     Ok(report)
 }
 
@@ -80,8 +99,7 @@ pub fn step<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) ->
 /// Invalid options.
 pub fn infer<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) -> Result<BenchReport, BenchError> {
     let (options, shape) = work::resolve(options)?;
-    let mut model = shape.random::<AB::InnerBackend>(options.seed, device)?;
-    model.prepare(options.precision.into());
+    let model = shape.random::<AB::InnerBackend>(options.seed, device, options.precision.into())?;
     let mut report = work::report::<AB>("infer", &options, model.num_params(), device);
     let adapter: Box<dyn Intervention<AB::InnerBackend>> = match work::adapter_config(&options, &shape.sites())? {
         Some(adapter) => {
@@ -106,7 +124,7 @@ pub fn infer<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) -
             time_writing::<AB, _>(&mut report, &options, (model, adapter), &batch, device)?;
         }
     }
-    report.peak_rss_bytes = work::peak_rss_bytes();
+    report.peak_rss_bytes = memory::peak();
     Ok(report)
 }
 
@@ -162,7 +180,7 @@ fn timed_steps<AB, T>(
     options: &BenchOptions,
     device: &AB::Device,
     (trained, mut optimizer): (T, AdamW<AB::InnerBackend>),
-    forward: impl Fn(&T) -> Tensor<AB, 1>,
+    forward: impl Fn(&T, Option<&Tape<AB>>) -> Tensor<AB, 1>,
 ) -> Result<(Vec<Duration>, f32), BenchError>
 where
     AB: AutodiffBackend,
@@ -173,10 +191,9 @@ where
     let (mut steps, mut last) = (0, f32::NAN);
     let durations = timed::<AB>(options, device, || {
         let trained = module.take().expect("every step puts the module back");
-        let value = forward(&trained);
-        let figure = value.clone().inner();
-        let mut raw = value.backward();
-        let gradients = GradientSet::collect::<AB, _>(&trained, &mut raw);
+        let tape = options.recompute.then(|| Tape::new(0));
+        let value = forward(&trained, tape.as_ref());
+        let (figure, gradients) = pass::<AB, _>(&trained, value, tape, 1.0);
         let rates = optimizer.rates(steps, work::TOTAL_STEPS);
         module = Some(optimizer.step::<AB, _>(trained, gradients, &rates));
         steps += 1;
@@ -253,6 +270,34 @@ mod tests {
         is_timed(&tiny(BenchSize::TinyLlama, TrainMethod::Adapter(Method::Dept)));
     }
 
+    #[test]
+    fn blocks_that_are_computed_again_change_nothing() {
+        for size in [BenchSize::Tiny, BenchSize::TinyCodeGen, BenchSize::TinyLlama] {
+            for method in TrainMethod::all() {
+                let is_of_size = method
+                    .adapter()
+                    .is_some_and(|method| !size.is_causal() || !method.needs_encoder());
+                let options = tiny(size, method);
+                let again = BenchOptions {
+                    recompute: true,
+                    ..options.clone()
+                };
+                if method.adapter().is_none_or(Method::joins_blocks) {
+                    let refused = step::<AB>(&again, &Default::default());
+                    assert!(matches!(refused, Err(BenchError::Recompute { .. })), "{method}");
+                } else if is_of_size {
+                    let loss = |options| step::<AB>(options, &Default::default()).unwrap().loss.unwrap();
+                    let (whole, again) = (loss(&options), loss(&again));
+                    // Sums of several gradients may be added in another order.
+                    assert!(
+                        (whole - again).abs() <= 2e-6 * whole,
+                        "{size} {method}: {whole}, again {again}"
+                    );
+                }
+            }
+        }
+    }
+
     fn is_timed(options: &BenchOptions) {
         let of = (options.size, options.method);
         let report = step::<AB>(options, &Default::default()).unwrap();
@@ -313,6 +358,13 @@ mod tests {
             assert_eq!(size.name().parse::<BenchSize>().unwrap(), size);
         }
         assert!("t5-11b".parse::<BenchSize>().is_err());
+        assert_eq!(BenchOptions::default().resolved().unwrap().1.to_string(), "6 + 6");
+        let one = BenchOptions {
+            size: BenchSize::CodeGen350M,
+            depth: Some("3+1".parse().unwrap()),
+            ..BenchOptions::default()
+        };
+        assert!(matches!(one.resolved(), Err(BenchError::Stacks { .. })));
         for method in TrainMethod::all() {
             assert_eq!(method.name().parse::<TrainMethod>().unwrap(), method);
         }

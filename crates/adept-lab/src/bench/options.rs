@@ -7,7 +7,7 @@ use adept_core::Method;
 use adept_train::config::{PrecisionSetting, TrainMethod};
 use serde::{Deserialize, Serialize};
 
-use super::BenchError;
+use super::{BenchError, Depth, work};
 
 /// A built-in backbone configuration; the weights are random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +103,10 @@ pub struct BenchOptions {
     pub method: TrainMethod,
     /// In what the products of the frozen backbone are computed (default `f32`).
     pub precision: PrecisionSetting,
+    /// Whether `step` computes blocks again on the way back instead of keeping them (default false).
+    pub recompute: bool,
+    /// Blocks of the backbone's stacks, if not the size's.
+    pub depth: Option<Depth>,
     /// Rows per batch (default 32, the paper's for its small data sets).
     pub batch: usize,
     /// Source length in tokens, or of source and target together for a decoder-only model; rows fill between half and
@@ -129,12 +133,25 @@ pub struct BenchOptions {
     pub seed: u64,
 }
 
+impl BenchOptions {
+    /// The options with everything that follows from them filled in, and the backbone's blocks.
+    ///
+    /// # Errors
+    /// Invalid options.
+    pub fn resolved(&self) -> Result<(Self, Depth), BenchError> {
+        let (options, shape) = work::resolve(self)?;
+        Ok((options, shape.depth()))
+    }
+}
+
 impl Default for BenchOptions {
     fn default() -> Self {
         Self {
             size: BenchSize::T5Small,
             method: TrainMethod::Adapter(Method::Adept),
             precision: PrecisionSetting::F32,
+            recompute: false,
+            depth: None,
             batch: 32,
             tokens: 64,
             target_tokens: 0,

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::BenchOptions;
+use super::{BenchOptions, Memory};
 
 /// Times of one operation, with each repetition timed individually.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
     /// Median in milliseconds.
     pub median_ms: f64,
@@ -81,6 +81,8 @@ pub struct BenchReport {
     /// Peak resident memory of the process so far in bytes, including the construction of the random backbone; absent
     /// if the system does not report it.
     pub peak_rss_bytes: Option<u64>,
+    /// Resident memory before and during the steps (`step` only); absent if the system does not report it.
+    pub memory: Option<Memory>,
 }
 
 impl fmt::Display for BenchReport {

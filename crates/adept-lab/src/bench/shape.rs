@@ -2,10 +2,10 @@
 
 use adept_core::ModelSites;
 use adept_models::auto::ModelConfig;
-use adept_models::{CodeGen, CodeGenConfig, Llama, LlamaConfig, Model, T5, T5Config};
+use adept_models::{CodeGen, CodeGenConfig, Llama, LlamaConfig, Model, Precision, T5, T5Config};
 use burn::tensor::backend::Backend;
 
-use super::{BenchError, BenchSize};
+use super::{BenchError, BenchSize, Depth};
 
 /// A backbone's configuration.
 #[derive(Debug, Clone)]
@@ -84,6 +84,44 @@ impl Shape {
         }
     }
 
+    /// Its blocks.
+    pub fn depth(&self) -> Depth {
+        match self {
+            Self::T5(config) => Depth {
+                first: config.num_layers,
+                second: Some(config.num_decoder_layers),
+            },
+            Self::CodeGen(config) => Depth {
+                first: config.n_layer,
+                second: None,
+            },
+            Self::Llama(config) => Depth {
+                first: config.num_hidden_layers,
+                second: None,
+            },
+        }
+    }
+
+    /// The same shape with other numbers of blocks.
+    pub fn with_depth(mut self, depth: Option<Depth>) -> Result<Self, BenchError> {
+        let Some(depth) = depth else {
+            return Ok(self);
+        };
+        let expected = self.depth().stacks();
+        if depth.stacks() != expected {
+            return Err(BenchError::Stacks { found: depth, expected });
+        }
+        match &mut self {
+            Self::T5(config) => {
+                config.num_layers = depth.first;
+                config.num_decoder_layers = depth.second.unwrap_or(depth.first);
+            }
+            Self::CodeGen(config) => config.n_layer = depth.first,
+            Self::Llama(config) => config.num_hidden_layers = depth.first,
+        }
+        Ok(self)
+    }
+
     pub fn sites(&self) -> ModelSites {
         match self {
             Self::T5(config) => config.sites(),
@@ -101,11 +139,16 @@ impl Shape {
     }
 
     /// A frozen model with random weights.
-    pub fn random<B: Backend>(&self, seed: u64, device: &B::Device) -> Result<Model<B>, BenchError> {
+    pub fn random<B: Backend>(
+        &self,
+        seed: u64,
+        device: &B::Device,
+        precision: Precision,
+    ) -> Result<Model<B>, BenchError> {
         Ok(match self {
-            Self::T5(config) => Model::T5(T5::try_random(config, seed, device)?),
-            Self::CodeGen(config) => Model::CodeGen(CodeGen::random(config, seed, device)?),
-            Self::Llama(config) => Model::Llama(Llama::random(config, seed, device)?),
+            Self::T5(config) => Model::T5(T5::random_in(config, seed, device, precision)?),
+            Self::CodeGen(config) => Model::CodeGen(CodeGen::random_in(config, seed, device, precision)?),
+            Self::Llama(config) => Model::Llama(Llama::random_in(config, seed, device, precision)?),
         })
     }
 }

@@ -93,7 +93,11 @@ pub(super) fn resolve(options: &BenchOptions) -> Result<(BenchOptions, Shape), B
             of_tokens: true,
         });
     }
-    let shape = Shape::of(options.size);
+    let method = options.method;
+    if options.recompute && method.adapter().is_none_or(Method::joins_blocks) {
+        return Err(BenchError::Recompute { method });
+    }
+    let shape = Shape::of(options.size).with_depth(options.depth)?;
     if !has_tokens {
         (options.virtual_tokens, options.rank) = (0, 0);
     }
@@ -194,15 +198,8 @@ pub(super) fn report<AB: AutodiffBackend>(
         score: None,
         loss: None,
         peak_rss_bytes: None,
+        memory: None,
     }
-}
-
-/// Peak resident memory of this process so far (Linux; `None` elsewhere).
-pub(super) fn peak_rss_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
 }
 
 #[cfg(test)]

@@ -102,7 +102,10 @@ pub(super) fn run_cells<AB: AutodiffBackend>(
     for (position, cell) in cells.iter().enumerate() {
         let prepared = match &mut *prepared {
             Some(prepared) => prepared,
-            none => none.insert(Prepared::load(grid, device)?),
+            none => {
+                let configs = cells.iter().map(|cell| &cell.resolved.config);
+                none.insert(Prepared::load(grid, run::precision_of(configs), device)?)
+            }
         };
         let mut watching = observer.begin(cell, position, cells.len());
         let outcome = run_cell::<AB>(cell, grid.overwrite, prepared, device, &mut *watching);

@@ -1,6 +1,7 @@
 //! Data shared by planning and running: the backbone, and each task's examples as token ids.
 
 use adept_data::Task;
+use adept_models::Precision;
 use adept_train::TrainError;
 use adept_train::config::RunConfig;
 use burn::tensor::backend::Backend;
@@ -17,13 +18,13 @@ pub struct Prepared<B: Backend> {
 }
 
 impl<B: Backend> Prepared<B> {
-    /// Loads the grid's backbone.
+    /// Loads the grid's backbone for products in a precision.
     ///
     /// # Errors
     /// A backbone that cannot be read.
-    pub fn load(grid: &Grid, device: &B::Device) -> Result<Self, TrainError> {
+    pub fn load(grid: &Grid, precision: Precision, device: &B::Device) -> Result<Self, TrainError> {
         Ok(Self {
-            backbone: run::load_backbone(&grid.backbone, device)?,
+            backbone: run::load_backbone_in(&grid.backbone, device, precision)?,
             tasks: Vec::new(),
             means: grid.means.clone(),
         })

@@ -1,5 +1,6 @@
 //! Data that a grid of runs reads once: a backbone with its tokenizer, and a task as token ids.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ use crate::baseline;
 pub struct LoadedBackbone<B: Backend> {
     /// The frozen model.
     pub model: Model<B>,
+    /// The precision of its products.
+    pub precision: Precision,
     /// Fingerprint of its weights.
     pub fingerprint: Fingerprint,
     /// Its tokenizer.
@@ -33,12 +36,30 @@ pub struct LoadedBackbone<B: Backend> {
 }
 
 impl<B: Backend> LoadedBackbone<B> {
-    /// The same backbone with its products in a precision; shares everything that this does not change.
-    #[must_use]
-    pub fn in_precision(&self, precision: Precision) -> Self {
-        let mut prepared = self.clone();
-        prepared.model.prepare(precision);
-        prepared
+    /// The same backbone with its products in a precision. A lower one is made of it, and shares everything that this
+    /// does not change; float32 is read again if what was loaded is rounded.
+    ///
+    /// # Errors
+    /// A checkpoint that cannot be read again, or that is another one by now.
+    pub fn in_precision(&self, precision: Precision, device: &B::Device) -> Result<Cow<'_, Self>, TrainError> {
+        if self.precision == precision {
+            return Ok(Cow::Borrowed(self));
+        }
+        let mut other = self.clone();
+        other.precision = precision;
+        match self.precision {
+            Precision::F32 => other.model.prepare(precision),
+            Precision::Bf16 => {
+                let Loaded { model, fingerprint } = Model::load_in(&self.path, device, precision)?;
+                if fingerprint != self.fingerprint {
+                    return Err(TrainError::BackboneChanged {
+                        path: self.path.clone(),
+                    });
+                }
+                other.model = model;
+            }
+        }
+        Ok(Cow::Owned(other))
     }
 
     /// How the rows of a task are laid out for this backbone; without a task, how source and target are.
@@ -53,19 +74,32 @@ impl<B: Backend> LoadedBackbone<B> {
     }
 }
 
-/// Loads a checkpoint and its tokenizer, and checks that they match.
+/// Loads a checkpoint in float32 and its tokenizer, and checks that they match.
 ///
 /// # Errors
 /// Unreadable files, or a tokenizer that does not belong to the checkpoint.
 pub fn load_backbone<B: Backend>(path: &Path, device: &B::Device) -> Result<LoadedBackbone<B>, TrainError> {
+    load_backbone_in(path, device, Precision::F32)
+}
+
+/// [`load_backbone`] for products in a precision: below float32 the model is never whole in memory in float32.
+///
+/// # Errors
+/// As in [`load_backbone`].
+pub fn load_backbone_in<B: Backend>(
+    path: &Path,
+    device: &B::Device,
+    precision: Precision,
+) -> Result<LoadedBackbone<B>, TrainError> {
     if path.as_os_str().is_empty() {
         return Err(ConfigError::Missing { key: "backbone" }.into());
     }
-    let Loaded { model, fingerprint } = Model::load(path, device)?;
+    let Loaded { model, fingerprint } = Model::load_in(path, device, precision)?;
     let tokenizer = Arc::new(TextTokenizer::from_dir(path)?);
     check_tokenizer(path, &model, &tokenizer)?;
     Ok(LoadedBackbone {
         model,
+        precision,
         fingerprint,
         tokenizer,
         path: path.to_owned(),

@@ -18,8 +18,8 @@ use adept_train::target::Target;
 use burn::tensor::backend::AutodiffBackend;
 
 use super::{
-    LoadedBackbone, PreparedData, PreparedTask, adapter_target, answer_method, batch_options, full_target,
-    in_precision_of, programs, selection_rows, trained_with,
+    LoadedBackbone, PreparedData, PreparedTask, adapter_target, answer_method, batch_options, frozen_precision,
+    full_target, programs, selection_rows, trained_with,
 };
 
 /// Precision of the measurement.
@@ -62,13 +62,13 @@ pub fn probe<AB: AutodiffBackend>(
     options: ProbeOptions,
 ) -> Result<RunTime, TrainError> {
     let loaded = backbone;
-    let backbone = &*in_precision_of(config, loaded);
+    let backbone = &*loaded.in_precision(frozen_precision(config), device)?;
     let trained = trained_with(config, backbone, data);
     match config.adapter.method.adapter() {
         Some(method) => {
             let adapter = adapter_config(config, method, &backbone.model.sites())?;
             // Steps take as long from any start.
-            let gradients = (adapter.judging_examples() > 0).then_some(&loaded.model);
+            let gradients = (adapter.judging_examples() > 0).then_some(&backbone.model);
             let target = adapter_target::<AB>(config, &adapter, backbone, gradients, &trained, device)?;
             time(config, backbone, data, &target, device, options)
         }
@@ -214,7 +214,8 @@ fn time_step<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
         let started = Instant::now();
         let module = trained.take().expect("every step puts it back");
         let batches = std::slice::from_ref(batch);
-        let (loss, gradients) = step_gradients::<AB, T>(target, &module, batches, dropout, device);
+        let (loss, gradients) =
+            step_gradients::<AB, T>(target, &module, batches, (dropout, config.train.recompute), device);
         let rates = optimizer.rates(0, config.train.steps);
         trained = Some(optimizer.step::<AB, _>(module, gradients, &rates));
         // Reading the loss waits for the device.

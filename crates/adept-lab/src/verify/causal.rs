@@ -236,7 +236,7 @@ impl<B: Backend> Pass<B> {
         let [batch, width, vocabulary] = other.dims();
         let last = other.narrow(1, width - 1, 1).reshape([batch, vocabulary]);
 
-        let loss = TaskModel::loss(&subject.inner, adapter, &subject.batch, 0.0, subject.device);
+        let loss = TaskModel::loss(&subject.inner, adapter, &subject.batch, 0.0.into(), subject.device);
         Ok(vec![
             self.positions(prefix, golden, &visible)?,
             logits.finish()?,

@@ -175,7 +175,7 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
         rows.push(self.compare_logits("logits", (runs.logits)(&model, adapter), runs.visible)?);
         let name = self.of("loss");
         let mut group = Group::new(subject.golden, &name, Class::Loss);
-        group.tensor(&name, model.loss(adapter, &subject.batch, 0.0, subject.device))?;
+        group.tensor(&name, model.loss(adapter, &subject.batch, 0.0.into(), subject.device))?;
         rows.push(group.finish()?);
         if subject.golden.has(&self.of("gen_ids_nostop")) {
             rows.extend((runs.greedy)(self.name, &model, adapter)?);
@@ -209,7 +209,7 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
             &subject.frozen,
             of_task.as_deref().unwrap_or(&self.adapter),
             &subject.batch,
-            0.0,
+            0.0.into(),
             subject.device,
         );
         let gradients = GradientSet::collect::<AB, _>(&self.adapter, &mut value.backward());
@@ -230,7 +230,7 @@ impl<AB: AutodiffBackend, M: TrainBackbone<AB>> Case<'_, AB, M> {
                 &subject.frozen,
                 of_task.as_deref().unwrap_or(&adapter),
                 &subject.batch,
-                0.0,
+                0.0.into(),
                 subject.device,
             );
             losses.extend(read_back("step_losses", value.clone().inner())?.iter::<f64>());

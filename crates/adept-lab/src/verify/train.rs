@@ -29,7 +29,7 @@ pub(super) fn adapted<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     let mut losses = Vec::with_capacity(STEPS + 1);
     for step in 0..=STEPS {
         let _alone = one_graph();
-        let value = loss::<AB, _>(&subject.frozen, &adapter, &subject.batch, 0.0, subject.device);
+        let value = loss::<AB, _>(&subject.frozen, &adapter, &subject.batch, 0.0.into(), subject.device);
         losses.extend(read_back("step_losses", value.clone().inner())?.iter::<f64>());
         if step == STEPS {
             break;

@@ -76,10 +76,23 @@ macro_rules! families {
                 path: &Path,
                 device: &B::Device,
             ) -> Result<Loaded<Self>, ModelError> {
+                Self::load_in(path, device, Precision::F32)
+            }
+
+            /// Like [`load`](Self::load), with the maps of the blocks prepared for a precision, one at a time: a model in
+            /// a lower precision is never whole in memory in float32.
+            ///
+            /// # Errors
+            /// As in [`load`](Self::load).
+            pub fn load_in(
+                path: &Path,
+                device: &B::Device,
+                precision: Precision,
+            ) -> Result<Loaded<Self>, ModelError> {
                 Ok(match Family::of(path)? {
                     $(Family::$family => {
                         let Loaded { model, fingerprint } =
-                            <crate::$family<B> as Pretrained<B>>::load(path, device)?;
+                            <crate::$family<B> as Pretrained<B>>::load(path, device, precision)?;
                         Loaded { model: Self::$family(model), fingerprint }
                     })*
                 })

@@ -16,6 +16,7 @@ mod pretrained;
 use std::path::Path;
 
 use adept_core::{ModelSites, SideNetwork, SourceNetworks};
+use adept_kernels::Precision;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};

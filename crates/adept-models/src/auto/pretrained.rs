@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::path::Path;
 
 use adept_core::ModelSites;
+use adept_kernels::Precision;
 use burn::tensor::backend::Backend;
 
 use crate::error::ModelError;
@@ -37,11 +38,12 @@ pub trait Pretrained<B: Backend>: Backbone<B> {
     /// The model's configuration.
     fn config(&self) -> &Self::Config;
 
-    /// Loads `config.json` and the weights of a folder; no parameter requires gradients.
+    /// Loads `config.json` and the weights of a folder, the maps of its blocks for products in a precision; no parameter
+    /// requires gradients.
     ///
     /// # Errors
     /// Unreadable files, and tensors that are missing, unexpected or of the wrong shape.
-    fn load(dir: &Path, device: &B::Device) -> Result<Loaded<Self>, ModelError>;
+    fn load(dir: &Path, device: &B::Device, precision: Precision) -> Result<Loaded<Self>, ModelError>;
 
     /// Writes `config.json` and `model.safetensors` in Hugging Face's layout, atomically.
     ///
@@ -63,8 +65,9 @@ macro_rules! pretrained {
             fn load(
                 dir: &std::path::Path,
                 device: &B::Device,
+                precision: adept_kernels::Precision,
             ) -> Result<$crate::stored::Loaded<Self>, $crate::ModelError> {
-                $model::<B>::load(dir, device)
+                $model::<B>::load_in(dir, device, precision)
             }
 
             fn save(

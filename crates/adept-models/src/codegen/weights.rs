@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use adept_kernels::Precision;
 use burn::tensor::backend::Backend;
 
 use super::config::{CodeGenConfig, PARTS};
@@ -32,12 +33,16 @@ pub fn open(dir: &Path) -> Result<(CodeGenConfig, Checkpoint), ModelError> {
 
 fn build<B: Backend>(
     config: &CodeGenConfig,
-    device: &B::Device,
+    (device, precision): (&B::Device, Precision),
     source: &mut dyn Source,
 ) -> Result<CodeGen<B>, ModelError> {
     config.validate()?;
     let (d, inner) = (config.n_embd, config.n_inner);
-    let mut builder = Builder::<B> { device, source };
+    let mut builder = Builder::<B> {
+        device,
+        source,
+        precision,
+    };
     let wte = builder.rows(EMBEDDING, [config.vocab_size, d])?;
     // No `with_capacity`: a file may claim any number of blocks; the first missing one ends the loop.
     let mut h = Vec::new();
@@ -61,7 +66,7 @@ fn build<B: Backend>(
         wte,
         h,
         ln_f: builder.layer_norm("transformer.ln_f", d)?,
-        lm_head: builder.linear("lm_head", d, config.vocab_size, true)?,
+        lm_head: builder.head("lm_head", d, config.vocab_size, true)?,
         side: None,
         config: config.clone(),
     })
@@ -114,9 +119,17 @@ impl<B: Backend> CodeGen<B> {
     /// # Errors
     /// Unreadable files, and tensors that are missing, unexpected or of the wrong shape.
     pub fn load(dir: &Path, device: &B::Device) -> Result<Loaded<Self>, ModelError> {
+        Self::load_in(dir, device, Precision::F32)
+    }
+
+    /// Like [`load`](Self::load), with the maps of its blocks prepared for a precision, one at a time.
+    ///
+    /// # Errors
+    /// As in [`load`](Self::load).
+    pub fn load_in(dir: &Path, device: &B::Device, precision: Precision) -> Result<Loaded<Self>, ModelError> {
         let (config, checkpoint) = open(dir)?;
         let mut source = CheckpointSource::new(&checkpoint);
-        let model = build(&config, device, &mut source)?;
+        let model = build(&config, (device, precision), &mut source)?;
         source.finish()?;
         Ok(Loaded {
             model,
@@ -130,8 +143,21 @@ impl<B: Backend> CodeGen<B> {
     /// # Errors
     /// An invalid configuration.
     pub fn random(config: &CodeGenConfig, seed: u64, device: &B::Device) -> Result<Self, ModelError> {
+        Self::random_in(config, seed, device, Precision::F32)
+    }
+
+    /// Like [`random`](Self::random), with the maps of its blocks prepared for a precision, one at a time.
+    ///
+    /// # Errors
+    /// An invalid configuration.
+    pub fn random_in(
+        config: &CodeGenConfig,
+        seed: u64,
+        device: &B::Device,
+        precision: Precision,
+    ) -> Result<Self, ModelError> {
         let deviation = config.initializer_range;
-        build(config, device, &mut RandomSource { seed, deviation })
+        build(config, (device, precision), &mut RandomSource { seed, deviation })
     }
 
     /// Writes `config.json` and `model.safetensors` in Hugging Face's layout, atomically.
@@ -144,7 +170,7 @@ impl<B: Backend> CodeGen<B> {
         for (number, block) in self.h.iter().enumerate() {
             let name = |part: &str| format!("transformer.h.{number}.{part}");
             layer_norm_tensors(&mut out, &name("ln_1"), &block.ln_1);
-            let qkv = Stored::reordered(&block.attn.qkv_proj.weight, move |rows| parted(rows, d));
+            let qkv = Stored::reordered(block.attn.qkv_proj.kept(), move |rows| parted(rows, d));
             out.push((name("attn.qkv_proj.weight"), qkv));
             linear_tensors(&mut out, &name("attn.out_proj"), &block.attn.out_proj);
             linear_tensors(&mut out, &name("mlp.fc_in"), &block.mlp.fc_in);

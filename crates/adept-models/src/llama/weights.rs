@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use adept_kernels::Precision;
 use burn::tensor::backend::Backend;
 
 use super::config::LlamaConfig;
@@ -37,14 +38,18 @@ pub fn open(dir: &Path) -> Result<(LlamaConfig, Checkpoint), ModelError> {
 
 fn build<B: Backend>(
     config: &LlamaConfig,
-    device: &B::Device,
+    (device, precision): (&B::Device, Precision),
     source: &mut dyn Source,
 ) -> Result<Llama<B>, ModelError> {
     config.validate()?;
     let (d, f) = (config.hidden_size, config.intermediate_size);
     let wide = config.num_attention_heads * config.head_dim;
     let narrow = config.num_key_value_heads * config.head_dim;
-    let mut builder = Builder::<B> { device, source };
+    let mut builder = Builder::<B> {
+        device,
+        source,
+        precision,
+    };
     let embed_tokens = builder.rows(EMBEDDING, [config.vocab_size, d])?;
     // No `with_capacity`: a file may claim any number of blocks; the first missing one ends the loop.
     let mut layers = Vec::new();
@@ -72,7 +77,7 @@ fn build<B: Backend>(
     let norm = builder.rms_norm("model.norm", d)?;
     let lm_head = match config.tie_word_embeddings {
         true => None,
-        false => Some(builder.linear("lm_head", d, config.vocab_size, false)?),
+        false => Some(builder.head("lm_head", d, config.vocab_size, false)?),
     };
     Ok(Llama {
         embed_tokens,
@@ -93,9 +98,17 @@ impl<B: Backend> Llama<B> {
     /// # Errors
     /// Unreadable files, and tensors that are missing, unexpected or of the wrong shape.
     pub fn load(dir: &Path, device: &B::Device) -> Result<Loaded<Self>, ModelError> {
+        Self::load_in(dir, device, Precision::F32)
+    }
+
+    /// Like [`load`](Self::load), with the maps of its blocks prepared for a precision, one at a time.
+    ///
+    /// # Errors
+    /// As in [`load`](Self::load).
+    pub fn load_in(dir: &Path, device: &B::Device, precision: Precision) -> Result<Loaded<Self>, ModelError> {
         let (config, checkpoint) = open(dir)?;
         let mut source = CheckpointSource::new(&checkpoint);
-        let model = build(&config, device, &mut source)?;
+        let model = build(&config, (device, precision), &mut source)?;
         source.finish()?;
         Ok(Loaded {
             model,
@@ -109,8 +122,21 @@ impl<B: Backend> Llama<B> {
     /// # Errors
     /// An invalid configuration.
     pub fn random(config: &LlamaConfig, seed: u64, device: &B::Device) -> Result<Self, ModelError> {
+        Self::random_in(config, seed, device, Precision::F32)
+    }
+
+    /// Like [`random`](Self::random), with the maps of its blocks prepared for a precision, one at a time.
+    ///
+    /// # Errors
+    /// An invalid configuration.
+    pub fn random_in(
+        config: &LlamaConfig,
+        seed: u64,
+        device: &B::Device,
+        precision: Precision,
+    ) -> Result<Self, ModelError> {
         let deviation = config.initializer_range;
-        build(config, device, &mut RandomSource { seed, deviation })
+        build(config, (device, precision), &mut RandomSource { seed, deviation })
     }
 
     /// Writes `config.json` and `model.safetensors` in Hugging Face's layout, atomically.

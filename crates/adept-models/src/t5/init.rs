@@ -13,6 +13,7 @@
 //! logarithms and cosines in software. A seed gives the same model on every machine and backend, in whatever order
 //! tensors are created.
 
+use adept_kernels::Precision;
 use burn::tensor::backend::Backend;
 
 use super::config::T5Config;
@@ -55,7 +56,18 @@ impl<B: Backend> T5<B> {
             config.num_heads
         );
         let mut source = Draws { config, seed, heads };
-        weights::build(config, device, &mut source)
+        weights::build(config, (device, Precision::F32), &mut source)
+    }
+
+    /// Like [`T5::try_random`], with the maps of its blocks prepared for a precision, one at a time.
+    pub fn random_in(
+        config: &T5Config,
+        seed: u64,
+        device: &B::Device,
+        precision: Precision,
+    ) -> Result<Self, ModelError> {
+        let mut source = Draws { config, seed, heads: 0 };
+        weights::build(config, (device, precision), &mut source)
     }
 }
 

@@ -35,15 +35,14 @@ impl<B: Backend> Attention<B> {
     /// Keys and values of (already normalised) states `[b, n, d]`, for one pass of `queries` a row or, if that is not
     /// known, for any number of them.
     pub(super) fn keys_values(&self, states: Tensor<B, 3>, queries: Option<usize>, pass: Settings) -> KeysValues<B> {
-        let (key, value) = (self.k.weight.val(), self.v.weight.val());
         let is_changed = self.k.is_changed() || self.v.is_changed() || self.attached.prefix.is_some();
         if let Some(queries) = queries.filter(|_| !is_changed)
-            && let Some(absorbed) = KeysValues::absorbed(&states, &key, &value, queries, pass)
+            && let Some(absorbed) = KeysValues::absorbed(&states, [self.k.kept(), self.v.kept()], queries, pass)
         {
             return absorbed;
         }
         if !is_changed && self.k.is_plain() && self.v.is_plain() {
-            return KeysValues::new(states, key, value, pass);
+            return KeysValues::new(states, self.k.weight(), self.v.weight(), pass);
         }
         let (keys, values) = (self.k.forward(states.clone()), self.v.forward(states));
         let (keys, values) = self.attached.behind_prefix(keys, values);

@@ -14,6 +14,7 @@ use crate::FirstAttention;
 use crate::linear::Linear;
 use crate::loss::label_log_probabilities;
 use crate::places::Places;
+use crate::tape::Tape;
 use crate::traits::{Backbone, Seq2SeqBackbone};
 
 /// An embedding table, `[vocab, d_model]`.
@@ -131,7 +132,7 @@ impl<B: Backend> T5<B> {
             false => states,
         };
         let logits = match &self.lm_head {
-            Some(head) => product(states, head.weight.val()),
+            Some(head) => product(states, head.weight()),
             None => product(states, self.shared.weight.val().transpose()),
         };
         match &self.head_bias {
@@ -271,10 +272,16 @@ impl<B: Backend> Backbone<B> for T5<B> {
 impl<B: Backend> Seq2SeqBackbone<B> for T5<B> {
     type Cache = T5Cache<B>;
 
-    fn encode(&self, embeddings: Tensor<B, 3>, mask: Tensor<B, 2, Bool>, dropout: f64) -> Tensor<B, 3> {
+    fn encode_on(
+        &self,
+        tape: Option<&Tape<B>>,
+        embeddings: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        dropout: f64,
+    ) -> Tensor<B, 3> {
         let (max_distance, pass) = (self.config.relative_attention_max_distance, self.pass(dropout));
         let Some(side) = &self.side else {
-            return self.encoder.encode(embeddings, mask, max_distance, pass);
+            return self.encoder.encode(embeddings, mask, max_distance, pass, tape);
         };
         let mut encoded = None;
         let beside = side.encoder.encode(mask.clone(), max_distance, pass, |watch| {

@@ -15,6 +15,7 @@ use super::position;
 use crate::FirstAttention;
 use crate::norm::RmsNorm;
 use crate::places::Places;
+use crate::tape::Tape;
 
 /// One block: self-attention, cross-attention (decoder only), feed-forward.
 #[derive(Module, Debug)]
@@ -97,23 +98,41 @@ impl<B: Backend> Stack<B> {
     }
 
     /// Bidirectional pass over embeddings `[b, n, d]`; returns the states after the final norm. Those of hidden slots
-    /// are unspecified.
+    /// are unspecified. With a tape, each block is a segment of it.
     pub(super) fn encode(
         &self,
         embeddings: Tensor<B, 3>,
         mask: Tensor<B, 2, Bool>,
         max_distance: usize,
         pass: Settings,
+        tape: Option<&Tape<B>>,
     ) -> Tensor<B, 3> {
         let Some(segments) = self.segments(&mask, pass) else {
-            return self.encode_watched(embeddings, mask, max_distance, pass, &mut |_| ());
+            let bias = self.encoder_bias(mask, max_distance);
+            let x = self.encode_blocks(dropout(embeddings, pass.dropout), &bias, pass, tape);
+            return self.finish(x, pass);
         };
         let n = segments.width();
         let bias = position::bias(self.relative_attention_bias.val(), 0, n, n, true, max_distance);
         let bias = AttentionBias::of_segments(bias, segments.clone());
-        let blocks = self.block.iter();
-        let x = blocks.fold(segments.compact(embeddings), |x, block| block.encode(x, &bias, pass));
+        let x = self.encode_blocks(segments.compact(embeddings), &bias, pass, tape);
         segments.padded(self.finish(x, pass))
+    }
+
+    fn encode_blocks(
+        &self,
+        x: Tensor<B, 3>,
+        bias: &AttentionBias<B>,
+        pass: Settings,
+        tape: Option<&Tape<B>>,
+    ) -> Tensor<B, 3> {
+        self.block.iter().fold(x, |x, block| match tape {
+            None => block.encode(x, bias, pass),
+            Some(tape) => {
+                let (block, bias) = (block.clone(), bias.clone());
+                tape.segment(x, pass.dropout > 0.0, move |x| block.encode(x, &bias, pass))
+            }
+        })
     }
 
     /// The slots to encode without padding, where that saves products: not where fused sublayers read padded rows, a

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use adept_kernels::Precision;
 use burn::tensor::backend::Backend;
 
 use super::config::{FeedForwardKind, T5Config};
@@ -125,18 +126,26 @@ impl<B: Backend> Parts<'_, B> {
 
 pub(super) fn build<B: Backend>(
     config: &T5Config,
-    device: &B::Device,
+    (device, precision): (&B::Device, Precision),
     source: &mut dyn Source,
 ) -> Result<T5<B>, ModelError> {
     config.validate()?;
-    let builder = Builder { device, source };
+    let builder = Builder {
+        device,
+        source,
+        precision,
+    };
     let mut parts = Parts::<B> { config, builder };
     let shared = parts.builder.rows(SHARED, [config.vocab_size, config.d_model])?;
     let encoder = parts.stack("encoder", config.num_layers, false)?;
     let decoder = parts.stack("decoder", config.num_decoder_layers, true)?;
     let lm_head = match config.tie_word_embeddings {
         true => None,
-        false => Some(parts.linear("lm_head", config.d_model, config.vocab_size)?),
+        false => Some(
+            parts
+                .builder
+                .head("lm_head", config.d_model, config.vocab_size, false)?,
+        ),
     };
     Ok(T5 {
         shared: Embedding { weight: shared },
@@ -155,9 +164,17 @@ pretrained!(T5, T5Config, save_pretrained_as);
 impl<B: Backend> T5<B> {
     /// Loads `config.json` and the weights of a folder; no parameter requires gradients.
     pub fn load(dir: &Path, device: &B::Device) -> Result<Loaded<Self>, ModelError> {
+        Self::load_in(dir, device, Precision::F32)
+    }
+
+    /// Like [`load`](Self::load), with the maps of its blocks prepared for a precision, one at a time.
+    ///
+    /// # Errors
+    /// As in [`load`](Self::load).
+    pub fn load_in(dir: &Path, device: &B::Device, precision: Precision) -> Result<Loaded<Self>, ModelError> {
         let (config, checkpoint) = open(dir)?;
         let mut source = CheckpointSource::new(&checkpoint);
-        let model = build(&config, device, &mut source)?;
+        let model = build(&config, (device, precision), &mut source)?;
         source.finish()?;
         Ok(Loaded {
             model,

@@ -12,3 +12,4 @@ mod input;
 mod ladder;
 mod methods;
 mod parity;
+mod tape;

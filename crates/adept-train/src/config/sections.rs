@@ -290,6 +290,12 @@ pub struct TrainSection {
     // Configurations from before this was a setting lack it.
     #[serde(default)]
     pub precision: PrecisionSetting,
+    /// Keep only the input of each block in the forward pass, and compute the block again on the way back: about half
+    /// more time for a fraction of the memory. The gradients are the same. Not with method full, nor with methods whose
+    /// blocks read a common network.
+    #[serde(default)]
+    #[schemars(extend("x-free" = true))]
+    pub recompute: bool,
     /// Dropout inside the backbone in training; "model" takes `dropout_rate` of its config.json.
     pub backbone_dropout: ModelRate,
     /// Steps between two entries of the record's loss curve.

@@ -38,7 +38,7 @@ pub fn squared_gradients<AB: AutodiffBackend, M: TrainBackbone<AB>>(
             }
             let example = rows.train_batch(seed, number)?;
             let _alone = one_graph();
-            let loss = loss::<AB, _>(&model, &Unchanged, &example, 0.0, device);
+            let loss = loss::<AB, _>(&model, &Unchanged, &example, 0.0.into(), device);
             let gradients = GradientSet::collect::<AB, _>(&model, &mut loss.backward());
             sum.accumulate(gradients.squared());
             done += 1;

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use adept_core::Intervention;
 use adept_data::{Batch, IGNORED_LABEL};
-use adept_models::Backbone as _;
+use adept_models::{Backbone as _, Tape};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
@@ -12,7 +12,7 @@ use burn::tensor::backend::AutodiffBackend;
 use crate::gradient::GradientSet;
 #[cfg(doc)]
 use crate::model::Outputs;
-use crate::model::TaskModel as _;
+use crate::model::{Forward, TaskModel as _};
 use crate::target::{Target, TeacherParts, TrainBackbone};
 
 /// A loss, `[1]` on the device, and the gradients of the trained module.
@@ -36,10 +36,10 @@ pub fn loss<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     backbone: &M,
     adapter: &dyn Intervention<AB>,
     batch: &Batch,
-    dropout: f64,
+    forward: Forward<'_, AB>,
     device: &AB::Device,
 ) -> Tensor<AB, 1> {
-    backbone.adapted(adapter).loss(adapter, batch, dropout, device)
+    backbone.adapted(adapter).loss(adapter, batch, forward, device)
 }
 
 /// The same with what a teacher adds ([`Outputs::distilled`]), which reads the batch without dropout and is not tracked.
@@ -48,19 +48,32 @@ pub fn distilled<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     (inner, teacher): TeacherParts<'_, AB, M>,
     weight: f64,
     batch: &Batch,
-    dropout: f64,
+    forward: Forward<'_, AB>,
     device: &AB::Device,
 ) -> Tensor<AB, 1> {
-    let known = inner.adapted(teacher).outputs(teacher, batch, 0.0, device);
-    let found = backbone.adapted(adapter).outputs(adapter, batch, dropout, device);
+    let known = inner.adapted(teacher).outputs(teacher, batch, 0.0.into(), device);
+    let found = backbone.adapted(adapter).outputs(adapter, batch, forward, device);
     found.distilled(known.tracked::<AB>(), weight)
 }
 
-/// The value of a tracked loss, and `share` times its gradient. The graph is freed on return.
-pub fn pass<AB: AutodiffBackend, M: Module<AB>>(trained: &M, loss: Tensor<AB, 1>, share: f64) -> LossAndGradients<AB> {
+/// The value of a tracked loss, and `share` times its gradient, through the segments of its pass's tape if there is one.
+/// The graph is freed on return.
+pub fn pass<AB: AutodiffBackend, M: Module<AB>>(
+    trained: &M,
+    loss: Tensor<AB, 1>,
+    tape: Option<Tape<AB>>,
+    share: f64,
+) -> LossAndGradients<AB> {
     let value = loss.clone().inner();
     let loss = if share == 1.0 { loss } else { loss.mul_scalar(share) };
-    let gradients = GradientSet::collect::<AB, _>(trained, &mut loss.backward());
+    let gradients = match tape {
+        None => GradientSet::collect::<AB, _>(trained, &mut loss.backward()),
+        Some(tape) => {
+            let mut sum = GradientSet::default();
+            tape.backward(loss, |raw| sum.accumulate(GradientSet::collect::<AB, _>(trained, raw)));
+            sum
+        }
+    };
     (value, gradients)
 }
 
@@ -75,12 +88,12 @@ pub fn token_shares(batches: &[Batch]) -> Vec<f64> {
 }
 
 /// Loss and gradients of a step with several batches of one task: the mean over all their target tokens, as if they were a
-/// single batch. Of an adapter of several tasks, the first one's.
+/// single batch. Of an adapter of several tasks, the first one's. Blocks are computed again on the way back if `recompute`.
 pub fn step_gradients<AB: AutodiffBackend, T: Target<AB>>(
     target: &T,
     trained: &T::Trained,
     batches: &[Batch],
-    dropout: f64,
+    (dropout, recompute): (f64, bool),
     device: &AB::Device,
 ) -> LossAndGradients<AB> {
     let (backbone, adapter) = target.parts(trained);
@@ -90,8 +103,13 @@ pub fn step_gradients<AB: AutodiffBackend, T: Target<AB>>(
         let _alone = one_graph();
         let of_task = adapter.of_task(0);
         let adapter = of_task.as_deref().unwrap_or(adapter);
-        let loss = loss::<AB, _>(backbone, adapter, batch, dropout, device);
-        let (value, gradient) = pass::<AB, _>(trained, loss, share);
+        let tape = recompute.then(|| Tape::new(0));
+        let forward = Forward {
+            dropout,
+            tape: tape.as_ref(),
+        };
+        let loss = loss::<AB, _>(backbone, adapter, batch, forward, device);
+        let (value, gradient) = pass::<AB, _>(trained, loss, tape, share);
         total = total + value.mul_scalar(share);
         gradients.accumulate(gradient);
     }

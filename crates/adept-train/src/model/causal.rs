@@ -9,7 +9,7 @@ use adept_models::CausalBackbone;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use super::{Outputs, States};
+use super::{Forward, Outputs, States};
 use crate::upload;
 
 /// Mean cross-entropy `[1]` over the labels that count.
@@ -17,7 +17,7 @@ pub(super) fn loss<B: Backend, M: CausalBackbone<B>>(
     model: &M,
     adapter: &dyn Intervention<B>,
     batch: &Batch,
-    dropout: f64,
+    Forward { dropout, tape }: Forward<'_, B>,
     device: &B::Device,
 ) -> Tensor<B, 1> {
     let (ids, mask) = upload::source::<B>(batch, device);
@@ -25,7 +25,7 @@ pub(super) fn loss<B: Backend, M: CausalBackbone<B>>(
     let [rows, slots, d_model] = adapted.embeddings.dims();
     let prompt = slots - batch.source_width;
     let positions = upload::positions::<B>(batch, prompt, device);
-    let hidden = model.hidden(adapted.embeddings, adapted.mask, positions, dropout);
+    let hidden = model.hidden_on(tape, adapted.embeddings, adapted.mask, positions, dropout);
     let (before, labels) = upload::labelled(batch, prompt, device);
     let states = hidden.reshape([rows * slots, d_model]).select(0, before);
     model.head_loss(states, labels)
@@ -36,7 +36,7 @@ pub(super) fn outputs<B: Backend, M: CausalBackbone<B>>(
     model: &M,
     adapter: &dyn Intervention<B>,
     batch: &Batch,
-    dropout: f64,
+    Forward { dropout, tape }: Forward<'_, B>,
     device: &B::Device,
 ) -> Outputs<B> {
     let (ids, mask) = upload::source::<B>(batch, device);
@@ -45,7 +45,7 @@ pub(super) fn outputs<B: Backend, M: CausalBackbone<B>>(
     let [rows, slots, d_model] = adapted.embeddings.dims();
     let (prompt, width) = (slots - batch.source_width, batch.source_width);
     let positions = upload::positions::<B>(batch, prompt, device);
-    let hidden = model.hidden(adapted.embeddings, adapted.mask, positions, dropout);
+    let hidden = model.hidden_on(tape, adapted.embeddings, adapted.mask, positions, dropout);
     let (before, labels) = upload::labelled(batch, prompt, device);
     let own = hidden.clone().narrow(1, prompt, width);
     Outputs {

@@ -6,7 +6,7 @@ use adept_models::{Seq2SeqBackbone, shift_right};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-use super::{Outputs, States};
+use super::{Forward, Outputs, States};
 use crate::upload;
 
 /// Mean cross-entropy `[1]` over the labels that count.
@@ -14,14 +14,14 @@ pub(super) fn loss<B: Backend, M: Seq2SeqBackbone<B>>(
     model: &M,
     adapter: &dyn Intervention<B>,
     batch: &Batch,
-    dropout: f64,
+    Forward { dropout, tape }: Forward<'_, B>,
     device: &B::Device,
 ) -> Tensor<B, 1> {
     let (ids, mask) = upload::source::<B>(batch, device);
     let labels = upload::labels::<B>(batch, device);
     let adapted = adapter.forward(model.look_up(adapter, ids), mask);
     let decoder_ids = shift_right(labels.clone(), model.decoder_start_id(), model.pad_id());
-    let encoded = model.encode(adapted.embeddings, adapted.mask.clone(), dropout);
+    let encoded = model.encode_on(tape, adapted.embeddings, adapted.mask.clone(), dropout);
     model.decode_loss(decoder_ids, encoded, adapted.mask, labels, dropout)
 }
 
@@ -30,14 +30,14 @@ pub(super) fn outputs<B: Backend, M: Seq2SeqBackbone<B>>(
     model: &M,
     adapter: &dyn Intervention<B>,
     batch: &Batch,
-    dropout: f64,
+    Forward { dropout, tape }: Forward<'_, B>,
     device: &B::Device,
 ) -> Outputs<B> {
     let (ids, mask) = upload::source::<B>(batch, device);
     let labels = upload::labels::<B>(batch, device);
     let adapted = adapter.forward(model.look_up(adapter, ids), mask.clone());
     let decoder_ids = shift_right(labels.clone(), model.decoder_start_id(), model.pad_id());
-    let encoded = model.encode(adapted.embeddings, adapted.mask.clone(), dropout);
+    let encoded = model.encode_on(tape, adapted.embeddings, adapted.mask.clone(), dropout);
     let [rows, slots, d_model] = encoded.dims();
     let (tokens, targets) = (rows * batch.source_width, labels.dims()[1]);
     let own = encoded

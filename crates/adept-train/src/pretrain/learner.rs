@@ -9,8 +9,7 @@ use std::time::Instant;
 
 use adept_core::Unchanged;
 use adept_data::DataError;
-use adept_models::Seq2SeqBackbone;
-use adept_models::unfreeze;
+use adept_models::{Seq2SeqBackbone, Tape, unfreeze};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
@@ -226,6 +225,7 @@ where
             keep: config.train.keep,
             clip_norm: config.optimizer.clip_norm,
             measure_norm: false,
+            recompute: false,
         }
     }
 
@@ -261,8 +261,9 @@ where
         Ok((batches, kinds))
     }
 
-    fn loss(&self, model: &M, pass: &Pass) -> Tensor<AB, 1> {
-        loss::<AB, M>(model, &Unchanged, &pass.batch, self.config().train.dropout, self.device)
+    fn loss(&self, model: &M, pass: &Pass, _: Option<&Tape<AB>>) -> Tensor<AB, 1> {
+        let dropout = self.config().train.dropout;
+        loss::<AB, M>(model, &Unchanged, &pass.batch, dropout.into(), self.device)
     }
 
     /// Rates of the embedding and of the other parameters.

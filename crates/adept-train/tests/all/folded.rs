@@ -59,7 +59,9 @@ fn a_folded_vocabulary_gives_the_losses_and_answers_of_the_offsets() {
     assert_eq!(answers(&*adapter), answers(&*folded));
     for batch in &rows.test.batches {
         let loss = |adapter: &dyn Intervention<Flex>| -> f32 {
-            model.loss(adapter, batch, 0.0, &Default::default()).into_scalar()
+            model
+                .loss(adapter, batch, 0.0.into(), &Default::default())
+                .into_scalar()
         };
         let (plain, table, without) = (loss(&*adapter), loss(&*folded), loss(&alone));
         // Products with another number of rows may sum in another order.

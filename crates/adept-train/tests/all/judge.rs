@@ -62,7 +62,7 @@ fn shifted(folder: &Path, index: usize, by: f32) -> T5<Flex> {
 }
 
 fn value(model: &T5<Flex>, batch: &Batch) -> f64 {
-    let loss = model.loss(&Unchanged, batch, 0.0, &Default::default());
+    let loss = model.loss(&Unchanged, batch, 0.0.into(), &Default::default());
     f64::from(loss.into_scalar())
 }
 

@@ -104,7 +104,7 @@ fn a_batch_split_in_two_has_the_gradient_of_the_whole() {
     let target = adapter_target(&resolved, &backbone);
     let trained = target.initial();
     let device = Default::default();
-    let gradients = |batches: &[Batch]| step_gradients::<AB, _>(&target, &trained, batches, 0.0, &device);
+    let gradients = |batches: &[Batch]| step_gradients::<AB, _>(&target, &trained, batches, (0.0, false), &device);
     let (whole_loss, whole) = gradients(&[batch(0..32)]);
     // Unequal parts and targets of unequal length: a plain mean of means would differ.
     let (split_loss, split) = gradients(&[batch(0..20), batch(20..32)]);
@@ -150,7 +150,7 @@ fn a_frozen_backbone_gets_no_gradient() {
         let trained = target.initial();
         let (frozen, adapter) = target.parts(&trained);
         let _alone = learner::one_graph();
-        let mut raw = learner::loss::<AB, _>(frozen, adapter, &batch(0..8), 0.1, &device).backward();
+        let mut raw = learner::loss::<AB, _>(frozen, adapter, &batch(0..8), 0.1.into(), &device).backward();
         let found = GradientSet::collect::<AB, _>(frozen, &mut raw);
         assert!(found.is_empty(), "{method}: {:?}", found.paths().collect::<Vec<_>>());
         let found = GradientSet::collect::<AB, _>(&trained, &mut raw);
@@ -165,7 +165,7 @@ fn a_frozen_backbone_gets_no_gradient() {
     let target: Full = full_target(&backbone);
     let trained = target.initial();
     let _alone = learner::one_graph();
-    let mut raw = learner::loss::<AB, _>(&trained, &Unchanged, &batch(0..8), 0.1, &device).backward();
+    let mut raw = learner::loss::<AB, _>(&trained, &Unchanged, &batch(0..8), 0.1.into(), &device).backward();
     let found = GradientSet::collect::<AB, _>(&trained, &mut raw);
     assert_eq!(found.paths().count(), parameters::<AB, _>(&trained));
 }
