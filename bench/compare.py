@@ -7,12 +7,19 @@ ratio to PyTorch = PyTorch's time / adept's time: 1 is equal, above 1 adept is f
 Each case runs `--rounds` times on each side, adept first in even rounds and PyTorch first in odd ones, so that a machine
 that slows down hurts both; every run is a process of its own. A run gives the median of its steps; the table shows the
 median over the rounds, and the smallest and largest ratio of a round. On CPU both use the same number of threads.
+
+Of a step it also says how many GFLOP/s each side computes in products of visible slots with the backbone's matrices (as
+the model is defined, so that what one side leaves out counts as done), and which part that is of the most that PyTorch's
+largest products reach here in the same type and with as many threads, measured before and after. `--markdown FILE`
+writes the table with the machine, the versions and the command, as in docs/measurements.
 """
 
 import argparse
 import json
 import os
 import pathlib
+import platform
+import shlex
 import statistics
 import subprocess
 import sys
@@ -28,6 +35,56 @@ def run(command, environment):
     if done.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))}\nexit code {done.returncode}\n{done.stderr}")
     return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+PEAK = """
+import json, sys, time, torch
+torch.set_num_threads(int(sys.argv[1]))
+a, b = (torch.randn(2048, 2048).to(getattr(torch, sys.argv[2])) for _ in range(2))
+best = 0
+for _ in range(12):
+    start = time.perf_counter()
+    a @ b
+    best = max(best, 2 * 2048**3 / (time.perf_counter() - start))
+print(json.dumps({"flops": best, "torch": torch.__version__}))
+"""
+
+
+def peak(options, threads, precision, environment):
+    """Operations a second in a product of two 2048 x 2048 matrices, the best of twelve, and PyTorch's version."""
+    return run([options.python, "-c", PEAK, str(threads), DTYPES[precision]], environment)
+
+
+def processor():
+    """The processor's name and what it has for small types."""
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or "unknown processor"
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    fields = {key.strip(): value.strip() for key, value in fields.items()}
+    known = [name for name in ("avx512f", "avx512_bf16", "amx_bf16") if name in fields.get("flags", "").split()]
+    return f"{fields.get('model name', 'unknown processor')} ({', '.join(known) or 'no AVX-512'})"
+
+
+def markdown(options, threads, versions, rows):
+    """The table as a document."""
+    command = " ".join(shlex.quote(part) for part in ["bench/compare.py", *sys.argv[1:]])
+    lines = [
+        f"{processor()}, {threads} threads on both sides; {versions}.",
+        "",
+        "```sh",
+        f"python {command}",
+        "```",
+        "",
+        "| case | adept, ms | PyTorch, ms | ratio | of rounds | adept, MiB | PyTorch, MiB | adept, GFLOP/s (of peak) | PyTorch | padding |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        share = "{ours:.0f} ({ours_share:.0%}) | {theirs:.0f} ({theirs_share:.0%}) | {padding:.0%}" if "ours" in row else " | | "
+        line = "| {name} | {adept:.1f} | {torch:.1f} | {ratio:.2f} | {low:.2f}-{high:.2f} | {mib:.0f} | {torch_mib:.0f} | " + share
+        lines.append(line.format(**row) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def main():
@@ -53,6 +110,7 @@ def main():
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--threads", type=int, default=0, help="of both sides; 0: as many as the process may use")
     parser.add_argument("--device", default="flex", help="adept's device")
+    parser.add_argument("--markdown", type=pathlib.Path, help="also write the table to this file")
     parser.add_argument("--json", type=pathlib.Path, help="also write every report to this file")
     options = parser.parse_args()
 
@@ -60,17 +118,18 @@ def main():
     threads = options.threads or available
     # burn's CPU backend takes its threads from rayon (and matmul's) pool; PyTorch is told by an option.
     environment = {**os.environ, "RAYON_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
-    cases, log = [], []
+    cases, log, rows = [], [], []
     for kind in options.kind:
         for size in options.size:
             for method in options.method:
                 for tokens in options.tokens:
                     for batch in options.batch:
                         cases.extend((kind, size, method, tokens, batch, precision) for precision in options.precision)
+    peaks = {precision: peak(options, threads, precision, environment) for precision in options.precision}
     print(f"{threads} threads, {options.rounds} rounds of {options.steps} after {options.warmup}")
     print("ratio to PyTorch = PyTorch's time / adept's time: above 1 adept is faster\n")
     head = ("case", "adept ms", "PyTorch ms", "ratio", "of rounds", "adept MiB", "PyTorch MiB")
-    print(f"{head[0]:<46} {head[1]:>9} {head[2]:>10} {head[3]:>6} {head[4]:>13} {head[5]:>10} {head[6]:>12}", flush=True)
+    print(f"{head[0]:<46} {head[1]:>9} {head[2]:>10} {head[3]:>6} {head[4]:>13} {head[5]:>10} {head[6]:>12}  GFLOP/s", flush=True)
     for kind, size, method, tokens, batch, precision in cases:
         arguments = [kind, "--size", size, "--method", method, "--tokens", str(tokens), "--batch", str(batch)]
         arguments += ["--steps", str(options.steps), "--warmup", str(options.warmup), "--json"]
@@ -96,12 +155,37 @@ def main():
             times = {side: [r[figure]["median_ms"] for r in rs] for side, rs in reports.items()}
             median = {side: statistics.median(values) for side, values in times.items()}
             ratios = [torch / adept for adept, torch in zip(times["adept"], times["torch"])]
+            row = {
+                "name": f"{figure} {size} {method} {batch} x {tokens} {precision}",
+                "adept": median["adept"],
+                "torch": median["torch"],
+                "ratio": median["torch"] / median["adept"],
+                "low": min(ratios),
+                "high": max(ratios),
+                "mib": memory["adept"],
+                "torch_mib": memory["torch"],
+            }
+            products, rate = reports["adept"][0].get("products"), ""
+            if figure == "step" and products:
+                most = peaks[precision]["flops"]
+                ours, theirs = (products["flop"] / median[side] * 1e3 for side in ("adept", "torch"))
+                row |= {"ours": ours / 1e9, "theirs": theirs / 1e9, "padding": products["padding"]}
+                row |= {"ours_share": ours / most, "theirs_share": theirs / most}
+                rate = f"{ours / 1e9:.0f} ({ours / most:.0%}), {theirs / 1e9:.0f} ({theirs / most:.0%})"
+            rows.append(row)
             print(
                 f"{f'{figure} {size} {method} {batch} x {tokens} {precision}':<46} {median['adept']:>9.1f} {median['torch']:>10.1f} "
                 f"{median['torch'] / median['adept']:>6.2f} {f'{min(ratios):.2f}-{max(ratios):.2f}':>13} "
-                f"{memory['adept']:>10.0f} {memory['torch']:>12.0f}",
+                f"{memory['adept']:>10.0f} {memory['torch']:>12.0f}  {rate}",
                 flush=True,
             )
+    after = {precision: peak(options, threads, precision, environment) for precision in options.precision}
+    told = [f"{p} {peaks[p]['flops'] / 1e9:.0f} and {after[p]['flops'] / 1e9:.0f} GFLOP/s" for p in options.precision]
+    told = f"PyTorch's largest products before and after: {', '.join(told)}"
+    print(f"\n{told}")
+    if options.markdown:
+        versions = f"torch {peaks[options.precision[0]]['torch']}; {told}"
+        options.markdown.write_text(markdown(options, threads, versions, rows))
     if options.json:
         options.json.write_text(json.dumps(log, indent=1) + "\n")
 

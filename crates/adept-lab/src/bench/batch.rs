@@ -10,7 +10,7 @@ fn id(vocabulary: usize, row: usize, slot: usize) -> i32 {
 }
 
 /// Length of a row in tokens: the first fills the width, others are up to half shorter.
-fn length(row: usize, width: usize) -> usize {
+pub(super) fn length(row: usize, width: usize) -> usize {
     width - (row * 13) % (width / 2)
 }
 

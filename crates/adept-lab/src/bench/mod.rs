@@ -12,6 +12,7 @@ mod depth;
 mod error;
 mod memory;
 mod options;
+mod products;
 mod report;
 mod shape;
 mod work;
@@ -21,6 +22,7 @@ pub use depth::Depth;
 pub use error::BenchError;
 pub use memory::Memory;
 pub use options::{BenchOptions, BenchSize};
+pub use products::Products;
 pub use report::{BenchReport, Timing};
 
 use std::time::{Duration, Instant};
@@ -55,6 +57,7 @@ pub fn step<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) ->
         false => batch::pair(&options, shape.vocabulary()),
     };
     let mut report = work::report::<AB>("step", &options, inner.num_params(), device);
+    report.products = Some(Products::of(&options, &shape.sites(), shape.vocabulary()));
     let (loading, loaded) = (memory::peak(), memory::resident());
     let is_apart = memory::forget_peak().is_some();
     let (durations, last) = match work::adapter_config(&options, &shape.sites())? {

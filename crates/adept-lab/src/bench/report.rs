@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BenchOptions, Memory};
+use super::{BenchOptions, Memory, Products};
 
 /// Times of one operation, with each repetition timed individually.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,6 +76,8 @@ pub struct BenchReport {
     pub reread: Option<Timing>,
     /// Label prediction by scoring each in one decoder pass (`infer` with a T5).
     pub score: Option<Timing>,
+    /// The step's multiplications, and the batch's padding (`step` only).
+    pub products: Option<Products>,
     /// Loss of the last timed step (`step` only), as evidence that it is finite and plausible.
     pub loss: Option<f32>,
     /// Peak resident memory of the process so far in bytes, including the construction of the random backbone; absent
@@ -102,6 +104,14 @@ impl fmt::Display for BenchReport {
             if let Some(timing) = timing {
                 writeln!(f, "  {name:<6} {timing}")?;
             }
+        }
+        if let (Some(step), Some(products)) = (&self.step, self.products) {
+            writeln!(
+                f,
+                "  rate   {:.0} GFLOP/s in products with weights, {:.0} % of the slots are padding",
+                products.flop / step.median_ms / 1e6,
+                products.padding * 100.0
+            )?;
         }
         if let Some(loss) = self.loss {
             writeln!(f, "  loss   {loss:.4}")?;

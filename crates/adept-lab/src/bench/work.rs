@@ -9,7 +9,7 @@ use adept_models::Backbone;
 use adept_train::config::{GroupSection, OptimizerSection, default_settings};
 use adept_train::optim::{self, AdamW};
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{Distribution, Tensor};
+use burn::tensor::{Tensor, TensorData};
 
 use super::shape::Shape;
 use super::{BenchError, BenchOptions, BenchReport};
@@ -135,7 +135,7 @@ pub(super) fn adapter_config(options: &BenchOptions, sites: &ModelSites) -> Resu
     Ok(Some(adapter))
 }
 
-/// A newly initialised adapter with a random prompt.
+/// A newly initialised adapter with a random prompt; prompts that it starts from are rows of the embedding matrix.
 pub(super) fn adapter<B: Backend, I: Backend>(
     config: &AdapterConfig,
     backbone: &impl Backbone<I>,
@@ -143,7 +143,12 @@ pub(super) fn adapter<B: Backend, I: Backend>(
     device: &B::Device,
 ) -> Result<Adapter<B>, BenchError> {
     let prompts = [config.sources(), config.virtual_tokens(), backbone.d_model()];
-    let sources = (config.sources() > 0).then(|| Tensor::random(prompts, Distribution::Normal(0.0, 1.0), device));
+    let sources = (config.sources() > 0).then(|| {
+        let count = prompts[0] * prompts[1] * prompts[2];
+        let rows: Vec<f32> = backbone.embedding_weight().to_data().iter().collect();
+        let values = rows.into_iter().cycle().take(count).collect();
+        Tensor::from_data(TensorData::new(values, prompts), device)
+    });
     let start = AdapterInit {
         prompt: PromptInit::Random { std: 1.0 },
         fan_in: FanIn::Reference,
@@ -199,6 +204,7 @@ pub(super) fn report<AB: AutodiffBackend>(
         loss: None,
         peak_rss_bytes: None,
         memory: None,
+        products: None,
     }
 }
 

@@ -19,7 +19,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 
-use crate::common::{AB, B, close, vec};
+use crate::common::{AB, B, close, draws_alone, vec};
 
 /// Two other orders of summation of a few dozen terms of order one.
 const TOLERANCE: f32 = 2e-5;
@@ -330,6 +330,7 @@ fn is_tracked<const D: usize>(tensor: &Tensor<AB, D>) -> bool {
 /// A graph of the model's own operations would keep what they computed until the backward pass.
 #[test]
 fn no_state_of_the_model_is_part_of_a_graph() {
+    let _alone = draws_alone();
     for kind in KINDS {
         let model = t5(kind);
         let (_, adapter) = started::<AB, _>(&model, 2, 2);
