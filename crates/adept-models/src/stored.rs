@@ -62,6 +62,8 @@ pub(crate) struct Stored<B: Backend> {
 
 enum Values<B: Backend> {
     Vector(Tensor<B, 1>),
+    /// A bias whose values are in another order in the file.
+    ReorderedVector(Tensor<B, 1>, Order),
     Rows(Tensor<B, 2>),
     /// A linear weight, transposed in the file.
     Linear(Tensor<B, 2>),
@@ -69,7 +71,7 @@ enum Values<B: Backend> {
     Reordered(Tensor<B, 2>, Order),
 }
 
-/// Reorders the rows of a linear weight, `[out, in]`, for a file.
+/// Reorders the rows of a linear weight, `[out, in]`, or a bias, `[out]`, for a file.
 type Order = Box<dyn Fn(&[f32]) -> Vec<f32>>;
 
 impl<B: Backend> View for Stored<B> {
@@ -86,7 +88,7 @@ impl<B: Backend> View for Stored<B> {
 
     fn data(&self) -> Cow<'_, [u8]> {
         let data = match &self.values {
-            Values::Vector(tensor) => tensor.to_data(),
+            Values::Vector(tensor) | Values::ReorderedVector(tensor, _) => tensor.to_data(),
             Values::Rows(tensor) | Values::Linear(tensor) | Values::Reordered(tensor, _) => tensor.to_data(),
         };
         let mut values = data
@@ -97,7 +99,7 @@ impl<B: Backend> View for Stored<B> {
             let [inputs, outputs] = tensor.dims();
             values = transpose(&values, inputs, outputs);
         }
-        if let Values::Reordered(_, order) = &self.values {
+        if let Values::Reordered(_, order) | Values::ReorderedVector(_, order) = &self.values {
             values = order(&values);
         }
         Cow::Owned(match self.element {
@@ -161,6 +163,15 @@ impl<B: Backend> Stored<B> {
         Self {
             shape: param.dims().to_vec(),
             values: Values::Vector(param.val()),
+            element: StoredType::F32,
+        }
+    }
+
+    /// A bias, reordered by `order`.
+    pub fn reordered_vector(param: &Param<Tensor<B, 1>>, order: impl Fn(&[f32]) -> Vec<f32> + 'static) -> Self {
+        Self {
+            shape: param.dims().to_vec(),
+            values: Values::ReorderedVector(param.val(), Box::new(order)),
             element: StoredType::F32,
         }
     }

@@ -24,9 +24,9 @@ pub trait Backbone<B: Backend>: Module<B> {
     fn d_model(&self) -> usize;
     /// Rows of the embedding matrix; T5 has more than its tokenizer has tokens.
     fn vocab_size(&self) -> usize;
-    /// Looks up token ids `[batch, seq]`: `[batch, seq, d_model]`, not scaled.
+    /// Looks up token ids `[batch, seq]`: `[batch, seq, d_model]`, as they enter the first block; Gemma scales them.
     fn embed(&self, ids: Tensor<B, 2, Int>) -> Tensor<B, 3>;
-    /// The embedding matrix `[vocab, d_model]`.
+    /// What [`embed`](Self::embed) looks up, `[vocab, d_model]`.
     fn embedding_weight(&self) -> Tensor<B, 2>;
 
     /// Input embeddings of token ids `[batch, seq]` in front of a method's offset: from the method's own table if it

@@ -97,11 +97,7 @@ pub fn infer<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) -
             let batch = batch::pair(&options, shape.vocabulary());
             time_labels::<AB>(&mut report, &options, (model, adapter), &batch, device)?;
         }
-        Model::CodeGen(model) => {
-            let batch = batch::joined(&options, shape.vocabulary());
-            time_writing::<AB, _>(&mut report, &options, (model, adapter), &batch, device)?;
-        }
-        Model::Llama(model) => {
+        Model::Decoder(model) => {
             let batch = batch::joined(&options, shape.vocabulary());
             time_writing::<AB, _>(&mut report, &options, (model, adapter), &batch, device)?;
         }

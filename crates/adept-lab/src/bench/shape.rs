@@ -2,7 +2,7 @@
 
 use adept_core::ModelSites;
 use adept_models::auto::ModelConfig;
-use adept_models::{CodeGen, CodeGenConfig, Llama, LlamaConfig, Model, T5, T5Config};
+use adept_models::{CodeGenConfig, Decoder, LlamaConfig, Model, T5, T5Config};
 use burn::tensor::backend::Backend;
 
 use super::{BenchError, BenchSize};
@@ -104,8 +104,8 @@ impl Shape {
     pub fn random<B: Backend>(&self, seed: u64, device: &B::Device) -> Result<Model<B>, BenchError> {
         Ok(match self {
             Self::T5(config) => Model::T5(T5::try_random(config, seed, device)?),
-            Self::CodeGen(config) => Model::CodeGen(CodeGen::random(config, seed, device)?),
-            Self::Llama(config) => Model::Llama(Llama::random(config, seed, device)?),
+            Self::CodeGen(config) => Model::Decoder(Decoder::random(&config.into(), seed, device)?),
+            Self::Llama(config) => Model::Decoder(Decoder::random(&config.into(), seed, device)?),
         })
     }
 }

@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 
-use crate::causal::{CausalCache, Reading, attend};
+use crate::causal::{CausalCache, Reading, Scoring, Sight, attend};
 use crate::places::Attached;
 use crate::random::named_normals;
 use crate::traits::{Backbone, CausalBackbone};
@@ -62,7 +62,12 @@ impl<B: Backend> Toy<B> {
             x = x + attend(
                 block,
                 [part(0), part(1), part(2)],
-                HEADS,
+                Scoring {
+                    heads: HEADS,
+                    scale: ((d / HEADS) as f64).powf(-0.5),
+                    cap: None,
+                    is_windowed: false,
+                },
                 &Attached::none(),
                 &mut reading,
             );
@@ -100,7 +105,11 @@ impl<B: Backend> CausalBackbone<B> for Toy<B> {
         positions: Tensor<B, 2, Int>,
         dropout: f64,
     ) -> Tensor<B, 3> {
-        self.run(embeddings, positions, Reading::new(mask, None, 0, dropout))
+        self.run(
+            embeddings,
+            positions,
+            Reading::new(mask, None, 0, dropout, Sight::default()),
+        )
     }
 
     fn head(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2> {
@@ -128,7 +137,11 @@ impl<B: Backend> CausalBackbone<B> for Toy<B> {
     ) -> Tensor<B, 3> {
         let [b, n, _] = embeddings.dims();
         self.reads.lock().unwrap().push([b, n]);
-        self.run(embeddings, positions, Reading::new(mask, Some(cache), 0, 0.0))
+        self.run(
+            embeddings,
+            positions,
+            Reading::new(mask, Some(cache), 0, 0.0, Sight::default()),
+        )
     }
 
     fn max_positions(&self) -> usize {
