@@ -40,6 +40,8 @@ pub enum LinearPart {
     Gate,
     /// The projection into a feed-forward layer.
     Up,
+    /// Gate and projection of a gated feed-forward layer, fused into one matrix.
+    GateUp,
     /// The projection out of a feed-forward layer.
     Down,
 }
@@ -206,6 +208,12 @@ impl KeyHeads {
 pub enum NormSite {
     /// The norm before a sublayer; where two sublayers share one, that before the attention.
     Before(SublayerSite),
+    /// The norm of a sublayer's output, before its residual connection.
+    After(SublayerSite),
+    /// The norm of each head's queries in an attention.
+    Queries(SublayerSite),
+    /// The norm of each head's keys in an attention.
+    Keys(SublayerSite),
     /// The norm after the last block of a stack.
     Final(Stack),
 }

@@ -1,7 +1,8 @@
-//! Loads the checkpoint in a folder, whatever its family, and answers a text (T5) or continues it (CodeGen, Llama).
+//! Loads the checkpoint in a folder, whatever its family, and answers a text (T5) or continues it (decoders).
 //!
 //! ```text
-//! cargo run -p adept-models --features flex --example generate -- datasets/backbones/t5-nano "sst2 sentence: a fine view ."
+//! cargo run -p adept-models --features flex --example generate -- datasets/backbones/t5-nano "sst2 sentence: a fine
+//! view ."
 //! ```
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 

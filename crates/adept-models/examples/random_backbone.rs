@@ -1,9 +1,9 @@
 //! Writes a randomly initialised decoder-only backbone, or loads one and reports how much memory that took.
 //!
 //! ```sh
-//! cargo run --release -p adept-models --features flex --example random_backbone -- write codegen DIR d=64 layers=2 heads=4
-//! cargo run --release -p adept-models --features flex --example random_backbone -- write llama DIR layers=4 bf16
-//! cargo run --release -p adept-models --features flex --example random_backbone -- load DIR
+//! cargo run --release -p adept-models --features flex --example random_backbone -- write codegen DIR d=64 layers=2
+//! heads=4 cargo run --release -p adept-models --features flex --example random_backbone -- write llama DIR layers=4
+//! bf16 cargo run --release -p adept-models --features flex --example random_backbone -- load DIR
 //! ```
 //! Sizes default to those of CodeGen-350M and Llama-3-8B. Add tokenizer files to train on it.
 
@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use adept_models::{CodeGen, CodeGenConfig, Llama, LlamaConfig, StoredType, model_type};
+use adept_models::{CodeGenConfig, Decoder, LlamaConfig, StoredType};
 use burn::module::Module;
 use burn_flex::Flex;
 
@@ -57,7 +57,7 @@ fn write(family: &str, dir: &Path, options: &[&str]) -> Result<(), Box<dyn Error
                 rotary_dim: whole.rotary_dim.min(d / heads / 2 * 2),
                 ..whole
             };
-            CodeGen::<B>::random(&config, seed, &device)?.save_pretrained(dir, element)?;
+            Decoder::<B>::random(&(&config).into(), seed, &device)?.save_pretrained(dir, element)?;
         }
         "llama" => {
             let whole = LlamaConfig::llama_3_8b();
@@ -80,7 +80,7 @@ fn write(family: &str, dir: &Path, options: &[&str]) -> Result<(), Box<dyn Error
                 pad_token_id: end,
                 ..whole
             };
-            Llama::<B>::random(&config, seed, &device)?.save_pretrained(dir, element)?;
+            Decoder::<B>::random(&(&config).into(), seed, &device)?.save_pretrained(dir, element)?;
         }
         other => return Err(format!("expected codegen or llama, found {other}").into()),
     }
@@ -102,10 +102,7 @@ fn load(dir: &Path) -> Result<(), Box<dyn Error>> {
     });
     let started = Instant::now();
     let device = Default::default();
-    let parameters = match model_type(dir)?.as_deref() {
-        Some("codegen") => held(CodeGen::<B>::load(dir, &device)?.model),
-        _ => held(Llama::<B>::load(dir, &device)?.model),
-    };
+    let parameters = held(Decoder::<B>::load(dir, &device)?.model);
     let seconds = started.elapsed().as_secs_f64();
     DONE.store(true, Ordering::Relaxed);
     let most = watch.join().map_err(|_| "the watching thread has panicked")?;

@@ -31,14 +31,28 @@ pub enum ModelError {
         found: &'static str,
     },
     /// An unknown family of backbones.
-    #[error("{}: expected a backbone of model_type {}, found `{found}`", path.display(), alternatives(known))]
+    #[error(
+        "{}: expected a backbone of model_type {}, found `{found}`, which is most like `{nearest}`",
+        path.display(),
+        alternatives(known)
+    )]
     Family {
         /// The backbone's folder.
         path: PathBuf,
         /// Supported families.
         known: Vec<&'static str>,
+        /// The supported family whose name is most like it.
+        nearest: &'static str,
         /// The value in its `config.json`.
         found: String,
+    },
+    /// An encoder-decoder in place of a decoder-only model.
+    #[error("{}: expected a decoder-only model, found `{found}`", path.display())]
+    NotADecoder {
+        /// The backbone's folder.
+        path: PathBuf,
+        /// The value of `model_type` in its `config.json`.
+        found: &'static str,
     },
     /// A JSON file does not parse, or a field has the wrong type.
     #[error("{path}: unexpected JSON: {source}")]

@@ -109,6 +109,20 @@ pub(crate) struct Signs {
     /// Part of its architectures' names, in lower case.
     pub architecture: &'static str,
     pub is_encoder_decoder: bool,
+    /// Keys of [`ALTERS_MODEL`] that the family reads.
+    pub reads: &'static [&'static str],
+}
+
+impl Signs {
+    /// Those of a decoder-only family.
+    pub const fn causal(model_type: &'static str, architecture: &'static str) -> Self {
+        Self {
+            model_type,
+            architecture,
+            is_encoder_decoder: false,
+            reads: &[],
+        }
+    }
 }
 
 impl ConfigFiles {
@@ -168,8 +182,8 @@ impl ConfigFiles {
             }
         }
         config.only("is_encoder_decoder", &[Value::Bool(signs.is_encoder_decoder)])?;
-        for (key, neutral) in ALTERS_MODEL {
-            config.neutral(key, neutral)?;
+        for (key, neutral) in ALTERS_MODEL.iter().filter(|(key, _)| !signs.reads.contains(key)) {
+            config.neutral(key, *neutral)?;
         }
         self.check_dtype()?;
         let generation = self.generation.as_ref().unwrap_or(config);
@@ -232,6 +246,11 @@ impl Object {
             Ok(map) => Ok(Self { path, map }),
             Err(source) => Err(ModelError::Json { path, source }),
         }
+    }
+
+    /// All keys with their values.
+    pub fn fields(&self) -> &Map<String, Value> {
+        &self.map
     }
 
     /// The value of a key, unless it is missing or `null`.

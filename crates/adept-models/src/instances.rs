@@ -1,6 +1,6 @@
-//! The backbones' generic code for the flex backend, compiled once here instead of in every program and test that uses it:
-//! rustc shares what an upstream crate has made of a generic function. Nothing calls these functions.
-//! Only where debug assertions are on: at a release's level of optimisation nothing is shared.
+//! The backbones' generic code for the flex backend, compiled once here instead of in every program and test that uses
+//! it: rustc shares what an upstream crate has made of a generic function. Nothing calls these functions. Only where
+//! debug assertions are on: at a release's level of optimisation nothing is shared.
 
 use adept_core::Intervention;
 use burn::backend::Autodiff;
@@ -9,7 +9,7 @@ use burn::tensor::{Bool, Int, Tensor};
 use burn_flex::Flex;
 
 use crate::linear::MergeDirection;
-use crate::{Backbone, CausalBackbone, CodeGen, Llama, Model, Seq2SeqBackbone, T5};
+use crate::{Backbone, CausalBackbone, Decoder, Model, Seq2SeqBackbone, T5};
 
 /// A batch: embeddings, mask, ids.
 type Rows<B> = (Tensor<B, 3>, Tensor<B, 2, Bool>, Tensor<B, 2, Int>);
@@ -68,10 +68,8 @@ macro_rules! instances {
 instances! {
     t5: seq2seq, T5<Flex>, Flex;
     t5_tracked: seq2seq, T5<Autodiff<Flex>>, Autodiff<Flex>;
-    codegen: causal, CodeGen<Flex>, Flex;
-    codegen_tracked: causal, CodeGen<Autodiff<Flex>>, Autodiff<Flex>;
-    llama: causal, Llama<Flex>, Flex;
-    llama_tracked: causal, Llama<Autodiff<Flex>>, Autodiff<Flex>;
+    decoder: causal, Decoder<Flex>, Flex;
+    decoder_tracked: causal, Decoder<Autodiff<Flex>>, Autodiff<Flex>;
 }
 
 #[doc(hidden)]

@@ -1,5 +1,5 @@
-//! What a side network has in common whatever the family: the maps and gates between a stack of the model and the blocks
-//! beside it, and the modules of those blocks. The formula is [`SideNetwork`]'s.
+//! What a side network has in common whatever the family: the maps and gates between a stack of the model and the
+//! blocks beside it, and the modules of those blocks. The formula is [`SideNetwork`]'s.
 
 use adept_core::{LinearSite, NormSite, SideNetwork, SidePart, Stack};
 use burn::module::{Module, Param, ParamId};
@@ -8,7 +8,7 @@ use burn::tensor::activation::sigmoid;
 use burn::tensor::backend::Backend;
 
 use crate::linear::Linear;
-use crate::norm::{LayerNorm, RmsNorm};
+use crate::norm::RmsNorm;
 
 /// A parameter of a model that is a method's tensor: gradients go to the method's.
 pub(crate) fn shared<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Param<Tensor<B, D>> {
@@ -28,15 +28,6 @@ pub(crate) fn map<B: Backend>(side: &SideNetwork<B>, site: LinearSite) -> Linear
 /// A root-mean-square norm of a side network.
 pub(crate) fn rms_norm<B: Backend>(side: &SideNetwork<B>, site: NormSite) -> RmsNorm<B> {
     RmsNorm::new(shared(side.vector(SidePart::Norm(site))))
-}
-
-/// A layer norm of a side network.
-pub(crate) fn layer_norm<B: Backend>(side: &SideNetwork<B>, site: NormSite) -> LayerNorm<B> {
-    let part = SidePart::Norm(site);
-    LayerNorm {
-        weight: shared(side.vector(part)),
-        bias: side.bias(part).map(shared),
-    }
 }
 
 /// The way from a stack of the model into the blocks beside it; `w` is their width.
@@ -88,8 +79,8 @@ pub(crate) struct Climb<'a, B: Backend> {
 }
 
 impl<B: Backend> Climb<'_, B> {
-    /// Reads what leaves the model's next block, `[b, n, d]`. If there is one beside it, `block` runs it: it is given its
-    /// number among the side blocks and its input.
+    /// Reads what leaves the model's next block, `[b, n, d]`. If there is one beside it, `block` runs it: it is given
+    /// its number among the side blocks and its input.
     pub(crate) fn pass(&mut self, leaving: &Tensor<B, 3>, block: impl FnOnce(usize, Tensor<B, 3>) -> Tensor<B, 3>) {
         let (rungs, reached) = (self.rungs, self.reached);
         self.reached += 1;

@@ -1,13 +1,13 @@
-//! Backbones on burn that take input embeddings, with Hugging Face weights: T5, CodeGen, Llama.
+//! Backbones on burn that take input embeddings, with Hugging Face weights: T5, and decoders from GPT-2 to
+//! Gemma 3.
 //!
 //! | module | what |
 //! |---|---|
 //! | [`traits`] | the interface between adapters and backbones: embeddings in, logits out, and a key/value cache |
 //! | [`auto`] | a backbone of whichever family its folder specifies; the table of families |
 //! | [`t5`] | T5 v1.0 and v1.1 (flan): configuration, modules, weights, initialisation |
-//! | [`codegen`] | CodeGen |
-//! | [`llama`] | Llama 2, 3, 3.1, 3.2, TinyLlama |
-//! | [`causal`] | shared by CodeGen and Llama: rotary positions, the key/value cache |
+//! | [`decoder`] | one decoder-only model for all families, and a file for each that reads its configuration |
+//! | [`causal`] | causal attention: sliding windows, capped scores, the key/value cache, rotary positions |
 //! | [`files`] | `config.json` and `generation_config.json`: keys in both, and keys refused by name |
 //! | [`checkpoint`] | `model.safetensors`, alone or sharded: memory-mapped, checked, fingerprinted, written |
 //! | [`FirstAttention`] | what the first self-attention of an encoder computes, for analyses |
@@ -23,7 +23,7 @@
 pub mod auto;
 pub mod causal;
 pub mod checkpoint;
-pub mod codegen;
+pub mod decoder;
 pub mod error;
 pub mod files;
 mod first_attention;
@@ -34,7 +34,6 @@ pub mod instances;
 mod json;
 mod ladder;
 mod linear;
-pub mod llama;
 pub mod loss;
 mod norm;
 mod places;
@@ -48,15 +47,14 @@ mod weights;
 
 pub use adept_kernels::{Precision, Prepared};
 pub use auto::{Family, Model};
-pub use codegen::{CodeGen, CodeGenConfig};
+pub use decoder::{CodeGenConfig, Decoder, DecoderConfig, LlamaConfig, RopeScaling};
 pub use error::ModelError;
 pub use first_attention::FirstAttention;
 pub use json::model_type;
 pub use ladder::Rungs;
 pub use linear::{Linear, MergeDirection};
-pub use llama::{Llama, LlamaConfig};
 pub use loss::{IGNORE_INDEX, cross_entropy, shift_right};
-pub use norm::{LayerNorm, RmsNorm};
+pub use norm::RmsNorm;
 pub use places::{Attached, NormPlace, Places};
 pub use stored::{Loaded, StoredType};
 pub use t5::{T5, T5Config};

@@ -1,38 +1,11 @@
-//! Normalisation over the channels of a slot.
+//! Root-mean-square norm over the channels of a slot.
 
-use adept_kernels::{layer_norm, rms_norm};
+use adept_kernels::rms_norm;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use crate::places::NormPlace;
-
-/// Layer norm with mean, weight and bias.
-#[derive(Module, Debug)]
-pub struct LayerNorm<B: Backend> {
-    /// `[d]`.
-    pub weight: Param<Tensor<B, 1>>,
-    /// `[d]`, in every model so far.
-    pub bias: Option<Param<Tensor<B, 1>>>,
-}
-
-impl<B: Backend> LayerNorm<B> {
-    /// `[b, n, d]` to the same shape.
-    pub fn forward(&self, x: Tensor<B, 3>, epsilon: f64) -> Tensor<B, 3> {
-        let bias = match &self.bias {
-            Some(bias) => bias.val(),
-            None => self.weight.val().zeros_like(),
-        };
-        layer_norm(x, self.weight.val(), bias, epsilon)
-    }
-
-    pub(crate) fn place(&mut self) -> NormPlace<'_, B> {
-        NormPlace {
-            weight: &mut self.weight,
-            bias: &mut self.bias,
-        }
-    }
-}
 
 /// Root-mean-square norm, without mean and bias. T5 calls it layer norm.
 #[derive(Module, Debug)]

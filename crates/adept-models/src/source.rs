@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use adept_core::Fused;
 use adept_kernels::Precision;
 use burn::module::Param;
 use burn::tensor::Tensor;
@@ -10,7 +11,7 @@ use burn::tensor::backend::Backend;
 use crate::checkpoint::Checkpoint;
 use crate::error::ModelError;
 use crate::linear::Linear;
-use crate::norm::{LayerNorm, RmsNorm};
+use crate::norm::RmsNorm;
 use crate::random::named_normals;
 use crate::stored::{Stored, frozen, transpose};
 
@@ -111,55 +112,84 @@ impl<B: Backend> Builder<'_, B> {
         ))
     }
 
+    /// A vector that scales, such as a norm's weight: ones at random initialisation.
+    pub fn scale(&mut self, name: &str, length: usize) -> Result<Param<Tensor<B, 1>>, ModelError> {
+        self.vector(name, length, Role::Scale)
+    }
+
+    /// A vector that is added, such as a bias: zeros at random initialisation.
+    pub fn offset(&mut self, name: &str, length: usize) -> Result<Param<Tensor<B, 1>>, ModelError> {
+        self.vector(name, length, Role::Bias)
+    }
+
     /// `name.weight`, and `name.bias` if the map has one, in float32: of a head.
     pub fn head(&mut self, name: &str, inputs: usize, outputs: usize, bias: bool) -> Result<Linear<B>, ModelError> {
-        let values = self.source.transposed(&format!("{name}.weight"), [outputs, inputs])?;
+        self.whole(name, [inputs, outputs], bias, &Layout::Plain)
+    }
+
+    /// `name.weight`, and `name.bias` if the map has one: of a block.
+    pub fn linear(&mut self, name: &str, inputs: usize, outputs: usize, bias: bool) -> Result<Linear<B>, ModelError> {
+        self.linear_as(name, [inputs, outputs], bias, &Layout::Plain)
+    }
+
+    /// The same for a map that lies differently in files.
+    pub fn linear_as(
+        &mut self,
+        name: &str,
+        sizes: [usize; 2],
+        bias: bool,
+        layout: &Layout,
+    ) -> Result<Linear<B>, ModelError> {
+        let mut linear = self.whole(name, sizes, bias, layout)?;
+        linear.prepare(self.precision);
+        Ok(linear)
+    }
+
+    fn whole(
+        &mut self,
+        name: &str,
+        [inputs, outputs]: [usize; 2],
+        bias: bool,
+        layout: &Layout,
+    ) -> Result<Linear<B>, ModelError> {
+        let weight = format!("{name}.weight");
+        let values = match layout {
+            Layout::Plain => self.source.transposed(&weight, [outputs, inputs])?,
+            Layout::Transposed => self.source.values(&weight, &[inputs, outputs], Role::Matrix)?,
+            Layout::Ordered(fused) => {
+                let rows = self.source.values(&weight, &[outputs, inputs], Role::Matrix)?;
+                transpose(&fused.from_checkpoint(&rows, inputs), outputs, inputs)
+            }
+        };
         let bias = match bias {
-            true => Some(self.vector(&format!("{name}.bias"), outputs, Role::Bias)?),
+            true => {
+                let values = self.source.values(&format!("{name}.bias"), &[outputs], Role::Bias)?;
+                let values = match layout {
+                    Layout::Ordered(fused) => fused.from_checkpoint(&values, 1),
+                    Layout::Plain | Layout::Transposed => values,
+                };
+                Some(frozen(values, [outputs], self.device))
+            }
             false => None,
         };
         Ok(Linear::new(frozen(values, [inputs, outputs], self.device), bias))
     }
 
-    /// `name.weight`, and `name.bias` if the map has one: of a block.
-    pub fn linear(&mut self, name: &str, inputs: usize, outputs: usize, bias: bool) -> Result<Linear<B>, ModelError> {
-        let linear = self.head(name, inputs, outputs, bias)?;
-        Ok(self.prepared(linear))
-    }
-
-    fn prepared(&self, mut linear: Linear<B>) -> Linear<B> {
-        linear.prepare(self.precision);
-        linear
-    }
-
-    /// `name.weight` without bias, after reordering its rows `[out, in]`.
-    pub fn reordered(
-        &mut self,
-        name: &str,
-        inputs: usize,
-        outputs: usize,
-        order: impl Fn(&[f32]) -> Vec<f32>,
-    ) -> Result<Linear<B>, ModelError> {
-        let values = self
-            .source
-            .values(&format!("{name}.weight"), &[outputs, inputs], Role::Matrix)?;
-        let values = transpose(&order(&values), outputs, inputs);
-        Ok(self.prepared(Linear::new(frozen(values, [inputs, outputs], self.device), None)))
-    }
-
-    /// A norm's `name.weight` and `name.bias`.
-    pub fn layer_norm(&mut self, name: &str, d: usize) -> Result<LayerNorm<B>, ModelError> {
-        Ok(LayerNorm {
-            weight: self.vector(&format!("{name}.weight"), d, Role::Scale)?,
-            bias: Some(self.vector(&format!("{name}.bias"), d, Role::Bias)?),
-        })
-    }
-
     /// A norm's `name.weight`.
     pub fn rms_norm(&mut self, name: &str, d: usize) -> Result<RmsNorm<B>, ModelError> {
-        let weight = self.vector(&format!("{name}.weight"), d, Role::Scale)?;
-        Ok(RmsNorm::new(weight))
+        Ok(RmsNorm::new(self.scale(&format!("{name}.weight"), d)?))
     }
+}
+
+/// How a linear map lies in files.
+#[derive(Debug, Clone)]
+pub(crate) enum Layout {
+    /// `[out, in]`.
+    Plain,
+    /// `[in, out]`, as in the model.
+    Transposed,
+    /// `[out, in]` with its outputs in another order than the model's.
+    Ordered(Fused),
 }
 
 /// Named parameters to be written to a file.
@@ -167,16 +197,42 @@ pub(crate) type Named<B> = Vec<(String, Stored<B>)>;
 
 /// A linear map's tensors.
 pub(crate) fn linear_tensors<B: Backend>(out: &mut Named<B>, name: &str, linear: &Linear<B>) {
-    out.push((format!("{name}.weight"), Stored::linear(linear.kept())));
+    linear_tensors_as(out, name, linear, &Layout::Plain);
+}
+
+/// The same for a map that lies differently in files.
+pub(crate) fn linear_tensors_as<B: Backend>(out: &mut Named<B>, name: &str, linear: &Linear<B>, layout: &Layout) {
+    let inputs = linear.weight.dims()[0];
+    let weight = match layout {
+        Layout::Plain => Stored::linear(linear.kept()),
+        Layout::Transposed => Stored::matrix(linear.kept()),
+        Layout::Ordered(fused) => {
+            let fused = fused.clone();
+            Stored::reordered(linear.kept(), move |rows| fused.to_checkpoint(rows, inputs))
+        }
+    };
+    out.push((format!("{name}.weight"), weight));
     if let Some(bias) = &linear.bias {
-        out.push((format!("{name}.bias"), Stored::vector(bias)));
+        let bias = match layout {
+            Layout::Ordered(fused) => {
+                let fused = fused.clone();
+                Stored::reordered_vector(bias, move |values| fused.to_checkpoint(values, 1))
+            }
+            Layout::Plain | Layout::Transposed => Stored::vector(bias),
+        };
+        out.push((format!("{name}.bias"), bias));
     }
 }
 
-/// A layer norm's tensors.
-pub(crate) fn layer_norm_tensors<B: Backend>(out: &mut Named<B>, name: &str, norm: &LayerNorm<B>) {
-    vector_tensor(out, &format!("{name}.weight"), &norm.weight);
-    if let Some(bias) = &norm.bias {
+/// A norm's tensors.
+pub(crate) fn norm_tensors<B: Backend>(
+    out: &mut Named<B>,
+    name: &str,
+    weight: &Param<Tensor<B, 1>>,
+    bias: &Option<Param<Tensor<B, 1>>>,
+) {
+    vector_tensor(out, &format!("{name}.weight"), weight);
+    if let Some(bias) = bias {
         vector_tensor(out, &format!("{name}.bias"), bias);
     }
 }

@@ -63,14 +63,18 @@ pub(crate) struct Stored<B: Backend> {
 
 enum Values<B: Backend> {
     Vector(Tensor<B, 1>),
+    /// A bias whose values are in another order in the file.
+    ReorderedVector(Tensor<B, 1>, Order),
     Rows(Tensor<B, 2>),
+    /// A linear weight that lies in the file as in the model.
+    Matrix(Map<B>),
     /// A linear weight, transposed in the file.
     Linear(Map<B>),
     /// A linear weight whose rows are in another order in the file.
     Reordered(Map<B>, Order),
 }
 
-/// Reorders the rows of a linear weight, `[out, in]`, for a file.
+/// Reorders the rows of a linear weight, `[out, in]`, or a bias, `[out]`, for a file.
 type Order = Box<dyn Fn(&[f32]) -> Vec<f32>>;
 
 impl<B: Backend> View for Stored<B> {
@@ -87,9 +91,9 @@ impl<B: Backend> View for Stored<B> {
 
     fn data(&self) -> Cow<'_, [u8]> {
         let data = match &self.values {
-            Values::Vector(tensor) => tensor.to_data(),
+            Values::Vector(tensor) | Values::ReorderedVector(tensor, _) => tensor.to_data(),
             Values::Rows(tensor) => tensor.to_data(),
-            Values::Linear(map) | Values::Reordered(map, _) => map.clone().weight().to_data(),
+            Values::Matrix(map) | Values::Linear(map) | Values::Reordered(map, _) => map.clone().weight().to_data(),
         };
         let mut values = data
             .convert::<f32>()
@@ -99,7 +103,7 @@ impl<B: Backend> View for Stored<B> {
             let [inputs, outputs] = map.kept.dims();
             values = transpose(&values, inputs, outputs);
         }
-        if let Values::Reordered(_, order) = &self.values {
+        if let Values::Reordered(_, order) | Values::ReorderedVector(_, order) = &self.values {
             values = order(&values);
         }
         Cow::Owned(match self.element {
@@ -126,6 +130,15 @@ impl<B: Backend> Stored<B> {
         Self {
             shape: param.dims().to_vec(),
             values: Values::Rows(param.val()),
+            element: StoredType::F32,
+        }
+    }
+
+    /// A linear weight `[in, out]` in its own layout.
+    pub fn matrix(weight: Map<B>) -> Self {
+        Self {
+            shape: weight.kept.dims().to_vec(),
+            values: Values::Matrix(weight),
             element: StoredType::F32,
         }
     }
@@ -163,6 +176,15 @@ impl<B: Backend> Stored<B> {
         Self {
             shape: param.dims().to_vec(),
             values: Values::Vector(param.val()),
+            element: StoredType::F32,
+        }
+    }
+
+    /// A bias, reordered by `order`.
+    pub fn reordered_vector(param: &Param<Tensor<B, 1>>, order: impl Fn(&[f32]) -> Vec<f32> + 'static) -> Self {
+        Self {
+            shape: param.dims().to_vec(),
+            values: Values::ReorderedVector(param.val(), Box::new(order)),
             element: StoredType::F32,
         }
     }

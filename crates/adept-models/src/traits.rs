@@ -25,9 +25,9 @@ pub trait Backbone<B: Backend>: Module<B> {
     fn d_model(&self) -> usize;
     /// Rows of the embedding matrix; T5 has more than its tokenizer has tokens.
     fn vocab_size(&self) -> usize;
-    /// Looks up token ids `[batch, seq]`: `[batch, seq, d_model]`, not scaled.
+    /// Looks up token ids `[batch, seq]`: `[batch, seq, d_model]`, as they enter the first block; Gemma scales them.
     fn embed(&self, ids: Tensor<B, 2, Int>) -> Tensor<B, 3>;
-    /// The embedding matrix `[vocab, d_model]`.
+    /// What [`embed`](Self::embed) looks up, `[vocab, d_model]`.
     fn embedding_weight(&self) -> Tensor<B, 2>;
 
     /// Input embeddings of token ids `[batch, seq]` in front of a method's offset: from the method's own table if it
@@ -229,10 +229,12 @@ pub trait CausalBackbone<B: Backend>: Backbone<B> {
         mask: Tensor<B, 2, Bool>,
         positions: Tensor<B, 2, Int>,
         dropout: f64,
-    ) -> Tensor<B, 3>;
+    ) -> Tensor<B, 3> {
+        self.hidden_on(None, embeddings, mask, positions, dropout)
+    }
 
-    /// [`Self::hidden`] with its blocks on a tape, if there is one and the model can: their activations are computed
-    /// again on the way back.
+    /// [`Self::hidden`] with its blocks on a tape, if there is one: their activations are computed again on the way back.
+    /// Not where a side network runs, which keeps none.
     fn hidden_on(
         &self,
         tape: Option<&Tape<B>>,
@@ -240,10 +242,7 @@ pub trait CausalBackbone<B: Backend>: Backbone<B> {
         mask: Tensor<B, 2, Bool>,
         positions: Tensor<B, 2, Int>,
         dropout: f64,
-    ) -> Tensor<B, 3> {
-        let _ = tape;
-        self.hidden(embeddings, mask, positions, dropout)
-    }
+    ) -> Tensor<B, 3>;
 
     /// Logits `[rows, vocab]` for selected hidden states `[rows, d_model]`.
     fn head(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2>;

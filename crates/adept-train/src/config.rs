@@ -52,7 +52,7 @@ pub struct RunConfig {
     #[schemars(with = "String", extend("x-free" = true))]
     #[serde(with = "adept_data::path_text")]
     pub data: PathBuf,
-    /// Folder of the T5, CodeGen or Llama checkpoint in Hugging Face form, tokenizer included. Resuming compares the
+    /// Folder of the checkpoint (T5 or a decoder) in Hugging Face form, tokenizer included. Resuming compares the
     /// fingerprint of its weights, not this path.
     #[schemars(with = "String", extend("x-free" = true))]
     #[serde(with = "adept_data::path_text")]

@@ -9,7 +9,7 @@ use adept_data::{
     BatchOptions, Batcher, Encoded, JoinedText, Layout, Positions, RowEncoder, RowTemplate, TextTokenizer,
 };
 use adept_models::generate::{Prefix, PromptLayout, score_causal_labels};
-use adept_models::{CausalBackbone, CodeGen, Family, Llama, Model};
+use adept_models::{CausalBackbone, Decoder, Family, Model};
 use adept_train::answering::{AnswerMethod, Continuation, Labels};
 use adept_train::evaluate::{self, EvaluationSet};
 use burn::tensor::backend::Backend;
@@ -83,10 +83,10 @@ fn check<B: Backend, M: CausalBackbone<B>>(model: &M, own: &Value, device: &B::D
 fn check_all<B: Backend>() {
     let (golden, device) = (golden(), Default::default());
     for family in ["llama", "llama_tied"] {
-        let model = Llama::<B>::load(&folder(family), &device).unwrap().model;
+        let model = Decoder::<B>::load(&folder(family), &device).unwrap().model;
         check(&model, &golden["families"][family], &device);
     }
-    let model = CodeGen::<B>::load(&folder("codegen"), &device).unwrap().model;
+    let model = Decoder::<B>::load(&folder("codegen"), &device).unwrap().model;
     check(&model, &golden["families"]["codegen"], &device);
 }
 

@@ -30,7 +30,7 @@ const TARGETS: Setting = Setting {
     kind: SettingKind::Names,
     default: "[]",
     meaning: "Linear maps to scale, by the last parts of their names in the checkpoint (`k`, `v_proj`). None named: keys, \
-              values and the map out of feed-forward layers; of CodeGen the keys and values in the fused `qkv_proj`.",
+              values and the map out of feed-forward layers; of a map that fuses them (`qkv_proj`) the keys and values.",
 };
 const FEED_FORWARD: Setting = Setting {
     key: "feedforward_modules",
@@ -368,7 +368,9 @@ impl MethodConfig for Ia3Config {
     }
 
     fn from_keys(top: &mut Fields<'_>, own: &mut Fields<'_>) -> Result<Self, CoreError> {
-        refuse_options(top, &[("fan_in_fan_out", None), ("modules_to_save", None)])?;
+        refuse_options(top, &[("modules_to_save", None)])?;
+        // How the checkpoint lays out the weights that are scaled; the adapter's tensors are the same.
+        top.flag("fan_in_fan_out")?;
         top.flag("init_ia3_weights")?;
         let targets = read_targets(top, "target_modules")?.unwrap_or_default();
         let feed_forward = match read_targets(top, "feedforward_modules")? {

@@ -60,7 +60,7 @@ const TARGETS: Setting = Setting {
     kind: SettingKind::Names,
     default: "[]",
     meaning: "Linear maps to change, by the last parts of their names in the checkpoint (`q`, `v_proj`), or `all-linear`. \
-              None named: queries and values, of CodeGen the fused `qkv_proj`.",
+              None named: queries and values, or the map that fuses them (`qkv_proj`).",
 };
 
 /// Sizes, constants and targets of the low-rank products.
@@ -422,7 +422,6 @@ impl MethodConfig for LoraConfig {
             top,
             &[
                 ("bias", Some("none")),
-                ("fan_in_fan_out", None),
                 ("lora_bias", None),
                 ("modules_to_save", None),
                 ("use_dora", None),
@@ -432,6 +431,8 @@ impl MethodConfig for LoraConfig {
                 ("layer_replication", None),
             ],
         )?;
+        // How the checkpoint lays out the weights that are changed; the adapter's tensors are the same.
+        top.flag("fan_in_fan_out")?;
         let mut is_restricted = false;
         for key in ["layers_to_transform", "layers_pattern", "exclude_modules"] {
             let named = top.peek(key).is_some_and(|value| !is_empty(value));

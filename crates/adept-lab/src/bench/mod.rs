@@ -118,11 +118,7 @@ pub fn infer<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) -
             let batch = batch::pair(&options, shape.vocabulary());
             time_labels::<AB>(&mut report, &options, (model, adapter), &batch, device)?;
         }
-        Model::CodeGen(model) => {
-            let batch = batch::joined(&options, shape.vocabulary());
-            time_writing::<AB, _>(&mut report, &options, (model, adapter), &batch, device)?;
-        }
-        Model::Llama(model) => {
+        Model::Decoder(model) => {
             let batch = batch::joined(&options, shape.vocabulary());
             time_writing::<AB, _>(&mut report, &options, (model, adapter), &batch, device)?;
         }
@@ -289,8 +285,13 @@ mod tests {
                     let refused = step::<AB>(&again, &Default::default());
                     assert!(matches!(refused, Err(BenchError::Recompute { .. })), "{method}");
                 } else if is_of_size {
-                    let loss = |options| step::<AB>(options, &Default::default()).unwrap().loss.unwrap();
-                    let (whole, again) = (loss(&options), loss(&again));
+                    // LST cannot narrow the smallest CodeGen.
+                    let Ok(whole) = step::<AB>(&options, &Default::default()) else {
+                        assert_eq!((size, method.name()), (BenchSize::TinyCodeGen, "lst"));
+                        continue;
+                    };
+                    let again = step::<AB>(&again, &Default::default()).unwrap();
+                    let (whole, again) = (whole.loss.unwrap(), again.loss.unwrap());
                     // Sums of several gradients may be added in another order.
                     assert!(
                         (whole - again).abs() <= 2e-6 * whole,

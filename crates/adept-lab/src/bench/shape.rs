@@ -2,7 +2,7 @@
 
 use adept_core::ModelSites;
 use adept_models::auto::ModelConfig;
-use adept_models::{CodeGen, CodeGenConfig, Llama, LlamaConfig, Model, Precision, T5, T5Config};
+use adept_models::{CodeGenConfig, Decoder, LlamaConfig, Model, Precision, T5, T5Config};
 use burn::tensor::backend::Backend;
 
 use super::{BenchError, BenchSize, Depth};
@@ -147,8 +147,8 @@ impl Shape {
     ) -> Result<Model<B>, BenchError> {
         Ok(match self {
             Self::T5(config) => Model::T5(T5::random_in(config, seed, device, precision)?),
-            Self::CodeGen(config) => Model::CodeGen(CodeGen::random_in(config, seed, device, precision)?),
-            Self::Llama(config) => Model::Llama(Llama::random_in(config, seed, device, precision)?),
+            Self::CodeGen(config) => Model::Decoder(Decoder::random_in(&config.into(), seed, device, precision)?),
+            Self::Llama(config) => Model::Decoder(Decoder::random_in(&config.into(), seed, device, precision)?),
         })
     }
 }

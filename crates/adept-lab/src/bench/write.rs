@@ -137,11 +137,7 @@ mod tests {
                 assert!(behind.iter().all(|written| written.ids.len() == 32), "{behind:?}");
             };
             match model {
-                Model::CodeGen(model) => {
-                    let writing = Writing::new((&model, &adapter), &batch, &options, &device);
-                    same(writing.behind(&writing.prefix()).unwrap(), writing.whole().unwrap());
-                }
-                Model::Llama(model) => {
+                Model::Decoder(model) => {
                     let writing = Writing::new((&model, &adapter), &batch, &options, &device);
                     same(writing.behind(&writing.prefix()).unwrap(), writing.whole().unwrap());
                 }

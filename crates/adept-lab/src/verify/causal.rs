@@ -1,4 +1,4 @@
-//! Checks of decoder-only models (CodeGen, Llama): batches, both ways of counting positions, logits, losses, greedy
+//! Checks of decoder-only models: batches, both ways of counting positions, logits, losses, greedy
 //! output.
 //!
 //! Logits are only compared where the mask is 1: padding in the bare model attends to nothing, so its logits are

@@ -1,7 +1,7 @@
 //! `adept verify`: compares this program, on any backend, with values computed by PyTorch.
 //!
 //! A golden folder (its layout is described in `tests/generators/golden_t5.py` and `golden_causal.py`, which generate
-//! the project's own) contains a tiny random T5, CodeGen or Llama and the values that transformers, peft and torch's
+//! the project's own) contains a tiny random T5 or decoder and the values that transformers, peft and torch's
 //! AdamW compute with it. Verification computes the same values with the code used in training and inference — the
 //! backbone, the adapters, the batches of joined rows, the loop's loss and gradients, the optimiser with its groups and
 //! schedule, generation, label scoring, the tokenizer — and reports the largest deviation of each group against its
@@ -13,7 +13,7 @@
 //! | `golden` | the golden file |
 //! | `subject` | backbone, batch and prompt adapters being checked |
 //! | `seq2seq` | checks of T5 |
-//! | `causal`, `greedy`, `rope` | checks of CodeGen and Llama |
+//! | `causal`, `greedy`, `rope` | checks of decoders |
 //! | `exact`, `forward`, `train` | checks shared by the families |
 //! | `methods` | methods with an adapter folder of their own: LoRA, (IA)³, BitFit, .. |
 //! | `compare`, `report` | deviations, and the verdict |
@@ -46,7 +46,7 @@ pub use report::{GroupRow, NotChecked, VerifyReport};
 
 use std::path::Path;
 
-use adept_models::{CodeGen, Family, Llama, Precision};
+use adept_models::{Decoder, Family, Precision};
 use burn::tensor::backend::AutodiffBackend;
 
 use golden::Golden;
@@ -89,15 +89,10 @@ pub fn verify_in<AB: AutodiffBackend>(
     let mut missing = Vec::new();
     let rows = match family {
         Family::T5 => seq2seq::check::<AB>(backbone, &folder, &golden, device, &mut missing)?,
-        Family::CodeGen => {
-            let model = CodeGen::<AB::InnerBackend>::load(backbone, device)?.model;
-            let tables = rope::codegen(&golden, &model, device)?;
-            causal::check::<AB, CodeGen<AB>>(backbone, &folder, &golden, (model, tables), device, &mut missing)?
-        }
-        Family::Llama => {
-            let model = Llama::<AB::InnerBackend>::load(backbone, device)?.model;
-            let tables = rope::llama(&golden, &model, device)?;
-            causal::check::<AB, Llama<AB>>(backbone, &folder, &golden, (model, tables), device, &mut missing)?
+        _ => {
+            let model = Decoder::<AB::InnerBackend>::load(backbone, device)?.model;
+            let tables = rope::check(&golden, &model, device)?;
+            causal::check::<AB, Decoder<AB>>(backbone, &folder, &golden, (model, tables), device, &mut missing)?
         }
     };
     let rows = match precision {

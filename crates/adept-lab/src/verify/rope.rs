@@ -1,8 +1,7 @@
 //! Checks of rotary positions: the tables of CodeGen and Llama, the published Llamas' frequencies, and Llama without
 //! scaling.
 
-use adept_models::llama::RopeScaling;
-use adept_models::{CodeGen, Llama, LlamaConfig};
+use adept_models::{Decoder, DecoderConfig, Family, LlamaConfig, RopeScaling};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
@@ -10,25 +9,30 @@ use super::compare::{Class, Group};
 use super::golden::Golden;
 use super::{GroupRow, VerifyError, causal};
 
-/// CodeGen's table: sines, then cosines, of each position.
-pub(super) fn codegen<B: Backend>(
+/// The tables of those families whose golden folders have them.
+pub(super) fn check<B: Backend>(
     golden: &Golden,
-    model: &CodeGen<B>,
+    model: &Decoder<B>,
     device: &B::Device,
 ) -> Result<Vec<GroupRow>, VerifyError> {
+    match model.config().family {
+        Family::CodeGen => codegen(golden, model, device),
+        Family::Llama => llama(golden, model, device),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// CodeGen's table: sines, then cosines, of each position.
+fn codegen<B: Backend>(golden: &Golden, model: &Decoder<B>, device: &B::Device) -> Result<Vec<GroupRow>, VerifyError> {
     let name = "rope.sincos";
     let [positions, _] = golden.shape(name, name)?;
-    let angles = model.rotary().angles(count::<B>(positions, device));
+    let angles = model.config().rotary().angles(count::<B>(positions, device));
     let table = Tensor::cat(vec![angles.sin, angles.cos], 2);
     Ok(vec![super::forward::single(golden, name, Class::Logits, flat(table))?])
 }
 
 /// Llama's frequencies and tables, and the logits of the same weights without scaling.
-pub(super) fn llama<B: Backend>(
-    golden: &Golden,
-    model: &Llama<B>,
-    device: &B::Device,
-) -> Result<Vec<GroupRow>, VerifyError> {
+fn llama<B: Backend>(golden: &Golden, model: &Decoder<B>, device: &B::Device) -> Result<Vec<GroupRow>, VerifyError> {
     let plain = model.clone().with_rope_scaling(None);
     Ok(vec![
         frequencies(golden, model.config())?,
@@ -38,12 +42,14 @@ pub(super) fn llama<B: Backend>(
 }
 
 /// Frequencies relative to the golden ones: the slowest are a millionth of the fastest.
-fn frequencies(golden: &Golden, config: &LlamaConfig) -> Result<GroupRow, VerifyError> {
+fn frequencies(golden: &Golden, config: &DecoderConfig) -> Result<GroupRow, VerifyError> {
     const GROUP: &str = "rope.inv_freq";
-    let published = |head_dim, rope_scaling| LlamaConfig {
-        head_dim,
-        rope_scaling,
-        ..LlamaConfig::llama_3_8b()
+    let published = |head_dim, rope_scaling| {
+        DecoderConfig::from(&LlamaConfig {
+            head_dim,
+            rope_scaling,
+            ..LlamaConfig::llama_3_8b()
+        })
     };
     let stretched = |factor| {
         Some(RopeScaling::Llama3 {
@@ -75,7 +81,7 @@ fn frequencies(golden: &Golden, config: &LlamaConfig) -> Result<GroupRow, Verify
 }
 
 /// Cosines and sines; the golden tables repeat them for both halves of a head's channels.
-fn tables<B: Backend>(golden: &Golden, model: &Llama<B>, device: &B::Device) -> Result<GroupRow, VerifyError> {
+fn tables<B: Backend>(golden: &Golden, model: &Decoder<B>, device: &B::Device) -> Result<GroupRow, VerifyError> {
     const GROUP: &str = "rope.tables";
     let [positions, _] = golden.shape(GROUP, "rope.cos")?;
     let angles = model.config().rotary().angles(count::<B>(positions, device));

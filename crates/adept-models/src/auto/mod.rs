@@ -1,9 +1,9 @@
 //! A backbone of whichever family its folder specifies.
 //!
 //! [`Family::of`] reads `model_type` from a `config.json`, [`open`] inspects a checkpoint without loading it, and
-//! [`Model::load`] builds the model. Where encoder-decoders and decoder-only models differ, a [`Visitor`] decides;
-//! everything else about a family is in its own module, which implements [`Pretrained`] and [`ModelConfig`] and is
-//! listed once, in the table below.
+//! [`Model::load`] builds the model. Where encoder-decoders and decoder-only models differ, a [`Visitor`] decides. A
+//! decoder-only family is a file of [`decoder`](crate::decoder) that reads its `config.json`, and a line of the table
+//! below.
 
 #![allow(
     clippy::large_enum_variant,
@@ -11,34 +11,36 @@
 )]
 
 mod family;
+mod model;
 mod pretrained;
 
 use std::path::Path;
 
-use adept_core::{ModelSites, SideNetwork, SourceNetworks};
-use adept_kernels::Precision;
-use burn::module::Module;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor};
 
 use crate::causal::CausalCache;
 use crate::checkpoint::Checkpoint;
+use crate::decoder::DecoderConfig;
+use crate::decoder::family::{codegen, llama};
 use crate::error::ModelError;
-use crate::places::Places;
-use crate::stored::{Loaded, StoredType};
+use crate::files::ConfigFiles;
 use crate::traits::{Backbone, CausalBackbone, Seq2SeqBackbone};
-use family::{families, kind};
+use family::families;
 
+pub use model::Model;
 pub(crate) use pretrained::pretrained;
 pub use pretrained::{ModelConfig, Pretrained};
 
+/// Reads a decoder's architecture from its family's files.
+pub(crate) type Reader = fn(&ConfigFiles) -> Result<DecoderConfig, ModelError>;
+
 families! {
     /// T5: encoder-decoder.
-    T5: "t5", "T5 v1.0, v1.1, flan-T5", t5, seq2seq;
-    /// CodeGen: decoder-only.
-    CodeGen: "codegen", "CodeGen", codegen, causal;
-    /// Llama: decoder-only.
-    Llama: "llama", "Llama", llama, causal;
+    T5: "t5", "T5 v1.0, v1.1, flan-T5", None;
+    /// CodeGen.
+    CodeGen: "codegen", "CodeGen", Some(codegen::read);
+    /// Llama 2, 3, 3.1, 3.2, TinyLlama, SmolLM, SmolLM2.
+    Llama: "llama", "Llama", Some(llama::read);
 }
 
 /// A checkpoint of any family, opened but not loaded.
@@ -70,13 +72,6 @@ pub trait AnyBackbone<B: Backend>: Backbone<B> {
     fn by_kind<V: Visitor<B>>(&self, visitor: V) -> V::Output;
 }
 
-/// Architecture, which determines the layout of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Seq2seq,
-    Causal,
-}
-
 impl Family {
     /// The family given by a folder's `config.json`; T5 if it has no `model_type`.
     ///
@@ -90,40 +85,46 @@ impl Family {
         known.copied().ok_or_else(|| ModelError::Family {
             path: path.to_owned(),
             known: Self::ALL.iter().map(|family| family.name()).collect(),
+            nearest: Self::nearest(&found),
             found,
         })
+    }
+
+    /// The name that reads most like an unknown one.
+    fn nearest(found: &str) -> &'static str {
+        let names = Self::ALL.iter().map(|family| family.name());
+        let nearest = names.min_by_key(|name| strsim::levenshtein(name, found));
+        nearest.expect("there are families")
     }
 
     /// Whether it is decoder-only: source and target are concatenated into one row.
     #[must_use]
     pub fn is_causal(self) -> bool {
-        self.kind() == Kind::Causal
+        self.reader().is_some()
     }
 }
 
-impl<B: Backend> Model<B> {
-    /// The end token that training appends, the first of [`eos_ids`](Self::eos_ids).
-    pub fn eos_id(&self) -> u32 {
-        let first = self.eos_ids().first();
-        *first.expect("a configuration without an end token is refused")
-    }
-
-    /// Number of positions it was trained for; `None` if unlimited, as with T5's relative distances.
-    pub fn max_positions(&self) -> Option<usize> {
-        struct Positions;
-        impl<B: Backend> Visitor<B> for Positions {
-            type Output = Option<usize>;
-
-            fn seq2seq<M: Seq2SeqBackbone<B>>(self, _: &M) -> Option<usize> {
-                None
-            }
-
-            fn causal<M: CausalBackbone<B>>(self, model: &M) -> Option<usize> {
-                Some(model.max_positions())
-            }
+/// Opens a checkpoint without loading its weights.
+///
+/// # Errors
+/// Unreadable files and unknown families.
+pub fn open(path: &Path) -> Result<Opened, ModelError> {
+    let family = Family::of(path)?;
+    let (config, checkpoint): (Box<dyn ModelConfig>, _) = match family.reader() {
+        None => {
+            let (config, checkpoint) = crate::t5::open(path)?;
+            (Box::new(config), checkpoint)
         }
-        self.by_kind(Positions)
-    }
+        Some(_) => {
+            let (config, checkpoint) = crate::decoder::open(path)?;
+            (Box::new(config), checkpoint)
+        }
+    };
+    Ok(Opened {
+        family,
+        config,
+        checkpoint,
+    })
 }
 
 #[cfg(test)]
@@ -143,8 +144,9 @@ mod tests {
             assert_eq!(of(&config).unwrap(), family);
         }
         assert_eq!(of("{}").unwrap(), Family::T5);
-        let error = of(r#"{"model_type": "gpt2"}"#).unwrap_err().to_string();
-        let expected = ": expected a backbone of model_type t5, codegen or llama, found `gpt2`";
+        let error = of(r#"{"model_type": "gptj"}"#).unwrap_err().to_string();
+        let expected =
+            ": expected a backbone of model_type t5, codegen or llama, found `gptj`, which is most like `t5`";
         assert!(error.ends_with(expected), "{error}");
     }
 }

@@ -4,6 +4,7 @@ use adept_kernels::{AttentionBias, RotaryAngles, Segments, attention, write_slot
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
 
+use super::capped::capped;
 use crate::places::Attached;
 
 /// The cache's capacity is a multiple of this. Growing it copies it once per that many steps; unused capacity costs
@@ -131,9 +132,31 @@ fn placed<B: Backend>(old: Option<Tensor<B, 3>>, past: usize, new: Tensor<B, 3>,
     }
 }
 
-/// One pass through a stack: the attention bias of its slots, and the cache it reads and extends, if any.
+/// What the attentions of a stack ask of a pass.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sight {
+    /// Number of query heads.
+    pub heads: usize,
+    /// Slots that the attentions with a sliding window see, their own included.
+    pub window: Option<usize>,
+    /// Whether scores are capped.
+    pub is_capped: bool,
+}
+
+/// What the slots of a pass see.
+#[derive(Debug, Clone)]
+enum Seen<B: Backend> {
+    /// For the fused kernel.
+    Bias(AttentionBias<B>),
+    /// `[b, 1, n, k]`, or broadcastable to it: 0 for visible slots, the smallest finite float for hidden ones.
+    Added(Tensor<B, 4>),
+}
+
+/// One pass through a stack: what its slots see, and the cache it reads and extends, if any.
 pub(crate) struct Reading<'a, B: Backend> {
-    bias: AttentionBias<B>,
+    every: Seen<B>,
+    /// What they see through a window; `None` if all slots fit into it.
+    windowed: Option<Seen<B>>,
     cache: Option<&'a mut CausalCache<B>>,
     /// Whether a prefix stands in front of the slots of this pass.
     opens: bool,
@@ -143,21 +166,30 @@ pub(crate) struct Reading<'a, B: Backend> {
 }
 
 impl<'a, B: Backend> Reading<'a, B> {
-    /// A pass over slots with mask `[b, n]`, following those in the cache. If there are none, a prefix of `prefix` slots
-    /// comes first.
+    /// A pass over slots with mask `[b, n]`, following those in the cache. If there are none, a prefix of `prefix`
+    /// slots comes first.
     pub fn new(
         mask: Tensor<B, 2, Bool>,
         mut cache: Option<&'a mut CausalCache<B>>,
         prefix: usize,
         dropout: f64,
+        sight: Sight,
     ) -> Self {
         if cache.is_none()
             && prefix == 0
             && dropout == 0.0
+            && !sight.is_capped
             && let Some(segments) = Segments::of(&mask)
         {
+            let width = segments.width();
+            // Distances within a row are the same without its padding.
+            let windowed = narrower(sight.window, width).map(|window| {
+                let hidden = hidden_slots(0, width, window, &mask.device());
+                AttentionBias::of_segments(every_head(hidden, sight.heads), segments.clone())
+            });
             return Self {
-                bias: AttentionBias::causal_segments(segments.clone()),
+                every: Seen::Bias(AttentionBias::causal_segments(segments.clone())),
+                windowed: windowed.map(Seen::Bias),
                 cache,
                 opens: false,
                 segments: Some(segments),
@@ -178,17 +210,35 @@ impl<'a, B: Backend> Reading<'a, B> {
             Some(cache) => cache.admit(mask),
             None => mask,
         };
-        // A single slot sees all previous ones.
-        let bias = match n {
-            1 if !opens => AttentionBias::new(None, Some(mask)),
-            _ => AttentionBias::causal(past, n, mask.narrow(1, 0, past + n)),
+        // A single slot sees all previous ones, and of the unused capacity nothing.
+        let is_step = n == 1 && !opens;
+        let mask = match is_step {
+            true => mask,
+            false => mask.narrow(1, 0, past + n),
+        };
+        let seen = |window: Option<usize>| match is_step {
+            true => step(mask.clone(), past, window, sight.is_capped),
+            false => slots(mask.clone(), [past, n], window, sight),
         };
         Self {
-            bias,
+            every: seen(None),
+            windowed: narrower(sight.window, past + n).map(|window| seen(Some(window))),
             cache,
             opens,
             segments: None,
             dropout,
+        }
+    }
+
+    /// The same pass without its cache, for a block that is computed again.
+    pub fn apart(&self) -> Reading<'static, B> {
+        Reading {
+            every: self.every.clone(),
+            windowed: self.windowed.clone(),
+            cache: None,
+            opens: self.opens,
+            segments: self.segments.clone(),
+            dropout: self.dropout,
         }
     }
 
@@ -222,16 +272,85 @@ impl<'a, B: Backend> Reading<'a, B> {
     }
 }
 
-/// Attention of block `block`: queries `[b, n, h·c]`, keys and values `[b, n, g·c]` to `[b, n, h·c]`. Scores are
-/// divided by `sqrt(c)`; query head `i` uses key head `i·g/h`. A prefix stands in front of the first slots.
+/// A window that hides something of `slots` slots.
+fn narrower(window: Option<usize>, slots: usize) -> Option<usize> {
+    window.filter(|window| *window < slots)
+}
+
+/// What a single slot sees, behind `past` others: those of a mask `[b, capacity]`, the last ones if there is a window.
+fn step<B: Backend>(mask: Tensor<B, 2, Bool>, past: usize, window: Option<usize>, is_capped: bool) -> Seen<B> {
+    let mask = match window {
+        Some(window) => {
+            let (capacity, device) = (mask.dims()[1], mask.device());
+            let places = Tensor::<B, 1, Int>::arange(0..capacity as i64, &device).reshape([1, capacity]);
+            let old = places.lower_elem((past + 1 - window) as i64).expand(mask.dims());
+            mask.mask_fill(old, false)
+        }
+        None => mask,
+    };
+    match is_capped {
+        true => Seen::Added(additive(mask)),
+        false => Seen::Bias(AttentionBias::new(None, Some(mask))),
+    }
+}
+
+/// What several slots see, behind `past` others: earlier ones of a mask `[b, past + n]`, at most `window`.
+fn slots<B: Backend>(mask: Tensor<B, 2, Bool>, [past, n]: [usize; 2], window: Option<usize>, sight: Sight) -> Seen<B> {
+    if window.is_none() && !sight.is_capped {
+        return Seen::Bias(AttentionBias::causal(past, n, mask));
+    }
+    let hidden = hidden_slots(past, n, window.unwrap_or(past + n), &mask.device());
+    match sight.is_capped {
+        true => Seen::Added((hidden + additive(mask)).clamp_min(f32::MIN)),
+        false => Seen::Bias(AttentionBias::new(Some(every_head(hidden, sight.heads)), Some(mask))),
+    }
+}
+
+/// `[b, 1, 1, k]`: 0 where a mask `[b, k]` is true, else the smallest finite float.
+fn additive<B: Backend>(mask: Tensor<B, 2, Bool>) -> Tensor<B, 4> {
+    let [b, k] = mask.dims();
+    let zeros = Tensor::<B, 2>::zeros([b, k], &mask.device());
+    zeros.mask_fill(mask.bool_not(), f32::MIN).reshape([b, 1, 1, k])
+}
+
+/// `[1, 1, n, past + n]`: 0 for a slot's own place and the `window - 1` before it, else the smallest finite float.
+fn hidden_slots<B: Backend>(past: usize, n: usize, window: usize, device: &B::Device) -> Tensor<B, 4> {
+    let shape = [n, past + n];
+    let later = Tensor::<B, 2, Bool>::tril_mask(shape, past as i64, device);
+    let older = Tensor::<B, 2, Bool>::triu_mask(shape, past as i64 - window as i64 + 1, device);
+    Tensor::<B, 2>::zeros(shape, device)
+        .mask_fill(later, f32::MIN)
+        .mask_fill(older, f32::MIN)
+        .reshape([1, 1, n, past + n])
+}
+
+/// The fused kernel reads a bias of each head.
+fn every_head<B: Backend>(bias: Tensor<B, 4>, heads: usize) -> Tensor<B, 4> {
+    bias.repeat_dim(1, heads)
+}
+
+/// How a block's attention scores its slots.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scoring {
+    /// Number of query heads.
+    pub heads: usize,
+    /// What products of queries and keys are multiplied by.
+    pub scale: f64,
+    /// Scores `s` become `cap·tanh(s / cap)`.
+    pub cap: Option<f64>,
+    /// Whether slots see through the window of [`Sight`].
+    pub is_windowed: bool,
+}
+
+/// Attention of block `block`: queries `[b, n, h·c]`, keys and values `[b, n, g·c]` to `[b, n, h·c]`. Query head `i`
+/// uses key head `i·g/h`. A prefix stands in front of the first slots.
 pub(crate) fn attend<B: Backend>(
     block: usize,
     [query, key, value]: [Tensor<B, 3>; 3],
-    heads: usize,
+    scoring: Scoring,
     attached: &Attached<B>,
     reading: &mut Reading<'_, B>,
 ) -> Tensor<B, 3> {
-    let [_, _, inner] = query.dims();
     let new = match reading.opens {
         true => attached.behind_prefix(key, value),
         false => (key, value),
@@ -240,8 +359,15 @@ pub(crate) fn attend<B: Backend>(
         Some(cache) => cache.append(block, new),
         None => new,
     };
-    let query = query.mul_scalar(((inner / heads) as f64).powf(-0.5));
-    attention(query, keys, values, heads, &reading.bias, reading.dropout)
+    let query = query.mul_scalar(scoring.scale);
+    let seen = match &reading.windowed {
+        Some(windowed) if scoring.is_windowed => windowed,
+        _ => &reading.every,
+    };
+    match seen {
+        Seen::Bias(bias) => attention(query, keys, values, scoring.heads, bias, reading.dropout),
+        Seen::Added(added) => capped([query, keys, values], scoring, added, reading.dropout),
+    }
 }
 
 /// Positions `[b, n]` of slots behind a prefix of `prefix` slots.
@@ -270,6 +396,31 @@ mod tests {
         Tensor::from_data(TensorData::new(values, shape), &Default::default())
     }
 
+    /// A window and a cap.
+    #[derive(Debug, Clone, Copy)]
+    struct How(Option<usize>, Option<f64>);
+
+    const PLAIN: How = How(None, None);
+
+    impl How {
+        fn sight(self) -> Sight {
+            Sight {
+                heads: HEADS,
+                window: self.0,
+                is_capped: self.1.is_some(),
+            }
+        }
+
+        fn scoring(self) -> Scoring {
+            Scoring {
+                heads: HEADS,
+                scale: 0.6,
+                cap: self.1,
+                is_windowed: self.0.is_some(),
+            }
+        }
+    }
+
     struct Text {
         parts: Vec<[Tensor<Flex, 3>; 3]>,
         mask: Tensor<Flex, 2, Bool>,
@@ -293,16 +444,23 @@ mod tests {
         /// Attention output of slots `at..at + n` of rows `row..row + rows`, by block, row and slot.
         fn read(
             &self,
+            how: How,
             (row, rows): (usize, usize),
             (at, n): (usize, usize),
             cache: Option<&mut CausalCache<Flex>>,
         ) -> Vec<f32> {
             let mask = self.mask.clone().narrow(0, row, rows).narrow(1, at, n);
-            let mut reading = Reading::new(mask, cache, 0, 0.0);
+            let mut reading = Reading::new(mask, cache, 0, 0.0, how.sight());
             let mut out = Vec::new();
             for (block, parts) in self.parts.iter().enumerate() {
                 let [query, key, value] = parts.clone().map(|part| part.narrow(0, row, rows).narrow(1, at, n));
-                let read = attend(block, [query, key, value], HEADS, &Attached::none(), &mut reading);
+                let read = attend(
+                    block,
+                    [query, key, value],
+                    how.scoring(),
+                    &Attached::none(),
+                    &mut reading,
+                );
                 out.extend(read.into_data().iter::<f32>());
             }
             out
@@ -320,34 +478,71 @@ mod tests {
 
     #[test]
     fn slots_that_are_read_in_parts_see_what_they_see_at_once() {
+        let hows = [
+            PLAIN,
+            How(Some(5), None),
+            How(Some(1), None),
+            How(None, Some(2.0)),
+            How(Some(6), Some(2.0)),
+        ];
         // Parts end before, at and after the end of the capacity.
-        for parts in [
-            vec![7, 1, 1, 60, 1],
-            vec![62, 1, 1, 1],
-            vec![1, 6, 63],
-            vec![64, 64, 1],
-            vec![1, 1, 130],
-        ] {
+        for (how, parts) in hows.into_iter().flat_map(|how| {
+            let parts = [
+                vec![7, 1, 1, 60, 1],
+                vec![62, 1, 1, 1],
+                vec![1, 6, 63],
+                vec![64, 64, 1],
+                vec![1, 1, 130],
+            ];
+            parts.map(|parts| (how, parts))
+        }) {
             let text = Text::new(parts.iter().sum());
             let mut cache = CausalCache::new(BLOCKS);
             let mut at = 0;
             for n in parts {
-                let found = text.read((0, 2), (at, n), Some(&mut cache));
+                let found = text.read(how, (0, 2), (at, n), Some(&mut cache));
                 at += n;
                 assert_eq!(cache.slots(), at);
-                let whole = text.read((0, 2), (0, at), None);
-                let rows = whole.chunks(at * WIDTH);
-                let expected: Vec<f32> = rows.flat_map(|row| row[(at - n) * WIDTH..].to_vec()).collect();
+                let whole = text.read(how, (0, 2), (0, at), None);
+                let rows = whole.chunks(at * WIDTH).enumerate();
+                // Hidden slots are unspecified.
+                let read = |row: usize, slot: usize| row == 0 || !(2..5).contains(&slot);
+                let seen = |values: &[f32], first: usize, row: usize| -> Vec<f32> {
+                    let slots = values.chunks(WIDTH).enumerate();
+                    let shown = slots.filter(|(slot, _)| read(row % 2, first + slot));
+                    shown.flat_map(|(_, values)| values.to_vec()).collect()
+                };
+                let expected: Vec<f32> = rows
+                    .flat_map(|(row, values)| seen(&values[(at - n) * WIDTH..], at - n, row))
+                    .collect();
+                let found = found.chunks(n * WIDTH).enumerate();
+                let found: Vec<f32> = found.flat_map(|(row, values)| seen(values, at - n, row)).collect();
                 close(&found, &expected);
             }
         }
     }
 
     #[test]
+    fn a_window_hides_what_is_older_and_nothing_else() {
+        let text = Text::new(9);
+        let whole = text.read(PLAIN, (0, 1), (0, 9), None);
+        let wide = text.read(How(Some(9), None), (0, 1), (0, 9), None);
+        close(&wide, &whole);
+        // The last of nine slots sees what it sees at the end of the last four.
+        let last = |values: &[f32]| values[values.len() / BLOCKS - WIDTH..][..WIDTH].to_vec();
+        let narrow = text.read(How(Some(4), None), (0, 1), (0, 9), None);
+        close(&last(&narrow), &last(&text.read(PLAIN, (0, 1), (5, 4), None)));
+        let capped = text.read(How(Some(4), Some(1e6)), (0, 1), (0, 9), None);
+        close(&capped, &narrow);
+        let far = |a: &[f32], b: &[f32]| a.iter().zip(b).any(|(a, b)| (a - b).abs() > 1e-2);
+        assert!(far(&text.read(How(None, Some(0.5)), (0, 1), (0, 9), None), &whole));
+    }
+
+    #[test]
     fn steps_write_where_the_room_is() {
         let text = Text::new(130);
         let mut cache = CausalCache::new(BLOCKS);
-        text.read((0, 2), (0, 10), Some(&mut cache));
+        text.read(PLAIN, (0, 2), (0, 10), Some(&mut cache));
         let place = |cache: &CausalCache<Flex>| {
             let (keys, _) = cache.blocks[1].clone().unwrap();
             keys.into_primitive().tensor().storage::<f32>().as_ptr()
@@ -355,7 +550,7 @@ mod tests {
         let mut moves = 0;
         for at in 10..130 {
             let before = place(&cache);
-            text.read((0, 2), (at, 1), Some(&mut cache));
+            text.read(PLAIN, (0, 2), (at, 1), Some(&mut cache));
             moves += usize::from(place(&cache) != before);
         }
         // At slots 65 and 129.
@@ -366,13 +561,13 @@ mod tests {
     fn chosen_rows_go_on_alone() {
         let text = Text::new(70);
         let mut both = CausalCache::new(BLOCKS);
-        text.read((0, 2), (0, 60), Some(&mut both));
+        text.read(PLAIN, (0, 2), (0, 60), Some(&mut both));
         let mut second = both.select(Tensor::from_data([1], &Default::default()));
         for at in 60..70 {
-            let expected = text.read((0, 2), (at, 1), Some(&mut both));
+            let expected = text.read(PLAIN, (0, 2), (at, 1), Some(&mut both));
             let blocks = expected.chunks(2 * WIDTH);
             let expected: Vec<f32> = blocks.flat_map(|block| block[WIDTH..].to_vec()).collect();
-            close(&text.read((1, 1), (at, 1), Some(&mut second)), &expected);
+            close(&text.read(PLAIN, (1, 1), (at, 1), Some(&mut second)), &expected);
         }
     }
 
@@ -380,18 +575,24 @@ mod tests {
     fn what_one_row_has_read_serves_many_and_is_not_changed_by_them() {
         let text = Text::new(20);
         let mut one = CausalCache::new(BLOCKS);
-        text.read((0, 1), (0, 8), Some(&mut one));
+        text.read(PLAIN, (0, 1), (0, 8), Some(&mut one));
         for _ in 0..2 {
             let (mut many, mut alone) = (one.repeated(3), one.clone());
             assert_eq!(many.slots(), 8);
             for at in 8..20 {
                 let mask = Tensor::<Flex, 2, Bool>::full([3, 1], true, &Default::default());
-                let mut reading = Reading::new(mask, Some(&mut many), 0, 0.0);
-                let expected = text.read((0, 1), (at, 1), Some(&mut alone));
+                let mut reading = Reading::new(mask, Some(&mut many), 0, 0.0, PLAIN.sight());
+                let expected = text.read(PLAIN, (0, 1), (at, 1), Some(&mut alone));
                 for (block, parts) in text.parts.iter().enumerate() {
                     let part = |part: Tensor<Flex, 3>| part.narrow(0, 0, 1).narrow(1, at, 1).repeat_dim(0, 3);
                     let [query, key, value] = parts.clone().map(part);
-                    let found = attend(block, [query, key, value], HEADS, &Attached::none(), &mut reading);
+                    let found = attend(
+                        block,
+                        [query, key, value],
+                        PLAIN.scoring(),
+                        &Attached::none(),
+                        &mut reading,
+                    );
                     let found: Vec<f32> = found.into_data().iter::<f32>().collect();
                     for row in found.chunks(WIDTH) {
                         close(row, &expected[block * WIDTH..][..WIDTH]);

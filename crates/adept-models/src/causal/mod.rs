@@ -1,11 +1,12 @@
-//! Shared by the decoder-only families: rotary positions and attention with a cache.
+//! Causal attention with a key/value cache, and rotary positions.
 //!
 //! Shape legend: `b` rows, `n` slots read in this pass, `k` visible slots, `h` query heads, `g` key/value heads, `c`
 //! channels per head, `d` channels of the residual stream.
 
 mod attention;
+mod capped;
 mod rotary;
 
 pub use attention::CausalCache;
-pub(crate) use attention::{Reading, attend, behind};
+pub(crate) use attention::{Reading, Scoring, Sight, attend, behind};
 pub use rotary::Rotary;

@@ -9,6 +9,8 @@ use burn::tensor::{Int, Tensor, TensorData};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rotary {
     frequencies: Vec<f32>,
+    /// What cosines and sines are multiplied by.
+    amplitude: f64,
 }
 
 impl Rotary {
@@ -17,21 +19,44 @@ impl Rotary {
         let frequency = |pair: usize| base.powf(-2.0 * pair as f64 / channels as f64) as f32;
         Self {
             frequencies: (0..channels / 2).map(frequency).collect(),
+            amplitude: 1.0,
         }
     }
 
-    /// Maps every frequency through `change`.
+    /// Maps every pair's number and frequency through `change`.
     #[must_use]
-    pub fn map(&self, change: impl Fn(f64) -> f64) -> Self {
-        let changed = |&frequency: &f32| change(f64::from(frequency)) as f32;
+    pub fn map(&self, change: impl Fn(usize, f64) -> f64) -> Self {
+        let changed = |(pair, &frequency): (usize, &f32)| change(pair, f64::from(frequency)) as f32;
         Self {
-            frequencies: self.frequencies.iter().map(changed).collect(),
+            frequencies: self.frequencies.iter().enumerate().map(changed).collect(),
+            amplitude: self.amplitude,
+        }
+    }
+
+    /// Cosines and sines multiplied by `amplitude`.
+    #[must_use]
+    pub fn with_amplitude(mut self, amplitude: f64) -> Self {
+        self.amplitude = amplitude;
+        self
+    }
+
+    /// Every `step`th pair: the frequencies of heads that are `step` times narrower.
+    #[must_use]
+    pub fn every(&self, step: usize) -> Self {
+        Self {
+            frequencies: self.frequencies.iter().copied().step_by(step).collect(),
+            amplitude: self.amplitude,
         }
     }
 
     /// Radians per position, one per pair.
     pub fn frequencies(&self) -> &[f32] {
         &self.frequencies
+    }
+
+    /// What cosines and sines are multiplied by.
+    pub fn amplitude(&self) -> f64 {
+        self.amplitude
     }
 
     /// Cosines and sines of positions `[b, n]`, `[b, n, pairs]` each.
@@ -41,9 +66,13 @@ impl Rotary {
         let frequencies = TensorData::new(self.frequencies.clone(), [1, 1, pairs]);
         let frequencies = Tensor::<B, 3>::from_data(frequencies, &positions.device());
         let angles = positions.float().reshape([b, n, 1]) * frequencies;
+        let scaled = |values: Tensor<B, 3>| match self.amplitude {
+            1.0 => values,
+            amplitude => values.mul_scalar(amplitude),
+        };
         RotaryAngles {
-            cos: angles.clone().cos(),
-            sin: angles.sin(),
+            cos: scaled(angles.clone().cos()),
+            sin: scaled(angles.sin()),
         }
     }
 }

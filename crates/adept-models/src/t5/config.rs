@@ -98,6 +98,7 @@ const SIGNS: Signs = Signs {
     model_type: "t5",
     architecture: "t5",
     is_encoder_decoder: true,
+    reads: &[],
 };
 
 impl T5Config {

@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 
 use adept_core::Fingerprint;
 use adept_models::checkpoint::Checkpoint;
-use adept_models::{
-    Backbone, CodeGen, CodeGenConfig, Llama, LlamaConfig, ModelError, T5, T5Config, codegen, llama, t5,
-};
+use adept_models::{Backbone, CodeGenConfig, Decoder, LlamaConfig, ModelError, T5, T5Config, decoder, t5};
 use half::{bf16, f16};
 use safetensors::Dtype;
 use tempfile::TempDir;
@@ -148,18 +146,10 @@ fn identity(dir: &Path) -> Result<(Fingerprint, usize, Vec<f32>), ModelError> {
     let device = Default::default();
     let of = |checkpoint: Checkpoint| (checkpoint.fingerprint(), checkpoint.parameters());
     let ((fingerprint, parameters), loaded, embedding) = match adept_models::model_type(dir)?.as_deref() {
-        Some("llama") => {
-            let loaded = Llama::<B>::load(dir, &device)?;
+        Some("llama" | "codegen") => {
+            let loaded = Decoder::<B>::load(dir, &device)?;
             (
-                of(llama::open(dir)?.1),
-                loaded.fingerprint,
-                loaded.model.embedding_weight(),
-            )
-        }
-        Some("codegen") => {
-            let loaded = CodeGen::<B>::load(dir, &device)?;
-            (
-                of(codegen::open(dir)?.1),
+                of(decoder::open(dir)?.1),
                 loaded.fingerprint,
                 loaded.model.embedding_weight(),
             )

@@ -1,19 +1,20 @@
-//! Side networks (LST) beside T5, CodeGen and Llama: with the model's own weights and open gates they are the model; what
-//! is generated and scored with caches is what whole passes say; nothing of the model enters a graph.
+//! Side networks (LST) beside T5, CodeGen and Llama: with the model's own weights and open gates they are the model;
+//! what is generated and scored with caches is what whole passes say; nothing of the model enters a graph.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use adept_core::{Adapter, AdapterConfig, AdapterInit, CoreError, LstConfig};
-use adept_models::codegen::CodeGenConfig;
 use adept_models::generate::{
     GenerationOptions, Part, Positions, Prefix, PromptLayout, Request, complete, greedy, score_causal_labels,
     score_labels,
 };
-use adept_models::llama::{LlamaConfig, RopeScaling};
 use adept_models::t5::FeedForwardKind;
-use adept_models::{Backbone, CausalBackbone, CodeGen, Llama, MergeDirection, Seq2SeqBackbone, T5, T5Config};
+use adept_models::{
+    Backbone, CausalBackbone, CodeGenConfig, Decoder, LlamaConfig, MergeDirection, RopeScaling, Seq2SeqBackbone, T5,
+    T5Config,
+};
 use burn::module::AutodiffModule;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::backend::Backend;
@@ -46,7 +47,7 @@ fn t5(kind: FeedForwardKind) -> T5<B> {
     T5::random(&config, 5, &Default::default())
 }
 
-fn codegen() -> CodeGen<B> {
+fn codegen() -> Decoder<B> {
     let config = CodeGenConfig {
         vocab_size: VOCAB,
         n_positions: 64,
@@ -60,11 +61,11 @@ fn codegen() -> CodeGen<B> {
         pad_token_id: 1,
         ..CodeGenConfig::codegen_350m()
     };
-    CodeGen::random(&config, 5, &Default::default()).unwrap()
+    Decoder::random(&(&config).into(), 5, &Default::default()).unwrap()
 }
 
 /// Two queries share a key.
-fn llama() -> Llama<B> {
+fn llama() -> Decoder<B> {
     let config = LlamaConfig {
         vocab_size: VOCAB,
         hidden_size: 16,
@@ -82,7 +83,7 @@ fn llama() -> Llama<B> {
         pad_token_id: 1,
         ..LlamaConfig::llama_3_8b()
     };
-    Llama::random(&config, 5, &Default::default()).unwrap()
+    Decoder::random(&(&config).into(), 5, &Default::default()).unwrap()
 }
 
 fn started<R: Backend, M: Backbone<B>>(model: &M, reduction: usize, skip_every: usize) -> (AdapterConfig, Adapter<R>)

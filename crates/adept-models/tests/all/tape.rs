@@ -4,6 +4,7 @@ use adept_models::t5::T5Config;
 use adept_models::{Seq2SeqBackbone, T5, Tape};
 use burn::backend::Autodiff;
 use burn::module::{AutodiffModule, Module};
+use burn::tensor::backend::Backend as _;
 use burn::tensor::{Bool, Tensor, TensorData};
 use burn_flex::Flex;
 
@@ -46,6 +47,8 @@ fn embeddings() -> Tensor<Flex, 3> {
 fn value_and_gradient(at: Tensor<Flex, 3>, dropout: f64, recompute: bool) -> (f32, Tensor<Flex, 3>) {
     let (model, input) = (model(), Tensor::<AB, 3>::from_inner(at).require_grad());
     let tape = recompute.then(|| Tape::new(9));
+    // As before each pass of training: the embeddings' own dropout is outside of the segments.
+    AB::seed(&Default::default(), 3);
     // Twice its own input: a leaf behind other operations.
     let encoded = model.encode_on(tape.as_ref(), input.clone() * 2.0, mask(), dropout);
     let seen = mask().unsqueeze_dim::<3>(2).float();

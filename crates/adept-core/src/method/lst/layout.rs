@@ -151,7 +151,8 @@ impl Layout {
             self.linear(SidePart::Down(stack, block), &down, [d, d / r], true, None);
             let own = |site: NormSite| match site {
                 NormSite::Before(site) => (site.stack, site.block) == (stack, block),
-                NormSite::Final(_) => false,
+                // No side network runs beside a model with norms in other places.
+                NormSite::After(_) | NormSite::Queries(_) | NormSite::Keys(_) | NormSite::Final(_) => false,
             };
             let maps = sites.linears.iter();
             for map in maps.filter(|map| (map.site.stack, map.site.block) == (stack, block)) {

@@ -4,9 +4,10 @@ use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 
-use crate::causal::{CausalCache, Reading, attend};
+use crate::causal::{CausalCache, Reading, Scoring, Sight, attend};
 use crate::places::Attached;
 use crate::random::named_normals;
+use crate::tape::Tape;
 use crate::traits::{Backbone, CausalBackbone};
 
 pub const VOCAB: usize = 23;
@@ -62,7 +63,12 @@ impl<B: Backend> Toy<B> {
             x = x + attend(
                 block,
                 [part(0), part(1), part(2)],
-                HEADS,
+                Scoring {
+                    heads: HEADS,
+                    scale: ((d / HEADS) as f64).powf(-0.5),
+                    cap: None,
+                    is_windowed: false,
+                },
                 &Attached::none(),
                 &mut reading,
             );
@@ -93,14 +99,19 @@ impl<B: Backend> Backbone<B> for Toy<B> {
 impl<B: Backend> CausalBackbone<B> for Toy<B> {
     type Cache = CausalCache<B>;
 
-    fn hidden(
+    fn hidden_on(
         &self,
+        _: Option<&Tape<B>>,
         embeddings: Tensor<B, 3>,
         mask: Tensor<B, 2, Bool>,
         positions: Tensor<B, 2, Int>,
         dropout: f64,
     ) -> Tensor<B, 3> {
-        self.run(embeddings, positions, Reading::new(mask, None, 0, dropout))
+        self.run(
+            embeddings,
+            positions,
+            Reading::new(mask, None, 0, dropout, Sight::default()),
+        )
     }
 
     fn head(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2> {
@@ -128,7 +139,11 @@ impl<B: Backend> CausalBackbone<B> for Toy<B> {
     ) -> Tensor<B, 3> {
         let [b, n, _] = embeddings.dims();
         self.reads.lock().unwrap().push([b, n]);
-        self.run(embeddings, positions, Reading::new(mask, Some(cache), 0, 0.0))
+        self.run(
+            embeddings,
+            positions,
+            Reading::new(mask, Some(cache), 0, 0.0, Sight::default()),
+        )
     }
 
     fn max_positions(&self) -> usize {

@@ -1,22 +1,25 @@
-//! Llama's `config.json`: supported, optional and refused fields.
+//! Llama (Touvron et al. 2023, arXiv 2302.13971 and 2307.09288; Llama 3: arXiv 2407.21783): RMS pre-norms, rotary
+//! positions over whole heads, grouped-query attention, a gated SiLU feed-forward layer. Llama 2, 3, 3.1, 3.2,
+//! TinyLlama, SmolLM and SmolLM2 differ in their sizes, the scaling of rotary frequencies and whether the head is tied.
 
 use std::path::Path;
 
 use adept_core::ModelSites;
+use adept_kernels::RotaryPairs;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::rope::{self, RopeFields, RopeScaling, Stated};
-use crate::auto::ModelConfig;
+use crate::auto::{Family, ModelConfig};
 use crate::causal::Rotary;
+use crate::decoder::config::{Activation, Biases, DecoderConfig, FeedForwardKind, Pattern, ProjectionKind, Residual};
+use crate::decoder::names;
+use crate::decoder::norm::NormKind;
+use crate::decoder::rope::{Rope, RopeScaling};
+use crate::decoder::rope_fields::{self, RopeFields, Stated};
 use crate::error::ModelError;
 use crate::files::{ConfigFiles, Object, Signs, one_or_many};
-use crate::json;
 
-/// Default number of positions.
-const POSITIONS: usize = 2048;
-
-/// A Llama's architecture, with Hugging Face's field names.
+/// What the files of Llama and its relatives have in common, with Hugging Face's field names.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LlamaConfig {
     /// Rows of the embedding matrix.
@@ -76,6 +79,7 @@ struct File {
     original_max_position_embeddings: Option<f64>,
     rope_scaling: Option<RopeFields>,
     rope_parameters: Option<RopeFields>,
+    partial_rotary_factor: Option<f64>,
     attention_bias: Option<bool>,
     mlp_bias: Option<bool>,
     tie_word_embeddings: Option<bool>,
@@ -83,11 +87,77 @@ struct File {
     initializer_range: Option<f64>,
 }
 
-const SIGNS: Signs = Signs {
-    model_type: "llama",
-    architecture: "llama",
-    is_encoder_decoder: false,
+/// How the files of one of Llama's relatives are read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dialect {
+    pub family: Family,
+    pub signs: Signs,
+    /// Values of `hidden_act` that mean the family's activation.
+    pub activations: &'static [&'static str],
+    /// Whether a part of a head's channels may be rotated.
+    pub rotates_parts: bool,
+    /// Whether `longrope` may be called `su` or `yarn`.
+    pub has_old_longrope: bool,
+    /// transformers' values for absent keys.
+    pub absent: Absent,
+}
+
+/// transformers' values for absent keys.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Absent {
+    pub positions: usize,
+    pub theta: f64,
+    pub epsilon: f64,
+    /// Channels of a head; if `None`, the width divided by the heads.
+    pub head_dim: Option<usize>,
+    /// Key/value heads; if `None`, as many as of queries.
+    pub key_heads: Option<usize>,
+    pub is_tied: bool,
+    pub eos: u32,
+    pub pad: Option<u32>,
+}
+
+/// Llama's.
+pub(super) const DIALECT: Dialect = Dialect {
+    family: Family::Llama,
+    signs: Signs::causal("llama", "llama"),
+    activations: &["silu", "swish"],
+    rotates_parts: false,
+    has_old_longrope: false,
+    absent: Absent {
+        positions: 2048,
+        theta: 10000.0,
+        epsilon: 1e-6,
+        head_dim: None,
+        key_heads: None,
+        is_tied: false,
+        eos: 2,
+        pad: None,
+    },
 };
+
+/// Reads a Llama's files.
+pub(crate) fn read(files: &ConfigFiles) -> Result<DecoderConfig, ModelError> {
+    let config = read_as(files, &DIALECT)?;
+    check_window(&files.config)?;
+    Ok(config)
+}
+
+/// Reads the files of a relative as a Llama's, whose architecture its own module completes and validates.
+pub(super) fn read_as(files: &ConfigFiles, dialect: &Dialect) -> Result<DecoderConfig, ModelError> {
+    let (llama, part) = LlamaConfig::read(files, dialect)?;
+    let channels = (llama.head_dim as f64 * part) as usize;
+    let mut config = DecoderConfig {
+        family: dialect.family,
+        file: files.config.fields().clone(),
+        ..DecoderConfig::from(&llama)
+    };
+    if let Some(rope) = &mut config.rope {
+        rope.channels = channels;
+    }
+    config.validate()?;
+    Ok(config)
+}
 
 impl LlamaConfig {
     /// Reads `config.json` of a checkpoint folder, and the token ids in its `generation_config.json`.
@@ -115,25 +185,51 @@ impl LlamaConfig {
     }
 
     fn parse(files: &ConfigFiles) -> Result<Self, ModelError> {
-        files.check(SIGNS)?;
+        let (config, _) = Self::read(files, &DIALECT)?;
+        check_window(&files.config)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Reads files of that dialect: what they share with a Llama's, not validated, and the part of a head's channels
+    /// that is rotated.
+    fn read(files: &ConfigFiles, dialect: &Dialect) -> Result<(Self, f64), ModelError> {
+        files.check(dialect.signs)?;
         let file: File = files.fields()?;
-        let settings = &files.config;
-        settings.only("hidden_act", &["silu".into(), "swish".into()])?;
-        settings.only("partial_rotary_factor", &[1.into()])?;
-        check_window(settings, file.max_position_embeddings)?;
-        let rope = rope::resolve(
+        let (settings, absent) = (&files.config, dialect.absent);
+        let activations: Vec<Value> = dialect.activations.iter().map(|&name| name.into()).collect();
+        settings.only("hidden_act", &activations)?;
+        if !dialect.rotates_parts {
+            settings.only("partial_rotary_factor", &[1.into()])?;
+        }
+        let positions = file.max_position_embeddings.unwrap_or(absent.positions);
+        let current = |fields: Option<RopeFields>| match dialect.has_old_longrope {
+            true => fields.map(RopeFields::with_current_name),
+            false => fields,
+        };
+        let rope = rope_fields::resolve(
             settings,
             &Stated {
-                scaling: file.rope_scaling,
-                parameters: file.rope_parameters,
+                scaling: current(file.rope_scaling),
+                parameters: current(file.rope_parameters),
                 theta: file.rope_theta,
+                part: file.partial_rotary_factor,
                 original: file.original_max_position_embeddings,
-                positions: file.max_position_embeddings.unwrap_or(POSITIONS),
+                positions,
             },
         )?;
+        let part = rope.part.unwrap_or(1.0);
+        if part != 1.0 && !dialect.rotates_parts {
+            return Err(settings.refuse("partial_rotary_factor", 1, part));
+        }
+        if !(part > 0.0 && part <= 1.0) {
+            return Err(settings.refuse("partial_rotary_factor", "above 0, at most 1", part));
+        }
         let tokens = files.tokens()?;
-        let eos_token_ids = tokens.eos.unwrap_or(vec![2]);
-        let pad_token_id = tokens.pad.unwrap_or(eos_token_ids[0]);
+        let eos_token_ids = tokens.eos.unwrap_or(vec![absent.eos]);
+        // A null is no padding token, whatever the default for an absent key.
+        let usual = absent.pad.filter(|_| !settings.is_null("pad_token_id"));
+        let pad_token_id = tokens.pad.or(usual).unwrap_or(eos_token_ids[0]);
         let heads = file.num_attention_heads;
         let config = Self {
             vocab_size: file.vocab_size,
@@ -141,23 +237,25 @@ impl LlamaConfig {
             intermediate_size: file.intermediate_size,
             num_hidden_layers: file.num_hidden_layers,
             num_attention_heads: heads,
-            num_key_value_heads: file.num_key_value_heads.unwrap_or(heads),
-            head_dim: file.head_dim.unwrap_or(file.hidden_size / heads.max(1)),
-            max_position_embeddings: file.max_position_embeddings.unwrap_or(POSITIONS),
-            rms_norm_eps: file.rms_norm_eps.unwrap_or(1e-6),
-            rope_theta: rope.theta.unwrap_or(10000.0),
+            num_key_value_heads: file.num_key_value_heads.or(absent.key_heads).unwrap_or(heads),
+            head_dim: file
+                .head_dim
+                .or(absent.head_dim)
+                .unwrap_or(file.hidden_size / heads.max(1)),
+            max_position_embeddings: positions,
+            rms_norm_eps: file.rms_norm_eps.unwrap_or(absent.epsilon),
+            rope_theta: rope.theta.unwrap_or(absent.theta),
             rope_scaling: rope.scaling,
             attention_bias: file.attention_bias.unwrap_or(false),
             mlp_bias: file.mlp_bias.unwrap_or(false),
-            tie_word_embeddings: file.tie_word_embeddings.unwrap_or(false),
+            tie_word_embeddings: file.tie_word_embeddings.unwrap_or(absent.is_tied),
             dropout_rate: file.attention_dropout.unwrap_or(0.0),
             initializer_range: file.initializer_range.unwrap_or(0.02),
             bos_token_id: tokens.bos,
             eos_token_ids,
             pad_token_id,
         };
-        config.validate()?;
-        Ok(config)
+        Ok((config, part))
     }
 
     /// Refuses impossible sizes and token ids outside of the vocabulary.
@@ -165,67 +263,26 @@ impl LlamaConfig {
     /// # Errors
     /// The first invalid field.
     pub fn validate(&self) -> Result<(), ModelError> {
-        json::sizes(&[
-            ("vocab_size", self.vocab_size),
-            ("hidden_size", self.hidden_size),
-            ("intermediate_size", self.intermediate_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("num_key_value_heads", self.num_key_value_heads),
-            ("max_position_embeddings", self.max_position_embeddings),
-            ("head_dim", self.head_dim),
-        ])?;
-        if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
-            let expected = format!("a divisor of num_attention_heads {}", self.num_attention_heads);
-            return Err(ModelError::config(
-                "num_key_value_heads",
-                expected,
-                self.num_key_value_heads,
-            ));
-        }
-        if !self.head_dim.is_multiple_of(2) {
-            return Err(ModelError::config("head_dim", "even, at least 2", self.head_dim));
-        }
-        if !(self.rope_theta > 0.0 && self.rope_theta.is_finite()) {
-            return Err(ModelError::config("rope_theta", "more than 0", self.rope_theta));
-        }
-        json::open_unit("rms_norm_eps", self.rms_norm_eps)?;
-        json::rate("attention_dropout", self.dropout_rate)?;
-        json::tokens("eos_token_id", &self.eos_token_ids, self.vocab_size)?;
-        if let Some(bos) = self.bos_token_id {
-            json::token("bos_token_id", bos, self.vocab_size)?;
-        }
-        json::token("pad_token_id", self.pad_token_id, self.vocab_size)
+        DecoderConfig::from(self).validate()
+    }
+
+    /// Every place of the model.
+    pub fn sites(&self) -> ModelSites {
+        DecoderConfig::from(self).sites()
     }
 
     /// Rotary frequencies after scaling.
     pub fn rotary(&self) -> Rotary {
-        let plain = Rotary::new(self.rope_theta, self.head_dim);
-        match self.rope_scaling {
-            Some(scaling) => scaling.apply(&plain),
-            None => plain,
-        }
+        DecoderConfig::from(self).rotary()
     }
 
     /// The configuration as transformers reads it, for weights of an element type given by its PyTorch name.
     pub fn to_json_as(&self, torch_dtype: &str) -> String {
-        let scaling = match self.rope_scaling {
-            None => Value::Null,
-            Some(RopeScaling::Linear { factor }) => json!({ "rope_type": "linear", "factor": factor }),
-            Some(RopeScaling::Llama3 {
-                factor,
-                low_freq_factor,
-                high_freq_factor,
-                original_max_position_embeddings,
-            }) => json!({
-                "rope_type": "llama3",
-                "factor": factor,
-                "low_freq_factor": low_freq_factor,
-                "high_freq_factor": high_freq_factor,
-                "original_max_position_embeddings": original_max_position_embeddings,
-            }),
-        };
-        let value = json!({
+        format!("{:#}\n", self.to_value(torch_dtype))
+    }
+
+    fn to_value(&self, torch_dtype: &str) -> Value {
+        json!({
             "architectures": ["LlamaForCausalLM"],
             "attention_bias": self.attention_bias,
             "attention_dropout": self.dropout_rate,
@@ -244,14 +301,13 @@ impl LlamaConfig {
             "num_key_value_heads": self.num_key_value_heads,
             "pad_token_id": self.pad_token_id,
             "rms_norm_eps": self.rms_norm_eps,
-            "rope_scaling": scaling,
+            "rope_scaling": self.rope_scaling.as_ref().map(RopeScaling::to_value),
             "rope_theta": self.rope_theta,
             "tie_word_embeddings": self.tie_word_embeddings,
             "torch_dtype": torch_dtype,
             "use_cache": true,
             "vocab_size": self.vocab_size,
-        });
-        format!("{value:#}\n")
+        })
     }
 
     /// The published Llama-3-8B: 8.03 B parameters.
@@ -280,23 +336,57 @@ impl LlamaConfig {
     }
 }
 
-/// Refuses sliding-window attention. `Llama` in transformers has none, but files of models converted to it may ask for
-/// it.
-fn check_window(settings: &Object, positions: Option<usize>) -> Result<(), ModelError> {
-    let full = "full_attention";
-    if let Some(Value::Array(types)) = settings.get("layer_types")
-        && let Some(other) = types.iter().find(|layer| *layer != full)
-    {
-        return Err(settings.refuse("layer_types", full, other));
-    }
-    let is_used = settings.get("use_sliding_window") != Some(&Value::Bool(false));
-    let positions = positions.unwrap_or(POSITIONS);
-    match settings.get("sliding_window").filter(|_| is_used) {
-        Some(window) if window.as_u64().is_none_or(|window| window < positions as u64) => {
-            let expected = format!("nothing, or at least max_position_embeddings {positions}");
-            Err(settings.refuse("sliding_window", expected, window))
+impl From<&LlamaConfig> for DecoderConfig {
+    /// A Llama's architecture, or what a relative's is made from.
+    fn from(llama: &LlamaConfig) -> Self {
+        Self {
+            family: Family::Llama,
+            vocab_size: llama.vocab_size,
+            hidden_size: llama.hidden_size,
+            intermediate_size: llama.intermediate_size,
+            blocks: llama.num_hidden_layers,
+            heads: llama.num_attention_heads,
+            key_heads: llama.num_key_value_heads,
+            head_dim: llama.head_dim,
+            positions: llama.max_position_embeddings,
+            projections: ProjectionKind::Apart,
+            feed_forward: FeedForwardKind::Gated,
+            activation: Activation::Silu,
+            biases: Biases {
+                projections: llama.attention_bias,
+                output: llama.attention_bias,
+                feed_forward: llama.mlp_bias,
+                head: false,
+            },
+            norm: NormKind::Rms,
+            norm_epsilon: llama.rms_norm_eps,
+            residual: Residual::Sequential,
+            has_output_norms: false,
+            has_head_norms: false,
+            rope: Some(Rope::new(llama.rope_theta, llama.head_dim, llama.rope_scaling.clone())),
+            window_rope: None,
+            pairs: RotaryPairs::Halves,
+            rotated: Pattern::Always,
+            has_position_table: false,
+            window: None,
+            windowed: Pattern::Never,
+            query_scalar: None,
+            score_cap: None,
+            logit_cap: None,
+            embedding_scale: 1.0,
+            is_tied: llama.tie_word_embeddings,
+            dropout_rate: llama.dropout_rate,
+            drops_layers: false,
+            initializer_range: llama.initializer_range,
+            bos_token_id: llama.bos_token_id,
+            eos_token_ids: llama.eos_token_ids.clone(),
+            pad_token_id: llama.pad_token_id,
+            names: &names::LLAMA,
+            file: match llama.to_value("float32") {
+                Value::Object(file) => file,
+                _ => unreachable!("it is made as an object"),
+            },
         }
-        _ => Ok(()),
     }
 }
 
@@ -306,8 +396,7 @@ impl ModelConfig for LlamaConfig {
     }
 
     fn parameters(&self) -> usize {
-        let matrices = if self.tie_word_embeddings { 1 } else { 2 };
-        self.sites().parameters() + matrices * self.vocab_size * self.hidden_size
+        DecoderConfig::from(self).parameters()
     }
 
     fn dropout_rate(&self) -> f64 {
@@ -319,31 +408,28 @@ impl ModelConfig for LlamaConfig {
     }
 
     fn summary(&self) -> Vec<(&'static str, String)> {
-        let head = match self.tie_word_embeddings {
-            true => "tied to the embeddings",
-            false => "separate",
-        };
-        let heads = format!(
-            "{} of {} channels, keys and values {}",
-            self.num_attention_heads, self.head_dim, self.num_key_value_heads
-        );
-        let mut rows = vec![
-            ("blocks", self.num_hidden_layers.to_string()),
-            ("heads", heads),
-            (
-                "feed-forward",
-                format!("{} channels, gated SiLU", self.intermediate_size),
-            ),
-            ("vocabulary", self.vocab_size.to_string()),
-            ("positions", self.max_position_embeddings.to_string()),
-            ("rotary base", self.rope_theta.to_string()),
-        ];
-        rows.extend(
-            self.rope_scaling
-                .map(|scaling| ("rotary scaling", format!("{scaling:?}"))),
-        );
-        rows.extend([("head", head.to_owned()), ("dropout", self.dropout_rate.to_string())]);
-        rows
+        DecoderConfig::from(self).summary()
+    }
+}
+
+/// Refuses sliding-window attention. `Llama` in transformers has none, but files of models converted to it may ask for
+/// it.
+fn check_window(settings: &Object) -> Result<(), ModelError> {
+    let full = "full_attention";
+    if let Some(Value::Array(types)) = settings.get("layer_types")
+        && let Some(other) = types.iter().find(|layer| *layer != full)
+    {
+        return Err(settings.refuse("layer_types", full, other));
+    }
+    let is_used = settings.get("use_sliding_window") != Some(&Value::Bool(false));
+    let positions = settings.get("max_position_embeddings").and_then(Value::as_u64);
+    let positions = positions.unwrap_or(DIALECT.absent.positions as u64);
+    match settings.get("sliding_window").filter(|_| is_used) {
+        Some(window) if window.as_u64().is_none_or(|window| window < positions) => {
+            let expected = format!("nothing, or at least max_position_embeddings {positions}");
+            Err(settings.refuse("sliding_window", expected, window))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -426,12 +512,16 @@ mod tests {
                 "\"rope_type\":\"linear\",\"type\":\"linear\",\"factor\":4.0",
                 Some(RopeScaling::Linear { factor: 4.0 }),
             ),
+            (
+                "\"type\":\"dynamic\",\"factor\":2",
+                Some(RopeScaling::Dynamic { factor: 2.0 }),
+            ),
         ] {
             for key in ["rope_scaling", "rope_parameters"] {
                 let config = with("\"rope_scaling\":null", &format!("\"{key}\":{{{fields}}}")).unwrap();
                 assert_eq!(
                     (config.rope_scaling, config.rope_theta),
-                    (expected, 500_000.0),
+                    (expected.clone(), 500_000.0),
                     "{key} {fields}"
                 );
             }
@@ -446,9 +536,17 @@ mod tests {
                 "\"rope_scaling\":{\"type\":\"linear\",\"factor\":2},\"rope_parameters\":{\"rope_type\":\"default\"}",
                 "rope_parameters",
             ),
-            ("\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":2}", "dynamic"),
-            ("\"rope_parameters\":{\"rope_type\":\"longrope\"}", "longrope"),
-            ("\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":2}", "yarn"),
+            ("\"rope_scaling\":{\"type\":\"dynamic\"}", "rope_scaling.factor"),
+            (
+                "\"rope_parameters\":{\"rope_type\":\"longrope\"}",
+                "rope_parameters.short_factor",
+            ),
+            (
+                "\"rope_parameters\":{\"rope_type\":\"longrope\",\"short_factor\":[1,2],\"long_factor\":[1,2]}",
+                "short_factor",
+            ),
+            ("\"rope_scaling\":{\"rope_type\":\"yarn\"}", "rope_scaling.factor"),
+            ("\"rope_scaling\":{\"rope_type\":\"mrope\"}", "mrope"),
             (
                 "\"rope_parameters\":{\"partial_rotary_factor\":0.5}",
                 "partial_rotary_factor",
@@ -538,7 +636,7 @@ mod tests {
             ),
             (
                 "\"rope_scaling\":null",
-                "\"rope_scaling\":{\"rope_type\":\"yarn\"}",
+                "\"rope_scaling\":{\"rope_type\":\"proportional\"}",
                 "rope_type",
             ),
             (

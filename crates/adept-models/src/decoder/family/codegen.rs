@@ -1,18 +1,59 @@
-//! CodeGen's `config.json`: supported, optional and refused fields.
+//! CodeGen (Nijkamp et al. 2022, arXiv 2203.13474): a decoder-only model for code. Attention and feed-forward layer run
+//! in parallel after a single layer norm, `x + attention(n) + mlp(n)` with `n = norm(x)`; rotary positions rotate
+//! adjacent channels, and only the first ones of each head; the output head is untied and has a bias.
 
 use std::path::Path;
 
 use adept_core::ModelSites;
+use adept_kernels::RotaryPairs;
 use serde::Deserialize;
+use serde_json::Value;
 
-use crate::auto::ModelConfig;
+use crate::auto::{Family, ModelConfig};
+use crate::decoder::config::{
+    Activation, Biases, DecoderConfig, FeedForwardKind, FusedOrder, Pattern, ProjectionKind, Residual,
+};
+use crate::decoder::names::{self, Fields, Names};
+use crate::decoder::norm::NormKind;
+use crate::decoder::rope::Rope;
 use crate::error::ModelError;
 use crate::files::{ConfigFiles, Signs, one_or_many};
 use crate::json;
 
+const NAMES: Names = Names {
+    prefix: "transformer.",
+    embedding: "transformer.wte",
+    blocks: "transformer.h",
+    final_norm: "transformer.ln_f",
+    attention: "attn",
+    query_key_value: "attn.qkv_proj",
+    output: "attn.out_proj",
+    up: "mlp.fc_in",
+    down: "mlp.fc_out",
+    before_attention: "ln_1",
+    before_feed_forward: "",
+    leftovers: &[".attn.causal_mask", ".attn.masked_bias", ".attn.bias"],
+    fields: &FIELDS,
+    ..names::LLAMA
+};
+
+const FIELDS: Fields = Fields {
+    hidden_size: "n_embd",
+    intermediate_size: "n_inner",
+    blocks: "n_layer",
+    heads: "n_head",
+    key_heads: "n_head",
+    head_dim: "n_embd",
+    positions: "n_positions",
+    norm_epsilon: "layer_norm_epsilon",
+    rotated: "rotary_dim",
+    dropout: "resid_pdrop",
+    ..names::LLAMA_FIELDS
+};
+
 /// `qkv_proj` consists of this many parts, each with its own queries, values and keys: the number of devices the model
 /// was trained on.
-pub(super) const PARTS: usize = 4;
+const PARTS: usize = 4;
 
 /// A CodeGen's architecture, with Hugging Face's field names.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,11 +102,14 @@ struct File {
     initializer_range: Option<f64>,
 }
 
-const SIGNS: Signs = Signs {
-    model_type: "codegen",
-    architecture: "codegen",
-    is_encoder_decoder: false,
-};
+/// Reads a CodeGen's files.
+pub(crate) fn read(files: &ConfigFiles) -> Result<DecoderConfig, ModelError> {
+    let config = CodeGenConfig::parse(files)?;
+    Ok(DecoderConfig {
+        file: files.config.fields().clone(),
+        ..DecoderConfig::from(&config)
+    })
+}
 
 impl CodeGenConfig {
     /// Reads `config.json` of a checkpoint folder, and the token ids in its `generation_config.json`.
@@ -93,7 +137,7 @@ impl CodeGenConfig {
     }
 
     fn parse(files: &ConfigFiles) -> Result<Self, ModelError> {
-        files.check(SIGNS)?;
+        files.check(Signs::causal("codegen", "codegen"))?;
         let file: File = files.fields()?;
         let settings = &files.config;
         settings.only("activation_function", &["gelu_new".into(), "gelu_pytorch_tanh".into()])?;
@@ -139,14 +183,7 @@ impl CodeGenConfig {
     /// # Errors
     /// The first invalid field.
     pub fn validate(&self) -> Result<(), ModelError> {
-        json::sizes(&[
-            ("vocab_size", self.vocab_size),
-            ("n_positions", self.n_positions),
-            ("n_embd", self.n_embd),
-            ("n_layer", self.n_layer),
-            ("n_head", self.n_head),
-            ("n_inner", self.n_inner),
-        ])?;
+        json::sizes(&[("n_embd", self.n_embd), ("n_head", self.n_head)])?;
         if !self.n_head.is_multiple_of(PARTS) {
             let expected = format!("a multiple of {PARTS}, the parts of qkv_proj");
             return Err(ModelError::config("n_head", expected, self.n_head));
@@ -155,15 +192,12 @@ impl CodeGenConfig {
             let expected = format!("a multiple of n_head {}", self.n_head);
             return Err(ModelError::config("n_embd", expected, self.n_embd));
         }
-        let rotary = self.rotary_dim;
-        if rotary == 0 || !rotary.is_multiple_of(2) || rotary > self.head_channels() {
-            let expected = format!("even, from 2 to the {} channels of a head", self.head_channels());
-            return Err(ModelError::config("rotary_dim", expected, rotary));
-        }
-        json::open_unit("layer_norm_epsilon", self.layer_norm_epsilon)?;
-        json::rate("resid_pdrop", self.dropout_rate)?;
-        json::tokens("eos_token_id", &self.eos_token_ids, self.vocab_size)?;
-        json::token("pad_token_id", self.pad_token_id, self.vocab_size)
+        DecoderConfig::from(self).validate()
+    }
+
+    /// Every place of the model.
+    pub fn sites(&self) -> ModelSites {
+        DecoderConfig::from(self).sites()
     }
 
     /// Channels per head.
@@ -173,7 +207,11 @@ impl CodeGenConfig {
 
     /// The configuration as transformers reads it, for weights of an element type given by its PyTorch name.
     pub fn to_json_as(&self, torch_dtype: &str) -> String {
-        let value = serde_json::json!({
+        format!("{:#}\n", self.to_value(torch_dtype))
+    }
+
+    fn to_value(&self, torch_dtype: &str) -> Value {
+        serde_json::json!({
             "activation_function": "gelu_new",
             "architectures": ["CodeGenForCausalLM"],
             "attn_pdrop": self.dropout_rate,
@@ -196,8 +234,7 @@ impl CodeGenConfig {
             "torch_dtype": torch_dtype,
             "use_cache": true,
             "vocab_size": self.vocab_size,
-        });
-        format!("{value:#}\n")
+        })
     }
 
     /// The published CodeGen-350M: 356.7 M parameters.
@@ -219,13 +256,65 @@ impl CodeGenConfig {
     }
 }
 
+impl From<&CodeGenConfig> for DecoderConfig {
+    fn from(codegen: &CodeGenConfig) -> Self {
+        Self {
+            family: Family::CodeGen,
+            vocab_size: codegen.vocab_size,
+            hidden_size: codegen.n_embd,
+            intermediate_size: codegen.n_inner,
+            blocks: codegen.n_layer,
+            heads: codegen.n_head,
+            key_heads: codegen.n_head,
+            head_dim: codegen.head_channels(),
+            positions: codegen.n_positions,
+            projections: ProjectionKind::Fused(FusedOrder::Parts(PARTS)),
+            feed_forward: FeedForwardKind::Plain,
+            activation: Activation::GeluTanh,
+            biases: Biases {
+                feed_forward: true,
+                head: true,
+                ..Biases::default()
+            },
+            norm: NormKind::Layer,
+            norm_epsilon: codegen.layer_norm_epsilon,
+            residual: Residual::ParallelShared,
+            has_output_norms: false,
+            has_head_norms: false,
+            rope: Some(Rope::new(10000.0, codegen.rotary_dim, None)),
+            window_rope: None,
+            pairs: RotaryPairs::Neighbours,
+            rotated: Pattern::Always,
+            has_position_table: false,
+            window: None,
+            windowed: Pattern::Never,
+            query_scalar: None,
+            score_cap: None,
+            logit_cap: None,
+            embedding_scale: 1.0,
+            is_tied: false,
+            dropout_rate: codegen.dropout_rate,
+            drops_layers: true,
+            initializer_range: codegen.initializer_range,
+            bos_token_id: None,
+            eos_token_ids: codegen.eos_token_ids.clone(),
+            pad_token_id: codegen.pad_token_id,
+            names: &NAMES,
+            file: match codegen.to_value("float32") {
+                Value::Object(file) => file,
+                _ => unreachable!("it is made as an object"),
+            },
+        }
+    }
+}
+
 impl ModelConfig for CodeGenConfig {
     fn sites(&self) -> ModelSites {
         CodeGenConfig::sites(self)
     }
 
     fn parameters(&self) -> usize {
-        self.sites().parameters() + (2 * self.n_embd + 1) * self.vocab_size
+        DecoderConfig::from(self).parameters()
     }
 
     fn dropout_rate(&self) -> f64 {
@@ -237,21 +326,7 @@ impl ModelConfig for CodeGenConfig {
     }
 
     fn summary(&self) -> Vec<(&'static str, String)> {
-        let heads = format!(
-            "{} of {} channels, {} of them turned",
-            self.n_head,
-            self.head_channels(),
-            self.rotary_dim
-        );
-        vec![
-            ("blocks", self.n_layer.to_string()),
-            ("heads", heads),
-            ("feed-forward", format!("{} channels, GELU", self.n_inner)),
-            ("vocabulary", self.vocab_size.to_string()),
-            ("positions", self.n_positions.to_string()),
-            ("head", "separate".to_owned()),
-            ("dropout", self.dropout_rate.to_string()),
-        ]
+        DecoderConfig::from(self).summary()
     }
 }
 
