@@ -162,7 +162,7 @@ pub struct Train {
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
 
-    /// T5, CodeGen or Llama checkpoint in Hugging Face format, or the name of one in the hub's cache (t5-base,
+    /// T5 or decoder checkpoint in Hugging Face format, or the name of one in the hub's cache (t5-base,
     /// owner/name)
     #[arg(long, value_name = "DIR|NAME")]
     pub backbone: Option<PathBuf>,
@@ -239,7 +239,7 @@ pub struct Eval {
     #[arg(long, value_name = "DIR")]
     pub adapter: Option<PathBuf>,
 
-    /// T5, CodeGen or Llama checkpoint in Hugging Face format, or the name of one in the hub's cache (t5-base,
+    /// T5 or decoder checkpoint in Hugging Face format, or the name of one in the hub's cache (t5-base,
     /// owner/name)
     #[arg(long, value_name = "DIR|NAME")]
     pub backbone: PathBuf,
@@ -278,7 +278,7 @@ pub struct Predict {
     #[arg(long, value_name = "DIR")]
     pub adapter: Option<PathBuf>,
 
-    /// T5, CodeGen or Llama checkpoint in Hugging Face format, or the name of one in the hub's cache (t5-base,
+    /// T5 or decoder checkpoint in Hugging Face format, or the name of one in the hub's cache (t5-base,
     /// owner/name)
     #[arg(long, value_name = "DIR|NAME")]
     pub backbone: PathBuf,
