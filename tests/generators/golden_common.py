@@ -10,6 +10,7 @@ Shapes: B rows, S source width, d model width, m prompt length, L = m + S.
 """
 
 import argparse
+import contextlib
 import copy
 import json
 import pathlib
@@ -158,7 +159,16 @@ def save_by_peft(wrapped, folder):
     return safetensors.torch.load_file(folder / "adapter_model.safetensors")
 
 
-def lora(model, inputs, generator, folder, task_type, targets):
+def sort_sets(path):
+    """peft writes sets, in arbitrary order."""
+    config = json.loads(path.read_text())
+    for key in ("target_modules", "feedforward_modules"):
+        if key in config:
+            config[key] = sorted(config[key])
+    write_json(path, config)
+
+
+def lora(model, inputs, generator, folder, task_type, targets, deviation=0.3):
     """A random LoRA adapter saved by peft, with its logits, loss and gradients."""
     config = peft.LoraConfig(
         task_type=task_type, r=4, lora_alpha=8, lora_dropout=0.0, bias="none", target_modules=targets
@@ -167,7 +177,7 @@ def lora(model, inputs, generator, folder, task_type, targets):
     parameters = {n: p for n, p in wrapped.named_parameters() if "lora_" in n}
     with torch.no_grad():
         for name, parameter in parameters.items():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * deviation)
     result = wrapped(**inputs)
     result.loss.backward()
     keys = save_by_peft(wrapped, folder).keys()
@@ -253,6 +263,20 @@ def noise(reference, double):
         found[name] = {"noise": 2 * logits["noise"], "scale": 2 * logits["scale"]}
     short = lambda value: float(f"{value:.3g}")
     return {name: {key: short(value) for key, value in entry.items()} for name, entry in sorted(found.items())}
+
+
+@contextlib.contextmanager
+def in_float64():
+    """Takes transformers' casts to float32 out, so that a model in float64 is computed in it."""
+    to, to_float, softmax = torch.Tensor.to, torch.Tensor.float, torch.nn.functional.softmax
+    wide = lambda value: torch.float64 if value is torch.float32 else value
+    torch.Tensor.to = lambda self, *a, **k: to(self, *map(wide, a), **{key: wide(v) for key, v in k.items()})
+    torch.Tensor.float = lambda self: to(self, torch.float64)
+    torch.nn.functional.softmax = lambda x, dim=None, dtype=None, **k: softmax(x, dim=dim, **k)
+    try:
+        yield
+    finally:
+        torch.Tensor.to, torch.Tensor.float, torch.nn.functional.softmax = to, to_float, softmax
 
 
 def check_noise(report, reference, double):

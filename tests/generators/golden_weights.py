@@ -21,7 +21,7 @@ alpha, rows of `qkv_proj` in another order, no factors) must exceed ten times a 
 """
 
 import argparse
-import json
+import contextlib
 import pathlib
 import tempfile
 
@@ -31,15 +31,19 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 import golden_common as common
+from golden_decoder_configs import CONFIGS as DECODERS
 
-FAMILIES = ("t5_v1_0", "t5_v1_1", "codegen", "llama", "llama_tied")
+FAMILIES = ("t5_v1_0", "t5_v1_1", "codegen", "llama", "llama_tied", *DECODERS)
 FILE, NOISE_FILE = "weights.safetensors", "weights_noise.json"
 # The scaled modules, and those scaled at their input.
 IA3 = {
     "t5": (["k", "v", "wo"], ["wo"]),
     "codegen": (["qkv_proj", "fc_out"], ["fc_out"]),
-    "llama": (["k_proj", "v_proj", "down_proj"], ["down_proj"]),
+    "phi3": (["qkv_proj", "down_proj"], ["down_proj"]),
+    "gpt_neox": (["query_key_value", "dense_4h_to_h"], ["dense_4h_to_h"]),
+    "gpt2": (["c_attn", "mlp.c_proj"], ["mlp.c_proj"]),
 }
+LLAMA_LIKE = (["k_proj", "v_proj", "down_proj"], ["down_proj"])
 
 
 def load(folder, dtype=torch.float32):
@@ -75,7 +79,7 @@ def with_lora(folder, broken="", dtype=torch.float32):
 
 def with_ia3(folder, target, seed, broken="", dtype=torch.float32):
     kind, model = load(folder, dtype)
-    targets, feed_forward = IA3[kind]
+    targets, feed_forward = IA3.get(kind, LLAMA_LIKE)
     config = peft.IA3Config(
         task_type="SEQ_2_SEQ_LM" if kind == "t5" else "CAUSAL_LM",
         target_modules=targets,
@@ -91,12 +95,7 @@ def with_ia3(folder, target, seed, broken="", dtype=torch.float32):
                     parameter.fill_(1.0)
     if target:
         common.save_by_peft(wrapped, target / "ia3")
-        # peft writes sets, in arbitrary order.
-        path = target / "ia3" / "adapter_config.json"
-        config = json.loads(path.read_text())
-        for key in ("target_modules", "feedforward_modules"):
-            config[key] = sorted(config[key])
-        common.write_json(path, config)
+        common.sort_sets(target / "ia3" / "adapter_config.json")
     return wrapped.to(dtype)
 
 
@@ -153,7 +152,9 @@ def write(folder, target):
     compute = lambda dtype: measure("lora", lambda: with_lora(folder, dtype=dtype), inputs) | measure(
         "ia3", lambda: with_ia3(folder, None, seed, dtype=dtype), inputs
     )
-    found, double = compute(torch.float32), compute(torch.float64)
+    found = compute(torch.float32)
+    with common.in_float64() if folder.name in DECODERS else contextlib.nullcontext():
+        double = compute(torch.float64)
     check(folder, seed, golden, found, inputs)
     for name in ("lora.logits", "lora.loss"):
         assert torch.allclose(found[name], golden[name], atol=common.LIMIT["loss"]), name

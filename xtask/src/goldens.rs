@@ -5,7 +5,23 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// Folders under `tests/goldens` that `adept verify` checks: every family, and variants within a family.
-const FOLDERS: [&str; 5] = ["t5_v1_0", "t5_v1_1", "codegen", "llama", "llama_tied"];
+const FOLDERS: [&str; 15] = [
+    "t5_v1_0",
+    "t5_v1_1",
+    "codegen",
+    "llama",
+    "llama_tied",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "smollm3",
+    "phi3",
+    "gemma",
+    "gemma2",
+    "gemma3",
+    "gpt_neox",
+    "gpt2",
+];
 
 /// Whether the arguments of `adept verify` name no folders, so that all of them are checked.
 pub fn are_meant(arguments: &[OsString]) -> bool {

@@ -164,7 +164,7 @@ pub struct Train {
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
 
-    /// T5, CodeGen or Llama checkpoint in Hugging Face format, or the name of one in the hub's cache (t5-base,
+    /// T5 or decoder checkpoint in Hugging Face format, or the name of one in the hub's cache (t5-base,
     /// owner/name)
     #[arg(long, value_name = "DIR|NAME")]
     pub backbone: Option<PathBuf>,
@@ -241,7 +241,7 @@ pub struct Eval {
     #[arg(long, value_name = "DIR")]
     pub adapter: Option<PathBuf>,
 
-    /// T5, CodeGen or Llama checkpoint in Hugging Face format, or the name of one in the hub's cache (t5-base,
+    /// T5 or decoder checkpoint in Hugging Face format, or the name of one in the hub's cache (t5-base,
     /// owner/name)
     #[arg(long, value_name = "DIR|NAME")]
     pub backbone: PathBuf,
@@ -280,7 +280,7 @@ pub struct Predict {
     #[arg(long, value_name = "DIR")]
     pub adapter: Option<PathBuf>,
 
-    /// T5, CodeGen or Llama checkpoint in Hugging Face format, or the name of one in the hub's cache (t5-base,
+    /// T5 or decoder checkpoint in Hugging Face format, or the name of one in the hub's cache (t5-base,
     /// owner/name)
     #[arg(long, value_name = "DIR|NAME")]
     pub backbone: PathBuf,

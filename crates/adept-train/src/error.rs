@@ -477,7 +477,7 @@ pub enum TrainError {
     #[error(transparent)]
     Generate(#[from] adept_models::generate::GenerateError),
     /// A task of programs, which requires a decoder-only backbone.
-    #[error("task `{task}`: its targets are programs, which need a decoder-only backbone (CodeGen, Llama)")]
+    #[error("task `{task}`: its targets are programs, which need a decoder-only backbone")]
     Program {
         /// The task.
         task: String,
@@ -489,9 +489,7 @@ pub enum TrainError {
         task: String,
     },
     /// A setting for decoder-only rows, with a backbone that reads source and target separately.
-    #[error(
-        "`{key}`: T5 reads source and target separately; templates are for decoder-only backbones (CodeGen, Llama)"
-    )]
+    #[error("`{key}`: T5 reads source and target separately; templates are for decoder-only backbones")]
     ApartTemplate {
         /// The setting.
         key: &'static str,

@@ -11,6 +11,7 @@ mod pretrain;
 mod thorough;
 mod verify;
 mod verify_causal;
+mod verify_decoders;
 mod verify_methods;
 mod verify_networks;
 mod verify_precision;

@@ -294,7 +294,7 @@ fn tasks_and_backbones_that_do_not_go_together_are_refused() {
     let Some(outcome) = holds(outcome) else { return };
     outcome.failed(
         2,
-        &["little.toml`: its targets are programs, which need a decoder-only backbone (CodeGen, Llama)"],
+        &["little.toml`: its targets are programs, which need a decoder-only backbone"],
     );
     assert!(!out.join("result.json").exists());
 }

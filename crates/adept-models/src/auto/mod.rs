@@ -21,7 +21,7 @@ use burn::tensor::backend::Backend;
 use crate::causal::CausalCache;
 use crate::checkpoint::Checkpoint;
 use crate::decoder::DecoderConfig;
-use crate::decoder::family::{codegen, llama};
+use crate::decoder::family::{codegen, gemma, gpt_neox, gpt2, llama, mistral, phi3, qwen, smollm3};
 use crate::error::ModelError;
 use crate::files::ConfigFiles;
 use crate::traits::{Backbone, CausalBackbone, Seq2SeqBackbone};
@@ -41,6 +41,26 @@ families! {
     CodeGen: "codegen", "CodeGen", Some(codegen::read);
     /// Llama 2, 3, 3.1, 3.2, TinyLlama, SmolLM, SmolLM2.
     Llama: "llama", "Llama", Some(llama::read);
+    /// Mistral.
+    Mistral: "mistral", "Mistral", Some(mistral::read);
+    /// Qwen2, Qwen2.5.
+    Qwen2: "qwen2", "Qwen2", Some(qwen::read_2);
+    /// Qwen3.
+    Qwen3: "qwen3", "Qwen3", Some(qwen::read_3);
+    /// SmolLM3.
+    SmolLm3: "smollm3", "SmolLM3", Some(smollm3::read);
+    /// Phi-3, Phi-3.5, Phi-4.
+    Phi3: "phi3", "Phi-3", Some(phi3::read);
+    /// Gemma.
+    Gemma: "gemma", "Gemma", Some(gemma::read_1);
+    /// Gemma 2.
+    Gemma2: "gemma2", "Gemma 2", Some(gemma::read_2);
+    /// Gemma 3 without its vision encoder.
+    Gemma3: "gemma3_text", "Gemma 3", Some(gemma::read_3);
+    /// GPT-NeoX, Pythia.
+    GptNeoX: "gpt_neox", "GPT-NeoX", Some(gpt_neox::read);
+    /// GPT-2.
+    Gpt2: "gpt2", "GPT-2", Some(gpt2::read);
 }
 
 /// A checkpoint of any family, opened but not loaded.
@@ -97,6 +117,13 @@ impl Family {
         nearest.expect("there are families")
     }
 
+    /// Whether a side network (LST) can run beside it: its ladder copies no norms of heads or of outputs and no fused
+    /// gates.
+    #[must_use]
+    pub fn runs_side_network(self) -> bool {
+        !matches!(self, Self::Qwen3 | Self::Phi3 | Self::Gemma2 | Self::Gemma3)
+    }
+
     /// Whether it is decoder-only: source and target are concatenated into one row.
     #[must_use]
     pub fn is_causal(self) -> bool {
@@ -145,8 +172,8 @@ mod tests {
         }
         assert_eq!(of("{}").unwrap(), Family::T5);
         let error = of(r#"{"model_type": "gptj"}"#).unwrap_err().to_string();
-        let expected =
-            ": expected a backbone of model_type t5, codegen or llama, found `gptj`, which is most like `t5`";
+        let expected = ": expected a backbone of model_type t5, codegen, llama, mistral, qwen2, qwen3, smollm3, phi3, \
+                        gemma, gemma2, gemma3_text, gpt_neox or gpt2, found `gptj`, which is most like `gpt2`";
         assert!(error.ends_with(expected), "{error}");
     }
 }

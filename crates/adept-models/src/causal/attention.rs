@@ -24,6 +24,33 @@ pub struct CausalCache<B: Backend> {
     /// `[b, capacity]`, true for visible slots, false after the last slot.
     mask: Option<Tensor<B, 2, Bool>>,
     slots: usize,
+    text: Option<Text<B>>,
+}
+
+/// What a cache has read, for models whose rotary frequencies depend on the length: when a text outgrows a limit, they
+/// read it again.
+#[derive(Debug, Clone)]
+pub(crate) struct Text<B: Backend> {
+    /// `[b, n, d]`.
+    pub embeddings: Tensor<B, 3>,
+    /// `[b, n]`.
+    pub mask: Tensor<B, 2, Bool>,
+    /// `[b, n]`.
+    pub positions: Tensor<B, 2, Int>,
+    /// The largest position and one.
+    pub length: usize,
+}
+
+impl<B: Backend> Text<B> {
+    /// Slots behind those of an earlier text; rows that have left a batch still count in its length.
+    fn behind(self, earlier: Self) -> Self {
+        Self {
+            embeddings: Tensor::cat(vec![earlier.embeddings, self.embeddings], 1),
+            mask: Tensor::cat(vec![earlier.mask, self.mask], 1),
+            positions: Tensor::cat(vec![earlier.positions, self.positions], 1),
+            length: earlier.length.max(self.length),
+        }
+    }
 }
 
 impl<B: Backend> CausalCache<B> {
@@ -33,7 +60,18 @@ impl<B: Backend> CausalCache<B> {
             blocks: vec![None; blocks],
             mask: None,
             slots: 0,
+            text: None,
         }
+    }
+
+    /// Keeps what is about to be read, and returns the length so far and all that has been and will have been read.
+    pub(crate) fn note(&mut self, text: Text<B>) -> (usize, Text<B>) {
+        let (before, whole) = match self.text.take() {
+            Some(earlier) => (earlier.length, text.behind(earlier)),
+            None => (0, text),
+        };
+        self.text = Some(whole.clone());
+        (before, whole)
     }
 
     /// Number of slots read so far.
@@ -53,6 +91,7 @@ impl<B: Backend> CausalCache<B> {
         self.map(
             |x| x.clone().repeat_dim(0, batch),
             |mask| mask.clone().repeat_dim(0, batch),
+            |positions| positions.clone().repeat_dim(0, batch),
         )
     }
 
@@ -63,19 +102,28 @@ impl<B: Backend> CausalCache<B> {
             |x| x.clone().select(0, rows.clone()),
             // Not every backend can select from masks, but all can from numbers.
             |mask| mask.clone().int().select(0, rows.clone()).greater_elem(0),
+            |positions| positions.clone().select(0, rows.clone()),
         )
     }
 
     fn map(
         &self,
         values: impl Fn(&Tensor<B, 3>) -> Tensor<B, 3>,
-        mask: impl FnOnce(&Tensor<B, 2, Bool>) -> Tensor<B, 2, Bool>,
+        mask: impl Fn(&Tensor<B, 2, Bool>) -> Tensor<B, 2, Bool>,
+        positions: impl Fn(&Tensor<B, 2, Int>) -> Tensor<B, 2, Int>,
     ) -> Self {
         let pair = |(keys, held): &Pair<B>| (values(keys), values(held));
+        let text = |text: &Text<B>| Text {
+            embeddings: values(&text.embeddings),
+            mask: mask(&text.mask),
+            positions: positions(&text.positions),
+            length: text.length,
+        };
         Self {
             blocks: self.blocks.iter().map(|block| block.as_ref().map(pair)).collect(),
-            mask: self.mask.as_ref().map(mask),
+            mask: self.mask.as_ref().map(&mask),
             slots: self.slots,
+            text: self.text.as_ref().map(text),
         }
     }
 

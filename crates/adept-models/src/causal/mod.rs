@@ -8,5 +8,5 @@ mod capped;
 mod rotary;
 
 pub use attention::CausalCache;
-pub(crate) use attention::{Reading, Scoring, Sight, attend, behind};
+pub(crate) use attention::{Reading, Scoring, Sight, Text, attend, behind};
 pub use rotary::Rotary;

@@ -25,6 +25,10 @@ pub struct Apart<B: Backend> {
 
 /// Projections of queries, keys and values.
 #[derive(Module, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a few hundred bytes a block are not worth a box"
+)]
 pub enum Projections<B: Backend> {
     /// Three maps.
     Apart(Apart<B>),

@@ -39,24 +39,9 @@ pub(super) struct Angles<B: Backend> {
 }
 
 impl<B: Backend> Angles<B> {
-    /// Angles of positions `[b, n]`.
-    pub fn new(config: &DecoderConfig, positions: &Tensor<B, 2, Int>, reading: &Reading<'_, B>) -> Self {
-        let of = |rope: &Rope| {
-            let length = match rope.depends_on_length() {
-                true => {
-                    1 + positions
-                        .clone()
-                        .max()
-                        .to_data()
-                        .iter::<i64>()
-                        .next()
-                        .unwrap_or(0)
-                        .max(0) as usize
-                }
-                false => 1,
-            };
-            reading.angles(rope.rotary(length).angles(positions.clone()))
-        };
+    /// Angles of positions `[b, n]` in a batch of a length.
+    pub fn new(config: &DecoderConfig, positions: &Tensor<B, 2, Int>, length: usize, reading: &Reading<'_, B>) -> Self {
+        let of = |rope: &Rope| reading.angles(rope.rotary(length).angles(positions.clone()));
         Self {
             every: config.rope.as_ref().map(of),
             windowed: config.window_rope.as_ref().map(of),

@@ -21,6 +21,10 @@ pub struct Gated<B: Backend> {
 
 /// Maps into a feed-forward layer.
 #[derive(Module, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a few hundred bytes a block are not worth a box"
+)]
 pub enum Inner<B: Backend> {
     /// One map whose output is activated, `[d, f]`.
     Plain(Linear<B>),

@@ -12,9 +12,9 @@ use super::block::{Angles, Block};
 use super::config::DecoderConfig;
 use super::feed_forward::Inner;
 use super::norm::Norm;
-use super::rope::RopeScaling;
+use super::rope::{Rope, RopeScaling};
 use super::side::Side;
-use crate::causal::{CausalCache, Reading, behind};
+use crate::causal::{CausalCache, Reading, Text, behind};
 use crate::linear::Linear;
 use crate::places::Places;
 use crate::tape::Tape;
@@ -61,17 +61,31 @@ impl<B: Backend> Decoder<B> {
         self.blocks.first().map_or(0, |block| block.attention.attached.slots())
     }
 
-    /// States `[b, n, d]` after the final norm.
+    /// The length of a batch beyond which rotary frequencies are others, if there is one.
+    fn limit(&self) -> Option<usize> {
+        let ropes = [&self.config.rope, &self.config.window_rope];
+        ropes.into_iter().flatten().find_map(Rope::limit)
+    }
+
+    /// The largest of positions `[b, n]`, behind a prefix, and one; not looked at where nothing depends on it.
+    fn length(&self, positions: &Tensor<B, 2, Int>) -> usize {
+        let largest = |positions: &Tensor<B, 2, Int>| positions.clone().max().to_data().iter::<i64>().next();
+        let largest = self.limit().and_then(|_| largest(positions)).unwrap_or(0);
+        usize::try_from(largest).unwrap_or(0) + 1 + self.prefix()
+    }
+
+    /// States `[b, n, d]` after the final norm, of slots of a batch of a length.
     fn run(
         &self,
         embeddings: Tensor<B, 3>,
         positions: Tensor<B, 2, Int>,
+        length: usize,
         mut reading: Reading<'_, B>,
         tape: Option<&Tape<B>>,
     ) -> Tensor<B, 3> {
         let config = &self.config;
         let positions = behind(positions, self.prefix());
-        let angles = Angles::new(config, &positions, &reading);
+        let angles = Angles::new(config, &positions, length, &reading);
         let entering = match &self.positions {
             Some(table) => embeddings + adept_kernels::embedding(table.val(), positions.clone()),
             None => embeddings,
@@ -81,7 +95,7 @@ impl<B: Backend> Decoder<B> {
             x = dropout(x, reading.dropout());
         }
         let mut beside = self.side.as_ref().map(|side| {
-            let angles = Angles::new(&side.config, &positions, &reading);
+            let angles = Angles::new(&side.config, &positions, length, &reading);
             (side, angles, side.rungs.begin(x.clone()))
         });
         for (number, block) in self.blocks.iter().enumerate() {
@@ -208,7 +222,8 @@ impl<B: Backend> CausalBackbone<B> for Decoder<B> {
         positions: Tensor<B, 2, Int>,
         dropout: f64,
     ) -> Tensor<B, 3> {
-        self.run(embeddings, positions, self.reading(mask, None, dropout), tape)
+        let length = self.length(&positions);
+        self.run(embeddings, positions, length, self.reading(mask, None, dropout), tape)
     }
 
     fn head(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2> {
@@ -252,7 +267,42 @@ impl<B: Backend> CausalBackbone<B> for Decoder<B> {
         positions: Tensor<B, 2, Int>,
         cache: &mut CausalCache<B>,
     ) -> Tensor<B, 3> {
-        self.run(embeddings, positions, self.reading(mask, Some(cache), 0.0), None)
+        let length = self.length(&positions);
+        let Some(limit) = self.limit() else {
+            return self.run(
+                embeddings,
+                positions,
+                length,
+                self.reading(mask, Some(cache), 0.0),
+                None,
+            );
+        };
+        let [_, n, _] = embeddings.dims();
+        let slots = (embeddings.clone(), mask.clone(), positions.clone());
+        let (before, whole) = cache.note(Text {
+            embeddings,
+            mask,
+            positions,
+            length,
+        });
+        let length = whole.length;
+        if before == 0 || before > limit || length <= limit {
+            let (embeddings, mask, positions) = slots;
+            return self.run(
+                embeddings,
+                positions,
+                length,
+                self.reading(mask, Some(cache), 0.0),
+                None,
+            );
+        }
+        // What was read with the frequencies of short texts is read again.
+        *cache = self.new_cache();
+        cache.note(whole.clone());
+        let reading = self.reading(whole.mask, Some(cache), 0.0);
+        let states = self.run(whole.embeddings, whole.positions, length, reading, None);
+        let [_, total, _] = states.dims();
+        states.narrow(1, total - n, n)
     }
 
     fn max_positions(&self) -> usize {

@@ -114,9 +114,15 @@ impl Rope {
         }
     }
 
-    /// Whether frequencies depend on the length of a batch.
-    pub fn depends_on_length(&self) -> bool {
-        matches!(self.scaling, Some(RopeScaling::LongRope { .. }))
+    /// The length of a batch beyond which frequencies are others, if there is one.
+    pub fn limit(&self) -> Option<usize> {
+        match &self.scaling {
+            Some(RopeScaling::LongRope {
+                original_max_position_embeddings: original,
+                ..
+            }) => Some(*original as usize),
+            _ => None,
+        }
     }
 
     /// Frequencies in a batch whose largest position is `length - 1`.
@@ -232,7 +238,7 @@ mod tests {
             original_max_position_embeddings: 16.0,
         };
         let rope = Rope::new(10000.0, 8, Some(scaling));
-        assert!(rope.depends_on_length() && rope.check().is_ok());
+        assert!(rope.limit() == Some(16) && rope.check().is_ok());
         let [short, long] = [16, 17].map(|length| rope.rotary(length));
         assert_eq!(short.amplitude(), 1.25);
         let plain = Rotary::new(10000.0, 8);

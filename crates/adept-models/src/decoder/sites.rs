@@ -20,6 +20,16 @@ pub(super) struct Map {
     pub fused: Option<Fused>,
 }
 
+/// A norm of a block.
+#[derive(Debug)]
+pub(super) struct BlockNorm {
+    /// Its site in a block of that number.
+    pub site: fn(usize) -> NormSite,
+    /// Its name behind the block's.
+    pub name: &'static str,
+    pub width: usize,
+}
+
 impl DecoderConfig {
     /// A block's name in checkpoints.
     pub(super) fn block_name(&self, block: usize) -> String {
@@ -90,8 +100,8 @@ impl DecoderConfig {
         }
     }
 
-    /// The norms of each block: the role of each, its name behind the block's, and its width, in order.
-    pub(super) fn block_norms(&self) -> Vec<(fn(usize) -> NormSite, &'static str, usize)> {
+    /// The norms of each block, in order.
+    pub(super) fn block_norms(&self) -> Vec<BlockNorm> {
         const fn attention(block: usize) -> SublayerSite {
             SublayerSite::new(Stack::Decoder, block, SublayerPart::Attention)
         }
@@ -99,29 +109,34 @@ impl DecoderConfig {
             SublayerSite::new(Stack::Decoder, block, SublayerPart::FeedForward)
         }
         let (names, d) = (self.names, self.hidden_size);
-        let mut norms: Vec<(fn(usize) -> NormSite, &'static str, usize)> =
-            vec![(|block| NormSite::Before(attention(block)), names.before_attention, d)];
+        let norm = |site, name, width| BlockNorm { site, name, width };
+        let mut norms = vec![norm(
+            |block| NormSite::Before(attention(block)),
+            names.before_attention,
+            d,
+        )];
         if self.has_head_norms {
-            norms.push((
-                |block| NormSite::Queries(attention(block)),
-                names.query_norm,
-                self.head_dim,
-            ));
-            norms.push((|block| NormSite::Keys(attention(block)), names.key_norm, self.head_dim));
+            let c = self.head_dim;
+            norms.push(norm(|block| NormSite::Queries(attention(block)), names.query_norm, c));
+            norms.push(norm(|block| NormSite::Keys(attention(block)), names.key_norm, c));
         }
         if self.has_output_norms {
-            norms.push((|block| NormSite::After(attention(block)), names.after_attention, d));
+            norms.push(norm(
+                |block| NormSite::After(attention(block)),
+                names.after_attention,
+                d,
+            ));
         }
         // Where both sublayers of a block read the same norm, it is the attention's.
         if self.residual != Residual::ParallelShared {
-            norms.push((
+            norms.push(norm(
                 |block| NormSite::Before(feed_forward(block)),
                 names.before_feed_forward,
                 d,
             ));
         }
         if self.has_output_norms {
-            norms.push((
+            norms.push(norm(
                 |block| NormSite::After(feed_forward(block)),
                 names.after_feed_forward,
                 d,
@@ -173,7 +188,7 @@ impl DecoderConfig {
         let norms = (0..self.blocks).flat_map(|block| {
             let begin = self.block_name(block);
             let of_block = block_norms.iter();
-            of_block.map(move |(site, name, width)| norm(site(block), format!("{begin}.{name}"), *width))
+            of_block.map(move |own| norm((own.site)(block), format!("{begin}.{}", own.name), own.width))
         });
         let last = norm(
             NormSite::Final(Stack::Decoder),

@@ -257,8 +257,8 @@ impl<B: Backend> Decoder<B> {
             for (map, linear) in maps.iter().zip(linears(block)) {
                 linear_tensors_as(&mut out, &format!("{name}.{}", map.name), linear, &layout(config, map));
             }
-            for ((_, own, _), norm) in config.block_norms().iter().zip(norms(block)) {
-                norm_tensors(&mut out, &format!("{name}.{own}"), &norm.weight, &norm.bias);
+            for (own, norm) in config.block_norms().iter().zip(norms(block)) {
+                norm_tensors(&mut out, &format!("{name}.{}", own.name), &norm.weight, &norm.bias);
             }
         }
         norm_tensors(&mut out, names.final_norm, &self.norm.weight, &self.norm.bias);

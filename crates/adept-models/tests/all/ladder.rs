@@ -12,8 +12,8 @@ use adept_models::generate::{
 };
 use adept_models::t5::FeedForwardKind;
 use adept_models::{
-    Backbone, CausalBackbone, CodeGenConfig, Decoder, LlamaConfig, MergeDirection, RopeScaling, Seq2SeqBackbone, T5,
-    T5Config,
+    Backbone, CausalBackbone, CodeGenConfig, Decoder, DecoderConfig, LlamaConfig, MergeDirection, RopeScaling,
+    Seq2SeqBackbone, T5, T5Config,
 };
 use burn::module::AutodiffModule;
 use burn::tensor::activation::log_softmax;
@@ -84,6 +84,34 @@ fn llama() -> Decoder<B> {
         ..LlamaConfig::llama_3_8b()
     };
     Decoder::random(&(&config).into(), 5, &Default::default()).unwrap()
+}
+
+/// Of families whose blocks differ from those two: biases and windows, blocks without positions, norms with a weight
+/// that is a difference from 1, sublayers in parallel with a norm each and an order of their own in files, learned
+/// positions.
+fn others() -> [Decoder<B>; 5] {
+    let llama_like = r#""vocab_size": 40, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "initializer_range": 0.3, "eos_token_id": 1,
+        "pad_token_id": 1, "bos_token_id": null, "rms_norm_eps": 1e-5, "max_position_embeddings": 64"#;
+    [
+        format!(
+            r#"{{"model_type": "qwen2", "use_sliding_window": true, "sliding_window": 3, "max_window_layers": 1, {llama_like}}}"#
+        ),
+        format!(r#"{{"model_type": "smollm3", "no_rope_layer_interval": 2, {llama_like}}}"#),
+        format!(r#"{{"model_type": "gemma", {llama_like}}}"#),
+        r#"{"model_type": "gpt_neox", "vocab_size": 40, "hidden_size": 32, "intermediate_size": 48,
+            "num_hidden_layers": 3, "num_attention_heads": 4, "rotary_pct": 0.5, "initializer_range": 0.3,
+            "eos_token_id": 1, "max_position_embeddings": 64}"#
+            .to_owned(),
+        r#"{"model_type": "gpt2", "vocab_size": 40, "n_embd": 16, "n_inner": 24, "n_layer": 3, "n_head": 4,
+            "n_positions": 64, "initializer_range": 0.3, "eos_token_id": 1}"#
+            .to_owned(),
+    ]
+    .map(|config| {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.json"), config).unwrap();
+        Decoder::random(&DecoderConfig::from_dir(folder.path()).unwrap(), 5, &Default::default()).unwrap()
+    })
 }
 
 fn started<R: Backend, M: Backbone<B>>(model: &M, reduction: usize, skip_every: usize) -> (AdapterConfig, Adapter<R>)
@@ -316,12 +344,14 @@ fn steps_say_what_whole_passes_say<M: CausalBackbone<B>>(model: &M) {
 fn a_copy_of_a_decoder_is_the_decoder() {
     a_copy_is_the_model(&codegen());
     a_copy_is_the_model(&llama());
+    others().iter().for_each(a_copy_is_the_model);
 }
 
 #[test]
 fn what_decoders_generate_and_score_is_what_whole_passes_say() {
     steps_say_what_whole_passes_say(&codegen());
     steps_say_what_whole_passes_say(&llama());
+    others().iter().for_each(steps_say_what_whole_passes_say);
 }
 
 fn is_tracked<const D: usize>(tensor: &Tensor<AB, D>) -> bool {

@@ -3,6 +3,7 @@
 mod common;
 #[path = "../../../adept-data/tests/all/properties/damage.rs"]
 mod damage;
+mod decoders;
 mod feed;
 mod files;
 mod folder;

@@ -93,12 +93,12 @@ pub fn support_matrix() -> String {
             .adapter()
             .map_or("full fine-tuning", |method| method.info().title);
         let needs_encoder = method.adapter().is_some_and(Method::needs_encoder);
-        let states = Family::ALL
-            .iter()
-            .map(|family| match family.is_causal() && needs_encoder {
-                true => "no: it needs an encoder",
-                false => "yes",
-            });
+        let is_ladder = method.adapter() == Some(Method::Lst);
+        let states = Family::ALL.iter().map(|family| match () {
+            () if needs_encoder && family.is_causal() => "no: it needs an encoder",
+            () if is_ladder && !family.runs_side_network() => "no: it does not copy such blocks",
+            () => "yes",
+        });
         let states: Vec<&str> = states.collect();
         let _ = writeln!(table, "| {title} (`{method}`) | {} |", states.join(" | "));
     }
