@@ -107,7 +107,7 @@ pub fn vec<T: Backend, const D: usize>(tensor: Tensor<T, D>) -> Vec<f32> {
     tensor.into_data().convert::<f32>().into_vec().unwrap()
 }
 
-/// Held by a test that draws the device's random numbers, of which there is one stream in a process.
+/// Held by a test that seeds or draws the device's random numbers, of which there is one stream in a process.
 pub fn draws_alone() -> std::sync::MutexGuard<'static, ()> {
     static STREAM: std::sync::Mutex<()> = std::sync::Mutex::new(());
     STREAM.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
