@@ -61,7 +61,8 @@ def build(family, generator):
     """A model in which every weight matters, with values exactly representable in the checkpoint's two-byte type."""
     config, scale = CONFIGS[family], SCALES[family]
     model = AutoModelForCausalLM.from_config(
-        AutoConfig.for_model(**config), attn_implementation="eager", dtype=torch.float32
+        # A copy: transformers writes into the object for rotary positions.
+        AutoConfig.for_model(**copy.deepcopy(config)), attn_implementation="eager", dtype=torch.float32
     ).eval()
     normal = lambda shape, std=1.0: torch.randn(shape, generator=generator) * std
     scaled = math.sqrt(width(config)) if config["model_type"].startswith("gemma") else 1

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use adept_core::ModelSites;
 use serde_json::{Map, Value};
 
-use super::names::Names;
+use super::names::{self, Names};
 use super::norm::NormKind;
 use super::rope::Rope;
 use crate::auto::{Family, ModelConfig};
@@ -260,11 +260,15 @@ impl DecoderConfig {
         }
         let channels = rope.channels;
         if channels == 0 || !channels.is_multiple_of(2) || channels > self.head_dim {
-            let expected = match fields.rotated == fields.head_dim {
-                true => "even, at least 2".to_owned(),
-                false => format!("even, from 2 to the {} channels of a head", self.head_dim),
+            let whole = channels == self.head_dim && fields.rotated == names::LLAMA_FIELDS.rotated;
+            let (field, expected) = match whole {
+                true => (fields.head_dim, "even, at least 2".to_owned()),
+                false => (
+                    fields.rotated,
+                    format!("even, from 2 to the {} channels of a head", self.head_dim),
+                ),
             };
-            return Err(ModelError::config(fields.rotated, expected, channels));
+            return Err(ModelError::config(field, expected, channels));
         }
         rope.check()
     }

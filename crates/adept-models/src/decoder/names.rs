@@ -96,6 +96,6 @@ pub(super) const LLAMA_FIELDS: Fields = Fields {
     positions: "max_position_embeddings",
     norm_epsilon: "rms_norm_eps",
     theta: "rope_theta",
-    rotated: "head_dim",
+    rotated: "partial_rotary_factor",
     dropout: "attention_dropout",
 };
