@@ -15,6 +15,15 @@ const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 /// Milliseconds for which a freed page is retained.
 const KEEP: c_long = 5_000;
 
+/// Returns retained pages to the system.
+pub fn give_back() {
+    // SAFETY: the call takes no pointer, and may be made at any time.
+    #[allow(unsafe_code)]
+    unsafe {
+        libmimalloc_sys::mi_collect(true);
+    }
+}
+
 /// Sets the delay, unless mimalloc's own environment variable does.
 pub fn keep_freed_pages() {
     if std::env::var_os("MIMALLOC_PURGE_DELAY").is_none() {

@@ -407,7 +407,7 @@ pub enum Bench {
 /// `adept doctor`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Models of the same widths with a few blocks are measured, which takes seconds to a minute.\n\n\
+    after_help = "Models of the same widths with a few blocks are measured, which takes seconds to minutes.\n\n\
   Example:
   adept doctor --size t5-3b --tokens 256 --batch 4 --precision bf16"
 )]

@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::bench::{BenchError, BenchOptions, Depth, Memory, Timing};
 
 /// Blocks of the larger stack in the two models that are measured, at least. A model of no more blocks than the second is
-/// measured itself: so near to the first, chance weighs more than what blocks add.
-const FEW: usize = 3;
-const MORE: usize = 6;
+/// measured itself. With fewer, the peak of a step may be where the head of a large vocabulary is, and not where the blocks are.
+const FEW: usize = 6;
+const MORE: usize = 12;
 
 /// What a measurement says: these fields of a [`crate::bench::BenchReport`].
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -207,12 +207,12 @@ mod tests {
 
     #[test]
     fn a_model_of_any_depth_follows_from_shallow_ones() {
-        let base = prediction(BenchSize::T5Base);
-        assert_eq!(base.peak_bytes, 500 + 70 * 12);
-        assert_eq!(base.loaded_bytes, 100 + 30 * 12);
-        assert!((base.step_ms - (7.0 + 8.0 * 12.0)).abs() < 1e-9, "{}", base.step_ms);
-        let depths: Vec<String> = base.measured.iter().map(ToString::to_string).collect();
-        assert_eq!(depths, ["3 + 3", "6 + 6"]);
+        let large = prediction(BenchSize::T5Of3B);
+        assert_eq!(large.peak_bytes, 500 + 70 * 24);
+        assert_eq!(large.loaded_bytes, 100 + 30 * 24);
+        assert!((large.step_ms - (7.0 + 8.0 * 24.0)).abs() < 1e-9, "{}", large.step_ms);
+        let depths: Vec<String> = large.measured.iter().map(ToString::to_string).collect();
+        assert_eq!(depths, ["6 + 6", "12 + 12"]);
         // Loading needs more than a step.
         assert_eq!(prediction(BenchSize::CodeGen350M).peak_bytes, 500 + 30 * 20);
         assert_eq!(prediction(BenchSize::TinyLlama).peak_bytes, 902);

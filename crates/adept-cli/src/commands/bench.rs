@@ -4,6 +4,7 @@ use adept_lab::bench::{self, BenchError, BenchOptions};
 use burn::tensor::backend::AutodiffBackend;
 
 use super::Setting;
+use crate::allocator;
 use crate::args::{Bench, BenchCase};
 use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, say};
@@ -54,7 +55,7 @@ struct Work {
 impl WithBackend for Work {
     fn run<AB: AutodiffBackend>(self, device: AB::Device) -> Result<(), Failure> {
         let timed = if self.steps {
-            bench::step::<AB>(&self.options, &device)
+            bench::step::<AB>(&self.options, &device, allocator::give_back)
         } else {
             bench::infer::<AB>(&self.options, &device)
         };
