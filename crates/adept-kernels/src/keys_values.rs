@@ -41,7 +41,8 @@ impl<B: Backend> KeysValues<B> {
         Self::Apart(linear(states.clone(), key), linear(states, value))
     }
 
-    /// Not projected, for one pass of `queries` per row of the states, if that saves multiplications; maps are `[d, h·c]`.
+    /// Not projected, for one pass of `queries` per row of the states, if that saves multiplications. Maps are
+    /// `[d, h·c]`.
     pub fn absorbed(
         states: &Tensor<B, 3>,
         [key, value]: [Map<B>; 2],

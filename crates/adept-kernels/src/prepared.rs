@@ -18,8 +18,8 @@ pub enum Precision {
     Bf16,
 }
 
-/// What [`Precision::Bf16`] has made of a weight. On the flex backend the weight itself, rounded and packed for products
-/// in two bytes an element; elsewhere nothing, and operands are rounded anew in each product.
+/// What [`Precision::Bf16`] has made of a weight. On the flex backend the weight itself, rounded and packed for
+/// products in two bytes an element; elsewhere nothing, and operands are rounded anew in each product.
 #[derive(Debug, Clone)]
 pub struct Prepared {
     #[cfg(feature = "flex")]

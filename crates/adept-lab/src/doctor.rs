@@ -1,9 +1,9 @@
 //! `adept doctor`: what a training step will need of a machine, before the backbone is loaded.
 //!
-//! Blocks are alike: each adds as much to the weights, to what is kept for the way back and to the time as the one before.
-//! A few steps of two models with the same widths and few blocks, as many of the encoder to each of the decoder as in the
-//! model itself, therefore give what blocks cost and what is left without any; the model follows. Each runs in a process of
-//! its own, whose peak memory is then its own.
+//! Blocks are alike: each adds as much to the weights, to what is kept for the way back and to the time as the one
+//! before. A few steps of two models with the same widths and few blocks, as many of the encoder to each of the decoder
+//! as in the model itself, therefore give what blocks cost and what is left without any; the model follows. Each runs
+//! in a process of its own, whose peak memory is then its own.
 
 use std::fmt;
 
@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::bench::{BenchError, BenchOptions, Depth, Memory, Timing};
 
-/// Blocks of the larger stack in the two models that are measured, at least. A model of no more blocks than the second is
-/// measured itself. With fewer, the peak of a step may be where the head of a large vocabulary is, and not where the blocks are.
+/// Blocks of the larger stack in the two models that are measured, at least. A model of no more blocks than the second
+/// is measured itself. With fewer, the peak of a step may be where the head of a large vocabulary is, and not where the
+/// blocks are.
 const FEW: usize = 6;
 const MORE: usize = 12;
 

@@ -1,9 +1,10 @@
-//! Passes that keep less: blocks whose activations are computed again on the way back (Chen et al., 2016, "Training Deep
-//! Nets with Sublinear Memory Cost").
+//! Passes that keep less: blocks whose activations are computed again on the way back (Chen et al., 2016, "Training
+//! Deep Nets with Sublinear Memory Cost").
 //!
-//! A [`Tape`] cuts a pass into segments. Of a segment only the input is kept; its graph is dropped as soon as its output
-//! is there. [`Tape::backward`] goes from the last segment to the first, builds the graph of one at a time again and
-//! hands its gradient on. Each operation is the same as without a tape, in the same order, and so are the gradients.
+//! A [`Tape`] cuts a pass into segments. Of a segment only the input is kept; its graph is dropped as soon as its
+//! output is there. [`Tape::backward`] goes from the last segment to the first, builds the graph of one at a time again
+//! and hands its gradient on. Each operation is the same as without a tape, in the same order, and so are the
+//! gradients.
 //!
 //! What a segment computes may read tensors of its own from outside: frozen ones, and parameters, whose gradients come
 //! with the segment's. What is computed of parameters and read by several segments belongs into none of them: the first
@@ -74,8 +75,8 @@ fn run<B: Backend>(
 type Waiting<AB> = (Segment<AB>, Option<Tensor<<AB as AutodiffBackend>::InnerBackend, 3>>);
 
 impl<AB: AutodiffBackend> Tape<AB> {
-    /// The backward pass from `loss` through all segments. `each` sees the gradients of each part of the graph, from the
-    /// loss to the input; a parameter may have some in several of them.
+    /// The backward pass from `loss` through all segments. `each` sees the gradients of each part of the graph, from
+    /// the loss to the input; a parameter may have some in several of them.
     pub fn backward(self, loss: Tensor<AB, 1>, mut each: impl FnMut(&mut AB::Gradients)) {
         let segments = self.segments.into_inner().into_iter();
         let mut waiting: Vec<Waiting<AB>> = segments.map(|segment| (segment, None)).collect();

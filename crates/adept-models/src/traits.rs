@@ -233,8 +233,8 @@ pub trait CausalBackbone<B: Backend>: Backbone<B> {
         self.hidden_on(None, embeddings, mask, positions, dropout)
     }
 
-    /// [`Self::hidden`] with its blocks on a tape, if there is one: their activations are computed again on the way back.
-    /// Not where a side network runs, which keeps none.
+    /// [`Self::hidden`] with its blocks on a tape, if there is one: their activations are computed again on the way
+    /// back. Not where a side network runs, which keeps none.
     fn hidden_on(
         &self,
         tape: Option<&Tape<B>>,

@@ -7,8 +7,8 @@ use burn::tensor::backend::Backend;
 
 use crate::places::Places;
 
-/// Handles of a model's weights, whose storage is shared; each is read back from the device when it is asked for. What is
-/// packed in a lower precision is read as it was rounded.
+/// Handles of a model's weights, whose storage is shared; each is read back from the device when it is asked for. What
+/// is packed in a lower precision is read as it was rounded.
 #[derive(Debug, Clone)]
 pub struct Weights<B: Backend> {
     sites: ModelSites,

@@ -210,8 +210,8 @@ pub(crate) trait MethodConfig: fmt::Debug + Clone + PartialEq + Sized {
     /// Whether the method is for encoder-decoders alone.
     const NEEDS_ENCODER: bool = false;
 
-    /// Whether blocks read tensors that are computed once for several of them: the graph of a block cannot then be built
-    /// again on its own.
+    /// Whether blocks read tensors that are computed once for several of them: the graph of a block cannot then be
+    /// built again on its own.
     const JOINS_BLOCKS: bool = false;
 
     /// Values of `peft_type` that the method's files may have.

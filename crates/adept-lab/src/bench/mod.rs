@@ -41,8 +41,8 @@ use burn::tensor::{ElementConversion, Tensor};
 
 use write::Writing;
 
-/// Times training steps (forward, loss, backward, optimiser). `give_back` returns freed memory to the system: what making
-/// the backbone has left over would otherwise hide what the steps need.
+/// Times training steps (forward, loss, backward, optimiser). `give_back` returns freed memory to the system: what
+/// making the backbone has left over would otherwise hide what the steps need.
 ///
 /// # Errors
 /// Invalid options, or a NaN loss.

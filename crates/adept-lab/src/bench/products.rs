@@ -9,9 +9,9 @@ use super::BenchOptions;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Products {
     /// Floating-point operations of the products of visible slots with the backbone's matrices, two for each
-    /// multiply-add: forward and to the gradient of the rows, and for full fine-tuning to the gradient of the weights. As
-    /// the model is defined: what is saved by computing it in another way counts as done. Attention between slots is left
-    /// out.
+    /// multiply-add: forward and to the gradient of the rows, and for full fine-tuning to the gradient of the weights.
+    /// As the model is defined: what is saved by computing it in another way counts as done. Attention between slots is
+    /// left out.
     pub flop: f64,
     /// Share of the slots of the batch, virtual tokens included, that are padding.
     pub padding: f64,

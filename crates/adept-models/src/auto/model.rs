@@ -54,8 +54,8 @@ impl<B: Backend> Model<B> {
         Self::load_in(path, device, Precision::F32)
     }
 
-    /// Like [`load`](Self::load), with the maps of the blocks prepared for a precision, one at a time: a model in a lower
-    /// precision is never whole in memory in float32.
+    /// Like [`load`](Self::load), with the maps of the blocks prepared for a precision, one at a time: a model in a
+    /// lower precision is never whole in memory in float32.
     ///
     /// # Errors
     /// As in [`load`](Self::load).

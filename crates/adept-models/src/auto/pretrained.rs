@@ -38,8 +38,8 @@ pub trait Pretrained<B: Backend>: Backbone<B> {
     /// The model's configuration.
     fn config(&self) -> &Self::Config;
 
-    /// Loads `config.json` and the weights of a folder, the maps of its blocks for products in a precision; no parameter
-    /// requires gradients.
+    /// Loads `config.json` and the weights of a folder, the maps of its blocks for products in a precision; no
+    /// parameter requires gradients.
     ///
     /// # Errors
     /// Unreadable files, and tensors that are missing, unexpected or of the wrong shape.

@@ -56,8 +56,8 @@ pub fn distilled<AB: AutodiffBackend, M: TrainBackbone<AB>>(
     found.distilled(known.tracked::<AB>(), weight)
 }
 
-/// The value of a tracked loss, and `share` times its gradient, through the segments of its pass's tape if there is one.
-/// The graph is freed on return.
+/// The value of a tracked loss, and `share` times its gradient, through the segments of its pass's tape if there is
+/// one. The graph is freed on return.
 pub fn pass<AB: AutodiffBackend, M: Module<AB>>(
     trained: &M,
     loss: Tensor<AB, 1>,
@@ -87,8 +87,9 @@ pub fn token_shares(batches: &[Batch]) -> Vec<f64> {
     counts.into_iter().map(|count| count as f64 / all as f64).collect()
 }
 
-/// Loss and gradients of a step with several batches of one task: the mean over all their target tokens, as if they were a
-/// single batch. Of an adapter of several tasks, the first one's. Blocks are computed again on the way back if `recompute`.
+/// Loss and gradients of a step with several batches of one task: the mean over all their target tokens, as if they
+/// were a single batch. Of an adapter of several tasks, the first one's. Blocks are computed again on the way back if
+/// `recompute`.
 pub fn step_gradients<AB: AutodiffBackend, T: Target<AB>>(
     target: &T,
     trained: &T::Trained,
