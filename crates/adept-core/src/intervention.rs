@@ -18,6 +18,19 @@ pub struct AdaptedInput<B: Backend> {
     pub embeddings: Tensor<B, 3>,
     /// `[batch, m + seq]`, true = attend.
     pub mask: Tensor<B, 2, Bool>,
+    /// How many slots in front are the same in every row, in embeddings and mask: a causal model may compute them once.
+    pub shared: usize,
+}
+
+impl<B: Backend> AdaptedInput<B> {
+    /// Rows that have nothing in common.
+    pub fn new(embeddings: Tensor<B, 3>, mask: Tensor<B, 2, Bool>) -> Self {
+        Self {
+            embeddings,
+            mask,
+            shared: 0,
+        }
+    }
 }
 
 /// A method's hooks into a model's forward pass.
@@ -169,10 +182,13 @@ fn prompted<B: Backend>(
     mask: Tensor<B, 2, Bool>,
 ) -> AdaptedInput<B> {
     let Some(prompt) = prompt else {
-        return AdaptedInput { embeddings, mask };
+        return AdaptedInput::new(embeddings, mask);
     };
     let (batch, [m, d]) = (embeddings.dims()[0], prompt.dims());
-    prepend(prompt.unsqueeze::<3>().expand([batch, m, d]), embeddings, mask)
+    AdaptedInput {
+        shared: m,
+        ..prepend(prompt.unsqueeze::<3>().expand([batch, m, d]), embeddings, mask)
+    }
 }
 
 /// Virtual tokens of each row, `[batch, m, d]`, in front of embeddings `[batch, seq, d]` and a mask.
@@ -183,10 +199,10 @@ pub(crate) fn prepend<B: Backend>(
 ) -> AdaptedInput<B> {
     let [batch, m, _] = prompts.dims();
     let attended = Tensor::<B, 2, Bool>::full([batch, m], true, &embeddings.device());
-    AdaptedInput {
-        embeddings: Tensor::cat(vec![prompts, embeddings], 1),
-        mask: Tensor::cat(vec![attended, mask], 1),
-    }
+    AdaptedInput::new(
+        Tensor::cat(vec![prompts, embeddings], 1),
+        Tensor::cat(vec![attended, mask], 1),
+    )
 }
 
 /// A soft prompt and nothing else.

@@ -73,7 +73,7 @@ impl<B: Backend> AttentionBias<B> {
     }
 
     /// Attention within each row of a batch without padding, with a frozen position bias `[1, h, n, n]` of the padded
-    /// width, of which a row uses the first positions.
+    /// width, of which a row uses the first positions. Rows may not share slots.
     pub fn of_segments(bias: Tensor<B, 4>, segments: Segments) -> Self {
         Self {
             bias: Some(bias),
@@ -84,7 +84,7 @@ impl<B: Backend> AttentionBias<B> {
         }
     }
 
-    /// Causal attention within each row of a batch without padding.
+    /// Causal attention within each row of a batch without padding; all rows see the shared slots, if there are any.
     pub fn causal_segments(segments: Segments) -> Self {
         Self {
             bias: None,

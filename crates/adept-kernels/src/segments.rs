@@ -3,6 +3,10 @@
 //! What is computed slot by slot (products, norms, activations) needs no more than the slots themselves; attention
 //! needs to know where a row begins ([`AttentionBias::of_segments`](crate::AttentionBias::of_segments)). A hidden slot
 //! is read by none that is visible, so results are the same.
+//!
+//! Causal rows may begin with the same slots (a soft prompt), of which each sees none but those before it: whatever is
+//! computed of them is the same in every row. They are kept once, in front of all rows, and every row's attention reads
+//! them.
 
 use std::sync::Arc;
 
@@ -16,9 +20,10 @@ const WORTH: usize = 20;
 pub struct Segments {
     rows: Arc<[Segment]>,
     width: usize,
+    shared: usize,
 }
 
-/// The visible slots of one row.
+/// The visible slots of one row, those that all rows share aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Segment {
     /// The first one's place in its row.
@@ -29,27 +34,28 @@ struct Segment {
 }
 
 impl Segments {
-    /// The segments of a mask `[b, n]`, true for visible slots; `None` if the backend has no kernel for them, if a row
-    /// has a gap or nothing visible, or if there is next to no padding.
+    /// The segments of a mask `[b, n]`, true for visible slots, whose first `shared` slots are the same in every row;
+    /// `None` if the backend has no kernel for them, if a row has a gap or nothing visible behind them, or if there is
+    /// next to nothing to leave out.
     #[must_use]
-    pub fn of<B: Backend>(mask: &Tensor<B, 2, Bool>) -> Option<Self> {
+    pub fn of<B: Backend>(mask: &Tensor<B, 2, Bool>, shared: usize) -> Option<Self> {
         #[cfg(feature = "flex")]
         if crate::flex::route::<B>().is_some() {
             let [_, width] = mask.dims();
             let shown: Vec<bool> = mask.to_data().iter::<bool>().collect();
-            return Self::of_rows(shown.chunks_exact(width), width);
+            return Self::of_rows(shown.chunks_exact(width), width, shared);
         }
-        let _ = mask;
+        let _ = (mask, shared);
         None
     }
 
     #[cfg_attr(not(feature = "flex"), allow(dead_code))]
-    fn of_rows<'a>(rows: impl Iterator<Item = &'a [bool]>, width: usize) -> Option<Self> {
-        let mut start = 0;
+    fn of_rows<'a>(rows: impl Iterator<Item = &'a [bool]>, width: usize, shared: usize) -> Option<Self> {
+        let mut start = shared;
         let segment = |shown: &[bool]| {
-            let first = shown.iter().position(|shown| *shown)?;
+            let first = shared + shown[shared..].iter().position(|shown| *shown)?;
             let length = shown[first..].iter().take_while(|shown| **shown).count();
-            if shown[first + length..].contains(&true) {
+            if shown[first + length..].contains(&true) || shown[..shared].contains(&false) {
                 return None;
             }
             start += length;
@@ -61,7 +67,7 @@ impl Segments {
         };
         let rows = rows.map(segment).collect::<Option<Arc<[Segment]>>>()?;
         let slots = rows.len() * width;
-        ((slots - start) * WORTH >= slots && start > 0).then_some(Self { rows, width })
+        ((slots - start) * WORTH >= slots && start > 0).then_some(Self { rows, width, shared })
     }
 
     /// Slots of a row with its padding, n.
@@ -70,31 +76,55 @@ impl Segments {
         self.width
     }
 
-    /// Visible slots of all rows, t.
+    /// Visible slots of all rows, t; those that rows share are counted once.
     #[must_use]
     pub fn total(&self) -> usize {
-        self.rows.last().map_or(0, |last| last.start + last.length)
+        self.rows.last().map_or(self.shared, |last| last.start + last.length)
     }
 
-    /// Visible slots of each row.
-    pub fn lengths(&self) -> impl Iterator<Item = usize> {
-        self.rows.iter().map(|row| row.length)
-    }
-
-    /// The place of a row's first slot among those of all rows.
+    /// Number of batch rows, b.
     #[cfg(feature = "flex")]
-    pub(crate) fn start(&self, row: usize) -> usize {
-        self.rows[row].start
+    pub(crate) fn batch(&self) -> usize {
+        self.rows.len()
     }
 
-    /// Each row's first slot with its padding, its first slot without, and its length: in `[b × n]`, in `[t]`.
+    /// Slots in front of every row that are the same in all of them.
     #[cfg(feature = "flex")]
-    pub(crate) fn places(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+    pub(crate) fn shared(&self) -> usize {
+        self.shared
+    }
+
+    /// The parts that attention computes one by one, in the order of their slots: the shared slots, if there are any,
+    /// then each row's own.
+    #[cfg(feature = "flex")]
+    pub(crate) fn parts(&self) -> Vec<Part> {
+        let m = self.shared;
+        let shared = (m > 0).then_some(Part {
+            queries: m,
+            keys: m,
+            query: 0,
+            key: 0,
+        });
+        let rows = self.rows.iter().enumerate().map(|(row, own)| Part {
+            queries: own.length,
+            keys: m + own.length,
+            query: own.start,
+            key: own.start + row * m,
+        });
+        shared.into_iter().chain(rows).collect()
+    }
+
+    /// Where a batch `[b × n]` and its visible slots `[t]` have the same: a run's first slot in either, and its length.
+    /// The shared slots are a run of the first row, or of `every_row`.
+    #[cfg(feature = "flex")]
+    pub(crate) fn runs(&self, every_row: bool) -> impl Iterator<Item = (usize, usize, usize)> {
+        let sharing = if every_row { self.rows.len() } else { 1 };
+        let shared = (0..sharing).map(|row| (row * self.width, 0, self.shared));
         let rows = self.rows.iter().enumerate();
-        rows.map(|(i, row)| (i * self.width + row.first, row.start, row.length))
+        shared.chain(rows.map(|(i, row)| (i * self.width + row.first, row.start, row.length)))
     }
 
-    /// The visible slots `[1, t, d]` of states `[b, n, d]`.
+    /// The visible slots `[1, t, d]` of states `[b, n, d]`; the shared ones are the first row's.
     #[must_use]
     pub fn compact<B: Backend>(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         assert_eq!(
@@ -104,7 +134,7 @@ impl Segments {
         );
         #[cfg(feature = "flex")]
         if let Some(route) = crate::flex::route::<B>() {
-            return crate::flex::move_rows(route, x, self, true);
+            return crate::flex::move_rows(route, x, self, crate::flex::Move::Compact);
         }
         unreachable!("only backends with a kernel have segments")
     }
@@ -119,22 +149,33 @@ impl Segments {
         );
         #[cfg(feature = "flex")]
         if let Some(route) = crate::flex::route::<B>() {
-            return crate::flex::move_rows(route, x, self, false);
+            return crate::flex::move_rows(route, x, self, crate::flex::Move::Pad);
         }
         unreachable!("only backends with a kernel have segments")
     }
+}
+
+/// Queries that see the same keys, up to their own; with the places of the first of either, where each part has all of
+/// its keys to itself ([`crate::flex`] copies the shared ones).
+#[cfg(feature = "flex")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part {
+    pub queries: usize,
+    pub keys: usize,
+    pub query: usize,
+    pub key: usize,
 }
 
 #[cfg(test)]
 mod tests {
     use super::Segments;
 
-    fn of(rows: &[&str]) -> Option<Vec<[usize; 3]>> {
+    fn of(rows: &[&str], shared: usize) -> Option<Vec<[usize; 3]>> {
         let shown: Vec<Vec<bool>> = rows
             .iter()
             .map(|row| row.chars().map(|slot| slot == '1').collect())
             .collect();
-        let segments = Segments::of_rows(shown.iter().map(Vec::as_slice), rows[0].len())?;
+        let segments = Segments::of_rows(shown.iter().map(Vec::as_slice), rows[0].len(), shared)?;
         Some(
             segments
                 .rows
@@ -147,14 +188,24 @@ mod tests {
     #[test]
     fn segments_are_runs_of_visible_slots() {
         assert_eq!(
-            of(&["1110", "1000", "0011"]),
+            of(&["1110", "1000", "0011"], 0),
             Some(vec![[0, 0, 3], [0, 3, 1], [2, 4, 2]])
         );
         // No padding, a gap, a row without anything, and one hidden slot in more than twenty.
-        assert_eq!(of(&["111", "111"]), None);
-        assert_eq!(of(&["101", "100"]), None);
-        assert_eq!(of(&["110", "000"]), None);
-        assert_eq!(of(&["11111111111", "11111111110"]), None);
-        assert!(of(&["1111111111", "1111111110"]).is_some());
+        assert_eq!(of(&["111", "111"], 0), None);
+        assert_eq!(of(&["101", "100"], 0), None);
+        assert_eq!(of(&["110", "000"], 0), None);
+        assert_eq!(of(&["11111111111", "11111111110"], 0), None);
+        assert!(of(&["1111111111", "1111111110"], 0).is_some());
+    }
+
+    #[test]
+    fn shared_slots_are_kept_once_in_front_of_all_rows() {
+        assert_eq!(of(&["1101", "1111"], 2), Some(vec![[3, 2, 1], [2, 3, 2]]));
+        // What a row shares is visible, and something stands behind it.
+        assert_eq!(of(&["1101", "1011"], 2), None);
+        assert_eq!(of(&["1101", "1100"], 2), None);
+        // Nothing of a single row without padding is left out.
+        assert_eq!(of(&["1111"], 2), None);
     }
 }

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use adept_core::{CoreError, Intervention, ModelSites, SideNetwork, SourceNetworks};
+use adept_core::{AdaptedInput, CoreError, Intervention, ModelSites, SideNetwork, SourceNetworks};
 use adept_kernels::Precision;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::Backend;
@@ -230,16 +230,16 @@ pub trait CausalBackbone<B: Backend>: Backbone<B> {
         positions: Tensor<B, 2, Int>,
         dropout: f64,
     ) -> Tensor<B, 3> {
-        self.hidden_on(None, embeddings, mask, positions, dropout)
+        self.hidden_on(None, AdaptedInput::new(embeddings, mask), positions, dropout)
     }
 
-    /// [`Self::hidden`] with its blocks on a tape, if there is one: their activations are computed again on the way
-    /// back. Not where a side network runs, which keeps none.
+    /// [`Self::hidden`] of an adapted input, whose shared slots a model computes once for all rows where it can; with its
+    /// blocks on a tape, if there is one: their activations are computed again on the way back. Not where a side network
+    /// runs, which keeps none. The positions of shared slots are the same in every row, too.
     fn hidden_on(
         &self,
         tape: Option<&Tape<B>>,
-        embeddings: Tensor<B, 3>,
-        mask: Tensor<B, 2, Bool>,
+        input: AdaptedInput<B>,
         positions: Tensor<B, 2, Int>,
         dropout: f64,
     ) -> Tensor<B, 3>;

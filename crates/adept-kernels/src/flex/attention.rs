@@ -13,7 +13,9 @@ use super::blocks;
 use super::bridge::{Route, Rows, contiguous, elements, from_plain, from_tracked, in_rows, plain, tensor, tracked};
 use super::heads::{Bias, Heads, Row, Side, Softmax};
 use super::matmul::multiply;
-use super::pool::buffer;
+use super::pool::{Buffer, buffer};
+use super::segments::{gathered, spread};
+use crate::segments::Part;
 use crate::{AttentionBias, Segments};
 
 pub(crate) fn attention<B: Backend>(
@@ -40,6 +42,10 @@ pub(crate) fn attention<B: Backend>(
             [b, q, k],
             [1, segments.total(), segments.total()],
             "attention: the slots are not those of the segments"
+        );
+        assert!(
+            segments.shared() == 0 || (bias.past.is_some() && position.is_none()),
+            "attention: only causal rows share slots"
         );
     }
     if let Some(position) = &position {
@@ -120,40 +126,75 @@ struct Inputs {
     segments: Option<Segments>,
 }
 
-impl Inputs {
-    /// The shape of each batch row, in order.
-    fn shapes(&self, b: usize, shape: Heads) -> Vec<Heads> {
-        match &self.segments {
-            None => vec![shape; b],
-            Some(segments) => segments.lengths().map(|n| Heads { q: n, k: n, ..shape }).collect(),
+/// The rows of the inputs: of the batch, or the parts of its segments. Shared keys and values are copied, so that each
+/// row's are one behind the other; the copies are not kept for the way back, which makes them again.
+struct BatchRows<'a> {
+    inputs: &'a Inputs,
+    parts: Option<Vec<Part>>,
+    spread: Option<[Buffer; 2]>,
+    /// The shape of each, in order.
+    shapes: Vec<Heads>,
+}
+
+impl<'a> BatchRows<'a> {
+    fn new(inputs: &'a Inputs, b: usize, shape: Heads) -> Self {
+        let parts = inputs.segments.as_ref().map(Segments::parts);
+        let is_shared = inputs.segments.as_ref().is_some_and(|segments| segments.shared() > 0);
+        let of_part = |part: &Part| Heads {
+            q: part.queries,
+            k: part.keys,
+            ..shape
+        };
+        Self {
+            inputs,
+            spread: parts
+                .as_ref()
+                .filter(|_| is_shared)
+                .map(|parts| [&inputs.key, &inputs.value].map(|x| spread(x, parts))),
+            shapes: match &parts {
+                None => vec![shape; b],
+                Some(parts) => parts.iter().map(of_part).collect(),
+            },
+            parts,
         }
     }
 
-    /// The inputs of one batch row of that shape.
-    fn row(&self, i: usize, shape: Heads) -> Row<'_> {
-        let [query, key, value] = [&self.query, &self.key, &self.value].map(|tensor| {
+    /// The inputs of one of them.
+    fn row(&self, i: usize) -> Row<'_> {
+        let (inputs, shape) = (self.inputs, self.shapes[i]);
+        let part = self.parts.as_ref().map(|parts| parts[i]);
+        let given = |tensor, start: fn(Part) -> usize| {
             let rows = Rows::of(tensor);
-            let before = match &self.segments {
-                None => i * rows.batch,
-                Some(segments) => segments.start(i) * rows.row,
-            };
             Side {
                 values: rows.values,
-                start: rows.start + before,
+                start: rows.start + part.map_or(i * rows.batch, |part| start(part) * rows.row),
                 stride: rows.row,
             }
-        });
+        };
+        let [key, value] = match (&self.spread, part) {
+            (Some(spread), Some(part)) => spread.each_ref().map(|values| Side {
+                values: &**values,
+                start: part.key * shape.narrow(),
+                stride: shape.narrow(),
+            }),
+            _ => [&inputs.key, &inputs.value].map(|tensor| given(tensor, |part| part.key)),
+        };
         Row {
-            query,
+            query: given(&inputs.query, |part| part.query),
             key,
             value,
-            bias: self.bias.as_ref().map(|bias| Bias {
+            bias: inputs.bias.as_ref().map(|bias| Bias {
                 values: elements(bias),
                 queries: bias.layout().shape()[2],
                 keys: bias.layout().shape()[3],
             }),
-            mask: self.mask.as_ref().map(|mask| &elements(mask)[i * shape.k..][..shape.k]),
-            past: self.past,
+            mask: inputs
+                .mask
+                .as_ref()
+                .map(|mask| &elements(mask)[i * shape.k..][..shape.k]),
+            past: inputs
+                .past
+                .map(|past| part.map_or(past, |part| part.keys - part.queries)),
         }
     }
 }
@@ -205,7 +246,8 @@ fn forward(inputs: &Inputs, b: usize, shape: Heads) -> (FlexTensor, Vec<Softmax>
     let inner = shape.inner();
     let mut out = vec![0.0; b * q * inner];
     let mut softmax = vec![Softmax::default(); b * heads * q];
-    let shapes = inputs.shapes(b, shape);
+    let rows = BatchRows::new(inputs, b, shape);
+    let shapes = &rows.shapes;
     let work = shapes.iter().map(|shape| heads * shape.work()).sum();
     if q == 1 {
         // One piece per thread: the longer a key's contiguous piece, the better for memory bandwidth.
@@ -225,21 +267,19 @@ fn forward(inputs: &Inputs, b: usize, shape: Heads) -> (FlexTensor, Vec<Softmax>
             work,
             |(i, first, (out, softmax)): (_, _, (&mut [f32], &mut [Softmax]))| {
                 let groups = first..first + softmax.len() / shape.sharing();
-                inputs.row(i, shape).one_query(groups, shape, out, softmax);
+                rows.row(i).one_query(groups, shape, out, softmax);
             },
         );
     } else {
         let lists = by_head(&mut out, shapes.iter().map(|shape| shape.q), heads, channels);
-        let parts = softmax_by_head(&mut softmax, &shapes);
+        let parts = softmax_by_head(&mut softmax, shapes);
         let tasks = lists.into_iter().zip(parts).enumerate().collect();
         blocks::run(
             tasks,
             work,
             |(i, (out, softmax)): (usize, (Vec<&mut [f32]>, &mut [Softmax]))| {
-                let shape = shapes[i / heads];
-                inputs
-                    .row(i / heads, shape)
-                    .head(i % heads, shape, out.into_iter(), softmax);
+                rows.row(i / heads)
+                    .head(i % heads, shapes[i / heads], out.into_iter(), softmax);
             },
         );
     }
@@ -299,7 +339,8 @@ fn backward(state: &State, grad: &FlexTensor, parents: [Option<NodeId>; 4], grad
     } = shape;
     let (inner, narrow, sharing) = (shape.inner(), shape.narrow(), shape.sharing());
     let wanted = parents.map(|parent| parent.is_some());
-    let shapes = inputs.shapes(b, shape);
+    let rows = BatchRows::new(inputs, b, shape);
+    let shapes = &rows.shapes;
     assert!(
         inputs.segments.is_none() || !wanted[3],
         "attention: the position bias of segments is frozen"
@@ -307,8 +348,9 @@ fn backward(state: &State, grad: &FlexTensor, parents: [Option<NodeId>; 4], grad
     // An unneeded gradient is an empty vector; its pieces are empty lists.
     let room = |wanted: bool, size: usize| vec![0.0; if wanted { size } else { 0 }];
     let mut query_grad = room(wanted[0], b * q * inner);
-    let mut key_grad = room(wanted[1], b * k * narrow);
-    let mut value_grad = room(wanted[2], b * k * narrow);
+    let keys: usize = shapes.iter().map(|shape| shape.k).sum();
+    let mut key_grad = room(wanted[1], keys * narrow);
+    let mut value_grad = room(wanted[2], keys * narrow);
     let mut bias_grad = room(wanted[3], b * heads * q * k);
     let slots = |of: fn(&Heads) -> usize| shapes.iter().map(of);
     let mut queries = by_head(&mut query_grad, slots(|shape| shape.q), heads, channels).into_iter();
@@ -328,7 +370,7 @@ fn backward(state: &State, grad: &FlexTensor, parents: [Option<NodeId>; 4], grad
         .collect();
     let (grad, output) = (elements(grad), elements(output));
     let work = shapes.iter().map(|shape| 2 * heads * shape.work()).sum();
-    // Queries in front of each batch row.
+    // Queries in front of each row.
     let before: Vec<usize> = shapes
         .iter()
         .scan(0, |end, shape| {
@@ -338,7 +380,7 @@ fn backward(state: &State, grad: &FlexTensor, parents: [Option<NodeId>; 4], grad
         .collect();
     blocks::run(tasks, work, |task| {
         let (shape, before) = (shapes[task.row], before[task.row]);
-        let row = inputs.row(task.row, shape);
+        let row = rows.row(task.row);
         let side = |values| Side {
             values,
             start: before * inner,
@@ -349,6 +391,11 @@ fn backward(state: &State, grad: &FlexTensor, parents: [Option<NodeId>; 4], grad
         let softmax = &softmax[first..][..sharing * shape.q];
         task.run(&row, shape, wanted, sides, softmax);
     });
+    let whole = |values: Vec<f32>| match (&rows.spread, &rows.parts) {
+        (Some(_), Some(parts)) if !values.is_empty() => gathered(&values, parts, k, narrow),
+        _ => values,
+    };
+    let (key_grad, value_grad) = (whole(key_grad), whole(value_grad));
     let [query, key, value, bias] = parents;
     let sizes = [
         (query, query_grad, [b, q, inner]),

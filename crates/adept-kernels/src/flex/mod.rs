@@ -47,5 +47,5 @@ pub(crate) use norm::rms_norm;
 pub(crate) use optimizer::{adamw, scale, sum_of_squares};
 pub(crate) use product::{packed_product, packed_weight, product};
 pub(crate) use rotary::rotary;
-pub(crate) use segments::move_rows;
+pub(crate) use segments::{Move, move_rows};
 pub(crate) use slots::write_slots;

@@ -61,8 +61,74 @@ fn relative<B: AutodiffBackend>(heads: usize) -> Tensor<B, 4> {
 
 #[test]
 fn attention_without_padding_equals_attention_with_a_mask() {
-    let segments = Segments::of(&mask::<Fused>()).expect("there is padding");
+    let segments = Segments::of(&mask::<Fused>(), 0).expect("there is padding");
     assert_eq!((segments.total(), segments.width()), (90 + 7 + 1 + 67, WIDTH));
     check(figures::<Fused>(Some(segments)), figures::<Composed>(None));
-    assert!(Segments::of(&mask::<Composed>()).is_none(), "it has no kernel");
+    assert!(Segments::of(&mask::<Composed>(), 0).is_none(), "it has no kernel");
+}
+
+/// Slots that rows begin with, and the visible ones of each behind them.
+const SHARED: usize = 20;
+const OWN: [std::ops::Range<usize>; 3] = [0..70, 66..70, 30..61];
+const BEHIND: usize = 70;
+
+fn shared_mask<B: AutodiffBackend>() -> Tensor<B, 2, Bool> {
+    let row = |own: &std::ops::Range<usize>| {
+        let own = own.clone();
+        (0..SHARED)
+            .map(|_| true)
+            .chain((0..BEHIND).map(move |slot| own.contains(&slot)))
+    };
+    let shown: Vec<bool> = OWN.iter().flat_map(row).collect();
+    Tensor::from_data(
+        TensorData::new(shown, [OWN.len(), SHARED + BEHIND]),
+        &B::Device::default(),
+    )
+}
+
+/// Outputs and gradients of rows that begin alike: shared once by segments, or as a padded batch.
+fn sharing<B: AutodiffBackend>(segments: Option<Segments>) -> Figures {
+    let (b, heads, channels) = (OWN.len(), 4, 6);
+    // Two heads of keys for four of queries.
+    let widths = [heads * channels, heads / 2 * channels, heads / 2 * channels];
+    let leaves: Vec<_> = (0..3)
+        .map(|i| {
+            let [first, own] = [[1, SHARED, widths[i]], [b, BEHIND, widths[i]]];
+            (leaf::<B, 3>(first, i as u64), leaf::<B, 3>(own, 10 + i as u64))
+        })
+        .collect();
+    let inputs = leaves
+        .iter()
+        .map(|(first, own)| Tensor::cat(vec![first.clone().expand([b, SHARED, own.dims()[2]]), own.clone()], 1));
+    let inputs: Vec<_> = inputs.collect();
+    let [query, key, value] = [0, 1, 2].map(|i: usize| inputs[i].clone());
+    let out = match segments {
+        None => {
+            let bias = AttentionBias::causal(0, SHARED + BEHIND, shared_mask::<B>());
+            attention(query, key, value, heads, &bias, 0.0)
+        }
+        Some(segments) => {
+            let [query, key, value] = [query, key, value].map(|x| segments.compact(x));
+            let bias = AttentionBias::causal_segments(segments.clone());
+            segments.padded(attention(query, key, value, heads, &bias, 0.0))
+        }
+    };
+    let n = SHARED + BEHIND;
+    let weights = TensorData::new(numbers(b * n * widths[0], 99), [b, n, widths[0]]);
+    let shown = shared_mask::<B>().float().reshape([b, n, 1]);
+    let weighed = out * Tensor::<B, 3>::from_data(weights, &B::Device::default()) * shown;
+    let grads = weighed.clone().sum().backward();
+    let mut figures: Figures = vec![("output", values(weighed))];
+    for (name, (first, own)) in ["query", "key", "value"].into_iter().zip(leaves) {
+        figures.push((name, values(first.grad(&grads).expect("tracked"))));
+        figures.push((name, values(own.grad(&grads).expect("tracked"))));
+    }
+    figures
+}
+
+#[test]
+fn shared_slots_attend_once_for_all_rows() {
+    let segments = Segments::of(&shared_mask::<Fused>(), SHARED).expect("there is padding");
+    assert_eq!(segments.total(), SHARED + 70 + 4 + 31);
+    check(sharing::<Fused>(Some(segments)), sharing::<Composed>(None));
 }

@@ -108,7 +108,7 @@ fn decoder_ids<AB: AutodiffBackend>(subject: &T5Subject<'_, AB>) -> Tensor<AB::I
 
 /// Checks the bare model.
 fn base<AB: AutodiffBackend>(subject: &T5Subject<'_, AB>) -> Result<Vec<GroupRow>, VerifyError> {
-    let AdaptedInput { embeddings, mask } = subject.source();
+    let AdaptedInput { embeddings, mask, .. } = subject.source();
     let mut hidden = Group::new(subject.golden, "base.hidden", Class::Logits);
     let encoder = subject.inner.encoder_hidden(embeddings.clone(), mask.clone());
     for (i, state) in encoder.into_iter().enumerate() {
@@ -122,10 +122,7 @@ fn base<AB: AutodiffBackend>(subject: &T5Subject<'_, AB>) -> Result<Vec<GroupRow
         hidden.tensor(&format!("base.decoder_hidden.{i}"), state)?;
     }
     let mut rows = vec![hidden.finish()?];
-    let input = AdaptedInput {
-        embeddings: encoded,
-        mask,
-    };
+    let input = AdaptedInput::new(encoded, mask);
     rows.extend(output("base", subject, &input)?);
     rows.push(forward::loss_per_token(
         subject.golden,
@@ -143,7 +140,7 @@ fn adapted<AB: AutodiffBackend>(case: PromptCase, subject: &T5Subject<'_, AB>) -
     let source = subject.source();
     let input = adapter.forward(source.embeddings, source.mask);
     let mut rows = forward::input(case.name, subject.golden, &input)?.to_vec();
-    let AdaptedInput { embeddings, mask } = input;
+    let AdaptedInput { embeddings, mask, .. } = input;
     let encoded = subject.inner.encode(embeddings, mask.clone(), 0.0);
     let name = format!("{}.encoder_out", case.name);
     let mut group = Group::new(subject.golden, &name, Class::Logits);
@@ -151,10 +148,7 @@ fn adapted<AB: AutodiffBackend>(case: PromptCase, subject: &T5Subject<'_, AB>) -
     let visible: Vec<bool> = read_back(&name, mask.clone().float())?.iter::<bool>().collect();
     group.visible(&name, encoded.clone(), &visible)?;
     rows.push(group.finish()?);
-    let encoded = AdaptedInput {
-        embeddings: encoded,
-        mask,
-    };
+    let encoded = AdaptedInput::new(encoded, mask);
     rows.extend(output(case.name, subject, &encoded)?);
     rows.extend(generation(case.name, subject, &encoded)?);
     Ok(rows)

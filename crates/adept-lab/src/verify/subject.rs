@@ -97,10 +97,7 @@ impl<'a, AB: AutodiffBackend, M: TrainBackbone<AB>> Subject<'a, AB, M> {
     /// Embedded source and its mask.
     pub fn source(&self) -> AdaptedInput<AB::InnerBackend> {
         let (ids, mask) = upload::source::<AB::InnerBackend>(&self.batch, self.device);
-        AdaptedInput {
-            embeddings: self.inner.embed(ids),
-            mask,
-        }
+        AdaptedInput::new(self.inner.embed(ids), mask)
     }
 
     /// The golden adapter on any backend with the same device.

@@ -4,9 +4,13 @@
 //! channels per head, `d` channels of the residual stream.
 
 mod attention;
+mod cache;
 mod capped;
+mod reading;
 mod rotary;
 
-pub use attention::CausalCache;
-pub(crate) use attention::{Reading, Scoring, Sight, Text, attend, behind};
+pub(crate) use attention::{Scoring, attend, behind};
+pub use cache::CausalCache;
+pub(crate) use cache::Text;
+pub(crate) use reading::{Reading, Sight};
 pub use rotary::Rotary;

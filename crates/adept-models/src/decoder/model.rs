@@ -1,6 +1,6 @@
 //! The model: embedding, blocks, head, and the implementation of the backbone traits.
 
-use adept_core::{ModelSites, SideNetwork};
+use adept_core::{AdaptedInput, ModelSites, SideNetwork};
 use adept_kernels::product;
 use adept_kernels::sublayer::dropout;
 use burn::module::{Module, Param};
@@ -129,13 +129,8 @@ impl<B: Backend> Decoder<B> {
         self.blocks.len() + self.side.as_ref().map_or(0, |side| side.blocks.len())
     }
 
-    fn reading<'a>(
-        &self,
-        mask: Tensor<B, 2, Bool>,
-        cache: Option<&'a mut CausalCache<B>>,
-        dropout: f64,
-    ) -> Reading<'a, B> {
-        Reading::new(mask, cache, self.prefix(), dropout, self.config.sight())
+    fn reading<'a>(&self, mask: Tensor<B, 2, Bool>, cache: &'a mut CausalCache<B>) -> Reading<'a, B> {
+        Reading::new(mask, Some(cache), self.prefix(), 0.0, self.config.sight())
     }
 
     fn scaled<const D: usize>(&self, embeddings: Tensor<B, D>) -> Tensor<B, D> {
@@ -217,13 +212,13 @@ impl<B: Backend> CausalBackbone<B> for Decoder<B> {
     fn hidden_on(
         &self,
         tape: Option<&Tape<B>>,
-        embeddings: Tensor<B, 3>,
-        mask: Tensor<B, 2, Bool>,
+        input: AdaptedInput<B>,
         positions: Tensor<B, 2, Int>,
         dropout: f64,
     ) -> Tensor<B, 3> {
         let length = self.length(&positions);
-        self.run(embeddings, positions, length, self.reading(mask, None, dropout), tape)
+        let reading = Reading::whole(input.mask, input.shared, self.prefix(), dropout, self.config.sight());
+        self.run(input.embeddings, positions, length, reading, tape)
     }
 
     fn head(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2> {
@@ -269,13 +264,7 @@ impl<B: Backend> CausalBackbone<B> for Decoder<B> {
     ) -> Tensor<B, 3> {
         let length = self.length(&positions);
         let Some(limit) = self.limit() else {
-            return self.run(
-                embeddings,
-                positions,
-                length,
-                self.reading(mask, Some(cache), 0.0),
-                None,
-            );
+            return self.run(embeddings, positions, length, self.reading(mask, cache), None);
         };
         let [_, n, _] = embeddings.dims();
         let slots = (embeddings.clone(), mask.clone(), positions.clone());
@@ -288,18 +277,12 @@ impl<B: Backend> CausalBackbone<B> for Decoder<B> {
         let length = whole.length;
         if before == 0 || before > limit || length <= limit {
             let (embeddings, mask, positions) = slots;
-            return self.run(
-                embeddings,
-                positions,
-                length,
-                self.reading(mask, Some(cache), 0.0),
-                None,
-            );
+            return self.run(embeddings, positions, length, self.reading(mask, cache), None);
         }
         // What was read with the frequencies of short texts is read again.
         *cache = self.new_cache();
         cache.note(whole.clone());
-        let reading = self.reading(whole.mask, Some(cache), 0.0);
+        let reading = self.reading(whole.mask, cache);
         let states = self.run(whole.embeddings, whole.positions, length, reading, None);
         let [_, total, _] = states.dims();
         states.narrow(1, total - n, n)

@@ -142,7 +142,7 @@ impl<B: Backend> Stack<B> {
             || self.prefix() > 0
             || self.relative_attention_bias.val().is_require_grad()
             || self.block.iter().any(|block| block.self_attention.is_fused(pass));
-        if is_padded { None } else { Segments::of(mask) }
+        if is_padded { None } else { Segments::of(mask, 0) }
     }
 
     /// Like [`Self::encode`]; `watch` sees the embeddings and the output of each block.

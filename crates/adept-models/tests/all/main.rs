@@ -13,4 +13,5 @@ mod input;
 mod ladder;
 mod methods;
 mod parity;
+mod shared;
 mod tape;

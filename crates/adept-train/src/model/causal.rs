@@ -25,7 +25,7 @@ pub(super) fn loss<B: Backend, M: CausalBackbone<B>>(
     let [rows, slots, d_model] = adapted.embeddings.dims();
     let prompt = slots - batch.source_width;
     let positions = upload::positions::<B>(batch, prompt, device);
-    let hidden = model.hidden_on(tape, adapted.embeddings, adapted.mask, positions, dropout);
+    let hidden = model.hidden_on(tape, adapted, positions, dropout);
     let (before, labels) = upload::labelled(batch, prompt, device);
     let states = hidden.reshape([rows * slots, d_model]).select(0, before);
     model.head_loss(states, labels)
@@ -45,7 +45,7 @@ pub(super) fn outputs<B: Backend, M: CausalBackbone<B>>(
     let [rows, slots, d_model] = adapted.embeddings.dims();
     let (prompt, width) = (slots - batch.source_width, batch.source_width);
     let positions = upload::positions::<B>(batch, prompt, device);
-    let hidden = model.hidden_on(tape, adapted.embeddings, adapted.mask, positions, dropout);
+    let hidden = model.hidden_on(tape, adapted, positions, dropout);
     let (before, labels) = upload::labelled(batch, prompt, device);
     let own = hidden.clone().narrow(1, prompt, width);
     Outputs {

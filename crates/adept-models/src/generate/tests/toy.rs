@@ -1,5 +1,6 @@
 //! A small decoder-only model for tests: two attention blocks over embeddings with added sinusoidal positions.
 
+use adept_core::AdaptedInput;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
@@ -102,16 +103,12 @@ impl<B: Backend> CausalBackbone<B> for Toy<B> {
     fn hidden_on(
         &self,
         _: Option<&Tape<B>>,
-        embeddings: Tensor<B, 3>,
-        mask: Tensor<B, 2, Bool>,
+        input: AdaptedInput<B>,
         positions: Tensor<B, 2, Int>,
         dropout: f64,
     ) -> Tensor<B, 3> {
-        self.run(
-            embeddings,
-            positions,
-            Reading::new(mask, None, 0, dropout, Sight::default()),
-        )
+        let reading = Reading::new(input.mask, None, 0, dropout, Sight::default());
+        self.run(input.embeddings, positions, reading)
     }
 
     fn head(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2> {
