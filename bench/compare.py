@@ -105,6 +105,7 @@ def main():
     )
     for name in ["target-tokens", "virtual-tokens", "rank", "new-tokens"]:
         parser.add_argument(f"--{name}", type=int, help="as in `adept bench step --help`, where its default stands")
+    parser.add_argument("--peft", action="store_true", help="PyTorch's side as in `bench/peer.py --peft`")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=5, help="timed steps or batches a run")
     parser.add_argument("--warmup", type=int, default=2)
@@ -138,6 +139,7 @@ def main():
                 arguments += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
         ours = [options.adept, "bench", *arguments, "--device", options.device, "--precision", precision]
         peer = [options.python, HERE / "peer.py", *arguments, "--threads", str(threads), "--dtype", DTYPES[precision]]
+        peer += ["--peft"] if options.peft else []
         reports = {"adept": [], "torch": []}
         for turn in range(options.rounds):
             order = [("adept", ours), ("torch", peer)]

@@ -3,7 +3,8 @@
     python bench/peer.py step --size t5-small --tokens 64 --threads 2 --json
 
 transformers' T5, CodeGen (peer_causal.py) or Llama with random weights, no dropout; PT, DePT and ADePT written out by hand
-on `inputs_embeds`, the other methods on a T5 by peer_methods.py (LoRA, (IA)³ and P-tuning are peft's); torch.optim.AdamW with two groups, no clipping. As `adept` does, it computes in float32 without compiling
+on `inputs_embeds`, the other methods on a T5, and LoRA on a decoder, by peer_methods.py (LoRA, (IA)³ and P-tuning are peft's,
+with `--peft` prompt tuning on a decoder, too); torch.optim.AdamW with two groups, no clipping. As `adept` does, it computes in float32 without compiling
 the model unless it is told otherwise (`--dtype`: that of the model, the adapter stays in float32; `--compile`: the training
 step). Batch, padding and options are those of
 `crates/adept-lab/src/bench`. `infer` decodes greedily with `generate()` and its cache, and scores labels with one
@@ -143,7 +144,8 @@ def step(model, adapter, batch, options, report):
 def step_inside(model, batch, options, report):
     """A step of a method of peer_methods.py."""
     model.requires_grad_(False)
-    loss_of, groups = peer_methods.METHODS[options.method](model, options)
+    known = peer_methods.CAUSAL if options.size in peer_causal.SIZES else peer_methods.METHODS
+    loss_of, groups = known[options.method](model, options)
     optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6)
     schedule = transformers.get_linear_schedule_with_warmup(optimiser, WARMUP_STEPS, TOTAL_STEPS)
 
@@ -226,6 +228,9 @@ def main():
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="of the model")
     parser.add_argument("--compile", action="store_true", help="compile the model for training steps")
+    parser.add_argument(
+        "--peft", action="store_true", help="pt and lora on a decoder as peft's users write them: logits of every slot"
+    )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
 
@@ -243,9 +248,14 @@ def main():
         model = T5ForConditionalGeneration(T5Config(decoder_start_token_id=0, **SIZES[options.size])).eval()
         make = make_batch
     model = model.to(options.device, getattr(torch, options.dtype))
-    inside = options.method in peer_methods.METHODS
-    if inside and (causal or options.kind != "step" or options.device != "cpu"):
-        parser.error(f"{options.method} is here for training steps of a T5 on the CPU alone")
+    methods = peer_methods.CAUSAL if causal else peer_methods.METHODS
+    inside = options.method in methods and (options.method != "pt" or options.peft)
+    if inside and (options.kind != "step" or options.device != "cpu"):
+        parser.error(f"{options.method} is here for training steps on the CPU alone")
+    if not inside and options.method not in ("pt", "dept", "adept", "full"):
+        parser.error(f"{options.method} is here for a T5 alone")
+    if options.peft and not (causal and inside):
+        parser.error("--peft is for pt and lora on a decoder")
     adapter = Adapter("full" if inside else options.method, d, m, r, options.tokens).to(options.device)
     batch = make(options.batch, options.tokens, options.target_tokens, model.config.vocab_size)
     batch = tuple(part.to(options.device) for part in batch)

@@ -13,6 +13,10 @@ TINY = dict(vocab_size=320)
 LLAMA_3 = dict(vocab_size=128256, num_attention_heads=32, num_key_value_heads=8, rope_theta=500000.0, rms_norm_eps=1e-5)
 SIZES = {
     "codegen-350m": dict(vocab_size=51200, n_embd=1024, n_layer=20, n_head=16, rotary_dim=32),
+    "smollm2-135m": dict(
+        vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9,
+        num_key_value_heads=3, head_dim=64, rope_theta=100000.0, rms_norm_eps=1e-5, tie_word_embeddings=True,
+    ),
     "llama-3.2-1b": dict(
         LLAMA_3, hidden_size=2048, intermediate_size=8192, num_hidden_layers=16, head_dim=64, tie_word_embeddings=True
     ),

@@ -1,9 +1,11 @@
-"""The methods of the benchmark that act inside a T5: LoRA, (IA)³ and P-tuning by peft, the others as modules and hooks.
+"""The methods of the benchmark that act inside a model: LoRA, (IA)³ and P-tuning by peft, the others as modules and hooks.
+On decoders LoRA, and with `--peft` prompt tuning, as peft's users write them.
 
 Only what `adept bench step` trains by default: ranks, widths and places are those of its `--method`. Each function gets a
 model whose parameters are frozen and returns what is called with the batch and the groups of the optimiser.
 """
 
+import peer_causal
 import peft
 import torch
 from torch import nn
@@ -20,19 +22,46 @@ def plain(model):
     return lambda ids, mask, labels: model(input_ids=ids, attention_mask=mask, labels=labels, use_cache=False).loss
 
 
+def causal(model, peft_loss):
+    """Calls a decoder on rows of token ids whose last ones are labels: the head for those alone, as adept does, or as a
+    model called with labels does it, for every slot."""
+
+    def whole(ids, mask, labels):
+        ignored = torch.full_like(ids[:, : -labels.shape[1]], -100)
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        return model(
+            input_ids=ids, attention_mask=mask, labels=torch.cat([ignored, labels], 1), position_ids=positions, use_cache=False
+        ).loss
+
+    unchanged = lambda x, mask: (x, mask)
+    return whole if peft_loss else lambda *batch: peer_causal.loss(model.get_base_model(), unchanged, batch)
+
+
 def trainable(model):
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 def lora(model, options):
+    is_causal = options.size in peer_causal.SIZES
     config = peft.LoraConfig(
-        task_type="SEQ_2_SEQ_LM", r=options.rank or LORA_RANK, lora_alpha=LORA_ALPHA, lora_dropout=LORA_DROPOUT, target_modules=["q", "v"]
+        task_type="CAUSAL_LM" if is_causal else "SEQ_2_SEQ_LM",
+        r=options.rank or LORA_RANK,
+        lora_alpha=LORA_ALPHA,
+        lora_dropout=LORA_DROPOUT,
+        target_modules=["q_proj", "v_proj"] if is_causal else ["q", "v"],
     )
     model = peft.get_peft_model(model, config)
     # The branches drop values as in training; the rest of the model does not.
     for name, module in model.named_modules():
         module.training = "lora_dropout" in name
-    return plain(model), [group(trainable(model), 3e-4)]
+    return causal(model, options.peft) if is_causal else plain(model), [group(trainable(model), 3e-4)]
+
+
+def pt(model, options):
+    """Prompt tuning of a decoder by peft itself."""
+    config = peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=options.virtual_tokens)
+    model = peft.get_peft_model(model, config).eval()
+    return causal(model, True), [group(trainable(model), 0.3, 0.01)]
 
 
 def ia3(model, options):
@@ -129,6 +158,9 @@ def adapter(model, options):
         inner.register_forward_hook(hook)
     return plain(model), [group(trained, 3e-4)]
 
+
+# Those of a decoder.
+CAUSAL = {"lora": lora, "pt": pt}
 
 METHODS = {
     "lora": lora,
