@@ -235,7 +235,8 @@ pub enum Split {
 /// `adept eval`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  adept eval --adapter runs/one/best --backbone t5-base --task sst2 --data DATA")]
+  adept eval --adapter runs/one/best --backbone t5-base --task sst2 --data DATA
+  adept eval --adapter runs/one/best --backbone t5-base --set train.precision=bf16    # products as in a run in bf16")]
 pub struct Eval {
     /// Adapter folder; without it the bare backbone is scored (such as the `best` folder of method full)
     #[arg(long, value_name = "DIR")]
@@ -441,7 +442,7 @@ impl From<PrecisionArgument> for PrecisionSetting {
   adept bench step --size t5-base --tokens 256 --batch 16 --json
   adept bench infer --size codegen-350m --batch 8")]
 pub struct BenchCase {
-    /// Backbone: t5-small, t5-base, t5-3b, codegen-350m, llama-3.2-1b, llama-3-8b; tiny, tiny-codegen, tiny-llama
+    /// Backbone: t5-small, t5-base, t5-3b, codegen-350m, smollm2-135m, llama-3.2-1b, llama-3-8b; tiny, tiny-codegen, tiny-llama
     #[arg(long, default_value = "t5-small")]
     pub size: BenchSize,
 

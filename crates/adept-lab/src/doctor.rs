@@ -146,7 +146,7 @@ impl fmt::Display for Prediction {
         let o = &self.options;
         writeln!(
             f,
-            "{} ({} blocks), {}: batch {}, {} tokens, m {}, {:?}{}",
+            "{} ({} blocks), {}: batch {}, {} tokens, m {}, {}{}",
             o.size,
             self.depth,
             o.method,

@@ -144,6 +144,8 @@ pub enum Profile {
     Sample,
     /// The tasks' original files (--data) on the project's small T5: takes hours
     RealSmall,
+    /// The tasks' original files (--data) on a decoder such as SmolLM2-135M (--backbone), a hundredth of the paper's steps: takes hours
+    Decoder,
     /// The paper's setting: the tasks' original files (--data), its backbone (--backbone), its number of steps
     Paper,
 }
@@ -151,6 +153,7 @@ pub enum Profile {
 const GLUE: &str = "Examples:
   adept reproduce glue
   adept reproduce glue --profile real-small --data DATA
+  adept reproduce glue --profile decoder --data DATA --backbone smollm2 --tasks sst2,rte
   adept reproduce glue --profile paper --data DATA --backbone t5-base
   adept reproduce glue --data DATA --backbone t5-base --tasks sst2,rte --methods pt,adept --steps 3000 --seeds 42,43
   adept reproduce glue --profile paper --data DATA --backbone t5-base --search paper

@@ -1,6 +1,6 @@
 //! `adept doctor`: predicts what a training step needs, and compares it with what this machine has.
 
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use adept_lab::bench::BenchOptions;
 use adept_lab::doctor::{DoctorError, Measured, Prediction, predict};
@@ -25,14 +25,14 @@ pub fn run(setting: &Setting, arguments: Doctor) -> Result<(), Failure> {
         say(&prediction)?;
     }
     match free {
-        Some(free) if prediction.peak_bytes > free => Err(too_large(setting, &prediction, free)?),
+        Some(free) if prediction.peak_bytes > free => Err(too_large(setting, &prediction, free)),
         Some(free) if !json => say(format_args!("  fits: {} GiB are free on this machine", gibibytes(free))),
         _ => Ok(()),
     }
 }
 
 /// The failure that names what is missing, and what would fit instead.
-fn too_large(setting: &Setting, prediction: &Prediction, free: u64) -> Result<Failure, Failure> {
+fn too_large(setting: &Setting, prediction: &Prediction, free: u64) -> Failure {
     let (needed, has) = (gibibytes(prediction.peak_bytes), gibibytes(free));
     let failure = Failure::run(format!(
         "a step needs {needed} GiB, of which this machine has {has} free"
@@ -61,16 +61,18 @@ fn too_large(setting: &Setting, prediction: &Prediction, free: u64) -> Result<Fa
     }
     let mut hints = Vec::new();
     for (name, options) in smaller {
-        // A method whose blocks cannot be computed again has no such step.
-        if options.resolved().is_ok() {
-            let peak = measured(setting, &options)?.peak_bytes;
-            hints.push(format!("{name} needs {} GiB", gibibytes(peak)));
+        // A method whose blocks cannot be computed again has no such step; what cannot be measured is no advice, and the
+        // answer stands without it.
+        if options.resolved().is_ok()
+            && let Ok(prediction) = measured(setting, &options)
+        {
+            hints.push(format!("{name} needs {} GiB", gibibytes(prediction.peak_bytes)));
         }
     }
-    Ok(match hints.is_empty() {
+    match hints.is_empty() {
         true => failure.hint("smaller batches with `train.accumulation` need less"),
         false => failure.hint(hints.join("; ")),
-    })
+    }
 }
 
 fn gibibytes(bytes: u64) -> String {
@@ -90,7 +92,7 @@ fn measured(setting: &Setting, options: &BenchOptions) -> Result<Prediction, Fai
             .map_err(|cause| format!("{}: {cause}", program.display()))?;
         match output.status.success() {
             true => serde_json::from_slice(&output.stdout).map_err(|cause| cause.to_string()),
-            false => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+            false => Err(cause(&output)),
         }
     };
     predict(options, measure).map_err(|cause| match cause {
@@ -99,14 +101,18 @@ fn measured(setting: &Setting, options: &BenchOptions) -> Result<Prediction, Fai
     })
 }
 
+/// Why a measurement ended without a figure: what it said last, or how the system ended it, as where memory runs out.
+fn cause(output: &Output) -> String {
+    match String::from_utf8_lossy(&output.stderr).trim() {
+        "" => format!("its process ended with {}; was there memory for it?", output.status),
+        said => said.to_owned(),
+    }
+}
+
 /// The command line of a case.
 fn case_arguments(options: &BenchOptions) -> Vec<String> {
-    let precision = match options.precision {
-        PrecisionSetting::F32 => "f32",
-        PrecisionSetting::Bf16 => "bf16",
-    };
-    let mut arguments = vec![format!("--precision={precision}")];
     let named = [
+        ("precision", options.precision.to_string()),
         ("size", options.size.to_string()),
         ("method", options.method.to_string()),
         ("batch", options.batch.to_string()),
@@ -118,7 +124,7 @@ fn case_arguments(options: &BenchOptions) -> Vec<String> {
         ("steps", STEPS[0].to_string()),
         ("warmup", STEPS[1].to_string()),
     ];
-    arguments.extend(named.iter().map(|(name, value)| format!("--{name}={value}")));
+    let mut arguments: Vec<String> = named.iter().map(|(name, value)| format!("--{name}={value}")).collect();
     arguments.extend(options.depth.map(|depth| format!("--depth={depth}")));
     if options.recompute {
         arguments.push("--recompute".to_owned());
@@ -142,4 +148,30 @@ fn group_bytes() -> Option<u64> {
     let folder = std::path::Path::new("/sys/fs/cgroup").join(path.trim_start_matches('/'));
     let number = |name: &str| -> Option<u64> { std::fs::read_to_string(folder.join(name)).ok()?.trim().parse().ok() };
     Some(number("memory.max")?.saturating_sub(number("memory.current")?))
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    fn ended(status: i32, said: &str) -> String {
+        cause(&Output {
+            status: ExitStatus::from_raw(status),
+            stdout: Vec::new(),
+            stderr: said.into(),
+        })
+    }
+
+    #[test]
+    fn a_measurement_that_was_killed_has_a_cause() {
+        assert_eq!(ended(256, "error: no such device\n"), "error: no such device");
+        assert_eq!(
+            ended(9, ""),
+            "its process ended with signal: 9 (SIGKILL); was there memory for it?"
+        );
+    }
 }

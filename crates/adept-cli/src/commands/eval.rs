@@ -42,6 +42,9 @@ impl WithBackend for Work {
         let backbone = run::load_backbone::<AB::InnerBackend>(&self.backbone, &device).map_err(run_failure)?;
         let mut subject = trained::load(arguments.adapter.as_deref(), &backbone, &device)?;
         let (task, config) = settings(&arguments, loudness, &subject)?;
+        let backbone = backbone
+            .in_precision(run::precision_of([&config]), &device)
+            .map_err(run_failure)?;
         subject.prepare(&config, &backbone)?;
         let task = run::prepare_task(task, &config, &backbone, self.cache.as_deref()).map_err(run_failure)?;
         let prompt = subject.adapter.virtual_tokens();

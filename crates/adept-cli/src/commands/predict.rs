@@ -45,6 +45,9 @@ impl WithBackend for Work {
         let mut subject = trained::load(arguments.adapter.as_deref(), &backbone, &device)?;
         let settings = settings(&arguments, loudness, &backbone, &subject)?;
         let (form, config) = (&settings.form, &settings.config);
+        let backbone = backbone
+            .in_precision(run::precision_of([config]), &device)
+            .map_err(run_failure)?;
         subject.prepare(config, &backbone)?;
         let encoder = form.encoder(&backbone.tokenizer);
         let longest = form.lengths(config, settings.target_width).map_err(run_failure)?.source;

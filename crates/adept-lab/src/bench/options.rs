@@ -24,6 +24,10 @@ pub enum BenchSize {
     /// CodeGen: d_model 1024, 20 layers, 16 heads, vocabulary 51,200: 357 million parameters.
     #[serde(rename = "codegen-350m")]
     CodeGen350M,
+    /// SmolLM2, a Llama: d_model 576, 30 layers, 9 query and 3 key/value heads, vocabulary 49,152, tied: 135 million
+    /// parameters.
+    #[serde(rename = "smollm2-135m")]
+    SmolLm2Of135M,
     /// Llama 3.2: d_model 2048, 16 layers, 32 query and 8 key/value heads, vocabulary 128,256, tied: 1.24 billion
     /// parameters.
     #[serde(rename = "llama-3.2-1b")]
@@ -44,11 +48,12 @@ pub enum BenchSize {
 
 impl BenchSize {
     /// Every size.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::T5Small,
         Self::T5Base,
         Self::T5Of3B,
         Self::CodeGen350M,
+        Self::SmolLm2Of135M,
         Self::Llama32Of1B,
         Self::Llama3Of8B,
         Self::Tiny,
@@ -63,6 +68,7 @@ impl BenchSize {
             Self::T5Base => "t5-base",
             Self::T5Of3B => "t5-3b",
             Self::CodeGen350M => "codegen-350m",
+            Self::SmolLm2Of135M => "smollm2-135m",
             Self::Llama32Of1B => "llama-3.2-1b",
             Self::Llama3Of8B => "llama-3-8b",
             Self::Tiny => "tiny",
@@ -88,7 +94,7 @@ impl FromStr for BenchSize {
             .ok_or_else(|| BenchError::Unknown {
                 option: "size",
                 found: name.to_owned(),
-                known: "t5-small, t5-base, t5-3b, codegen-350m, llama-3.2-1b, llama-3-8b, tiny, tiny-codegen, tiny-llama",
+                known: "t5-small, t5-base, t5-3b, codegen-350m, smollm2-135m, llama-3.2-1b, llama-3-8b, tiny, tiny-codegen, tiny-llama",
             })
     }
 }

@@ -38,6 +38,21 @@ impl Shape {
             BenchSize::T5Base => Self::T5(T5Config::t5_base()),
             BenchSize::T5Of3B => Self::T5(T5Config::t5_3b()),
             BenchSize::CodeGen350M => Self::CodeGen(CodeGenConfig::codegen_350m()),
+            BenchSize::SmolLm2Of135M => Self::Llama(LlamaConfig {
+                vocab_size: 49_152,
+                hidden_size: 576,
+                intermediate_size: 1536,
+                num_hidden_layers: 30,
+                num_attention_heads: 9,
+                num_key_value_heads: 3,
+                head_dim: 64,
+                rope_theta: 100_000.0,
+                tie_word_embeddings: true,
+                bos_token_id: Some(1),
+                eos_token_ids: vec![2],
+                pad_token_id: 2,
+                ..LlamaConfig::llama_3_8b()
+            }),
             BenchSize::Llama32Of1B => Self::Llama(LlamaConfig {
                 hidden_size: 2048,
                 intermediate_size: 8192,

@@ -28,13 +28,15 @@ pub enum ProfileName {
     Sample,
     /// The user's GLUE files on the project's backbone: hours.
     RealSmall,
+    /// The user's files on the user's small decoder, a hundredth of the paper's steps: hours.
+    Decoder,
     /// The paper's setting: days on a CPU.
     Paper,
 }
 
 impl ProfileName {
     /// All profiles, smallest first.
-    pub const ALL: [Self; 3] = [Self::Sample, Self::RealSmall, Self::Paper];
+    pub const ALL: [Self; 4] = [Self::Sample, Self::RealSmall, Self::Decoder, Self::Paper];
 
     /// Name for `--profile`.
     #[must_use]
@@ -42,6 +44,7 @@ impl ProfileName {
         match self {
             Self::Sample => "sample",
             Self::RealSmall => "real-small",
+            Self::Decoder => "decoder",
             Self::Paper => "paper",
         }
     }
@@ -50,6 +53,7 @@ impl ProfileName {
         match self {
             Self::Sample => include_str!("../../profiles/sample.toml"),
             Self::RealSmall => include_str!("../../profiles/real-small.toml"),
+            Self::Decoder => include_str!("../../profiles/decoder.toml"),
             Self::Paper => include_str!("../../profiles/paper.toml"),
         }
     }

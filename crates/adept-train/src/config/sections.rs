@@ -1,6 +1,7 @@
 //! The sections of a configuration and their words. The meanings are those of [`super::fields::fields`].
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use adept_core::FanIn;
@@ -322,6 +323,15 @@ pub enum PrecisionSetting {
     F32,
     /// Operands in bfloat16, sums in float32.
     Bf16,
+}
+
+impl fmt::Display for PrecisionSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        })
+    }
 }
 
 impl From<PrecisionSetting> for Precision {

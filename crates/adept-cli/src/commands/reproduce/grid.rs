@@ -171,6 +171,7 @@ pub fn profile_name(arguments: &Runs) -> Result<ProfileName, Failure> {
     match (arguments.profile, &arguments.data, &arguments.backbone) {
         (Some(args::Profile::Sample), ..) | (None, None, None) => Ok(ProfileName::Sample),
         (Some(args::Profile::RealSmall), ..) => Ok(ProfileName::RealSmall),
+        (Some(args::Profile::Decoder), ..) => Ok(ProfileName::Decoder),
         (Some(args::Profile::Paper), ..) | (None, Some(_), Some(_)) => Ok(ProfileName::Paper),
         (None, Some(_), None) => Err(
             Failure::input("--data alone: add --backbone DIR for the paper's setting")
