@@ -80,29 +80,40 @@ fn merge(merge: Merge) -> String {
     }
 }
 
-/// The README's table: every method on every family of backbones.
+/// The README's table: every method on every family of backbones; families that agree in all methods share a column.
 pub fn support_matrix() -> String {
-    let families: Vec<&str> = Family::ALL.iter().map(|family| family.title()).collect();
+    let mut columns: Vec<(Vec<&str>, Vec<&str>)> = Vec::new();
+    for family in Family::ALL {
+        let states: Vec<&str> = TrainMethod::all().map(|method| state(method, *family)).collect();
+        match columns.iter_mut().find(|(_, known)| *known == states) {
+            Some((titles, _)) => titles.push(family.title()),
+            None => columns.push((vec![family.title()], states)),
+        }
+    }
+    let titles: Vec<String> = columns.iter().map(|(titles, _)| titles.join(", ")).collect();
     let mut table = format!(
         "| method | {} |\n|---|{}\n",
-        families.join(" | "),
-        "---|".repeat(families.len())
+        titles.join(" | "),
+        "---|".repeat(columns.len())
     );
-    for method in TrainMethod::all() {
+    for (row, method) in TrainMethod::all().enumerate() {
         let title = method
             .adapter()
             .map_or("full fine-tuning", |method| method.info().title);
-        let needs_encoder = method.adapter().is_some_and(Method::needs_encoder);
-        let is_ladder = method.adapter() == Some(Method::Lst);
-        let states = Family::ALL.iter().map(|family| match () {
-            () if needs_encoder && family.is_causal() => "no: it needs an encoder",
-            () if is_ladder && !family.runs_side_network() => "no: it does not copy such blocks",
-            () => "yes",
-        });
-        let states: Vec<&str> = states.collect();
+        let states: Vec<&str> = columns.iter().map(|(_, states)| states[row]).collect();
         let _ = writeln!(table, "| {title} (`{method}`) | {} |", states.join(" | "));
     }
     table
+}
+
+fn state(method: TrainMethod, family: Family) -> &'static str {
+    let needs_encoder = method.adapter().is_some_and(Method::needs_encoder);
+    let is_ladder = method.adapter() == Some(Method::Lst);
+    match () {
+        () if needs_encoder && family.is_causal() => "no: it needs an encoder",
+        () if is_ladder && !family.runs_side_network() => "no: it does not copy such blocks",
+        () => "yes",
+    }
 }
 
 #[cfg(test)]
