@@ -1,0 +1,129 @@
+//! `gemma`, `gemma2` and `gemma3` (its text model). Norms are stored as they are multiplied with, 1 larger than in
+//! Hugging Face's checkpoints; the head is the embedding.
+
+use serde_json::json;
+
+use super::llama_like::{self, Blocks, Names, PLAIN, Sizes};
+use super::tensors::Change;
+use super::{Model, Source};
+use crate::container::{List, Value};
+use crate::error::GgufError;
+
+const BLOCKS: Blocks = Blocks {
+    norm: Change::MinusOne,
+    ..PLAIN
+};
+
+pub(super) fn read_1(source: &Source<'_>) -> Result<Model, GgufError> {
+    let names = Names {
+        class: "GemmaForCausalLM",
+        model_type: "gemma",
+    };
+    Ok(read(source, names, &BLOCKS)?.0)
+}
+
+pub(super) fn read_2(source: &Source<'_>) -> Result<Model, GgufError> {
+    let names = Names {
+        class: "Gemma2ForCausalLM",
+        model_type: "gemma2",
+    };
+    let blocks = Blocks {
+        has_output_norms: true,
+        ..BLOCKS
+    };
+    let (mut model, sizes) = read(source, names, &blocks)?;
+    let config = &mut model.config;
+    // The caps of the published models, which llama.cpp takes where a file says nothing.
+    let cap = source.find_number("attn_logit_softcapping")?.unwrap_or(50.0);
+    config.insert("attn_logit_softcapping".to_owned(), json!(cap));
+    let cap = source.find_number("final_logit_softcapping")?.unwrap_or(30.0);
+    config.insert("final_logit_softcapping".to_owned(), json!(cap));
+    config.insert("query_pre_attn_scalar".to_owned(), query_scalar(source, &sizes, 46)?);
+    // Every other block has it.
+    let window = source.find_count(WINDOW)?.unwrap_or(4096);
+    config.insert("sliding_window".to_owned(), json!(window));
+    Ok(model)
+}
+
+pub(super) fn read_3(source: &Source<'_>) -> Result<Model, GgufError> {
+    let names = Names {
+        class: "Gemma3ForCausalLM",
+        model_type: "gemma3_text",
+    };
+    let blocks = Blocks {
+        has_head_norms: true,
+        has_output_norms: true,
+        ..BLOCKS
+    };
+    let (mut model, sizes) = read(source, names, &blocks)?;
+    let config = &mut model.config;
+    config.insert("attn_logit_softcapping".to_owned(), json!(null));
+    let cap = source.find_number("final_logit_softcapping")?;
+    config.insert("final_logit_softcapping".to_owned(), json!(cap));
+    config.insert("query_pre_attn_scalar".to_owned(), query_scalar(source, &sizes, 62)?);
+    // The positions of blocks with a window are not scaled.
+    let theta = source.find_number("rope.freq_base_swa")?.unwrap_or(10_000.0);
+    config.insert("rope_local_base_freq".to_owned(), json!(theta));
+    let window = source.find_count(WINDOW)?;
+    config.insert("sliding_window".to_owned(), json!(window));
+    let types = |is_windowed: &dyn Fn(usize) -> bool| -> Vec<&str> {
+        let name = |block| {
+            if is_windowed(block) {
+                "sliding_attention"
+            } else {
+                "full_attention"
+            }
+        };
+        (0..sizes.blocks).map(name).collect()
+    };
+    let layers = match (window, source.value(PATTERN)) {
+        (None, _) => types(&|_| false),
+        (Some(_), None) => types(&|block| !(block + 1).is_multiple_of(USUAL)),
+        (Some(_), Some(Value::List(List::Flag(windowed)))) if windowed.len() == sizes.blocks => {
+            types(&|block| windowed[block])
+        }
+        (Some(_), Some(found)) => {
+            let nth = source.find_count(PATTERN).ok().flatten().filter(|nth| *nth > 0);
+            let expected = format!("1 or more, or a Boolean for each of {} blocks", sizes.blocks);
+            let nth = nth.ok_or_else(|| source.refuse(PATTERN, expected, found.describe()))?;
+            config.insert("sliding_window_pattern".to_owned(), json!(nth));
+            types(&|block| !(block + 1).is_multiple_of(nth))
+        }
+    };
+    config.insert("layer_types".to_owned(), json!(layers));
+    Ok(model)
+}
+
+const WINDOW: &str = "attention.sliding_window";
+const PATTERN: &str = "attention.sliding_window_pattern";
+/// Every block of this number sees everything in Gemma 3, where a file says nothing.
+const USUAL: usize = 6;
+
+fn read(source: &Source<'_>, names: Names, blocks: &Blocks) -> Result<(Model, Sizes), GgufError> {
+    let (mut model, sizes) = llama_like::read(source, names, blocks)?;
+    for key in ["hidden_act", "hidden_activation"] {
+        model.config.insert(key.to_owned(), json!("gelu_pytorch_tanh"));
+    }
+    model.config.insert("attention_bias".to_owned(), json!(false));
+    Ok((model, sizes))
+}
+
+/// What scores are divided by the square root of: the channels of a head, but those of the width divided by the heads
+/// in the largest model of 27 billion parameters, which llama.cpp, too, knows by its number of blocks.
+fn query_scalar(source: &Source<'_>, sizes: &Sizes, largest: usize) -> Result<serde_json::Value, GgufError> {
+    const SCALE: &str = "attention.scale";
+    match source.find_number(SCALE)? {
+        Some(scale) if scale > 0.0 => {
+            let scalar = scale.powi(-2);
+            // The file's f32 hides that it is a whole number.
+            let whole = scalar.round();
+            Ok(match (scalar - whole).abs() < 1e-5 * scalar {
+                true => json!(whole),
+                false => json!(scalar),
+            })
+        }
+        Some(found) => Err(source.refuse(SCALE, "more than 0", found)),
+        None if sizes.blocks == largest => Ok(json!(sizes.width / sizes.heads)),
+        None => Ok(json!(sizes.head_dim)),
+    }
+}

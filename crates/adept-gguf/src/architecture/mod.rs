@@ -1,0 +1,91 @@
+//! Architectures: what a model's metadata says in the words of transformers' `config.json`, and which of its tensors
+//! becomes which of Hugging Face's. Each is a file and a line in the table.
+
+mod gemma;
+mod gpt2;
+mod gpt_neox;
+mod llama;
+mod llama_like;
+mod phi3;
+mod qwen;
+mod rope;
+mod smollm3;
+mod source;
+mod tensors;
+
+use serde_json::{Map, Value};
+
+use crate::container::Gguf;
+use crate::error::GgufError;
+use crate::nearest;
+pub(crate) use source::Source;
+pub(crate) use tensors::{Change, RowOrder, Wanted};
+
+/// A model in Hugging Face's words.
+#[derive(Debug)]
+pub(crate) struct Model {
+    /// llama.cpp's name of its architecture.
+    pub architecture: &'static str,
+    /// `config.json` without token ids and element type.
+    pub config: Map<String, Value>,
+    /// Its tensors, in the order in which they are written.
+    pub tensors: Vec<Wanted>,
+    /// Rows of the embedding.
+    pub vocabulary: usize,
+    /// Positions it was trained for.
+    pub positions: usize,
+}
+
+type Read = fn(&Source<'_>) -> Result<Model, GgufError>;
+
+/// By `general.architecture`.
+const ARCHITECTURES: [(&str, Read); 10] = [
+    ("llama", llama::read),
+    ("qwen2", qwen::read_2),
+    ("qwen3", qwen::read_3),
+    ("smollm3", smollm3::read),
+    ("phi3", phi3::read),
+    ("gemma", gemma::read_1),
+    ("gemma2", gemma::read_2),
+    ("gemma3", gemma::read_3),
+    ("gptneox", gpt_neox::read),
+    ("gpt2", gpt2::read),
+];
+
+/// Tensors of rotary factors, which become part of the configuration.
+const FACTORS: [&str; 3] = [rope::LLAMA_3, rope::LONG, rope::SHORT];
+
+/// Describes a model, and checks that its tensors are those of its architecture, with their shapes.
+///
+/// # Errors
+/// An unknown architecture, missing or impossible metadata, tensors that are missing, too many, or of another shape.
+pub(crate) fn model(gguf: &Gguf) -> Result<Model, GgufError> {
+    const KEY: &str = "general.architecture";
+    let found = gguf.metadata().text(KEY)?;
+    let Some((name, read)) = ARCHITECTURES.iter().find(|(name, _)| *name == found) else {
+        let known: Vec<&str> = ARCHITECTURES.iter().map(|(name, _)| *name).collect();
+        return Err(nearest::unknown(gguf.metadata().path(), KEY, found, known));
+    };
+    let source = Source::new(gguf, name);
+    if let Some(experts) = source.find_count("expert_count")?
+        && experts > 0
+    {
+        return Err(source.refuse("expert_count", "0: mixtures of experts are not supported", experts));
+    }
+    let model = read(&source)?;
+    for wanted in &model.tensors {
+        wanted.check(gguf)?;
+    }
+    let is_known = |name: &str| FACTORS.contains(&name) || model.tensors.iter().any(|wanted| wanted.from == name);
+    match gguf
+        .names()
+        .find(|name| !is_known(name) && !source.is_copied_head(name))
+    {
+        None => Ok(model),
+        Some(tensor) => Err(GgufError::UnexpectedTensor {
+            path: gguf.metadata().path().to_owned(),
+            tensor: tensor.to_owned(),
+            architecture: name,
+        }),
+    }
+}

@@ -1,0 +1,164 @@
+//! Rotary positions: the base of the frequencies, and how they are scaled for longer texts.
+
+use std::f64::consts::TAU;
+
+use serde_json::{Value, json};
+
+use super::Source;
+use super::llama_like::Sizes;
+use crate::error::GgufError;
+
+/// Llama 3's factors, one for each frequency.
+pub(super) const LLAMA_3: &str = "rope_freqs.weight";
+/// LongRoPE's factors for long texts.
+pub(super) const LONG: &str = "rope_factors_long.weight";
+/// LongRoPE's factors for short texts.
+pub(super) const SHORT: &str = "rope_factors_short.weight";
+/// Positions before the scaling.
+pub(super) const ORIGINAL: &str = "rope.scaling.original_context_length";
+
+/// In the words of `config.json`.
+#[derive(Debug)]
+pub(super) struct Rope {
+    pub theta: f64,
+    /// `rope_scaling`.
+    pub scaling: Value,
+}
+
+pub(super) fn read(source: &Source<'_>, sizes: &Sizes) -> Result<Rope, GgufError> {
+    const BASE: &str = "rope.freq_base";
+    const KIND: &str = "rope.scaling.type";
+    let theta = source.find_number(BASE)?.unwrap_or(10_000.0);
+    if theta <= 0.0 {
+        return Err(source.refuse(BASE, "more than 0", theta));
+    }
+    let factor = || {
+        let factor = source.number("rope.scaling.factor")?;
+        match factor > 0.0 {
+            true => Ok(factor),
+            false => Err(source.refuse("rope.scaling.factor", "more than 0", factor)),
+        }
+    };
+    let scaling = match source.find_text(KIND)? {
+        None | Some("none") => match source.find_number("rope.scale_linear")? {
+            // What converters wrote before there were kinds.
+            Some(factor) if factor > 1.0 => json!({ "rope_type": "linear", "factor": factor }),
+            _ => Value::Null,
+        },
+        Some("linear") => json!({ "rope_type": "linear", "factor": factor()? }),
+        Some("yarn") => yarn(source, factor()?)?,
+        // The family reads its tensors.
+        Some("longrope") => Value::Null,
+        Some(found) => return Err(source.refuse(KIND, "none, linear, yarn or longrope", found)),
+    };
+    let factors = source.floats(LLAMA_3)?;
+    let scaling = match (factors, scaling) {
+        (Some(factors), Value::Null) => llama_3(source, sizes, theta, &factors)?,
+        (_, scaling) => scaling,
+    };
+    Ok(Rope { theta, scaling })
+}
+
+fn yarn(source: &Source<'_>, factor: f64) -> Result<Value, GgufError> {
+    let mut scaling = json!({
+        "rope_type": "yarn",
+        "factor": factor,
+        "original_max_position_embeddings": source.count(ORIGINAL)?,
+    });
+    for (from, to) in [
+        ("rope.scaling.yarn_attn_factor", "attention_factor"),
+        ("rope.scaling.yarn_beta_fast", "beta_fast"),
+        ("rope.scaling.yarn_beta_slow", "beta_slow"),
+    ] {
+        if let Some(value) = source.find_number(from)? {
+            scaling[to] = json!(value);
+        }
+    }
+    Ok(scaling)
+}
+
+/// Phi-3's `rope_scaling`, whose factors are tensors.
+pub(super) fn long(
+    source: &Source<'_>,
+    sizes: &Sizes,
+    rotated: usize,
+    original: usize,
+) -> Result<Option<Value>, GgufError> {
+    const ATTENTION: &str = "rope.scaling.attn_factor";
+    let (Some(long), Some(short)) = (source.floats(LONG)?, source.floats(SHORT)?) else {
+        return Ok(None);
+    };
+    for (tensor, factors) in [(LONG, &long), (SHORT, &short)] {
+        if factors.len() != rotated / 2 {
+            return Err(source.refuse_factors(tensor, "expected one factor for each pair of rotated channels"));
+        }
+    }
+    let mut scaling = json!({ "type": "longrope", "long_factor": long, "short_factor": short });
+    // Scores grow with the length by a rule that readers know; only another number has to be said.
+    let stretch = sizes.positions as f64 / original.max(1) as f64;
+    let usual = match stretch > 1.0 {
+        true => (1.0 + stretch.ln() / (original as f64).ln()).sqrt(),
+        false => 1.0,
+    };
+    if let Some(found) = source.find_number(ATTENTION)?
+        && (found - usual).abs() > 1e-4 * usual
+    {
+        scaling["attention_factor"] = json!(found);
+    }
+    Ok(Some(scaling))
+}
+
+/// Finds the parameters that give Llama 3's factors. `low_freq_factor` is 1 in every model, and only the quotients of it,
+/// `high_freq_factor` and the original length count. High frequencies keep their factor of 1, low ones have the largest,
+/// and those in between tell the rest.
+fn llama_3(source: &Source<'_>, sizes: &Sizes, theta: f64, factors: &[f64]) -> Result<Value, GgufError> {
+    /// The file's f32, with room for how the converter rounded.
+    const TOLERANCE: f64 = 1e-4;
+    if factors.len() != sizes.head_dim / 2 {
+        return Err(source.refuse_factors(LLAMA_3, "expected one factor for each pair of channels of a head"));
+    }
+    let is_close = |one: f64, other: f64| (one - other).abs() <= TOLERANCE * other.abs();
+    let factor = factors.iter().copied().fold(1.0, f64::max);
+    if factors.iter().all(|found| is_close(*found, 1.0)) {
+        return Ok(Value::Null);
+    }
+    let misfit = |high: f64, original: usize| {
+        let expected = |pair: usize| llama_3_factor(theta, sizes.head_dim, pair, factor, high, original as f64);
+        let off = factors
+            .iter()
+            .enumerate()
+            .map(|(pair, found)| (found / expected(pair) - 1.0).abs());
+        off.fold(0.0, f64::max)
+    };
+    let highs = [4.0, 2.0, 8.0, 16.0, 32.0];
+    // Llama 3's own length first: of several that fit equally well, the first is taken.
+    let lengths = || std::iter::once(8192).chain((3..24).map(|bits| 1usize << bits));
+    let candidates = highs
+        .into_iter()
+        .flat_map(|high| lengths().map(move |original| (high, original)));
+    let best = candidates.min_by(|one, other| misfit(one.0, one.1).total_cmp(&misfit(other.0, other.1)));
+    match best {
+        Some((high, original)) if misfit(high, original) <= TOLERANCE => Ok(json!({
+            "rope_type": "llama3",
+            "factor": factor,
+            "high_freq_factor": high,
+            "low_freq_factor": 1.0,
+            "original_max_position_embeddings": original,
+        })),
+        _ => Err(source.refuse_factors(LLAMA_3, "no parameters of Llama 3's rotary scaling give these factors")),
+    }
+}
+
+/// By what the frequency of a pair of channels is divided.
+fn llama_3_factor(theta: f64, head_dim: usize, pair: usize, factor: f64, high: f64, original: f64) -> f64 {
+    let wavelength = TAU * theta.powf(2.0 * pair as f64 / head_dim as f64);
+    let turns = original / wavelength;
+    if turns > high {
+        1.0
+    } else if turns < 1.0 {
+        factor
+    } else {
+        let part = (turns - 1.0) / (high - 1.0);
+        1.0 / ((1.0 - part) / factor + part)
+    }
+}

@@ -1,0 +1,13 @@
+//! GGUF's container: metadata and tensors, in one file or in several.
+
+mod cursor;
+mod header;
+mod metadata;
+mod split;
+mod value;
+
+pub use header::{Header, TensorInfo};
+pub(crate) use metadata::Metadata;
+pub(crate) use split::{Gguf, Tensor};
+pub(crate) use value::same_decimal;
+pub use value::{List, Value};

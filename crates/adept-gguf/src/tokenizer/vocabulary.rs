@@ -1,0 +1,165 @@
+//! Tokens with their types.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::container::{List, Metadata, Value as Found};
+use crate::error::GgufError;
+
+const TOKENS: &str = "tokenizer.ggml.tokens";
+const TYPES: &str = "tokenizer.ggml.token_type";
+const SCORES: &str = "tokenizer.ggml.scores";
+
+/// What a token is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TokenKind {
+    Normal,
+    Unknown,
+    /// Stands for something else than a text, as the end of one.
+    Control,
+    /// Is found in texts before they are split.
+    UserDefined,
+    Unused,
+    Byte,
+}
+
+impl TokenKind {
+    fn numbered(number: i64) -> Option<Self> {
+        Some(match number {
+            1 => Self::Normal,
+            2 => Self::Unknown,
+            3 => Self::Control,
+            4 => Self::UserDefined,
+            5 => Self::Unused,
+            6 => Self::Byte,
+            _ => return None,
+        })
+    }
+}
+
+/// A model's tokens by id.
+#[derive(Debug)]
+pub(super) struct Vocabulary<'a> {
+    metadata: &'a Metadata,
+    texts: &'a [String],
+    kinds: Vec<TokenKind>,
+}
+
+impl<'a> Vocabulary<'a> {
+    /// Reads the tokens of a model whose embedding has so many rows.
+    pub fn read(metadata: &'a Metadata, rows: usize) -> Result<Self, GgufError> {
+        let texts = metadata.texts(TOKENS)?;
+        if texts.is_empty() || texts.len() > rows {
+            let expected = format!("1 to {rows} tokens, the rows of the embedding");
+            return Err(metadata.refuse(TOKENS, expected, texts.len()));
+        }
+        let kinds: Vec<i64> = match metadata.get(TYPES) {
+            // Before there were types, all tokens were normal.
+            None => vec![1; texts.len()],
+            Some(Found::List(List::Signed(kinds))) => kinds.clone(),
+            Some(Found::List(List::Unsigned(kinds))) => {
+                kinds.iter().map(|kind| i64::try_from(*kind).unwrap_or(-1)).collect()
+            }
+            Some(found) => return Err(metadata.refuse(TYPES, "a list of integers", found.describe())),
+        };
+        if kinds.len() != texts.len() {
+            let expected = format!("one type for each of {} tokens", texts.len());
+            return Err(metadata.refuse(TYPES, expected, format!("{} types", kinds.len())));
+        }
+        let read = |(id, kind): (usize, &i64)| {
+            let unknown = || metadata.refuse(TYPES, "types from 1 to 6", format!("{kind} for token {id}"));
+            TokenKind::numbered(*kind).ok_or_else(unknown)
+        };
+        let kinds = kinds.iter().enumerate().map(read).collect::<Result<_, _>>()?;
+        Ok(Self { metadata, texts, kinds })
+    }
+
+    /// Tokens of texts, without what fills the vocabulary up to the rows of the embedding: converters name rows without
+    /// a token `[PAD` and their number.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &'a str, TokenKind)> {
+        let all = self.texts.iter().zip(&self.kinds).enumerate();
+        all.map(|(id, (text, kind))| (id, text.as_str(), *kind))
+            .filter(|(id, text, kind)| *kind != TokenKind::Unused || *text != format!("[PAD{id}]"))
+    }
+
+    /// Number of tokens without fillers.
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// The text of a token.
+    pub fn text(&self, id: usize) -> Option<&'a str> {
+        self.texts.get(id).map(String::as_str)
+    }
+
+    /// Ids by text, in the form that `text` gives them.
+    pub fn ids(&self, text: impl Fn(&str, TokenKind) -> String) -> Result<HashMap<String, usize>, GgufError> {
+        let mut ids = HashMap::new();
+        for (id, token, kind) in self.iter() {
+            let token = text(token, kind);
+            if let Some(first) = ids.insert(token.clone(), id) {
+                return Err(GgufError::DuplicateToken {
+                    path: self.metadata.path().to_owned(),
+                    token,
+                    first,
+                    second: id,
+                });
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Scores, one for each token.
+    pub fn scores(&self) -> Result<&'a [f64], GgufError> {
+        match self.metadata.get(SCORES) {
+            None => Err(self.metadata.missing(SCORES)),
+            Some(Found::List(List::Float(scores))) if scores.len() == self.texts.len() => Ok(scores),
+            Some(found) => {
+                let expected = format!("a number for each of {} tokens", self.texts.len());
+                Err(self.metadata.refuse(SCORES, expected, found.describe()))
+            }
+        }
+    }
+
+    /// The entries of `added_tokens`: what is found in texts before they are split. With `strips`, those that are no
+    /// part of a text swallow the spaces behind them: Phi-3's do, which GGUF has no word for.
+    pub fn added(&self, strips: bool) -> Vec<Value> {
+        /// Tokens that do not in Phi-3's own tokenizer.
+        const KEEP_SPACES: [&str; 3] = ["<unk>", "<s>", "<|endoftext|>"];
+        let is_pieces = matches!(self.metadata.find_text("tokenizer.ggml.model"), Ok(Some("llama")));
+        let entry = |(id, text, kind): (usize, &str, TokenKind)| {
+            let is_special = kind != TokenKind::UserDefined;
+            json!({
+                "id": id,
+                "content": text,
+                "single_word": false,
+                "lstrip": false,
+                "rstrip": strips && is_pieces && is_special && !KEEP_SPACES.contains(&text),
+                "normalized": false,
+                "special": is_special,
+            })
+        };
+        self.iter()
+            .filter(|(_, text, kind)| match kind {
+                TokenKind::Control | TokenKind::Unknown => true,
+                // Runs of spaces are pieces of the model, found behind its normalizer.
+                TokenKind::UserDefined => !(is_pieces && is_spaces(text)),
+                _ => false,
+            })
+            .map(entry)
+            .collect()
+    }
+}
+
+/// Whether a token consists of spaces alone.
+pub(super) fn is_spaces(text: &str) -> bool {
+    text.bytes().all(|byte| byte == b' ')
+}
+
+/// A vocabulary as `tokenizer.json` has it: in the order of its ids.
+pub(super) fn entries(ids: &HashMap<String, usize>) -> Map<String, Value> {
+    let mut sorted: Vec<(&String, usize)> = ids.iter().map(|(text, id)| (text, *id)).collect();
+    sorted.sort_by_key(|(_, id)| *id);
+    sorted.into_iter().map(|(text, id)| (text.clone(), id.into())).collect()
+}

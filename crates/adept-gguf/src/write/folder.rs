@@ -1,0 +1,155 @@
+//! The output folder: written beside its place, synced, and renamed as a whole.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::error::GgufError;
+
+const CONFIG: &str = "config.json";
+/// Key in `config.json` that marks a model written by this project, in analogy to `transformers_version`.
+const VERSION_KEY: &str = "adept_version";
+/// Names of everything that an import writes, but for weights.
+const FILES: [&str; 4] = [
+    CONFIG,
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+];
+
+/// A folder that does not have its name yet. Dropping it removes it.
+pub(crate) struct Folder {
+    target: PathBuf,
+    staging: TempDir,
+    inner: PathBuf,
+}
+
+/// Refuses a target that an import may not write: anything but a new or empty folder, or with `overwrite` an earlier
+/// import to which nothing was added.
+pub(crate) fn check_target(target: &Path, overwrite: bool) -> Result<(), GgufError> {
+    let taken = |reason: String| GgufError::Taken {
+        dir: target.to_owned(),
+        reason,
+    };
+    let entries = match fs::read_dir(target) {
+        Ok(entries) => entries,
+        Err(_) if target.symlink_metadata().is_err() => return Ok(()),
+        Err(_) => return Err(taken("expected a folder, found something else".to_owned())),
+    };
+    let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
+    let names: Vec<String> = names.collect::<Result<_, _>>().map_err(|source| GgufError::Io {
+        path: target.to_owned(),
+        source,
+    })?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    let is_ours = || {
+        let text = fs::read(target.join(CONFIG)).ok()?;
+        adept_files::json_object(&text)
+            .ok()?
+            .contains_key(VERSION_KEY)
+            .then_some(())
+    };
+    if is_ours().is_none() {
+        return Err(taken(
+            "expected a new or empty folder, found files of another program".to_owned(),
+        ));
+    }
+    let is_written = |name: &str| {
+        let is_weights = name.starts_with("model") && (name.ends_with(".safetensors") || name.ends_with(".index.json"));
+        FILES.contains(&name) || is_weights
+    };
+    match names.iter().find(|name| !is_written(name)) {
+        Some(other) => Err(taken(format!(
+            "expected a new or empty folder, found `{other}`, which no import has written"
+        ))),
+        None if overwrite => Ok(()),
+        None => Err(taken(
+            "expected a new or empty folder, found an earlier import".to_owned(),
+        )),
+    }
+}
+
+impl Folder {
+    /// Begins a folder beside the target, on the same file system.
+    pub fn beside(target: &Path) -> Result<Self, GgufError> {
+        let parent = parent(target);
+        fs::create_dir_all(parent).map_err(|source| write_error(parent, source))?;
+        let staging = tempfile::Builder::new()
+            .prefix(".adept-")
+            .suffix(".tmp")
+            .tempdir_in(parent)
+            .map_err(|source| write_error(parent, source))?;
+        // Of the permissions that any new folder has; a temporary one is its owner's alone.
+        let inner = staging.path().join("model");
+        fs::create_dir(&inner).map_err(|source| write_error(&inner, source))?;
+        Ok(Self {
+            target: target.to_owned(),
+            staging,
+            inner,
+        })
+    }
+
+    /// Where to write.
+    pub fn path(&self) -> &Path {
+        &self.inner
+    }
+
+    /// Writes a JSON file; `config.json` is marked as ours.
+    pub fn json(&self, name: &str, value: &Value) -> Result<(), GgufError> {
+        let path = self.inner.join(name);
+        let mut value = value.clone();
+        if name == CONFIG {
+            value[VERSION_KEY] = env!("CARGO_PKG_VERSION").into();
+        }
+        write_json(&path, &value)
+    }
+
+    /// Gives the folder its name, in place of an earlier import's.
+    pub fn finish(self) -> Result<(), GgufError> {
+        let failed = |source| write_error(&self.target, source);
+        sync(&self.inner)?;
+        if self.target.exists() {
+            fs::rename(&self.target, self.staging.path().join("earlier")).map_err(failed)?;
+        }
+        fs::rename(&self.inner, &self.target).map_err(failed)?;
+        sync(parent(&self.target))
+    }
+}
+
+/// Writes a JSON text and syncs it.
+pub(super) fn write_json(path: &Path, value: &Value) -> Result<(), GgufError> {
+    let write = || {
+        let mut file = BufWriter::new(File::create(path)?);
+        serde_json::to_writer_pretty(&mut file, value)?;
+        file.write_all(b"\n")?;
+        file.into_inner()
+            .map_err(std::io::IntoInnerError::into_error)?
+            .sync_all()
+    };
+    write().map_err(|source| write_error(path, source))
+}
+
+fn sync(dir: &Path) -> Result<(), GgufError> {
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(|source| write_error(dir, source))
+}
+
+fn parent(target: &Path) -> &Path {
+    match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn write_error(path: &Path, source: std::io::Error) -> GgufError {
+    GgufError::Write {
+        path: path.to_owned(),
+        source,
+    }
+}
