@@ -101,9 +101,13 @@ pub fn import(model: &Path, out: &Path, settings: &Settings, progress: &dyn Prog
     config.insert("torch_dtype".to_owned(), json!(settings.element.torch()));
 
     let folder = Folder::beside(out)?;
+    let special = tokenizer.special.clone();
+    let tokens = tokenizer.tokens;
     folder.json("tokenizer.json", &tokenizer.tokenizer)?;
     folder.json("tokenizer_config.json", &tokenizer.config)?;
-    folder.json("generation_config.json", &generation(&tokenizer.special))?;
+    folder.json("generation_config.json", &generation(&special))?;
+    // The largest thing in memory; from here on it is a piece of a tensor.
+    drop(tokenizer);
     let written = weights(
         &gguf,
         &described.tensors,
@@ -117,7 +121,7 @@ pub fn import(model: &Path, out: &Path, settings: &Settings, progress: &dyn Prog
         .and_then(Value::as_str)
         .unwrap_or_default()
         .to_owned();
-    folder.json("config.json", &Value::Object(config))?;
+    folder.config(config)?;
     folder.finish()?;
     Ok(Imported {
         architecture: described.architecture.to_owned(),
@@ -126,7 +130,7 @@ pub fn import(model: &Path, out: &Path, settings: &Settings, progress: &dyn Prog
         bytes: written.bytes,
         files: written.files,
         types: gguf.types(),
-        tokens: tokenizer.tokens,
+        tokens,
     })
 }
 

@@ -13,6 +13,8 @@ mod smollm3;
 mod source;
 mod tensors;
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use crate::container::Gguf;
@@ -76,7 +78,8 @@ pub(crate) fn model(gguf: &Gguf) -> Result<Model, GgufError> {
     for wanted in &model.tensors {
         wanted.check(gguf)?;
     }
-    let is_known = |name: &str| FACTORS.contains(&name) || model.tensors.iter().any(|wanted| wanted.from == name);
+    let wanted: HashSet<&str> = model.tensors.iter().map(|wanted| wanted.from.as_str()).collect();
+    let is_known = |name: &str| FACTORS.contains(&name) || wanted.contains(name);
     match gguf
         .names()
         .find(|name| !is_known(name) && !source.is_copied_head(name))

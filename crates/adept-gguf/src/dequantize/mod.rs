@@ -6,6 +6,8 @@
 
 mod k_types;
 mod plain;
+#[cfg(test)]
+mod tests;
 
 use half::{bf16, f16};
 

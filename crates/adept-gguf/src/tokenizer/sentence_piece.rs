@@ -1,7 +1,6 @@
 //! SentencePiece's BPE (`llama`): spaces are written as `▁`, and pieces are merged by score. GGUF has the scores of pieces,
 //! `tokenizer.json` the ranks of merges: they are what transformers makes of a SentencePiece model.
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
@@ -36,6 +35,7 @@ pub(super) fn parts(metadata: &Metadata, vocabulary: &Vocabulary<'_>) -> Result<
         json!({ "type": "Fuse" }),
     ];
     let normalizer = match begins_with_space {
+        // In front of what follows an added token, too, as in llama.cpp and the tokenizers of published models.
         true => {
             decoders.push(json!({ "type": "Strip", "content": " ", "start": 1, "stop": 0 }));
             let prepend = json!({ "type": "Prepend", "prepend": SPACE });
@@ -64,6 +64,12 @@ pub(super) fn parts(metadata: &Metadata, vocabulary: &Vocabulary<'_>) -> Result<
     })
 }
 
+/// Bytes of the longest piece that is put together from others. SentencePiece's own limit is 16 characters by default.
+const LONGEST: usize = 512;
+
+/// How a piece is put together: score, lengths of both parts, both parts.
+type Merge<'a> = (f64, usize, usize, &'a str, &'a str);
+
 /// All ways of putting a piece together from two others, those of the piece with the highest score first; of one score,
 /// those with the longest left part. Pieces that users have defined come before all others, as SentencePiece finds them
 /// first, and become part of nothing but their like.
@@ -74,48 +80,47 @@ fn merges(
 ) -> Result<Vec<Value>, GgufError> {
     let scores = vocabulary.scores()?;
     let kinds: HashMap<usize, TokenKind> = vocabulary.iter().map(|(id, _, kind)| (id, kind)).collect();
-    let mut merges = Vec::new();
-    for (id, text, kind) in vocabulary.iter() {
+    let texts: Vec<(usize, String, TokenKind)> = vocabulary
+        .iter()
+        .map(|(id, text, kind)| (id, restored(text, kind), kind))
+        .collect();
+    let mut merges: Vec<Merge<'_>> = Vec::new();
+    let mut ways = Vec::new();
+    for (id, text, kind) in &texts {
         let score = match kind {
-            TokenKind::Normal => scores[id],
+            TokenKind::Normal => scores[*id],
             TokenKind::UserDefined => f64::INFINITY,
             _ => continue,
         };
-        let is_part = |part: &str| {
+        if text.len() > LONGEST {
+            continue;
+        }
+        let part = |part: &str| {
             let id = *ids.get(part)?;
             let fits = match kinds.get(&id)? {
                 TokenKind::Normal => true,
-                TokenKind::UserDefined => kind == TokenKind::UserDefined,
+                TokenKind::UserDefined => *kind == TokenKind::UserDefined,
                 _ => false,
             };
             fits.then_some(id)
         };
-        let text = restored(text, kind);
-        let mut ways = Vec::new();
-        for (at, _) in text.char_indices().skip(1) {
+        let length = text.chars().count();
+        for (number, (at, _)) in text.char_indices().enumerate().skip(1) {
             let (left, right) = text.split_at(at);
-            if let (Some(first), Some(second)) = (is_part(left), is_part(right)) {
-                ways.push((
-                    first,
-                    second,
-                    left.chars().count(),
-                    right.chars().count(),
-                    [left.to_owned(), right.to_owned()],
-                ));
+            if let (Some(first), Some(second)) = (part(left), part(right)) {
+                ways.push(((first, second), (score, number, length - number, left, right)));
             }
         }
-        ways.sort_by_key(|way| (way.0, way.1));
-        merges.extend(
-            ways.into_iter()
-                .map(|(_, _, left, right, pair)| (score, left, right, pair)),
-        );
+        ways.sort_by_key(|(parts, _)| *parts);
+        merges.extend(ways.drain(..).map(|(_, way)| way));
     }
     // A stable sort, so that equals stay in the order of their ids.
     merges.sort_by(|one, other| {
-        other
-            .0
-            .total_cmp(&one.0)
-            .then_with(|| Reverse((one.1, one.2)).cmp(&Reverse((other.1, other.2))))
+        let lengths = (other.1, other.2).cmp(&(one.1, one.2));
+        other.0.total_cmp(&one.0).then(lengths)
     });
-    Ok(merges.into_iter().map(|(_, _, _, pair)| json!(pair)).collect())
+    Ok(merges
+        .into_iter()
+        .map(|(_, _, _, left, right)| json!([left, right]))
+        .collect())
 }

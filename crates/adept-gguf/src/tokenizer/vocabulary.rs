@@ -50,10 +50,6 @@ impl<'a> Vocabulary<'a> {
     /// Reads the tokens of a model whose embedding has so many rows.
     pub fn read(metadata: &'a Metadata, rows: usize) -> Result<Self, GgufError> {
         let texts = metadata.texts(TOKENS)?;
-        if texts.is_empty() || texts.len() > rows {
-            let expected = format!("1 to {rows} tokens, the rows of the embedding");
-            return Err(metadata.refuse(TOKENS, expected, texts.len()));
-        }
         let kinds: Vec<i64> = match metadata.get(TYPES) {
             // Before there were types, all tokens were normal.
             None => vec![1; texts.len()],
@@ -72,7 +68,14 @@ impl<'a> Vocabulary<'a> {
             TokenKind::numbered(*kind).ok_or_else(unknown)
         };
         let kinds = kinds.iter().enumerate().map(read).collect::<Result<_, _>>()?;
-        Ok(Self { metadata, texts, kinds })
+        let this = Self { metadata, texts, kinds };
+        // Fillers may go beyond the embedding: converters cut Gemma 3's behind its last token.
+        let most = this.iter().map(|(id, _, _)| id + 1).max().unwrap_or_default();
+        if !(1..=rows).contains(&most) {
+            let expected = format!("1 to {rows} tokens, the rows of the embedding");
+            return Err(metadata.refuse(TOKENS, expected, most));
+        }
+        Ok(this)
     }
 
     /// Tokens of texts, without what fills the vocabulary up to the rows of the embedding: converters name rows without

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 use crate::error::GgufError;
@@ -99,14 +99,15 @@ impl Folder {
         &self.inner
     }
 
-    /// Writes a JSON file; `config.json` is marked as ours.
+    /// Writes a JSON file.
     pub fn json(&self, name: &str, value: &Value) -> Result<(), GgufError> {
-        let path = self.inner.join(name);
-        let mut value = value.clone();
-        if name == CONFIG {
-            value[VERSION_KEY] = env!("CARGO_PKG_VERSION").into();
-        }
-        write_json(&path, &value)
+        write_json(&self.inner.join(name), value)
+    }
+
+    /// Writes `config.json`, marked as ours.
+    pub fn config(&self, mut config: Map<String, Value>) -> Result<(), GgufError> {
+        config.insert(VERSION_KEY.to_owned(), env!("CARGO_PKG_VERSION").into());
+        self.json(CONFIG, &Value::Object(config))
     }
 
     /// Gives the folder its name, in place of an earlier import's.
