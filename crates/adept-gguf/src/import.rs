@@ -103,7 +103,7 @@ pub fn import(model: &Path, out: &Path, settings: &Settings, progress: &dyn Prog
     let folder = Folder::beside(out)?;
     let special = tokenizer.special.clone();
     let tokens = tokenizer.tokens;
-    folder.json("tokenizer.json", &tokenizer.tokenizer)?;
+    folder.json("tokenizer.json", &tokenizer.file)?;
     folder.json("tokenizer_config.json", &tokenizer.config)?;
     folder.json("generation_config.json", &generation(&special))?;
     // The largest thing in memory; from here on it is a piece of a tensor.

@@ -38,7 +38,10 @@ pub(super) fn read_2(source: &Source<'_>) -> Result<Model, GgufError> {
     config.insert("attn_logit_softcapping".to_owned(), json!(cap));
     let cap = source.find_number("final_logit_softcapping")?.unwrap_or(30.0);
     config.insert("final_logit_softcapping".to_owned(), json!(cap));
-    config.insert("query_pre_attn_scalar".to_owned(), query_scalar(source, &sizes, 46)?);
+    config.insert(
+        "query_pre_attn_scalar".to_owned(),
+        json!(query_scalar(source, &sizes, 46)?),
+    );
     // Every other block has it.
     let window = source.find_count(WINDOW)?.unwrap_or(4096);
     config.insert("sliding_window".to_owned(), json!(window));
@@ -60,7 +63,10 @@ pub(super) fn read_3(source: &Source<'_>) -> Result<Model, GgufError> {
     config.insert("attn_logit_softcapping".to_owned(), json!(null));
     let cap = source.find_number("final_logit_softcapping")?;
     config.insert("final_logit_softcapping".to_owned(), json!(cap));
-    config.insert("query_pre_attn_scalar".to_owned(), query_scalar(source, &sizes, 62)?);
+    config.insert(
+        "query_pre_attn_scalar".to_owned(),
+        json!(query_scalar(source, &sizes, 62)?),
+    );
     // The positions of blocks with a window are not scaled.
     let theta = source.find_number("rope.freq_base_swa")?.unwrap_or(10_000.0);
     config.insert("rope_local_base_freq".to_owned(), json!(theta));
@@ -110,20 +116,18 @@ fn read(source: &Source<'_>, names: Names, blocks: &Blocks) -> Result<(Model, Si
 
 /// What scores are divided by the square root of: the channels of a head, but those of the width divided by the heads
 /// in the largest model of 27 billion parameters, which llama.cpp, too, knows by its number of blocks.
-fn query_scalar(source: &Source<'_>, sizes: &Sizes, largest: usize) -> Result<serde_json::Value, GgufError> {
+fn query_scalar(source: &Source<'_>, sizes: &Sizes, largest: usize) -> Result<usize, GgufError> {
     const SCALE: &str = "attention.scale";
-    match source.find_number(SCALE)? {
-        Some(scale) if scale > 0.0 => {
-            let scalar = scale.powi(-2);
-            // The file's f32 hides that it is a whole number.
-            let whole = scalar.round();
-            Ok(match (scalar - whole).abs() < 1e-5 * scalar {
-                true => json!(whole),
-                false => json!(scalar),
-            })
-        }
-        Some(found) => Err(source.refuse(SCALE, "more than 0", found)),
-        None if sizes.blocks == largest => Ok(json!(sizes.width / sizes.heads)),
-        None => Ok(json!(sizes.head_dim)),
+    let Some(scale) = source.find_number(SCALE)? else {
+        return Ok(match sizes.blocks == largest {
+            true => sizes.width / sizes.heads,
+            false => sizes.head_dim,
+        });
+    };
+    // transformers wants a whole number; the file's f32 hides that it is one.
+    let scalar = scale.powi(-2);
+    match (scalar - scalar.round()).abs() < 1e-5 * scalar && (1.0..1e6).contains(&scalar.round()) {
+        true => Ok(scalar.round() as usize),
+        false => Err(source.refuse(SCALE, "1 divided by the square root of a whole number", scale)),
     }
 }

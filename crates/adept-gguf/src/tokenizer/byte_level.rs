@@ -1,10 +1,13 @@
 //! Byte-level BPE (`gpt2`): texts are split by a pattern, and the bytes of each part merged by rank.
 
-use serde_json::{Value, json};
+use std::collections::HashMap;
+
+use serde_json::json;
 
 use super::Parts;
+use super::file::Bpe;
 use super::pre_tokenizer::{self, PreTokenizer};
-use super::vocabulary::{Vocabulary, entries};
+use super::vocabulary::Vocabulary;
 use crate::container::Metadata;
 use crate::error::GgufError;
 use crate::nearest;
@@ -25,41 +28,43 @@ pub(super) fn parts(metadata: &Metadata, vocabulary: &Vocabulary<'_>, given: Opt
     let Some(found) = PreTokenizer::named(name) else {
         return Err(nearest::unknown(metadata.path(), PRE, name, pre_tokenizer::names()));
     };
-    let ids = vocabulary.ids(|text, _| text.to_owned())?;
-    let merges = metadata.texts(MERGES)?.iter().enumerate().map(|(number, text)| {
-        // A space is none of the characters that bytes are written as.
-        let pair = text.split_once(' ').filter(|(left, right)| {
-            [*left, *right, &format!("{left}{right}")]
-                .iter()
-                .all(|part| ids.contains_key(*part))
-        });
-        let (left, right) = pair.ok_or_else(|| GgufError::Merge {
-            path: metadata.path().to_owned(),
-            number,
-            found: text.clone(),
-        })?;
-        Ok(json!([left, right]))
-    });
-    let merges: Vec<Value> = merges.collect::<Result<_, GgufError>>()?;
+    let tokens = vocabulary.tokens(|text, _| text.to_owned());
+    let merges = merges(metadata, &vocabulary.places(&tokens)?)?;
     Ok(Parts {
         normalizer: found.normalizer(),
         pre_tokenizer: found.pre_tokenizer(),
         decoder: json!({ "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true }),
-        model: json!({
-            "type": "BPE",
-            "dropout": null,
-            "unk_token": null,
-            "continuing_subword_prefix": null,
-            "end_of_word_suffix": null,
-            "fuse_unk": false,
-            "byte_fallback": false,
-            "ignore_merges": found.ignores_merges,
-            "vocab": entries(&ids),
-            "merges": merges,
-        }),
+        model: Bpe {
+            unknown: None,
+            fuses_unknown: false,
+            has_bytes: false,
+            ignores_merges: found.ignores_merges,
+            tokens,
+            merges,
+        },
         begins_texts: found.begins_texts,
         offsets: Some(json!({
             "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true,
         })),
     })
+}
+
+fn merges(metadata: &Metadata, places: &HashMap<&str, u32>) -> Result<Vec<[u32; 2]>, GgufError> {
+    let mut whole = String::new();
+    let mut merge = |text: &str| {
+        // A space is none of the characters that bytes are written as.
+        let (left, right) = text.split_once(' ')?;
+        whole.clear();
+        whole.extend([left, right]);
+        places.get(whole.as_str())?;
+        Some([*places.get(left)?, *places.get(right)?])
+    };
+    let merges = metadata.texts(MERGES)?.iter().enumerate().map(|(number, text)| {
+        merge(text).ok_or_else(|| GgufError::Merge {
+            path: metadata.path().to_owned(),
+            number,
+            found: text.clone(),
+        })
+    });
+    merges.collect()
 }

@@ -1,16 +1,18 @@
 //! The tokenizer, rebuilt from the metadata as `tokenizer.json` and `tokenizer_config.json`.
 
 mod byte_level;
+mod file;
 mod pre_tokenizer;
 mod sentence_piece;
 mod settings;
 mod vocabulary;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::container::Metadata;
 use crate::error::GgufError;
 use crate::nearest;
+use file::{Bpe, TokenizerFile};
 use settings::Settings;
 pub(crate) use settings::SpecialIds;
 use vocabulary::Vocabulary;
@@ -19,7 +21,7 @@ use vocabulary::Vocabulary;
 #[derive(Debug)]
 pub(crate) struct Tokenizer {
     /// `tokenizer.json`.
-    pub tokenizer: Value,
+    pub file: TokenizerFile,
     /// `tokenizer_config.json`.
     pub config: Value,
     /// Ids with a meaning.
@@ -34,7 +36,7 @@ struct Parts {
     normalizer: Value,
     pre_tokenizer: Value,
     decoder: Value,
-    model: Value,
+    model: Bpe,
     /// Whether texts begin with the begin-of-text token where the metadata does not say so.
     begins_texts: bool,
     /// What the post-processor does before special tokens are added, if anything.
@@ -67,17 +69,17 @@ pub(crate) fn tokenizer(
     Ok(Tokenizer {
         tokens: vocabulary.len(),
         config: settings.config(metadata, &added, positions)?,
-        tokenizer: json!({
-            "version": "1.0",
-            "truncation": null,
-            "padding": null,
-            "added_tokens": added,
-            "normalizer": parts.normalizer,
-            "pre_tokenizer": parts.pre_tokenizer,
-            "post_processor": settings.post_processor(parts.offsets),
-            "decoder": parts.decoder,
-            "model": parts.model,
-        }),
+        file: TokenizerFile {
+            version: "1.0",
+            truncation: None,
+            padding: None,
+            added_tokens: added,
+            normalizer: parts.normalizer,
+            pre_tokenizer: parts.pre_tokenizer,
+            post_processor: settings.post_processor(parts.offsets),
+            decoder: parts.decoder,
+            model: parts.model,
+        },
         special: settings.ids,
     })
 }

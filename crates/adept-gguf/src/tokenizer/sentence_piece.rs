@@ -1,12 +1,11 @@
 //! SentencePiece's BPE (`llama`): spaces are written as `▁`, and pieces are merged by score. GGUF has the scores of pieces,
 //! `tokenizer.json` the ranks of merges: they are what transformers makes of a SentencePiece model.
 
-use std::collections::HashMap;
-
 use serde_json::{Value, json};
 
 use super::Parts;
-use super::vocabulary::{TokenKind, Vocabulary, entries, is_spaces};
+use super::file::Bpe;
+use super::vocabulary::{TokenKind, Vocabulary, is_spaces};
 use crate::container::Metadata;
 use crate::error::GgufError;
 
@@ -19,8 +18,8 @@ pub(super) fn parts(metadata: &Metadata, vocabulary: &Vocabulary<'_>) -> Result<
         TokenKind::UserDefined if is_spaces(text) => text.replace(' ', SPACE),
         _ => text.to_owned(),
     };
-    let ids = vocabulary.ids(restored)?;
-    let merges = merges(vocabulary, &ids, restored)?;
+    let tokens = vocabulary.tokens(restored);
+    let merges = merges(vocabulary, &tokens)?;
     let unknown = vocabulary.iter().find(|(_, _, kind)| *kind == TokenKind::Unknown);
     let unknown = match metadata.find_count("tokenizer.ggml.unknown_token_id")? {
         Some(id) => vocabulary.text(id),
@@ -47,18 +46,14 @@ pub(super) fn parts(metadata: &Metadata, vocabulary: &Vocabulary<'_>) -> Result<
         normalizer,
         pre_tokenizer: Value::Null,
         decoder: json!({ "type": "Sequence", "decoders": decoders }),
-        model: json!({
-            "type": "BPE",
-            "dropout": null,
-            "unk_token": unknown,
-            "continuing_subword_prefix": null,
-            "end_of_word_suffix": null,
-            "fuse_unk": true,
-            "byte_fallback": has_bytes,
-            "ignore_merges": false,
-            "vocab": entries(&ids),
-            "merges": merges,
-        }),
+        model: Bpe {
+            unknown: unknown.map(str::to_owned),
+            fuses_unknown: true,
+            has_bytes,
+            ignores_merges: false,
+            tokens,
+            merges,
+        },
         begins_texts: true,
         offsets: None,
     })
@@ -67,26 +62,24 @@ pub(super) fn parts(metadata: &Metadata, vocabulary: &Vocabulary<'_>) -> Result<
 /// Bytes of the longest piece that is put together from others. SentencePiece's own limit is 16 characters by default.
 const LONGEST: usize = 512;
 
-/// How a piece is put together: score, lengths of both parts, both parts.
-type Merge<'a> = (f64, usize, usize, &'a str, &'a str);
+/// How a piece is put together.
+struct Merge {
+    /// That of the piece.
+    score: f64,
+    /// Characters of both parts.
+    lengths: [u32; 2],
+    /// Places of both parts.
+    parts: [u32; 2],
+}
 
 /// All ways of putting a piece together from two others, those of the piece with the highest score first; of one score,
 /// those with the longest left part. Pieces that users have defined come before all others, as SentencePiece finds them
 /// first, and become part of nothing but their like.
-fn merges(
-    vocabulary: &Vocabulary<'_>,
-    ids: &HashMap<String, usize>,
-    restored: impl Fn(&str, TokenKind) -> String,
-) -> Result<Vec<Value>, GgufError> {
-    let scores = vocabulary.scores()?;
-    let kinds: HashMap<usize, TokenKind> = vocabulary.iter().map(|(id, _, kind)| (id, kind)).collect();
-    let texts: Vec<(usize, String, TokenKind)> = vocabulary
-        .iter()
-        .map(|(id, text, kind)| (id, restored(text, kind), kind))
-        .collect();
-    let mut merges: Vec<Merge<'_>> = Vec::new();
-    let mut ways = Vec::new();
-    for (id, text, kind) in &texts {
+fn merges(vocabulary: &Vocabulary<'_>, tokens: &[(String, usize)]) -> Result<Vec<[u32; 2]>, GgufError> {
+    let (scores, places) = (vocabulary.scores()?, vocabulary.places(tokens)?);
+    let kinds: Vec<TokenKind> = vocabulary.iter().map(|(_, _, kind)| kind).collect();
+    let mut merges: Vec<Merge> = Vec::new();
+    for ((text, id), kind) in tokens.iter().zip(&kinds) {
         let score = match kind {
             TokenKind::Normal => scores[*id],
             TokenKind::UserDefined => f64::INFINITY,
@@ -96,31 +89,32 @@ fn merges(
             continue;
         }
         let part = |part: &str| {
-            let id = *ids.get(part)?;
-            let fits = match kinds.get(&id)? {
+            let place = *places.get(part)?;
+            let fits = match kinds[place as usize] {
                 TokenKind::Normal => true,
                 TokenKind::UserDefined => *kind == TokenKind::UserDefined,
                 _ => false,
             };
-            fits.then_some(id)
+            fits.then_some(place)
         };
-        let length = text.chars().count();
-        for (number, (at, _)) in text.char_indices().enumerate().skip(1) {
+        let first = merges.len();
+        let length = text.chars().count() as u32;
+        for (left_length, (at, _)) in (0..).zip(text.char_indices()).skip(1) {
             let (left, right) = text.split_at(at);
-            if let (Some(first), Some(second)) = (part(left), part(right)) {
-                ways.push(((first, second), (score, number, length - number, left, right)));
+            if let (Some(left), Some(right)) = (part(left), part(right)) {
+                merges.push(Merge {
+                    score,
+                    lengths: [left_length, length - left_length],
+                    parts: [left, right],
+                });
             }
         }
-        ways.sort_by_key(|(parts, _)| *parts);
-        merges.extend(ways.drain(..).map(|(_, way)| way));
+        merges[first..].sort_by_key(|merge| merge.parts);
     }
     // A stable sort, so that equals stay in the order of their ids.
     merges.sort_by(|one, other| {
-        let lengths = (other.1, other.2).cmp(&(one.1, one.2));
-        other.0.total_cmp(&one.0).then(lengths)
+        let by_score = other.score.total_cmp(&one.score);
+        by_score.then_with(|| other.lengths.cmp(&one.lengths))
     });
-    Ok(merges
-        .into_iter()
-        .map(|(_, _, _, left, right)| json!([left, right]))
-        .collect())
+    Ok(merges.into_iter().map(|merge| merge.parts).collect())
 }

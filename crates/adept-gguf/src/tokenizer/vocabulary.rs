@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::container::{List, Metadata, Value as Found};
 use crate::error::GgufError;
@@ -96,21 +96,28 @@ impl<'a> Vocabulary<'a> {
         self.texts.get(id).map(String::as_str)
     }
 
-    /// Ids by text, in the form that `text` gives them.
-    pub fn ids(&self, text: impl Fn(&str, TokenKind) -> String) -> Result<HashMap<String, usize>, GgufError> {
-        let mut ids = HashMap::new();
-        for (id, token, kind) in self.iter() {
-            let token = text(token, kind);
-            if let Some(first) = ids.insert(token.clone(), id) {
+    /// Tokens in the form that `text` gives them, with their ids.
+    pub fn tokens(&self, text: impl Fn(&str, TokenKind) -> String) -> Vec<(String, usize)> {
+        self.iter().map(|(id, token, kind)| (text(token, kind), id)).collect()
+    }
+
+    /// The places of tokens in their list, by text.
+    ///
+    /// # Errors
+    /// [`GgufError::DuplicateToken`].
+    pub fn places<'t>(&self, tokens: &'t [(String, usize)]) -> Result<HashMap<&'t str, u32>, GgufError> {
+        let mut places = HashMap::with_capacity(tokens.len());
+        for (place, (token, id)) in (0u32..).zip(tokens) {
+            if let Some(first) = places.insert(token.as_str(), place) {
                 return Err(GgufError::DuplicateToken {
                     path: self.metadata.path().to_owned(),
-                    token,
-                    first,
-                    second: id,
+                    token: token.clone(),
+                    first: tokens[first as usize].1,
+                    second: *id,
                 });
             }
         }
-        Ok(ids)
+        Ok(places)
     }
 
     /// Scores, one for each token.
@@ -158,11 +165,4 @@ impl<'a> Vocabulary<'a> {
 /// Whether a token consists of spaces alone.
 pub(super) fn is_spaces(text: &str) -> bool {
     text.bytes().all(|byte| byte == b' ')
-}
-
-/// A vocabulary as `tokenizer.json` has it: in the order of its ids.
-pub(super) fn entries(ids: &HashMap<String, usize>) -> Map<String, Value> {
-    let mut sorted: Vec<(&String, usize)> = ids.iter().map(|(text, id)| (text, *id)).collect();
-    sorted.sort_by_key(|(_, id)| *id);
-    sorted.into_iter().map(|(text, id)| (text.clone(), id.into())).collect()
 }

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
@@ -100,7 +101,7 @@ impl Folder {
     }
 
     /// Writes a JSON file.
-    pub fn json(&self, name: &str, value: &Value) -> Result<(), GgufError> {
+    pub fn json(&self, name: &str, value: &impl Serialize) -> Result<(), GgufError> {
         write_json(&self.inner.join(name), value)
     }
 
@@ -123,7 +124,7 @@ impl Folder {
 }
 
 /// Writes a JSON text and syncs it.
-pub(super) fn write_json(path: &Path, value: &Value) -> Result<(), GgufError> {
+pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), GgufError> {
     let write = || {
         let mut file = BufWriter::new(File::create(path)?);
         serde_json::to_writer_pretty(&mut file, value)?;

@@ -266,7 +266,11 @@ fn every_cut_is_noticed() {
 #[test]
 fn no_bytes_make_an_import_panic() {
     let feed = ImportFeed::new();
-    let rounds = if std::env::var_os("ADEPT_THOROUGH").is_some() { 1500 } else { 40 };
+    let rounds = if std::env::var_os("ADEPT_THOROUGH").is_some() {
+        1500
+    } else {
+        40
+    };
     for name in [
         "models/llama.gguf",
         "models/phi3.gguf",

@@ -60,7 +60,9 @@ fn merges_from_scores_give_the_ids_of_sentencepiece() {
             }
             let text = text.as_str().unwrap();
             assert_eq!(serde_json::json!(ids(&tokenizer, text)), *expected, "{name}: {text:?}");
-            assert_eq!(tokenizer.decode(&ids(&tokenizer, text), true).unwrap(), text, "{name}");
+            // The character for spaces is one in either tokenizer.
+            let decoded = tokenizer.decode(&ids(&tokenizer, text), true).unwrap();
+            assert_eq!(decoded, text.replace('▁', " "), "{name}");
             compared += 1;
         }
         assert!(compared > 12, "{compared}");
