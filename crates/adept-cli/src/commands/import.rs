@@ -52,14 +52,17 @@ fn failure(cause: GgufError) -> Failure {
     match cause {
         GgufError::Stopped => Failure::interrupted("interrupted; nothing was written"),
         _ if cause.is_write() => Failure::run(cause).hint("nothing was written; free some space, or write elsewhere"),
-        GgufError::NoPreTokenizer { .. } => Failure::input(cause)
-            .hint("--pre-tokenizer NAME says it; the model's card or its tokenizer.json tells which"),
+        GgufError::NoPreTokenizer { .. } => Failure::input(cause).hint(PRE_TOKENIZER),
+        GgufError::Unknown { ref key, .. } if key == "tokenizer.ggml.pre" => Failure::input(cause).hint(PRE_TOKENIZER),
         GgufError::Taken { .. } => {
             Failure::input(cause).hint("--overwrite replaces an earlier import, and nothing else")
         }
         _ => Failure::input(cause),
     }
 }
+
+const PRE_TOKENIZER: &str =
+    "--pre-tokenizer NAME takes one of these; the pattern in the original model's tokenizer.json tells which";
 
 /// Written bytes on a progress bar.
 struct Bar(Option<ProgressBar>);

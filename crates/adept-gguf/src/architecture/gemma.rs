@@ -119,15 +119,41 @@ fn read(source: &Source<'_>, names: Names, blocks: &Blocks) -> Result<(Model, Si
 fn query_scalar(source: &Source<'_>, sizes: &Sizes, largest: usize) -> Result<usize, GgufError> {
     const SCALE: &str = "attention.scale";
     let Some(scale) = source.find_number(SCALE)? else {
-        return Ok(match sizes.blocks == largest {
-            true => sizes.width / sizes.heads,
-            false => sizes.head_dim,
-        });
+        return Ok(usual_scalar(sizes, largest));
     };
     // transformers wants a whole number; the file's f32 hides that it is one.
     let scalar = scale.powi(-2);
     match (scalar - scalar.round()).abs() < 1e-5 * scalar && (1.0..1e6).contains(&scalar.round()) {
         true => Ok(scalar.round() as usize),
         false => Err(source.refuse(SCALE, "1 divided by the square root of a whole number", scale)),
+    }
+}
+
+fn usual_scalar(sizes: &Sizes, largest: usize) -> usize {
+    match sizes.blocks == largest {
+        true => sizes.width / sizes.heads,
+        false => sizes.head_dim,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_models_scale_by_their_width() {
+        let mut sizes = Sizes {
+            width: 4608,
+            inner: 36_864,
+            blocks: 46,
+            heads: 32,
+            key_heads: 16,
+            head_dim: 128,
+            positions: 8192,
+            vocabulary: 256_000,
+        };
+        assert_eq!(usual_scalar(&sizes, 46), 144);
+        sizes.blocks = 42;
+        assert_eq!(usual_scalar(&sizes, 46), 128);
     }
 }

@@ -108,57 +108,95 @@ pub(super) fn long(
     Ok(Some(scaling))
 }
 
-/// Finds the parameters that give Llama 3's factors. `low_freq_factor` is 1 in every model, and only the quotients of it,
-/// `high_freq_factor` and the original length count. High frequencies keep their factor of 1, low ones have the largest,
-/// and those in between tell the rest.
+/// `rope_scaling` of Llama 3, whose factors are a tensor.
 fn llama_3(source: &Source<'_>, sizes: &Sizes, theta: f64, factors: &[f64]) -> Result<Value, GgufError> {
-    /// The file's f32, with room for how the converter rounded.
-    const TOLERANCE: f64 = 1e-4;
     if factors.len() != sizes.head_dim / 2 {
         return Err(source.refuse_factors(LLAMA_3, "expected one factor for each pair of channels of a head"));
     }
-    let is_close = |one: f64, other: f64| (one - other).abs() <= TOLERANCE * other.abs();
-    let factor = factors.iter().copied().fold(1.0, f64::max);
-    if factors.iter().all(|found| is_close(*found, 1.0)) {
+    if factors.iter().all(|factor| (factor - 1.0).abs() <= TOLERANCE) {
         return Ok(Value::Null);
     }
-    let misfit = |high: f64, original: usize| {
-        let expected = |pair: usize| llama_3_factor(theta, sizes.head_dim, pair, factor, high, original as f64);
-        let off = factors
-            .iter()
-            .enumerate()
-            .map(|(pair, found)| (found / expected(pair) - 1.0).abs());
-        off.fold(0.0, f64::max)
-    };
-    let highs = [4.0, 2.0, 8.0, 16.0, 32.0];
-    // Llama 3's own length first: of several that fit equally well, the first is taken.
-    let lengths = || std::iter::once(8192).chain((3..24).map(|bits| 1usize << bits));
-    let candidates = highs
-        .into_iter()
-        .flat_map(|high| lengths().map(move |original| (high, original)));
-    let best = candidates.min_by(|one, other| misfit(one.0, one.1).total_cmp(&misfit(other.0, other.1)));
-    match best {
-        Some((high, original)) if misfit(high, original) <= TOLERANCE => Ok(json!({
-            "rope_type": "llama3",
-            "factor": factor,
-            "high_freq_factor": high,
-            "low_freq_factor": 1.0,
-            "original_max_position_embeddings": original,
-        })),
-        _ => Err(source.refuse_factors(LLAMA_3, "no parameters of Llama 3's rotary scaling give these factors")),
+    let found = Llama3::find(theta, sizes.head_dim, factors).ok_or_else(|| {
+        source.refuse_factors(LLAMA_3, "no parameters of Llama 3's rotary scaling give these factors")
+    })?;
+    Ok(json!({
+        "rope_type": "llama3",
+        "factor": found.factor,
+        "high_freq_factor": found.high,
+        "low_freq_factor": 1.0,
+        "original_max_position_embeddings": found.original,
+    }))
+}
+
+/// Room for how converters round: factors are f32.
+const TOLERANCE: f64 = 1e-4;
+
+/// Parameters of Llama 3's scaling. `low_freq_factor` is 1 in every model, and only the quotients of it,
+/// `high_freq_factor` and the original length count.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Llama3 {
+    factor: f64,
+    high: f64,
+    original: usize,
+}
+
+impl Llama3 {
+    /// The parameters that give these factors: high frequencies keep their factor of 1, low ones have the largest, and
+    /// those in between tell the rest.
+    fn find(theta: f64, head_dim: usize, factors: &[f64]) -> Option<Self> {
+        let factor = factors.iter().copied().fold(1.0, f64::max);
+        // Llama 3's own parameters first: of several that fit equally well, the first is taken.
+        let lengths = || std::iter::once(8192).chain((3..24).map(|bits| 1usize << bits));
+        let candidates = [4.0, 2.0, 8.0, 16.0, 32.0]
+            .into_iter()
+            .flat_map(|high| lengths().map(move |original| Self { factor, high, original }));
+        let misfit = |this: &Self| {
+            let off = |(pair, found): (usize, &f64)| (found / this.divisor(theta, head_dim, pair) - 1.0).abs();
+            factors.iter().enumerate().map(off).fold(0.0, f64::max)
+        };
+        let best = candidates.min_by(|one, other| misfit(one).total_cmp(&misfit(other)))?;
+        (misfit(&best) <= TOLERANCE).then_some(best)
+    }
+
+    /// By what the frequency of a pair of channels is divided.
+    fn divisor(self, theta: f64, head_dim: usize, pair: usize) -> f64 {
+        let wavelength = TAU * theta.powf(2.0 * pair as f64 / head_dim as f64);
+        let turns = self.original as f64 / wavelength;
+        if turns > self.high {
+            1.0
+        } else if turns < 1.0 {
+            self.factor
+        } else {
+            let part = (turns - 1.0) / (self.high - 1.0);
+            1.0 / ((1.0 - part) / self.factor + part)
+        }
     }
 }
 
-/// By what the frequency of a pair of channels is divided.
-fn llama_3_factor(theta: f64, head_dim: usize, pair: usize, factor: f64, high: f64, original: f64) -> f64 {
-    let wavelength = TAU * theta.powf(2.0 * pair as f64 / head_dim as f64);
-    let turns = original / wavelength;
-    if turns > high {
-        1.0
-    } else if turns < 1.0 {
-        factor
-    } else {
-        let part = (turns - 1.0) / (high - 1.0);
-        1.0 / ((1.0 - part) / factor + part)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_of_published_models_are_found_from_their_factors() {
+        // Llama 3.1 8B, 3.2 1B, and a golden model.
+        for (theta, head_dim, factor, original) in [
+            (500_000.0, 128, 8.0, 8192),
+            (500_000.0, 64, 32.0, 8192),
+            (5000.0, 12, 32.0, 64),
+        ] {
+            let expected = Llama3 {
+                factor,
+                high: 4.0,
+                original,
+            };
+            let factors: Vec<f64> = (0..head_dim / 2)
+                .map(|pair| f64::from(expected.divisor(theta, head_dim, pair) as f32))
+                .collect();
+            assert_eq!(Llama3::find(theta, head_dim, &factors), Some(expected));
+            let mut other = factors;
+            other[head_dim / 4] *= 1.1;
+            assert_eq!(Llama3::find(theta, head_dim, &other), None);
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::container::Metadata;
 use crate::error::GgufError;
 
 /// Ids of special tokens.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct SpecialIds {
     /// Begins a text.
     pub bos: Option<usize>,
@@ -17,8 +17,6 @@ pub(crate) struct SpecialIds {
     pub ends: Vec<usize>,
     /// Fills rows.
     pub pad: Option<usize>,
-    /// Stands for what has no token.
-    pub unknown: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -45,7 +43,7 @@ impl<'a> Settings<'a> {
             }
         };
         let ((bos_id, bos), (eos_id, eos)) = (token("bos")?, token("eos")?);
-        let ((pad_id, pad), (unknown_id, unknown)) = (token("padding")?, token("unknown")?);
+        let ((pad_id, pad), (_, unknown)) = (token("padding")?, token("unknown")?);
         let mut ends = Vec::new();
         for name in ["eot", "eom"] {
             if let (Some(id), _) = token(name)?
@@ -65,7 +63,6 @@ impl<'a> Settings<'a> {
                 eos: eos_id,
                 ends,
                 pad: pad_id,
-                unknown: unknown_id,
             },
             adds_bos: adds_bos && bos.is_some(),
             adds_eos: adds_eos && eos.is_some(),

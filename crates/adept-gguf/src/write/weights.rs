@@ -76,21 +76,19 @@ pub(crate) fn weights(
     dir: &Path,
     progress: &dyn Progress,
 ) -> Result<Summary, GgufError> {
-    let mut shards: Vec<Vec<Sized<'_>>> = vec![Vec::new()];
-    let (mut total, mut filled) = (0, 0);
+    let mut shards: Vec<Vec<Sized<'_>>> = Vec::new();
+    let (mut shard, mut filled, mut total) = (Vec::new(), 0, 0);
     for tensor in wanted {
         let bytes = tensor.shape.iter().product::<u64>() * element.bytes();
         if filled > 0 && filled + bytes > most {
-            shards.push(Vec::new());
+            shards.push(std::mem::take(&mut shard));
             filled = 0;
         }
-        shards[..]
-            .last_mut()
-            .into_iter()
-            .for_each(|shard| shard.push((tensor, bytes)));
+        shard.push((tensor, bytes));
         filled += bytes;
         total += bytes;
     }
+    shards.push(shard);
     progress.begin(total);
     let count = shards.len();
     let mut index = Map::new();
