@@ -10,8 +10,8 @@ Needs gguf, numpy, safetensors, sentencepiece, protobuf and torch. Random number
   float32, the tokenizer with `[PAD]` tokens up to the rows of the embedding.
 - types.gguf, types.safetensors: random blocks of every type, and their values by the gguf package.
 - split-0000N-of-00002.gguf: llama.gguf in two parts.
-- pieces.gguf, pieces_plain.gguf, pieces.json: a SentencePiece vocabulary with and without a space in front of texts, and
-  the ids that SentencePiece itself gives texts.
+- pieces.gguf, pieces_plain.gguf, pieces.json: a SentencePiece vocabulary with and without a space in front of texts,
+  and the ids that SentencePiece itself assigns.
 """
 
 import io
@@ -251,8 +251,7 @@ def types(out):
     }
     random = numpy.random.default_rng(20261130)
     writer, expected = gguf.GGUFWriter(out / "types.gguf", "llama"), {}
-    for kind in (kinds.F32, kinds.F16, kinds.BF16, kinds.Q4_0, kinds.Q4_1, kinds.Q5_0, kinds.Q5_1, kinds.Q8_0, kinds.Q2_K,
-                 kinds.Q3_K, kinds.Q4_K, kinds.Q5_K, kinds.Q6_K):
+    for kind in (kinds.F32, kinds.BF16, *halves):
         size, length = gguf.GGML_QUANT_SIZES[kind]
         rows, columns = 2, 512
         if kind == kinds.F32:
@@ -277,7 +276,8 @@ def types(out):
 
 
 TEXTS = [
-    "", " ", "a", "The committee met on Tuesday.", "  two  spaces", "trailing  ", "line\nbreak", "\n\n\nthree", "tab\there",
+    "", " ", "a", "The committee met on Tuesday.", "  two  spaces", "trailing  ", "line\nbreak", "\n\n\nthree",
+    "tab\there",
     "naïve café", "漢字かな", "emoji 🙂🚀", "▁under▁", "1234567 + 89", "def f(x):\n    return x + 1\n",
     "a<turn>b", "what the people of the town said about the report", "x" * 30, " " * 20 + "deep", "½ of it",
 ]
@@ -288,7 +288,8 @@ def pieces(out):
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(CORPUS.read_text().splitlines()), model_writer=model, model_type="bpe", vocab_size=700,
-        byte_fallback=True, character_coverage=0.995, user_defined_symbols=["<turn>", "▁▁", "▁▁▁", "▁▁▁▁", "\n", "\n\n"],
+        byte_fallback=True, character_coverage=0.995,
+        user_defined_symbols=["<turn>", "▁▁", "▁▁▁", "▁▁▁▁", "\n", "\n\n"],
         normalization_rule_name="identity", remove_extra_whitespaces=False, pad_id=3, num_threads=1,
     )
     proto = sentencepiece_model_pb2.ModelProto.FromString(model.getvalue())

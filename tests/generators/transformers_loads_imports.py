@@ -2,8 +2,8 @@
 
     python tests/generators/transformers_loads_imports.py target/debug/adept
 
-Needs torch and transformers. Logits have to be equal, and so have ids of a text. Rows are as short as the golden models'
-windows where GGUF does not carry these; smollm3 is left out, since its golden model has positions in other blocks.
+Needs torch and transformers. Logits and token ids must be equal. Where GGUF does not store a golden model's window,
+rows are no longer than it; smollm3 is left out, because its golden model omits positions in other blocks.
 """
 
 import pathlib

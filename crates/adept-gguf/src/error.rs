@@ -30,7 +30,11 @@ pub enum GgufError {
         source: std::io::Error,
     },
     /// Not a GGUF file.
-    #[error("{}: expected a GGUF file, which begins with `GGUF`, found {:?}", path.display(), String::from_utf8_lossy(found))]
+    #[error(
+        "{}: expected a GGUF file, which begins with `GGUF`, found {:?}",
+        path.display(),
+        String::from_utf8_lossy(found)
+    )]
     Magic {
         /// The file.
         path: PathBuf,
@@ -70,7 +74,11 @@ pub enum GgufError {
         found: u64,
     },
     /// More entries than fit into the file.
-    #[error("{}: {section} has {found} {of}, but the rest of the file holds {most} at most", path.display())]
+    #[error(
+        "{}: {section} has {found} {of}, but the rest of the file holds at most {most}; it may be an incomplete \
+         download",
+        path.display()
+    )]
     Count {
         /// The file.
         path: PathBuf,
@@ -172,7 +180,11 @@ pub enum GgufError {
         known: String,
     },
     /// A row that is not a whole number of blocks.
-    #[error("{}: {tensor}: expected rows of a multiple of {} values, the block of {kind}, found {found}", path.display(), kind.block())]
+    #[error(
+        "{}: {tensor}: expected rows of a multiple of {} values, the block of {kind}, found {found}",
+        path.display(),
+        kind.block()
+    )]
     Row {
         /// The file.
         path: PathBuf,
@@ -236,7 +248,10 @@ pub enum GgufError {
         end: u64,
     },
     /// A part of a split model whose name does not tell those of the others.
-    #[error("{}: one of {count} parts; expected a name such as model-00001-of-{count:05}.gguf, by which the others are found", path.display())]
+    #[error(
+        "{}: one of {count} parts; expected a name like model-00001-of-{count:05}.gguf, from which the others follow",
+        path.display()
+    )]
     PartName {
         /// The file.
         path: PathBuf,
@@ -254,7 +269,11 @@ pub enum GgufError {
         count: usize,
     },
     /// An unsupported name: an architecture, a kind of tokenizer or a pre-tokenizer.
-    #[error("{}: `{key}`: expected one of {}, found `{found}`, which is most like `{nearest}`", path.display(), known.join(", "))]
+    #[error(
+        "{}: `{key}`: expected one of {}, found `{found}`, which is most like `{nearest}`",
+        path.display(),
+        known.join(", ")
+    )]
     Unknown {
         /// The file.
         path: PathBuf,
@@ -268,7 +287,11 @@ pub enum GgufError {
         nearest: &'static str,
     },
     /// A byte-level tokenizer that does not say how it splits texts.
-    #[error("{}: `tokenizer.ggml.pre` is missing, which names how texts are split before byte pairs are merged: one of {}", path.display(), known.join(", "))]
+    #[error(
+        "{}: `tokenizer.ggml.pre`, which names the pre-tokenizer, is missing: expected one of {}",
+        path.display(),
+        known.join(", ")
+    )]
     NoPreTokenizer {
         /// The file.
         path: PathBuf,
@@ -344,7 +367,10 @@ pub enum GgufError {
         second: usize,
     },
     /// A merge of something that is no token.
-    #[error("{}: `tokenizer.ggml.merges`, entry {number}: expected two tokens that make a third, found {found:?}", path.display())]
+    #[error(
+        "{}: `tokenizer.ggml.merges`, entry {number}: expected two tokens that make a third, found {found:?}",
+        path.display()
+    )]
     Merge {
         /// The file.
         path: PathBuf,

@@ -1,4 +1,4 @@
-//! The whole way: from a GGUF file to a folder.
+//! The import from end to end.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,20 +11,20 @@ use crate::error::GgufError;
 use crate::tokenizer::{self, SpecialIds};
 use crate::write::{Element, Folder, check_target, weights};
 
-/// Data in a shard at most, as transformers' `save_pretrained` has it.
+/// Largest shard in bytes of data: 5 GB, as is customary on the hub.
 const SHARD: u64 = 5_000_000_000;
 
-/// How to import a model.
+/// Options of an import.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Settings {
     /// Element type of the written weights.
     pub element: Element,
-    /// Whether an earlier import may be replaced.
+    /// Replace an earlier import in the output folder.
     pub overwrite: bool,
-    /// llama.cpp's name of how a byte-level tokenizer splits texts, in place of the file's.
+    /// Pre-tokenizer of a byte-level tokenizer by llama.cpp's name; overrides `tokenizer.ggml.pre`.
     pub pre_tokenizer: Option<String>,
-    /// Bytes of weights in a file at most; a larger model is written as shards with an index.
+    /// Largest weight file in bytes of data; a larger model is written as shards with an index.
     pub shard: u64,
 }
 
@@ -41,11 +41,11 @@ impl Default for Settings {
 
 /// Observes an import.
 pub trait Progress {
-    /// The weights, so many bytes, will be written.
+    /// Called once, with the total size of the weights in bytes.
     fn begin(&self, _bytes: u64) {}
-    /// More bytes of them have been written.
+    /// `bytes` more have been written.
     fn written(&self, _bytes: u64) {}
-    /// Whether to go on.
+    /// Returning false stops the import with [`GgufError::Stopped`].
     fn proceed(&self) -> bool {
         true
     }
@@ -54,19 +54,19 @@ pub trait Progress {
 /// No-op observer.
 impl Progress for () {}
 
-/// A model that has been written.
+/// Summary of an imported model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Imported {
-    /// llama.cpp's name of its architecture.
+    /// llama.cpp's name of the architecture.
     pub architecture: String,
-    /// Its `model_type` in transformers.
+    /// `model_type` in transformers.
     pub model_type: String,
-    /// Number of its weights.
+    /// Number of weights.
     pub parameters: u64,
-    /// Bytes of its written weights.
+    /// Size of the written weights in bytes.
     pub bytes: u64,
-    /// Number of files that hold them.
+    /// Number of weight files.
     pub files: usize,
     /// Number of tensors of each type in the GGUF file.
     pub types: BTreeMap<String, usize>,
@@ -76,13 +76,13 @@ pub struct Imported {
 
 /// Reads a GGUF model, one file or any part of several, and writes a folder in Hugging Face's layout.
 ///
-/// The folder is written beside its place, synced and renamed: it exists whole or not at all. Memory holds the
-/// metadata and a piece of one tensor, whatever the size of the model; only GPT-2's maps, which have to be transposed,
-/// are held one at a time.
+/// The folder is written beside its final location, synced and renamed: it exists whole or not at all. Memory use is
+/// that of the metadata and tokenizer plus a chunk of one tensor, independently of the model's size; only GPT-2's
+/// matrices, which have to be transposed, are held one at a time.
 ///
 /// # Errors
-/// A target that is taken, files that are damaged, of an unsupported type or of an unknown architecture, and failures
-/// to read or write.
+/// An output folder that is not empty, damaged files, unsupported types, architectures or tokenizers, and failures to
+/// read or write.
 pub fn import(model: &Path, out: &Path, settings: &Settings, progress: &dyn Progress) -> Result<Imported, GgufError> {
     check_target(out, settings.overwrite)?;
     let gguf = Gguf::open(model)?;
@@ -106,7 +106,7 @@ pub fn import(model: &Path, out: &Path, settings: &Settings, progress: &dyn Prog
     folder.json("tokenizer.json", &tokenizer.file)?;
     folder.json("tokenizer_config.json", &tokenizer.config)?;
     folder.json("generation_config.json", &generation(&special))?;
-    // The largest thing in memory; from here on it is a piece of a tensor.
+    // By far the largest object; what follows needs a chunk of a tensor.
     drop(tokenizer);
     let written = weights(
         &gguf,
@@ -134,7 +134,7 @@ pub fn import(model: &Path, out: &Path, settings: &Settings, progress: &dyn Prog
     })
 }
 
-/// The ids in `config.json`, with null for those that a model does not have: transformers would take its class's own.
+/// Token ids for `config.json`. Missing ones are null, since transformers has defaults for absent keys.
 fn ids(special: &SpecialIds) -> Map<String, Value> {
     let ids = [
         ("bos_token_id", special.bos),
@@ -144,7 +144,7 @@ fn ids(special: &SpecialIds) -> Map<String, Value> {
     ids.into_iter().map(|(key, id)| (key.to_owned(), json!(id))).collect()
 }
 
-/// `generation_config.json`: texts end with any of the end tokens.
+/// `generation_config.json`, with all end tokens.
 fn generation(special: &SpecialIds) -> Value {
     let mut config = Map::new();
     config.insert("_from_model_config".to_owned(), json!(true));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// How a tensor's values are stored. Quantised types store a row as blocks of values that share scales.
+/// Storage type of a tensor. Quantised types store rows as blocks of values that share scales.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TensorType {
@@ -37,7 +37,7 @@ pub enum TensorType {
 /// Values in a super-block of the K types.
 pub(crate) const SUPER_BLOCK: usize = 256;
 
-/// A type's number in files, its name, the values in a block, and the block's bytes.
+/// Id in files, type, name, values per block, bytes per block.
 const LAYOUTS: [(u32, TensorType, &str, usize, usize); 13] = [
     (0, TensorType::F32, "F32", 1, 4),
     (1, TensorType::F16, "F16", 1, 2),
@@ -54,7 +54,7 @@ const LAYOUTS: [(u32, TensorType, &str, usize, usize); 13] = [
     (14, TensorType::Q6K, "Q6_K", SUPER_BLOCK, 210),
 ];
 
-/// Types that exist but are not supported, for messages.
+/// Unsupported types, for error messages.
 const OTHERS: [(u32, &str); 22] = [
     (4, "Q4_2"),
     (5, "Q4_3"),
@@ -81,10 +81,10 @@ const OTHERS: [(u32, &str); 22] = [
 ];
 
 impl TensorType {
-    /// The type with this number in files.
+    /// The type with this id in files.
     ///
     /// # Errors
-    /// The name of a type that is not supported.
+    /// The name of an unsupported type.
     pub(crate) fn numbered(number: u32) -> Result<Self, String> {
         if let Some(layout) = LAYOUTS.iter().find(|layout| layout.0 == number) {
             return Ok(layout.1);

@@ -1,10 +1,10 @@
-//! Turns a GGUF model, the form in which llama.cpp and its relatives read one, into a folder in Hugging Face's layout:
-//! `config.json`, `model.safetensors`, `tokenizer.json` and what belongs to them.
+//! Converts GGUF models, the format of llama.cpp, to folders in Hugging Face's layout: `config.json`,
+//! `model.safetensors`, `tokenizer.json`, `tokenizer_config.json` and `generation_config.json`.
 //!
-//! [`import`] does it. The container is read strictly ([`Header`]): whatever a file says is checked against its size
-//! before anything is allocated, and every error names the file, the key or tensor, and what was expected. What
-//! converters did to a model (rows in llama.cpp's order, norms plus 1, transposed maps, rotary parameters that became
-//! tensors) is undone architecture by architecture.
+//! [`import`] is the entry point. The container is read strictly ([`Header`]): counts and lengths are checked against
+//! the file's size before anything is allocated, and every error names the file, the key or tensor, and what was
+//! expected. The changes that llama.cpp's converter makes (reordered rows, norms plus 1, transposed matrices, rotary
+//! parameters turned into tensors) are undone for each architecture.
 
 // Tests may unwrap: a panic is the failure.
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -11,10 +11,10 @@ use clap::{Args, ValueEnum};
   adept import SmolLM2-135M-Instruct.Q4_K_M.gguf --out smollm2
   adept train --data reviews.jsonl --backbone smollm2 --method adept --out runs/reviews
 
-The folder holds config.json, generation_config.json, model.safetensors (shards of 5 GB and an index, if it is larger),
-tokenizer.json and tokenizer_config.json, for every command that takes --backbone and for Python's transformers. Of a
-model in several files (-00001-of-00003.gguf) any one is given. Quantised weights become what the file says, which is not
-what the model was before. docs/backbones.md lists types, architectures and tokenizers.")]
+The output folder contains config.json, generation_config.json, model.safetensors (sharded above 5 GB), tokenizer.json
+and tokenizer_config.json. Every command that takes --backbone can load it, and so can Python's transformers. For a
+model in several files (-00001-of-00003.gguf), pass any one of them. Weights are dequantised: the result is the
+quantised model, not the original. docs/backbones.md lists the supported types, architectures and tokenizers.")]
 pub struct Import {
     /// GGUF file
     #[arg(value_name = "FILE")]
@@ -32,7 +32,7 @@ pub struct Import {
     #[arg(long)]
     pub overwrite: bool,
 
-    /// How texts are split before byte pairs are merged, by llama.cpp's name, for a file that does not say it
+    /// Pre-tokenizer by llama.cpp's name, instead of the file's (for byte-level tokenizers)
     #[arg(long, value_name = "NAME")]
     pub pre_tokenizer: Option<String>,
 }

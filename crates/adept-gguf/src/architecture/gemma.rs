@@ -1,5 +1,5 @@
-//! `gemma`, `gemma2` and `gemma3` (its text model). Norms are stored as they are multiplied with, 1 larger than in
-//! Hugging Face's checkpoints; the head is the embedding.
+//! `gemma`, `gemma2` and `gemma3` (text model). GGUF stores the effective norm weights, which are 1 larger than those
+//! in Hugging Face's checkpoints. The output head is tied.
 
 use serde_json::json;
 
@@ -33,7 +33,7 @@ pub(super) fn read_2(source: &Source<'_>) -> Result<Model, GgufError> {
     };
     let (mut model, sizes) = read(source, names, &blocks)?;
     let config = &mut model.config;
-    // The caps of the published models, which llama.cpp takes where a file says nothing.
+    // Defaults: the published models' caps, as in llama.cpp.
     let cap = source.find_number("attn_logit_softcapping")?.unwrap_or(50.0);
     config.insert("attn_logit_softcapping".to_owned(), json!(cap));
     let cap = source.find_number("final_logit_softcapping")?.unwrap_or(30.0);
@@ -42,7 +42,7 @@ pub(super) fn read_2(source: &Source<'_>) -> Result<Model, GgufError> {
         "query_pre_attn_scalar".to_owned(),
         json!(query_scalar(source, &sizes, 46)?),
     );
-    // Every other block has it.
+    // transformers' default pattern applies: every other block.
     let window = source.find_count(WINDOW)?.unwrap_or(4096);
     config.insert("sliding_window".to_owned(), json!(window));
     Ok(model)
@@ -67,7 +67,7 @@ pub(super) fn read_3(source: &Source<'_>) -> Result<Model, GgufError> {
         "query_pre_attn_scalar".to_owned(),
         json!(query_scalar(source, &sizes, 62)?),
     );
-    // The positions of blocks with a window are not scaled.
+    // Blocks with a window have rotary positions of their own, which are never scaled.
     let theta = source.find_number("rope.freq_base_swa")?.unwrap_or(10_000.0);
     config.insert("rope_local_base_freq".to_owned(), json!(theta));
     let window = source.find_count(WINDOW)?;
@@ -102,7 +102,7 @@ pub(super) fn read_3(source: &Source<'_>) -> Result<Model, GgufError> {
 
 const WINDOW: &str = "attention.sliding_window";
 const PATTERN: &str = "attention.sliding_window_pattern";
-/// Every block of this number sees everything in Gemma 3, where a file says nothing.
+/// In Gemma 3 every sixth block has full attention.
 const USUAL: usize = 6;
 
 fn read(source: &Source<'_>, names: Names, blocks: &Blocks) -> Result<(Model, Sizes), GgufError> {
@@ -114,14 +114,14 @@ fn read(source: &Source<'_>, names: Names, blocks: &Blocks) -> Result<(Model, Si
     Ok((model, sizes))
 }
 
-/// What scores are divided by the square root of: the channels of a head, but those of the width divided by the heads
-/// in the largest model of 27 billion parameters, which llama.cpp, too, knows by its number of blocks.
+/// Scores are divided by the square root of this: `head_dim`, except in the 27B models, where it is the width divided
+/// by the number of heads. llama.cpp recognises these by their number of blocks as well.
 fn query_scalar(source: &Source<'_>, sizes: &Sizes, largest: usize) -> Result<usize, GgufError> {
     const SCALE: &str = "attention.scale";
     let Some(scale) = source.find_number(SCALE)? else {
         return Ok(usual_scalar(sizes, largest));
     };
-    // transformers wants a whole number; the file's f32 hides that it is one.
+    // transformers requires an integer; rounding undoes the conversion to f32.
     let scalar = scale.powi(-2);
     match (scalar - scalar.round()).abs() < 1e-5 * scalar && (1.0..1e6).contains(&scalar.round()) {
         true => Ok(scalar.round() as usize),

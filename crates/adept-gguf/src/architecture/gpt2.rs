@@ -1,4 +1,4 @@
-//! `gpt2`: learned positions, and linear maps that Hugging Face's checkpoints hold as `[in, out]`.
+//! `gpt2`: learned positions; Hugging Face's checkpoints store the linear maps as `[in, out]`.
 
 use serde_json::json;
 

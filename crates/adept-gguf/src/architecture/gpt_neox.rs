@@ -1,5 +1,5 @@
-//! `gptneox`: GPT-NeoX and Pythia. llama.cpp keeps the queries of all heads together, then their keys and values;
-//! Hugging Face's checkpoints go head by head.
+//! `gptneox`: GPT-NeoX and Pythia. In the fused projection, GGUF stores the queries of all heads, then the keys, then
+//! the values; Hugging Face's checkpoints store it head by head.
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
-//! `llama`: Llama 2 and 3, SmolLM, SmolLM2, TinyLlama, and Mistral, which converters write as a Llama, mostly without
-//! its window.
+//! `llama`: Llama 2 and 3, SmolLM, SmolLM2, TinyLlama, and Mistral, which is converted as a Llama, usually without its
+//! sliding window.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ const LLAMA: Names = Names {
     model_type: "llama",
 };
 
-/// A Llama whose attentions see a window.
+/// A Llama with a sliding window.
 const MISTRAL: Names = Names {
     class: "MistralForCausalLM",
     model_type: "mistral",
@@ -41,7 +41,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<Model, GgufError> {
             model.config.insert("sliding_window".to_owned(), json!(window));
         }
         None => {
-            // transformers has one setting for all four maps: a file with some of their biases lacks a tensor.
+            // One setting covers all four projections: if only some have a bias, a tensor is reported missing.
             let has_bias = blocks.has_qkv_bias || blocks.has_output_bias;
             model.config.insert("attention_bias".to_owned(), json!(has_bias));
             model.config.insert("mlp_bias".to_owned(), json!(blocks.has_mlp_bias));

@@ -1,4 +1,4 @@
-//! What Llama and its relatives have in common: RMS norms, rotary positions, a gated feed-forward layer.
+//! Shared by Llama and its relatives: RMS norms, rotary positions, a gated feed-forward layer.
 
 use serde_json::{Map, Value, json};
 
@@ -65,21 +65,21 @@ impl Sizes {
         })
     }
 
-    /// Channels of all heads' queries.
+    /// Query channels of all heads.
     pub fn queries(&self) -> usize {
         self.heads.saturating_mul(self.head_dim)
     }
 
-    /// Channels of all heads' keys.
+    /// Key channels of all heads.
     pub fn keys(&self) -> usize {
         self.key_heads.saturating_mul(self.head_dim)
     }
 }
 
-/// What an architecture's blocks have.
+/// Variations of a block.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Blocks {
-    /// Queries and keys lie as llama.cpp rotates them.
+    /// Rows of queries and keys are in llama.cpp's order.
     pub are_neighbours: bool,
     /// Biases of queries, keys and values.
     pub has_qkv_bias: bool,
@@ -87,17 +87,17 @@ pub(super) struct Blocks {
     pub has_output_bias: bool,
     /// Biases of the feed-forward layer.
     pub has_mlp_bias: bool,
-    /// Queries, keys and values are one map, and so are gate and up.
+    /// Queries, keys and values are fused into one map, gate and up into another.
     pub is_fused: bool,
     /// Norms of each head's queries and keys.
     pub has_head_norms: bool,
-    /// Norms of what leaves a sublayer (Gemma 2 and 3).
+    /// Norms after the sublayers (Gemma 2 and 3).
     pub has_output_norms: bool,
-    /// How norms are stored.
+    /// Change of the norm weights.
     pub norm: Change,
 }
 
-/// Blocks like those of Qwen2 without its biases.
+/// No biases, no extra norms, rows as in Hugging Face's checkpoints.
 pub(super) const PLAIN: Blocks = Blocks {
     are_neighbours: false,
     has_qkv_bias: false,
@@ -116,7 +116,7 @@ pub(super) struct Names {
     pub model_type: &'static str,
 }
 
-/// The configuration that all of them share, and the tensors.
+/// Reads the shared part of the configuration and lists the tensors.
 pub(super) fn read(source: &Source<'_>, names: Names, blocks: &Blocks) -> Result<(Model, Sizes), GgufError> {
     let sizes = Sizes::read(source)?;
     let rope = rope::read(source, &sizes)?;

@@ -1,5 +1,5 @@
-//! Architectures: what a model's metadata says in the words of transformers' `config.json`, and which of its tensors
-//! becomes which of Hugging Face's. Each is a file and a line in the table.
+//! Architectures: each maps metadata to the fields of transformers' `config.json`, and tensors to those of Hugging
+//! Face's checkpoint. An architecture is a file and a line in the table.
 
 mod gemma;
 mod gpt2;
@@ -23,7 +23,7 @@ use crate::nearest;
 pub(crate) use source::Source;
 pub(crate) use tensors::{Change, RowOrder, Wanted};
 
-/// A model in Hugging Face's words.
+/// A model in Hugging Face's terms.
 #[derive(Debug)]
 pub(crate) struct Model {
     /// llama.cpp's name of its architecture.
@@ -54,13 +54,13 @@ const ARCHITECTURES: [(&str, Read); 10] = [
     ("gpt2", gpt2::read),
 ];
 
-/// Tensors of rotary factors, which become part of the configuration.
+/// Rotary factors, which become part of the configuration.
 const FACTORS: [&str; 3] = [rope::LLAMA_3, rope::LONG, rope::SHORT];
 
-/// Describes a model, and checks that its tensors are those of its architecture, with their shapes.
+/// Describes a model and checks its tensors' names and shapes against the architecture.
 ///
 /// # Errors
-/// An unknown architecture, missing or impossible metadata, tensors that are missing, too many, or of another shape.
+/// Unknown architectures, missing or invalid metadata, missing or unexpected tensors, mismatched shapes.
 pub(crate) fn model(gguf: &Gguf) -> Result<Model, GgufError> {
     const KEY: &str = "general.architecture";
     let found = gguf.metadata().text(KEY)?;

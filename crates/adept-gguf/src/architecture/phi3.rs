@@ -1,4 +1,4 @@
-//! `phi3`: Phi-3, Phi-3.5 and Phi-4, with fused projections, rotary positions over a part of a head, and LongRoPE.
+//! `phi3`: Phi-3, Phi-3.5 and Phi-4, with fused projections, partial rotary positions and LongRoPE.
 
 use serde_json::json;
 
@@ -26,7 +26,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<Model, GgufError> {
         let expected = format!("1 to {}, channels of a head", sizes.head_dim);
         return Err(source.refuse("rope.dimension_count", expected, rotated));
     }
-    // 0 is how converters say that there is none.
+    // Converters write 0 for models without a window.
     let window = source
         .find_count("attention.sliding_window")?
         .filter(|window| *window > 0);

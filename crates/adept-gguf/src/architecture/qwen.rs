@@ -1,4 +1,4 @@
-//! `qwen2` (Qwen2, Qwen2.5) and `qwen3`. Converters leave out their window, which no published model uses.
+//! `qwen2` (Qwen2, Qwen2.5) and `qwen3`. GGUF does not store their sliding window, which no published model uses.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use super::llama_like::{self, Blocks, Names, PLAIN};
 use super::{Model, Source};
 use crate::error::GgufError;
 
-/// Qwen2 has biases in the projections of queries, keys and values, and no setting for them.
+/// Qwen2 always has biases in the projections of queries, keys and values.
 pub(super) fn read_2(source: &Source<'_>) -> Result<Model, GgufError> {
     let names = Names {
         class: "Qwen2ForCausalLM",
@@ -21,7 +21,7 @@ pub(super) fn read_2(source: &Source<'_>) -> Result<Model, GgufError> {
     Ok(model)
 }
 
-/// Qwen3 norms the heads of queries and keys.
+/// Qwen3 has norms of each head's queries and keys.
 pub(super) fn read_3(source: &Source<'_>) -> Result<Model, GgufError> {
     let names = Names {
         class: "Qwen3ForCausalLM",

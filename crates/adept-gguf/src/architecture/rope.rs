@@ -1,4 +1,4 @@
-//! Rotary positions: the base of the frequencies, and how they are scaled for longer texts.
+//! Rotary positions: base frequency and context extension.
 
 use std::f64::consts::TAU;
 
@@ -8,16 +8,16 @@ use super::Source;
 use super::llama_like::Sizes;
 use crate::error::GgufError;
 
-/// Llama 3's factors, one for each frequency.
+/// Llama 3's factors, one per frequency.
 pub(super) const LLAMA_3: &str = "rope_freqs.weight";
 /// LongRoPE's factors for long texts.
 pub(super) const LONG: &str = "rope_factors_long.weight";
 /// LongRoPE's factors for short texts.
 pub(super) const SHORT: &str = "rope_factors_short.weight";
-/// Positions before the scaling.
+/// Context length before the extension.
 pub(super) const ORIGINAL: &str = "rope.scaling.original_context_length";
 
-/// In the words of `config.json`.
+/// The fields of `config.json`.
 #[derive(Debug)]
 pub(super) struct Rope {
     pub theta: f64,
@@ -41,13 +41,13 @@ pub(super) fn read(source: &Source<'_>, sizes: &Sizes) -> Result<Rope, GgufError
     };
     let scaling = match source.find_text(KIND)? {
         None | Some("none") => match source.find_number("rope.scale_linear")? {
-            // What converters wrote before there were kinds.
+            // Linear scaling in old files.
             Some(factor) if factor > 1.0 => json!({ "rope_type": "linear", "factor": factor }),
             _ => Value::Null,
         },
         Some("linear") => json!({ "rope_type": "linear", "factor": factor()? }),
         Some("yarn") => yarn(source, factor()?)?,
-        // The family reads its tensors.
+        // Handled by the architecture, since the factors are tensors.
         Some("longrope") => Value::Null,
         Some(found) => return Err(source.refuse(KIND, "none, linear, yarn or longrope", found)),
     };
@@ -94,7 +94,7 @@ pub(super) fn long(
         }
     }
     let mut scaling = json!({ "type": "longrope", "long_factor": long, "short_factor": short });
-    // Scores grow with the length by a rule that readers know; only another number has to be said.
+    // transformers derives the attention factor by this formula unless the file states another.
     let stretch = sizes.positions as f64 / original.max(1) as f64;
     let usual = match stretch > 1.0 {
         true => (1.0 + stretch.ln() / (original as f64).ln()).sqrt(),
@@ -128,11 +128,11 @@ fn llama_3(source: &Source<'_>, sizes: &Sizes, theta: f64, factors: &[f64]) -> R
     }))
 }
 
-/// Room for how converters round: factors are f32.
+/// Relative; the factors are stored as f32.
 const TOLERANCE: f64 = 1e-4;
 
-/// Parameters of Llama 3's scaling. `low_freq_factor` is 1 in every model, and only the quotients of it,
-/// `high_freq_factor` and the original length count.
+/// Parameters of Llama 3's scaling. `low_freq_factor` is fixed at 1, as in every published model: the factors depend
+/// only on its ratios to `high_freq_factor` and to the original context length.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Llama3 {
     factor: f64,
@@ -141,11 +141,11 @@ struct Llama3 {
 }
 
 impl Llama3 {
-    /// The parameters that give these factors: high frequencies keep their factor of 1, low ones have the largest, and
-    /// those in between tell the rest.
+    /// Finds the parameters that produce these factors. High frequencies have factor 1 and low ones the largest factor;
+    /// those in between determine the other two parameters.
     fn find(theta: f64, head_dim: usize, factors: &[f64]) -> Option<Self> {
         let factor = factors.iter().copied().fold(1.0, f64::max);
-        // Llama 3's own parameters first: of several that fit equally well, the first is taken.
+        // `min_by` returns the first of equally good candidates: Llama 3's own parameters come first.
         let lengths = || std::iter::once(8192).chain((3..24).map(|bits| 1usize << bits));
         let candidates = [4.0, 2.0, 8.0, 16.0, 32.0]
             .into_iter()
@@ -158,7 +158,7 @@ impl Llama3 {
         (misfit(&best) <= TOLERANCE).then_some(best)
     }
 
-    /// By what the frequency of a pair of channels is divided.
+    /// Divisor of the frequency of a pair of channels.
     fn divisor(self, theta: f64, head_dim: usize, pair: usize) -> f64 {
         let wavelength = TAU * theta.powf(2.0 * pair as f64 / head_dim as f64);
         let turns = self.original as f64 / wavelength;

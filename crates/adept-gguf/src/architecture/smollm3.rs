@@ -1,4 +1,4 @@
-//! `smollm3`: a Llama in which every fourth block has no positions, which the metadata does not say.
+//! `smollm3`: a Llama in which every fourth block has no positions. The metadata does not state that.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use super::llama_like::{self, Blocks, Names, PLAIN};
 use super::{Model, Source};
 use crate::error::GgufError;
 
-/// Each block of this number has no positions, in llama.cpp as in the published model.
+/// Interval of the blocks without positions, which llama.cpp hard-codes as well.
 const WITHOUT_POSITIONS: usize = 4;
 
 pub(super) fn read(source: &Source<'_>) -> Result<Model, GgufError> {
@@ -22,7 +22,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<Model, GgufError> {
     let has_positions = |block: usize| u8::from(!(block + 1).is_multiple_of(WITHOUT_POSITIONS));
     let layers: Vec<u8> = (0..sizes.blocks).map(has_positions).collect();
     let config = &mut model.config;
-    // transformers derives it from the other sizes, and so does this program.
+    // transformers derives it from the other sizes.
     config.remove("head_dim");
     if sizes.queries() != sizes.width {
         let expected = format!("{}, the width divided by the heads", sizes.width / sizes.heads);

@@ -1,4 +1,4 @@
-//! A model's metadata under its architecture's prefix, and its small tensors.
+//! Access to an architecture's metadata and small tensors.
 
 use crate::container::{Gguf, Tensor, same_decimal};
 use crate::dequantize::dequantize;
@@ -9,7 +9,7 @@ pub(super) const EMBEDDING: &str = "token_embd.weight";
 /// Name of the output head.
 pub(super) const HEAD: &str = "output.weight";
 
-/// What an architecture is read from.
+/// A model's metadata under its architecture's prefix.
 pub(crate) struct Source<'a> {
     gguf: &'a Gguf,
     /// llama.cpp's name of the architecture.
@@ -61,7 +61,7 @@ impl<'a> Source<'a> {
         self.gguf.tensor(tensor).is_some()
     }
 
-    /// An upper bound of everything that has a tensor for each of its parts.
+    /// Number of tensors: an upper bound for the number of blocks.
     pub fn tensors(&self) -> usize {
         self.gguf.names().count()
     }
@@ -78,9 +78,9 @@ impl<'a> Source<'a> {
         usize::try_from(rows).map_err(|_| missing())
     }
 
-    /// The values of a tensor that is small in every model, such as rotary factors.
+    /// Values of a small tensor, such as rotary factors.
     pub fn floats(&self, tensor: &str) -> Result<Option<Vec<f64>>, GgufError> {
-        /// More channels than a head has.
+        /// In bytes; more than any head has channels.
         const MOST: u64 = 1 << 16;
         let Some(found) = self.gguf.tensor(tensor) else {
             return Ok(None);
@@ -100,7 +100,7 @@ impl<'a> Source<'a> {
         Ok(Some(values.into_iter().map(same_decimal).collect()))
     }
 
-    /// The error of a tensor of rotary factors.
+    /// The error for unusable rotary factors.
     pub fn refuse_factors(&self, tensor: &str, reason: &'static str) -> GgufError {
         GgufError::Factors {
             path: self.gguf.metadata().path().to_owned(),
@@ -109,7 +109,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Whether the output head is the embedding: there is none of its own, or it is a copy, as some converters write.
+    /// Whether the output head is the embedding: it is absent, or a copy, as some converters write it.
     pub fn is_tied(&self) -> Result<bool, GgufError> {
         match (self.gguf.tensor(EMBEDDING), self.gguf.tensor(HEAD)) {
             (Some(embedding), Some(head)) => same(embedding, head),
@@ -117,13 +117,13 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Whether a tensor is an output head that nothing reads, since it is a copy of the embedding.
+    /// Whether this tensor is an output head that copies the embedding, and is therefore not read.
     pub fn is_copied_head(&self, name: &str) -> bool {
         name == HEAD && self.is_tied().unwrap_or_default()
     }
 }
 
-/// Whether two tensors hold the same values in the same form.
+/// Whether two tensors have the same type, shape and bytes.
 fn same(one: Tensor<'_>, other: Tensor<'_>) -> Result<bool, GgufError> {
     const CHUNK: usize = 1 << 16;
     if (&one.info.shape, one.info.kind) != (&other.info.shape, other.info.kind) {

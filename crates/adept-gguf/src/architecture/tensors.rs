@@ -1,4 +1,4 @@
-//! Which tensor becomes which, and what llama.cpp's converter did to it that has to be undone.
+//! Mapping of tensors, and the changes by llama.cpp's converter that have to be undone.
 
 use crate::container::Gguf;
 use crate::error::GgufError;
@@ -12,33 +12,33 @@ pub(crate) struct Wanted {
     pub to: String,
     /// Its shape there.
     pub shape: Vec<u64>,
-    /// What is different there.
+    /// How its values are restored.
     pub change: Change,
 }
 
-/// How a tensor differs from the one in Hugging Face's checkpoint.
+/// What llama.cpp's converter did to a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// Not at all.
+    /// Nothing.
     None,
-    /// Its weights are larger by 1 (Gemma's norms).
+    /// Added 1 (Gemma's norms); it is subtracted.
     MinusOne,
-    /// Its rows are in another order.
+    /// Reordered its rows.
     Rows(RowOrder),
-    /// Its dimensions are swapped (GPT-2's maps).
+    /// Transposed it (GPT-2's linear maps).
     Transpose,
 }
 
-/// Orders of the rows of projections.
+/// Row orders of projections in GGUF files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RowOrder {
-    /// Llama's queries and keys: llama.cpp rotates neighbouring channels of a head, transformers the first with the
-    /// second half, so that channel `half × p + i` lies in row `2 i + p`.
+    /// Llama's queries and keys: llama.cpp rotates adjacent channels of a head, transformers channels that are half a
+    /// head apart. Channel `p × head_dim / 2 + i` is stored in row `2 i + p`.
     Neighbours {
         /// Channels of a head.
         head_dim: usize,
     },
-    /// GPT-NeoX's queries, keys and values: first those of all heads, in Hugging Face's checkpoint head by head.
+    /// GPT-NeoX's fused projection: the queries of all heads, then the keys, then the values, instead of head by head.
     ByPart {
         /// Heads.
         heads: usize,
@@ -48,7 +48,7 @@ pub(crate) enum RowOrder {
 }
 
 impl RowOrder {
-    /// The row of the GGUF tensor that becomes this row.
+    /// The GGUF tensor's row that becomes row `row` of the checkpoint's.
     pub fn source(self, row: usize) -> usize {
         match self {
             Self::Neighbours { head_dim } => {
@@ -73,7 +73,7 @@ impl Wanted {
         shape
     }
 
-    /// Refuses files in which it is missing or has another shape.
+    /// Checks that the tensor exists and has the expected shape.
     pub fn check(&self, gguf: &Gguf) -> Result<(), GgufError> {
         let expected = self.stored_shape();
         match gguf.tensor(&self.from) {
@@ -97,19 +97,19 @@ impl Wanted {
 #[derive(Default)]
 pub(super) struct Tensors {
     wanted: Vec<Wanted>,
-    /// Prefixes of the current block's names, in either form.
+    /// Prefixes of names, in GGUF and in Hugging Face's checkpoint.
     from: String,
     to: String,
 }
 
 impl Tensors {
-    /// Names that follow are those of a block, below `blocks` in Hugging Face's checkpoint.
+    /// The following names are those of a block, under `blocks` in Hugging Face's checkpoint.
     pub fn block(&mut self, number: usize, blocks: &str) {
         self.from = format!("blk.{number}.");
         self.to = format!("{blocks}.{number}.");
     }
 
-    /// Names that follow are those of the model.
+    /// The following names have no prefix.
     pub fn model(&mut self) {
         self.from.clear();
         self.to.clear();

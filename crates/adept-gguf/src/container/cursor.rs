@@ -1,4 +1,4 @@
-//! Reads little-endian values and checks every length against what is left of the file before it allocates.
+//! Reads little-endian values, checking every length against the rest of the file before allocating.
 
 use std::fmt;
 use std::io::{ErrorKind, Read};
@@ -67,7 +67,7 @@ impl<'a, R: Read> Cursor<'a, R> {
         self.bytes(section).map(u64::from_le_bytes)
     }
 
-    /// A count of entries that take at least `least` bytes each.
+    /// Reads a count of entries of at least `least` bytes each.
     pub fn count(&mut self, section: Section<'_>, of: &'static str, least: u64) -> Result<usize, GgufError> {
         let found = self.u64(section)?;
         let most = (self.size - self.at) / least;
@@ -83,7 +83,7 @@ impl<'a, R: Read> Cursor<'a, R> {
             })
     }
 
-    /// A text behind its length.
+    /// Reads a length and a text.
     pub fn text(&mut self, section: Section<'_>) -> Result<String, GgufError> {
         let length = self.u64(section)?;
         self.expect(length, section)?;
@@ -126,7 +126,7 @@ impl<'a, R: Read> Cursor<'a, R> {
 
     fn failed(&self, source: std::io::Error, needed: u64, section: Section<'_>) -> GgufError {
         match source.kind() {
-            // The file has become shorter since its size was asked for.
+            // The file was truncated after its size was read.
             ErrorKind::UnexpectedEof => self.cut(needed, section),
             _ => GgufError::Io {
                 path: self.path.to_owned(),

@@ -1,9 +1,9 @@
-//! The description of a GGUF file: metadata and the places of its tensors.
+//! Metadata and tensor descriptions of a GGUF file.
 //!
 //! ```text
 //! "GGUF"  version u32  tensors u64  keys u64
-//! key: text, type u32, value                     (as many as there are keys)
-//! tensor: name, dimensions u32, each u64 (innermost first), type u32, offset u64
+//! each key: text, type u32, value
+//! each tensor: name, dimensions u32, each dimension u64 (innermost first), type u32, offset u64
 //! padding to the alignment, then the tensors' data, each at its offset
 //! ```
 //!
@@ -21,10 +21,10 @@ use crate::kind::TensorType;
 const MAGIC: [u8; 4] = *b"GGUF";
 const VERSIONS: [u32; 2] = [2, 3];
 const ALIGNMENT: &str = "general.alignment";
-/// Dimensions that a tensor may have.
+/// Largest number of dimensions.
 const DIMENSIONS: u32 = 4;
 
-/// Everything in a file but its tensors' values.
+/// Everything in a file except the tensors' values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Header {
     /// Metadata by key.
@@ -56,12 +56,11 @@ impl TensorInfo {
 }
 
 impl Header {
-    /// Reads the description from the beginning of a file of `size` bytes; `path` is for messages.
+    /// Parses the beginning of a file of `size` bytes; `path` is only used in errors.
     ///
     /// # Errors
-    /// Whatever is not as the format wants it: a wrong magic number or version, a file that is cut short, counts
-    /// beyond what the file can hold, duplicate names, texts that are not UTF-8, unsupported types, tensors outside of
-    /// the file or on top of each other.
+    /// Any violation of the format: wrong magic number or version, truncated files, counts that the file cannot hold,
+    /// duplicate names, texts that are not UTF-8, unsupported types, tensors that overlap or extend past the end.
     pub fn read(path: &Path, source: impl Read, size: u64) -> Result<Self, GgufError> {
         let mut cursor = Cursor::new(path, source, size);
         let found: [u8; 4] = cursor.bytes(Section::Header)?;
@@ -117,7 +116,7 @@ fn metadata<R: Read>(cursor: &mut Cursor<'_, R>, keys: usize) -> Result<BTreeMap
     Ok(metadata)
 }
 
-/// The number of the type of lists.
+/// Type id of lists.
 const LIST: u32 = 9;
 
 fn value<R: Read>(cursor: &mut Cursor<'_, R>, key: &str, kind: u32) -> Result<Value, GgufError> {
@@ -211,7 +210,7 @@ fn alignment(path: &Path, metadata: &BTreeMap<String, Value>) -> Result<u64, Ggu
     }
 }
 
-/// The tensors' descriptions, with offsets from where the data begins.
+/// Tensor descriptions, with offsets relative to the data section.
 fn descriptions<R: Read>(cursor: &mut Cursor<'_, R>, count: u64, size: u64) -> Result<Vec<TensorInfo>, GgufError> {
     let most = (size - cursor.position()) / (8 + 4 + 8 + 4 + 8);
     if count > most {
@@ -292,7 +291,7 @@ fn description<R: Read>(cursor: &mut Cursor<'_, R>, number: u64) -> Result<Tenso
     }
 }
 
-/// Makes offsets count from the beginning of the file, and checks that each tensor has a place of its own in it.
+/// Makes offsets absolute, and checks that tensors lie within the file and do not overlap.
 fn placed(
     path: &Path,
     mut tensors: Vec<TensorInfo>,

@@ -1,4 +1,4 @@
-//! Look-ups in the metadata, by the type that the caller needs.
+//! Typed look-ups in the metadata.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -40,8 +40,8 @@ impl Metadata {
         }
     }
 
-    /// A number that is not negative. A list counts as its element if all of them are equal: some converters give one
-    /// number for each layer.
+    /// A non-negative integer. A list whose elements are all equal counts as that element: some converters write one
+    /// number per layer.
     pub fn count(&self, key: &str) -> Result<usize, GgufError> {
         self.find_count(key)?.ok_or_else(|| self.missing(key))
     }
@@ -91,7 +91,7 @@ impl Metadata {
         }
     }
 
-    /// The error of a key with an unusable value.
+    /// The error for a key with an unusable value.
     pub fn refuse(&self, key: &str, expected: impl Into<String>, found: impl ToString) -> GgufError {
         GgufError::Value {
             path: self.path.clone(),
@@ -109,7 +109,7 @@ impl Metadata {
     }
 }
 
-/// The value that all elements have.
+/// The common value of all elements, if there is one.
 fn same<T: Copy + PartialEq>(values: &[T]) -> Option<T> {
     let first = *values.first()?;
     values.iter().all(|value| *value == first).then_some(first)

@@ -1,4 +1,4 @@
-//! GGUF's container: metadata and tensors, in one file or in several.
+//! The container format: metadata and tensors, in one or several files.
 
 mod cursor;
 mod header;

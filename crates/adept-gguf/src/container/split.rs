@@ -1,4 +1,7 @@
-//! The files of a model: one, or parts named `NAME-00001-of-00003.gguf`.
+//! The files of a model: a single one, or parts named `NAME-00001-of-00003.gguf`.
+//!
+//! Tensor data is read with ordinary reads rather than through a memory map, so that resident memory stays flat and a
+//! file that is truncated meanwhile is an error.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,7 +20,7 @@ const TENSORS: &str = "split.tensors.count";
 #[derive(Debug)]
 pub(crate) struct Gguf {
     parts: Vec<Part>,
-    /// A tensor's part, and its place among that part's tensors.
+    /// Index of a tensor's part, and its index among that part's tensors.
     tensors: BTreeMap<String, (usize, usize)>,
 }
 
@@ -36,7 +39,7 @@ pub(crate) struct Tensor<'a> {
 }
 
 impl Gguf {
-    /// Reads the descriptions of a model's files, given any one of them.
+    /// Opens a model, given any one of its files.
     pub fn open(path: &Path) -> Result<Self, GgufError> {
         let given = Part::open(path)?;
         let count = given.metadata.find_count(COUNT)?.unwrap_or(1);
@@ -65,7 +68,7 @@ impl Gguf {
         Ok(Self { parts, tensors })
     }
 
-    /// The metadata of the first part; later parts have only their number.
+    /// Metadata of the first part; later ones only state their number.
     pub fn metadata(&self) -> &Metadata {
         &self.parts[0].metadata
     }
@@ -84,7 +87,7 @@ impl Gguf {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// How many tensors there are of each type, by the types' names.
+    /// Number of tensors of each type, by the type's name.
     pub fn types(&self) -> BTreeMap<String, usize> {
         let mut types = BTreeMap::new();
         for tensor in self.parts.iter().flat_map(|part| &part.tensors) {
@@ -124,7 +127,7 @@ fn part_name(stem: &str, number: usize, count: usize) -> String {
     format!("{stem}-{number:05}-of-{count:05}.gguf")
 }
 
-/// What the names of all parts begin with.
+/// Common prefix of the parts' names.
 fn stem(name: &str, count: usize) -> Option<&str> {
     let rest = name.strip_suffix(&format!("-of-{count:05}.gguf"))?;
     let (stem, number) = rest.rsplit_once('-')?;
@@ -150,7 +153,7 @@ impl Part {
 }
 
 impl Tensor<'_> {
-    /// Opens its file where its data begins.
+    /// Opens the file at the tensor's data.
     pub fn open(&self) -> Result<File, GgufError> {
         let open = || {
             let mut file = File::open(self.path)?;
@@ -160,12 +163,12 @@ impl Tensor<'_> {
         open().map_err(|source| self.failed(source))
     }
 
-    /// Reads the next bytes of its file.
+    /// Reads the next bytes of an opened file.
     pub fn read(&self, file: &mut File, bytes: &mut [u8]) -> Result<(), GgufError> {
         file.read_exact(bytes).map_err(|source| self.failed(source))
     }
 
-    /// Reads bytes from an offset in its data.
+    /// Reads from an offset within the tensor's data.
     pub fn read_at(&self, file: &mut File, offset: u64, bytes: &mut [u8]) -> Result<(), GgufError> {
         file.seek(SeekFrom::Start(self.info.offset + offset))
             .and_then(|_| file.read_exact(bytes))

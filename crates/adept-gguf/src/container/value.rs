@@ -1,6 +1,6 @@
-//! Values of metadata.
+//! Metadata values.
 
-/// A value of any of GGUF's types. Numbers of all widths are held in the widest.
+/// A value of any of GGUF's types; numbers are widened.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
@@ -8,7 +8,7 @@ pub enum Value {
     Unsigned(u64),
     /// i8 to i64.
     Signed(i64),
-    /// f32 and f64. An f32 becomes the f64 with the same shortest decimal form, so that `1e-6` stays `1e-6`.
+    /// f32 and f64. An f32 becomes the f64 with the same shortest decimal representation, so that 1e-6 stays 1e-6.
     Float(f64),
     /// A Boolean.
     Flag(bool),
@@ -35,7 +35,7 @@ pub enum List {
 }
 
 impl Value {
-    /// Its type and value, for messages; lists by their length.
+    /// For error messages: type and value, or a list's length.
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Unsigned(value) => value.to_string(),
@@ -61,7 +61,7 @@ impl List {
     }
 }
 
-/// The f64 that prints as an f32 does.
+/// The f64 with an f32's shortest decimal representation.
 pub(crate) fn same_decimal(value: f32) -> f64 {
     value.to_string().parse().unwrap_or_else(|_| f64::from(value))
 }

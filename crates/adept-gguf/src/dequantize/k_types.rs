@@ -2,8 +2,10 @@
 
 use super::half_at;
 
-/// `[scales and minima: 16 × (4 + 4 bits)] [values: 256 × 2 bits] [scale: f16] [minimum: f16]`, 16 groups of 16. In each
-/// half, 32 bytes hold the first 32 values in their lowest two bits, the next 32 in the two above, and so on.
+/// `[scales and minima: 16 × (4 + 4 bits)] [values: 256 × 2 bits] [scale: f16] [minimum: f16]`
+///
+/// 16 groups of 16 values. In each half of the block, 32 bytes hold the first 32 values in their lowest two bits, the
+/// next 32 in the two bits above, and so on.
 pub(super) fn q2_k(block: &[u8], out: &mut [f32]) {
     let (groups, values) = (&block[..16], &block[16..80]);
     let (scale, minimum) = (half_at(block, 80), half_at(block, 82));
@@ -17,8 +19,9 @@ pub(super) fn q2_k(block: &[u8], out: &mut [f32]) {
     }
 }
 
-/// `[third bits: 32] [values: 256 × 2 bits] [scales: 16 × 6 bits] [scale: f16]`, 16 groups of 16; lower bits as in Q2_K.
-/// A third bit that is 0 takes 4 away.
+/// `[third bits: 32] [values: 256 × 2 bits] [scales: 16 × 6 bits] [scale: f16]`
+///
+/// 16 groups of 16 values, their lower two bits as in Q2_K. A third bit of 0 subtracts 4.
 pub(super) fn q3_k(block: &[u8], out: &mut [f32]) {
     let (third, values, packed) = (&block[..32], &block[32..96], &block[96..108]);
     let scale = half_at(block, 108);
@@ -42,8 +45,9 @@ fn quarters(values: &[u8], group: usize) -> (&[u8], usize) {
     (&values[32 * half + 16 * (run % 2)..][..16], 2 * (run / 2))
 }
 
-/// `[scale: f16] [minimum: f16] [scales and minima: 12] [nibbles: 128]`, 8 groups of 32: two groups share 32 bytes, the
-/// first in their low nibbles.
+/// `[scale: f16] [minimum: f16] [scales and minima: 12] [nibbles: 128]`
+///
+/// 8 groups of 32 values. Two groups share 32 bytes, the first in the low nibbles.
 pub(super) fn q4_k(block: &[u8], out: &mut [f32]) {
     let values = &block[16..];
     for (group, out) in out.chunks_exact_mut(32).enumerate() {
@@ -55,7 +59,7 @@ pub(super) fn q4_k(block: &[u8], out: &mut [f32]) {
     }
 }
 
-/// As Q4_K with `[fifth bits: 32]` before the nibbles: bit `g` of byte `i` is that of value `i` of group `g`.
+/// Q4_K with `[fifth bits: 32]` before the nibbles: bit `g` of byte `i` belongs to value `i` of group `g`.
 pub(super) fn q5_k(block: &[u8], out: &mut [f32]) {
     let (fifth, values) = (&block[16..48], &block[48..]);
     for (group, out) in out.chunks_exact_mut(32).enumerate() {
@@ -85,8 +89,10 @@ fn group_factors(block: &[u8], group: usize) -> (f32, f32) {
     )
 }
 
-/// `[low nibbles: 128] [upper two bits: 64] [scales: i8 × 16] [scale: f16]`, 16 groups of 16. Each half has 64 bytes of
-/// nibbles, low ones first, and 32 bytes of upper bits, in runs of 32 values.
+/// `[low nibbles: 128] [upper two bits: 64] [scales: i8 × 16] [scale: f16]`
+///
+/// 16 groups of 16 values. Each half of the block has 64 bytes of nibbles, low ones first, and 32 bytes of upper bits,
+/// in runs of 32 values.
 pub(super) fn q6_k(block: &[u8], out: &mut [f32]) {
     let (low, high, scales) = (&block[..128], &block[128..192], &block[192..208]);
     let scale = half_at(block, 208);

@@ -1,8 +1,8 @@
-//! Quantised blocks to f32, bit for bit as the reference implementation in the `gguf` Python package.
+//! Conversion of blocks to f32, bit for bit as in the `gguf` Python package.
 //!
-//! A block holds `n` small integers and what scales them: `value = scale × integer`, or `scale × integer - minimum`
-//! with a minimum of its own. In the K types a super-block of 256 values has half-precision factors for the scales and
-//! minima of its 8 or 16 groups.
+//! A block holds small integers and their scale, in some types also an offset: `value = scale × integer` or
+//! `scale × integer ± minimum`. In the K types, the scales and minima of the 8 or 16 groups in a super-block of 256
+//! values are small integers themselves, multiplied by two half-precision factors.
 
 mod k_types;
 mod plain;
@@ -13,7 +13,7 @@ use half::{bf16, f16};
 
 use crate::kind::TensorType;
 
-/// Converts whole blocks: `bytes` holds as many as `values` needs.
+/// Converts whole blocks; `bytes` and `values` must be of matching length.
 pub(crate) fn dequantize(kind: TensorType, bytes: &[u8], values: &mut [f32]) {
     debug_assert_eq!(values.len() % kind.block(), 0);
     debug_assert_eq!(values.len() / kind.block() * kind.block_bytes(), bytes.len());

@@ -1,5 +1,5 @@
-//! Blocks of 32 values with one scale. Nibbles: the low ones of all 16 bytes are the first half of the block, the high
-//! ones the second. The fifth bits of 5-bit types are a little-endian u32 in front, one bit for each value.
+//! Blocks of 32 values with one scale. The low nibbles of the 16 bytes are the first half of the block, the high
+//! nibbles the second. 5-bit types store the fifth bits in 32 bits before the nibbles.
 
 use super::half_at;
 

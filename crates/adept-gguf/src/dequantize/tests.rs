@@ -1,5 +1,5 @@
 //! Every type against the `gguf` Python package: random blocks and their values, written by
-//! tests/generators/gguf_fixtures.py. No tolerance: the operations are the same, and so is every bit.
+//! tests/generators/gguf_fixtures.py. No tolerance: both perform the same f32 operations.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Byte-level BPE (`gpt2`): texts are split by a pattern, and the bytes of each part merged by rank.
+//! Byte-level BPE (`gpt2`): texts are split by a pre-tokenizer, and the bytes of each word merged by rank.
 
 use std::collections::HashMap;
 
@@ -52,7 +52,7 @@ pub(super) fn parts(metadata: &Metadata, vocabulary: &Vocabulary<'_>, given: Opt
 fn merges(metadata: &Metadata, places: &HashMap<&str, u32>) -> Result<Vec<[u32; 2]>, GgufError> {
     let mut whole = String::new();
     let mut merge = |text: &str| {
-        // A space is none of the characters that bytes are written as.
+        // The byte alphabet has no space.
         let (left, right) = text.split_once(' ')?;
         whole.clear();
         whole.extend([left, right]);

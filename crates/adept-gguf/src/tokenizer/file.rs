@@ -1,5 +1,5 @@
-//! `tokenizer.json`. Vocabularies have hundreds of thousands of tokens and twice as many merges: they are written from
-//! compact lists, not from a tree of JSON values.
+//! `tokenizer.json`. With hundreds of thousands of tokens and twice as many merges, a tree of JSON values would take
+//! several times the memory of these lists.
 
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
@@ -19,20 +19,20 @@ pub(crate) struct TokenizerFile {
     pub model: Bpe,
 }
 
-/// A model of merged pairs.
+/// A BPE model.
 #[derive(Debug)]
 pub(crate) struct Bpe {
-    /// Stands for what has no token.
+    /// The unknown token.
     pub unknown: Option<String>,
-    /// Unknown characters in a row are one token.
+    /// Consecutive unknown characters become one token.
     pub fuses_unknown: bool,
-    /// Unknown characters are written as bytes.
+    /// Unknown characters are split into byte tokens.
     pub has_bytes: bool,
-    /// A part that is a token as a whole is not merged.
+    /// A word that is itself a token is not assembled from merges.
     pub ignores_merges: bool,
-    /// Tokens with their ids, in the order of the ids.
+    /// Tokens and their ids, by ascending id.
     pub tokens: Vec<(String, usize)>,
-    /// Pairs of tokens, by their places in `tokens`, the first to be merged first.
+    /// Pairs of indices into `tokens`, by descending priority.
     pub merges: Vec<[u32; 2]>,
 }
 

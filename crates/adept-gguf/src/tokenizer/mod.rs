@@ -17,39 +17,39 @@ use settings::Settings;
 pub(crate) use settings::SpecialIds;
 use vocabulary::Vocabulary;
 
-/// A model's tokenizer in the files of Hugging Face.
+/// A tokenizer as Hugging Face's files.
 #[derive(Debug)]
 pub(crate) struct Tokenizer {
     /// `tokenizer.json`.
     pub file: TokenizerFile,
     /// `tokenizer_config.json`.
     pub config: Value,
-    /// Ids with a meaning.
+    /// Special token ids.
     pub special: SpecialIds,
     /// Number of tokens.
     pub tokens: usize,
 }
 
-/// What a tokenizer does to texts, apart from its tokens: the parts of a `tokenizer.json`.
+/// The parts of `tokenizer.json` that depend on the kind of tokenizer.
 #[derive(Debug)]
 struct Parts {
     normalizer: Value,
     pre_tokenizer: Value,
     decoder: Value,
     model: Bpe,
-    /// Whether texts begin with the begin-of-text token where the metadata does not say so.
+    /// Default of `tokenizer.ggml.add_bos_token`.
     begins_texts: bool,
-    /// What the post-processor does before special tokens are added, if anything.
+    /// Post-processor that runs before the one that adds special tokens.
     offsets: Option<Value>,
 }
 
 /// By `tokenizer.ggml.model`.
 const KINDS: [&str; 2] = ["gpt2", "llama"];
 
-/// Rebuilds a model's tokenizer. `pre_tokenizer` takes the place of the metadata's.
+/// Rebuilds a model's tokenizer. `pre_tokenizer` overrides the metadata's.
 ///
 /// # Errors
-/// A kind of tokenizer or a pre-tokenizer that is not known, and vocabularies that contradict themselves.
+/// Unknown kinds of tokenizers and pre-tokenizers, and inconsistent vocabularies.
 pub(crate) fn tokenizer(
     metadata: &Metadata,
     architecture: &str,

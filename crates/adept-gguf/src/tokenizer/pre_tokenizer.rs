@@ -1,18 +1,20 @@
-//! How byte-level tokenizers split texts before they merge bytes, by llama.cpp's name (`tokenizer.ggml.pre`).
+//! Pre-tokenizers of byte-level models, by llama.cpp's name for them (`tokenizer.ggml.pre`).
+//!
+//! The patterns are those of GPT-2, cl100k, o200k and Tekken as the published `tokenizer.json` files have them.
 
 use serde_json::{Value, json};
 
-/// A way of splitting, and what else llama.cpp takes from its name.
+/// A pre-tokenizer, and what else its name implies in llama.cpp.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PreTokenizer {
-    /// Its names, all of which mean the same.
+    /// Synonyms.
     names: &'static [&'static str],
     split: Split,
-    /// Texts are brought into Unicode's normal form C first.
+    /// Texts are normalised to NFC first.
     composes: bool,
-    /// A part that is a token as a whole is not merged from its bytes.
+    /// A word that is itself a token is not assembled from merges.
     pub ignores_merges: bool,
-    /// Texts begin with a token where the metadata does not say whether they do.
+    /// Default of `tokenizer.ggml.add_bos_token`.
     pub begins_texts: bool,
 }
 
@@ -20,18 +22,18 @@ pub(super) struct PreTokenizer {
 enum Split {
     /// GPT-2's pattern.
     Gpt2,
-    /// Each digit apart, then GPT-2's pattern.
+    /// Single digits, then GPT-2's pattern.
     Digits,
-    /// By this pattern.
+    /// A pattern of its own.
     Pattern(&'static str),
 }
 
-/// cl100k: words with the character before them, up to three digits.
+/// cl100k: words with a preceding character, numbers of up to three digits.
 const THREE_DIGITS: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 /// The same with single digits.
 const ONE_DIGIT: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-/// o200k: words are split where a capital letter follows a small one.
+/// o200k: words are also split at changes of case.
 const BY_CASE: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 /// Mistral's Tekken: as o200k, with single digits and without contractions.
 const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
@@ -94,7 +96,7 @@ const KNOWN: [PreTokenizer; 8] = [
     },
 ];
 
-/// All names, those of one way after another.
+/// All names, synonyms next to each other.
 pub(super) fn names() -> Vec<&'static str> {
     KNOWN.iter().flat_map(|known| known.names).copied().collect()
 }
@@ -112,7 +114,11 @@ impl PreTokenizer {
     }
 
     pub fn pre_tokenizer(&self) -> Value {
-        let bytes = |has_pattern: bool| json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": has_pattern });
+        let bytes = |has_pattern: bool| {
+            json!({
+                "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": has_pattern,
+            })
+        };
         let both = |first: Value, second: Value| json!({ "type": "Sequence", "pretokenizers": [first, second] });
         match self.split {
             Split::Gpt2 => bytes(true),

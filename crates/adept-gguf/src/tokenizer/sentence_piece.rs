@@ -1,5 +1,7 @@
-//! SentencePiece's BPE (`llama`): spaces are written as `▁`, and pieces are merged by score. GGUF has the scores of pieces,
-//! `tokenizer.json` the ranks of merges: they are what transformers makes of a SentencePiece model.
+//! SentencePiece's BPE (`llama`): spaces become `▁`, and pieces are merged by score.
+//!
+//! GGUF stores a score for each piece, `tokenizer.json` ranked merges. The merges are derived from the scores as
+//! transformers does when it converts a SentencePiece model.
 
 use serde_json::{Value, json};
 
@@ -9,11 +11,11 @@ use super::vocabulary::{TokenKind, Vocabulary, is_spaces};
 use crate::container::Metadata;
 use crate::error::GgufError;
 
-/// What a space is written as.
+/// Stands for a space.
 const SPACE: &str = "▁";
 
 pub(super) fn parts(metadata: &Metadata, vocabulary: &Vocabulary<'_>) -> Result<Parts, GgufError> {
-    // Converters write spaces out in tokens of spaces that users have defined.
+    // In user-defined tokens that consist of spaces, converters have replaced `▁` by the space itself.
     let restored = |text: &str, kind| match kind {
         TokenKind::UserDefined if is_spaces(text) => text.replace(' ', SPACE),
         _ => text.to_owned(),
@@ -34,7 +36,7 @@ pub(super) fn parts(metadata: &Metadata, vocabulary: &Vocabulary<'_>) -> Result<
         json!({ "type": "Fuse" }),
     ];
     let normalizer = match begins_with_space {
-        // In front of what follows an added token, too, as in llama.cpp and the tokenizers of published models.
+        // Also after an added token, as in llama.cpp and in published tokenizers.
         true => {
             decoders.push(json!({ "type": "Strip", "content": " ", "start": 1, "stop": 0 }));
             let prepend = json!({ "type": "Prepend", "prepend": SPACE });
@@ -59,22 +61,25 @@ pub(super) fn parts(metadata: &Metadata, vocabulary: &Vocabulary<'_>) -> Result<
     })
 }
 
-/// Bytes of the longest piece that is put together from others. SentencePiece's own limit is 16 characters by default.
+/// Longest piece, in bytes, that merges are derived for; SentencePiece's own limit is 16 characters by default. Keeps
+/// the work on hostile files linear.
 const LONGEST: usize = 512;
 
-/// How a piece is put together.
+/// A pair of pieces that form a third.
 struct Merge {
-    /// That of the piece.
+    /// Score of the resulting piece.
     score: f64,
-    /// Characters of both parts.
+    /// Lengths of the two parts in characters.
     lengths: [u32; 2],
-    /// Places of both parts.
+    /// Indices of the two parts in the token list.
     parts: [u32; 2],
 }
 
-/// All ways of putting a piece together from two others, those of the piece with the highest score first; of one score,
-/// those with the longest left part. Pieces that users have defined come before all others, as SentencePiece finds them
-/// first, and become part of nothing but their like.
+/// All pairs of pieces that form a third, by descending score of the result, then by descending length of the left
+/// part.
+///
+/// User-defined pieces come first, because SentencePiece matches them before it merges anything, and are parts of
+/// user-defined pieces only.
 fn merges(vocabulary: &Vocabulary<'_>, tokens: &[(String, usize)]) -> Result<Vec<[u32; 2]>, GgufError> {
     let (scores, places) = (vocabulary.scores()?, vocabulary.places(tokens)?);
     let kinds: Vec<TokenKind> = vocabulary.iter().map(|(_, _, kind)| kind).collect();
@@ -111,7 +116,7 @@ fn merges(vocabulary: &Vocabulary<'_>, tokens: &[(String, usize)]) -> Result<Vec
         }
         merges[first..].sort_by_key(|merge| merge.parts);
     }
-    // A stable sort, so that equals stay in the order of their ids.
+    // The sort is stable: ties stay in the order of ids.
     merges.sort_by(|one, other| {
         let by_score = other.score.total_cmp(&one.score);
         by_score.then_with(|| other.lengths.cmp(&one.lengths))

@@ -1,4 +1,4 @@
-//! Special tokens, what is added to texts, and the chat template.
+//! Special tokens, the post-processor and the chat template.
 
 use serde_json::{Map, Value, json};
 
@@ -9,13 +9,13 @@ use crate::error::GgufError;
 /// Ids of special tokens.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SpecialIds {
-    /// Begins a text.
+    /// Begin of text.
     pub bos: Option<usize>,
-    /// Ends a text.
+    /// End of text.
     pub eos: Option<usize>,
-    /// Ends a turn or a message: `generate` stops at these as well.
+    /// End of a turn or message; `generate` stops at these as well.
     pub ends: Vec<usize>,
-    /// Fills rows.
+    /// Padding.
     pub pad: Option<usize>,
 }
 
@@ -73,7 +73,7 @@ impl<'a> Settings<'a> {
         })
     }
 
-    /// Puts special tokens around texts, behind what deals with their offsets.
+    /// The post-processor that adds special tokens, after `offsets`.
     pub fn post_processor(&self, offsets: Option<Value>) -> Value {
         let begin = self.bos.zip(self.ids.bos).filter(|_| self.adds_bos);
         let end = self.eos.zip(self.ids.eos).filter(|_| self.adds_eos);
@@ -117,7 +117,7 @@ impl<'a> Settings<'a> {
             "added_tokens_decoder": decoder,
             "clean_up_tokenization_spaces": false,
             "model_max_length": positions,
-            // A class of its own would rebuild the tokenizer by its own rules.
+            // Model-specific classes would rebuild the tokenizer and ignore parts of tokenizer.json.
             "tokenizer_class": "PreTrainedTokenizerFast",
         });
         for (name, token) in [

@@ -1,4 +1,4 @@
-//! Tokens with their types.
+//! Tokens and their types.
 
 use std::collections::HashMap;
 
@@ -11,14 +11,14 @@ const TOKENS: &str = "tokenizer.ggml.tokens";
 const TYPES: &str = "tokenizer.ggml.token_type";
 const SCORES: &str = "tokenizer.ggml.scores";
 
-/// What a token is for.
+/// Token types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenKind {
     Normal,
     Unknown,
-    /// Stands for something else than a text, as the end of one.
+    /// A special token, such as the end of a text.
     Control,
-    /// Is found in texts before they are split.
+    /// Matched before a text is split.
     UserDefined,
     Unused,
     Byte,
@@ -47,11 +47,11 @@ pub(super) struct Vocabulary<'a> {
 }
 
 impl<'a> Vocabulary<'a> {
-    /// Reads the tokens of a model whose embedding has so many rows.
+    /// Reads the tokens of a model whose embedding has `rows` rows.
     pub fn read(metadata: &'a Metadata, rows: usize) -> Result<Self, GgufError> {
         let texts = metadata.texts(TOKENS)?;
         let kinds: Vec<i64> = match metadata.get(TYPES) {
-            // Before there were types, all tokens were normal.
+            // Old files have no types.
             None => vec![1; texts.len()],
             Some(Found::List(List::Signed(kinds))) => kinds.clone(),
             Some(Found::List(List::Unsigned(kinds))) => {
@@ -69,7 +69,7 @@ impl<'a> Vocabulary<'a> {
         };
         let kinds = kinds.iter().enumerate().map(read).collect::<Result<_, _>>()?;
         let this = Self { metadata, texts, kinds };
-        // Fillers may go beyond the embedding: converters cut Gemma 3's behind its last token.
+        // Only fillers may exceed the embedding: Gemma 3's is cut after its last token when it is converted.
         let most = this.iter().map(|(id, _, _)| id + 1).max().unwrap_or_default();
         if !(1..=rows).contains(&most) {
             let expected = format!("1 to {rows} tokens, the rows of the embedding");
@@ -78,8 +78,8 @@ impl<'a> Vocabulary<'a> {
         Ok(this)
     }
 
-    /// Tokens of texts, without what fills the vocabulary up to the rows of the embedding: converters name rows without
-    /// a token `[PAD` and their number.
+    /// Tokens with their ids and types, without fillers: converters add a token `[PAD{id}]` for every row of the
+    /// embedding that has none.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &'a str, TokenKind)> {
         let all = self.texts.iter().zip(&self.kinds).enumerate();
         all.map(|(id, (text, kind))| (id, text.as_str(), *kind))
@@ -96,12 +96,12 @@ impl<'a> Vocabulary<'a> {
         self.texts.get(id).map(String::as_str)
     }
 
-    /// Tokens in the form that `text` gives them, with their ids.
+    /// Tokens, converted by `text`, and their ids.
     pub fn tokens(&self, text: impl Fn(&str, TokenKind) -> String) -> Vec<(String, usize)> {
         self.iter().map(|(id, token, kind)| (text(token, kind), id)).collect()
     }
 
-    /// The places of tokens in their list, by text.
+    /// Indices of tokens in a list, by text.
     ///
     /// # Errors
     /// [`GgufError::DuplicateToken`].
@@ -120,7 +120,7 @@ impl<'a> Vocabulary<'a> {
         Ok(places)
     }
 
-    /// Scores, one for each token.
+    /// Scores of all tokens.
     pub fn scores(&self) -> Result<&'a [f64], GgufError> {
         match self.metadata.get(SCORES) {
             None => Err(self.metadata.missing(SCORES)),
@@ -132,10 +132,10 @@ impl<'a> Vocabulary<'a> {
         }
     }
 
-    /// The entries of `added_tokens`: what is found in texts before they are split. With `strips`, those that are no
-    /// part of a text swallow the spaces behind them: Phi-3's do, which GGUF has no word for.
+    /// The entries of `added_tokens`, which are matched before a text is split. With `strips`, special tokens absorb
+    /// the spaces after them. Phi-3's do; GGUF does not store that, and llama.cpp hard-codes it as well.
     pub fn added(&self, strips: bool) -> Vec<Value> {
-        /// Tokens that do not in Phi-3's own tokenizer.
+        /// Exceptions in Phi-3's tokenizer.
         const KEEP_SPACES: [&str; 3] = ["<unk>", "<s>", "<|endoftext|>"];
         let is_pieces = matches!(self.metadata.find_text("tokenizer.ggml.model"), Ok(Some("llama")));
         let entry = |(id, text, kind): (usize, &str, TokenKind)| {
@@ -153,7 +153,7 @@ impl<'a> Vocabulary<'a> {
         self.iter()
             .filter(|(_, text, kind)| match kind {
                 TokenKind::Control | TokenKind::Unknown => true,
-                // Runs of spaces are pieces of the model, found behind its normalizer.
+                // Runs of spaces are matched by the BPE model, after normalisation.
                 TokenKind::UserDefined => !(is_pieces && is_spaces(text)),
                 _ => false,
             })
@@ -162,7 +162,7 @@ impl<'a> Vocabulary<'a> {
     }
 }
 
-/// Whether a token consists of spaces alone.
+/// Whether a token consists of spaces only.
 pub(super) fn is_spaces(text: &str) -> bool {
     text.bytes().all(|byte| byte == b' ')
 }

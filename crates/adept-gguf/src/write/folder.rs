@@ -1,4 +1,4 @@
-//! The output folder: written beside its place, synced, and renamed as a whole.
+//! The output folder: written beside its final location, synced, and renamed.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
@@ -13,7 +13,7 @@ use crate::error::GgufError;
 const CONFIG: &str = "config.json";
 /// Key in `config.json` that marks a model written by this project, in analogy to `transformers_version`.
 const VERSION_KEY: &str = "adept_version";
-/// Names of everything that an import writes, but for weights.
+/// Files of an import other than weights.
 const FILES: [&str; 4] = [
     CONFIG,
     "generation_config.json",
@@ -21,15 +21,14 @@ const FILES: [&str; 4] = [
     "tokenizer_config.json",
 ];
 
-/// A folder that does not have its name yet. Dropping it removes it.
+/// An output folder under a temporary name; dropping it deletes it.
 pub(crate) struct Folder {
     target: PathBuf,
     staging: TempDir,
     inner: PathBuf,
 }
 
-/// Refuses a target that an import may not write: anything but a new or empty folder, or with `overwrite` an earlier
-/// import to which nothing was added.
+/// Accepts a new or empty folder, or with `overwrite` an earlier import without other files.
 pub(crate) fn check_target(target: &Path, overwrite: bool) -> Result<(), GgufError> {
     let taken = |reason: String| GgufError::Taken {
         dir: target.to_owned(),
@@ -76,7 +75,7 @@ pub(crate) fn check_target(target: &Path, overwrite: bool) -> Result<(), GgufErr
 }
 
 impl Folder {
-    /// Begins a folder beside the target, on the same file system.
+    /// Creates the temporary folder next to the target, on the same file system.
     pub fn beside(target: &Path) -> Result<Self, GgufError> {
         let parent = parent(target);
         fs::create_dir_all(parent).map_err(|source| write_error(parent, source))?;
@@ -85,7 +84,7 @@ impl Folder {
             .suffix(".tmp")
             .tempdir_in(parent)
             .map_err(|source| write_error(parent, source))?;
-        // Of the permissions that any new folder has; a temporary one is its owner's alone.
+        // With the usual permissions, unlike the temporary folder's.
         let inner = staging.path().join("model");
         fs::create_dir(&inner).map_err(|source| write_error(&inner, source))?;
         Ok(Self {
@@ -95,7 +94,7 @@ impl Folder {
         })
     }
 
-    /// Where to write.
+    /// Where files are written.
     pub fn path(&self) -> &Path {
         &self.inner
     }
@@ -111,7 +110,7 @@ impl Folder {
         self.json(CONFIG, &Value::Object(config))
     }
 
-    /// Gives the folder its name, in place of an earlier import's.
+    /// Moves the folder to its final location, replacing an earlier import.
     pub fn finish(self) -> Result<(), GgufError> {
         let failed = |source| write_error(&self.target, source);
         sync(&self.inner)?;
@@ -123,7 +122,7 @@ impl Folder {
     }
 }
 
-/// Writes a JSON text and syncs it.
+/// Writes and syncs a JSON file.
 pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), GgufError> {
     let write = || {
         let mut file = BufWriter::new(File::create(path)?);

@@ -1,4 +1,4 @@
-//! Writes the folder: weights in a stream, and everything else.
+//! The output: a folder, and weights as a stream.
 
 mod folder;
 mod values;

@@ -1,4 +1,4 @@
-//! A tensor's values, a piece at a time, in the order of Hugging Face's checkpoint.
+//! Streams a tensor's values in the order of Hugging Face's checkpoint.
 
 use std::fs::File;
 
@@ -7,10 +7,10 @@ use crate::container::Tensor;
 use crate::dequantize::dequantize;
 use crate::error::GgufError;
 
-/// Bytes that are read at once.
+/// Bytes read at a time.
 const CHUNK: usize = 1 << 18;
 
-/// Hands a tensor's values on, piece by piece.
+/// Passes a tensor's values to `take`, chunk by chunk.
 pub(super) fn values(
     tensor: Tensor<'_>,
     wanted: &Wanted,
@@ -64,7 +64,7 @@ fn in_order(
     Ok(())
 }
 
-/// Rows of a matrix in another order, each read by itself.
+/// Reads a matrix row by row in another order.
 fn rows(
     tensor: Tensor<'_>,
     file: &mut File,

@@ -1,4 +1,4 @@
-//! `model.safetensors`, or shards and their index: written in a stream, so that no tensor has to be in memory.
+//! Writes `model.safetensors`, or shards with an index, as a stream: no tensor is ever in memory as a whole.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -20,12 +20,12 @@ const INDEX: &str = "model.safetensors.index.json";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Element {
-    /// 32-bit floats: exactly what the file says.
+    /// 32-bit floats: the exact dequantised values.
     F32,
-    /// bfloat16, rounded to the nearest.
+    /// bfloat16, rounded to nearest even.
     #[default]
     BF16,
-    /// IEEE half precision, rounded to the nearest.
+    /// IEEE half precision, rounded to nearest even.
     F16,
 }
 
@@ -56,7 +56,7 @@ impl Element {
     }
 }
 
-/// What has been written.
+/// Summary of the written files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Summary {
     pub parameters: u64,
@@ -64,10 +64,10 @@ pub(crate) struct Summary {
     pub files: usize,
 }
 
-/// A tensor and the length of its written data.
+/// A tensor and its size in bytes when written.
 type Sized<'a> = (&'a Wanted, u64);
 
-/// Writes the weights into a folder. A shard is as long as `most` bytes of data allow; a larger tensor has its own.
+/// Writes the weights into a folder. Shards hold at most `most` bytes of data, or a single tensor.
 pub(crate) fn weights(
     gguf: &Gguf,
     wanted: &[Wanted],
@@ -153,7 +153,7 @@ fn write(
     file.sync_all().map_err(failed)
 }
 
-/// The length of the header, and the header: each tensor's type, shape and place.
+/// The safetensors header with its length: type, shape and location of each tensor.
 fn header(tensors: &[Sized<'_>], element: Element) -> Vec<u8> {
     let mut header = Map::new();
     header.insert("__metadata__".to_owned(), json!({ "format": "pt" }));
@@ -165,17 +165,17 @@ fn header(tensors: &[Sized<'_>], element: Element) -> Vec<u8> {
         begin = end;
     }
     let mut text = Value::Object(header).to_string().into_bytes();
-    // Data begins at a multiple of 8 bytes.
+    // safetensors aligns the data to 8 bytes.
     text.resize(text.len().next_multiple_of(8), b' ');
     let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
     bytes.append(&mut text);
     bytes
 }
 
-/// Appends values in the written type.
+/// Appends values, converted to the written type.
 ///
 /// # Errors
-/// The place of the first value that is not finite there.
+/// The index of the first value that is not finite after conversion.
 fn encode(values: &[f32], element: Element, bytes: &mut Vec<u8>) -> Result<(), usize> {
     let is_off = |value: &f32| match element {
         Element::F32 => !value.is_finite(),

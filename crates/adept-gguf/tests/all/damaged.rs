@@ -196,7 +196,7 @@ fn models() {
         (
             "tokenizer.ggml.pre",
             "tokenizer.ggml.per",
-            "`tokenizer.ggml.pre` is missing",
+            "`tokenizer.ggml.pre`, which names the pre-tokenizer, is missing",
         ),
         (
             "llama.block_count",
@@ -254,7 +254,7 @@ fn every_cut_is_noticed() {
     for length in places {
         let message = feed.check(&bytes[..length]).unwrap_err();
         assert!(
-            ["ends within", "holds", "a file of at least"]
+            ["ends within", "holds at most", "a file of at least"]
                 .iter()
                 .any(|what| message.contains(what)),
             "{length} bytes: {message}"
