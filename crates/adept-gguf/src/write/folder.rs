@@ -34,6 +34,10 @@ pub(crate) fn check_target(target: &Path, overwrite: bool) -> Result<(), GgufErr
         dir: target.to_owned(),
         reason,
     };
+    // `.` and `..` cannot be renamed to.
+    if target.file_name().is_none() {
+        return Err(taken("expected the name of a folder".to_owned()));
+    }
     let entries = match fs::read_dir(target) {
         Ok(entries) => entries,
         Err(_) if target.symlink_metadata().is_err() => return Ok(()),

@@ -38,6 +38,8 @@ fn a_folder_with_anything_in_it_is_refused() {
     fs::remove_dir_all(&out).unwrap();
     fs::write(&out, "a file").unwrap();
     refused(&settings, "something else");
+    let nameless = import(&model, &folder.path().join(".."), &settings, &());
+    assert!(matches!(nameless, Err(GgufError::Taken { .. })), "{nameless:?}");
 }
 
 /// Asks to stop after some bytes.
