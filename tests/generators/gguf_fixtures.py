@@ -248,6 +248,7 @@ def types(out):
     halves = {
         kinds.F16: [0], kinds.Q4_0: [0], kinds.Q4_1: [0, 2], kinds.Q5_0: [0], kinds.Q5_1: [0, 2], kinds.Q8_0: [0],
         kinds.Q2_K: [80, 82], kinds.Q3_K: [108], kinds.Q4_K: [0, 2], kinds.Q5_K: [0, 2], kinds.Q6_K: [208],
+        kinds.IQ4_NL: [0], kinds.IQ4_XS: [0],
     }
     random = numpy.random.default_rng(20261130)
     writer, expected = gguf.GGUFWriter(out / "types.gguf", "llama"), {}

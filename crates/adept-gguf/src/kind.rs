@@ -32,13 +32,17 @@ pub enum TensorType {
     Q5K,
     /// 6 bits in super-blocks, with scales of 8 bits.
     Q6K,
+    /// 4 bits into a table of 16 values, a scale.
+    IQ4NL,
+    /// The same in super-blocks, with scales of 6 bits.
+    IQ4XS,
 }
 
 /// Values in a super-block of the K types.
 pub(crate) const SUPER_BLOCK: usize = 256;
 
 /// Id in files, type, name, values per block, bytes per block.
-const LAYOUTS: [(u32, TensorType, &str, usize, usize); 13] = [
+const LAYOUTS: [(u32, TensorType, &str, usize, usize); 15] = [
     (0, TensorType::F32, "F32", 1, 4),
     (1, TensorType::F16, "F16", 1, 2),
     (30, TensorType::BF16, "BF16", 1, 2),
@@ -52,10 +56,12 @@ const LAYOUTS: [(u32, TensorType, &str, usize, usize); 13] = [
     (12, TensorType::Q4K, "Q4_K", SUPER_BLOCK, 144),
     (13, TensorType::Q5K, "Q5_K", SUPER_BLOCK, 176),
     (14, TensorType::Q6K, "Q6_K", SUPER_BLOCK, 210),
+    (20, TensorType::IQ4NL, "IQ4_NL", 32, 18),
+    (23, TensorType::IQ4XS, "IQ4_XS", SUPER_BLOCK, 136),
 ];
 
 /// Unsupported types, for error messages.
-const OTHERS: [(u32, &str); 22] = [
+const OTHERS: [(u32, &str); 20] = [
     (4, "Q4_2"),
     (5, "Q4_3"),
     (9, "Q8_1"),
@@ -64,10 +70,8 @@ const OTHERS: [(u32, &str); 22] = [
     (17, "IQ2_XS"),
     (18, "IQ3_XXS"),
     (19, "IQ1_S"),
-    (20, "IQ4_NL"),
     (21, "IQ3_S"),
     (22, "IQ2_S"),
-    (23, "IQ4_XS"),
     (24, "I8"),
     (25, "I16"),
     (26, "I32"),

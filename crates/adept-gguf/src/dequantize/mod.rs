@@ -6,6 +6,7 @@
 
 mod k_types;
 mod plain;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,8 @@ pub(crate) fn dequantize(kind: TensorType, bytes: &[u8], values: &mut [f32]) {
         TensorType::Q4K => k_types::q4_k,
         TensorType::Q5K => k_types::q5_k,
         TensorType::Q6K => k_types::q6_k,
+        TensorType::IQ4NL => table::iq4_nl,
+        TensorType::IQ4XS => table::iq4_xs,
     };
     let blocks = bytes.chunks_exact(kind.block_bytes());
     for (block, out) in blocks.zip(values.chunks_exact_mut(kind.block())) {
