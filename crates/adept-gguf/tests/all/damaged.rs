@@ -267,7 +267,7 @@ fn every_cut_is_noticed() {
 fn no_bytes_make_an_import_panic() {
     let feed = ImportFeed::new();
     let rounds = if std::env::var_os("ADEPT_THOROUGH").is_some() {
-        1500
+        500
     } else {
         40
     };
