@@ -203,6 +203,9 @@ def model(name, path):
                 writer.add_tensor(new, values.astype(numpy.float16))
             else:
                 writer.add_tensor(new, bf16(values), raw_dtype=gguf.GGMLQuantizationType.BF16)
+            if (architecture, new) == ("gpt2", "token_embd.weight"):
+                # Older converters repeat the embedding as the output head.
+                writer.add_tensor("output.weight", bf16(values), raw_dtype=gguf.GGMLQuantizationType.BF16)
     finish(writer)
 
 

@@ -166,3 +166,68 @@ impl<'a> Vocabulary<'a> {
 pub(super) fn is_spaces(text: &str) -> bool {
     text.bytes().all(|byte| byte == b' ')
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn metadata(model: &str, tokens: &[(&str, i64)]) -> Metadata {
+        let texts = tokens.iter().map(|(text, _)| (*text).to_owned()).collect();
+        let kinds = tokens.iter().map(|(_, kind)| *kind).collect();
+        let values = [
+            ("tokenizer.ggml.model", Found::Text(model.to_owned())),
+            (TOKENS, Found::List(List::Text(texts))),
+            (TYPES, Found::List(List::Signed(kinds))),
+        ];
+        let values = values.map(|(key, value)| (key.to_owned(), value));
+        Metadata::new("model.gguf".into(), BTreeMap::from(values))
+    }
+
+    #[test]
+    fn phi_3s_special_tokens_absorb_spaces() {
+        let metadata = metadata(
+            "llama",
+            &[
+                ("<s>", 3),
+                ("</s>", 3),
+                ("<|user|>", 3),
+                ("  ", 4),
+                ("<x>", 4),
+                ("a", 1),
+            ],
+        );
+        let vocabulary = Vocabulary::read(&metadata, 6).unwrap();
+        let flags = |strips: bool| -> Vec<(u64, bool)> {
+            let added = vocabulary.added(strips).into_iter();
+            added
+                .map(|token| (token["id"].as_u64().unwrap(), token["rstrip"].as_bool().unwrap()))
+                .collect()
+        };
+        assert_eq!(flags(true), [(0, false), (1, true), (2, true), (4, false)]);
+        assert_eq!(flags(false), [(0, false), (1, false), (2, false), (4, false)]);
+    }
+
+    #[test]
+    fn only_fillers_may_exceed_the_embedding() {
+        let tokens = |last: &'static str| [("a", 1), ("[PAD1]", 5), (last, 5)];
+        let fillers = metadata("gpt2", &tokens("[PAD2]"));
+        assert_eq!(Vocabulary::read(&fillers, 1).unwrap().len(), 1);
+        let others = metadata("gpt2", &tokens("[PAD3]"));
+        let error = Vocabulary::read(&others, 2).unwrap_err().to_string();
+        assert!(
+            error.contains("1 to 2 tokens, the rows of the embedding, found 3"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_token_occurs_once() {
+        let metadata = metadata("gpt2", &[("a", 1), ("b", 1), ("a", 1)]);
+        let vocabulary = Vocabulary::read(&metadata, 3).unwrap();
+        let tokens = vocabulary.tokens(|text, _| text.to_owned());
+        let error = vocabulary.places(&tokens).unwrap_err().to_string();
+        assert!(error.contains("\"a\" is token 0 and token 2"), "{error}");
+    }
+}
