@@ -14,6 +14,7 @@ for target in "$@"; do
     case $target in
         record | run_folder | manifest) length=16384 ;;
         tsv | csv | json_lines | json_document | answers) dictionary=json ;;
+        gguf) length=131072 seeds=crates/adept-gguf/tests/fixtures ;;
         card) dictionary=json seeds=crates/adept-data/tasks ;;
         parquet) dictionary=json seeds=crates/adept-data/tests/fixtures/parquet more=-rss_limit_mb=6000 ;;
     esac

@@ -7,6 +7,8 @@ pub mod adapter;
 pub mod backbone;
 #[path = "../../crates/adept-data/tests/all/properties/feed.rs"]
 pub mod feed;
+#[path = "../../crates/adept-gguf/tests/all/feed.rs"]
+pub mod gguf;
 #[path = "../../crates/adept-data/tests/all/properties/input.rs"]
 pub mod input;
 mod memory;

@@ -20,6 +20,7 @@ use std::process::ExitCode;
 /// Commands of `adept` that `cargo xtask` forwards.
 const PASSED_ON: &[&str] = &[
     "fetch",
+    "import",
     "reproduce",
     "train",
     "eval",
@@ -38,6 +39,7 @@ Project tasks. Run as `cargo xtask COMMAND …`.
 
 Commands that build `adept` and hand over to it (all their arguments are adept's own):
   fetch       bring data and models from the hub into its cache
+  import      turn a GGUF model into a backbone's folder
   reproduce   run or resume one of the paper's tables: cargo xtask reproduce glue (or table1 to table16, section3.4; our
               own data and backbone; --profile for others)
   train       train one adapter

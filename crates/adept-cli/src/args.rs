@@ -2,6 +2,7 @@
 
 mod analysis;
 mod fetch;
+mod import;
 mod reproduce;
 mod slurm;
 
@@ -18,6 +19,7 @@ use crate::device::DeviceName;
 
 pub use analysis::{Section34, Table1, Table2, Table11, Table16, TableRuns};
 pub use fetch::Fetch;
+pub use import::Import;
 pub use reproduce::{MethodChoice, Profile, Reproduce, Runs, Scores, Seeds};
 pub use slurm::Cluster;
 
@@ -77,6 +79,8 @@ pub enum Command {
     Reproduce(Reproduce),
     /// Download data and models from the Hugging Face hub into its cache
     Fetch(Fetch),
+    /// Turn a GGUF model into a folder that --backbone takes
+    Import(Import),
     /// Train or resume one adapter on one task
     Train(Train),
     /// Train or resume a small T5 on plain text and labelled tasks

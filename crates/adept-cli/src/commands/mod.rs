@@ -7,6 +7,7 @@ mod environment;
 mod eval;
 mod fetch;
 mod hub;
+mod import;
 mod inspect;
 mod merge;
 mod methods;
@@ -76,6 +77,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Reproduce(Reproduce::Table16(arguments)) => table16::run(&setting, arguments),
         Command::Reproduce(Reproduce::Section34(arguments)) => analysis::section34(&setting, arguments),
         Command::Fetch(arguments) => fetch::run(&setting, &arguments),
+        Command::Import(arguments) => import::run(&setting, &arguments),
         Command::Train(arguments) => train::run(&setting, arguments),
         Command::Pretrain(arguments) => pretrain::run(&setting, arguments),
         Command::Eval(arguments) => eval::run(&setting, arguments),

@@ -14,6 +14,7 @@ fn help_is_complete() {
     for name in [
         "reproduce",
         "fetch",
+        "import",
         "train",
         "eval",
         "predict",

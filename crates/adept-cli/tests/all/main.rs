@@ -11,6 +11,7 @@ mod folders;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod hub;
+mod import;
 #[cfg(unix)]
 mod kill;
 #[cfg(target_os = "linux")]
