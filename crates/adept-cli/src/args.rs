@@ -246,7 +246,8 @@ pub struct Eval {
     #[arg(long, value_name = "DIR|NAME")]
     pub backbone: PathBuf,
 
-    /// Task name, or path of a task card [default: the task the model was trained on, or text if unknown]
+    /// Task name, or path of a task card [default: the task the model was trained on; if
+    /// unknown, text, completion or chat, by the first row of the data]
     #[arg(long, value_name = "NAME|FILE", value_parser = OsStringValueParser::new().try_map(task))]
     pub task: Option<Task>,
 
@@ -289,7 +290,8 @@ pub struct Predict {
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub input: PathBuf,
 
-    /// Read JSON objects with a field `source`, one per line, and write them back with `prediction` added
+    /// Read JSON objects with a text `source` or `prompt`, or with `messages`, one per line, and write them back with
+    /// `prediction` added
     #[arg(long)]
     pub jsonl: bool,
 

@@ -518,10 +518,7 @@ mod tests {
 
     #[test]
     fn rows_that_choose_the_best_step_are_spread_over_the_split() {
-        let row = |id: u32| Encoded {
-            source: vec![id],
-            target: vec![1],
-        };
+        let row = |id: u32| Encoded::new(vec![id], vec![1]);
         let targets = (0..10).map(|id| id.to_string()).collect();
         let split = ((0..10).map(row).collect(), Right::of_targets(targets));
         for (limit, expected) in [

@@ -137,10 +137,7 @@ fn an_evaluation_chooses_the_labels_that_transformers_would() {
         };
         let rows: Vec<Encoded> = ids(&own["sources"])
             .into_iter()
-            .map(|source| Encoded {
-                source,
-                target: Vec::new(),
-            })
+            .map(|source| Encoded::new(source, Vec::new()))
             .collect();
         let options = BatchOptions {
             layout: Layout::Prompts(Positions::Tokens),

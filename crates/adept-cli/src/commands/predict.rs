@@ -60,17 +60,18 @@ impl WithBackend for Work {
                 trained::say_losses(loudness, &split_losses("input", read, [losses]));
                 return Ok(());
             }
-            let texts: Vec<&str> = block.iter().map(|line| line.source.as_str()).collect();
-            let encoded = encoder.sources(&texts).map_err(Failure::input)?;
-            for (text, ids) in texts.iter().zip(&encoded) {
-                losses.add(encoder, read, text, ids).map_err(Failure::input)?;
+            let prompts = block.iter().map(|line| line.prompt(encoder));
+            let prompts = prompts.collect::<Result<Vec<_>, _>>().map_err(Failure::input)?;
+            let encoded = encoder.prompt_ids(&prompts).map_err(Failure::input)?;
+            for (prompt, ids) in prompts.iter().zip(&encoded) {
+                losses.add_prompt(encoder, read, prompt, ids).map_err(Failure::input)?;
                 read += 1;
             }
             let rows: Vec<Encoded> = encoded
                 .into_iter()
-                .map(|source| Encoded {
-                    source: encoder.cut_source(&source, longest),
-                    target: vec![backbone.model.eos_id()],
+                .map(|source| {
+                    let source = encoder.cut_source(&source, longest);
+                    Encoded::new(source, vec![backbone.model.eos_id()])
                 })
                 .collect();
             let place = |row: usize| format!("{}:{}", arguments.input.display(), before + row + 1);

@@ -69,7 +69,7 @@ impl<B: Backend> LoadedBackbone<B> {
     pub fn row_form(&self, config: &RunConfig, task: Option<&Task>) -> Result<RowForm, TrainError> {
         match self.model.family().is_causal() {
             true => RowForm::joined(config, task, &self.path, self.model.eos_id()),
-            false => RowForm::apart(config),
+            false => RowForm::apart(config, task),
         }
     }
 }
