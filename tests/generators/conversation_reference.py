@@ -119,7 +119,8 @@ def case(name, tokenizer, tokens, template):
 
 def main():
     cases = [case(name, *made, template) for name, made, template in CASES]
-    OUT.write_text(json.dumps(cases, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    lines = ",\n".join(json.dumps(case, ensure_ascii=False) for case in cases)
+    OUT.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     print(f"{OUT}: {sum(len(case['rows']) for case in cases)} conversations")
 
 

@@ -307,11 +307,11 @@ pub struct Predict {
     #[arg(long)]
     pub labels: bool,
 
-    /// Truncate sources to this many tokens [default: as in training; 256, if unknown]
+    /// Truncate sources to this many tokens [default: as in training; if unknown, the task's, or 256]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..))]
     pub max_source_length: Option<u16>,
 
-    /// Maximum length of an answer in tokens [default: as in training; 20, if unknown]
+    /// Maximum length of an answer in tokens [default: as in training; if unknown, the task's, or 20]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub max_new_tokens: Option<u16>,
 

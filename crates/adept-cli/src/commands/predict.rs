@@ -3,7 +3,9 @@
 mod input;
 
 use adept_core::Intervention;
-use adept_data::{BatchOptions, Batcher, Encoded, LossCounter, LossyText, Right, Task, default_buckets, split_losses};
+use adept_data::{
+    BatchOptions, Batcher, Encoded, LossCounter, LossyText, Right, TargetLength, Task, default_buckets, split_losses,
+};
 use adept_lab::run::{self, LoadedBackbone};
 use adept_train::TrainError;
 use adept_train::answering::AnswerMethod;
@@ -21,7 +23,7 @@ use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, say};
 use crate::progress::Loudness;
 
-/// Defaults for source and answer length if neither the training nor the command line gives them.
+/// Defaults for source and answer length if neither the training, the task nor the command line gives them.
 const SOURCE_TOKENS: usize = 256;
 const NEW_TOKENS: usize = 20;
 
@@ -139,12 +141,19 @@ fn settings<B: Backend>(
             (resolved.config, told)
         }
         None => {
-            told.push(format!("evaluation.max_new_tokens={NEW_TOKENS}"));
+            let tokens = match task.as_ref().map(Task::target_length) {
+                Some(TargetLength::Tokens(tokens)) => tokens,
+                _ => NEW_TOKENS,
+            };
+            told.push(format!("evaluation.max_new_tokens={tokens}"));
             (config::resolve(None, &told).map_err(Failure::input)?.config, Vec::new())
         }
     };
     if trained.is_none() {
-        config.input.max_source_length = subject.source_length().unwrap_or(SOURCE_TOKENS);
+        let of_task = task
+            .as_ref()
+            .map_or(SOURCE_TOKENS, |task| task.card().source.max_length);
+        config.input.max_source_length = subject.source_length().unwrap_or(of_task);
     }
     if let Some(task) = task.as_ref().filter(|task| task.is_program()) {
         let task = task.name().to_owned();

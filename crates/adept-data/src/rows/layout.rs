@@ -4,18 +4,31 @@
 //! Layout, all little-endian: 120 bytes of header, the examples, then 24 bytes for each source file (rows, rows
 //! skipped, empty fields).
 //!
-//! | bytes | header | | bytes | example |
-//! |---|---|---|---|---|
-//! | 8 | `ADEPTROW` | | 8 | id: its row |
-//! | 4 | version | | 8 | group |
-//! | 4 | bytes of a token id | | 4 | source ids |
-//! | 8 | examples | | 4 | target ids |
-//! | 8 | bytes of all examples | | 4 | what its texts lose ([`lost`]), and whether its source has answers ([`ANSWERS`]) |
-//! | 4 | files | | … | source ids, target ids, neither cut |
-//! | 4 | ids that the tokenizer puts behind every text | | … | only with answers: 4 bytes with their number, of each 4 bytes for its beginning and end in the source |
-//! | 16 | unused, zero | | 4 | texts |
-//! | 32 | what the examples were made of ([`super::key`]) | | … | target and right answers: 4 bytes of length, UTF-8 |
-//! | 32 | SHA-256 of all that follows, then of the header before it | | … | of each text that loses something two excerpts, source first |
+//! | bytes | header |
+//! |---|---|
+//! | 8 | `ADEPTROW` |
+//! | 4 | version |
+//! | 4 | bytes of a token id |
+//! | 8 | examples |
+//! | 8 | bytes of all examples |
+//! | 4 | files |
+//! | 4 | ids that the tokenizer puts behind every text |
+//! | 16 | unused, zero |
+//! | 32 | what the examples were made of ([`super::key`]) |
+//! | 32 | SHA-256 of all that follows, then of the header before it |
+//!
+//! | bytes | example |
+//! |---|---|
+//! | 8 | id: its row |
+//! | 8 | group |
+//! | 4 | source ids |
+//! | 4 | target ids |
+//! | 4 | what its texts lose ([`lost`]), and whether its source has answers ([`ANSWERS`]) |
+//! | … | source ids, target ids, neither cut |
+//! | … | only with answers: 4 bytes with their number, then for each 4 bytes with its beginning and 4 with its end |
+//! | 4 | texts |
+//! | … | target and right answers: 4 bytes of length, UTF-8 |
+//! | … | of each text that loses something two excerpts, source first |
 //!
 //! A store is written to a temporary file and renamed when complete. It is verified in full when opened, and rebuilt
 //! unless it is exactly what would be built.
