@@ -115,7 +115,9 @@ fn conversations_are_trained_on_resumed_scored_and_answered() {
     adept(arguments(&data, &backbone, &last, &["--set=input.answers=last"])).succeeded();
     assert_ne!(adapter(&out), adapter(&last));
     let refused = adept(arguments(&data, &backbone, &out, &["--set=input.answers=last"]));
-    refused.failed(2, &["`input.answers`"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
+    let named = "a run with `input.answers` = \"all\", this one has \"last\"";
+    assert!(refused.err.contains(named), "{}", refused.err);
 
     let adapter = format!("--adapter={}", out.join("best").display());
     let paths = [
