@@ -12,7 +12,7 @@ use adept_train::answering::AnswerMethod;
 use adept_train::config::{self, RunConfig, Told};
 use adept_train::evaluate::{self, EvaluationSet};
 use adept_train::rows::{BatchUse, RowForm};
-use adept_train::task::{LabelIds, label_ids, target_width};
+use adept_train::task::{LabelIds, label_ids, target_width, turn_end};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use input::Input;
 
@@ -51,7 +51,13 @@ impl WithBackend for Work {
         let encoder = form.encoder(&backbone.tokenizer);
         let longest = form.lengths(config, settings.target_width).map_err(run_failure)?.source;
         let decode = |ids: &[u32]| Ok(backbone.tokenizer.decode(ids, true)?);
-        let method = run::answer_method(config, settings.labels.as_ref(), settings.target_width, &decode);
+        let method = run::answer_method(
+            config,
+            settings.labels.as_ref(),
+            settings.target_width,
+            settings.turn_end,
+            &decode,
+        );
 
         let mut losses = LossCounter::new(LossyText::Source, longest);
         let mut read = 0;
@@ -105,6 +111,8 @@ struct Settings {
     labels: Option<LabelIds>,
     /// Maximum target length in tokens.
     target_width: usize,
+    /// The token with which the chat template ends an answer.
+    turn_end: Option<u32>,
 }
 
 /// Source length and prediction method: as in training, if the model records it, unless overridden.
@@ -161,12 +169,13 @@ fn settings<B: Backend>(
     }
     let form = backbone.row_form(&config, task.as_ref()).map_err(run_failure)?;
     let encoder = form.encoder(&backbone.tokenizer);
-    let (labels, target_width) = match &task {
-        None => (None, NEW_TOKENS),
+    let (labels, target_width, turn_end) = match &task {
+        None => (None, NEW_TOKENS, None),
         Some(task) => {
             let width = target_width(&config, task, encoder).map_err(run_failure)?;
             let labels = label_ids(task, encoder).map_err(run_failure)?;
-            (labels, width)
+            let turn_end = turn_end(task, encoder).map_err(run_failure)?;
+            (labels, width, turn_end)
         }
     };
     if config.evaluation.max_new_tokens == 0 {
@@ -213,6 +222,7 @@ fn settings<B: Backend>(
         form,
         labels,
         target_width,
+        turn_end,
     })
 }
 

@@ -30,7 +30,7 @@ fn told(number: usize) -> Value {
     let message = |role: &str, content: &str| value!({"role": role, "content": content});
     let turn = [message("user", asked), message("assistant", answer)];
     let turns = turn.iter().cycle().take(2 + 2 * (number % 2)).cloned();
-    let system = (number % 4 == 0).then(|| message("system", "count"));
+    let system = number.is_multiple_of(4).then(|| message("system", "count"));
     value!({"messages": system.into_iter().chain(turns).collect::<Vec<_>>()})
 }
 

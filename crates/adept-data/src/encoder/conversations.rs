@@ -10,9 +10,10 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::path::Path;
 
 use super::{EncodedRow, JoinedText, RowEncoder};
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, ConversationPlace, Message, Role};
 use crate::loss::LossyText;
 use crate::template::{ChatTemplate, ConversationText, TrainedAnswers};
 use crate::tokenizer::PlacedIds;
@@ -27,6 +28,40 @@ impl RowEncoder<'_> {
         let (chat, _) = self.chat()?;
         let text = chat.render_messages(&told.messages, true);
         text.map(Cow::Owned).map_err(|fault| template_fault(told, fault))
+    }
+
+    /// The special token with which the chat template ends an answer; `None` if it ends one with other text, and without
+    /// a template.
+    ///
+    /// # Errors
+    /// [`DataError::Tokenize`].
+    pub fn turn_end(&self) -> Result<Option<u32>, DataError> {
+        let Ok((chat, _)) = self.chat() else { return Ok(None) };
+        let place = ConversationPlace {
+            file: Path::new("").into(),
+            line: 0,
+        };
+        let probe = Conversation {
+            messages: vec![Message::new(Role::User, "a"), Message::new(Role::Assistant, "b")],
+            first_trained: 0,
+            place,
+        };
+        // A template that refuses these two says how by refusing rows.
+        let Ok(text) = chat.conversation(&probe, TrainedAnswers::Last) else {
+            return Ok(None);
+        };
+        let placed = self.tokenizer.encode_with_places(&[&text.text])?;
+        let ends = self.tokenizer.special_ids();
+        let row = placed.first().and_then(|ids| {
+            Placed {
+                ids,
+                text: &text,
+                ends: &ends,
+            }
+            .encoded()
+        });
+        let last = row.and_then(|(row, _)| row.target.last().copied());
+        Ok(last.filter(|id| ends.binary_search(id).is_ok()))
     }
 
     /// Ids of rows, not truncated, with what their texts lose.
@@ -177,7 +212,8 @@ mod tests {
         ];
         let (encoded, place) = row(&parts, &whole).expect("answers");
         assert_eq!(encoded.source, [0, 1, 2, 3, 4, 99, 6, 7, 8, 9]);
-        assert_eq!((encoded.target, encoded.answers), (vec![10, 99], vec![3..6]));
+        assert_eq!(encoded.target, [10, 99]);
+        assert_eq!(encoded.answers.first(), Some(&(3..6)));
         assert_eq!(&whole.text[place], "e<e>");
         // A template that says what an answer is decides itself.
         let marked = ConversationText {
@@ -185,7 +221,8 @@ mod tests {
             ..whole
         };
         let (encoded, _) = row(&parts, &marked).expect("answers");
-        assert_eq!((encoded.target, encoded.answers), (vec![10, 99, 12], vec![3..7]));
+        assert_eq!(encoded.target, [10, 99, 12]);
+        assert_eq!(encoded.answers.first(), Some(&(3..7)));
     }
 
     #[test]

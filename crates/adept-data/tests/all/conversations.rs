@@ -90,6 +90,13 @@ fn ids_and_labels_are_those_of_transformers() {
             let encoder = RowEncoder::joined(&tokenizer, &text);
             let read = rows(&lines, encoder, LONG).expect("conversations");
             assert_eq!(read.losses, [], "{}", case["name"]);
+            let end = case["tokens"]["eos_token"].as_str().expect("a token");
+            assert_eq!(
+                encoder.turn_end().expect("ids"),
+                tokenizer.token_id(end),
+                "{}",
+                case["name"]
+            );
             for (row, expected) in train(&read).iter().zip(list(&case["rows"])) {
                 let (all, mask) = (ids(&expected["ids"]), ids(&expected["mask"]));
                 let kept = mask.iter().rposition(|label| *label == 1).expect("an answer") + 1;
@@ -148,7 +155,10 @@ fn the_last_answer_alone_or_those_behind_a_prompt() {
         let found = answers(all.clone(), template, TrainedAnswers::All);
         assert_eq!(found.0, ["It is.", "Warmer.", list.as_str()]);
         assert_eq!(found.1, list, "what a generated answer is compared with");
-        assert_eq!(answers(all.clone(), template, TrainedAnswers::Last).0, [list.clone()]);
+        assert_eq!(
+            answers(all.clone(), template, TrainedAnswers::Last).0,
+            std::slice::from_ref(&list)
+        );
         assert_eq!(
             answers(split.clone(), template, TrainedAnswers::All).0,
             ["Warmer.", list.as_str()]
