@@ -9,12 +9,12 @@
 | with PT, DePT and ADePT their logits, losses and gradients | `adept verify`, the other groups | within four times PyTorch's own float32 noise |
 | greedy continuations of 20 prompts, 64 tokens each | `adept predict` on the bare backbone | equal |
 
-Three optimiser steps, which the small models of `tests/goldens` are compared in, are left out: Adam's first steps take the
-sign of a gradient, and of many gradients of a trained model float32 does not resolve it. PyTorch's own float32 ends as far
-from its float64.
+Three optimiser steps, which the small models of `tests/goldens` are compared in, are left out: Adam's first steps take
+the sign of a gradient, and of many gradients of a trained model float32 does not resolve it. PyTorch's own float32 ends
+as far from its float64.
 
-The texts are in `real_texts.py`. A folder in the form of `tests/goldens` is written for `verify`, about 1 GB for a
-vocabulary of 49,152; with `--out` it is kept. About 6 GB of memory and ten minutes on two cores for 135 M parameters,
+The texts are in `real_texts.py`. A folder in the form of `tests/goldens` is written for `verify`, 0.4 GB for a
+vocabulary of 49,152; with `--out` it is kept. About 4 GB of memory and ten minutes on two cores for 135 M parameters,
 most of it float64, whose distance from float32 decides the tolerances. Needs bench/requirements.txt.
 """
 
@@ -96,7 +96,8 @@ def rotary(model, base_logits):
     cos, sin = model.model.rotary_emb(torch.zeros(1), torch.arange(64)[None])
     out = {"rope.inv_freq": model.model.rotary_emb.inv_freq, "rope.cos": cos[0], "rope.sin": sin[0]}
     plain = copy.deepcopy(model.config)
-    assert plain.rope_parameters["rope_type"] == "default", "a checkpoint with scaled positions needs its unscaled logits"
+    is_scaled = plain.rope_parameters["rope_type"] != "default"
+    assert not is_scaled, "a checkpoint with scaled positions needs its unscaled logits"
     return out | {"base.logits_unscaled_rope": base_logits} | causal.published_frequencies()
 
 
@@ -109,8 +110,8 @@ def without_flat(single, double):
 
 
 def cap_noise(path):
-    """`adept verify` takes no more than a thousandth of a tensor's scale for noise; a prompt after Adam's steps may have a
-    little more. Less noise only makes a tolerance narrower."""
+    """`adept verify` takes no more than a thousandth of a tensor's scale for noise; a prompt after Adam's steps may have
+    a little more. Less noise only makes a tolerance narrower."""
     noise = json.loads(path.read_text())
     for entry in noise["tensors"].values():
         entry["noise"] = min(entry["noise"], 0.999e-3 * entry["scale"])
@@ -126,15 +127,16 @@ def write_golden(folder, model, tokenizer, batch, eos):
         batch |= begun(batch, seed, eos)
         generator = torch.Generator().manual_seed(seed)
         adapters = common.make_adapters(generator, embedding.shape[1], width)
-        # Prompts as large as the embeddings that they stand beside, and smaller offsets: large ones make of a trained model
-        # one whose logits float32 resolves a hundred times worse.
+        # Prompts as large as the embeddings that they stand beside, and smaller offsets: large ones make of a trained
+        # model one whose logits float32 resolves a hundred times worse.
         scale = embedding.std().item()
         for tensors in adapters.values():
             tensors["prompt"] *= scale
         for method, name in (("dept", "b"), ("adept", "w_up"), ("adept", "b2")):
             adapters[method][name] *= 0.2 * scale
         greedy = causal.generation("real", run, embedding, adapters, batch)
-        print(f"adapters of seed {seed}: " + ("two next tokens are too near" if greedy is None else "taken"), flush=True)
+        verdict = "two next tokens are too near" if greedy is None else "taken"
+        print(f"adapters of seed {seed}: {verdict}", flush=True)
         if greedy is not None:
             break
     else:
@@ -186,7 +188,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--backbone", type=pathlib.Path, required=True, help="checkpoint of a decoder-only model")
     parser.add_argument("--adept", type=pathlib.Path, required=True, help="the program")
-    parser.add_argument("--out", type=pathlib.Path, help="keep the golden folder here; one that is there already is not written again")
+    parser.add_argument(
+        "--out", type=pathlib.Path, help="keep the golden folder here; one that is there already is not written again"
+    )
     parser.add_argument("--json", type=pathlib.Path, help="write the figures to this file, too")
     arguments = parser.parse_args()
     tokenizer = AutoTokenizer.from_pretrained(arguments.backbone)
@@ -214,7 +218,8 @@ def main():
     scale = logits.abs().max().item()
     deviation = rows["base.logits"]["deviation"]
     compared = {name: row for name, row in rows.items() if not name.endswith(LEFT_OUT)}
-    failed = [f"{name}: {row['deviation']:.3g}, limit {row['limit']:.3g}" for name, row in compared.items() if not row["pass"]]
+    told = lambda name, row: f"{name}: {row['deviation']:.3g}, limit {row['limit']:.3g}"
+    failed = [told(name, row) for name, row in compared.items() if not row["pass"]]
     figures = {
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "texts": {"equal": rows["tokenizer"]["compared"] - int(rows["tokenizer"]["deviation"]), "of": CASES},

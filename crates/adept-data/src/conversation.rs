@@ -216,6 +216,12 @@ impl Conversation {
             .map(|(index, _)| index)
     }
 
+    /// Bytes of all messages.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.messages.iter().map(|message| message.content.len()).sum()
+    }
+
     /// Text of the last message; empty without messages.
     #[must_use]
     pub fn last(&self) -> &str {

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! <user> One? <assistant> Uno. <end> <user> Two? <assistant> Dos. <end>
-//! └───────────────────────── source ──────────────────────┘└─ target ─┘
-//!                         └ answers ┘
+//! └──────────────────────── source ────────────────────────┘ └ target ┘
+//!                         └ answer ┘
 //! ```
 //! What stands behind the last answer is left out: nothing is predicted from it.
 
@@ -25,7 +25,7 @@ impl RowEncoder<'_> {
     /// # Errors
     /// [`DataError::NoConversations`], or the error of a template that fails to render.
     pub fn question(&self, told: &Conversation) -> Result<Cow<'static, str>, DataError> {
-        let (chat, _) = self.chat()?;
+        let (chat, ..) = self.chat()?;
         let text = chat.render_messages(&told.messages, true);
         text.map(Cow::Owned).map_err(|fault| template_fault(told, fault))
     }
@@ -36,7 +36,7 @@ impl RowEncoder<'_> {
     /// # Errors
     /// [`DataError::Tokenize`].
     pub fn turn_end(&self) -> Result<Option<u32>, DataError> {
-        let Ok((chat, _)) = self.chat() else { return Ok(None) };
+        let Ok((chat, ..)) = self.chat() else { return Ok(None) };
         let place = ConversationPlace {
             file: Path::new("").into(),
             line: 0,
@@ -66,7 +66,7 @@ impl RowEncoder<'_> {
 
     /// Ids of rows, not truncated, with what their texts lose.
     pub(super) fn conversations(&self, all: &[&Conversation]) -> Result<Vec<EncodedRow>, DataError> {
-        let (chat, trained) = self.chat()?;
+        let (chat, trained, end) = self.chat()?;
         let render = |told: &&Conversation| {
             chat.conversation(told, trained)
                 .map_err(|fault| template_fault(told, fault))
@@ -82,10 +82,14 @@ impl RowEncoder<'_> {
                 text,
                 ends: &ends,
             };
-            let (row, place) = row.encoded().ok_or_else(|| {
+            let (mut row, place) = row.encoded().ok_or_else(|| {
                 let of = told.messages.len();
                 template_fault(told, chat.no_answer(of, of))
             })?;
+            if row.source.is_empty() {
+                // As in front of any other target without a prompt.
+                row.source.push(end);
+            }
             rows.push(row);
             parts.push((&text.text[..place.start], &text.text[place]));
         }
@@ -104,13 +108,15 @@ impl RowEncoder<'_> {
         Ok(rows.into_iter().zip(losses).collect())
     }
 
-    fn chat(&self) -> Result<(&ChatTemplate, TrainedAnswers), DataError> {
+    /// The template, which answers are trained on, and the token that ends a text.
+    fn chat(&self) -> Result<(&ChatTemplate, TrainedAnswers, u32), DataError> {
         match self.joined {
             Some(JoinedText {
                 chat: Some(chat),
                 answers,
+                end,
                 ..
-            }) => Ok((chat, *answers)),
+            }) => Ok((chat, *answers, *end)),
             _ => Err(DataError::NoConversations),
         }
     }

@@ -56,7 +56,8 @@ impl<'a, W: Write + Seek> RowWriter<'a, W> {
     }
 
     pub(super) fn push(&mut self, example: Example) -> Result<(), DataError> {
-        self.waiting_bytes += example.source.len() + example.target.len();
+        let told = example.conversation.as_ref().map_or(0, |told| told.bytes());
+        self.waiting_bytes += example.source.len() + example.target.len() + told;
         self.waiting.push(example);
         if self.waiting.len() == CHUNK || self.waiting_bytes >= CHUNK_BYTES {
             self.encode()?;
