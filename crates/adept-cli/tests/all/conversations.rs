@@ -153,6 +153,23 @@ fn conversations_are_trained_on_resumed_scored_and_answered() {
 }
 
 #[test]
+fn a_turn_ends_where_the_template_ends_it() {
+    let (folder, out) = fresh("run");
+    let (backbone, data) = (backbone(folder.path(), TEMPLATE), folder.path().join("chat.jsonl"));
+    conversations(&data);
+    // The model's files name another end token, as those of models that were not trained on conversations do.
+    for name in ["config.json", "generation_config.json"] {
+        let mut config = json(&backbone.join(name));
+        config["eos_token_id"] = 300.into();
+        fs::write(backbone.join(name), config.to_string()).expect("a writable folder");
+    }
+    adept(arguments(&data, &backbone, &out, &[])).succeeded();
+    assert_eq!(json(&out.join("result.json"))["test"]["accuracy"], 100.0);
+    let adapter = [format!("--adapter={}", out.join("best").display())];
+    assert_eq!(predict(&backbone, &adapter, "one\n").succeeded().out, "two\n");
+}
+
+#[test]
 fn what_cannot_be_a_conversation_is_refused_before_training() {
     let (folder, out) = fresh("run");
     let chatty = backbone(folder.path(), TEMPLATE);
