@@ -35,7 +35,7 @@ import golden_bpe
 import golden_causal_forward as plain
 import golden_common as common
 from golden_causal_configs import EOS, FAMILIES, V, config_json, tokenizer_config, unscaled
-from golden_common import B, LEAST_MARGIN, NEW_TOKENS, adapt, offset, pad_after_eos, train_three, worst
+from golden_common import LEAST_MARGIN, NEW_TOKENS, adapt, offset, pad_after_eos, train_three, worst
 
 
 # ------------------------------------------------------------------------------------------------------ backbone
@@ -196,7 +196,7 @@ def compute(run, embedding, adapters, batch, dtype=torch.float32, optimiser="", 
         out["base.loss_per_token"], out["base.loss"] = losses, losses.sum() / (labels[:, 1:] != -100).sum()
     for method, start in adapters.items():
         p = {name: tensor.to(dtype) for name, tensor in start.items()}
-        behind = torch.cat([torch.full((B, p["prompt"].shape[0]), -100), labels], 1)
+        behind = torch.cat([torch.full((labels.shape[0], p["prompt"].shape[0]), -100), labels], 1)
         with torch.no_grad():
             entered, full = adapt(method, p, x, mask, broken)
             logits = forward(method, entered, full)
@@ -314,6 +314,12 @@ def tables(family, model, batch):
     with torch.no_grad():
         logits = by_transformers(without)(x, mask, count_slots(mask))
     out = {"rope.inv_freq": rotary.inv_freq, "rope.cos": cos[0], "rope.sin": sin[0], "base.logits_unscaled_rope": logits}
+    return out | published_frequencies()
+
+
+def published_frequencies():
+    """Rotary frequencies of three published Llamas, from their configurations."""
+    out = {}
     kind = {"rope_type": "llama3", "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
     for name, heads, scaling in (
         ("8b_v3", 32, None),

@@ -251,7 +251,8 @@ pub struct Eval {
     #[arg(long, value_name = "DIR|NAME")]
     pub backbone: PathBuf,
 
-    /// Task name, or path of a task card [default: the task the model was trained on, or text if unknown]
+    /// Task name, or path of a task card [default: the task the model was trained on; if
+    /// unknown, text, completion or chat, by the first row of the data]
     #[arg(long, value_name = "NAME|FILE", value_parser = OsStringValueParser::new().try_map(task))]
     pub task: Option<Task>,
 
@@ -294,7 +295,8 @@ pub struct Predict {
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub input: PathBuf,
 
-    /// Read JSON objects with a field `source`, one per line, and write them back with `prediction` added
+    /// Read JSON objects with a text `source` or `prompt`, or with `messages`, one per line, and write them back with
+    /// `prediction` added
     #[arg(long)]
     pub jsonl: bool,
 
@@ -310,11 +312,11 @@ pub struct Predict {
     #[arg(long)]
     pub labels: bool,
 
-    /// Truncate sources to this many tokens [default: as in training; 256, if unknown]
+    /// Truncate sources to this many tokens [default: as in training; if unknown, the task's, or 256]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..))]
     pub max_source_length: Option<u16>,
 
-    /// Maximum length of an answer in tokens [default: as in training; 20, if unknown]
+    /// Maximum length of an answer in tokens [default: as in training; if unknown, the task's, or 20]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub max_new_tokens: Option<u16>,
 

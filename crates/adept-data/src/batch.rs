@@ -11,15 +11,17 @@
 //! `pad_to_max` reproduces the published reference: one width, rows shuffled regardless of length.
 //!
 //! Rows of a decoder-only backbone are [`Layout::Joined`]: `[pads; source; target]`, with labels only at the target's
-//! positions.
+//! positions and at those of earlier answers of a conversation.
 //!
 //! Shape legend: `input_ids` and `mask` are `[batch, source_width]`, `labels` `[batch, target_width]`, row-major;
 //! joined rows have a single width.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::mt19937::Mt19937;
+use crate::rows::kept_answers;
 use crate::{DataError, Encoded, Lengths, StoredRows};
 
 /// Label at padding, ignored by the loss (PyTorch's convention).
@@ -35,8 +37,8 @@ pub enum Layout {
     #[default]
     Apart,
     /// Concatenated, for a decoder-only model: left padding, source, target. An overlong row loses the beginning of its
-    /// source first, then the end of its target. Labels are aligned with the target's tokens; elsewhere they are
-    /// [`IGNORED_LABEL`].
+    /// source first, then the end of its target. Labels are aligned with the tokens of the target and of the source's
+    /// answers; elsewhere they are [`IGNORED_LABEL`].
     Joined(Positions),
     /// The left-padded source only, as a decoder-only backbone's prompt. Truncated at the beginning.
     Prompts(Positions),
@@ -347,11 +349,11 @@ impl<'a> Batcher<'a> {
         Ok(match self.options.layout {
             Layout::Apart => padded(rows, encoded, (source_width, target_width), pad_id),
             Layout::Joined(positions) => {
-                let texts = encoded.map(|row| (row.source.as_slice(), row.target.as_slice()));
+                let texts = encoded.map(|row| (row.source.as_slice(), row.target.as_slice(), row.answers.as_slice()));
                 joined(rows, texts, source_width, pad_id, positions)
             }
             Layout::Prompts(positions) => {
-                let texts = encoded.map(|row| (row.source.as_slice(), [].as_slice()));
+                let texts = encoded.map(|row| (row.source.as_slice(), [].as_slice(), [].as_slice()));
                 joined(rows, texts, source_width, pad_id, positions)
             }
         })
@@ -373,7 +375,7 @@ pub(crate) fn padded<'a>(
     let mut input_ids = Vec::with_capacity(batch * source_width);
     let mut mask = Vec::with_capacity(batch * source_width);
     let mut labels = Vec::with_capacity(batch * target_width);
-    for Encoded { source, target } in encoded {
+    for Encoded { source, target, .. } in encoded {
         push_padded(&mut input_ids, source, source_width, signed(pad_id));
         let tokens = source.len().min(source_width);
         mask.extend((0..source_width).map(|position| position < tokens));
@@ -391,10 +393,13 @@ pub(crate) fn padded<'a>(
     }
 }
 
+/// Source, target, and the source's answers.
+type JoinedParts<'a> = (&'a [u32], &'a [u32], &'a [Range<usize>]);
+
 /// Concatenates source and target of each row, left-padded to `width`.
 fn joined<'a>(
     rows: Vec<usize>,
-    texts: impl Iterator<Item = (&'a [u32], &'a [u32])>,
+    texts: impl Iterator<Item = JoinedParts<'a>>,
     width: usize,
     pad_id: u32,
     counted: Positions,
@@ -404,14 +409,21 @@ fn joined<'a>(
     let mut mask = Vec::with_capacity(batch * width);
     let mut labels = Vec::with_capacity(batch * width);
     let mut positions = Vec::with_capacity(batch * width);
-    for (source, target) in texts {
+    for (source, target, answers) in texts {
         let target = &target[..target.len().min(width)];
-        let source = &source[source.len().saturating_sub(width - target.len())..];
+        let lost = source.len().saturating_sub(width - target.len());
+        let source = &source[lost..];
         let pads = width - source.len() - target.len();
         input_ids.extend(std::iter::repeat_n(signed(pad_id), pads));
         input_ids.extend(source.iter().chain(target).map(|&id| signed(id)));
         mask.extend((0..width).map(|position| position >= pads));
         labels.extend(std::iter::repeat_n(IGNORED_LABEL, width - target.len()));
+        let own = labels.len() - source.len();
+        for answer in kept_answers(answers, lost) {
+            for (label, &id) in labels[own..][answer.clone()].iter_mut().zip(&source[answer]) {
+                *label = signed(id);
+            }
+        }
         labels.extend(target.iter().map(|&id| signed(id)));
         let before = match counted {
             Positions::Slots => 0,

@@ -3,13 +3,15 @@
 //! An encoder-decoder reads source and target separately, each tokenised as a whole text. A decoder-only backbone reads
 //! them concatenated ([`RowTemplate`], [`ChatTemplate`]): the ids of the prompt, then those of the target, then the
 //! end-of-text token. The prompt is tokenised on its own in training too, so that training and generation see identical
-//! prompt tokens.
+//! prompt tokens. Conversations are tokenised as a whole ([`conversations`]).
+
+mod conversations;
 
 use std::borrow::Cow;
 
 use crate::loss::{LossyText, Lost};
 use crate::task::TargetLength;
-use crate::template::{ChatTemplate, RowTemplate};
+use crate::template::{ChatTemplate, RowTemplate, TrainedAnswers};
 use crate::tokenizer::cut;
 use crate::{DataError, Encoded, Example, TextTokenizer};
 
@@ -25,6 +27,8 @@ pub struct JoinedText {
     pub chat: Option<ChatTemplate>,
     /// Id of the token that ends every target.
     pub end: u32,
+    /// Which answers of a conversation are trained on.
+    pub answers: TrainedAnswers,
 }
 
 /// Tokenises sources and targets.
@@ -95,7 +99,11 @@ impl<'a> RowEncoder<'a> {
         self.prompt_ids(&prompts.collect::<Result<Vec<_>, _>>()?)
     }
 
-    fn prompt_ids(&self, prompts: &[Cow<'_, str>]) -> Result<Vec<Vec<u32>>, DataError> {
+    /// Ids of texts from [`prompt`](Self::prompt) or [`question`](Self::question), in order, not truncated.
+    ///
+    /// # Errors
+    /// [`DataError::Tokenize`].
+    pub fn prompt_ids(&self, prompts: &[Cow<'_, str>]) -> Result<Vec<Vec<u32>>, DataError> {
         let texts: Vec<&str> = prompts.iter().map(AsRef::as_ref).collect();
         let Some(joined) = self.joined else {
             return self.tokenizer.encode_batch(&texts, usize::MAX);
@@ -229,16 +237,25 @@ impl<'a> RowEncoder<'a> {
     /// Cache key of everything besides the tokenizer that determines a text's ids; `None` for separate rows. A chat
     /// template may insert the date, so its current output is part of the key.
     pub(crate) fn key(&self) -> Option<String> {
-        let JoinedText { template, chat, end } = self.joined?;
+        let JoinedText {
+            template,
+            chat,
+            end,
+            answers,
+        } = self.joined?;
         let chat = chat.as_ref().map(|chat| {
             let probe = chat.render("probe").unwrap_or_else(|error| error.to_string());
             (chat.text(), probe)
         });
-        Some(format!("joined {:?} {end} {chat:?}", template.text()))
+        Some(format!("joined {:?} {end} {chat:?} {answers:?}", template.text()))
     }
 
     /// Ids of examples, not truncated, with what their texts lose.
     pub(crate) fn rows(&self, examples: &[Example]) -> Result<Vec<EncodedRow>, DataError> {
+        let conversations: Option<Vec<_>> = examples.iter().map(|example| example.conversation.as_deref()).collect();
+        if let Some(conversations) = conversations.filter(|conversations| !conversations.is_empty()) {
+            return self.conversations(&conversations);
+        }
         let prompts = examples.iter().map(|example| self.prompt(&example.source));
         let prompts = prompts.collect::<Result<Vec<_>, _>>()?;
         let sources = self.prompt_ids(&prompts)?;
@@ -254,7 +271,7 @@ impl<'a> RowEncoder<'a> {
         let losses = source_losses.into_iter().zip(target_losses);
         Ok(rows
             .zip(losses)
-            .map(|((source, target), losses)| (Encoded { source, target }, losses.into()))
+            .map(|((source, target), losses)| (Encoded::new(source, target), losses.into()))
             .collect())
     }
 
@@ -275,14 +292,13 @@ impl<'a> RowEncoder<'a> {
         }
     }
 
-    /// What a source loses, other than by truncation.
+    /// What a prompt from [`prompt`](Self::prompt) loses, other than by truncation.
     ///
     /// # Errors
-    /// As [`sources`](Self::sources).
-    pub(crate) fn source_loss(&self, source: &str, ids: &[u32]) -> Result<Lost, DataError> {
-        let prompt = self.prompt(source)?;
-        let own = self.own_source(&prompt, ids);
-        self.tokenizer.loss(LossyText::Source, &prompt, own)
+    /// [`DataError::Tokenize`].
+    pub(crate) fn prompt_loss(&self, prompt: &str, ids: &[u32]) -> Result<Lost, DataError> {
+        self.tokenizer
+            .loss(LossyText::Source, prompt, self.own_source(prompt, ids))
     }
 
     /// What a target loses, other than by truncation.
@@ -334,6 +350,7 @@ mod tests {
             template: RowTemplate::parse(template).unwrap(),
             chat: None,
             end: 281,
+            answers: TrainedAnswers::All,
         }
     }
 
@@ -385,6 +402,7 @@ mod tests {
             source: source.to_owned(),
             target: target.to_owned(),
             golds: Vec::new(),
+            conversation: None,
         };
         let lost = |encoder: RowEncoder<'_>, source, target| {
             let (_, losses) = encoder.rows(&[example(source, target)]).unwrap().remove(0);

@@ -451,6 +451,31 @@ pub enum DataError {
     /// Nothing to batch.
     #[error("expected at least one row to batch, found none")]
     NoRows,
+    /// Invalid messages of a conversation.
+    #[error("{}:{line}: field `{field}`: {fault}", file.display())]
+    Conversation {
+        /// The file.
+        file: PathBuf,
+        /// Line or row.
+        line: usize,
+        /// The field, with the number of the message from 0.
+        field: String,
+        /// What is wrong.
+        fault: crate::ConversationFault,
+    },
+    /// A conversation that the chat template cannot render, or whose answers cannot be told from it.
+    #[error("{}:{line}: {fault}", file.display())]
+    ConversationTemplate {
+        /// The file with the conversation.
+        file: PathBuf,
+        /// Line or row.
+        line: usize,
+        /// The template's error.
+        fault: Box<crate::ChatError>,
+    },
+    /// A conversation for rows without a chat template.
+    #[error("conversations need a decoder-only backbone whose tokenizer has a chat template")]
+    NoConversations,
     /// A chat template failed to load or render.
     #[error(transparent)]
     Chat(#[from] crate::template::ChatError),
@@ -469,6 +494,14 @@ impl DataError {
                 what,
             }),
         }
+    }
+
+    /// Whether a row lacks a field, or has one of the wrong type.
+    pub(crate) fn is_about_fields(&self) -> bool {
+        matches!(
+            self,
+            Self::MissingColumn { .. } | Self::MissingField { .. } | Self::FieldType { .. }
+        )
     }
 
     /// Whether a row lacks a field or has one of the wrong type, which suggests that the file has another form.

@@ -1,5 +1,9 @@
 //! What the readers produce: text examples, a task's three splits, and the files they came from.
 
+use std::ops::Range;
+
+use crate::conversation::Conversation;
+
 /// One text-to-text example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Example {
@@ -16,6 +20,8 @@ pub struct Example {
     /// All accepted answers, for tasks with answers as targets; for programs, the test code followed by the names that
     /// it uses from the program; else empty.
     pub golds: Vec<String>,
+    /// The messages, for tasks of conversations, whose source is the last question and whose target is the last answer.
+    pub conversation: Option<Box<Conversation>>,
 }
 
 /// The three splits of a task as the paper uses them; `T` is what is kept of an example.
@@ -53,4 +59,18 @@ pub struct Encoded {
     pub source: Vec<u32>,
     /// Target ids, `</s>` included.
     pub target: Vec<u32>,
+    /// Ranges of the source that are trained on like the target, ascending: earlier answers of a conversation.
+    pub answers: Vec<Range<usize>>,
+}
+
+impl Encoded {
+    /// A row of which only the target is trained on.
+    #[must_use]
+    pub fn new(source: Vec<u32>, target: Vec<u32>) -> Self {
+        Self {
+            source,
+            target,
+            answers: Vec::new(),
+        }
+    }
 }

@@ -11,6 +11,7 @@
 
 mod answer;
 mod batch;
+mod conversation;
 mod encoder;
 mod error;
 mod example;
@@ -30,19 +31,20 @@ pub mod text;
 mod tokenizer;
 
 pub use batch::{Batch, BatchOptions, BatchRows, Batcher, IGNORED_LABEL, Layout, Positions, default_buckets};
+pub use conversation::{Conversation, ConversationFault, ConversationPlace, EndsWith, FieldFault, Message, Role};
 pub use encoder::{JoinedText, RowEncoder};
 pub use error::DataError;
 pub use example::{DataFile, Encoded, Example, TaskData};
 pub use loss::{Loss, LossCounter, LossExample, LossKind, LossyText, SplitLosses, split_losses};
 pub use metric::{Metric, PASSED, Right, number, score, unit_scores};
 pub use read::{
-    FewShot, LoadOptions, ScoreRounding, TextLines, check_task, find_task, load_task, map_task, score_target,
+    FewShot, LoadOptions, ScoreRounding, TextLines, check_task, find_task, load_task, map_task, own_task, score_target,
 };
 pub use rows::{Lengths, RowsOrigin, StoredRows, TaskRows, open_task};
 pub use split::{SplitRule, torch_permutation};
 pub use table::TableFault;
 pub use task::{TargetLength, Task};
-pub use template::{ChatError, ChatTemplate, RowTemplate, TemplateError};
+pub use template::{ChatError, ChatTemplate, ConversationText, RowTemplate, TemplateError, TrainedAnswers};
 pub use tokenizer::{BpeError, TextStream, TextTokenizer};
 
 /// Compiles and runs the README's example.

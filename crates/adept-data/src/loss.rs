@@ -175,7 +175,21 @@ impl LossCounter {
     /// # Errors
     /// As [`RowEncoder::source`] and [`TextTokenizer::decode`].
     pub fn add(&mut self, encoder: RowEncoder<'_>, row: usize, source: &str, ids: &[u32]) -> Result<(), DataError> {
-        if let Some((kind, excerpts)) = encoder.source_loss(source, ids)? {
+        self.add_prompt(encoder, row, &encoder.prompt(source)?, ids)
+    }
+
+    /// Counts a source as the text that is tokenised for it, given its untruncated ids from [`RowEncoder::prompt_ids`].
+    ///
+    /// # Errors
+    /// As [`TextTokenizer::decode`].
+    pub fn add_prompt(
+        &mut self,
+        encoder: RowEncoder<'_>,
+        row: usize,
+        prompt: &str,
+        ids: &[u32],
+    ) -> Result<(), DataError> {
+        if let Some((kind, excerpts)) = encoder.prompt_loss(prompt, ids)? {
             self.note(kind, row, || Ok(excerpts))?;
         }
         let limit = self.limit;

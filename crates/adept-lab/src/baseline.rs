@@ -15,9 +15,10 @@ use adept_train::record::Majority;
 pub fn majority(task: &Task, train: &StoredRows, test: &Right) -> Result<Majority, DataError> {
     let answer = match &task.card().target {
         TargetCard::Score { .. } => train.mean_target()?.map(|mean| format!("{mean:.4}")),
-        TargetCard::Class { .. } | TargetCard::Answer { .. } | TargetCard::Program { .. } => {
-            train.most_frequent_target()?
-        }
+        TargetCard::Class { .. }
+        | TargetCard::Answer { .. }
+        | TargetCard::Program { .. }
+        | TargetCard::Conversation { .. } => train.most_frequent_target()?,
     };
     Ok(scored(task, answer.unwrap_or_default(), test))
 }

@@ -411,7 +411,7 @@ fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
             validation: Some(&splits.validation),
             test: Some(&splits.test),
             metrics: &splits.metrics,
-            answers: answer_method(config, task.labels.as_ref(), task.target_width, &decode),
+            answers: answer_method(config, task.labels.as_ref(), task.target_width, task.turn_end, &decode),
         })
     });
     let job = Job {
@@ -489,14 +489,19 @@ pub fn metrics(config: &RunConfig, task: &Task) -> Vec<Metric> {
     metrics
 }
 
-/// The prediction method for a task with these labels (texts and ids) and with targets of `target_width` tokens.
+/// The prediction method for a task with these labels (texts and ids) and with targets of `target_width` tokens; what is
+/// generated also ends at `turn_end`.
 pub fn answer_method<'a>(
     config: &RunConfig,
     labels: Option<&'a LabelIds>,
     target_width: usize,
+    turn_end: Option<u32>,
     decode: &'a Decode<'a>,
 ) -> AnswerMethod<'a> {
-    let rules = Continuation::of(config);
+    let rules = Continuation {
+        turn_end,
+        ..Continuation::of(config)
+    };
     match (&config.evaluation.method, labels) {
         (PredictionMethod::Labels | PredictionMethod::Auto, Some((texts, ids))) => {
             AnswerMethod::Labels(Labels { ids, texts, rules })
@@ -518,10 +523,7 @@ mod tests {
 
     #[test]
     fn rows_that_choose_the_best_step_are_spread_over_the_split() {
-        let row = |id: u32| Encoded {
-            source: vec![id],
-            target: vec![1],
-        };
+        let row = |id: u32| Encoded::new(vec![id], vec![1]);
         let targets = (0..10).map(|id| id.to_string()).collect();
         let split = ((0..10).map(row).collect(), Right::of_targets(targets));
         for (limit, expected) in [

@@ -494,6 +494,18 @@ pub enum TrainError {
         /// The setting.
         key: &'static str,
     },
+    /// Conversations, with a backbone that reads source and target separately.
+    #[error("{task}: conversations need a decoder-only backbone; T5 reads source and target separately")]
+    ApartConversations {
+        /// The task.
+        task: String,
+    },
+    /// A template of rows, for conversations.
+    #[error("`input.template`: the conversations of {task} have the tokenizer's chat template, and no other")]
+    ConversationTemplate {
+        /// The task.
+        task: String,
+    },
     /// Targets leave no room for sources in a joined row.
     #[error(
         "`input.max_source_length` = {max_source_length}: source and target share one row of a decoder-only backbone; \

@@ -16,16 +16,17 @@ pub struct RowForm {
     text: Option<JoinedText>,
     positions: Positions,
     /// The settings it was created from, by key.
-    settings: [(&'static str, String); 3],
+    settings: [(&'static str, String); 4],
 }
 
 /// The settings that determine a layout, by key.
-fn settings(config: &RunConfig) -> [(&'static str, String); 3] {
+fn settings(config: &RunConfig) -> [(&'static str, String); 4] {
     let input = &config.input;
     [
         ("input.template", input.template.clone()),
         ("input.chat_template", input.chat_template.to_string()),
         ("input.positions", format!("{:?}", input.positions).to_lowercase()),
+        ("input.answers", format!("{:?}", input.answers).to_lowercase()),
     ]
 }
 
@@ -42,8 +43,13 @@ impl RowForm {
     /// Layout for a backbone that reads source and target separately.
     ///
     /// # Errors
-    /// [`TrainError::ApartTemplate`] if the configuration has settings for a decoder-only backbone.
-    pub fn apart(config: &RunConfig) -> Result<Self, TrainError> {
+    /// [`TrainError::ApartTemplate`] if the configuration has settings for a decoder-only backbone, and
+    /// [`TrainError::ApartConversations`] if the task's rows need one.
+    pub fn apart(config: &RunConfig, task: Option<&Task>) -> Result<Self, TrainError> {
+        if let Some(task) = task.filter(|task| task.is_conversation()) {
+            let task = task.name().to_owned();
+            return Err(TrainError::ApartConversations { task });
+        }
         let asked = [
             ("input.template", !config.input.template.is_empty()),
             ("input.chat_template", config.input.chat_template),
@@ -59,22 +65,33 @@ impl RowForm {
     }
 
     /// Layout for a decoder-only backbone in `folder`, whose texts end with the token `end`. Without a task, source and
-    /// target are separated by a space.
+    /// target are separated by a space. Conversations have the tokenizer's chat template and no other.
     ///
     /// # Errors
-    /// An invalid template, or a tokenizer without the requested chat template.
+    /// An invalid template, or a tokenizer without the chat template that is needed.
     pub fn joined(config: &RunConfig, task: Option<&Task>, folder: &Path, end: u32) -> Result<Self, TrainError> {
+        let is_conversation = task.is_some_and(Task::is_conversation);
         let template = match (config.input.template.as_str(), task) {
+            ("", _) if is_conversation => RowTemplate::adjacent(),
+            (_, Some(task)) if is_conversation => {
+                let task = task.name().to_owned();
+                return Err(TrainError::ConversationTemplate { task });
+            }
             ("", Some(task)) => task.card().row_template(),
             ("", None) => RowTemplate::spaced(),
             (text, _) => RowTemplate::parse(text).map_err(|cause| ConfigError::Template { cause })?,
         };
-        let chat = match config.input.chat_template {
+        let chat = match config.input.chat_template || is_conversation {
             true => Some(ChatTemplate::from_dir(folder)?),
             false => None,
         };
         Ok(Self {
-            text: Some(JoinedText { template, chat, end }),
+            text: Some(JoinedText {
+                template,
+                chat,
+                end,
+                answers: config.input.answers,
+            }),
             positions: config.input.positions,
             settings: settings(config),
         })
@@ -188,10 +205,18 @@ mod tests {
             missing.contains("/no/such/folder: expected a chat template"),
             "{missing}"
         );
-        let apart = RowForm::apart(&with(&["input.template={source}{target}"]));
+        let apart = RowForm::apart(&with(&["input.template={source}{target}"]), None);
         assert!(message(apart.unwrap_err()).contains("`input.template`"));
-        let apart = RowForm::apart(&with(&["input.chat_template=true"]));
+        let apart = RowForm::apart(&with(&["input.chat_template=true"]), None);
         assert!(message(apart.unwrap_err()).contains("`input.chat_template`"));
+        let chat = Task::named("chat").unwrap();
+        let apart = message(RowForm::apart(&with(&[]), Some(&chat)).unwrap_err());
+        assert!(apart.contains("chat: ") && apart.contains("decoder-only"), "{apart}");
+        // Conversations have no other template than the tokenizer's.
+        let missing = message(joined(&[], Some("chat")).unwrap_err());
+        assert!(missing.contains("expected a chat template"), "{missing}");
+        let other = message(joined(&["input.template={source}{target}"], Some("chat")).unwrap_err());
+        assert!(other.contains("`input.template`"), "{other}");
     }
 
     #[test]
@@ -201,7 +226,7 @@ mod tests {
             form.lengths(&config, width)
                 .map(|lengths| (lengths.source, lengths.target))
         };
-        let (apart, joined) = (RowForm::apart(&config).unwrap(), joined(&[], None).unwrap());
+        let (apart, joined) = (RowForm::apart(&config, None).unwrap(), joined(&[], None).unwrap());
         assert_eq!(of(&apart, 20).unwrap(), (64, 20));
         assert_eq!(of(&apart, 100).unwrap(), (64, 100));
         assert_eq!(of(&joined, 20).unwrap(), (44, 20));

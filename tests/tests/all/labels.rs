@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use adept_core::{PromptAdapter, SoftPrompt};
 use adept_data::{
     BatchOptions, Batcher, Encoded, JoinedText, Layout, Positions, RowEncoder, RowTemplate, TextTokenizer,
+    TrainedAnswers,
 };
 use adept_models::generate::{Prefix, PromptLayout, score_causal_labels};
 use adept_models::{CausalBackbone, Decoder, Family, Model};
@@ -50,6 +51,7 @@ fn joined(own: &Value) -> JoinedText {
         template: RowTemplate::spaced(),
         chat: None,
         end: serde_json::from_value(own["end"].clone()).unwrap(),
+        answers: TrainedAnswers::All,
     }
 }
 
@@ -137,10 +139,7 @@ fn an_evaluation_chooses_the_labels_that_transformers_would() {
         };
         let rows: Vec<Encoded> = ids(&own["sources"])
             .into_iter()
-            .map(|source| Encoded {
-                source,
-                target: Vec::new(),
-            })
+            .map(|source| Encoded::new(source, Vec::new()))
             .collect();
         let options = BatchOptions {
             layout: Layout::Prompts(Positions::Tokens),

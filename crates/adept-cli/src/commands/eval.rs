@@ -68,7 +68,7 @@ impl WithBackend for Work {
             right: right.clone(),
         };
         let decode = |ids: &[u32]| Ok(backbone.tokenizer.decode(ids, true)?);
-        let method = run::answer_method(&config, task.labels.as_ref(), task.target_width, &decode);
+        let method = run::answer_method(&config, task.labels.as_ref(), task.target_width, task.turn_end, &decode);
         let predictions = evaluate::predict(
             &backbone.model,
             &*subject.adapter,

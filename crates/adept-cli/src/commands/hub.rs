@@ -17,8 +17,8 @@ pub const MODELS: [(&str, &str); 5] = [
     ("codegen-350m-mono", "Salesforce/codegen-350M-mono"),
 ];
 
-/// The task for your own data without a card.
-const OWN: &str = "text";
+/// What rows of your own data without a card may be.
+const OWN_ROWS: &str = "`source` and `target`, of `prompt` and `completion`, or of `messages`";
 
 /// The repository of a model, if the name is a model's.
 pub fn model(name: &str, revision: &str) -> Option<Repository> {
@@ -55,8 +55,8 @@ pub fn backbone(given: &Path) -> Result<PathBuf, Failure> {
     })
 }
 
-/// A run's task and files, from those given: a file without a task is your own data; files of a task default to the
-/// hub's cache.
+/// A run's task and files, from those given: a file without a task is your own data, of the form of its first row; files
+/// of a task default to the hub's cache.
 ///
 /// # Errors
 /// Neither is given, or the files are not in the cache.
@@ -67,18 +67,23 @@ pub fn task_and_data(task: &str, data: &Path) -> Result<(String, PathBuf), Failu
             let named: Task = task.parse().map_err(Failure::input)?;
             Ok((task.to_owned(), data_of(&named, data)?))
         }
-        (true, false) if data.is_file() => Ok((OWN.to_owned(), data.to_owned())),
+        (true, false) if data.is_file() => {
+            let task = adept_data::own_task(data).map_err(Failure::input)?;
+            Ok((task.reference(), data.to_owned()))
+        }
         (true, false) if !data.exists() => Err(Failure::input(format!("{}: no such file or folder", data.display()))
-            .hint("--data takes a file with rows of `source` and `target`, or with --task a folder of its files")),
+            .hint(format_args!(
+                "--data takes a file with rows of {OWN_ROWS}, or with --task a folder of its files"
+            ))),
         (true, false) => Err(Failure::input(format!(
-            "`task` is not given, and {} is a folder: add --task NAME, or --task {OWN} for files train, validation and \
-             test with rows of `source` and `target`",
+            "`task` is not given, and {} is a folder: add --task NAME, or for files train, validation and test of your \
+             own --task text, completion or chat (rows of {OWN_ROWS})",
             data.display()
         ))),
-        (true, _) => Err(Failure::input(
-            "`task` is not given: add --task NAME (or --data FILE with rows of `source` and `target`), or name it in the \
-             file of --config",
-        )),
+        (true, _) => Err(Failure::input(format!(
+            "`task` is not given: add --task NAME (or --data FILE with rows of {OWN_ROWS}), or name it in the file of \
+             --config"
+        ))),
     }
 }
 

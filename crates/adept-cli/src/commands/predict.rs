@@ -3,14 +3,16 @@
 mod input;
 
 use adept_core::Intervention;
-use adept_data::{BatchOptions, Batcher, Encoded, LossCounter, LossyText, Right, Task, default_buckets, split_losses};
+use adept_data::{
+    BatchOptions, Batcher, Encoded, LossCounter, LossyText, Right, TargetLength, Task, default_buckets, split_losses,
+};
 use adept_lab::run::{self, LoadedBackbone};
 use adept_train::TrainError;
 use adept_train::answering::AnswerMethod;
 use adept_train::config::{self, RunConfig, Told};
 use adept_train::evaluate::{self, EvaluationSet};
 use adept_train::rows::{BatchUse, RowForm};
-use adept_train::task::{LabelIds, label_ids, target_width};
+use adept_train::task::{LabelIds, label_ids, target_width, turn_end};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use input::Input;
 
@@ -21,7 +23,7 @@ use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, say};
 use crate::progress::Loudness;
 
-/// Defaults for source and answer length if neither the training nor the command line gives them.
+/// Defaults for source and answer length if neither the training, the task nor the command line gives them.
 const SOURCE_TOKENS: usize = 256;
 const NEW_TOKENS: usize = 20;
 
@@ -52,7 +54,13 @@ impl WithBackend for Work {
         let encoder = form.encoder(&backbone.tokenizer);
         let longest = form.lengths(config, settings.target_width).map_err(run_failure)?.source;
         let decode = |ids: &[u32]| Ok(backbone.tokenizer.decode(ids, true)?);
-        let method = run::answer_method(config, settings.labels.as_ref(), settings.target_width, &decode);
+        let method = run::answer_method(
+            config,
+            settings.labels.as_ref(),
+            settings.target_width,
+            settings.turn_end,
+            &decode,
+        );
 
         let mut losses = LossCounter::new(LossyText::Source, longest);
         let mut read = 0;
@@ -63,17 +71,18 @@ impl WithBackend for Work {
                 trained::say_losses(loudness, &split_losses("input", read, [losses]));
                 return Ok(());
             }
-            let texts: Vec<&str> = block.iter().map(|line| line.source.as_str()).collect();
-            let encoded = encoder.sources(&texts).map_err(Failure::input)?;
-            for (text, ids) in texts.iter().zip(&encoded) {
-                losses.add(encoder, read, text, ids).map_err(Failure::input)?;
+            let prompts = block.iter().map(|line| line.prompt(encoder));
+            let prompts = prompts.collect::<Result<Vec<_>, _>>().map_err(Failure::input)?;
+            let encoded = encoder.prompt_ids(&prompts).map_err(Failure::input)?;
+            for (prompt, ids) in prompts.iter().zip(&encoded) {
+                losses.add_prompt(encoder, read, prompt, ids).map_err(Failure::input)?;
                 read += 1;
             }
             let rows: Vec<Encoded> = encoded
                 .into_iter()
-                .map(|source| Encoded {
-                    source: encoder.cut_source(&source, longest),
-                    target: vec![backbone.model.eos_id()],
+                .map(|source| {
+                    let source = encoder.cut_source(&source, longest);
+                    Encoded::new(source, vec![backbone.model.eos_id()])
                 })
                 .collect();
             let place = |row: usize| format!("{}:{}", arguments.input.display(), before + row + 1);
@@ -105,6 +114,8 @@ struct Settings {
     labels: Option<LabelIds>,
     /// Maximum target length in tokens.
     target_width: usize,
+    /// The token with which the chat template ends an answer.
+    turn_end: Option<u32>,
 }
 
 /// Source length and prediction method: as in training, if the model records it, unless overridden.
@@ -141,12 +152,19 @@ fn settings<B: Backend>(
             (resolved.config, told)
         }
         None => {
-            told.push(format!("evaluation.max_new_tokens={NEW_TOKENS}"));
+            let tokens = match task.as_ref().map(Task::target_length) {
+                Some(TargetLength::Tokens(tokens)) => tokens,
+                _ => NEW_TOKENS,
+            };
+            told.push(format!("evaluation.max_new_tokens={tokens}"));
             (config::resolve(None, &told).map_err(Failure::input)?.config, Vec::new())
         }
     };
     if trained.is_none() {
-        config.input.max_source_length = subject.source_length().unwrap_or(SOURCE_TOKENS);
+        let of_task = task
+            .as_ref()
+            .map_or(SOURCE_TOKENS, |task| task.card().source.max_length);
+        config.input.max_source_length = subject.source_length().unwrap_or(of_task);
     }
     if let Some(task) = task.as_ref().filter(|task| task.is_program()) {
         let task = task.name().to_owned();
@@ -154,12 +172,13 @@ fn settings<B: Backend>(
     }
     let form = backbone.row_form(&config, task.as_ref()).map_err(run_failure)?;
     let encoder = form.encoder(&backbone.tokenizer);
-    let (labels, target_width) = match &task {
-        None => (None, NEW_TOKENS),
+    let (labels, target_width, turn_end) = match &task {
+        None => (None, NEW_TOKENS, None),
         Some(task) => {
             let width = target_width(&config, task, encoder).map_err(run_failure)?;
             let labels = label_ids(task, encoder).map_err(run_failure)?;
-            (labels, width)
+            let turn_end = turn_end(task, encoder).map_err(run_failure)?;
+            (labels, width, turn_end)
         }
     };
     if config.evaluation.max_new_tokens == 0 {
@@ -206,6 +225,7 @@ fn settings<B: Backend>(
         form,
         labels,
         target_width,
+        turn_end,
     })
 }
 

@@ -5,6 +5,7 @@ mod analysis;
 mod bad_input;
 mod cli;
 mod common;
+mod conversations;
 mod decoders;
 mod fetch;
 mod folders;

@@ -189,5 +189,5 @@ pub fn corrupt(tokens: &[u32], mask: &[bool], sentinels: &Sentinels, eos: u32) -
     }
     source.push(eos);
     target.push(eos);
-    Ok(Encoded { source, target })
+    Ok(Encoded::new(source, target))
 }

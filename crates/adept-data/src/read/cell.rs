@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
+
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Cell<'a> {
     Null,
@@ -10,8 +12,10 @@ pub(super) enum Cell<'a> {
     Number(f64),
     Text(Cow<'a, str>),
     List(Vec<Cell<'a>>),
-    /// An object with fields of its own, which no field of the supported formats is.
+    /// An object with fields of its own.
     Object,
+    /// The messages of a conversation, and how many of them are not trained on.
+    Messages(Vec<&'a Value>, usize),
 }
 
 impl<'a> Cell<'a> {
@@ -35,7 +39,7 @@ impl<'a> Cell<'a> {
             Self::Integer(value) => value.to_string(),
             Self::Number(value) => value.to_string(),
             Self::Text(_) => "a string".to_owned(),
-            Self::List(_) => "an array".to_owned(),
+            Self::List(_) | Self::Messages(..) => "an array".to_owned(),
             Self::Object => "an object".to_owned(),
         }
     }

@@ -33,7 +33,7 @@ impl ClassNames {
             Cell::Integer(number) => number.to_string(),
             Cell::Number(number) => format!("{number:?}"),
             Cell::Flag(flag) => flag.to_string(),
-            Cell::Null | Cell::List(_) | Cell::Object => return None,
+            Cell::Null | Cell::List(_) | Cell::Object | Cell::Messages(..) => return None,
         };
         // Quotation marks around a label, left over from a format without quoting.
         let bare = written

@@ -155,6 +155,51 @@ pub fn check_task(task: &Task, root: &Path) -> Result<(), DataError> {
     Sources::open(task, root, &LoadOptions::default())?.splits().map(drop)
 }
 
+/// The task of your own data without a card, by the fields of the file's first row: `text`, `completion` or `chat`.
+///
+/// # Errors
+/// [`DataError::NoForm`] for other fields, and errors reading the row.
+pub fn own_task(file: &Path) -> Result<&'static Task, DataError> {
+    let mut misfits: Vec<(String, DataError)> = Vec::new();
+    for task in Task::own() {
+        let options = LoadOptions::default();
+        let sources = Sources::open(task, file, &options)?;
+        for (_, found) in sources.splits()? {
+            for candidate in &found {
+                let mut is_read = false;
+                let mut stop = |_: Example| {
+                    is_read = true;
+                    // Any error ends the reading.
+                    Err(DataError::NoRows)
+                };
+                let read = sources.read_as(candidate, &mut 0, &mut stop);
+                match read {
+                    _ if is_read => return Ok(task),
+                    Err(fault) if fault.is_about_shape() => {
+                        let form = match found.len() {
+                            1 => task.name(),
+                            _ => &candidate.form.name,
+                        };
+                        misfits.push((form.to_owned(), fault));
+                    }
+                    // The row is of this form, and has a fault that reading it will name.
+                    Err(DataError::Conversation { .. }) => return Ok(task),
+                    Err(fault) => return Err(fault),
+                    Ok(_) => return Ok(task),
+                }
+            }
+        }
+    }
+    match misfits.iter().position(|(_, fault)| !fault.is_about_fields()) {
+        // A file that is not read at all is not read in any other form.
+        Some(first) => Err(misfits.swap_remove(first).1),
+        None => Err(DataError::NoForm {
+            task: file.display().to_string(),
+            misfits,
+        }),
+    }
+}
+
 /// Locates and reads a task's rows.
 pub(crate) struct Sources<'a> {
     task: &'a Task,

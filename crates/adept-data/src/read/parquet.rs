@@ -100,6 +100,7 @@ fn leaf(rows: &Rows<'_>, schema: &SchemaDescriptor, place: &Place) -> Result<Lea
         Place::Path(path) => path.replace("[]", ""),
         Place::List(list) => list.path.replace("[]", ""),
         Place::Paragraphs(paragraphs) => paragraphs.sentences.clone(),
+        Place::Messages(place) => place.messages.clone(),
     };
     let plain = |parts: &[String]| {
         let named = parts

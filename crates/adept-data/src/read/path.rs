@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::cell::Cell;
-use crate::task::{Each, Place};
+use crate::task::{Each, MessagesPlace, Place};
 
 /// A row with the names bound in it, innermost last.
 pub(super) struct Scope<'a, 'n> {
@@ -56,6 +56,7 @@ impl<'a, 'n> Scope<'a, 'n> {
         let list = match place {
             Place::Path(path) => return self.cell(path),
             Place::Paragraphs(place) => return paragraphs(self.find(&place.titles)?, self.find(&place.sentences)?),
+            Place::Messages(place) => return self.messages(place),
             Place::List(list) => list,
         };
         let mut items = match &list.parts_of {
@@ -86,6 +87,18 @@ impl<'a, 'n> Scope<'a, 'n> {
             None => self.find(path).map(cell),
             Some((list, rest)) => through(self.find(list)?, rest.strip_prefix('.').unwrap_or(rest)),
         }
+    }
+
+    fn messages(&self, place: &MessagesPlace) -> Result<Cell<'a>, Absent> {
+        let list = |path: &str| match self.find(path)? {
+            Value::Array(items) => Ok(items.iter()),
+            other => Err(wrong_kind("an array of messages", &cell(other))),
+        };
+        let before = place.before.as_deref().map(list).transpose()?.into_iter().flatten();
+        let mut messages: Vec<&Value> = before.collect();
+        let first_trained = messages.len();
+        messages.extend(list(&place.messages)?);
+        Ok(Cell::Messages(messages, first_trained))
     }
 
     /// The value at a path without lists.

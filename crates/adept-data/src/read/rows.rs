@@ -3,14 +3,16 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use super::cell::Cell;
 use super::label::{ClassNames, Meaning};
 use super::transform;
+use crate::conversation::{Conversation, ConversationPlace, EndsWith};
 use crate::table::TableFault;
-use crate::task::{Answers, FormCard, Piece, Place, TargetCard, Task, Transform};
+use crate::task::{Answers, FormCard, MessagesPlace, Piece, Place, TargetCard, Task, Transform};
 use crate::{DataError, Example, LoadOptions, score_target};
 
 /// The fields that a task needs and their places in rows of one form.
@@ -62,19 +64,24 @@ impl Plan {
                     &form.classes
                 },
             ),
-            TargetCard::Score { field, .. } | TargetCard::Answer { field, .. } | TargetCard::Program { field, .. } => {
-                (field, &[], &[])
-            }
+            TargetCard::Score { field, .. }
+            | TargetCard::Answer { field, .. }
+            | TargetCard::Program { field, .. }
+            | TargetCard::Conversation { field, .. } => (field, &[], &[]),
         };
         let (tests, entry_point): (&[String], Option<&str>) = match &card.target {
             TargetCard::Program { tests, entry_point, .. } => (tests, entry_point.as_deref()),
             _ => (&[], None),
         };
         let place = |name: &&str| {
-            form.fields
-                .get(*name)
-                .cloned()
-                .unwrap_or_else(|| Place::Path((*name).to_owned()))
+            let place = form.fields.get(*name).cloned();
+            match place.unwrap_or_else(|| Place::Path((*name).to_owned())) {
+                Place::Path(messages) if task.is_conversation() => {
+                    let before = None;
+                    Place::Messages(MessagesPlace { messages, before })
+                }
+                place => place,
+            }
         };
         Self {
             fields: names.iter().map(|name| ((*name).to_owned(), place(name))).collect(),
@@ -98,6 +105,7 @@ impl Plan {
             Place::Path(path) => path.clone(),
             Place::List(list) => list.path.clone(),
             Place::Paragraphs(paragraphs) => paragraphs.sentences.clone(),
+            Place::Messages(place) => place.messages.clone(),
         }
     }
 }
@@ -121,6 +129,8 @@ pub(super) struct Rows<'r> {
     plan: &'r Plan,
     options: &'r LoadOptions,
     pub(super) file: PathBuf,
+    /// The same, for what examples keep of it.
+    shared_file: Arc<Path>,
     split: &'r mut SplitRows,
     /// Rows of this file kept so far.
     pub(super) kept: usize,
@@ -145,6 +155,7 @@ impl<'r> Rows<'r> {
             plan,
             options,
             file: file.to_path_buf(),
+            shared_file: file.into(),
             split,
             kept: 0,
             sink,
@@ -200,6 +211,9 @@ impl<'r> Rows<'r> {
             return Ok(());
         }
         self.refuse_header(line, cells)?;
+        if self.task.is_conversation() {
+            return self.push_conversation(line, &cells[self.plan.target]);
+        }
         let source = self.source(line, cells)?;
         let targets = self.targets(line, &cells[self.plan.target])?;
         let id = self.split.rows;
@@ -208,7 +222,7 @@ impl<'r> Rows<'r> {
         let group = self.group_of(id, line, cells)?;
         let golds = match &self.task.card().target {
             TargetCard::Answer { .. } => targets.clone(),
-            TargetCard::Class { .. } | TargetCard::Score { .. } => Vec::new(),
+            TargetCard::Class { .. } | TargetCard::Score { .. } | TargetCard::Conversation { .. } => Vec::new(),
             TargetCard::Program { .. } => self.test_program(line, cells)?,
         };
         let kept = match &self.task.card().target {
@@ -222,9 +236,40 @@ impl<'r> Rows<'r> {
                 source: source.clone(),
                 target,
                 golds: golds.clone(),
+                conversation: None,
             })?;
         }
         Ok(())
+    }
+
+    fn push_conversation(&mut self, line: usize, cell: &Cell<'_>) -> Result<(), DataError> {
+        let Cell::Messages(messages, first_trained) = cell else {
+            let expected = "an array of messages, in JSON";
+            return Err(self.wrong_kind(line, self.plan.target, expected, cell));
+        };
+        let place = ConversationPlace {
+            file: Arc::clone(&self.shared_file),
+            line,
+        };
+        let field = self.plan.shown(self.plan.target);
+        let told = Conversation::read(&field, messages, *first_trained, EndsWith::Answer, place);
+        let told = told.map_err(|(field, fault)| DataError::Conversation {
+            file: self.file.clone(),
+            line,
+            field,
+            fault,
+        })?;
+        let id = self.split.rows;
+        self.split.rows += 1;
+        self.kept += 1;
+        (self.sink)(Example {
+            id,
+            group: id,
+            source: told.last_question().to_owned(),
+            target: told.last().to_owned(),
+            golds: vec![told.last().to_owned()],
+            conversation: Some(Box::new(told)),
+        })
     }
 
     /// `marker text marker text …`, joined by single spaces; texts are used verbatim, including surrounding white
@@ -373,7 +418,7 @@ impl<'r> Rows<'r> {
         let one = match &self.task.card().target {
             TargetCard::Class { .. } => self.class(line, cell)?,
             TargetCard::Score { min, max, .. } => self.score(line, cell, *min, *max)?,
-            TargetCard::Program { .. } => Some(self.text(line, field, cell)?),
+            TargetCard::Program { .. } | TargetCard::Conversation { .. } => Some(self.text(line, field, cell)?),
             TargetCard::Answer { transform, missing, .. } => {
                 let mut answers = match cell {
                     Cell::Text(text) => vec![text.to_string()],

@@ -4,18 +4,31 @@
 //! Layout, all little-endian: 120 bytes of header, the examples, then 24 bytes for each source file (rows, rows
 //! skipped, empty fields).
 //!
-//! | bytes | header | | bytes | example |
-//! |---|---|---|---|---|
-//! | 8 | `ADEPTROW` | | 8 | id: its row |
-//! | 4 | version | | 8 | group |
-//! | 4 | bytes of a token id | | 4 | source ids |
-//! | 8 | examples | | 4 | target ids |
-//! | 8 | bytes of all examples | | 4 | what its texts lose ([`lost`]) |
-//! | 4 | files | | … | source ids, target ids, neither cut |
-//! | 4 | ids that the tokenizer puts behind every text | | 4 | texts |
-//! | 16 | unused, zero | | … | target and right answers: 4 bytes of length, UTF-8 |
-//! | 32 | what the examples were made of ([`super::key`]) | | … | of each text that loses something two excerpts, source first |
-//! | 32 | SHA-256 of all that follows, then of the header before it | | | |
+//! | bytes | header |
+//! |---|---|
+//! | 8 | `ADEPTROW` |
+//! | 4 | version |
+//! | 4 | bytes of a token id |
+//! | 8 | examples |
+//! | 8 | bytes of all examples |
+//! | 4 | files |
+//! | 4 | ids that the tokenizer puts behind every text |
+//! | 16 | unused, zero |
+//! | 32 | what the examples were made of ([`super::key`]) |
+//! | 32 | SHA-256 of all that follows, then of the header before it |
+//!
+//! | bytes | example |
+//! |---|---|
+//! | 8 | id: its row |
+//! | 8 | group |
+//! | 4 | source ids |
+//! | 4 | target ids |
+//! | 4 | what its texts lose ([`lost`]), and whether its source has answers ([`ANSWERS`]) |
+//! | … | source ids, target ids, neither cut |
+//! | … | only with answers: 4 bytes with their number, then for each 4 bytes with its beginning and 4 with its end |
+//! | 4 | texts |
+//! | … | target and right answers: 4 bytes of length, UTF-8 |
+//! | … | of each text that loses something two excerpts, source first |
 //!
 //! A store is written to a temporary file and renamed when complete. It is verified in full when opened, and rebuilt
 //! unless it is exactly what would be built.
@@ -27,13 +40,17 @@ use sha2::{Digest, Sha256};
 use crate::loss::LossKind;
 
 const MAGIC: [u8; 8] = *b"ADEPTROW";
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 /// Size of the header in bytes.
 pub(super) const HEADER: usize = 120;
 /// Bytes of the header covered by its digest.
 pub(super) const COVERED: usize = 88;
 /// Size of an example's fixed part, before its ids.
 pub(super) const HEAD: u64 = 28;
+/// Bit of an example's losses that says that its source has answers in it.
+pub(super) const ANSWERS: u8 = 1 << 4;
+/// Bytes of the number of answers, and of each half of an answer.
+pub(super) const ANSWER: usize = 4;
 /// Size of a source file's entry at the end.
 pub(super) const FILE: usize = 24;
 
@@ -124,6 +141,11 @@ impl Entry {
         };
         [kind(self.place), kind(self.place >> 2)]
     }
+
+    /// Whether the source has answers in it.
+    pub(super) fn has_answers(&self) -> bool {
+        self.place as u8 & ANSWERS != 0
+    }
 }
 
 /// Reads and hashes what follows the header.
@@ -201,6 +223,13 @@ pub(super) fn index<R: Read>(from: &mut Hashed<'_, R>, header: &Header) -> std::
             return Ok(None);
         }
         from.pass(tokens)?;
+        if lost as u8 & ANSWERS != 0 {
+            let bytes = u64::from(from.word()?) * 2 * ANSWER as u64;
+            if !fits(from.at, bytes + 4) {
+                return Ok(None);
+            }
+            from.pass(bytes)?;
+        }
         for _ in 0..from.word()? {
             if !fits(from.at, 4) {
                 return Ok(None);

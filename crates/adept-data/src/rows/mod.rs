@@ -12,6 +12,7 @@ mod write;
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -145,17 +146,31 @@ fn encoded(
     lengths: Lengths,
     kept_in_front: Option<usize>,
 ) -> Result<Encoded, DataError> {
-    let (source, target) = store.ids(example)?;
+    let Encoded {
+        source,
+        target,
+        answers,
+    } = store.ids(example)?;
     Ok(match kept_in_front {
-        None => Encoded {
-            source: cut(&source, lengths.source, store.suffix),
-            target: cut(&target, lengths.target, store.suffix),
-        },
+        None => Encoded::new(
+            cut(&source, lengths.source, store.suffix),
+            cut(&target, lengths.target, store.suffix),
+        ),
         Some(front) => Encoded {
+            answers: kept_answers(&answers, source.len().saturating_sub(lengths.source)),
             source: cut_left(&source, lengths.source, front),
             target: cut(&target, lengths.target, 1),
         },
     })
+}
+
+/// What is left of ranges of a source whose first `lost` tokens are cut off. A source with answers keeps nothing in
+/// front of what is cut.
+pub(crate) fn kept_answers(answers: &[Range<usize>], lost: usize) -> Vec<Range<usize>> {
+    let kept = answers
+        .iter()
+        .map(|answer| answer.start.saturating_sub(lost)..answer.end.saturating_sub(lost));
+    kept.filter(|answer| !answer.is_empty()).collect()
 }
 
 /// Opens a task's stores in `folder`, building those that are missing or corrupt. Without a folder they are built in
@@ -255,8 +270,8 @@ fn lost(
                 counter.note(kind, row, excerpts)?;
             }
             counter.add_length(row, tokens[which], || {
-                let ids: [Vec<u32>; 2] = store.ids(example)?.into();
-                encoder.cut_excerpts(texts[which], &ids[which], limits[which])
+                let row = store.ids(example)?;
+                encoder.cut_excerpts(texts[which], [&row.source, &row.target][which], limits[which])
             })?;
         }
     }

@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::layout::{Entry, FILE, HEAD, HEADER, Hashed, Header, index};
-use crate::DataError;
+use super::layout::{ANSWER, Entry, FILE, HEAD, HEADER, Hashed, Header, index};
 use crate::loss::LossKind;
+use crate::{DataError, Encoded};
 
 /// How a store was obtained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,25 +129,41 @@ impl RowStore {
         self.ids.as_ref().map_or(example, |ids| ids[example])
     }
 
-    /// Reads an example's source and target ids.
-    pub(super) fn ids(&self, example: usize) -> Result<(Vec<u32>, Vec<u32>), DataError> {
+    /// Reads an example's ids.
+    pub(super) fn ids(&self, example: usize) -> Result<Encoded, DataError> {
         let (source, target) = self.lengths(example);
-        let bytes = self.bytes(example, HEAD, Some((source + target) * self.width))?;
-        let mut ids = bytes.chunks_exact(self.width).map(|id| match *id {
+        let tokens = (source + target) * self.width;
+        let mut bytes = self.bytes(example, HEAD, Some(tokens))?;
+        let answers = match self.entries[example].has_answers() {
+            false => Vec::new(),
+            true => {
+                bytes = self.bytes(example, HEAD, None)?;
+                let behind = bytes.get(tokens..).and_then(answers);
+                behind.ok_or_else(|| self.torn())?.0
+            }
+        };
+        let mut ids = bytes[..tokens].chunks_exact(self.width).map(|id| match *id {
             [low, high] => u32::from(u16::from_le_bytes([low, high])),
             _ => id.iter().rev().fold(0, |id, &byte| id << 8 | u32::from(byte)),
         });
-        Ok((ids.by_ref().take(source).collect(), ids.collect()))
+        Ok(Encoded {
+            source: ids.by_ref().take(source).collect(),
+            target: ids.collect(),
+            answers,
+        })
     }
 
     pub(super) fn texts(&self, example: usize) -> Result<Texts, DataError> {
         let (source, target) = self.lengths(example);
         let bytes = self.bytes(example, 0, None)?;
-        let torn = || read_failed(&self.path, std::io::ErrorKind::InvalidData.into());
+        let torn = || self.torn();
         let group = bytes.get(8..16).and_then(|group| group.try_into().ok());
         let mut rest = bytes
             .get(HEAD as usize + (source + target) * self.width..)
             .unwrap_or_default();
+        if self.entries[example].has_answers() {
+            rest = answers(rest).ok_or_else(torn)?.1;
+        }
         let count = word(&mut rest).ok_or_else(torn)?;
         let mut texts = Vec::new();
         for _ in 0..count {
@@ -170,6 +187,10 @@ impl RowStore {
         })
     }
 
+    fn torn(&self) -> DataError {
+        read_failed(&self.path, std::io::ErrorKind::InvalidData.into())
+    }
+
     /// Bytes of an example from its byte `from` on; up to its end if `count` is `None`.
     fn bytes(&self, example: usize, from: u64, count: Option<usize>) -> Result<Vec<u8>, DataError> {
         let start = self.entries[example].offset() + from;
@@ -182,6 +203,15 @@ impl RowStore {
             .map_err(|source| read_failed(&self.path, source))?;
         Ok(bytes)
     }
+}
+
+/// The answers at the front, and the bytes behind them.
+fn answers(mut bytes: &[u8]) -> Option<(Vec<Range<usize>>, &[u8])> {
+    let count = word(&mut bytes)?;
+    let (own, behind) = bytes.split_at_checked(count.checked_mul(2 * ANSWER)?)?;
+    let mut own = own;
+    let answer = |_| Some(word(&mut own)?..word(&mut own)?);
+    Some(((0..count).map(answer).collect::<Option<_>>()?, behind))
 }
 
 /// Consumes a length from the front.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::layout::{COVERED, HEADER, Header, lost};
+use super::layout::{ANSWERS, COVERED, HEADER, Header, lost};
 use crate::{DataError, DataFile, Example, RowEncoder};
 
 /// Examples and bytes of text tokenised at a time: enough to keep all cores busy, few enough to bound memory.
@@ -56,7 +56,8 @@ impl<'a, W: Write + Seek> RowWriter<'a, W> {
     }
 
     pub(super) fn push(&mut self, example: Example) -> Result<(), DataError> {
-        self.waiting_bytes += example.source.len() + example.target.len();
+        let told = example.conversation.as_ref().map_or(0, |told| told.bytes());
+        self.waiting_bytes += example.source.len() + example.target.len() + told;
         self.waiting.push(example);
         if self.waiting.len() == CHUNK || self.waiting_bytes >= CHUNK_BYTES {
             self.encode()?;
@@ -110,10 +111,17 @@ impl<'a, W: Write + Seek> RowWriter<'a, W> {
                 out.extend_from_slice(&length(ids.len(), &self.path)?);
             }
             let kinds = losses.each_ref().map(|loss| loss.as_ref().map(|(kind, _)| *kind));
-            out.extend_from_slice(&u32::from(lost(kinds)).to_le_bytes());
+            let answers = if row.answers.is_empty() { 0 } else { ANSWERS };
+            out.extend_from_slice(&u32::from(lost(kinds) | answers).to_le_bytes());
             let excerpts = || losses.iter().flatten().flat_map(|(_, (before, after))| [before, after]);
             for id in row.source.iter().chain(&row.target) {
                 out.extend_from_slice(&id.to_le_bytes()[..width]);
+            }
+            if !row.answers.is_empty() {
+                out.extend_from_slice(&length(row.answers.len(), &self.path)?);
+                for end in row.answers.iter().flat_map(|answer| [answer.start, answer.end]) {
+                    out.extend_from_slice(&length(end, &self.path)?);
+                }
             }
             let texts = || std::iter::once(&example.target).chain(&example.golds).chain(excerpts());
             out.extend_from_slice(&length(texts().count(), &self.path)?);

@@ -72,7 +72,8 @@ fn own() -> String {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceCard {
-    /// The pieces, in order.
+    /// The pieces, in order; none for conversations.
+    #[serde(default)]
     pub pieces: Vec<Piece>,
     /// Maximum source length in tokens, including `</s>`, unless overridden by a run.
     #[serde(default = "default_source_length")]
@@ -163,6 +164,16 @@ pub enum TargetCard {
         #[serde(default = "default_answer_length")]
         max_length: usize,
     },
+    /// The answers of a conversation in the tokenizer's chat template. The source is what stands before the last of
+    /// them, so that the card has no pieces.
+    Conversation {
+        /// The field with the messages.
+        #[serde(default = "messages")]
+        field: String,
+        /// Maximum length of the last answer in tokens, including the token that ends the turn.
+        #[serde(default = "default_turn_length")]
+        max_length: usize,
+    },
     /// A program that continues the source. Instead of gold answers its rows have the test code (the fields `tests`,
     /// and a call of `check` with the entry point) and the entry point.
     Program {
@@ -200,6 +211,14 @@ fn label() -> String {
 
 fn default_answer_length() -> usize {
     20
+}
+
+fn messages() -> String {
+    "messages".to_owned()
+}
+
+fn default_turn_length() -> usize {
+    256
 }
 
 /// Which of a row's answers become targets.
@@ -342,20 +361,29 @@ impl TaskCard {
                 self.name
             ));
         }
-        if self.source.pieces.is_empty() {
+        let is_conversation = matches!(self.target, TargetCard::Conversation { .. });
+        if is_conversation && !self.source.pieces.is_empty() {
+            return Err("`source.pieces`: expected none beside the messages of a conversation".to_owned());
+        }
+        if is_conversation && self.template.is_some() {
+            return Err("`template`: conversations have the tokenizer's chat template".to_owned());
+        }
+        if self.source.pieces.is_empty() && !is_conversation {
             return Err("`source.pieces`: expected at least one piece".to_owned());
         }
         for reference in [false, true] {
             let is_left_out = |piece: &&Piece| piece.field(reference).is_none();
             let left_out = self.source.pieces.iter().filter(is_left_out).count();
-            if left_out == self.source.pieces.len() || (left_out > 0 && !reference) {
+            if (left_out == self.source.pieces.len() && !is_conversation) || (left_out > 0 && !reference) {
                 return Err(
                     "`source.pieces`: expected a piece with the name of a field, found an empty name".to_owned(),
                 );
             }
         }
         let target = match self.target {
-            TargetCard::Answer { max_length, .. } | TargetCard::Program { max_length, .. } => Some(max_length),
+            TargetCard::Answer { max_length, .. }
+            | TargetCard::Program { max_length, .. }
+            | TargetCard::Conversation { max_length, .. } => Some(max_length),
             TargetCard::Class { .. } | TargetCard::Score { .. } => None,
         };
         for (key, length) in [
@@ -470,7 +498,9 @@ impl TaskCard {
                 push(&mut fields, field);
                 group.iter().for_each(|field| push(&mut fields, field));
             }
-            TargetCard::Score { field, .. } | TargetCard::Answer { field, .. } => push(&mut fields, field),
+            TargetCard::Score { field, .. }
+            | TargetCard::Answer { field, .. }
+            | TargetCard::Conversation { field, .. } => push(&mut fields, field),
             TargetCard::Program {
                 field,
                 tests,

@@ -40,7 +40,7 @@ impl FormCard {
         let columns = fields.iter().filter_map(|field| match self.fields.get(*field) {
             None => Some(*field),
             Some(Place::Path(column)) => Some(column.as_str()),
-            Some(Place::List(_) | Place::Paragraphs(_)) => None,
+            Some(Place::List(_) | Place::Paragraphs(_) | Place::Messages(_)) => None,
         });
         for column in columns {
             if self.header.iter().filter(|name| *name == column).count() > 1 {
@@ -102,6 +102,19 @@ pub enum Place {
     List(ListPlace),
     /// A text composed of titled paragraphs.
     Paragraphs(ParagraphsPlace),
+    /// The messages of a conversation.
+    Messages(MessagesPlace),
+}
+
+/// The messages of a conversation, in JSON.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MessagesPlace {
+    /// Path of the list of messages.
+    pub messages: String,
+    /// Path of a list of messages before them that are not trained on.
+    #[serde(default)]
+    pub before: Option<String>,
 }
 
 /// A text composed of titled paragraphs, `[PAR] [TLE] title [SEP] sentences` each, as MRQA writes HotpotQA's contexts.

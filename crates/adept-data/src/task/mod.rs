@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 pub use card::{
     Answers, HubCard, MetricsCard, Piece, RowsCard, STATEMENTS, SourceCard, SplitCard, TargetCard, TaskCard, Transform,
 };
-pub use form::{Each, FormCard, Format, ListPlace, ParagraphsPlace, Place};
+pub use form::{Each, FormCard, Format, ListPlace, MessagesPlace, ParagraphsPlace, Place};
 
 use sha2::{Digest, Sha256};
 
@@ -60,8 +60,13 @@ const CARDS: &[(&str, &str)] = cards![
     "paws", // others
     "mbpp",
     "mbpp_original", // code
-    "text",          // your own data
+    "text",
+    "completion",
+    "chat", // your own data
 ];
+
+/// The tasks for your own data without a card, in the order in which a file's first row is tried.
+const OWN: [&str; 3] = ["text", "completion", "chat"];
 
 /// Step between the score strings that the reference measures a target length by, for scores from 0 to 5: 0.0, 0.2, …
 /// 5.0.
@@ -89,8 +94,8 @@ pub struct Task {
 }
 
 impl Task {
-    /// The paper's tasks in the order of its tables, tasks of the same benchmarks that it omits, and `text` for your
-    /// own data.
+    /// The paper's tasks in the order of its tables, tasks of the same benchmarks that it omits, and [those](Self::own)
+    /// for your own data.
     pub fn built_in() -> &'static [Self] {
         &BUILT_IN
     }
@@ -102,6 +107,13 @@ impl Task {
             .filter(|task| task.card().suite == name)
             .cloned()
             .collect()
+    }
+
+    /// The tasks for your own data without a card: rows of `source` and `target`, of `prompt` and `completion`, and
+    /// conversations.
+    pub fn own() -> impl Iterator<Item = &'static Self> {
+        OWN.iter()
+            .filter_map(|name| Self::built_in().iter().find(|task| task.name() == *name))
     }
 
     /// A built-in task by one of its names, ignoring case, hyphens and underscores.
@@ -218,7 +230,10 @@ impl Task {
     pub fn labels(&self) -> Option<Vec<String>> {
         match &self.card.target {
             TargetCard::Class { classes, .. } => Some((0..classes.len()).map(|class| class.to_string()).collect()),
-            TargetCard::Score { .. } | TargetCard::Answer { .. } | TargetCard::Program { .. } => None,
+            TargetCard::Score { .. }
+            | TargetCard::Answer { .. }
+            | TargetCard::Program { .. }
+            | TargetCard::Conversation { .. } => None,
         }
     }
 
@@ -227,12 +242,17 @@ impl Task {
         matches!(self.card.target, TargetCard::Program { .. })
     }
 
+    /// Whether rows are conversations.
+    pub fn is_conversation(&self) -> bool {
+        matches!(self.card.target, TargetCard::Conversation { .. })
+    }
+
     /// Maximum length of the task's targets.
     pub fn target_length(&self) -> TargetLength {
         match &self.card.target {
-            TargetCard::Answer { max_length, .. } | TargetCard::Program { max_length, .. } => {
-                TargetLength::Tokens(*max_length)
-            }
+            TargetCard::Answer { max_length, .. }
+            | TargetCard::Program { max_length, .. }
+            | TargetCard::Conversation { max_length, .. } => TargetLength::Tokens(*max_length),
             TargetCard::Score { min, max, .. } => {
                 let steps = ((max - min) / LENGTH_STEP).round() as usize;
                 let score = |step: usize| format!("{:.1}", min + step as f32 * LENGTH_STEP);

@@ -1,5 +1,6 @@
 //! Chat templates: the Jinja template that comes with a tokenizer, rendered as by transformers' `apply_chat_template`
-//! for a single user message, with the beginning of the assistant's answer appended (`add_generation_prompt`).
+//! for whole conversations ([`answers`](super::answers)) and for what is to be answered, with the beginning of the
+//! assistant's answer appended (`add_generation_prompt`).
 //!
 //! The template is in `chat_template.jinja`, else under `chat_template` in `tokenizer_config.json`: either a single
 //! text, or a list of named ones, of which `default` is used.
@@ -8,11 +9,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use minijinja::value::Serde;
 use minijinja::{Environment, Value, context};
 use serde_json::{Map, Value as Json};
 
-use super::python::{environment, without_generation_tags};
+use super::generation::{has_generation_tags, with_marks, without_tags};
+use super::python::environment;
 use crate::DataError;
+use crate::conversation::{Message, Role};
 use crate::text::{object_of_keys, read_text};
 
 /// File with the template only.
@@ -23,6 +27,8 @@ const CONFIG_FILE: &str = "tokenizer_config.json";
 const TOKENS_FILE: &str = "special_tokens_map.json";
 /// Name of the template in the engine.
 const NAME: &str = "chat template";
+/// Name of the template that also writes marks around what is generated.
+const MARKED: &str = "chat template with marks";
 
 /// Why a chat template cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +56,47 @@ pub enum ChatError {
         line: usize,
         /// The engine's error message, or that of the template's own `raise_exception`.
         message: String,
+    },
+    /// What precedes an answer is written differently once the answer follows, so that the answer cannot be told apart.
+    #[error(
+        "{}: chat template: the first {messages} of {of} messages: expected the beginning of the whole text, found \
+         {found:?} in place of {expected:?}; `input.answers = \"last\"` trains the last answer alone, and \
+         {{% generation %}} in the template says what an answer is", file.display()
+    )]
+    NotPrefix {
+        /// The file with the template.
+        file: PathBuf,
+        /// Number of messages that were rendered.
+        messages: usize,
+        /// Number of all messages.
+        of: usize,
+        /// The whole text around the first difference.
+        expected: String,
+        /// What was rendered there instead.
+        found: String,
+    },
+    /// A template that does not mark each answer once.
+    #[error(
+        "{}: chat template: expected one {{% generation %}} for each of {expected} answers, found {found}",
+        file.display()
+    )]
+    Marks {
+        /// The file with the template.
+        file: PathBuf,
+        /// Number of the assistant's messages.
+        expected: usize,
+        /// Number of blocks rendered.
+        found: usize,
+    },
+    /// A template that writes nothing for an answer.
+    #[error("{}: chat template: expected text for message {message} of {of}, an answer, found none", file.display())]
+    NoAnswer {
+        /// The file with the template.
+        file: PathBuf,
+        /// Number of the message, from 1.
+        message: usize,
+        /// Number of all messages.
+        of: usize,
     },
 }
 
@@ -101,8 +148,12 @@ impl ChatTemplate {
 
     fn new(file: PathBuf, text: String, tokens: BTreeMap<String, String>) -> Result<Self, ChatError> {
         let mut environment = environment();
-        let compiled = environment.add_template_owned(NAME, without_generation_tags(&text));
+        let compiled = environment.add_template_owned(NAME, without_tags(&text));
         compiled.map_err(|cause| failed(&file, &cause))?;
+        if has_generation_tags(&text) {
+            let compiled = environment.add_template_owned(MARKED, with_marks(&text));
+            compiled.map_err(|cause| failed(&file, &cause))?;
+        }
         Ok(Self {
             file,
             text,
@@ -117,21 +168,52 @@ impl ChatTemplate {
         &self.text
     }
 
+    /// The file with the template.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Whether the template says what is generated.
+    pub(super) fn marks_answers(&self) -> bool {
+        self.environment.get_template(MARKED).is_ok()
+    }
+
     /// Renders the prompt for a user message `content`.
     ///
     /// # Errors
     /// [`ChatError::Failed`].
     pub fn render(&self, content: &str) -> Result<String, ChatError> {
-        let messages = vec![context! { role => "user", content }];
+        self.render_messages(&[Message::new(Role::User, content)], true)
+    }
+
+    /// Renders messages, followed by the beginning of an answer if there is to be a `prompt` for one.
+    ///
+    /// # Errors
+    /// [`ChatError::Failed`].
+    pub fn render_messages(&self, messages: &[Message], prompt: bool) -> Result<String, ChatError> {
+        self.rendered(NAME, messages, prompt, "")
+    }
+
+    /// Renders messages with `mark` before and behind whatever the template says is generated.
+    pub(super) fn render_marked(&self, messages: &[Message], mark: &str) -> Result<String, ChatError> {
+        self.rendered(MARKED, messages, false, mark)
+    }
+
+    fn rendered(&self, name: &str, messages: &[Message], prompt: bool, mark: &str) -> Result<String, ChatError> {
+        let messages: Vec<Value> = messages
+            .iter()
+            .map(|message| Value::from(Serde(&message.object)))
+            .collect();
         let nothing = Value::from(());
         let context = context! {
             messages,
             tools => nothing.clone(),
             documents => nothing,
-            add_generation_prompt => true,
+            add_generation_prompt => prompt,
+            generation_mark => mark,
             ..Value::from(self.tokens.clone())
         };
-        let template = self.environment.get_template(NAME);
+        let template = self.environment.get_template(name);
         let rendered = template.and_then(|template| template.render(context));
         rendered.map_err(|cause| failed(&self.file, &cause))
     }
@@ -204,10 +286,10 @@ fn special_tokens(config: &Map<String, Json>) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn template(text: &str) -> Result<ChatTemplate, ChatError> {
+    pub(in super::super) fn template(text: &str) -> Result<ChatTemplate, ChatError> {
         let tokens = BTreeMap::from([("bos_token".to_owned(), "<s>".to_owned())]);
         ChatTemplate::new("model/chat_template.jinja".into(), text.to_owned(), tokens)
     }

@@ -3,11 +3,14 @@
 //! A [`RowTemplate`] joins them, by default with a space. A [`ChatTemplate`] is the Jinja template that comes with a
 //! tokenizer for conversations. Encoder-decoders read sources and targets separately and need neither.
 
+mod answers;
 mod chat;
+mod generation;
 mod python;
 
 use serde::{Deserialize, Deserializer};
 
+pub use answers::{ConversationText, TrainedAnswers};
 pub use chat::{ChatError, ChatTemplate};
 
 const SOURCE: &str = "source";

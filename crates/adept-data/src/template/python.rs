@@ -27,37 +27,6 @@ pub(super) fn environment() -> Environment<'static> {
     environment
 }
 
-/// transformers' own tags (`{% generation %}`) enclose the assistant's messages and do not change the text: they are
-/// replaced with no-op tags on the same line, with the same white-space control.
-pub(super) fn without_generation_tags(template: &str) -> String {
-    let mut out = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some(place) = rest.find("{%") {
-        let (before, tag) = rest.split_at(place);
-        out.push_str(before);
-        let Some(end) = tag.find("%}") else {
-            rest = tag;
-            break;
-        };
-        let inside = &tag[2..end];
-        let replaced = ["endgeneration", "generation"]
-            .into_iter()
-            .zip(["endif", "if true"])
-            .find(|(name, _)| inside.trim_matches(['-', '+']).trim() == *name);
-        match replaced {
-            Some((name, plain)) => {
-                out.push_str("{%");
-                out.push_str(&inside.replacen(name, plain, 1));
-            }
-            None => out.push_str(&tag[..end]),
-        }
-        out.push_str("%}");
-        rest = &tag[end + 2..];
-    }
-    out.push_str(rest);
-    out
-}
-
 fn raise_exception(message: String) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, message))
 }

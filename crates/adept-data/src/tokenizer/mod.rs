@@ -7,12 +7,13 @@ mod entries;
 mod patterns;
 mod stream;
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use tokenizers::pre_tokenizers::metaspace::PrependScheme;
-use tokenizers::{AddedToken, ModelWrapper, NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
+use tokenizers::{AddedToken, Encoding, ModelWrapper, NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
 
 use crate::file::hex;
 use crate::loss::{LossyText, Lost, excerpts, text_loss};
@@ -26,6 +27,9 @@ pub use stream::TextStream;
 /// Texts tokenised before their ids are collected: the library's encodings are much larger than ids, and would take a
 /// lot of memory for a whole training set.
 const CHUNK: usize = 4096;
+
+/// Ids, and for each the bytes of the text that it stands for.
+pub(crate) type PlacedIds = (Vec<u32>, Vec<Range<usize>>);
 
 /// A tokenizer for whole texts.
 ///
@@ -216,6 +220,28 @@ impl TextTokenizer {
         Ok(ids)
     }
 
+    /// Ids of many texts without special tokens, each id with the bytes of the text that it stands for, computed on all
+    /// cores. White space that a tokenizer leaves out of a token's own place belongs to it as well; tokens that share a
+    /// character have its whole place.
+    ///
+    /// # Errors
+    /// As [`encode_batch`](Self::encode_batch).
+    pub(crate) fn encode_with_places(&self, texts: &[&str]) -> Result<Vec<PlacedIds>, DataError> {
+        let encodings = guarded(|| self.tokenizer.encode_batch(texts.to_vec(), false))
+            .map_err(|source| DataError::Tokenize { row: 0, source })?;
+        let placed = |encoding: &Encoding| {
+            let mut behind = 0;
+            let places = encoding.get_offsets().iter().map(|&(start, end)| {
+                let place = start.min(behind)..end.max(behind);
+                behind = place.end;
+                place
+            });
+            let places = places.collect();
+            (encoding.get_ids().to_vec(), places)
+        };
+        Ok(encodings.iter().map(placed).collect())
+    }
+
     /// Tokenises examples in order: sources truncated to `max_source_length` tokens, targets to `target_width`.
     ///
     /// # Errors
@@ -233,7 +259,7 @@ impl TextTokenizer {
         Ok(sources
             .into_iter()
             .zip(targets)
-            .map(|(source, target)| Encoded { source, target })
+            .map(|(source, target)| Encoded::new(source, target))
             .collect())
     }
 

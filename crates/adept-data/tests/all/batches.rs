@@ -13,10 +13,7 @@ fn rows(lengths: impl IntoIterator<Item = usize>) -> Vec<Encoded> {
     lengths
         .into_iter()
         .enumerate()
-        .map(|(row, length)| Encoded {
-            source: ids(row, length),
-            target: ids(row, 2),
-        })
+        .map(|(row, length)| Encoded::new(ids(row, length), ids(row, 2)))
         .collect()
 }
 
@@ -210,10 +207,7 @@ fn evaluation_goes_through_every_row_once_and_in_order_of_width() {
 
 #[test]
 fn what_is_too_long_keeps_its_last_token() {
-    let rows = vec![Encoded {
-        source: (2..12).chain([1]).collect(),
-        target: vec![5, 6, 7, 1],
-    }];
+    let rows = vec![Encoded::new((2..12).chain([1]).collect(), vec![5, 6, 7, 1])];
     let cut = BatchOptions {
         max_source_length: 4,
         buckets: vec![2, 4],
@@ -230,10 +224,7 @@ fn what_is_too_long_keeps_its_last_token() {
 
 #[test]
 fn joined_rows_are_padded_on_the_left_and_labelled_where_targets_stand() {
-    let row = |source: std::ops::Range<u32>, target: &[u32]| Encoded {
-        source: source.collect(),
-        target: target.to_vec(),
-    };
+    let row = |source: std::ops::Range<u32>, target: &[u32]| Encoded::new(source.collect(), target.to_vec());
     let rows = vec![
         row(10..12, &[7, 1]),
         // One token too many: the source loses its beginning.
@@ -327,10 +318,7 @@ fn options_that_make_no_sense_are_refused() {
         );
     }
     assert!(matches!(Batcher::new(&vec![], options(1)), Err(DataError::NoRows)));
-    let huge = vec![Encoded {
-        source: vec![1],
-        target: vec![u32::MAX],
-    }];
+    let huge = vec![Encoded::new(vec![1], vec![u32::MAX])];
     assert!(matches!(
         batcher(&huge, options(1)).train_batch(0, 0),
         Err(DataError::TokenId {

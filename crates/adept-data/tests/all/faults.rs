@@ -71,7 +71,7 @@ fn missing_and_misnamed_files() {
         unknown,
         "unknown task `wnli`: expected one of mnli, qqp, qnli, sst2, stsb, mrpc, rte, cola, multirc, boolq, wic, wsc, cb, \
          record, copa, superglue_rte, nq, hotpotqa, searchqa, newsqa, squad, winogrande, yelp_polarity, scitail, paws, mbpp, \
-         mbpp_original, text, or a card's path, which ends in .toml"
+         mbpp_original, text, completion, chat, or a card's path, which ends in .toml"
     );
 }
 

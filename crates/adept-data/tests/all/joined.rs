@@ -4,7 +4,7 @@ use std::path::Path;
 
 use adept_data::{
     BatchOptions, Batcher, ChatTemplate, DataError, Encoded, IGNORED_LABEL, JoinedText, Layout, Lengths, LoadOptions,
-    Positions, RowEncoder, RowTemplate, RowsOrigin, Task, TaskRows, TextTokenizer, open_task,
+    Positions, RowEncoder, RowTemplate, RowsOrigin, Task, TaskRows, TextTokenizer, TrainedAnswers, open_task,
 };
 
 use crate::common::folder;
@@ -22,6 +22,7 @@ fn joined(template: &str) -> JoinedText {
         template: RowTemplate::parse(template).expect("a template"),
         chat: None,
         end: END,
+        answers: TrainedAnswers::All,
     }
 }
 
@@ -136,10 +137,7 @@ fn a_chat_template_wraps_the_prompt() {
 fn prompts_are_batched_without_their_targets() {
     let rows: Vec<Encoded> = [(2, 3), (4, 1), (9, 1), (0, 1)]
         .into_iter()
-        .map(|(source, target)| Encoded {
-            source: (10..10 + source).collect(),
-            target: vec![7; target],
-        })
+        .map(|(source, target)| Encoded::new((10..10 + source).collect(), vec![7; target]))
         .collect();
     let options = BatchOptions {
         layout: Layout::Prompts(Positions::Tokens),

@@ -7,6 +7,7 @@ mod chat;
 mod classes;
 mod codecs;
 mod common;
+mod conversations;
 mod encodings;
 mod every_file;
 mod faults;

@@ -14,15 +14,12 @@ use serde::Serialize;
 
 use super::{AnalysisError, PaperDatasets, Table16};
 
-/// The task for your own data, which is no data set.
-const OWN: &str = "text";
-
 /// A data set in the splits of this project.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Dataset {
     /// Reference name of the task.
     pub task: String,
-    /// What its targets are: `class`, `score`, `answer` or `program`.
+    /// What its targets are: `class`, `score`, `answer`, `program` or `conversation`.
     pub target_kind: &'static str,
     /// Training rows.
     pub train: usize,
@@ -81,7 +78,7 @@ pub fn run(of: &DatasetsOf<'_>, reading: &mut dyn FnMut(&Task)) -> Result<Table1
     let in_paper = |task: &&Task| paper.row(task.name()).is_some();
     let further = Task::built_in()
         .iter()
-        .filter(|task| !in_paper(task) && task.name() != OWN);
+        .filter(|task| !in_paper(task) && Task::own().all(|own| own != *task));
     let quoted = paper.rows.iter().filter_map(|row| Task::named(&row.task).ok());
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for task in quoted.chain(further.cloned()) {
@@ -153,6 +150,7 @@ impl Dataset {
                 TargetCard::Score { .. } => "score",
                 TargetCard::Answer { .. } => "answer",
                 TargetCard::Program { .. } => "program",
+                TargetCard::Conversation { .. } => "conversation",
             },
             train: rows.train.len(),
             validation: rows.validation.len(),

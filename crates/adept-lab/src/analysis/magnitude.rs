@@ -157,10 +157,7 @@ mod tests {
     use super::*;
 
     fn row(source: &[u32]) -> Encoded {
-        Encoded {
-            source: source.to_vec(),
-            target: vec![1],
-        }
+        Encoded::new(source.to_vec(), vec![1])
     }
 
     #[test]

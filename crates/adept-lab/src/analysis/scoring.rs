@@ -48,7 +48,7 @@ pub fn score<B: Backend>(
     proceed: &mut dyn FnMut(usize, usize) -> bool,
 ) -> Result<Option<Scores>, TrainError> {
     let decode = |ids: &[u32]| Ok(backbone.tokenizer.decode(ids, true)?);
-    let method = run::answer_method(config, task.labels.as_ref(), task.target_width, &decode);
+    let method = run::answer_method(config, task.labels.as_ref(), task.target_width, task.turn_end, &decode);
     let predictions = evaluate::predict(&backbone.model, adapter, set, &method, device, proceed)?;
     Ok(predictions.map(|predictions| evaluate::scores(task.task.metrics(), &predictions, &set.right)))
 }

@@ -14,7 +14,7 @@ use adept_train::config::{ConfigError, RunConfig};
 use adept_train::program::{PreparedPrograms, ProgramOptions, prepare_programs};
 use adept_train::record::Majority;
 use adept_train::rows::RowForm;
-use adept_train::task::{LabelIds, label_ids, load_options, target_width, task_of};
+use adept_train::task::{LabelIds, label_ids, load_options, target_width, task_of, turn_end};
 use burn::tensor::backend::Backend;
 
 use super::door::check_tokenizer;
@@ -69,7 +69,7 @@ impl<B: Backend> LoadedBackbone<B> {
     pub fn row_form(&self, config: &RunConfig, task: Option<&Task>) -> Result<RowForm, TrainError> {
         match self.model.family().is_causal() {
             true => RowForm::joined(config, task, &self.path, self.model.eos_id()),
-            false => RowForm::apart(config),
+            false => RowForm::apart(config, task),
         }
     }
 }
@@ -121,6 +121,8 @@ pub struct PreparedTask {
     pub labels: Option<LabelIds>,
     /// Maximum target length in tokens, including the end token.
     pub target_width: usize,
+    /// The token with which the chat template ends an answer, of conversations.
+    pub turn_end: Option<u32>,
     /// How its rows are laid out for the backbone.
     pub form: RowForm,
     /// Score of the most frequent training label.
@@ -306,6 +308,7 @@ pub fn prepare_task<B: Backend>(
         }
     }
     let labels = label_ids(&task, encoder)?;
+    let turn_end = turn_end(&task, encoder)?;
     let majority = baseline::majority(&task, &train, &test.1)?;
     Ok(PreparedTask {
         task,
@@ -314,6 +317,7 @@ pub fn prepare_task<B: Backend>(
         test,
         labels,
         target_width,
+        turn_end,
         form,
         majority,
         files,

@@ -80,10 +80,7 @@ fn encoded(batch: &Batch, row: usize) -> Encoded {
         .filter(|((_, attend), label)| **attend && **label == IGNORED_LABEL)
         .map(|((id, _), _)| id.unsigned_abs());
     let target = labels.iter().filter(|label| **label != IGNORED_LABEL);
-    Encoded {
-        source: source.collect(),
-        target: target.map(|label| label.unsigned_abs()).collect(),
-    }
+    Encoded::new(source.collect(), target.map(|label| label.unsigned_abs()).collect())
 }
 
 /// The token that golden rows are padded and terminated with.

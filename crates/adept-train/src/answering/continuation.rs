@@ -22,6 +22,8 @@ pub struct Continuation {
     pub positions: Positions,
     /// Whether the adapter's offset is applied to new tokens when they are fed back.
     pub offset_new_tokens: bool,
+    /// A token that ends a text besides those of the model's files.
+    pub turn_end: Option<u32>,
 }
 
 impl Default for Continuation {
@@ -32,6 +34,7 @@ impl Default for Continuation {
             repetition_penalty: 1.0,
             positions: Positions::Tokens,
             offset_new_tokens: true,
+            turn_end: None,
         }
     }
 }
@@ -57,6 +60,7 @@ impl Continuation {
                 adept_data::Positions::Slots => Positions::Slots,
             },
             offset_new_tokens: section.offset_new_tokens,
+            turn_end: None,
         }
     }
 }
@@ -85,7 +89,7 @@ pub(super) struct Writing<'a> {
     pub width: usize,
 }
 
-/// Completes prompts. A text ends with any of the model's end tokens, where `stop` decides, or at the model's last
+/// Completes prompts. A text ends with any of the model's end tokens or that of `rules`, where `stop` decides, or at the model's last
 /// position, which is determined per row so that the result does not depend on the batch.
 pub(super) fn write<B: Backend, M: CausalBackbone<B>>(
     model: &M,
@@ -105,7 +109,7 @@ pub(super) fn write<B: Backend, M: CausalBackbone<B>>(
         max_new_tokens: writing.max_new_tokens,
         choice: rules.choice,
         repetition_penalty: rules.repetition_penalty,
-        end: model.eos_ids().to_vec(),
+        end: model.eos_ids().iter().copied().chain(rules.turn_end).collect(),
         positions: rules.positions,
         width: writing.width,
     };

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use adept_core::FanIn;
-use adept_data::{Metric, Positions, ScoreRounding};
+use adept_data::{Metric, Positions, ScoreRounding, TrainedAnswers};
 use adept_models::Precision;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,10 @@ fn fan_in(_: &mut SchemaGenerator) -> Schema {
 
 fn positions(_: &mut SchemaGenerator) -> Schema {
     words(Positions::ALL)
+}
+
+fn trained_answers(_: &mut SchemaGenerator) -> Schema {
+    words(TrainedAnswers::ALL)
 }
 
 fn score_rounding(_: &mut SchemaGenerator) -> Schema {
@@ -224,9 +228,14 @@ pub struct InputSection {
     #[serde(default)]
     pub template: String,
     /// Decoder-only backbones: whether what stands before the target is a user's message in the tokenizer's chat
-    /// template, and the target the answer to it.
+    /// template, and the target the answer to it. Conversations always have that template.
     #[serde(default)]
     pub chat_template: bool,
+    /// Conversations: whether every answer of the assistant is trained on, or only the last.
+    // Records from before this was a setting lack it.
+    #[serde(default)]
+    #[schemars(schema_with = "trained_answers")]
+    pub answers: TrainedAnswers,
 }
 
 impl InputSection {

@@ -99,12 +99,10 @@ pub fn prepare_programs(
     }
     let longest = config.input.max_source_length;
     let encoder = form.encoder(tokenizer);
-    let train = data.train.iter().map(|row| {
-        Ok(Encoded {
-            source: encoder.source(&row.source)?,
-            target: encoder.target(&row.target)?,
-        })
-    });
+    let train = data
+        .train
+        .iter()
+        .map(|row| Ok(Encoded::new(encoder.source(&row.source)?, encoder.target(&row.target)?)));
     let train = train.collect::<Result<Vec<_>, TrainError>>()?;
     let mut losses = Vec::new();
     losses.extend(joined_losses(&data.train, &train, encoder, longest)?);
@@ -155,7 +153,7 @@ fn joined_losses(
     let mut sources = LossCounter::new(LossyText::Source, usize::MAX);
     let mut targets = LossCounter::new(LossyText::Target, usize::MAX);
     let mut joined = LossCounter::new(LossyText::Row, longest);
-    for (example, Encoded { source, target }) in examples.iter().zip(rows) {
+    for (example, Encoded { source, target, .. }) in examples.iter().zip(rows) {
         sources.add(encoder, example.id, &example.source, source)?;
         targets.add_target(encoder, example.id, &example.target, target)?;
         let whole = [source.as_slice(), target].concat();

@@ -114,10 +114,7 @@ impl<'a> Writer<'a> {
         let longest = self.config.input.max_source_length;
         let prompts: Vec<Encoded> = rows
             .iter()
-            .map(|(problem, _)| Encoded {
-                source: encoder.cut_source(&problem.ids, longest),
-                target: Vec::new(),
-            })
+            .map(|(problem, _)| Encoded::new(encoder.cut_source(&problem.ids, longest), Vec::new()))
             .collect();
         let (form, size) = (&self.programs.form, rows.len());
         let options = BatchOptions {

@@ -1,11 +1,12 @@
-//! Input of `adept predict`: one text or one JSON object per line. Line endings and encodings are handled as in data
+//! Input of `adept predict`: one text or one JSON object, with a text or the messages of a conversation, per line. Line endings and encodings are handled as in data
 //! files: LF, CRLF and CR, byte-order mark removed, plain or gzip.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use adept_data::TextLines;
 use adept_data::text::json_object;
+use adept_data::{Conversation, ConversationPlace, DataError, EndsWith, RowEncoder, TextLines};
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
@@ -13,15 +14,33 @@ use crate::failure::Failure;
 /// Texts read before prediction starts: enough to group them by length, few enough to hold in memory.
 const BLOCK: usize = 2048;
 
+/// What to predict for.
+enum Asked {
+    /// A text.
+    Text(String),
+    /// Messages, the last of which is a question.
+    Messages(Conversation),
+}
+
 /// One line of the input.
 pub struct Line {
-    /// The text to predict for.
-    pub source: String,
-    /// With `--jsonl`, the object that contained the source.
+    asked: Asked,
+    /// With `--jsonl`, the object that contained it.
     object: Option<Map<String, Value>>,
 }
 
 impl Line {
+    /// The text that is tokenised.
+    ///
+    /// # Errors
+    /// Messages without a chat template, or with one that fails to render.
+    pub fn prompt<'l>(&'l self, encoder: RowEncoder<'_>) -> Result<Cow<'l, str>, DataError> {
+        match &self.asked {
+            Asked::Text(text) => encoder.prompt(text),
+            Asked::Messages(told) => encoder.question(told),
+        }
+    }
+
     /// The output line for a prediction.
     pub fn with(&self, prediction: &str) -> String {
         match &self.object {
@@ -83,7 +102,7 @@ impl Input {
             block.push(match self.jsonl {
                 true => object(&self.name, number, text)?,
                 false => Line {
-                    source: text.to_owned(),
+                    asked: Asked::Text(text.to_owned()),
                     object: None,
                 },
             });
@@ -92,20 +111,45 @@ impl Input {
     }
 }
 
+/// A line with a text under `source` or `prompt`, or with messages under `messages`, `conversations` or `prompt`.
 fn object(file: &Path, line: usize, text: &str) -> Result<Line, Failure> {
     let object = json_object(file, line, text).map_err(Failure::input)?;
-    let found = match object.get("source") {
-        Some(Value::String(source)) => {
-            return Ok(Line {
-                source: source.clone(),
-                object: Some(object),
-            });
+    let place = || format!("{}:{line}", file.display());
+    let asked = ["source", "prompt", "messages", "conversations"]
+        .into_iter()
+        .find_map(|key| Some((key, object.get(key)?)));
+    let asked = match asked {
+        Some(("source" | "prompt", Value::String(text))) => Asked::Text(text.clone()),
+        Some((field @ ("prompt" | "messages" | "conversations"), Value::Array(items))) => {
+            let items: Vec<&Value> = items.iter().collect();
+            let told = ConversationPlace {
+                file: file.into(),
+                line,
+            };
+            let told = Conversation::read(field, &items, 0, EndsWith::Question, told);
+            let told =
+                told.map_err(|(field, fault)| Failure::input(format!("field `{field}`: {fault}")).context(place()))?;
+            Asked::Messages(told)
         }
-        Some(other) => other.to_string(),
-        None => "nothing".to_owned(),
+        Some((field, other)) => {
+            let expected = match field {
+                "source" => "text",
+                "prompt" => "text or messages",
+                _ => "messages",
+            };
+            return Err(
+                Failure::input(format!("field `{field}`: expected {expected}, found {other}")).context(place()),
+            );
+        }
+        None => {
+            let message = "field `source`: expected text, found nothing (nor `prompt` or `messages`)";
+            return Err(Failure::input(message).context(place()));
+        }
     };
-    let place = format!("{}:{line}", file.display());
-    Err(Failure::input(format!("field `source`: expected text, found {found}")).context(place))
+    Ok(Line {
+        asked,
+        object: Some(object),
+    })
 }
 
 #[cfg(test)]
@@ -146,6 +190,11 @@ mod tests {
             true,
             Err("in:1: field `source`: expected text, found nothing"),
         );
+        check(
+            b"{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\"}]}\n",
+            true,
+            Err("in:1: field `messages`: expected a last message of the user, found one of the assistant"),
+        );
         check(b"{\"id\":\n", true, Err("in:1"));
         check(
             b"{\"source\":\"a\"}\n{\"source\":\"a\",\"source\":\"b\"}\n",
@@ -159,10 +208,21 @@ mod tests {
         let sources = |bytes: &'static [u8], jsonl| {
             let mut input = Input::of(io::Cursor::new(bytes), Path::new("in"), jsonl).expect("text");
             let block = input.block().expect("lines").into_iter();
-            block.map(|line| line.source).collect::<Vec<_>>()
+            let text = |line: Line| match line.asked {
+                Asked::Text(text) => text,
+                Asked::Messages(told) => format!("{} messages", told.messages.len()),
+            };
+            block.map(text).collect::<Vec<_>>()
         };
         assert_eq!(sources(b"\xef\xbb\xbfone\ntwo", false), ["one", "two"]);
         assert_eq!(sources(b"\xef\xbb\xbf{\"source\":\"one\"}\n", true), ["one"]);
+        assert_eq!(sources(b"{\"prompt\":\"one\"}\n", true), ["one"]);
+        let messages = b"{\"messages\":[{\"role\":\"user\",\"content\":\"one\"}]}\n";
+        assert_eq!(sources(messages, true), ["1 messages"]);
+        assert_eq!(
+            sources(b"{\"prompt\":[{\"from\":\"human\",\"value\":\"one\"}]}\n", true),
+            ["1 messages"]
+        );
         check(
             b"\xff\xfeo\0n\0e\0",
             false,

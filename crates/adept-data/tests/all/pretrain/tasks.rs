@@ -34,7 +34,7 @@ fn tasks(sizes: &[usize]) -> Vec<MixtureTask> {
         let mut source = vec![5; length];
         (source[0], source[1], source[length - 1]) = (100 * task as u32 + 10, row as u32, 1);
         let target = [vec![row as u32; 1 + task], vec![1]].concat();
-        Encoded { source, target }
+        Encoded::new(source, target)
     };
     sizes
         .iter()

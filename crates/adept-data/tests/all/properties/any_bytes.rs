@@ -176,6 +176,7 @@ fn keys(task: &Task, form: usize) -> Vec<String> {
             Place::Path(path) => paths.push(path.clone()),
             Place::List(list) => paths.extend([Some(list.path.clone()), list.parts_of.clone()].into_iter().flatten()),
             Place::Paragraphs(place) => paths.extend([place.titles.clone(), place.sentences.clone()]),
+            Place::Messages(place) => paths.extend(std::iter::once(place.messages.clone()).chain(place.before.clone())),
         }
     }
     let mut keys: Vec<String> = paths

@@ -209,6 +209,9 @@ impl Feed {
                             .flatten(),
                     ),
                     Place::Paragraphs(paragraphs) => places.extend([paragraphs.titles.as_str(), &paragraphs.sentences]),
+                    Place::Messages(place) => {
+                        places.extend(std::iter::once(place.messages.as_str()).chain(place.before.as_deref()))
+                    }
                 }
             }
         }

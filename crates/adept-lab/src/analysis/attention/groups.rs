@@ -114,10 +114,7 @@ mod tests {
 
     fn rows() -> Vec<Encoded> {
         // Every token stands at every place once.
-        let row = |source: [u32; 3]| Encoded {
-            source: source.to_vec(),
-            target: vec![1],
-        };
+        let row = |source: [u32; 3]| Encoded::new(source.to_vec(), vec![1]);
         vec![row([5, 6, 7]), row([6, 7, 5]), row([7, 5, 6])]
     }
 
@@ -156,10 +153,7 @@ mod tests {
     fn the_share_is_the_adjusted_one_worked_out_by_hand() {
         // Two groups in one head: 0, 2 and 4, 6. Squares within: 2 + 2 = 4 of 4 - 2; in total: 9 + 1 + 1 + 9 = 20 of
         // 4 - 1.
-        let rows = [Encoded {
-            source: vec![5, 6],
-            target: vec![1],
-        }];
+        let rows = [Encoded::new(vec![5, 6], vec![1])];
         let mut changes = Changes::new(&rows);
         for (pair, change) in [((0, 1), 0.0), ((0, 1), 2.0), ((1, 0), 4.0), ((1, 0), 6.0)] {
             changes.add(0, pair, &rows[0].source, change);

@@ -89,7 +89,7 @@ pub fn example(n: usize) -> Encoded {
         target.push(2);
     }
     target.push(1);
-    Encoded { source, target }
+    Encoded::new(source, target)
 }
 
 pub fn decode(ids: &[u32]) -> Result<String, TrainError> {

@@ -1,0 +1,128 @@
+"""Conversations for adept-data's tests, tokenised by transformers' apply_chat_template.
+
+Writes crates/adept-data/tests/fixtures/conversations.json: small tokenizers, templates, and of each conversation the ids
+and the mask of what the assistant has generated (`return_assistant_tokens_mask`). Each template exists twice: plain, and
+with `{% generation %}` around answers and the token that ends them. Both render the same text; the mask is that of the
+second, and the first must lead to the same one. Run from the repository root:
+
+    python tests/generators/conversation_reference.py
+
+Written with transformers 5.24.0, tokenizers 0.23.
+"""
+
+import json
+import pathlib
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+OUT = pathlib.Path("crates/adept-data/tests/fixtures/conversations.json")
+
+CORPUS = [
+    "The boat leaves the harbour at noon. Who is on the boat? The captain and two sailors are on the boat.",
+    "user assistant system question answer\n\nA list:\n- one\n- two\n\nThat is all there is to say.",
+    "Is the water cold? The water is cold in spring, and warmer in summer. What is one and one? It is two.",
+]
+
+SAID = "{{ m['content'] + '<|end|>' }}"
+IF_ANSWER = "{% if m['role'] == 'assistant' %}{% generation %}SAID{% endgeneration %}{% else %}SAID{% endif %}"
+TURNS = """{{ bos_token }}{% for m in messages %}{{ '<|turn|>' + m['role'] + '\n' }}SAID{{ '\n' }}{% endfor %}\
+{% if add_generation_prompt %}{{ '<|turn|>assistant\n' }}{% endif %}"""
+BRACKETS = """{% if messages[0]['role'] == 'system' %}{% set rules = messages[0]['content'] + '\n' %}{% set rest = messages[1:] %}\
+{% else %}{% set rules = '' %}{% set rest = messages %}{% endif %}{{ bos_token }}{% for m in rest %}\
+{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('turns must alternate') }}{% endif %}\
+{% if m['role'] == 'user' %}{{ '[Q] ' + (rules if loop.first else '') + m['content'] | trim + ' [/Q]' }}\
+{% else %}START{{ ' ' + m['content'] | trim + eos_token }}STOP{% endif %}{% endfor %}"""
+
+TEMPLATES = {
+    "turns": (TURNS.replace("SAID", SAID), TURNS.replace("SAID", IF_ANSWER).replace("SAID", SAID)),
+    "brackets": (
+        BRACKETS.replace("START", "").replace("STOP", ""),
+        BRACKETS.replace("START", "{% generation %}").replace("STOP", "{% endgeneration %}"),
+    ),
+}
+
+
+def byte_level(trim):
+    """Byte pairs over bytes; with `trim` a token's place is without the space in front of it."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=trim)
+    special = ["<|begin|>", "<|turn|>", "<|end|>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    tokenizer.train_from_iterator(CORPUS, trainer)
+    return tokenizer, {"bos_token": "<|begin|>", "eos_token": "<|end|>"}
+
+
+def marked_words():
+    """Byte pairs over words that carry their space, with bytes for unknown characters."""
+    tokenizer = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace(prepend_scheme="first"), decoders.Fuse()])
+    special = ["<unk>", "<s>", "</s>"] + [f"<0x{byte:02X}>" for byte in range(256)]
+    trainer = trainers.BpeTrainer(vocab_size=500, special_tokens=special, show_progress=False)
+    tokenizer.train_from_iterator(CORPUS, trainer)
+    # Bytes are tokens like any other, not texts to look for.
+    state = json.loads(tokenizer.to_str())
+    state["added_tokens"] = state["added_tokens"][:3]
+    return Tokenizer.from_str(json.dumps(state)), {"bos_token": "<s>", "eos_token": "</s>"}
+
+
+def told(*contents, system=None):
+    roles = ["user", "assistant"] * len(contents)
+    messages = [{"role": role, "content": content} for role, content in zip(roles, contents)]
+    return ([{"role": "system", "content": system}] if system else []) + messages
+
+
+CONVERSATIONS = [
+    told("Who is on the boat?", "The captain."),
+    told("Is the water cold?", "It is.", "And in summer?", "Warmer.", "Good.", "A list:\n- one\n- two\n"),
+    told("What is one and one?", "two", system="Answer in one word."),
+    told("É 😀?", "naïve 👩‍🚀 – ½ – 水", "東京?", "😀"),
+    told("{{ not }} a {% template %}", "<|none|> [Q] </t>", "\n", "one\n\n\ntwo  three"),
+    told("The", " space in front, and behind "),
+]
+CASES = [("byte level", byte_level(False), "turns"), ("trimmed", byte_level(True), "turns"), ("marked", marked_words(), "brackets")]
+
+
+def case(name, tokenizer, tokens, template):
+    plain, tagged = TEMPLATES[template]
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **tokens)
+    rows = []
+    for messages in CONVERSATIONS:
+        if name == "trimmed" and any(message["content"][0].isspace() for message in messages):
+            continue  # transformers finds no token at the beginning of such an answer, and masks nothing.
+        found = fast.apply_chat_template(
+            messages, chat_template=tagged, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+        )
+        text = fast.apply_chat_template(messages, chat_template=plain, tokenize=False)
+        ids = fast.apply_chat_template(messages, chat_template=plain, tokenize=True, return_dict=True)["input_ids"]
+        assert ids == found["input_ids"], text
+        question = fast.apply_chat_template(
+            messages[:-1], chat_template=plain, tokenize=True, return_dict=True, add_generation_prompt=True
+        )["input_ids"]
+        mask = found["assistant_masks"]
+        assert sum(mask) > 0 and mask[0] == 0
+        rows.append({"messages": messages, "text": text, "ids": ids, "mask": mask, "question": question})
+    return {
+        "name": name,
+        "tokenizer": tokenizer.to_str(),
+        "tokens": tokens,
+        "plain": plain,
+        "tagged": tagged,
+        "rows": rows,
+    }
+
+
+def main():
+    cases = [case(name, *made, template) for name, made, template in CASES]
+    lines = ",\n".join(json.dumps(case, ensure_ascii=False) for case in cases)
+    OUT.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    print(f"{OUT}: {sum(len(case['rows']) for case in cases)} conversations")
+
+
+if __name__ == "__main__":
+    main()
