@@ -173,7 +173,7 @@ impl<'a> BatchRows<'a> {
         };
         let [key, value] = match (&self.spread, part) {
             (Some(spread), Some(part)) => spread.each_ref().map(|values| Side {
-                values: &**values,
+                values,
                 start: part.key * shape.narrow(),
                 stride: shape.narrow(),
             }),
