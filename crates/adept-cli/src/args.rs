@@ -448,7 +448,8 @@ impl From<PrecisionArgument> for PrecisionSetting {
   adept bench step --size t5-base --tokens 256 --batch 16 --json
   adept bench infer --size codegen-350m --batch 8")]
 pub struct BenchCase {
-    /// Backbone: t5-small, t5-base, t5-3b, codegen-350m, smollm2-135m, llama-3.2-1b, llama-3-8b; tiny, tiny-codegen, tiny-llama
+    /// Backbone: t5-small, t5-base, t5-3b, codegen-350m, smollm2-135m, llama-3.2-1b, llama-3-8b; tiny, tiny-codegen,
+    /// tiny-llama
     #[arg(long, default_value = "t5-small")]
     pub size: BenchSize,
 

@@ -111,8 +111,8 @@ pub trait Intervention<B: Backend>: std::fmt::Debug {
         None
     }
 
-    /// The table `[vocab, d]` in which input tokens are looked up instead of in the model's embedding matrix; a decoder's
-    /// inputs in an encoder-decoder, and heads, keep the matrix.
+    /// The table `[vocab, d]` in which input tokens are looked up instead of in the model's embedding matrix; a
+    /// decoder's inputs in an encoder-decoder, and heads, keep the matrix.
     fn vocabulary(&self) -> Option<Tensor<B, 2>> {
         None
     }
@@ -146,8 +146,8 @@ pub trait Intervention<B: Backend>: std::fmt::Debug {
         self.prompt().map_or(0, |prompt| prompt.dims()[0])
     }
 
-    /// The hooks for one of the tasks that an adapter was trained on together, counted from 0; `None` if they are the same
-    /// for all of them.
+    /// The hooks for one of the tasks that an adapter was trained on together, counted from 0; `None` if they are the
+    /// same for all of them.
     ///
     /// # Panics
     /// If the adapter has tasks of its own and fewer than that.

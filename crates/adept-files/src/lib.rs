@@ -4,19 +4,21 @@
 //! expected file: a Git LFS pointer, a dangling link, a web page, an unfinished download. A parser would report all of
 //! them as corrupt. [`StandIn`] recognises them and suggests a fix; [`read`] and [`read_text`] are `std::fs::read` with
 //! that check and without the byte-order mark that some editors prepend to a text. [`json_object`] parses objects from
-//! untrusted sources.
+//! untrusted sources. [`is_signed`] tells the models that this project wrote from others.
 
 // Tests may unwrap: a panic is the failure.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod json;
 mod not_text;
+mod origin;
 mod stand_in;
 
 use std::path::{Path, PathBuf};
 
 pub use json::json_object;
 pub use not_text::NotText;
+pub use origin::{is_signed, sign};
 pub use stand_in::StandIn;
 
 /// Why a file could not be read.

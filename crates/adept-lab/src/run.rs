@@ -489,8 +489,8 @@ pub fn metrics(config: &RunConfig, task: &Task) -> Vec<Metric> {
     metrics
 }
 
-/// The prediction method for a task with these labels (texts and ids) and with targets of `target_width` tokens; what is
-/// generated also ends at `turn_end`.
+/// The prediction method for a task with these labels (texts and ids) and with targets of `target_width` tokens; what
+/// is generated also ends at `turn_end`.
 pub fn answer_method<'a>(
     config: &RunConfig,
     labels: Option<&'a LabelIds>,

@@ -459,9 +459,6 @@ fn expected_size(bytes: &[u8]) -> Option<u64> {
     data.checked_add(ends.max().unwrap_or(0))
 }
 
-/// Key in `config.json` that marks a model written by this crate, in analogy to `transformers_version`.
-const VERSION_KEY: &str = "adept_version";
-
 /// Writes `config.json` and [`WEIGHTS`] into a folder such that a half-written checkpoint can never be taken for a
 /// complete one.
 ///
@@ -527,18 +524,13 @@ pub fn write<V: View>(dir: &Path, config: &str, tensors: Vec<(String, V)>) -> Re
 
 const SETTINGS: &str = "config.json";
 
-/// Refuses a folder with a model that this crate did not write.
+/// Refuses a folder with a model that this project did not write.
 fn refuse_foreign(dir: &Path) -> Result<(), ModelError> {
-    let is_ours = || {
-        let text = std::fs::read(dir.join(SETTINGS)).ok()?;
-        let config = adept_files::json_object(&text).ok()?;
-        config.contains_key(VERSION_KEY).then_some(())
-    };
     let there = [SETTINGS, WEIGHTS, INDEX]
         .into_iter()
         .find(|name| dir.join(name).exists());
     match there {
-        Some(found) if is_ours().is_none() => Err(ModelError::Foreign {
+        Some(found) if !adept_files::is_signed(&dir.join(SETTINGS)) => Err(ModelError::Foreign {
             dir: dir.to_path_buf(),
             found,
         }),
@@ -553,7 +545,7 @@ fn signed(dir: &Path, config: &str) -> Result<String, ModelError> {
         source,
     };
     let mut config = adept_files::json_object(config.as_bytes()).map_err(json)?;
-    config.insert(VERSION_KEY.to_owned(), env!("CARGO_PKG_VERSION").into());
+    adept_files::sign(&mut config);
     let mut text = serde_json::to_string_pretty(&config).map_err(json)?;
     text.push('\n');
     Ok(text)

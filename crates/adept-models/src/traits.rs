@@ -233,9 +233,9 @@ pub trait CausalBackbone<B: Backend>: Backbone<B> {
         self.hidden_on(None, AdaptedInput::new(embeddings, mask), positions, dropout)
     }
 
-    /// [`Self::hidden`] of an adapted input, whose shared slots a model computes once for all rows where it can; with its
-    /// blocks on a tape, if there is one: their activations are computed again on the way back. Not where a side network
-    /// runs, which keeps none. The positions of shared slots are the same in every row, too.
+    /// [`Self::hidden`] of an adapted input, whose shared slots a model computes once for all rows where it can; with
+    /// its blocks on a tape, if there is one: their activations are computed again on the way back. Not where a side
+    /// network runs, which keeps none. The positions of shared slots are the same in every row, too.
     fn hidden_on(
         &self,
         tape: Option<&Tape<B>>,

@@ -38,8 +38,8 @@ pub fn label_ids(task: &Task, encoder: RowEncoder<'_>) -> Result<Option<LabelIds
     Ok(Some((labels, ids)))
 }
 
-/// The token with which the chat template ends an answer; `None` if rows are no conversations. It ends what is generated
-/// even if the model's files do not name it, as those of a model that was not trained on conversations.
+/// The token with which the chat template ends an answer; `None` if rows are no conversations. It ends what is
+/// generated even if the model's files do not name it, as those of a model that was not trained on conversations.
 ///
 /// # Errors
 /// A probe that the tokenizer cannot encode.

@@ -144,7 +144,8 @@ pub enum Profile {
     Sample,
     /// The tasks' original files (--data) on the project's small T5: takes hours
     RealSmall,
-    /// The tasks' original files (--data) on a decoder such as SmolLM2-135M (--backbone), a hundredth of the paper's steps: takes hours
+    /// The tasks' original files (--data) on a decoder such as SmolLM2-135M (--backbone), a hundredth of the paper's
+    /// steps: takes hours
     Decoder,
     /// The paper's setting: the tasks' original files (--data), its backbone (--backbone), its number of steps
     Paper,
@@ -199,7 +200,7 @@ pub struct Runs {
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 
-    /// T5 checkpoint (for mbpp CodeGen or Llama) in Hugging Face format (config.json, model.safetensors,
+    /// Checkpoint (for mbpp a decoder) in Hugging Face format (config.json, model.safetensors,
     /// tokenizer.json), or the name of one in the hub's cache (t5-base, owner/name) [default: the profile's]
     #[arg(long, value_name = "DIR|NAME")]
     pub backbone: Option<PathBuf>,

@@ -61,8 +61,8 @@ fn too_large(setting: &Setting, prediction: &Prediction, free: u64) -> Failure {
     }
     let mut hints = Vec::new();
     for (name, options) in smaller {
-        // A method whose blocks cannot be computed again has no such step; what cannot be measured is no advice, and the
-        // answer stands without it.
+        // A method whose blocks cannot be computed again has no such step; what cannot be measured is no advice, and
+        // the answer stands without it.
         if options.resolved().is_ok()
             && let Ok(prediction) = measured(setting, &options)
         {

@@ -55,8 +55,8 @@ pub fn backbone(given: &Path) -> Result<PathBuf, Failure> {
     })
 }
 
-/// A run's task and files, from those given: a file without a task is your own data, of the form of its first row; files
-/// of a task default to the hub's cache.
+/// A run's task and files, from those given: a file without a task is your own data, of the form of its first row;
+/// files of a task default to the hub's cache.
 ///
 /// # Errors
 /// Neither is given, or the files are not in the cache.

@@ -30,8 +30,8 @@ impl RowEncoder<'_> {
         text.map(Cow::Owned).map_err(|fault| template_fault(told, fault))
     }
 
-    /// The special token with which the chat template ends an answer; `None` if it ends one with other text, and without
-    /// a template.
+    /// The special token with which the chat template ends an answer; `None` if it ends one with other text, and
+    /// without a template.
     ///
     /// # Errors
     /// [`DataError::Tokenize`].

@@ -11,8 +11,6 @@ use tempfile::TempDir;
 use crate::error::GgufError;
 
 const CONFIG: &str = "config.json";
-/// Key in `config.json` that marks a model written by this project, in analogy to `transformers_version`.
-const VERSION_KEY: &str = "adept_version";
 /// Files of an import other than weights.
 const FILES: [&str; 4] = [
     CONFIG,
@@ -51,14 +49,7 @@ pub(crate) fn check_target(target: &Path, overwrite: bool) -> Result<(), GgufErr
     if names.is_empty() {
         return Ok(());
     }
-    let is_ours = || {
-        let text = fs::read(target.join(CONFIG)).ok()?;
-        adept_files::json_object(&text)
-            .ok()?
-            .contains_key(VERSION_KEY)
-            .then_some(())
-    };
-    if is_ours().is_none() {
+    if !adept_files::is_signed(&target.join(CONFIG)) {
         return Err(taken(
             "expected a new or empty folder, found files of another program".to_owned(),
         ));
@@ -110,7 +101,7 @@ impl Folder {
 
     /// Writes `config.json`, marked as ours.
     pub fn config(&self, mut config: Map<String, Value>) -> Result<(), GgufError> {
-        config.insert(VERSION_KEY.to_owned(), env!("CARGO_PKG_VERSION").into());
+        adept_files::sign(&mut config);
         self.json(CONFIG, &Value::Object(config))
     }
 

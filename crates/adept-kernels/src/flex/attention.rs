@@ -127,7 +127,7 @@ struct Inputs {
 }
 
 /// The rows of the inputs: of the batch, or the parts of its segments. Shared keys and values are copied, so that each
-/// row's are one behind the other; the copies are not kept for the way back, which makes them again.
+/// row's are contiguous; the backward pass copies them again instead of keeping the copies.
 struct BatchRows<'a> {
     inputs: &'a Inputs,
     parts: Option<Vec<Part>>,
@@ -139,7 +139,6 @@ struct BatchRows<'a> {
 impl<'a> BatchRows<'a> {
     fn new(inputs: &'a Inputs, b: usize, shape: Heads) -> Self {
         let parts = inputs.segments.as_ref().map(Segments::parts);
-        let is_shared = inputs.segments.as_ref().is_some_and(|segments| segments.shared() > 0);
         let of_part = |part: &Part| Heads {
             q: part.queries,
             k: part.keys,
@@ -149,7 +148,7 @@ impl<'a> BatchRows<'a> {
             inputs,
             spread: parts
                 .as_ref()
-                .filter(|_| is_shared)
+                .filter(|_| inputs.segments.as_ref().is_some_and(|segments| segments.shared() > 0))
                 .map(|parts| [&inputs.key, &inputs.value].map(|x| spread(x, parts))),
             shapes: match &parts {
                 None => vec![shape; b],

@@ -90,8 +90,8 @@ impl Backward<Flex, 1> for MoveRows {
     }
 }
 
-/// Keys or values `[1, t, w]`, with rows at any stride, such that each part of the segments has all of its own: the shared
-/// ones are copied in front of every row's.
+/// Keys or values `[1, t, w]`, with rows at any stride, such that each part of the segments has all of its own: the
+/// shared ones are copied in front of every row's.
 pub(super) fn spread(x: &FlexTensor, parts: &[Part]) -> Buffer {
     let (rows, w) = (Rows::of(x), x.layout().shape()[2]);
     let mut out = buffer(parts.iter().map(|part| part.keys).sum::<usize>() * w);

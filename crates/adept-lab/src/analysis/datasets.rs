@@ -70,8 +70,8 @@ pub struct DatasetsOf<'a> {
 /// read.
 ///
 /// # Errors
-/// Files that are not what they should be, or an output folder that is not ours. Missing files and splits that cannot be
-/// made are no error: they are in the table.
+/// Files that are not what they should be, or an output folder that is not ours. Missing files and splits that cannot
+/// be made are no error: they are in the table.
 pub fn run(of: &DatasetsOf<'_>, reading: &mut dyn FnMut(&Task)) -> Result<Table16, AnalysisError> {
     claim_grid(of.out)?;
     let paper = PaperDatasets::table();

@@ -21,8 +21,8 @@ pub(crate) struct Scoring {
     pub is_windowed: bool,
 }
 
-/// Attention of block `block`, whose slots lie as the pass has them: queries `[b, n, h·c]`, keys and values `[b, n, g·c]` to `[b, n, h·c]`. Query head `i`
-/// uses key head `i·g/h`. A prefix stands in front of the first slots.
+/// Attention of block `block`, whose slots lie as the pass has them: queries `[b, n, h·c]`, keys and values `[b, n,
+/// g·c]` to `[b, n, h·c]`. Query head `i` uses key head `i·g/h`. A prefix stands in front of the first slots.
 pub(crate) fn attend<B: Backend>(
     block: usize,
     [query, key, value]: [Tensor<B, 3>; 3],
@@ -46,7 +46,7 @@ pub(crate) fn attend<B: Backend>(
         Slots::Shared(shared) => {
             let first = [&query, &keys, &values].map(|x| shared.first(x));
             let own = [shared.own(&query), shared.whole(&keys), shared.whole(&values)];
-            shared.joined(look(first, shared.view()), look(own, &reading.view))
+            shared.joined(look(first, &shared.view), look(own, &reading.view))
         }
     }
 }

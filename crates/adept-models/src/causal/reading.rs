@@ -61,7 +61,7 @@ pub(super) struct Shared<B: Backend> {
     /// Rows, and the slots of each behind the shared ones.
     rows: [usize; 2],
     /// What they see themselves.
-    view: View<B>,
+    pub view: View<B>,
 }
 
 impl<B: Backend> Shared<B> {
@@ -100,15 +100,10 @@ impl<B: Backend> Shared<B> {
         Tensor::cat(vec![self.first(x).expand([b, self.slots, d]), self.own(x)], 1)
     }
 
-    /// Shared ones `[1, m, d]` and those of the rows `[b, n, d]` one behind the other.
+    /// Shared ones `[1, m, d]`, followed by those of the rows `[b, n, d]`: `[1, m + b·n, d]`.
     pub fn joined(&self, first: Tensor<B, 3>, own: Tensor<B, 3>) -> Tensor<B, 3> {
         let [b, n, d] = own.dims();
         Tensor::cat(vec![first, own.reshape([1, b * n, d])], 1)
-    }
-
-    /// What they see themselves.
-    pub fn view(&self) -> &View<B> {
-        &self.view
     }
 }
 
@@ -149,13 +144,13 @@ impl<'a, B: Backend> Reading<'a, B> {
             opens: false,
             dropout,
         };
-        let is_wide = narrower(sight.window, width).is_none();
+        let window = narrower(sight.window, width);
         // Behind shared slots, distances within a row are others without its padding.
-        let alike = if is_wide { shared } else { 0 };
+        let alike = if window.is_none() { shared } else { 0 };
         if !sight.is_capped
             && let Some(segments) = Segments::of(&mask, alike)
         {
-            let windowed = narrower(sight.window, width).map(|window| {
+            let windowed = window.map(|window| {
                 let hidden = hidden_slots(0, width, window, &mask.device());
                 AttentionBias::of_segments(every_head(hidden, sight.heads), segments.clone())
             });

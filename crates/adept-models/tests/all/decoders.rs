@@ -1,24 +1,16 @@
 //! Decoders read slot by slot, compared with whole passes, where what they do depends on how far they have read.
 #![allow(clippy::unwrap_used)]
 
-use adept_models::{Backbone, CausalBackbone, Decoder, DecoderConfig};
+use adept_models::{Backbone, CausalBackbone, Decoder};
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 
-use crate::common::{B, close, vec};
+use crate::common::{B, close, decoder_config, vec};
 
 /// Sums of a few dozen terms of order one, in another order.
 const TOLERANCE: f32 = 2e-5;
 
 fn decoder(own: &str) -> Decoder<B> {
-    let config = format!(
-        r#"{{"vocab_size": 40, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "initializer_range": 0.3, "eos_token_id": 1,
-        "pad_token_id": 1, "max_position_embeddings": 64, {own}}}"#
-    );
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("config.json"), config).unwrap();
-    let config = DecoderConfig::from_dir(folder.path()).unwrap();
-    Decoder::random(&config, 5, &Default::default()).unwrap()
+    Decoder::random(&decoder_config(own), 5, &Default::default()).unwrap()
 }
 
 /// Embeddings, mask and positions of slots `from..to` of a row.

@@ -1,18 +1,15 @@
-//! Slots that all rows begin with, computed once for all of them: what leaves a decoder and its gradients, compared with
-//! rows that have nothing in common.
+//! Slots that all rows begin with, computed once for all of them: what leaves a decoder and its gradients, compared
+//! with rows that have nothing in common.
 #![allow(clippy::unwrap_used)]
 
 use adept_core::AdaptedInput;
-use adept_models::{Backbone, CausalBackbone, Decoder, DecoderConfig, Tape};
-use burn::backend::Autodiff;
+use adept_models::{Backbone, CausalBackbone, Decoder, Tape};
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 use burn_flex::Flex;
 
-use crate::common::close;
-
-type AB = Autodiff<Flex>;
+use crate::common::{AB, close, decoder_config};
 
 /// Slots in front of every row.
 const SHARED: usize = 5;
@@ -20,17 +17,6 @@ const WIDTH: usize = 9;
 /// Visible slots of each row behind them: padding on the left, on the right, and none.
 const OWN: [std::ops::Range<usize>; 4] = [4..WIDTH, 0..3, 0..WIDTH, 8..WIDTH];
 const CHANNELS: usize = 16;
-
-fn config(own: &str) -> DecoderConfig {
-    let config = format!(
-        r#"{{"vocab_size": 40, "hidden_size": {CHANNELS}, "intermediate_size": 24, "num_hidden_layers": 3,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "initializer_range": 0.3, "eos_token_id": 1,
-        "pad_token_id": 1, "max_position_embeddings": 64, {own}}}"#
-    );
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("config.json"), config).unwrap();
-    DecoderConfig::from_dir(folder.path()).unwrap()
-}
 
 fn numbers<const D: usize>(shape: [usize; D], seed: f32) -> Tensor<AB, D> {
     let values: Vec<f32> = (0..shape.iter().product())
@@ -81,7 +67,7 @@ fn figures(model: &Decoder<AB>, shared: usize, tape: Option<Tape<AB>>) -> [Vec<f
 }
 
 fn check(own: &str) {
-    let inner = Decoder::<Flex>::random(&config(own), 5, &Default::default()).unwrap();
+    let inner = Decoder::<Flex>::random(&decoder_config(own), 5, &Default::default()).unwrap();
     let model = Module::<AB>::no_grad(Decoder::<AB>::from_inner(inner));
     assert_eq!(model.d_model(), CHANNELS);
     let expected = figures(&model, 0, None);

@@ -89,8 +89,8 @@ pub(super) struct Writing<'a> {
     pub width: usize,
 }
 
-/// Completes prompts. A text ends with any of the model's end tokens or that of `rules`, where `stop` decides, or at the model's last
-/// position, which is determined per row so that the result does not depend on the batch.
+/// Completes prompts. A text ends with any of the model's end tokens or that of `rules`, where `stop` decides, or at
+/// the model's last position, which is determined per row so that the result does not depend on the batch.
 pub(super) fn write<B: Backend, M: CausalBackbone<B>>(
     model: &M,
     prefix: &Prefix<M::Cache>,

@@ -71,12 +71,12 @@ pub struct AdapterSection {
     #[schemars(range(min = 0.0, max = BELOW_ONE))]
     pub bottleneck_dropout: f64,
     /// Initial prompt: embeddings of sampled frequent tokens, of a fixed text, normal random values, what
-    /// `adapter.init_from` holds (`adapter`), or that of `adapter.sources` which is most similar to it (`nearest`: by the
-    /// cosine of mean tokens, as in SPoT; `init_from` is then a prompt trained on the task itself).
+    /// `adapter.init_from` holds (`adapter`), or that of `adapter.sources` which is most similar to it (`nearest`: by
+    /// the cosine of mean tokens, as in SPoT; `init_from` is then a prompt trained on the task itself).
     pub init: PromptStart,
     /// Where `init = "adapter"` starts: the folder of an adapter or of a run, whose values are all taken if method and
-    /// sizes are the same and whose virtual tokens alone otherwise (as SPoT does); or a file of virtual tokens (a tensor
-    /// of PyTorch, `.npy`, safetensors).
+    /// sizes are the same and whose virtual tokens alone otherwise (as SPoT does); or a file of virtual tokens (a
+    /// tensor of PyTorch, `.npy`, safetensors).
     // Records from before this was a setting lack it.
     #[serde(default)]
     pub init_from: String,
@@ -125,14 +125,15 @@ pub struct MixtureSection {
     /// Examples-proportional mixing: a task counts with at most this many training rows.
     #[schemars(range(min = 1))]
     pub limit: usize,
-    /// A task is drawn with its (limited) number of rows to the power of 1/temperature: 1 is proportional, large is even.
+    /// A task is drawn with its (limited) number of rows to the power of 1/temperature: 1 is proportional, large is
+    /// even.
     #[schemars(range(min = 0.01, max = 1e6))]
     pub temperature: f64,
     /// Tasks of one batch, drawn with replacement; the batch is split evenly among them.
     #[schemars(range(min = 1, max = 4096))]
     pub tasks_per_batch: usize,
-    /// Which step each task's adapter is of: that with the best mean over the tasks (`mean`), or with the task's own best
-    /// validation score (`each`).
+    /// Which step each task's adapter is of: that with the best mean over the tasks (`mean`), or with the task's own
+    /// best validation score (`each`).
     // Records from before there was a choice lack it.
     #[serde(default)]
     pub best: BestBy,
@@ -165,12 +166,12 @@ impl Default for MixtureSection {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DistillationSection {
-    /// Adapters of the same backbone, one for each task in its order: folders of adapters or of runs on one task. Empty: no
-    /// distillation.
+    /// Adapters of the same backbone, one for each task in its order: folders of adapters or of runs on one task.
+    /// Empty: no distillation.
     #[serde(default)]
     pub teachers: Vec<String>,
-    /// Factor λ of what is added to the loss: the divergence KL(teacher ‖ student) over the target's tokens, and the mean
-    /// squared difference of the last states of encoder and decoder over the tokens.
+    /// Factor λ of what is added to the loss: the divergence KL(teacher ‖ student) over the target's tokens, and the
+    /// mean squared difference of the last states of encoder and decoder over the tokens.
     #[schemars(range(min = 0.0, max = 1e6))]
     pub weight: f64,
 }
@@ -484,8 +485,8 @@ pub struct EvaluationSection {
     // Records from before this was a setting lack it.
     #[serde(default)]
     pub metric: SelectionMetric,
-    /// Whether ADePT's offsets are computed for the whole vocabulary before an evaluation, which then looks tokens up in
-    /// that table instead of computing an offset for each. Needs the memory of a second embedding matrix.
+    /// Whether ADePT's offsets are computed for the whole vocabulary before an evaluation, which then looks tokens up
+    /// in that table instead of computing an offset for each. Needs the memory of a second embedding matrix.
     // Records from before this was a setting lack it.
     #[serde(default)]
     pub folded_vocabulary: bool,

@@ -1,5 +1,5 @@
-//! Input of `adept predict`: one text or one JSON object, with a text or the messages of a conversation, per line. Line endings and encodings are handled as in data
-//! files: LF, CRLF and CR, byte-order mark removed, plain or gzip.
+//! Input of `adept predict`: one text or one JSON object, with a text or the messages of a conversation, per line. Line
+//! endings and encodings are handled as in data files: LF, CRLF and CR, byte-order mark removed, plain or gzip.
 
 use std::borrow::Cow;
 use std::io;

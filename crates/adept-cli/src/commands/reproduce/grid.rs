@@ -92,8 +92,8 @@ pub fn of(setting: &Setting, arguments: &Runs, benchmark: Benchmark, table: &str
     Ok(grid)
 }
 
-/// Leaves out the rows of methods that the backbone has no place for, with the reason of each: they were not asked for by
-/// name.
+/// Leaves out the rows of methods that the backbone has no place for, with the reason of each: they were not asked for
+/// by name.
 fn leave_out(grid: &mut Grid) -> Result<Vec<String>, Failure> {
     let planner = Planner::open(&grid.backbone).map_err(grid_failure)?;
     let (Some(task), Some(seed)) = (grid.tasks.first(), grid.seeds.first()) else {

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use adept_models::DecoderConfig;
 use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
@@ -14,6 +15,18 @@ pub type AB = Autodiff<Flex>;
 
 /// T5 v1.0 and v1.1.
 pub const FAMILIES: [&str; 2] = ["t5_relu", "t5_gated"];
+
+/// A small decoder; `own` is what its family's `config.json` says beyond the sizes.
+pub fn decoder_config(own: &str) -> DecoderConfig {
+    let config = format!(
+        r#"{{"vocab_size": 40, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "initializer_range": 0.3, "eos_token_id": 1,
+        "pad_token_id": 1, "max_position_embeddings": 64, {own}}}"#
+    );
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.json"), config).unwrap();
+    DecoderConfig::from_dir(folder.path()).unwrap()
+}
 
 pub fn fixtures() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
