@@ -47,6 +47,11 @@ pub struct Cli {
     )]
     pub device: Option<DeviceName>,
 
+    /// Kernel of bfloat16 products on the CPU: amx-bf16, avx512-bf16 or rounded [default: the fastest that this
+    /// processor has]
+    #[arg(long, global = true, value_name = "NAME", env = "ADEPT_KERNEL")]
+    pub kernel: Option<String>,
+
     /// Cache folder for tokenised tasks, or `none` [default: the environment variable ADEPT_CACHE, else `adept` in the
     /// user's cache folder]
     #[arg(long, global = true, value_name = "DIR|none")]
@@ -429,15 +434,21 @@ pub struct Doctor {
 pub enum PrecisionArgument {
     /// float32
     F32,
+    /// Operands in two bfloat16 parts each, sums in float32: float32 in effect
+    Bf16x3,
     /// Operands in bfloat16, sums in float32
     Bf16,
+    /// bf16x3 on a processor with AMX, f32 elsewhere
+    Auto,
 }
 
 impl From<PrecisionArgument> for PrecisionSetting {
     fn from(argument: PrecisionArgument) -> Self {
         match argument {
             PrecisionArgument::F32 => Self::F32,
+            PrecisionArgument::Bf16x3 => Self::Bf16x3,
             PrecisionArgument::Bf16 => Self::Bf16,
+            PrecisionArgument::Auto => Self::Auto,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Frozen weights made ready for products in a precision below float32.
 
+use std::fmt;
 #[cfg(feature = "flex")]
 use std::sync::Arc;
 
@@ -14,12 +15,58 @@ pub enum Precision {
     /// float32.
     #[default]
     F32,
+    /// Both operands, and gradients on their way back, are split in two bfloat16 numbers each, 16 significant bits
+    /// together: float32 in effect, and faster where the processor multiplies bfloat16 numbers more than three times as
+    /// fast. Where nothing computes it, products are in float32.
+    Bf16x3,
     /// Both operands, and gradients on their way back, are rounded to bfloat16: 8 significant bits.
     Bf16,
 }
 
-/// What [`Precision::Bf16`] has made of a weight. On the flex backend the weight itself, rounded and packed for
-/// products in two bytes an element; elsewhere nothing, and operands are rounded anew in each product.
+impl Precision {
+    /// The fastest precision of a backend that is float32 in effect: three products of bfloat16 parts with AMX.
+    #[must_use]
+    pub fn fastest_exact<B: Backend>() -> Self {
+        #[cfg(feature = "flex")]
+        if crate::flex::route::<B>().is_some() && crate::flex::Kernel::chosen() == crate::flex::Kernel::Amx {
+            return Self::Bf16x3;
+        }
+        Self::F32
+    }
+
+    /// What computes the products on a backend, as it stands in records: sums differ in their last bits. `None` for
+    /// float32 products as any tensor's.
+    #[must_use]
+    pub fn kernel<B: Backend>(self) -> Option<&'static str> {
+        if self == Self::F32 {
+            return None;
+        }
+        #[cfg(feature = "flex")]
+        if crate::flex::route::<B>().is_some() {
+            let kernel = crate::flex::Kernel::chosen();
+            let is_split = self == Self::Bf16x3;
+            return (!is_split || kernel != crate::flex::Kernel::Rounded).then(|| kernel.name());
+        }
+        (self == Self::Bf16).then_some(ROUNDED)
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::F32 => "f32",
+            Self::Bf16x3 => "bf16x3",
+            Self::Bf16 => "bf16",
+        })
+    }
+}
+
+/// Name of rounded operands in float32 products.
+const ROUNDED: &str = "rounded";
+
+/// What a precision below float32 has made of a weight. On the flex backend the weight itself, rounded or split and
+/// packed for products, in two bytes an element or in four; elsewhere nothing, and operands are rounded anew in each
+/// product.
 #[derive(Debug, Clone)]
 pub struct Prepared {
     #[cfg(feature = "flex")]
@@ -28,16 +75,17 @@ pub struct Prepared {
 
 impl Prepared {
     /// Prepares a weight `[in, out]`, and says what is to be kept of it: the weight, or nothing but its shape where it
-    /// is packed. Nothing is to prepare in float32.
+    /// is packed. Nothing is to prepare in float32, nor for two parts where nothing multiplies them.
     pub fn new<B: Backend>(weight: Tensor<B, 2>, precision: Precision) -> (Option<Self>, Tensor<B, 2>) {
-        if precision == Precision::F32 {
+        if precision.kernel::<B>().is_none() {
             return (None, weight);
         }
         #[cfg(feature = "flex")]
         if let Some(route) = crate::flex::route::<B>() {
             let (shape, device) = (weight.dims(), weight.device());
-            let kernel = crate::flex::Kernel::fastest();
-            let packed = Some(Arc::new(crate::flex::packed_weight(route, weight, kernel)));
+            let kernel = crate::flex::Kernel::chosen();
+            let parts = if precision == Precision::Bf16x3 { 2 } else { 1 };
+            let packed = Some(Arc::new(crate::flex::packed_weight(route, weight, kernel, parts)));
             // One number in memory. Whoever takes it for the weight computes no number at all.
             let number: Tensor<B, 2> = Tensor::full([1, 1], f32::NAN, &device);
             return (Some(Self { packed }), number.expand(shape));
@@ -75,14 +123,14 @@ impl Prepared {
         self.packed.as_ref()
     }
 
-    /// What computes the products on a backend; sums differ in their last bits.
+    /// What the weight was prepared for.
     #[must_use]
-    pub fn kernel<B: Backend>() -> &'static str {
+    pub fn precision(&self) -> Precision {
         #[cfg(feature = "flex")]
-        if crate::flex::route::<B>().is_some() && crate::flex::Kernel::fastest() == crate::flex::Kernel::Avx512 {
-            return "avx512-bf16";
+        if self.packed.as_ref().is_some_and(|packed| packed.parts() == 2) {
+            return Precision::Bf16x3;
         }
-        "rounded operands"
+        Precision::Bf16
     }
 }
 

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use adept_core::{AdapterConfig, AdapterMetadata};
 use adept_data::{BatchOptions, Batcher, Encoded, Metric, Right, Task};
-use adept_models::{Backbone, Model, Precision, Prepared};
+use adept_models::{Backbone, Model, Precision};
 use adept_train::TrainError;
 use adept_train::answering::{AnswerMethod, Continuation, Decode, Generate, Labels};
 use adept_train::checkpoint::{self, Identity, Progress};
@@ -52,8 +52,11 @@ pub fn run<AB: AutodiffBackend>(
 ) -> Result<RunResult, TrainError> {
     // Before reading anything large.
     folder::check(folder, FolderKind::Run)?;
-    let backbone =
-        load_backbone_in::<AB::InnerBackend>(&resolved.config.backbone, device, precision_of([&resolved.config]))?;
+    let backbone = load_backbone_in::<AB::InnerBackend>(
+        &resolved.config.backbone,
+        device,
+        precision_of::<AB::InnerBackend>([&resolved.config]),
+    )?;
     let data = prepare(&resolved.config, &backbone, means)?;
     run_prepared::<AB>(resolved, folder, &backbone, &data, device, observer)
 }
@@ -88,7 +91,7 @@ pub fn run_prepared<AB: AutodiffBackend>(
     folder::write_atomic(&folder.config(), resolved.to_toml().as_bytes())?;
 
     let loaded = backbone;
-    let backbone = &*loaded.in_precision(frozen_precision(config), device)?;
+    let backbone = &*loaded.in_precision(frozen_precision::<AB::InnerBackend>(config), device)?;
     let begun = Begun {
         resolved,
         folder: &folder,
@@ -189,9 +192,12 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
     /// The backend, and what computes the backbone's products if these are not in float32: the last bits depend on it.
     fn device_text(&self) -> String {
         let device = format!("{} {:?}", AB::InnerBackend::name(self.device), self.device);
-        match frozen_precision(&self.resolved.config) {
+        match frozen_precision::<AB::InnerBackend>(&self.resolved.config) {
             Precision::F32 => device,
-            Precision::Bf16 => format!("{device}, bf16 ({})", Prepared::kernel::<AB::InnerBackend>()),
+            lower => format!(
+                "{device}, {lower} ({})",
+                lower.kernel::<AB::InnerBackend>().unwrap_or("float32")
+            ),
         }
     }
 
@@ -265,17 +271,17 @@ fn trained_with<B: Backend>(config: &RunConfig, backbone: &LoadedBackbone<B>, da
 }
 
 /// The precision of the backbone's products; what full fine-tuning trains is in float32.
-fn frozen_precision(config: &RunConfig) -> Precision {
+fn frozen_precision<B: Backend>(config: &RunConfig) -> Precision {
     match config.adapter.method.adapter() {
-        Some(_) => config.train.precision.into(),
+        Some(_) => config.train.precision.on::<B>(),
         None => Precision::F32,
     }
 }
 
 /// The precision in which to load the backbone of some runs: that of all of them, or float32, of which any other can be
 /// made.
-pub fn precision_of<'a>(configs: impl IntoIterator<Item = &'a RunConfig>) -> Precision {
-    let mut wanted = configs.into_iter().map(frozen_precision);
+pub fn precision_of<'a, B: Backend>(configs: impl IntoIterator<Item = &'a RunConfig>) -> Precision {
+    let mut wanted = configs.into_iter().map(frozen_precision::<B>);
     match wanted.next() {
         Some(first) if wanted.all(|other| other == first) => first,
         _ => Precision::F32,

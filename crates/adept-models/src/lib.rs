@@ -45,7 +45,7 @@ mod tape;
 pub mod traits;
 mod weights;
 
-pub use adept_kernels::{Precision, Prepared};
+pub use adept_kernels::{KernelError, KernelInfo, Precision, Prepared, force_kernel, kernels};
 pub use auto::{Family, Model};
 pub use decoder::{CodeGenConfig, Decoder, DecoderConfig, LlamaConfig, RopeScaling};
 pub use error::ModelError;

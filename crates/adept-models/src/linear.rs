@@ -96,8 +96,8 @@ impl<B: Backend> Linear<B> {
             MergeDirection::Out => change.unmerged(weight, bias),
         };
         self.weight = Param::from_tensor(weight).set_require_grad(false);
-        if self.prepared.take().is_some() {
-            self.prepare(Precision::Bf16);
+        if let Some(prepared) = self.prepared.take() {
+            self.prepare(prepared.precision());
         }
         self.bias = bias.map(|bias| Param::from_tensor(bias).set_require_grad(false));
     }

@@ -1,4 +1,5 @@
-//! `adept_lab::verify` in bfloat16: the goldens of every family pass with its own tolerances, and a changed scale fails.
+//! `adept_lab::verify` in lower precisions. In bfloat16 the goldens of every family pass with its own tolerances, and a
+//! changed scale fails; in two parts of bfloat16 they pass with those of float32.
 
 use std::path::Path;
 
@@ -38,6 +39,23 @@ fn goldens_pass_in_bfloat16() {
     some_of(&FOLDERS)
         .iter()
         .for_each(|family| passes::<Autodiff<NdArray>>(family));
+}
+
+/// Greedy tokens and their margins included. Where no kernel multiplies parts, products are in float32.
+#[test]
+fn goldens_pass_in_two_parts_with_the_tolerances_of_float32() {
+    for family in some_of(&FOLDERS) {
+        let report = verified::<Autodiff<Flex>>(&golden(family), Precision::Bf16x3);
+        assert!(report.passed(), "{report}");
+        assert!(report.not_checked.is_empty(), "{:?}", report.not_checked);
+        let logits = |report: &VerifyReport| {
+            let row = report.rows.iter().find(|row| row.group == "base.logits").unwrap();
+            row.deviation
+        };
+        let whole = verified::<Autodiff<Flex>>(&golden(family), Precision::F32);
+        let is_split = Precision::Bf16x3.kernel::<Flex>().is_some();
+        assert_eq!(logits(&report) != logits(&whole), is_split, "{family}");
+    }
 }
 
 #[test]

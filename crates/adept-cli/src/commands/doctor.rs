@@ -39,7 +39,7 @@ fn too_large(setting: &Setting, prediction: &Prediction, free: u64) -> Failure {
     ));
     let options = &prediction.options;
     let mut smaller = vec![];
-    if options.precision == PrecisionSetting::F32 {
+    if options.precision != PrecisionSetting::Bf16 {
         let precision = PrecisionSetting::Bf16;
         smaller.push((
             "--precision bf16",

@@ -43,7 +43,7 @@ impl WithBackend for Work {
         let mut subject = trained::load(arguments.adapter.as_deref(), &backbone, &device)?;
         let (task, config) = settings(&arguments, loudness, &subject)?;
         let backbone = backbone
-            .in_precision(run::precision_of([&config]), &device)
+            .in_precision(run::precision_of::<AB::InnerBackend>([&config]), &device)
             .map_err(run_failure)?;
         subject.prepare(&config, &backbone)?;
         let task = run::prepare_task(task, &config, &backbone, self.cache.as_deref()).map_err(run_failure)?;

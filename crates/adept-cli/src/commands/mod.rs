@@ -54,6 +54,9 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         (_, true) => Loudness::Verbose,
         _ => Loudness::Usual,
     };
+    if let Some(kernel) = cli.kernel {
+        adept_models::force_kernel(&kernel).map_err(Failure::input)?;
+    }
     let setting = Setting {
         device: cli.device.unwrap_or_default(),
         loudness,

@@ -48,7 +48,7 @@ impl WithBackend for Work {
         let settings = settings(&arguments, loudness, &backbone, &subject)?;
         let (form, config) = (&settings.form, &settings.config);
         let backbone = backbone
-            .in_precision(run::precision_of([config]), &device)
+            .in_precision(run::precision_of::<AB::InnerBackend>([config]), &device)
             .map_err(run_failure)?;
         subject.prepare(config, &backbone)?;
         let encoder = form.encoder(&backbone.tokenizer);

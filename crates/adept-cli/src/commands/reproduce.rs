@@ -188,7 +188,7 @@ pub(super) fn measure<AB: AutodiffBackend>(
     if plan.waiting().next().is_none() {
         return Ok(None);
     }
-    let precision = run::precision_of(plan.cells.iter().map(|cell| &cell.resolved.config));
+    let precision = run::precision_of::<AB::InnerBackend>(plan.cells.iter().map(|cell| &cell.resolved.config));
     let mut prepared = Prepared::load(grid, precision, device)?;
     let times = estimate::<AB>(plan, &mut prepared, device)?;
     Ok(Some((prepared, times)))

@@ -77,7 +77,7 @@ impl WithBackend for Work<'_> {
         let mut progress = Progress::new(self.setting.loudness, format!("{task} {}", config.adapter.method));
         let result = if self.arguments.overwrite {
             // Delete the earlier run only once the new one can start.
-            let precision = run::precision_of([config]);
+            let precision = run::precision_of::<AB::InnerBackend>([config]);
             let backbone =
                 run::load_backbone_in::<AB::InnerBackend>(&config.backbone, &device, precision).map_err(run_failure)?;
             let data = run::prepare(config, &backbone, &self.setting.means).map_err(run_failure)?;

@@ -18,7 +18,7 @@ struct Work(Verify);
 
 impl WithBackend for Work {
     fn run<AB: AutodiffBackend>(self, device: AB::Device) -> Result<(), Failure> {
-        let precision = PrecisionSetting::from(self.0.precision).into();
+        let precision = PrecisionSetting::from(self.0.precision).on::<AB::InnerBackend>();
         let report = verify_in::<AB>(&self.0.backbone, &self.0.golden, precision, &device);
         let report = report.map_err(|cause| match cause {
             // The files are fine; this backend's results are not.

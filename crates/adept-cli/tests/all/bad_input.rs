@@ -269,6 +269,21 @@ fn devices_that_are_not_there() {
 }
 
 #[test]
+fn kernels_that_are_not_there() {
+    let case = Case::new();
+    case.train(&["--kernel=sse2"])
+        .failed(2, &["no kernel is named \"sse2\": amx-bf16, avx512-bf16, rounded"]);
+    for kernel in adept_models::kernels() {
+        let outcome = adept(["config", "--kernel", kernel.name]);
+        match kernel.is_available {
+            true => outcome.succeeded(),
+            false => outcome.failed(2, &[kernel.name, "not available here; available: ", "rounded"]),
+        };
+    }
+    case.nothing_is_left();
+}
+
+#[test]
 fn adapters_that_do_not_fit() {
     let case = Case::new();
     case.train(&[]).succeeded();

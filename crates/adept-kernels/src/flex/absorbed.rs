@@ -13,10 +13,10 @@ use burn::tensor::{Tensor, backend::Backend};
 use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
 
-use super::bf16::PackedWeight;
 use super::blocks::{self, matrix, register, transposed};
 use super::bridge::{Route, contiguous, elements, from_plain, from_tracked, plain, tensor, tracked};
 use super::matmul::{View, multiply};
+use super::packed::PackedWeight;
 use super::pool::{Buffer, buffer};
 use super::rows::{exp, fast};
 use crate::{AttentionBias, Map, Prepared};

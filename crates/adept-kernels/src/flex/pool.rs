@@ -6,7 +6,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
 
-use super::bf16::Line;
+use super::packed::Line;
 
 /// Idle buffers of one kind of element, longest idle first.
 pub(super) type Idle<T> = Mutex<Vec<Vec<T>>>;
@@ -37,10 +37,9 @@ macro_rules! pooled {
     };
 }
 
-// 256 MiB of numbers, 64 MiB each of pairs and of packed lines.
+// 256 MiB of numbers, 128 MiB of packed lines.
 pooled!(f32, 0.0, 64 << 20);
-pooled!(u32, 0, 16 << 20);
-pooled!(Line, Line::ZERO, 1 << 20);
+pooled!(Line, Line::ZERO, 2 << 20);
 
 /// Elements with unspecified values; returned to the pool on drop.
 #[derive(Debug)]

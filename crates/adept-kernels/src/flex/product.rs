@@ -11,19 +11,24 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::{Tensor, backend::Backend};
 use burn_flex::{Flex, FlexTensor};
 
-use super::bf16::{Kernel, PackedWeight};
 use super::blocks::{matrix, register, transposed};
 use super::bridge::{Route, contiguous, elements, from_plain, from_tracked, plain, tensor, tracked};
 use super::matmul::{Product, multiply_together, products};
+use super::packed::{Kernel, PackedWeight};
 
-/// Packs a weight `[in, out]`.
-pub(crate) fn packed_weight<B: Backend>(route: Route, weight: Tensor<B, 2>, kernel: Kernel) -> PackedWeight {
-    let [inputs, outputs] = weight.dims();
+/// Packs a weight `[in, out]` in one part or two an element.
+pub(crate) fn packed_weight<B: Backend>(
+    route: Route,
+    weight: Tensor<B, 2>,
+    kernel: Kernel,
+    parts: usize,
+) -> PackedWeight {
+    let shape = weight.dims();
     let weight = contiguous(match route {
         Route::Plain => plain(weight),
         Route::Tracked => tracked(weight).primitive,
     });
-    PackedWeight::new(kernel, elements(&weight), inputs, outputs)
+    PackedWeight::new(kernel, parts, elements(&weight), shape)
 }
 
 /// `x` `[n, in]` times `weight` `[in, out]`, differentiated.

@@ -19,7 +19,7 @@ fn nearest(x: f32) -> f64 {
 }
 
 /// Rows, inputs, outputs: remainders of rows, steps and panels; several tasks of rows and of panels.
-const SHAPES: [[usize; 3]; 8] = [
+const SHAPES: [[usize; 3]; 12] = [
     [1, 1, 1],
     [13, 32, 32],
     [12, 33, 31],
@@ -28,53 +28,123 @@ const SHAPES: [[usize; 3]; 8] = [
     [200, 128, 48],
     [3, 257, 17],
     [24, 64, 513],
+    [16, 96, 32],
+    [31, 64, 64],
+    [33, 40, 1100],
+    [530, 1030, 70],
 ];
 
 fn kernels() -> Vec<Kernel> {
-    // Where the processor has no better one, both are the same.
-    let mut kernels = vec![Kernel::Rounded, Kernel::fastest()];
-    kernels.dedup();
-    kernels
+    let available = Kernel::ALL.into_iter().filter(|kernel| kernel.is_available());
+    available.collect()
 }
 
-/// Sums of n products of rounded operands: float32's relative error is at most n units of 6e-8 of the sum of
-/// magnitudes.
-fn check(kernel: Kernel, found: &[f32], rows: &[f32], weight: impl Fn(usize, usize) -> f32, [n, k, m]: [usize; 3]) {
-    assert_eq!(found.len(), n * m);
-    for i in 0..n {
-        for j in 0..m {
-            let terms: Vec<f64> = (0..k)
-                .map(|at| nearest(rows[i * k + at]) * nearest(weight(at, j)))
-                .collect();
-            let (sum, size) = (terms.iter().sum::<f64>(), terms.iter().map(|x| x.abs()).sum::<f64>());
-            let limit = size * k as f64 * 6e-8 + 1e-30;
-            let error = (f64::from(found[i * m + j]) - sum).abs();
+/// Those that multiply parts of numbers.
+fn splitting() -> Vec<Kernel> {
+    kernels()
+        .into_iter()
+        .filter(|kernel| *kernel != Kernel::Rounded)
+        .collect()
+}
+
+/// Products of rows `[n, k]` and a weight, whose elements are rounded to one part each, or to two.
+struct Expected {
+    parts: usize,
+    rows: Vec<[f64; 2]>,
+    columns: Vec<[f64; 2]>,
+    k: usize,
+}
+
+impl Expected {
+    fn of(parts: usize, rows: &[f32], weight: impl Fn(usize, usize) -> f32, [_, k, m]: [usize; 3]) -> Self {
+        let columns = (0..m).flat_map(|j| (0..k).map(move |at| (at, j)));
+        Self {
+            parts,
+            rows: rows.iter().map(|x| in_parts(*x)).collect(),
+            columns: columns.map(|(at, j)| in_parts(weight(at, j))).collect(),
+            k,
+        }
+    }
+
+    /// Sums of n products: float32's relative error is at most n units of 6e-8 of the sum of magnitudes.
+    fn check(&self, kernel: Kernel, found: &[f32], [n, k, m]: [usize; 3]) {
+        assert_eq!(found.len(), n * m);
+        for (at, found) in found.iter().enumerate() {
+            let (i, j) = (at / m, at % m);
+            let pairs = self.rows[i * self.k..]
+                .iter()
+                .zip(&self.columns[j * self.k..])
+                .take(self.k);
+            let (mut sum, mut size) = (0.0, 0.0);
+            for ([x, y], [w, v]) in pairs {
+                sum += x * w;
+                size += (x * w).abs();
+                if self.parts == 2 {
+                    sum += y * w + x * v;
+                    size += (y * w).abs() + (x * v).abs();
+                }
+            }
+            let limit = size * (2 * self.parts - 1) as f64 * k as f64 * 6e-8 + 1e-30;
             assert!(
-                error <= limit,
-                "{kernel:?} [{n}, {k}, {m}] at ({i}, {j}): {} for {sum}",
-                found[i * m + j]
+                (f64::from(*found) - sum).abs() <= limit,
+                "{kernel:?} [{n}, {k}, {m}] in {} parts at ({i}, {j}): {found} for {sum}",
+                self.parts
             );
         }
     }
 }
 
+/// A number in two bfloat16 parts: what is left after the second is at most a 2¹⁸th of it.
+fn in_parts(x: f32) -> [f64; 2] {
+    let first = nearest(x);
+    [first, nearest((f64::from(x) - first) as f32)]
+}
+
+/// A kernel's products with a weight, there and back.
+fn check(kernel: Kernel, parts: usize, [n, k, m]: [usize; 3]) {
+    let (rows, weight, grads) = (numbers(n * k, 1), numbers(k * m, 2), numbers(n * m, 3));
+    let packed = PackedWeight::new(kernel, parts, &weight, [k, m]);
+    let there = Expected::of(parts, &rows, |i, j| weight[i * m + j], [n, k, m]);
+    there.check(kernel, &packed.product(&rows), [n, k, m]);
+    let back = Expected::of(parts, &grads, |i, j| weight[j * m + i], [n, m, k]);
+    back.check(kernel, &packed.transposed_product(&grads), [n, m, k]);
+}
+
 #[test]
 fn packed_products_are_sums_of_rounded_operands() {
     for kernel in kernels() {
-        for [n, k, m] in SHAPES {
-            let (rows, weight) = (numbers(n * k, 1), numbers(k * m, 2));
-            let packed = PackedWeight::new(kernel, &weight, k, m);
-            check(
-                kernel,
-                &packed.product(&rows),
-                &rows,
-                |i, j| weight[i * m + j],
-                [n, k, m],
-            );
-            let grads = numbers(n * m, 3);
-            let found = packed.transposed_product(&grads);
-            check(kernel, &found, &grads, |i, j| weight[j * m + i], [n, m, k]);
+        SHAPES.into_iter().for_each(|shape| check(kernel, 1, shape));
+    }
+}
+
+#[test]
+fn split_products_are_those_of_the_parts_but_the_least() {
+    for kernel in splitting() {
+        SHAPES.into_iter().for_each(|shape| check(kernel, 2, shape));
+    }
+}
+
+/// A thousandth of what rounding leaves; that of float32 is not far below.
+#[test]
+fn split_products_are_float32_in_effect() {
+    let [n, k, m] = [40, 700, 90];
+    let (rows, weight) = (numbers(n * k, 1), numbers(k * m, 2));
+    let error = |found: &[f32]| {
+        let (mut wrong, mut size) = (0.0, 0.0);
+        for i in 0..n {
+            for j in 0..m {
+                let terms = (0..k).map(|at| f64::from(rows[i * k + at]) * f64::from(weight[at * m + j]));
+                let sum: f64 = terms.sum();
+                wrong += (f64::from(found[i * m + j]) - sum).powi(2);
+                size += sum * sum;
+            }
         }
+        (wrong / size).sqrt()
+    };
+    for kernel in splitting() {
+        let [once, twice] =
+            [1, 2].map(|parts| error(&PackedWeight::new(kernel, parts, &weight, [k, m]).product(&rows)));
+        assert!(once > 1e-3 && twice < 1e-5, "{kernel:?}: {once:e}, {twice:e}");
     }
 }
 
@@ -83,9 +153,14 @@ fn a_packed_weight_gives_its_rounded_elements_back() {
     for kernel in kernels() {
         for [_, k, m] in SHAPES {
             let weight = numbers(k * m, 2);
-            let packed = PackedWeight::new(kernel, &weight, k, m);
+            let packed = PackedWeight::new(kernel, 1, &weight, [k, m]);
             let expected: Vec<f32> = weight.iter().map(|x| nearest(*x) as f32).collect();
             assert_eq!(packed.values(), expected, "{kernel:?} [{k}, {m}]");
+            if kernel != Kernel::Rounded {
+                let packed = PackedWeight::new(kernel, 2, &weight, [k, m]);
+                let expected: Vec<f32> = weight.iter().map(|x| in_parts(*x).iter().sum::<f64>() as f32).collect();
+                assert_eq!(packed.values(), expected, "{kernel:?} [{k}, {m}] in two parts");
+            }
         }
     }
     fn is_rounded<B: burn::tensor::backend::Backend>() {
@@ -120,7 +195,7 @@ fn operands_are_rounded_to_the_nearest_and_ties_to_even() {
     assert_eq!(expected[..3], [1.0, 1.015_625, 1.007_812_5]);
     let identity: Vec<f32> = (0..n * n).map(|at| f32::from(u8::from(at % n == at / n))).collect();
     for kernel in kernels() {
-        let packed = PackedWeight::new(kernel, &identity, n, n);
+        let packed = PackedWeight::new(kernel, 1, &identity, [n, n]);
         // Numbers as rows and, each in turn, as the weight.
         let diagonal: Vec<f32> = (0..n * n)
             .map(|at| if at % n == at / n { rows[at / n] } else { 0.0 })
@@ -128,7 +203,7 @@ fn operands_are_rounded_to_the_nearest_and_ties_to_even() {
         for (i, row) in packed.product(&diagonal).chunks_exact(n).enumerate() {
             assert_eq!(row[i], expected[i], "{kernel:?}");
         }
-        let packed = PackedWeight::new(kernel, &diagonal, n, n);
+        let packed = PackedWeight::new(kernel, 1, &diagonal, [n, n]);
         for (i, row) in packed.product(&identity).chunks_exact(n).enumerate() {
             assert_eq!(row[i], expected[i], "{kernel:?}");
         }
@@ -138,7 +213,7 @@ fn operands_are_rounded_to_the_nearest_and_ties_to_even() {
 #[test]
 fn numbers_without_a_value_stay_so() {
     for kernel in kernels() {
-        let packed = PackedWeight::new(kernel, &[1.0; 40], 40, 1);
+        let packed = PackedWeight::new(kernel, 1, &[1.0; 40], [40, 1]);
         let mut rows = [1.0; 40];
         rows[39] = f32::NAN;
         assert!(packed.product(&rows)[0].is_nan(), "{kernel:?}");
@@ -150,15 +225,16 @@ fn numbers_without_a_value_stay_so() {
 #[test]
 fn the_number_of_threads_changes_no_bit_of_a_packed_product() {
     let (rows, weight) = (numbers(300 * 128, 1), numbers(128 * 600, 2));
-    for kernel in kernels() {
+    let alone = kernels().into_iter().map(|kernel| (kernel, 1));
+    for (kernel, parts) in alone.chain(splitting().into_iter().map(|kernel| (kernel, 2))) {
         let product = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
             pool.expect("threads can be made").install(|| {
-                let packed = PackedWeight::new(kernel, &weight, 128, 600);
+                let packed = PackedWeight::new(kernel, parts, &weight, [128, 600]);
                 packed.product(&rows)
             })
         };
-        assert_eq!(product(1), product(3), "{kernel:?}");
+        assert_eq!(product(1), product(3), "{kernel:?}, {parts} parts");
     }
 }
 
@@ -183,7 +259,13 @@ fn a_prepared_product_is_differentiated() {
         }
     }
     let weight = Tensor::<Flex, 2>::ones([2, 2], &Default::default());
-    assert!(Prepared::new(weight, Precision::F32).0.is_none());
+    assert!(Prepared::new(weight.clone(), Precision::F32).0.is_none());
+    let (split, kept) = Prepared::new(weight, Precision::Bf16x3);
+    assert_eq!(split.is_some(), Kernel::chosen() != Kernel::Rounded);
+    assert!(split.is_none_or(|split| split.precision() == Precision::Bf16x3 && split.weight(kept).dims() == [2, 2]));
+    // Other backends compute in float32 then.
+    let weight = Tensor::<Composed, 2>::ones([2, 2], &Default::default());
+    assert!(Prepared::new(weight, Precision::Bf16x3).0.is_none());
 }
 
 /// Attention to states that are not projected, with packed maps and with their rounded elements.

@@ -106,7 +106,11 @@ pub fn run<AB: AutodiffBackend>(
                 Some(prepared) => prepared,
                 none => {
                     let configs = plan.runs.cells.iter().map(|cell| &cell.resolved.config);
-                    none.insert(Prepared::load(grid, run::precision_of(configs), device)?)
+                    none.insert(Prepared::load(
+                        grid,
+                        run::precision_of::<AB::InnerBackend>(configs),
+                        device,
+                    )?)
                 }
             };
             prepared.read(&cell.resolved.config)?;

@@ -53,7 +53,7 @@ pub fn step<AB: AutodiffBackend>(
 ) -> Result<BenchReport, BenchError> {
     let (options, shape) = work::resolve(options)?;
     let precision = match options.method.adapter() {
-        Some(_) => options.precision.into(),
+        Some(_) => options.precision.on::<AB::InnerBackend>(),
         None => Precision::F32,
     };
     let inner = shape.random::<AB::InnerBackend>(options.seed, device, precision)?;
@@ -109,7 +109,7 @@ pub fn step<AB: AutodiffBackend>(
 /// Invalid options.
 pub fn infer<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) -> Result<BenchReport, BenchError> {
     let (options, shape) = work::resolve(options)?;
-    let model = shape.random::<AB::InnerBackend>(options.seed, device, options.precision.into())?;
+    let model = shape.random::<AB::InnerBackend>(options.seed, device, options.precision.on::<AB::InnerBackend>())?;
     let mut report = work::report::<AB>("infer", &options, model.num_params(), device);
     let adapter: Box<dyn Intervention<AB::InnerBackend>> = match work::adapter_config(&options, &shape.sites())? {
         Some(adapter) => {

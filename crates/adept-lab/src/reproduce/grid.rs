@@ -104,7 +104,11 @@ pub(super) fn run_cells<AB: AutodiffBackend>(
             Some(prepared) => prepared,
             none => {
                 let configs = cells.iter().map(|cell| &cell.resolved.config);
-                none.insert(Prepared::load(grid, run::precision_of(configs), device)?)
+                none.insert(Prepared::load(
+                    grid,
+                    run::precision_of::<AB::InnerBackend>(configs),
+                    device,
+                )?)
             }
         };
         let mut watching = observer.begin(cell, position, cells.len());

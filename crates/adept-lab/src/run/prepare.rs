@@ -49,7 +49,7 @@ impl<B: Backend> LoadedBackbone<B> {
         other.precision = precision;
         match self.precision {
             Precision::F32 => other.model.prepare(precision),
-            Precision::Bf16 => {
+            Precision::Bf16x3 | Precision::Bf16 => {
                 let Loaded { model, fingerprint } = Model::load_in(&self.path, device, precision)?;
                 if fingerprint != self.fingerprint {
                     return Err(TrainError::BackboneChanged {

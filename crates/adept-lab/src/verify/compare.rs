@@ -126,7 +126,7 @@ impl<'a> Group<'a> {
     /// An empty group.
     pub fn new(golden: &'a Golden, name: impl Into<String>, class: Class) -> Self {
         let relative = match golden.precision() {
-            Precision::F32 => None,
+            Precision::F32 | Precision::Bf16x3 => None,
             Precision::Bf16 => class.relative_limit(),
         };
         let limit = relative.unwrap_or(class.limit());

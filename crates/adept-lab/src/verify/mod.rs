@@ -96,7 +96,7 @@ pub fn verify_in<AB: AutodiffBackend>(
         }
     };
     let rows = match precision {
-        Precision::F32 => rows,
+        Precision::F32 | Precision::Bf16x3 => rows,
         Precision::Bf16 => without_greedy(rows, &mut missing),
     };
     Ok(VerifyReport {

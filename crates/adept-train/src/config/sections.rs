@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use adept_core::FanIn;
 use adept_data::{Metric, Positions, ScoreRounding, TrainedAnswers};
 use adept_models::Precision;
+use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -296,8 +297,9 @@ pub struct TrainSection {
     #[schemars(range(min = 1, max = 4096))]
     pub accumulation: usize,
     /// In what the products of the frozen backbone are computed. `bf16` rounds their operands to bfloat16 and sums in
-    /// float32, which is about twice as fast on a processor with AVX512-BF16; everything else, and full fine-tuning,
-    /// stays in float32.
+    /// float32, which is about twice as fast on a processor with AVX512-BF16. `bf16x3` adds up three products of
+    /// operands in two bfloat16 parts each: float32 in effect, and meant for processors with AMX. `auto` is `bf16x3`
+    /// there and `f32` elsewhere. Everything else, and full fine-tuning, stays in float32.
     // Configurations from before this was a setting lack it.
     #[serde(default)]
     pub precision: PrecisionSetting,
@@ -331,24 +333,34 @@ pub enum PrecisionSetting {
     /// float32.
     #[default]
     F32,
+    /// Operands in two bfloat16 parts each, sums in float32.
+    Bf16x3,
     /// Operands in bfloat16, sums in float32.
     Bf16,
+    /// The fastest of those that are float32 in effect.
+    Auto,
 }
 
 impl fmt::Display for PrecisionSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::F32 => "f32",
+            Self::Bf16x3 => "bf16x3",
             Self::Bf16 => "bf16",
+            Self::Auto => "auto",
         })
     }
 }
 
-impl From<PrecisionSetting> for Precision {
-    fn from(setting: PrecisionSetting) -> Self {
-        match setting {
-            PrecisionSetting::F32 => Self::F32,
-            PrecisionSetting::Bf16 => Self::Bf16,
+impl PrecisionSetting {
+    /// What it is on a backend.
+    #[must_use]
+    pub fn on<B: Backend>(self) -> Precision {
+        match self {
+            Self::F32 => Precision::F32,
+            Self::Bf16x3 => Precision::Bf16x3,
+            Self::Bf16 => Precision::Bf16,
+            Self::Auto => Precision::fastest_exact::<B>(),
         }
     }
 }

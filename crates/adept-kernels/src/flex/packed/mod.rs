@@ -1,0 +1,201 @@
+//! Products whose operands are bfloat16 numbers and whose sums are float32, with a frozen weight packed once.
+//!
+//! Operands are rounded, or split in two parts each (`bf16x3`): of the four products of parts all but that of the
+//! second ones, a 2⁻¹⁶th of the sum or less, are added up.
+//!
+//! A weight is kept once, in two bytes an element and part. The way back reads a transposed copy in a buffer that the
+//! next product uses again: turning a step of a panel takes as long as a thousandth of its products with 500 rows.
+
+mod amx;
+mod avx512;
+mod kernel;
+mod panels;
+
+pub(crate) use kernel::Kernel;
+use panels::{LINES, STEP, Shape, rounded, widened};
+
+pub(super) use panels::Line;
+
+use super::blocks;
+use super::matmul::multiply_together;
+use super::pool::{Buffer, buffer};
+
+/// Rows per task of `vdpbf16ps`, and whose operands a task rounds: they stay in the second cache.
+const ROWS: usize = 96;
+/// Panels per task, at most: with the rows, enough work for a task and enough tasks for a few threads.
+const PANELS: usize = 8;
+/// Numbers of the left operand per task of AMX: a mebibyte, half of the second cache where there is AMX.
+const TILED: usize = 1 << 19;
+/// Least and greatest number of rows per task of AMX.
+const TILED_ROWS: std::ops::RangeInclusive<usize> = 32..=512;
+/// Least number of tasks of AMX where there are panels enough.
+const TASKS: usize = 8;
+/// Rows of which AMX would leave most of a tile empty, while memory limits both kernels.
+const FEW: usize = 4;
+/// Elements that a task widens.
+const WIDENED: usize = 1 << 15;
+/// Columns that a task turns into rows.
+const TURNED: usize = 16;
+
+/// How the elements of a weight lie.
+#[derive(Debug)]
+enum Elements {
+    /// In panels, for one of the kernels that read these.
+    Panels(Kernel, Vec<Line>),
+    /// Row by row.
+    Rows(Vec<u16>),
+}
+
+/// A frozen weight `[inputs, outputs]`, packed.
+#[derive(Debug)]
+pub(crate) struct PackedWeight {
+    shape: Shape,
+    elements: Elements,
+}
+
+impl PackedWeight {
+    /// Packs a weight in one part or two an element. [`Kernel::Rounded`] knows one alone.
+    pub(crate) fn new(kernel: Kernel, parts: usize, weight: &[f32], [inputs, outputs]: [usize; 2]) -> Self {
+        assert!(
+            parts == 1 || parts == 2 && kernel != Kernel::Rounded,
+            "{parts} parts, {kernel:?}"
+        );
+        let shape = Shape {
+            k: inputs,
+            m: outputs,
+            parts,
+        };
+        let elements = match kernel {
+            Kernel::Amx | Kernel::Avx512 => Elements::Panels(kernel, panels::pack(weight, shape)),
+            Kernel::Rounded => Elements::Rows(weight.iter().map(|x| rounded(*x)).collect()),
+        };
+        Self { shape, elements }
+    }
+
+    /// `[inputs, outputs]`.
+    pub(crate) fn shape(&self) -> [usize; 2] {
+        [self.shape.k, self.shape.m]
+    }
+
+    /// Parts of an element.
+    pub(crate) fn parts(&self) -> usize {
+        self.shape.parts
+    }
+
+    /// The elements as they are multiplied, row by row.
+    pub(crate) fn values(&self) -> Vec<f32> {
+        match &self.elements {
+            Elements::Rows(values) => values.iter().map(|x| widened(*x)).collect(),
+            Elements::Panels(_, lines) => panels::unpack(lines, self.shape),
+        }
+    }
+
+    /// Rows `[n, inputs]` times the weight, `[n, outputs]`.
+    pub(crate) fn product(&self, rows: &[f32]) -> Vec<f32> {
+        let Shape { k, m, .. } = self.shape;
+        match &self.elements {
+            Elements::Panels(kernel, lines) => multiply(*kernel, lines, self.shape, rows),
+            Elements::Rows(values) => {
+                let mut weight = buffer(k * m);
+                let tasks = weight.chunks_mut(WIDENED).zip(values.chunks(WIDENED)).collect();
+                blocks::run(tasks, k * m, |(out, values): (&mut [f32], &[u16])| {
+                    out.iter_mut().zip(values).for_each(|(out, x)| *out = widened(*x));
+                });
+                multiply_rounded(&weight, rows, k, m)
+            }
+        }
+    }
+
+    /// Rows `[n, outputs]` times the transposed weight, `[n, inputs]`.
+    pub(crate) fn transposed_product(&self, rows: &[f32]) -> Vec<f32> {
+        let shape = self.shape.transposed();
+        let Shape { k, m, .. } = shape;
+        match &self.elements {
+            Elements::Panels(kernel, lines) => multiply(*kernel, &panels::turned(lines, self.shape), shape, rows),
+            Elements::Rows(values) => {
+                let mut weight = buffer(k * m);
+                let tasks = weight.chunks_mut(TURNED * m).enumerate().collect();
+                blocks::run(tasks, k * m, |(part, out): (usize, &mut [f32])| {
+                    for (at, out) in out.chunks_exact_mut(m).enumerate() {
+                        let column = values[part * TURNED + at..].iter().step_by(k);
+                        out.iter_mut().zip(column).for_each(|(out, x)| *out = widened(*x));
+                    }
+                });
+                multiply_rounded(&weight, rows, k, m)
+            }
+        }
+    }
+}
+
+/// `rows` `[n, k]`, rounded, times a matrix `[k, m]` of rounded numbers, in float32.
+fn multiply_rounded(weight: &[f32], rows: &[f32], k: usize, m: usize) -> Vec<f32> {
+    let n = rows.len() / k;
+    let mut left: Buffer<f32> = buffer(rows.len());
+    for (out, x) in left.iter_mut().zip(rows) {
+        *out = widened(rounded(*x));
+    }
+    let mut out = vec![0.0; n * m];
+    multiply_together(&mut out, &left, weight, [n, k, m]);
+    out
+}
+
+/// `rows` `[n, k]` times the panels of a matrix `[k, m]`. No sum depends on the number of threads.
+fn multiply(kernel: Kernel, panels: &[Line], shape: Shape, rows: &[f32]) -> Vec<f32> {
+    let Shape { k, m, parts } = shape;
+    let n = rows.len() / k;
+    let in_tiles = kernel == Kernel::Amx && n > FEW;
+    let mut out = vec![0.0; n * m];
+    let left = left_operand(rows, n, shape, in_tiles);
+    let width = shape.steps() * parts;
+    let (together, count) = match in_tiles {
+        true => {
+            let most = TILED / (width * STEP) / TILED_ROWS.start() * TILED_ROWS.start();
+            let together = most.clamp(*TILED_ROWS.start(), *TILED_ROWS.end());
+            let count = (shape.panels() * n.div_ceil(together) / TASKS).clamp(1, PANELS);
+            (together, count)
+        }
+        false => (ROWS, PANELS),
+    };
+    // The pieces of output rows that each task writes.
+    let (strip, strips) = (count * STEP, m.div_ceil(count * STEP));
+    let mut tasks = Vec::with_capacity(n.div_ceil(together) * strips);
+    for (out, left) in out.chunks_mut(together * m).zip(left.chunks(together * width)) {
+        let mut pieces: Vec<Vec<&mut [f32]>> = (0..strips).map(|_| Vec::with_capacity(together)).collect();
+        for row in out.chunks_exact_mut(m) {
+            for (piece, part) in pieces.iter_mut().zip(row.chunks_mut(strip)) {
+                piece.push(part);
+            }
+        }
+        tasks.extend(pieces.into_iter().enumerate().map(|(i, pieces)| (i, pieces, left)));
+    }
+    blocks::run(tasks, n * k * m * parts, |(i, mut pieces, left)| {
+        let first = i * count * shape.panel();
+        let lines = &panels[first..panels.len().min(first + count * shape.panel())];
+        if in_tiles {
+            amx::multiply_panels(left, lines, parts, &mut pieces);
+            return;
+        }
+        for (number, lines) in lines.chunks_exact(shape.panel()).enumerate() {
+            avx512::multiply_panel(left, lines, parts, &mut pieces, number * STEP);
+        }
+    });
+    out
+}
+
+/// The rows of a product in lines of bfloat16 numbers: row by row, or (`in_tiles`) sixteen rows after sixteen rows, of
+/// each step and each part a line of every row. The last sixteen may end with lines of anything.
+fn left_operand(rows: &[f32], n: usize, shape: Shape, in_tiles: bool) -> Buffer<Line> {
+    let Shape { k, parts, .. } = shape;
+    let width = shape.steps() * parts;
+    // Lines from a part to the next, and rows that lie between.
+    let apart = if in_tiles { amx::TILE } else { 1 };
+    let mut left: Buffer<Line> = buffer(n.next_multiple_of(apart) * width);
+    let tasks = left.chunks_mut(ROWS * width).zip(rows.chunks(ROWS * k)).collect();
+    blocks::run(tasks, n * width * STEP, |(left, rows): (&mut [Line], &[f32])| {
+        for (i, row) in rows.chunks_exact(k).enumerate() {
+            let first = i / apart * apart * width + i % apart;
+            avx512::round_row(row, left, first, parts * apart, (parts == 2).then_some(apart));
+        }
+    });
+    left
+}
