@@ -41,6 +41,7 @@ pub use prepare::{
     LoadedBackbone, Means, PreparedData, PreparedTask, load_backbone, load_backbone_in, prepare, prepare_task,
 };
 pub use probe::{ProbeOptions, RunTime, probe};
+pub use programs::judge_programs;
 
 /// Loads everything and runs.
 pub fn run<AB: AutodiffBackend>(
@@ -223,6 +224,7 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
             test: outcome.test.clone(),
             majority,
             programs: None,
+            throughput: None,
             training_seconds: outcome.progress.seconds,
             samples_per_second: outcome.progress.samples as f64 / outcome.progress.seconds.max(1e-9),
             test_seconds: outcome.test_seconds,

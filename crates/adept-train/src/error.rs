@@ -483,7 +483,9 @@ pub enum TrainError {
         task: String,
     },
     /// A task of programs where rows with labels, scores or texts are required.
-    #[error("task `{task}`: its targets are programs: only `adept train` and `adept reproduce` support them")]
+    #[error(
+        "task `{task}`: its targets are programs: only `adept train`, `adept reproduce` and `adept eval` support them"
+    )]
     NotRows {
         /// The task.
         task: String,

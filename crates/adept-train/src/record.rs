@@ -7,6 +7,7 @@
 mod writer;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 use adept_data::text::decoded;
@@ -220,6 +221,35 @@ fn files_beside<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<S
     }
 }
 
+/// How fast programs were written and run.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Throughput {
+    /// Tokens generated, without those of an interrupted session.
+    pub tokens: usize,
+    /// Seconds of generation.
+    pub writing_seconds: f64,
+    /// Programs run, reference solutions among them.
+    pub programs: usize,
+    /// Seconds of running them.
+    pub judging_seconds: f64,
+}
+
+impl fmt::Display for Throughput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rate = |count: usize, seconds: f64| count as f64 / seconds.max(1e-9);
+        write!(
+            f,
+            "{} tokens written in {:.0} s ({:.0} a second), {} programs run in {:.0} s ({:.1} a second)",
+            self.tokens,
+            self.writing_seconds,
+            rate(self.tokens, self.writing_seconds),
+            self.programs,
+            self.judging_seconds,
+            rate(self.programs, self.judging_seconds)
+        )
+    }
+}
+
 /// Verdicts on the programs of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ProgramTally {
@@ -296,6 +326,9 @@ pub struct RunResult {
     /// Verdicts on the generated programs, for a task of programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub programs: Option<ProgramTally>,
+    /// How fast these were written and run; missing in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throughput: Option<Throughput>,
     /// Seconds of training, without evaluation.
     pub training_seconds: f64,
     /// Training examples per second.

@@ -144,7 +144,7 @@ pub enum Profile {
     Sample,
     /// The tasks' original files (--data) on the project's small T5: takes hours
     RealSmall,
-    /// The tasks' original files (--data) on a decoder such as SmolLM2-135M (--backbone), a hundredth of the paper's
+    /// The tasks' original files (--data) on a decoder such as SmolLM2-135M (--backbone), a thirtieth of the paper's
     /// steps: takes hours
     Decoder,
     /// The paper's setting: the tasks' original files (--data), its backbone (--backbone), its number of steps

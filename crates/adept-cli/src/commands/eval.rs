@@ -2,10 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use adept_core::Intervention;
 use adept_data::{Batcher, Task};
-use adept_lab::run;
+use adept_lab::run::{self, LoadedBackbone, Means, PreparedData};
+use adept_train::TrainError;
 use adept_train::config::{self, RunConfig};
 use adept_train::evaluate::{self, EvaluationSet};
+use adept_train::observer::{self, Event, Observer as _};
+use adept_train::program;
 use adept_train::rows::BatchUse;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use serde_json::json;
@@ -15,14 +19,14 @@ use super::trained::{self, Subject};
 use super::{Setting, hub, run_failure};
 use crate::args::{Eval, Split};
 use crate::device::{WithBackend, with_backend};
-use crate::failure::{Failure, say};
-use crate::progress::{Loudness, scores};
+use crate::failure::{Failure, remark, say};
+use crate::progress::{Loudness, Progress, scores};
 
 /// Scores an adapter and prints the metrics.
 pub fn run(setting: &Setting, arguments: Eval) -> Result<(), Failure> {
     let work = Work {
         backbone: hub::backbone(&arguments.backbone)?,
-        cache: setting.means.cache.clone(),
+        means: setting.means.clone(),
         loudness: setting.loudness,
         arguments,
     };
@@ -32,7 +36,7 @@ pub fn run(setting: &Setting, arguments: Eval) -> Result<(), Failure> {
 struct Work {
     arguments: Eval,
     backbone: PathBuf,
-    cache: Option<PathBuf>,
+    means: Means,
     loudness: Loudness,
 }
 
@@ -46,7 +50,11 @@ impl WithBackend for Work {
             .in_precision(run::precision_of::<AB::InnerBackend>([&config]), &device)
             .map_err(run_failure)?;
         subject.prepare(&config, &backbone)?;
-        let task = run::prepare_task(task, &config, &backbone, self.cache.as_deref()).map_err(run_failure)?;
+        if task.is_program() {
+            let setting = (loudness, &self.means);
+            return programs(setting, &arguments, &config, (&*backbone, &*subject.adapter), &device);
+        }
+        let task = run::prepare_task(task, &config, &backbone, self.means.cache.as_deref()).map_err(run_failure)?;
         let prompt = subject.adapter.virtual_tokens();
         run::check_rows(&config, &backbone.model, prompt, &task).map_err(run_failure)?;
         let split = match arguments.split {
@@ -90,6 +98,61 @@ impl WithBackend for Work {
             scores(&found)
         ))
     }
+}
+
+/// Has the model write programs, runs them and prints pass@k.
+fn programs<B: Backend>(
+    (loudness, means): (Loudness, &Means),
+    arguments: &Eval,
+    config: &RunConfig,
+    (backbone, adapter): (&LoadedBackbone<B>, &dyn Intervention<B>),
+    device: &B::Device,
+) -> Result<(), Failure> {
+    let prepared = run::prepare(config, backbone, means).map_err(run_failure)?;
+    let PreparedData::Programs(programs) = &prepared else {
+        return Err(run_failure(TrainError::Program {
+            task: config.task.clone(),
+        }));
+    };
+    let task = programs.task.name();
+    if arguments.split == Split::Validation {
+        return Err(Failure::input(format!("task `{task}` has no validation split")).hint("leave out --split"));
+    }
+    let mut progress = Progress::new(loudness, task);
+    let mut proceed = |done, total| {
+        let split = observer::Split::Test;
+        progress.event(&Event::EvaluationProgress { split, done, total });
+        done == total || !progress.stop_requested()
+    };
+    let judged = run::judge_programs(config, backbone, programs, adapter, device, &mut proceed).map_err(run_failure)?;
+    drop(progress);
+    let Some((judged, throughput)) = judged else {
+        return Err(Failure::interrupted(
+            "stopped before all programs were judged; none was kept",
+        ));
+    };
+    let (found, tally) = (program::scores(&judged), program::tally(&judged));
+    if arguments.json {
+        let examples = programs.problems.len();
+        let object = json!({
+            "task": task, "split": "test", "examples": examples, "scores": found, "programs": tally,
+            "throughput": throughput,
+        });
+        return say(object);
+    }
+    if loudness != Loudness::Quiet {
+        remark(throughput);
+    }
+    say(format_args!(
+        "{task} test, {} problems: {}",
+        programs.problems.len(),
+        scores(&found)
+    ))?;
+    let outcomes = tally
+        .outcomes
+        .iter()
+        .map(|(outcome, count)| format!("{count} {outcome}"));
+    say(outcomes.collect::<Vec<_>>().join(", "))
 }
 
 /// Task and settings of the evaluation: those of the training, if the model records them, unless overridden.

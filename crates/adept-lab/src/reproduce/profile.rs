@@ -28,7 +28,7 @@ pub enum ProfileName {
     Sample,
     /// The user's GLUE files on the project's backbone: hours.
     RealSmall,
-    /// The user's files on the user's small decoder, a hundredth of the paper's steps: hours.
+    /// The user's files on the user's small decoder, a thirtieth of the paper's steps: hours.
     Decoder,
     /// The paper's setting: days on a CPU.
     Paper,

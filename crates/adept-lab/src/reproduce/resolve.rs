@@ -114,13 +114,17 @@ pub fn shortened(whole: &Resolved, steps: usize) -> Vec<String> {
     let tenth = (steps / 10).max(1);
     let groups = &config.optimizer;
     let mut overrides = vec![format!("train.steps={steps}"), format!("evaluation.every={every}")];
+    let common = [
+        ("prompt", &groups.prompt),
+        ("offset", &groups.offset),
+        ("full", &groups.full),
+    ];
+    let own = groups.own.iter().map(|(name, group)| (name.as_str(), group));
     overrides.extend(
-        [
-            ("prompt", &groups.prompt),
-            ("offset", &groups.offset),
-            ("full", &groups.full),
-        ]
-        .map(|(name, group)| format!("optimizer.{name}.warmup_steps={}", group.warmup_steps.min(tenth))),
+        common
+            .into_iter()
+            .chain(own)
+            .map(|(name, group)| format!("optimizer.{name}.warmup_steps={}", group.warmup_steps.min(tenth))),
     );
     overrides
 }
@@ -154,5 +158,22 @@ mod tests {
         check(&five, 250, "50", "25");
         check(&five, 100, "20", "10");
         check(&five, 3, "1", "1");
+    }
+
+    #[test]
+    fn groups_of_a_method_are_warmed_up_in_time_as_well() {
+        for method in ["lora", "mpt", "residual", "p_tuning", "prefix"] {
+            let whole = resolve(None, &[format!("adapter.method={method}")]).expect("a method");
+            let short = resolve(
+                None,
+                &[vec![format!("adapter.method={method}")], shortened(&whole, 300)].concat(),
+            );
+            let groups = short.expect("overrides of its own groups").config.optimizer;
+            let own: Vec<usize> = groups.own.values().map(|group| group.warmup_steps).collect();
+            assert!(
+                !own.is_empty() && own.iter().all(|steps| *steps <= 30),
+                "{method}: {own:?}"
+            );
+        }
     }
 }

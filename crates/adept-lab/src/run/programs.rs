@@ -1,7 +1,9 @@
 //! A run on a task of programs: training on joined rows, then generation, then judging.
 
-use adept_core::AdapterConfig;
-use adept_data::{BatchOptions, Batcher};
+use std::time::Instant;
+
+use adept_core::{AdapterConfig, Intervention};
+use adept_data::{BatchOptions, Batcher, TextTokenizer};
 use adept_models::{Backbone as _, Model};
 use adept_train::TrainError;
 use adept_train::answering::{AnswerMethod, Continuation, Labels};
@@ -9,14 +11,16 @@ use adept_train::config::RunConfig;
 use adept_train::folder;
 use adept_train::learner::{self, Job, JobTask};
 use adept_train::observer::{Event, Observer, Split};
-use adept_train::record::{MissingLayer, RunResult};
+use adept_train::record::{MissingLayer, RunResult, Throughput};
 use adept_train::rows::BatchUse;
 use adept_train::target::Target;
 use adept_train::test_answers::TestAnswers;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
 use super::{Begun, LoadedBackbone, check_positions, slots_of};
-use adept_train::program::{COMPLETIONS, Completions, JUDGED, PreparedPrograms, Writer, judge, scores, tally, write};
+use adept_train::program::{
+    COMPLETIONS, Completions, JUDGED, Judged, PreparedPrograms, Proceed, Writer, judge, scores, tally, write,
+};
 
 /// Batching options of a run on programs.
 pub(super) fn batch_options<B: Backend>(
@@ -54,6 +58,17 @@ fn check_lengths<B: Backend>(
     let rows = programs.train.iter().enumerate();
     let rows = rows.map(|(row, text)| (row, kept(text.source.len() + text.target.len())));
     check_positions(&backbone.model, "training row", prompt, rows)?;
+    check_problems(config, backbone, prompt, programs)
+}
+
+/// Refuses problems that leave no room for a token.
+fn check_problems<B: Backend>(
+    config: &RunConfig,
+    backbone: &LoadedBackbone<B>,
+    prompt: usize,
+    programs: &PreparedPrograms,
+) -> Result<(), TrainError> {
+    let input = &config.input;
     let problems = programs.problems.iter();
     let problems = problems.map(|problem| (problem.id, problem.ids.len().min(input.max_source_length) + 1));
     check_positions(&backbone.model, "problem", prompt, problems)
@@ -114,14 +129,17 @@ pub(super) fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
         observer.event(&Event::EvaluationProgress { split, done, total });
         done == total || !observer.stop_requested()
     };
-    let model = model.adapted(&*adapter);
-    let row = (model.family(), model.pad_id());
-    let writer = Writer::new(config, programs, &backbone.tokenizer, row);
-    if !write(&writer, (&*model, &*adapter), &mut file, begun.device, &mut proceed)? {
-        return stopped();
-    }
-    let (sandbox, workers) = (&programs.sandbox, programs.workers);
-    let Some(judged) = judge(sandbox, &programs.problems, &file.into_all(), workers, &mut proceed)? else {
+    let model = (&model, &*adapter);
+    let written = write_and_judge(
+        config,
+        &backbone.tokenizer,
+        programs,
+        model,
+        &mut file,
+        begun.device,
+        &mut proceed,
+    )?;
+    let Some((judged, throughput)) = written else {
         return stopped();
     };
     outcome.test = scores(&judged);
@@ -130,5 +148,63 @@ pub(super) fn finish<AB: AutodiffBackend, T: Target<AB, Backbone = Model<AB>>>(
     answers.write(&begun.folder.test_answers())?;
     let mut result = begun.result(start.clone(), &outcome, None);
     result.programs = Some(tally(&judged));
+    result.throughput = Some(throughput);
     begun.end(&start, &outcome, result, observer)
+}
+
+/// Writes the programs that `completions` lack, and judges all of them; `None` if `proceed` returns false.
+fn write_and_judge<B: Backend>(
+    config: &RunConfig,
+    tokenizer: &TextTokenizer,
+    programs: &PreparedPrograms,
+    (model, adapter): (&Model<B>, &dyn Intervention<B>),
+    completions: &mut Completions,
+    device: &B::Device,
+    proceed: &mut Proceed<'_>,
+) -> Result<Option<(Vec<Judged>, Throughput)>, TrainError> {
+    let model = model.adapted(adapter);
+    let writer = Writer::new(config, programs, tokenizer, (model.family(), model.pad_id()));
+    let (before, start) = (completions.tokens(), Instant::now());
+    if !write(&writer, (&*model, adapter), completions, device, proceed)? {
+        return Ok(None);
+    }
+    let writing_seconds = start.elapsed().as_secs_f64();
+    let tokens = completions.tokens() - before;
+    let (sandbox, workers, start) = (&programs.sandbox, programs.workers, Instant::now());
+    let judged = judge(sandbox, &programs.problems, completions.all(), workers, proceed)?;
+    Ok(judged.map(|judged| {
+        let throughput = Throughput {
+            tokens,
+            writing_seconds,
+            programs: judged.len() + programs.problems.len(),
+            judging_seconds: start.elapsed().as_secs_f64(),
+        };
+        (judged, throughput)
+    }))
+}
+
+/// Has an adapter, or a bare model, write the test's programs and judges them; `None` if `proceed` returns false.
+///
+/// # Errors
+/// Problems that leave no room for a token, a model that cannot write programs, and a sandbox that failed.
+pub fn judge_programs<B: Backend>(
+    config: &RunConfig,
+    backbone: &LoadedBackbone<B>,
+    programs: &PreparedPrograms,
+    adapter: &dyn Intervention<B>,
+    device: &B::Device,
+    proceed: &mut Proceed<'_>,
+) -> Result<Option<(Vec<Judged>, Throughput)>, TrainError> {
+    check_problems(config, backbone, adapter.virtual_tokens(), programs)?;
+    let model = (&backbone.model, adapter);
+    let mut completions = Completions::default();
+    write_and_judge(
+        config,
+        &backbone.tokenizer,
+        programs,
+        model,
+        &mut completions,
+        device,
+        proceed,
+    )
 }

@@ -27,11 +27,11 @@ pub struct Completion {
     pub tokens: usize,
 }
 
-/// The file of completions.
-#[derive(Debug)]
+/// The completions so far, and the file that keeps them.
+#[derive(Debug, Default)]
 pub struct Completions {
-    path: PathBuf,
-    file: File,
+    /// `None` where they are kept in memory alone.
+    file: Option<(PathBuf, File)>,
     /// By problem and sample.
     found: BTreeMap<(usize, usize), Completion>,
 }
@@ -84,8 +84,7 @@ impl Completions {
             .and_then(|_| file.write_all(if is_open { b"\n" } else { b"" }))
             .map_err(failed)?;
         Ok(Self {
-            path: path.to_owned(),
-            file,
+            file: Some((path.to_owned(), file)),
             found,
         })
     }
@@ -100,18 +99,17 @@ impl Completions {
     /// # Errors
     /// A file that cannot be written.
     pub fn append(&mut self, completions: Vec<Completion>) -> Result<(), TrainError> {
-        let mut text = Vec::new();
-        for completion in &completions {
-            serde_json::to_writer(&mut text, completion).map_err(|cause| {
-                TrainError::io("write", &self.path)(std::io::Error::new(std::io::ErrorKind::InvalidData, cause))
-            })?;
-            text.push(b'\n');
+        if let Some((path, file)) = &mut self.file {
+            let mut text = Vec::new();
+            for completion in &completions {
+                serde_json::to_writer(&mut text, completion).map_err(|cause| {
+                    TrainError::io("write", path)(std::io::Error::new(std::io::ErrorKind::InvalidData, cause))
+                })?;
+                text.push(b'\n');
+            }
+            let failed = TrainError::io("write", path);
+            file.write_all(&text).and_then(|()| file.sync_data()).map_err(failed)?;
         }
-        let failed = TrainError::io("write", &self.path);
-        self.file
-            .write_all(&text)
-            .and_then(|()| self.file.sync_data())
-            .map_err(failed)?;
         let keyed = completions
             .into_iter()
             .map(|found| ((found.problem, found.sample), found));
@@ -119,9 +117,15 @@ impl Completions {
         Ok(())
     }
 
+    /// Tokens of all completions.
+    #[must_use]
+    pub fn tokens(&self) -> usize {
+        self.found.values().map(|completion| completion.tokens).sum()
+    }
+
     /// All completions, by problem and sample.
-    pub fn into_all(self) -> BTreeMap<(usize, usize), Completion> {
-        self.found
+    pub fn all(&self) -> &BTreeMap<(usize, usize), Completion> {
+        &self.found
     }
 }
 
@@ -157,7 +161,7 @@ mod tests {
             }
             assert_eq!(std::fs::read(&path).expect("the file"), whole);
         }
-        let all = Completions::open(&path).expect("a whole file").into_all();
+        let all = Completions::open(&path).expect("a whole file").found;
         assert_eq!(
             all.into_values().collect::<Vec<_>>(),
             [completion(3, 0), completion(3, 1), completion(4, 0)]
