@@ -51,6 +51,11 @@ pub mod limit {
     pub const BF16_PROMPT_AFTER_3: f64 = 0.2;
     /// In bfloat16, of other tensors after three steps, which move by a thousandth of what they are.
     pub const BF16_OFFSET_AFTER_3: f64 = 5e-4;
+    /// How much smaller the tolerances are with operands in two parts: these have 2⁻⁸ of the rounding, and what the
+    /// parts leave out may be four times that.
+    pub const BF16X3: f64 = 64.0;
+    /// With operands in two parts, of margins, which are single values: at most 6.3e-4 on the project's own folders.
+    pub const BF16X3_MARGIN: f64 = 10.0 * MARGIN;
 }
 
 /// What a group holds, which decides its tolerance.
@@ -126,10 +131,14 @@ impl<'a> Group<'a> {
     /// An empty group.
     pub fn new(golden: &'a Golden, name: impl Into<String>, class: Class) -> Self {
         let relative = match golden.precision() {
-            Precision::F32 | Precision::Bf16x3 => None,
+            Precision::F32 => None,
+            Precision::Bf16x3 => class.relative_limit().map(|limit| limit / limit::BF16X3),
             Precision::Bf16 => class.relative_limit(),
         };
-        let limit = relative.unwrap_or(class.limit());
+        let limit = match (golden.precision(), class) {
+            (Precision::Bf16x3, Class::Margin) => limit::BF16X3_MARGIN,
+            _ => relative.unwrap_or(class.limit()),
+        };
         Self {
             golden,
             name: name.into(),
