@@ -1,8 +1,8 @@
 //! The two protocols as named defaults: `paper` (what the paper says) and `reference` (what the published script does).
 //!
 //! The values live in `presets/*.toml`: `paper` names every field, `reference` only what it does differently, `large`,
-//! `pt`, `residual` and `program` what both change for tasks of more than 70,000 training rows, for methods that train a
-//! prompt alone and for tasks whose targets are programs.
+//! `pt`, `residual` and `program` what both change for tasks of more than 70,000 training rows, for methods that train
+//! a prompt alone and for tasks whose targets are programs.
 
 use std::collections::BTreeMap;
 
@@ -58,6 +58,7 @@ pub(crate) fn defaults(preset: Preset, task: Option<&str>, method: Option<&str>)
         layers.extend(match method {
             Some("pt" | "p_tuning" | "mpt" | "attempt") => Some(include_str!("../presets/program-pt.toml")),
             Some("dept") => Some(include_str!("../presets/program-dept.toml")),
+            Some("lora") => Some(include_str!("../presets/program-lora.toml")),
             Some("adept") | None => Some(include_str!("../presets/program-adept.toml")),
             _ => None,
         });
@@ -116,6 +117,23 @@ mod tests {
         );
     }
 
+    /// Section 4.1: rank 16 and a rate of 1e-4 for LoRA, 1e-3 for prompts.
+    #[test]
+    fn programs_have_the_paper_s_sizes_and_rates() {
+        let of = |method: &str, key: &str| defaults(Preset::Paper, Some("mbpp"), Some(method))[key].clone();
+        assert_eq!(of("lora", "adapter.lora.rank"), Value::Integer(16));
+        assert_eq!(of("lora", "optimizer.lora.learning_rate"), Value::Float(1e-4));
+        for (method, tokens) in [("pt", 10), ("dept", 7), ("adept", 7)] {
+            assert_eq!(of(method, "adapter.virtual_tokens"), Value::Integer(tokens), "{method}");
+            assert_eq!(
+                of(method, "optimizer.prompt.learning_rate"),
+                Value::Float(1e-3),
+                "{method}"
+            );
+        }
+        assert_eq!(of("dept", "adapter.rank"), Value::Integer(3));
+    }
+
     #[test]
     fn presets_hold_every_field_and_nothing_else() {
         for preset in [Preset::Paper, Preset::Reference] {
@@ -126,6 +144,7 @@ mod tests {
                 (None, Some("lora")),
                 (None, Some("residual")),
                 (Some("mbpp"), Some("p_tuning")),
+                (Some("mbpp"), Some("lora")),
             ] {
                 let values = defaults(preset, task, method);
                 let is_meant = |own: Method| own.name() == method.unwrap_or("adept");

@@ -1,5 +1,5 @@
-//! Products with `tdpbf16ps` of AMX: each instruction adds, to sixteen rows and columns of float32 sums, the products of
-//! 32 bfloat16 numbers each.
+//! Products with `tdpbf16ps` of AMX: each instruction adds, to sixteen rows and columns of float32 sums, the products
+//! of 32 bfloat16 numbers each.
 //!
 //! Two tiles of rows and the two tiles of a panel are four tiles of sums; the other four hold a step of each. All of k
 //! goes through before a sum is stored. Intrinsics and detection are unstable in Rust, so that both are written in
@@ -129,8 +129,8 @@ mod linux {
     struct Sums([[f32; STEP]; TOGETHER]);
 
     /// Writes the products of all rows with some panels to `out`, a piece of columns for each row; columns beyond a
-    /// piece's end are left out. Operands have `parts` parts. `left` holds sixteen rows after sixteen rows: of each step
-    /// and of each part a line of every row; what it has beyond the last row may be anything.
+    /// piece's end are left out. Operands have `parts` parts. `left` holds sixteen rows after sixteen rows: of each
+    /// step and of each part a line of every row; what it has beyond the last row may be anything.
     pub(in crate::flex) fn multiply_panels(left: &[Line], panels: &[Line], parts: usize, out: &mut [&mut [f32]]) {
         let Some(width) = out.first().map(|out| out.len()) else {
             return;
