@@ -199,7 +199,7 @@ impl Whole {
                 }
                 if self.loudness != Loudness::Verbose && !self.warned {
                     // Once per grid is enough.
-                    if let Some(warning) = missing_layers(start) {
+                    if let Some(warning) = missing_layers(&start.missing_layers) {
                         self.warned = true;
                         self.line(&warning, true);
                     }
@@ -240,7 +240,7 @@ impl Whole {
         };
         self.last_line = Instant::now();
         self.line(&line, false);
-        if let (Loudness::Usual, Some(text)) = (self.loudness, unjudged(result)) {
+        if let (Loudness::Usual, Some(text)) = (self.loudness, result.programs.as_ref().and_then(unjudged)) {
             self.line(&format!("{}: {text}", self.label), false);
         }
         self.show();

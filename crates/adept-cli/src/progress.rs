@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use adept_data::SplitLosses;
 use adept_lab::report::text::{duration, thousands};
 use adept_train::observer::{Event, Observer, Split};
-use adept_train::record::{Evaluation, RunResult, Scores, Start};
+use adept_train::record::{Evaluation, MissingLayer, ProgramTally, RunResult, Scores};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::remark;
@@ -117,18 +117,18 @@ impl Progress {
             duration(result.training_seconds),
             result.samples_per_second
         ));
-        if let Some(text) = unjudged(result) {
+        if let Some(text) = result.programs.as_ref().and_then(unjudged) {
             self.line(&text);
         }
     }
 }
 
 /// Warning, shown even in quiet mode, that programs will run in an incomplete sandbox.
-pub fn missing_layers(start: &Start) -> Option<String> {
-    if start.missing_layers.is_empty() {
+pub fn missing_layers(layers: &[MissingLayer]) -> Option<String> {
+    if layers.is_empty() {
         return None;
     }
-    let each = start.missing_layers.iter().map(|missing| {
+    let each = layers.iter().map(|missing| {
         let remedy = if missing.remedy.is_empty() { "" } else { ": " };
         format!("\n  {} ({}){remedy}{}", missing.layer, missing.reason, missing.remedy)
     });
@@ -139,8 +139,7 @@ pub fn missing_layers(start: &Start) -> Option<String> {
 }
 
 /// Number of programs the sandbox could not judge, with reasons.
-pub fn unjudged(result: &RunResult) -> Option<String> {
-    let programs = result.programs.as_ref()?;
+pub fn unjudged(programs: &ProgramTally) -> Option<String> {
     Some(format!(
         "{} programs were not judged and count as not passed, most often because: {}",
         thousands(programs.unjudged()),
@@ -161,7 +160,7 @@ impl Observer for Progress {
     fn event(&mut self, event: &Event<'_>) {
         match event {
             Event::Start(start) => {
-                if let Some(warning) = missing_layers(start) {
+                if let Some(warning) = missing_layers(&start.missing_layers) {
                     match &self.bar {
                         Some(bar) => bar.println(warning),
                         None => remark(warning),

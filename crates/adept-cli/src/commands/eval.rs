@@ -10,6 +10,7 @@ use adept_train::config::{self, RunConfig};
 use adept_train::evaluate::{self, EvaluationSet};
 use adept_train::observer::{self, Event, Observer as _};
 use adept_train::program;
+use adept_train::record::MissingLayer;
 use adept_train::rows::BatchUse;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use serde_json::json;
@@ -20,7 +21,7 @@ use super::{Setting, hub, run_failure};
 use crate::args::{Eval, Split};
 use crate::device::{WithBackend, with_backend};
 use crate::failure::{Failure, remark, say};
-use crate::progress::{Loudness, Progress, scores};
+use crate::progress::{self, Loudness, Progress, scores};
 
 /// Scores an adapter and prints the metrics.
 pub fn run(setting: &Setting, arguments: Eval) -> Result<(), Failure> {
@@ -118,6 +119,9 @@ fn programs<B: Backend>(
     if arguments.split == Split::Validation {
         return Err(Failure::input(format!("task `{task}` has no validation split")).hint("leave out --split"));
     }
+    let is_told = loudness != Loudness::Quiet;
+    let missing = progress::missing_layers(&MissingLayer::all(programs.sandbox.layers()));
+    missing.iter().filter(|_| is_told).for_each(remark);
     let mut progress = Progress::new(loudness, task);
     let mut proceed = |done, total| {
         let split = observer::Split::Test;
@@ -140,8 +144,9 @@ fn programs<B: Backend>(
         });
         return say(object);
     }
-    if loudness != Loudness::Quiet {
+    if is_told {
         remark(throughput);
+        progress::unjudged(&tally).iter().for_each(remark);
     }
     say(format_args!(
         "{task} test, {} problems: {}",

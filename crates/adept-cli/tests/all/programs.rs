@@ -154,18 +154,23 @@ fn programs_are_trained_on_written_and_judged() {
     let eval = |more: &[String]| {
         let mut arguments = vec!["eval".to_owned(), format!("--backbone={}", codegen().display())];
         arguments.extend(told.map(|(key, path)| format!("--{key}={}", path.display())));
-        arguments.extend(["--json".to_owned(), "--set=evaluation.max_new_tokens=6".to_owned()]);
+        arguments.push("--set=evaluation.max_new_tokens=6".to_owned());
         arguments.extend_from_slice(more);
         finish(command(arguments))
     };
-    let again = eval(&[format!("--adapter={}", out.join("best").display())]).succeeded();
+    let as_json = "--json".to_owned();
+    let again = eval(&[format!("--adapter={}", out.join("best").display()), as_json.clone()]).succeeded();
     let again: Value = serde_json::from_str(&again.out).expect("an object");
     assert_eq!(again["scores"], result["test"]);
     assert_eq!(again["programs"], result["programs"]);
     assert_eq!(again["throughput"]["tokens"], result["throughput"]["tokens"]);
     assert_eq!(again["examples"], PROBLEMS / 2);
-    let bare: Value = serde_json::from_str(&eval(&[]).succeeded().out).expect("an object");
+    let bare: Value = serde_json::from_str(&eval(&[as_json]).succeeded().out).expect("an object");
     assert_eq!(bare["scores"], value!({"pass_at_1": 0.0}));
+    let told = eval(&[]).succeeded();
+    let begins = format!("little test, {} problems: pass_at_1 0.00\n", PROBLEMS / 2);
+    assert!(told.out.starts_with(&begins), "{}", told.out);
+    assert!(told.err.contains(" tokens written in "), "{}", told.err);
     eval(&["--split=validation".to_owned()]).failed(2, &["task `little` has no validation split"]);
 
     // The same run with these programs in place of the model's.
