@@ -4,7 +4,7 @@
 //! everything that a product does (rounding, packing rows, allocating its result): the median of several rounds, in
 //! which the precisions take turns, of the product and of its way back. KERNEL is one of those that the first line
 //! names; `RAYON_NUM_THREADS` sets the number of threads.
-#![allow(clippy::print_stdout, missing_docs)]
+#![allow(clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     if let Some(kernel) = std::env::args().nth(1)
         && let Err(error) = force_kernel(&kernel)
     {
-        println!("error: {error}");
+        eprintln!("error: {error}");
         return ExitCode::from(2);
     }
     let available = kernels().into_iter().filter(|kernel| kernel.is_available);

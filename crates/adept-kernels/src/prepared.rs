@@ -61,8 +61,8 @@ impl fmt::Display for Precision {
     }
 }
 
-/// Name of rounded operands in float32 products.
-const ROUNDED: &str = "rounded";
+/// Name of rounded operands in float32 products, on every backend.
+pub(crate) const ROUNDED: &str = "rounded";
 
 /// What a precision below float32 has made of a weight. On the flex backend the weight itself, rounded or split and
 /// packed for products, in two bytes an element or in four; elsewhere nothing, and operands are rounded anew in each

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use super::{amx, avx512};
+use crate::prepared::ROUNDED;
 
 /// How the products are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +28,7 @@ impl Kernel {
         match self {
             Self::Amx => "amx-bf16",
             Self::Avx512 => "avx512-bf16",
-            Self::Rounded => "rounded",
+            Self::Rounded => ROUNDED,
         }
     }
 
