@@ -2,7 +2,7 @@
 //!
 //! Training allocates and frees the same large tensors at every step. By default the allocator returns freed pages to
 //! the system after ten milliseconds, so a step that takes a second faults most of them in again, zeroed by the kernel:
-//! about a tenth of its time. Pages are therefore retained for longer than a step.
+//! about a tenth of its time. The delay counts from the first page that waits, so that it has to be far longer than a step.
 
 use std::ffi::c_long;
 
@@ -13,7 +13,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 
 /// Milliseconds for which a freed page is retained.
-const KEEP: c_long = 5_000;
+const KEEP: c_long = 600_000;
 
 /// Returns retained pages to the system.
 pub fn give_back() {

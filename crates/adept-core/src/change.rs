@@ -7,7 +7,6 @@
 
 use adept_kernels::product;
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
@@ -20,25 +19,28 @@ pub struct LowRank<B: Backend> {
     pub b: Tensor<B, 2>,
     /// Factor of the product.
     pub scale: f64,
-    /// Applied to the product's input only; inactive on backends without autodiff.
-    pub dropout: Dropout,
+    /// Rate of dropout on the product's input, on backends with autodiff only.
+    pub dropout: f64,
+}
+
+/// Dropout on backends with autodiff, which training runs on; elsewhere nothing.
+pub(crate) fn dropped_in_training<B: Backend>(x: Tensor<B, 2>, rate: f64) -> Tensor<B, 2> {
+    match B::ad_enabled(&x.device()) {
+        true => adept_kernels::dropout(x, rate),
+        false => x,
+    }
 }
 
 impl<B: Backend> LowRank<B> {
     /// The product of `a` `[in, r]` and `b` `[r, out]`.
     pub fn new(a: Tensor<B, 2>, b: Tensor<B, 2>, scale: f64, dropout: f64) -> Self {
-        Self {
-            a,
-            b,
-            scale,
-            dropout: DropoutConfig::new(dropout).init(),
-        }
+        Self { a, b, scale, dropout }
     }
 
     /// The update for inputs `[n, in]`: `[n, out]`.
     fn added(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
         // Scaling the thin factor costs r multiplications per row instead of `out`.
-        let thin = product(self.dropout.forward(x), self.a.clone());
+        let thin = product(dropped_in_training(x, self.dropout), self.a.clone());
         let thin = if self.scale == 1.0 { thin } else { thin * self.scale };
         product(thin, self.b.clone())
     }

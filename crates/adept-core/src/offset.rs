@@ -5,11 +5,11 @@
 
 use adept_kernels::product;
 use burn::module::{Module, Param};
-use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 
+use crate::change::dropped_in_training;
 use crate::init::uniform_matrix;
 use crate::{AdeptConfig, CoreError, DeptConfig, FanIn};
 
@@ -27,8 +27,8 @@ pub struct AdaptiveOffset<B: Backend> {
     pub w_up: Param<Tensor<B, 2>>,
     /// Bias of the offset, `[d]`.
     pub b2: Param<Tensor<B, 1>>,
-    /// Applied before the ReLU; inactive on backends without autodiff.
-    pub dropout: Dropout,
+    /// Rate of dropout before the ReLU, on backends with autodiff only.
+    pub dropout: f64,
 }
 
 impl<B: Backend> AdaptiveOffset<B> {
@@ -57,14 +57,14 @@ impl<B: Backend> AdaptiveOffset<B> {
             b1: Param::from_tensor(b1),
             w_up: Param::from_tensor(w_up),
             b2: Param::from_tensor(b2),
-            dropout: DropoutConfig::new(dropout).init(),
+            dropout,
         }
     }
 
     /// Offsets of embeddings, `[tokens, d]` to `[tokens, d]`.
     pub fn forward(&self, embeddings: Tensor<B, 2>) -> Tensor<B, 2> {
         let bottleneck = product(embeddings, self.w_down.val()) + self.b1.val().unsqueeze::<2>();
-        let bottleneck = relu(self.dropout.forward(bottleneck));
+        let bottleneck = relu(dropped_in_training(bottleneck, self.dropout));
         product(bottleneck, self.w_up.val()) + self.b2.val().unsqueeze::<2>()
     }
 }

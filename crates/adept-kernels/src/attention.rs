@@ -2,7 +2,7 @@
 //! factor into `q`).
 
 use burn::tensor::activation::softmax;
-use burn::tensor::{Bool, Distribution, Tensor, backend::Backend};
+use burn::tensor::{Bool, Tensor, backend::Backend};
 
 use crate::Segments;
 
@@ -191,11 +191,7 @@ pub fn attention<B: Backend>(
     if let Some(added) = bias.combined.clone().or_else(|| bias.combine(Some(q))) {
         scores = scores + added;
     }
-    let mut weights = softmax(scores, 3);
-    if dropout > 0.0 {
-        let keep = weights.random_like(Distribution::Bernoulli(1.0 - dropout));
-        weights = weights * keep * (1.0 / (1.0 - dropout));
-    }
+    let weights = crate::dropout(softmax(scores, 3), dropout);
     let value = split(value);
     let read = match q {
         1 => (weights.swap_dims(2, 3) * value).sum_dim(2),

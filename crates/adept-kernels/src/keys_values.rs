@@ -8,7 +8,8 @@
 use burn::tensor::activation::softmax;
 use burn::tensor::{Tensor, backend::Backend};
 
-use crate::sublayer::{Settings, dropout, linear};
+use crate::dropout;
+use crate::sublayer::{Settings, linear};
 use crate::{AttentionBias, Map, attention};
 
 /// Keys and values of a memory, made once and used by each pass over it.

@@ -11,6 +11,7 @@
 
 mod activation;
 mod attention;
+mod dropout;
 mod embedding;
 mod head;
 mod kernel;
@@ -30,6 +31,7 @@ mod flex;
 
 pub use activation::{gated_gelu, gated_silu, gelu_tanh, relu};
 pub use attention::{AttentionBias, attention};
+pub use dropout::dropout;
 pub use embedding::embedding;
 pub use head::{head_log_probabilities, head_loss};
 pub use kernel::{KernelError, KernelInfo, force_kernel, kernels};

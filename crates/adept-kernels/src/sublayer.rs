@@ -6,10 +6,10 @@
 //! dozen rows from start to end, and one product yields queries, keys and values. With large weights the big products
 //! dominate, and these are better split by columns, as in the composed form.
 
-use burn::tensor::{Distribution, Tensor, backend::Backend};
+use burn::tensor::{Tensor, backend::Backend};
 
 pub use crate::keys_values::{KeysValues, States};
-use crate::{AttentionBias, Prepared, attention, gated_gelu, relu, rms_norm};
+use crate::{AttentionBias, Prepared, attention, dropout, gated_gelu, relu, rms_norm};
 
 /// Maximum number of weight elements of a sublayer that is assumed to stay in a cache (2 MiB).
 #[cfg(feature = "flex")]
@@ -96,17 +96,6 @@ pub fn linear_rows<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tensor<
         _ => {}
     }
     crate::product(x, weight)
-}
-
-/// Zeroes values with probability `rate` and scales the rest by `1/(1 - rate)`; uses the device's random stream.
-pub fn dropout<B: Backend>(x: Tensor<B, 3>, rate: f64) -> Tensor<B, 3> {
-    if rate == 0.0 {
-        return x;
-    }
-    let keep = x
-        .random_like(Distribution::Bernoulli(1.0 - rate))
-        .mul_scalar(1.0 / (1.0 - rate));
-    x * keep
 }
 
 /// `x + attention(norm(x))` for `x` `[b, n, d]`.

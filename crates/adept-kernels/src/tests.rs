@@ -4,6 +4,7 @@
 //! below 2e-5 relative to the largest element.
 
 mod decoder;
+mod dropout;
 mod layers;
 mod precision;
 mod segments;
@@ -40,6 +41,12 @@ fn leaf<B: AutodiffBackend, const D: usize>(shape: [usize; D], seed: u64) -> Ten
 fn weighed<B: AutodiffBackend, const D: usize>(out: Tensor<B, D>) -> Tensor<B, 1> {
     let weights = TensorData::new(numbers(out.shape().num_elements(), 99), out.shape());
     (out.clone() * Tensor::from_data(weights, &out.device())).sum()
+}
+
+/// Held by a test that seeds or draws the device's random numbers, of which there is one stream in a process.
+fn draws_alone() -> std::sync::MutexGuard<'static, ()> {
+    static STREAM: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    STREAM.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 type Figures = Vec<(&'static str, Vec<f32>)>;

@@ -19,8 +19,8 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 struct Segment<B: Backend> {
     input: Tensor<B, 3>,
     output: Tensor<B, 3>,
-    /// Of the device's random numbers, if it draws any: the same both times.
-    seed: Option<u64>,
+    /// Of the device's random numbers, the same both times. A method may draw some where the model draws none.
+    seed: u64,
     compute: Box<dyn Fn(Tensor<B, 3>) -> Tensor<B, 3>>,
 }
 
@@ -39,15 +39,14 @@ impl<B: Backend> Tape<B> {
         }
     }
 
-    /// What `compute` makes of `input`, as a new leaf of the graph. `is_random` if it draws random numbers.
+    /// What `compute` makes of `input`, as a new leaf of the graph.
     pub(crate) fn segment(
         &self,
         input: Tensor<B, 3>,
-        is_random: bool,
         compute: impl Fn(Tensor<B, 3>) -> Tensor<B, 3> + 'static,
     ) -> Tensor<B, 3> {
         let number = self.segments.borrow().len() as u64;
-        let seed = is_random.then(|| self.seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+        let seed = self.seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let untracked = input.clone().detach().set_require_grad(false);
         let output = run(&compute, untracked, seed).detach().set_require_grad(true);
         self.segments.borrow_mut().push(Segment {
@@ -60,14 +59,8 @@ impl<B: Backend> Tape<B> {
     }
 }
 
-fn run<B: Backend>(
-    compute: &dyn Fn(Tensor<B, 3>) -> Tensor<B, 3>,
-    input: Tensor<B, 3>,
-    seed: Option<u64>,
-) -> Tensor<B, 3> {
-    if let Some(seed) = seed {
-        B::seed(&input.device(), seed);
-    }
+fn run<B: Backend>(compute: &dyn Fn(Tensor<B, 3>) -> Tensor<B, 3>, input: Tensor<B, 3>, seed: u64) -> Tensor<B, 3> {
+    B::seed(&input.device(), seed);
     compute(input)
 }
 

@@ -185,11 +185,11 @@ impl MethodConfig for AdeptConfig {
 
     fn check_constants<B: Backend>(&self, module: &PromptAdapter<B>) -> Result<(), CoreError> {
         match &module.offset {
-            Some(Offset::Adaptive(offset)) if offset.dropout.prob != self.dropout => Err(refuse(
+            Some(Offset::Adaptive(offset)) if offset.dropout != self.dropout => Err(refuse(
                 Method::Adept,
                 "dropout",
                 "the value the adapter computes with",
-                format!("{} (the adapter's is {})", self.dropout, offset.dropout.prob),
+                format!("{} (the adapter's is {})", self.dropout, offset.dropout),
             )),
             _ => Ok(()),
         }

@@ -1,9 +1,9 @@
 //! Attention with capped scores (Gemma 2, arXiv 2408.00118, section 2), in burn's own operations on every backend: the
 //! fused kernels know no caps.
 
+use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Distribution, Tensor};
 
 use super::attention::Scoring;
 
@@ -30,11 +30,7 @@ pub(super) fn capped<B: Backend>(
     if let Some(cap) = scoring.cap {
         scores = scores.div_scalar(cap).tanh().mul_scalar(cap);
     }
-    let mut weights = softmax(scores + added.clone(), 3);
-    if dropout > 0.0 {
-        let keep = weights.random_like(Distribution::Bernoulli(1.0 - dropout));
-        weights = weights * keep * (1.0 / (1.0 - dropout));
-    }
+    let weights = adept_kernels::dropout(softmax(scores + added.clone(), 3), dropout);
     let read = weights.matmul(shared(values));
     read.swap_dims(1, 2).reshape([b, n, inner])
 }

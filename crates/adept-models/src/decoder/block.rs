@@ -1,7 +1,6 @@
 //! A block: attention and feed-forward layer with their norms and residual connections.
 
-use adept_kernels::RotaryAngles;
-use adept_kernels::sublayer::dropout;
+use adept_kernels::{RotaryAngles, dropout};
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};

@@ -1,8 +1,7 @@
 //! The model: embedding, blocks, head, and the implementation of the backbone traits.
 
 use adept_core::{AdaptedInput, ModelSites, SideNetwork};
-use adept_kernels::product;
-use adept_kernels::sublayer::dropout;
+use adept_kernels::{dropout, product};
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
@@ -104,7 +103,7 @@ impl<B: Backend> Decoder<B> {
                 Some(tape) => {
                     let (block, config, angles) = (block.clone(), config.clone(), angles.clone());
                     let reading = reading.apart();
-                    tape.segment(x, reading.dropout() > 0.0, move |x| {
+                    tape.segment(x, move |x| {
                         block.forward([number, number], x, &config, &angles, &mut reading.apart())
                     })
                 }

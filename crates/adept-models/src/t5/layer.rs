@@ -4,8 +4,8 @@
 //! linear maps. Shapes: `b` batch, `n` slots, `d` d_model, `i` heads × channels per head.
 
 use adept_core::Beside;
-use adept_kernels::sublayer::{self, AttentionWeights, FeedForwardWeights, KeysValues, Settings, dropout};
-use adept_kernels::{AttentionBias, attention, gated_gelu, relu};
+use adept_kernels::sublayer::{self, AttentionWeights, FeedForwardWeights, KeysValues, Settings};
+use adept_kernels::{AttentionBias, attention, dropout, gated_gelu, relu};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;

@@ -4,7 +4,8 @@
 //! stack holds it. Bias and mask are combined once per pass.
 
 use adept_core::Beside;
-use adept_kernels::sublayer::{KeysValues, Settings, dropout};
+use adept_kernels::dropout;
+use adept_kernels::sublayer::{KeysValues, Settings};
 use adept_kernels::{AttentionBias, Segments};
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
@@ -130,7 +131,7 @@ impl<B: Backend> Stack<B> {
             None => block.encode(x, bias, pass),
             Some(tape) => {
                 let (block, bias) = (block.clone(), bias.clone());
-                tape.segment(x, pass.dropout > 0.0, move |x| block.encode(x, &bias, pass))
+                tape.segment(x, move |x| block.encode(x, &bias, pass))
             }
         })
     }

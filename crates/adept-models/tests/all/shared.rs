@@ -9,7 +9,7 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 use burn_flex::Flex;
 
-use crate::common::{AB, close, decoder_config};
+use crate::common::{AB, close, decoder_config, draws_alone};
 
 /// Slots in front of every row.
 const SHARED: usize = 5;
@@ -67,6 +67,8 @@ fn figures(model: &Decoder<AB>, shared: usize, tape: Option<Tape<AB>>) -> [Vec<f
 }
 
 fn check(own: &str) {
+    // A tape seeds.
+    let _alone = draws_alone();
     let inner = Decoder::<Flex>::random(&decoder_config(own), 5, &Default::default()).unwrap();
     let model = Module::<AB>::no_grad(Decoder::<AB>::from_inner(inner));
     assert_eq!(model.d_model(), CHANNELS);
