@@ -82,6 +82,16 @@ impl Segments {
         self.rows.last().map_or(self.shared, |last| last.start + last.length)
     }
 
+    /// Where a slot of a row lies in `[1, t, d]`; that of a hidden slot is any.
+    #[must_use]
+    pub fn place(&self, row: usize, slot: usize) -> usize {
+        let own = self.rows[row];
+        match slot < self.shared {
+            true => slot,
+            false => own.start + slot.saturating_sub(own.first).min(own.length - 1),
+        }
+    }
+
     /// Number of batch rows, b.
     #[cfg(feature = "flex")]
     pub(crate) fn batch(&self) -> usize {
@@ -197,6 +207,25 @@ mod tests {
         assert_eq!(of(&["110", "000"], 0), None);
         assert_eq!(of(&["11111111111", "11111111110"], 0), None);
         assert!(of(&["1111111111", "1111111110"], 0).is_some());
+    }
+
+    #[test]
+    fn a_slot_lies_where_its_row_does() {
+        let rows = [[true, true, false, true, true], [true, true, true, false, false]];
+        let rows = rows.iter().map(<[bool; 5]>::as_slice);
+        let segments = Segments::of_rows(rows, 5, 2).expect("a third is hidden");
+        // Two shared, two of the first row, one of the second.
+        let places: Vec<usize> = [(0, 0), (0, 1), (0, 3), (0, 4), (1, 1), (1, 2)]
+            .iter()
+            .map(|&(row, slot)| segments.place(row, slot))
+            .collect();
+        assert_eq!(places, [0, 1, 2, 3, 1, 4]);
+        let hidden = [(0, 2), (1, 3), (1, 4)];
+        assert!(
+            hidden
+                .iter()
+                .all(|&(row, slot)| segments.place(row, slot) < segments.total())
+        );
     }
 
     #[test]

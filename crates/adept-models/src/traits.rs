@@ -14,6 +14,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
 
 use crate::FirstAttention;
+use crate::causal::Wanted;
 use crate::linear::MergeDirection;
 use crate::places::Places;
 use crate::tape::Tape;
@@ -243,6 +244,20 @@ pub trait CausalBackbone<B: Backend>: Backbone<B> {
         positions: Tensor<B, 2, Int>,
         dropout: f64,
     ) -> Tensor<B, 3>;
+
+    /// [`Self::hidden_on`] of visible `slots` alone, counted row by row: `[slots, d_model]`. A model may leave out what
+    /// is read by no other.
+    fn hidden_at(
+        &self,
+        tape: Option<&Tape<B>>,
+        input: AdaptedInput<B>,
+        positions: Tensor<B, 2, Int>,
+        slots: &[usize],
+        dropout: f64,
+    ) -> Tensor<B, 2> {
+        let hidden = self.hidden_on(tape, input, positions, dropout);
+        Wanted::Slots(slots).of(hidden).squeeze_dim(0)
+    }
 
     /// Logits `[rows, vocab]` for selected hidden states `[rows, d_model]`.
     fn head(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2>;

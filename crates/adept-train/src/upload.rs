@@ -33,18 +33,20 @@ pub fn positions<B: Backend>(batch: &Batch, prompt: usize, device: &B::Device) -
 }
 
 /// For joined rows after `prompt` virtual tokens: indices of the slots that predict a label, into the flattened
-/// `[batch · (prompt + source)]`, and the labels, both `[count]`.
+/// `[batch · (prompt + source)]`, and the labels, as many.
 pub(crate) fn labelled<B: Backend>(
     batch: &Batch,
     prompt: usize,
     device: &B::Device,
-) -> (Tensor<B, 1, Int>, Tensor<B, 1, Int>) {
+) -> (Vec<usize>, Tensor<B, 1, Int>) {
     let (before, labels) = labelled_slots(batch, prompt);
-    let vector = |values: Vec<i32>| {
-        let count = values.len();
-        Tensor::from_data(TensorData::new(values, [count]), device)
-    };
-    (vector(before), vector(labels))
+    (before, vector(labels, device))
+}
+
+/// Numbers `[count]`.
+pub(crate) fn vector<B: Backend>(values: Vec<i32>, device: &B::Device) -> Tensor<B, 1, Int> {
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count]), device)
 }
 
 fn matrix<B: Backend>(values: Vec<i32>, shape: [usize; 2], device: &B::Device) -> Tensor<B, 2, Int> {
@@ -53,13 +55,13 @@ fn matrix<B: Backend>(values: Vec<i32>, shape: [usize; 2], device: &B::Device) -
 
 /// A label is predicted by the preceding slot. A label in the first slot does not count if there is no soft prompt
 /// before it.
-fn labelled_slots(batch: &Batch, prompt: usize) -> (Vec<i32>, Vec<i32>) {
+fn labelled_slots(batch: &Batch, prompt: usize) -> (Vec<usize>, Vec<i32>) {
     let width = prompt + batch.source_width;
     let (mut before, mut labels) = (Vec::new(), Vec::new());
     for (row, own) in batch.labels.chunks(batch.source_width).enumerate() {
         for (slot, &label) in own.iter().enumerate() {
             if label != IGNORED_LABEL && prompt + slot > 0 {
-                before.push((row * width + prompt + slot - 1) as i32);
+                before.push(row * width + prompt + slot - 1);
                 labels.push(label);
             }
         }

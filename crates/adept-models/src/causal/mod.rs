@@ -8,9 +8,11 @@ mod cache;
 mod capped;
 mod reading;
 mod rotary;
+mod wanted;
 
 pub(crate) use attention::{Scoring, attend, behind};
 pub use cache::CausalCache;
 pub(crate) use cache::Text;
 pub(crate) use reading::{Reading, Sight};
 pub use rotary::Rotary;
+pub(crate) use wanted::{Choice, Wanted};

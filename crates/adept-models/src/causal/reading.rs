@@ -5,6 +5,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
 
 use super::cache::CausalCache;
+use super::wanted::{Choice, Wanted};
 
 /// What the attentions of a stack ask of a pass.
 #[derive(Debug, Clone, Copy, Default)]
@@ -86,6 +87,14 @@ impl<B: Backend> Shared<B> {
     /// The shared ones `[1, m, d]` of `[1, m + b·n, d]`.
     pub fn first(&self, x: &Tensor<B, 3>) -> Tensor<B, 3> {
         x.clone().narrow(1, 0, self.slots)
+    }
+
+    /// Where a slot of a row lies in `[1, m + b·n, d]`.
+    fn place(&self, row: usize, slot: usize) -> usize {
+        match slot.checked_sub(self.slots) {
+            Some(own) => self.slots + row * self.rows[1] + own,
+            None => slot,
+        }
     }
 
     /// Those of the rows, `[b, n, d]`.
@@ -243,6 +252,22 @@ impl<'a, B: Backend> Reading<'a, B> {
             Slots::Visible(segments) => segments.padded(x),
             Slots::Shared(shared) => shared.whole(&x),
         }
+    }
+
+    /// Where wanted slots of rows of `n` lie in the states of the pass; `None` if they are to be taken of what it makes
+    /// of all.
+    pub fn choice(&self, wanted: Wanted<'_>, n: usize, device: &B::Device) -> Option<Choice<B>> {
+        let slots = match wanted {
+            Wanted::All => return None,
+            Wanted::Last => return (n > 1 && matches!(self.slots, Slots::Rows)).then_some(Choice::Last),
+            Wanted::Slots(slots) => slots,
+        };
+        let place = |&slot: &usize| match &self.slots {
+            Slots::Rows => slot,
+            Slots::Visible(segments) => segments.place(slot / n, slot % n),
+            Slots::Shared(shared) => shared.place(slot / n, slot % n),
+        };
+        Some(Choice::places(slots.iter().map(place).collect(), device))
     }
 
     /// The dropout rate.

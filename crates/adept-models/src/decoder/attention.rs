@@ -8,7 +8,7 @@ use burn::tensor::backend::Backend;
 use super::block::Angles;
 use super::config::DecoderConfig;
 use super::norm::Norm;
-use crate::causal::{Reading, attend};
+use crate::causal::{Choice, Reading, attend};
 use crate::linear::Linear;
 use crate::places::Attached;
 
@@ -71,7 +71,7 @@ impl<B: Backend> Projections<B> {
 }
 
 impl<B: Backend> Attention<B> {
-    /// The attention of block `block`, whose keys and values the cache has under `number`.
+    /// The attention of block `block`, whose keys and values the cache has under `number`, of all slots or `only` some.
     pub(super) fn forward(
         &self,
         [number, block]: [usize; 2],
@@ -79,6 +79,7 @@ impl<B: Backend> Attention<B> {
         config: &DecoderConfig,
         angles: &Angles<B>,
         reading: &mut Reading<'_, B>,
+        only: Option<&Choice<B>>,
     ) -> Tensor<B, 3> {
         let [query, key, value] = self.projections.forward(x, config);
         let epsilon = config.norm_epsilon;
@@ -100,6 +101,10 @@ impl<B: Backend> Attention<B> {
             &self.attached,
             reading,
         );
+        let context = match only {
+            Some(only) => only.of(context),
+            None => context,
+        };
         self.attached.after(self.output.forward(context))
     }
 }

@@ -10,7 +10,7 @@ use super::config::{DecoderConfig, Residual};
 use super::feed_forward::FeedForward;
 use super::norm::Norm;
 use super::rope::Rope;
-use crate::causal::Reading;
+use crate::causal::{Choice, Reading};
 
 /// One block.
 #[derive(Module, Debug)]
@@ -61,6 +61,7 @@ impl<B: Backend> Angles<B> {
 
 impl<B: Backend> Block<B> {
     /// Block `block` of the model, or the one beside it, which the cache has under `number`; `config` has its widths.
+    /// What leaves it are all slots or `only` some.
     pub(super) fn forward(
         &self,
         places: [usize; 2],
@@ -68,7 +69,12 @@ impl<B: Backend> Block<B> {
         config: &DecoderConfig,
         angles: &Angles<B>,
         reading: &mut Reading<'_, B>,
+        only: Option<&Choice<B>>,
     ) -> Tensor<B, 3> {
+        let chosen = |x: Tensor<B, 3>| match only {
+            Some(only) => only.of(x),
+            None => x,
+        };
         let epsilon = config.norm_epsilon;
         let rate = if config.drops_layers { reading.dropout() } else { 0.0 };
         let leaving = |y: Tensor<B, 3>, norm: &Option<Norm<B>>| {
@@ -79,7 +85,10 @@ impl<B: Backend> Block<B> {
             dropout(y, rate)
         };
         let normed = self.before_attention.forward(x.clone(), epsilon);
-        let attended = self.attention.forward(places, normed.clone(), config, angles, reading);
+        let attended = self
+            .attention
+            .forward(places, normed.clone(), config, angles, reading, only);
+        let x = chosen(x);
         let attended = leaving(attended, &self.after_attention);
         let (x, beside) = match config.residual {
             Residual::Sequential => (x + attended, None),
@@ -87,7 +96,7 @@ impl<B: Backend> Block<B> {
         };
         let normed = match &self.before_feed_forward {
             Some(norm) => norm.forward(x.clone(), epsilon),
-            None => normed,
+            None => chosen(normed),
         };
         let x = self.feed_forward.attached.with_beside(x, normed.clone());
         let activated = self.feed_forward.forward(normed, config.activation);

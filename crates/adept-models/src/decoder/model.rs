@@ -13,7 +13,7 @@ use super::feed_forward::Inner;
 use super::norm::Norm;
 use super::rope::{Rope, RopeScaling};
 use super::side::Side;
-use crate::causal::{CausalCache, Reading, Text, behind};
+use crate::causal::{CausalCache, Reading, Text, Wanted, behind};
 use crate::linear::Linear;
 use crate::places::Places;
 use crate::tape::Tape;
@@ -73,16 +73,21 @@ impl<B: Backend> Decoder<B> {
         usize::try_from(largest).unwrap_or(0) + 1 + self.prefix()
     }
 
-    /// States `[b, n, d]` after the final norm, of slots of a batch of a length.
+    /// States after the final norm, of wanted slots of a batch of a length.
     fn run(
         &self,
         embeddings: Tensor<B, 3>,
-        positions: Tensor<B, 2, Int>,
-        length: usize,
+        (positions, length): (Tensor<B, 2, Int>, usize),
         mut reading: Reading<'_, B>,
         tape: Option<&Tape<B>>,
+        wanted: Wanted<'_>,
     ) -> Tensor<B, 3> {
         let config = &self.config;
+        // A network beside the model reads what leaves every block.
+        let choice = match &self.side {
+            None => reading.choice(wanted, embeddings.dims()[1], &embeddings.device()),
+            Some(_) => None,
+        };
         let positions = behind(positions, self.prefix());
         let angles = Angles::new(config, &positions, length, &reading);
         let entering = match &self.positions {
@@ -98,13 +103,21 @@ impl<B: Backend> Decoder<B> {
             (side, angles, side.rungs.begin(x.clone()))
         });
         for (number, block) in self.blocks.iter().enumerate() {
+            let only = choice.clone().filter(|_| number + 1 == self.blocks.len());
             x = match tape.filter(|_| beside.is_none()) {
-                None => block.forward([number, number], x, config, &angles, &mut reading),
+                None => block.forward([number, number], x, config, &angles, &mut reading, only.as_ref()),
                 Some(tape) => {
                     let (block, config, angles) = (block.clone(), config.clone(), angles.clone());
                     let reading = reading.apart();
                     tape.segment(x, move |x| {
-                        block.forward([number, number], x, &config, &angles, &mut reading.apart())
+                        block.forward(
+                            [number, number],
+                            x,
+                            &config,
+                            &angles,
+                            &mut reading.apart(),
+                            only.as_ref(),
+                        )
                     })
                 }
             };
@@ -112,15 +125,73 @@ impl<B: Backend> Decoder<B> {
                 // The cache holds the side blocks behind the model's.
                 let cached = |place: usize| self.blocks.len() + place;
                 climb.pass(&x, |place, state| {
-                    side.blocks[place].forward([cached(place), number], state, &side.config, angles, &mut reading)
+                    side.blocks[place].forward([cached(place), number], state, &side.config, angles, &mut reading, None)
                 });
             }
         }
         let epsilon = config.norm_epsilon;
-        reading.end(match beside {
+        let left = match beside {
             None => self.norm.forward(x, epsilon),
             Some((side, _, climb)) => side.up.forward(side.norm.forward(climb.top(), epsilon)),
-        })
+        };
+        match choice {
+            Some(_) => left,
+            None => wanted.of(reading.end(left)),
+        }
+    }
+
+    /// States of wanted slots of whole rows.
+    fn whole(
+        &self,
+        tape: Option<&Tape<B>>,
+        input: AdaptedInput<B>,
+        positions: Tensor<B, 2, Int>,
+        dropout: f64,
+        wanted: Wanted<'_>,
+    ) -> Tensor<B, 3> {
+        let length = self.length(&positions);
+        let reading = Reading::whole(input.mask, input.shared, self.prefix(), dropout, self.config.sight());
+        self.run(input.embeddings, (positions, length), reading, tape, wanted)
+    }
+
+    /// States of wanted slots, which follow those in the cache.
+    fn read_wanted(
+        &self,
+        embeddings: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        positions: Tensor<B, 2, Int>,
+        cache: &mut CausalCache<B>,
+        wanted: Wanted<'_>,
+    ) -> Tensor<B, 3> {
+        let length = self.length(&positions);
+        let Some(limit) = self.limit() else {
+            return self.run(embeddings, (positions, length), self.reading(mask, cache), None, wanted);
+        };
+        let [_, n, _] = embeddings.dims();
+        let slots = (embeddings.clone(), mask.clone(), positions.clone());
+        let (before, whole) = cache.note(Text {
+            embeddings,
+            mask,
+            positions,
+            length,
+        });
+        let length = whole.length;
+        if before == 0 || before > limit || length <= limit {
+            let (embeddings, mask, positions) = slots;
+            return self.run(embeddings, (positions, length), self.reading(mask, cache), None, wanted);
+        }
+        // What was read with the frequencies of short texts is read again.
+        *cache = self.new_cache();
+        cache.note(whole.clone());
+        let reading = self.reading(whole.mask, cache);
+        let states = self.run(whole.embeddings, (whole.positions, length), reading, None, wanted);
+        match wanted {
+            Wanted::All => {
+                let [_, total, _] = states.dims();
+                states.narrow(1, total - n, n)
+            }
+            Wanted::Last | Wanted::Slots(_) => states,
+        }
     }
 
     /// Blocks with keys and values: the model's, then those of a side network.
@@ -215,9 +286,19 @@ impl<B: Backend> CausalBackbone<B> for Decoder<B> {
         positions: Tensor<B, 2, Int>,
         dropout: f64,
     ) -> Tensor<B, 3> {
-        let length = self.length(&positions);
-        let reading = Reading::whole(input.mask, input.shared, self.prefix(), dropout, self.config.sight());
-        self.run(input.embeddings, positions, length, reading, tape)
+        self.whole(tape, input, positions, dropout, Wanted::All)
+    }
+
+    fn hidden_at(
+        &self,
+        tape: Option<&Tape<B>>,
+        input: AdaptedInput<B>,
+        positions: Tensor<B, 2, Int>,
+        slots: &[usize],
+        dropout: f64,
+    ) -> Tensor<B, 2> {
+        self.whole(tape, input, positions, dropout, Wanted::Slots(slots))
+            .squeeze_dim(0)
     }
 
     fn head(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2> {
@@ -261,30 +342,20 @@ impl<B: Backend> CausalBackbone<B> for Decoder<B> {
         positions: Tensor<B, 2, Int>,
         cache: &mut CausalCache<B>,
     ) -> Tensor<B, 3> {
-        let length = self.length(&positions);
-        let Some(limit) = self.limit() else {
-            return self.run(embeddings, positions, length, self.reading(mask, cache), None);
-        };
-        let [_, n, _] = embeddings.dims();
-        let slots = (embeddings.clone(), mask.clone(), positions.clone());
-        let (before, whole) = cache.note(Text {
-            embeddings,
-            mask,
-            positions,
-            length,
-        });
-        let length = whole.length;
-        if before == 0 || before > limit || length <= limit {
-            let (embeddings, mask, positions) = slots;
-            return self.run(embeddings, positions, length, self.reading(mask, cache), None);
-        }
-        // What was read with the frequencies of short texts is read again.
-        *cache = self.new_cache();
-        cache.note(whole.clone());
-        let reading = self.reading(whole.mask, cache);
-        let states = self.run(whole.embeddings, whole.positions, length, reading, None);
-        let [_, total, _] = states.dims();
-        states.narrow(1, total - n, n)
+        self.read_wanted(embeddings, mask, positions, cache, Wanted::All)
+    }
+
+    fn read(
+        &self,
+        embeddings: Tensor<B, 3>,
+        mask: Tensor<B, 2, Bool>,
+        positions: Tensor<B, 2, Int>,
+        cache: &mut CausalCache<B>,
+    ) -> Tensor<B, 2> {
+        self.head(
+            self.read_wanted(embeddings, mask, positions, cache, Wanted::Last)
+                .squeeze_dim(1),
+        )
     }
 
     fn max_positions(&self) -> usize {

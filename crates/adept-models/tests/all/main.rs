@@ -15,3 +15,4 @@ mod methods;
 mod parity;
 mod shared;
 mod tape;
+mod wanted;

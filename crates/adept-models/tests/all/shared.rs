@@ -9,7 +9,7 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 use burn_flex::Flex;
 
-use crate::common::{AB, close, decoder_config, draws_alone};
+use crate::common::{AB, FAMILIES_OF_DECODERS, close, decoder_config, draws_alone, numbers};
 
 /// Slots in front of every row.
 const SHARED: usize = 5;
@@ -17,13 +17,6 @@ const WIDTH: usize = 9;
 /// Visible slots of each row behind them: padding on the left, on the right, and none.
 const OWN: [std::ops::Range<usize>; 4] = [4..WIDTH, 0..3, 0..WIDTH, 8..WIDTH];
 const CHANNELS: usize = 16;
-
-fn numbers<const D: usize>(shape: [usize; D], seed: f32) -> Tensor<AB, D> {
-    let values: Vec<f32> = (0..shape.iter().product())
-        .map(|at: usize| (at as f32 * 1.7 + seed).sin())
-        .collect();
-    Tensor::from_data(TensorData::new(values, shape), &Default::default())
-}
 
 fn mask() -> Tensor<AB, 2, Bool> {
     let rows = OWN.iter().flat_map(|own| {
@@ -85,17 +78,7 @@ fn check(own: &str) {
     }
 }
 
-/// Whole attention, a window that ends among the shared slots, capped scores, learned positions, parallel sublayers.
-const FAMILIES: [&str; 5] = [
-    r#""model_type": "llama""#,
-    r#""model_type": "qwen3", "head_dim": 8, "use_sliding_window": true, "sliding_window": 6,
-       "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]"#,
-    r#""model_type": "gemma2", "head_dim": 8, "sliding_window": 7, "attn_logit_softcapping": 1.0"#,
-    r#""model_type": "gpt2", "n_embd": 16, "n_layer": 3, "n_head": 4, "n_positions": 64, "n_inner": 24"#,
-    r#""model_type": "gpt_neox", "use_parallel_residual": true, "rotary_pct": 0.5"#,
-];
-
 #[test]
 fn shared_slots_are_those_of_rows_with_nothing_in_common() {
-    FAMILIES.iter().for_each(|own| check(own));
+    FAMILIES_OF_DECODERS.iter().for_each(|own| check(own));
 }

@@ -1,7 +1,8 @@
 //! Decoder-only backbones: `[P; pads; tokens + offset]` through the one stack there is.
 //!
 //! Rows are joined ([`adept_data::Layout::Joined`]): a label's slot is its token's, and the slot before predicts it.
-//! Only those slots go through the head: the logits of all slots would be the largest tensor of a step.
+//! Only those slots go through the last block's feed-forward layer and through the head: the logits of all slots would be
+//! the largest tensor of a step.
 
 use adept_core::Intervention;
 use adept_data::Batch;
@@ -22,12 +23,11 @@ pub(super) fn loss<B: Backend, M: CausalBackbone<B>>(
 ) -> Tensor<B, 1> {
     let (ids, mask) = upload::source::<B>(batch, device);
     let adapted = adapter.forward_at(model.look_up(adapter, ids), mask, upload::row_positions(batch, device));
-    let [rows, slots, d_model] = adapted.embeddings.dims();
+    let [_, slots, _] = adapted.embeddings.dims();
     let prompt = slots - batch.source_width;
     let positions = upload::positions::<B>(batch, prompt, device);
-    let hidden = model.hidden_on(tape, adapted, positions, dropout);
     let (before, labels) = upload::labelled(batch, prompt, device);
-    let states = hidden.reshape([rows * slots, d_model]).select(0, before);
+    let states = model.hidden_at(tape, adapted, positions, &before, dropout);
     model.head_loss(states, labels)
 }
 
@@ -48,6 +48,7 @@ pub(super) fn outputs<B: Backend, M: CausalBackbone<B>>(
     let hidden = model.hidden_on(tape, adapted, positions, dropout);
     let (before, labels) = upload::labelled(batch, prompt, device);
     let own = hidden.clone().narrow(1, prompt, width);
+    let before = upload::vector(before.into_iter().map(|slot| slot as i32).collect(), device);
     Outputs {
         logits: model.head(hidden.reshape([rows * slots, d_model]).select(0, before)),
         labels,

@@ -28,6 +28,24 @@ pub fn decoder_config(own: &str) -> DecoderConfig {
     DecoderConfig::from_dir(folder.path()).unwrap()
 }
 
+/// What decoders say beyond the sizes: whole attention, a window, capped scores, learned positions, parallel sublayers.
+pub const FAMILIES_OF_DECODERS: [&str; 5] = [
+    r#""model_type": "llama""#,
+    r#""model_type": "qwen3", "head_dim": 8, "use_sliding_window": true, "sliding_window": 6,
+       "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]"#,
+    r#""model_type": "gemma2", "head_dim": 8, "sliding_window": 7, "attn_logit_softcapping": 1.0"#,
+    r#""model_type": "gpt2", "n_embd": 16, "n_layer": 3, "n_head": 4, "n_positions": 64, "n_inner": 24"#,
+    r#""model_type": "gpt_neox", "use_parallel_residual": true, "rotary_pct": 0.5"#,
+];
+
+/// Reproducible numbers between −1 and 1.
+pub fn numbers<T: Backend, const D: usize>(shape: [usize; D], seed: f32) -> Tensor<T, D> {
+    let values: Vec<f32> = (0..shape.iter().product())
+        .map(|at: usize| (at as f32 * 1.7 + seed).sin())
+        .collect();
+    Tensor::from_data(TensorData::new(values, shape), &Default::default())
+}
+
 pub fn fixtures() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
