@@ -17,9 +17,10 @@ use burn_flex::Flex;
 type Tracked = Autodiff<Flex>;
 
 /// Rows, inputs, outputs: few rows as in generation, a batch of T5-small and of T5-base.
-const SHAPES: [[usize; 3]; 10] = [
+const SHAPES: [[usize; 3]; 11] = [
     [1, 768, 3072],
     [4, 768, 3072],
+    [8, 768, 3072],
     [16, 768, 3072],
     [248, 512, 512],
     [248, 768, 768],

@@ -12,11 +12,12 @@ mod kernel;
 mod panels;
 
 pub(crate) use kernel::Kernel;
-use panels::{LINES, STEP, Shape, rounded, widened};
+use panels::{LINES, STEP, Shape, rounded};
 
-pub(super) use panels::Line;
+pub(super) use panels::{Line, widened};
 
 use super::blocks;
+use super::linear::{are_few, few_rows};
 use super::matmul::multiply_together;
 use super::pool::{Buffer, buffer};
 
@@ -95,6 +96,9 @@ impl PackedWeight {
         let Shape { k, m, .. } = self.shape;
         match &self.elements {
             Elements::Panels(kernel, lines) => multiply(*kernel, lines, self.shape, rows),
+            Elements::Rows(values) if are_few(rows.len() / k) => {
+                few_rows(&rounded_rows(rows), values, [rows.len() / k, k, m])
+            }
             Elements::Rows(values) => {
                 let mut weight = buffer(k * m);
                 let tasks = weight.chunks_mut(WIDENED).zip(values.chunks(WIDENED)).collect();
@@ -130,13 +134,18 @@ impl PackedWeight {
 /// `rows` `[n, k]`, rounded, times a matrix `[k, m]` of rounded numbers, in float32.
 fn multiply_rounded(weight: &[f32], rows: &[f32], k: usize, m: usize) -> Vec<f32> {
     let n = rows.len() / k;
+    let mut out = vec![0.0; n * m];
+    multiply_together(&mut out, &rounded_rows(rows), weight, [n, k, m]);
+    out
+}
+
+/// The rows of a product with every number rounded.
+fn rounded_rows(rows: &[f32]) -> Buffer<f32> {
     let mut left: Buffer<f32> = buffer(rows.len());
     for (out, x) in left.iter_mut().zip(rows) {
         *out = widened(rounded(*x));
     }
-    let mut out = vec![0.0; n * m];
-    multiply_together(&mut out, &left, weight, [n, k, m]);
-    out
+    left
 }
 
 /// `rows` `[n, k]` times the panels of a matrix `[k, m]`. No sum depends on the number of threads.

@@ -35,7 +35,8 @@ pub(super) fn rounded(x: f32) -> u16 {
     ((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16
 }
 
-pub(super) fn widened(x: u16) -> f32 {
+#[inline(always)]
+pub(in crate::flex) fn widened(x: u16) -> f32 {
     f32::from_bits(u32::from(x) << 16)
 }
 
