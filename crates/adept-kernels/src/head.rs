@@ -1,4 +1,4 @@
-//! The tied output head: the loss of labels, and their log-probabilities.
+//! The tied output head: logits, the loss of labels, and their log-probabilities.
 //!
 //! Shape legend: `n` rows, `d` model width, `v` vocabulary. The head is the embedding matrix `[v, d]`; logits are
 //! `factor · states · weightᵀ`.
@@ -7,6 +7,15 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, backend::Backend};
 
 use crate::{cross_entropy, product};
+
+/// Logits `[n, v]` of states `[n, d]`.
+pub fn head_logits<B: Backend>(states: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tensor<B, 2> {
+    #[cfg(feature = "flex")]
+    if crate::flex::route::<B>() == Some(crate::flex::Route::Plain) && crate::flex::are_few_states(states.dims()[0]) {
+        return crate::flex::head_logits(states, weight);
+    }
+    product(states, weight.transpose())
+}
 
 /// Mean cross-entropy of states `[n, d]` against the non-negative labels in `[n]`; 0 if all are ignored.
 pub fn head_loss<B: Backend>(

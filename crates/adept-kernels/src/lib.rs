@@ -33,7 +33,7 @@ pub use activation::{gated_gelu, gated_silu, gelu_tanh, relu};
 pub use attention::{AttentionBias, attention};
 pub use dropout::dropout;
 pub use embedding::embedding;
-pub use head::{head_log_probabilities, head_loss};
+pub use head::{head_log_probabilities, head_logits, head_loss};
 pub use kernel::{KernelError, KernelInfo, force_kernel, kernels};
 pub use loss::cross_entropy;
 pub use norm::{layer_norm, rms_norm};

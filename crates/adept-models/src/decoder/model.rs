@@ -1,7 +1,7 @@
 //! The model: embedding, blocks, head, and the implementation of the backbone traits.
 
 use adept_core::{AdaptedInput, ModelSites, SideNetwork};
-use adept_kernels::{dropout, product};
+use adept_kernels::dropout;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
@@ -304,7 +304,7 @@ impl<B: Backend> CausalBackbone<B> for Decoder<B> {
     fn head(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2> {
         let logits = match &self.head {
             Some(head) => head.forward_rows(hidden),
-            None => product(hidden, self.embedding.val().transpose()),
+            None => adept_kernels::head_logits(hidden, self.embedding.val()),
         };
         let logits = match &self.head_bias {
             Some(bias) => logits + bias.val().unsqueeze(),

@@ -133,7 +133,7 @@ impl<B: Backend> T5<B> {
         };
         let logits = match &self.lm_head {
             Some(head) => product(states, head.weight()),
-            None => product(states, self.shared.weight.val().transpose()),
+            None => adept_kernels::head_logits(states, self.shared.weight.val()),
         };
         match &self.head_bias {
             Some(bias) => logits + bias.val().unsqueeze(),
