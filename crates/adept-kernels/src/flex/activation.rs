@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
 use burn::backend::autodiff::grads::Gradients;
@@ -66,67 +67,76 @@ fn value_and_slope<A: Activation>(x: f32) -> (f32, f32) {
 
 pub(crate) fn relu<B: Backend, const D: usize>(route: Route, x: Tensor<B, D>) -> Tensor<B, D> {
     if route == Route::Plain {
-        return from_plain(relu_forward(contiguous(plain(x))));
+        // This comparison propagates NaN.
+        return from_plain(mapped(
+            contiguous(plain(x)),
+            #[inline(always)]
+            |x| if x < 0.0 { 0.0 } else { x },
+        ));
     }
     let x = tracked(x);
     let prepared = Relu.prepare::<NoCheckpointing>([x.node]).compute_bound();
-    let out = relu_forward(contiguous(x.primitive));
+    let (out, positive) = relu_forward(contiguous(x.primitive));
     from_tracked::<B, D>(match prepared.stateful() {
-        OpsKind::Tracked(step) => step.finish(out.clone(), out),
+        OpsKind::Tracked(step) => step.finish(positive, out),
         OpsKind::UnTracked(step) => step.finish(out),
     })
 }
 
-/// Saves its output, which the next product saves anyway if its weight is trained.
+/// A bit for each of this many elements.
+const BITS: usize = u32::BITS as usize;
+
+/// Saves a bit an element: whether it is positive.
 #[derive(Debug)]
 struct Relu;
 
 impl Backward<Flex, 1> for Relu {
-    type State = FlexTensor;
+    type State = Arc<[u32]>;
 
-    fn backward(self, ops: Ops<FlexTensor, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let mut grad = contiguous(grads.consume::<Flex>(&ops.node));
         let [parent] = ops.parents;
         let Some(node) = parent else { return };
-        let kept = elements(&ops.state);
-        write(
-            &mut grad,
-            #[inline(always)]
-            |grad, start| {
-                for (g, out) in grad.iter_mut().zip(&kept[start..]) {
-                    *g = if *out > 0.0 { *g } else { 0.0 };
-                }
-            },
-        );
+        let work = elements(&grad).len() * COST;
+        let parts = elements_mut(&mut grad).chunks_mut(PART);
+        let tasks = parts.zip(ops.state.chunks(PART / BITS)).collect();
+        blocks::run(tasks, work, |(grad, positive): (&mut [f32], &[u32])| {
+            fast(
+                #[inline(always)]
+                || {
+                    for (grad, bits) in grad.chunks_mut(BITS).zip(positive) {
+                        for (place, g) in (0u32..).zip(grad) {
+                            *g = if bits >> place & 1 == 1 { *g } else { 0.0 };
+                        }
+                    }
+                },
+            );
+        });
         grads.register::<Flex>(node.id, grad);
     }
 }
 
-fn relu_forward(x: FlexTensor) -> FlexTensor {
-    // This comparison propagates NaN.
-    mapped(
-        x,
-        #[inline(always)]
-        |x| if x < 0.0 { 0.0 } else { x },
-    )
-}
-
-/// Modifies a contiguous tensor part by part, in place if its storage is not shared. `work` receives a part and the
-/// index of its first element.
-fn write(target: &mut FlexTensor, work: impl Fn(&mut [f32], usize) + Sync) {
-    let (start, end) = target
-        .layout()
-        .contiguous_offsets()
-        .expect("made contiguous by the caller");
-    target.storage_mut::<f32>()[start..end]
-        .par_chunks_mut(PART)
-        .enumerate()
-        .for_each(|(i, part)| {
-            fast(
-                #[inline(always)]
-                || work(part, i * PART),
-            )
-        });
+/// The result, in place if the storage is not shared, and bit by bit where it is positive.
+fn relu_forward(mut x: FlexTensor) -> (FlexTensor, Arc<[u32]>) {
+    let count = elements(&x).len();
+    let mut positive = vec![0; count.div_ceil(BITS)];
+    let parts = elements_mut(&mut x).chunks_mut(PART);
+    let tasks = parts.zip(positive.chunks_mut(PART / BITS)).collect();
+    blocks::run(tasks, count * COST, |(x, positive): (&mut [f32], &mut [u32])| {
+        fast(
+            #[inline(always)]
+            || {
+                for (bits, x) in positive.iter_mut().zip(x.chunks_mut(BITS)) {
+                    for (place, x) in (0u32..).zip(x) {
+                        *bits |= u32::from(*x > 0.0) << place;
+                        // This comparison propagates NaN.
+                        *x = if *x < 0.0 { 0.0 } else { *x };
+                    }
+                }
+            },
+        );
+    });
+    (x, positive.into())
 }
 
 /// Applies `change` to every element of a contiguous tensor, in place if its storage is not shared.

@@ -40,6 +40,8 @@ pub(crate) fn product<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tens
     let Sizes { n, inputs, outputs } = sizes;
     let mut out = vec![0.0; n * outputs];
     multiply_together(&mut out, elements(&x), elements(&weight), [n, inputs, outputs]);
+    // The rows are read for the weight's gradient alone: those of a frozen one are not kept.
+    let x = (!nodes[1].requirement.is_none()).then_some(x);
     let state = State { x, weight, sizes };
     let prepared = Full.prepare::<NoCheckpointing>(nodes).compute_bound();
     let out = tensor(out, [n, outputs]);
@@ -94,7 +96,8 @@ struct Full;
 
 #[derive(Debug, Clone)]
 struct State {
-    x: FlexTensor,
+    /// Kept if the weight is tracked.
+    x: Option<FlexTensor>,
     weight: FlexTensor,
     sizes: Sizes,
 }
@@ -113,7 +116,7 @@ impl Backward<Flex, 2> for Full {
             multiply_together(&mut out, elements(&grad), weight.values(), [n, outputs, inputs]);
             register(grads, x_node, out, &[n, inputs]);
         }
-        if weight_node.is_some() {
+        if let (Some(x), true) = (x, weight_node.is_some()) {
             let made = products(&[Product {
                 left: elements(&x),
                 l: matrix(n, inputs),
