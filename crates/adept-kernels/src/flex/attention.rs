@@ -88,7 +88,6 @@ pub(crate) fn attention<B: Backend>(
         inputs,
         b,
         shape,
-        output: out.clone(),
         softmax,
     };
     let [query, key, value] = nodes;
@@ -293,7 +292,6 @@ struct State {
     inputs: Inputs,
     b: usize,
     shape: Heads,
-    output: FlexTensor,
     softmax: Vec<Softmax>,
 }
 
@@ -325,7 +323,6 @@ fn backward(state: &State, grad: &FlexTensor, parents: [Option<NodeId>; 4], grad
         inputs,
         b,
         shape,
-        output,
         softmax,
     } = state;
     let (b, shape) = (*b, *shape);
@@ -367,7 +364,7 @@ fn backward(state: &State, grad: &FlexTensor, parents: [Option<NodeId>; 4], grad
             bias,
         })
         .collect();
-    let (grad, output) = (elements(grad), elements(output));
+    let grad = elements(grad);
     let work = shapes.iter().map(|shape| 2 * heads * shape.work()).sum();
     // Queries in front of each row.
     let before: Vec<usize> = shapes
@@ -385,10 +382,9 @@ fn backward(state: &State, grad: &FlexTensor, parents: [Option<NodeId>; 4], grad
             start: before * inner,
             stride: inner,
         };
-        let sides = [side(grad), side(output)];
         let first = before * heads + task.group * sharing * shape.q;
         let softmax = &softmax[first..][..sharing * shape.q];
-        task.run(&row, shape, wanted, sides, softmax);
+        task.run(&row, shape, wanted, side(grad), softmax);
     });
     let whole = |values: Vec<f32>| match (&rows.spread, &rows.parts) {
         (Some(_), Some(parts)) if !values.is_empty() => gathered(&values, parts, k, narrow),
@@ -427,9 +423,8 @@ struct Task<'a> {
 impl Task<'_> {
     /// The gradients of keys and values are summed over heads and blocks in a fixed order, starting with the last
     /// block: it sees all keys, and so initialises all rows.
-    fn run(self, row: &Row<'_>, shape: Heads, wanted: [bool; 4], sides: [Side<'_>; 2], softmax: &[Softmax]) {
+    fn run(self, row: &Row<'_>, shape: Heads, wanted: [bool; 4], grad: Side<'_>, softmax: &[Softmax]) {
         let Heads { q, k, channels, .. } = shape;
-        let [grad, _] = sides;
         let first = self.group * shape.sharing();
         let turned = (row.turned_keys(first, shape), row.turned_values(first, shape));
         let (mut weights, mut slopes) = (buffer(shape.scores()), buffer(shape.scores()));
@@ -461,7 +456,7 @@ impl Task<'_> {
                 if !(wanted[0] || wanted[1] || wanted[3]) {
                     continue;
                 }
-                row.slopes(shape, block, &turned.1, &weights, sides, &mut slopes);
+                row.slopes(shape, block, &turned.1, &weights, grad, &mut slopes);
                 if wanted[0] {
                     let place = blocks::matrix(block.rows, channels);
                     let keys = block.seen(row.keys(head, shape));

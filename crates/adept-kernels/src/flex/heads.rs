@@ -352,17 +352,17 @@ impl<'a> Row<'a> {
     }
 
     /// Writes the gradient of the scores of a block of one head to the front of the scratch buffer: with P the weights
-    /// and D the context's gradient, `P ∘ (D·Vᵀ − rowsum(D ∘ context))`.
+    /// and D the context's gradient, `P ∘ (S − rowsum(P ∘ S))` for `S = D·Vᵀ`. The sum is that of D and the context, which
+    /// therefore need not be kept.
     pub fn slopes(
         &self,
         shape: Heads,
         block: Block,
         values: &Turned<'_>,
         weights: &[f32],
-        sides: [Side<'_>; 2],
+        grad: Side<'_>,
         scratch: &mut [f32],
     ) {
-        let [grad, context] = sides;
         values.products(
             grad.values,
             grad.head(shape.q, block.head, shape.channels),
@@ -375,13 +375,8 @@ impl<'a> Row<'a> {
                 let rows = scratch
                     .chunks_exact_mut(block.keys)
                     .zip(weights.chunks_exact(block.keys));
-                let queries = block.first..block.first + block.rows;
-                for ((slopes, weights), query) in rows.zip(queries) {
-                    let start = |side: &Side<'_>| side.start + query * side.stride + block.head * shape.channels;
-                    let product = dot(
-                        &grad.values[start(&grad)..][..shape.channels],
-                        &context.values[start(&context)..][..shape.channels],
-                    );
+                for (slopes, weights) in rows.take(block.rows) {
+                    let product = dot(slopes, weights);
                     for (slope, weight) in slopes.iter_mut().zip(weights) {
                         *slope = weight * (*slope - product);
                     }

@@ -94,7 +94,6 @@ impl State {
             );
             task.bias.fill(0.0);
             let (mut weights, mut slopes) = (buffer(shape.scores()), buffer(shape.scores()));
-            let context = &kept.context[part(inner)];
             let projected = &kept.projected[part(wide)];
             let softmax = &kept.softmax[part(heads)];
             for (i, projected_grad) in task.projected.chunks_exact_mut(q * wide).enumerate() {
@@ -116,8 +115,7 @@ impl State {
                     let contexts = side(&context_grad).head(q, head, shape.channels);
                     for (nth, block) in shape.blocks(head, None).enumerate() {
                         row.weights(shape, block, &turned.0, softmax, &mut weights);
-                        let sides = [side(&context_grad), side(context)];
-                        row.slopes(shape, block, &turned.1, &weights, sides, &mut slopes);
+                        row.slopes(shape, block, &turned.1, &weights, side(&context_grad), &mut slopes);
                         let (place, scores) = (block.queries(queries), block.scores());
                         multiply(projected_grad, place, &slopes, scores, row.key.values, keys, false);
                         if !task.bias.is_empty() {
