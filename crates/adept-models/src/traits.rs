@@ -246,7 +246,7 @@ pub trait CausalBackbone<B: Backend>: Backbone<B> {
     ) -> Tensor<B, 3>;
 
     /// [`Self::hidden_on`] of visible `slots` alone, counted row by row: `[slots, d_model]`. A model may leave out what
-    /// is read by no other.
+    /// nothing else reads.
     fn hidden_at(
         &self,
         tape: Option<&Tape<B>>,

@@ -258,7 +258,8 @@ impl<'a, B: Backend> Reading<'a, B> {
     /// of all.
     pub fn choice(&self, wanted: Wanted<'_>, n: usize, device: &B::Device) -> Option<Choice<B>> {
         let slots = match wanted {
-            Wanted::All => return None,
+            // No kernel need know what a product of no rows is.
+            Wanted::All | Wanted::Slots([]) => return None,
             Wanted::Last => return (n > 1 && matches!(self.slots, Slots::Rows)).then_some(Choice::Last),
             Wanted::Slots(slots) => slots,
         };

@@ -118,7 +118,15 @@ fn states_of_some_slots_are_those_among_all() {
     }
 }
 
-/// Read in two parts, the second longer than one slot.
+#[test]
+fn of_no_slots_there_are_no_states() {
+    let model = model(FAMILIES_OF_DECODERS[0]);
+    let input = AdaptedInput::new(numbers([ROWS, SLOTS, CHANNELS], 0.5), mask(LAYOUTS[1]));
+    let states = model.hidden_at(None, input, positions(), &[], 0.0);
+    assert_eq!(states.dims(), [0, CHANNELS]);
+}
+
+/// Read in parts, the second longer than one slot.
 #[test]
 fn logits_of_the_last_slot_are_those_of_its_state() {
     for own in FAMILIES_OF_DECODERS {
