@@ -304,8 +304,8 @@ pub struct TrainSection {
     #[serde(default)]
     pub precision: PrecisionSetting,
     /// Keep only the input of each block in the forward pass, and compute the block again on the way back: about half
-    /// more time for a fraction of the memory. The gradients are the same. Not with method full, nor with methods whose
-    /// blocks read a common network.
+    /// more time for a fraction of the memory. The gradients are the same, dropout's random numbers aside. Not with
+    /// method full, nor with methods whose blocks read a common network.
     #[serde(default)]
     #[schemars(extend("x-free" = true))]
     pub recompute: bool,
