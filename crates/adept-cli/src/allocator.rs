@@ -2,7 +2,8 @@
 //!
 //! Training allocates and frees the same large tensors at every step. By default the allocator returns freed pages to
 //! the system after ten milliseconds, so a step that takes a second faults most of them in again, zeroed by the kernel:
-//! about a tenth of its time. The delay counts from the first page that waits, so that it has to be far longer than a step.
+//! about a tenth of its time. The delay counts from the first page that waits, so that it has to be far longer than a
+//! step.
 
 use std::ffi::c_long;
 

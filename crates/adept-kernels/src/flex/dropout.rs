@@ -1,8 +1,8 @@
 //! Dropout from a seed and the places of the elements, a single pass in each direction.
 //!
 //! burn draws a mask number by number on one thread, from a cryptographic generator: a tenth of a training step with
-//! LoRA. Numbers that are made of their place need no state, so they are made sixteen at a time on every thread, are the
-//! same however the work is divided, and can be made again instead of kept.
+//! LoRA. Numbers that are made of their place need no state, so they are made sixteen at a time on every thread, are
+//! the same however the work is divided, and can be made again instead of kept.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
 use burn::backend::autodiff::grads::Gradients;

@@ -352,8 +352,8 @@ impl<'a> Row<'a> {
     }
 
     /// Writes the gradient of the scores of a block of one head to the front of the scratch buffer: with P the weights
-    /// and D the context's gradient, `P ∘ (S − rowsum(P ∘ S))` for `S = D·Vᵀ`. The sum is that of D and the context, which
-    /// therefore need not be kept.
+    /// and D the context's gradient, `P ∘ (S − rowsum(P ∘ S))` for `S = D·Vᵀ`. The sum is that of D and the context,
+    /// which therefore need not be kept.
     pub fn slopes(
         &self,
         shape: Heads,

@@ -16,8 +16,8 @@ const COLUMNS: std::ops::RangeInclusive<usize> = 256..=2048;
 /// Rows and columns whose sums stay in registers: half of those of AVX-512.
 const TOGETHER: usize = 4;
 const LANES: usize = 64;
-/// Inputs after which sums go back to memory. Of more inputs a strip of weights touches more pages; fewer rows read them
-/// less often.
+/// Inputs after which sums go back to memory. Of more inputs a strip of weights touches more pages; fewer rows read
+/// them less often.
 const INPUTS: usize = 16;
 const FEW_INPUTS: usize = 8;
 

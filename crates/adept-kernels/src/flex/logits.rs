@@ -1,5 +1,5 @@
-//! Logits of few rows under a tied head, as in every step of generation: products of rows with the rows of the embedding
-//! matrix, which is read once and as it lies. A product that packs its operands first turns the whole matrix.
+//! Logits of few rows under a tied head, as in every step of generation: products of rows with the rows of the
+//! embedding matrix, which is read once and as it lies. A product that packs its operands first turns the whole matrix.
 
 use burn::tensor::{Tensor, backend::Backend};
 use pulp::{Arch, Simd, WithSimd};

@@ -1,8 +1,8 @@
 //! Decoder-only backbones: `[P; pads; tokens + offset]` through the one stack there is.
 //!
 //! Rows are joined ([`adept_data::Layout::Joined`]): a label's slot is its token's, and the slot before predicts it.
-//! Only those slots go through the last block's feed-forward layer and through the head: the logits of all slots would be
-//! the largest tensor of a step.
+//! Only those slots go through the last block's feed-forward layer and through the head: the logits of all slots would
+//! be the largest tensor of a step.
 
 use adept_core::Intervention;
 use adept_data::Batch;
