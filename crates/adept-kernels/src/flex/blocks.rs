@@ -31,6 +31,18 @@ pub(super) fn run<T: Send>(tasks: Vec<T>, work: usize, task: impl Fn(T) + Sync +
     }
 }
 
+/// The rows of an output `[n, columns]` cut into strips of a width, of each strip a piece a row.
+pub(super) fn strips(out: &mut [f32], columns: usize, width: usize) -> Vec<Vec<&mut [f32]>> {
+    let rows = out.len() / columns;
+    let mut strips: Vec<_> = (0..columns.div_ceil(width)).map(|_| Vec::with_capacity(rows)).collect();
+    for row in out.chunks_exact_mut(columns) {
+        for (strip, piece) in strips.iter_mut().zip(row.chunks_mut(width)) {
+            strip.push(piece);
+        }
+    }
+    strips
+}
+
 /// Weights `[d, columns]` with a common input, concatenated into one `[d, Σ columns]` matrix, so that a single product
 /// replaces several.
 #[derive(Debug)]

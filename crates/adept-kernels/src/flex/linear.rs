@@ -60,12 +60,7 @@ pub(super) fn few_rows<W: Stored>(x: &[f32], weight: &[W], [n, inputs, outputs]:
     let mut out = vec![0.0; n * outputs];
     let share = outputs.div_ceil(rayon::current_num_threads()).next_multiple_of(16);
     let width = share.clamp(*COLUMNS.start(), *COLUMNS.end());
-    let mut strips: Vec<Vec<&mut [f32]>> = (0..outputs.div_ceil(width)).map(|_| Vec::with_capacity(n)).collect();
-    for row in out.chunks_exact_mut(outputs) {
-        for (strip, piece) in strips.iter_mut().zip(row.chunks_mut(width)) {
-            strip.push(piece);
-        }
-    }
+    let strips = blocks::strips(&mut out, outputs, width);
     let tasks = strips.into_iter().enumerate().collect();
     blocks::run(
         tasks,

@@ -27,12 +27,7 @@ pub(crate) fn head_logits<B: Backend>(states: Tensor<B, 2>, weight: Tensor<B, 2>
 
 fn logits(states: &[f32], weight: &[f32], [n, d, v]: [usize; 3]) -> Vec<f32> {
     let mut out = vec![0.0; n * v];
-    let mut strips: Vec<Vec<&mut [f32]>> = (0..v.div_ceil(STRIP)).map(|_| Vec::with_capacity(n)).collect();
-    for row in out.chunks_exact_mut(v) {
-        for (strip, piece) in strips.iter_mut().zip(row.chunks_mut(STRIP)) {
-            strip.push(piece);
-        }
-    }
+    let strips = blocks::strips(&mut out, v, STRIP);
     let tasks = strips.into_iter().zip(weight.chunks(STRIP * d)).collect();
     blocks::run(tasks, n * d * v, |(outs, weight): (Vec<&mut [f32]>, &[f32])| {
         Arch::new().dispatch(Strip {

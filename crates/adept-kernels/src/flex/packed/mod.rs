@@ -169,13 +169,12 @@ fn multiply(kernel: Kernel, panels: &[Line], shape: Shape, rows: &[f32]) -> Vec<
     let (strip, strips) = (count * STEP, m.div_ceil(count * STEP));
     let mut tasks = Vec::with_capacity(n.div_ceil(together) * strips);
     for (out, left) in out.chunks_mut(together * m).zip(left.chunks(together * width)) {
-        let mut pieces: Vec<Vec<&mut [f32]>> = (0..strips).map(|_| Vec::with_capacity(together)).collect();
-        for row in out.chunks_exact_mut(m) {
-            for (piece, part) in pieces.iter_mut().zip(row.chunks_mut(strip)) {
-                piece.push(part);
-            }
-        }
-        tasks.extend(pieces.into_iter().enumerate().map(|(i, pieces)| (i, pieces, left)));
+        tasks.extend(
+            blocks::strips(out, m, strip)
+                .into_iter()
+                .enumerate()
+                .map(|(i, pieces)| (i, pieces, left)),
+        );
     }
     blocks::run(tasks, n * k * m * parts, |(i, mut pieces, left)| {
         let first = i * count * shape.panel();
