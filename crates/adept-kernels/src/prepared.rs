@@ -1,4 +1,4 @@
-//! Frozen weights made ready for products in a precision below float32.
+//! Frozen weights made ready for products in a precision.
 
 use std::fmt;
 #[cfg(feature = "flex")]
@@ -64,9 +64,9 @@ impl fmt::Display for Precision {
 /// Name of rounded operands in float32 products, on every backend.
 pub(crate) const ROUNDED: &str = "rounded";
 
-/// What a precision below float32 has made of a weight. On the flex backend the weight itself, rounded or split and
-/// packed for products, in two bytes an element or in four; elsewhere nothing, and operands are rounded anew in each
-/// product.
+/// What a precision has made of a frozen weight. On the flex backend the weight itself: for float32 as it is, where two
+/// bytes hold each of its numbers; below that rounded or split and packed for products, in two bytes an element or in
+/// four. Elsewhere nothing, and operands are rounded anew in each product.
 #[derive(Debug, Clone)]
 pub struct Prepared {
     #[cfg(feature = "flex")]
@@ -75,20 +75,24 @@ pub struct Prepared {
 
 impl Prepared {
     /// Prepares a weight `[in, out]`, and says what is to be kept of it: the weight, or nothing but its shape where it
-    /// is packed. Nothing is to prepare in float32, nor for two parts where nothing multiplies them.
+    /// is packed. Nothing is prepared for two parts where nothing multiplies them, nor in float32 but for large weights
+    /// that two bytes an element hold on the flex backend; their products are the same to the last bit.
     pub fn new<B: Backend>(weight: Tensor<B, 2>, precision: Precision) -> (Option<Self>, Tensor<B, 2>) {
-        if precision.kernel::<B>().is_none() {
-            return (None, weight);
-        }
         #[cfg(feature = "flex")]
         if let Some(route) = crate::flex::route::<B>() {
             let (shape, device) = (weight.dims(), weight.device());
-            let kernel = crate::flex::Kernel::chosen();
-            let parts = if precision == Precision::Bf16x3 { 2 } else { 1 };
-            let packed = Some(Arc::new(crate::flex::packed_weight(route, weight, kernel, parts)));
-            // One number in memory. Whoever takes it for the weight computes no number at all.
-            let number: Tensor<B, 2> = Tensor::full([1, 1], f32::NAN, &device);
-            return (Some(Self { packed }), number.expand(shape));
+            return match packed(route, weight.clone(), precision) {
+                Some(packed) => {
+                    let packed = Some(Arc::new(packed));
+                    // One number in memory. Whoever takes it for the weight computes no number at all.
+                    let number: Tensor<B, 2> = Tensor::full([1, 1], f32::NAN, &device);
+                    (Some(Self { packed }), number.expand(shape))
+                }
+                None => (None, weight),
+            };
+        }
+        if precision.kernel::<B>().is_none() {
+            return (None, weight);
         }
         let prepared = Self {
             #[cfg(feature = "flex")]
@@ -97,7 +101,8 @@ impl Prepared {
         (Some(prepared), weight)
     }
 
-    /// The weight `[in, out]`; `kept` is what [`Prepared::new`] has left of it. Packed weights are made anew, rounded.
+    /// The weight `[in, out]`; `kept` is what [`Prepared::new`] has left of it. Packed weights are made anew, rounded if
+    /// they were prepared for less than float32.
     pub fn weight<B: Backend>(&self, kept: Tensor<B, 2>) -> Tensor<B, 2> {
         #[cfg(feature = "flex")]
         if let (Some(_), Some(packed)) = (crate::flex::route::<B>(), &self.packed) {
@@ -127,10 +132,27 @@ impl Prepared {
     #[must_use]
     pub fn precision(&self) -> Precision {
         #[cfg(feature = "flex")]
-        if self.packed.as_ref().is_some_and(|packed| packed.parts() == 2) {
-            return Precision::Bf16x3;
+        if let Some(packed) = &self.packed {
+            return packed.precision();
         }
         Precision::Bf16
+    }
+}
+
+/// What the flex backend makes of a weight for a precision, if anything.
+#[cfg(feature = "flex")]
+fn packed<B: Backend>(
+    route: crate::flex::Route,
+    weight: Tensor<B, 2>,
+    precision: Precision,
+) -> Option<crate::flex::PackedWeight> {
+    let kernel = crate::flex::Kernel::chosen();
+    let is_large = weight.shape().num_elements() > crate::sublayer::LARGE;
+    match precision {
+        Precision::F32 => is_large.then(|| crate::flex::exact_weight(route, weight)).flatten(),
+        Precision::Bf16x3 if kernel == crate::flex::Kernel::Rounded => None,
+        Precision::Bf16x3 => Some(crate::flex::packed_weight(route, weight, kernel, 2)),
+        Precision::Bf16 => Some(crate::flex::packed_weight(route, weight, kernel, 1)),
     }
 }
 

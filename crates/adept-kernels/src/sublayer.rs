@@ -14,6 +14,9 @@ use crate::{AttentionBias, Prepared, attention, dropout, gated_gelu, relu, rms_n
 /// Maximum number of weight elements of a sublayer that is assumed to stay in a cache (2 MiB).
 #[cfg(feature = "flex")]
 const CACHED: usize = 512 * 1024;
+/// Number of elements above which a weight is in no fused sublayer: each has at least two of its size.
+#[cfg(feature = "flex")]
+pub(crate) const LARGE: usize = CACHED / 2;
 
 /// Settings shared by all sublayers of a pass.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -6,6 +6,7 @@ use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
 
 use super::bridge::{elements, tensor};
+use super::exact::Stored;
 use super::matmul::{View, transpose};
 use super::pool::{Buffer, buffer};
 use super::rows::fast;
@@ -91,8 +92,8 @@ impl Weights {
 /// Columns per task of a transposition: a cache line's worth of several rows.
 const TURNED: usize = 64;
 
-/// Transposes a `[rows, columns]` matrix.
-pub(super) fn transposed(source: &[f32], rows: usize, columns: usize) -> Weights {
+/// Transposes a `[rows, columns]` matrix into float32.
+pub(super) fn transposed<W: Stored>(source: &[W], rows: usize, columns: usize) -> Weights {
     let mut values = buffer(rows * columns);
     let tasks = values.chunks_mut(TURNED * rows).enumerate().collect();
     run(tasks, rows * columns, |(i, out): (usize, &mut [f32])| {

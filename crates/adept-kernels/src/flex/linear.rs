@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use super::blocks;
 use super::bridge::{contiguous, elements, from_plain, plain, tensor};
-use super::packed::widened;
+use super::exact::Stored;
 use super::rows::fast;
 
 /// Maximum number of rows for which this product is faster.
@@ -20,26 +20,6 @@ const LANES: usize = 64;
 /// them less often.
 const INPUTS: usize = 16;
 const FEW_INPUTS: usize = 8;
-
-/// A number of a weight, as it lies in memory.
-pub(super) trait Stored: Copy + Sync {
-    fn number(self) -> f32;
-}
-
-impl Stored for f32 {
-    #[inline(always)]
-    fn number(self) -> f32 {
-        self
-    }
-}
-
-/// A bfloat16 number. Half as many bytes are read.
-impl Stored for u16 {
-    #[inline(always)]
-    fn number(self) -> f32 {
-        widened(self)
-    }
-}
 
 /// Whether the product of this many rows is faster here.
 pub(crate) fn are_few(rows: usize) -> bool {
@@ -149,8 +129,8 @@ fn rows<W: Stored, const N: usize>(outs: [&mut [f32]; N], x: [&[f32]; N], weight
 
 #[cfg(test)]
 mod tests {
-    use super::{ROWS, Stored, few_rows};
-    use crate::flex::packed::widened;
+    use super::{ROWS, few_rows};
+    use crate::flex::exact::{Bf16, F16, Stored};
 
     fn numbers(count: usize, factor: f32) -> Vec<f32> {
         (0..count).map(|at| (at as f32 * factor).sin()).collect()
@@ -187,7 +167,7 @@ mod tests {
     #[test]
     fn few_rows_times_a_weight() {
         check(|x| x);
-        check(|x| (x.to_bits() >> 16) as u16);
-        assert_eq!(widened(0x3fc0), 1.5);
+        check(|x| Bf16((x.to_bits() >> 16) as u16));
+        check(|x| F16(half::f16::from_f32(x).to_bits()));
     }
 }

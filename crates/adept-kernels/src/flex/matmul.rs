@@ -3,6 +3,7 @@
 use gemm::Parallelism;
 use rayon::prelude::*;
 
+use super::exact::Stored;
 use super::rows::{dot, fast};
 
 /// Number of multiplications up to which plain loops are faster than packing: the heads of a decoder after few tokens.
@@ -174,8 +175,8 @@ fn small(out: &mut [f32], o: View, left: &[f32], l: View, right: &[f32], r: View
     }
 }
 
-/// Writes the transposed matrix, one complete row after another.
-pub(super) fn transpose(source: &[f32], view: View, out: &mut [f32]) {
+/// Writes the transposed matrix in float32, one complete row after another.
+pub(super) fn transpose<W: Stored>(source: &[W], view: View, out: &mut [f32]) {
     const B: usize = 16;
     let (rows, columns) = (view.rows, view.columns);
     let (whole_rows, whole_columns) = (rows / B * B, columns / B * B);
@@ -183,7 +184,8 @@ pub(super) fn transpose(source: &[f32], view: View, out: &mut [f32]) {
         for c in (0..whole_columns).step_by(B) {
             let mut block = [[0.0f32; B]; B];
             for (i, line) in block.iter_mut().enumerate() {
-                line.copy_from_slice(&source[view.start + (r + i) * view.row + c..][..B]);
+                let source = &source[view.start + (r + i) * view.row + c..][..B];
+                line.iter_mut().zip(source).for_each(|(x, stored)| *x = stored.number());
             }
             for j in 0..B {
                 let mut line = [0.0f32; B];
@@ -198,7 +200,7 @@ pub(super) fn transpose(source: &[f32], view: View, out: &mut [f32]) {
     for r in 0..rows {
         let first = if r < whole_rows { whole_columns } else { 0 };
         for c in first..columns {
-            out[c * rows + r] = source[view.start + r * view.row + c];
+            out[c * rows + r] = source[view.start + r * view.row + c].number();
         }
     }
 }

@@ -24,11 +24,20 @@ pub(crate) fn packed_weight<B: Backend>(
     parts: usize,
 ) -> PackedWeight {
     let shape = weight.dims();
-    let weight = contiguous(match route {
+    PackedWeight::new(kernel, parts, elements(&whole(route, weight)), shape)
+}
+
+/// A weight `[in, out]` for float32 products, if two bytes hold each of its numbers.
+pub(crate) fn exact_weight<B: Backend>(route: Route, weight: Tensor<B, 2>) -> Option<PackedWeight> {
+    let shape = weight.dims();
+    PackedWeight::exact(elements(&whole(route, weight)), shape)
+}
+
+fn whole<B: Backend>(route: Route, weight: Tensor<B, 2>) -> FlexTensor {
+    contiguous(match route {
         Route::Plain => plain(weight),
         Route::Tracked => tracked(weight).primitive,
-    });
-    PackedWeight::new(kernel, parts, elements(&weight), shape)
+    })
 }
 
 /// `x` `[n, in]` times `weight` `[in, out]`, differentiated.
@@ -56,12 +65,12 @@ pub(crate) fn packed_product<B: Backend>(route: Route, x: Tensor<B, 2>, packed: 
     let ([n, _], [_, outputs]) = (x.dims(), packed.shape());
     if route == Route::Plain {
         let x = contiguous(plain(x));
-        return from_plain(tensor(packed.product(elements(&x)), [n, outputs]));
+        return from_plain(tensor(packed.product(elements(&x), route), [n, outputs]));
     }
     let x = tracked(x);
     let nodes = [x.node.clone()];
     let x = contiguous(x.primitive);
-    let out = tensor(packed.product(elements(&x)), [n, outputs]);
+    let out = tensor(packed.product(elements(&x), route), [n, outputs]);
     let state = PackedState {
         packed: Arc::clone(packed),
         n,

@@ -4,8 +4,8 @@ use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
 
 use super::{Composed, Fused, leaf, numbers, values, weighed};
-use crate::flex::{Kernel, PackedWeight};
-use crate::sublayer::{KeysValues, Settings};
+use crate::flex::{Kernel, PackedWeight, Route};
+use crate::sublayer::{KeysValues, Settings, linear_prepared};
 use crate::{AttentionBias, Map, Precision, Prepared};
 
 /// Nearest number of eight significant bits, in float64 arithmetic.
@@ -105,7 +105,7 @@ fn check(kernel: Kernel, parts: usize, [n, k, m]: [usize; 3]) {
     let (rows, weight, grads) = (numbers(n * k, 1), numbers(k * m, 2), numbers(n * m, 3));
     let packed = PackedWeight::new(kernel, parts, &weight, [k, m]);
     let there = Expected::of(parts, &rows, |i, j| weight[i * m + j], [n, k, m]);
-    there.check(kernel, &packed.product(&rows), [n, k, m]);
+    there.check(kernel, &packed.product(&rows, Route::Plain), [n, k, m]);
     let back = Expected::of(parts, &grads, |i, j| weight[j * m + i], [n, m, k]);
     back.check(kernel, &packed.transposed_product(&grads), [n, m, k]);
 }
@@ -143,7 +143,7 @@ fn split_products_are_float32_in_effect() {
     };
     for kernel in splitting() {
         let [once, twice] =
-            [1, 2].map(|parts| error(&PackedWeight::new(kernel, parts, &weight, [k, m]).product(&rows)));
+            [1, 2].map(|parts| error(&PackedWeight::new(kernel, parts, &weight, [k, m]).product(&rows, Route::Plain)));
         assert!(once > 1e-3 && twice < 1e-5, "{kernel:?}: {once:e}, {twice:e}");
     }
 }
@@ -200,11 +200,11 @@ fn operands_are_rounded_to_the_nearest_and_ties_to_even() {
         let diagonal: Vec<f32> = (0..n * n)
             .map(|at| if at % n == at / n { rows[at / n] } else { 0.0 })
             .collect();
-        for (i, row) in packed.product(&diagonal).chunks_exact(n).enumerate() {
+        for (i, row) in packed.product(&diagonal, Route::Plain).chunks_exact(n).enumerate() {
             assert_eq!(row[i], expected[i], "{kernel:?}");
         }
         let packed = PackedWeight::new(kernel, 1, &diagonal, [n, n]);
-        for (i, row) in packed.product(&identity).chunks_exact(n).enumerate() {
+        for (i, row) in packed.product(&identity, Route::Plain).chunks_exact(n).enumerate() {
             assert_eq!(row[i], expected[i], "{kernel:?}");
         }
     }
@@ -216,9 +216,9 @@ fn numbers_without_a_value_stay_so() {
         let packed = PackedWeight::new(kernel, 1, &[1.0; 40], [40, 1]);
         let mut rows = [1.0; 40];
         rows[39] = f32::NAN;
-        assert!(packed.product(&rows)[0].is_nan(), "{kernel:?}");
+        assert!(packed.product(&rows, Route::Plain)[0].is_nan(), "{kernel:?}");
         rows[39] = f32::INFINITY;
-        assert_eq!(packed.product(&rows)[0], f32::INFINITY, "{kernel:?}");
+        assert_eq!(packed.product(&rows, Route::Plain)[0], f32::INFINITY, "{kernel:?}");
     }
 }
 
@@ -231,7 +231,7 @@ fn the_number_of_threads_changes_no_bit_of_a_packed_product() {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
             pool.expect("threads can be made").install(|| {
                 let packed = PackedWeight::new(kernel, parts, &weight, [128, 600]);
-                packed.product(&rows)
+                packed.product(&rows, Route::Plain)
             })
         };
         assert_eq!(product(1), product(3), "{kernel:?}, {parts} parts");
@@ -259,7 +259,6 @@ fn a_prepared_product_is_differentiated() {
         }
     }
     let weight = Tensor::<Flex, 2>::ones([2, 2], &Default::default());
-    assert!(Prepared::new(weight.clone(), Precision::F32).0.is_none());
     let (split, kept) = Prepared::new(weight, Precision::Bf16x3);
     assert_eq!(split.is_some(), Kernel::chosen() != Kernel::Rounded);
     assert!(split.is_none_or(|split| split.precision() == Precision::Bf16x3 && split.weight(kept).dims() == [2, 2]));
@@ -301,4 +300,52 @@ fn absorbed_maps_may_be_packed() {
             .collect::<Vec<_>>()
     };
     assert_eq!(figures(true), figures(false));
+}
+
+/// Weights in two bytes give the same bits as in four: few rows and many, with and without gradients, and gradients.
+#[test]
+fn a_float32_product_reads_a_weight_of_two_bytes_as_it_is() {
+    type Figures = [Vec<f32>; 2];
+    const SHAPE: [usize; 2] = [520, 600];
+    let product = |n: usize, (prepared, kept): (Option<&Prepared>, &Tensor<Flex, 2>)| {
+        let x = Tensor::<Flex, 2>::from_data(TensorData::new(numbers(n * 520, 1), [n, 520]), &Default::default());
+        values(linear_prepared(x.unsqueeze(), kept.clone(), prepared))
+    };
+    let tracked = |n: usize, (prepared, kept): (Option<&Prepared>, &Tensor<Flex, 2>)| -> Figures {
+        let x = leaf::<Fused, 2>([n, 520], 1);
+        let kept = Tensor::<Fused, 2>::from_inner(kept.clone());
+        let out = linear_prepared(x.clone().unsqueeze(), kept, prepared);
+        let grads = weighed(out.clone()).backward();
+        [values(out), values(x.grad(&grads).expect("x is tracked"))]
+    };
+    for narrow in [
+        |x: f32| f32::from_bits(x.to_bits() & 0xffff_0000),
+        |x: f32| half::f16::from_f32(x).to_f32(),
+    ] {
+        let weight: Vec<f32> = numbers(SHAPE.iter().product(), 2).into_iter().map(narrow).collect();
+        let weight = Tensor::<Flex, 2>::from_data(TensorData::new(weight, SHAPE), &Default::default());
+        let (prepared, kept) = Prepared::new(weight.clone(), Precision::F32);
+        let prepared = prepared.expect("a large weight of two bytes");
+        assert_eq!(prepared.precision(), Precision::F32);
+        assert!(
+            kept.clone().slice([0..1, 0..1]).into_scalar().is_nan(),
+            "the weight is kept twice"
+        );
+        assert_eq!(values(prepared.weight(kept.clone())), values(weight.clone()));
+        for n in [1, 5, 16, 17, 70] {
+            let (two, four) = ((Some(&prepared), &kept), (None, &weight));
+            assert_eq!(product(n, two), product(n, four), "{n} rows");
+            assert_eq!(tracked(n, two), tracked(n, four), "{n} rows, with gradients");
+        }
+    }
+    // One number that needs more, a small weight, another backend.
+    let mut more = vec![1.0; SHAPE.iter().product()];
+    more[77] = 0.1;
+    let left_alone = |values: Vec<f32>, shape: [usize; 2]| {
+        let weight = Tensor::<Flex, 2>::from_data(TensorData::new(values, shape), &Default::default());
+        Prepared::new(weight, Precision::F32).0.is_none()
+    };
+    assert!(left_alone(more, SHAPE) && left_alone(vec![1.0; 64], [8, 8]));
+    let weight = Tensor::<Composed, 2>::ones(SHAPE, &Default::default());
+    assert!(Prepared::new(weight, Precision::F32).0.is_none());
 }

@@ -12,14 +12,16 @@ mod kernel;
 mod panels;
 
 pub(crate) use kernel::Kernel;
-use panels::{LINES, STEP, Shape, rounded};
+use panels::{LINES, STEP, Shape, rounded, widened};
 
-pub(super) use panels::{Line, widened};
+pub(super) use panels::Line;
 
 use super::blocks;
-use super::linear::{are_few, few_rows};
-use super::matmul::multiply_together;
+use super::bridge::Route;
+use super::exact::TwoBytes;
+use super::linear::are_few;
 use super::pool::{Buffer, buffer};
+use crate::Precision;
 
 /// Rows per task of `vdpbf16ps`, and whose operands a task rounds: they stay in the second cache.
 const ROWS: usize = 96;
@@ -33,18 +35,16 @@ const TILED_ROWS: std::ops::RangeInclusive<usize> = 32..=512;
 const TASKS: usize = 8;
 /// Rows of which AMX would leave most of a tile empty, while memory limits both kernels.
 const FEW: usize = 4;
-/// Elements that a task widens.
-const WIDENED: usize = 1 << 15;
-/// Columns that a task turns into rows.
-const TURNED: usize = 16;
 
 /// How the elements of a weight lie.
 #[derive(Debug)]
 enum Elements {
     /// In panels, for one of the kernels that read these.
     Panels(Kernel, Vec<Line>),
-    /// Row by row.
-    Rows(Vec<u16>),
+    /// Row by row, for products whose other operand is rounded.
+    Rounded(TwoBytes),
+    /// Row by row, for products in float32: nothing is rounded.
+    Exact(TwoBytes),
 }
 
 /// A frozen weight `[inputs, outputs]`, packed.
@@ -68,9 +68,23 @@ impl PackedWeight {
         };
         let elements = match kernel {
             Kernel::Amx | Kernel::Avx512 => Elements::Panels(kernel, panels::pack(weight, shape)),
-            Kernel::Rounded => Elements::Rows(weight.iter().map(|x| rounded(*x)).collect()),
+            Kernel::Rounded => {
+                let halves = weight.iter().map(|x| rounded(*x)).collect();
+                Elements::Rounded(TwoBytes::of(halves, [inputs, outputs]))
+            }
         };
         Self { shape, elements }
+    }
+
+    /// A weight for products in float32, if two bytes hold each of its numbers.
+    pub(crate) fn exact(weight: &[f32], [inputs, outputs]: [usize; 2]) -> Option<Self> {
+        let shape = Shape {
+            k: inputs,
+            m: outputs,
+            parts: 1,
+        };
+        let elements = Elements::Exact(TwoBytes::exact(weight, [inputs, outputs])?);
+        Some(Self { shape, elements })
     }
 
     /// `[inputs, outputs]`.
@@ -78,65 +92,47 @@ impl PackedWeight {
         [self.shape.k, self.shape.m]
     }
 
-    /// Parts of an element.
-    pub(crate) fn parts(&self) -> usize {
-        self.shape.parts
+    /// What it was packed for.
+    pub(crate) fn precision(&self) -> Precision {
+        match (&self.elements, self.shape.parts) {
+            (Elements::Exact(_), _) => Precision::F32,
+            (_, 2) => Precision::Bf16x3,
+            _ => Precision::Bf16,
+        }
     }
 
     /// The elements as they are multiplied, row by row.
     pub(crate) fn values(&self) -> Vec<f32> {
         match &self.elements {
-            Elements::Rows(values) => values.iter().map(|x| widened(*x)).collect(),
+            Elements::Rounded(matrix) | Elements::Exact(matrix) => matrix.values(),
             Elements::Panels(_, lines) => panels::unpack(lines, self.shape),
         }
     }
 
-    /// Rows `[n, inputs]` times the weight, `[n, outputs]`.
-    pub(crate) fn product(&self, rows: &[f32]) -> Vec<f32> {
-        let Shape { k, m, .. } = self.shape;
+    /// Rows `[n, inputs]` times the weight, `[n, outputs]`. Few rows have their own product where gradients are not
+    /// asked for, as those of a float32 weight do ([`crate::sublayer::linear_rows`]).
+    pub(crate) fn product(&self, rows: &[f32], route: Route) -> Vec<f32> {
+        let few = route == Route::Plain && are_few(rows.len() / self.shape.k);
         match &self.elements {
             Elements::Panels(kernel, lines) => multiply(*kernel, lines, self.shape, rows),
-            Elements::Rows(values) if are_few(rows.len() / k) => {
-                few_rows(&rounded_rows(rows), values, [rows.len() / k, k, m])
-            }
-            Elements::Rows(values) => {
-                let mut weight = buffer(k * m);
-                let tasks = weight.chunks_mut(WIDENED).zip(values.chunks(WIDENED)).collect();
-                blocks::run(tasks, k * m, |(out, values): (&mut [f32], &[u16])| {
-                    out.iter_mut().zip(values).for_each(|(out, x)| *out = widened(*x));
-                });
-                multiply_rounded(&weight, rows, k, m)
-            }
+            Elements::Rounded(matrix) if few => matrix.few_products(&rounded_rows(rows)),
+            Elements::Rounded(matrix) => matrix.products(&rounded_rows(rows)),
+            Elements::Exact(matrix) if few => matrix.few_products(rows),
+            Elements::Exact(matrix) => matrix.products(rows),
         }
     }
 
     /// Rows `[n, outputs]` times the transposed weight, `[n, inputs]`.
     pub(crate) fn transposed_product(&self, rows: &[f32]) -> Vec<f32> {
-        let shape = self.shape.transposed();
-        let Shape { k, m, .. } = shape;
         match &self.elements {
-            Elements::Panels(kernel, lines) => multiply(*kernel, &panels::turned(lines, self.shape), shape, rows),
-            Elements::Rows(values) => {
-                let mut weight = buffer(k * m);
-                let tasks = weight.chunks_mut(TURNED * m).enumerate().collect();
-                blocks::run(tasks, k * m, |(part, out): (usize, &mut [f32])| {
-                    for (at, out) in out.chunks_exact_mut(m).enumerate() {
-                        let column = values[part * TURNED + at..].iter().step_by(k);
-                        out.iter_mut().zip(column).for_each(|(out, x)| *out = widened(*x));
-                    }
-                });
-                multiply_rounded(&weight, rows, k, m)
+            Elements::Panels(kernel, lines) => {
+                let shape = self.shape.transposed();
+                multiply(*kernel, &panels::turned(lines, self.shape), shape, rows)
             }
+            Elements::Rounded(matrix) => matrix.transposed_products(&rounded_rows(rows)),
+            Elements::Exact(matrix) => matrix.transposed_products(rows),
         }
     }
-}
-
-/// `rows` `[n, k]`, rounded, times a matrix `[k, m]` of rounded numbers, in float32.
-fn multiply_rounded(weight: &[f32], rows: &[f32], k: usize, m: usize) -> Vec<f32> {
-    let n = rows.len() / k;
-    let mut out = vec![0.0; n * m];
-    multiply_together(&mut out, &rounded_rows(rows), weight, [n, k, m]);
-    out
 }
 
 /// The rows of a product with every number rounded.

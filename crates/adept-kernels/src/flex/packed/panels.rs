@@ -36,7 +36,7 @@ pub(super) fn rounded(x: f32) -> u16 {
 }
 
 #[inline(always)]
-pub(in crate::flex) fn widened(x: u16) -> f32 {
+pub(super) fn widened(x: u16) -> f32 {
     f32::from_bits(u32::from(x) << 16)
 }
 
