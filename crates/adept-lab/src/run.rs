@@ -37,9 +37,7 @@ use prepare::check_prepared;
 
 use door::slots_of;
 pub use door::{check_positions, check_rows};
-pub use prepare::{
-    LoadedBackbone, Means, PreparedData, PreparedTask, load_backbone, load_backbone_in, prepare, prepare_task,
-};
+pub use prepare::{LoadedBackbone, Means, PreparedData, PreparedTask, load_backbone, prepare, prepare_task};
 pub use probe::{ProbeOptions, RunTime, probe};
 pub use programs::judge_programs;
 
@@ -53,11 +51,8 @@ pub fn run<AB: AutodiffBackend>(
 ) -> Result<RunResult, TrainError> {
     // Before reading anything large.
     folder::check(folder, FolderKind::Run)?;
-    let backbone = load_backbone_in::<AB::InnerBackend>(
-        &resolved.config.backbone,
-        device,
-        precision_of::<AB::InnerBackend>([&resolved.config]),
-    )?;
+    let frozen = frozen_precision::<AB::InnerBackend>(&resolved.config);
+    let backbone = load_backbone::<AB::InnerBackend>(&resolved.config.backbone, device, frozen)?;
     let data = prepare(&resolved.config, &backbone, means)?;
     run_prepared::<AB>(resolved, folder, &backbone, &data, device, observer)
 }
@@ -92,7 +87,7 @@ pub fn run_prepared<AB: AutodiffBackend>(
     folder::write_atomic(&folder.config(), resolved.to_toml().as_bytes())?;
 
     let loaded = backbone;
-    let backbone = &*loaded.in_precision(frozen_precision::<AB::InnerBackend>(config), device)?;
+    let backbone = &*loaded.held(frozen_precision::<AB::InnerBackend>(config), device)?;
     let begun = Begun {
         resolved,
         folder: &folder,
@@ -110,7 +105,7 @@ pub fn run_prepared<AB: AutodiffBackend>(
                 // The checkpoint's values take the place of whatever the adapter starts from.
                 (_, Some(_)) => Some(backbone.model.clone()),
                 (count, None) => {
-                    let whole = loaded.in_precision(Precision::F32, device)?;
+                    let whole = loaded.held(None, device)?;
                     Some(begun.judged(&whole.model, count, observer)?)
                 }
             };
@@ -194,8 +189,8 @@ impl<AB: AutodiffBackend> Begun<'_, AB> {
     fn device_text(&self) -> String {
         let device = format!("{} {:?}", AB::InnerBackend::name(self.device), self.device);
         match frozen_precision::<AB::InnerBackend>(&self.resolved.config) {
-            Precision::F32 => device,
-            lower => format!(
+            None | Some(Precision::F32) => device,
+            Some(lower) => format!(
                 "{device}, {lower} ({})",
                 lower.kernel::<AB::InnerBackend>().unwrap_or("float32")
             ),
@@ -272,21 +267,19 @@ fn trained_with<B: Backend>(config: &RunConfig, backbone: &LoadedBackbone<B>, da
     }
 }
 
-/// The precision of the backbone's products; what full fine-tuning trains is in float32.
-fn frozen_precision<B: Backend>(config: &RunConfig) -> Precision {
-    match config.adapter.method.adapter() {
-        Some(_) => config.train.precision.on::<B>(),
-        None => Precision::F32,
-    }
+/// The precision of the backbone's products; `None` for full fine-tuning, which trains it in float32.
+pub fn frozen_precision<B: Backend>(config: &RunConfig) -> Option<Precision> {
+    let adapter = config.adapter.method.adapter();
+    adapter.map(|_| config.train.precision.on::<B>())
 }
 
-/// The precision in which to load the backbone of some runs: that of all of them, or float32, of which any other can be
-/// made.
-pub fn precision_of<'a, B: Backend>(configs: impl IntoIterator<Item = &'a RunConfig>) -> Precision {
-    let mut wanted = configs.into_iter().map(frozen_precision::<B>);
-    match wanted.next() {
-        Some(first) if wanted.all(|other| other == first) => first,
-        _ => Precision::F32,
+/// How to load the backbone of some runs: as all of them hold it, or as any other can be made of it.
+pub fn precision_of<'a, B: Backend>(configs: impl IntoIterator<Item = &'a RunConfig>) -> Option<Precision> {
+    let wanted: Vec<_> = configs.into_iter().map(frozen_precision::<B>).collect();
+    match wanted.split_first() {
+        Some((first, others)) if others.iter().all(|other| other == first) => *first,
+        _ if wanted.contains(&None) => None,
+        _ => Some(Precision::F32),
     }
 }
 

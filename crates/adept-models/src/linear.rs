@@ -10,14 +10,14 @@ use burn::tensor::backend::Backend;
 /// A linear map with an optional change.
 #[derive(Module, Debug)]
 pub struct Linear<B: Backend> {
-    /// `[in, out]`. Once it is prepared for a lower precision, it may hold no more than its shape: [`Linear::weight`]
-    /// gives the values.
+    /// `[in, out]`. Once it is prepared for a precision, it may hold no more than its shape: [`Linear::weight`] gives the
+    /// values.
     pub weight: Param<Tensor<B, 2>>,
     /// `[out]`, if the map has a bias.
     pub bias: Option<Param<Tensor<B, 1>>>,
     /// A method's change; not part of the model's parameters.
     pub change: Option<LinearChange<B>>,
-    /// The weight in a lower precision, if it was prepared for one.
+    /// What a precision has made of the weight, if anything.
     #[module(skip)]
     pub(crate) prepared: Option<Prepared>,
 }
@@ -83,9 +83,14 @@ impl<B: Backend> Linear<B> {
         self.change.is_some()
     }
 
-    /// Whether it is no more than its weight, in float32: what fused sublayers compute.
+    /// Whether a precision has made something of its weight, which is frozen since.
+    pub(crate) fn is_prepared(&self) -> bool {
+        self.prepared.is_some()
+    }
+
+    /// Whether it is no more than its weight as a tensor: what fused sublayers compute.
     pub(crate) fn is_plain(&self) -> bool {
-        self.change.is_none() && self.prepared.is_none()
+        self.change.is_none() && !self.is_prepared()
     }
 
     /// Replaces the weights by the result of [`LinearChange::merged`] (or [`LinearChange::unmerged`]).

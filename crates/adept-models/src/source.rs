@@ -13,7 +13,7 @@ use crate::error::ModelError;
 use crate::linear::Linear;
 use crate::norm::RmsNorm;
 use crate::random::named_normals;
-use crate::stored::{Stored, frozen, transpose};
+use crate::stored::{Loaded, Stored, frozen, transpose};
 
 /// The role of a tensor, which determines its initialisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,13 +39,13 @@ pub(crate) trait Source {
 }
 
 /// A checkpoint that tracks which tensors have been read.
-pub(crate) struct CheckpointSource<'a> {
+struct CheckpointSource<'a> {
     checkpoint: &'a Checkpoint,
     used: BTreeSet<String>,
 }
 
 impl<'a> CheckpointSource<'a> {
-    pub fn new(checkpoint: &'a Checkpoint) -> Self {
+    fn new(checkpoint: &'a Checkpoint) -> Self {
         Self {
             checkpoint,
             used: BTreeSet::new(),
@@ -53,7 +53,7 @@ impl<'a> CheckpointSource<'a> {
     }
 
     /// Refuses tensors that were never read.
-    pub fn finish(self) -> Result<(), ModelError> {
+    fn finish(self) -> Result<(), ModelError> {
         self.checkpoint.check_no_others(&self.used)
     }
 }
@@ -68,6 +68,20 @@ impl Source for CheckpointSource<'_> {
         self.used.insert(name.to_owned());
         self.checkpoint.read_transposed(name, shape)
     }
+}
+
+/// A model that is built from all tensors of a checkpoint.
+pub(crate) fn loaded<M>(
+    checkpoint: &Checkpoint,
+    build: impl FnOnce(&mut dyn Source) -> Result<M, ModelError>,
+) -> Result<Loaded<M>, ModelError> {
+    let mut source = CheckpointSource::new(checkpoint);
+    let model = build(&mut source)?;
+    source.finish()?;
+    Ok(Loaded {
+        model,
+        fingerprint: checkpoint.fingerprint(),
+    })
 }
 
 /// Random values: N(0, deviation²) for matrices, with one stream per name, so that a seed gives the same model
@@ -92,9 +106,9 @@ impl Source for RandomSource {
 pub(crate) struct Builder<'a, B: Backend> {
     pub device: &'a B::Device,
     pub source: &'a mut dyn Source,
-    /// What the maps of blocks are prepared for as soon as they are made, so that a model in a lower precision is never
-    /// whole in memory in float32.
-    pub precision: Precision,
+    /// What the maps of blocks, if they stay frozen, are prepared for as soon as they are made, so that a model in two
+    /// bytes a number is never whole in memory in four.
+    pub frozen: Option<Precision>,
 }
 
 impl<B: Backend> Builder<'_, B> {
@@ -141,7 +155,9 @@ impl<B: Backend> Builder<'_, B> {
         layout: &Layout,
     ) -> Result<Linear<B>, ModelError> {
         let mut linear = self.whole(name, sizes, bias, layout)?;
-        linear.prepare(self.precision);
+        if let Some(precision) = self.frozen {
+            linear.prepare(precision);
+        }
         Ok(linear)
     }
 

@@ -67,8 +67,8 @@ pub trait Backbone<B: Backend>: Module<B> {
         Cow::Owned(adapted)
     }
 
-    /// Prepares the linear maps of the blocks, which are frozen, for products in a precision. The embedding matrix,
-    /// heads and what methods attach stay in float32.
+    /// Prepares the linear maps of the blocks, which are frozen from now on, for products in a precision. The embedding
+    /// matrix, heads and what methods attach stay in float32.
     fn prepare(&mut self, precision: Precision) {
         for linear in self.places().linears {
             linear.prepare(precision);
@@ -324,15 +324,25 @@ pub trait CausalBackbone<B: Backend>: Backbone<B> {
     fn pad_id(&self) -> u32;
 }
 
-/// Makes every float parameter of a module require gradients: the baseline `full`.
+/// Makes every float parameter of a backbone require gradients: the baseline `full`.
 ///
 /// Backbones are created frozen, and `AutodiffModule::from_inner` keeps them so; `Module::no_grad` undoes this.
-pub fn unfreeze<B: Backend, M: Module<B>>(module: M) -> M {
+///
+/// # Panics
+/// If a map has been prepared for the products of a frozen model ([`Backbone::prepare`]): its weight would get no
+/// gradient.
+pub fn unfreeze<B: Backend, M: Backbone<B>>(mut backbone: M) -> M {
+    let linears = backbone.places().linears;
+    let prepared = linears.iter().filter(|linear| linear.is_prepared()).count();
+    assert!(
+        prepared == 0,
+        "unfreeze: {prepared} linear maps are prepared for a frozen model"
+    );
     struct Unfreeze;
     impl<B: Backend> ModuleMapper<B> for Unfreeze {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
             param.set_require_grad(true)
         }
     }
-    module.map(&mut Unfreeze)
+    backbone.map(&mut Unfreeze)
 }

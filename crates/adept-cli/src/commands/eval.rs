@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use adept_core::Intervention;
 use adept_data::{Batcher, Task};
 use adept_lab::run::{self, LoadedBackbone, Means, PreparedData};
+use adept_models::Precision;
 use adept_train::TrainError;
 use adept_train::config::{self, RunConfig};
 use adept_train::evaluate::{self, EvaluationSet};
@@ -44,12 +45,12 @@ struct Work {
 impl WithBackend for Work {
     fn run<AB: AutodiffBackend>(self, device: AB::Device) -> Result<(), Failure> {
         let (arguments, loudness) = (self.arguments, self.loudness);
-        let backbone = run::load_backbone::<AB::InnerBackend>(&self.backbone, &device).map_err(run_failure)?;
+        let backbone = run::load_backbone::<AB::InnerBackend>(&self.backbone, &device, Some(Precision::F32))
+            .map_err(run_failure)?;
         let mut subject = trained::load(arguments.adapter.as_deref(), &backbone, &device)?;
         let (task, config) = settings(&arguments, loudness, &subject)?;
-        let backbone = backbone
-            .in_precision(run::precision_of::<AB::InnerBackend>([&config]), &device)
-            .map_err(run_failure)?;
+        let precision = run::frozen_precision::<AB::InnerBackend>(&config).unwrap_or_default();
+        let backbone = backbone.held(Some(precision), &device).map_err(run_failure)?;
         subject.prepare(&config, &backbone)?;
         if task.is_program() {
             let setting = (loudness, &self.means);

@@ -7,6 +7,7 @@ use adept_data::{
     BatchOptions, Batcher, Encoded, LossCounter, LossyText, Right, TargetLength, Task, default_buckets, split_losses,
 };
 use adept_lab::run::{self, LoadedBackbone};
+use adept_models::Precision;
 use adept_train::TrainError;
 use adept_train::answering::AnswerMethod;
 use adept_train::config::{self, RunConfig, Told};
@@ -42,14 +43,14 @@ impl WithBackend for Work {
     fn run<AB: AutodiffBackend>(self, device: AB::Device) -> Result<(), Failure> {
         let (arguments, loudness) = (self.arguments, self.loudness);
         let mut input = Input::open(&arguments.input, arguments.jsonl)?;
-        let backbone = run::load_backbone::<AB::InnerBackend>(&hub::backbone(&arguments.backbone)?, &device)
-            .map_err(run_failure)?;
+        let folder = hub::backbone(&arguments.backbone)?;
+        let backbone =
+            run::load_backbone::<AB::InnerBackend>(&folder, &device, Some(Precision::F32)).map_err(run_failure)?;
         let mut subject = trained::load(arguments.adapter.as_deref(), &backbone, &device)?;
         let settings = settings(&arguments, loudness, &backbone, &subject)?;
         let (form, config) = (&settings.form, &settings.config);
-        let backbone = backbone
-            .in_precision(run::precision_of::<AB::InnerBackend>([config]), &device)
-            .map_err(run_failure)?;
+        let precision = run::frozen_precision::<AB::InnerBackend>(config).unwrap_or_default();
+        let backbone = backbone.held(Some(precision), &device).map_err(run_failure)?;
         subject.prepare(config, &backbone)?;
         let encoder = form.encoder(&backbone.tokenizer);
         let longest = form.lengths(config, settings.target_width).map_err(run_failure)?.source;

@@ -77,9 +77,9 @@ impl WithBackend for Work<'_> {
         let mut progress = Progress::new(self.setting.loudness, format!("{task} {}", config.adapter.method));
         let result = if self.arguments.overwrite {
             // Delete the earlier run only once the new one can start.
-            let precision = run::precision_of::<AB::InnerBackend>([config]);
+            let frozen = run::frozen_precision::<AB::InnerBackend>(config);
             let backbone =
-                run::load_backbone_in::<AB::InnerBackend>(&config.backbone, &device, precision).map_err(run_failure)?;
+                run::load_backbone::<AB::InnerBackend>(&config.backbone, &device, frozen).map_err(run_failure)?;
             let data = run::prepare(config, &backbone, &self.setting.means).map_err(run_failure)?;
             clear(self.setting, out, FolderKind::Run)?;
             run::run_prepared::<AB>(&self.resolved, out, &backbone, &data, &device, &mut progress)

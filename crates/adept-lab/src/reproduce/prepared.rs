@@ -18,13 +18,13 @@ pub struct Prepared<B: Backend> {
 }
 
 impl<B: Backend> Prepared<B> {
-    /// Loads the grid's backbone for products in a precision.
+    /// Loads the grid's backbone, frozen for products in a precision or to be trained (`None`).
     ///
     /// # Errors
     /// A backbone that cannot be read.
-    pub fn load(grid: &Grid, precision: Precision, device: &B::Device) -> Result<Self, TrainError> {
+    pub fn load(grid: &Grid, frozen: Option<Precision>, device: &B::Device) -> Result<Self, TrainError> {
         Ok(Self {
-            backbone: run::load_backbone_in(&grid.backbone, device, precision)?,
+            backbone: run::load_backbone(&grid.backbone, device, frozen)?,
             tasks: Vec::new(),
             means: grid.means.clone(),
         })

@@ -8,7 +8,7 @@ use adept_core::Fingerprint;
 use adept_data::{
     DataFile, Encoded, LoadOptions, Right, SplitLosses, StoredRows, Task, TaskRows, TextTokenizer, open_task,
 };
-use adept_models::{Backbone as _, Loaded, Model, Precision};
+use adept_models::{Backbone as _, Loaded, Model, ModelError, Precision};
 use adept_train::TrainError;
 use adept_train::config::{ConfigError, RunConfig};
 use adept_train::program::{PreparedPrograms, ProgramOptions, prepare_programs};
@@ -25,8 +25,8 @@ use crate::baseline;
 pub struct LoadedBackbone<B: Backend> {
     /// The frozen model.
     pub model: Model<B>,
-    /// The precision of its products.
-    pub precision: Precision,
+    /// The precision of its products, if it is frozen; `None` if it may be trained.
+    pub frozen: Option<Precision>,
     /// Fingerprint of its weights.
     pub fingerprint: Fingerprint,
     /// Its tokenizer.
@@ -36,21 +36,22 @@ pub struct LoadedBackbone<B: Backend> {
 }
 
 impl<B: Backend> LoadedBackbone<B> {
-    /// The same backbone with its products in a precision. A lower one is made of it, and shares everything that this
-    /// does not change; float32 is read again if what was loaded is rounded.
+    /// The same backbone with its products in a precision, or to be trained (`None`). What rounds is made of float32,
+    /// and shares everything that this does not change; the rest is read again. One that may be trained also serves as
+    /// one that is frozen in float32: its products are the same to the last bit.
     ///
     /// # Errors
     /// A checkpoint that cannot be read again, or that is another one by now.
-    pub fn in_precision(&self, precision: Precision, device: &B::Device) -> Result<Cow<'_, Self>, TrainError> {
-        if self.precision == precision {
+    pub fn held(&self, frozen: Option<Precision>, device: &B::Device) -> Result<Cow<'_, Self>, TrainError> {
+        if self.frozen == frozen || (self.frozen, frozen) == (None, Some(Precision::F32)) {
             return Ok(Cow::Borrowed(self));
         }
         let mut other = self.clone();
-        other.precision = precision;
-        match self.precision {
-            Precision::F32 => other.model.prepare(precision),
-            Precision::Bf16x3 | Precision::Bf16 => {
-                let Loaded { model, fingerprint } = Model::load_in(&self.path, device, precision)?;
+        other.frozen = frozen;
+        match (self.frozen, frozen) {
+            (None | Some(Precision::F32), Some(lower)) => other.model.prepare(lower),
+            _ => {
+                let Loaded { model, fingerprint } = load_model(&self.path, device, frozen)?;
                 if fingerprint != self.fingerprint {
                     return Err(TrainError::BackboneChanged {
                         path: self.path.clone(),
@@ -74,32 +75,36 @@ impl<B: Backend> LoadedBackbone<B> {
     }
 }
 
-/// Loads a checkpoint in float32 and its tokenizer, and checks that they match.
+fn load_model<B: Backend>(
+    path: &Path,
+    device: &B::Device,
+    frozen: Option<Precision>,
+) -> Result<Loaded<Model<B>>, ModelError> {
+    match frozen {
+        Some(precision) => Model::load_in(path, device, precision),
+        None => Model::load(path, device),
+    }
+}
+
+/// Loads a checkpoint and its tokenizer, and checks that they match: frozen, for products in a precision, or to be
+/// trained (`None`).
 ///
 /// # Errors
 /// Unreadable files, or a tokenizer that does not belong to the checkpoint.
-pub fn load_backbone<B: Backend>(path: &Path, device: &B::Device) -> Result<LoadedBackbone<B>, TrainError> {
-    load_backbone_in(path, device, Precision::F32)
-}
-
-/// [`load_backbone`] for products in a precision: below float32 the model is never whole in memory in float32.
-///
-/// # Errors
-/// As in [`load_backbone`].
-pub fn load_backbone_in<B: Backend>(
+pub fn load_backbone<B: Backend>(
     path: &Path,
     device: &B::Device,
-    precision: Precision,
+    frozen: Option<Precision>,
 ) -> Result<LoadedBackbone<B>, TrainError> {
     if path.as_os_str().is_empty() {
         return Err(ConfigError::Missing { key: "backbone" }.into());
     }
-    let Loaded { model, fingerprint } = Model::load_in(path, device, precision)?;
+    let Loaded { model, fingerprint } = load_model(path, device, frozen)?;
     let tokenizer = Arc::new(TextTokenizer::from_dir(path)?);
     check_tokenizer(path, &model, &tokenizer)?;
     Ok(LoadedBackbone {
         model,
-        precision,
+        frozen,
         fingerprint,
         tokenizer,
         path: path.to_owned(),

@@ -62,7 +62,7 @@ pub fn probe<AB: AutodiffBackend>(
     options: ProbeOptions,
 ) -> Result<RunTime, TrainError> {
     let loaded = backbone;
-    let backbone = &*loaded.in_precision(frozen_precision::<AB::InnerBackend>(config), device)?;
+    let backbone = &*loaded.held(frozen_precision::<AB::InnerBackend>(config), device)?;
     let trained = trained_with(config, backbone, data);
     match config.adapter.method.adapter() {
         Some(method) => {

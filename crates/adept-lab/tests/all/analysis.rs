@@ -20,7 +20,7 @@ use adept_lab::analysis::{
 use adept_lab::report::Benchmark;
 use adept_lab::reproduce::{Cell, DataPlace, Grid, Prepared, Profile};
 use adept_models::t5::T5Config;
-use adept_models::{Backbone as _, Precision, T5};
+use adept_models::{Backbone as _, T5};
 use adept_train::TrainError;
 use adept_train::observer::Observer;
 use burn::tensor::{Distribution, Int, Tensor, TensorData};
@@ -401,7 +401,7 @@ fn table_11_scores_the_prompt_alone_and_is_resumed_where_it_stopped() {
         panic!("another table")
     };
     assert_eq!((seen.trained.len(), seen.batches), (0, both_passes), "ADePT alone anew");
-    let mut prepared = Prepared::<Flex>::load(&analysis.grid, Precision::F32, &device).unwrap();
+    let mut prepared = Prepared::<Flex>::load(&analysis.grid, None, &device).unwrap();
     let plan = analysis::plan(&analysis).unwrap();
     let config = &plan.runs.cells[1].resolved.config;
     prepared.read(config).unwrap();
@@ -476,7 +476,7 @@ fn a_shift_reaches_the_answers_and_another_adapter_is_measured_anew() {
     );
 
     // The record contains the scores of the shifted adapter.
-    let mut prepared = Prepared::<Flex>::load(&analysis.grid, Precision::F32, &device).unwrap();
+    let mut prepared = Prepared::<Flex>::load(&analysis.grid, None, &device).unwrap();
     let config = &plan.runs.cells[0].resolved.config;
     prepared.read(config).unwrap();
     let task = prepared.task(config).unwrap().rows().unwrap();

@@ -81,7 +81,7 @@ fn every_method_runs_from_files_to_a_result_that_loads() {
     let root = tempfile::tempdir().unwrap();
     let (data, backbone) = world(root.path());
     let device = Default::default();
-    let loaded = load_backbone::<Flex>(&backbone, &device).unwrap();
+    let loaded = load_backbone::<Flex>(&backbone, &device, None).unwrap();
     let ways = ["generate", "labels", "auto"].into_iter().cycle();
     for (method, how) in TrainMethod::all().map(TrainMethod::name).zip(ways) {
         let overrides = [format!("adapter.method={method}"), format!("evaluation.method={how}")];
@@ -151,7 +151,7 @@ fn every_method_runs_from_files_to_a_result_that_loads() {
                 (result.trainable_parameters, result.rank),
                 (result.backbone_parameters, 0)
             );
-            let trained = load_backbone::<Flex>(&folder.join("best"), &device).unwrap();
+            let trained = load_backbone::<Flex>(&folder.join("best"), &device, None).unwrap();
             assert_ne!(trained.fingerprint, loaded.fingerprint);
         } else {
             let (adapter, about) =
@@ -286,7 +286,7 @@ fn what_is_missing_or_does_not_fit_is_named() {
     );
 
     let resolved = settings(&data, &backbone, &[]);
-    let loaded = load_backbone::<Flex>(&backbone, &Default::default()).unwrap();
+    let loaded = load_backbone::<Flex>(&backbone, &Default::default(), None).unwrap();
     let task = prepare(&resolved.config, &loaded, &Default::default()).unwrap();
     let other = settings(&data, &backbone, &["input.max_source_length=16"]);
     let refused = run_prepared::<AB>(&other, &folder, &loaded, &task, &Default::default(), &mut ()).unwrap_err();

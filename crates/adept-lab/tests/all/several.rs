@@ -71,7 +71,7 @@ fn tasks_are_scored_apart_and_together_and_leave_an_adapter_each() {
     let root = tempfile::tempdir().unwrap();
     let places = two_tasks(root.path());
     let device = Default::default();
-    let loaded = load_backbone::<Flex>(&places.1, &device).unwrap();
+    let loaded = load_backbone::<Flex>(&places.1, &device, None).unwrap();
     let sites = loaded.model.sites();
     let load = |folder: &Path| file::load::<Flex>(folder, &sites, &device).unwrap();
     for (method, parts) in [
@@ -373,7 +373,7 @@ fn a_task_without_the_data_it_needs_is_named() {
     let places = two_tasks(root.path());
     let resolved = settings(root.path(), &places, &["adapter.method=pt"]);
     fs::remove_file(places.0.join("CoLA/dev.tsv")).unwrap();
-    let loaded = load_backbone::<Flex>(&places.1, &Default::default()).unwrap();
+    let loaded = load_backbone::<Flex>(&places.1, &Default::default(), None).unwrap();
     let error = prepare(&resolved.config, &loaded, &Default::default())
         .unwrap_err()
         .to_string();

@@ -29,7 +29,7 @@ impl World {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let (data, path) = world(root.path());
-        let backbone = load_backbone::<Flex>(&path, &Default::default()).unwrap();
+        let backbone = load_backbone::<Flex>(&path, &Default::default(), None).unwrap();
         Self {
             root,
             data,

@@ -51,25 +51,30 @@ impl<B: Backend> Model<B> {
     /// # Errors
     /// Unreadable files, tensors that do not fit, and unknown families.
     pub fn load(path: &Path, device: &B::Device) -> Result<Loaded<Self>, ModelError> {
-        Self::load_in(path, device, Precision::F32)
+        Self::load_for(path, device, None)
     }
 
-    /// Like [`load`](Self::load), with the maps of the blocks prepared for a precision, one at a time: a model in a
-    /// lower precision is never whole in memory in float32.
+    /// A frozen model: like [`load`](Self::load), with the maps of the blocks prepared for products in a precision, one
+    /// at a time. On the flex backend a model in bfloat16 is never whole in memory in float32, nor is one in float32
+    /// whose checkpoint is in bfloat16 or half precision; its numbers stay the same.
     ///
     /// # Errors
     /// As in [`load`](Self::load).
     pub fn load_in(path: &Path, device: &B::Device, precision: Precision) -> Result<Loaded<Self>, ModelError> {
+        Self::load_for(path, device, Some(precision))
+    }
+
+    fn load_for(path: &Path, device: &B::Device, frozen: Option<Precision>) -> Result<Loaded<Self>, ModelError> {
         Ok(match Family::of(path)?.is_causal() {
             false => {
-                let Loaded { model, fingerprint } = T5::load_in(path, device, precision)?;
+                let Loaded { model, fingerprint } = Pretrained::<B>::load(path, device, frozen)?;
                 Loaded {
                     model: Self::T5(model),
                     fingerprint,
                 }
             }
             true => {
-                let Loaded { model, fingerprint } = Decoder::load_in(path, device, precision)?;
+                let Loaded { model, fingerprint } = Pretrained::<B>::load(path, device, frozen)?;
                 Loaded {
                     model: Self::Decoder(model),
                     fingerprint,

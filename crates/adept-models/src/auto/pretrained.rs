@@ -38,12 +38,12 @@ pub trait Pretrained<B: Backend>: Backbone<B> {
     /// The model's configuration.
     fn config(&self) -> &Self::Config;
 
-    /// Loads `config.json` and the weights of a folder, the maps of its blocks for products in a precision; no
-    /// parameter requires gradients.
+    /// Loads `config.json` and the weights of a folder; no parameter requires gradients. What stays frozen is loaded
+    /// for a precision: the maps of its blocks are made ready for its products, one at a time.
     ///
     /// # Errors
     /// Unreadable files, and tensors that are missing, unexpected or of the wrong shape.
-    fn load(dir: &Path, device: &B::Device, precision: Precision) -> Result<Loaded<Self>, ModelError>;
+    fn load(dir: &Path, device: &B::Device, frozen: Option<Precision>) -> Result<Loaded<Self>, ModelError>;
 
     /// Writes `config.json` and `model.safetensors` in Hugging Face's layout, atomically.
     ///
@@ -52,7 +52,7 @@ pub trait Pretrained<B: Backend>: Backbone<B> {
     fn save(&self, dir: &Path, element: StoredType) -> Result<(), ModelError>;
 }
 
-/// Implements [`Pretrained`] by forwarding to the inherent methods of a backbone.
+/// Implements [`Pretrained`] for a backbone by `open` and `build` of the module that calls it, and its method that saves.
 macro_rules! pretrained {
     ($model:ident, $config:ty, $save:ident) => {
         impl<B: burn::tensor::backend::Backend> $crate::auto::Pretrained<B> for $model<B> {
@@ -65,9 +65,10 @@ macro_rules! pretrained {
             fn load(
                 dir: &std::path::Path,
                 device: &B::Device,
-                precision: adept_kernels::Precision,
+                frozen: Option<adept_kernels::Precision>,
             ) -> Result<$crate::stored::Loaded<Self>, $crate::ModelError> {
-                $model::<B>::load_in(dir, device, precision)
+                let (config, checkpoint) = open(dir)?;
+                $crate::source::loaded(&checkpoint, |source| build(&config, (device, frozen), source))
             }
 
             fn save(

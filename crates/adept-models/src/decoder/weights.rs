@@ -16,14 +16,12 @@ use super::feed_forward::{FeedForward, Gated, Inner};
 use super::model::Decoder;
 use super::norm::{Norm, NormKind};
 use super::sites::Map;
-use crate::auto::pretrained;
+use crate::auto::{Pretrained, pretrained};
 use crate::checkpoint::{self, Checkpoint};
 use crate::error::ModelError;
 use crate::linear::Linear;
 use crate::places::Attached;
-use crate::source::{
-    Builder, CheckpointSource, Layout, Named, RandomSource, Source, linear_tensors, linear_tensors_as, norm_tensors,
-};
+use crate::source::{Builder, Layout, Named, RandomSource, Source, linear_tensors, linear_tensors_as, norm_tensors};
 use crate::stored::{Loaded, Stored, StoredType};
 
 /// Opens a checkpoint without building the model. A copy of a tied head and what older files hold beside the weights
@@ -145,18 +143,14 @@ impl<B: Backend> Parts<'_, '_, B> {
 
 fn build<B: Backend>(
     config: &DecoderConfig,
-    (device, precision): (&B::Device, Precision),
+    (device, frozen): (&B::Device, Option<Precision>),
     source: &mut dyn Source,
 ) -> Result<Decoder<B>, ModelError> {
     config.validate()?;
     let (names, d) = (config.names, config.hidden_size);
     let mut parts = Parts {
         config,
-        builder: Builder::<B> {
-            device,
-            source,
-            precision,
-        },
+        builder: Builder::<B> { device, source, frozen },
         maps: config.maps(),
     };
     let embedding = parts
@@ -200,22 +194,15 @@ impl<B: Backend> Decoder<B> {
     /// # Errors
     /// Unreadable files, and tensors that are missing, unexpected or of the wrong shape.
     pub fn load(dir: &Path, device: &B::Device) -> Result<Loaded<Self>, ModelError> {
-        Self::load_in(dir, device, Precision::F32)
+        Pretrained::<B>::load(dir, device, None)
     }
 
-    /// Like [`load`](Self::load), with the maps of its blocks prepared for a precision, one at a time.
+    /// A frozen model: like [`load`](Self::load), with the maps of its blocks prepared for a precision, one at a time.
     ///
     /// # Errors
     /// As in [`load`](Self::load).
     pub fn load_in(dir: &Path, device: &B::Device, precision: Precision) -> Result<Loaded<Self>, ModelError> {
-        let (config, checkpoint) = open(dir)?;
-        let mut source = CheckpointSource::new(&checkpoint);
-        let model = build(&config, (device, precision), &mut source)?;
-        source.finish()?;
-        Ok(Loaded {
-            model,
-            fingerprint: checkpoint.fingerprint(),
-        })
+        Pretrained::<B>::load(dir, device, Some(precision))
     }
 
     /// A model with transformers' random initialisation: N(0, `initializer_range`²) for matrices, norms that scale by
@@ -224,7 +211,8 @@ impl<B: Backend> Decoder<B> {
     /// # Errors
     /// An invalid configuration.
     pub fn random(config: &DecoderConfig, seed: u64, device: &B::Device) -> Result<Self, ModelError> {
-        Self::random_in(config, seed, device, Precision::F32)
+        let deviation = config.initializer_range;
+        build(config, (device, None), &mut RandomSource { seed, deviation })
     }
 
     /// Like [`random`](Self::random), with the maps of its blocks prepared for a precision, one at a time.
@@ -238,7 +226,7 @@ impl<B: Backend> Decoder<B> {
         precision: Precision,
     ) -> Result<Self, ModelError> {
         let deviation = config.initializer_range;
-        build(config, (device, precision), &mut RandomSource { seed, deviation })
+        build(config, (device, Some(precision)), &mut RandomSource { seed, deviation })
     }
 
     /// Writes `config.json` and `model.safetensors` in Hugging Face's layout, atomically.

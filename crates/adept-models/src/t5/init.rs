@@ -56,7 +56,7 @@ impl<B: Backend> T5<B> {
             config.num_heads
         );
         let mut source = Draws { config, seed, heads };
-        weights::build(config, (device, Precision::F32), &mut source)
+        weights::build(config, (device, None), &mut source)
     }
 
     /// Like [`T5::try_random`], with the maps of its blocks prepared for a precision, one at a time.
@@ -67,7 +67,7 @@ impl<B: Backend> T5<B> {
         precision: Precision,
     ) -> Result<Self, ModelError> {
         let mut source = Draws { config, seed, heads: 0 };
-        weights::build(config, (device, precision), &mut source)
+        weights::build(config, (device, Some(precision)), &mut source)
     }
 }
 

@@ -13,13 +13,13 @@ use super::config::{FeedForwardKind, T5Config};
 use super::layer::{Attention, FeedForward};
 use super::model::{Embedding, T5};
 use super::stack::{Block, Stack};
-use crate::auto::pretrained;
+use crate::auto::{Pretrained, pretrained};
 use crate::checkpoint::{self, Checkpoint};
 use crate::error::ModelError;
 use crate::linear::Linear;
 use crate::norm::RmsNorm;
 use crate::places::Attached;
-use crate::source::{Builder, CheckpointSource, Named, Source, linear_tensors, vector_tensor};
+use crate::source::{Builder, Named, Source, linear_tensors, vector_tensor};
 use crate::stored::{Loaded, Stored, StoredType};
 
 const SHARED: &str = "shared.weight";
@@ -126,15 +126,11 @@ impl<B: Backend> Parts<'_, B> {
 
 pub(super) fn build<B: Backend>(
     config: &T5Config,
-    (device, precision): (&B::Device, Precision),
+    (device, frozen): (&B::Device, Option<Precision>),
     source: &mut dyn Source,
 ) -> Result<T5<B>, ModelError> {
     config.validate()?;
-    let builder = Builder {
-        device,
-        source,
-        precision,
-    };
+    let builder = Builder { device, source, frozen };
     let mut parts = Parts::<B> { config, builder };
     let shared = parts.builder.rows(SHARED, [config.vocab_size, config.d_model])?;
     let encoder = parts.stack("encoder", config.num_layers, false)?;
@@ -164,22 +160,15 @@ pretrained!(T5, T5Config, save_pretrained_as);
 impl<B: Backend> T5<B> {
     /// Loads `config.json` and the weights of a folder; no parameter requires gradients.
     pub fn load(dir: &Path, device: &B::Device) -> Result<Loaded<Self>, ModelError> {
-        Self::load_in(dir, device, Precision::F32)
+        Pretrained::<B>::load(dir, device, None)
     }
 
-    /// Like [`load`](Self::load), with the maps of its blocks prepared for a precision, one at a time.
+    /// A frozen model: like [`load`](Self::load), with the maps of its blocks prepared for a precision, one at a time.
     ///
     /// # Errors
     /// As in [`load`](Self::load).
     pub fn load_in(dir: &Path, device: &B::Device, precision: Precision) -> Result<Loaded<Self>, ModelError> {
-        let (config, checkpoint) = open(dir)?;
-        let mut source = CheckpointSource::new(&checkpoint);
-        let model = build(&config, (device, precision), &mut source)?;
-        source.finish()?;
-        Ok(Loaded {
-            model,
-            fingerprint: checkpoint.fingerprint(),
-        })
+        Pretrained::<B>::load(dir, device, Some(precision))
     }
 
     /// Writes `config.json` and `model.safetensors` (f32) in Hugging Face's layout, atomically. The values round-trip

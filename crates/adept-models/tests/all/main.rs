@@ -7,6 +7,7 @@ mod decoders;
 mod feed;
 mod files;
 mod folder;
+mod frozen;
 mod hostile;
 #[path = "../../../adept-data/tests/all/properties/input.rs"]
 mod input;
