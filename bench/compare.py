@@ -103,6 +103,7 @@ def main():
         default=["f32"],
         help="of the frozen weights' products; PyTorch's whole model is in that type",
     )
+    parser.add_argument("--checkpoint", choices=list(DTYPES), help="as in `adept bench step --help`, of adept's side alone")
     for name in ["target-tokens", "virtual-tokens", "rank", "new-tokens"]:
         parser.add_argument(f"--{name}", type=int, help="as in `adept bench step --help`, where its default stands")
     parser.add_argument("--peft", action="store_true", help="PyTorch's side as in `bench/peer.py --peft`")
@@ -138,6 +139,7 @@ def main():
             if getattr(options, name) is not None:
                 arguments += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
         ours = [options.adept, "bench", *arguments, "--device", options.device, "--precision", precision]
+        ours += ["--checkpoint", options.checkpoint] if options.checkpoint else []
         peer = [options.python, HERE / "peer.py", *arguments, "--threads", str(threads), "--dtype", DTYPES[precision]]
         peer += ["--peft"] if options.peft else []
         reports = {"adept": [], "torch": []}

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use adept_data::{DataError, Task, path_text};
 use adept_lab::bench::{BenchSize, Depth};
+use adept_models::StoredType;
 use adept_train::config::{PrecisionSetting, Preset, TrainMethod};
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -429,6 +430,24 @@ pub struct Doctor {
     pub case: BenchCase,
 }
 
+/// Element type of a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckpointArgument {
+    /// float32
+    F32,
+    /// bfloat16
+    Bf16,
+}
+
+impl From<CheckpointArgument> for StoredType {
+    fn from(argument: CheckpointArgument) -> Self {
+        match argument {
+            CheckpointArgument::F32 => Self::F32,
+            CheckpointArgument::Bf16 => Self::Bf16,
+        }
+    }
+}
+
 /// In what products with frozen weights are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PrecisionArgument {
@@ -471,6 +490,11 @@ pub struct BenchCase {
     /// In what the products of the frozen backbone are computed
     #[arg(long, value_enum, default_value = "f32")]
     pub precision: PrecisionArgument,
+
+    /// Numbers of the checkpoint that a frozen backbone could have been read from: with bf16 the CPU keeps two bytes
+    /// each in f32, too
+    #[arg(long, value_enum, default_value = "f32")]
+    pub checkpoint: CheckpointArgument,
 
     /// Blocks instead of the size's: 20, or 12+12 for an encoder-decoder
     #[arg(long, value_name = "N|N+N")]

@@ -7,13 +7,14 @@ use adept_kernels::Precision;
 use burn::module::Param;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use half::bf16;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::ModelError;
 use crate::linear::Linear;
 use crate::norm::RmsNorm;
 use crate::random::named_normals;
-use crate::stored::{Loaded, Stored, frozen, transpose};
+use crate::stored::{Loaded, Stored, StoredType, frozen, transpose};
 
 /// The role of a tensor, which determines its initialisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +100,19 @@ impl Source for RandomSource {
             Role::Scale => vec![1.0; count],
             Role::Bias => vec![0.0; count],
         })
+    }
+}
+
+/// The values of another source as a checkpoint of an element type holds them.
+pub(crate) struct AsStored<S>(pub S, pub StoredType);
+
+impl<S: Source> Source for AsStored<S> {
+    fn values(&mut self, name: &str, shape: &[usize], role: Role) -> Result<Vec<f32>, ModelError> {
+        let mut values = self.0.values(name, shape, role)?;
+        if self.1 == StoredType::Bf16 {
+            values.iter_mut().for_each(|x| *x = bf16::from_f32(*x).to_f32());
+        }
+        Ok(values)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Linear weights are kept as `[in, out]`, the transpose of Hugging Face's `[out, in]`.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use adept_core::Fingerprint;
 use adept_kernels::Map;
@@ -13,6 +14,7 @@ use burn::tensor::{Tensor, TensorData};
 use half::bf16;
 use safetensors::Dtype;
 use safetensors::tensor::View;
+use serde::{Deserialize, Serialize};
 
 /// A frozen parameter.
 pub(crate) fn frozen<B: Backend, const D: usize>(
@@ -36,12 +38,23 @@ pub struct Loaded<M> {
 }
 
 /// Element type of a saved checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum StoredType {
     /// Four bytes, lossless.
+    #[default]
     F32,
     /// Two bytes, rounded.
     Bf16,
+}
+
+impl fmt::Display for StoredType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        })
+    }
 }
 
 impl StoredType {

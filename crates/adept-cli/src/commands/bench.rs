@@ -31,6 +31,7 @@ pub(super) fn options(case: &BenchCase) -> BenchOptions {
         size: case.size,
         method: case.method,
         precision: case.precision.into(),
+        checkpoint: case.checkpoint.into(),
         recompute: case.recompute,
         depth: case.depth,
         batch: case.batch,

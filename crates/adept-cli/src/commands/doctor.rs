@@ -113,6 +113,7 @@ fn cause(output: &Output) -> String {
 fn case_arguments(options: &BenchOptions) -> Vec<String> {
     let named = [
         ("precision", options.precision.to_string()),
+        ("checkpoint", options.checkpoint.to_string()),
         ("size", options.size.to_string()),
         ("method", options.method.to_string()),
         ("batch", options.batch.to_string()),

@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use adept_core::{Adapter, Intervention, Method, Unchanged};
 use adept_data::Batch;
 use adept_models::generate::{best_labels, greedy, score_labels};
-use adept_models::{Backbone, CausalBackbone, Model, Precision, Seq2SeqBackbone, T5, Tape, unfreeze};
+use adept_models::{Backbone, CausalBackbone, Model, Seq2SeqBackbone, T5, Tape, unfreeze};
 use adept_train::learner::{loss, pass};
 use adept_train::model::Forward;
 use adept_train::optim::AdamW;
@@ -52,11 +52,11 @@ pub fn step<AB: AutodiffBackend>(
     give_back: impl Fn(),
 ) -> Result<BenchReport, BenchError> {
     let (options, shape) = work::resolve(options)?;
-    let precision = match options.method.adapter() {
-        Some(_) => options.precision.on::<AB::InnerBackend>(),
-        None => Precision::F32,
-    };
-    let inner = shape.random::<AB::InnerBackend>(options.seed, device, precision)?;
+    let frozen = options
+        .method
+        .adapter()
+        .map(|_| options.precision.on::<AB::InnerBackend>());
+    let inner = shape.random::<AB::InnerBackend>(options.seed, device, (frozen, options.checkpoint))?;
     let batch = match options.size.is_causal() {
         true => batch::joined(&options, shape.vocabulary()),
         false => batch::pair(&options, shape.vocabulary()),
@@ -109,7 +109,8 @@ pub fn step<AB: AutodiffBackend>(
 /// Invalid options.
 pub fn infer<AB: AutodiffBackend>(options: &BenchOptions, device: &AB::Device) -> Result<BenchReport, BenchError> {
     let (options, shape) = work::resolve(options)?;
-    let model = shape.random::<AB::InnerBackend>(options.seed, device, options.precision.on::<AB::InnerBackend>())?;
+    let frozen = Some(options.precision.on::<AB::InnerBackend>());
+    let model = shape.random::<AB::InnerBackend>(options.seed, device, (frozen, options.checkpoint))?;
     let mut report = work::report::<AB>("infer", &options, model.num_params(), device);
     let adapter: Box<dyn Intervention<AB::InnerBackend>> = match work::adapter_config(&options, &shape.sites())? {
         Some(adapter) => {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use adept_core::Method;
+use adept_models::StoredType;
 use adept_train::config::{PrecisionSetting, TrainMethod};
 use serde::{Deserialize, Serialize};
 
@@ -109,6 +110,9 @@ pub struct BenchOptions {
     pub method: TrainMethod,
     /// In what the products of the frozen backbone are computed (default `f32`).
     pub precision: PrecisionSetting,
+    /// Element type of the checkpoint that the frozen backbone could have been read from (default `f32`): its random
+    /// numbers are rounded to it.
+    pub checkpoint: StoredType,
     /// Whether `step` computes blocks again on the way back instead of keeping them (default false).
     pub recompute: bool,
     /// Blocks of the backbone's stacks, if not the size's.
@@ -156,6 +160,7 @@ impl Default for BenchOptions {
             size: BenchSize::T5Small,
             method: TrainMethod::Adapter(Method::Adept),
             precision: PrecisionSetting::F32,
+            checkpoint: StoredType::F32,
             recompute: false,
             depth: None,
             batch: 32,

@@ -2,7 +2,7 @@
 
 use adept_core::ModelSites;
 use adept_models::auto::ModelConfig;
-use adept_models::{CodeGenConfig, Decoder, LlamaConfig, Model, Precision, T5, T5Config};
+use adept_models::{CodeGenConfig, Decoder, LlamaConfig, Model, Precision, StoredType, T5, T5Config};
 use burn::tensor::backend::Backend;
 
 use super::{BenchError, BenchSize, Depth};
@@ -153,17 +153,18 @@ impl Shape {
         }
     }
 
-    /// A frozen model with random weights.
+    /// A model with random weights as a checkpoint of an element type holds them, frozen for products in a precision
+    /// or to be trained.
     pub fn random<B: Backend>(
         &self,
         seed: u64,
         device: &B::Device,
-        precision: Precision,
+        held: (Option<Precision>, StoredType),
     ) -> Result<Model<B>, BenchError> {
         Ok(match self {
-            Self::T5(config) => Model::T5(T5::random_in(config, seed, device, precision)?),
-            Self::CodeGen(config) => Model::Decoder(Decoder::random_in(&config.into(), seed, device, precision)?),
-            Self::Llama(config) => Model::Decoder(Decoder::random_in(&config.into(), seed, device, precision)?),
+            Self::T5(config) => Model::T5(T5::random_in(config, seed, device, held)?),
+            Self::CodeGen(config) => Model::Decoder(Decoder::random_in(&config.into(), seed, device, held)?),
+            Self::Llama(config) => Model::Decoder(Decoder::random_in(&config.into(), seed, device, held)?),
         })
     }
 }

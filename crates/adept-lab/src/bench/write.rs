@@ -109,7 +109,7 @@ impl<'a, B: Backend, M: CausalBackbone<B>> Writing<'a, B, M> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use adept_models::{Model, Precision};
+    use adept_models::Model;
     use burn_flex::Flex;
 
     use super::*;
@@ -129,7 +129,7 @@ mod tests {
             let (options, shape) = work::resolve(&options).unwrap();
             let device = Default::default();
             let adapter = work::adapter_config(&options, &shape.sites()).unwrap().unwrap();
-            let model = shape.random::<Flex>(0, &device, Precision::F32).unwrap();
+            let model = shape.random::<Flex>(0, &device, Default::default()).unwrap();
             let adapter = work::adapter(&adapter, &model, 0, &device).unwrap();
             let batch = batch::joined(&options, shape.vocabulary());
             let same = |behind: Vec<Written>, whole: Vec<Written>| {

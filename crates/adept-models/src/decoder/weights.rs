@@ -21,7 +21,9 @@ use crate::checkpoint::{self, Checkpoint};
 use crate::error::ModelError;
 use crate::linear::Linear;
 use crate::places::Attached;
-use crate::source::{Builder, Layout, Named, RandomSource, Source, linear_tensors, linear_tensors_as, norm_tensors};
+use crate::source::{
+    AsStored, Builder, Layout, Named, RandomSource, Source, linear_tensors, linear_tensors_as, norm_tensors,
+};
 use crate::stored::{Loaded, Stored, StoredType};
 
 /// Opens a checkpoint without building the model. A copy of a tied head and what older files hold beside the weights
@@ -215,7 +217,9 @@ impl<B: Backend> Decoder<B> {
         build(config, (device, None), &mut RandomSource { seed, deviation })
     }
 
-    /// Like [`random`](Self::random), with the maps of its blocks prepared for a precision, one at a time.
+    /// Like [`random`](Self::random), as a checkpoint of an element type holds it and,
+    /// if it is to stay frozen, with the maps of its blocks prepared
+    /// for a precision, one at a time.
     ///
     /// # Errors
     /// An invalid configuration.
@@ -223,10 +227,11 @@ impl<B: Backend> Decoder<B> {
         config: &DecoderConfig,
         seed: u64,
         device: &B::Device,
-        precision: Precision,
+        (frozen, stored): (Option<Precision>, StoredType),
     ) -> Result<Self, ModelError> {
         let deviation = config.initializer_range;
-        build(config, (device, Some(precision)), &mut RandomSource { seed, deviation })
+        let mut source = AsStored(RandomSource { seed, deviation }, stored);
+        build(config, (device, frozen), &mut source)
     }
 
     /// Writes `config.json` and `model.safetensors` in Hugging Face's layout, atomically.

@@ -21,7 +21,8 @@ use super::model::T5;
 use super::weights;
 use crate::error::ModelError;
 use crate::random::named_normals;
-use crate::source::{self, Source};
+use crate::source::{self, AsStored, Source};
+use crate::stored::StoredType;
 
 impl<B: Backend> T5<B> {
     /// A randomly initialised model; no parameter requires gradients.
@@ -59,15 +60,17 @@ impl<B: Backend> T5<B> {
         weights::build(config, (device, None), &mut source)
     }
 
-    /// Like [`T5::try_random`], with the maps of its blocks prepared for a precision, one at a time.
+    /// Like [`T5::try_random`], as a checkpoint of an element type holds it and,
+    /// if it is to stay frozen, with the maps of its blocks prepared for a
+    /// precision, one at a time.
     pub fn random_in(
         config: &T5Config,
         seed: u64,
         device: &B::Device,
-        precision: Precision,
+        (frozen, stored): (Option<Precision>, StoredType),
     ) -> Result<Self, ModelError> {
-        let mut source = Draws { config, seed, heads: 0 };
-        weights::build(config, (device, Some(precision)), &mut source)
+        let mut source = AsStored(Draws { config, seed, heads: 0 }, stored);
+        weights::build(config, (device, frozen), &mut source)
     }
 }
 
