@@ -122,12 +122,6 @@ impl Prepared {
         crate::product(rounded(x), rounded(kept))
     }
 
-    /// The packed weight, on the flex backend.
-    #[cfg(feature = "flex")]
-    pub(crate) fn packed(&self) -> Option<&Arc<crate::flex::PackedWeight>> {
-        self.packed.as_ref()
-    }
-
     /// What the weight was prepared for.
     #[must_use]
     pub fn precision(&self) -> Precision {
@@ -156,7 +150,7 @@ fn packed<B: Backend>(
     }
 }
 
-/// The weight of a linear map, prepared or not.
+/// A matrix, prepared or not: the weight of a linear map, or a table of embeddings `[v, d]` in place of `[in, out]`.
 #[derive(Debug, Clone)]
 pub struct Map<B: Backend> {
     /// The weight `[in, out]`, or what [`Prepared::new`] has left of it.
@@ -165,7 +159,19 @@ pub struct Map<B: Backend> {
     pub prepared: Option<Prepared>,
 }
 
+impl<B: Backend> From<Tensor<B, 2>> for Map<B> {
+    fn from(kept: Tensor<B, 2>) -> Self {
+        Self { kept, prepared: None }
+    }
+}
+
 impl<B: Backend> Map<B> {
+    /// What it was packed to, on the flex backend.
+    #[cfg(feature = "flex")]
+    pub(crate) fn packed(&self) -> Option<Arc<crate::flex::PackedWeight>> {
+        self.prepared.as_ref()?.packed.clone()
+    }
+
     /// The weight `[in, out]`, made anew if it is packed.
     pub fn weight(self) -> Tensor<B, 2> {
         match self.prepared {

@@ -19,7 +19,7 @@ use super::matmul::{View, multiply};
 use super::packed::PackedWeight;
 use super::pool::{Buffer, buffer};
 use super::rows::{exp, fast};
-use crate::{AttentionBias, Map, Prepared};
+use crate::{AttentionBias, Map};
 
 /// Queries per task where all batch rows are processed alike.
 const ROWS: usize = 16;
@@ -47,9 +47,7 @@ pub(crate) fn absorbed_attention<B: Backend>(
     if let Some(mask) = &mask {
         assert_eq!(mask.dims(), [b, k], "attention: the key mask has the wrong shape");
     }
-    let packed = maps
-        .each_ref()
-        .map(|map| map.prepared.as_ref().and_then(Prepared::packed).cloned());
+    let packed = maps.each_ref().map(Map::packed);
     let [key, value] = maps.map(|map| map.kept);
     if route == Route::Plain {
         let mask = mask.map(|mask| contiguous(plain(mask)));

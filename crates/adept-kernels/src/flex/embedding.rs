@@ -10,15 +10,18 @@ use burn_flex::{Flex, FlexTensor};
 use super::bridge::{
     Route, Tracked, contiguous, elements, elements_mut, from_plain, from_tracked, plain, tensor, tracked,
 };
+use super::table::Table;
+use crate::Map;
 
-pub(crate) fn embedding<B: Backend>(route: Route, weight: Tensor<B, 2>, ids: Tensor<B, 2, Int>) -> Tensor<B, 3> {
+pub(crate) fn embedding<B: Backend>(route: Route, table: Map<B>, ids: Tensor<B, 2, Int>) -> Tensor<B, 3> {
     let [b, n] = ids.dims();
     let ids: Vec<usize> = ids.into_data().iter::<i64>().map(|id| id as usize).collect();
+    let packed = table.packed();
     if route == Route::Plain {
-        return from_plain(look_up(&contiguous(plain(weight)), &ids, [b, n]));
+        return from_plain(look_up(&Table::of(plain(table.kept), packed), &ids, [b, n]));
     }
-    let weight = tracked(weight);
-    let out = look_up(&contiguous(weight.primitive.clone()), &ids, [b, n]);
+    let weight = tracked(table.kept);
+    let out = look_up(&Table::of(weight.primitive.clone(), packed), &ids, [b, n]);
     let prepared = Embedding
         .prepare::<NoCheckpointing>([weight.node.clone()])
         .compute_bound();
@@ -45,14 +48,13 @@ struct State {
     ids: Vec<usize>,
 }
 
-fn look_up(weight: &FlexTensor, ids: &[usize], [b, n]: [usize; 2]) -> FlexTensor {
-    let shape = weight.layout().shape();
-    let (v, d) = (shape[0], shape[1]);
-    let rows = elements(weight);
+fn look_up(table: &Table, ids: &[usize], [b, n]: [usize; 2]) -> FlexTensor {
+    let [v, d] = table.shape();
+    let mut room = None;
     let mut out = Vec::with_capacity(ids.len() * d);
     for &id in ids {
         assert!(id < v, "embedding: id {id} in a table of {v} rows");
-        out.extend_from_slice(&rows[id * d..][..d]);
+        out.extend_from_slice(table.rows(id..id + 1, &mut room));
     }
     tensor(out, [b, n, d])
 }

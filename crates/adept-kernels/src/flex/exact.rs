@@ -1,10 +1,13 @@
 //! Weights of which two bytes hold every number, as those of most checkpoints are. Float32 products widen them as they
 //! read them: half of the memory, and no bit of a result changes.
 
+use std::ops::Range;
+
 use super::blocks::{self, transposed};
 use super::linear::few_rows;
 use super::matmul::multiply_together;
 use super::pool::{Buffer, buffer};
+use super::rows::fast;
 
 /// Elements that a task widens.
 const WIDENED: usize = 1 << 15;
@@ -95,6 +98,15 @@ impl TwoBytes {
         }
     }
 
+    /// Some of the elements, counted row by row.
+    #[inline(always)]
+    pub fn widen(&self, range: Range<usize>, out: &mut [f32]) {
+        match &self.numbers {
+            Numbers::Bf16(numbers) => widen(&numbers[range], out),
+            Numbers::F16(numbers) => widen(&numbers[range], out),
+        }
+    }
+
     /// Few rows `[n, rows]` times the matrix.
     pub fn few_products(&self, x: &[f32]) -> Vec<f32> {
         let sizes = [x.len() / self.rows, self.rows, self.columns];
@@ -136,9 +148,19 @@ fn widened<W: Stored>(numbers: &[W]) -> Buffer {
     let mut out = buffer(numbers.len());
     let tasks = out.chunks_mut(WIDENED).zip(numbers.chunks(WIDENED)).collect();
     blocks::run(tasks, numbers.len(), |(out, numbers): (&mut [f32], &[W])| {
-        out.iter_mut().zip(numbers).for_each(|(out, x)| *out = x.number());
+        fast(
+            #[inline(always)]
+            || widen(numbers, out),
+        );
     });
     out
+}
+
+#[inline(always)]
+fn widen<W: Stored>(numbers: &[W], out: &mut [f32]) {
+    for (out, x) in out.iter_mut().zip(numbers) {
+        *out = x.number();
+    }
 }
 
 /// `x` `[n, k]` times a matrix `[k, m]`.

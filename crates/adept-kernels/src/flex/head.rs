@@ -17,6 +17,8 @@ use super::bridge::{Route, contiguous, elements, from_plain, from_tracked, plain
 use super::matmul::multiply;
 use super::pool::{Buffer, buffer};
 use super::rows::{exp, fast};
+use super::table::Table;
+use crate::Map;
 
 /// Logits per tile: one mebibyte, half of a small second-level cache.
 const TILE: usize = 256 * 1024;
@@ -28,19 +30,21 @@ const SHARES: usize = 8;
 pub(crate) fn head_loss<B: Backend>(
     route: Route,
     states: Tensor<B, 2>,
-    weight: Tensor<B, 2>,
+    table: Map<B>,
     factor: f32,
     labels: Tensor<B, 1, Int>,
 ) -> Tensor<B, 1> {
     let labels: Vec<i64> = labels.into_data().iter::<i64>().collect();
+    let packed = table.packed();
     if route == Route::Plain {
-        let [states, weight] = [states, weight].map(|tensor| contiguous(plain(tensor)));
-        return from_plain(tensor(vec![forward(states, weight, factor, labels).loss()], [1]));
+        let table = Table::of(plain(table.kept), packed);
+        let state = forward(contiguous(plain(states)), table, factor, labels);
+        return from_plain(tensor(vec![state.loss()], [1]));
     }
-    let parents = [tracked(states), tracked(weight)];
+    let parents = [tracked(states), tracked(table.kept)];
     let nodes = parents.each_ref().map(|parent| parent.node.clone());
-    let [states, weight] = parents.map(|parent| contiguous(parent.primitive));
-    let state = forward(states, weight, factor, labels);
+    let [states, kept] = parents.map(|parent| parent.primitive);
+    let state = forward(contiguous(states), Table::of(kept, packed), factor, labels);
     let loss = tensor(vec![state.loss()], [1]);
     let prepared = HeadLoss.prepare::<NoCheckpointing>(nodes).compute_bound();
     from_tracked::<B, 1>(match prepared.stateful() {
@@ -51,14 +55,14 @@ pub(crate) fn head_loss<B: Backend>(
 
 pub(crate) fn head_log_probabilities<B: Backend>(
     states: Tensor<B, 2>,
-    weight: Tensor<B, 2>,
+    table: Map<B>,
     factor: f32,
     labels: Tensor<B, 1, Int>,
 ) -> Tensor<B, 1> {
     let labels: Vec<i64> = labels.into_data().iter::<i64>().collect();
-    let [states, weight] = [states, weight].map(|tensor| contiguous(plain(tensor)));
+    let table = Table::of(plain(table.kept.clone()), table.packed());
     let mut out = vec![0.0; labels.len()];
-    let state = forward(states, weight, factor, labels);
+    let state = forward(contiguous(plain(states)), table, factor, labels);
     for (&row, (&log_sum, &picked)) in state.rows.iter().zip(state.log_sums.iter().zip(&state.picked)) {
         out[row] = picked - log_sum;
     }
@@ -70,7 +74,7 @@ struct HeadLoss;
 
 #[derive(Debug, Clone)]
 struct State {
-    weight: FlexTensor,
+    table: Table,
     factor: f32,
     /// Number of all rows, and the indices of those whose label counts.
     all: usize,
@@ -99,9 +103,8 @@ fn tile(m: usize) -> usize {
     (TILE / m.max(1) / 16 * 16).clamp(64, 1024)
 }
 
-fn forward(states: FlexTensor, weight: FlexTensor, factor: f32, labels: Vec<i64>) -> State {
-    let shape = weight.layout().shape();
-    let (v, d) = (shape[0], shape[1]);
+fn forward(states: FlexTensor, table: Table, factor: f32, labels: Vec<i64>) -> State {
+    let [v, d] = table.shape();
     let all = labels.len();
     let rows: Vec<usize> = (0..all).filter(|&row| labels[row] >= 0).collect();
     let labels: Vec<usize> = rows.iter().map(|&row| labels[row] as usize).collect();
@@ -119,11 +122,13 @@ fn forward(states: FlexTensor, weight: FlexTensor, factor: f32, labels: Vec<i64>
         let turned = transposed(&scaled, m, d);
         let tasks: Vec<_> = logits
             .chunks_mut(m * width)
-            .zip(elements(&weight).chunks(width * d))
             .zip(summaries.chunks_mut(2 * m))
+            .enumerate()
             .collect();
-        blocks::run(tasks, m * v * d, |((logits, weights), summaries)| {
-            let width = weights.len() / d;
+        blocks::run(tasks, m * v * d, |(part, (logits, summaries))| {
+            let (first, width) = (part * width, logits.len() / m);
+            let mut room = None;
+            let weights = table.rows(first..first + width, &mut room);
             multiply(
                 logits,
                 matrix(width, m),
@@ -161,7 +166,7 @@ fn forward(states: FlexTensor, weight: FlexTensor, factor: f32, labels: Vec<i64>
         labels,
         log_sums,
         picked,
-        weight,
+        table,
         states: Arc::new(scaled),
         logits: Arc::new(Mutex::new(Some(logits))),
     }
@@ -200,8 +205,7 @@ impl Backward<Flex, 2> for HeadLoss {
         let grad = contiguous(grads.consume::<Flex>(&ops.node));
         let [states_node, weight_node] = ops.parents.map(|parent| parent.map(|node| node.id));
         let state = ops.state;
-        let shape = state.weight.layout().shape();
-        let (v, d) = (shape[0], shape[1]);
+        let [v, d] = state.table.shape();
         let m = state.rows.len();
         let width = tile(m);
         let taken = state.logits.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -214,49 +218,44 @@ impl Backward<Flex, 2> for HeadLoss {
         let shares = tiles.div_ceil(a_share);
         let mut states_grad = buffer(if states_node.is_some() { shares * m * d } else { 0 });
         if m > 0 {
-            let weights = elements(&state.weight);
             let step = a_share * width;
             let tasks: Vec<_> = logits
                 .chunks_mut(m * step)
-                .zip(weights.chunks(step * d))
                 .zip(blocks::pieces(&mut weight_grad, step * d, shares))
                 .zip(blocks::pieces(&mut states_grad, m * d, shares))
                 .enumerate()
                 .collect();
-            blocks::run(
-                tasks,
-                2 * m * v * d,
-                |(share, (((logits, weights), weight_grad), states_grad))| {
-                    let parts = logits.chunks_mut(m * width).zip(weights.chunks(width * d));
-                    for (part, (logits, weights)) in parts.enumerate() {
-                        let (first, entries) = (share * step + part * width, weights.len() / d);
-                        fast(
-                            #[inline(always)]
-                            || {
-                                for logits in logits.chunks_exact_mut(m) {
-                                    for (x, &log_sum) in logits.iter_mut().zip(&state.log_sums) {
-                                        *x = slope * exp(*x - log_sum);
-                                    }
+            blocks::run(tasks, 2 * m * v * d, |(share, ((logits, weight_grad), states_grad))| {
+                let mut room = None;
+                for (part, logits) in logits.chunks_mut(m * width).enumerate() {
+                    let (first, entries) = (share * step + part * width, logits.len() / m);
+                    fast(
+                        #[inline(always)]
+                        || {
+                            for logits in logits.chunks_exact_mut(m) {
+                                for (x, &log_sum) in logits.iter_mut().zip(&state.log_sums) {
+                                    *x = slope * exp(*x - log_sum);
                                 }
-                            },
-                        );
-                        for (row, &label) in state.labels.iter().enumerate() {
-                            if (first..first + entries).contains(&label) {
-                                logits[(label - first) * m + row] -= slope;
                             }
-                        }
-                        let place = matrix(entries, m);
-                        if !states_grad.is_empty() {
-                            let (o, r) = (matrix(m, d), matrix(entries, d));
-                            multiply(states_grad, o, logits, place.transposed(), weights, r, part > 0);
-                        }
-                        if !weight_grad.is_empty() {
-                            let (out, o) = (&mut weight_grad[part * width * d..][..entries * d], matrix(entries, d));
-                            multiply(out, o, logits, place, &state.states, matrix(m, d), false);
+                        },
+                    );
+                    for (row, &label) in state.labels.iter().enumerate() {
+                        if (first..first + entries).contains(&label) {
+                            logits[(label - first) * m + row] -= slope;
                         }
                     }
-                },
-            );
+                    let place = matrix(entries, m);
+                    if !states_grad.is_empty() {
+                        let (o, r) = (matrix(m, d), matrix(entries, d));
+                        let weights = state.table.rows(first..first + entries, &mut room);
+                        multiply(states_grad, o, logits, place.transposed(), weights, r, part > 0);
+                    }
+                    if !weight_grad.is_empty() {
+                        let (out, o) = (&mut weight_grad[part * width * d..][..entries * d], matrix(entries, d));
+                        multiply(out, o, logits, place, &state.states, matrix(m, d), false);
+                    }
+                }
+            });
         }
         if let Some(id) = states_node {
             let mut out = vec![0.0; state.all * d];

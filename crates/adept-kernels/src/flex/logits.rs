@@ -6,6 +6,9 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::blocks;
 use super::bridge::{contiguous, elements, from_plain, plain, tensor};
+use super::pool::Buffer;
+use super::table::Table;
+use crate::Map;
 
 /// Maximum number of rows for which this product is faster.
 const ROWS: usize = 32;
@@ -17,23 +20,26 @@ pub(crate) fn are_few_states(rows: usize) -> bool {
     (1..=ROWS).contains(&rows)
 }
 
-/// `states` `[n, d]` times the transpose of `weight` `[v, d]`: `[n, v]`, not differentiated.
-pub(crate) fn head_logits<B: Backend>(states: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tensor<B, 2> {
-    let ([n, d], [v, channels]) = (states.dims(), weight.dims());
-    assert_eq!(d, channels, "head_logits: {d} channels times a weight of {channels}");
-    let (states, weight) = (contiguous(plain(states)), contiguous(plain(weight)));
-    from_plain(tensor(logits(elements(&states), elements(&weight), [n, d, v]), [n, v]))
+/// `states` `[n, d]` times the transpose of a table `[v, d]`: `[n, v]`, not differentiated.
+pub(crate) fn head_logits<B: Backend>(states: Tensor<B, 2>, table: Map<B>) -> Tensor<B, 2> {
+    let ([n, d], [v, channels]) = (states.dims(), table.kept.dims());
+    assert_eq!(d, channels, "head_logits: {d} channels times a table of {channels}");
+    let packed = table.packed();
+    let (states, table) = (contiguous(plain(states)), Table::of(plain(table.kept), packed));
+    from_plain(tensor(logits(elements(&states), &table, n), [n, v]))
 }
 
-fn logits(states: &[f32], weight: &[f32], [n, d, v]: [usize; 3]) -> Vec<f32> {
+fn logits(states: &[f32], table: &Table, n: usize) -> Vec<f32> {
+    let [v, d] = table.shape();
     let mut out = vec![0.0; n * v];
     let strips = blocks::strips(&mut out, v, STRIP);
-    let tasks = strips.into_iter().zip(weight.chunks(STRIP * d)).collect();
-    blocks::run(tasks, n * d * v, |(outs, weight): (Vec<&mut [f32]>, &[f32])| {
+    let tasks = strips.into_iter().enumerate().collect();
+    blocks::run(tasks, n * d * v, |(strip, outs): (usize, Vec<&mut [f32]>)| {
         Arch::new().dispatch(Strip {
             outs,
             states,
-            weight,
+            table,
+            first: strip * STRIP,
             d,
         });
     });
@@ -45,8 +51,9 @@ struct Strip<'a, 'o> {
     /// Those of each row.
     outs: Vec<&'o mut [f32]>,
     states: &'a [f32],
-    /// The rows of the entries.
-    weight: &'a [f32],
+    table: &'a Table,
+    /// The first entry.
+    first: usize,
     d: usize,
 }
 
@@ -55,41 +62,44 @@ impl WithSimd for Strip<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let entries = self.weight.len() / self.d;
+        let entries = self.outs[0].len();
         let whole = entries / 4 * 4;
+        let mut room = None;
         for entry in (0..whole).step_by(4) {
-            self.entries::<S, 4>(simd, entry);
+            self.entries::<S, 4>(simd, entry, &mut room);
         }
         for entry in whole..entries {
-            self.entries::<S, 1>(simd, entry);
+            self.entries::<S, 1>(simd, entry, &mut room);
         }
     }
 }
 
 impl Strip<'_, '_> {
     #[inline(always)]
-    fn entries<S: Simd, const V: usize>(&mut self, simd: S, entry: usize) {
+    fn entries<S: Simd, const V: usize>(&mut self, simd: S, entry: usize, room: &mut Option<Buffer>) {
+        let first = self.first + entry;
+        let weights = self.table.rows(first..first + V, room);
         let (n, mut row) = (self.outs.len(), 0);
         while n - row >= 4 {
-            self.block::<S, 4, V>(simd, row, entry);
+            self.block::<S, 4, V>(simd, row, entry, weights);
             row += 4;
         }
         while row < n {
-            self.block::<S, 1, V>(simd, row, entry);
+            self.block::<S, 1, V>(simd, row, entry, weights);
             row += 1;
         }
     }
 
     /// The logits of `N` rows for `V` entries. A sum's order is the same in every block.
     #[inline(always)]
-    fn block<S: Simd, const N: usize, const V: usize>(&mut self, simd: S, row: usize, entry: usize) {
+    fn block<S: Simd, const N: usize, const V: usize>(&mut self, simd: S, row: usize, entry: usize, weights: &[f32]) {
         let states: [_; N] = std::array::from_fn(
             #[inline(always)]
             |i| S::as_simd_f32s(&self.states[(row + i) * self.d..][..self.d]),
         );
         let weights: [_; V] = std::array::from_fn(
             #[inline(always)]
-            |i| S::as_simd_f32s(&self.weight[(entry + i) * self.d..][..self.d]),
+            |i| S::as_simd_f32s(&weights[i * self.d..][..self.d]),
         );
         let mut sums = [[simd.splat_f32s(0.0); N]; V];
         for part in 0..states[0].0.len() {
@@ -113,7 +123,8 @@ impl Strip<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ROWS, logits};
+    use super::{ROWS, Table, logits, tensor};
+    use crate::flex::PackedWeight;
 
     /// Sums of up to a hundred products of order one in float32.
     const LIMIT: f64 = 2e-5;
@@ -125,7 +136,8 @@ mod tests {
         // Less than a register, registers with and without a rest; entries in one task and in several.
         for [d, v] in [[1, 1], [7, 9], [16, 4], [64, 3], [100, 1100]] {
             let (states, weight) = (numbers(ROWS * d, 0.37), numbers(v * d, 1.3));
-            let all = logits(&states, &weight, [ROWS, d, v]);
+            let table = Table::Whole(tensor(weight.clone(), [v, d]));
+            let all = logits(&states, &table, ROWS);
             for (at, found) in all.iter().enumerate() {
                 let (row, entry) = (at / v, at % v);
                 let terms = states[row * d..][..d].iter().zip(&weight[entry * d..][..d]);
@@ -135,9 +147,22 @@ mod tests {
                     "{d} x {v}, row {row}, entry {entry}: {found}, not {expected}"
                 );
             }
+            // Of two bytes an entry's number, the same bits.
+            let cut: Vec<f32> = weight
+                .iter()
+                .map(|x| f32::from_bits(x.to_bits() & 0xffff_0000))
+                .collect();
+            let packed = PackedWeight::exact(&cut, [v, d]).map(std::sync::Arc::new);
+            let halves = Table::of(tensor(vec![f32::NAN], [1, 1]), packed);
+            let whole = Table::Whole(tensor(cut, [v, d]));
+            assert_eq!(
+                logits(&states, &halves, ROWS),
+                logits(&states, &whole, ROWS),
+                "{d} x {v}"
+            );
             // A row's logits do not depend on what other rows there are.
             for rows in [1, 2, 3, 5, 8, 31] {
-                let found = logits(&states[..rows * d], &weight, [rows, d, v]);
+                let found = logits(&states[..rows * d], &table, rows);
                 assert_eq!(found, all[..rows * v], "{rows} rows, {d} x {v}");
             }
         }

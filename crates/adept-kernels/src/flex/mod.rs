@@ -31,6 +31,7 @@ mod rotary;
 mod rows;
 mod segments;
 mod slots;
+mod table;
 
 pub(crate) use absorbed::absorbed_attention;
 pub(crate) use activation::{Gelu, Silu, gated, gelu, relu};

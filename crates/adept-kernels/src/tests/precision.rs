@@ -1,12 +1,12 @@
 //! Products of packed weights against float64 sums of rounded operands, on every kernel that the processor has.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 use burn_flex::Flex;
 
 use super::{Composed, Fused, leaf, numbers, values, weighed};
 use crate::flex::{Kernel, PackedWeight, Route};
 use crate::sublayer::{KeysValues, Settings, linear_prepared};
-use crate::{AttentionBias, Map, Precision, Prepared};
+use crate::{AttentionBias, Map, Precision, Prepared, embedding, head_log_probabilities, head_logits, head_loss};
 
 /// Nearest number of eight significant bits, in float64 arithmetic.
 fn nearest(x: f32) -> f64 {
@@ -348,4 +348,48 @@ fn a_float32_product_reads_a_weight_of_two_bytes_as_it_is() {
     assert!(left_alone(more, SHAPE) && left_alone(vec![1.0; 64], [8, 8]));
     let weight = Tensor::<Composed, 2>::ones(SHAPE, &Default::default());
     assert!(Prepared::new(weight, Precision::F32).0.is_none());
+}
+
+/// A table of embeddings in two bytes an element, and as the tied head.
+#[test]
+fn a_table_of_two_bytes_is_read_as_it_is() {
+    let table: Vec<f32> = numbers(1030 * 260, 2);
+    let table = table
+        .into_iter()
+        .map(|x| f32::from_bits(x.to_bits() & 0xffff_0000))
+        .collect();
+    let table = Tensor::<Flex, 2>::from_data(TensorData::new::<f32, _>(table, [1030, 260]), &Default::default());
+    let (prepared, kept) = Prepared::new(table.clone(), Precision::F32);
+    assert!(prepared.is_some());
+    let held = Map { kept, prepared };
+    fn tracked(map: &Map<Flex>) -> Map<Fused> {
+        Map {
+            kept: Tensor::from_inner(map.kept.clone()),
+            prepared: map.prepared.clone(),
+        }
+    }
+    fn figures(table: &Map<Flex>) -> Vec<Vec<f32>> {
+        let device = Default::default();
+        let ids = Tensor::<Flex, 2, Int>::from_data([[0, 1029, 7], [512, 7, 3]], &device);
+        // More rows than those of one step of generation.
+        let states = leaf::<Fused, 2>([40, 260], 1);
+        let labels: Vec<i64> = (0..40).map(|row| row * 25 - i64::from(row % 7 == 0)).collect();
+        let labels = Tensor::<Flex, 1, Int>::from_data(TensorData::new(labels, [40]), &device);
+        let loss = head_loss(states.clone(), tracked(table), 0.3, Tensor::from_inner(labels.clone()));
+        let gradient = states.grad(&loss.backward()).expect("tracked");
+        let states = states.inner();
+        vec![
+            values(embedding(table.clone(), ids.clone())),
+            values(embedding(tracked(table), Tensor::from_inner(ids))),
+            values(loss),
+            values(gradient),
+            values(head_loss(states.clone(), table.clone(), 0.3, labels.clone())),
+            values(head_log_probabilities(states.clone(), table.clone(), 0.3, labels)),
+            values(head_logits(states.clone(), table.clone())),
+            values(head_logits(states.narrow(0, 0, 5), table.clone())),
+        ]
+    }
+    let found = figures(&held);
+    assert!(found.iter().flatten().all(|x| x.is_finite()));
+    assert_eq!(found, figures(&table.into()));
 }

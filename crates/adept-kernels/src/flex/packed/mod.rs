@@ -16,6 +16,8 @@ use panels::{LINES, STEP, Shape, rounded, widened};
 
 pub(super) use panels::Line;
 
+use std::ops::Range;
+
 use super::blocks;
 use super::bridge::Route;
 use super::exact::TwoBytes;
@@ -98,6 +100,23 @@ impl PackedWeight {
             (Elements::Exact(_), _) => Precision::F32,
             (_, 2) => Precision::Bf16x3,
             _ => Precision::Bf16,
+        }
+    }
+
+    /// Whether its elements are those of the weight that it was made of.
+    pub(super) fn is_exact(&self) -> bool {
+        matches!(self.elements, Elements::Exact(_))
+    }
+
+    /// Some of the elements of an exact weight, counted row by row.
+    ///
+    /// # Panics
+    /// If it is not exact.
+    #[inline(always)]
+    pub(super) fn widen(&self, range: Range<usize>, out: &mut [f32]) {
+        match &self.elements {
+            Elements::Exact(matrix) => matrix.widen(range, out),
+            Elements::Rounded(_) | Elements::Panels(..) => panic!("packed: a rounded weight has no exact elements"),
         }
     }
 
