@@ -80,13 +80,22 @@ pub fn linear<B: Backend>(x: Tensor<B, 3>, weight: Tensor<B, 2>) -> Tensor<B, 3>
     linear_rows(x.reshape([b * n, d]), weight).reshape([b, n, out])
 }
 
-/// [`linear`] with what was kept of a weight that is prepared for a lower precision, or with the weight.
+/// [`linear`] with what was kept of a weight that is prepared, or with the weight.
 pub fn linear_prepared<B: Backend>(x: Tensor<B, 3>, weight: Tensor<B, 2>, prepared: Option<&Prepared>) -> Tensor<B, 3> {
-    let Some(prepared) = prepared else {
-        return linear(x, weight);
-    };
     let ([b, n, d], [_, out]) = (x.dims(), weight.dims());
-    prepared.product(x.reshape([b * n, d]), weight).reshape([b, n, out])
+    linear_rows_prepared(x.reshape([b * n, d]), weight, prepared).reshape([b, n, out])
+}
+
+/// [`linear_rows`] with what was kept of a weight that is prepared, or with the weight.
+pub fn linear_rows_prepared<B: Backend>(
+    x: Tensor<B, 2>,
+    weight: Tensor<B, 2>,
+    prepared: Option<&Prepared>,
+) -> Tensor<B, 2> {
+    match prepared {
+        Some(prepared) => prepared.product(x, weight),
+        None => linear_rows(x, weight),
+    }
 }
 
 /// `[n, in]` to `[n, out]`. Few rows on the plain flex backend, as in every step of generation, use a special product

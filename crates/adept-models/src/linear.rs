@@ -71,7 +71,7 @@ impl<B: Backend> Linear<B> {
 
     /// `[n, in]` to `[n, out]` for maps that methods never change, such as an output head.
     pub fn forward_rows(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
-        let y = adept_kernels::product(x, self.weight());
+        let y = sublayer::linear_rows_prepared(x, self.weight.val(), self.prepared.as_ref());
         match &self.bias {
             Some(bias) => y + bias.val().unsqueeze(),
             None => y,

@@ -5,6 +5,7 @@ use burn::module::{Module, Param, ParamId};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
+use crate::embedding::Embedding;
 use crate::linear::{Linear, MergeDirection};
 
 /// What a method attaches to a sublayer; not part of the model's parameters.
@@ -82,7 +83,7 @@ pub struct Places<'a, B: Backend> {
     /// Sublayers.
     pub sublayers: Vec<&'a mut Attached<B>>,
     /// The embedding matrix, `[vocab, d]`.
-    pub embedding: Option<&'a mut Param<Tensor<B, 2>>>,
+    pub embedding: Option<&'a mut Embedding<B>>,
     /// Tables of relative positions, `[buckets, heads]`.
     pub positions: Vec<&'a mut Param<Tensor<B, 2>>>,
     /// The bias of the output head, `[vocab]`, if there is one.
@@ -124,8 +125,8 @@ impl<B: Backend> Places<'_, B> {
             add(place.weight, weight);
             add_or_set(place.bias, bias);
         }
-        if let Some(embedding) = self.embedding {
-            add(embedding, method.embedding());
+        if let (Some(embedding), Some(change)) = (self.embedding, method.embedding()) {
+            embedding.add(change);
         }
         if let Some(bias) = self.head_bias {
             add_or_set(bias, method.head_bias());
@@ -176,12 +177,10 @@ impl<B: Backend> Places<'_, B> {
             add_or_set(place.bias, bias.map(signed));
         }
         if let (Some(embedding), Some(change)) = (self.embedding, method.embedding()) {
-            let change = if direction == MergeDirection::In {
-                change
-            } else {
-                -change
-            };
-            add(embedding, Some(change));
+            embedding.add(match direction {
+                MergeDirection::In => change,
+                MergeDirection::Out => -change,
+            });
         }
         if let (Some(place), Some(head), Some(change)) = (self.head_bias, &sites.head, method.head_bias()) {
             if !head.has_bias {

@@ -10,6 +10,7 @@ use burn::tensor::backend::Backend;
 use half::bf16;
 
 use crate::checkpoint::Checkpoint;
+use crate::embedding::Embedding;
 use crate::error::ModelError;
 use crate::linear::Linear;
 use crate::norm::RmsNorm;
@@ -120,8 +121,8 @@ impl<S: Source> Source for AsStored<S> {
 pub(crate) struct Builder<'a, B: Backend> {
     pub device: &'a B::Device,
     pub source: &'a mut dyn Source,
-    /// What the maps of blocks, if they stay frozen, are prepared for as soon as they are made, so that a model in two
-    /// bytes a number is never whole in memory in four.
+    /// What the maps of blocks, if the model stays frozen, are prepared for as soon as they are made, so that a model in
+    /// two bytes a number is never whole in memory in four. Its embeddings and its head stay in float32.
     pub frozen: Option<Precision>,
 }
 
@@ -130,6 +131,15 @@ impl<B: Backend> Builder<'_, B> {
     pub fn rows(&mut self, name: &str, shape: [usize; 2]) -> Result<Param<Tensor<B, 2>>, ModelError> {
         let values = self.source.values(name, &shape, Role::Matrix)?;
         Ok(frozen(values, shape, self.device))
+    }
+
+    /// A model's table of token embeddings.
+    pub fn embedding(&mut self, name: &str, shape: [usize; 2]) -> Result<Embedding<B>, ModelError> {
+        let mut embedding = Embedding::new(self.rows(name, shape)?);
+        if self.frozen.is_some() {
+            embedding.prepare();
+        }
+        Ok(embedding)
     }
 
     fn vector(&mut self, name: &str, length: usize, role: Role) -> Result<Param<Tensor<B, 1>>, ModelError> {
@@ -150,9 +160,13 @@ impl<B: Backend> Builder<'_, B> {
         self.vector(name, length, Role::Bias)
     }
 
-    /// `name.weight`, and `name.bias` if the map has one, in float32: of a head.
+    /// `name.weight`, and `name.bias` if the map has one: of a head, in float32.
     pub fn head(&mut self, name: &str, inputs: usize, outputs: usize, bias: bool) -> Result<Linear<B>, ModelError> {
-        self.whole(name, [inputs, outputs], bias, &Layout::Plain)
+        let mut head = self.whole(name, [inputs, outputs], bias, &Layout::Plain)?;
+        if self.frozen.is_some() {
+            head.prepare(Precision::F32);
+        }
+        Ok(head)
     }
 
     /// `name.weight`, and `name.bias` if the map has one: of a block.

@@ -67,11 +67,15 @@ pub trait Backbone<B: Backend>: Module<B> {
         Cow::Owned(adapted)
     }
 
-    /// Prepares the linear maps of the blocks, which are frozen from now on, for products in a precision. The embedding
-    /// matrix, heads and what methods attach stay in float32.
+    /// Prepares the model, which is frozen from now on, for products of the linear maps of its blocks in a precision. The
+    /// embedding matrix, heads and what methods attach stay in float32.
     fn prepare(&mut self, precision: Precision) {
-        for linear in self.places().linears {
+        let places = self.places();
+        for linear in places.linears {
             linear.prepare(precision);
+        }
+        if let Some(embedding) = places.embedding {
+            embedding.prepare();
         }
     }
 
@@ -329,14 +333,14 @@ pub trait CausalBackbone<B: Backend>: Backbone<B> {
 /// Backbones are created frozen, and `AutodiffModule::from_inner` keeps them so; `Module::no_grad` undoes this.
 ///
 /// # Panics
-/// If a map has been prepared for the products of a frozen model ([`Backbone::prepare`]): its weight would get no
-/// gradient.
+/// If the model has been prepared to stay frozen ([`Backbone::prepare`]): what was packed would get no gradient.
 pub fn unfreeze<B: Backend, M: Backbone<B>>(mut backbone: M) -> M {
-    let linears = backbone.places().linears;
-    let prepared = linears.iter().filter(|linear| linear.is_prepared()).count();
+    let places = backbone.places();
+    let prepared = places.linears.iter().filter(|linear| linear.is_prepared()).count();
+    let is_table_prepared = places.embedding.is_some_and(|embedding| embedding.is_prepared());
     assert!(
-        prepared == 0,
-        "unfreeze: {prepared} linear maps are prepared for a frozen model"
+        prepared == 0 && !is_table_prepared,
+        "unfreeze: the model is prepared to stay frozen, {prepared} linear maps among it"
     );
     struct Unfreeze;
     impl<B: Backend> ModuleMapper<B> for Unfreeze {

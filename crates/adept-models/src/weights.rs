@@ -14,7 +14,7 @@ pub struct Weights<B: Backend> {
     sites: ModelSites,
     linears: Vec<(Map<B>, Option<Tensor<B, 1>>)>,
     norms: Vec<(Tensor<B, 1>, Option<Tensor<B, 1>>)>,
-    embedding: Option<Tensor<B, 2>>,
+    embedding: Option<Map<B>>,
     positions: Vec<Tensor<B, 2>>,
 }
 
@@ -30,7 +30,7 @@ impl<B: Backend> Weights<B> {
             norms: norms
                 .map(|norm| (norm.weight.val(), norm.bias.as_ref().map(|bias| bias.val())))
                 .collect(),
-            embedding: places.embedding.as_ref().map(|embedding| embedding.val()),
+            embedding: places.embedding.as_ref().map(|embedding| embedding.kept()),
             positions: places.positions.iter().map(|table| table.val()).collect(),
             sites,
         }
@@ -62,7 +62,7 @@ impl<B: Backend> ReadWeights for Weights<B> {
     }
 
     fn embedding(&self) -> Option<Vec<f32>> {
-        self.embedding.as_ref().map(read)
+        self.embedding.clone().map(|table| read(&table.weight()))
     }
 
     fn positions(&self, stack: Stack) -> Option<Vec<f32>> {

@@ -14,6 +14,7 @@ use super::norm::Norm;
 use super::rope::{Rope, RopeScaling};
 use super::side::Side;
 use crate::causal::{CausalCache, Reading, Text, Wanted, behind};
+use crate::embedding::Embedding;
 use crate::linear::Linear;
 use crate::places::Places;
 use crate::tape::Tape;
@@ -23,7 +24,7 @@ use crate::traits::{Backbone, CausalBackbone};
 #[derive(Module, Debug)]
 pub struct Decoder<B: Backend> {
     /// Token embeddings, `[vocab, d]`, not scaled.
-    pub embedding: Param<Tensor<B, 2>>,
+    pub embedding: Embedding<B>,
     /// Learned positions, `[positions, d]`.
     pub positions: Option<Param<Tensor<B, 2>>>,
     /// The blocks, in order.
@@ -221,11 +222,11 @@ impl<B: Backend> Backbone<B> for Decoder<B> {
     }
 
     fn embed(&self, ids: Tensor<B, 2, Int>) -> Tensor<B, 3> {
-        self.scaled(adept_kernels::embedding(self.embedding.val(), ids))
+        self.scaled(self.embedding.look_up(ids))
     }
 
     fn embedding_weight(&self) -> Tensor<B, 2> {
-        self.scaled(self.embedding.val())
+        self.scaled(self.embedding.weight())
     }
 
     fn sites(&self) -> ModelSites {
@@ -304,7 +305,7 @@ impl<B: Backend> CausalBackbone<B> for Decoder<B> {
     fn head(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2> {
         let logits = match &self.head {
             Some(head) => head.forward_rows(hidden),
-            None => adept_kernels::head_logits(hidden, self.embedding.val()),
+            None => adept_kernels::head_logits(hidden, self.embedding.kept()),
         };
         let logits = match &self.head_bias {
             Some(bias) => logits + bias.val().unsqueeze(),
@@ -318,7 +319,7 @@ impl<B: Backend> CausalBackbone<B> for Decoder<B> {
 
     fn head_loss(&self, hidden: Tensor<B, 2>, labels: Tensor<B, 1, Int>) -> Tensor<B, 1> {
         match self.head.is_none() && self.head_bias.is_none() && self.config.logit_cap.is_none() {
-            true => adept_kernels::head_loss(hidden, self.embedding.val(), 1.0, labels),
+            true => adept_kernels::head_loss(hidden, self.embedding.kept(), 1.0, labels),
             false => adept_kernels::cross_entropy(self.head(hidden), labels),
         }
     }

@@ -157,7 +157,7 @@ fn build<B: Backend>(
     };
     let embedding = parts
         .builder
-        .rows(&weight_of(names.embedding), [config.vocab_size, d])?;
+        .embedding(&weight_of(names.embedding), [config.vocab_size, d])?;
     let positions = match config.has_position_table {
         true => Some(parts.builder.rows(&weight_of(names.positions), [config.positions, d])?),
         false => None,
@@ -241,7 +241,7 @@ impl<B: Backend> Decoder<B> {
     pub fn save_pretrained(&self, dir: &Path, element: StoredType) -> Result<(), ModelError> {
         let (config, names) = (&self.config, self.config.names);
         let maps = config.maps();
-        let mut out: Named<B> = vec![(weight_of(names.embedding), Stored::rows(&self.embedding))];
+        let mut out: Named<B> = vec![(weight_of(names.embedding), Stored::matrix(self.embedding.kept()))];
         if let Some(table) = &self.positions {
             out.push((weight_of(names.positions), Stored::rows(table)));
         }

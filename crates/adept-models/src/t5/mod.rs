@@ -33,7 +33,7 @@ mod weights;
 
 pub use config::{FeedForwardKind, T5Config};
 pub use layer::{Attention, FeedForward};
-pub use model::{Embedding, T5, T5Cache};
+pub use model::{T5, T5Cache};
 pub use position::relative_position_bucket;
 pub use side::{Side, SideStack};
 pub use stack::{Block, Stack};

@@ -1,7 +1,6 @@
 //! The model: embedding, encoder, decoder, head, and the implementation of the backbone traits.
 
 use adept_core::{ModelSites, SideNetwork, SourceNetworks};
-use adept_kernels::product;
 use adept_kernels::sublayer::Settings;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
@@ -11,18 +10,12 @@ use super::config::{FeedForwardKind, T5Config};
 use super::side::Side;
 use super::stack::{Memory, Past, Stack};
 use crate::FirstAttention;
+use crate::embedding::Embedding;
 use crate::linear::Linear;
 use crate::loss::label_log_probabilities;
 use crate::places::Places;
 use crate::tape::Tape;
 use crate::traits::{Backbone, Seq2SeqBackbone};
-
-/// An embedding table, `[vocab, d_model]`.
-#[derive(Module, Debug)]
-pub struct Embedding<B: Backend> {
-    /// `[vocab, d_model]`, as in the checkpoint.
-    pub weight: Param<Tensor<B, 2>>,
-}
 
 /// T5, v1.0 or v1.1, with frozen parameters; [`crate::unfreeze`] is for full fine-tuning.
 ///
@@ -132,8 +125,8 @@ impl<B: Backend> T5<B> {
             false => states,
         };
         let logits = match &self.lm_head {
-            Some(head) => product(states, head.weight()),
-            None => adept_kernels::head_logits(states, self.shared.weight.val()),
+            Some(head) => head.forward_rows(states),
+            None => adept_kernels::head_logits(states, self.shared.kept()),
         };
         match &self.head_bias {
             Some(bias) => logits + bias.val().unsqueeze(),
@@ -237,11 +230,11 @@ impl<B: Backend> Backbone<B> for T5<B> {
     }
 
     fn embed(&self, ids: Tensor<B, 2, Int>) -> Tensor<B, 3> {
-        adept_kernels::embedding(self.shared.weight.val(), ids)
+        self.shared.look_up(ids)
     }
 
     fn embedding_weight(&self) -> Tensor<B, 2> {
-        self.shared.weight.val()
+        self.shared.weight()
     }
 
     fn sites(&self) -> ModelSites {
@@ -253,7 +246,7 @@ impl<B: Backend> Backbone<B> for T5<B> {
         self.encoder.places(&mut places);
         self.decoder.places(&mut places);
         Places {
-            embedding: Some(&mut self.shared.weight),
+            embedding: Some(&mut self.shared),
             head_bias: Some(&mut self.head_bias),
             ..places
         }
@@ -337,7 +330,7 @@ impl<B: Backend> Seq2SeqBackbone<B> for T5<B> {
         let states = self.decoder_states(decoder_ids, encoded, mask, dropout);
         let labels = labels.reshape([b * t]);
         match self.head_is_plain() {
-            true => adept_kernels::head_loss(states, self.shared.weight.val(), self.head_factor(), labels),
+            true => adept_kernels::head_loss(states, self.shared.kept(), self.head_factor(), labels),
             false => adept_kernels::cross_entropy(self.logits(states), labels),
         }
     }
@@ -370,8 +363,8 @@ impl<B: Backend> Seq2SeqBackbone<B> for T5<B> {
         let ([candidates, t], [b, _, _]) = (labels.dims(), encoded.dims());
         let every = labels.reshape([1, candidates * t]).expand([b, candidates * t]);
         let states = self.candidate_states(decoder_ids, encoded, mask);
-        let (weight, factor) = (self.shared.weight.val(), self.head_factor());
-        adept_kernels::head_log_probabilities(states, weight, factor, every.reshape([b * candidates * t]))
+        let (table, factor) = (self.shared.kept(), self.head_factor());
+        adept_kernels::head_log_probabilities(states, table, factor, every.reshape([b * candidates * t]))
             .reshape([b, candidates, t])
     }
 

@@ -11,7 +11,7 @@ use burn::tensor::backend::Backend;
 
 use super::config::{FeedForwardKind, T5Config};
 use super::layer::{Attention, FeedForward};
-use super::model::{Embedding, T5};
+use super::model::T5;
 use super::stack::{Block, Stack};
 use crate::auto::{Pretrained, pretrained};
 use crate::checkpoint::{self, Checkpoint};
@@ -132,7 +132,7 @@ pub(super) fn build<B: Backend>(
     config.validate()?;
     let builder = Builder { device, source, frozen };
     let mut parts = Parts::<B> { config, builder };
-    let shared = parts.builder.rows(SHARED, [config.vocab_size, config.d_model])?;
+    let shared = parts.builder.embedding(SHARED, [config.vocab_size, config.d_model])?;
     let encoder = parts.stack("encoder", config.num_layers, false)?;
     let decoder = parts.stack("decoder", config.num_decoder_layers, true)?;
     let lm_head = match config.tie_word_embeddings {
@@ -144,7 +144,7 @@ pub(super) fn build<B: Backend>(
         ),
     };
     Ok(T5 {
-        shared: Embedding { weight: shared },
+        shared,
         encoder,
         decoder,
         lm_head,
@@ -187,7 +187,7 @@ impl<B: Backend> T5<B> {
 
 /// Every tensor of a model with its checkpoint name.
 fn tensors<B: Backend>(model: &T5<B>) -> Named<B> {
-    let mut out: Named<B> = vec![(SHARED.to_owned(), Stored::rows(&model.shared.weight))];
+    let mut out: Named<B> = vec![(SHARED.to_owned(), Stored::matrix(model.shared.kept()))];
     for (name, stack) in [("encoder", &model.encoder), ("decoder", &model.decoder)] {
         let relative = format!("{name}.block.0.layer.0.SelfAttention.relative_attention_bias.weight");
         out.push((relative, Stored::rows(&stack.relative_attention_bias)));
