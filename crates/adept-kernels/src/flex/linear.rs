@@ -10,6 +10,8 @@ use super::rows::fast;
 
 /// Maximum number of rows for which this product is faster.
 const ROWS: usize = 16;
+/// Multiplications that take as long as reading a number of a weight from memory.
+const READ: usize = 8;
 /// Minimum and maximum number of columns per task, 1 to 8 KiB of a row: memory is read fastest in long pieces, and the
 /// accumulated outputs of a piece should stay in a cache. The number does not affect any sum.
 const COLUMNS: std::ops::RangeInclusive<usize> = 256..=2048;
@@ -38,13 +40,13 @@ pub(crate) fn linear<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tenso
 /// `x` `[n, in]` times `weight` `[in, out]`, `[n, out]`.
 pub(super) fn few_rows<W: Stored>(x: &[f32], weight: &[W], [n, inputs, outputs]: [usize; 3]) -> Vec<f32> {
     let mut out = vec![0.0; n * outputs];
-    let share = outputs.div_ceil(rayon::current_num_threads()).next_multiple_of(16);
+    let share = outputs.div_ceil(rayon::current_num_threads()).next_multiple_of(LANES);
     let width = share.clamp(*COLUMNS.start(), *COLUMNS.end());
     let strips = blocks::strips(&mut out, outputs, width);
     let tasks = strips.into_iter().enumerate().collect();
     blocks::run(
         tasks,
-        n * inputs * outputs,
+        (n + READ) * inputs * outputs,
         |(i, mut strip): (usize, Vec<&mut [f32]>)| {
             fast(
                 #[inline(always)]
