@@ -18,6 +18,9 @@ const LEAST_ROWS: usize = 24;
 /// Number of multiplications below which waking another thread costs more than it saves.
 const ALONE: usize = 1 << 20;
 
+/// Multiplications that take as long as reading a number of a weight from memory: with few rows, its work.
+pub(super) const READ: usize = 8;
+
 /// Number of `units` (of `rows` rows each) per task.
 pub(super) fn units_a_task(units: usize, rows: usize) -> usize {
     units.div_ceil(TASKS).max(LEAST_ROWS.div_ceil(rows)).min(units).max(1)

@@ -10,8 +10,6 @@ use super::rows::fast;
 
 /// Maximum number of rows for which this product is faster.
 const ROWS: usize = 16;
-/// Multiplications that take as long as reading a number of a weight from memory.
-const READ: usize = 8;
 /// Minimum and maximum number of columns per task, 1 to 8 KiB of a row: memory is read fastest in long pieces, and the
 /// accumulated outputs of a piece should stay in a cache. The number does not affect any sum.
 const COLUMNS: std::ops::RangeInclusive<usize> = 256..=2048;
@@ -46,7 +44,7 @@ pub(super) fn few_rows<W: Stored>(x: &[f32], weight: &[W], [n, inputs, outputs]:
     let tasks = strips.into_iter().enumerate().collect();
     blocks::run(
         tasks,
-        (n + READ) * inputs * outputs,
+        (n + blocks::READ) * inputs * outputs,
         |(i, mut strip): (usize, Vec<&mut [f32]>)| {
             fast(
                 #[inline(always)]

@@ -11,12 +11,12 @@ mod avx512;
 mod kernel;
 mod panels;
 
+use std::ops::Range;
+
 pub(crate) use kernel::Kernel;
 use panels::{LINES, STEP, Shape, rounded, widened};
 
 pub(super) use panels::Line;
-
-use std::ops::Range;
 
 use super::blocks;
 use super::bridge::Route;
@@ -191,7 +191,7 @@ fn multiply(kernel: Kernel, panels: &[Line], shape: Shape, rows: &[f32]) -> Vec<
                 .map(|(i, pieces)| (i, pieces, left)),
         );
     }
-    blocks::run(tasks, n * k * m * parts, |(i, mut pieces, left)| {
+    blocks::run(tasks, (n + blocks::READ) * k * m * parts, |(i, mut pieces, left)| {
         let first = i * count * shape.panel();
         let lines = &panels[first..panels.len().min(first + count * shape.panel())];
         if in_tiles {
