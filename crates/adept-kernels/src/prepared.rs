@@ -101,8 +101,8 @@ impl Prepared {
         (Some(prepared), weight)
     }
 
-    /// The weight `[in, out]`; `kept` is what [`Prepared::new`] has left of it. Packed weights are made anew, rounded if
-    /// they were prepared for less than float32.
+    /// The weight `[in, out]`; `kept` is what [`Prepared::new`] has left of it. Packed weights are made anew, rounded
+    /// if they were prepared for less than float32.
     pub fn weight<B: Backend>(&self, kept: Tensor<B, 2>) -> Tensor<B, 2> {
         #[cfg(feature = "flex")]
         if let (Some(_), Some(packed)) = (crate::flex::route::<B>(), &self.packed) {

@@ -8,8 +8,8 @@ use burn::tensor::{Int, Tensor};
 /// A table of token embeddings.
 #[derive(Module, Debug)]
 pub struct Embedding<B: Backend> {
-    /// `[vocab, d_model]`, as in the checkpoint. Once the model is prepared to stay frozen, it may hold no more than its
-    /// shape: [`Embedding::weight`] gives the values.
+    /// `[vocab, d_model]`, as in the checkpoint. Once the model is prepared to stay frozen, it may hold no more than
+    /// its shape: [`Embedding::weight`] gives the values.
     pub weight: Param<Tensor<B, 2>>,
     /// What preparing has made of the table, if anything.
     #[module(skip)]

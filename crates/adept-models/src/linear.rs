@@ -10,8 +10,8 @@ use burn::tensor::backend::Backend;
 /// A linear map with an optional change.
 #[derive(Module, Debug)]
 pub struct Linear<B: Backend> {
-    /// `[in, out]`. Once it is prepared for a precision, it may hold no more than its shape: [`Linear::weight`] gives the
-    /// values.
+    /// `[in, out]`. Once it is prepared for a precision, it may hold no more than its shape: [`Linear::weight`] gives
+    /// the values.
     pub weight: Param<Tensor<B, 2>>,
     /// `[out]`, if the map has a bias.
     pub bias: Option<Param<Tensor<B, 1>>>,

@@ -121,8 +121,8 @@ impl<S: Source> Source for AsStored<S> {
 pub(crate) struct Builder<'a, B: Backend> {
     pub device: &'a B::Device,
     pub source: &'a mut dyn Source,
-    /// What the maps of blocks, if the model stays frozen, are prepared for as soon as they are made, so that a model in
-    /// two bytes a number is never whole in memory in four. Its embeddings and its head stay in float32.
+    /// What the maps of blocks, if the model stays frozen, are prepared for as soon as they are made, so that a model
+    /// in two bytes a number is never whole in memory in four. Its embeddings and its head stay in float32.
     pub frozen: Option<Precision>,
 }
 

@@ -67,8 +67,8 @@ pub trait Backbone<B: Backend>: Module<B> {
         Cow::Owned(adapted)
     }
 
-    /// Prepares the model, which is frozen from now on, for products of the linear maps of its blocks in a precision. The
-    /// embedding matrix, heads and what methods attach stay in float32.
+    /// Prepares the model, which is frozen from now on, for products of the linear maps of its blocks in a precision.
+    /// The embedding matrix, heads and what methods attach stay in float32.
     fn prepare(&mut self, precision: Precision) {
         let places = self.places();
         for linear in places.linears {

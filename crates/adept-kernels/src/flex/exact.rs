@@ -90,6 +90,10 @@ impl TwoBytes {
         Some(Self { numbers, rows, columns })
     }
 
+    pub fn shape(&self) -> [usize; 2] {
+        [self.rows, self.columns]
+    }
+
     /// Row by row.
     pub fn values(&self) -> Vec<f32> {
         match &self.numbers {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use burn_flex::FlexTensor;
 
 use super::bridge::{contiguous, elements, tensor};
+use super::exact::TwoBytes;
 use super::packed::PackedWeight;
 use super::pool::{Buffer, buffer};
 
@@ -14,15 +15,17 @@ use super::pool::{Buffer, buffer};
 #[derive(Debug, Clone)]
 pub(super) enum Table {
     Whole(FlexTensor),
-    TwoBytes(Arc<PackedWeight>),
+    TwoBytes(Arc<TwoBytes>),
 }
 
 impl Table {
     /// The matrix that was packed, or that was kept.
     pub fn of(kept: FlexTensor, packed: Option<Arc<PackedWeight>>) -> Self {
         match packed {
-            Some(packed) if packed.is_exact() => Self::TwoBytes(packed),
-            Some(packed) => Self::Whole(tensor(packed.values(), packed.shape())),
+            Some(packed) => match packed.two_bytes() {
+                Some(matrix) => Self::TwoBytes(Arc::clone(matrix)),
+                None => Self::Whole(tensor(packed.values(), packed.shape())),
+            },
             None => Self::Whole(contiguous(kept)),
         }
     }
@@ -33,7 +36,7 @@ impl Table {
                 let shape = tensor.layout().shape();
                 [shape[0], shape[1]]
             }
-            Self::TwoBytes(packed) => packed.shape(),
+            Self::TwoBytes(matrix) => matrix.shape(),
         }
     }
 
@@ -44,11 +47,11 @@ impl Table {
         let range = rows.start * d..rows.end * d;
         match self {
             Self::Whole(tensor) => &elements(tensor)[range],
-            Self::TwoBytes(packed) => {
+            Self::TwoBytes(matrix) => {
                 let size = range.len();
                 let found = room.take().filter(|room| room.len() >= size);
                 let room = room.insert(found.unwrap_or_else(|| buffer(size)));
-                packed.widen(range, &mut room[..size]);
+                matrix.widen(range, &mut room[..size]);
                 &room[..size]
             }
         }

@@ -52,7 +52,8 @@ pub trait Pretrained<B: Backend>: Backbone<B> {
     fn save(&self, dir: &Path, element: StoredType) -> Result<(), ModelError>;
 }
 
-/// Implements [`Pretrained`] for a backbone by `open` and `build` of the module that calls it, and its method that saves.
+/// Implements [`Pretrained`] for a backbone by `open` and `build` of the module that calls it, and its method that
+/// saves.
 macro_rules! pretrained {
     ($model:ident, $config:ty, $save:ident) => {
         impl<B: burn::tensor::backend::Backend> $crate::auto::Pretrained<B> for $model<B> {

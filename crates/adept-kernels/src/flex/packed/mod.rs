@@ -11,7 +11,7 @@ mod avx512;
 mod kernel;
 mod panels;
 
-use std::ops::Range;
+use std::sync::Arc;
 
 pub(crate) use kernel::Kernel;
 use panels::{LINES, STEP, Shape, rounded, widened};
@@ -46,7 +46,7 @@ enum Elements {
     /// Row by row, for products whose other operand is rounded.
     Rounded(TwoBytes),
     /// Row by row, for products in float32: nothing is rounded.
-    Exact(TwoBytes),
+    Exact(Arc<TwoBytes>),
 }
 
 /// A frozen weight `[inputs, outputs]`, packed.
@@ -85,7 +85,7 @@ impl PackedWeight {
             m: outputs,
             parts: 1,
         };
-        let elements = Elements::Exact(TwoBytes::exact(weight, [inputs, outputs])?);
+        let elements = Elements::Exact(Arc::new(TwoBytes::exact(weight, [inputs, outputs])?));
         Some(Self { shape, elements })
     }
 
@@ -103,27 +103,19 @@ impl PackedWeight {
         }
     }
 
-    /// Whether its elements are those of the weight that it was made of.
-    pub(super) fn is_exact(&self) -> bool {
-        matches!(self.elements, Elements::Exact(_))
-    }
-
-    /// Some of the elements of an exact weight, counted row by row.
-    ///
-    /// # Panics
-    /// If it is not exact.
-    #[inline(always)]
-    pub(super) fn widen(&self, range: Range<usize>, out: &mut [f32]) {
+    /// Its elements, if they are those of the weight that it was made of.
+    pub(super) fn two_bytes(&self) -> Option<&Arc<TwoBytes>> {
         match &self.elements {
-            Elements::Exact(matrix) => matrix.widen(range, out),
-            Elements::Rounded(_) | Elements::Panels(..) => panic!("packed: a rounded weight has no exact elements"),
+            Elements::Exact(matrix) => Some(matrix),
+            Elements::Rounded(_) | Elements::Panels(..) => None,
         }
     }
 
     /// The elements as they are multiplied, row by row.
     pub(crate) fn values(&self) -> Vec<f32> {
         match &self.elements {
-            Elements::Rounded(matrix) | Elements::Exact(matrix) => matrix.values(),
+            Elements::Rounded(matrix) => matrix.values(),
+            Elements::Exact(matrix) => matrix.values(),
             Elements::Panels(_, lines) => panels::unpack(lines, self.shape),
         }
     }
