@@ -5,15 +5,15 @@
 //! a row. All of k goes through before a sum is stored.
 
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) use elsewhere::{is_available, multiply_panel, round_row, transpose};
+pub(super) use elsewhere::{is_available, multiply_panel, outruns_float32, round_row, transpose};
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{is_available, multiply_panel, round_row, transpose};
+pub(super) use x86::{is_available, multiply_panel, outruns_float32, round_row, transpose};
 
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 mod x86 {
     use std::arch::x86_64::{
-        __m512, __m512bh, __m512i, _mm512_castsi512_ps, _mm512_castsi512_si256, _mm512_cvtepu16_epi32,
+        __cpuid, __m512, __m512bh, __m512i, _mm512_castsi512_ps, _mm512_castsi512_si256, _mm512_cvtepu16_epi32,
         _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps, _mm512_extracti64x4_epi64, _mm512_load_si512, _mm512_mask_storeu_ps,
         _mm512_maskz_loadu_ps, _mm512_set_epi64, _mm512_set1_epi32, _mm512_setzero_ps, _mm512_shuffle_epi8,
         _mm512_shuffle_i64x2, _mm512_slli_epi32, _mm512_store_si512, _mm512_sub_ps, _mm512_unpackhi_epi64,
@@ -30,6 +30,17 @@ mod x86 {
         is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512bf16")
+    }
+
+    /// Whether an instruction takes no longer than one of float32, which does half its work: AMD's do (Zen 4), Intel's
+    /// take four times as long (Emerald Rapids; docs/measurements/2026-11-30-intel.md). Decided by the maker and not by
+    /// a clock, so that a processor computes the same sums every time.
+    pub(in crate::flex) fn outruns_float32() -> bool {
+        // SAFETY: every processor of this architecture has the instruction.
+        #[allow(unused_unsafe, reason = "the function is safe from Rust 1.94 on")]
+        let vendor = unsafe { __cpuid(0) };
+        let name = [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes);
+        name.as_flattened() == b"AuthenticAMD"
     }
 
     /// Rounds a row to lines of bfloat16 numbers, 32 each, filled up with zeros: the first from line `first` of `out`
@@ -276,6 +287,10 @@ mod elsewhere {
     use crate::flex::packed::Line;
 
     pub(in crate::flex) fn is_available() -> bool {
+        false
+    }
+
+    pub(in crate::flex) fn outruns_float32() -> bool {
         false
     }
 

@@ -20,7 +20,7 @@ pub(crate) enum Kernel {
 static FORCED: OnceLock<Kernel> = OnceLock::new();
 
 impl Kernel {
-    /// From the fastest on.
+    /// From the one with the fastest products on.
     pub(crate) const ALL: [Self; 3] = [Self::Amx, Self::Avx512, Self::Rounded];
 
     /// Its name in settings and records.
@@ -48,7 +48,17 @@ impl Kernel {
             return *forced;
         }
         let mut kernels = Self::ALL.into_iter();
-        kernels.find(|kernel| kernel.is_available()).unwrap_or(Self::Rounded)
+        kernels
+            .find(|kernel| kernel.is_available() && kernel.outruns_float32())
+            .unwrap_or(Self::Rounded)
+    }
+
+    /// Whether this processor, which has the instructions, computes more with them than with float32 ones.
+    fn outruns_float32(self) -> bool {
+        match self {
+            Self::Avx512 => avx512::outruns_float32(),
+            Self::Amx | Self::Rounded => true,
+        }
     }
 
     /// Uses this kernel from now on, for weights that are packed from now on; `false` if another one was forced before.
