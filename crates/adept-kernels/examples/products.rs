@@ -9,7 +9,8 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use adept_kernels::{Precision, Prepared, force_kernel, kernels, product};
+use adept_kernels::sublayer::linear_rows;
+use adept_kernels::{Precision, Prepared, force_kernel, kernels};
 use burn::backend::Autodiff;
 use burn::tensor::{Distribution, Tensor};
 use burn_flex::Flex;
@@ -60,7 +61,7 @@ fn main() -> ExitCode {
                 let start = Instant::now();
                 let out = match prepared {
                     Some(prepared) => prepared.product(x, kept.clone()),
-                    None => product(x, kept.clone()),
+                    None => linear_rows(x, kept.clone()),
                 };
                 there.push(start.elapsed());
                 let summed = out.sum();

@@ -103,9 +103,9 @@ pub fn linear_rows_prepared<B: Backend>(
 pub fn linear_rows<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tensor<B, 2> {
     #[cfg(feature = "flex")]
     match crate::flex::route::<B>() {
-        Some(crate::flex::Route::Plain) if crate::flex::are_few(x.dims()[0]) => return crate::flex::linear(x, weight),
+        Some(crate::flex::Route::Plain) => return crate::flex::linear(x, weight),
         Some(crate::flex::Route::Tracked) => return crate::flex::product(x, weight),
-        _ => {}
+        None => {}
     }
     crate::product(x, weight)
 }

@@ -81,6 +81,10 @@ impl Weights {
         &self.values
     }
 
+    pub fn into_values(self) -> Buffer {
+        self.values
+    }
+
     pub fn view(&self) -> View {
         matrix(self.rows, self.columns)
     }

@@ -3,14 +3,8 @@
 
 use std::ops::Range;
 
-use super::blocks::{self, transposed};
 use super::linear::few_rows;
-use super::matmul::multiply_together;
-use super::pool::{Buffer, buffer};
-use super::rows::fast;
-
-/// Elements that a task widens.
-const WIDENED: usize = 1 << 15;
+use super::many_rows::{Matrix, many_rows};
 
 /// A number of a weight, as it lies in memory.
 pub(super) trait Stored: Copy + Sync {
@@ -122,20 +116,18 @@ impl TwoBytes {
 
     /// Rows `[n, rows]` times the matrix.
     pub fn products(&self, x: &[f32]) -> Vec<f32> {
-        let matrix = match &self.numbers {
-            Numbers::Bf16(numbers) => widened(numbers),
-            Numbers::F16(numbers) => widened(numbers),
-        };
-        multiplied(x, &matrix, self.rows, self.columns)
+        match &self.numbers {
+            Numbers::Bf16(numbers) => many_rows(x, Matrix::new(numbers, self.shape())),
+            Numbers::F16(numbers) => many_rows(x, Matrix::new(numbers, self.shape())),
+        }
     }
 
     /// Rows `[n, columns]` times the transposed matrix.
     pub fn transposed_products(&self, x: &[f32]) -> Vec<f32> {
-        let matrix = match &self.numbers {
-            Numbers::Bf16(numbers) => transposed(numbers, self.rows, self.columns),
-            Numbers::F16(numbers) => transposed(numbers, self.rows, self.columns),
-        };
-        multiplied(x, matrix.values(), self.columns, self.rows)
+        match &self.numbers {
+            Numbers::Bf16(numbers) => many_rows(x, Matrix::new(numbers, self.shape()).turned()),
+            Numbers::F16(numbers) => many_rows(x, Matrix::new(numbers, self.shape()).turned()),
+        }
     }
 }
 
@@ -148,31 +140,11 @@ fn all<W: Stored>(values: &[f32], form: impl Fn(f32) -> W) -> Option<Vec<W>> {
         .then(|| values.iter().map(|x| form(*x)).collect())
 }
 
-fn widened<W: Stored>(numbers: &[W]) -> Buffer {
-    let mut out = buffer(numbers.len());
-    let tasks = out.chunks_mut(WIDENED).zip(numbers.chunks(WIDENED)).collect();
-    blocks::run(tasks, numbers.len(), |(out, numbers): (&mut [f32], &[W])| {
-        fast(
-            #[inline(always)]
-            || widen(numbers, out),
-        );
-    });
-    out
-}
-
 #[inline(always)]
 fn widen<W: Stored>(numbers: &[W], out: &mut [f32]) {
     for (out, x) in out.iter_mut().zip(numbers) {
         *out = x.number();
     }
-}
-
-/// `x` `[n, k]` times a matrix `[k, m]`.
-fn multiplied(x: &[f32], matrix: &[f32], k: usize, m: usize) -> Vec<f32> {
-    let n = x.len() / k;
-    let mut out = vec![0.0; n * m];
-    multiply_together(&mut out, x, matrix, [n, k, m]);
-    out
 }
 
 #[cfg(test)]

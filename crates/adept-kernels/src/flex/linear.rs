@@ -1,11 +1,12 @@
-//! Product of few rows with a weight, as in every step of generation. It is limited by the memory bandwidth for the
-//! weight, which a product that packs its operands does not reach.
+//! Products of rows with a weight, and the one of few rows, as in every step of generation. That is limited by the memory
+//! bandwidth for the weight, which a product that packs its operands does not reach.
 
 use burn::tensor::{Tensor, backend::Backend};
 
 use super::blocks;
 use super::bridge::{contiguous, elements, from_plain, plain, tensor};
 use super::exact::Stored;
+use super::many_rows::{Matrix, many_rows};
 use super::rows::fast;
 
 /// Maximum number of rows for which this product is faster.
@@ -22,16 +23,19 @@ const INPUTS: usize = 16;
 const FEW_INPUTS: usize = 8;
 
 /// Whether the product of this many rows is faster here.
-pub(crate) fn are_few(rows: usize) -> bool {
+pub(super) fn are_few(rows: usize) -> bool {
     (1..=ROWS).contains(&rows)
 }
 
-/// `x` `[n, in]` times `weight` `[in, out]`, not differentiated.
+/// `x` `[n, in]` times `weight` `[in, out]`, not differentiated, in the way that suits the number of rows.
 pub(crate) fn linear<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tensor<B, 2> {
     let ([n, inputs], [rows, outputs]) = (x.dims(), weight.dims());
     assert_eq!(inputs, rows, "linear: {inputs} channels times a weight of {rows} rows");
     let (x, weight) = (contiguous(plain(x)), contiguous(plain(weight)));
-    let out = few_rows(elements(&x), elements(&weight), [n, inputs, outputs]);
+    let out = match are_few(n) {
+        true => few_rows(elements(&x), elements(&weight), [n, inputs, outputs]),
+        false => many_rows(elements(&x), Matrix::new(elements(&weight), [inputs, outputs])),
+    };
     from_plain(tensor(out, [n, outputs]))
 }
 

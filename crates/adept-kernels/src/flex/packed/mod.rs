@@ -23,6 +23,7 @@ use super::bridge::Route;
 use super::exact::TwoBytes;
 use super::linear::are_few;
 use super::pool::{Buffer, buffer};
+use super::rows::fast;
 use crate::Precision;
 
 /// Rows per task of `vdpbf16ps`, and whose operands a task rounds: they stay in the second cache.
@@ -37,6 +38,9 @@ const TILED_ROWS: std::ops::RangeInclusive<usize> = 32..=512;
 const TASKS: usize = 8;
 /// Rows of which AMX would leave most of a tile empty, while memory limits both kernels.
 const FEW: usize = 4;
+
+/// Numbers that a task rounds to float32 operands.
+const ROUNDED: usize = 1 << 15;
 
 /// How the elements of a weight lie.
 #[derive(Debug)]
@@ -149,9 +153,17 @@ impl PackedWeight {
 /// The rows of a product with every number rounded.
 fn rounded_rows(rows: &[f32]) -> Buffer<f32> {
     let mut left: Buffer<f32> = buffer(rows.len());
-    for (out, x) in left.iter_mut().zip(rows) {
-        *out = widened(rounded(*x));
-    }
+    let tasks = left.chunks_mut(ROUNDED).zip(rows.chunks(ROUNDED)).collect();
+    blocks::run(tasks, rows.len() * blocks::READ, |(out, rows): (&mut [f32], &[f32])| {
+        fast(
+            #[inline(always)]
+            || {
+                for (out, x) in out.iter_mut().zip(rows) {
+                    *out = widened(rounded(*x));
+                }
+            },
+        );
+    });
     left
 }
 

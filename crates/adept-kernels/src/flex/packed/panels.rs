@@ -27,6 +27,7 @@ impl Line {
 }
 
 /// Nearest bfloat16, ties to even; NaN stays NaN.
+#[inline(always)]
 pub(super) fn rounded(x: f32) -> u16 {
     let bits = x.to_bits();
     if x.is_nan() {
