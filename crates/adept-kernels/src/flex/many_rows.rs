@@ -107,10 +107,11 @@ fn multiply<W: Stored>(out: &mut [f32], x: &[f32], n: usize, matrix: Matrix<'_, 
     } = matrix;
     let x = interleaved(x, k);
     let (blocks, panels) = (n.div_ceil(TOGETHER), m.div_ceil(WIDTH));
-    let tasks = TASKS * rayon::current_num_threads();
-    let count = (panels / tasks).clamp(1, PANELS);
+    // A strip of panels is a task, or, where there are too few strips, several groups of its rows are.
+    let wanted = TASKS * rayon::current_num_threads();
+    let count = (panels / wanted).clamp(1, PANELS);
     let strips = panels.div_ceil(count);
-    let group = blocks.div_ceil(tasks.div_ceil(strips)).max(BLOCKS.min(blocks));
+    let group = blocks.div_ceil(wanted.div_ceil(strips)).max(BLOCKS.min(blocks));
     let mut tasks = Vec::with_capacity(blocks.div_ceil(group) * strips);
     for (out, x) in out.chunks_mut(group * TOGETHER * m).zip(x.chunks(group * TOGETHER * k)) {
         let strips = blocks::strips(out, m, count * WIDTH).into_iter().enumerate();
@@ -144,11 +145,12 @@ fn multiply<W: Stored>(out: &mut [f32], x: &[f32], n: usize, matrix: Matrix<'_, 
 /// may have anything in place of rows that there are not.
 fn interleaved(x: &[f32], k: usize) -> Buffer {
     let mut out = buffer((x.len() / k).next_multiple_of(TOGETHER) * k);
-    let blocks = COPIED.div_ceil(TOGETHER * k) * TOGETHER;
-    let tasks = out.chunks_mut(blocks * k).zip(x.chunks(blocks * k)).collect();
+    let rows = COPIED.div_ceil(TOGETHER * k) * TOGETHER;
+    let tasks = out.chunks_mut(rows * k).zip(x.chunks(rows * k)).collect();
     blocks::run(tasks, x.len() * blocks::READ, |(out, x): (&mut [f32], &[f32])| {
-        let blocks = out.chunks_exact_mut(TOGETHER * k).zip(x.chunks(TOGETHER * k));
-        blocks.for_each(|(out, x)| avx512::interleave(out, x, k));
+        for (out, x) in out.chunks_exact_mut(TOGETHER * k).zip(x.chunks(TOGETHER * k)) {
+            avx512::interleave(out, x, k);
+        }
     });
     out
 }

@@ -297,9 +297,10 @@ pub struct TrainSection {
     #[schemars(range(min = 1, max = 4096))]
     pub accumulation: usize,
     /// In what the products of the frozen backbone are computed. `bf16` rounds their operands to bfloat16 and sums in
-    /// float32, which is about twice as fast on a processor with AVX512-BF16. `bf16x3` adds up three products of
-    /// operands in two bfloat16 parts each: float32 in effect, and meant for processors with AMX. `auto` is `bf16x3`
-    /// there and `f32` elsewhere. Everything else, and full fine-tuning, stays in float32.
+    /// float32, with half the memory for the weights; on AMD's processors with AVX512-BF16 it is nearly twice as fast.
+    /// `bf16x3` adds up three products of operands in two bfloat16 parts each: float32 in effect, and meant for
+    /// processors with AMX. `auto` is `bf16x3` there and `f32` elsewhere. Everything else, and full fine-tuning, stays
+    /// in float32.
     // Configurations from before this was a setting lack it.
     #[serde(default)]
     pub precision: PrecisionSetting,

@@ -34,7 +34,11 @@ mod x86 {
         columns: Range<usize>,
     ) {
         assert!(is_available(), "fill: this processor has no AVX-512");
-        assert!(panel.len() == 2 * inputs.len() && columns.len() <= WIDTH);
+        assert!(
+            panel.len() == 2 * inputs.len() && columns.len() <= WIDTH,
+            "fill: {} lines for inputs {inputs:?} and columns {columns:?}",
+            panel.len()
+        );
         // SAFETY: the processor has the instructions.
         unsafe {
             match matrix.is_turned {
@@ -131,7 +135,12 @@ mod x86 {
     /// Writes the twelve numbers of each input side by side, of up to twelve rows `[n, k]`.
     pub(in crate::flex) fn interleave(out: &mut [f32], x: &[f32], k: usize) {
         assert!(is_available(), "interleave: this processor has no AVX-512");
-        assert!(out.len() == TOGETHER * k && x.len() <= out.len() && x.len().is_multiple_of(k));
+        assert!(
+            out.len() == TOGETHER * k && x.len() <= out.len() && x.len().is_multiple_of(k),
+            "interleave: {} numbers in rows of {k} to {}",
+            x.len(),
+            out.len()
+        );
         // SAFETY: the processor has the instructions.
         unsafe { interleave_rows(out, x, k) }
     }
@@ -164,7 +173,13 @@ mod x86 {
         accumulate: bool,
     ) {
         assert!(is_available(), "multiply_panel: this processor has no AVX-512");
-        assert!(x.len() * 2 == panel.len() * TOGETHER && (1..=TOGETHER).contains(&out.len()));
+        assert!(
+            x.len() * 2 == panel.len() * TOGETHER && (1..=TOGETHER).contains(&out.len()),
+            "multiply_panel: {} numbers times {} lines into {} rows",
+            x.len(),
+            panel.len(),
+            out.len()
+        );
         // SAFETY: the processor has the instructions; the number of pieces is the constant of the function.
         unsafe {
             match out.len() {
