@@ -48,13 +48,10 @@ fn goldens_pass_in_two_parts_with_a_64th_of_the_tolerances() {
         let report = verified::<Autodiff<Flex>>(&golden(family), Precision::Bf16x3);
         assert!(report.passed(), "{report}");
         assert!(report.not_checked.is_empty(), "{:?}", report.not_checked);
-        let logits = |report: &VerifyReport| {
-            let row = report.rows.iter().find(|row| row.group == "base.logits").unwrap();
-            row.deviation
-        };
-        let whole = verified::<Autodiff<Flex>>(&golden(family), Precision::F32);
+        // Products of parts deviate by 6e-6 to 2.3e-5 of the logits, those of float32 by 3e-7 to 7e-7.
+        let logits = report.rows.iter().find(|row| row.group == "base.logits").unwrap();
         let is_split = Precision::Bf16x3.kernel::<Flex>().is_some();
-        assert_eq!(logits(&report) != logits(&whole), is_split, "{family}");
+        assert_eq!(logits.deviation > 2e-6, is_split, "{family}: {logits:?}");
     }
 }
 
