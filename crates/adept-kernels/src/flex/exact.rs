@@ -9,12 +9,21 @@ use super::many_rows::{Matrix, many_rows};
 /// A number of a weight, as it lies in memory.
 pub(super) trait Stored: Copy + Sync {
     fn number(self) -> f32;
+
+    /// The numbers themselves, if they lie in memory as float32.
+    fn float32(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
 }
 
 impl Stored for f32 {
     #[inline(always)]
     fn number(self) -> f32 {
         self
+    }
+
+    fn float32(numbers: &[f32]) -> Option<&[f32]> {
+        Some(numbers)
     }
 }
 

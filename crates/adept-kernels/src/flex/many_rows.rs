@@ -1,5 +1,5 @@
-//! Product of many rows with a matrix, as in training: with 512-bit multiply-adds where the processor has them, else by
-//! `gemm`.
+//! Product of many rows with a matrix, as in training: of up to [`MOST`] with 512-bit multiply-adds where the processor
+//! has them, else by `gemm`.
 //!
 //! The matrix is read where it lies, in two bytes a number or in four, in its own order or as its transpose. A task
 //! copies a panel of it, 32 columns of up to [`INPUTS`] inputs, widened and turned on the way, into a buffer that stays
@@ -16,6 +16,9 @@ use super::packed::Line;
 use super::pool::{Buffer, buffer};
 use super::rows::fast;
 
+/// Rows up to which the product is faster here than by `gemm`, which packs and turns the matrix at a cost that more rows
+/// share; ours arranges the rows in one pass through memory, which `gemm` does in pieces that stay in a cache.
+const MOST: usize = 1024;
 /// Columns of a panel: two registers of sums a row.
 const WIDTH: usize = 32;
 /// Inputs of a panel: 96 KiB.
@@ -93,8 +96,10 @@ pub(super) fn many_rows<W: Stored>(x: &[f32], matrix: Matrix<'_, W>) -> Vec<f32>
     let n = x.len() / rows.max(1);
     assert_eq!(x.len(), n * rows, "many_rows: rows of {rows} numbers");
     let mut out = vec![0.0; n * columns];
-    if avx512::is_available() && !out.is_empty() {
+    if avx512::is_available() && n <= MOST && !out.is_empty() {
         multiply(&mut out, x, n, matrix);
+    } else if let (Some(numbers), false) = (W::float32(matrix.numbers), matrix.is_turned) {
+        multiply_together(&mut out, x, numbers, [n, rows, columns]);
     } else {
         multiply_together(&mut out, x, &matrix.copy(), [n, rows, columns]);
     }
@@ -157,7 +162,7 @@ fn interleaved(x: &[f32], k: usize) -> Buffer {
 
 #[cfg(test)]
 mod tests {
-    use super::{INPUTS, Matrix, TOGETHER, WIDTH, many_rows};
+    use super::{INPUTS, MOST, Matrix, TOGETHER, WIDTH, many_rows};
     use crate::flex::exact::{Bf16, F16, Stored};
 
     fn numbers(count: usize, factor: f32) -> Vec<f32> {
@@ -169,9 +174,10 @@ mod tests {
         (0..rows * columns).map(at).collect()
     }
 
-    /// Rows, inputs and columns: below, at and above what is together in registers, in a panel and in a task; the last two
-    /// with more than one part of inputs, several panels a task and rows for more than one turn.
-    const SHAPES: [[usize; 3]; 7] = [
+    /// Rows, inputs and columns: below, at and above what is together in registers, in a panel and in a task; the last
+    /// but one with more than one part of inputs, several panels a task and rows for more than one turn; the last one is
+    /// `gemm`'s.
+    const SHAPES: [[usize; 3]; 8] = [
         [1, 1, 1],
         [17, 16, WIDTH],
         [TOGETHER, 31, 16],
@@ -179,6 +185,7 @@ mod tests {
         [2 * TOGETHER - 1, 100, 17],
         [150, INPUTS, 4 * WIDTH - 3],
         [301, INPUTS + 20, 40 * WIDTH + 5],
+        [MOST + 1, 20, WIDTH + 1],
     ];
 
     /// Both directions of a matrix; the rows of `found` are compared at every seventh column, the last one among them.
