@@ -1,5 +1,5 @@
-//! Products of rows with a weight, and the one of few rows, as in every step of generation. That is limited by the memory
-//! bandwidth for the weight, which a product that packs its operands does not reach.
+//! Products of rows with a weight, and the one of few rows, as in every step of generation. That is limited by the
+//! memory bandwidth for the weight, which a product that packs its operands does not reach.
 
 use burn::tensor::{Tensor, backend::Backend};
 

@@ -16,8 +16,8 @@ use super::packed::Line;
 use super::pool::{Buffer, buffer};
 use super::rows::fast;
 
-/// Rows up to which the product is faster here than by `gemm`, which packs and turns the matrix at a cost that more rows
-/// share; ours arranges the rows in one pass through memory, which `gemm` does in pieces that stay in a cache.
+/// Rows up to which the product is faster here than by `gemm`, which packs and turns the matrix at a cost that more
+/// rows share; ours arranges the rows in one pass through memory, which `gemm` does in pieces that stay in a cache.
 const MOST: usize = 1024;
 /// Columns of a panel: two registers of sums a row.
 const WIDTH: usize = 32;
@@ -146,8 +146,8 @@ fn multiply<W: Stored>(out: &mut [f32], x: &[f32], n: usize, matrix: Matrix<'_, 
     });
 }
 
-/// The rows `[n, k]` in blocks of twelve, in each of which the twelve numbers of an input are neighbours. The last block
-/// may have anything in place of rows that there are not.
+/// The rows `[n, k]` in blocks of twelve, in each of which the twelve numbers of an input are neighbours. The last
+/// block may have anything in place of rows that there are not.
 fn interleaved(x: &[f32], k: usize) -> Buffer {
     let mut out = buffer((x.len() / k).next_multiple_of(TOGETHER) * k);
     let rows = COPIED.div_ceil(TOGETHER * k) * TOGETHER;
@@ -175,8 +175,8 @@ mod tests {
     }
 
     /// Rows, inputs and columns: below, at and above what is together in registers, in a panel and in a task; the last
-    /// but one with more than one part of inputs, several panels a task and rows for more than one turn; the last one is
-    /// `gemm`'s.
+    /// but one with more than one part of inputs, several panels a task and rows for more than one turn; the last one
+    /// is `gemm`'s.
     const SHAPES: [[usize; 3]; 8] = [
         [1, 1, 1],
         [17, 16, WIDTH],
