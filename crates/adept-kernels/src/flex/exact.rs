@@ -149,8 +149,9 @@ fn all<W: Stored>(values: &[f32], form: impl Fn(f32) -> W) -> Option<Vec<W>> {
         .then(|| values.iter().map(|x| form(*x)).collect())
 }
 
+/// Numbers in float32.
 #[inline(always)]
-fn widen<W: Stored>(numbers: &[W], out: &mut [f32]) {
+pub(super) fn widen<W: Stored>(numbers: &[W], out: &mut [f32]) {
     for (out, x) in out.iter_mut().zip(numbers) {
         *out = x.number();
     }

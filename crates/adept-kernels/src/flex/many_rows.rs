@@ -10,7 +10,7 @@
 mod avx512;
 
 use super::blocks;
-use super::exact::Stored;
+use super::exact::{Stored, widen};
 use super::matmul::multiply_together;
 use super::packed::Line;
 use super::pool::{Buffer, buffer};
@@ -79,11 +79,7 @@ impl<'a, W: Stored> Matrix<'a, W> {
         blocks::run(tasks, self.numbers.len(), |(out, numbers): (&mut [f32], &[W])| {
             fast(
                 #[inline(always)]
-                || {
-                    for (out, x) in out.iter_mut().zip(numbers) {
-                        *out = x.number();
-                    }
-                },
+                || widen(numbers, out),
             );
         });
         out
