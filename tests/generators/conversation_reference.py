@@ -34,11 +34,24 @@ BRACKETS = """{% if messages[0]['role'] == 'system' %}{% set rules = messages[0]
 {% if m['role'] == 'user' %}{{ '[Q] ' + (rules if loop.first else '') + m['content'] | trim + ' [/Q]' }}\
 {% else %}START{{ ' ' + m['content'] | trim + eos_token }}STOP{% endif %}{% endfor %}"""
 
+# Tools in front, their calls and results as turns, a variable of the row's own.
+CALLS = """{{ m.content or '' }}{% for c in m.tool_calls %}{% set c = c.function or c %}\
+{{ '\n<call>' }}{{ {'name': c.name, 'arguments': c.arguments} | tojson }}{% endfor %}{{ '<|end|>' }}"""
+TOOLS = """{{ bos_token }}{% if tools %}{{ '<|turn|>system\n' }}{% for tool in tools %}{{ tool | tojson }}{{ '\n' }}{% endfor %}\
+{{ '<|end|>\n' }}{% endif %}{% for d in documents or [] %}{{ d.title ~ ': ' ~ d.text ~ '\n' }}{% endfor %}{% for m in messages %}\
+{{ '<|turn|>' + m.role + '\n' }}{% if m.role == 'assistant' %}STARTCALLSSTOP{% else %}{{ m.content + '<|end|>' }}{% endif %}\
+{{ '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|turn|>assistant\n' }}\
+{% if thinking is defined and not thinking %}{{ '<think></think>' }}{% endif %}{% endif %}""".replace("CALLS", CALLS)
+
 TEMPLATES = {
     "turns": (TURNS.replace("SAID", SAID), TURNS.replace("SAID", IF_ANSWER).replace("SAID", SAID)),
     "brackets": (
         BRACKETS.replace("START", "").replace("STOP", ""),
         BRACKETS.replace("START", "{% generation %}").replace("STOP", "{% endgeneration %}"),
+    ),
+    "tools": (
+        TOOLS.replace("START", "").replace("STOP", ""),
+        TOOLS.replace("START", "{% generation %}").replace("STOP", "{% endgeneration %}"),
     ),
 }
 
@@ -85,28 +98,74 @@ CONVERSATIONS = [
     told("{{ not }} a {% template %}", "<|none|> [Q] </t>", "\n", "one\n\n\ntwo  three"),
     told("The", " space in front, and behind "),
 ]
-CASES = [("byte level", byte_level(False), "turns"), ("trimmed", byte_level(True), "turns"), ("marked", marked_words(), "brackets")]
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "depth",
+        "description": "How deep <the water> is, in m.",
+        "parameters": {"type": "object", "properties": {"place": {"type": "string"}}, "required": ["place"]},
+    },
+}
+ASKED = {"role": "user", "content": "How deep is the harbour?"}
+# OpenAI's form has the arguments as text.
+CALL = {"id": "a1", "type": "function", "function": {"name": "depth", "arguments": '{"place":"harbour","exact":true}'}}
+BARE_CALL = {"name": "depth", "arguments": {"unit": "m", "place": "<é>"}}
+RESULT = {"role": "tool", "content": "4.5", "tool_call_id": "a1", "name": "depth"}
+ROWS_WITH_TOOLS = [
+    {
+        "messages": [ASKED, {"role": "assistant", "content": None, "tool_calls": [CALL]}, RESULT, *told("Thanks.", "4.5 m.")[1:]],
+        "tools": [TOOL],
+    },
+    {"messages": [ASKED, {"role": "assistant", "content": "I look.", "tool_calls": [BARE_CALL, CALL]}], "tools": json.dumps([TOOL])},
+    {"messages": [ASKED, {"role": "assistant", "tool_calls": [BARE_CALL]}], "tools": [TOOL, TOOL]},
+    {
+        "messages": told("Is the water cold?", "It is."),
+        "documents": [{"title": "Water", "text": "It is cold."}],
+        "chat_template_kwargs": {"bos_token": "<|turn|>"},
+    },
+    {"messages": told("Is the water cold?", "It is."), "tools": None},
+]
+PLAIN_ROWS = [{"messages": messages} for messages in CONVERSATIONS]
+CASES = [
+    ("byte level", byte_level(False), "turns", PLAIN_ROWS),
+    ("trimmed", byte_level(True), "turns", PLAIN_ROWS),
+    ("marked", marked_words(), "brackets", PLAIN_ROWS),
+    ("tools", byte_level(False), "tools", ROWS_WITH_TOOLS),
+]
 
 
-def case(name, tokenizer, tokens, template):
+def read(row):
+    """A row as TRL hands it to apply_chat_template, with the arguments of calls as objects, as transformers wants them."""
+    row = json.loads(json.dumps(row))
+    for call in (call for message in row["messages"] for call in message.get("tool_calls", [])):
+        function = call.get("function", call)
+        if isinstance(function["arguments"], str):
+            function["arguments"] = json.loads(function["arguments"])
+    tools = row.get("tools")
+    given = {"tools": json.loads(tools) if isinstance(tools, str) else tools, "documents": row.get("documents")}
+    return row["messages"], given | row.get("chat_template_kwargs", {})
+
+
+def case(name, tokenizer, tokens, template, raw_rows):
     plain, tagged = TEMPLATES[template]
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **tokens)
     rows = []
-    for messages in CONVERSATIONS:
+    for row in raw_rows:
+        messages, given = read(row)
         if name == "trimmed" and any(message["content"][0].isspace() for message in messages):
             continue  # transformers finds no token at the beginning of such an answer, and masks nothing.
         found = fast.apply_chat_template(
-            messages, chat_template=tagged, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+            messages, chat_template=tagged, tokenize=True, return_dict=True, return_assistant_tokens_mask=True, **given
         )
-        text = fast.apply_chat_template(messages, chat_template=plain, tokenize=False)
-        ids = fast.apply_chat_template(messages, chat_template=plain, tokenize=True, return_dict=True)["input_ids"]
+        text = fast.apply_chat_template(messages, chat_template=plain, tokenize=False, **given)
+        ids = fast.apply_chat_template(messages, chat_template=plain, tokenize=True, return_dict=True, **given)["input_ids"]
         assert ids == found["input_ids"], text
         question = fast.apply_chat_template(
-            messages[:-1], chat_template=plain, tokenize=True, return_dict=True, add_generation_prompt=True
+            messages[:-1], chat_template=plain, tokenize=True, return_dict=True, add_generation_prompt=True, **given
         )["input_ids"]
         mask = found["assistant_masks"]
         assert sum(mask) > 0 and mask[0] == 0
-        rows.append({"messages": messages, "text": text, "ids": ids, "mask": mask, "question": question})
+        rows.append({"row": row, "text": text, "ids": ids, "mask": mask, "question": question})
     return {
         "name": name,
         "tokenizer": tokenizer.to_str(),
@@ -118,7 +177,7 @@ def case(name, tokenizer, tokens, template):
 
 
 def main():
-    cases = [case(name, *made, template) for name, made, template in CASES]
+    cases = [case(name, *made, template, rows) for name, made, template, rows in CASES]
     lines = ",\n".join(json.dumps(case, ensure_ascii=False) for case in cases)
     OUT.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     print(f"{OUT}: {sum(len(case['rows']) for case in cases)} conversations")

@@ -240,12 +240,15 @@ pub enum Split {
     Validation,
     /// Used for the reported scores
     Test,
+    /// Every row of your own file, which is not divided: a test set of your own
+    All,
 }
 
 /// `adept eval`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   adept eval --adapter runs/one/best --backbone t5-base --task sst2 --data DATA
+  adept eval --adapter runs/one/best --backbone t5-base --data test.jsonl --split all         # a test set of your own
   adept eval --adapter runs/one/best --backbone t5-base --set train.precision=bf16    # products as in a run in bf16")]
 pub struct Eval {
     /// Adapter folder; without it the bare backbone is scored (such as the `best` folder of method full)
@@ -329,6 +332,10 @@ pub struct Predict {
     /// Texts per batch
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
     pub batch_size: u16,
+
+    /// Set a field of docs/configuration.md; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
 }
 
 /// `adept inspect`.
@@ -363,7 +370,7 @@ fn methods(what: &str) -> String {
   adept merge --backbone t5-base --adapter runs/lora/best --out merged
   adept merge --backbone merged --adapter runs/lora/best --out t5-base-again --undo
 
-LoRA and (IA)\u{b3} can be merged; soft prompts are part of the input and cannot. The merged model is a plain checkpoint in
+LoRA, (IA)\u{b3} and, where the backbone has biases, BitFit can be merged; soft prompts are part of the input and cannot. The merged model is a plain checkpoint in
 Hugging Face's layout, with weights in f32.")]
 pub struct Merge {
     /// Backbone folder or hub name; with --undo, that of the merged model

@@ -101,7 +101,7 @@ impl FromStr for DeviceName {
         };
         let index = match (index, kind) {
             (None, _) => None,
-            (Some(_), Kind::Flex | Kind::Ndarray) => return Err(wrong("nothing, the CPU is one device:")),
+            (Some(_), Kind::Flex | Kind::Ndarray) => return Err(wrong("nothing (the CPU is one device)")),
             (Some(index), _) => Some(index.parse().map_err(|_| wrong("the device's number, from 0,"))?),
         };
         Ok(Self { kind, index })
@@ -230,7 +230,7 @@ mod tests {
             "flex:0",
             Err(DeviceError::Index {
                 found: "flex:0".to_owned(),
-                expected: "nothing, the CPU is one device:",
+                expected: "nothing (the CPU is one device)",
             }),
         );
     }

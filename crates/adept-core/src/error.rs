@@ -67,7 +67,7 @@ pub enum CoreError {
     },
 
     /// A model without the places that a method changes.
-    #[error("{method}: the model has no {needed} that it could change")]
+    #[error("{method}: expected a model with {needed}, found one without")]
     NoSite {
         /// The method.
         method: Method,

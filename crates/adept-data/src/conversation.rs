@@ -1,17 +1,15 @@
-//! Conversations: messages of a system, a user and an assistant, from the JSON forms that instruction data has.
-//!
-//! | form | a message |
-//! |---|---|
-//! | chat (`messages`, or lists in `prompt` and `completion`) | `{"role": "user", "content": "…"}` |
-//! | ShareGPT (`conversations`) | `{"from": "human", "value": "…"}` |
-//!
-//! Content is a text, or a list of parts of type `text`, which are concatenated. Other keys of a message are kept, in
-//! their order, for the chat template to read.
+//! Conversations: messages of a system, a user, an assistant and its tools, from the JSON forms that instruction data
+//! has, and what a chat template reads beside them.
+
+mod message;
+mod variables;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+
+pub use variables::template_variables;
 
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +20,8 @@ pub enum Role {
     User,
     /// The one who answers: what is learned.
     Assistant,
+    /// A tool: the result of a call.
+    Tool,
 }
 
 impl Role {
@@ -32,6 +32,7 @@ impl Role {
             Self::System => "system",
             Self::User => "user",
             Self::Assistant => "assistant",
+            Self::Tool => "tool",
         }
     }
 }
@@ -41,9 +42,11 @@ impl Role {
 pub struct Message {
     /// Who speaks.
     pub role: Role,
-    /// What is said.
+    /// What is said; empty if the assistant only calls tools.
     pub content: String,
-    /// The message as templates see it: `role`, `content` and whatever else the file has.
+    /// Whether it is trained on if it is an answer.
+    pub is_learned: bool,
+    /// The message as templates see it: `role`, `content` and whatever else the file has, `tool_calls` among them.
     pub(crate) object: Map<String, Value>,
 }
 
@@ -56,7 +59,12 @@ impl Message {
             ("role".to_owned(), role.name().into()),
             ("content".to_owned(), content.as_str().into()),
         ]);
-        Self { role, content, object }
+        Self {
+            role,
+            content,
+            is_learned: true,
+            object,
+        }
     }
 }
 
@@ -76,8 +84,24 @@ pub struct Conversation {
     pub messages: Vec<Message>,
     /// Number of the first message that may be trained on: the length of a separate `prompt`, else 0.
     pub first_trained: usize,
+    /// What the template reads beside the messages: `tools`, `documents` and those of `chat_template_kwargs`.
+    pub variables: Map<String, Value>,
     /// Where it stands.
     pub place: ConversationPlace,
+}
+
+/// The messages of a row that are to be read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RawMessages<'a> {
+    /// The list's field, for errors.
+    pub field: &'a str,
+    /// The messages.
+    pub items: Vec<&'a Value>,
+    /// Number of the first one that may be trained on.
+    pub first_trained: usize,
+    /// The row that has them, which may have `tools`, `documents` and `chat_template_kwargs`, too, and a `system`
+    /// message.
+    pub row: &'a Map<String, Value>,
 }
 
 /// What the last message must be.
@@ -85,7 +109,7 @@ pub struct Conversation {
 pub enum EndsWith {
     /// An answer: a row of a task.
     Answer,
-    /// A question that is to be answered.
+    /// A question, or the result of a tool, that is to be answered.
     Question,
 }
 
@@ -108,7 +132,7 @@ pub enum ConversationFault {
         found: Vec<String>,
     },
     /// A role without a meaning.
-    #[error("expected one of system, user, assistant (or, in `from`, human and gpt), found `{found}`")]
+    #[error("expected one of system, user, assistant, tool (or, in `from`, human and gpt), found `{found}`")]
     Role {
         /// The role.
         found: String,
@@ -122,10 +146,22 @@ pub enum ConversationFault {
         /// The part's type.
         found: String,
     },
-    /// A call of a tool, or its result.
-    #[error("tool calls are not supported, found {found}")]
-    Tools {
-        /// What shows it.
+    /// Calls of tools where none can be.
+    #[error("expected `tool_calls` in messages of the assistant, found {found}")]
+    Calls {
+        /// What was found instead.
+        found: String,
+    },
+    /// A last answer that is not to be learned.
+    #[error("expected a last message that is learned, found one of `weight` 0")]
+    LastWeight,
+    /// Two messages of the system.
+    #[error("expected no `system` beside a first message of the system, found both")]
+    TwoSystems,
+    /// A variable that a template gets from elsewhere.
+    #[error("expected variables of the chat template other than {}, found `{found}`", variables::GIVEN.join(", "))]
+    Given {
+        /// The variable.
         found: String,
     },
     /// Nothing to learn.
@@ -155,27 +191,27 @@ fn keys(found: &[String]) -> String {
 pub type FieldFault = (String, ConversationFault);
 
 impl Conversation {
-    /// Reads the messages in `items`, the list in `field`; those before `first_trained` are not trained on.
+    /// Reads messages and what else the row has for the template.
     ///
     /// # Errors
     /// The first fault, with its field.
-    pub fn read(
-        field: &str,
-        items: &[&Value],
-        first_trained: usize,
-        ends: EndsWith,
-        place: ConversationPlace,
-    ) -> Result<Self, FieldFault> {
+    pub fn read(raw: &RawMessages<'_>, ends: EndsWith, place: ConversationPlace) -> Result<Self, FieldFault> {
+        let field = raw.field;
         let read = |(index, item)| {
-            message(item).map_err(|(key, fault)| {
+            message::read(item).map_err(|(key, fault)| {
                 let key = key.map(|key| format!(".{key}")).unwrap_or_default();
                 (format!("{field}[{index}]{key}"), fault)
             })
         };
-        let messages: Vec<Message> = items.iter().copied().enumerate().map(read).collect::<Result<_, _>>()?;
+        let messages = raw.items.iter().copied().enumerate().map(read);
+        let mut messages = messages.collect::<Result<Vec<_>, _>>()?;
+        let system = variables::system(raw.row, messages.first())?;
+        let first_trained = raw.first_trained + usize::from(system.is_some());
+        messages.splice(0..0, system);
         let conversation = Self {
             messages,
             first_trained,
+            variables: variables::read(raw.row)?,
             place,
         };
         conversation
@@ -196,33 +232,36 @@ impl Conversation {
         if ends == EndsWith::Answer && self.answers().next().is_none() {
             return Err(no_answer);
         }
-        let expected = match ends {
-            EndsWith::Answer => Role::Assistant,
-            EndsWith::Question => Role::User,
+        let expected = match (ends, last) {
+            (EndsWith::Answer, Role::Assistant) if self.messages.last().is_some_and(|last| !last.is_learned) => {
+                return Err(ConversationFault::LastWeight);
+            }
+            (EndsWith::Answer, Role::Assistant) | (EndsWith::Question, Role::User | Role::Tool) => return Ok(()),
+            (EndsWith::Answer, _) => "assistant",
+            (EndsWith::Question, _) => "user or of a tool",
         };
-        match last == expected {
-            true => Ok(()),
-            false => Err(ConversationFault::Last {
-                expected: expected.name(),
-                found: last.name(),
-            }),
-        }
+        Err(ConversationFault::Last {
+            expected,
+            found: last.name(),
+        })
     }
 
     /// Numbers of the messages that may be trained on.
     pub fn answers(&self) -> impl Iterator<Item = usize> {
         let all = self.messages.iter().enumerate().skip(self.first_trained);
-        all.filter(|(_, message)| message.role == Role::Assistant)
+        all.filter(|(_, message)| message.role == Role::Assistant && message.is_learned)
             .map(|(index, _)| index)
     }
 
-    /// Bytes of all messages.
+    /// Bytes of all messages and variables, about.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.messages.iter().map(|message| message.content.len()).sum()
+        let objects = self.messages.iter().map(|message| &message.object);
+        let values = objects.chain([&self.variables]).flat_map(Map::values);
+        values.map(text_bytes).sum()
     }
 
-    /// Text of the last message; empty without messages.
+    /// Text of the last message; empty without messages, and if the last one only calls tools.
     #[must_use]
     pub fn last(&self) -> &str {
         self.messages.last().map_or("", |message| &message.content)
@@ -236,103 +275,13 @@ impl Conversation {
     }
 }
 
-/// A fault and the key of the message that it is in.
-type KeyFault = (Option<&'static str>, ConversationFault);
-
-fn message(item: &Value) -> Result<Message, KeyFault> {
-    let Value::Object(object) = item else {
-        let (expected, found) = ("a message", described(item));
-        return Err((None, ConversationFault::Kind { expected, found }));
-    };
-    for key in ["tool_calls", "function_call", "tool_call_id"] {
-        if object.get(key).is_some_and(is_something) {
-            return Err((
-                None,
-                ConversationFault::Tools {
-                    found: format!("`{key}`"),
-                },
-            ));
-        }
-    }
-    let pairs = [("role", "content"), ("from", "value")];
-    let pair = pairs
-        .into_iter()
-        .find(|(role, content)| object.contains_key(*role) && object.contains_key(*content));
-    let Some((role_key, content_key)) = pair else {
-        let found = object.keys().cloned().collect();
-        return Err((None, ConversationFault::Keys { found }));
-    };
-    let role = role(&object[role_key]).map_err(|fault| (Some(role_key), fault))?;
-    let content = content(&object[content_key]).map_err(|fault| (Some(content_key), fault))?;
-    let mut seen = Map::new();
-    for (key, value) in object {
-        match key.as_str() {
-            key if key == role_key => seen.insert("role".to_owned(), role.name().into()),
-            key if key == content_key => seen.insert("content".to_owned(), content.as_str().into()),
-            key => seen.insert(key.to_owned(), value.clone()),
-        };
-    }
-    Ok(Message {
-        role,
-        content,
-        object: seen,
-    })
-}
-
-fn role(value: &Value) -> Result<Role, ConversationFault> {
-    match value.as_str() {
-        Some("system") => Ok(Role::System),
-        Some("user" | "human") => Ok(Role::User),
-        Some("assistant" | "gpt") => Ok(Role::Assistant),
-        Some(found @ ("tool" | "function" | "ipython")) => Err(ConversationFault::Tools {
-            found: format!("a message of the role `{found}`"),
-        }),
-        Some(found) => Err(ConversationFault::Role {
-            found: found.to_owned(),
-        }),
-        None => Err(ConversationFault::Kind {
-            expected: "a string",
-            found: described(value),
-        }),
-    }
-}
-
-fn content(value: &Value) -> Result<String, ConversationFault> {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Array(parts) => parts.iter().map(part).collect::<Result<String, _>>()?,
-        other => {
-            return Err(ConversationFault::Kind {
-                expected: "a string or a list of parts",
-                found: described(other),
-            });
-        }
-    };
-    match text.is_empty() {
-        true => Err(ConversationFault::Empty),
-        false => Ok(text),
-    }
-}
-
-fn part(part: &Value) -> Result<&str, ConversationFault> {
-    match (part["type"].as_str(), part["text"].as_str()) {
-        (Some("text"), Some(text)) => Ok(text),
-        (Some(found), _) if found != "text" => Err(ConversationFault::Part {
-            found: found.to_owned(),
-        }),
-        _ => Err(ConversationFault::Kind {
-            expected: "a part with `type` and `text`",
-            found: described(part),
-        }),
-    }
-}
-
-/// Whether a value says anything: tool calls may be there as `null` or an empty list.
-fn is_something(value: &Value) -> bool {
+/// Bytes of the texts in a value.
+fn text_bytes(value: &Value) -> usize {
     match value {
-        Value::Null => false,
-        Value::Array(items) => !items.is_empty(),
-        _ => true,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(text_bytes).sum(),
+        Value::Object(object) => object.iter().map(|(key, value)| key.len() + text_bytes(value)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
     }
 }
 
@@ -352,12 +301,21 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn read(messages: &Value, first_trained: usize) -> Result<Conversation, FieldFault> {
-        let items: Vec<&Value> = messages.as_array().expect("a list").iter().collect();
+        in_row(messages, first_trained, &Map::new())
+    }
+
+    fn in_row(messages: &Value, first_trained: usize, row: &Map<String, Value>) -> Result<Conversation, FieldFault> {
+        let raw = RawMessages {
+            field: "messages",
+            items: messages.as_array().expect("a list").iter().collect(),
+            first_trained,
+            row,
+        };
         let place = ConversationPlace {
             file: Path::new("chat.jsonl").into(),
             line: 3,
         };
-        Conversation::read("messages", &items, first_trained, EndsWith::Answer, place)
+        Conversation::read(&raw, EndsWith::Answer, place)
     }
 
     #[test]
@@ -365,12 +323,12 @@ pub(crate) mod tests {
         let chat = json!([
             {"role": "system", "content": "Be brief."},
             {"role": "user", "content": [{"type": "text", "text": "Two and "}, {"type": "text", "text": "two?"}]},
-            {"role": "assistant", "content": "Four.", "tool_calls": null},
+            {"role": "assistant", "content": "Four.", "name": "Ada"},
         ]);
         let shared = json!([
             {"from": "system", "value": "Be brief."},
             {"from": "human", "value": "Two and two?"},
-            {"from": "gpt", "value": "Four.", "tool_calls": null},
+            {"from": "gpt", "value": "Four.", "name": "Ada"},
         ]);
         let (chat, shared) = (read(&chat, 0).expect("valid"), read(&shared, 0).expect("valid"));
         assert_eq!(chat, shared);
@@ -378,7 +336,7 @@ pub(crate) mod tests {
         assert_eq!(chat.answers().collect::<Vec<_>>(), [2]);
         // Templates see all keys in the file's order.
         let keys: Vec<&String> = chat.messages[2].object.keys().collect();
-        assert_eq!(keys, ["role", "content", "tool_calls"]);
+        assert_eq!(keys, ["role", "content", "name"]);
     }
 
     #[track_caller]
@@ -413,7 +371,7 @@ pub(crate) mod tests {
         );
         fails(
             json!([{"role": "narrator", "content": "Hi"}, answer]),
-            "messages[0].role: expected one of system, user, assistant (or, in `from`, human and gpt), found `narrator`",
+            "messages[0].role: expected one of system, user, assistant, tool (or, in `from`, human and gpt), found `narrator`",
         );
         fails(
             json!([{"role": 1, "content": "Hi"}, answer]),
@@ -435,13 +393,132 @@ pub(crate) mod tests {
             json!([{"role": "user", "content": ["Hi"]}, answer]),
             "messages[0].content: expected a part with `type` and `text`, found a string",
         );
+        let call = |call: Value| json!([user, {"role": "assistant", "content": null, "tool_calls": call}]);
         fails(
-            json!([user, {"role": "assistant", "content": null, "tool_calls": [{"id": "1"}]}]),
-            "messages[1]: tool calls are not supported, found `tool_calls`",
+            call(json!({"name": "add"})),
+            "messages[1].tool_calls: expected an array of calls, found an object",
         );
         fails(
-            json!([user, {"role": "tool", "content": "5"}, answer]),
-            "messages[1].role: tool calls are not supported, found a message of the role `tool`",
+            call(json!([{"name": "add"}, {"id": "1"}])),
+            "messages[1].tool_calls[1].name: expected the name of a tool, found null",
+        );
+        fails(
+            call(json!([{"function": {"name": "add", "arguments": "1, 2"}}])),
+            "messages[1].tool_calls[0].function.arguments: expected an object, or its text in JSON, found a string",
+        );
+        fails(
+            json!([{"role": "user", "content": "Hi", "tool_calls": [{"name": "add"}]}, answer]),
+            "messages[0].tool_calls: expected `tool_calls` in messages of the assistant, found them in one of the user",
+        );
+        fails(
+            json!([user, {"role": "assistant", "content": null, "function_call": {"name": "add"}}]),
+            "messages[1]: expected `tool_calls` in messages of the assistant, found `function_call`",
+        );
+        fails(
+            json!([user, {"role": "assistant", "content": "a", "weight": 0.5}]),
+            "messages[1].weight: expected 0 or 1, found 0.5",
+        );
+        fails(
+            json!([user, answer, user, {"role": "assistant", "content": "a", "weight": 0}]),
+            "messages: expected a last message that is learned, found one of `weight` 0",
+        );
+        fails(
+            json!([user, {"role": "tool", "content": null}, answer]),
+            "messages[1].content: expected a string or a list of parts, found null",
+        );
+    }
+
+    #[test]
+    fn calls_and_results_of_tools_are_messages() {
+        let told = json!([
+            {"role": "user", "content": "Two and three?"},
+            {"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "add", "arguments": "{\"b\": 2, \"a\": 3}"}}]},
+            {"role": "tool", "content": "", "tool_call_id": "1"},
+            {"role": "ipython", "content": "5"},
+            {"role": "assistant", "content": "", "tool_calls": [{"name": "say", "arguments": {"text": "5"}}]},
+        ]);
+        let told = read(&told, 0).expect("valid");
+        assert_eq!(told.answers().collect::<Vec<_>>(), [1, 4]);
+        assert_eq!((told.last_question(), told.last()), ("5", ""));
+        let arguments = &told.messages[1].object["tool_calls"][0]["function"]["arguments"];
+        assert_eq!(arguments.to_string(), r#"{"b":2,"a":3}"#, "an object, in its order");
+        assert!(
+            !told.messages[1].object.contains_key("content"),
+            "templates tell it from nothing"
+        );
+        assert_eq!(told.messages[3].object["role"], "ipython");
+        assert!(told.bytes() > told.messages.iter().map(|message| message.content.len()).sum());
+    }
+
+    #[test]
+    fn keys_are_as_transformers_writes_them() {
+        let seen = |message: Value| {
+            let told = read(&json!([{"role": "user", "content": "a"}, message]), 0).expect("valid");
+            Value::from(told.messages[1].object.clone()).to_string()
+        };
+        assert_eq!(
+            seen(json!({"name": null, "role": "assistant", "content": "b", "reasoning": "c", "tool_calls": null})),
+            r#"{"thinking":"c","role":"assistant","content":"b","reasoning":"c","reasoning_content":"c"}"#
+        );
+        assert_eq!(
+            seen(json!({"role": "assistant", "content": "b", "thinking": "c", "reasoning_content": "d"})),
+            r#"{"thinking":"c","role":"assistant","content":"b","reasoning_content":"d"}"#
+        );
+    }
+
+    #[test]
+    fn a_system_may_stand_beside_the_messages() {
+        let messages = json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]);
+        let row = |system: Value| Map::from_iter([("system".to_owned(), system)]);
+        let told = in_row(&messages, 1, &row("Be brief.".into())).expect("valid");
+        assert_eq!(
+            (told.messages[0].role, told.messages[0].content.as_str()),
+            (Role::System, "Be brief.")
+        );
+        assert_eq!((told.messages.len(), told.first_trained), (3, 2));
+        assert_eq!(in_row(&messages, 1, &row("".into())).expect("valid").messages.len(), 2);
+        let both = json!([{"role": "system", "content": "x"}, messages[0], messages[1]]);
+        let fault = |messages, system| in_row(messages, 0, &row(system)).expect_err("a fault");
+        assert_eq!(
+            fault(&both, "y".into()),
+            ("system".to_owned(), ConversationFault::TwoSystems)
+        );
+        assert_eq!(fault(&messages, json!(1)).0, "system");
+    }
+
+    #[test]
+    fn a_row_has_variables_for_the_template() {
+        let messages = json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]);
+        let variables = |row: Value| {
+            let read = in_row(&messages, 0, row.as_object().expect("a row"));
+            read.map(|told| Value::from(told.variables).to_string())
+                .map_err(|(field, fault)| format!("{field}: {fault}"))
+        };
+        let tools = json!([{"name": "add"}]);
+        let all = json!({
+            "tools": tools.to_string(), "documents": [{}], "chat_template_kwargs": {"enable_thinking": false}, "other": 1,
+        });
+        let expected = r#"{"tools":[{"name":"add"}],"documents":[{}],"enable_thinking":false}"#;
+        assert_eq!(variables(all).as_deref(), Ok(expected));
+        let nothing = json!({"tools": null, "documents": [], "chat_template_kwargs": null});
+        assert_eq!(variables(nothing).as_deref(), Ok("{}"));
+        let fails = |row: Value, expected: &str| assert_eq!(variables(row), Err(expected.to_owned()));
+        fails(
+            json!({"tools": "hammer"}),
+            "tools: expected a list of objects, or its text in JSON, found a string",
+        );
+        fails(
+            json!({"documents": ["a"]}),
+            "documents: expected a list of objects, or its text in JSON, found an array",
+        );
+        fails(
+            json!({"chat_template_kwargs": true}),
+            "chat_template_kwargs: expected an object of variables, in JSON, found true",
+        );
+        fails(
+            json!({"chat_template_kwargs": {"tools": []}}),
+            "chat_template_kwargs: expected variables of the chat template other than messages, tools, documents, \
+             add_generation_prompt, found `tools`",
         );
     }
 

@@ -234,8 +234,7 @@ impl<'a> RowEncoder<'a> {
         self.joined.map_or(largest, |joined| largest.max(joined.end))
     }
 
-    /// Cache key of everything besides the tokenizer that determines a text's ids; `None` for separate rows. A chat
-    /// template may insert the date, so its current output is part of the key.
+    /// Cache key of everything besides the tokenizer that determines a text's ids; `None` for separate rows.
     pub(crate) fn key(&self) -> Option<String> {
         let JoinedText {
             template,
@@ -243,10 +242,7 @@ impl<'a> RowEncoder<'a> {
             end,
             answers,
         } = self.joined?;
-        let chat = chat.as_ref().map(|chat| {
-            let probe = chat.render("probe").unwrap_or_else(|error| error.to_string());
-            (chat.text(), probe)
-        });
+        let chat = chat.as_ref().map(ChatTemplate::identity);
         Some(format!("joined {:?} {end} {chat:?} {answers:?}", template.text()))
     }
 

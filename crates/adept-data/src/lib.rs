@@ -31,7 +31,10 @@ pub mod text;
 mod tokenizer;
 
 pub use batch::{Batch, BatchOptions, BatchRows, Batcher, IGNORED_LABEL, Layout, Positions, default_buckets};
-pub use conversation::{Conversation, ConversationFault, ConversationPlace, EndsWith, FieldFault, Message, Role};
+pub use conversation::{
+    Conversation, ConversationFault, ConversationPlace, EndsWith, FieldFault, Message, RawMessages, Role,
+    template_variables,
+};
 pub use encoder::{JoinedText, RowEncoder};
 pub use error::DataError;
 pub use example::{DataFile, Encoded, Example, TaskData};

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::mt19937::Mt19937;
-use crate::{DataError, FewShot, Task};
+use crate::{DataError, FewShot, LoadOptions, Task};
 
 /// Seed of the reference's permutation.
 const SEED: u64 = 42;
@@ -109,7 +109,7 @@ pub(crate) struct Division {
 ///
 /// # Errors
 /// [`DataError::TooFewRows`] if a split would be empty.
-pub(crate) fn divide(task: &Task, official: &Official) -> Result<Division, DataError> {
+pub(crate) fn divide(task: &Task, official: &Official, options: &LoadOptions) -> Result<Division, DataError> {
     let card = &task.card().split;
     let all = |split: &str| Picks {
         split: split.to_owned(),
@@ -125,6 +125,13 @@ pub(crate) fn divide(task: &Task, official: &Official) -> Result<Division, DataE
         split: split.to_owned(),
         examples: official[split].examples(rows),
     };
+    if options.whole {
+        return Ok(Division {
+            train: all(TRAIN),
+            validation: picks(TRAIN, &[]),
+            test: all(TRAIN),
+        });
+    }
     let mut division = match card.rule {
         SplitRule::HalveTrain => {
             let count = official.get(TRAIN).map_or(0, RowsOf::len);

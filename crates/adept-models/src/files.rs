@@ -182,6 +182,10 @@ impl ConfigFiles {
             }
         }
         config.only("is_encoder_decoder", &[Value::Bool(signs.is_encoder_decoder)])?;
+        if !signs.is_encoder_decoder {
+            // Embedding models made of decoders look both ways.
+            config.only("is_causal", &[Value::Bool(true)])?;
+        }
         for (key, neutral) in ALTERS_MODEL.iter().filter(|(key, _)| !signs.reads.contains(key)) {
             config.neutral(key, *neutral)?;
         }

@@ -16,7 +16,7 @@ mod values;
 use std::path::PathBuf;
 
 use adept_core::{Merge, Method};
-use adept_data::{RowTemplate, Task};
+use adept_data::{RowTemplate, Task, template_variables};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -81,7 +81,7 @@ pub struct RunConfig {
     pub optimizer: OptimizerSection,
     /// How rows are answered and scored, and which step is kept.
     pub evaluation: EvaluationSection,
-    /// How programs are sampled (tasks whose targets are programs).
+    /// How decoder-only backbones generate: programs and free text.
     // Records from before this was a section lack it.
     #[serde(default)]
     pub generation: GenerationSection,
@@ -232,6 +232,7 @@ impl RunConfig {
         {
             return Err(ConfigError::Template { cause });
         }
+        template_variables(&self.input.chat_template_kwargs).map_err(|cause| ConfigError::ChatVariables { cause })?;
         let is_cut = self
             .adapter
             .method

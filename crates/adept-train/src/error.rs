@@ -93,6 +93,20 @@ pub enum ConfigError {
         /// The cause.
         cause: adept_data::TemplateError,
     },
+    /// A metric of other targets.
+    #[error("`evaluation.metric` = \"{metric}\": task `{task}` has no targets that it measures (docs/tasks.md)")]
+    OtherMetric {
+        /// The metric.
+        metric: adept_data::Metric,
+        /// The task.
+        task: String,
+    },
+    /// What is no list of variables of a chat template.
+    #[error("`input.chat_template_kwargs`: {cause}")]
+    ChatVariables {
+        /// The cause.
+        cause: adept_data::ConversationFault,
+    },
     /// A value that conflicts with another setting.
     #[error("`{key}` = {found}: {expected}")]
     Conflict {
@@ -508,6 +522,17 @@ pub enum TrainError {
         /// The task.
         task: String,
     },
+    /// A merged model was expected, and this is the one that the adapter was trained on.
+    #[error("{}: expected a model that the adapter is merged into, found the one that it was trained on", path.display())]
+    NotMerged {
+        /// The model's folder.
+        path: PathBuf,
+    },
+    /// Variables of a chat template for rows that have none.
+    #[error(
+        "`input.chat_template_kwargs`: only conversations have a chat template, and rows with `input.chat_template` = true"
+    )]
+    NoChatTemplate,
     /// Targets leave no room for sources in a joined row.
     #[error(
         "`input.max_source_length` = {max_source_length}: source and target share one row of a decoder-only backbone; \

@@ -55,6 +55,9 @@ pub fn merge<B: Backend>(
     let Loaded { model, fingerprint } = Model::<B>::load(backbone, device)?;
     if direction == MergeDirection::In {
         about.check_backbone(&fingerprint)?;
+    } else if about.fingerprint.as_ref() == Some(&fingerprint) {
+        let path = backbone.to_owned();
+        return Err(TrainError::NotMerged { path });
     }
     let sites = model.sites();
     let adapter = Adapter::from_tensors(&about.config, &sites, tensors, device)?;

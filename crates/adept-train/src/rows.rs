@@ -4,6 +4,7 @@ use std::path::Path;
 
 use adept_data::{
     BatchOptions, ChatTemplate, JoinedText, Layout, Lengths, Positions, RowEncoder, RowTemplate, Task, TextTokenizer,
+    template_variables,
 };
 
 use crate::TrainError;
@@ -16,15 +17,16 @@ pub struct RowForm {
     text: Option<JoinedText>,
     positions: Positions,
     /// The settings it was created from, by key.
-    settings: [(&'static str, String); 4],
+    settings: [(&'static str, String); 5],
 }
 
 /// The settings that determine a layout, by key.
-fn settings(config: &RunConfig) -> [(&'static str, String); 4] {
+fn settings(config: &RunConfig) -> [(&'static str, String); 5] {
     let input = &config.input;
     [
         ("input.template", input.template.clone()),
         ("input.chat_template", input.chat_template.to_string()),
+        ("input.chat_template_kwargs", input.chat_template_kwargs.clone()),
         ("input.positions", format!("{:?}", input.positions).to_lowercase()),
         ("input.answers", format!("{:?}", input.answers).to_lowercase()),
     ]
@@ -53,6 +55,10 @@ impl RowForm {
         let asked = [
             ("input.template", !config.input.template.is_empty()),
             ("input.chat_template", config.input.chat_template),
+            (
+                "input.chat_template_kwargs",
+                !config.input.chat_template_kwargs.is_empty(),
+            ),
         ];
         match asked.into_iter().find(|(_, asked)| *asked) {
             Some((key, _)) => Err(TrainError::ApartTemplate { key }),
@@ -82,7 +88,12 @@ impl RowForm {
             (text, _) => RowTemplate::parse(text).map_err(|cause| ConfigError::Template { cause })?,
         };
         let chat = match config.input.chat_template || is_conversation {
-            true => Some(ChatTemplate::from_dir(folder)?),
+            true => {
+                let variables = template_variables(&config.input.chat_template_kwargs);
+                let variables = variables.map_err(|cause| ConfigError::ChatVariables { cause })?;
+                Some(ChatTemplate::from_dir(folder)?.with_variables(variables))
+            }
+            false if !config.input.chat_template_kwargs.is_empty() => return Err(TrainError::NoChatTemplate),
             false => None,
         };
         Ok(Self {
@@ -209,6 +220,11 @@ mod tests {
         assert!(message(apart.unwrap_err()).contains("`input.template`"));
         let apart = RowForm::apart(&with(&["input.chat_template=true"]), None);
         assert!(message(apart.unwrap_err()).contains("`input.chat_template`"));
+        let variables = "input.chat_template_kwargs={\"enable_thinking\": false}";
+        let apart = RowForm::apart(&with(&[variables]), None);
+        assert!(message(apart.unwrap_err()).contains("`input.chat_template_kwargs`"));
+        let unused = message(joined(&[variables], None).unwrap_err());
+        assert!(unused.contains("`input.chat_template` = true"), "{unused}");
         let chat = Task::named("chat").unwrap();
         let apart = message(RowForm::apart(&with(&[]), Some(&chat)).unwrap_err());
         assert!(apart.contains("chat: ") && apart.contains("decoder-only"), "{apart}");

@@ -60,5 +60,6 @@ pub fn load_options(config: &RunConfig) -> LoadOptions {
             rows: input.few_shot,
             seed: config.seed,
         }),
+        whole: false,
     }
 }

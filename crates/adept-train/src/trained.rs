@@ -25,13 +25,14 @@ pub(crate) const TRAINED_FILE: &str = "trained.json";
 const FORMAT_VERSION: u64 = 1;
 
 /// Settings that determine a model's input and its prediction method.
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 13] = [
     "input.max_source_length",
     "input.max_target_length",
     "input.pad_to_max",
     "input.positions",
     "input.template",
     "input.chat_template",
+    "input.chat_template_kwargs",
     "input.answers",
     "input.score_rounding",
     "input.reference_slips",

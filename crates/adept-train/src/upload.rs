@@ -53,15 +53,18 @@ fn matrix<B: Backend>(values: Vec<i32>, shape: [usize; 2], device: &B::Device) -
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-/// A label is predicted by the preceding slot. A label in the first slot does not count if there is no soft prompt
-/// before it.
+/// A label is predicted by the preceding slot, that of a row's first token by the last slot of the soft prompt: padding
+/// between them says nothing. Without a soft prompt a label of the first token does not count.
 fn labelled_slots(batch: &Batch, prompt: usize) -> (Vec<usize>, Vec<i32>) {
     let width = prompt + batch.source_width;
     let (mut before, mut labels) = (Vec::new(), Vec::new());
-    for (row, own) in batch.labels.chunks(batch.source_width).enumerate() {
-        for (slot, &label) in own.iter().enumerate() {
-            if label != IGNORED_LABEL && prompt + slot > 0 {
-                before.push(row * width + prompt + slot - 1);
+    let rows = batch.labels.chunks(batch.source_width);
+    for (row, (own, mask)) in rows.zip(batch.mask.chunks(batch.source_width)).enumerate() {
+        let first = mask.iter().position(|is_token| *is_token);
+        for (slot, &label) in own.iter().enumerate().filter(|(_, label)| **label != IGNORED_LABEL) {
+            let slots = if first == Some(slot) { prompt } else { prompt + slot };
+            if let Some(last) = slots.checked_sub(1) {
+                before.push(row * width + last);
                 labels.push(label);
             }
         }
@@ -92,6 +95,11 @@ mod tests {
         assert_eq!(labelled_slots(&batch(), 2), (vec![3, 4, 7, 9, 10], vec![6, 1, 7, 9, 1]));
         // Without them, nothing precedes the label in the first slot.
         assert_eq!(labelled_slots(&batch(), 0), (vec![1, 2, 5, 6], vec![6, 1, 9, 1]));
+        // Nor does the padding before a row's first token.
+        let mut padded = batch();
+        padded.labels[1] = 5;
+        assert_eq!(labelled_slots(&padded, 2).0, [1, 3, 4, 7, 9, 10]);
+        assert_eq!(labelled_slots(&padded, 0), (vec![1, 2, 5, 6], vec![6, 1, 9, 1]));
     }
 
     #[test]

@@ -68,7 +68,11 @@ impl Scores {
         let whole = WHOLE
             .iter()
             .map(|(name, about, _)| Command::new(*name).about(*about).after_help(BENCHMARK));
-        one.chain(whole).map(Runs::augment_args)
+        // Arguments have a description of their own, which is not the table's.
+        one.chain(whole).map(|table| {
+            let about = table.get_about().cloned().unwrap_or_default();
+            Runs::augment_args(table).about(about)
+        })
     }
 
     /// The tables of a command.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use adept_core::Intervention;
-use adept_data::{Batcher, Task};
+use adept_data::{Batcher, LoadOptions, Task};
 use adept_lab::run::{self, LoadedBackbone, Means, PreparedData};
 use adept_models::Precision;
 use adept_train::TrainError;
@@ -13,6 +13,7 @@ use adept_train::observer::{self, Event, Observer as _};
 use adept_train::program;
 use adept_train::record::MissingLayer;
 use adept_train::rows::BatchUse;
+use adept_train::task::load_options;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use serde_json::json;
 
@@ -56,18 +57,40 @@ impl WithBackend for Work {
             let setting = (loudness, &self.means);
             return programs(setting, &arguments, &config, (&*backbone, &*subject.adapter), &device);
         }
-        let task = run::prepare_task(task, &config, &backbone, self.means.cache.as_deref()).map_err(run_failure)?;
+        let whole = arguments.split == Split::All;
+        if whole && !config.data.is_file() {
+            let message = format!(
+                "--split all: expected a file in --data, found {}",
+                config.data.display()
+            );
+            return Err(Failure::input(message).hint("a folder's files are divided already: --split test"));
+        }
+        let options = LoadOptions {
+            whole,
+            ..load_options(&config)
+        };
+        let cache = self.means.cache.as_deref();
+        let task = run::prepare_task(task, &config, options, &backbone, cache).map_err(run_failure)?;
         let prompt = subject.adapter.virtual_tokens();
         run::check_rows(&config, &backbone.model, prompt, &task).map_err(run_failure)?;
         let split = match arguments.split {
             Split::Validation => "validation",
             Split::Test => "test",
+            Split::All => "all rows",
         };
-        trained::say_losses(loudness, task.losses.iter().filter(|losses| losses.split == split));
-        let (rows, right) = match arguments.split {
-            Split::Validation => &task.validation,
-            Split::Test => &task.test,
+        // Rows that are not divided are all test rows.
+        let (of_split, (rows, right)) = match arguments.split {
+            Split::Validation => ("validation", &task.validation),
+            Split::Test | Split::All => ("test", &task.test),
         };
+        trained::say_losses(loudness, task.losses.iter().filter(|losses| losses.split == of_split));
+        if loudness != Loudness::Quiet && !whole && config.data.is_file() {
+            let file = config.data.display();
+            remark(format_args!(
+                "{file} is divided as for training, and {} of its rows are scored; --split all scores every row",
+                right.len()
+            ));
+        }
         let size = config.evaluation.batch_size;
         let options = run::batch_options(&config, &backbone, &task, BatchUse::Answering, size);
         let batches = Batcher::new(rows, options)
@@ -117,8 +140,9 @@ fn programs<B: Backend>(
         }));
     };
     let task = programs.task.name();
-    if arguments.split == Split::Validation {
-        return Err(Failure::input(format!("task `{task}` has no validation split")).hint("leave out --split"));
+    if arguments.split != Split::Test {
+        let message = format!("task `{task}` has no other split than test");
+        return Err(Failure::input(message).hint("leave out --split"));
     }
     let is_told = loudness != Loudness::Quiet;
     let missing = progress::missing_layers(&MissingLayer::all(programs.sandbox.layers()));

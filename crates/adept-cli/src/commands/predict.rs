@@ -146,6 +146,7 @@ fn settings<B: Backend>(
     let mut told: Vec<String> = method
         .map(|method| format!("evaluation.method={method}"))
         .into_iter()
+        .chain(arguments.set.iter().cloned())
         .collect();
     let (mut config, mut differing) = match trained.zip(task.as_ref()) {
         Some((trained, task)) => {
@@ -157,11 +158,12 @@ fn settings<B: Backend>(
                 Some(TargetLength::Tokens(tokens)) => tokens,
                 _ => NEW_TOKENS,
             };
-            told.push(format!("evaluation.max_new_tokens={tokens}"));
+            told.insert(0, format!("evaluation.max_new_tokens={tokens}"));
             (config::resolve(None, &told).map_err(Failure::input)?.config, Vec::new())
         }
     };
-    if trained.is_none() {
+    let is_told = |key: &str| arguments.set.iter().any(|told| told.starts_with(key));
+    if trained.is_none() && !is_told("input.max_source_length=") {
         let of_task = task
             .as_ref()
             .map_or(SOURCE_TOKENS, |task| task.card().source.max_length);

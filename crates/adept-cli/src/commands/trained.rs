@@ -40,7 +40,26 @@ pub fn load<B: Backend>(
             trained: TrainedWith::of_backbone(&backbone.path).map_err(run_failure)?,
         });
     };
-    let (about, tensors) = file::read(folder).map_err(Failure::input)?;
+    // A run's adapter is in its folder `best`.
+    let in_run = folder.join("best");
+    let is_adapter = |folder: &Path| folder.join(file::CONFIG_FILE).exists();
+    let folder = match !is_adapter(folder) && is_adapter(&in_run) {
+        true => &in_run,
+        false => folder,
+    };
+    let (about, tensors) = file::read(folder).map_err(|cause| {
+        let failure = Failure::input(cause);
+        match [folder, &in_run]
+            .iter()
+            .find(|folder| folder.join("trained.json").exists())
+        {
+            Some(whole) => failure.hint(format_args!(
+                "a whole model of method full: --backbone {}",
+                whole.display()
+            )),
+            None => failure,
+        }
+    })?;
     let belongs = about
         .check_d_model(backbone.model.d_model())
         .and_then(|()| about.check_backbone(&backbone.fingerprint));

@@ -179,12 +179,18 @@ fn what_cannot_be_a_conversation_is_refused_before_training() {
         fs::write(&data, lines).expect("a writable folder");
         finish(command(arguments(&data, backbone, &out, more))).failed(2, fragments);
     };
-    let tool = value!({"messages": [{"role": "tool", "content": "5"}]});
+    let other = value!({"messages": [{"role": "judge", "content": "5"}]});
     fails(
-        &[told(0), tool],
+        &[told(0), other],
         &chatty,
         &[],
-        &["chat.jsonl:2: field `messages[0].role`: tool calls are not supported"],
+        &["chat.jsonl:2: field `messages[0].role`: expected one of system, user, assistant, tool"],
+    );
+    fails(
+        &[told(0)],
+        &chatty,
+        &["--set=input.chat_template_kwargs={\"tools\": []}"],
+        &["`input.chat_template_kwargs`", "`tools`"],
     );
     fails(
         &[value!({"question": "a"})],

@@ -365,7 +365,7 @@ fn a_grid_runs_on_a_decoder() {
     let done = finish(command(arguments)).succeeded();
     // They use the whole input, before a word of the answer is read.
     for method in ["attempt", "hyperdecoder"] {
-        let reason = format!("{method} is left out: {method}: the model has no encoder");
+        let reason = format!("{method} is left out: {method}: expected a model with an encoder");
         assert!(done.err.contains(&reason), "{}", done.err);
     }
     let needs_encoder = |method: &TrainMethod| method.adapter().is_some_and(Method::needs_encoder);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
 
-use crate::common::{SHORT, adept, command, finish, fresh, json, sample, train};
+use crate::common::{Outcome, SHORT, adept, command, finish, fresh, json, sample, train};
 
 /// Writes rows of `source` and `target`.
 fn rows(file: &Path, count: usize) {
@@ -42,17 +42,40 @@ fn one_file_is_trained_on_and_scored() {
     assert_eq!(result["task"], "text");
     assert_eq!(result["data"][0]["rows"], 40);
     assert_eq!(result["majority"]["answer"], "dull");
-    let scored = adept([
-        "eval",
-        &format!("--data={}", file.display()),
-        &format!("--backbone={}", sample().backbone.display()),
-        &format!("--adapter={}", out.join("best").display()),
-        "--json",
-    ])
-    .succeeded();
-    let found: serde_json::Value = serde_json::from_str(&scored.out).expect("one object");
+    let eval = |data: &Path, adapter: &Path, more: &[&str]| {
+        let paths = [("data", data), ("backbone", &sample().backbone), ("adapter", adapter)];
+        let paths = paths.map(|(key, path)| format!("--{key}={}", path.display()));
+        let more = more.iter().map(ToString::to_string);
+        adept(["eval".to_owned()].into_iter().chain(paths).chain(more))
+    };
+    let scores =
+        |outcome: Outcome| -> serde_json::Value { serde_json::from_str(&outcome.succeeded().out).expect("one object") };
+    let scored = eval(&file, &out.join("best"), &["--json"]);
+    assert!(scored.err.contains("4 of its rows are scored"), "{}", scored.err);
+    let found = scores(scored);
     assert_eq!(found["examples"], 4, "a tenth of the rows is the test split");
     assert_eq!(found["scores"], result["test"]);
+
+    // A test set of one's own is not divided, and a run's folder stands for its best adapter.
+    let own = folder.path().join("own.jsonl");
+    rows(&own, 7);
+    let found = scores(eval(&own, &out, &["--json", "--split=all"]));
+    assert_eq!((&found["examples"], &found["split"]), (&7.into(), &"all rows".into()));
+    eval(folder.path(), &out, &["--split=all"]).failed(2, &["--split all: expected a file in --data"]);
+    let other = folder.path().join("other");
+    let refused = finish(train_own(&file, &other, &["--set=evaluation.metric=f1"]));
+    refused.failed(2, &["`evaluation.metric` = \"f1\"", "`text`"]);
+
+    // Settings count for predictions as well.
+    let predict = |more: &[&str]| {
+        let paths = [("backbone", &sample().backbone), ("adapter", &out)];
+        let paths = paths.map(|(key, path)| format!("--{key}={}", path.display()));
+        let input = format!("--input={}", own.display());
+        let more = more.iter().map(ToString::to_string);
+        adept(["predict".to_owned(), input].into_iter().chain(paths).chain(more))
+    };
+    predict(&["--set=evaluation.folded_vocabulary=true"]).succeeded();
+    predict(&["--set=input.max_source_lenght=9"]).failed(2, &["input.max_source_lenght", "input.max_source_length"]);
 }
 
 #[test]

@@ -171,7 +171,7 @@ fn programs_are_trained_on_written_and_judged() {
     let begins = format!("little test, {} problems: pass_at_1 0.00\n", PROBLEMS / 2);
     assert!(told.out.starts_with(&begins), "{}", told.out);
     assert!(told.err.contains(" tokens written in "), "{}", told.err);
-    eval(&["--split=validation".to_owned()]).failed(2, &["task `little` has no validation split"]);
+    eval(&["--split=validation".to_owned()]).failed(2, &["task `little` has no other split than test"]);
 
     // The same run with these programs in place of the model's.
     let numbers: Vec<usize> = judged

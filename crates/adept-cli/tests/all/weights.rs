@@ -62,6 +62,10 @@ fn a_merged_model_scores_as_the_adapter_does_and_comes_apart_again() {
 
         let back = root.join(format!("{method}-back"));
         merge(&merged, &adapter, &back, &["--undo"]).succeeded();
+        let plain = root.join(format!("{method}-plain"));
+        let refused = ["expected a model that the adapter is merged into"];
+        merge(&sample().backbone, &adapter, &plain, &["--undo"]).failed(2, &refused);
+        assert!(!plain.exists());
         let weights = |folder: &Path| fs::read(folder.join("model.safetensors")).expect("a model");
         let (first, merged, back) = (weights(&sample().backbone), weights(&merged), weights(&back));
         assert_ne!(first, merged);

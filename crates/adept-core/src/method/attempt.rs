@@ -316,7 +316,7 @@ impl MethodConfig for AttemptConfig {
         if sites.blocks(Stack::Encoder) == 0 && sites.blocks(Stack::Decoder) > 0 {
             return Err(CoreError::NoSite {
                 method: Method::Attempt,
-                needed: "encoder, which reads the whole input behind its prompt,",
+                needed: "an encoder, which reads the whole input behind its prompt",
             });
         }
         Ok(self.shapes())

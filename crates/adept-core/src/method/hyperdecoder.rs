@@ -117,7 +117,7 @@ impl HyperdecoderConfig {
         match places.layers.is_empty() || places.blocks == 0 {
             true => Err(CoreError::NoSite {
                 method: Method::Hyperdecoder,
-                needed: "encoder, of whose output the decoder's networks are made,",
+                needed: "an encoder, from whose output the decoder's networks are made",
             }),
             false => Ok(places),
         }

@@ -448,7 +448,15 @@ impl MethodConfig for LoraConfig {
             },
         )?;
         let rank = top.required_count("r")?;
-        let alpha = top.number("lora_alpha")?.unwrap_or(8.0);
+        let stated = top.number("lora_alpha")?;
+        let exact = own.number("alpha")?;
+        // The last digit may be lost in PEFT's field, and nothing else.
+        if let (Some(stated), Some(exact)) = (stated, exact)
+            && (stated - exact).abs() > 1e-12 * exact.abs()
+        {
+            return Err(top.error("lora_alpha", &format!("{exact}, as adept.alpha"), &stated.into()));
+        }
+        let alpha = exact.or(stated).unwrap_or(8.0);
         let dropout = top.number("lora_dropout")?.unwrap_or(0.0);
         let targets = read_targets(top, "target_modules")?.unwrap_or_default();
         let is_default = own.flag("default_targets")?.unwrap_or(false);
@@ -459,7 +467,7 @@ impl MethodConfig for LoraConfig {
             rank_pattern: top.pattern("rank_pattern", |value| usize::try_from(value.as_u64()?).ok())?,
             alpha_pattern: top.pattern("alpha_pattern", Value::as_f64)?,
             is_restricted,
-            ..Self::new(rank, own.number("alpha")?.unwrap_or(alpha))
+            ..Self::new(rank, alpha)
         })
     }
 

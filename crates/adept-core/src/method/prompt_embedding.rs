@@ -60,7 +60,7 @@ fn name(matrix: &TokenMatrix) -> String {
 fn matrix(sites: &ModelSites) -> Result<&TokenMatrix, CoreError> {
     sites.embedding.as_ref().ok_or(CoreError::NoSite {
         method: Method::PromptEmbedding,
-        needed: "embedding matrix",
+        needed: "an embedding matrix",
     })
 }
 

@@ -12,6 +12,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 
+use serde_json::Map;
+
 use super::{EncodedRow, JoinedText, RowEncoder};
 use crate::conversation::{Conversation, ConversationPlace, Message, Role};
 use crate::loss::LossyText;
@@ -26,7 +28,7 @@ impl RowEncoder<'_> {
     /// [`DataError::NoConversations`], or the error of a template that fails to render.
     pub fn question(&self, told: &Conversation) -> Result<Cow<'static, str>, DataError> {
         let (chat, ..) = self.chat()?;
-        let text = chat.render_messages(&told.messages, true);
+        let text = chat.render_messages(&told.messages, &told.variables, true);
         text.map(Cow::Owned).map_err(|fault| template_fault(told, fault))
     }
 
@@ -44,6 +46,7 @@ impl RowEncoder<'_> {
         let probe = Conversation {
             messages: vec![Message::new(Role::User, "a"), Message::new(Role::Assistant, "b")],
             first_trained: 0,
+            variables: Map::new(),
             place,
         };
         // A template that refuses these two says how by refusing rows.
@@ -64,6 +67,15 @@ impl RowEncoder<'_> {
         Ok(last.filter(|id| ends.binary_search(id).is_ok()))
     }
 
+    /// The text of a conversation's last answer, as a generation of the same tokens is read: with all that the template
+    /// makes of the message, such as reasoning, calls of tools and trimmed ends.
+    ///
+    /// # Errors
+    /// [`DataError::Tokenize`].
+    pub(crate) fn written_answer(&self, row: &Encoded) -> Result<String, DataError> {
+        self.tokenizer.decode(&row.target, true)
+    }
+
     /// Ids of rows, not truncated, with what their texts lose.
     pub(super) fn conversations(&self, all: &[&Conversation]) -> Result<Vec<EncodedRow>, DataError> {
         let (chat, trained, end) = self.chat()?;
@@ -82,10 +94,9 @@ impl RowEncoder<'_> {
                 text,
                 ends: &ends,
             };
-            let (mut row, place) = row.encoded().ok_or_else(|| {
-                let of = told.messages.len();
-                template_fault(told, chat.no_answer(of, of))
-            })?;
+            let (mut row, place) = row
+                .encoded()
+                .ok_or_else(|| template_fault(told, chat.no_answer(told, told.messages.len())))?;
             if row.source.is_empty() {
                 // As in front of any other target without a prompt.
                 row.source.push(end);
@@ -160,26 +171,26 @@ impl Placed<'_> {
     fn tokens(&self, answer: &Range<usize>) -> Range<usize> {
         let (ids, places) = self.ids;
         let first = places.partition_point(|place| place.end <= answer.start);
-        let behind = places.partition_point(|place| place.start < answer.end);
+        // White space at the answer's end that no token has does not make the next turn's first token its own.
+        let behind = places.partition_point(|place| place.own_start < answer.end).max(first);
         if self.text.is_marked {
             return first..behind;
         }
-        let end = ids[first..behind]
-            .iter()
-            .rposition(|id| self.ends.binary_search(id).is_ok());
-        let end = end.map(|end| first + end + 1);
-        let is_blank = |end: &usize| {
+        let ends = (first..behind).filter(|index| self.ends.binary_search(&ids[*index]).is_ok());
+        let is_last = |end: &usize| {
             // Nothing is left behind a token that takes the following white space.
-            let left = self.text.text.get(places[*end - 1].end..answer.end);
+            let left = self.text.text.get(places[*end].end..answer.end);
             left.is_none_or(|left| left.trim().is_empty())
         };
-        first..end.filter(is_blank).unwrap_or(behind)
+        // The first of them: the next turn may begin with a special token that takes the white space before it.
+        first..ends.into_iter().find(is_last).map_or(behind, |end| end + 1)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tokenizer::TokenPlace;
 
     fn text(text: &str, answers: &[&str], is_marked: bool) -> ConversationText {
         let place = |answer: &&str| text.find(answer).map(|start| start..start + answer.len());
@@ -193,15 +204,25 @@ mod tests {
         }
     }
 
-    /// A token for each of `parts`; `<e>` ends a turn.
+    /// A token for each of `parts`; `<e>` ends a turn, `<u>` begins one. What stands behind `|` in a part no token has.
     fn row(parts: &[&str], text: &ConversationText) -> Option<(Encoded, Range<usize>)> {
-        let mut behind = 0;
+        let (mut behind, mut taken) = (0, 0);
         let places = parts.iter().map(|part| {
-            behind += part.len();
-            behind - part.len()..behind
+            let (own, dropped) = part.split_once('|').unwrap_or((part, ""));
+            let place = TokenPlace {
+                start: behind,
+                own_start: taken,
+                end: taken + own.len(),
+            };
+            (behind, taken) = (place.end, place.end + dropped.len());
+            place
         });
-        let ids = (parts.iter().enumerate()).map(|(index, part)| if *part == "<e>" { 99 } else { index as u32 });
-        let ids = (ids.collect(), places.collect());
+        let id = |(index, part): (usize, &&str)| match part.split('|').next().map(str::trim) {
+            Some("<u>") => 98,
+            Some("<e>") => 99,
+            _ => index as u32,
+        };
+        let ids = (parts.iter().enumerate().map(id).collect(), places.collect());
         let placed = Placed {
             ids: &ids,
             text,
@@ -217,18 +238,31 @@ mod tests {
             "<u>", "a", "<a>", "b", " c", "<e>", "\n", "<u>", "d", "<a>", "e", "<e>", "\n",
         ];
         let (encoded, place) = row(&parts, &whole).expect("answers");
-        assert_eq!(encoded.source, [0, 1, 2, 3, 4, 99, 6, 7, 8, 9]);
+        assert_eq!(encoded.source, [98, 1, 2, 3, 4, 99, 6, 98, 8, 9]);
         assert_eq!(encoded.target, [10, 99]);
         assert_eq!(encoded.answers.first(), Some(&(3..6)));
         assert_eq!(&whole.text[place], "e<e>");
         // A template that says what an answer is decides itself.
         let marked = ConversationText {
             is_marked: true,
-            ..whole
+            ..whole.clone()
         };
         let (encoded, _) = row(&parts, &marked).expect("answers");
         assert_eq!(encoded.target, [10, 99, 12]);
         assert_eq!(encoded.answers.first(), Some(&(3..7)));
+        // The line end behind an answer is the next turn's token's, or none's.
+        let taken = [
+            "<u>", "a", "<a>", "b", " c", "<e>", "\n<u>", "d", "<a>", "e", "<e>", "\n",
+        ];
+        let dropped = ["<u>", "a", "<a>", "b", " c", "<e>|\n", "<u>", "d", "<a>", "e", "<e>|\n"];
+        for parts in [&taken[..], &dropped] {
+            let (encoded, _) = row(parts, &whole).expect("answers");
+            assert_eq!(encoded.answers.first(), Some(&(3..6)), "{parts:?}");
+            assert_eq!(encoded.target, [9, 99], "{parts:?}");
+        }
+        let (encoded, _) = row(&dropped, &marked).expect("answers");
+        assert_eq!(encoded.answers.first(), Some(&(3..6)), "no token of the answer has it");
+        assert_eq!(encoded.target, [9, 99]);
     }
 
     #[test]

@@ -2,7 +2,16 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+/// The messages of a conversation in their row.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct MessagesCell<'a> {
+    pub items: Vec<&'a Value>,
+    /// Number of messages that are not trained on.
+    pub first_trained: usize,
+    pub row: &'a Map<String, Value>,
+}
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Cell<'a> {
@@ -14,8 +23,8 @@ pub(super) enum Cell<'a> {
     List(Vec<Cell<'a>>),
     /// An object with fields of its own.
     Object,
-    /// The messages of a conversation, and how many of them are not trained on.
-    Messages(Vec<&'a Value>, usize),
+    /// The messages of a conversation, and what stands beside them.
+    Messages(MessagesCell<'a>),
 }
 
 impl<'a> Cell<'a> {
@@ -39,7 +48,7 @@ impl<'a> Cell<'a> {
             Self::Integer(value) => value.to_string(),
             Self::Number(value) => value.to_string(),
             Self::Text(_) => "a string".to_owned(),
-            Self::List(_) | Self::Messages(..) => "an array".to_owned(),
+            Self::List(_) | Self::Messages(_) => "an array".to_owned(),
             Self::Object => "an object".to_owned(),
         }
     }

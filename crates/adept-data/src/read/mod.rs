@@ -68,6 +68,8 @@ pub struct LoadOptions {
     pub reference: bool,
     /// Few-shot subset of the training rows; `None` uses all of them.
     pub few_shot: Option<FewShot>,
+    /// Whether nothing is divided: every row of the training file is a test row, and none is for validation.
+    pub whole: bool,
 }
 
 /// The target text of a score. Bit for bit what Python's `round(label, 1)` prints for the 32-bit score that the hub's
@@ -123,7 +125,7 @@ pub fn map_task<T>(
         mut train,
         validation,
         test,
-    } = split::divide(task, &official)?;
+    } = split::divide(task, &official, options)?;
     if let Some(few) = options.few_shot {
         let texts = &targets[&train.split];
         train = split::few_shot(task, &train, few, |example| Ok(texts[example].clone()))?;

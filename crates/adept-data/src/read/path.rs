@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::cell::Cell;
+use super::cell::{Cell, MessagesCell};
 use crate::task::{Each, MessagesPlace, Place};
 
 /// A row with the names bound in it, innermost last.
@@ -95,10 +95,14 @@ impl<'a, 'n> Scope<'a, 'n> {
             other => Err(wrong_kind("an array of messages", &cell(other))),
         };
         let before = place.before.as_deref().map(list).transpose()?.into_iter().flatten();
-        let mut messages: Vec<&Value> = before.collect();
-        let first_trained = messages.len();
-        messages.extend(list(&place.messages)?);
-        Ok(Cell::Messages(messages, first_trained))
+        let mut items: Vec<&Value> = before.collect();
+        let first_trained = items.len();
+        items.extend(list(&place.messages)?);
+        Ok(Cell::Messages(MessagesCell {
+            items,
+            first_trained,
+            row: self.row,
+        }))
     }
 
     /// The value at a path without lists.

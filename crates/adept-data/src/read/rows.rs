@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::cell::Cell;
 use super::label::{ClassNames, Meaning};
 use super::transform;
-use crate::conversation::{Conversation, ConversationPlace, EndsWith};
+use crate::conversation::{Conversation, ConversationPlace, EndsWith, RawMessages};
 use crate::table::TableFault;
 use crate::task::{Answers, FormCard, MessagesPlace, Piece, Place, TargetCard, Task, Transform};
 use crate::{DataError, Example, LoadOptions, score_target};
@@ -243,7 +243,7 @@ impl<'r> Rows<'r> {
     }
 
     fn push_conversation(&mut self, line: usize, cell: &Cell<'_>) -> Result<(), DataError> {
-        let Cell::Messages(messages, first_trained) = cell else {
+        let Cell::Messages(messages) = cell else {
             let expected = "an array of messages, in JSON";
             return Err(self.wrong_kind(line, self.plan.target, expected, cell));
         };
@@ -252,7 +252,13 @@ impl<'r> Rows<'r> {
             line,
         };
         let field = self.plan.shown(self.plan.target);
-        let told = Conversation::read(&field, messages, *first_trained, EndsWith::Answer, place);
+        let raw = RawMessages {
+            field: &field,
+            items: messages.items.clone(),
+            first_trained: messages.first_trained,
+            row: messages.row,
+        };
+        let told = Conversation::read(&raw, EndsWith::Answer, place);
         let told = told.map_err(|(field, fault)| DataError::Conversation {
             file: self.file.clone(),
             line,

@@ -207,7 +207,7 @@ pub fn open_task(
         mut train,
         validation,
         test,
-    } = split::divide(task, &official)?;
+    } = split::divide(task, &official, options)?;
     if let Some(few) = options.few_shot {
         let store = &stores[&train.split];
         train = split::few_shot(task, &train, few, |example| Ok(store.texts(example)?.target))?;

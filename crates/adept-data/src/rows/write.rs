@@ -123,7 +123,13 @@ impl<'a, W: Write + Seek> RowWriter<'a, W> {
                     out.extend_from_slice(&length(end, &self.path)?);
                 }
             }
-            let texts = || std::iter::once(&example.target).chain(&example.golds).chain(excerpts());
+            let answer = example.conversation.as_ref().map(|_| self.encoder.written_answer(row));
+            let answer = answer.transpose()?;
+            let (target, golds) = match &answer {
+                Some(answer) => (answer, std::slice::from_ref(answer)),
+                None => (&example.target, example.golds.as_slice()),
+            };
+            let texts = || std::iter::once(target).chain(golds).chain(excerpts());
             out.extend_from_slice(&length(texts().count(), &self.path)?);
             for text in texts() {
                 out.extend_from_slice(&length(text.len(), &self.path)?);

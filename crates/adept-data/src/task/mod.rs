@@ -237,6 +237,20 @@ impl Task {
         }
     }
 
+    /// Whether a metric says something about the task's targets: one of its card's, or another of the same kind of target.
+    pub fn is_measured_by(&self, metric: Metric) -> bool {
+        use Metric::{Accuracy, Em, EmMax, Pearson, Spearman, TokenF1, TokenF1Max};
+        let of_kind = match &self.card.target {
+            TargetCard::Class { .. } => !matches!(metric, Pearson | Spearman | Metric::PassAt1),
+            TargetCard::Score { .. } => matches!(metric, Pearson | Spearman | Accuracy),
+            TargetCard::Answer { .. } | TargetCard::Conversation { .. } => {
+                matches!(metric, Accuracy | Em | EmMax | TokenF1 | TokenF1Max)
+            }
+            TargetCard::Program { .. } => metric == Metric::PassAt1,
+        };
+        of_kind || self.metrics().contains(&metric)
+    }
+
     /// Whether targets are programs.
     pub fn is_program(&self) -> bool {
         matches!(self.card.target, TargetCard::Program { .. })

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use super::chat::{ChatError, ChatTemplate};
-use crate::conversation::{Conversation, Message, Role};
+use crate::conversation::{Conversation, Role};
 use crate::loss::excerpts;
 
 /// Which answers of a conversation are trained on.
@@ -44,7 +44,8 @@ impl ChatTemplate {
     /// # Errors
     /// [`ChatError`].
     pub fn conversation(&self, told: &Conversation, trained: TrainedAnswers) -> Result<ConversationText, ChatError> {
-        let (text, answers) = match self.marks_answers() {
+        let is_marked = self.of(&told.variables).marks_answers();
+        let (text, answers) = match is_marked {
             true => self.marked_answers(told)?,
             false => self.added_answers(told, trained)?,
         };
@@ -58,28 +59,28 @@ impl ChatTemplate {
             TrainedAnswers::Last => of,
         };
         match answers.iter().position(Range::is_empty) {
-            Some(empty) => Err(self.no_answer(message(empty), of)),
+            Some(empty) => Err(self.no_answer(told, message(empty))),
             None => Ok(ConversationText {
                 text,
                 answers,
-                is_marked: self.marks_answers(),
+                is_marked,
             }),
         }
     }
 
     /// The error for an answer, by the number of its message from 1, of which nothing is in the text.
-    pub(crate) fn no_answer(&self, message: usize, of: usize) -> ChatError {
+    pub(crate) fn no_answer(&self, told: &Conversation, message: usize) -> ChatError {
         ChatError::NoAnswer {
-            file: self.file().to_owned(),
+            file: self.of(&told.variables).file.clone(),
             message,
-            of,
+            of: told.messages.len(),
         }
     }
 
     /// Answers as the template's tags say.
     fn marked_answers(&self, told: &Conversation) -> Result<(String, Vec<Range<usize>>), ChatError> {
-        let mark = mark(told);
-        let marked = self.render_marked(&told.messages, &mark)?;
+        let mark = mark(&self.render_messages(&told.messages, &told.variables, false)?);
+        let marked = self.render_marked(told, &mark)?;
         let mut text = String::with_capacity(marked.len());
         let mut places = Vec::new();
         for (number, part) in marked.split(&*mark).enumerate() {
@@ -88,18 +89,20 @@ impl ChatTemplate {
             }
             text.push_str(part);
         }
-        let is_answer = |message: &&Message| message.role == Role::Assistant;
-        let expected = told.messages.iter().filter(is_answer).count();
+        let written = (0..told.messages.len()).filter(|index| told.messages[*index].role == Role::Assistant);
+        let written: Vec<usize> = written.collect();
+        let expected = written.len();
         if places.len() != 2 * expected {
             return Err(ChatError::Marks {
-                file: self.file().to_owned(),
+                file: self.of(&told.variables).file.clone(),
                 expected,
                 found: places.len() / 2,
             });
         }
-        let all = places.chunks(2).map(|pair| pair[0]..pair[1]);
-        let trained = told.answers().count();
-        Ok((text, all.skip(expected - trained).collect()))
+        let trained: Vec<usize> = told.answers().collect();
+        let all = written.iter().zip(places.chunks(2));
+        let all = all.filter(|(message, _)| trained.contains(message));
+        Ok((text, all.map(|(_, pair)| pair[0]..pair[1]).collect()))
     }
 
     /// Answers as what their messages add.
@@ -109,18 +112,18 @@ impl ChatTemplate {
         trained: TrainedAnswers,
     ) -> Result<(String, Vec<Range<usize>>), ChatError> {
         let messages = &told.messages;
-        let text = self.render_messages(messages, false)?;
+        let text = self.render_messages(messages, &told.variables, false)?;
         let up_to = |count: usize, prompt: bool| {
             if count == messages.len() {
                 return Ok(text.len());
             }
-            let found = self.render_messages(&messages[..count], prompt)?;
+            let found = self.render_messages(&messages[..count], &told.variables, prompt)?;
             match text.starts_with(&found) {
                 true => Ok(found.len()),
                 false => {
                     let (expected, found) = excerpts(&text, &found);
                     Err(ChatError::NotPrefix {
-                        file: self.file().to_owned(),
+                        file: self.of(&told.variables).file.clone(),
                         messages: count,
                         of: messages.len(),
                         expected,
@@ -140,11 +143,10 @@ impl ChatTemplate {
     }
 }
 
-/// A text that no message contains.
-fn mark(told: &Conversation) -> String {
-    let is_said = |mark: &str| told.messages.iter().any(|message| message.content.contains(mark));
+/// A text that is not in `text`.
+fn mark(text: &str) -> String {
     let mut mark = "\u{10fffe}".to_owned();
-    while is_said(&mark) {
+    while text.contains(&mark) {
         mark.push('\u{10ffff}');
     }
     mark
@@ -157,6 +159,7 @@ mod tests {
 
     use super::super::chat::tests::template;
     use super::*;
+    use crate::conversation::Message;
     use crate::conversation::tests::read;
 
     const LINES: &str = "{% for m in messages %}<{{ m.role }}>{{ m.content }}<end>\n{% endfor %}{% if \
@@ -177,7 +180,10 @@ mod tests {
         let found = template(text).unwrap().conversation(told, trained).unwrap();
         let answers: Vec<&str> = found.answers.iter().map(|span| &found.text[span.clone()]).collect();
         assert_eq!(answers, expected);
-        let plain = template(text).unwrap().render_messages(&told.messages, false).unwrap();
+        let plain = template(text)
+            .unwrap()
+            .render_messages(&told.messages, &told.variables, false)
+            .unwrap();
         assert_eq!(found.text, plain);
     }
 

@@ -3,20 +3,21 @@
 //! assistant's answer appended (`add_generation_prompt`).
 //!
 //! The template is in `chat_template.jinja`, else under `chat_template` in `tokenizer_config.json`: either a single
-//! text, or a list of named ones, of which `default` is used.
+//! text, or a list of named ones, of which `default` is used. Conversations with tools get the one that is named
+//! `tool_use` there or lies in `additional_chat_templates/tool_use.jinja`, if there is one.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use minijinja::value::Serde;
-use minijinja::{Environment, Value, context};
-use serde_json::{Map, Value as Json};
+use minijinja::{Environment, Value};
+use serde_json::{Map, Value as Json, json};
 
-use super::generation::{has_generation_tags, with_marks, without_tags};
+use super::generation::{MARK, has_generation_tags, with_marks, without_tags};
 use super::python::environment;
 use crate::DataError;
-use crate::conversation::{Message, Role};
+use crate::conversation::{Conversation, Message, Role};
 use crate::text::{object_of_keys, read_text};
 
 /// File with the template only.
@@ -25,10 +26,12 @@ const TEMPLATE_FILE: &str = "chat_template.jinja";
 const CONFIG_FILE: &str = "tokenizer_config.json";
 /// Older tokenizers define special tokens here as well.
 const TOKENS_FILE: &str = "special_tokens_map.json";
-/// Name of the template in the engine.
-const NAME: &str = "chat template";
-/// Name of the template that also writes marks around what is generated.
-const MARKED: &str = "chat template with marks";
+/// The template of conversations with tools, beside [`TEMPLATE_FILE`].
+const TOOL_USE_FILE: &str = "additional_chat_templates/tool_use.jinja";
+/// Name of a template, and of its copy that also writes marks around what is generated, in the engine.
+type Names = [&'static str; 2];
+const DEFAULT: Names = ["chat template", "chat template with marks"];
+const TOOL_USE: Names = ["tool use", "tool use with marks"];
 
 /// Why a chat template cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -100,11 +103,49 @@ pub enum ChatError {
     },
 }
 
+/// A template's text and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    /// The file with the template.
+    pub(super) file: PathBuf,
+    text: String,
+    names: Names,
+}
+
+impl Written {
+    fn new(file: PathBuf, text: String, names: Names) -> Self {
+        // Python's engine reads every line end as a line feed.
+        let text = match text.contains('\r') {
+            true => text.replace("\r\n", "\n").replace('\r', "\n"),
+            false => text,
+        };
+        Self { file, text, names }
+    }
+
+    /// Whether the template says what is generated.
+    pub(super) fn marks_answers(&self) -> bool {
+        has_generation_tags(&self.text)
+    }
+
+    fn compile(&self, environment: &mut Environment<'_>) -> Result<(), ChatError> {
+        let [plain, marked] = self.names;
+        let texts = [(plain, without_tags(&self.text)), (marked, with_marks(&self.text))];
+        for (name, text) in texts.into_iter().take(1 + usize::from(self.marks_answers())) {
+            let compiled = environment.add_template_owned(name, text);
+            compiled.map_err(|cause| failed(&self.file, &cause))?;
+        }
+        Ok(())
+    }
+}
+
 /// A tokenizer's compiled chat template.
 #[derive(Clone)]
 pub struct ChatTemplate {
-    file: PathBuf,
-    text: String,
+    default: Written,
+    /// For conversations with tools.
+    tool_use: Option<Written>,
+    /// Variables of every conversation.
+    variables: Map<String, Json>,
     /// `bos_token` and the like, as template variables.
     tokens: BTreeMap<String, String>,
     environment: Arc<Environment<'static>>,
@@ -113,7 +154,7 @@ pub struct ChatTemplate {
 impl std::fmt::Debug for ChatTemplate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ChatTemplate")
-            .field("file", &self.file)
+            .field("file", &self.default.file)
             .finish_non_exhaustive()
     }
 }
@@ -124,58 +165,83 @@ impl ChatTemplate {
     /// # Errors
     /// [`ChatError`] if there is none or it is not valid Jinja; errors reading the files.
     pub fn from_dir(folder: &Path) -> Result<Self, DataError> {
-        let own = folder.join(TEMPLATE_FILE);
         let config_file = folder.join(CONFIG_FILE);
         let config = object(&config_file)?;
-        let (file, text) = match adept_files::is_named(&own) {
-            true => (own.clone(), read_text(&own)?),
-            false => {
-                let found = config.get("chat_template").filter(|found| !found.is_null());
-                let found = found.ok_or_else(|| ChatError::Missing {
-                    folder: folder.to_owned(),
-                })?;
-                let text = default_text(found).ok_or_else(|| ChatError::NoDefault {
-                    file: config_file.clone(),
-                    found: names(found),
-                })?;
-                (config_file, text.to_owned())
+        let read = |name: &str| {
+            let file = folder.join(name);
+            match adept_files::is_named(&file) {
+                true => Ok(Some((read_text(&file)?, file))),
+                false => Ok::<_, DataError>(None),
             }
         };
+        let in_config = config.get("chat_template").filter(|found| !found.is_null());
+        let named = |name: &str| {
+            let text = in_config.and_then(|found| named_text(found, name));
+            text.map(|text| (text.to_owned(), config_file.clone()))
+        };
+        let (default, tool_use) = match read(TEMPLATE_FILE)? {
+            Some(own) => (Some(own), read(TOOL_USE_FILE)?),
+            None => (named("default"), named("tool_use")),
+        };
+        let default = default.ok_or_else(|| match in_config {
+            None => ChatError::Missing {
+                folder: folder.to_owned(),
+            },
+            Some(found) => ChatError::NoDefault {
+                file: config_file.clone(),
+                found: names(found),
+            },
+        })?;
         let mut tokens = special_tokens(&object(&folder.join(TOKENS_FILE))?);
         tokens.extend(special_tokens(&config));
-        Ok(Self::new(file, text, tokens)?)
+        let written = |(text, file), names| Written::new(file, text, names);
+        let tool_use = tool_use.map(|found| written(found, TOOL_USE));
+        Ok(Self::new(written(default, DEFAULT), tool_use, tokens)?)
     }
 
-    fn new(file: PathBuf, text: String, tokens: BTreeMap<String, String>) -> Result<Self, ChatError> {
+    fn new(default: Written, tool_use: Option<Written>, tokens: BTreeMap<String, String>) -> Result<Self, ChatError> {
         let mut environment = environment();
-        let compiled = environment.add_template_owned(NAME, without_tags(&text));
-        compiled.map_err(|cause| failed(&file, &cause))?;
-        if has_generation_tags(&text) {
-            let compiled = environment.add_template_owned(MARKED, with_marks(&text));
-            compiled.map_err(|cause| failed(&file, &cause))?;
+        for written in std::iter::once(&default).chain(&tool_use) {
+            written.compile(&mut environment)?;
         }
         Ok(Self {
-            file,
-            text,
+            default,
+            tool_use,
+            variables: Map::new(),
             tokens,
             environment: Arc::new(environment),
         })
     }
 
-    /// Source text of the template.
+    /// The template with these variables for every conversation ([`template_variables`](crate::template_variables)); a
+    /// row's own take their place.
     #[must_use]
-    pub fn text(&self) -> &str {
-        &self.text
+    pub fn with_variables(self, variables: Map<String, Json>) -> Self {
+        Self { variables, ..self }
     }
 
-    /// The file with the template.
-    pub(super) fn file(&self) -> &Path {
-        &self.file
+    /// What a rendered text depends on beside its conversation: the texts of the template and of that for conversations
+    /// with tools, special tokens, variables, and what the template writes by itself, the date among it.
+    pub(crate) fn identity(&self) -> String {
+        let tool_use = self.tool_use.as_ref().map(|written| &written.text);
+        let roles = [Role::System, Role::User, Role::Assistant, Role::User];
+        let messages = roles.map(|role| Message::new(role, "probe"));
+        let tools = Map::from_iter([("tools".to_owned(), json!([{"name": "probe"}]))]);
+        // Some templates have no system, some no tools.
+        let probes = [(1..2, Map::new()), (0..4, Map::new()), (1..4, tools)].map(|(range, variables)| {
+            let rendered = self.render_messages(&messages[range], &variables, true);
+            rendered.unwrap_or_else(|error| error.to_string())
+        });
+        let (text, tokens, variables) = (&self.default.text, &self.tokens, &self.variables);
+        format!("{text:?} {tool_use:?} {tokens:?} {variables:?} {probes:?}")
     }
 
-    /// Whether the template says what is generated.
-    pub(super) fn marks_answers(&self) -> bool {
-        self.environment.get_template(MARKED).is_ok()
+    /// The template of conversations with these variables.
+    pub(super) fn of(&self, variables: &Map<String, Json>) -> &Written {
+        match &self.tool_use {
+            Some(tool_use) if variables.contains_key("tools") => tool_use,
+            _ => &self.default,
+        }
     }
 
     /// Renders the prompt for a user message `content`.
@@ -183,39 +249,61 @@ impl ChatTemplate {
     /// # Errors
     /// [`ChatError::Failed`].
     pub fn render(&self, content: &str) -> Result<String, ChatError> {
-        self.render_messages(&[Message::new(Role::User, content)], true)
+        self.render_messages(&[Message::new(Role::User, content)], &Map::new(), true)
     }
 
-    /// Renders messages, followed by the beginning of an answer if there is to be a `prompt` for one.
+    /// Renders messages with the variables of their conversation, followed by the beginning of an answer if there is to
+    /// be a `prompt` for one.
     ///
     /// # Errors
     /// [`ChatError::Failed`].
-    pub fn render_messages(&self, messages: &[Message], prompt: bool) -> Result<String, ChatError> {
-        self.rendered(NAME, messages, prompt, "")
+    pub fn render_messages(
+        &self,
+        messages: &[Message],
+        variables: &Map<String, Json>,
+        prompt: bool,
+    ) -> Result<String, ChatError> {
+        self.rendered(messages, variables, prompt, None)
     }
 
-    /// Renders messages with `mark` before and behind whatever the template says is generated.
-    pub(super) fn render_marked(&self, messages: &[Message], mark: &str) -> Result<String, ChatError> {
-        self.rendered(MARKED, messages, false, mark)
+    /// Renders a conversation with `mark` before and behind whatever the template says is generated.
+    pub(super) fn render_marked(&self, told: &Conversation, mark: &str) -> Result<String, ChatError> {
+        self.rendered(&told.messages, &told.variables, false, Some(mark))
     }
 
-    fn rendered(&self, name: &str, messages: &[Message], prompt: bool, mark: &str) -> Result<String, ChatError> {
-        let messages: Vec<Value> = messages
+    fn rendered(
+        &self,
+        messages: &[Message],
+        variables: &Map<String, Json>,
+        prompt: bool,
+        mark: Option<&str>,
+    ) -> Result<String, ChatError> {
+        let written = self.of(variables);
+        let messages = messages.iter().map(|message| Value::from(Serde(&message.object)));
+        let messages: Vec<Value> = messages.collect();
+        // Tools and documents that a row does not have are none, not undefined; a row's own variables take the place of
+        // special tokens.
+        let tokens = self
+            .tokens
             .iter()
-            .map(|message| Value::from(Serde(&message.object)))
-            .collect();
-        let nothing = Value::from(());
-        let context = context! {
-            messages,
-            tools => nothing.clone(),
-            documents => nothing,
-            add_generation_prompt => prompt,
-            generation_mark => mark,
-            ..Value::from(self.tokens.clone())
-        };
-        let template = self.environment.get_template(name);
+            .map(|(name, token)| (name.as_str(), Value::from(token.as_str())));
+        let nothing = ["tools", "documents"].map(|name| (name, Value::from(())));
+        let own = self
+            .variables
+            .iter()
+            .chain(variables)
+            .map(|(name, value)| (name.as_str(), Value::from(Serde(value))));
+        let given = [
+            ("messages", Value::from(messages)),
+            ("add_generation_prompt", Value::from(prompt)),
+            (MARK, Value::from(mark.unwrap_or_default())),
+        ];
+        let context: BTreeMap<&str, Value> = tokens.chain(nothing).chain(own).chain(given).collect();
+        let template = self
+            .environment
+            .get_template(written.names[usize::from(mark.is_some())]);
         let rendered = template.and_then(|template| template.render(context));
-        rendered.map_err(|cause| failed(&self.file, &cause))
+        rendered.map_err(|cause| failed(&written.file, &cause))
     }
 }
 
@@ -247,13 +335,13 @@ fn object(file: &Path) -> Result<Map<String, Json>, DataError> {
     })
 }
 
-/// The template used by default.
-fn default_text(found: &Json) -> Option<&str> {
+/// The template of a name; a single text is the default.
+fn named_text<'a>(found: &'a Json, name: &str) -> Option<&'a str> {
     match found {
-        Json::String(text) => Some(text),
+        Json::String(text) if name == "default" => Some(text),
         Json::Array(named) => {
-            let default = named.iter().find(|one| one["name"] == "default");
-            default.and_then(|one| one["template"].as_str())
+            let of_name = named.iter().find(|one| one["name"] == name);
+            of_name.and_then(|one| one["template"].as_str())
         }
         _ => None,
     }
@@ -291,7 +379,8 @@ pub(super) mod tests {
 
     pub(in super::super) fn template(text: &str) -> Result<ChatTemplate, ChatError> {
         let tokens = BTreeMap::from([("bos_token".to_owned(), "<s>".to_owned())]);
-        ChatTemplate::new("model/chat_template.jinja".into(), text.to_owned(), tokens)
+        let default = Written::new("model/chat_template.jinja".into(), text.to_owned(), DEFAULT);
+        ChatTemplate::new(default, None, tokens)
     }
 
     #[track_caller]
@@ -338,6 +427,7 @@ pub(super) mod tests {
             "é😀",
             "{\n \"content\": \"\\u00e9\\ud83d\\ude00\",\n \"role\": \"user\"\n}[]",
         );
+        check("{% if true %}\r\na\r\n{% endif %}\rb", "", "a\nb");
         check("{{ [1, 2] | tojson(separators=(';', '=')) }}", "", "[1;2]");
         check("x {%- generation -%} y {% endgeneration %}z", "", "xy z");
     }

@@ -4,7 +4,7 @@
 //! with the same white-space control, and where their places are wanted with a mark between two such tags.
 
 /// Variable that holds the text of a mark.
-const MARK: &str = "generation_mark";
+pub(super) const MARK: &str = "generation_mark";
 
 /// Whether a template has the tags.
 pub(super) fn has_generation_tags(template: &str) -> bool {

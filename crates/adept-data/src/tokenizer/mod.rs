@@ -7,7 +7,6 @@ mod entries;
 mod patterns;
 mod stream;
 
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -28,8 +27,19 @@ pub use stream::TextStream;
 /// lot of memory for a whole training set.
 const CHUNK: usize = 4096;
 
-/// Ids, and for each the bytes of the text that it stands for.
-pub(crate) type PlacedIds = (Vec<u32>, Vec<Range<usize>>);
+/// Ids, and the place of each in the text.
+pub(crate) type PlacedIds = (Vec<u32>, Vec<TokenPlace>);
+
+/// The bytes of a text that a token stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TokenPlace {
+    /// First byte, with the white space in front of the token that no other one has.
+    pub start: usize,
+    /// First byte as the tokenizer gives it.
+    pub own_start: usize,
+    /// Byte behind the last.
+    pub end: usize,
+}
 
 /// A tokenizer for whole texts.
 ///
@@ -230,9 +240,14 @@ impl TextTokenizer {
         let encodings = guarded(|| self.tokenizer.encode_batch(texts.to_vec(), false))
             .map_err(|source| DataError::Tokenize { row: 0, source })?;
         let placed = |encoding: &Encoding| {
-            let mut behind = 0;
+            let (mut behind, mut before) = (0, 0);
             let places = encoding.get_offsets().iter().map(|&(start, end)| {
-                let place = start.min(behind)..end.max(behind);
+                before = start.max(before);
+                let place = TokenPlace {
+                    start: start.min(behind),
+                    own_start: before,
+                    end: end.max(behind),
+                };
                 behind = place.end;
                 place
             });

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use adept_data::ChatTemplate;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::common::folder;
 
@@ -67,6 +67,27 @@ fn a_template_is_found_where_transformers_finds_it() {
     );
     assert_eq!(render(&[("tokenizer_config.json", config(named)), older]), "<pad><s>");
     assert_eq!(render(&[own]), "own ", "a token that no file names is nothing");
+}
+
+#[test]
+fn conversations_with_tools_have_a_template_of_their_own_where_there_is_one() {
+    let render = |files: &[(&str, String)]| {
+        let root = folder(files);
+        let template = ChatTemplate::from_dir(root.path()).expect("a template");
+        let tools = json!({"tools": []}).as_object().cloned().expect("an object");
+        [Map::new(), tools].map(|variables| template.render_messages(&[], &variables, false).expect("it renders"))
+    };
+    let named = json!({"chat_template": [
+        {"name": "default", "template": "plain"},
+        {"name": "tool_use", "template": "{% generation %}tools{% endgeneration %}"},
+    ]});
+    let named = ("tokenizer_config.json", config(named));
+    let own = ("chat_template.jinja", "own {{ tools is none }}".to_owned());
+    let further = ("additional_chat_templates/tool_use.jinja", "own tools".to_owned());
+    assert_eq!(render(std::slice::from_ref(&named)), ["plain", "tools"]);
+    assert_eq!(render(std::slice::from_ref(&own)), ["own True", "own False"]);
+    assert_eq!(render(&[own.clone(), further]), ["own True", "own tools"]);
+    assert_eq!(render(&[own, named]), ["own True", "own False"], "files do not mix");
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use adept_data::{
     BatchOptions, Batcher, ChatTemplate, Conversation, ConversationPlace, DataError, Encoded, EndsWith, IGNORED_LABEL,
-    JoinedText, Layout, Lengths, LoadOptions, Positions, RowEncoder, RowTemplate, Task, TaskRows, TextTokenizer,
-    TrainedAnswers, load_task, open_task, own_task,
+    JoinedText, Layout, Lengths, LoadOptions, Positions, RawMessages, RowEncoder, RowTemplate, Task, TaskRows,
+    TextTokenizer, TrainedAnswers, load_task, open_task, own_task,
 };
 use serde_json::{Value, json};
 
@@ -83,7 +83,7 @@ fn ids_and_labels_are_those_of_transformers() {
     for case in &cases {
         let lines: Vec<Value> = list(&case["rows"])
             .iter()
-            .map(|row| json!({"messages": row["messages"]}))
+            .map(|expected| expected["row"].clone())
             .collect();
         for template in ["plain", "tagged"] {
             let (tokenizer, text) = reader(case, template, TrainedAnswers::All);
@@ -115,13 +115,18 @@ fn ids_and_labels_are_those_of_transformers() {
                     case["name"],
                     expected["text"]
                 );
-                let messages = list(&expected["messages"]);
-                let asked: Vec<&Value> = messages[..messages.len() - 1].iter().collect();
+                let messages = list(&expected["row"]["messages"]);
+                let asked = RawMessages {
+                    field: "messages",
+                    items: messages[..messages.len() - 1].iter().collect(),
+                    first_trained: 0,
+                    row: expected["row"].as_object().expect("a row"),
+                };
                 let place = ConversationPlace {
                     file: Path::new("x").into(),
                     line: 1,
                 };
-                let asked = Conversation::read("messages", &asked, 0, EndsWith::Question, place).expect("a question");
+                let asked = Conversation::read(&asked, EndsWith::Question, place).expect("a question");
                 let prompt = encoder.question(&asked).expect("it renders");
                 assert_eq!(
                     encoder.prompt_ids(&[prompt]).expect("ids"),
@@ -135,9 +140,23 @@ fn ids_and_labels_are_those_of_transformers() {
 }
 
 #[test]
+fn an_answer_that_calls_tools_is_compared_as_it_is_written() {
+    let case = &fixture()[3];
+    let (tokenizer, text) = reader(case, "plain", TrainedAnswers::All);
+    let lines: Vec<Value> = [1, 2].map(|row| list(&case["rows"])[row]["row"].clone()).into();
+    let read = rows(&lines, RowEncoder::joined(&tokenizer, &text), LONG).expect("conversations");
+    let target = |row| read.train.target(row).expect("a target");
+    let call = "\n<call>{\"name\": \"depth\", \"arguments\": ";
+    let bare = format!(r#"{call}{{"unit": "m", "place": "<é>"}}}}"#);
+    let other = format!(r#"{call}{{"place": "harbour", "exact": true}}}}"#);
+    assert_eq!(target(0), format!("I look.{bare}{other}"));
+    assert_eq!(target(1), bare);
+}
+
+#[test]
 fn the_last_answer_alone_or_those_behind_a_prompt() {
     let case = &fixture()[0];
-    let messages = &list(&case["rows"])[1]["messages"];
+    let messages = &list(&case["rows"])[1]["row"]["messages"];
     let (prompt, completion) = list(messages).split_at(2);
     let answers = |line: Value, template: &str, trained| {
         let (tokenizer, text) = reader(case, template, trained);
@@ -150,6 +169,9 @@ fn the_last_answer_alone_or_those_behind_a_prompt() {
     };
     let all = json!({ "messages": messages });
     let split = json!({"prompt": prompt, "completion": completion});
+    let mut weighed = all.clone();
+    weighed["messages"][3]["weight"] = json!(0);
+    let beside = json!({"system": "Be brief.", "prompt": prompt, "completion": completion});
     let list = "A list:\n- one\n- two\n".to_owned();
     for template in ["plain", "tagged"] {
         let found = answers(all.clone(), template, TrainedAnswers::All);
@@ -159,9 +181,15 @@ fn the_last_answer_alone_or_those_behind_a_prompt() {
             answers(all.clone(), template, TrainedAnswers::Last).0,
             std::slice::from_ref(&list)
         );
+        for split in [&split, &beside] {
+            let found = answers(split.clone(), template, TrainedAnswers::All).0;
+            assert_eq!(found, ["Warmer.", list.as_str()]);
+        }
+        let found = answers(weighed.clone(), template, TrainedAnswers::All).0;
         assert_eq!(
-            answers(split.clone(), template, TrainedAnswers::All).0,
-            ["Warmer.", list.as_str()]
+            found,
+            ["It is.", list.as_str()],
+            "an answer of no weight is not learned"
         );
     }
 }
@@ -169,7 +197,7 @@ fn the_last_answer_alone_or_those_behind_a_prompt() {
 #[test]
 fn long_conversations_lose_their_beginning_and_count_it() {
     let case = &fixture()[0];
-    let line = json!({"messages": list(&case["rows"])[1]["messages"]});
+    let line = json!({"messages": list(&case["rows"])[1]["row"]["messages"]});
     let (tokenizer, text) = reader(case, "plain", TrainedAnswers::All);
     let encoder = RowEncoder::joined(&tokenizer, &text);
     let whole = train(&rows(std::slice::from_ref(&line), encoder, LONG).expect("a conversation")).remove(0);
@@ -211,8 +239,10 @@ fn long_conversations_lose_their_beginning_and_count_it() {
     };
     let batch = Batcher::new(std::slice::from_ref(&row), options).expect("options");
     let batch = batch.evaluation_batches().expect("a batch").remove(0);
-    // The row is one token longer than the batch is wide.
-    let (_, mask) = masked(&row);
+    // The row is one token longer than the batch is wide, and what is left of its first answer begins with a token that
+    // nothing precedes.
+    let (_, mut mask) = masked(&row);
+    assert_eq!(std::mem::take(&mut mask[1]), 1);
     for ((id, label), mask) in batch.input_ids.iter().zip(&batch.labels).zip(&mask[1..]) {
         assert_eq!(*label, if *mask == 1 { *id } else { IGNORED_LABEL });
     }
@@ -285,9 +315,9 @@ fn a_row_that_is_no_conversation_is_named_with_its_line() {
         load(&[
             good,
             "",
-            r#"{"messages": [{"role": "user", "content": "a"}, {"role": "tool", "content": "b"}]}"#
+            r#"{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "tools": {}}"#
         ]),
-        "DIR/chat.jsonl:3: field `messages[1].role`: tool calls are not supported, found a message of the role `tool`"
+        "DIR/chat.jsonl:3: field `tools`: expected a list of objects, or its text in JSON, found an object"
     );
     assert_eq!(
         load(&[good, r#"{"source": "a", "target": "b"}"#]),

@@ -57,7 +57,7 @@ pub enum BenchError {
         found: String,
     },
     /// A depth for another kind of model.
-    #[error("depth {found} is for {} of stacks, but the backbone has {expected}", found.stacks())]
+    #[error("depth {found} is for a model with {} stacks of blocks, and this backbone has {expected}", found.stacks())]
     Stacks {
         /// The depth given.
         found: super::Depth,

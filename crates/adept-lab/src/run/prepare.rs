@@ -10,7 +10,7 @@ use adept_data::{
 };
 use adept_models::{Backbone as _, Loaded, Model, ModelError, Precision};
 use adept_train::TrainError;
-use adept_train::config::{ConfigError, RunConfig};
+use adept_train::config::{ConfigError, RunConfig, SelectionMetric};
 use adept_train::program::{PreparedPrograms, ProgramOptions, prepare_programs};
 use adept_train::record::Majority;
 use adept_train::rows::RowForm;
@@ -246,7 +246,8 @@ pub fn prepare<B: Backend>(
     if !config.tasks.is_empty() {
         let tasks = (0..config.tasks.len()).map(|task| {
             let config = config.of_task(task);
-            prepare_task(task_of(&config)?, &config, backbone, means.cache.as_deref())
+            let options = load_options(&config);
+            prepare_task(task_of(&config)?, &config, options, backbone, means.cache.as_deref())
         });
         let tasks = tasks.collect::<Result<Vec<_>, TrainError>>()?;
         let names = |place: usize| tasks[place].task.name();
@@ -268,7 +269,8 @@ pub fn prepare<B: Backend>(
         return prepare_programs(config, &backbone.tokenizer, form, &means.programs)
             .map(|programs| PreparedData::Programs(Box::new(programs)));
     }
-    prepare_task(task, config, backbone, means.cache.as_deref()).map(|rows| PreparedData::Rows(vec![rows]))
+    let rows = prepare_task(task, config, load_options(config), backbone, means.cache.as_deref())?;
+    Ok(PreparedData::Rows(vec![rows]))
 }
 
 /// Reads and tokenises a task, or loads it from `cache`, a folder that is created if necessary. Without a cache, token
@@ -276,6 +278,7 @@ pub fn prepare<B: Backend>(
 pub fn prepare_task<B: Backend>(
     task: Task,
     config: &RunConfig,
+    options: LoadOptions,
     backbone: &LoadedBackbone<B>,
     cache: Option<&Path>,
 ) -> Result<PreparedTask, TrainError> {
@@ -287,7 +290,12 @@ pub fn prepare_task<B: Backend>(
     if config.data.as_os_str().is_empty() {
         return Err(ConfigError::Missing { key: "data" }.into());
     }
-    let options = load_options(config);
+    if let SelectionMetric::Metric(metric) = config.evaluation.metric
+        && !task.is_measured_by(metric)
+    {
+        let task = task.name().to_owned();
+        return Err(ConfigError::OtherMetric { metric, task }.into());
+    }
     let form = backbone.row_form(config, Some(&task))?;
     let encoder = form.encoder(&backbone.tokenizer);
     let target_width = target_width(config, &task, encoder)?;
@@ -305,7 +313,7 @@ pub fn prepare_task<B: Backend>(
         ("validation", validation.0.len()),
         ("test", test.0.len()),
     ] {
-        if rows == 0 {
+        if rows == 0 && !(options.whole && split == "validation") {
             return Err(TrainError::EmptySplit {
                 task: task.name().to_owned(),
                 split,

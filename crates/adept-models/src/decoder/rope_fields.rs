@@ -26,9 +26,15 @@ pub(super) struct RopeFields {
     beta_slow: Option<f64>,
     mscale: Option<f64>,
     mscale_all_dim: Option<f64>,
-    truncate: Option<bool>,
+    /// `null`, which is false, is not the same as nothing, which is true.
+    #[serde(default, deserialize_with = "given")]
+    truncate: Option<Option<bool>>,
     short_factor: Option<Vec<f64>>,
     long_factor: Option<Vec<f64>>,
+}
+
+fn given<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Option<bool>>, D::Error> {
+    Option::deserialize(value).map(Some)
 }
 
 /// Everything a file states about rotary positions.
@@ -40,6 +46,10 @@ pub(super) struct Stated {
     pub part: Option<f64>,
     /// `original_max_position_embeddings` outside of the scaling.
     pub original: Option<f64>,
+    /// The family's own, which comes before one in the scaling.
+    pub usual_original: Option<f64>,
+    /// Whether each type of layer may have its own, which are read elsewhere.
+    pub is_by_layer: bool,
     pub positions: usize,
 }
 
@@ -53,12 +63,20 @@ pub(super) struct Resolved {
     pub scaling: Option<RopeScaling>,
 }
 
+/// Keys under which a file may have the settings of some layers.
+pub(super) const LAYER_TYPES: [&str; 2] = ["full_attention", "sliding_attention"];
 const PART: &str = "partial_rotary_factor";
 const ORIGINAL: &str = "original_max_position_embeddings";
 
 /// Accepts every valid form: either key or both, the type under either name or both, `rope_theta` inside or outside.
-/// Redundant values must agree.
+/// Redundant values must agree, and what transformers would not read where it stands is refused.
 pub(super) fn resolve(file: &Object, stated: &Stated) -> Result<Resolved, ModelError> {
+    let newer = file.get("rope_parameters").and_then(Value::as_object);
+    let by_layer = newer.and_then(|map| LAYER_TYPES.into_iter().find(|kind| map.contains_key(*kind)));
+    if let (Some(kind), false) = (by_layer, stated.is_by_layer) {
+        let expected = "the settings themselves: this family has the same in every layer";
+        return Err(file.refuse("rope_parameters", expected, kind));
+    }
     let read = |key: &'static str, fields: &Option<RopeFields>| -> Result<Option<Resolved>, ModelError> {
         fields
             .as_ref()
@@ -72,6 +90,21 @@ pub(super) fn resolve(file: &Object, stated: &Stated) -> Result<Resolved, ModelE
             if older.scaling != newer.scaling {
                 let expected = format!("what rope_scaling says, {:?}", older.scaling);
                 return Err(file.refuse("rope_parameters", expected, format!("{:?}", newer.scaling)));
+            }
+            // The older key takes the place of the newer one with all that is in it.
+            let lost = [
+                ("rope_theta", older.theta.or(stated.theta), newer.theta),
+                (PART, older.part.or(stated.part), newer.part),
+            ];
+            if let Some((key, _, Some(found))) = lost
+                .into_iter()
+                .find(|(_, kept, lost)| kept.is_none() && lost.is_some())
+            {
+                return Err(file.refuse(
+                    &format!("rope_scaling.{key}"),
+                    format!("{found}, as in rope_parameters"),
+                    ABSENT,
+                ));
             }
             Resolved {
                 theta: agreed(file, "rope_theta", older.theta, newer.theta)?,
@@ -118,8 +151,18 @@ impl RopeFields {
             None => Err(file.refuse(&name(field), "a number", ABSENT)),
         };
         let original = || {
-            let given = agreed(file, ORIGINAL, self.original_max_position_embeddings, stated.original)?;
-            positive(ORIGINAL, given.or(Some(stated.positions as f64)))
+            let inside = self.original_max_position_embeddings;
+            if let (None, Some(usual), Some(found)) = (stated.original, stated.usual_original, inside)
+                && usual != found
+            {
+                let expected = format!("{usual}, the family's own, or {ORIGINAL} beside {key}");
+                return Err(file.refuse(&name(ORIGINAL), expected, found));
+            }
+            let given = agreed(file, ORIGINAL, inside, stated.original)?;
+            positive(
+                ORIGINAL,
+                given.or(stated.usual_original).or(Some(stated.positions as f64)),
+            )
         };
         let factor = || positive("factor", self.factor);
         let scaling = match kind {
@@ -137,7 +180,7 @@ impl RopeFields {
                     )?,
                     beta_fast: positive("beta_fast", Some(fast))?,
                     beta_slow: positive("beta_slow", Some(slow))?,
-                    truncate: self.truncate.unwrap_or(true),
+                    truncate: self.truncate.unwrap_or(Some(true)).unwrap_or(false),
                     original_max_position_embeddings: original()?,
                 })
             }

@@ -233,6 +233,11 @@ pub struct InputSection {
     /// template, and the target the answer to it. Conversations always have that template.
     #[serde(default)]
     pub chat_template: bool,
+    /// Variables of the chat template, as a JSON object: `{"enable_thinking": false}`. A conversation's own
+    /// `chat_template_kwargs` take their place.
+    // Records from before this was a setting lack it.
+    #[serde(default)]
+    pub chat_template_kwargs: String,
     /// Conversations: whether every answer of the assistant is trained on, or only the last.
     // Records from before this was a setting lack it.
     #[serde(default)]

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use adept_core::Method;
 use adept_data::Task;
 use adept_models::Family;
 
@@ -198,6 +199,11 @@ fn usage(start: &Start) -> String {
             "\nOr in Python:\n\n```python\nfrom peft import PeftModel\nfrom transformers import {class}\n\nmodel = \
              PeftModel.from_pretrained({class}.from_pretrained({name}), \"THIS_FOLDER\")\n```\n"
         );
+        let method = start.resolved.config.adapter.method.adapter();
+        if is_causal(start) && matches!(method, Some(Method::Pt | Method::PTuning)) {
+            text += "\nGenerate with `use_cache=False`: with a cache, peft 0.21 and transformers 5 write other text behind \
+                     virtual tokens.\n";
+        }
     }
     text
 }

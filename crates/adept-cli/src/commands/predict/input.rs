@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use adept_data::text::json_object;
-use adept_data::{Conversation, ConversationPlace, DataError, EndsWith, RowEncoder, TextLines};
+use adept_data::{Conversation, ConversationPlace, DataError, EndsWith, RawMessages, RowEncoder, TextLines};
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
@@ -121,12 +121,18 @@ fn object(file: &Path, line: usize, text: &str) -> Result<Line, Failure> {
     let asked = match asked {
         Some(("source" | "prompt", Value::String(text))) => Asked::Text(text.clone()),
         Some((field @ ("prompt" | "messages" | "conversations"), Value::Array(items))) => {
-            let items: Vec<&Value> = items.iter().collect();
+            let items = items.iter().collect();
             let told = ConversationPlace {
                 file: file.into(),
                 line,
             };
-            let told = Conversation::read(field, &items, 0, EndsWith::Question, told);
+            let raw = RawMessages {
+                field,
+                items,
+                first_trained: 0,
+                row: &object,
+            };
+            let told = Conversation::read(&raw, EndsWith::Question, told);
             let told =
                 told.map_err(|(field, fault)| Failure::input(format!("field `{field}`: {fault}")).context(place()))?;
             Asked::Messages(told)

@@ -143,6 +143,15 @@ impl CodeGenConfig {
         settings.only("activation_function", &["gelu_new".into(), "gelu_pytorch_tanh".into()])?;
         settings.only("scale_attn_weights", &[true.into()])?;
         settings.only("tie_word_embeddings", &[false.into()])?;
+        // transformers takes either name, and the second one first.
+        let others = [
+            ("num_attention_heads", file.n_head),
+            ("hidden_size", file.n_embd),
+            ("num_hidden_layers", file.n_layer),
+        ];
+        for (key, value) in others {
+            settings.only(key, &[value.into()])?;
+        }
         // With null, transformers rotates all channels of the embedding, across its heads.
         if settings.is_null("rotary_dim") {
             return Err(settings.refuse("rotary_dim", "a number", "null"));

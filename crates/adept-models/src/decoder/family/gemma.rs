@@ -13,9 +13,10 @@ use crate::decoder::config::{Activation, DecoderConfig, Pattern};
 use crate::decoder::names::{self, Names};
 use crate::decoder::norm::NormKind;
 use crate::decoder::rope::Rope;
-use crate::decoder::rope_fields::{RopeFields, Stated};
+use crate::decoder::rope_fields::{LAYER_TYPES, RopeFields, Stated};
 use crate::error::ModelError;
 use crate::files::{ConfigFiles, Signs};
+use crate::json::ABSENT;
 
 /// Names of Gemma 2 and 3, which norm what leaves a sublayer.
 const NAMES: Names = Names {
@@ -106,6 +107,7 @@ pub(crate) fn read_3(files: &ConfigFiles) -> Result<DecoderConfig, ModelError> {
             key_heads: Some(4),
             ..DIALECT.absent
         },
+        has_ropes_by_layer: true,
         ..DIALECT
     };
     let mut config = read_as(files, &dialect)?;
@@ -153,17 +155,25 @@ fn ropes(files: &ConfigFiles, config: &DecoderConfig, file: &File) -> Result<(Ro
         unreachable!("a Llama has rotary positions")
     };
     let older = Rope::new(file.rope_local_base_freq.unwrap_or(LOCAL), channels, None);
-    let nested = files.config.get("rope_parameters").and_then(Value::as_object);
-    let Some(nested) = nested.filter(|map| map.contains_key("full_attention") || map.contains_key("sliding_attention"))
-    else {
+    // transformers overlooks a kind under the older word, and settings that are not a layer type's.
+    let scaling = files.config.get("rope_scaling").and_then(Value::as_object);
+    if let Some(kind) = scaling.and_then(|map| map.get("type").filter(|_| !map.contains_key("rope_type"))) {
+        return Err(files.config.refuse("rope_scaling.rope_type", kind, ABSENT));
+    }
+    let Some(nested) = files.config.get("rope_parameters").and_then(Value::as_object) else {
         return Ok((every.clone(), older));
     };
+    if let Some(key) = nested.keys().find(|key| !LAYER_TYPES.contains(&key.as_str())) {
+        return Err(files.config.refuse("rope_parameters", LAYER_TYPES.join(" and "), key));
+    }
     let stated = Stated {
         scaling: None,
         parameters: None,
         theta: None,
         part: None,
         original: None,
+        usual_original: None,
+        is_by_layer: false,
         positions: config.positions,
     };
     let rope = |kind: &str, usual: &Rope| -> Result<Rope, ModelError> {

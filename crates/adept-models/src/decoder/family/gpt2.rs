@@ -68,6 +68,16 @@ pub(crate) fn read(files: &ConfigFiles) -> Result<DecoderConfig, ModelError> {
     settings.only("activation_function", &["gelu_new".into(), "gelu_pytorch_tanh".into()])?;
     settings.only("scale_attn_weights", &[true.into()])?;
     settings.only("scale_attn_by_inverse_layer_idx", &[false.into()])?;
+    // transformers takes either name, and the second one first.
+    let others = [
+        ("num_attention_heads", file.n_head),
+        ("hidden_size", file.n_embd),
+        ("num_hidden_layers", file.n_layer),
+        ("max_position_embeddings", file.n_positions.unwrap_or(1024)),
+    ];
+    for (key, value) in others {
+        settings.only(key, &[value.into()])?;
+    }
     // Only a single rate for all three is supported.
     let dropout_rate = file.resid_pdrop.unwrap_or(0.1);
     for (key, rate) in [("embd_pdrop", file.embd_pdrop), ("attn_pdrop", file.attn_pdrop)] {

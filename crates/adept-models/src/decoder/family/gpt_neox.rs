@@ -55,6 +55,8 @@ struct File {
     use_parallel_residual: Option<bool>,
     rotary_pct: Option<f64>,
     rotary_emb_base: Option<f64>,
+    /// Number of positions before they were scaled; also in `rope_scaling`.
+    original_max_position_embeddings: Option<f64>,
     rope_scaling: Option<RopeFields>,
     rope_parameters: Option<RopeFields>,
     attention_bias: Option<bool>,
@@ -87,6 +89,7 @@ pub(crate) fn read(files: &ConfigFiles) -> Result<DecoderConfig, ModelError> {
         return Err(settings.refuse("num_attention_heads", expected, heads));
     }
     let head_dim = hidden_size / heads;
+    settings.only("head_dim", &[head_dim.into()])?;
     let positions = file.max_position_embeddings.unwrap_or(2048);
     let rope = rope_fields::resolve(
         settings,
@@ -95,7 +98,9 @@ pub(crate) fn read(files: &ConfigFiles) -> Result<DecoderConfig, ModelError> {
             parameters: file.rope_parameters,
             theta: file.rotary_emb_base,
             part: file.rotary_pct,
-            original: None,
+            original: file.original_max_position_embeddings,
+            usual_original: None,
+            is_by_layer: false,
             positions,
         },
     )?;

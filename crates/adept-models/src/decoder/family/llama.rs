@@ -98,6 +98,8 @@ pub(super) struct Dialect {
     pub rotates_parts: bool,
     /// Whether `longrope` may be called `su` or `yarn`.
     pub has_old_longrope: bool,
+    /// Whether `rope_parameters` holds settings for each type of layer, which the family reads itself.
+    pub has_ropes_by_layer: bool,
     /// transformers' values for absent keys.
     pub absent: Absent,
 }
@@ -115,6 +117,8 @@ pub(super) struct Absent {
     pub is_tied: bool,
     pub eos: u32,
     pub pad: Option<u32>,
+    /// Number of positions before they were scaled; if `None`, that of all.
+    pub original: Option<f64>,
 }
 
 /// Llama's.
@@ -124,6 +128,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     activations: &["silu", "swish"],
     rotates_parts: false,
     has_old_longrope: false,
+    has_ropes_by_layer: false,
     absent: Absent {
         positions: 2048,
         theta: 10000.0,
@@ -133,6 +138,7 @@ pub(super) const DIALECT: Dialect = Dialect {
         is_tied: false,
         eos: 2,
         pad: None,
+        original: None,
     },
 };
 
@@ -215,6 +221,8 @@ impl LlamaConfig {
                 theta: file.rope_theta,
                 part: file.partial_rotary_factor,
                 original: file.original_max_position_embeddings,
+                usual_original: absent.original,
+                is_by_layer: dialect.has_ropes_by_layer,
                 positions,
             },
         )?;

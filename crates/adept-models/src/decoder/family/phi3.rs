@@ -21,6 +21,7 @@ pub(crate) fn read(files: &ConfigFiles) -> Result<DecoderConfig, ModelError> {
             epsilon: 1e-5,
             eos: 32_000,
             pad: Some(32_000),
+            original: Some(4096.0),
             ..llama::DIALECT.absent
         },
         ..llama::DIALECT
@@ -37,6 +38,13 @@ pub(crate) fn read(files: &ConfigFiles) -> Result<DecoderConfig, ModelError> {
     config.projections = ProjectionKind::Fused(FusedOrder::Plain);
     config.feed_forward = FeedForwardKind::GatedFused;
     config.window = windows::window(file, None)?;
-    config.windowed = windows::windowed(file, config.blocks, config.window, Pattern::Always)?;
+    config.windowed = match config.window {
+        None => Pattern::Never,
+        Some(_) => {
+            // It has no layers of another type, whatever a file lists.
+            file.only("layer_types", &[vec!["sliding_attention"; config.blocks].into()])?;
+            Pattern::Always
+        }
+    };
     Ok(config)
 }

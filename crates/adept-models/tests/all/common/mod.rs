@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use adept_models::DecoderConfig;
+use adept_models::{DecoderConfig, ModelError};
 use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
@@ -18,6 +18,11 @@ pub const FAMILIES: [&str; 2] = ["t5_relu", "t5_gated"];
 
 /// A small decoder; `own` is what its family's `config.json` says beyond the sizes.
 pub fn decoder_config(own: &str) -> DecoderConfig {
+    read_decoder(own).unwrap()
+}
+
+/// The same, which may be refused.
+pub fn read_decoder(own: &str) -> Result<DecoderConfig, ModelError> {
     let config = format!(
         r#"{{"vocab_size": 40, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3,
         "num_attention_heads": 4, "num_key_value_heads": 2, "initializer_range": 0.3, "eos_token_id": 1,
@@ -25,7 +30,7 @@ pub fn decoder_config(own: &str) -> DecoderConfig {
     );
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("config.json"), config).unwrap();
-    DecoderConfig::from_dir(folder.path()).unwrap()
+    DecoderConfig::from_dir(folder.path())
 }
 
 /// What decoders say beyond the sizes: whole attention, a window, capped scores, learned positions, parallel sublayers.
