@@ -28,6 +28,10 @@ pub fn run(arguments: &Inspect) -> Result<(), Failure> {
     if holds("adapter_config.json") {
         return adapter(arguments);
     }
+    if holds("model/config.json") && holds("record.jsonl") {
+        row("run", format_args!("{}, of pretraining; its model:", folder.display()))?;
+        return backbone(&folder.join("model"), arguments.tensors);
+    }
     if holds("record.jsonl") || holds("result.json") {
         return run_folder(folder);
     }

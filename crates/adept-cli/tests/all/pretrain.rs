@@ -136,6 +136,13 @@ fn a_model_is_made_planned_found_done_and_inspected() {
     assert!(again.err.contains("nothing is trained again"), "{}", again.err);
     let model = case.root.join("out/model").display().to_string();
     let shown = adept(["inspect", &model]).succeeded().out;
+    let run = adept(["inspect", &case.root.join("out").display().to_string()])
+        .succeeded()
+        .out;
+    assert!(
+        run.contains("of pretraining") && run.contains("vocabulary             50"),
+        "{run}"
+    );
     assert!(shown.contains("vocabulary             50"), "{shown}");
     assert_eq!(case.run("out", &["--quiet"]).succeeded().err, "");
 }

@@ -11,8 +11,9 @@ use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 
-/// Texts read before prediction starts: enough to group them by length, few enough to hold in memory.
-const BLOCK: usize = 2048;
+/// Texts read before their predictions are written: enough to group them by length, few enough to lose little by an
+/// interruption.
+const BLOCK: usize = 256;
 
 /// What to predict for.
 enum Asked {
