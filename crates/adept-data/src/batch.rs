@@ -419,11 +419,7 @@ fn joined<'a>(
         mask.extend((0..width).map(|position| position >= pads));
         labels.extend(std::iter::repeat_n(IGNORED_LABEL, width - target.len()));
         let own = labels.len() - source.len();
-        for mut answer in kept_answers(answers, lost) {
-            // Of an answer that has lost its beginning, the first token left has nothing to be predicted from.
-            if lost > 0 && answer.start == 0 {
-                answer.start = 1;
-            }
+        for answer in kept_answers(answers, lost) {
             for (label, &id) in labels[own..][answer.clone()].iter_mut().zip(&source[answer]) {
                 *label = signed(id);
             }

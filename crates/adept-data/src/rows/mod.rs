@@ -165,11 +165,12 @@ fn encoded(
 }
 
 /// What is left of ranges of a source whose first `lost` tokens are cut off. A source with answers keeps nothing in
-/// front of what is cut.
+/// front of what is cut, so that there is nothing from which its first token could be predicted.
 pub(crate) fn kept_answers(answers: &[Range<usize>], lost: usize) -> Vec<Range<usize>> {
+    let first = usize::from(lost > 0);
     let kept = answers
         .iter()
-        .map(|answer| answer.start.saturating_sub(lost)..answer.end.saturating_sub(lost));
+        .map(|answer| answer.start.saturating_sub(lost).max(first)..answer.end.saturating_sub(lost));
     kept.filter(|answer| !answer.is_empty()).collect()
 }
 

@@ -201,7 +201,7 @@ fn long_conversations_lose_their_beginning_and_count_it() {
     let (tokenizer, text) = reader(case, "plain", TrainedAnswers::All);
     let encoder = RowEncoder::joined(&tokenizer, &text);
     let whole = train(&rows(std::slice::from_ref(&line), encoder, LONG).expect("a conversation")).remove(0);
-    // The cut is within the first answer, of which two tokens are left.
+    // The cut is within the first answer, of which two tokens are left; nothing precedes the first of them.
     let lost = whole.answers[0].end - 2;
     let lengths = Lengths {
         source: whole.source.len() - lost,
@@ -212,7 +212,7 @@ fn long_conversations_lose_their_beginning_and_count_it() {
     assert_eq!(row.source, whole.source[lost..]);
     assert_eq!(
         row.answers,
-        [0..2, whole.answers[1].start - lost..whole.answers[1].end - lost]
+        [1..2, whole.answers[1].start - lost..whole.answers[1].end - lost]
     );
     let (head, end) = (&whole.target[..4], whole.target.last().copied());
     assert_eq!(
@@ -239,8 +239,7 @@ fn long_conversations_lose_their_beginning_and_count_it() {
     };
     let batch = Batcher::new(std::slice::from_ref(&row), options).expect("options");
     let batch = batch.evaluation_batches().expect("a batch").remove(0);
-    // The row is one token longer than the batch is wide, and what is left of its first answer begins with a token that
-    // nothing precedes.
+    // The row is one token longer than the batch is wide, so that nothing is left to predict the second one from.
     let (_, mut mask) = masked(&row);
     assert_eq!(std::mem::take(&mut mask[1]), 1);
     for ((id, label), mask) in batch.input_ids.iter().zip(&batch.labels).zip(&mask[1..]) {
