@@ -90,11 +90,9 @@ pub struct Conversation {
     pub place: ConversationPlace,
 }
 
-/// The messages of a row that are to be read.
+/// Messages that are to be read, in their row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RawMessages<'a> {
-    /// The list's field, for errors.
-    pub field: &'a str,
     /// The messages.
     pub items: Vec<&'a Value>,
     /// Number of the first one that may be trained on.
@@ -191,12 +189,16 @@ fn keys(found: &[String]) -> String {
 pub type FieldFault = (String, ConversationFault);
 
 impl Conversation {
-    /// Reads messages and what else the row has for the template.
+    /// Reads messages, the list in `field`, and what else the row has for the template.
     ///
     /// # Errors
     /// The first fault, with its field.
-    pub fn read(raw: &RawMessages<'_>, ends: EndsWith, place: ConversationPlace) -> Result<Self, FieldFault> {
-        let field = raw.field;
+    pub fn read(
+        field: &str,
+        raw: &RawMessages<'_>,
+        ends: EndsWith,
+        place: ConversationPlace,
+    ) -> Result<Self, FieldFault> {
         let read = |(index, item)| {
             message::read(item).map_err(|(key, fault)| {
                 let key = key.map(|key| format!(".{key}")).unwrap_or_default();
@@ -306,7 +308,6 @@ pub(crate) mod tests {
 
     fn in_row(messages: &Value, first_trained: usize, row: &Map<String, Value>) -> Result<Conversation, FieldFault> {
         let raw = RawMessages {
-            field: "messages",
             items: messages.as_array().expect("a list").iter().collect(),
             first_trained,
             row,
@@ -315,7 +316,7 @@ pub(crate) mod tests {
             file: Path::new("chat.jsonl").into(),
             line: 3,
         };
-        Conversation::read(&raw, EndsWith::Answer, place)
+        Conversation::read("messages", &raw, EndsWith::Answer, place)
     }
 
     #[test]

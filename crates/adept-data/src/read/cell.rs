@@ -2,16 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
-
-/// The messages of a conversation in their row.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct MessagesCell<'a> {
-    pub items: Vec<&'a Value>,
-    /// Number of messages that are not trained on.
-    pub first_trained: usize,
-    pub row: &'a Map<String, Value>,
-}
+use crate::conversation::RawMessages;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Cell<'a> {
@@ -23,8 +14,8 @@ pub(super) enum Cell<'a> {
     List(Vec<Cell<'a>>),
     /// An object with fields of its own.
     Object,
-    /// The messages of a conversation, and what stands beside them.
-    Messages(MessagesCell<'a>),
+    /// The messages of a conversation.
+    Messages(RawMessages<'a>),
 }
 
 impl<'a> Cell<'a> {

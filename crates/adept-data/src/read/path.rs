@@ -3,7 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use super::cell::{Cell, MessagesCell};
+use super::cell::Cell;
+use crate::conversation::RawMessages;
 use crate::task::{Each, MessagesPlace, Place};
 
 /// A row with the names bound in it, innermost last.
@@ -98,7 +99,7 @@ impl<'a, 'n> Scope<'a, 'n> {
         let mut items: Vec<&Value> = before.collect();
         let first_trained = items.len();
         items.extend(list(&place.messages)?);
-        Ok(Cell::Messages(MessagesCell {
+        Ok(Cell::Messages(RawMessages {
             items,
             first_trained,
             row: self.row,

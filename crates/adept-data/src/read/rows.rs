@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::cell::Cell;
 use super::label::{ClassNames, Meaning};
 use super::transform;
-use crate::conversation::{Conversation, ConversationPlace, EndsWith, RawMessages};
+use crate::conversation::{Conversation, ConversationPlace, EndsWith};
 use crate::table::TableFault;
 use crate::task::{Answers, FormCard, MessagesPlace, Piece, Place, TargetCard, Task, Transform};
 use crate::{DataError, Example, LoadOptions, score_target};
@@ -252,13 +252,7 @@ impl<'r> Rows<'r> {
             line,
         };
         let field = self.plan.shown(self.plan.target);
-        let raw = RawMessages {
-            field: &field,
-            items: messages.items.clone(),
-            first_trained: messages.first_trained,
-            row: messages.row,
-        };
-        let told = Conversation::read(&raw, EndsWith::Answer, place);
+        let told = Conversation::read(&field, messages, EndsWith::Answer, place);
         let told = told.map_err(|(field, fault)| DataError::Conversation {
             file: self.file.clone(),
             line,

@@ -117,7 +117,6 @@ fn ids_and_labels_are_those_of_transformers() {
                 );
                 let messages = list(&expected["row"]["messages"]);
                 let asked = RawMessages {
-                    field: "messages",
                     items: messages[..messages.len() - 1].iter().collect(),
                     first_trained: 0,
                     row: expected["row"].as_object().expect("a row"),
@@ -126,7 +125,7 @@ fn ids_and_labels_are_those_of_transformers() {
                     file: Path::new("x").into(),
                     line: 1,
                 };
-                let asked = Conversation::read(&asked, EndsWith::Question, place).expect("a question");
+                let asked = Conversation::read("messages", &asked, EndsWith::Question, place).expect("a question");
                 let prompt = encoder.question(&asked).expect("it renders");
                 assert_eq!(
                     encoder.prompt_ids(&[prompt]).expect("ids"),

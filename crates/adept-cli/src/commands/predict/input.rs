@@ -128,12 +128,11 @@ fn object(file: &Path, line: usize, text: &str) -> Result<Line, Failure> {
                 line,
             };
             let raw = RawMessages {
-                field,
                 items,
                 first_trained: 0,
                 row: &object,
             };
-            let told = Conversation::read(&raw, EndsWith::Question, told);
+            let told = Conversation::read(field, &raw, EndsWith::Question, told);
             let told =
                 told.map_err(|(field, fault)| Failure::input(format!("field `{field}`: {fault}")).context(place()))?;
             Asked::Messages(told)
