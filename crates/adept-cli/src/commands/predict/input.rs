@@ -199,7 +199,7 @@ mod tests {
         check(
             b"{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\"}]}\n",
             true,
-            Err("in:1: field `messages`: expected a last message of the user, found one of the assistant"),
+            Err("in:1: field `messages`: expected a last message of the user or of a tool, found one of the assistant"),
         );
         check(b"{\"id\":\n", true, Err("in:1"));
         check(
