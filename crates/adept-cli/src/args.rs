@@ -370,8 +370,8 @@ fn methods(what: &str) -> String {
   adept merge --backbone t5-base --adapter runs/lora/best --out merged
   adept merge --backbone merged --adapter runs/lora/best --out t5-base-again --undo
 
-LoRA, (IA)\u{b3} and, where the backbone has biases, BitFit can be merged; soft prompts are part of the input and cannot. The merged model is a plain checkpoint in
-Hugging Face's layout, with weights in f32.")]
+LoRA, (IA)\u{b3} and, where the backbone has biases, BitFit can be merged; soft prompts are part of the input and cannot.
+The merged model is a plain checkpoint in Hugging Face's layout, with weights in f32.")]
 pub struct Merge {
     /// Backbone folder or hub name; with --undo, that of the merged model
     #[arg(long, value_name = "DIR|NAME")]
