@@ -252,12 +252,12 @@ fn models_without_the_places_are_refused() {
     let configs: [(AdapterConfig, &str); 3] = [
         (
             BitFitConfig::default().into(),
-            "bitfit: the model has no linear maps, norms or output head",
+            "bitfit: expected a model with linear maps, norms or output head",
         ),
-        (HoulsbyConfig::new(2).into(), "adapter: the model has no sublayers"),
+        (HoulsbyConfig::new(2).into(), "adapter: expected a model with sublayers"),
         (
             PromptEmbeddingConfig::new(WIDTH, 2).into(),
-            "prompt_embedding: the model has no embedding matrix",
+            "prompt_embedding: expected a model with an embedding matrix",
         ),
     ];
     for (config, expected) in configs {
@@ -265,5 +265,8 @@ fn models_without_the_places_are_refused() {
         assert!(error.starts_with(expected), "{error}");
     }
     let error = PrefixConfig::new(&sites, 2, 0).unwrap_err().to_string();
-    assert!(error.starts_with("prefix: the model has no self-attentions"), "{error}");
+    assert!(
+        error.starts_with("prefix: expected a model with self-attentions"),
+        "{error}"
+    );
 }

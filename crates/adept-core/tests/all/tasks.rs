@@ -322,5 +322,5 @@ fn what_cannot_be_is_refused() {
         heads: None,
     });
     let error = config.tensor_shapes(&decoder).unwrap_err().to_string();
-    assert!(error.contains("the model has no encoder"), "{error}");
+    assert!(error.contains("expected a model with an encoder"), "{error}");
 }
