@@ -56,7 +56,7 @@ fn one_file_is_trained_on_and_scored() {
     assert_eq!(found["examples"], 4, "a tenth of the rows is the test split");
     assert_eq!(found["scores"], result["test"]);
 
-    // A test set of one's own is not divided, and a run's folder stands for its best adapter.
+    // Your own test set is not divided, and a run's folder stands for its best adapter.
     let own = folder.path().join("own.jsonl");
     rows(&own, 7);
     let found = scores(eval(&own, &out, &["--json", "--split=all"]));

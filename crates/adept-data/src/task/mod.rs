@@ -237,7 +237,8 @@ impl Task {
         }
     }
 
-    /// Whether a metric says something about the task's targets: one of its card's, or another of the same kind of target.
+    /// Whether a metric says something about the task's targets: one of its card's, or another of the same kind of
+    /// target.
     pub fn is_measured_by(&self, metric: Metric) -> bool {
         use Metric::{Accuracy, Em, EmMax, Pearson, Spearman, TokenF1, TokenF1Max};
         let of_kind = match &self.card.target {
