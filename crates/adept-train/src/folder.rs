@@ -39,6 +39,8 @@ pub(crate) use replace::{finish_replacement, replace_folder};
 pub use write::{copy_files, file_sha256, read_json, write_atomic, write_json};
 pub(crate) use write::{hex, names, remove_empty, remove_files, sync_folder, sync_tree};
 
+use adept_core::file;
+
 use crate::TrainError;
 use crate::checkpoint;
 use crate::model_card::CARD_FILE;
@@ -52,7 +54,8 @@ use write::{is_temporary, remove_file, remove_tree};
 const LOCK: &str = "run.lock";
 const SELECTION: &str = "selection.json";
 const TASKS: &str = "tasks";
-const BEST: &str = "best";
+/// Folder of a run's best step.
+pub const BEST: &str = "best";
 const BEST_OF: &str = "best-of";
 
 /// Claims a folder for several runs.
@@ -61,6 +64,14 @@ const BEST_OF: &str = "best-of";
 /// [`FolderError`] if it must not be written to.
 pub fn claim_grid(path: &Path) -> Result<(), TrainError> {
     owner::claim(path, FolderKind::Grid).map(drop)
+}
+
+/// The folder of an adapter: in a run's folder, that of its best step.
+#[must_use]
+pub fn adapter_folder(path: &Path) -> PathBuf {
+    let best = path.join(BEST);
+    let is_run = !path.join(file::CONFIG_FILE).exists() && best.join(file::CONFIG_FILE).exists();
+    if is_run { best } else { path.to_owned() }
 }
 
 /// A run's folder, locked by this process for the lifetime of the value.

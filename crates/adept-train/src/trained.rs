@@ -19,7 +19,7 @@ use crate::config::{self, Resolved, RunConfig, Told};
 use crate::folder::{read_json, write_json};
 
 /// Name of the file next to a fully fine-tuned backbone.
-pub(crate) const TRAINED_FILE: &str = "trained.json";
+pub const TRAINED_FILE: &str = "trained.json";
 
 /// Version of the file. Newer versions are refused; in an adapter, the version of the adapter format is used instead.
 const FORMAT_VERSION: u64 = 1;

@@ -7,7 +7,8 @@ use adept_data::{SplitLosses, Task};
 use adept_lab::run::LoadedBackbone;
 use adept_models::Backbone as _;
 use adept_train::config::{RunConfig, Told};
-use adept_train::trained::TrainedWith;
+use adept_train::folder::{BEST, adapter_folder};
+use adept_train::trained::{TRAINED_FILE, TrainedWith};
 use burn::tensor::backend::Backend;
 
 use super::run_failure;
@@ -40,19 +41,11 @@ pub fn load<B: Backend>(
             trained: TrainedWith::of_backbone(&backbone.path).map_err(run_failure)?,
         });
     };
-    // A run's adapter is in its folder `best`.
-    let in_run = folder.join("best");
-    let is_adapter = |folder: &Path| folder.join(file::CONFIG_FILE).exists();
-    let folder = match !is_adapter(folder) && is_adapter(&in_run) {
-        true => &in_run,
-        false => folder,
-    };
+    let folder = &adapter_folder(folder);
     let (about, tensors) = file::read(folder).map_err(|cause| {
         let failure = Failure::input(cause);
-        match [folder, &in_run]
-            .iter()
-            .find(|folder| folder.join("trained.json").exists())
-        {
+        let whole = [folder.clone(), folder.join(BEST)];
+        match whole.iter().find(|folder| folder.join(TRAINED_FILE).exists()) {
             Some(whole) => failure.hint(format_args!(
                 "a whole model of method full: --backbone {}",
                 whole.display()

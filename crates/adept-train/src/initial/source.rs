@@ -9,7 +9,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 
 use crate::TrainError;
-use crate::folder::file_sha256;
+use crate::folder::{adapter_folder, file_sha256};
 
 /// An adapter's tensors by name.
 type Tensors = BTreeMap<String, TensorData>;
@@ -222,13 +222,6 @@ fn check_constants<B: Backend>(folder: &Path, wanted: &AdapterConfig, found: &Ad
         Err(cause) => Err(refused(folder, cause.to_string())),
         Ok(()) => Ok(()),
     }
-}
-
-/// The adapter's folder: in a run's, that of the best step.
-fn adapter_folder(path: &Path) -> PathBuf {
-    let best = path.join("best");
-    let is_run = !path.join(file::CONFIG_FILE).exists() && best.join(file::CONFIG_FILE).exists();
-    if is_run { best } else { path.to_owned() }
 }
 
 fn refused(path: &Path, problem: String) -> TrainError {
